@@ -1,0 +1,252 @@
+/** Asks a run's pending rows online: jobs through the processor into the journal. */
+
+import type { Price } from '../annotators/prices.js';
+import type { Interruption } from '../interruption.js';
+import { DEFAULT_CONCURRENCY, findEndpoint, packageVersion, type RunOptions } from '../options.js';
+import { ChatClient } from '../providers/chat-client.js';
+import { Concurrency } from '../requests/concurrency.js';
+import { ParameterFit, type ParameterChange } from '../requests/parameters.js';
+import { Processor, type Job, type ProcessorEvents, type Stop } from '../requests/processor.js';
+import { RateLimiter, systemClock, type BindingLimit } from '../requests/rate-limiter.js';
+import { TokenEstimate } from '../requests/tokens.js';
+import { CostBudget } from '../run/budget.js';
+import type { RunFolder } from '../run/folder.js';
+import { readJobs } from '../run/jobs.js';
+import { JournalWriter, type JournalIndex } from '../run/journal.js';
+import type { PreparedRun } from '../run/prepare.js';
+import type { SessionFigures } from '../run/summary.js';
+import type { Totals } from '../run/totals.js';
+import { count, dollars, duration, plural } from '../text.js';
+import type { Surroundings } from './reannotate.js';
+
+/** How long requests in flight may take after the first Ctrl-C. */
+const GRACE_MS = 30_000;
+/** Failed rows are told one by one up to here; a line a second is enough after that. */
+const FAILURES_SHOWN = 5;
+
+/** How asking went. */
+export interface Asked extends SessionFigures {
+  stop: Stop | null;
+}
+
+/**
+ * Asks every row that has no answer yet.
+ * @param onChanges called when the API refused a parameter, with all changes learnt so far
+ */
+export async function askOnline(
+  options: RunOptions,
+  folder: RunFolder,
+  run: PreparedRun,
+  totals: Totals,
+  price: Price | null,
+  surroundings: Surroundings,
+  onChanges: (learnt: readonly ParameterChange[]) => void,
+): Promise<Asked> {
+  const { console, interruption } = surroundings;
+  const { index } = run;
+  const retry = options.earlier !== 'resume_no_retry';
+  const wanted = (row: number): boolean =>
+    row < index.rows && !index.isAnswered(row) && (retry || index.state(row) === 'pending');
+  const waiting = countWanted(index, wanted, folder);
+  if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null };
+  const { baseUrl, apiKey } = findEndpoint(options);
+  const before = run.rows - waiting;
+  console.info(
+    before === 0
+      ? `Asking ${options.annotator.name} for ${plural(waiting, 'answer')}.`
+      : `Going on: ${count(before)} of ${plural(run.rows, 'row')} done with, ${count(waiting)} to ask.`,
+  );
+
+  const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
+  const client = new ChatClient({
+    baseUrl,
+    apiKey,
+    timeout: options.requestTimeout * 1000,
+    connections: maximum,
+    streamed: options.annotator.provider.streamed,
+    userAgent: `reannotate/${packageVersion()}`,
+  });
+  const limiter = new RateLimiter({
+    requestsPerMinute: options.maxRequestsPerMinute,
+    tokensPerMinute: options.maxTokensPerMinute,
+  });
+  const parameters = new ParameterFit();
+  const completionTokens = options.generation.max_tokens * options.generation.n;
+  const journal = new JournalWriter(folder.journal, (error) => {
+    processor.stop({ reason: 'error', cause: 'other', message: error.message });
+  });
+  const processor: Processor = new Processor({
+    send: (body) => client.send(body),
+    limiter,
+    concurrency: new Concurrency(maximum, options.maxConcurrency !== null, () => systemClock.now()),
+    parameters,
+    maxAttempts: options.maxAttempts,
+    budget:
+      options.maxCost === null || price === null
+        ? null
+        : new CostBudget(options.maxCost, price, completionTokens, () => totals.cost ?? 0),
+    clock: systemClock,
+    events: journaling(journal, index, totals, options, console, () => {
+      onChanges(parameters.learnt);
+    }),
+    reporter: console,
+  });
+  totals.follow(processor.counts);
+
+  const started = performance.now();
+  const meter = new Meter(processor, limiter, totals, before, run.rows);
+  const endProgress = await console.showProgress(() => meter.line());
+  const saving = setInterval(() => {
+    totals.saveNowAndThen(performance.now());
+  }, 1000);
+  const stopListening = heed(interruption, processor, client, surroundings);
+  let stop: Stop | null;
+  try {
+    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(completionTokens)));
+  } finally {
+    stopListening();
+    clearInterval(saving);
+    endProgress();
+    totals.save();
+    await client.abort();
+    journal.close();
+  }
+  return {
+    stop,
+    answered: processor.counts.answered,
+    milliseconds: performance.now() - started,
+    bound: describeBound(limiter.bindingLimit, limiter),
+  };
+}
+
+function countWanted(index: JournalIndex, wanted: (row: number) => boolean, folder: RunFolder): number {
+  if (index.count('pending') === 0 && index.count('failed') === 0 && index.count('filtered') === 0) return 0;
+  let waiting = 0;
+  for (const { requestIdx } of readJobs(folder.jobs)) if (wanted(requestIdx)) waiting += 1;
+  return waiting;
+}
+
+function* jobs(folder: RunFolder, wanted: (row: number) => boolean, estimate: TokenEstimate): Generator<Job> {
+  for (const { requestIdx, body } of readJobs(folder.jobs)) {
+    if (wanted(requestIdx)) yield { requestIdx, body, tokens: estimate.of(body) };
+  }
+}
+
+/** What happens to a row's answer or failure: into the journal first, then into the figures. */
+function journaling(
+  journal: JournalWriter,
+  index: JournalIndex,
+  totals: Totals,
+  options: RunOptions,
+  console: Surroundings['console'],
+  onChange: () => void,
+): ProcessorEvents {
+  const { redactor } = options.environment;
+  let failures = 0;
+  let lastTold = 0;
+  return {
+    answered: (job, sent, json, completion) => {
+      const place = journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
+      index.record(job.requestIdx, completion.state, place.offset, place.length);
+      totals.addAnswer(completion);
+      console.record('debug', `Row ${job.requestIdx}: ${completion.state}`);
+    },
+    failed: (job, sent, errors, filtered) => {
+      const place = journal.appendFailure(sent, errors.map((error) => redactor.text(error)), filtered, job.requestIdx);
+      index.record(job.requestIdx, filtered ? 'filtered' : 'failed', place.offset, place.length, true);
+      failures += 1;
+      const now = performance.now();
+      if (failures > FAILURES_SHOWN && now - lastTold < 1000) return;
+      lastTold = now;
+      const more = failures > FAILURES_SHOWN ? ` (${plural(failures, 'failure')} so far)` : '';
+      console.warning(`Row ${job.requestIdx} failed${more}: ${errors.at(-1) ?? ''}`);
+    },
+    wasted: (usage) => {
+      totals.addWasted(usage);
+    },
+    parameterChanged: (change, message) => {
+      const what = change.renamed_to === null ? 'is left out' : `is sent as ${change.renamed_to}`;
+      console.warning(`From here on ${change.parameter} ${what}: ${message}`);
+      onChange();
+    },
+  };
+}
+
+/** Ctrl-C: no new requests; those in flight get half a minute, or until the second Ctrl-C. */
+function heed(
+  interruption: Interruption,
+  processor: Processor,
+  client: ChatClient,
+  { console }: Surroundings,
+): () => void {
+  let grace: NodeJS.Timeout | null = null;
+  const abandon = (): void => {
+    processor.abandon();
+    void client.abort();
+  };
+  const finish = (): void => {
+    processor.stop({ reason: 'interrupted' });
+    if (processor.inFlight === 0) return;
+    console.warning(
+      `Stopping: waiting up to ${GRACE_MS / 1000} s for ${plural(processor.inFlight, 'request')} in flight; ` +
+        'press Ctrl-C again to stop at once.',
+    );
+    grace = setTimeout(abandon, GRACE_MS);
+  };
+  interruption.soft.addEventListener('abort', finish);
+  interruption.hard.addEventListener('abort', abandon);
+  if (interruption.soft.aborted) finish();
+  return () => {
+    if (grace !== null) clearTimeout(grace);
+    interruption.soft.removeEventListener('abort', finish);
+    interruption.hard.removeEventListener('abort', abandon);
+  };
+}
+
+/** The progress line: how far, how fast, what it costs, when it is done. */
+class Meter {
+  readonly #started = performance.now();
+  /** Times and counts of the last half minute, for a rate that settles. */
+  readonly #samples: { time: number; done: number }[] = [];
+
+  constructor(
+    private readonly processor: Processor,
+    private readonly limiter: RateLimiter,
+    private readonly totals: Totals,
+    private readonly before: number,
+    private readonly rows: number,
+  ) {}
+
+  line(): string {
+    const { answered, failed } = this.processor.counts;
+    const session = answered + failed;
+    const done = this.before + session;
+    const rate = this.#rate(session);
+    const parts = [`${count(done)}/${count(this.rows)} (${Math.floor((done / this.rows) * 100)} %)`];
+    const pause = this.limiter.gateMilliseconds;
+    if (pause > 1000) parts.push(`cooling down for ${duration(pause)}`);
+    parts.push(`${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s`, `${count(this.processor.inFlight)} in flight`);
+    if (failed > 0) parts.push(`${count(failed)} failed`);
+    if (this.totals.cost !== null) parts.push(dollars(this.totals.cost));
+    if (rate > 0) parts.push(`${duration(((this.rows - done) / rate) * 1000)} left`);
+    return parts.join(' · ');
+  }
+
+  #rate(session: number): number {
+    const now = performance.now();
+    this.#samples.push({ time: now, done: session });
+    while (this.#samples.length > 2 && now - (this.#samples[0]?.time ?? now) > 30_000) this.#samples.shift();
+    const first = this.#samples[0];
+    if (first === undefined || now - first.time < 500) return session / Math.max(0.5, (now - this.#started) / 1000);
+    return (session - first.done) / ((now - first.time) / 1000);
+  }
+}
+
+function describeBound(limit: BindingLimit, limiter: RateLimiter): string | null {
+  if (limit === 'requests') {
+    const told = limiter.requestsPerMinute;
+    return told === null ? 'the rate that the API lets through' : `the limit of ${plural(told, 'request')} a minute`;
+  }
+  if (limit === 'tokens') return `the limit of ${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute`;
+  return limit === 'gate' ? 'pauses that the API asked for' : null;
+}

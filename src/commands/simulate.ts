@@ -1,0 +1,49 @@
+/** `reannotate simulate`: the embedded simulator alone, to rehearse a run for free. */
+
+import { UsageError } from '../errors.js';
+import { FlagReader, type RawFlags } from '../options.js';
+import { parseFaults, parseHubFaults } from '../simulator/faults.js';
+import { runSimulator } from '../simulator/run.js';
+
+/** Serves until the signal aborts. */
+export async function simulate(raw: RawFlags, signal: AbortSignal): Promise<void> {
+  const flags = new FlagReader(raw);
+  const faults = flags.text('fault');
+  const hubFaults = flags.text('hub_fault');
+  await runSimulator(
+    {
+      port: flags.integer('port', 0, 65_535) ?? 0,
+      answersFile: flags.text('answers'),
+      models: list(flags.text('model')),
+      requestsPerMinute: flags.number('requests_per_minute', Number.MIN_VALUE),
+      tokensPerMinute: flags.number('tokens_per_minute', Number.MIN_VALUE),
+      limitWindowMs: flags.number('limit_window_ms', 1) ?? undefined,
+      limitHeaders: !flags.on('no_limit_headers'),
+      latencyMs: flags.number('latency_ms', 0) ?? undefined,
+      latencyJitterMs: flags.number('latency_jitter_ms', 0) ?? undefined,
+      faults: faults === null ? undefined : parseFaults(faults),
+      hubFaults: hubFaults === null ? undefined : parseHubFaults(hubFaults),
+      quotaAfter: flags.integer('quota_after', 0),
+      seed: flags.integer('seed', 0) ?? undefined,
+      datasets: pairs('dataset_file', flags.text('dataset_file')),
+      parquet: pairs('parquet_file', flags.text('parquet_file')),
+      gated: list(flags.text('gated')) ?? undefined,
+    },
+    (line) => process.stderr.write(`${line}\n`),
+    signal,
+  );
+}
+
+function list(text: string | null): string[] | null {
+  return text === null ? null : text.split(',');
+}
+
+function pairs(flag: string, text: string | null): Record<string, string> {
+  return Object.fromEntries(
+    (list(text) ?? []).map((pair) => {
+      const equals = pair.indexOf('=');
+      if (equals < 1) throw new UsageError(`--${flag} takes ID=PATH, not ${pair.slice(0, 80)}.`);
+      return [pair.slice(0, equals), pair.slice(equals + 1)];
+    }),
+  );
+}

@@ -1,0 +1,52 @@
+/** Why a run could not go on, and what to do about it, in one sentence or two. */
+
+import { findEndpoint, type RunOptions } from '../options.js';
+import type { Stop } from '../requests/processor.js';
+import { nearest } from '../suggest.js';
+import { inert } from '../text.js';
+
+const MODELS_TIMEOUT_MS = 10_000;
+
+/** Describes an error that ended the run. */
+export async function describeStop(stop: Extract<Stop, { reason: 'error' }>, options: RunOptions): Promise<string> {
+  const { provider, model } = options.annotator;
+  const { baseUrl } = findEndpoint(options);
+  const said = inert(stop.message, 400);
+  const variable = options.apiKeyVariable ?? provider.apiKeyVariable;
+  switch (stop.cause) {
+    case 'key':
+      return variable === null
+        ? `${baseUrl} wants a key (${said}). Name the variable that holds it with --api_key_env.`
+        : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;
+    case 'model':
+      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${await modelHint(options)}`;
+    case 'quota':
+      return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
+    case 'unreachable':
+      return `${baseUrl} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
+    case 'refused':
+      return `${baseUrl} refuses the requests: ${said}. Check the model and the generation parameters.`;
+    case 'other':
+      return said.endsWith('.') ? said : `${baseUrl}: ${said}. Check the address, the model and the flags.`;
+  }
+}
+
+/** The models that the server has, where it tells them. */
+async function modelHint(options: RunOptions): Promise<string> {
+  const { baseUrl, apiKey } = findEndpoint(options);
+  try {
+    const { default: OpenAI } = await import('openai');
+    const client = new OpenAI({
+      apiKey: apiKey ?? 'none',
+      baseURL: baseUrl,
+      maxRetries: 0,
+      timeout: MODELS_TIMEOUT_MS,
+    });
+    const names: string[] = [];
+    for await (const { id } of await client.models.list()) names.push(inert(String(id), 80));
+    if (names.length > 0) return ` The nearest it has: ${nearest(options.annotator.model, names).join(', ')}.`;
+  } catch {
+    // The list is a courtesy; the error itself has been told.
+  }
+  return '';
+}

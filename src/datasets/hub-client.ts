@@ -1,0 +1,355 @@
+/**
+ * HTTP for the Hugging Face Hub: retries, redirects, the token's reach, and a sentence for every error.
+ *
+ * Codes and headers: huggingface/dataset-viewer (`libapi/exceptions.py`, `libcommon/exceptions.py`) and
+ * huggingface/hub-docs (`docs/hub/rate-limits.md`).
+ */
+
+import type { Dispatcher } from 'undici';
+import { isObject } from '../annotators/completion.js';
+import { openProxyAgent } from '../proxy.js';
+import { messageOf, systemErrorCode, UserError } from '../errors.js';
+import { retryAfter, systemClock, type Clock, type Headers } from '../requests/rate-limiter.js';
+import { duration, inert } from '../text.js';
+import type { HubEnvironment, Reporter } from '../types.js';
+
+const TRIES = 6;
+/** A server that can't be reached at all is told of sooner. */
+const TRIES_UNREACHABLE = 3;
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_MAXIMUM_MS = 60_000;
+/** What a server may ask to wait: the Hub's limits are windows of five minutes. */
+const LONGEST_WAIT_MS = 330_000;
+const TOLD_FROM_MS = 3000;
+const MAXIMUM_JSON_BYTES = 64 << 20;
+const MAXIMUM_REDIRECTS = 5;
+const UNREACHABLE = new Set(['ENOTFOUND', 'ECONNREFUSED', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH']);
+/** Codes of answers that another try may mend, whatever their status. */
+const PASSING_CODES = new Set([
+  'ResponseNotReady',
+  'UnexpectedApiError',
+  'UnexpectedError',
+  'PreviousStepStillProcessingError',
+  'AuthCheckHubRequestError',
+  'JobManagerCrashedError',
+  'JobManagerExceededMaximumDurationError',
+]);
+
+/** An answer of the Hub that says no, with its code. */
+export class HubError extends UserError {
+  constructor(
+    message: string,
+    /** The `X-Error-Code`; null where there is none. */
+    readonly code: string | null,
+    /** True where another way to the same rows may work. */
+    readonly mayWorkOtherwise: boolean,
+  ) {
+    super(message);
+  }
+}
+
+export interface HubClientOptions {
+  hub: HubEnvironment;
+  dataset: string;
+  reporter: Reporter;
+  signal?: AbortSignal | undefined;
+  clock?: Clock;
+  random?: () => number;
+}
+
+interface Answer {
+  status: number;
+  headers: Headers;
+  body: Buffer;
+}
+
+export class HubClient {
+  readonly #dispatcher: Dispatcher;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  #revision: string | null = null;
+  /** Where redirects of a file led, so that ranges need not ask the Hub each time. */
+  readonly #locations = new Map<string, string>();
+
+  constructor(private readonly options: HubClientOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#dispatcher = openProxyAgent({
+      connections: 16,
+      headersTimeout: 60_000,
+      bodyTimeout: 60_000,
+      connect: { timeout: 10_000 },
+    });
+  }
+
+  /** The dataset's commit, as the first answer told it; null until then or where the server does not tell. */
+  get revision(): string | null {
+    return this.#revision;
+  }
+
+  async close(): Promise<void> {
+    await this.#dispatcher.close();
+  }
+
+  /**
+   * Asks the datasets-server.
+   * @throws HubError with a sentence where it refuses; UserError where the dataset changed since the first answer
+   */
+  async get(endpoint: string, query: Readonly<Record<string, string | number>>): Promise<Record<string, unknown>> {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) parameters.set(name, String(value));
+    const url = `${this.options.hub.datasetsServerUrl}/${endpoint}?${parameters.toString()}`;
+    const answer = await this.#persist(() => this.#request(url, {}, MAXIMUM_JSON_BYTES), endpoint);
+    this.#pin(answer.headers);
+    const value = parseJson(answer.body);
+    if (!isObject(value)) {
+      throw new HubError(`${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`, null, true);
+    }
+    return value;
+  }
+
+  /** Bytes `start` (inclusive) to `end` (exclusive) of a file. */
+  async range(url: string, start: number, end: number): Promise<ArrayBuffer> {
+    const rewritten = this.#onConfiguredEndpoint(url);
+    const headers = { range: `bytes=${start}-${end - 1}` };
+    const answer = await this.#persist(async () => {
+      const known = this.#locations.get(rewritten);
+      const first = await this.#request(known ?? rewritten, headers, Math.max(MAXIMUM_JSON_BYTES, end - start + 1));
+      if (known === undefined || first.status < 400) return first;
+      // Signed addresses expire.
+      this.#locations.delete(rewritten);
+      return this.#request(rewritten, headers, Math.max(MAXIMUM_JSON_BYTES, end - start + 1));
+    }, 'a Parquet file');
+    const bytes = answer.status === 206 ? answer.body : answer.body.subarray(start, end);
+    return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
+  }
+
+  /** Parquet files are listed under the Hub's own address; a mirror has them under its own. */
+  #onConfiguredEndpoint(url: string): string {
+    const official = 'https://huggingface.co/';
+    return url.startsWith(official) ? `${this.options.hub.endpoint}/${url.slice(official.length)}` : url;
+  }
+
+  #pin(headers: Headers): void {
+    const revision = headers['x-revision'];
+    if (typeof revision !== 'string' || revision === '') return;
+    this.#revision ??= revision.slice(0, 200);
+    if (this.#revision === revision.slice(0, 200)) return;
+    throw new UserError(
+      `The dataset ${inert(this.options.dataset, 120)} changed on the Hub while it was read (revision ` +
+        `${inert(this.#revision, 50)}, then ${inert(revision, 50)}); run the command again to read it anew.`,
+    );
+  }
+
+  /** Tries again while the answer is one that may pass. */
+  async #persist(request: () => Promise<Answer>, what: string): Promise<Answer> {
+    for (let attempt = 1; ; attempt++) {
+      this.options.signal?.throwIfAborted();
+      let wait: number | null = null;
+      let problem: Error;
+      try {
+        const answer = await request();
+        if (answer.status < 300) return answer;
+        problem = this.#problem(answer, what);
+        if (!passes(answer) || attempt >= TRIES) throw problem;
+        wait = askedWait(answer.headers);
+      } catch (error) {
+        if (error instanceof UserError || this.options.signal?.aborted === true) throw error;
+        const most = UNREACHABLE.has(systemErrorCode(error) ?? '') ? TRIES_UNREACHABLE : TRIES;
+        problem = this.#unreachable(error);
+        if (attempt >= most) throw problem;
+      }
+      await this.#backOff(attempt, wait, problem);
+    }
+  }
+
+  async #backOff(attempt: number, asked: number | null, problem: Error): Promise<void> {
+    const { reporter, signal } = this.options;
+    const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
+    const wait = Math.min(asked ?? 0, LONGEST_WAIT_MS) + this.#random() * (asked === null ? ceiling : BACKOFF_BASE_MS);
+    if (wait > TOLD_FROM_MS) reporter.info(`Waiting ${duration(wait)} for the Hub: ${problem.message}`);
+    else reporter.debug(`Trying the Hub again: ${problem.message}`);
+    await this.#clock.sleep(wait, signal);
+    signal?.throwIfAborted();
+  }
+
+  /** One request, with redirects followed by hand so that the token stays with the Hub. */
+  async #request(url: string, headers: Record<string, string>, maximumBytes: number): Promise<Answer> {
+    let target = url;
+    for (let redirects = 0; ; redirects++) {
+      const { statusCode, headers: answered, body } = await this.#dispatcher.request({
+        origin: new URL(target).origin,
+        path: new URL(target).pathname + new URL(target).search,
+        method: 'GET',
+        headers: { ...headers, 'user-agent': 'reannotate', ...this.#authorization(target) },
+        signal: this.options.signal ?? null,
+      });
+      const location = answered['location'];
+      if (statusCode >= 300 && statusCode < 400 && typeof location === 'string' && URL.canParse(location, target)) {
+        await body.dump();
+        if (redirects >= MAXIMUM_REDIRECTS) throw new HubError(`${host(url)} redirects in a circle.`, null, true);
+        target = new URL(location, target).href;
+        if (!/^https?:/.test(target)) throw new HubError(`${host(url)} redirects to an address that is no web address.`, null, true);
+        continue;
+      }
+      if (target !== url && statusCode < 300) this.#locations.set(url, target);
+      return { status: statusCode, headers: answered, body: await readBounded(body, maximumBytes, host(target)) };
+    }
+  }
+
+  /** The token goes to the Hub's own addresses and nowhere else. */
+  #authorization(url: string): Record<string, string> {
+    const { token, endpoint, datasetsServerUrl } = this.options.hub;
+    const origin = new URL(url).origin;
+    const own = [endpoint, datasetsServerUrl].some((address) => new URL(address).origin === origin);
+    return token !== null && own ? { authorization: `Bearer ${token}` } : {};
+  }
+
+  #unreachable(error: unknown): UserError {
+    const where = host(this.options.hub.datasetsServerUrl);
+    const reason = inert(messageOf(error) || (systemErrorCode(error) ?? 'no answer'), 160);
+    return new HubError(
+      `Cannot reach ${where} (${reason}). Check the network and the variables HTTPS_PROXY, HF_ENDPOINT and ` +
+        'HF_DATASETS_SERVER_URL; a local file needs no network.',
+      null,
+      true,
+    );
+  }
+
+  #problem(answer: Answer, what: string): HubError {
+    const code = errorCode(answer);
+    const value = parseJson(answer.body);
+    const said = isObject(value) && typeof value['error'] === 'string' ? inert(value['error'], 240) : '';
+    const name = inert(this.options.dataset, 120);
+    const page = `${this.options.hub.endpoint}/datasets/${name}`;
+    const message = explain(code, answer.status, name, page, this.options.hub.token !== null, said, what);
+    return new HubError(message, code, mayWorkOtherwise(code, answer.status));
+  }
+}
+
+function mayWorkOtherwise(code: string | null, status: number): boolean {
+  return (code !== null && PASSING_CODES.has(code)) || status === 429 || (status >= 500 && status !== 501) || code === 'TooBigContentError';
+}
+
+function passes(answer: Answer): boolean {
+  const code = errorCode(answer);
+  if (code !== null && PASSING_CODES.has(code)) return true;
+  return answer.status === 408 || answer.status === 429 || (answer.status >= 500 && answer.status !== 501 && code === null);
+}
+
+function errorCode(answer: Answer): string | null {
+  const header = answer.headers['x-error-code'];
+  if (typeof header === 'string' && header !== '') return inert(header, 80);
+  const value = parseJson(answer.body);
+  return isObject(value) && typeof value['error_code'] === 'string' ? inert(value['error_code'], 80) : null;
+}
+
+/** `Retry-After`, or the seconds until the window ends in `RateLimit: "api";r=0;t=55`. */
+function askedWait(headers: Headers): number | null {
+  const asked = retryAfter(headers);
+  if (asked !== null) return asked;
+  const limit = headers['ratelimit'];
+  const match = typeof limit === 'string' ? /\br=(\d+).*\bt=(\d+)/.exec(limit) : null;
+  return match !== null && match[1] === '0' ? Number(match[2]) * 1000 : null;
+}
+
+/** One sentence for each code, which says what to do. */
+function explain(
+  code: string | null,
+  status: number,
+  name: string,
+  page: string,
+  hasToken: boolean,
+  said: string,
+  what: string,
+): string {
+  switch (code) {
+    case 'ExternalUnauthenticatedError':
+      return `The dataset ${name} does not exist, or it is private or gated: check the spelling; for a gated one accept its licence at ${page} and set HF_TOKEN.`;
+    case 'ExternalAuthenticatedError':
+      return `The dataset ${name} does not exist, or the account of HF_TOKEN has no access to it: check the spelling; for a gated one accept its licence at ${page} with that account.`;
+    case 'RenamedDatasetError':
+      return `The dataset ${name} was renamed: open ${page} and use the name it leads to.`;
+    case 'DatasetNotFoundError':
+    case 'ResponseNotFound':
+      return `The Hub has no such dataset, subset or split (${name}): check the spelling, --subset and --split.`;
+    case 'ResponseNotReady':
+    case 'PreviousStepStillProcessingError':
+      return `The Hub is still preparing ${name} for its viewer: try again in some minutes, or download a file of it and give its path.`;
+    case 'DatasetWithScriptNotSupportedError':
+    case 'DatasetModuleNotInstalledError':
+      return `The dataset ${name} is made by a script, which the Hub does not run: convert it to Parquet or JSON Lines and give the file's path.`;
+    case 'DisabledViewerError':
+    case 'NotSupportedDisabledViewerError':
+      return `The viewer of ${name} is disabled, so its rows can't be read from the Hub: download a file of it and give its path.`;
+    case 'NotSupportedPrivateRepositoryError':
+    case 'NotSupportedPrivateDatasetError':
+    case 'PrivateDatasetError':
+      return `The dataset ${name} is private, and the Hub serves rows of private datasets only for PRO and Enterprise accounts: download a file of it and give its path.`;
+    case 'GatedDatasetError':
+    case 'GatedExtraFieldsError':
+      return `The dataset ${name} is gated: accept its licence at ${page} and set HF_TOKEN.`;
+    case 'TooBigContentError':
+      return `Rows of ${name} are too large for the Hub's viewer: download a file of it and give its path.`;
+    case 'EmptyDatasetError':
+    case 'DatasetRevisionEmptyError':
+      return `The dataset ${name} has no data.`;
+    case 'DatasetInBlockListError':
+      return `The Hub does not serve ${name} (blocked): download a file of it and give its path.`;
+    case 'MissingRequiredParameter':
+    case 'InvalidParameter':
+      return `The Hub refuses the request for ${name} (${said}): check the dataset id, --subset and --split.`;
+    case 'UnexpectedApiError':
+    case 'UnexpectedError':
+      return `The Hub failed to serve ${name} (${said || code}): try again later.`;
+    default:
+      return explainStatus(code, status, name, page, hasToken, said, what);
+  }
+}
+
+function explainStatus(
+  code: string | null,
+  status: number,
+  name: string,
+  page: string,
+  hasToken: boolean,
+  said: string,
+  what: string,
+): string {
+  const detail = [code, said].filter((part) => part !== null && part !== '').join(': ');
+  const suffix = detail === '' ? '' : ` (${detail})`;
+  if (status === 401 || status === 403) {
+    return hasToken
+      ? `The Hub refused HF_TOKEN for ${name}${suffix}: check the token, and accept the dataset's licence at ${page}.`
+      : `The Hub wants a login for ${name}${suffix}: accept the dataset's licence at ${page} if it is gated, and set HF_TOKEN.`;
+  }
+  if (status === 404) return `The Hub has no dataset ${name}${suffix}: check the spelling, --subset and --split.`;
+  if (status === 429) return `The Hub's rate limit is used up for now${suffix}: wait five minutes, or set HF_TOKEN for a higher one.`;
+  if (status >= 500 && code === null) return `The Hub failed with ${status} on ${what} of ${name}${suffix}: try again later.`;
+  return `The Hub can't serve ${name}: ${status}${suffix}. Download a file of it and give its path.`;
+}
+
+async function readBounded(body: Dispatcher.ResponseData['body'], maximumBytes: number, from: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += (chunk as Buffer).length;
+    if (length > maximumBytes) {
+      throw new HubError(`${from} sent more than ${Math.round(maximumBytes / (1 << 20))} MB in one answer.`, null, true);
+    }
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function host(url: string): string {
+  return inert(new URL(url).host, 100);
+}

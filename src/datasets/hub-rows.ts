@@ -1,0 +1,102 @@
+/** `/rows` of the datasets-server: pages of at most 100 rows, several at a time, handed out in order. */
+
+import pLimit from 'p-limit';
+import { isObject } from '../annotators/completion.js';
+import { UserError } from '../errors.js';
+import { inert } from '../text.js';
+import type { RowSelection, SourceRow } from '../types.js';
+import type { HubClient } from './hub-client.js';
+
+/** `libcommon/constants.py`, MAX_NUM_ROWS_PER_PAGE. */
+const PAGE_ROWS = 100;
+const PAGES_IN_FLIGHT = 8;
+
+/** Which table of the Hub. */
+export interface HubTable {
+  dataset: string;
+  subset: string;
+  split: string;
+}
+
+/** What the first page tells of a table. */
+export interface TableFacts {
+  columns: string[];
+  totalRows: number;
+  /** True where the Hub serves only the first part of the split. */
+  partial: boolean;
+}
+
+interface Page {
+  rows: SourceRow[];
+  facts: TableFacts;
+}
+
+/** Reads columns and number of rows. */
+export async function readTableFacts(client: HubClient, table: HubTable): Promise<TableFacts> {
+  return (await readPage(client, table, 0, 1, [])).facts;
+}
+
+/** The selected rows. */
+export async function* readHubRows(
+  client: HubClient,
+  table: HubTable,
+  totalRows: number,
+  { columns, offset, limit, signal }: RowSelection,
+): AsyncGenerator<SourceRow> {
+  const end = Math.min(totalRows, limit === null ? Infinity : offset + limit);
+  const schedule = pLimit(PAGES_IN_FLIGHT);
+  const pages: Promise<Page>[] = [];
+  let next = offset;
+  const fill = (): void => {
+    while (next < end && pages.length < PAGES_IN_FLIGHT) {
+      const start = next;
+      const length = Math.min(PAGE_ROWS, end - start);
+      const page = schedule(() => readPage(client, table, start, length, columns));
+      // Whoever stops reading early is not told of pages that fail later.
+      page.catch(() => undefined);
+      pages.push(page);
+      next += length;
+    }
+  };
+  fill();
+  for (let page = pages.shift(); page !== undefined; page = pages.shift()) {
+    const { rows } = await page;
+    signal?.throwIfAborted();
+    fill();
+    yield* rows;
+  }
+}
+
+async function readPage(
+  client: HubClient,
+  { dataset, subset, split }: HubTable,
+  offset: number,
+  length: number,
+  columns: readonly string[],
+): Promise<Page> {
+  const answer = await client.get('rows', { dataset, config: subset, split, offset, length });
+  const { rows, features } = answer;
+  if (!Array.isArray(rows) || !Array.isArray(features)) throw unexpected(dataset, 'a page without rows');
+  const total = answer['num_rows_total'];
+  const facts: TableFacts = {
+    columns: features.filter(isObject).map((feature) => String(feature['name'])),
+    totalRows: typeof total === 'number' && Number.isSafeInteger(total) && total >= 0 ? total : rows.length,
+    partial: answer['partial'] === true,
+  };
+  const expected = Math.max(0, Math.min(length, facts.totalRows - offset));
+  if (rows.length < expected) throw unexpected(dataset, `${rows.length} rows from row ${offset} on instead of ${expected}`);
+  return { facts, rows: rows.slice(0, length).map((row: unknown, position) => readRow(row, offset + position, columns)) };
+}
+
+/** A cell that the viewer has cut never becomes a prompt. */
+function readRow(row: unknown, index: number, columns: readonly string[]): SourceRow {
+  if (!isObject(row) || !isObject(row['row'])) return { index, problem: `row ${index}: the Hub sent no row` };
+  const truncated = Array.isArray(row['truncated_cells']) ? row['truncated_cells'] : [];
+  const cut = columns.find((column) => truncated.includes(column));
+  if (cut === undefined) return { index, value: row['row'] };
+  return { index, problem: `row ${index}: the Hub sent only a part of "${inert(cut, 60)}", which is too long for it` };
+}
+
+function unexpected(dataset: string, what: string): UserError {
+  return new UserError(`The Hub answered for ${inert(dataset, 120)} with ${what}; run the command again later.`);
+}

@@ -1,0 +1,95 @@
+/** Where datasets come from. A new kind of file is one entry in `FILES` and a file of its own. */
+
+import { accessSync, constants, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { extname, join } from 'node:path';
+import { systemErrorCode, UserError } from '../errors.js';
+import { fileProblem } from '../files.js';
+import { inert } from '../text.js';
+import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter } from '../types.js';
+import { openHubDataset } from './hub.js';
+import { openLocalCsv } from './local-csv.js';
+import { openLocalJson } from './local-json.js';
+import { openLocalJsonl } from './local-jsonl.js';
+import { openLocalParquet } from './local-parquet.js';
+
+type OpenFile = (request: DatasetRequest) => Promise<OpenDataset>;
+
+/** Readers of local files by the ending of their name. */
+export const FILES: Readonly<Record<string, OpenFile>> = {
+  '.json': openLocalJson,
+  '.jsonl': openLocalJsonl,
+  '.ndjson': openLocalJsonl,
+  '.csv': openLocalCsv,
+  '.tsv': openLocalCsv,
+  '.parquet': openLocalParquet,
+};
+
+const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:\/[A-Za-z0-9._-]{1,96})?$/;
+
+/**
+ * Finds a dataset: a local file where the name has the ending of one or looks like a path, else one of the Hub.
+ * @throws UserError where there is none, or where it can't be read
+ */
+export async function openDataset(
+  request: DatasetRequest,
+  hub: HubEnvironment,
+  reporter: Reporter,
+  signal?: AbortSignal,
+): Promise<OpenDataset> {
+  const name = request.dataset;
+  const open = FILES[extname(name).toLowerCase()];
+  if (open !== undefined || /^[./~]|^[A-Za-z]:\\/.test(name) || isFile(name)) {
+    return openFile({ ...request, dataset: expandHome(name) }, open);
+  }
+  if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
+    throw new UserError(
+      `--dataset ${inert(name, 120)} is neither a file nor a Hub id. An id looks like glaiveai/glaive-code-assistant; ` +
+        `files end in ${Object.keys(FILES).join(', ')}.`,
+    );
+  }
+  return openHubDataset(request, hub, reporter, signal);
+}
+
+async function openFile(request: DatasetRequest, open: OpenFile | undefined): Promise<OpenDataset> {
+  const path = request.dataset;
+  const shown = inert(path, 300);
+  checkReadable(path, shown);
+  if (open === undefined) {
+    throw new UserError(`The format of ${shown} can't be told from its name; files end in ${Object.keys(FILES).join(', ')}.`);
+  }
+  if (request.subset !== null) throw new UserError(`--subset is for datasets of the Hub; ${shown} is a file.`);
+  try {
+    return await open(request);
+  } catch (error) {
+    throw error instanceof UserError || systemErrorCode(error) === undefined ? error : fileProblem(error, `read ${shown}`);
+  }
+}
+
+function checkReadable(path: string, shown: string): void {
+  let isFolder: boolean;
+  try {
+    isFolder = statSync(path).isDirectory();
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      throw new UserError(`The file ${shown} does not exist; check the path given to --dataset.`);
+    }
+    if (code === 'EACCES') throw new UserError(`The file ${shown} can't be read: permission denied.`);
+    throw fileProblem(error, `read ${shown}`);
+  }
+  if (isFolder) throw new UserError(`${shown} is a folder; --dataset takes a file or a Hub id.`);
+}
+
+function isFile(name: string): boolean {
+  try {
+    return statSync(name).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function expandHome(path: string): string {
+  return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path;
+}

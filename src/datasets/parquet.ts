@@ -1,0 +1,295 @@
+/**
+ * Parquet, page by page: hyparquet decodes, and this reads no more of a file at a time than a few megabytes of each
+ * needed column, whatever the size of its row groups (one of 200,000 long rows would cost half a gigabyte whole).
+ */
+
+import type { AsyncBuffer, FileMetaData, RowGroup, SchemaTree } from 'hyparquet';
+import { UserError } from '../errors.js';
+import { inert } from '../text.js';
+import type { RowSelection, SourceRow } from '../types.js';
+
+const FETCH_BYTES = 4 << 20;
+/** A single page larger than this is no page of an honest file. */
+const LARGEST_PAGE_BYTES = 1 << 30;
+/** Rows of nested columns that are decoded together. */
+const NESTED_ROWS = 1000;
+
+type Hyparquet = Awaited<ReturnType<typeof loadHyparquet>>;
+type Decoder = Parameters<Hyparquet['readPage']>[2];
+type Values = ArrayLike<unknown>;
+
+async function loadHyparquet() {
+  const [main, column, schema, convert, { compressors }] = await Promise.all([
+    import('hyparquet'),
+    import('hyparquet/src/column.js'),
+    import('hyparquet/src/schema.js'),
+    import('hyparquet/src/convert.js'),
+    import('hyparquet-compressors'),
+  ]);
+  return { ...main, ...column, ...schema, ...convert, compressors };
+}
+
+/** A Parquet file whose footer was read. */
+export class ParquetFile {
+  readonly columns: string[];
+  readonly rows: number;
+
+  private constructor(
+    private readonly hyparquet: Hyparquet,
+    private readonly file: AsyncBuffer,
+    private readonly metadata: FileMetaData,
+    private readonly title: string,
+  ) {
+    this.columns = hyparquet.parquetSchema(metadata).children.map((child) => child.element.name);
+    this.rows = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
+  }
+
+  /**
+   * Reads the footer.
+   * @param title the file's name for messages
+   * @throws UserError where the file is no Parquet file or is incomplete
+   */
+  static async open(file: AsyncBuffer, title: string): Promise<ParquetFile> {
+    const hyparquet = await loadHyparquet();
+    try {
+      return new ParquetFile(hyparquet, file, await hyparquet.parquetMetadataAsync(file), title);
+    } catch (error) {
+      throw damaged(title, error);
+    }
+  }
+
+  /**
+   * The rows from `start` (inclusive) to `end` (exclusive) with the given columns; those that the file lacks are left
+   * out.
+   */
+  async *read(columns: readonly string[], start: number, end: number, signal?: AbortSignal): AsyncGenerator<Record<string, unknown>> {
+    const wanted = columns.filter((column) => this.columns.includes(column));
+    let groupStart = 0;
+    for (const group of this.metadata.row_groups) {
+      const groupRows = Number(group.num_rows);
+      const from = Math.max(start - groupStart, 0);
+      const to = Math.min(end - groupStart, groupRows);
+      if (from < to) yield* this.#readGroup(group, groupStart, wanted, from, to, signal);
+      groupStart += groupRows;
+    }
+  }
+
+  async *#readGroup(
+    group: RowGroup,
+    groupStart: number,
+    columns: readonly string[],
+    from: number,
+    to: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Record<string, unknown>> {
+    const tree = this.hyparquet.parquetSchema(this.metadata);
+    const flat = columns.filter((column) => isFlat(tree, column));
+    const nested = columns.filter((column) => !flat.includes(column));
+    const cursors = flat.map((column) => new ColumnCursor(this.hyparquet, this.file, group, tree, column, this.title));
+    const nestedRows = nested.length === 0 ? null : this.#readNested(nested, groupStart + from, groupStart + to);
+    for (let row = 0; row < to; row++) {
+      signal?.throwIfAborted();
+      const value: Record<string, unknown> = {};
+      for (const cursor of cursors) {
+        if (!cursor.ready) await cursor.load();
+        const cellValue = cursor.next();
+        if (row >= from) define(value, cursor.column, plain(cellValue));
+      }
+      if (row < from) continue;
+      const rest = nestedRows === null ? null : (await nestedRows.next()).value;
+      for (const column of nested) define(value, column, plain(rest?.[column]));
+      yield value;
+    }
+  }
+
+  /** Lists and structs: hyparquet puts them together, a row group at a time (its pages need not end with a row). */
+  async *#readNested(columns: string[], start: number, end: number): AsyncGenerator<Record<string, unknown>> {
+    for (let from = start; from < end; ) {
+      const to = Math.min(end, this.#groupEnd(from), from + Math.max(NESTED_ROWS, this.#groupEnd(from) - from));
+      let rows: Record<string, unknown>[];
+      try {
+        rows = await this.hyparquet.parquetReadObjects({
+          file: this.file,
+          metadata: this.metadata,
+          columns,
+          rowStart: from,
+          rowEnd: to,
+          compressors: this.hyparquet.compressors,
+        });
+      } catch (error) {
+        throw damaged(this.title, error);
+      }
+      yield* rows;
+      from = to;
+    }
+  }
+
+  #groupEnd(row: number): number {
+    let end = 0;
+    for (const group of this.metadata.row_groups) {
+      end += Number(group.num_rows);
+      if (row < end) break;
+    }
+    return end;
+  }
+}
+
+/** Reads one flat column of one row group from its first value on. */
+class ColumnCursor {
+  readonly #decoder: Decoder;
+  #position: number;
+  readonly #end: number;
+  /** Bytes that were fetched and not decoded yet. */
+  #bytes: Uint8Array = new Uint8Array(0);
+  #dictionary: Parameters<Hyparquet['readPage']>[3];
+  #values: Values = [];
+  #index = 0;
+
+  constructor(
+    private readonly hyparquet: Hyparquet,
+    private readonly file: AsyncBuffer,
+    group: RowGroup,
+    tree: SchemaTree,
+    readonly column: string,
+    private readonly title: string,
+  ) {
+    const metadata = group.columns.find((chunk) => chunk.meta_data?.path_in_schema[0] === column)?.meta_data;
+    if (metadata === undefined) throw damaged(title, new Error(`column ${column} is missing in a row group`));
+    const schemaPath = hyparquet.getTreePath(tree, metadata.path_in_schema);
+    const element = schemaPath.at(-1)?.element;
+    if (element === undefined) throw damaged(title, new Error(`column ${column} is not in the schema`));
+    this.#decoder = {
+      pathInSchema: metadata.path_in_schema,
+      element,
+      schemaPath,
+      type: metadata.type,
+      codec: metadata.codec,
+      compressors: hyparquet.compressors,
+      parsers: hyparquet.DEFAULT_PARSERS,
+    };
+    this.#position = Number(metadata.dictionary_page_offset ?? metadata.data_page_offset);
+    this.#end = this.#position + Number(metadata.total_compressed_size);
+  }
+
+  /** True where `next` has a value without loading a page. */
+  get ready(): boolean {
+    return this.#index < this.#values.length;
+  }
+
+  next(): unknown {
+    return this.#values[this.#index++];
+  }
+
+  /** Decodes pages until there is a value. */
+  async load(): Promise<void> {
+    this.#index = 0;
+    this.#values = [];
+    while (this.#values.length === 0) {
+      if (this.#bytes.length === 0 && this.#position >= this.#end) {
+        throw damaged(this.title, new Error(`column ${this.column} ends too early`));
+      }
+      try {
+        await this.#page();
+      } catch (error) {
+        throw damaged(this.title, error);
+      }
+    }
+  }
+
+  async #page(): Promise<void> {
+    const { header, length } = await this.#header();
+    const size = header.compressed_page_size;
+    if (!(size >= 0 && size <= LARGEST_PAGE_BYTES)) throw new Error(`a page of ${size} bytes`);
+    await this.#fetch(length + size);
+    // A copy, since decoded values may refer to its memory, and offsets start at 0 in it.
+    const bytes = this.#bytes.slice(length, length + size);
+    this.#bytes = this.#bytes.subarray(length + size);
+    const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
+    const page = this.hyparquet.readPage(reader, header, this.#decoder, this.#dictionary, undefined, 0);
+    if (header.type !== 'DICTIONARY_PAGE') this.#values = page.data ?? [];
+    else if (page.data !== undefined) this.#dictionary = this.hyparquet.convert(page.data, this.#decoder);
+  }
+
+  /** The next page's header and its length in bytes; a header that is cut off is read again with more bytes. */
+  async #header(): Promise<{ header: ReturnType<Hyparquet['parquetHeader']>; length: number }> {
+    for (let wanted = 256; ; wanted *= 4) {
+      const complete = await this.#fetch(wanted);
+      const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
+      const reader = { view, offset: 0 };
+      try {
+        return { header: this.hyparquet.parquetHeader(reader), length: reader.offset };
+      } catch (error) {
+        if (!complete || !(error instanceof RangeError)) throw error;
+      }
+    }
+  }
+
+  /** Sees to it that so many bytes are there; false where the column ends before. */
+  async #fetch(wanted: number): Promise<boolean> {
+    const missing = wanted - this.#bytes.length;
+    if (missing <= 0) return true;
+    const length = Math.min(Math.max(missing, FETCH_BYTES), this.#end - this.#position);
+    if (length > 0) {
+      const fetched = new Uint8Array(await this.file.slice(this.#position, this.#position + length));
+      if (fetched.length === 0) throw new Error('the file ends too early');
+      const joined = new Uint8Array(this.#bytes.length + fetched.length);
+      joined.set(this.#bytes);
+      joined.set(fetched, this.#bytes.length);
+      this.#bytes = joined;
+      this.#position += fetched.length;
+    }
+    return this.#bytes.length >= wanted;
+  }
+}
+
+function isFlat(tree: SchemaTree, column: string): boolean {
+  const node = tree.children.find((child) => child.element.name === column);
+  return node !== undefined && node.children.length === 0 && node.element.repetition_type !== 'REPEATED';
+}
+
+/** Sets an own property whatever its name, `__proto__` included. */
+function define(row: Record<string, unknown>, name: string, value: unknown): void {
+  Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true });
+}
+
+/** A decoded value as JSON would hold it. */
+function plain(value: unknown): unknown {
+  if (value === undefined) return null;
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === 'object' && value !== null) {
+    const result: Record<string, unknown> = {};
+    for (const [name, inner] of Object.entries(value)) define(result, name, plain(inner));
+    return result;
+  }
+  return value;
+}
+
+function damaged(title: string, error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  const reason = inert(error instanceof Error ? error.message : String(error), 200);
+  return new UserError(`${title} can't be read as Parquet: ${reason}. It may be incomplete; get it again.`, undefined, {
+    cause: error,
+  });
+}
+
+/** The selected rows of several files that follow each other. */
+export async function* readParquetFiles(
+  files: readonly ParquetFile[],
+  { columns, offset, limit, signal }: RowSelection,
+): AsyncGenerator<SourceRow> {
+  const end = limit === null ? Infinity : offset + limit;
+  let fileStart = 0;
+  for (const file of files) {
+    let index = Math.max(offset, fileStart);
+    if (index < end && index < fileStart + file.rows) {
+      for await (const value of file.read(columns, index - fileStart, Math.min(end - fileStart, file.rows), signal)) {
+        yield { index, value };
+        index += 1;
+      }
+    }
+    fileStart += file.rows;
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The errors that cross the program, and the exit codes they end in.
+ *
+ * A `UserError` is a sentence for the person at the terminal: what happened, to which row, file or flag, and
+ * what to do next. Everything else that reaches the boundary in `cli.ts` is a defect of ours.
+ */
+
+/** Exit codes, as `reannotate --help` and the README promise them. */
+export const EXIT = {
+  done: 0,
+  cannotGoOn: 1,
+  commandLine: 2,
+  incomplete: 3,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+/** A problem that the user can act on; its message is shown as it stands, without a stack trace. */
+export class UserError extends Error {
+  override readonly name: string = 'UserError';
+
+  constructor(
+    message: string,
+    readonly exitCode: number = EXIT.cannotGoOn,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** A wrong command line: exit code 2. */
+export class UsageError extends UserError {
+  override readonly name = 'UsageError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, EXIT.commandLine, options);
+  }
+}
+
+/** The `code` of a Node system error (`ENOENT`, `ECONNRESET`, …), wherever in the chain of causes it stands. */
+export function systemErrorCode(error: unknown): string | undefined {
+  let current: unknown = error;
+  for (let depth = 0; depth < 5 && current instanceof Error; depth++) {
+    const code: unknown = (current as NodeJS.ErrnoException).code;
+    if (typeof code === 'string') return code;
+    current =
+      current instanceof AggregateError && current.errors.length > 0 ? current.errors[0] : current.cause;
+  }
+  return undefined;
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

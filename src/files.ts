@@ -1,0 +1,314 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { systemErrorCode, UserError } from './errors.js';
+
+const CHUNK_BYTES = 1 << 20;
+const NEWLINE = 0x0a;
+const TEMPORARY_SUFFIX = '.reannotate-tmp';
+
+/** A sentence for a failed file operation that tells what to do; `action` reads like "write /path/file". */
+export function fileProblem(error: unknown, action: string): UserError {
+  const hints: Record<string, string> = {
+    ENOSPC: 'the disk is full. Free some space and run the same command with --resume',
+    EDQUOT: 'the disk quota is used up. Free some space and run the same command with --resume',
+    EACCES: 'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
+    EPERM: 'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
+    EROFS: 'the file system is read-only. Choose another folder with --save_dir and --temp_dir',
+    EMFILE: 'too many files are open. Lower --max_concurrency or raise the limit (ulimit -n)',
+    ENAMETOOLONG: 'the name is too long. Choose a shorter path with --save_dir and --temp_dir',
+    ENOTDIR: 'a part of the path is a file, not a folder',
+    EEXIST: 'a file stands where a folder is needed',
+    EISDIR: 'it is a folder',
+    ENOENT: 'it does not exist',
+    EIO: 'the disk reported an error',
+  };
+  const code = systemErrorCode(error);
+  const reason = (code !== undefined && hints[code]) ?? (error instanceof Error ? error.message : String(error));
+  return new UserError(`Cannot ${action}: ${String(reason)}.`, undefined, { cause: error });
+}
+
+/** Makes a folder that only its owner can read (it will hold prompts), with its parents. */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw fileProblem(error, `make the folder ${path}`);
+  }
+}
+
+/** Collects small writes into large ones; not atomic by itself. */
+export class BufferedFile {
+  readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  readonly #descriptor: number;
+  #used = 0;
+
+  constructor(readonly path: string) {
+    this.#descriptor = openSync(path, 'w', 0o600);
+  }
+
+  /** Appends text (as UTF-8) or bytes. */
+  write(data: string | Uint8Array): void {
+    const length = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
+    if (length > CHUNK_BYTES - this.#used) this.flush();
+    if (length > CHUNK_BYTES) {
+      writeAll(this.#descriptor, typeof data === 'string' ? Buffer.from(data) : data);
+      return;
+    }
+    if (typeof data === 'string') this.#buffer.write(data, this.#used);
+    else this.#buffer.set(data, this.#used);
+    this.#used += length;
+  }
+
+  flush(): void {
+    writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
+    this.#used = 0;
+  }
+
+  /** Flushes, forces the bytes to disk and closes. */
+  finish(): void {
+    this.flush();
+    fsyncSync(this.#descriptor);
+    closeSync(this.#descriptor);
+  }
+
+  /** Closes without a thought for what was not written yet. */
+  abandon(): void {
+    closeSync(this.#descriptor);
+  }
+}
+
+/** Writes all bytes, also where the kernel takes only a part at a time. */
+export function writeAll(descriptor: number, bytes: Uint8Array): void {
+  let written = 0;
+  while (written < bytes.length) {
+    written += writeSync(descriptor, bytes, written, bytes.length - written);
+  }
+}
+
+/**
+ * Makes or replaces a file as a whole: readers see the old content or the new one, never a part, and after a
+ * crash the same. `write` fills the file; if it throws, the old content stays.
+ */
+export async function replaceFile(
+  path: string,
+  write: (file: BufferedFile) => void | Promise<void>,
+): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}${TEMPORARY_SUFFIX}`);
+  let file: BufferedFile | null = null;
+  try {
+    file = new BufferedFile(temporary);
+    await write(file);
+    file.finish();
+    file = null;
+    renameSync(temporary, path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    file?.abandon();
+    rmSync(temporary, { force: true });
+    if (error instanceof UserError || systemErrorCode(error) === undefined) throw error;
+    throw fileProblem(error, `write ${path}`);
+  }
+}
+
+/** Forces a rename in the folder to disk; not every system can, and then the rename is as safe as it gets. */
+function syncFolder(path: string): void {
+  try {
+    const descriptor = openSync(path, 'r');
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    // Windows cannot open folders.
+  }
+}
+
+/** Removes what a killed process left half-written in a folder. */
+export function removeTemporaryFiles(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    if (name.endsWith(TEMPORARY_SUFFIX)) rmSync(join(folder, name), { force: true });
+  }
+}
+
+/** A line of a file, without its line end; `bytes` stays valid while it is referenced. */
+export interface Line {
+  bytes: Buffer;
+  /** Where the line starts in the file. */
+  offset: number;
+  /** False for a last line that no newline ends. */
+  complete: boolean;
+}
+
+/** The lines of a file, split at `\n` alone, read a megabyte at a time. */
+export function* readLines(path: string): Generator<Line> {
+  const descriptor = openSync(path, 'r');
+  try {
+    let pending: Buffer[] = [];
+    let pendingOffset = 0;
+    let position = 0;
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+      const length = readSync(descriptor, chunk, 0, CHUNK_BYTES, position);
+      if (length === 0) break;
+      let start = 0;
+      for (;;) {
+        const end = chunk.indexOf(NEWLINE, start);
+        if (end === -1 || end >= length) break;
+        const piece = chunk.subarray(start, end);
+        const bytes = pending.length === 0 ? piece : Buffer.concat([...pending, piece]);
+        yield { bytes, offset: pending.length === 0 ? position + start : pendingOffset, complete: true };
+        pending = [];
+        start = end + 1;
+      }
+      if (start < length) {
+        if (pending.length === 0) pendingOffset = position + start;
+        pending.push(chunk.subarray(start, length));
+      }
+      position += length;
+    }
+    if (pending.length > 0) yield { bytes: Buffer.concat(pending), offset: pendingOffset, complete: false };
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Lets timers, signals and sockets have their turn inside a long loop. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+interface LockOwner {
+  pid: number;
+  host: string;
+  /** Tells a process from a later one with the same number; null where the system doesn't say. */
+  started: string | null;
+}
+
+/**
+ * Keeps a second process off a folder until the returned function is called.
+ * A lock whose process is dead is taken over.
+ * @throws UserError that names the process which holds it
+ */
+export function lockFolder(folder: string): () => void {
+  const path = join(folder, 'lock');
+  const owner: LockOwner = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
+  const content = JSON.stringify(owner);
+  for (;;) {
+    if (createWhole(path, content)) {
+      return () => {
+        rmSync(path, { force: true });
+      };
+    }
+    const found = readIfThere(path);
+    const holder = found === null ? null : parseLock(found);
+    if (holder !== null && isAlive(holder)) {
+      throw new UserError(
+        `Another process works on this run (process ${holder.pid} on ${holder.host}). Wait for it or stop it; ` +
+          `if it is gone for certain, delete ${path}.`,
+      );
+    }
+    moveStaleLockAside(path, found);
+  }
+}
+
+/** Creates a file together with its content, so that nobody ever sees it empty; false where it exists. */
+function createWhole(path: string, content: string): boolean {
+  const temporary = `${path}.${process.pid}${TEMPORARY_SUFFIX}`;
+  try {
+    writeFileSync(temporary, content, { mode: 0o600 });
+    linkSync(temporary, path);
+    return true;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'EEXIST') return false;
+    // Some file systems have no hard links.
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP') throw fileProblem(error, `write ${path}`);
+    return createExclusively(path, content);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+function createExclusively(path: string, content: string): boolean {
+  try {
+    writeFileSync(path, content, { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST') return false;
+    throw fileProblem(error, `write ${path}`);
+  }
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** Of two processes that find the same stale lock one must win, and neither may take away the other's new one. */
+function moveStaleLockAside(path: string, stale: string | null): void {
+  const aside = `${path}.stale.${process.pid}${TEMPORARY_SUFFIX}`;
+  try {
+    renameSync(path, aside);
+    if (readIfThere(aside) !== stale) linkSync(aside, path);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'ENOENT' && code !== 'EEXIST') throw fileProblem(error, `replace ${path}`);
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
+function parseLock(text: string): LockOwner | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null) return null;
+    const { pid, host, started } = value as Partial<LockOwner>;
+    if (!Number.isInteger(pid) || typeof host !== 'string') return null;
+    return { pid: pid as number, host, started: typeof started === 'string' ? started : null };
+  } catch {
+    return null;
+  }
+}
+
+/** A process of another machine counts as alive: nobody here can tell. */
+function isAlive(owner: LockOwner): boolean {
+  if (owner.host !== hostname()) return true;
+  if (owner.pid === process.pid) return owner.started === processStart(process.pid);
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ESRCH') return false;
+  }
+  const started = processStart(owner.pid);
+  return started === null || owner.started === null || started === owner.started;
+}
+
+/** The start time that Linux keeps of a process (field 22 of /proc/PID/stat, see proc(5)). */
+function processStart(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,95 @@
+/** What every command does around its work: signals, messages, errors, exit codes. */
+
+import { CommanderError, type Command } from 'commander';
+import { EXIT, messageOf, UserError } from './errors.js';
+import { Interruption } from './interruption.js';
+import { packageVersion, parseLogLevel, parseRunOptions, readEnvironment, type RawFlags } from './options.js';
+import { acceptKebabCase, type Handlers } from './program.js';
+import { Console } from './progress.js';
+import { inert, shellWord } from './text.js';
+
+/**
+ * Parses the command line, runs what it asks for and sets the exit code.
+ * @param makeProgram builds the commander program around the handlers
+ */
+export async function runProgram(makeProgram: (version: string, handlers: Handlers) => Command): Promise<void> {
+  const interruption = new Interruption();
+  const stopListening = interruption.listen();
+  endQuietlyOnClosedPipe();
+  const redactor = safeRedactor();
+  let console = new Console({ level: 'info', redactor });
+  const command = (flags: RawFlags): Console => {
+    const level = typeof flags['logging_level'] === 'string' ? flags['logging_level'] : null;
+    console = new Console({ level: parseLogLevel(level), redactor });
+    return console;
+  };
+  const handlers: Handlers = {
+    reannotate: async (flags) => {
+      const { reannotate } = await import('./commands/reannotate.js');
+      const options = parseRunOptions(flags, process.env);
+      const resumeCommand = resumeCommandLine(process.argv.slice(2));
+      process.exitCode = await reannotate(options, { console: command(flags), interruption, resumeCommand });
+    },
+    demo: async (flags) => {
+      const { demo } = await import('./commands/demo.js');
+      process.exitCode = await demo(flags, { console: command(flags), interruption });
+    },
+    simulate: async (flags) => {
+      const { simulate } = await import('./commands/simulate.js');
+      await simulate(flags, interruption.soft);
+    },
+  };
+  try {
+    const program = makeProgram(packageVersion(), handlers);
+    await program.parseAsync(acceptKebabCase(program, process.argv.slice(2)), { from: 'user' });
+  } catch (error) {
+    console.endProgress();
+    process.exitCode = explain(error, console, interruption);
+  } finally {
+    stopListening();
+  }
+}
+
+/** Shows an error as the last thing on stderr and returns the exit code. */
+function explain(error: unknown, console: Console, interruption: Interruption): number {
+  // commander has written its message (or the help) itself.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.commandLine;
+  if (interruption.soft.aborted && !(error instanceof UserError)) {
+    console.warning('Stopped before anything was asked; run the same command again.');
+    return interruption.exitCode;
+  }
+  if (error instanceof UserError) {
+    console.error(error.message);
+    return error.exitCode;
+  }
+  const stack = error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined ? `\n${error.stack ?? ''}` : '';
+  console.error(
+    `An unexpected problem, which is a defect of reannotate: ${inert(messageOf(error), 500)}. What was received is ` +
+      'saved; run the command again with --resume. REANNOTATE_DEBUG=1 shows where it happened.',
+  );
+  if (stack !== '') console.print(stack);
+  return EXIT.cannotGoOn;
+}
+
+/** A wrong address in the environment is told by the command itself; until then nothing secret is known. */
+function safeRedactor(): ReturnType<typeof readEnvironment>['redactor'] {
+  const bare = { ...process.env, HF_ENDPOINT: undefined, HF_DATASETS_SERVER_URL: undefined };
+  const named = process.argv.findIndex((word) => /^--api[-_]key[-_]env(?:=|$)/.test(word));
+  const word = process.argv[named] ?? '';
+  const variable = named === -1 ? null : word.includes('=') ? word.slice(word.indexOf('=') + 1) : (process.argv[named + 1] ?? null);
+  return readEnvironment(bare, variable).redactor;
+}
+
+/** `reannotate --help | head` is no error. */
+function endQuietlyOnClosedPipe(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.done);
+    throw error;
+  });
+}
+
+/** The command line that goes on with a run. */
+export function resumeCommandLine(words: readonly string[]): string {
+  const kept = words.filter((word) => !/^--(?:resume|resume[-_]no[-_]retry|overwrite)$/.test(word));
+  return ['npx', 'reannotate', ...kept, '--resume'].map(shellWord).join(' ');
+}

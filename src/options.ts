@@ -1,0 +1,312 @@
+/** Flags and environment, made into typed options once; every default lives here. */
+
+import { readFileSync } from 'node:fs';
+import { resolveAnnotator, type Annotator } from './annotators/index.js';
+import { UsageError, UserError } from './errors.js';
+import { LOG_LEVELS, type LogLevel } from './log.js';
+import { PROVIDERS } from './providers/index.js';
+import { inert, Redactor } from './text.js';
+import type { HubEnvironment } from './types.js';
+
+export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
+export const DEFAULT_SAVE_DIR = 'datasets/reannotated';
+export const DEFAULT_TEMP_DIR = 'datasets/temp';
+/** Requests in flight at most where the user names no number: enough for 10,000 requests/min at 3 s each. */
+export const DEFAULT_CONCURRENCY = 512;
+export const MAXIMUM_BATCH_SIZE = 50_000;
+export const MAXIMUM_BATCH_BYTES = 200_000_000;
+
+/** The parameters of a request besides model and messages, under the API's names; null ones are not sent. */
+export interface GenerationParameters {
+  temperature: number;
+  top_p: number;
+  seed: number | null;
+  max_tokens: number;
+  n: number;
+  frequency_penalty: number;
+  presence_penalty: number;
+  stop: string[] | null;
+  logit_bias: Record<string, number> | null;
+  logprobs: boolean;
+  top_logprobs: number | null;
+}
+
+/** What one invocation of `reannotate` is to do. */
+export interface RunOptions {
+  dataset: string;
+  subset: string | null;
+  split: string | null;
+  format: string | null;
+  promptColumn: string | null;
+  responseColumn: string | null;
+  systemColumn: string | null;
+  limit: number | null;
+  offset: number;
+  saveDir: string;
+  tempDir: string;
+  /** What to do about the files of an earlier run of this name. */
+  earlier: 'refuse' | 'resume' | 'resume_no_retry' | 'overwrite';
+  batch: boolean;
+  maxBatchSize: number;
+  maxBatchBytes: number;
+  maxRequestsPerMinute: number | null;
+  maxTokensPerMinute: number | null;
+  maxConcurrency: number | null;
+  maxAttempts: number;
+  /** Seconds. */
+  requestTimeout: number;
+  generation: GenerationParameters;
+  baseUrl: string | null;
+  apiKeyVariable: string | null;
+  dryRun: boolean;
+  /** US dollars. */
+  maxCost: number | null;
+  includeMetadata: boolean;
+  loggingLevel: LogLevel;
+  annotator: Annotator;
+  environment: Environment;
+}
+
+/** What is taken from the environment. */
+export interface Environment {
+  hub: HubEnvironment;
+  redactor: Redactor;
+  /** The variables themselves, for a provider's key and base URL. */
+  variables: NodeJS.ProcessEnv;
+}
+
+/** The raw values as commander hands them over: text, or true for flags without a value. */
+export type RawFlags = Readonly<Record<string, string | boolean | undefined>>;
+
+/**
+ * Checks and converts the flags of the main command.
+ * @throws UsageError that names the flag, what was given and what is taken
+ */
+export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): RunOptions {
+  const flags = new FlagReader(raw);
+  const baseUrl = flags.url('base_url');
+  const apiKeyVariable = flags.text('api_key_env');
+  const dataset = flags.text('dataset');
+  if (dataset === null) {
+    throw new UsageError('--dataset is missing: name a Hub dataset id or a .json, .jsonl, .csv or .parquet file.');
+  }
+  const maxBatchSize = flags.integer('max_batch_size', 1, MAXIMUM_BATCH_SIZE) ?? MAXIMUM_BATCH_SIZE;
+  return Object.freeze({
+    dataset,
+    subset: flags.text('subset'),
+    split: flags.text('split'),
+    format: flags.text('format'),
+    promptColumn: flags.text('prompt_column'),
+    responseColumn: flags.text('response_column'),
+    systemColumn: flags.text('system_column'),
+    limit: flags.integer('limit', 1),
+    offset: flags.integer('offset', 0) ?? 0,
+    saveDir: flags.text('save_dir') ?? DEFAULT_SAVE_DIR,
+    tempDir: flags.text('temp_dir') ?? DEFAULT_TEMP_DIR,
+    earlier: earlierFiles(flags),
+    batch: flags.on('batch'),
+    maxBatchSize,
+    maxBatchBytes: flags.integer('max_batch_bytes', 1000, MAXIMUM_BATCH_BYTES) ?? MAXIMUM_BATCH_BYTES,
+    maxRequestsPerMinute: flags.number('max_requests_per_minute', Number.MIN_VALUE),
+    maxTokensPerMinute: flags.number('max_tokens_per_minute', Number.MIN_VALUE),
+    maxConcurrency: flags.integer('max_concurrency', 1, 10_000),
+    maxAttempts: flags.integer('max_attempts', 1, 1000) ?? 5,
+    requestTimeout: flags.number('request_timeout', 0.001, 86_400) ?? 600,
+    generation: generationParameters(flags),
+    baseUrl,
+    apiKeyVariable,
+    dryRun: flags.on('dry_run'),
+    maxCost: flags.number('max_cost', 0),
+    includeMetadata: flags.on('include_metadata'),
+    loggingLevel: parseLogLevel(flags.text('logging_level')),
+    annotator: resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, baseUrl !== null),
+    environment: readEnvironment(variables, apiKeyVariable),
+  });
+}
+
+function earlierFiles(flags: FlagReader): RunOptions['earlier'] {
+  const given = (['resume', 'resume_no_retry', 'overwrite'] as const).filter((flag) => flags.on(flag));
+  if (given.length > 1) {
+    throw new UsageError(`${given.map((flag) => `--${flag}`).join(' and ')} exclude each other; give one of them.`);
+  }
+  return given[0] ?? 'refuse';
+}
+
+function generationParameters(flags: FlagReader): GenerationParameters {
+  const topLogprobs = flags.integer('top_logprobs', 0, 20);
+  return {
+    temperature: flags.number('temperature', 0, 2) ?? 1,
+    top_p: flags.number('top_p', 0, 1) ?? 1,
+    seed: flags.integer('seed', Number.MIN_SAFE_INTEGER) ?? 42,
+    max_tokens: flags.integer('max_tokens', 1) ?? 2048,
+    n: flags.integer('n', 1, 128) ?? 1,
+    frequency_penalty: flags.number('frequency_penalty', -2, 2) ?? 0,
+    presence_penalty: flags.number('presence_penalty', -2, 2) ?? 0,
+    stop: stopSequences(flags.text('stop')),
+    logit_bias: logitBias(flags.text('logit_bias')),
+    logprobs: flags.on('logprobs') || topLogprobs !== null,
+    top_logprobs: topLogprobs,
+  };
+}
+
+function stopSequences(text: string | null): string[] | null {
+  if (text === null) return null;
+  // A shell makes it hard to write a line break, which is what people stop at most.
+  const sequences = text.split(',').map((one) => one.replaceAll('\\n', '\n').replaceAll('\\t', '\t'));
+  if (sequences.some((one) => one === '')) throw new UsageError(`--stop ${inert(text, 60)}: a sequence is empty.`);
+  if (sequences.length > 4) throw new UsageError('--stop takes at most 4 sequences, separated by commas.');
+  return sequences;
+}
+
+function logitBias(text: string | null): Record<string, number> | null {
+  if (text === null) return null;
+  const wrong = new UsageError(`--logit_bias takes JSON such as {"50256": -100}, not ${inert(text, 60)}.`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw wrong;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong;
+  const entries = Object.entries(value as Record<string, unknown>);
+  if (entries.some(([token, bias]) => !/^\d+$/.test(token) || typeof bias !== 'number' || Math.abs(bias) > 100)) {
+    throw wrong;
+  }
+  return Object.fromEntries(entries) as Record<string, number>;
+}
+
+/** `debug`, `info`, `warning` or `error`, or Python's 10, 20, 30 or 40. */
+export function parseLogLevel(text: string | null): LogLevel {
+  if (text === null) return 'info';
+  const wanted = text.toLowerCase() === 'warn' ? 'warning' : text.toLowerCase();
+  const found = Object.entries(LOG_LEVELS).find(([name, value]) => name === wanted || String(value) === wanted);
+  if (found === undefined) {
+    throw new UsageError(
+      `--logging_level takes debug, info, warning or error (or 10, 20, 30, 40), not ${inert(text, 40)}.`,
+    );
+  }
+  return found[0] as LogLevel;
+}
+
+/** Reads flags one by one, with messages that name them. */
+export class FlagReader {
+  constructor(private readonly raw: RawFlags) {}
+
+  on(name: string): boolean {
+    return this.raw[name] === true;
+  }
+
+  text(name: string): string | null {
+    const value = this.raw[name];
+    if (typeof value !== 'string') return null;
+    if (value === '') throw new UsageError(`--${name} is empty.`);
+    return value;
+  }
+
+  integer(name: string, minimum: number, maximum = Number.MAX_SAFE_INTEGER): number | null {
+    return this.#numeric(name, minimum, maximum, 'a whole number', Number.isSafeInteger);
+  }
+
+  /** @param minimum the least value; `Number.MIN_VALUE` for anything above 0 */
+  number(name: string, minimum: number, maximum = Number.MAX_VALUE): number | null {
+    return this.#numeric(name, minimum, maximum, 'a number', Number.isFinite);
+  }
+
+  #numeric(
+    name: string,
+    minimum: number,
+    maximum: number,
+    kind: string,
+    valid: (value: number) => boolean,
+  ): number | null {
+    const text = this.text(name);
+    if (text === null) return null;
+    const value = /^[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text.replaceAll('_', '')) : NaN;
+    if (valid(value) && value >= minimum && value <= maximum) return value;
+    throw new UsageError(`--${name} takes ${kind}${range(minimum, maximum)}, not ${inert(text, 40)}.`);
+  }
+
+  url(name: string): string | null {
+    const text = this.text(name);
+    return text === null ? null : checkUrl(text, `--${name}`);
+  }
+}
+
+function range(minimum: number, maximum: number): string {
+  const low = minimum === Number.MIN_VALUE ? 'above 0' : `of at least ${minimum}`;
+  const open = maximum === Number.MAX_SAFE_INTEGER || maximum === Number.MAX_VALUE;
+  if (minimum === Number.MIN_SAFE_INTEGER) return '';
+  return open ? ` ${low}` : ` from ${minimum} to ${maximum}`;
+}
+
+function checkUrl(text: string, source: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new UsageError(`${source} takes an address such as https://api.openai.com/v1, not ${inert(text, 80)}.`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new UsageError(`${source} holds a name or password; put the key into the variable that --api_key_env names.`);
+  }
+  return text.replace(/\/+$/, '');
+}
+
+/** Takes what the program uses from the environment; a `.env` file is not read. */
+export function readEnvironment(variables: NodeJS.ProcessEnv, apiKeyVariable: string | null): Environment {
+  const keys = Object.values(PROVIDERS).map((provider) => provider.apiKeyVariable);
+  const names = [...keys, apiKeyVariable, 'HF_TOKEN'].filter((name) => name !== null);
+  const token = variables['HF_TOKEN']?.trim() ?? '';
+  return {
+    variables,
+    redactor: new Redactor(names.map((name) => variables[name]?.trim())),
+    hub: {
+      endpoint: address(variables, 'HF_ENDPOINT', 'https://huggingface.co'),
+      datasetsServerUrl: address(variables, 'HF_DATASETS_SERVER_URL', 'https://datasets-server.huggingface.co'),
+      token: token === '' ? null : token,
+    },
+  };
+}
+
+function address(variables: NodeJS.ProcessEnv, name: string, otherwise: string): string {
+  const value = variables[name]?.trim() ?? '';
+  return value === '' ? otherwise : checkUrl(value, name);
+}
+
+/** Where requests go and the key that goes with them. */
+export interface Endpoint {
+  baseUrl: string;
+  apiKey: string | null;
+}
+
+/**
+ * Settles server and key of the run's annotator.
+ * @throws UserError that names the variable to set where a key is needed and missing
+ */
+export function findEndpoint(options: RunOptions): Endpoint {
+  const { annotator, environment, baseUrl, apiKeyVariable } = options;
+  const { provider } = annotator;
+  const variable = apiKeyVariable ?? provider.apiKeyVariable;
+  const key = variable === null ? '' : (environment.variables[variable]?.trim() ?? '');
+  const url =
+    baseUrl ??
+    (provider.baseUrlVariable === null
+      ? provider.baseUrl
+      : address(environment.variables, provider.baseUrlVariable, provider.baseUrl));
+  // A server of one's own may need no key; if it does, it will say so.
+  const needed = apiKeyVariable !== null || (baseUrl === null && provider.apiKeyVariable !== null);
+  if (key === '' && needed && variable !== null) {
+    throw new UserError(
+      `No API key: ${annotator.name} needs one in the environment variable ${variable}. ` +
+        `Set it (export ${variable}=…) and run the command again.`,
+    );
+  }
+  if (/[^\u0021-\u007e]/.test(key)) {
+    throw new UserError(`The key in ${variable ?? ''} holds a space or another character that no key has; copy it again.`);
+  }
+  return { baseUrl: url, apiKey: key === '' ? null : key };
+}
+
+/** The package's version, for `--version` and the user agent. */
+export function packageVersion(): string {
+  const file = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  return file.version;
+}

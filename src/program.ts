@@ -1,0 +1,142 @@
+/** The command line of both commands: flags, help, examples. What they mean is settled in `options.ts`. */
+
+import { Command } from 'commander';
+import { DEFAULT_ANNOTATOR, DEFAULT_SAVE_DIR, DEFAULT_TEMP_DIR, MAXIMUM_BATCH_BYTES, MAXIMUM_BATCH_SIZE, type RawFlags } from './options.js';
+
+/** What the commands do; handed in, so that tests can look at what was parsed. */
+export interface Handlers {
+  reannotate(flags: RawFlags): Promise<void>;
+  demo(flags: RawFlags): Promise<void>;
+  simulate(flags: RawFlags): Promise<void>;
+}
+
+const EXAMPLES = `
+Examples:
+  $ npx reannotate demo
+      the whole job on a bundled dataset, without a key or a network
+  $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --dry_run
+      rows, tokens and price; nothing is sent
+  $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100
+  $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100 --resume
+      go on after any interruption
+  $ npx reannotate --annotator groq/llama-3.3-70b-versatile --dataset answers.jsonl
+  $ npx reannotate --annotator my-model --base_url http://localhost:8000/v1 --dataset answers.jsonl
+
+Exit codes: 0 every row is annotated; 1 the run could not go on; 2 wrong command line; 3 some rows have no
+annotation; 130 and 143 stopped by Ctrl-C and SIGTERM. All of it is in the README.`;
+
+/** The program `reannotate`. */
+export function reannotateProgram(version: string, handlers: Handlers): Command {
+  const program = new Command('reannotate')
+    .description('Asks an annotator (an LLM) for a new answer to every prompt of a dataset, and saves old and new side by side.')
+    .version(version)
+    .usage('--annotator NAME --dataset ID_OR_PATH [flags]')
+    .addHelpText('after', EXAMPLES)
+    .enablePositionalOptions()
+    .allowExcessArguments(false)
+    .exitOverride()
+    .action(async (flags: RawFlags) => handlers.reannotate(flags));
+  addRunFlags(program);
+  program.addCommand(demoCommand(handlers));
+  program.addCommand(simulateCommand(handlers));
+  return program;
+}
+
+function addRunFlags(program: Command): void {
+  program
+    .option('--annotator <name>', `model, or PROVIDER/MODEL (default: ${DEFAULT_ANNOTATOR})`)
+    .option('--dataset <id_or_path>', 'Hub dataset id, or a .json, .jsonl, .csv or .parquet file')
+    .option('--subset <name>', 'subset of a Hub dataset (default: the only one, or "default")')
+    .option('--split <name>', 'split (default: train)')
+    .option('--format <name>', 'alpaca, glaive, messages, conversations or columns (default: by the columns)')
+    .option('--prompt_column <name>', 'column that holds the prompt')
+    .option('--response_column <name>', 'column that holds the original answer')
+    .option('--system_column <name>', 'column that holds the system prompt')
+    .option('--limit <n>', 'rows at most (default: all)')
+    .option('--offset <n>', 'rows to skip (default: 0)')
+    .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
+    .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
+    .option('--resume', 'go on with an earlier run; failed rows are tried again')
+    .option('--resume_no_retry', 'the same, but rows that failed stay failed')
+    .option('--overwrite', 'start anew; the files of an earlier run are moved aside')
+    .option('--batch', 'submit to the OpenAI Batch API instead of asking online')
+    .option('--max_batch_size <n>', `requests in one batch file (default: ${MAXIMUM_BATCH_SIZE})`)
+    .option('--max_batch_bytes <n>', `bytes in one batch file (default: ${MAXIMUM_BATCH_BYTES})`)
+    .option('--max_requests_per_minute <n>', 'rate limit (default: what the API says)')
+    .option('--max_tokens_per_minute <n>', 'rate limit (default: what the API says)')
+    .option('--max_concurrency <n>', 'requests in flight at most (default: adapted)')
+    .option('--max_attempts <n>', 'tries for one row (default: 5)')
+    .option('--request_timeout <seconds>', "one request's time (default: 600)")
+    .option('--temperature <t>', '(default: 1)')
+    .option('--top_p <p>', '(default: 1)')
+    .option('--seed <n>', '(default: 42)')
+    .option('--max_tokens <n>', 'tokens of an answer at most (default: 2048)')
+    .option('--n <n>', 'answers to each prompt (default: 1)')
+    .option('--frequency_penalty <x>', '(default: 0)')
+    .option('--presence_penalty <x>', '(default: 0)')
+    .option('--stop <a,b>', 'sequences that end an answer, separated by commas')
+    .option('--logit_bias <json>', 'such as {"50256": -100}')
+    .option('--logprobs', 'keep log probabilities in output.jsonl')
+    .option('--top_logprobs <n>', 'of so many tokens at each place')
+    .option('--base_url <url>', 'any OpenAI-compatible server')
+    .option('--api_key_env <name>', 'environment variable that holds the key')
+    .option('--dry_run', 'count rows and tokens and show the price; nothing is sent')
+    .option('--max_cost <usd>', 'stop before spending more')
+    .option('--include_metadata', 'add state, model, finish reason and usage to each row')
+    .option('--logging_level <level>', 'debug, info, warning or error (default: info)');
+}
+
+function demoCommand(handlers: Handlers): Command {
+  return new Command('demo')
+    .description('The main job with no key and no network: the simulator serves a bundled dataset and its answers.')
+    .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
+    .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .action(async (flags: RawFlags) => handlers.demo(flags));
+}
+
+function simulateCommand(handlers: Handlers): Command {
+  return new Command('simulate')
+    .description('Starts the simulator alone: an OpenAI-compatible server and a datasets-server on this machine, to rehearse a run for free.')
+    .option('--port <n>', 'port on 127.0.0.1 (default: a free one)')
+    .option('--answers <file>', 'JSONL of {"instruction", "input", "output"} whose outputs are given as answers')
+    .option('--dataset_file <id=path>', 'serve a local file as a Hub dataset; may be given several times', collect)
+    .option('--parquet_file <id=path>', 'the same for its Parquet file', collect)
+    .option('--requests_per_minute <n>', 'rate limit')
+    .option('--tokens_per_minute <n>', 'rate limit')
+    .option('--limit_window_ms <n>', 'the time over which a minute’s limit is enforced (default: 1000)')
+    .option('--no_limit_headers', 'send no x-ratelimit headers')
+    .option('--latency_ms <n>', 'time of an answer (default: 0)')
+    .option('--latency_jitter_ms <n>', 'how much that varies (default: 0)')
+    .option('--fault <kind=share>', 'such as 429=0.05,500=0.03,reset=0.02; may be given several times', collect)
+    .option('--hub_fault <kind=share>', 'the same for the datasets-server', collect)
+    .option('--quota_after <n>', 'requests that are answered before the credit is gone (default: no end)')
+    .option('--seed <n>', 'decides which requests fail (default: 42)')
+    .option('--model <name>', 'a model that exists; may be given several times (default: every name)', collect)
+    .option('--gated <id>', 'a dataset that needs a token; may be given several times', collect)
+    .allowExcessArguments(false)
+    .exitOverride()
+    .action(async (flags: RawFlags) => handlers.simulate(flags));
+}
+
+function collect(value: string, earlier: string | undefined): string {
+  return earlier === undefined ? value : `${earlier},${value}`;
+}
+
+/** Takes `--kebab-case` spellings of flags as well; values are left alone. */
+export function acceptKebabCase(program: Command, argv: readonly string[]): string[] {
+  const options = [program, ...program.commands].flatMap((command) => [...command.options]);
+  const takesValue = new Set(options.filter((option) => option.required).map((option) => option.long));
+  let isValue = false;
+  return argv.map((word) => {
+    if (isValue || !word.startsWith('--') || word === '--') {
+      isValue = false;
+      return word;
+    }
+    const [name = '', ...value] = word.split('=');
+    const flag = `--${name.slice(2).replaceAll('-', '_')}`;
+    isValue = takesValue.has(flag) && value.length === 0;
+    return [flag, ...value].join('=');
+  });
+}

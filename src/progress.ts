@@ -1,0 +1,120 @@
+import type { Ora } from 'ora';
+import { LOG_LEVELS, type LogFile, type LogLevel } from './log.js';
+import { inert, type Redactor } from './text.js';
+import type { Reporter } from './types.js';
+
+/** How often a plain line is written where there is no terminal. */
+const PLAIN_INTERVAL_MS = 10_000;
+const REDRAW_INTERVAL_MS = 100;
+
+export interface ConsoleOptions {
+  level: LogLevel;
+  redactor: Redactor;
+  /** Standard error; tests hand in their own. */
+  stream?: NodeJS.WriteStream;
+}
+
+/**
+ * What people see while a command works: messages and one progress line on standard error. On a terminal the
+ * progress line is redrawn in place and never wider than the terminal; elsewhere it is a plain line every 10 s.
+ */
+export class Console implements Reporter {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #threshold: number;
+  readonly #redactor: Redactor;
+  #log: LogFile | null = null;
+  #spinner: Ora | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(options: ConsoleOptions) {
+    this.#stream = options.stream ?? process.stderr;
+    this.#threshold = LOG_LEVELS[options.level];
+    this.#redactor = options.redactor;
+  }
+
+  /** From here on every message also goes to the run's log. */
+  attachLog(log: LogFile): void {
+    this.#log = log;
+  }
+
+  debug(message: string): void {
+    this.#say('debug', message);
+  }
+  info(message: string): void {
+    this.#say('info', message);
+  }
+  warning(message: string): void {
+    this.#say('warning', message);
+  }
+  error(message: string): void {
+    this.#say('error', message);
+  }
+
+  /** A line for the log alone. */
+  record(level: LogLevel, message: string): void {
+    this.#log?.write(level, message);
+  }
+
+  /** Text that is shown as it stands, such as the summary's table; its lines must be our own or inert. */
+  print(text: string): void {
+    this.#aboveProgress(`${this.#redactor.text(text)}\n`);
+  }
+
+  /**
+   * Shows `render()` until the returned function is called.
+   * @param render the progress line without a line end
+   */
+  async showProgress(render: () => string): Promise<() => void> {
+    if (this.#stream.isTTY && process.env['TERM'] !== 'dumb') return this.#showSpinner(render);
+    if (this.#threshold > LOG_LEVELS.info) return () => undefined;
+    const timer = setInterval(() => {
+      this.#stream.write(`${inert(render(), 300)}\n`);
+    }, PLAIN_INTERVAL_MS);
+    timer.unref();
+    return () => {
+      clearInterval(timer);
+    };
+  }
+
+  async #showSpinner(render: () => string): Promise<() => void> {
+    const { default: ora } = await import('ora');
+    // ora draws a symbol and a space before the text, and a line as wide as the terminal would wrap.
+    const text = (): string => inert(render(), Math.max(10, this.#stream.columns - 3));
+    // stdin stays untouched: ora would put it in raw mode, and Ctrl-C belongs to the run.
+    const spinner = ora({ text: text(), stream: this.#stream, discardStdin: false }).start();
+    this.#spinner = spinner;
+    const timer = setInterval(() => {
+      spinner.text = text();
+    }, REDRAW_INTERVAL_MS);
+    timer.unref();
+    this.#timer = timer;
+    return () => {
+      this.endProgress();
+    };
+  }
+
+  /** Takes the progress line away and gives the terminal its cursor back; harmless where there is none. */
+  endProgress(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#spinner?.stop();
+    this.#spinner = null;
+  }
+
+  #say(level: LogLevel, message: string): void {
+    this.#log?.write(level, message);
+    if (LOG_LEVELS[level] < this.#threshold) return;
+    const prefix = level === 'info' || level === 'debug' ? '' : `${level}: `;
+    this.#aboveProgress(`${prefix}${inert(this.#redactor.text(message), 2000)}\n`);
+  }
+
+  #aboveProgress(text: string): void {
+    if (this.#spinner === null) {
+      this.#stream.write(text);
+      return;
+    }
+    this.#spinner.clear();
+    this.#stream.write(text);
+    this.#spinner.render();
+  }
+}

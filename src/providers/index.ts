@@ -1,0 +1,60 @@
+/**
+ * The OpenAI-compatible providers that `PROVIDER/MODEL` reaches. A new provider is one entry here.
+ * Base URLs are those of each provider's own documentation on OpenAI compatibility.
+ */
+
+export interface Provider {
+  /** The title for people. */
+  title: string;
+  baseUrl: string;
+  /** The environment variable that replaces `baseUrl`. */
+  baseUrlVariable: string | null;
+  /** The environment variable that holds the key; null where the server needs none. */
+  apiKeyVariable: string | null;
+  /** True where answers are asked for as a stream, because the provider serves long answers only that way. */
+  streamed: boolean;
+  /** True where the provider has OpenAI's Batch API. */
+  batches: boolean;
+  /** The provider's name in the price table; null where what a request costs is not known. */
+  priceId: string | null;
+  /** Generation parameters that go by another name here. */
+  renames: Readonly<Record<string, string>>;
+}
+
+function provider(title: string, baseUrl: string, apiKeyVariable: string | null, more: Partial<Provider> = {}): Provider {
+  const usual = { baseUrlVariable: null, streamed: false, batches: false, priceId: null, renames: {} };
+  return { ...usual, title, baseUrl, apiKeyVariable, ...more };
+}
+
+export const PROVIDERS = {
+  openai: provider('OpenAI', 'https://api.openai.com/v1', 'OPENAI_API_KEY', {
+    baseUrlVariable: 'OPENAI_BASE_URL',
+    batches: true,
+    priceId: 'openai',
+  }),
+  sambanova: provider('SambaNova', 'https://api.sambanova.ai/v1', 'SAMBANOVA_API_KEY', {
+    baseUrlVariable: 'SAMBANOVA_BASE_URL',
+    streamed: true,
+  }),
+  openrouter: provider('OpenRouter', 'https://openrouter.ai/api/v1', 'OPENROUTER_API_KEY', { priceId: 'openrouter' }),
+  together: provider('Together', 'https://api.together.xyz/v1', 'TOGETHER_API_KEY', { priceId: 'together' }),
+  groq: provider('Groq', 'https://api.groq.com/openai/v1', 'GROQ_API_KEY', { priceId: 'groq' }),
+  deepseek: provider('DeepSeek', 'https://api.deepseek.com/v1', 'DEEPSEEK_API_KEY', { priceId: 'deepseek' }),
+  mistral: provider('Mistral', 'https://api.mistral.ai/v1', 'MISTRAL_API_KEY', {
+    priceId: 'mistral',
+    renames: { seed: 'random_seed' },
+  }),
+  fireworks: provider('Fireworks', 'https://api.fireworks.ai/inference/v1', 'FIREWORKS_API_KEY', { priceId: 'fireworks' }),
+  xai: provider('xAI', 'https://api.x.ai/v1', 'XAI_API_KEY', { priceId: 'x-ai' }),
+  gemini: provider('Gemini', 'https://generativelanguage.googleapis.com/v1beta/openai', 'GEMINI_API_KEY', { priceId: 'google' }),
+  anthropic: provider('Anthropic', 'https://api.anthropic.com/v1', 'ANTHROPIC_API_KEY', { priceId: 'anthropic' }),
+  ollama: provider('Ollama', 'http://localhost:11434/v1', null),
+  vllm: provider('vLLM', 'http://localhost:8000/v1', null),
+  lmstudio: provider('LM Studio', 'http://localhost:1234/v1', null),
+} satisfies Record<string, Provider>;
+
+export type ProviderName = keyof typeof PROVIDERS;
+
+export function isProviderName(name: string): name is ProviderName {
+  return Object.hasOwn(PROVIDERS, name);
+}

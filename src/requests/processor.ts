@@ -1,0 +1,401 @@
+/**
+ * The request processor: a lazy stream of jobs through a rate-limited, concurrency-adapting pool of requests.
+ *
+ * Memory holds what is in flight and nothing else. Retries stay in the row's place, a failed row is a value, and
+ * every wait can be aborted. One real row goes first: a wrong key, model or parameter costs one request.
+ */
+
+import { setMaxListeners } from 'node:events';
+import type { Completion, Usage } from '../annotators/completion.js';
+import { inert, plural } from '../text.js';
+import type { Reporter } from '../types.js';
+import type { Concurrency } from './concurrency.js';
+import type { ParameterChange, ParameterFit } from './parameters.js';
+import type { Clock, RateLimiter } from './rate-limiter.js';
+import { judgeFailure, judgeResponse, type ChatResponse, type Verdict } from './verdict.js';
+
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_MAXIMUM_MS = 30_000;
+/** A server that asks for more is told to the user, who goes on later with --resume. */
+const LONGEST_WAIT_MS = 60 * 60_000;
+/** Rows that may be refused one after the other at the start before the run itself is taken to be at fault. */
+const REFUSALS_AT_START = 20;
+/** Rows that may use up their attempts one after the other before the server is taken to be at fault. */
+const EXHAUSTED_AT_START = 2;
+const EXHAUSTED_IN_ROW = 10;
+/** Failures one after the other, over all rows, that make everybody wait. */
+const OUTAGE_FAILURES = 10;
+const OUTAGE_MINIMUM_MS = 60_000;
+const OUTAGE_MAXIMUM_MS = 15 * 60_000;
+const OUTAGE_GATE_MAXIMUM_MS = 10_000;
+
+export interface Job {
+  requestIdx: number;
+  /** The request body as JSON, without metadata. */
+  body: Buffer;
+  /** Tokens that the API reserves for it. */
+  tokens: number;
+}
+
+/** What the processor tells as it happens; each call returns at once. */
+export interface ProcessorEvents {
+  answered(job: Job, sent: Buffer, json: Buffer, completion: Completion): void;
+  failed(job: Job, sent: Buffer, errors: string[], filtered: boolean): void;
+  /** Tokens of an answer that could not be used and is asked for again. */
+  wasted(usage: Usage): void;
+  parameterChanged(change: ParameterChange, message: string): void;
+}
+
+/** Keeps the run under a sum of money; see `run/budget.ts`. */
+export interface Budget {
+  /** Reserves a request's worst case; false where it does not fit beside what is in flight. */
+  reserve(job: Job): boolean;
+  /** A request is over: its reservation ends, and what it used is spent. */
+  settle(job: Job, usage: Usage | null): void;
+}
+
+export interface ProcessorOptions {
+  send: (body: Buffer) => Promise<ChatResponse>;
+  limiter: RateLimiter;
+  concurrency: Concurrency;
+  parameters: ParameterFit;
+  /** Tries for one row; throttled and adapted requests cost none. */
+  maxAttempts: number;
+  budget: Budget | null;
+  clock: Clock;
+  random?: () => number;
+  events: ProcessorEvents;
+  reporter: Reporter;
+}
+
+/** Why a run ended before its last job. */
+export type Stop =
+  | { reason: 'interrupted' }
+  | { reason: 'budget' }
+  | { reason: 'error'; cause: 'key' | 'model' | 'quota' | 'unreachable' | 'refused' | 'other'; message: string };
+
+/** Counters since the processor was made. */
+export interface ProcessorCounts {
+  sent: number;
+  throttled: number;
+  retried: number;
+  answered: number;
+  failed: number;
+}
+
+export class Processor {
+  readonly counts: ProcessorCounts = { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 };
+  readonly #options: ProcessorOptions;
+  readonly #random: () => number;
+  /** Aborts every wait; what is in flight goes on. */
+  readonly #waits = new AbortController();
+  #stop: Stop | null = null;
+  #aborted = false;
+  #refusedAtStart = 0;
+  #failuresInRow = 0;
+  #exhaustedInRow = 0;
+  #moreJobs = true;
+  #lastSuccess: number;
+  readonly #started: number;
+  #wakeDrain: (() => void) | null = null;
+
+  constructor(options: ProcessorOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#started = options.clock.now();
+    this.#lastSuccess = this.#started;
+    // Every row that backs off listens to it.
+    setMaxListeners(0, this.#waits.signal);
+  }
+
+  /** Requests whose answer is awaited. */
+  get inFlight(): number {
+    return this.#options.concurrency.inFlight;
+  }
+
+  /** Why no more jobs are sent; null while the run goes on. */
+  get stopped(): Stop | null {
+    return this.#stop;
+  }
+
+  /**
+   * Sends every job; resolves when all are answered or failed, or when the run stopped and nothing is in flight.
+   * Returns null where all jobs were dealt with.
+   */
+  async run(jobs: Iterable<Job>): Promise<Stop | null> {
+    const iterator = jobs[Symbol.iterator]();
+    try {
+      await this.#first(iterator);
+      await this.#rest(iterator);
+    } finally {
+      iterator.return?.();
+      await this.#drain();
+    }
+    return this.#stop;
+  }
+
+  /** Feeds nothing more and ends all waits; what is in flight is still awaited. The first reason counts. */
+  stop(stop: Stop): void {
+    this.#stop ??= stop;
+    this.#waits.abort();
+    this.#options.concurrency.interrupt();
+  }
+
+  /** For a stop that does not wait: requests in flight are about to be cut off and prove nothing about the row. */
+  abandon(): void {
+    this.#aborted = true;
+    this.stop({ reason: 'interrupted' });
+  }
+
+  /** One row at a time until one is answered. */
+  async #first(iterator: Iterator<Job>): Promise<void> {
+    while (this.#stop === null && this.counts.answered === 0) {
+      const next = iterator.next();
+      if (next.done === true) return;
+      if (await this.#admit(next.value)) await this.#process(next.value);
+    }
+  }
+
+  async #rest(iterator: Iterator<Job>): Promise<void> {
+    while (this.#stop === null) {
+      const next = iterator.next();
+      if (next.done === true) {
+        this.#moreJobs = false;
+        return;
+      }
+      if (await this.#admit(next.value)) void this.#process(next.value);
+    }
+  }
+
+  /** Waits for a place, for capacity and for the budget; false where the run stopped or the job is done with. */
+  async #admit(job: Job): Promise<boolean> {
+    const { concurrency, limiter } = this.#options;
+    if (limiter.canNeverFit(job.tokens)) {
+      this.#fail(job, job.body, [tooLarge(job, limiter)], false);
+      return false;
+    }
+    for (let full = concurrency.enter(); full !== null; full = concurrency.enter()) {
+      await full;
+      if (this.#stop !== null) return false;
+    }
+    const admitted = (await this.#affordable(job)) && (await this.#capacity(job));
+    if (!admitted) this.#leave();
+    return admitted;
+  }
+
+  async #affordable(job: Job): Promise<boolean> {
+    const { budget, concurrency } = this.#options;
+    while (budget !== null && this.#stop === null && !budget.reserve(job)) {
+      // This job's own place counts as in flight; where no other is left, nothing will give money back.
+      if (concurrency.inFlight <= 1) this.stop({ reason: 'budget' });
+      else await this.#someoneLeaves();
+    }
+    return this.#stop === null;
+  }
+
+  async #capacity(job: Job): Promise<boolean> {
+    const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
+    const taken = turn === null || (await turn);
+    if (!taken || this.#stop !== null) {
+      this.#options.budget?.settle(job, null);
+      return false;
+    }
+    return true;
+  }
+
+  #someoneLeaves(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wakeDrain = resolve;
+    });
+  }
+
+  #leave(): void {
+    this.#options.concurrency.leave();
+    const wake = this.#wakeDrain;
+    this.#wakeDrain = null;
+    wake?.();
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#options.concurrency.inFlight > 0) await this.#someoneLeaves();
+  }
+
+  /** Sees one job through: sends it until it is answered, failed, or the run stops. */
+  async #process(job: Job): Promise<void> {
+    let usage: Usage | null = null;
+    try {
+      usage = await this.#attempts(job);
+    } catch (error) {
+      // Only a defect of ours or a full disk ends here; the row stays pending either way.
+      this.stop({ reason: 'error', cause: 'other', message: error instanceof Error ? error.message : String(error) });
+    } finally {
+      this.#options.budget?.settle(job, usage);
+      this.#leave();
+    }
+  }
+
+  async #attempts(job: Job): Promise<Usage | null> {
+    const { events, maxAttempts } = this.#options;
+    const errors: string[] = [];
+    for (;;) {
+      const sentAt = this.#options.clock.now();
+      const sent = this.#options.parameters.apply(job.body);
+      const verdict = await this.#send(sent, job);
+      if (this.#aborted && verdict.kind !== 'answer') return null;
+      switch (verdict.kind) {
+        case 'answer':
+          this.#succeeded();
+          this.counts.answered += 1;
+          events.answered(job, sent, verdict.json, verdict.completion);
+          return verdict.completion.usage;
+        case 'row':
+          this.#refused(job, sent, [...errors, verdict.message], verdict.filtered);
+          return null;
+        case 'run':
+          this.stop({ reason: 'error', cause: verdict.cause, message: verdict.message });
+          return null;
+        case 'parameter':
+          if (!this.#adapt(verdict, job, sent)) return null;
+          break;
+        case 'throttle':
+          this.#throttled(verdict, sentAt);
+          break;
+        case 'transient':
+          if (verdict.usage !== null) events.wasted(verdict.usage);
+          if (!this.#failedAgain(verdict, sentAt)) errors.push(verdict.message);
+          if (errors.length >= maxAttempts) {
+            this.#exhausted(job, sent, errors, verdict);
+            return null;
+          }
+          this.counts.retried += 1;
+          await this.#backOff(errors.length, verdict.wait);
+      }
+      if (this.#stop !== null) return null;
+      const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
+      if (turn !== null && !(await turn)) return null;
+    }
+  }
+
+  async #send(body: Buffer, job: Job): Promise<Verdict> {
+    this.counts.sent += 1;
+    let response: ChatResponse;
+    try {
+      response = await this.#options.send(body);
+    } catch (error) {
+      return judgeFailure(error);
+    }
+    this.#options.limiter.observe(response.headers);
+    const verdict = judgeResponse(response);
+    const used = verdict.kind === 'answer' ? verdict.completion.usage : null;
+    if (verdict.kind !== 'throttle') {
+      this.#options.limiter.answered(job.tokens, used === null ? null : used.promptTokens + used.completionTokens);
+    }
+    return verdict;
+  }
+
+  #succeeded(): void {
+    this.#failuresInRow = 0;
+    this.#exhaustedInRow = 0;
+    this.#lastSuccess = this.#options.clock.now();
+    this.#options.concurrency.succeeded();
+  }
+
+  #throttled(verdict: Extract<Verdict, { kind: 'throttle' }>, sentAt: number): void {
+    const { limiter, concurrency, clock, reporter } = this.#options;
+    this.counts.throttled += 1;
+    reporter.debug(`Throttled: ${verdict.message}`);
+    if (verdict.wait !== null && verdict.wait > LONGEST_WAIT_MS) {
+      const message = `the API asks to wait ${Math.round(verdict.wait / 60_000)} minutes (${verdict.message})`;
+      this.stop({ reason: 'error', cause: 'quota', message });
+      return;
+    }
+    const tooFast = limiter.throttled(verdict.wait);
+    if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(sentAt);
+    if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS) {
+      const message = `nothing but 429 for an hour (${verdict.message})`;
+      this.stop({ reason: 'error', cause: 'quota', message });
+    }
+  }
+
+  /** Changes the refused parameter for the whole run; false where that was done already and does not help. */
+  #adapt(verdict: Extract<Verdict, { kind: 'parameter' }>, job: Job, sent: Buffer): boolean {
+    const { parameters, events } = this.#options;
+    if (parameters.learn(verdict.change)) {
+      events.parameterChanged(verdict.change, verdict.message);
+      return true;
+    }
+    // Requests that were under way when the change was learnt are simply sent again.
+    if (!parameters.apply(job.body).equals(sent)) return true;
+    this.#refused(job, sent, [verdict.message], false);
+    return false;
+  }
+
+  /**
+   * Takes note of a failure that may pass. Where many come without an answer between them, everybody waits a while.
+   * Returns true where it costs the row no attempt: a server that can't be reached is not the row's fault.
+   */
+  #failedAgain(verdict: Extract<Verdict, { kind: 'transient' }>, sentAt: number): boolean {
+    const { limiter, concurrency, clock } = this.#options;
+    this.#failuresInRow += 1;
+    if (verdict.overloaded) concurrency.overloaded(sentAt);
+    if (this.counts.answered === 0) return false;
+    if (verdict.unreachable || this.#failuresInRow >= OUTAGE_FAILURES) {
+      const steps = Math.min(10, Math.floor(this.#failuresInRow / OUTAGE_FAILURES));
+      limiter.closeGate(this.#random() * Math.min(OUTAGE_GATE_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** steps));
+    }
+    if (!verdict.unreachable) return false;
+    // A run that has worked for long is patient for longer.
+    const worked = this.#lastSuccess - this.#started;
+    const patience = Math.min(OUTAGE_MAXIMUM_MS, Math.max(OUTAGE_MINIMUM_MS, worked));
+    if (clock.now() - this.#lastSuccess > patience) this.#unreachable(verdict.message);
+    return true;
+  }
+
+  #unreachable(message: string): void {
+    this.stop({ reason: 'error', cause: 'unreachable', message });
+  }
+
+  /** A row used up its attempts. Where that happens to one row after the other, the server is at fault, not they. */
+  #exhausted(job: Job, sent: Buffer, errors: string[], verdict: Extract<Verdict, { kind: 'transient' }>): void {
+    this.#exhaustedInRow += 1;
+    const bearable = this.counts.answered === 0 ? EXHAUSTED_AT_START : EXHAUSTED_IN_ROW;
+    const tellsOfServer = verdict.unreachable || (this.#exhaustedInRow >= bearable && this.#moreJobs);
+    if (tellsOfServer) this.#unreachable(verdict.message);
+    if (!verdict.unreachable) this.#refused(job, sent, errors, false);
+  }
+
+  #refused(job: Job, sent: Buffer, errors: string[], filtered: boolean): void {
+    if (this.counts.answered === 0) {
+      this.#refusedAtStart += 1;
+      if (this.#refusedAtStart >= REFUSALS_AT_START) {
+        const message = `the first ${plural(this.#refusedAtStart, 'row')} were all refused, the last with: ${errors.at(-1) ?? ''}`;
+        this.stop({ reason: 'error', cause: 'refused', message });
+      }
+    }
+    this.#fail(job, sent, errors, filtered);
+  }
+
+  #fail(job: Job, sent: Buffer, errors: string[], filtered: boolean): void {
+    this.counts.failed += 1;
+    this.#options.events.failed(
+      job,
+      sent,
+      errors.map((error) => inert(error, 500)),
+      filtered,
+    );
+  }
+
+  /** Exponential back-off with full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). */
+  async #backOff(attempt: number, serverWait: number | null): Promise<void> {
+    const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
+    const asked = Math.min(serverWait ?? 0, BACKOFF_MAXIMUM_MS);
+    await this.#options.clock.sleep(asked + this.#random() * ceiling, this.#waits.signal);
+  }
+}
+
+function tooLarge(job: Job, limiter: RateLimiter): string {
+  return (
+    `the request needs ${plural(job.tokens, 'token')} (prompt and --max_tokens), more than the limit of ` +
+    `${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute lets through; lower --max_tokens`
+  );
+}

@@ -1,0 +1,398 @@
+/**
+ * One limiter for a run: requests and tokens a minute, and a gate that a 429 closes.
+ *
+ * The API enforces a minute's limit over shorter slices (60 requests/min may mean one a second,
+ * help.openai.com article 5955604), so capacity is handed out evenly with very small bursts instead of a minute's
+ * worth at once. Limits come from the user or from the `x-ratelimit-*` headers of the answers; without either, only
+ * the gate and the rate that 429s teach apply.
+ */
+
+/** Time and timers, handed in so that tests can turn the clock. */
+export interface Clock {
+  /** Milliseconds on a clock that never jumps. */
+  now(): number;
+  /** Resolves after the given milliseconds, or at once when the signal aborts. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  sleep: (milliseconds, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted === true) {
+        resolve();
+        return;
+      }
+      const finish = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', finish);
+        resolve();
+      };
+      const timer = setTimeout(finish, milliseconds);
+      signal?.addEventListener('abort', finish);
+    }),
+};
+
+/** Header values that matter here; names are lower case. */
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+/** The share of a limit that is aimed at: the rest absorbs what the network adds to the spacing of requests. */
+const UTILISATION = 0.985;
+/** Capacity that may pile up while nothing is sent, in seconds of the limit's rate. */
+const REQUEST_BURST_SECONDS = 0.02;
+const TOKEN_BURST_SECONDS = 1;
+/** A limit whose implied window is longer than this is a daily one and says nothing about a minute. */
+const LONGEST_MINUTE_WINDOW_MS = 30 * 60_000;
+/** How fast a rate that 429s cut comes back, as a share of the limit a second. */
+const RECOVERY_PER_SECOND = 0.005;
+const LOWEST_FACTOR = 0.1;
+/** The rate is cut where at least this share of the last requests was throttled: single 429s tell nothing of a rate. */
+const THROTTLED_SHARE = 0.2;
+const OUTCOMES = 60;
+/** A learnt rate stays above this share of the best that was measured, so that random 429s can't starve a run. */
+const LOWEST_LEARNT_SHARE = 0.2;
+const BACKOFF_BASE_MS = 150;
+const BACKOFF_MAXIMUM_MS = 60_000;
+/** The span over which the rate of answers is measured, to learn a limit that no header tells. */
+const MEASURE_MS = 2000;
+
+/** A bucket that fills at an even rate and holds at most `burst`. */
+class Bucket {
+  #level: number;
+  #updated: number;
+
+  constructor(
+    /** Units a millisecond. */
+    public rate: number,
+    public burst: number,
+    now: number,
+  ) {
+    this.#level = burst;
+    this.#updated = now;
+  }
+
+  #fill(now: number): void {
+    this.#level = Math.min(this.burst, this.#level + (now - this.#updated) * this.rate);
+    this.#updated = now;
+  }
+
+  /** Milliseconds until `amount` can be taken; an amount above the burst needs a full bucket and leaves a debt. */
+  wait(amount: number, now: number): number {
+    this.#fill(now);
+    const missing = Math.min(amount, this.burst) - this.#level;
+    return missing <= 1e-9 ? 0 : missing / this.rate;
+  }
+
+  take(amount: number): void {
+    this.#level -= amount;
+  }
+
+  give(amount: number): void {
+    this.#level = Math.min(this.burst, this.#level + amount);
+  }
+
+  adjust(rate: number, burst: number, now: number): void {
+    this.#fill(now);
+    this.rate = rate;
+    this.burst = burst;
+    this.#level = Math.min(this.#level, burst);
+  }
+}
+
+interface Limit {
+  /** Units a minute; null where unknown. */
+  perMinute: number | null;
+  /** True where the user set it: then headers do not change it. */
+  fixed: boolean;
+  bucket: Bucket | null;
+}
+
+export interface RateLimiterOptions {
+  /** Null: what the headers say. */
+  requestsPerMinute: number | null;
+  /** Null: what the headers say. */
+  tokensPerMinute: number | null;
+  clock?: Clock;
+  random?: () => number;
+}
+
+export type BindingLimit = 'requests' | 'tokens' | 'gate' | null;
+
+export class RateLimiter {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #requests: Limit;
+  readonly #tokens: Limit;
+  /** Below 1 after 429s that came although the limit was kept: others share it, or it is lower than told. */
+  #factor = 1;
+  #factorChanged: number;
+  #lastCut = -Infinity;
+  #gateOpens = 0;
+  #gateClosed = 0;
+  #throttledInRow = 0;
+  /** Requests a minute that 429s taught where no header tells a limit. */
+  #learntPerMinute: number | null = null;
+  readonly #answers: number[] = [];
+  #bestMeasured = 0;
+  /** Of the last requests, which were throttled. */
+  readonly #outcomes: boolean[] = [];
+  #tokensAmple = false;
+  readonly #waited = { requests: 0, tokens: 0, gate: 0 };
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: RateLimiterOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#factorChanged = this.#clock.now();
+    this.#requests = { perMinute: null, fixed: options.requestsPerMinute !== null, bucket: null };
+    this.#tokens = { perMinute: null, fixed: options.tokensPerMinute !== null, bucket: null };
+    this.#set(this.#requests, options.requestsPerMinute);
+    this.#set(this.#tokens, options.tokensPerMinute);
+  }
+
+  /** Requests a minute in force; null where no limit is known. */
+  get requestsPerMinute(): number | null {
+    return this.#requests.perMinute;
+  }
+
+  /** Tokens a minute in force; null where no limit is known. */
+  get tokensPerMinute(): number | null {
+    return this.#tokens.perMinute;
+  }
+
+  /** Milliseconds until the gate that a 429 closed opens again; 0 where it is open. */
+  get gateMilliseconds(): number {
+    return Math.max(0, this.#gateOpens - this.#clock.now());
+  }
+
+  /** What requests waited for most so far; null where they hardly waited. */
+  get bindingLimit(): BindingLimit {
+    const longest = Math.max(this.#waited.requests, this.#waited.tokens, this.#waited.gate);
+    if (longest < 100) return null;
+    if (longest === this.#waited.gate) return 'gate';
+    return longest === this.#waited.requests ? 'requests' : 'tokens';
+  }
+
+  /** True where one request's tokens are above a minute's limit, so that no waiting helps. */
+  canNeverFit(tokens: number): boolean {
+    return this.#tokens.perMinute !== null && tokens > this.#tokens.perMinute;
+  }
+
+  /**
+   * Waits until a request of that many tokens may be sent; callers are served in the order they came.
+   * Returns null where it may be sent at once, which spares the hot path a promise. Resolves to false when the
+   * signal aborted: then nothing was taken.
+   */
+  acquire(tokens: number, signal: AbortSignal): Promise<boolean> | null {
+    if (this.#waiting === 0 && this.#take(tokens) === 0) return null;
+    this.#waiting += 1;
+    const turn = this.#last.then(() => this.#wait(tokens, signal));
+    this.#last = turn;
+    return turn;
+  }
+  #waiting = 0;
+
+  async #wait(tokens: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      for (;;) {
+        if (signal.aborted) return false;
+        const wait = this.#take(tokens);
+        if (wait === 0) return true;
+        // Long waits are taken in pieces: a header may raise the limit, another 429 move the gate.
+        await this.#clock.sleep(Math.min(wait, 1000), signal);
+      }
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  /** Takes the capacity of one request and returns 0, or returns the milliseconds to wait. */
+  #take(tokens: number): number {
+    const now = this.#clock.now();
+    this.#recover(now);
+    const gate = this.#gateOpens - now;
+    if (gate > 0) return this.#blocked('gate', gate);
+    const requestWait = this.#requests.bucket?.wait(1, now) ?? 0;
+    const tokenWait = this.#tokens.bucket?.wait(tokens, now) ?? 0;
+    if (requestWait > 0 && requestWait >= tokenWait) return this.#blocked('requests', requestWait);
+    if (tokenWait > 0) return this.#blocked('tokens', tokenWait);
+    this.#requests.bucket?.take(1);
+    this.#tokens.bucket?.take(tokens);
+    return 0;
+  }
+
+  #blocked(by: 'requests' | 'tokens' | 'gate', wait: number): number {
+    this.#waited[by] += Math.min(wait, 1000);
+    return Math.max(wait, 0.1);
+  }
+
+  /**
+   * Follows the headers of any answer (help.openai.com: `x-ratelimit-limit-requests` and the like; `reset` is the
+   * time until the bucket is full again, from which a daily limit is told from a minute's).
+   */
+  observe(headers: Headers): void {
+    this.#follow(this.#requests, headers, 'requests');
+    this.#follow(this.#tokens, headers, 'tokens');
+    const remaining = numberHeader(headers, 'x-ratelimit-remaining-tokens');
+    const limit = numberHeader(headers, 'x-ratelimit-limit-tokens');
+    this.#tokensAmple = remaining !== null && limit !== null && remaining > limit / 2;
+  }
+
+  #follow(limit: Limit, headers: Headers, kind: 'requests' | 'tokens'): void {
+    if (limit.fixed) return;
+    const perMinute = numberHeader(headers, `x-ratelimit-limit-${kind}`);
+    if (perMinute === null || perMinute <= 0 || perMinute === limit.perMinute) return;
+    if (isDaily(headers, kind, perMinute)) return;
+    if (kind === 'requests') this.#learntPerMinute = null;
+    this.#set(limit, perMinute);
+  }
+
+  #set(limit: Limit, perMinute: number | null): void {
+    limit.perMinute = perMinute;
+    this.#apply(limit);
+  }
+
+  #apply(limit: Limit): void {
+    const isRequests = limit === this.#requests;
+    const told = isRequests ? (limit.perMinute ?? this.#learntPerMinute) : limit.perMinute;
+    if (told === null) return;
+    const perSecond = (told / 60) * UTILISATION * this.#factor;
+    const burst = isRequests
+      ? Math.max(1, perSecond * REQUEST_BURST_SECONDS)
+      : Math.max(1, perSecond * TOKEN_BURST_SECONDS);
+    const now = this.#clock.now();
+    if (limit.bucket === null) limit.bucket = new Bucket(perSecond / 1000, burst, now);
+    else limit.bucket.adjust(perSecond / 1000, burst, now);
+  }
+
+  /**
+   * An answer arrived. Where the API shows that it takes back what a request reserved but did not use (more than
+   * half of the tokens remain), so does the limiter; the API charges prompt and `max_tokens` up front.
+   * @param reserved tokens that `acquire` took
+   * @param used tokens that the answer's usage states; null where it states none
+   */
+  answered(reserved: number, used: number | null): void {
+    this.#throttledInRow = 0;
+    this.#noteOutcome(false);
+    if (this.#requests.perMinute === null) this.#answers.push(this.#clock.now());
+    if (this.#answers.length > 8192) this.#answers.splice(0, 4096);
+    if (used !== null && this.#tokensAmple && !this.#tokens.fixed) {
+      this.#tokens.bucket?.give(Math.max(0, reserved - used));
+    }
+  }
+
+  /**
+   * A 429 came: closes the gate for everybody.
+   * @param retryAfter milliseconds that the server asked for; null: exponential back-off with full jitter
+   * @returns true where so many requests are throttled that the rate must be too high
+   */
+  throttled(retryAfter: number | null): boolean {
+    const now = this.#clock.now();
+    // Requests that were under way when the gate closed tell nothing new.
+    const alreadyClosed = this.#gateOpens > now;
+    if (!alreadyClosed) this.#throttledInRow += 1;
+    const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** Math.min(this.#throttledInRow - 1, 10));
+    const wait = retryAfter ?? (alreadyClosed ? 0 : ceiling * (0.5 + this.#random() / 2));
+    // Another few milliseconds, so that a slice of the server's clock is surely over.
+    this.closeGate(wait + 5 + this.#random() * 20);
+    this.#noteOutcome(true);
+    const share = this.#outcomes.filter(Boolean).length / OUTCOMES;
+    if (share < THROTTLED_SHARE) return false;
+    if (now - this.#lastCut > 1000) this.#cut(now);
+    return true;
+  }
+
+  #noteOutcome(throttled: boolean): void {
+    this.#outcomes.push(throttled);
+    if (this.#outcomes.length > OUTCOMES) this.#outcomes.shift();
+  }
+
+  /** Closes the gate for at least that many milliseconds from now. */
+  closeGate(milliseconds: number): void {
+    const now = this.#clock.now();
+    this.#gateClosed = now;
+    this.#gateOpens = Math.max(this.#gateOpens, now + milliseconds);
+  }
+
+  #cut(now: number): void {
+    this.#lastCut = now;
+    if (this.#requests.perMinute === null && this.#tokens.perMinute === null) this.#learn(now);
+    else this.#factor = Math.max(LOWEST_FACTOR, this.#factor * 0.95);
+    this.#apply(this.#requests);
+    this.#apply(this.#tokens);
+  }
+
+  /** Without headers: what was answered in the last seconds is near what is allowed. */
+  #learn(now: number): void {
+    const recent = this.#answers.filter((time) => time > now - MEASURE_MS).length;
+    const measured = (recent / MEASURE_MS) * 60_000;
+    this.#bestMeasured = Math.max(this.#bestMeasured, measured);
+    const lowest = Math.max(1, this.#bestMeasured * LOWEST_LEARNT_SHARE);
+    const lower = Math.min(measured, (this.#learntPerMinute ?? Infinity) * 0.9);
+    if (this.#bestMeasured > 0) this.#learntPerMinute = Math.max(lowest, lower);
+  }
+
+  #recover(now: number): void {
+    const seconds = (now - this.#factorChanged) / 1000;
+    if (seconds < 1) return;
+    this.#factorChanged = now;
+    if (now < this.#gateOpens || now - this.#gateClosed < 2000) return;
+    if (this.#learntPerMinute !== null) {
+      // Creeps upwards, faster the longer no 429 came: the true limit may have risen.
+      const calm = (now - this.#lastCut) / 1000;
+      this.#learntPerMinute *= 1 + Math.min(0.2, 0.01 * calm) * Math.min(seconds, 5);
+      this.#apply(this.#requests);
+    } else if (this.#factor < 1) {
+      this.#factor = Math.min(1, this.#factor + RECOVERY_PER_SECOND * seconds);
+      this.#apply(this.#requests);
+      this.#apply(this.#tokens);
+    }
+  }
+}
+
+function header(headers: Headers, name: string): string | null {
+  const value = headers[name];
+  return (Array.isArray(value) ? value[0] : value) ?? null;
+}
+
+function numberHeader(headers: Headers, name: string): number | null {
+  const text = header(headers, name);
+  if (text === null || !/^\d{1,15}$/.test(text.trim())) return null;
+  return Number(text);
+}
+
+/** On small accounts the figure may be a day's: then a single request takes seconds to come back. */
+function isDaily(headers: Headers, kind: string, limit: number): boolean {
+  const remaining = numberHeader(headers, `x-ratelimit-remaining-${kind}`);
+  const reset = parseDuration(header(headers, `x-ratelimit-reset-${kind}`));
+  if (remaining === null || reset === null || remaining >= limit) return false;
+  return (reset * limit) / (limit - remaining) > LONGEST_MINUTE_WINDOW_MS;
+}
+
+/** Milliseconds of a Go-like duration (`12ms`, `1s`, `6m0s`, `1h2m3.5s`); null where it is none. */
+export function parseDuration(text: string | null): number | null {
+  if (text === null || text.length > 40 || !/^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/.test(text)) return null;
+  const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
+    total += Number(amount) * (units[unit ?? ''] ?? 0);
+  }
+  return total;
+}
+
+/**
+ * Milliseconds that a server asks to wait: `retry-after-ms`, else `retry-after` in seconds or as a date (the order
+ * of the official SDK). Null where there is none or it makes no sense.
+ * @param nowDate the wall clock, for dates
+ */
+export function retryAfter(headers: Headers, nowDate: number = Date.now()): number | null {
+  const milliseconds = Number(header(headers, 'retry-after-ms') ?? NaN);
+  if (Number.isFinite(milliseconds) && milliseconds >= 0) return milliseconds;
+  const text = header(headers, 'retry-after');
+  if (text === null || text.trim() === '') return null;
+  const seconds = Number(text);
+  if (Number.isFinite(seconds)) return seconds >= 0 ? seconds * 1000 : null;
+  const date = Date.parse(text);
+  return Number.isFinite(date) && date > nowDate ? date - nowDate : null;
+}

@@ -1,0 +1,92 @@
+/** `config.yaml`: what a run was asked to do, for people and for the record. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { isObject } from '../annotators/completion.js';
+import { replaceFile } from '../files.js';
+import type { RunOptions } from '../options.js';
+import type { ParameterChange } from '../requests/parameters.js';
+import type { RunIdentity } from './identity.js';
+
+export interface ConfigFile {
+  uuid: string;
+  /** `YYYY_MM_DD-HH_MM_SS`, as the Python tool writes it. */
+  creation_date: string;
+  params: Record<string, unknown>;
+  dataset?: RunIdentity['found'] & { rows: number };
+  /** Parameters that were sent otherwise than the flags say, and why. */
+  parameter_changes?: ParameterChange[];
+  finished_at?: string;
+}
+
+/** `2026_01_31-12_00_00`, in local time. */
+export function creationDate(date: Date): string {
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = `${date.getFullYear()}_${two(date.getMonth() + 1)}_${two(date.getDate())}`;
+  return `${day}-${two(date.getHours())}_${two(date.getMinutes())}_${two(date.getSeconds())}`;
+}
+
+/** Every flag's effective value, under its name on the command line; keys and tokens are no flags. */
+export function effectiveParameters(options: RunOptions, baseUrl: string | null): Record<string, unknown> {
+  return {
+    annotator: options.annotator.name,
+    dataset: options.dataset,
+    subset: options.subset,
+    split: options.split,
+    format: options.format,
+    prompt_column: options.promptColumn,
+    response_column: options.responseColumn,
+    system_column: options.systemColumn,
+    limit: options.limit,
+    offset: options.offset,
+    save_dir: options.saveDir,
+    temp_dir: options.tempDir,
+    resume: options.earlier === 'resume',
+    resume_no_retry: options.earlier === 'resume_no_retry',
+    overwrite: options.earlier === 'overwrite',
+    batch: options.batch,
+    max_batch_size: options.maxBatchSize,
+    max_batch_bytes: options.maxBatchBytes,
+    max_requests_per_minute: options.maxRequestsPerMinute,
+    max_tokens_per_minute: options.maxTokensPerMinute,
+    max_concurrency: options.maxConcurrency,
+    max_attempts: options.maxAttempts,
+    request_timeout: options.requestTimeout,
+    ...options.generation,
+    base_url: baseUrl,
+    api_key_env: options.apiKeyVariable ?? options.annotator.provider.apiKeyVariable,
+    dry_run: options.dryRun,
+    max_cost: options.maxCost,
+    include_metadata: options.includeMetadata,
+    logging_level: options.loggingLevel,
+  };
+}
+
+/** Identity of a config that exists already, so that a resumed run keeps it; a new one otherwise. */
+export async function startConfig(path: string, now: Date): Promise<Pick<ConfigFile, 'uuid' | 'creation_date'>> {
+  const earlier = existsSync(path) ? await readYaml(path) : null;
+  const uuid = earlier?.['uuid'];
+  const created = earlier?.['creation_date'];
+  return {
+    uuid: typeof uuid === 'string' ? uuid : randomUUID(),
+    creation_date: typeof created === 'string' ? created : creationDate(now),
+  };
+}
+
+async function readYaml(path: string): Promise<Record<string, unknown> | null> {
+  const { parse } = await import('yaml');
+  try {
+    const value: unknown = parse(readFileSync(path, 'utf8'));
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+export async function writeConfig(path: string, config: ConfigFile): Promise<void> {
+  const { stringify } = await import('yaml');
+  const text = stringify(config, { lineWidth: 0 });
+  await replaceFile(path, (file) => {
+    file.write(text);
+  });
+}

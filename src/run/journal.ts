@@ -1,0 +1,335 @@
+/**
+ * `output.jsonl`, the journal: every answer as it arrived, append-only, one line a row:
+ * `[request, response, {"request_idx":N}]`, or `[request, ["error", …], {"request_idx":N}]` for a row that failed for
+ * good. It is what was paid for: never rewritten, never deleted.
+ */
+
+import { closeSync, existsSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { isObject, readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
+import { breathe, fileProblem, readLines, writeAll } from '../files.js';
+import { ROW_STATES, type RowState } from '../types.js';
+
+const SYNC_INTERVAL_MS = 1000;
+const INITIAL_BUFFER_BYTES = 1 << 18;
+const NEWLINE = 0x0a;
+
+/** Where each row stands in the journal: 13 bytes a row, so that a million rows fit into 13 MB. */
+export class JournalIndex {
+  readonly #states: Uint8Array;
+  readonly #offsets: Float64Array;
+  readonly #lengths: Uint32Array;
+  readonly #counts = new Array<number>(ROW_STATES.length).fill(0);
+  static readonly #pending = ROW_STATES.indexOf('pending');
+
+  constructor(readonly rows: number) {
+    this.#states = new Uint8Array(rows).fill(JournalIndex.#pending);
+    this.#offsets = new Float64Array(rows);
+    this.#lengths = new Uint32Array(rows);
+    this.#counts[JournalIndex.#pending] = rows;
+  }
+
+  state(row: number): RowState {
+    return ROW_STATES[this.#states[row] ?? JournalIndex.#pending] ?? 'pending';
+  }
+
+  /** How many rows are in a state. */
+  count(state: RowState): number {
+    return this.#counts[ROW_STATES.indexOf(state)] ?? 0;
+  }
+
+  /** True where the row has an answer, whatever it says; a failed row has none. */
+  isAnswered(row: number): boolean {
+    const state = this.state(row);
+    return state !== 'failed' && state !== 'pending' && !this.#isFilteredError(row);
+  }
+
+  /** Rows that the provider refused as filtered have no answer: they count like failed ones. */
+  #isFilteredError(row: number): boolean {
+    return this.#errors.has(row);
+  }
+  readonly #errors = new Set<number>();
+
+  /** Notes a line for a row: a later line wins over a failed one, never over an answer. Returns whether it counts. */
+  record(row: number, state: RowState, offset: number, length: number, isError = false): boolean {
+    if (row >= this.rows || this.isAnswered(row)) return false;
+    const code = ROW_STATES.indexOf(state);
+    const before = this.#states[row] ?? JournalIndex.#pending;
+    this.#counts[before] = (this.#counts[before] ?? 0) - 1;
+    this.#counts[code] = (this.#counts[code] ?? 0) + 1;
+    this.#states[row] = code;
+    this.#offsets[row] = offset;
+    this.#lengths[row] = length;
+    if (isError && state !== 'failed') this.#errors.add(row);
+    else this.#errors.delete(row);
+    return true;
+  }
+
+  /** The place of a row's line; null for a pending row. */
+  place(row: number): { offset: number; length: number } | null {
+    const length = this.#lengths[row] ?? 0;
+    return length === 0 ? null : { offset: this.#offsets[row] ?? 0, length };
+  }
+}
+
+/** What one line of the journal says. */
+export type JournalEntry =
+  | { row: number; kind: 'answer'; completion: Completion }
+  | { row: number; kind: 'failure'; state: 'failed' | 'filtered'; errors: string[]; usage: Usage | null };
+
+/** Marks, in a failed line's list, a row that a provider's filter refused. */
+const FILTERED_MARK = 'filtered by the provider';
+
+/** Reads one line; null where it is damaged or not of this format. */
+export function parseJournalLine(line: Buffer): JournalEntry | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(line.toString('utf8'));
+  } catch {
+    return null;
+  }
+  if (!Array.isArray(value) || value.length !== 3) return null;
+  const [, response, metadata] = value as unknown[];
+  const row = isObject(metadata) ? metadata['request_idx'] : undefined;
+  if (typeof row !== 'number' || !Number.isSafeInteger(row) || row < 0) return null;
+  if (Array.isArray(response)) {
+    const errors = response.map((error: unknown) => (typeof error === 'string' ? error : JSON.stringify(error)));
+    const filtered = errors.at(-1) === FILTERED_MARK;
+    if (filtered) errors.pop();
+    return { row, kind: 'failure', state: filtered ? 'filtered' : 'failed', errors, usage: null };
+  }
+  const completion = readCompletion(response);
+  if (completion !== null) return { row, kind: 'answer', completion };
+  // The Python tool saved answers without text as good ones; they are none.
+  const usage = isObject(response) ? readUsage(response['usage']) : null;
+  return { row, kind: 'failure', state: 'failed', errors: ['the answer holds no text'], usage };
+}
+
+/** What was found when an existing journal was read. */
+export interface JournalReport {
+  /** Bytes of a torn last line that were cut. */
+  tornBytes: number;
+  /** Lines that can't be read; their rows are asked again. */
+  damaged: number;
+  /** Lines of rows that this run does not have. */
+  foreign: number;
+  lines: number;
+}
+
+/**
+ * Reads an existing journal into an index, in bounded memory.
+ * @param onEntry called for every line that counts
+ */
+export async function scanJournal(
+  path: string,
+  index: JournalIndex,
+  onEntry: (entry: JournalEntry) => void,
+): Promise<JournalReport> {
+  const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0 };
+  if (!existsSync(path)) return report;
+  repairEnd(path, report);
+  for (const { bytes, offset } of readLines(path)) {
+    if (bytes.length === 0) continue;
+    report.lines += 1;
+    const entry = parseJournalLine(bytes);
+    if (entry === null) report.damaged += 1;
+    else if (entry.row >= index.rows) report.foreign += 1;
+    else note(index, entry, offset, bytes.length, onEntry);
+    if (report.lines % 500 === 0) await breathe();
+  }
+  return report;
+}
+
+function note(
+  index: JournalIndex,
+  entry: JournalEntry,
+  offset: number,
+  length: number,
+  onEntry: (entry: JournalEntry) => void,
+): void {
+  const state = entry.kind === 'answer' ? entry.completion.state : entry.state;
+  if (index.record(entry.row, state, offset, length, entry.kind === 'failure')) onEntry(entry);
+}
+
+/** Cuts a last line that a crash tore; one that is whole and lacks only its newline gets it. */
+function repairEnd(path: string, report: JournalReport): void {
+  const descriptor = openSync(path, 'r+');
+  try {
+    const size = fstatSync(descriptor).size;
+    const lineStart = lastLineStart(descriptor, size);
+    if (lineStart === size) return;
+    const last = Buffer.alloc(size - lineStart);
+    readSync(descriptor, last, 0, last.length, lineStart);
+    if (parseJournalLine(last) !== null) {
+      writeAtEnd(path, '\n');
+      return;
+    }
+    ftruncateSync(descriptor, lineStart);
+    report.tornBytes = size - lineStart;
+  } catch (error) {
+    throw fileProblem(error, `repair ${path}`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function writeAtEnd(path: string, text: string): void {
+  const descriptor = openSync(path, 'a');
+  try {
+    writeAll(descriptor, Buffer.from(text));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Where the text after the last newline starts; the size where nothing stands there. */
+function lastLineStart(descriptor: number, size: number): number {
+  const chunk = Buffer.alloc(1 << 16);
+  for (let end = size; end > 0; ) {
+    const start = Math.max(0, end - chunk.length);
+    const length = readSync(descriptor, chunk, 0, end - start, start);
+    const newline = chunk.subarray(0, length).lastIndexOf(NEWLINE);
+    if (newline !== -1) return start + newline + 1;
+    end = start;
+  }
+  return 0;
+}
+
+/**
+ * Appends to the journal. What arrives in one turn of the event loop goes to the file in one write at its end, well
+ * within 50 ms, and is forced to disk at least every second.
+ */
+export class JournalWriter {
+  readonly #descriptor: number;
+  #buffer = Buffer.allocUnsafe(INITIAL_BUFFER_BYTES);
+  #used = 0;
+  /** Bytes of the file that are known to be whole lines. */
+  #written: number;
+  #scheduled = false;
+  #dirty = false;
+  #syncing = false;
+  #failure: unknown = null;
+  #closed = false;
+  readonly #timer: NodeJS.Timeout;
+
+  /**
+   * @param path an existing journal goes on at its end
+   * @param onFailure called once when the file can't be written; what is not written stays in memory for `close`
+   */
+  constructor(
+    readonly path: string,
+    private readonly onFailure: (error: Error) => void,
+  ) {
+    try {
+      this.#descriptor = openSync(path, 'a', 0o600);
+      this.#written = fstatSync(this.#descriptor).size;
+    } catch (error) {
+      throw fileProblem(error, `write ${path}`);
+    }
+    this.#timer = setInterval(this.#sync, SYNC_INTERVAL_MS);
+    this.#timer.unref();
+  }
+
+  /** Appends a line of which request and response are JSON already. Returns its place. */
+  appendAnswer(request: Buffer, response: Buffer, row: number): { offset: number; length: number } {
+    const end = `,{"request_idx":${row}}]\n`;
+    const length = 1 + request.length + 1 + response.length + end.length;
+    this.#reserve(length);
+    const offset = this.#written + this.#used;
+    this.#ascii('[');
+    this.#bytes(request);
+    this.#ascii(',');
+    this.#bytes(response);
+    this.#ascii(end);
+    this.#schedule();
+    return { offset, length: length - 1 };
+  }
+
+  /** Appends a row that failed for good. */
+  appendFailure(request: Buffer, errors: readonly string[], filtered: boolean, row: number): { offset: number; length: number } {
+    const listed = filtered ? [...errors, FILTERED_MARK] : errors;
+    return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), row);
+  }
+
+  #reserve(length: number): void {
+    if (this.#used + length <= this.#buffer.length) return;
+    if (this.#failure === null) this.flush();
+    if (this.#used + length <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#used + length));
+    this.#buffer.copy(larger, 0, 0, this.#used);
+    this.#buffer = larger;
+  }
+
+  #bytes(bytes: Buffer): void {
+    this.#used += bytes.copy(this.#buffer, this.#used);
+  }
+
+  #ascii(text: string): void {
+    this.#used += this.#buffer.write(text, this.#used, 'latin1');
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#failure === null) this.flush();
+    });
+  }
+
+  /** Writes what is collected; after a failure only `close` tries again. */
+  flush(): void {
+    if (this.#used === 0) return;
+    try {
+      writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
+      this.#written += this.#used;
+      this.#used = 0;
+      this.#dirty = true;
+    } catch (error) {
+      this.#failure = error;
+      this.#undoPartialWrite();
+      this.onFailure(fileProblem(error, `write ${this.path}`));
+    }
+  }
+
+  /** A full disk may take half a line; the file ends with whole lines again. */
+  #undoPartialWrite(): void {
+    try {
+      ftruncateSync(this.#descriptor, this.#written);
+    } catch {
+      // The next start cuts the torn line.
+    }
+  }
+
+  readonly #sync = (): void => {
+    if (!this.#dirty || this.#syncing) return;
+    this.#dirty = false;
+    this.#syncing = true;
+    fdatasync(this.#descriptor, (error) => {
+      this.#syncing = false;
+      if (error !== null && !this.#closed && this.#failure === null) {
+        this.#failure = error;
+        this.onFailure(fileProblem(error, `write ${this.path}`));
+      }
+    });
+  };
+
+  /**
+   * Writes and syncs the rest and closes the file.
+   * @throws UserError where answers could not be written: they are lost, and will be asked again
+   */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#closed = true;
+    try {
+      // Space may have been freed since the failure.
+      writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
+      this.#used = 0;
+      fdatasyncSync(this.#descriptor);
+    } catch (error) {
+      this.#undoPartialWrite();
+      throw fileProblem(error, `write ${this.path}`);
+    } finally {
+      closeSync(this.#descriptor);
+    }
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * From options to a run that is ready to be asked: rows with their prompts, jobs, and the journal of what was
+ * answered before. An earlier run is gone on with from its own files alone.
+ */
+
+import { existsSync, rmSync } from 'node:fs';
+import { openDataset } from '../datasets/index.js';
+import { UserError } from '../errors.js';
+import { chooseFormat, type ChosenFormat } from '../formats/index.js';
+import type { RunOptions } from '../options.js';
+import type { Console } from '../progress.js';
+import { knownChanges } from '../requests/parameters.js';
+import { count, inert, plural } from '../text.js';
+import type { OpenDataset } from '../types.js';
+import type { RunFolder } from './folder.js';
+import { askedFor, readIdentity, refuseChanges, writeIdentity, type RunIdentity } from './identity.js';
+import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
+import { JournalIndex, scanJournal, type JournalEntry } from './journal.js';
+import { countRows, writeRows } from './rows.js';
+
+/** Row-level problems that are told one by one; the rest is counted. */
+const PROBLEMS_SHOWN = 5;
+
+export interface FoundDataset {
+  dataset: OpenDataset;
+  format: ChosenFormat;
+}
+
+/** Opens the dataset and settles how its rows become prompts; nothing is written. */
+export async function findDataset(options: RunOptions, console: Console, signal: AbortSignal): Promise<FoundDataset> {
+  const { dataset: name, subset, split, environment } = options;
+  const dataset = await openDataset({ dataset: name, subset, split }, environment.hub, console, signal);
+  if (dataset.totalRows === 0) throw new UserError(`The dataset ${inert(name, 120)} has no rows.`);
+  if (dataset.totalRows !== null && options.offset >= dataset.totalRows) {
+    throw new UserError(`--offset ${options.offset}: ${inert(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`);
+  }
+  const format = chooseFormat(name, dataset.columns, options);
+  const { prompt, response } = format.roles;
+  console.info(
+    `Format ${format.name}: prompts from "${inert(prompt, 60)}", original answers from ` +
+      `${response === null ? `"${inert(prompt, 60)}"` : `"${inert(response, 60)}"`}.`,
+  );
+  for (const warning of dataset.warnings) console.warning(warning);
+  return { dataset, format };
+}
+
+/** What all requests of this run have in common. */
+export function requestShape(options: RunOptions): RequestShape {
+  const { provider, model } = options.annotator;
+  return {
+    model,
+    generation: options.generation,
+    provider,
+    changes: knownChanges(model, provider.renames),
+  };
+}
+
+export interface PreparedRun {
+  identity: RunIdentity;
+  index: JournalIndex;
+  rows: number;
+}
+
+/**
+ * Makes or finds `run.json`, `rows.jsonl` and `jobs.json`, and reads the journal.
+ * @param found the dataset where it was opened already; it is opened only if rows are missing
+ * @param onEntry called for every line of the journal that counts
+ */
+export async function prepareRun(
+  options: RunOptions,
+  folder: RunFolder,
+  fresh: Pick<RunIdentity, 'uuid' | 'created'>,
+  found: FoundDataset | null,
+  console: Console,
+  signal: AbortSignal,
+  onEntry: (entry: JournalEntry) => void,
+): Promise<PreparedRun> {
+  const earlier = readIdentity(folder.run);
+  if (earlier !== null) refuseChanges(earlier.asked, askedFor(options));
+  let identity = earlier;
+  if (identity === null || !existsSync(folder.rows)) {
+    const opened = found ?? (await findDataset(options, console, signal));
+    identity = await loadRows(options, folder, earlier, fresh, opened, console, signal);
+  }
+  const shape = requestShape(options);
+  if (earlier === null && existsSync(folder.jobs)) {
+    await compareJobs(folder.jobs, folder.rows, shape);
+    console.info('Taking over the run that the Python tool began.');
+    rmSync(folder.jobs);
+  }
+  if (!existsSync(folder.jobs)) {
+    const jobs = await writeJobs(folder.rows, folder.jobs, shape);
+    console.info(`Wrote ${plural(jobs, 'job')} to ${folder.jobs}.`);
+  }
+  const { total, unusableRows } = await countRows(folder.rows);
+  const index = new JournalIndex(total);
+  for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
+  await readJournal(folder, index, console, onEntry);
+  return { identity, index, rows: total };
+}
+
+async function loadRows(
+  options: RunOptions,
+  folder: RunFolder,
+  earlier: RunIdentity | null,
+  fresh: Pick<RunIdentity, 'uuid' | 'created'>,
+  { dataset, format }: FoundDataset,
+  console: Console,
+  signal: AbortSignal,
+): Promise<RunIdentity> {
+  const { revision, subset, split } = dataset;
+  if (earlier !== null && earlier.found.revision !== revision) {
+    throw new UserError(
+      `The dataset changed since this run began (revision ${inert(earlier.found.revision ?? 'none', 50)}, now ` +
+        `${inert(revision ?? 'none', 50)}); start anew with --overwrite.`,
+    );
+  }
+  const identity: RunIdentity = {
+    version: 1,
+    ...fresh,
+    ...(earlier === null ? {} : { uuid: earlier.uuid, created: earlier.created }),
+    asked: askedFor(options),
+    found: { revision, subset, split, format: format.name, columns: format.columns },
+  };
+  if (earlier === null) {
+    // Rows come first where the Python tool left a run: a failure here must leave that run as it was.
+    await writeRowsWithProgress(options, folder, dataset, format, console, signal);
+    await writeIdentity(folder.run, identity);
+  } else {
+    await writeRowsWithProgress(options, folder, dataset, format, console, signal);
+  }
+  return identity;
+}
+
+async function writeRowsWithProgress(
+  options: RunOptions,
+  folder: RunFolder,
+  dataset: OpenDataset,
+  format: ChosenFormat,
+  console: Console,
+  signal: AbortSignal,
+): Promise<void> {
+  const { offset, limit } = options;
+  const available = dataset.totalRows === null ? null : dataset.totalRows - offset;
+  const expected = available === null ? limit : Math.min(available, limit ?? available);
+  let loaded = 0;
+  let problems = 0;
+  const endProgress = await console.showProgress(
+    () => `Loading rows: ${count(loaded)}${expected === null ? '' : ` of ${count(expected)}`}`,
+  );
+  try {
+    const rows = dataset.rows({ columns: format.columns, offset, limit, signal });
+    const counts = await writeRows(
+      folder.rows,
+      rows,
+      format,
+      (_, problem) => {
+        problems += 1;
+        if (problems <= PROBLEMS_SHOWN) console.warning(`Not usable: ${problem}`);
+      },
+      (done) => {
+        loaded = done;
+      },
+    );
+    if (counts.total === 0) {
+      rmSync(folder.rows, { force: true });
+      throw new UserError(`The dataset ${inert(options.dataset, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`);
+    }
+    if (problems > PROBLEMS_SHOWN) console.warning(`${plural(problems, 'row')} can't be used in all.`);
+    console.info(`Loaded ${plural(counts.total, 'row')} of ${inert(options.dataset, 120)}.`);
+  } finally {
+    endProgress();
+  }
+}
+
+async function readJournal(
+  folder: RunFolder,
+  index: JournalIndex,
+  console: Console,
+  onEntry: (entry: JournalEntry) => void,
+): Promise<void> {
+  const report = await scanJournal(folder.journal, index, onEntry);
+  if (report.tornBytes > 0) console.warning(`Cut a torn last line of ${report.tornBytes} bytes off ${folder.journal}.`);
+  if (report.damaged > 0) {
+    console.warning(`${plural(report.damaged, 'line')} of ${folder.journal} can't be read; their rows are asked again.`);
+  }
+  if (report.foreign > 0) {
+    console.warning(`${plural(report.foreign, 'line')} of ${folder.journal} belong to rows that this run does not have.`);
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * `rows.jsonl`: the run's rows with their prompts, in order, one line each. It is what makes a resumed run
+ * independent of the Hub: existing means complete.
+ *
+ * A usable row's line is the row as it will stand in `reannotated.json`, without its annotation; a row that can't be
+ * used is `{"problem": "…", "row": {…}}`.
+ */
+
+import { breathe, readLines, replaceFile } from '../files.js';
+import type { ChosenFormat } from '../formats/index.js';
+import { RowProblem } from '../formats/row-problem.js';
+import { inert } from '../text.js';
+import type { PromptRow, SourceRow } from '../types.js';
+
+const PROBLEM_PREFIX = Buffer.from('{"problem":');
+
+export interface RowCounts {
+  total: number;
+  /** Rows that can't be used. */
+  unusable: number;
+}
+
+/**
+ * Writes the rows of a dataset as prompts.
+ * @param onProgress called with the rows so far
+ */
+export async function writeRows(
+  path: string,
+  source: AsyncIterable<SourceRow>,
+  format: ChosenFormat,
+  onProblem: (index: number, problem: string) => void,
+  onProgress: (rows: number) => void,
+): Promise<RowCounts> {
+  const counts = { total: 0, unusable: 0 };
+  await replaceFile(path, async (file) => {
+    for await (const row of source) {
+      const { line, problem } = rowLine(row, format);
+      if (problem !== null) {
+        counts.unusable += 1;
+        onProblem(row.index, problem);
+      }
+      file.write(`${line}\n`);
+      counts.total += 1;
+      onProgress(counts.total);
+    }
+  });
+  return counts;
+}
+
+function rowLine(row: SourceRow, format: ChosenFormat): { line: string; problem: string | null } {
+  if ('problem' in row) return unusable(inert(row.problem, 500), null);
+  try {
+    return { line: JSON.stringify(wellFormed(format.apply(row.value))), problem: null };
+  } catch (error) {
+    if (!(error instanceof RowProblem)) throw error;
+    const original = format.roles.response === null ? null : row.value[format.roles.response];
+    return unusable(`row ${row.index}: ${inert(error.message, 400)}`, typeof original === 'string' ? original : null);
+  }
+}
+
+function unusable(problem: string, original: string | null): { line: string; problem: string } {
+  const row = { system_prompt: '', user_prompt: null, annotation_original: original };
+  return { line: JSON.stringify({ problem, row }), problem };
+}
+
+/** Half of a surrogate pair is no character, and APIs refuse it. */
+function wellFormed(row: PromptRow): PromptRow {
+  return {
+    system_prompt: row.system_prompt.toWellFormed(),
+    user_prompt: row.user_prompt.toWellFormed(),
+    annotation_original: row.annotation_original?.toWellFormed() ?? null,
+    ...(row.messages === undefined
+      ? {}
+      : { messages: row.messages.map(({ role, content }) => ({ role, content: content.toWellFormed() })) }),
+  };
+}
+
+/** True for the line of a row that can't be used. */
+export function isUnusable(line: Buffer): boolean {
+  return line.length > PROBLEM_PREFIX.length && line.subarray(0, PROBLEM_PREFIX.length).equals(PROBLEM_PREFIX);
+}
+
+/** A line of `rows.jsonl` that `isUnusable`. */
+export interface UnusableRow {
+  problem: string;
+  row: { system_prompt: string; user_prompt: null; annotation_original: string | null };
+}
+
+/** Counts the rows of an existing file and tells which can't be used. */
+export async function countRows(path: string): Promise<RowCounts & { unusableRows: Set<number> }> {
+  const unusableRows = new Set<number>();
+  let total = 0;
+  for (const { bytes } of readLines(path)) {
+    if (isUnusable(bytes)) unusableRows.add(total);
+    total += 1;
+    if (total % 10_000 === 0) await breathe();
+  }
+  return { total, unusable: unusableRows.size, unusableRows };
+}

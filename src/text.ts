@@ -1,0 +1,77 @@
+/** Text from outside, made harmless before a person or a log sees it. */
+
+/** C0 and C1 controls, ANSI escapes, bidirectional overrides and separators that some programs take for line ends. */
+const HARMFUL =
+  /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/**
+ * One line of printable text: controls and escapes become single spaces, and what is longer than `maximum`
+ * characters is cut with an ellipsis.
+ */
+export function inert(text: string, maximum = 300): string {
+  // Twice the length is enough to see, and spares the patterns a hostile megabyte.
+  const line = text
+    .slice(0, maximum * 2)
+    .replace(HARMFUL, ' ')
+    .replace(/ {2,}/g, ' ')
+    .toWellFormed()
+    .trim();
+  return line.length > maximum || text.length > maximum * 2 ? `${line.slice(0, maximum - 1)}…` : line;
+}
+
+/** Counts with thousands separators, as English readers expect them: `12,345`. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** `1 row`, `2 rows`. */
+export function plural(value: number, noun: string, plurals = `${noun}s`): string {
+  return `${count(value)} ${value === 1 ? noun : plurals}`;
+}
+
+/** A duration for people: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
+export function duration(milliseconds: number): string {
+  const seconds = milliseconds / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** An amount in US dollars: cents are enough above a dollar, and below it the first digits that matter. */
+export function dollars(amount: number): string {
+  if (amount === 0) return '$0.00';
+  if (amount >= 1) return `$${amount.toFixed(2)}`;
+  return `$${amount.toPrecision(2)}`;
+}
+
+/** A word of a command line, quoted for a POSIX shell where it needs to be. */
+export function shellWord(word: string): string {
+  return /^[A-Za-z0-9_./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Hides secrets (API keys, tokens) wherever they turn up. */
+export class Redactor {
+  readonly #secrets: string[];
+
+  /** @param secrets those shorter than 6 characters are no secrets and would garble ordinary text. */
+  constructor(secrets: Iterable<string | null | undefined>) {
+    this.#secrets = [...secrets].filter((secret): secret is string => (secret?.length ?? 0) >= 6);
+  }
+
+  /** The text with every secret replaced. */
+  text(text: string): string {
+    let result = text;
+    for (const secret of this.#secrets) result = result.replaceAll(secret, '[redacted]');
+    return result;
+  }
+
+  /** The same for bytes of UTF-8; the buffer itself where it holds no secret. */
+  bytes(bytes: Buffer): Buffer {
+    for (const secret of this.#secrets) {
+      if (bytes.includes(secret)) return Buffer.from(this.text(bytes.toString('utf8')), 'utf8');
+    }
+    return bytes;
+  }
+}

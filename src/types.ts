@@ -1,0 +1,80 @@
+/** The nouns that cross the seams of the program. */
+
+/** Where a row of the result stands. Every row ends in exactly one state, so the counts add up to the rows. */
+export const ROW_STATES = ['ok', 'truncated', 'refused', 'filtered', 'failed', 'pending'] as const;
+export type RowState = (typeof ROW_STATES)[number];
+
+/** One turn of a chat request. */
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant';
+  content: string;
+}
+
+/** A row after its format was applied; the field names are those of `reannotated.json`. */
+export interface PromptRow {
+  /** May be empty: then no system message is sent. */
+  system_prompt: string;
+  user_prompt: string;
+  /** Null where the dataset has no answer for this row. */
+  annotation_original: string | null;
+  /** The whole request, only where it has more turns than a system and a user prompt. */
+  messages?: ChatMessage[];
+}
+
+/** A row as its dataset holds it, before a format is applied. */
+export type SourceRow =
+  | { index: number; value: Record<string, unknown> }
+  /** A row that cannot be used, and why, in a sentence that names it; the run goes on without it. */
+  | { index: number; problem: string };
+
+/** What part of a dataset is read. */
+export interface RowSelection {
+  /** The columns to read; nothing else need be fetched or decoded. */
+  columns: readonly string[];
+  /** Rows to skip, counted from the dataset's first. */
+  offset: number;
+  /** Rows to read at most; null for all. */
+  limit: number | null;
+  signal?: AbortSignal;
+}
+
+/** A dataset that was found and can be read. */
+export interface OpenDataset {
+  /** Top-level column names in the dataset's own order. */
+  columns: string[];
+  /** Rows of the split, or null where only a full read can tell. */
+  totalRows: number | null;
+  /** The dataset's commit that this run is pinned to; null for local files. */
+  revision: string | null;
+  subset: string | null;
+  split: string | null;
+  /** What the user should know before rows are used, each a sentence. */
+  warnings: string[];
+  /** The selected rows in order; `index` counts from the dataset's first row. Memory use is bounded. */
+  rows(selection: RowSelection): AsyncIterable<SourceRow>;
+}
+
+/** What identifies a dataset on the command line. */
+export interface DatasetRequest {
+  /** A Hub id such as `glaiveai/glaive-code-assistant`, or the path of a local file. */
+  dataset: string;
+  subset: string | null;
+  split: string | null;
+}
+
+/** Addresses and credentials of the Hugging Face Hub, taken from the environment once. */
+export interface HubEnvironment {
+  /** Without a trailing slash, e.g. `https://huggingface.co`. */
+  endpoint: string;
+  /** Without a trailing slash, e.g. `https://datasets-server.huggingface.co`. */
+  datasetsServerUrl: string;
+  token: string | null;
+}
+
+/** Where warnings and events go while something is under way. */
+export interface Reporter {
+  debug(message: string): void;
+  info(message: string): void;
+  warning(message: string): void;
+  error(message: string): void;
+}
