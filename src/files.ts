@@ -147,8 +147,9 @@ export function removeTemporaryFiles(folder: string): void {
   }
 }
 
-/** A line of a file, without its line end; `bytes` stays valid while it is referenced. */
+/** A line of a file, without its line end. */
 export interface Line {
+  /** Valid until the next line is asked for: whoever keeps it makes a copy. */
   bytes: Buffer;
   /** Where the line starts in the file. */
   offset: number;
@@ -156,15 +157,15 @@ export interface Line {
   complete: boolean;
 }
 
-/** The lines of a file, split at `\n` alone, read a megabyte at a time. */
+/** The lines of a file, split at `\n` alone, read a megabyte at a time into one buffer. */
 export function* readLines(path: string): Generator<Line> {
   const descriptor = openSync(path, 'r');
   try {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     let pending: Buffer[] = [];
     let pendingOffset = 0;
     let position = 0;
     for (;;) {
-      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
       const length = readSync(descriptor, chunk, 0, CHUNK_BYTES, position);
       if (length === 0) break;
       let start = 0;
@@ -179,7 +180,7 @@ export function* readLines(path: string): Generator<Line> {
       }
       if (start < length) {
         if (pending.length === 0) pendingOffset = position + start;
-        pending.push(chunk.subarray(start, length));
+        pending.push(Buffer.from(chunk.subarray(start, length)));
       }
       position += length;
     }

@@ -4,7 +4,7 @@ import type { Price } from '../annotators/prices.js';
 import type { Interruption } from '../interruption.js';
 import { DEFAULT_CONCURRENCY, findEndpoint, packageVersion, type RunOptions } from '../options.js';
 import { ChatClient } from '../providers/chat-client.js';
-import { Concurrency } from '../requests/concurrency.js';
+import { Concurrency, measureBusy } from '../requests/concurrency.js';
 import { ParameterFit, type ParameterChange } from '../requests/parameters.js';
 import { Processor, type Job, type ProcessorEvents, type Stop } from '../requests/processor.js';
 import { RateLimiter, systemClock, type BindingLimit } from '../requests/rate-limiter.js';
@@ -78,7 +78,7 @@ export async function askOnline(
   const processor: Processor = new Processor({
     send: (body) => client.send(body),
     limiter,
-    concurrency: new Concurrency(maximum, options.maxConcurrency !== null, () => systemClock.now()),
+    concurrency: new Concurrency(maximum, options.maxConcurrency !== null, () => systemClock.now(), measureBusy()),
     parameters,
     maxAttempts: options.maxAttempts,
     budget:

@@ -1,5 +1,5 @@
 /**
- * Parquet, page by page: hyparquet decodes, and this reads no more of a file at a time than a few megabytes of each
+ * Parquet, page by page: hyparquet decodes, and this reads no more of a file at a time than a megabyte or two of each
  * needed column, whatever the size of its row groups (one of 200,000 long rows would cost half a gigabyte whole).
  */
 
@@ -8,11 +8,10 @@ import { UserError } from '../errors.js';
 import { inert } from '../text.js';
 import type { RowSelection, SourceRow } from '../types.js';
 
-const FETCH_BYTES = 4 << 20;
+const FETCH_BYTES = 1 << 20;
 /** A single page larger than this is no page of an honest file. */
 const LARGEST_PAGE_BYTES = 1 << 30;
-/** Rows of nested columns that are decoded together. */
-const NESTED_ROWS = 1000;
+const LONGEST_HEADER_BYTES = 16 << 20;
 
 type Hyparquet = Awaited<ReturnType<typeof loadHyparquet>>;
 type Decoder = Parameters<Hyparquet['readPage']>[2];
@@ -105,7 +104,7 @@ export class ParquetFile {
   /** Lists and structs: hyparquet puts them together, a row group at a time (its pages need not end with a row). */
   async *#readNested(columns: string[], start: number, end: number): AsyncGenerator<Record<string, unknown>> {
     for (let from = start; from < end; ) {
-      const to = Math.min(end, this.#groupEnd(from), from + Math.max(NESTED_ROWS, this.#groupEnd(from) - from));
+      const to = Math.min(end, this.#groupEnd(from));
       let rows: Record<string, unknown>[];
       try {
         rows = await this.hyparquet.parquetReadObjects({
@@ -201,8 +200,7 @@ class ColumnCursor {
     const size = header.compressed_page_size;
     if (!(size >= 0 && size <= LARGEST_PAGE_BYTES)) throw new Error(`a page of ${size} bytes`);
     await this.#fetch(length + size);
-    // A copy, since decoded values may refer to its memory, and offsets start at 0 in it.
-    const bytes = this.#bytes.slice(length, length + size);
+    const bytes = this.#bytes.subarray(length, length + size);
     this.#bytes = this.#bytes.subarray(length + size);
     const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
     const page = this.hyparquet.readPage(reader, header, this.#decoder, this.#dictionary, undefined, 0);
@@ -212,14 +210,15 @@ class ColumnCursor {
 
   /** The next page's header and its length in bytes; a header that is cut off is read again with more bytes. */
   async #header(): Promise<{ header: ReturnType<Hyparquet['parquetHeader']>; length: number }> {
-    for (let wanted = 256; ; wanted *= 4) {
+    for (let wanted = 1024; ; wanted *= 4) {
       const complete = await this.#fetch(wanted);
       const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
       const reader = { view, offset: 0 };
       try {
         return { header: this.hyparquet.parquetHeader(reader), length: reader.offset };
       } catch (error) {
-        if (!complete || !(error instanceof RangeError)) throw error;
+        // Its statistics may be long; only an end of the column, or absurd length, tells of damage.
+        if (!complete || wanted > LONGEST_HEADER_BYTES) throw error;
       }
     }
   }

@@ -1,3 +1,25 @@
+/** True where this process has no time left, so that more requests in flight would only wait in memory. */
+export type IsBusy = () => boolean;
+
+const BUSY_SHARE = 0.8;
+const BUSY_SAMPLE_MS = 100;
+
+/** Measures how much of its time the event loop works. */
+export function measureBusy(): IsBusy {
+  let sampled = performance.now();
+  let before = performance.eventLoopUtilization();
+  let busy = false;
+  return () => {
+    const now = performance.now();
+    if (now - sampled < BUSY_SAMPLE_MS) return busy;
+    const current = performance.eventLoopUtilization();
+    busy = performance.eventLoopUtilization(current, before).utilization > BUSY_SHARE;
+    before = current;
+    sampled = now;
+    return busy;
+  };
+}
+
 /**
  * How many requests may be in flight: additive up, multiplicative down, as TCP does it (RFC 5681), with a doubling
  * start. It is bounded by sockets, not by the rate: the rate limiter does the pacing.
@@ -17,6 +39,7 @@ export class Concurrency {
     readonly maximum: number,
     fixed: boolean,
     private readonly now: () => number,
+    private readonly isBusy: IsBusy = () => false,
   ) {
     this.#limit = fixed ? maximum : Math.min(maximum, 8);
   }
@@ -58,7 +81,7 @@ export class Concurrency {
 
   /** An answer arrived; more may be tried where all places were in use. */
   succeeded(): void {
-    if (this.#inFlight < this.limit * 0.8) return;
+    if (this.#limit >= this.maximum || this.#inFlight < this.limit * 0.8 || this.isBusy()) return;
     this.#limit = Math.min(this.maximum, this.#limit + (this.#slowStart ? 1 : 0.1));
     this.#wake();
   }

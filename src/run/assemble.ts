@@ -11,7 +11,7 @@ import { parseJournalLine, type JournalEntry, type JournalIndex } from './journa
 import { isUnusable, type UnusableRow } from './rows.js';
 
 /** Rows whose answers are read together, in the journal's order. */
-const WINDOW_ROWS = 512;
+const WINDOW_ROWS = 256;
 /** Answers that lie within this distance are read in one go. */
 const READ_BYTES = 1 << 20;
 
@@ -57,7 +57,7 @@ export async function assemble(folder: RunFolder, index: JournalIndex, options: 
         reannotated.write('[');
         for (const window of windows(readLines(folder.rows), WINDOW_ROWS)) {
           const entries = readEntries(journal, index, rows.total, window.length);
-          for (const [position, { bytes }] of window.entries()) {
+          for (const [position, bytes] of window.entries()) {
             const outcome = outcomeOf(bytes, entries[position] ?? null);
             writeRow(reannotated, rows.total, bytes, outcome, options);
             tally(result, reasons, outcome, failedRows, isUnusable(bytes));
@@ -79,10 +79,10 @@ export async function assemble(folder: RunFolder, index: JournalIndex, options: 
   return result;
 }
 
-function* windows(lines: Iterable<Line>, size: number): Generator<Line[]> {
-  let window: Line[] = [];
-  for (const line of lines) {
-    window.push(line);
+function* windows(lines: Iterable<Line>, size: number): Generator<Buffer[]> {
+  let window: Buffer[] = [];
+  for (const { bytes } of lines) {
+    window.push(Buffer.from(bytes));
     if (window.length === size) {
       yield window;
       window = [];

@@ -1,0 +1,252 @@
+/** `POST /v1/chat/completions`: checked, limited, delayed, spoilt where a fault is drawn, answered. */
+
+import type { ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { hashOf, madeUpAnswer, type ReplayedAnswers } from './answers.js';
+import { readChatRequest, type ChatRequest } from './chat-request.js';
+import { choice, completion, completionEvents, spoil, CHARACTERS_PER_TOKEN } from './completions.js';
+import { draw, pickFault, type Fault } from './faults.js';
+import { ApiError, readBody, requireApiKey, sendError, sendText, type Exchange, type Route } from './http.js';
+import { snapshotOf } from './models.js';
+import type { SimulatorSettings } from './options.js';
+import type { RateLimits, Throttled } from './rate-limits.js';
+import type { Statistics } from './statistics.js';
+
+/** Keeps the draws of faults and of latencies apart. */
+const FAULT_DRAW = 0;
+const LATENCY_DRAW = 1;
+/** OpenAI reserves this many output tokens where a request names no maximum. */
+const DEFAULT_RESERVED_TOKENS = 16;
+const FAULTY_RETRY_MS = 20;
+const DRIP_PIECES = 20;
+
+/** Hash of a request's messages, as `answersByPrompt` of the statistics has it. */
+export function promptHash(messages: unknown): string {
+  return hashOf(JSON.stringify(messages));
+}
+
+/** What the endpoint works with. */
+export interface ChatParts {
+  settings: SimulatorSettings;
+  limits: RateLimits;
+  statistics: Statistics;
+  answers: ReplayedAnswers | null;
+}
+
+/** The chat endpoint, with its memory of what was asked before. */
+export class ChatEndpoint {
+  readonly #parts: ChatParts;
+  readonly #attempts = new Map<string, number>();
+  #answered = 0;
+  #admitted = 0;
+
+  constructor(parts: ChatParts) {
+    this.#parts = parts;
+  }
+
+  routes(): Route[] {
+    return [{ method: 'POST', path: '/v1/chat/completions', handle: (exchange) => this.#handle(exchange) }];
+  }
+
+  async #handle({ request, response }: Exchange): Promise<void> {
+    const { settings, statistics } = this.#parts;
+    statistics.count('requests');
+    let chat: ChatRequest;
+    try {
+      const body = await readBody(request);
+      requireApiKey(request, settings.apiKey);
+      chat = readChatRequest(body, settings.models);
+      this.#throttle(chat, response);
+    } catch (error) {
+      if (error instanceof ApiError && error.status !== 429) statistics.count('rejected');
+      if (!(error instanceof ApiError)) statistics.count('aborted');
+      throw error;
+    }
+    const outcome = this.#drawOutcome(chat);
+    if (outcome.latencyMs > 0) await delay(outcome.latencyMs, undefined, { ref: false });
+    if (response.destroyed) {
+      statistics.count('aborted');
+      return;
+    }
+    if (outcome.fault !== null) statistics.countFault(outcome.fault);
+    await this.#answer(chat, outcome, response);
+  }
+
+  /** @throws ApiError (429) where a limit is reached */
+  #throttle(chat: ChatRequest, response: ServerResponse): void {
+    const { settings, limits, statistics } = this.#parts;
+    const reserved = (chat.maximumTokens ?? DEFAULT_RESERVED_TOKENS) * chat.choices;
+    const tokens = Math.ceil(chat.characters / CHARACTERS_PER_TOKEN) + reserved;
+    const throttled = limits.admit(tokens);
+    if (settings.limitHeaders) {
+      for (const [name, value] of Object.entries(limits.headers())) response.setHeader(name, value);
+    }
+    if (throttled === null) return;
+    statistics.count('throttled');
+    throw rateLimitError(chat.model, throttled, settings.limitHeaders);
+  }
+
+  /** What becomes of a request that was let through; the same at each repetition of a run, whatever the timing. */
+  #drawOutcome(chat: ChatRequest): Outcome {
+    const { seed, faults, quotaAfter, latencyMs, latencyJitterMs } = this.#parts.settings;
+    const prompt = hashOf(chat.messagesText);
+    const attempt = this.#attempts.get(prompt) ?? 0;
+    this.#attempts.set(prompt, attempt + 1);
+    this.#admitted++;
+    const jitter = latencyJitterMs * (2 * draw(seed, prompt, attempt, LATENCY_DRAW) - 1);
+    const overQuota = quotaAfter !== null && this.#admitted > quotaAfter;
+    return {
+      prompt,
+      fault: overQuota ? 'quota' : pickFault(faults, draw(seed, prompt, attempt, FAULT_DRAW)),
+      latencyMs: latencyMs + jitter,
+    };
+  }
+
+  async #answer(chat: ChatRequest, { prompt, fault }: Outcome, response: ServerResponse): Promise<void> {
+    const { settings, statistics } = this.#parts;
+    if (fault === 'hang') return;
+    if (fault === 'reset') {
+      response.socket?.resetAndDestroy();
+      return;
+    }
+    const failure = fault === null ? undefined : FAILURES[fault];
+    if (failure !== undefined) {
+      failure(response, settings.limitHeaders);
+      return;
+    }
+    const type = chat.stream ? 'text/event-stream; charset=utf-8' : 'application/json';
+    const bytes = Buffer.from(this.#completionText(chat, fault), 'utf8');
+    if (fault === 'reset_mid') {
+      breakOff(response, type, bytes);
+    } else if (fault === 'drip') {
+      await drip(response, type, bytes, settings.dripMs);
+    } else {
+      sendBytes(response, type, fault === 'torn' ? bytes.subarray(0, bytes.length >> 1) : bytes, chat.stream);
+    }
+    const whole = fault === null || (fault === 'drip' && response.writableEnded);
+    if (whole) statistics.countAnswer(prompt);
+  }
+
+  #completionText(chat: ChatRequest, fault: Fault | null): string {
+    const texts = this.#texts(chat);
+    const whole = completion(
+      `chatcmpl-simulator${(++this.#answered).toString(36).padStart(8, '0')}`,
+      snapshotOf(chat.model),
+      texts.map((text, index) => choice(index, text, chat.maximumTokens)),
+      chat.characters,
+    );
+    const spoilt = spoil(whole, fault);
+    return chat.stream ? completionEvents(spoilt, chat.includeUsage) : JSON.stringify(spoilt);
+  }
+
+  #texts(chat: ChatRequest): string[] {
+    const replayed = this.#parts.answers?.find(chat.prompt) ?? null;
+    if (replayed !== null) this.#parts.statistics.count('replayed');
+    const identity = hashOf(`${chat.model}\n${chat.messagesText}`);
+    return Array.from({ length: chat.choices }, (_, variant) =>
+      replayed === null ? madeUpAnswer(identity, chat.prompt, variant) : replayed,
+    );
+  }
+}
+
+interface Outcome {
+  /** Hash of the messages. */
+  prompt: string;
+  fault: Fault | null;
+  latencyMs: number;
+}
+
+/** Faults that answer something other than a completion. */
+const FAILURES: Readonly<Partial<Record<Fault, (response: ServerResponse, limitHeaders: boolean) => void>>> =
+  {
+    '429': (response, limitHeaders) => {
+      const message = 'Rate limit reached. Please try again in 20ms.';
+      const details = { type: 'requests', code: 'rate_limit_exceeded' };
+      sendError(
+        response,
+        new ApiError(429, message, details, limitHeaders ? retryHeaders(FAULTY_RETRY_MS) : {}),
+      );
+    },
+    '500': (response) => {
+      const message = 'The server had an error while processing your request. Sorry about that!';
+      sendError(response, new ApiError(500, message, { type: 'server_error' }));
+    },
+    '503html': (response) => {
+      const title = '503 Service Temporarily Unavailable';
+      const page = `<html>\r\n<head><title>${title}</title></head>\r\n<body><center><h1>${title}</h1></center></body>\r\n</html>`;
+      sendText(response, 503, 'text/html', page);
+    },
+    quota: (response) => {
+      const message =
+        'You exceeded your current quota, please check your plan and billing details. For more information on this ' +
+        'error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.';
+      sendError(
+        response,
+        new ApiError(429, message, { type: 'insufficient_quota', code: 'insufficient_quota' }),
+      );
+    },
+    error_200: (response) => {
+      const { body } = new ApiError(200, 'The upstream provider failed.', { type: 'server_error' });
+      sendText(response, 200, 'application/json', JSON.stringify(body));
+    },
+  };
+
+/** @see https://platform.openai.com/docs/guides/rate-limits */
+function rateLimitError(model: string, throttled: Throttled, withHeaders: boolean): ApiError {
+  const { kind, limitPerMinute, used, requested, waitMs } = throttled;
+  const limit = `${model} in organization org-simulator on ${kind} per min (${kind === 'requests' ? 'RPM' : 'TPM'})`;
+  const more = 'Visit https://platform.openai.com/account/rate-limits to learn more.';
+  const details = { type: kind, code: 'rate_limit_exceeded' };
+  if (waitMs === null) {
+    const message =
+      `Request too large for ${limit}: Limit ${limitPerMinute}, Requested ${requested}. ` +
+      `The input or output tokens must be reduced in order to run successfully. ${more}`;
+    return new ApiError(429, message, details);
+  }
+  const wait = waitMs < 1_000 ? `${Math.ceil(waitMs)}ms` : `${(waitMs / 1_000).toFixed(3)}s`;
+  const message =
+    `Rate limit reached for ${limit}: Limit ${limitPerMinute}, Used ${used}, Requested ${requested}. ` +
+    `Please try again in ${wait}. ${more}`;
+  return new ApiError(429, message, details, withHeaders ? retryHeaders(waitMs) : {});
+}
+
+function retryHeaders(waitMs: number): Record<string, string> {
+  return { 'retry-after-ms': String(Math.ceil(waitMs)), 'retry-after': String(Math.ceil(waitMs / 1_000)) };
+}
+
+/** A length that UTF-8 sequences and events do not care about, so that clients meet both cut in two. */
+const STREAM_PIECE_BYTES = 1_021;
+
+function sendBytes(response: ServerResponse, type: string, bytes: Buffer, stream: boolean): void {
+  if (!stream) {
+    response.writeHead(200, { 'content-type': type, 'content-length': bytes.length });
+    response.end(bytes);
+    return;
+  }
+  response.writeHead(200, { 'content-type': type, 'cache-control': 'no-cache' });
+  for (let start = 0; start < bytes.length; start += STREAM_PIECE_BYTES) {
+    response.write(bytes.subarray(start, start + STREAM_PIECE_BYTES));
+  }
+  response.end();
+}
+
+/** Cuts the connection when half of the promised bytes are out. */
+function breakOff(response: ServerResponse, type: string, bytes: Buffer): void {
+  response.writeHead(200, { 'content-type': type, 'content-length': bytes.length });
+  response.write(bytes.subarray(0, bytes.length >> 1), () => response.socket?.destroy());
+}
+
+async function drip(
+  response: ServerResponse,
+  type: string,
+  bytes: Buffer,
+  durationMs: number,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': type, 'content-length': bytes.length });
+  const piece = Math.max(1, Math.ceil(bytes.length / DRIP_PIECES));
+  for (let start = 0; start < bytes.length && !response.destroyed; start += piece) {
+    response.write(bytes.subarray(start, start + piece));
+    await delay(durationMs / DRIP_PIECES, undefined, { ref: false });
+  }
+  if (!response.destroyed) response.end();
+}

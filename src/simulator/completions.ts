@@ -1,0 +1,148 @@
+/** Chat completions as OpenAI writes them, whole or as server-sent events. */
+
+import { cutText } from './answers.js';
+import type { Fault } from './faults.js';
+
+/** Characters that count as one token. */
+export const CHARACTERS_PER_TOKEN = 4;
+
+export interface Choice {
+  index: number;
+  message: { role: 'assistant'; content: string | null; refusal: string | null };
+  finish_reason: 'stop' | 'length' | 'content_filter';
+  logprobs: null;
+}
+
+/** @see https://platform.openai.com/docs/api-reference/chat/object */
+export interface ChatCompletion {
+  id: string;
+  object: 'chat.completion';
+  /** Seconds since 1970. */
+  created: number;
+  model: string;
+  choices: Choice[];
+  usage: ReturnType<typeof usage>;
+  service_tier: 'default';
+  system_fingerprint: string;
+}
+
+/** One choice, cut where it is longer than the tokens allow. */
+export function choice(index: number, text: string, maximumTokens: number | null): Choice {
+  const characters = maximumTokens === null ? Infinity : maximumTokens * CHARACTERS_PER_TOKEN;
+  const cut = text.length > characters;
+  return {
+    index,
+    message: { role: 'assistant', content: cut ? cutText(text, characters) : text, refusal: null },
+    finish_reason: cut ? 'length' : 'stop',
+    logprobs: null,
+  };
+}
+
+/** The completion around choices. */
+export function completion(
+  id: string,
+  model: string,
+  choices: Choice[],
+  promptCharacters: number,
+): ChatCompletion {
+  return {
+    id,
+    object: 'chat.completion',
+    created: Math.floor(Date.now() / 1_000),
+    model,
+    choices,
+    usage: usage(promptCharacters, choices),
+    service_tier: 'default',
+    system_fingerprint: 'fp_simulator',
+  };
+}
+
+function usage(promptCharacters: number, choices: readonly Choice[]) {
+  const prompt = Math.ceil(promptCharacters / CHARACTERS_PER_TOKEN);
+  const answer = choices.reduce((sum, { message }) => sum + tokensOf(message.content ?? ''), 0);
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: answer,
+    total_tokens: prompt + answer,
+    prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+    completion_tokens_details: {
+      reasoning_tokens: 0,
+      audio_tokens: 0,
+      accepted_prediction_tokens: 0,
+      rejected_prediction_tokens: 0,
+    },
+  };
+}
+
+function tokensOf(text: string): number {
+  return Math.ceil(text.length / CHARACTERS_PER_TOKEN);
+}
+
+/** The completion that a fault leaves; the same one where the fault is of another sort. */
+export function spoil(whole: ChatCompletion, fault: Fault | null): ChatCompletion {
+  switch (fault) {
+    case 'empty':
+      return { ...whole, choices: [] };
+    case 'null_content':
+      return replaceMessages(whole, null, null, 'stop');
+    case 'refusal':
+      return replaceMessages(whole, null, 'I’m sorry, but I can’t help with that request.', 'stop');
+    case 'content_filter':
+      return replaceMessages(whole, '', null, 'content_filter');
+    default:
+      return whole;
+  }
+}
+
+function replaceMessages(
+  whole: ChatCompletion,
+  content: string | null,
+  refusal: string | null,
+  finish: Choice['finish_reason'],
+): ChatCompletion {
+  const choices = whole.choices.map((one) => ({
+    ...one,
+    message: { ...one.message, content, refusal },
+    finish_reason: finish,
+  }));
+  return { ...whole, choices };
+}
+
+const CHUNK_CHARACTERS = 24;
+
+/**
+ * The completion as server-sent events.
+ * @see https://platform.openai.com/docs/api-reference/chat-streaming
+ */
+export function completionEvents(whole: ChatCompletion, includeUsage: boolean): string {
+  const { choices, usage: used, ...head } = whole;
+  // Where usage was asked for, every chunk but the last carries a null one.
+  const frame = { ...head, object: 'chat.completion.chunk', ...(includeUsage ? { usage: null } : {}) };
+  const chunks: object[] = choices.flatMap((one) =>
+    choiceDeltas(one).map((delta) => ({
+      ...frame,
+      choices: [{ index: one.index, logprobs: null, ...delta }],
+    })),
+  );
+  if (includeUsage) chunks.push({ ...frame, choices: [], usage: used });
+  return [...chunks.map((chunk) => JSON.stringify(chunk)), '[DONE]']
+    .map((data) => `data: ${data}\n\n`)
+    .join('');
+}
+
+function choiceDeltas({ message, finish_reason: finish }: Choice): object[] {
+  const deltas: object[] = [{ role: 'assistant', content: '', refusal: null }];
+  for (const piece of pieces(message.content)) deltas.push({ content: piece });
+  for (const piece of pieces(message.refusal)) deltas.push({ refusal: piece });
+  return [...deltas.map((delta) => ({ delta, finish_reason: null })), { delta: {}, finish_reason: finish }];
+}
+
+/** A text in pieces, none of which ends within a surrogate pair. */
+function* pieces(text: string | null): Generator<string> {
+  let rest = text ?? '';
+  while (rest !== '') {
+    const piece = cutText(rest, CHUNK_CHARACTERS);
+    yield piece;
+    rest = rest.slice(piece.length);
+  }
+}

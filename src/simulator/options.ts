@@ -1,0 +1,84 @@
+/** What a simulator can be told; every default lives here. */
+
+import type { FaultShares, HubFaultShares } from './faults.js';
+
+/** Rate limits, which can be changed while the simulator runs. */
+export interface SimulatorLimits {
+  /** Requests a minute; null for no limit. */
+  requestsPerMinute: number | null;
+  /** Tokens a minute, charged up front (characters / 4 + maximum tokens × n); null for no limit. */
+  tokensPerMinute: number | null;
+  /**
+   * Milliseconds over which a minute's limit is enforced: with 1,000 a limit of 600 a minute lets 10 requests
+   * through at once and then one every 100 ms; with 60,000 it lets 600 through at once.
+   */
+  limitWindowMs: number;
+}
+
+/** Settings of a simulator, all of them filled in. */
+export interface SimulatorSettings extends SimulatorLimits {
+  /** The port on 127.0.0.1; 0 for any free one. */
+  port: number;
+  /** The key that `/v1` routes ask for; null where any key (or none) will do. */
+  apiKey: string | null;
+  /** The models that exist; null where every name does. */
+  models: readonly string[] | null;
+  /** Path of a JSONL file of `{"instruction", "input"?, "output"}` to replay; null for made-up answers. */
+  answersFile: string | null;
+  /** Whether answers carry `x-ratelimit-*` headers, and 429s `retry-after(-ms)`. */
+  limitHeaders: boolean;
+  /** Milliseconds before an answer. */
+  latencyMs: number;
+  /** Milliseconds that latency varies by in both directions, drawn from the seed for each request. */
+  latencyJitterMs: number;
+  /** Shares (0 to 1) of chat requests that go wrong, by kind of fault. */
+  faults: FaultShares;
+  /** Chat requests that are let through before every further one gets `insufficient_quota`; null for all. */
+  quotaAfter: number | null;
+  /** Milliseconds that the body of a `drip` fault takes to arrive. */
+  dripMs: number;
+  /** The same seed gives the same faults and latencies for the same requests. */
+  seed: number;
+  /** Dataset ids and the local file (.json, .jsonl, .csv or .parquet) behind each. */
+  datasets: Readonly<Record<string, string>>;
+  /** Dataset ids and the Parquet file that `/parquet` lists for each. */
+  parquet: Readonly<Record<string, string>>;
+  /** Dataset ids that can only be read with `hubToken`. */
+  gated: readonly string[];
+  /** The Hub token that opens gated datasets; null where none does. */
+  hubToken: string | null;
+  /** Shares (0 to 1) of datasets-server requests that go wrong, by kind of fault. */
+  hubFaults: HubFaultShares;
+}
+
+/** Settings of a simulator; what is left out has its default. */
+export type SimulatorOptions = { [Name in keyof SimulatorSettings]?: SimulatorSettings[Name] | undefined };
+
+/** A fast and faultless server without limits. */
+export const SIMULATOR_DEFAULTS: SimulatorSettings = {
+  port: 0,
+  apiKey: null,
+  models: null,
+  answersFile: null,
+  requestsPerMinute: null,
+  tokensPerMinute: null,
+  limitWindowMs: 1_000,
+  limitHeaders: true,
+  latencyMs: 0,
+  latencyJitterMs: 0,
+  faults: {},
+  quotaAfter: null,
+  dripMs: 1_000,
+  seed: 42,
+  datasets: {},
+  parquet: {},
+  gated: [],
+  hubToken: null,
+  hubFaults: {},
+};
+
+/** Fills in the defaults of everything that is left out or undefined. */
+export function simulatorSettings(options: SimulatorOptions): SimulatorSettings {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...SIMULATOR_DEFAULTS, ...(Object.fromEntries(given) as Partial<SimulatorSettings>) };
+}
