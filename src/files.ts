@@ -10,11 +10,12 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { systemErrorCode, UserError } from './errors.js';
 
 const CHUNK_BYTES = 1 << 20;
@@ -34,7 +35,7 @@ export function fileProblem(error: unknown, action: string): UserError {
     ENOTDIR: 'a part of the path is a file, not a folder',
     EEXIST: 'a file stands where a folder is needed',
     EISDIR: 'it is a folder',
-    ENOENT: 'it does not exist',
+    ENOENT: 'there is no such file or folder',
     EIO: 'the disk reported an error',
   };
   const code = systemErrorCode(error);
@@ -44,10 +45,23 @@ export function fileProblem(error: unknown, action: string): UserError {
 
 /** Makes a folder that only its owner can read (it will hold prompts), with its parents. */
 export function makeFolder(path: string): void {
+  const missing: string[] = [];
+  for (let folder = resolve(path); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    // One by one: where a file system takes no folders (/proc), Node's recursive mkdir never returns.
+    for (const folder of missing) makeOneFolder(folder);
+    if (!statSync(path).isDirectory()) throw Object.assign(new Error('not a folder'), { code: 'EEXIST' });
   } catch (error) {
     throw fileProblem(error, `make the folder ${path}`);
+  }
+}
+
+function makeOneFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process may make it at the same time.
+    if (systemErrorCode(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -1,10 +1,10 @@
 /** The two folders of a run and the files in them: where everything is, and nothing else. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import { fileProblem } from '../files.js';
+import { fileProblem, makeFolder } from '../files.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
 const LONGEST_NAME_BYTES = 220;
@@ -89,10 +89,10 @@ export function moveAside(folder: RunFolder, now: Date): string[] {
     for (let count = 2; existsSync(aside); count++) aside = `${path}.${stamp}.${count}`;
     try {
       renameSync(path, aside);
-      mkdirSync(path, { recursive: true, mode: 0o700 });
     } catch (error) {
       throw fileProblem(error, `move ${path} aside`);
     }
+    makeFolder(path);
     moved.push(aside);
   }
   return moved;

@@ -82,14 +82,8 @@ export async function prepareRun(
     const opened = found ?? (await findDataset(options, console, signal));
     identity = await loadRows(options, folder, earlier, fresh, opened, console, signal);
   }
-  const shape = requestShape(options);
-  if (earlier === null && existsSync(folder.jobs)) {
-    await compareJobs(folder.jobs, folder.rows, shape);
-    console.info('Taking over the run that the Python tool began.');
-    rmSync(folder.jobs);
-  }
   if (!existsSync(folder.jobs)) {
-    const jobs = await writeJobs(folder.rows, folder.jobs, shape);
+    const jobs = await writeJobs(folder.rows, folder.jobs, requestShape(options));
     console.info(`Wrote ${plural(jobs, 'job')} to ${folder.jobs}.`);
   }
   const { total, unusableRows } = await countRows(folder.rows);
@@ -122,14 +116,19 @@ async function loadRows(
     asked: askedFor(options),
     found: { revision, subset, split, format: format.name, columns: format.columns },
   };
+  await writeRowsWithProgress(options, folder, dataset, format, console, signal);
   if (earlier === null) {
-    // Rows come first where the Python tool left a run: a failure here must leave that run as it was.
-    await writeRowsWithProgress(options, folder, dataset, format, console, signal);
+    // From here on the run is ours; where that can't be, the Python tool's run stays as it was.
+    if (existsSync(folder.jobs)) await takeOver(options, folder, console);
     await writeIdentity(folder.run, identity);
-  } else {
-    await writeRowsWithProgress(options, folder, dataset, format, console, signal);
   }
   return identity;
+}
+
+async function takeOver(options: RunOptions, folder: RunFolder, console: Console): Promise<void> {
+  await compareJobs(folder.jobs, folder.rows, requestShape(options));
+  console.info('Taking over the run that the Python tool began.');
+  rmSync(folder.jobs);
 }
 
 async function writeRowsWithProgress(

@@ -131,7 +131,9 @@ export function completionEvents(whole: ChatCompletion, includeUsage: boolean): 
 }
 
 function choiceDeltas({ message, finish_reason: finish }: Choice): object[] {
-  const deltas: object[] = [{ role: 'assistant', content: '', refusal: null }];
+  const deltas: object[] = [
+    { role: 'assistant', content: message.content === null ? null : '', refusal: null },
+  ];
   for (const piece of pieces(message.content)) deltas.push({ content: piece });
   for (const piece of pieces(message.refusal)) deltas.push({ refusal: piece });
   return [...deltas.map((delta) => ({ delta, finish_reason: null })), { delta: {}, finish_reason: finish }];

@@ -1,0 +1,109 @@
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { startSimulator, type Simulator } from '../../src/simulator/server.js';
+import type { SimulatorOptions } from '../../src/simulator/options.js';
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+export interface Finished {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface CliOptions {
+  env?: Record<string, string | undefined>;
+  cwd?: string;
+}
+
+/** The built program as its own process, with nothing of this machine's environment but the path. */
+export function startCli(args: string[], options: CliOptions = {}): { child: ChildProcessWithoutNullStreams; finished: Promise<Finished> } {
+  const env = { PATH: process.env['PATH'], HOME: '/nonexistent', ...options.env };
+  const child = spawn(process.execPath, [CLI, ...args], { env, cwd: options.cwd ?? temporaryFolder() });
+  const finished = new Promise<Finished>((resolve) => {
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.on('close', (code, signal) => {
+      resolve({ code, signal, stdout, stderr });
+    });
+  });
+  return { child, finished };
+}
+
+export async function runCli(args: string[], options: CliOptions = {}): Promise<Finished> {
+  return startCli(args, options).finished;
+}
+
+/** A folder that goes away with the test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'reannotate-test-'));
+  onTestFinished(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return folder;
+}
+
+/** A simulator that stops with the test. */
+export async function simulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const started = await startSimulator(options);
+  onTestFinished(() => started.close());
+  return started;
+}
+
+/** The environment that leads the program to a simulator. */
+export function pointingAt({ url }: { url: string }, more: Record<string, string> = {}): Record<string, string> {
+  return { OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_KEY: 'sk-test-key-0001', HF_DATASETS_SERVER_URL: url, HF_ENDPOINT: url, ...more };
+}
+
+/** The flags that put a run's folders below one folder. */
+export function foldersIn(folder: string): string[] {
+  return ['--save_dir', join(folder, 'saved'), '--temp_dir', join(folder, 'temp')];
+}
+
+export interface ResultRow {
+  system_prompt: string;
+  user_prompt: string | null;
+  annotation_original: string | null;
+  annotation: string | null;
+  annotations?: (string | null)[];
+  messages?: { role: string; content: string }[];
+  metadata?: Record<string, unknown>;
+}
+
+/** The files of the only run below a folder. */
+export function resultsIn(folder: string): {
+  rows: () => ResultRow[];
+  bytes: () => string;
+  summary: () => { rows: Record<string, number>; requests: Record<string, number>; tokens: Record<string, number>; cost_usd: number | null; models: Record<string, number> };
+  saved: (name: string) => string;
+  temp: (name: string) => string;
+  lines: (name: string) => unknown[];
+} {
+  const only = (parent: string): string => {
+    const names = readdirSync(join(folder, parent)).filter((name) => !/\.\d{4}-\d\d-\d\dT/.test(name));
+    if (names.length !== 1) throw new Error(`expected one run in ${parent}, found ${names.join(', ')}`);
+    return join(folder, parent, names[0] ?? '');
+  };
+  const saved = (name: string): string => join(only('saved'), name);
+  const temp = (name: string): string => join(only('temp'), name);
+  const read = (path: string): string => readFileSync(path, 'utf8');
+  return {
+    saved,
+    temp,
+    bytes: () => read(saved('reannotated.json')),
+    rows: () => JSON.parse(read(saved('reannotated.json'))) as ResultRow[],
+    summary: () => JSON.parse(read(saved('summary.json'))) as ReturnType<ReturnType<typeof resultsIn>['summary']>,
+    lines: (name) =>
+      read(name === 'failed_rows.jsonl' ? saved(name) : temp(name))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as unknown),
+  };
+}
