@@ -18,7 +18,8 @@ export default tseslint.config(
     },
   },
   {
-    files: ['*.config.js'],
+    files: ['*.config.js', 'scripts/**'],
     ...tseslint.configs.disableTypeChecked,
+    languageOptions: { globals: { process: 'readonly' } },
   },
 );

@@ -27,8 +27,10 @@ export function fileProblem(error: unknown, action: string): UserError {
   const hints: Record<string, string> = {
     ENOSPC: 'the disk is full. Free some space and run the same command with --resume',
     EDQUOT: 'the disk quota is used up. Free some space and run the same command with --resume',
-    EACCES: 'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
-    EPERM: 'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
+    EACCES:
+      'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
+    EPERM:
+      'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
     EROFS: 'the file system is read-only. Choose another folder with --save_dir and --temp_dir',
     EMFILE: 'too many files are open. Lower --max_concurrency or raise the limit (ulimit -n)',
     ENAMETOOLONG: 'the name is too long. Choose a shorter path with --save_dir and --temp_dir',
@@ -39,7 +41,8 @@ export function fileProblem(error: unknown, action: string): UserError {
     EIO: 'the disk reported an error',
   };
   const code = systemErrorCode(error);
-  const reason = (code !== undefined && hints[code]) ?? (error instanceof Error ? error.message : String(error));
+  const reason =
+    (code !== undefined && hints[code]) ?? (error instanceof Error ? error.message : String(error));
   return new UserError(`Cannot ${action}: ${String(reason)}.`, undefined, { cause: error });
 }
 
@@ -254,7 +257,8 @@ function createWhole(path: string, content: string): boolean {
     const code = systemErrorCode(error);
     if (code === 'EEXIST') return false;
     // Some file systems have no hard links.
-    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP') throw fileProblem(error, `write ${path}`);
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP')
+      throw fileProblem(error, `write ${path}`);
     return createExclusively(path, content);
   } finally {
     rmSync(temporary, { force: true });

@@ -12,7 +12,9 @@ import { inert, shellWord } from './text.js';
  * Parses the command line, runs what it asks for and sets the exit code.
  * @param makeProgram builds the commander program around the handlers
  */
-export async function runProgram(makeProgram: (version: string, handlers: Handlers) => Command): Promise<void> {
+export async function runProgram(
+  makeProgram: (version: string, handlers: Handlers) => Command,
+): Promise<void> {
   const interruption = new Interruption();
   const stopListening = interruption.listen();
   endQuietlyOnClosedPipe();
@@ -62,7 +64,8 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
     console.error(error.message);
     return error.exitCode;
   }
-  const stack = error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined ? `\n${error.stack ?? ''}` : '';
+  const stack =
+    error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined ? `\n${error.stack ?? ''}` : '';
   console.error(
     `An unexpected problem, which is a defect of reannotate: ${inert(messageOf(error), 500)}. What was received is ` +
       'saved; run the command again with --resume. REANNOTATE_DEBUG=1 shows where it happened.',
@@ -76,7 +79,12 @@ function safeRedactor(): ReturnType<typeof readEnvironment>['redactor'] {
   const bare = { ...process.env, HF_ENDPOINT: undefined, HF_DATASETS_SERVER_URL: undefined };
   const named = process.argv.findIndex((word) => /^--api[-_]key[-_]env(?:=|$)/.test(word));
   const word = process.argv[named] ?? '';
-  const variable = named === -1 ? null : word.includes('=') ? word.slice(word.indexOf('=') + 1) : (process.argv[named + 1] ?? null);
+  const variable =
+    named === -1
+      ? null
+      : word.includes('=')
+        ? word.slice(word.indexOf('=') + 1)
+        : (process.argv[named + 1] ?? null);
   return readEnvironment(bare, variable).redactor;
 }
 

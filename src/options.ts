@@ -88,7 +88,9 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
   const apiKeyVariable = flags.text('api_key_env');
   const dataset = flags.text('dataset');
   if (dataset === null) {
-    throw new UsageError('--dataset is missing: name a Hub dataset id or a .json, .jsonl, .csv or .parquet file.');
+    throw new UsageError(
+      '--dataset is missing: name a Hub dataset id or a .json, .jsonl, .csv or .parquet file.',
+    );
   }
   const maxBatchSize = flags.integer('max_batch_size', 1, MAXIMUM_BATCH_SIZE) ?? MAXIMUM_BATCH_SIZE;
   return Object.freeze({
@@ -127,7 +129,9 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
 function earlierFiles(flags: FlagReader): RunOptions['earlier'] {
   const given = (['resume', 'resume_no_retry', 'overwrite'] as const).filter((flag) => flags.on(flag));
   if (given.length > 1) {
-    throw new UsageError(`${given.map((flag) => `--${flag}`).join(' and ')} exclude each other; give one of them.`);
+    throw new UsageError(
+      `${given.map((flag) => `--${flag}`).join(' and ')} exclude each other; give one of them.`,
+    );
   }
   return given[0] ?? 'refuse';
 }
@@ -153,7 +157,8 @@ function stopSequences(text: string | null): string[] | null {
   if (text === null) return null;
   // A shell makes it hard to write a line break, which is what people stop at most.
   const sequences = text.split(',').map((one) => one.replaceAll('\\n', '\n').replaceAll('\\t', '\t'));
-  if (sequences.some((one) => one === '')) throw new UsageError(`--stop ${inert(text, 60)}: a sequence is empty.`);
+  if (sequences.some((one) => one === ''))
+    throw new UsageError(`--stop ${inert(text, 60)}: a sequence is empty.`);
   if (sequences.length > 4) throw new UsageError('--stop takes at most 4 sequences, separated by commas.');
   return sequences;
 }
@@ -169,7 +174,9 @@ function logitBias(text: string | null): Record<string, number> | null {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong;
   const entries = Object.entries(value as Record<string, unknown>);
-  if (entries.some(([token, bias]) => !/^\d+$/.test(token) || typeof bias !== 'number' || Math.abs(bias) > 100)) {
+  if (
+    entries.some(([token, bias]) => !/^\d+$/.test(token) || typeof bias !== 'number' || Math.abs(bias) > 100)
+  ) {
     throw wrong;
   }
   return Object.fromEntries(entries) as Record<string, number>;
@@ -179,7 +186,9 @@ function logitBias(text: string | null): Record<string, number> | null {
 export function parseLogLevel(text: string | null): LogLevel {
   if (text === null) return 'info';
   const wanted = text.toLowerCase() === 'warn' ? 'warning' : text.toLowerCase();
-  const found = Object.entries(LOG_LEVELS).find(([name, value]) => name === wanted || String(value) === wanted);
+  const found = Object.entries(LOG_LEVELS).find(
+    ([name, value]) => name === wanted || String(value) === wanted,
+  );
   if (found === undefined) {
     throw new UsageError(
       `--logging_level takes debug, info, warning or error (or 10, 20, 30, 40), not ${inert(text, 40)}.`,
@@ -221,7 +230,9 @@ export class FlagReader {
   ): number | null {
     const text = this.text(name);
     if (text === null) return null;
-    const value = /^[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text.replaceAll('_', '')) : NaN;
+    const value = /^[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text)
+      ? Number(text.replaceAll('_', ''))
+      : NaN;
     if (valid(value) && value >= minimum && value <= maximum) return value;
     throw new UsageError(`--${name} takes ${kind}${range(minimum, maximum)}, not ${inert(text, 40)}.`);
   }
@@ -242,10 +253,14 @@ function range(minimum: number, maximum: number): string {
 function checkUrl(text: string, source: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new UsageError(`${source} takes an address such as https://api.openai.com/v1, not ${inert(text, 80)}.`);
+    throw new UsageError(
+      `${source} takes an address such as https://api.openai.com/v1, not ${inert(text, 80)}.`,
+    );
   }
   if (url.username !== '' || url.password !== '') {
-    throw new UsageError(`${source} holds a name or password; put the key into the variable that --api_key_env names.`);
+    throw new UsageError(
+      `${source} holds a name or password; put the key into the variable that --api_key_env names.`,
+    );
   }
   return text.replace(/\/+$/, '');
 }
@@ -260,7 +275,11 @@ export function readEnvironment(variables: NodeJS.ProcessEnv, apiKeyVariable: st
     redactor: new Redactor(names.map((name) => variables[name]?.trim())),
     hub: {
       endpoint: address(variables, 'HF_ENDPOINT', 'https://huggingface.co'),
-      datasetsServerUrl: address(variables, 'HF_DATASETS_SERVER_URL', 'https://datasets-server.huggingface.co'),
+      datasetsServerUrl: address(
+        variables,
+        'HF_DATASETS_SERVER_URL',
+        'https://datasets-server.huggingface.co',
+      ),
       token: token === '' ? null : token,
     },
   };
@@ -300,13 +319,17 @@ export function findEndpoint(options: RunOptions): Endpoint {
     );
   }
   if (/[^\u0021-\u007e]/.test(key)) {
-    throw new UserError(`The key in ${variable ?? ''} holds a space or another character that no key has; copy it again.`);
+    throw new UserError(
+      `The key in ${variable ?? ''} holds a space or another character that no key has; copy it again.`,
+    );
   }
   return { baseUrl: url, apiKey: key === '' ? null : key };
 }
 
 /** The package's version, for `--version` and the user agent. */
 export function packageVersion(): string {
-  const file = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  const file = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
   return file.version;
 }

@@ -1,7 +1,14 @@
 /** The command line of both commands: flags, help, examples. What they mean is settled in `options.ts`. */
 
 import { Command } from 'commander';
-import { DEFAULT_ANNOTATOR, DEFAULT_SAVE_DIR, DEFAULT_TEMP_DIR, MAXIMUM_BATCH_BYTES, MAXIMUM_BATCH_SIZE, type RawFlags } from './options.js';
+import {
+  DEFAULT_ANNOTATOR,
+  DEFAULT_SAVE_DIR,
+  DEFAULT_TEMP_DIR,
+  MAXIMUM_BATCH_BYTES,
+  MAXIMUM_BATCH_SIZE,
+  type RawFlags,
+} from './options.js';
 
 /** What the commands do; handed in, so that tests can look at what was parsed. */
 export interface Handlers {
@@ -28,7 +35,9 @@ annotation; 130 and 143 stopped by Ctrl-C and SIGTERM. All of it is in the READM
 /** The program `reannotate`. */
 export function reannotateProgram(version: string, handlers: Handlers): Command {
   const program = new Command('reannotate')
-    .description('Asks an annotator (an LLM) for a new answer to every prompt of a dataset, and saves old and new side by side.')
+    .description(
+      'Asks an annotator (an LLM) for a new answer to every prompt of a dataset, and saves old and new side by side.',
+    )
     .version(version)
     .usage('--annotator NAME --dataset ID_OR_PATH [flags]')
     .addHelpText('after', EXAMPLES)
@@ -88,7 +97,9 @@ function addRunFlags(program: Command): void {
 
 function demoCommand(handlers: Handlers): Command {
   return new Command('demo')
-    .description('The main job with no key and no network: the simulator serves a bundled dataset and its answers.')
+    .description(
+      'The main job with no key and no network: the simulator serves a bundled dataset and its answers.',
+    )
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
     .allowExcessArguments(false)
@@ -98,10 +109,19 @@ function demoCommand(handlers: Handlers): Command {
 
 function simulateCommand(handlers: Handlers): Command {
   return new Command('simulate')
-    .description('Starts the simulator alone: an OpenAI-compatible server and a datasets-server on this machine, to rehearse a run for free.')
+    .description(
+      'Starts the simulator alone: an OpenAI-compatible server and a datasets-server on this machine, to rehearse a run for free.',
+    )
     .option('--port <n>', 'port on 127.0.0.1 (default: a free one)')
-    .option('--answers <file>', 'JSONL of {"instruction", "input", "output"} whose outputs are given as answers')
-    .option('--dataset_file <id=path>', 'serve a local file as a Hub dataset; may be given several times', collect)
+    .option(
+      '--answers <file>',
+      'JSONL of {"instruction", "input", "output"} whose outputs are given as answers',
+    )
+    .option(
+      '--dataset_file <id=path>',
+      'serve a local file as a Hub dataset; may be given several times',
+      collect,
+    )
     .option('--parquet_file <id=path>', 'the same for its Parquet file', collect)
     .option('--requests_per_minute <n>', 'rate limit')
     .option('--tokens_per_minute <n>', 'rate limit')
@@ -109,11 +129,19 @@ function simulateCommand(handlers: Handlers): Command {
     .option('--no_limit_headers', 'send no x-ratelimit headers')
     .option('--latency_ms <n>', 'time of an answer (default: 0)')
     .option('--latency_jitter_ms <n>', 'how much that varies (default: 0)')
-    .option('--fault <kind=share>', 'such as 429=0.05,500=0.03,reset=0.02; may be given several times', collect)
+    .option(
+      '--fault <kind=share>',
+      'such as 429=0.05,500=0.03,reset=0.02; may be given several times',
+      collect,
+    )
     .option('--hub_fault <kind=share>', 'the same for the datasets-server', collect)
     .option('--quota_after <n>', 'requests that are answered before the credit is gone (default: no end)')
     .option('--seed <n>', 'decides which requests fail (default: 42)')
-    .option('--model <name>', 'a model that exists; may be given several times (default: every name)', collect)
+    .option(
+      '--model <name>',
+      'a model that exists; may be given several times (default: every name)',
+      collect,
+    )
     .option('--gated <id>', 'a dataset that needs a token; may be given several times', collect)
     .allowExcessArguments(false)
     .exitOverride()

@@ -2,7 +2,9 @@ import { EnvHttpProxyAgent } from 'undici';
 
 /** True where the environment names a proxy. */
 export function hasProxy(): boolean {
-  return ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].some((name) => (process.env[name] ?? '') !== '');
+  return ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].some(
+    (name) => (process.env[name] ?? '') !== '',
+  );
 }
 
 /** Connections through the environment's proxy where it names one; servers on this machine are reached directly. */

@@ -3,5 +3,7 @@
 
 import { EXIT } from './errors.js';
 
-process.stderr.write('error: watch-batch is not there yet in this version; run reannotate without --batch.\n');
+process.stderr.write(
+  'error: watch-batch is not there yet in this version; run reannotate without --batch.\n',
+);
 process.exitCode = EXIT.cannotGoOn;

@@ -33,7 +33,9 @@ export interface Completion {
  */
 export function readCompletion(response: unknown): Completion | null {
   if (!isObject(response) || !Array.isArray(response['choices'])) return null;
-  const choices = response['choices'].filter(isObject).sort((a, b) => numberOr(a['index'], 0) - numberOr(b['index'], 0));
+  const choices = response['choices']
+    .filter(isObject)
+    .sort((a, b) => numberOr(a['index'], 0) - numberOr(b['index'], 0));
   const first = choices[0];
   if (first === undefined) return null;
   const message = isObject(first['message']) ? first['message'] : {};
@@ -43,7 +45,9 @@ export function readCompletion(response: unknown): Completion | null {
   if (judged === null) return null;
   return {
     ...judged,
-    annotations: choices.map((choice) => (isObject(choice['message']) ? textOf(choice['message']['content']) : null)),
+    annotations: choices.map((choice) =>
+      isObject(choice['message']) ? textOf(choice['message']['content']) : null,
+    ),
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason,
     usage: readUsage(response['usage']),

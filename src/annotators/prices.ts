@@ -25,7 +25,9 @@ export async function findPrice(provider: Provider, model: string): Promise<Pric
   const priced = (cached: number): { input: number; output: number } | null => {
     const usage = { input_tokens: SAMPLE_TOKENS, cache_read_tokens: cached, output_tokens: SAMPLE_TOKENS };
     const result = calcPrice(usage, model, { providerId });
-    return result === null ? null : { input: Number(result.input_price), output: Number(result.output_price) };
+    return result === null
+      ? null
+      : { input: result.input_price, output: result.output_price };
   };
   const plain = priced(0);
   if (plain === null) return null;
@@ -40,6 +42,8 @@ export async function findPrice(provider: Provider, model: string): Promise<Pric
 export function costOf(usage: Usage, price: Price): number {
   const cached = Math.min(usage.cachedTokens, usage.promptTokens);
   return (
-    (usage.promptTokens - cached) * price.input + cached * price.cachedInput + usage.completionTokens * price.output
+    (usage.promptTokens - cached) * price.input +
+    cached * price.cachedInput +
+    usage.completionTokens * price.output
   );
 }

@@ -2,7 +2,13 @@
 
 import { fileURLToPath } from 'node:url';
 import type { Interruption } from '../interruption.js';
-import { DEFAULT_SAVE_DIR, DEFAULT_TEMP_DIR, FlagReader, parseRunOptions, type RawFlags } from '../options.js';
+import {
+  DEFAULT_SAVE_DIR,
+  DEFAULT_TEMP_DIR,
+  FlagReader,
+  parseRunOptions,
+  type RawFlags,
+} from '../options.js';
 import type { Console } from '../progress.js';
 import { runFolder, runName } from '../run/folder.js';
 import { startSimulator } from '../simulator/server.js';

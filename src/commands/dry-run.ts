@@ -22,7 +22,13 @@ interface Counted {
   promptCharacters: number;
   originalCharacters: number;
   bytes: number;
-  sample: { rows: number; promptTokens: number; promptCharacters: number; originalTokens: number; originalCharacters: number };
+  sample: {
+    rows: number;
+    promptTokens: number;
+    promptCharacters: number;
+    originalTokens: number;
+    originalCharacters: number;
+  };
 }
 
 /** Prints the table of a run that is not made. Exit code 0. */
@@ -39,7 +45,9 @@ export async function dryRun(options: RunOptions, { console, interruption }: Sur
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal: interruption.soft });
     for await (const row of rows) {
       const prompt = 'value' in row ? usable(() => format.apply(row.value)) : null;
-      addRow(counted, prompt, tokenizer, (one) => Buffer.byteLength(JSON.stringify(requestBody(messagesOf(one), shape))));
+      addRow(counted, prompt, tokenizer, (one) =>
+        Buffer.byteLength(JSON.stringify(requestBody(messagesOf(one), shape))),
+      );
     }
   } finally {
     endProgress();
@@ -136,7 +144,10 @@ function describe(
     Math.ceil(counted.bytes / options.maxBatchBytes),
   );
   const rows: [string, string][] = [
-    ['Rows', `${count(counted.rows)}${counted.unusable > 0 ? `, ${count(counted.unusable)} of them not usable` : ''}`],
+    [
+      'Rows',
+      `${count(counted.rows)}${counted.unusable > 0 ? `, ${count(counted.unusable)} of them not usable` : ''}`,
+    ],
     ['Requests', count(estimate.requests)],
     ['Prompt tokens', `${about}${count(estimate.promptTokens)} (${tokenizer.name})`],
     [
@@ -145,7 +156,10 @@ function describe(
         `${count(estimate.worstCompletion)} at most (--max_tokens ${options.generation.max_tokens})`,
     ],
     ['Price online', describePrice(estimate, price, 1)],
-    ['Price in batches', options.annotator.provider.batches ? describePrice(estimate, price, BATCH_DISCOUNT) : 'no batches here'],
+    [
+      'Price in batches',
+      options.annotator.provider.batches ? describePrice(estimate, price, BATCH_DISCOUNT) : 'no batches here',
+    ],
     ['Batches', options.annotator.provider.batches ? count(batches) : 'none'],
     ['Time online', describeTime(options, estimate)],
   ];
@@ -156,7 +170,9 @@ function describe(
 function describePrice(estimate: Estimate, price: Price | null, share: number): string {
   if (price === null) return 'not known for this model';
   const cost = (completionTokens: number): string =>
-    dollars(costOf({ promptTokens: estimate.promptTokens, completionTokens, cachedTokens: 0 }, price) * share);
+    dollars(
+      costOf({ promptTokens: estimate.promptTokens, completionTokens, cachedTokens: 0 }, price) * share,
+    );
   return `${cost(estimate.expectedCompletion)}, ${cost(estimate.worstCompletion)} at most`;
 }
 

@@ -78,7 +78,12 @@ export async function askOnline(
   const processor: Processor = new Processor({
     send: (body) => client.send(body),
     limiter,
-    concurrency: new Concurrency(maximum, options.maxConcurrency !== null, () => systemClock.now(), measureBusy()),
+    concurrency: new Concurrency(
+      maximum,
+      options.maxConcurrency !== null,
+      () => systemClock.now(),
+      measureBusy(),
+    ),
     parameters,
     maxAttempts: options.maxAttempts,
     budget:
@@ -152,7 +157,12 @@ function journaling(
       console.record('debug', `Row ${job.requestIdx}: ${completion.state}`);
     },
     failed: (job, sent, errors, filtered) => {
-      const place = journal.appendFailure(sent, errors.map((error) => redactor.text(error)), filtered, job.requestIdx);
+      const place = journal.appendFailure(
+        sent,
+        errors.map((error) => redactor.text(error)),
+        filtered,
+        job.requestIdx,
+      );
       index.record(job.requestIdx, filtered ? 'filtered' : 'failed', place.offset, place.length, true);
       failures += 1;
       const now = performance.now();
@@ -225,7 +235,10 @@ class Meter {
     const parts = [`${count(done)}/${count(this.rows)} (${Math.floor((done / this.rows) * 100)} %)`];
     const pause = this.limiter.gateMilliseconds;
     if (pause > 1000) parts.push(`cooling down for ${duration(pause)}`);
-    parts.push(`${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s`, `${count(this.processor.inFlight)} in flight`);
+    parts.push(
+      `${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s`,
+      `${count(this.processor.inFlight)} in flight`,
+    );
     if (failed > 0) parts.push(`${count(failed)} failed`);
     if (this.totals.cost !== null) parts.push(dollars(this.totals.cost));
     if (rate > 0) parts.push(`${duration(((this.rows - done) / rate) * 1000)} left`);
@@ -237,7 +250,8 @@ class Meter {
     this.#samples.push({ time: now, done: session });
     while (this.#samples.length > 2 && now - (this.#samples[0]?.time ?? now) > 30_000) this.#samples.shift();
     const first = this.#samples[0];
-    if (first === undefined || now - first.time < 500) return session / Math.max(0.5, (now - this.#started) / 1000);
+    if (first === undefined || now - first.time < 500)
+      return session / Math.max(0.5, (now - this.#started) / 1000);
     return (session - first.done) / ((now - first.time) / 1000);
   }
 }
@@ -245,7 +259,9 @@ class Meter {
 function describeBound(limit: BindingLimit, limiter: RateLimiter): string | null {
   if (limit === 'requests') {
     const told = limiter.requestsPerMinute;
-    return told === null ? 'the rate that the API lets through' : `the limit of ${plural(told, 'request')} a minute`;
+    return told === null
+      ? 'the rate that the API lets through'
+      : `the limit of ${plural(told, 'request')} a minute`;
   }
   if (limit === 'tokens') return `the limit of ${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute`;
   return limit === 'gate' ? 'pauses that the API asked for' : null;

@@ -9,7 +9,13 @@ import { findEndpoint, type RunOptions } from '../options.js';
 import type { Console } from '../progress.js';
 import type { Stop } from '../requests/processor.js';
 import { assemble, type Assembled } from '../run/assemble.js';
-import { creationDate, effectiveParameters, startConfig, writeConfig, type ConfigFile } from '../run/config.js';
+import {
+  creationDate,
+  effectiveParameters,
+  startConfig,
+  writeConfig,
+  type ConfigFile,
+} from '../run/config.js';
 import { earlierFiles, existsAlready, moveAside, runFolder, runName, type RunFolder } from '../run/folder.js';
 import { findDataset, prepareRun, requestShape, type PreparedRun } from '../run/prepare.js';
 import { describeSummary, summarise, writeSummary, type SessionFigures } from '../run/summary.js';
@@ -33,13 +39,19 @@ export interface Surroundings {
  */
 export async function reannotate(options: RunOptions, surroundings: Surroundings): Promise<number> {
   if (options.batch) {
-    throw new UserError('--batch is not there yet in this version; run the command without it to annotate online.');
+    throw new UserError(
+      '--batch is not there yet in this version; run the command without it to annotate online.',
+    );
   }
   if (options.dryRun) {
     const { dryRun } = await import('./dry-run.js');
     return dryRun(options, surroundings);
   }
-  const folder = runFolder(options.saveDir, options.tempDir, runName(options.dataset, options.annotator.name));
+  const folder = runFolder(
+    options.saveDir,
+    options.tempDir,
+    runName(options.dataset, options.annotator.name),
+  );
   const price = await priceFor(options);
   const isResumed = options.earlier === 'resume' || options.earlier === 'resume_no_retry';
   const leftBehind = earlierFiles(folder);
@@ -121,7 +133,9 @@ async function priceFor(options: RunOptions): Promise<Price | null> {
   const { provider, model, name } = options.annotator;
   const price = await findPrice(provider, model);
   if (price === null && options.maxCost !== null) {
-    throw new UserError(`--max_cost can't be kept: no price is known for ${inert(name, 80)}. Leave the flag out.`);
+    throw new UserError(
+      `--max_cost can't be kept: no price is known for ${inert(name, 80)}. Leave the flag out.`,
+    );
   }
   return price;
 }
@@ -129,7 +143,8 @@ async function priceFor(options: RunOptions): Promise<Price | null> {
 /** The address that requests go to, for the record; a missing key is no matter here. */
 function shownBaseUrl(options: RunOptions): string {
   const { provider } = options.annotator;
-  const variable = provider.baseUrlVariable === null ? undefined : options.environment.variables[provider.baseUrlVariable];
+  const variable =
+    provider.baseUrlVariable === null ? undefined : options.environment.variables[provider.baseUrlVariable];
   return options.baseUrl ?? variable ?? provider.baseUrl;
 }
 
@@ -160,7 +175,9 @@ async function finish(
   { console, resumeCommand }: Surroundings,
 ): Promise<number> {
   let done = 0;
-  const endProgress = await console.showProgress(() => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`);
+  const endProgress = await console.showProgress(
+    () => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`,
+  );
   let assembled: Assembled;
   try {
     assembled = await assemble(folder, run.index, {
@@ -202,12 +219,16 @@ function tellMissing(
   const why = assembled.reasons.map(({ error, rows }) => `${count(rows)} × ${inert(error, 160)}`).join('; ');
   if (why !== '') console.warning(`Why: ${why}`);
   if (stop?.reason === 'budget') {
-    console.warning(`Stopped before --max_cost ${options.maxCost ?? 0} would be exceeded; raise it to go on.`);
+    console.warning(
+      `Stopped before --max_cost ${options.maxCost ?? 0} would be exceeded; raise it to go on.`,
+    );
   }
   const retriable = assembled.rows.failed + assembled.rows.pending - assembled.unusable;
   const again =
     retriable > 0 || assembled.rows.filtered > 0
       ? `Try them again with: ${resumeCommand}`
       : 'Another try would change nothing: mend the rows in the dataset, or the parameters.';
-  console.error(`${plural(assembled.missing, 'row')} without an annotation (listed in ${folder.failedRows}). ${again}`);
+  console.error(
+    `${plural(assembled.missing, 'row')} without an annotation (listed in ${folder.failedRows}). ${again}`,
+  );
 }

@@ -8,7 +8,10 @@ import { inert } from '../text.js';
 const MODELS_TIMEOUT_MS = 10_000;
 
 /** Describes an error that ended the run. */
-export async function describeStop(stop: Extract<Stop, { reason: 'error' }>, options: RunOptions): Promise<string> {
+export async function describeStop(
+  stop: Extract<Stop, { reason: 'error' }>,
+  options: RunOptions,
+): Promise<string> {
   const { provider, model } = options.annotator;
   const { baseUrl } = findEndpoint(options);
   const said = inert(stop.message, 400);
@@ -43,8 +46,9 @@ async function modelHint(options: RunOptions): Promise<string> {
       timeout: MODELS_TIMEOUT_MS,
     });
     const names: string[] = [];
-    for await (const { id } of await client.models.list()) names.push(inert(String(id), 80));
-    if (names.length > 0) return ` The nearest it has: ${nearest(options.annotator.model, names).join(', ')}.`;
+    for await (const { id } of await client.models.list()) names.push(inert(id, 80));
+    if (names.length > 0)
+      return ` The nearest it has: ${nearest(options.annotator.model, names).join(', ')}.`;
   } catch {
     // The list is a courtesy; the error itself has been told.
   }

@@ -39,7 +39,7 @@ async function firstCharacter(path: string): Promise<string | null> {
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
     const text = buffer.toString('utf8', 0, bytesRead).replace(/^\ufeff/, '').trimStart();
-    return text === '' ? null : ([...text][0] ?? null);
+    return text === '' ? null : String.fromCodePoint(text.codePointAt(0) ?? 0);
   } finally {
     await handle.close();
   }

@@ -95,7 +95,7 @@ export class ParquetFile {
         if (row >= from) define(value, cursor.column, plain(cellValue));
       }
       if (row < from) continue;
-      const rest = nestedRows === null ? null : (await nestedRows.next()).value;
+      const rest = nestedRows === null ? null : ((await nestedRows.next()).value as Record<string, unknown> | undefined);
       for (const column of nested) define(value, column, plain(rest?.[column]));
       yield value;
     }

@@ -8,7 +8,8 @@ import { RowProblem } from './row-problem.js';
  */
 export function requiredText(row: Readonly<Record<string, unknown>>, column: string): string {
   const value = cell(row, column);
-  if (value === null) throw new RowProblem(`"${column}" is ${Object.hasOwn(row, column) ? 'null' : 'missing'}`);
+  if (value === null)
+    throw new RowProblem(`"${column}" is ${Object.hasOwn(row, column) ? 'null' : 'missing'}`);
   if (typeof value !== 'string') throw new RowProblem(`"${column}" is ${kindOf(value)}, not text`);
   if (value.trim() === '') throw new RowProblem(`"${column}" is empty`);
   return value;

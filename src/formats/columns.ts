@@ -27,7 +27,9 @@ const SYSTEM_COLUMNS = ['system_prompt', 'system'];
 export const columns: Format = {
   needs: 'a pair of columns such as prompt and response',
   detect: (available) => {
-    const pair = PAIRS.find(([prompt, response]) => available.includes(prompt) && available.includes(response));
+    const pair = PAIRS.find(
+      ([prompt, response]) => available.includes(prompt) && available.includes(response),
+    );
     if (pair === undefined) return null;
     const system = SYSTEM_COLUMNS.find((column) => available.includes(column)) ?? null;
     return { prompt: pair[0], input: null, response: pair[1], system };

@@ -63,7 +63,11 @@ export interface ChosenFormat {
  * its columns; `--prompt_column` and the like replace what was found.
  * @throws UserError that lists the columns and the flags where nothing fits
  */
-export function chooseFormat(dataset: string, available: readonly string[], flags: FormatFlags): ChosenFormat {
+export function chooseFormat(
+  dataset: string,
+  available: readonly string[],
+  flags: FormatFlags,
+): ChosenFormat {
   for (const [flag, column] of Object.entries({
     prompt_column: flags.promptColumn,
     response_column: flags.responseColumn,
@@ -82,7 +86,9 @@ export function chooseFormat(dataset: string, available: readonly string[], flag
 function formatName(dataset: string, available: readonly string[], flags: FormatFlags): FormatName {
   if (flags.format !== null) {
     if (Object.hasOwn(FORMATS, flags.format)) return flags.format as FormatName;
-    throw new UsageError(`Unknown --format ${inert(flags.format, 40)}. Known are ${Object.keys(FORMATS).join(', ')}.`);
+    throw new UsageError(
+      `Unknown --format ${inert(flags.format, 40)}. Known are ${Object.keys(FORMATS).join(', ')}.`,
+    );
   }
   if (Object.hasOwn(KNOWN_DATASETS, dataset)) {
     const known = KNOWN_DATASETS[dataset] as FormatName;
@@ -109,7 +115,9 @@ function withFlags(found: ColumnRoles | null, flags: FormatFlags): ColumnRoles |
 }
 
 function missingColumn(flag: string, column: string, available: readonly string[]): UserError {
-  return new UserError(`--${flag} ${inert(column, 80)}: the dataset has no such column. It has ${listed(available)}.`);
+  return new UserError(
+    `--${flag} ${inert(column, 80)}: the dataset has no such column. It has ${listed(available)}.`,
+  );
 }
 
 function lacksColumns(name: string, format: Format, available: readonly string[]): UserError {

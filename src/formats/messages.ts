@@ -24,11 +24,20 @@ function chatFormat(column: 'messages' | 'conversations'): Format {
     needs: `the column ${column}`,
     detect: (columns) =>
       columns.includes(column)
-        ? { prompt: column, input: null, response: null, system: columns.includes('system') ? 'system' : null }
+        ? {
+            prompt: column,
+            input: null,
+            response: null,
+            system: columns.includes('system') ? 'system' : null,
+          }
         : null,
     apply: (row, roles) => {
       const turns = readTurns(cell(row, roles.prompt), roles.prompt);
-      return promptOf(turns, optionalText(row, roles.system), roles.response === null ? null : originalAnswer(row, roles.response));
+      return promptOf(
+        turns,
+        optionalText(row, roles.system),
+        roles.response === null ? null : originalAnswer(row, roles.response),
+      );
     },
   };
 }
@@ -54,7 +63,8 @@ function parseList(text: string): unknown {
 }
 
 function readTurn(turn: unknown, where: string): ChatMessage {
-  if (typeof turn !== 'object' || turn === null) throw new RowProblem(`${where} is ${kindOf(turn)}, not a message`);
+  if (typeof turn !== 'object' || turn === null)
+    throw new RowProblem(`${where} is ${kindOf(turn)}, not a message`);
   const fields = turn as Record<string, unknown>;
   const spelled = cell(fields, 'role') ?? cell(fields, 'from');
   const role = typeof spelled === 'string' ? spelled.toLowerCase() : '';
@@ -73,7 +83,8 @@ function promptOf(turns: ChatMessage[], systemColumn: string, responseColumn: st
   const user = request.findLast((turn) => turn.role === 'user');
   if (user === undefined) throw new RowProblem('the chat holds no user turn before its last answer');
   if (user.content.trim() === '') throw new RowProblem('the last user turn is empty');
-  if (systemColumn !== '' && request[0]?.role !== 'system') request.unshift({ role: 'system', content: systemColumn });
+  if (systemColumn !== '' && request[0]?.role !== 'system')
+    request.unshift({ role: 'system', content: systemColumn });
   const system = request.find((turn) => turn.role === 'system')?.content ?? '';
   const row: PromptRow = {
     system_prompt: system,

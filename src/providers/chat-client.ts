@@ -101,7 +101,9 @@ export class ChatClient {
     const oldest = performance.now() - this.#timeout;
     for (const reading of this.#reading) {
       if (reading.started < oldest) {
-        reading.body.destroy(new Error(`the answer took longer than --request_timeout (${this.#timeout / 1000} s)`));
+        reading.body.destroy(
+          new Error(`the answer took longer than --request_timeout (${this.#timeout / 1000} s)`),
+        );
       }
     }
   };

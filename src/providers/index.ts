@@ -21,7 +21,12 @@ export interface Provider {
   renames: Readonly<Record<string, string>>;
 }
 
-function provider(title: string, baseUrl: string, apiKeyVariable: string | null, more: Partial<Provider> = {}): Provider {
+function provider(
+  title: string,
+  baseUrl: string,
+  apiKeyVariable: string | null,
+  more: Partial<Provider> = {},
+): Provider {
   const usual = { baseUrlVariable: null, streamed: false, batches: false, priceId: null, renames: {} };
   return { ...usual, title, baseUrl, apiKeyVariable, ...more };
 }
@@ -36,7 +41,9 @@ export const PROVIDERS = {
     baseUrlVariable: 'SAMBANOVA_BASE_URL',
     streamed: true,
   }),
-  openrouter: provider('OpenRouter', 'https://openrouter.ai/api/v1', 'OPENROUTER_API_KEY', { priceId: 'openrouter' }),
+  openrouter: provider('OpenRouter', 'https://openrouter.ai/api/v1', 'OPENROUTER_API_KEY', {
+    priceId: 'openrouter',
+  }),
   together: provider('Together', 'https://api.together.xyz/v1', 'TOGETHER_API_KEY', { priceId: 'together' }),
   groq: provider('Groq', 'https://api.groq.com/openai/v1', 'GROQ_API_KEY', { priceId: 'groq' }),
   deepseek: provider('DeepSeek', 'https://api.deepseek.com/v1', 'DEEPSEEK_API_KEY', { priceId: 'deepseek' }),
@@ -44,10 +51,16 @@ export const PROVIDERS = {
     priceId: 'mistral',
     renames: { seed: 'random_seed' },
   }),
-  fireworks: provider('Fireworks', 'https://api.fireworks.ai/inference/v1', 'FIREWORKS_API_KEY', { priceId: 'fireworks' }),
+  fireworks: provider('Fireworks', 'https://api.fireworks.ai/inference/v1', 'FIREWORKS_API_KEY', {
+    priceId: 'fireworks',
+  }),
   xai: provider('xAI', 'https://api.x.ai/v1', 'XAI_API_KEY', { priceId: 'x-ai' }),
-  gemini: provider('Gemini', 'https://generativelanguage.googleapis.com/v1beta/openai', 'GEMINI_API_KEY', { priceId: 'google' }),
-  anthropic: provider('Anthropic', 'https://api.anthropic.com/v1', 'ANTHROPIC_API_KEY', { priceId: 'anthropic' }),
+  gemini: provider('Gemini', 'https://generativelanguage.googleapis.com/v1beta/openai', 'GEMINI_API_KEY', {
+    priceId: 'google',
+  }),
+  anthropic: provider('Anthropic', 'https://api.anthropic.com/v1', 'ANTHROPIC_API_KEY', {
+    priceId: 'anthropic',
+  }),
   ollama: provider('Ollama', 'http://localhost:11434/v1', null),
   vllm: provider('vLLM', 'http://localhost:8000/v1', null),
   lmstudio: provider('LM Studio', 'http://localhost:1234/v1', null),

@@ -36,7 +36,8 @@ export class CompletionStream {
     this.#parser.feed(`${this.#decoder.decode()}\n\n`);
     if (this.#error !== undefined) return Buffer.from(JSON.stringify({ error: this.#error }));
     const choices = [...this.#choices.values()];
-    const complete = this.#finished || (choices.length > 0 && choices.every((one) => one.finish_reason !== null));
+    const complete =
+      this.#finished || (choices.length > 0 && choices.every((one) => one.finish_reason !== null));
     if (!complete) return Buffer.from('{"choices":');
     return Buffer.from(
       JSON.stringify({ ...this.#envelope, object: 'chat.completion', choices, usage: this.#usage ?? null }),
@@ -58,7 +59,8 @@ export class CompletionStream {
     if (chunk['error'] !== undefined && chunk['error'] !== null) this.#error = chunk['error'];
     if (isObject(chunk['usage'])) this.#usage = chunk['usage'];
     for (const key of ['id', 'created', 'model', 'system_fingerprint']) {
-      if (chunk[key] !== undefined && chunk[key] !== null) this.#envelope = { ...this.#envelope, [key]: chunk[key] };
+      if (chunk[key] !== undefined && chunk[key] !== null)
+        this.#envelope = { ...this.#envelope, [key]: chunk[key] };
     }
     if (Array.isArray(chunk['choices'])) chunk['choices'].filter(isObject).forEach(this.#addChoice);
   }
@@ -72,7 +74,8 @@ export class CompletionStream {
     };
     this.#choices.set(index, choice);
     const delta = isObject(part['delta']) ? part['delta'] : {};
-    if (typeof delta['content'] === 'string') choice.message.content = (choice.message.content ?? '') + delta['content'];
+    if (typeof delta['content'] === 'string')
+      choice.message.content = (choice.message.content ?? '') + delta['content'];
     if (typeof delta['refusal'] === 'string') {
       choice.message.refusal = (choice.message.refusal ?? '') + delta['refusal'];
     }

@@ -49,8 +49,16 @@ export function knownChanges(model: string, renames: Readonly<Record<string, str
   if (!isReasoningModel(model)) return changes;
   const reason = `${model} is a reasoning model`;
   changes.push({ parameter: 'max_tokens', renamed_to: 'max_completion_tokens', reason });
-  const sampling = ['temperature', 'top_p', 'frequency_penalty', 'presence_penalty', 'logit_bias', 'logprobs'];
-  for (const parameter of [...sampling, 'top_logprobs']) changes.push({ parameter, renamed_to: null, reason });
+  const sampling = [
+    'temperature',
+    'top_p',
+    'frequency_penalty',
+    'presence_penalty',
+    'logit_bias',
+    'logprobs',
+  ];
+  for (const parameter of [...sampling, 'top_logprobs'])
+    changes.push({ parameter, renamed_to: null, reason });
   return changes;
 }
 

@@ -50,8 +50,8 @@ export interface ProcessorEvents {
 export interface Budget {
   /** Reserves a request's worst case; false where it does not fit beside what is in flight. */
   reserve(job: Job): boolean;
-  /** A request is over: its reservation ends, and what it used is spent. */
-  settle(job: Job, usage: Usage | null): void;
+  /** A job is over: its reservation ends. */
+  settle(job: Job): void;
 }
 
 export interface ProcessorOptions {
@@ -72,7 +72,11 @@ export interface ProcessorOptions {
 export type Stop =
   | { reason: 'interrupted' }
   | { reason: 'budget' }
-  | { reason: 'error'; cause: 'key' | 'model' | 'quota' | 'unreachable' | 'refused' | 'other'; message: string };
+  | {
+      reason: 'error';
+      cause: 'key' | 'model' | 'quota' | 'unreachable' | 'refused' | 'other';
+      message: string;
+    };
 
 /** Counters since the processor was made. */
 export interface ProcessorCounts {
@@ -197,7 +201,7 @@ export class Processor {
     const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
     const taken = turn === null || (await turn);
     if (!taken || this.#stop !== null) {
-      this.#options.budget?.settle(job, null);
+      this.#options.budget?.settle(job);
       return false;
     }
     return true;
@@ -222,40 +226,43 @@ export class Processor {
 
   /** Sees one job through: sends it until it is answered, failed, or the run stops. */
   async #process(job: Job): Promise<void> {
-    let usage: Usage | null = null;
     try {
-      usage = await this.#attempts(job);
+      await this.#attempts(job);
     } catch (error) {
       // Only a defect of ours or a full disk ends here; the row stays pending either way.
-      this.stop({ reason: 'error', cause: 'other', message: error instanceof Error ? error.message : String(error) });
+      this.stop({
+        reason: 'error',
+        cause: 'other',
+        message: error instanceof Error ? error.message : String(error),
+      });
     } finally {
-      this.#options.budget?.settle(job, usage);
+      this.#options.budget?.settle(job);
       this.#leave();
     }
   }
 
-  async #attempts(job: Job): Promise<Usage | null> {
+  async #attempts(job: Job): Promise<void> {
     const { events, maxAttempts } = this.#options;
     const errors: string[] = [];
     for (;;) {
       const sentAt = this.#options.clock.now();
       const sent = this.#options.parameters.apply(job.body);
       const verdict = await this.#send(sent, job);
-      if (this.#aborted && verdict.kind !== 'answer') return null;
+      if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
         case 'answer':
           this.#succeeded();
           this.counts.answered += 1;
           events.answered(job, sent, verdict.json, verdict.completion);
-          return verdict.completion.usage;
+          return;
         case 'row':
           this.#refused(job, sent, [...errors, verdict.message], verdict.filtered);
-          return null;
+          return;
         case 'run':
           this.stop({ reason: 'error', cause: verdict.cause, message: verdict.message });
-          return null;
+          return;
         case 'parameter':
-          if (!this.#adapt(verdict, job, sent)) return null;
+          if (!this.#adapt(verdict, job, sent)) return;
           break;
         case 'throttle':
           this.#throttled(verdict, sentAt);
@@ -265,14 +272,14 @@ export class Processor {
           if (!this.#failedAgain(verdict, sentAt)) errors.push(verdict.message);
           if (errors.length >= maxAttempts) {
             this.#exhausted(job, sent, errors, verdict);
-            return null;
+            return;
           }
           this.counts.retried += 1;
           await this.#backOff(errors.length, verdict.wait);
       }
-      if (this.#stop !== null) return null;
+      if (this.#stop !== null) return;
       const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
-      if (turn !== null && !(await turn)) return null;
+      if (turn !== null && !(await turn)) return;
     }
   }
 
@@ -288,7 +295,10 @@ export class Processor {
     const verdict = judgeResponse(response);
     const used = verdict.kind === 'answer' ? verdict.completion.usage : null;
     if (verdict.kind !== 'throttle') {
-      this.#options.limiter.answered(job.tokens, used === null ? null : used.promptTokens + used.completionTokens);
+      this.#options.limiter.answered(
+        job.tokens,
+        used === null ? null : used.promptTokens + used.completionTokens,
+      );
     }
     return verdict;
   }
@@ -356,7 +366,12 @@ export class Processor {
   }
 
   /** A row used up its attempts. Where that happens to one row after the other, the server is at fault, not they. */
-  #exhausted(job: Job, sent: Buffer, errors: string[], verdict: Extract<Verdict, { kind: 'transient' }>): void {
+  #exhausted(
+    job: Job,
+    sent: Buffer,
+    errors: string[],
+    verdict: Extract<Verdict, { kind: 'transient' }>,
+  ): void {
     this.#exhaustedInRow += 1;
     const bearable = this.counts.answered === 0 ? EXHAUSTED_AT_START : EXHAUSTED_IN_ROW;
     const tellsOfServer = verdict.unreachable || (this.#exhaustedInRow >= bearable && this.#moreJobs);

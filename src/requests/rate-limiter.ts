@@ -292,7 +292,10 @@ export class RateLimiter {
     // Requests that were under way when the gate closed tell nothing new.
     const alreadyClosed = this.#gateOpens > now;
     if (!alreadyClosed) this.#throttledInRow += 1;
-    const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** Math.min(this.#throttledInRow - 1, 10));
+    const ceiling = Math.min(
+      BACKOFF_MAXIMUM_MS,
+      BACKOFF_BASE_MS * 2 ** Math.min(this.#throttledInRow - 1, 10),
+    );
     const wait = retryAfter ?? (alreadyClosed ? 0 : ceiling * (0.5 + this.#random() / 2));
     // Another few milliseconds, so that a slice of the server's clock is surely over.
     this.closeGate(wait + 5 + this.#random() * 20);

@@ -38,6 +38,6 @@ export class TokenEstimate {
 
 function envelopeLength(body: Buffer): number {
   const { messages } = JSON.parse(body.toString('utf8')) as { messages: { content: string }[] };
-  const text = messages.reduce((sum, message) => sum + [...message.content].length, 0);
+  const text = messages.reduce((sum, message) => sum + Array.from(message.content).length, 0);
   return decodedLength(body) - text;
 }

@@ -11,7 +11,13 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { isObject, readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
+import {
+  isObject,
+  readCompletion,
+  readUsage,
+  type Completion,
+  type Usage,
+} from '../annotators/completion.js';
 import { systemErrorCode } from '../errors.js';
 import { inert } from '../text.js';
 import { errorObject, flagOf, parameterVerdict, type ParameterChange } from './parameters.js';
@@ -66,7 +72,9 @@ export function judgeResponse(response: ChatResponse): Verdict {
   const value = parse(text);
   const error = errorObject(value);
   if (response.status >= 200 && response.status < 300) {
-    return error === null ? judgeSuccess(response, value) : judgeError(statusOf(error) ?? 500, response, error);
+    return error === null
+      ? judgeSuccess(response, value)
+      : judgeError(statusOf(error) ?? 500, response, error);
   }
   return judgeError(response.status, response, error ?? { message: describeBody(text) });
 }
@@ -92,7 +100,9 @@ function judgeSuccess(response: ChatResponse, value: unknown): Verdict {
 /** The bytes as they came where they are one line of valid UTF-8, and otherwise the same value written anew. */
 function oneLine(body: Buffer, value: unknown): Buffer {
   const first = body[0];
-  return first === 0x7b && !body.includes(0x0a) && isUtf8(body) ? body : Buffer.from(JSON.stringify(value), 'utf8');
+  return first === 0x7b && !body.includes(0x0a) && isUtf8(body)
+    ? body
+    : Buffer.from(JSON.stringify(value), 'utf8');
 }
 
 function judgeError(status: number, response: ChatResponse, error: Record<string, unknown>): Verdict {
@@ -106,7 +116,8 @@ function judgeError(status: number, response: ChatResponse, error: Record<string
   if (status === 403) return judgeForbidden(message, text);
   if (status === 404) return judgeNotFound(message, code, text);
   if (status === 400 || status === 422) return judgeRefused(error, message, text, code);
-  if (status >= 300 && status < 400) return { kind: 'run', cause: 'other', message: redirection(status, response) };
+  if (status >= 300 && status < 400)
+    return { kind: 'run', cause: 'other', message: redirection(status, response) };
   if (status === 405) return { kind: 'run', cause: 'other', message };
   if (status === 408 || status === 409 || status === 425 || status >= 500) {
     const overloaded = status === 503 || status === 529;
@@ -139,9 +150,11 @@ function judgeNotFound(message: string, code: string, text: string): Verdict {
 }
 
 function judgeRefused(error: Record<string, unknown>, message: string, text: string, code: string): Verdict {
-  if (/content_filter|content_policy|responsible_?ai/i.test(code)) return { kind: 'row', message, filtered: true };
+  if (/content_filter|content_policy|responsible_?ai/i.test(code))
+    return { kind: 'row', message, filtered: true };
   if (/model_not_found|invalid_model/.test(code)) return { kind: 'run', cause: 'model', message };
-  if (/api_key_invalid|api key not valid/i.test(`${code} ${text}`)) return { kind: 'run', cause: 'key', message };
+  if (/api_key_invalid|api key not valid/i.test(`${code} ${text}`))
+    return { kind: 'run', cause: 'key', message };
   const verdict = parameterVerdict(error, text);
   if (verdict === null) return { kind: 'row', message, filtered: false };
   if (verdict.kind === 'change') return { kind: 'parameter', message, change: verdict.change };

@@ -46,8 +46,20 @@ export interface Assembled {
 }
 
 /** Writes the results of a run. */
-export async function assemble(folder: RunFolder, index: JournalIndex, options: AssembleOptions): Promise<Assembled> {
-  const rows: RowCountsByState = { total: 0, ok: 0, truncated: 0, refused: 0, filtered: 0, failed: 0, pending: 0 };
+export async function assemble(
+  folder: RunFolder,
+  index: JournalIndex,
+  options: AssembleOptions,
+): Promise<Assembled> {
+  const rows: RowCountsByState = {
+    total: 0,
+    ok: 0,
+    truncated: 0,
+    refused: 0,
+    filtered: 0,
+    failed: 0,
+    pending: 0,
+  };
   const result: Assembled = { rows, missing: 0, unusable: 0, reasons: [] };
   const reasons = new Map<string, number>();
   await replaceFile(folder.reannotated, async (reannotated) => {
@@ -95,12 +107,19 @@ function* windows(lines: Iterable<Line>, size: number): Generator<Buffer[]> {
  * The journal's entries of some rows that follow each other; null where a row has none or its line is damaged.
  * Answers stand in the order they came, so lines are read in that order and near ones together.
  */
-function readEntries(journal: number | null, index: JournalIndex, first: number, rows: number): (JournalEntry | null)[] {
+function readEntries(
+  journal: number | null,
+  index: JournalIndex,
+  first: number,
+  rows: number,
+): (JournalEntry | null)[] {
   const entries = new Array<JournalEntry | null>(rows).fill(null);
   if (journal === null) return entries;
   const places = entries
     .map((_, position) => ({ position, place: index.place(first + position) }))
-    .filter((one): one is { position: number; place: { offset: number; length: number } } => one.place !== null)
+    .filter(
+      (one): one is { position: number; place: { offset: number; length: number } } => one.place !== null,
+    )
     .sort((a, b) => a.place.offset - b.place.offset);
   let chunk: Buffer = Buffer.alloc(0);
   let chunkStart = 0;
@@ -144,7 +163,13 @@ function withoutAnswer(state: RowState, error: string | null): Outcome {
 }
 
 /** The row's line ends in `}`: what is added goes before it, and the prompt's bytes are copied as they are. */
-function writeRow(file: BufferedFile, number: number, line: Buffer, outcome: Outcome, options: AssembleOptions): void {
+function writeRow(
+  file: BufferedFile,
+  number: number,
+  line: Buffer,
+  outcome: Outcome,
+  options: AssembleOptions,
+): void {
   file.write(number === 0 ? '\n' : ',\n');
   if (isUnusable(line)) {
     const { row } = JSON.parse(line.toString('utf8')) as UnusableRow;
@@ -171,7 +196,9 @@ function tally(
   if (outcome.annotation === null) result.missing += 1;
   if (isUnusableRow) result.unusable += 1;
   if (outcome.state === 'ok') return;
-  failedRows.write(`${JSON.stringify({ request_idx: request, state: outcome.state, error: outcome.error })}\n`);
+  failedRows.write(
+    `${JSON.stringify({ request_idx: request, state: outcome.state, error: outcome.error })}\n`,
+  );
   if (outcome.annotation !== null || outcome.error === null) return;
   // Messages that differ in a number alone are one reason; a handful is enough to tell the user.
   const reason = outcome.error.replace(/\d+/g, 'N').slice(0, 200);

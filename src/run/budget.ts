@@ -1,4 +1,3 @@
-import type { Usage } from '../annotators/completion.js';
 import { costOf, type Price } from '../annotators/prices.js';
 import type { Budget, Job } from '../requests/processor.js';
 
@@ -30,7 +29,7 @@ export class CostBudget implements Budget {
     return true;
   }
 
-  settle(job: Job, _usage: Usage | null): void {
+  settle(job: Job): void {
     this.#reserved -= this.#reservations.get(job.requestIdx) ?? 0;
     this.#reservations.delete(job.requestIdx);
   }

@@ -63,7 +63,10 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
 }
 
 /** Identity of a config that exists already, so that a resumed run keeps it; a new one otherwise. */
-export async function startConfig(path: string, now: Date): Promise<Pick<ConfigFile, 'uuid' | 'creation_date'>> {
+export async function startConfig(
+  path: string,
+  now: Date,
+): Promise<Pick<ConfigFile, 'uuid' | 'creation_date'>> {
   const earlier = existsSync(path) ? await readYaml(path) : null;
   const uuid = earlier?.['uuid'];
   const created = earlier?.['creation_date'];

@@ -14,7 +14,8 @@ const LONGEST_NAME_BYTES = 220;
  * outside the parent folder, or that a file system refuses, becomes `_` as well.
  */
 export function runName(dataset: string, annotator: string): string {
-  const forbidden = process.platform === 'win32' ? /[/\\:*?"<>|\u0000-\u001f\u007f]/g : /[/\u0000-\u001f\u007f]/g;
+  const forbidden =
+    process.platform === 'win32' ? /[/\\:*?"<>|\u0000-\u001f\u007f]/g : /[/\u0000-\u001f\u007f]/g;
   const name = `${dataset}_${annotator}`.replace(forbidden, '_').toWellFormed();
   if (Buffer.byteLength(name) <= LONGEST_NAME_BYTES) return name;
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 12);

@@ -82,9 +82,14 @@ export async function writeIdentity(path: string, identity: RunIdentity): Promis
  */
 export function refuseChanges(earlier: AskedFor, now: AskedFor): void {
   const changes = Object.entries(now)
-    .filter(([flag, value]) => JSON.stringify(earlier[flag as keyof AskedFor] ?? null) !== JSON.stringify(value ?? null))
+    .filter(
+      ([flag, value]) =>
+        JSON.stringify(earlier[flag as keyof AskedFor] ?? null) !== JSON.stringify(value ?? null),
+    )
     .filter(([flag]) => flag !== 'model' || earlier.annotator === now.annotator)
-    .map(([flag, value]) => `--${flag} was ${shown(earlier[flag as keyof AskedFor])} and is now ${shown(value)}`);
+    .map(
+      ([flag, value]) => `--${flag} was ${shown(earlier[flag as keyof AskedFor])} and is now ${shown(value)}`,
+    );
   if (changes.length === 0) return;
   throw new UserError(
     `This run was begun with other parameters: ${changes.join('; ')}. Give the earlier values to go on with it, or ` +

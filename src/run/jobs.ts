@@ -82,7 +82,9 @@ export function* readJobs(path: string): Generator<JobLine> {
     if (bytes.length === 0) continue;
     const job = spliceJob(bytes) ?? parseJob(bytes);
     if (job === null) {
-      throw new UserError(`Line ${number} of ${path} is no job. Delete the file and run again with --resume: it is made anew.`);
+      throw new UserError(
+        `Line ${number} of ${path} is no job. Delete the file and run again with --resume: it is made anew.`,
+      );
     }
     yield job;
   }
@@ -102,7 +104,9 @@ function parseJob(line: Buffer): JobLine | null {
   if (job === null || !isObject(job['metadata'])) return null;
   const requestIdx = job['metadata']['request_idx'];
   if (typeof requestIdx !== 'number' || !Number.isSafeInteger(requestIdx) || requestIdx < 0) return null;
-  const body = Object.fromEntries(Object.entries(job).filter(([name, value]) => name !== 'metadata' && value !== null));
+  const body = Object.fromEntries(
+    Object.entries(job).filter(([name, value]) => name !== 'metadata' && value !== null),
+  );
   return { requestIdx, body: Buffer.from(JSON.stringify(body), 'utf8') };
 }
 
@@ -126,7 +130,8 @@ export async function compareJobs(jobsPath: string, rowsPath: string, shape: Req
   let index = 0;
   for (const { bytes } of readLines(rowsPath)) {
     if (next.done !== true && next.value.requestIdx === index) {
-      if (!isUnusable(bytes)) compareJob(next.value, JSON.parse(bytes.toString('utf8')) as PromptRow, shape, jobsPath);
+      if (!isUnusable(bytes))
+        compareJob(next.value, JSON.parse(bytes.toString('utf8')) as PromptRow, shape, jobsPath);
       next = jobs.next();
     }
     index += 1;

@@ -4,8 +4,23 @@
  * good. It is what was paid for: never rewritten, never deleted.
  */
 
-import { closeSync, existsSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
-import { isObject, readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
+import {
+  closeSync,
+  existsSync,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+} from 'node:fs';
+import {
+  isObject,
+  readCompletion,
+  readUsage,
+  type Completion,
+  type Usage,
+} from '../annotators/completion.js';
 import { breathe, fileProblem, readLines, writeAll } from '../files.js';
 import { ROW_STATES, type RowState } from '../types.js';
 
@@ -92,7 +107,9 @@ export function parseJournalLine(line: Buffer): JournalEntry | null {
   const row = isObject(metadata) ? metadata['request_idx'] : undefined;
   if (typeof row !== 'number' || !Number.isSafeInteger(row) || row < 0) return null;
   if (Array.isArray(response)) {
-    const errors = response.map((error: unknown) => (typeof error === 'string' ? error : JSON.stringify(error)));
+    const errors = response.map((error: unknown) =>
+      typeof error === 'string' ? error : JSON.stringify(error),
+    );
     const filtered = errors.at(-1) === FILTERED_MARK;
     if (filtered) errors.pop();
     return { row, kind: 'failure', state: filtered ? 'filtered' : 'failed', errors, usage: null };
@@ -184,7 +201,7 @@ function writeAtEnd(path: string, text: string): void {
 /** Where the text after the last newline starts; the size where nothing stands there. */
 function lastLineStart(descriptor: number, size: number): number {
   const chunk = Buffer.alloc(1 << 16);
-  for (let end = size; end > 0; ) {
+  for (let end = size; end > 0;) {
     const start = Math.max(0, end - chunk.length);
     const length = readSync(descriptor, chunk, 0, end - start, start);
     const newline = chunk.subarray(0, length).lastIndexOf(NEWLINE);
@@ -245,7 +262,12 @@ export class JournalWriter {
   }
 
   /** Appends a row that failed for good. */
-  appendFailure(request: Buffer, errors: readonly string[], filtered: boolean, row: number): { offset: number; length: number } {
+  appendFailure(
+    request: Buffer,
+    errors: readonly string[],
+    filtered: boolean,
+    row: number,
+  ): { offset: number; length: number } {
     const listed = filtered ? [...errors, FILTERED_MARK] : errors;
     return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), row);
   }

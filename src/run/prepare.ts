@@ -27,12 +27,18 @@ export interface FoundDataset {
 }
 
 /** Opens the dataset and settles how its rows become prompts; nothing is written. */
-export async function findDataset(options: RunOptions, console: Console, signal: AbortSignal): Promise<FoundDataset> {
+export async function findDataset(
+  options: RunOptions,
+  console: Console,
+  signal: AbortSignal,
+): Promise<FoundDataset> {
   const { dataset: name, subset, split, environment } = options;
   const dataset = await openDataset({ dataset: name, subset, split }, environment.hub, console, signal);
   if (dataset.totalRows === 0) throw new UserError(`The dataset ${inert(name, 120)} has no rows.`);
   if (dataset.totalRows !== null && options.offset >= dataset.totalRows) {
-    throw new UserError(`--offset ${options.offset}: ${inert(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`);
+    throw new UserError(
+      `--offset ${options.offset}: ${inert(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`,
+    );
   }
   const format = chooseFormat(name, dataset.columns, options);
   const { prompt, response } = format.roles;
@@ -163,7 +169,9 @@ async function writeRowsWithProgress(
     );
     if (counts.total === 0) {
       rmSync(folder.rows, { force: true });
-      throw new UserError(`The dataset ${inert(options.dataset, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`);
+      throw new UserError(
+        `The dataset ${inert(options.dataset, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`,
+      );
     }
     if (problems > PROBLEMS_SHOWN) console.warning(`${plural(problems, 'row')} can't be used in all.`);
     console.info(`Loaded ${plural(counts.total, 'row')} of ${inert(options.dataset, 120)}.`);
@@ -179,11 +187,16 @@ async function readJournal(
   onEntry: (entry: JournalEntry) => void,
 ): Promise<void> {
   const report = await scanJournal(folder.journal, index, onEntry);
-  if (report.tornBytes > 0) console.warning(`Cut a torn last line of ${report.tornBytes} bytes off ${folder.journal}.`);
+  if (report.tornBytes > 0)
+    console.warning(`Cut a torn last line of ${report.tornBytes} bytes off ${folder.journal}.`);
   if (report.damaged > 0) {
-    console.warning(`${plural(report.damaged, 'line')} of ${folder.journal} can't be read; their rows are asked again.`);
+    console.warning(
+      `${plural(report.damaged, 'line')} of ${folder.journal} can't be read; their rows are asked again.`,
+    );
   }
   if (report.foreign > 0) {
-    console.warning(`${plural(report.foreign, 'line')} of ${folder.journal} belong to rows that this run does not have.`);
+    console.warning(
+      `${plural(report.foreign, 'line')} of ${folder.journal} belong to rows that this run does not have.`,
+    );
   }
 }

@@ -54,7 +54,10 @@ function rowLine(row: SourceRow, format: ChosenFormat): { line: string; problem:
   } catch (error) {
     if (!(error instanceof RowProblem)) throw error;
     const original = format.roles.response === null ? null : row.value[format.roles.response];
-    return unusable(`row ${row.index}: ${inert(error.message, 400)}`, typeof original === 'string' ? original : null);
+    return unusable(
+      `row ${row.index}: ${inert(error.message, 400)}`,
+      typeof original === 'string' ? original : null,
+    );
   }
 }
 
@@ -77,7 +80,9 @@ function wellFormed(row: PromptRow): PromptRow {
 
 /** True for the line of a row that can't be used. */
 export function isUnusable(line: Buffer): boolean {
-  return line.length > PROBLEM_PREFIX.length && line.subarray(0, PROBLEM_PREFIX.length).equals(PROBLEM_PREFIX);
+  return (
+    line.length > PROBLEM_PREFIX.length && line.subarray(0, PROBLEM_PREFIX.length).equals(PROBLEM_PREFIX)
+  );
 }
 
 /** A line of `rows.jsonl` that `isUnusable`. */

@@ -17,7 +17,12 @@ export interface Summary {
   finished_at: string;
 }
 
-export function summarise(rows: RowCountsByState, totals: Totals, mode: Summary['mode'], finished: Date): Summary {
+export function summarise(
+  rows: RowCountsByState,
+  totals: Totals,
+  mode: Summary['mode'],
+  finished: Date,
+): Summary {
   const cost = totals.cost;
   return {
     rows,

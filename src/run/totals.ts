@@ -60,7 +60,12 @@ export class Totals {
     if (completion.usage !== null) this.#addTokens(completion.usage);
     const model = completion.model?.slice(0, 200) ?? 'unknown';
     const known = Object.hasOwn(this.models, model) ? (this.models[model] ?? 0) : 0;
-    Object.defineProperty(this.models, model, { value: known + 1, enumerable: true, writable: true, configurable: true });
+    Object.defineProperty(this.models, model, {
+      value: known + 1,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
   }
 
   /** Tokens that were paid for an answer which could not be used. */

@@ -245,8 +245,8 @@ async function drip(
   response.writeHead(200, { 'content-type': type, 'content-length': bytes.length });
   const piece = Math.max(1, Math.ceil(bytes.length / DRIP_PIECES));
   for (let start = 0; start < bytes.length && !response.destroyed; start += piece) {
-    response.write(bytes.subarray(start, start + piece));
     await delay(durationMs / DRIP_PIECES, undefined, { ref: false });
+    response.write(bytes.subarray(start, start + piece));
   }
   if (!response.destroyed) response.end();
 }

@@ -18,15 +18,55 @@ function expectSentence(run: Finished, code: number, ...parts: (string | RegExp)
 describe('what a newcomer may do wrong', () => {
   it.each([
     ['no --dataset', [], 2, /--dataset is missing/],
-    ['--limit 0', ['--dataset', 'a.json', '--limit', '0'], 2, /--limit takes a whole number of at least 1, not 0/],
-    ['a limit that is no number', ['--dataset', 'a.json', '--limit', 'many'], 2, /--limit takes a whole number/],
+    [
+      '--limit 0',
+      ['--dataset', 'a.json', '--limit', '0'],
+      2,
+      /--limit takes a whole number of at least 1, not 0/,
+    ],
+    [
+      'a limit that is no number',
+      ['--dataset', 'a.json', '--limit', 'many'],
+      2,
+      /--limit takes a whole number/,
+    ],
     ['an unknown flag', ['--datset', 'a.json'], 2, /--datset.*\n.*Did you mean --dataset/],
-    ['two ways to go on', ['--dataset', 'a.json', '--resume', '--overwrite'], 2, /--resume and --overwrite exclude each other/],
-    ['a batch that is too large', ['--dataset', 'a.json', '--max_batch_size', '50001'], 2, /--max_batch_size .* from 1 to 50000/],
-    ['an unknown annotator', ['--dataset', 'a.json', '--annotator', 'gtp-4o-mini'], 2, /Unknown annotator "gtp-4o-mini".*gpt-4o-mini/],
-    ['an unknown provider', ['--dataset', 'a.json', '--annotator', 'gorq/llama'], 2, /Unknown provider "gorq".*groq/],
-    ['an unknown level', ['--dataset', 'a.json', '--logging_level', 'loud'], 2, /--logging_level takes debug, info/],
-    ['a wrong address', ['--dataset', 'a.json', '--base_url', 'localhost:8000'], 2, /--base_url takes an address/],
+    [
+      'two ways to go on',
+      ['--dataset', 'a.json', '--resume', '--overwrite'],
+      2,
+      /--resume and --overwrite exclude each other/,
+    ],
+    [
+      'a batch that is too large',
+      ['--dataset', 'a.json', '--max_batch_size', '50001'],
+      2,
+      /--max_batch_size .* from 1 to 50000/,
+    ],
+    [
+      'an unknown annotator',
+      ['--dataset', 'a.json', '--annotator', 'gtp-4o-mini'],
+      2,
+      /Unknown annotator "gtp-4o-mini".*gpt-4o-mini/,
+    ],
+    [
+      'an unknown provider',
+      ['--dataset', 'a.json', '--annotator', 'gorq/llama'],
+      2,
+      /Unknown provider "gorq".*groq/,
+    ],
+    [
+      'an unknown level',
+      ['--dataset', 'a.json', '--logging_level', 'loud'],
+      2,
+      /--logging_level takes debug, info/,
+    ],
+    [
+      'a wrong address',
+      ['--dataset', 'a.json', '--base_url', 'localhost:8000'],
+      2,
+      /--base_url takes an address/,
+    ],
     ['a wrong logit bias', ['--dataset', 'a.json', '--logit_bias', '{a}'], 2, /--logit_bias takes JSON/],
     ['a file that is not there', ['--dataset', 'nothing/here.json'], 1, /nothing\/here.json does not exist/],
     ['a name that is no id', ['--dataset', 'what is this?'], 1, /neither a file nor a Hub id/],
@@ -61,29 +101,64 @@ describe('what a newcomer may do wrong', () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3));
     const api = await simulator({ models: ['gpt-4o-mini', 'gpt-4o', 'o3-mini'] });
-    const run = await runCli(['--dataset', data, '--annotator', 'gpt-4o-mimi', ...foldersIn(folder)], { env: pointingAt(api) });
+    const run = await runCli(['--dataset', data, '--annotator', 'gpt-4o-mimi', ...foldersIn(folder)], {
+      env: pointingAt(api),
+    });
     expectSentence(run, 1, /no model gpt-4o-mimi/, /The nearest it has: gpt-4o-mini/);
   });
 
   it('an unknown dataset, a gated one, one with several subsets, one without data', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3));
-    const api = await simulator({ datasets: { 'me/gated': data, 'me/empty': writeJson(folder, 'empty.json', []) }, gated: ['me/gated'], hubToken: 'hf_good_token' });
+    const api = await simulator({
+      datasets: { 'me/gated': data, 'me/empty': writeJson(folder, 'empty.json', []) },
+      gated: ['me/gated'],
+      hubToken: 'hf_good_token',
+    });
     const args = (dataset: string): string[] => ['--dataset', dataset, ...foldersIn(folder)];
-    expectSentence(await runCli(args('me/nothing'), { env: pointingAt(api) }), 1, /me\/nothing does not exist/, /HF_TOKEN/);
-    expectSentence(await runCli(args('me/gated'), { env: pointingAt(api) }), 1, /accept its licence at \S+\/datasets\/me\/gated and set HF_TOKEN/);
-    expect(await runCli(args('me/gated'), { env: pointingAt(api, { HF_TOKEN: 'hf_good_token' }) })).toMatchObject({ code: 0 });
+    expectSentence(
+      await runCli(args('me/nothing'), { env: pointingAt(api) }),
+      1,
+      /me\/nothing does not exist/,
+      /HF_TOKEN/,
+    );
+    expectSentence(
+      await runCli(args('me/gated'), { env: pointingAt(api) }),
+      1,
+      /accept its licence at \S+\/datasets\/me\/gated and set HF_TOKEN/,
+    );
+    expect(
+      await runCli(args('me/gated'), { env: pointingAt(api, { HF_TOKEN: 'hf_good_token' }) }),
+    ).toMatchObject({ code: 0 });
     expectSentence(await runCli(args('me/empty'), { env: pointingAt(api) }), 1, /me\/empty/);
-    const hub = await scriptedApi(() => ({ body: { splits: ['en', 'fr'].map((config) => ({ dataset: 'x', config, split: 'train' })) } }));
+    const hub = await scriptedApi(() => ({
+      body: { splits: ['en', 'fr'].map((config) => ({ dataset: 'x', config, split: 'train' })) },
+    }));
     const env = { ...pointingAt(hub) };
-    expectSentence(await runCli(args('me/several'), { env }), 1, /several subsets: en, fr. Choose one with --subset/);
-    expectSentence(await runCli([...args('me/several'), '--subset', 'de'], { env }), 1, /no subset "de". It has en, fr/);
+    expectSentence(
+      await runCli(args('me/several'), { env }),
+      1,
+      /several subsets: en, fr. Choose one with --subset/,
+    );
+    expectSentence(
+      await runCli([...args('me/several'), '--subset', 'de'], { env }),
+      1,
+      /no subset "de". It has en, fr/,
+    );
   });
 
   it('no network', async () => {
     const folder = temporaryFolder();
-    const env = { OPENAI_API_KEY: 'sk-test-key', HF_DATASETS_SERVER_URL: 'http://127.0.0.1:9', OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' };
-    expectSentence(await runCli(['--dataset', 'me/data', ...foldersIn(folder)], { env }), 1, /Cannot reach 127.0.0.1:9/);
+    const env = {
+      OPENAI_API_KEY: 'sk-test-key',
+      HF_DATASETS_SERVER_URL: 'http://127.0.0.1:9',
+      OPENAI_BASE_URL: 'http://127.0.0.1:9/v1',
+    };
+    expectSentence(
+      await runCli(['--dataset', 'me/data', ...foldersIn(folder)], { env }),
+      1,
+      /Cannot reach 127.0.0.1:9/,
+    );
     const data = writeJson(folder, 'data.json', alpacaRows(3));
     const run = await runCli(['--dataset', data, '--max_attempts', '2', ...foldersIn(folder)], { env });
     expectSentence(run, 1, /gives no usable answer/, /ECONNREFUSED/);
@@ -109,12 +184,20 @@ describe('what a newcomer may do wrong', () => {
     for (const [name, content, message] of cases) {
       const path = join(folder, name);
       writeFileSync(path, content);
-      const run = await runCli(['--dataset', path, ...foldersIn(folder)], { env: { OPENAI_API_KEY: 'sk-test-key' } });
+      const run = await runCli(['--dataset', path, ...foldersIn(folder)], {
+        env: { OPENAI_API_KEY: 'sk-test-key' },
+      });
       expectSentence(run, 1, message);
     }
     const missing = writeJson(folder, 'n.json', alpacaRows(2));
-    const run = await runCli(['--dataset', missing, '--prompt_column', 'question', ...foldersIn(folder)], { env: { OPENAI_API_KEY: 'sk-test-key' } });
-    expectSentence(run, 1, /--prompt_column question: the dataset has no such column. It has instruction, input, output/);
+    const run = await runCli(['--dataset', missing, '--prompt_column', 'question', ...foldersIn(folder)], {
+      env: { OPENAI_API_KEY: 'sk-test-key' },
+    });
+    expectSentence(
+      run,
+      1,
+      /--prompt_column question: the dataset has no such column. It has instruction, input, output/,
+    );
   });
 
   it('a folder that a file stands in the way of, and one that can’t be written', async () => {
@@ -123,7 +206,11 @@ describe('what a newcomer may do wrong', () => {
     const env = { OPENAI_API_KEY: 'sk-test-key' };
     const blocked = join(folder, 'blocked');
     writeFileSync(blocked, '');
-    expectSentence(await runCli(['--dataset', data, '--save_dir', blocked], { env, cwd: folder }), 1, /Cannot make the folder/);
+    expectSentence(
+      await runCli(['--dataset', data, '--save_dir', blocked], { env, cwd: folder }),
+      1,
+      /Cannot make the folder/,
+    );
     chmodSync(folder, 0o500);
     const run = await runCli(['--dataset', data, '--save_dir', '/proc/nothing'], { env });
     chmodSync(folder, 0o700);
@@ -139,7 +226,9 @@ describe('what a newcomer may do wrong', () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3));
     const api = await simulator();
-    const run = await runCli(['--dataset', data, '--max_tokens_per_minute', '1000', ...foldersIn(folder)], { env: pointingAt(api) });
+    const run = await runCli(['--dataset', data, '--max_tokens_per_minute', '1000', ...foldersIn(folder)], {
+      env: pointingAt(api),
+    });
     expectSentence(run, 3, /more than the limit of 1,000 tokens a minute/);
     expect(api.statistics().requests).toBe(0);
   });
@@ -155,7 +244,9 @@ describe('help', () => {
   });
 
   it('takes kebab-case spellings', async () => {
-    const run = await runCli(['--dataset', 'a.json', '--max-batch-size=50001'], { env: { OPENAI_API_KEY: 'sk-test-key' } });
+    const run = await runCli(['--dataset', 'a.json', '--max-batch-size=50001'], {
+      env: { OPENAI_API_KEY: 'sk-test-key' },
+    });
     expect(run.code).toBe(2);
     expect(run.stderr).toContain('--max_batch_size');
   });

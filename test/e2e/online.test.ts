@@ -14,12 +14,18 @@ describe('a run online', () => {
     const folder = temporaryFolder();
     const rows = alpacaRows(250);
     const api = await simulator({ datasets: { 'me/alpaca': writeJson(folder, 'data.json', rows) } });
-    const run = await runCli([...ANNOTATOR, '--dataset', 'me/alpaca', ...foldersIn(folder)], { env: pointingAt(api) });
+    const run = await runCli([...ANNOTATOR, '--dataset', 'me/alpaca', ...foldersIn(folder)], {
+      env: pointingAt(api),
+    });
     expect(run).toMatchObject({ code: 0, stdout: '' });
 
     const results = resultsIn(folder);
-    expect(results.rows().map(({ annotation: _, ...row }) => row)).toEqual(
-      rows.map((row) => ({ system_prompt: '', user_prompt: alpacaText(row), annotation_original: row.output })),
+    expect(results.rows().map((row) => ({ ...row, annotation: undefined }))).toEqual(
+      rows.map((row) => ({
+        system_prompt: '',
+        user_prompt: alpacaText(row),
+        annotation_original: row.output,
+      })),
     );
     expect(new Set(results.rows().map((row) => row.annotation)).size).toBe(250);
     expect(existsSync(results.saved('failed_rows.jsonl'))).toBe(false);
@@ -44,16 +50,31 @@ describe('a run online', () => {
       presence_penalty: 0,
       metadata: { request_idx: 7 },
     });
-    const journal = results.lines('output.jsonl') as [Record<string, unknown>, Record<string, unknown>, { request_idx: number }][];
-    expect(journal.map(([, , { request_idx: row }]) => row).sort((a, b) => a - b)).toEqual(rows.map((_, row) => row));
+    const journal = results.lines('output.jsonl') as [
+      Record<string, unknown>,
+      Record<string, unknown>,
+      { request_idx: number },
+    ][];
+    expect(journal.map(([, , { request_idx: row }]) => row).sort((a, b) => a - b)).toEqual(
+      rows.map((_, row) => row),
+    );
     expect(journal[0]?.[0]).not.toHaveProperty('metadata');
 
-    const config = parse(readFileSync(results.saved('config.yaml'), 'utf8')) as Record<string, Record<string, unknown>>;
+    const config = parse(readFileSync(results.saved('config.yaml'), 'utf8')) as Record<
+      string,
+      Record<string, unknown>
+    >;
     expect(config['uuid']).toMatch(/^[0-9a-f-]{36}$/);
     expect(config['creation_date']).toMatch(/^\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d$/);
-    expect(config['params']).toMatchObject({ annotator: 'gpt-4o-mini', dataset: 'me/alpaca', max_tokens: 2048, resume: false });
+    expect(config['params']).toMatchObject({
+      annotator: 'gpt-4o-mini',
+      dataset: 'me/alpaca',
+      max_tokens: 2048,
+      resume: false,
+    });
     const log = readFileSync(results.temp('output.log'), 'utf8').trimEnd().split('\n');
-    for (const line of log) expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (?:INFO|WARNING|ERROR) - \S/);
+    for (const line of log)
+      expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - (?:INFO|WARNING|ERROR) - \S/);
     expect(log.join('\n')).not.toContain('Explain number');
     expect(statSync(results.temp('output.jsonl')).mode & 0o077).toBe(0);
     for (const file of ['config.yaml', 'summary.json', 'reannotated.json']) {
@@ -63,23 +84,51 @@ describe('a run online', () => {
 
   it('gives the same bytes from pages, from Parquet and from every kind of local file', async () => {
     const folder = temporaryFolder();
-    const rows = alpacaRows(3200).map((row) => ({ ...row, instruction: row.instruction.replace('\\back\\slashed', 'x') }));
+    const rows = alpacaRows(3200).map((row) => ({
+      ...row,
+      instruction: row.instruction.replace('\\back\\slashed', 'x'),
+    }));
     const json = writeJson(folder, 'data.json', rows);
     const parquet = join(folder, 'data.parquet');
-    const column = (name: 'instruction' | 'input' | 'output') => ({ name, data: rows.map((row) => row[name]), type: 'STRING' as const });
+    const column = (name: 'instruction' | 'input' | 'output') => ({
+      name,
+      data: rows.map((row) => row[name]),
+      type: 'STRING' as const,
+    });
     writeFileSync(
       parquet,
-      Buffer.from(parquetWriteBuffer({ columnData: [column('instruction'), column('input'), column('output')], rowGroupSize: 1500 })),
+      Buffer.from(
+        parquetWriteBuffer({
+          columnData: [column('instruction'), column('input'), column('output')],
+          rowGroupSize: 1500,
+        }),
+      ),
     );
     const csv = join(folder, 'data.csv');
     const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
-    writeFileSync(csv, ['instruction,input,output', ...rows.map((row) => Object.values(row).map(quoted).join(','))].join('\n'));
-    const api = await simulator({ datasets: { 'me/pages': json, 'me/parquet': json }, parquet: { 'me/parquet': parquet } });
-    const datasets = ['me/pages', 'me/parquet', json, writeJsonl(folder, 'data.jsonl', rows), csv, parquet, writeJson(folder, 'splits.json', { train: rows, test: [] })];
+    writeFileSync(
+      csv,
+      ['instruction,input,output', ...rows.map((row) => Object.values(row).map(quoted).join(','))].join('\n'),
+    );
+    const api = await simulator({
+      datasets: { 'me/pages': json, 'me/parquet': json },
+      parquet: { 'me/parquet': parquet },
+    });
+    const datasets = [
+      'me/pages',
+      'me/parquet',
+      json,
+      writeJsonl(folder, 'data.jsonl', rows),
+      csv,
+      parquet,
+      writeJson(folder, 'splits.json', { train: rows, test: [] }),
+    ];
     const bytes = await Promise.all(
       datasets.map(async (dataset, index) => {
         const own = join(folder, String(index));
-        const run = await runCli([...ANNOTATOR, '--dataset', dataset, ...foldersIn(own)], { env: pointingAt(api) });
+        const run = await runCli([...ANNOTATOR, '--dataset', dataset, ...foldersIn(own)], {
+          env: pointingAt(api),
+        });
         expect(run, dataset).toMatchObject({ code: 0 });
         return resultsIn(own).bytes();
       }),
@@ -91,7 +140,16 @@ describe('a run online', () => {
   it('gives the same bytes with faults as without', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(300));
-    const faults = { '429': 0.05, '500': 0.03, reset: 0.02, torn: 0.01, hang: 0.01, '503html': 0.02, empty: 0.02, error_200: 0.01 };
+    const faults = {
+      '429': 0.05,
+      '500': 0.03,
+      reset: 0.02,
+      torn: 0.01,
+      hang: 0.01,
+      '503html': 0.02,
+      empty: 0.02,
+      error_200: 0.01,
+    };
     const bytes = await Promise.all(
       [{}, faults].map(async (some, index) => {
         const api = await simulator({ faults: some });
@@ -126,13 +184,33 @@ describe('a run online', () => {
       if (prompt === 'thinking') return { body: completion('', { finish: 'length' }) };
       return `answer to ${prompt}`;
     });
-    const run = await runCli([...ANNOTATOR, '--dataset', data, '--include_metadata', ...foldersIn(folder)], { env: pointingAt(api) });
+    const run = await runCli([...ANNOTATOR, '--dataset', data, '--include_metadata', ...foldersIn(folder)], {
+      env: pointingAt(api),
+    });
     expect(run.code).toBe(3);
     expect(run.stderr).toContain('7 rows without an annotation');
     expect(run.stderr).toContain('--resume');
     const results = resultsIn(folder);
-    expect(results.summary().rows).toEqual({ total: 9, ok: 1, truncated: 2, refused: 1, filtered: 2, failed: 3, pending: 0 });
-    expect(results.rows().map((row) => row.annotation)).toEqual(['answer to fine', 'half', null, null, null, null, null, null, null]);
+    expect(results.summary().rows).toEqual({
+      total: 9,
+      ok: 1,
+      truncated: 2,
+      refused: 1,
+      filtered: 2,
+      failed: 3,
+      pending: 0,
+    });
+    expect(results.rows().map((row) => row.annotation)).toEqual([
+      'answer to fine',
+      'half',
+      null,
+      null,
+      null,
+      null,
+      null,
+      null,
+      null,
+    ]);
     expect(results.rows()[0]?.metadata).toEqual({
       state: 'ok',
       model: 'gpt-4o-mini-2024-07-18',
@@ -144,7 +222,11 @@ describe('a run online', () => {
       { request_idx: 2, state: 'refused', error: 'I can’t.' },
       { request_idx: 3, state: 'filtered', error: expect.any(String) as string },
       { request_idx: 4, state: 'failed', error: expect.stringContaining('This prompt is bad') as string },
-      { request_idx: 5, state: 'filtered', error: expect.stringContaining('content_policy_violation') as string },
+      {
+        request_idx: 5,
+        state: 'filtered',
+        error: expect.stringContaining('content_policy_violation') as string,
+      },
       { request_idx: 6, state: 'failed', error: expect.stringContaining('"prompt" is null') as string },
       { request_idx: 7, state: 'failed', error: expect.stringContaining('a number') as string },
       { request_idx: 8, state: 'truncated', error: expect.stringContaining('--max_tokens') as string },
@@ -158,7 +240,9 @@ describe('a run online', () => {
     const path = join(folder, 'data.jsonl');
     writeFileSync(path, lines.join('\n'));
     const api = await simulator();
-    const run = await runCli([...ANNOTATOR, '--dataset', path, ...foldersIn(folder)], { env: pointingAt(api) });
+    const run = await runCli([...ANNOTATOR, '--dataset', path, ...foldersIn(folder)], {
+      env: pointingAt(api),
+    });
     expect(run.code).toBe(3);
     expect(run.stderr).toContain('line 17 of data.jsonl is not JSON');
     expect(resultsIn(folder).summary().rows).toMatchObject({ total: 20, ok: 19, failed: 1 });
@@ -168,16 +252,27 @@ describe('a run online', () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(30));
     const api = await scriptedApi(({ body, prompt }) => {
-      if ('seed' in body) return apiError(400, "Unsupported parameter: 'seed' is not supported with this model.", 'unsupported_parameter', 'seed');
+      if ('seed' in body)
+        return apiError(
+          400,
+          "Unsupported parameter: 'seed' is not supported with this model.",
+          'unsupported_parameter',
+          'seed',
+        );
       if ('max_tokens' in body) {
-        const message = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+        const message =
+          "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
         return apiError(400, message, 'unsupported_parameter', 'max_tokens');
       }
       const one = completion(`a:${prompt}`);
       const choices = one['choices'] as Record<string, unknown>[];
-      return { body: { ...one, choices: [{ ...choices[0], index: 1, message: { content: 'b' } }, choices[0]] } };
+      return {
+        body: { ...one, choices: [{ ...choices[0], index: 1, message: { content: 'b' } }, choices[0]] },
+      };
     });
-    const run = await runCli([...ANNOTATOR, '--dataset', data, '--n', '2', ...foldersIn(folder)], { env: pointingAt(api) });
+    const run = await runCli([...ANNOTATOR, '--dataset', data, '--n', '2', ...foldersIn(folder)], {
+      env: pointingAt(api),
+    });
     expect(run.code).toBe(0);
     const results = resultsIn(folder);
     expect(results.rows()[3]?.annotation).toMatch(/^a:/);
@@ -185,7 +280,9 @@ describe('a run online', () => {
     // The first row alone finds out; no other request is refused.
     expect(api.requests).toHaveLength(32);
     expect(api.requests.at(-1)?.body).toMatchObject({ max_completion_tokens: 2048 });
-    const config = parse(readFileSync(results.saved('config.yaml'), 'utf8')) as { parameter_changes: unknown[] };
+    const config = parse(readFileSync(results.saved('config.yaml'), 'utf8')) as {
+      parameter_changes: unknown[];
+    };
     expect(config.parameter_changes).toEqual([
       { parameter: 'seed', renamed_to: null, reason: 'refused by the API' },
       { parameter: 'max_tokens', renamed_to: 'max_completion_tokens', reason: 'refused by the API' },
@@ -198,21 +295,37 @@ describe('a run online', () => {
     const api = await scriptedApi((_, __, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       const chunk = (delta: object, finish: string | null = null): void => {
-        response.write(`data: ${JSON.stringify({ id: 'x', model: 'Meta-Llama-3.1-405B-Instruct', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`);
+        response.write(
+          `data: ${JSON.stringify({ id: 'x', model: 'Meta-Llama-3.1-405B-Instruct', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`,
+        );
       };
       chunk({ role: 'assistant', content: '' });
       for (const piece of ['Grüße ', 'aus ', '東京']) chunk({ content: piece });
       chunk({}, 'stop');
-      response.write(`data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 3 } })}\n\n`);
+      response.write(
+        `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 3 } })}\n\n`,
+      );
       response.end('data: [DONE]\n\n');
       return null;
     });
     const env = { SAMBANOVA_API_KEY: 'sn-key-123456', SAMBANOVA_BASE_URL: `${api.url}/v1` };
-    const run = await runCli(['--annotator', 'llama3-405b', '--dataset', data, '--temperature', '0.5', ...foldersIn(folder)], { env });
+    const run = await runCli(
+      ['--annotator', 'llama3-405b', '--dataset', data, '--temperature', '0.5', ...foldersIn(folder)],
+      { env },
+    );
     expect(run.code).toBe(0);
-    expect(resultsIn(folder).rows().map((row) => row.annotation)).toEqual(new Array(5).fill('Grüße aus 東京'));
+    expect(
+      resultsIn(folder)
+        .rows()
+        .map((row) => row.annotation),
+    ).toEqual(new Array(5).fill('Grüße aus 東京'));
     expect(api.requests[0]?.headers.authorization).toBe('Bearer sn-key-123456');
-    expect(api.requests[0]?.body).toMatchObject({ model: 'Meta-Llama-3.1-405B-Instruct', stream: true, temperature: 0.5, max_tokens: 2048 });
+    expect(api.requests[0]?.body).toMatchObject({
+      model: 'Meta-Llama-3.1-405B-Instruct',
+      stream: true,
+      temperature: 0.5,
+      max_tokens: 2048,
+    });
     expect(resultsIn(folder).summary().tokens).toEqual({ prompt: 25, completion: 15 });
   });
 
@@ -227,7 +340,15 @@ describe('a run online', () => {
     ];
     const data = writeJsonl(folder, 'data.jsonl', [{ conversations: turns }]);
     const api = await scriptedApi(() => 'Great');
-    const args = ['--annotator', 'org/my-model', '--base_url', `${api.url}/v1`, '--dataset', data, ...foldersIn(folder)];
+    const args = [
+      '--annotator',
+      'org/my-model',
+      '--base_url',
+      `${api.url}/v1`,
+      '--dataset',
+      data,
+      ...foldersIn(folder),
+    ];
     expect(await runCli(args)).toMatchObject({ code: 0 });
     const messages = [
       { role: 'system', content: 'Be brief.' },
@@ -238,7 +359,13 @@ describe('a run online', () => {
     expect(api.requests[0]?.headers.authorization).toBeUndefined();
     expect(api.requests[0]?.body).toMatchObject({ model: 'org/my-model', messages });
     expect(resultsIn(folder).rows()).toEqual([
-      { system_prompt: 'Be brief.', user_prompt: 'How are you?', annotation_original: 'Fine', messages, annotation: 'Great' },
+      {
+        system_prompt: 'Be brief.',
+        user_prompt: 'How are you?',
+        annotation_original: 'Fine',
+        messages,
+        annotation: 'Great',
+      },
     ]);
   });
 
@@ -262,7 +389,15 @@ describe('a run online', () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(40));
     const api = await simulator();
-    const args = [...ANNOTATOR, '--dataset', data, '--dry_run', '--max_requests_per_minute', '20', ...foldersIn(folder)];
+    const args = [
+      ...ANNOTATOR,
+      '--dataset',
+      data,
+      '--dry_run',
+      '--max_requests_per_minute',
+      '20',
+      ...foldersIn(folder),
+    ];
     const run = await runCli(args, { env: { ...pointingAt(api), OPENAI_API_KEY: undefined } });
     expect(run.code).toBe(0);
     expect(run.stdout).toMatch(/Rows +40\n/);

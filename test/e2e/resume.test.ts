@@ -1,7 +1,15 @@
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { foldersIn, pointingAt, resultsIn, runCli, simulator, startCli, temporaryFolder } from '../support/cli.js';
+import {
+  foldersIn,
+  pointingAt,
+  resultsIn,
+  runCli,
+  simulator,
+  startCli,
+  temporaryFolder,
+} from '../support/cli.js';
 import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
 import { apiError, scriptedApi } from '../support/scripted-api.js';
 
@@ -21,10 +29,15 @@ async function journalHas(folder: string, lines: number): Promise<void> {
 
 /** Rows that the journal holds an answer for; a torn last line is none. */
 function answeredRows(folder: string): number[] {
-  const text = existsSync(join(folder, 'temp')) && readdirSync(join(folder, 'temp')).length > 0 ? resultsIn(folder).temp('output.jsonl') : '';
+  const text =
+    existsSync(join(folder, 'temp')) && readdirSync(join(folder, 'temp')).length > 0
+      ? resultsIn(folder).temp('output.jsonl')
+      : '';
   if (!existsSync(text)) return [];
   const lines = readFileSync(text, 'utf8').split('\n').slice(0, -1);
-  return lines.map((line) => (JSON.parse(line) as [unknown, unknown, { request_idx: number }])[2].request_idx);
+  return lines.map(
+    (line) => (JSON.parse(line) as [unknown, unknown, { request_idx: number }])[2].request_idx,
+  );
 }
 
 describe('going on with a run', () => {
@@ -41,7 +54,14 @@ describe('going on with a run', () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       return `answer to ${prompt}`;
     });
-    const args = (own: string): string[] => [...ANNOTATOR, '--dataset', data, '--max_concurrency', '8', ...foldersIn(own)];
+    const args = (own: string): string[] => [
+      ...ANNOTATOR,
+      '--dataset',
+      data,
+      '--max_concurrency',
+      '8',
+      ...foldersIn(own),
+    ];
     expect(await runCli(args(whole), { env: pointingAt(api) })).toMatchObject({ code: 0 });
 
     asked.length = 0;
@@ -64,37 +84,44 @@ describe('going on with a run', () => {
     expect(asked.slice(before).filter((row) => onDisk.has(row))).toEqual([]);
     expect(resultsIn(killed).bytes()).toBe(resultsIn(whole).bytes());
     expect(asked.length - new Set(asked).size).toBeLessThanOrEqual(kills * inFlight);
-    expect(readdirSync(join(resultsIn(killed).temp('.'))).filter((name) => name.includes('tmp') || name === 'lock')).toEqual([]);
+    expect(
+      readdirSync(join(resultsIn(killed).temp('.'))).filter(
+        (name) => name.includes('tmp') || name === 'lock',
+      ),
+    ).toEqual([]);
   });
 
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('stops at %s with %i: waits for what is in flight, saves it, and prints the command to go on', async (signal, code) => {
-    const folder = temporaryFolder();
-    const data = writeJson(folder, 'data.json', alpacaRows(30));
-    const api = await simulator({ latencyMs: 200 });
-    const args = [...ANNOTATOR, '--dataset', data, '--max_concurrency', '4', ...foldersIn(folder)];
-    const { child, finished } = startCli(args, { env: pointingAt(api) });
-    await journalHas(folder, 2);
-    child.kill(signal);
-    const run = await finished;
-    expect(run.code).toBe(code);
-    expect(run.stderr).toContain('Go on with: npx reannotate --annotator gpt-4o-mini');
-    expect(run.stderr.trimEnd()).toMatch(/--resume$/);
-    // Everything that was answered is on disk.
-    expect(resultsIn(folder).lines('output.jsonl')).toHaveLength(api.statistics().answered);
-    expect(existsSync(resultsIn(folder).saved('reannotated.json'))).toBe(false);
-    expect(await runCli([...args, '--resume'], { env: pointingAt(api) })).toMatchObject({ code: 0 });
-    expect(api.statistics().answered).toBe(30);
-    expect(resultsIn(folder).summary().requests['sent']).toBe(30);
-  });
+  ] as const)(
+    'stops at %s with %i: waits for what is in flight, saves it, and prints the command to go on',
+    async (signal, code) => {
+      const folder = temporaryFolder();
+      const data = writeJson(folder, 'data.json', alpacaRows(30));
+      const api = await simulator({ latencyMs: 200 });
+      const args = [...ANNOTATOR, '--dataset', data, '--max_concurrency', '4', ...foldersIn(folder)];
+      const { child, finished } = startCli(args, { env: pointingAt(api) });
+      await journalHas(folder, 2);
+      child.kill(signal);
+      const run = await finished;
+      expect(run.code).toBe(code);
+      expect(run.stderr).toContain('Go on with: npx reannotate --annotator gpt-4o-mini');
+      expect(run.stderr.trimEnd()).toMatch(/--resume$/);
+      // Everything that was answered is on disk.
+      expect(resultsIn(folder).lines('output.jsonl')).toHaveLength(api.statistics().answered);
+      expect(existsSync(resultsIn(folder).saved('reannotated.json'))).toBe(false);
+      expect(await runCli([...args, '--resume'], { env: pointingAt(api) })).toMatchObject({ code: 0 });
+      expect(api.statistics().answered).toBe(30);
+      expect(resultsIn(folder).summary().requests['sent']).toBe(30);
+    },
+  );
 
   it('stops at once at a second Ctrl-C', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(10));
     let hang = false;
-    const api = await scriptedApi(({ prompt }) => (hang ? null : prompt), );
+    const api = await scriptedApi(({ prompt }) => (hang ? null : prompt));
     const args = [...ANNOTATOR, '--dataset', data, '--max_concurrency', '2', ...foldersIn(folder)];
     hang = true;
     const { child, finished } = startCli(args, { env: pointingAt(api) });
@@ -112,7 +139,9 @@ describe('going on with a run', () => {
     const rows = alpacaRows(20);
     const hub = await simulator({ datasets: { 'me/data': writeJson(folder, 'data.json', rows) } });
     let broken = true;
-    const api = await scriptedApi(({ prompt }) => (broken && prompt.includes('number 7 ') ? apiError(400, 'bad') : prompt));
+    const api = await scriptedApi(({ prompt }) =>
+      broken && prompt.includes('number 7 ') ? apiError(400, 'bad') : prompt,
+    );
     const env = pointingAt(hub, { OPENAI_BASE_URL: `${api.url}/v1` });
     const args = [...ANNOTATOR, '--dataset', 'me/data', ...foldersIn(folder)];
     expect(await runCli(args, { env })).toMatchObject({ code: 3 });
@@ -123,10 +152,16 @@ describe('going on with a run', () => {
     broken = false;
     expect(await runCli([...args, '--resume'], { env: offline })).toMatchObject({ code: 0 });
     expect(api.requests).toHaveLength(21);
-    expect(resultsIn(folder).summary()).toMatchObject({ rows: { ok: 20 }, requests: { sent: 21 }, tokens: { prompt: 2000, completion: 1000 } });
+    expect(resultsIn(folder).summary()).toMatchObject({
+      rows: { ok: 20 },
+      requests: { sent: 21 },
+      tokens: { prompt: 2000, completion: 1000 },
+    });
     expect(existsSync(resultsIn(folder).saved('failed_rows.jsonl'))).toBe(false);
     // Nothing left to ask: the results are made anew without a key.
-    expect(await runCli([...args, '--resume'], { env: { ...offline, OPENAI_API_KEY: '' } })).toMatchObject({ code: 0 });
+    expect(await runCli([...args, '--resume'], { env: { ...offline, OPENAI_API_KEY: '' } })).toMatchObject({
+      code: 0,
+    });
   });
 
   it('cuts a torn last line, drops damaged and foreign ones, and asks again for their rows alone', async () => {
@@ -146,7 +181,7 @@ describe('going on with a run', () => {
     const run = await runCli([...args, '--resume'], { env: pointingAt(api) });
     expect(run.code).toBe(0);
     expect(run.stderr).toContain('Cut a torn last line');
-    expect(run.stderr).toContain("1 line of");
+    expect(run.stderr).toContain('1 line of');
     expect(api.requests).toHaveLength(12 + 3);
     expect(results.bytes()).toBe(bytes);
   });
@@ -171,8 +206,11 @@ describe('going on with a run', () => {
     await runCli(args, { env: pointingAt(api) });
     const again = await runCli(args, { env: pointingAt(api) });
     expect(again.code).toBe(1);
-    for (const word of ['output.jsonl', '--resume', '--resume_no_retry', '--overwrite']) expect(again.stderr).toContain(word);
-    const changed = await runCli([...args, '--resume', '--temperature', '0.2', '--limit', '2'], { env: pointingAt(api) });
+    for (const word of ['output.jsonl', '--resume', '--resume_no_retry', '--overwrite'])
+      expect(again.stderr).toContain(word);
+    const changed = await runCli([...args, '--resume', '--temperature', '0.2', '--limit', '2'], {
+      env: pointingAt(api),
+    });
     expect(changed.code).toBe(1);
     expect(changed.stderr).toContain('--temperature was 1 and is now 0.2');
     expect(changed.stderr).toContain('--limit was not given and is now 2');
@@ -208,7 +246,8 @@ describe('going on with a run', () => {
     const api = await scriptedApi(({ prompt }) => `new ${prompt}`);
     const run = join(folder, 'temp', `${data.replaceAll('/', '_')}_gpt-4o-mini`);
     mkdirSync(run, { recursive: true });
-    const python = (value: unknown): string => JSON.stringify(value).replaceAll('":', '": ').replaceAll(',"', ', "');
+    const python = (value: unknown): string =>
+      JSON.stringify(value).replaceAll('":', '": ').replaceAll(',"', ', "');
     const request = (row: number): Record<string, unknown> => ({
       model: 'gpt-4o-mini',
       messages: [{ role: 'user', content: alpacaText(rows[row] as (typeof rows)[0]) }],
@@ -224,12 +263,22 @@ describe('going on with a run', () => {
       n: 1,
       presence_penalty: 0,
     });
-    writeFileSync(join(run, 'jobs.json'), rows.map((_, row) => `${python({ ...request(row), metadata: { request_idx: row } })}\n`).join(''));
-    const answer = { choices: [{ message: { role: 'assistant', content: 'from Python' } }], model: 'gpt-4o-mini-2024-07-18' };
+    writeFileSync(
+      join(run, 'jobs.json'),
+      rows.map((_, row) => `${python({ ...request(row), metadata: { request_idx: row } })}\n`).join(''),
+    );
+    const answer = {
+      choices: [{ message: { role: 'assistant', content: 'from Python' } }],
+      model: 'gpt-4o-mini-2024-07-18',
+    };
     const lines = [
       python([request(2), answer, { request_idx: 2 }]),
       python([request(0), ["{'error': 'x'}"], { request_idx: 0 }]),
-      python([request(4), { choices: [{ message: { role: 'assistant', content: null } }] }, { request_idx: 4 }]),
+      python([
+        request(4),
+        { choices: [{ message: { role: 'assistant', content: null } }] },
+        { request_idx: 4 },
+      ]),
     ];
     writeFileSync(join(run, 'output.jsonl'), `${lines.join('\n')}\n`);
     const args = [...ANNOTATOR, '--dataset', data, ...foldersIn(folder)];
@@ -238,7 +287,9 @@ describe('going on with a run', () => {
     expect(changed.stderr).toContain('temperature 1');
     expect(await runCli([...args, '--resume'], { env: pointingAt(api) })).toMatchObject({ code: 0 });
     expect(api.requests).toHaveLength(5);
-    expect(api.requests.map(({ body }) => Object.values(body).includes(null))).toEqual(new Array(5).fill(false));
+    expect(api.requests.map(({ body }) => Object.values(body).includes(null))).toEqual(
+      new Array(5).fill(false),
+    );
     expect(resultsIn(folder).rows()[2]?.annotation).toBe('from Python');
   });
 
@@ -249,7 +300,9 @@ describe('going on with a run', () => {
     let broken = true;
     const api = await scriptedApi(({ prompt }) => {
       answers += 1;
-      return broken && answers > 20 ? apiError(429, 'You exceeded your current quota', 'insufficient_quota') : prompt;
+      return broken && answers > 20
+        ? apiError(429, 'You exceeded your current quota', 'insufficient_quota')
+        : prompt;
     });
     const args = [...ANNOTATOR, '--dataset', data, '--max_concurrency', '5', ...foldersIn(folder)];
     const run = await runCli(args, { env: pointingAt(api) });

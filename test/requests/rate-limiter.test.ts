@@ -27,7 +27,10 @@ class Enforcer {
   request(now: number, tokens: number): boolean {
     const seconds = (now - this.#updated) / 1000;
     this.#updated = now;
-    this.#requests = Math.min(this.requestsPerMinute / 60, this.#requests + (seconds * this.requestsPerMinute) / 60);
+    this.#requests = Math.min(
+      this.requestsPerMinute / 60,
+      this.#requests + (seconds * this.requestsPerMinute) / 60,
+    );
     this.#tokens = Math.min(this.tokensPerMinute / 60, this.#tokens + (seconds * this.tokensPerMinute) / 60);
     if (this.#requests < 1 || this.#tokens < tokens) {
       this.throttled += 1;
@@ -49,7 +52,13 @@ class Enforcer {
 }
 
 /** Sends as fast as the limiter lets it, with answers after `latency`, until the given time. */
-async function drive(limiter: RateLimiter, server: Enforcer, clock: FakeClock, until: number, tokens = 600): Promise<void> {
+async function drive(
+  limiter: RateLimiter,
+  server: Enforcer,
+  clock: FakeClock,
+  until: number,
+  tokens = 600,
+): Promise<void> {
   const latency = 40;
   const feed = async (): Promise<void> => {
     while (clock.now() < until) {
@@ -76,18 +85,31 @@ describe('RateLimiter', () => {
   it.each([
     ['requests', 6000, 1e9],
     ['tokens', 1e9, 6000 * 600],
-  ])('uses at least 97 %% of a limit on %s that is enforced every second, with hardly a 429', async (_, requests, tokens) => {
-    const clock = new FakeClock();
-    const limiter = new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, clock, random: () => 0.5 });
-    const server = new Enforcer(requests, tokens);
-    await drive(limiter, server, clock, 30_000);
-    expect(server.accepted).toBeGreaterThan(0.97 * 100 * 30);
-    expect(server.throttled).toBeLessThan(0.005 * server.accepted);
-  });
+  ])(
+    'uses at least 97 %% of a limit on %s that is enforced every second, with hardly a 429',
+    async (_, requests, tokens) => {
+      const clock = new FakeClock();
+      const limiter = new RateLimiter({
+        requestsPerMinute: null,
+        tokensPerMinute: null,
+        clock,
+        random: () => 0.5,
+      });
+      const server = new Enforcer(requests, tokens);
+      await drive(limiter, server, clock, 30_000);
+      expect(server.accepted).toBeGreaterThan(0.97 * 100 * 30);
+      expect(server.throttled).toBeLessThan(0.005 * server.accepted);
+    },
+  );
 
   it('follows limits that change half way', async () => {
     const clock = new FakeClock();
-    const limiter = new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, clock, random: () => 0.5 });
+    const limiter = new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      clock,
+      random: () => 0.5,
+    });
     const server = new Enforcer(6000, 1e9);
     await drive(limiter, server, clock, 10_000);
     server.requestsPerMinute = 3000;
@@ -100,7 +122,12 @@ describe('RateLimiter', () => {
 
   it('learns a rate from 429s where no header tells one', async () => {
     const clock = new FakeClock();
-    const limiter = new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, clock, random: () => 0.5 });
+    const limiter = new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      clock,
+      random: () => 0.5,
+    });
     const server = new Enforcer(6000, 1e9);
     server.headers = () => ({});
     let inFlight = 0;
@@ -135,7 +162,11 @@ describe('RateLimiter', () => {
   });
 
   it('takes a daily figure for what it is', () => {
-    const limiter = new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, clock: new FakeClock() });
+    const limiter = new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      clock: new FakeClock(),
+    });
     limiter.observe({
       'x-ratelimit-limit-requests': '10000',
       'x-ratelimit-remaining-requests': '9999',
@@ -145,14 +176,23 @@ describe('RateLimiter', () => {
   });
 
   it('tells at once that a request can never fit', () => {
-    const limiter = new RateLimiter({ requestsPerMinute: null, tokensPerMinute: 1000, clock: new FakeClock() });
+    const limiter = new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: 1000,
+      clock: new FakeClock(),
+    });
     expect(limiter.canNeverFit(1001)).toBe(true);
     expect(limiter.canNeverFit(1000)).toBe(false);
   });
 
   it('closes the gate for everybody for as long as the server asks', async () => {
     const clock = new FakeClock();
-    const limiter = new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, clock, random: () => 0 });
+    const limiter = new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      clock,
+      random: () => 0,
+    });
     limiter.throttled(2000);
     const sentAt: number[] = [];
     for (let request = 0; request < 3; request++) {

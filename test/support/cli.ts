@@ -22,7 +22,10 @@ export interface CliOptions {
 }
 
 /** The built program as its own process, with nothing of this machine's environment but the path. */
-export function startCli(args: string[], options: CliOptions = {}): { child: ChildProcessWithoutNullStreams; finished: Promise<Finished> } {
+export function startCli(
+  args: string[],
+  options: CliOptions = {},
+): { child: ChildProcessWithoutNullStreams; finished: Promise<Finished> } {
   const env = { PATH: process.env['PATH'], HOME: '/nonexistent', ...options.env };
   const child = spawn(process.execPath, [CLI, ...args], { env, cwd: options.cwd ?? temporaryFolder() });
   const finished = new Promise<Finished>((resolve) => {
@@ -58,8 +61,17 @@ export async function simulator(options: SimulatorOptions = {}): Promise<Simulat
 }
 
 /** The environment that leads the program to a simulator. */
-export function pointingAt({ url }: { url: string }, more: Record<string, string> = {}): Record<string, string> {
-  return { OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_KEY: 'sk-test-key-0001', HF_DATASETS_SERVER_URL: url, HF_ENDPOINT: url, ...more };
+export function pointingAt(
+  { url }: { url: string },
+  more: Record<string, string> = {},
+): Record<string, string> {
+  return {
+    OPENAI_BASE_URL: `${url}/v1`,
+    OPENAI_API_KEY: 'sk-test-key-0001',
+    HF_DATASETS_SERVER_URL: url,
+    HF_ENDPOINT: url,
+    ...more,
+  };
 }
 
 /** The flags that put a run's folders below one folder. */
@@ -81,7 +93,13 @@ export interface ResultRow {
 export function resultsIn(folder: string): {
   rows: () => ResultRow[];
   bytes: () => string;
-  summary: () => { rows: Record<string, number>; requests: Record<string, number>; tokens: Record<string, number>; cost_usd: number | null; models: Record<string, number> };
+  summary: () => {
+    rows: Record<string, number>;
+    requests: Record<string, number>;
+    tokens: Record<string, number>;
+    cost_usd: number | null;
+    models: Record<string, number>;
+  };
   saved: (name: string) => string;
   temp: (name: string) => string;
   lines: (name: string) => unknown[];
@@ -99,7 +117,8 @@ export function resultsIn(folder: string): {
     temp,
     bytes: () => read(saved('reannotated.json')),
     rows: () => JSON.parse(read(saved('reannotated.json'))) as ResultRow[],
-    summary: () => JSON.parse(read(saved('summary.json'))) as ReturnType<ReturnType<typeof resultsIn>['summary']>,
+    summary: () =>
+      JSON.parse(read(saved('summary.json'))) as ReturnType<ReturnType<typeof resultsIn>['summary']>,
     lines: (name) =>
       read(name === 'failed_rows.jsonl' ? saved(name) : temp(name))
         .split('\n')

@@ -31,7 +31,12 @@ export async function scriptedApi(
         const text = Buffer.concat(chunks).toString('utf8');
         const body = (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>;
         const messages = (body['messages'] ?? []) as { content: string }[];
-        const request = { path: incoming.url ?? '', headers: incoming.headers, body, prompt: messages.at(-1)?.content ?? '' };
+        const request = {
+          path: incoming.url ?? '',
+          headers: incoming.headers,
+          body,
+          prompt: messages.at(-1)?.content ?? '',
+        };
         requests.push(request);
         send(response, await script(request, requests.length - 1, response));
       })();
@@ -52,13 +57,20 @@ export async function scriptedApi(
 
 function send(response: ServerResponse, answer: ApiAnswer): void {
   if (answer === null) return;
-  const { status = 200, headers = {}, body } = typeof answer === 'string' ? { body: completion(answer) } : answer;
+  const {
+    status = 200,
+    headers = {},
+    body,
+  } = typeof answer === 'string' ? { body: completion(answer) } : answer;
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
   response.end(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
 /** A chat completion in OpenAI's shape. */
-export function completion(content: string | null, more: { finish?: string; refusal?: string; model?: string } = {}): Record<string, unknown> {
+export function completion(
+  content: string | null,
+  more: { finish?: string; refusal?: string; model?: string } = {},
+): Record<string, unknown> {
   return {
     id: 'chatcmpl-1',
     object: 'chat.completion',
@@ -77,6 +89,11 @@ export function completion(content: string | null, more: { finish?: string; refu
 }
 
 /** An error in OpenAI's shape. */
-export function apiError(status: number, message: string, code: string | null = null, param: string | null = null): { status: number; body: unknown } {
+export function apiError(
+  status: number,
+  message: string,
+  code: string | null = null,
+  param: string | null = null,
+): { status: number; body: unknown } {
   return { status, body: { error: { message, type: 'invalid_request_error', param, code } } };
 }

@@ -1,0 +1,138 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { readLines } from '../../src/files.js';
+import { JournalIndex, JournalWriter, parseJournalLine, scanJournal } from '../../src/run/journal.js';
+import { runName } from '../../src/run/folder.js';
+import { temporaryFolder } from '../support/cli.js';
+import { completion } from '../support/scripted-api.js';
+
+const ROWS = 20;
+
+function answerLine(row: number, text: string): string {
+  return JSON.stringify([{ model: 'm' }, completion(text), { request_idx: row }]);
+}
+
+function failureLine(row: number): string {
+  return JSON.stringify([{ model: 'm' }, ['500: no'], { request_idx: row }]);
+}
+
+describe('the journal', () => {
+  it('is read back as written, also when it is torn, shuffled, doubled, foreign or damaged', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'output.jsonl');
+    const row = fc.integer({ min: 0, max: ROWS + 3 });
+    const line = fc.oneof(
+      {
+        weight: 5,
+        arbitrary: fc
+          .tuple(row, fc.string())
+          .map(([one, text]) => ({ row: one, kind: 'answer', text: answerLine(one, `x${text}\u2028`) })),
+      },
+      { weight: 2, arbitrary: row.map((one) => ({ row: one, kind: 'failure', text: failureLine(one) })) },
+      {
+        weight: 1,
+        arbitrary: fc.string().map((text) => ({ row: -1, kind: 'noise', text: text.replaceAll('\n', ' ') })),
+      },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(line, { maxLength: 40 }), fc.nat(60), async (lines, torn) => {
+        const last = answerLine(3, 'last').slice(0, torn);
+        writeFileSync(path, lines.map(({ text }) => `${text}\n`).join('') + last);
+        const index = new JournalIndex(ROWS);
+        await scanJournal(path, index, () => undefined);
+        for (let one = 0; one < ROWS; one++) {
+          const own = lines.filter((entry) => entry.row === one);
+          const answer = own.find(({ kind }) => kind === 'answer');
+          expect(index.state(one)).toBe(answer !== undefined ? 'ok' : own.length > 0 ? 'failed' : 'pending');
+          const place = index.place(one);
+          if (answer === undefined || place === null) continue;
+          const bytes = readFileSync(path).subarray(place.offset, place.offset + place.length);
+          expect(bytes.toString('utf8')).toBe(answer.text);
+        }
+        // What was torn is gone: the file ends with a whole line.
+        const left = readFileSync(path, 'utf8');
+        expect(left === '' || left.endsWith('\n')).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('holds what was appended within one turn of the event loop, at the places that were told', async () => {
+    const path = join(temporaryFolder(), 'output.jsonl');
+    const journal = new JournalWriter(path, (error) => {
+      throw error;
+    });
+    const texts = ['a', 'b'.repeat(400_000), 'c\u2028🙂', 'd'.repeat(700_000), 'e'];
+    const places = texts.map((text, row) =>
+      journal.appendAnswer(Buffer.from('{}'), Buffer.from(JSON.stringify(completion(text))), row),
+    );
+    places.push(journal.appendFailure(Buffer.from('{}'), ['no'], true, 5));
+    await new Promise((resolve) => setImmediate(resolve));
+    const bytes = readFileSync(path);
+    places.forEach(({ offset, length }, row) => {
+      const entry = parseJournalLine(bytes.subarray(offset, offset + length));
+      expect(entry).toMatchObject(
+        row === 5
+          ? { kind: 'failure', state: 'filtered', errors: ['no'] }
+          : { kind: 'answer', completion: { annotation: texts[row] } },
+      );
+    });
+    journal.close();
+  });
+
+  it('never throws on a line', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+        parseJournalLine(Buffer.from(text));
+      }),
+    );
+  });
+});
+
+describe('readLines', () => {
+  it('gives the lines of any bytes, split at newlines alone', () => {
+    const path = join(temporaryFolder(), 'lines');
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\n', '\r'))),
+        fc.boolean(),
+        (lines, ended) => {
+          const text = lines.join('\n') + (ended && lines.length > 0 ? '\n' : '');
+          writeFileSync(path, text);
+          const expected = text === '' ? [] : text.replace(/\n$/, '').split('\n');
+          expect(Array.from(readLines(path), ({ bytes }) => bytes.toString('utf8'))).toEqual(
+            expected.map((one) => Buffer.from(one).toString('utf8')),
+          );
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('puts lines together that are longer than what is read at a time', () => {
+    const path = join(temporaryFolder(), 'lines');
+    const lines = ['x'.repeat(3_000_000), '', 'y', 'z'.repeat(1_048_576)];
+    writeFileSync(path, lines.join('\n'));
+    const read = Array.from(readLines(path), ({ bytes }) => bytes.toString());
+    expect(read.map((line) => [line.length, line[0]])).toEqual(lines.map((line) => [line.length, line[0]]));
+    expect(read.join('\n') === lines.join('\n')).toBe(true);
+  });
+});
+
+describe('runName', () => {
+  it('never points outside its parent folder and always fits a file system', () => {
+    expect(runName('glaiveai/glaive-code-assistant', 'gpt-4o-mini')).toBe(
+      'glaiveai_glaive-code-assistant_gpt-4o-mini',
+    );
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), fc.string(), (dataset, annotator) => {
+        const name = runName(dataset, annotator);
+        expect(name).not.toMatch(/[/\u0000]/);
+        expect(['', '.', '..']).not.toContain(name);
+        expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
+      }),
+    );
+  });
+});
