@@ -121,7 +121,9 @@ export class HubClient {
       return this.#request(rewritten, headers, Math.max(MAXIMUM_JSON_BYTES, end - start + 1));
     }, 'a Parquet file');
     const bytes = answer.status === 206 ? answer.body : answer.body.subarray(start, end);
-    return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
+    // Memory of its own, which is the common case, need not be copied again.
+    const isWhole = bytes.byteOffset === 0 && bytes.length === bytes.buffer.byteLength;
+    return (isWhole ? bytes.buffer : bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)) as ArrayBuffer;
   }
 
   /** Parquet files are listed under the Hub's own address; a mirror has them under its own. */
@@ -177,13 +179,14 @@ export class HubClient {
   async #request(url: string, headers: Record<string, string>, maximumBytes: number): Promise<Answer> {
     let target = url;
     for (let redirects = 0; ; redirects++) {
-      const { statusCode, headers: answered, body } = await this.#dispatcher.request({
+      const response = await this.#dispatcher.request({
         origin: new URL(target).origin,
         path: new URL(target).pathname + new URL(target).search,
         method: 'GET',
         headers: { ...headers, 'user-agent': 'reannotate', ...this.#authorization(target) },
         signal: this.options.signal ?? null,
       });
+      const { statusCode, headers: answered, body } = response;
       const location = answered['location'];
       if (statusCode >= 300 && statusCode < 400 && typeof location === 'string' && URL.canParse(location, target)) {
         await body.dump();
@@ -193,7 +196,7 @@ export class HubClient {
         continue;
       }
       if (target !== url && statusCode < 300) this.#locations.set(url, target);
-      return { status: statusCode, headers: answered, body: await readBounded(body, maximumBytes, host(target)) };
+      return { status: statusCode, headers: answered, body: await readBounded(response, maximumBytes, host(target)) };
     }
   }
 
@@ -329,17 +332,25 @@ function explainStatus(
   return `The Hub can't serve ${name}: ${status}${suffix}. Download a file of it and give its path.`;
 }
 
-async function readBounded(body: Dispatcher.ResponseData['body'], maximumBytes: number, from: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+/** Reads a body into memory of its own, in place where its length is told. */
+async function readBounded(response: Dispatcher.ResponseData, maximumBytes: number, from: string): Promise<Buffer> {
+  const told = Number(response.headers['content-length']);
+  const exact = Number.isSafeInteger(told) && told > 0 && told <= maximumBytes;
+  let bytes = Buffer.from(new ArrayBuffer(exact ? told : 65_536));
   let length = 0;
-  for await (const chunk of body) {
-    length += (chunk as Buffer).length;
-    if (length > maximumBytes) {
+  for await (const chunk of response.body) {
+    const piece = chunk as Buffer;
+    if (length + piece.length > maximumBytes) {
       throw new HubError(`${from} sent more than ${Math.round(maximumBytes / (1 << 20))} MB in one answer.`, null, true);
     }
-    chunks.push(chunk as Buffer);
+    if (length + piece.length > bytes.length) {
+      const larger = Buffer.from(new ArrayBuffer(Math.max(bytes.length * 2, length + piece.length)));
+      bytes.copy(larger, 0, 0, length);
+      bytes = larger;
+    }
+    length += piece.copy(bytes, length);
   }
-  return Buffer.concat(chunks);
+  return bytes.subarray(0, length);
 }
 
 function parseJson(body: Buffer): unknown {

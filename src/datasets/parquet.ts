@@ -231,14 +231,18 @@ class ColumnCursor {
     if (length > 0) {
       const fetched = new Uint8Array(await this.file.slice(this.#position, this.#position + length));
       if (fetched.length === 0) throw new Error('the file ends too early');
-      const joined = new Uint8Array(this.#bytes.length + fetched.length);
-      joined.set(this.#bytes);
-      joined.set(fetched, this.#bytes.length);
-      this.#bytes = joined;
+      this.#bytes = this.#bytes.length === 0 ? fetched : join(this.#bytes, fetched);
       this.#position += fetched.length;
     }
     return this.#bytes.length >= wanted;
   }
+}
+
+function join(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(first.length + second.length);
+  joined.set(first);
+  joined.set(second, first.length);
+  return joined;
 }
 
 function isFlat(tree: SchemaTree, column: string): boolean {

@@ -170,7 +170,7 @@ function textOfPart(part: unknown): string {
 
 function checkParameter(name: string, value: unknown): void {
   if (name === 'model' || name === 'messages') return;
-  const expected = PARAMETERS[name];
+  const expected = Object.hasOwn(PARAMETERS, name) ? PARAMETERS[name] : undefined;
   if (expected === undefined) {
     throw new ApiError(400, `Unknown parameter: '${name}'.`, { param: name, code: 'unknown_parameter' });
   }
