@@ -25,9 +25,7 @@ export async function findPrice(provider: Provider, model: string): Promise<Pric
   const priced = (cached: number): { input: number; output: number } | null => {
     const usage = { input_tokens: SAMPLE_TOKENS, cache_read_tokens: cached, output_tokens: SAMPLE_TOKENS };
     const result = calcPrice(usage, model, { providerId });
-    return result === null
-      ? null
-      : { input: result.input_price, output: result.output_price };
+    return result === null ? null : { input: result.input_price, output: result.output_price };
   };
   const plain = priced(0);
   if (plain === null) return null;

@@ -5,6 +5,7 @@
 
 import type { AsyncBuffer, FileMetaData, RowGroup, SchemaTree } from 'hyparquet';
 import { UserError } from '../errors.js';
+import { dropped } from '../memory.js';
 import { inert } from '../text.js';
 import type { RowSelection, SourceRow } from '../types.js';
 
@@ -203,6 +204,7 @@ class ColumnCursor {
     const bytes = this.#bytes.subarray(length, length + size);
     this.#bytes = this.#bytes.subarray(length + size);
     const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
+    dropped(size + header.uncompressed_page_size);
     const page = this.hyparquet.readPage(reader, header, this.#decoder, this.#dictionary, undefined, 0);
     if (header.type !== 'DICTIONARY_PAGE') this.#values = page.data ?? [];
     else if (page.data !== undefined) this.#dictionary = this.hyparquet.convert(page.data, this.#decoder);
