@@ -16,6 +16,7 @@ import type { HubEnvironment, Reporter } from '../types.js';
 const TRIES = 6;
 /** A server that can't be reached at all is told of sooner. */
 const TRIES_UNREACHABLE = 3;
+const REQUEST_TIMEOUT_MS = 30_000;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 60_000;
 /** What a server may ask to wait: the Hub's limits are windows of five minutes. */
@@ -76,8 +77,8 @@ export class HubClient {
     this.#random = options.random ?? Math.random;
     this.#dispatcher = openProxyAgent({
       connections: 16,
-      headersTimeout: 60_000,
-      bodyTimeout: 60_000,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      bodyTimeout: REQUEST_TIMEOUT_MS,
       connect: { timeout: 10_000 },
     });
   }
@@ -149,6 +150,7 @@ export class HubClient {
       this.options.signal?.throwIfAborted();
       let wait: number | null = null;
       let problem: Error;
+      const started = this.#clock.now();
       try {
         const answer = await request();
         if (answer.status < 300) return answer;
@@ -161,15 +163,15 @@ export class HubClient {
         problem = this.#unreachable(error);
         if (attempt >= most) throw problem;
       }
-      await this.#backOff(attempt, wait, problem);
+      await this.#backOff(attempt, wait, problem, this.#clock.now() - started);
     }
   }
 
-  async #backOff(attempt: number, asked: number | null, problem: Error): Promise<void> {
+  async #backOff(attempt: number, asked: number | null, problem: Error, lost: number): Promise<void> {
     const { reporter, signal } = this.options;
     const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
     const wait = Math.min(asked ?? 0, LONGEST_WAIT_MS) + this.#random() * (asked === null ? ceiling : BACKOFF_BASE_MS);
-    if (wait > TOLD_FROM_MS) reporter.info(`Waiting ${duration(wait)} for the Hub: ${problem.message}`);
+    if (wait + lost > TOLD_FROM_MS) reporter.info(`Trying again in ${duration(wait)}: ${problem.message}`);
     else reporter.debug(`Trying the Hub again: ${problem.message}`);
     await this.#clock.sleep(wait, signal);
     signal?.throwIfAborted();

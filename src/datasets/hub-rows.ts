@@ -75,17 +75,25 @@ async function readPage(
   columns: readonly string[],
 ): Promise<Page> {
   const answer = await client.get('rows', { dataset, config: subset, split, offset, length });
-  const { rows, features } = answer;
-  if (!Array.isArray(rows) || !Array.isArray(features)) throw unexpected(dataset, 'a page without rows');
-  const total = answer['num_rows_total'];
+  const { rows, features, num_rows_total: total } = answer;
+  if (!Array.isArray(rows)) throw unexpected(dataset, 'a page without rows');
+  if (typeof total !== 'number' || !Number.isSafeInteger(total) || total < 0) {
+    throw unexpected(dataset, 'a page that does not tell the number of rows');
+  }
   const facts: TableFacts = {
-    columns: features.filter(isObject).map((feature) => String(feature['name'])),
-    totalRows: typeof total === 'number' && Number.isSafeInteger(total) && total >= 0 ? total : rows.length,
+    columns: readColumns(features, rows),
+    totalRows: total,
     partial: answer['partial'] === true,
   };
   const expected = Math.max(0, Math.min(length, facts.totalRows - offset));
   if (rows.length < expected) throw unexpected(dataset, `${rows.length} rows from row ${offset} on instead of ${expected}`);
   return { facts, rows: rows.slice(0, length).map((row: unknown, position) => readRow(row, offset + position, columns)) };
+}
+
+function readColumns(features: unknown, rows: readonly unknown[]): string[] {
+  if (Array.isArray(features)) return features.filter(isObject).map((feature) => String(feature['name']));
+  const first = rows.find(isObject)?.['row'];
+  return isObject(first) ? Object.keys(first) : [];
 }
 
 /** A cell that the viewer has cut never becomes a prompt. */
