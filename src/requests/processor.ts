@@ -247,7 +247,7 @@ export class Processor {
     for (;;) {
       const sentAt = this.#options.clock.now();
       const sent = this.#options.parameters.apply(job.body);
-      const verdict = await this.#send(sent, job);
+      const verdict = await this.#send(sent, sentAt);
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
         case 'answer':
@@ -283,7 +283,7 @@ export class Processor {
     }
   }
 
-  async #send(body: Buffer, job: Job): Promise<Verdict> {
+  async #send(body: Buffer, sentAt: number): Promise<Verdict> {
     this.counts.sent += 1;
     let response: ChatResponse;
     try {
@@ -293,13 +293,7 @@ export class Processor {
     }
     this.#options.limiter.observe(response.headers);
     const verdict = judgeResponse(response);
-    const used = verdict.kind === 'answer' ? verdict.completion.usage : null;
-    if (verdict.kind !== 'throttle') {
-      this.#options.limiter.answered(
-        job.tokens,
-        used === null ? null : used.promptTokens + used.completionTokens,
-      );
-    }
+    if (verdict.kind !== 'throttle') this.#options.limiter.answered(this.#options.clock.now() - sentAt);
     return verdict;
   }
 

@@ -54,6 +54,17 @@ const OUTCOMES = 60;
 const LOWEST_LEARNT_SHARE = 0.2;
 const BACKOFF_BASE_MS = 150;
 const BACKOFF_MAXIMUM_MS = 60_000;
+/**
+ * Some servers take back what a request reserved and did not use, and then more may be sent than the reservations
+ * add up to. It shows in a bucket that stays full: then the pace is raised by small steps, and taken back as soon as
+ * the bucket is seen to empty. A step is small enough that its effect is seen before the slice of a second is empty.
+ */
+const FULL_SHARE = 0.95;
+const EMPTYING_SHARE = 0.8;
+const BOOST_STEP = 1.03;
+const BOOST_MAXIMUM = 8;
+const BOOST_PAUSE_MS = 5000;
+const BOOST_PAUSE_AFTER_429_MS = 60_000;
 /** The span over which the rate of answers is measured, to learn a limit that no header tells. */
 const MEASURE_MS = 2000;
 
@@ -86,10 +97,6 @@ class Bucket {
 
   take(amount: number): void {
     this.#level -= amount;
-  }
-
-  give(amount: number): void {
-    this.#level = Math.min(this.burst, this.#level + amount);
   }
 
   adjust(rate: number, burst: number, now: number): void {
@@ -137,7 +144,10 @@ export class RateLimiter {
   #bestMeasured = 0;
   /** Of the last requests, which were throttled. */
   readonly #outcomes: boolean[] = [];
-  #tokensAmple = false;
+  /** How much faster than the reservations allow tokens may flow; 1 or more. */
+  #boost = 1;
+  #nextBoost: number;
+  #latency = 0;
   readonly #waited = { requests: 0, tokens: 0, gate: 0 };
   #last: Promise<unknown> = Promise.resolve();
 
@@ -145,6 +155,7 @@ export class RateLimiter {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#factorChanged = this.#clock.now();
+    this.#nextBoost = this.#factorChanged + BOOST_PAUSE_MS;
     this.#requests = { perMinute: null, fixed: options.requestsPerMinute !== null, bucket: null };
     this.#tokens = { perMinute: null, fixed: options.tokensPerMinute !== null, bucket: null };
     this.#set(this.#requests, options.requestsPerMinute);
@@ -224,6 +235,7 @@ export class RateLimiter {
 
   #blocked(by: 'requests' | 'tokens' | 'gate', wait: number): number {
     this.#waited[by] += Math.min(wait, 1000);
+    if (by === 'tokens') this.#lastTokenWait = this.#clock.now();
     return Math.max(wait, 0.1);
   }
 
@@ -236,8 +248,33 @@ export class RateLimiter {
     this.#follow(this.#tokens, headers, 'tokens');
     const remaining = numberHeader(headers, 'x-ratelimit-remaining-tokens');
     const limit = numberHeader(headers, 'x-ratelimit-limit-tokens');
-    this.#tokensAmple = remaining !== null && limit !== null && remaining > limit / 2;
+    if (remaining !== null && limit !== null && limit > 0 && !this.#tokens.fixed)
+      this.#adjustBoost(remaining / limit);
   }
+
+  #adjustBoost(full: number): void {
+    const now = this.#clock.now();
+    if (full < EMPTYING_SHARE) this.#setBoost(1, now + BOOST_PAUSE_MS);
+    else if (full >= FULL_SHARE && now >= this.#nextBoost && this.#boundByTokens(now)) {
+      // What a step does shows after as long as an answer takes.
+      this.#setBoost(
+        Math.min(BOOST_MAXIMUM, this.#boost * BOOST_STEP),
+        now + BOOST_PAUSE_MS + 3 * this.#latency,
+      );
+    }
+  }
+
+  #setBoost(boost: number, next: number): void {
+    this.#nextBoost = next;
+    if (boost === this.#boost) return;
+    this.#boost = boost;
+    this.#apply(this.#tokens);
+  }
+
+  #boundByTokens(now: number): boolean {
+    return now - this.#lastTokenWait < 1000;
+  }
+  #lastTokenWait = -Infinity;
 
   #follow(limit: Limit, headers: Headers, kind: 'requests' | 'tokens'): void {
     if (limit.fixed) return;
@@ -257,7 +294,7 @@ export class RateLimiter {
     const isRequests = limit === this.#requests;
     const told = isRequests ? (limit.perMinute ?? this.#learntPerMinute) : limit.perMinute;
     if (told === null) return;
-    const perSecond = (told / 60) * UTILISATION * this.#factor;
+    const perSecond = (told / 60) * UTILISATION * this.#factor * (isRequests ? 1 : this.#boost);
     const burst = isRequests
       ? Math.max(1, perSecond * REQUEST_BURST_SECONDS)
       : Math.max(1, perSecond * TOKEN_BURST_SECONDS);
@@ -267,19 +304,15 @@ export class RateLimiter {
   }
 
   /**
-   * An answer arrived. Where the API shows that it takes back what a request reserved but did not use (more than
-   * half of the tokens remain), so does the limiter; the API charges prompt and `max_tokens` up front.
-   * @param reserved tokens that `acquire` took
-   * @param used tokens that the answer's usage states; null where it states none
+   * An answer arrived that was not throttled.
+   * @param latency milliseconds that it took
    */
-  answered(reserved: number, used: number | null): void {
+  answered(latency: number): void {
+    this.#latency += (latency - this.#latency) * 0.1;
     this.#throttledInRow = 0;
     this.#noteOutcome(false);
     if (this.#requests.perMinute === null) this.#answers.push(this.#clock.now());
     if (this.#answers.length > 8192) this.#answers.splice(0, 4096);
-    if (used !== null && this.#tokensAmple && !this.#tokens.fixed) {
-      this.#tokens.bucket?.give(Math.max(0, reserved - used));
-    }
   }
 
   /**
@@ -300,6 +333,7 @@ export class RateLimiter {
     // Another few milliseconds, so that a slice of the server's clock is surely over.
     this.closeGate(wait + 5 + this.#random() * 20);
     this.#noteOutcome(true);
+    if (this.#boost > 1) this.#setBoost(1, now + BOOST_PAUSE_AFTER_429_MS);
     const share = this.#outcomes.filter(Boolean).length / OUTCOMES;
     if (share < THROTTLED_SHARE) return false;
     if (now - this.#lastCut > 1000) this.#cut(now);

@@ -128,24 +128,27 @@ export class ChatEndpoint {
   }
 
   #completionText(chat: ChatRequest, fault: Fault | null): string {
-    const texts = this.#texts(chat);
+    const { texts, replayed } = this.#texts(chat);
     const whole = completion(
       `chatcmpl-simulator${(++this.#answered).toString(36).padStart(8, '0')}`,
       snapshotOf(chat.model),
-      texts.map((text, index) => choice(index, text, chat.maximumTokens)),
+      // A recorded answer is what it is, whatever was asked for this time.
+      texts.map((text, index) => choice(index, text, replayed ? null : chat.maximumTokens)),
       chat.characters,
     );
     const spoilt = spoil(whole, fault);
     return chat.stream ? completionEvents(spoilt, chat.includeUsage) : JSON.stringify(spoilt);
   }
 
-  #texts(chat: ChatRequest): string[] {
+  #texts(chat: ChatRequest): { texts: string[]; replayed: boolean } {
     const replayed = this.#parts.answers?.find(chat.prompt) ?? null;
     if (replayed !== null) this.#parts.statistics.count('replayed');
     const identity = hashOf(`${chat.model}\n${chat.messagesText}`);
-    return Array.from({ length: chat.choices }, (_, variant) =>
-      replayed === null ? madeUpAnswer(identity, chat.prompt, variant) : replayed,
+    const texts = Array.from(
+      { length: chat.choices },
+      (_, variant) => replayed ?? madeUpAnswer(identity, chat.prompt, variant),
     );
+    return { texts, replayed: replayed !== null };
   }
 }
 

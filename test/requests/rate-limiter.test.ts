@@ -44,7 +44,9 @@ class Enforcer {
   }
 
   headers(): Record<string, string> {
+    // Told as a share of a minute, whatever slice it is enforced over.
     return {
+      'x-ratelimit-remaining-tokens': String(Math.floor(this.#tokens * 60)),
       'x-ratelimit-limit-requests': String(this.requestsPerMinute),
       'x-ratelimit-limit-tokens': String(this.tokensPerMinute),
     };
@@ -73,7 +75,7 @@ async function drive(
     const accepted = server.request(clock.now(), tokens);
     await clock.sleep(latency / 2);
     limiter.observe(server.headers());
-    if (accepted) limiter.answered(tokens, tokens);
+    if (accepted) limiter.answered(latency);
     else limiter.throttled(null);
   };
   limiter.observe(server.headers());
@@ -101,6 +103,24 @@ describe('RateLimiter', () => {
       expect(server.throttled).toBeLessThan(0.005 * server.accepted);
     },
   );
+
+  it('finds out that a server takes back what is not used, and sends more', async () => {
+    const clock = new FakeClock();
+    const limiter = new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      clock,
+      random: () => 0.5,
+    });
+    const server = new Enforcer(1e9, 3000 * 600);
+    // 600 tokens are reserved, 400 are charged.
+    const charge = server.request.bind(server);
+    server.request = (now) => charge(now, 400);
+    await drive(limiter, server, clock, 120_000);
+    const reservedAlone = (3000 / 60) * 120;
+    expect(server.accepted).toBeGreaterThan(1.1 * reservedAlone);
+    expect(server.throttled).toBeLessThan(0.005 * server.accepted);
+  });
 
   it('follows limits that change half way', async () => {
     const clock = new FakeClock();
@@ -144,7 +164,7 @@ describe('RateLimiter', () => {
           await clock.sleep(20);
           const accepted = server.request(clock.now(), 1);
           inFlight -= 1;
-          if (accepted) limiter.answered(1, 1);
+          if (accepted) limiter.answered(20);
           else limiter.throttled(null);
         })();
       }
