@@ -1,5 +1,6 @@
 /** What a chat completion says: the annotation, its state, and what it used. */
 
+import { isObject } from '../json.js';
 import type { RowState } from '../types.js';
 
 /** Tokens that an answer states; fields that a server leaves out are 0. */
@@ -95,11 +96,6 @@ export function readUsage(usage: unknown): Usage | null {
     completionTokens: numberOr(usage['completion_tokens'], 0),
     cachedTokens: isObject(details) ? numberOr(details['cached_tokens'], 0) : 0,
   };
-}
-
-/** True for a JSON object: no null, no array. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function numberOr(value: unknown, otherwise: number): number {

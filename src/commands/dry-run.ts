@@ -9,7 +9,7 @@ import { messagesOf, requestBody } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
 import { count, dollars, duration, inert } from '../text.js';
 import type { PromptRow } from '../types.js';
-import type { Surroundings } from './reannotate.js';
+import type { Surroundings } from './surroundings.js';
 
 /** Above so many rows the tokenizer sees a sample, and characters do the rest. */
 const TOKENIZED_ROWS = 20_000;

@@ -17,7 +17,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
 import { count, dollars, duration, plural } from '../text.js';
-import type { Surroundings } from './reannotate.js';
+import type { Surroundings } from './surroundings.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
 const GRACE_MS = 30_000;

@@ -3,7 +3,6 @@
 import { findPrice, type Price } from '../annotators/prices.js';
 import { EXIT, UserError } from '../errors.js';
 import { lockFolder, makeFolder, removeTemporaryFiles } from '../files.js';
-import type { Interruption } from '../interruption.js';
 import { LogFile } from '../log.js';
 import { findEndpoint, type RunOptions } from '../options.js';
 import type { Console } from '../progress.js';
@@ -23,14 +22,7 @@ import { Totals } from '../run/totals.js';
 import { count, inert, plural } from '../text.js';
 import { askOnline } from './online.js';
 import { describeStop } from './stops.js';
-
-/** What a command needs besides its options. */
-export interface Surroundings {
-  console: Console;
-  interruption: Interruption;
-  /** The command line that goes on with this run, for messages. */
-  resumeCommand: string;
-}
+import type { Surroundings } from './surroundings.js';
 
 /**
  * Runs `reannotate`.

@@ -6,7 +6,7 @@
  */
 
 import type { Dispatcher } from 'undici';
-import { isObject } from '../annotators/completion.js';
+import { isObject } from '../json.js';
 import { openProxyAgent } from '../proxy.js';
 import { messageOf, systemErrorCode, UserError } from '../errors.js';
 import { retryAfter, systemClock, type Clock, type Headers } from '../requests/rate-limiter.js';

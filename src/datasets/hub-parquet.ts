@@ -1,6 +1,6 @@
 /** The Parquet files that the Hub makes of every dataset: far fewer requests than pages for many rows. */
 
-import { isObject } from '../annotators/completion.js';
+import { isObject } from '../json.js';
 import type { HubClient } from './hub-client.js';
 import type { HubTable } from './hub-rows.js';
 import { ParquetFile } from './parquet.js';

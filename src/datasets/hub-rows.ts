@@ -1,7 +1,7 @@
 /** `/rows` of the datasets-server: pages of at most 100 rows, several at a time, handed out in order. */
 
 import pLimit from 'p-limit';
-import { isObject } from '../annotators/completion.js';
+import { isObject } from '../json.js';
 import { UserError } from '../errors.js';
 import { inert } from '../text.js';
 import type { RowSelection, SourceRow } from '../types.js';

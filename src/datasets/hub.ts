@@ -1,6 +1,6 @@
 /** A dataset of the Hugging Face Hub, through the datasets-server: pages for few rows, Parquet for many. */
 
-import { isObject } from '../annotators/completion.js';
+import { isObject } from '../json.js';
 import { UserError } from '../errors.js';
 import { count, inert } from '../text.js';
 import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter, RowSelection, SourceRow } from '../types.js';

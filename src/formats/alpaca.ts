@@ -1,5 +1,5 @@
 import { optionalText, originalAnswer, requiredText } from './cells.js';
-import type { Format } from './index.js';
+import type { Format } from './format.js';
 
 /** The prompt of Stanford Alpaca for an instruction without further input; the line breaks are part of it. */
 export function alpacaPrompt(instruction: string, input = ''): string {

@@ -1,5 +1,5 @@
 import { optionalText, originalAnswer, requiredText } from './cells.js';
-import type { Format } from './index.js';
+import type { Format } from './format.js';
 
 /** Pairs of columns whose first is a prompt as it stands, most telling first. */
 const PAIRS = [

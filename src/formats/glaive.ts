@@ -1,6 +1,6 @@
 import { alpacaPrompt } from './alpaca.js';
 import { optionalText, originalAnswer, requiredText } from './cells.js';
-import type { Format } from './index.js';
+import type { Format } from './format.js';
 
 /** Columns `question` and `answer`, with the question as the instruction of an Alpaca prompt. */
 export const glaive: Format = {

@@ -8,26 +8,9 @@ import { inert } from '../text.js';
 import type { PromptRow } from '../types.js';
 import { alpaca } from './alpaca.js';
 import { columns } from './columns.js';
+import type { ColumnRoles, Format } from './format.js';
 import { glaive } from './glaive.js';
 import { conversations, messages } from './messages.js';
-
-/** Which columns play which part; null where the dataset has none for it. */
-export interface ColumnRoles {
-  prompt: string;
-  /** The further input that `alpaca` templates know. */
-  input: string | null;
-  response: string | null;
-  system: string | null;
-}
-
-export interface Format {
-  /** Finds the columns of this format among a dataset's; null where they are not there. */
-  detect(columns: readonly string[]): ColumnRoles | null;
-  /** Columns as named in a message, for a dataset that lacks them. */
-  needs: string;
-  /** Makes the prompt. @throws RowProblem for a row that holds none */
-  apply(row: Readonly<Record<string, unknown>>, roles: ColumnRoles): PromptRow;
-}
 
 /** Order matters: the first that fits a dataset's columns is taken; `glaive` is taken by name only. */
 export const FORMATS = { messages, conversations, alpaca, columns, glaive } satisfies Record<string, Format>;

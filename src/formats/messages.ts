@@ -1,6 +1,6 @@
 import type { ChatMessage, PromptRow } from '../types.js';
 import { cell, kindOf, optionalText, originalAnswer } from './cells.js';
-import type { Format } from './index.js';
+import type { Format } from './format.js';
 import { RowProblem } from './row-problem.js';
 
 /** The spellings of roles: OpenAI's (`role`/`content`) and ShareGPT's (`from`/`value`). */

@@ -1,7 +1,7 @@
 /** A streamed chat completion (server-sent events), put together to the object that an unstreamed one would be. */
 
 import { createParser } from 'eventsource-parser';
-import { isObject } from '../annotators/completion.js';
+import { isObject } from '../json.js';
 
 interface Choice {
   index: number;

@@ -3,7 +3,7 @@
  * `unsupported_parameter` or `unsupported_value` error of a run teaches, applied to every request after it.
  */
 
-import { isObject } from '../annotators/completion.js';
+import { isObject } from '../json.js';
 
 /** Parameters that may be left out or renamed; `model` and `messages` never are. */
 const ADJUSTABLE = [

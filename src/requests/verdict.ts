@@ -11,13 +11,8 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import {
-  isObject,
-  readCompletion,
-  readUsage,
-  type Completion,
-  type Usage,
-} from '../annotators/completion.js';
+import { isObject } from '../json.js';
+import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
 import { systemErrorCode } from '../errors.js';
 import { inert } from '../text.js';
 import { errorObject, flagOf, parameterVerdict, type ParameterChange } from './parameters.js';

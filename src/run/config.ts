@@ -2,11 +2,11 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import { isObject } from '../annotators/completion.js';
+import { isObject } from '../json.js';
 import { replaceFile } from '../files.js';
 import type { RunOptions } from '../options.js';
 import type { ParameterChange } from '../requests/parameters.js';
-import type { RunIdentity } from './identity.js';
+import { askedFor, type RunIdentity } from './identity.js';
 
 export interface ConfigFile {
   uuid: string;
@@ -29,16 +29,8 @@ export function creationDate(date: Date): string {
 /** Every flag's effective value, under its name on the command line; keys and tokens are no flags. */
 export function effectiveParameters(options: RunOptions, baseUrl: string | null): Record<string, unknown> {
   return {
-    annotator: options.annotator.name,
-    dataset: options.dataset,
-    subset: options.subset,
-    split: options.split,
-    format: options.format,
-    prompt_column: options.promptColumn,
-    response_column: options.responseColumn,
-    system_column: options.systemColumn,
-    limit: options.limit,
-    offset: options.offset,
+    // Beside the flags this has the model that the annotator stands for.
+    ...askedFor(options),
     save_dir: options.saveDir,
     temp_dir: options.tempDir,
     resume: options.earlier === 'resume',
@@ -52,7 +44,6 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
     max_concurrency: options.maxConcurrency,
     max_attempts: options.maxAttempts,
     request_timeout: options.requestTimeout,
-    ...options.generation,
     base_url: baseUrl,
     api_key_env: options.apiKeyVariable ?? options.annotator.provider.apiKeyVariable,
     dry_run: options.dryRun,

@@ -1,6 +1,6 @@
 /** `jobs.json`: one request body a line, with the row's number as metadata that is not sent. */
 
-import { isObject } from '../annotators/completion.js';
+import { isObject } from '../json.js';
 import { UserError } from '../errors.js';
 import { breathe, readLines, replaceFile } from '../files.js';
 import type { GenerationParameters } from '../options.js';

@@ -14,13 +14,8 @@ import {
   openSync,
   readSync,
 } from 'node:fs';
-import {
-  isObject,
-  readCompletion,
-  readUsage,
-  type Completion,
-  type Usage,
-} from '../annotators/completion.js';
+import { isObject } from '../json.js';
+import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
 import { breathe, fileProblem, readLines, writeAll } from '../files.js';
 import { ROW_STATES, type RowState } from '../types.js';
 

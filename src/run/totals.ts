@@ -1,7 +1,8 @@
 /** What a run used, over all the sessions that it took. */
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { isObject, type Completion, type Usage } from '../annotators/completion.js';
+import { isObject } from '../json.js';
+import type { Completion, Usage } from '../annotators/completion.js';
 import { costOf, type Price } from '../annotators/prices.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 

@@ -5,7 +5,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { fileProblem, readLines } from '../files.js';
 import { UserError, messageOf } from '../errors.js';
 import { alpacaPrompt } from '../formats/alpaca.js';
-import { isRecord } from './http.js';
+import { isObject } from '../json.js';
 
 /** A hash of 32 hexadecimal digits. */
 export function hashOf(text: string): string {
@@ -76,7 +76,7 @@ function parsePair(line: string, where: string): Pair {
   } catch (error) {
     throw new UserError(`${where}: no JSON (${messageOf(error)}).`);
   }
-  const { instruction, input, output } = isRecord(value) ? value : {};
+  const { instruction, input, output } = isObject(value) ? value : {};
   if (typeof instruction !== 'string' || typeof output !== 'string') {
     throw new UserError(`${where}: an answer needs "instruction" and "output", both texts.`);
   }

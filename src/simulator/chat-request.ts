@@ -1,6 +1,7 @@
 /** Checks the body of a chat completion as OpenAI does, with its wording. */
 
-import { ApiError, isRecord } from './http.js';
+import { isObject } from '../json.js';
+import { ApiError } from './http.js';
 import { isReasoningModel, requireModel } from './models.js';
 
 /** What an answer needs to know of a request. */
@@ -97,7 +98,7 @@ export function readChatRequest(bytes: Buffer, existing: readonly string[] | nul
     choices: numberOr(body['n'], 1),
     maximumTokens: numberOr(body['max_completion_tokens'] ?? body['max_tokens'], null),
     stream: body['stream'] === true,
-    includeUsage: isRecord(body['stream_options']) && body['stream_options']['include_usage'] === true,
+    includeUsage: isObject(body['stream_options']) && body['stream_options']['include_usage'] === true,
   };
 }
 
@@ -108,7 +109,7 @@ function parseBody(bytes: Buffer): Record<string, unknown> {
   } catch {
     body = undefined;
   }
-  if (isRecord(body)) return body;
+  if (isObject(body)) return body;
   throw new ApiError(
     400,
     'We could not parse the JSON body of your request. (HINT: This likely means you aren’t using your HTTP ' +
@@ -142,7 +143,7 @@ function readMessages(messages: unknown): Pick<ChatRequest, 'characters' | 'prom
 const ROLES = ['developer', 'system', 'user', 'assistant', 'tool', 'function'];
 
 function readMessage(message: unknown, where: string): { role: string; text: string } {
-  if (!isRecord(message)) throw wrongType(where, 'an object', message);
+  if (!isObject(message)) throw wrongType(where, 'an object', message);
   const { role, content } = message;
   if (typeof role !== 'string' || !ROLES.includes(role)) {
     throw new ApiError(
@@ -165,7 +166,7 @@ function readMessage(message: unknown, where: string): { role: string; text: str
 }
 
 function textOfPart(part: unknown): string {
-  return isRecord(part) && typeof part['text'] === 'string' ? part['text'] : '';
+  return isObject(part) && typeof part['text'] === 'string' ? part['text'] : '';
 }
 
 function checkParameter(name: string, value: unknown): void {
@@ -195,7 +196,7 @@ function isOfType(value: unknown, expected: string): boolean {
   if (expected === 'a decimal') return typeof value === 'number';
   if (expected === 'a boolean') return typeof value === 'boolean';
   if (expected === 'a string') return typeof value === 'string';
-  if (expected === 'an object') return isRecord(value);
+  if (expected === 'an object') return isObject(value);
   return typeof value === 'string' || typeof value === 'object';
 }
 

@@ -128,8 +128,3 @@ export function requireApiKey(request: IncomingMessage, apiKey: string | null): 
     'https://platform.openai.com/account/api-keys.';
   throw new ApiError(401, message, { code: 'invalid_api_key' });
 }
-
-/** True for a JSON object: no null, no array. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

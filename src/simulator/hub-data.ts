@@ -8,7 +8,7 @@ import { parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { messageOf, UserError } from '../errors.js';
 import { fileProblem } from '../files.js';
-import { isRecord } from './http.js';
+import { isObject } from '../json.js';
 
 export type Row = Record<string, unknown>;
 
@@ -63,7 +63,7 @@ async function readSplits(bytes: Buffer, extension: string): Promise<Map<string,
 }
 
 function jsonSplits(value: unknown): Map<string, Row[]> {
-  if (!isRecord(value)) return trainOf(value);
+  if (!isObject(value)) return trainOf(value);
   return new Map(Object.entries(value).map(([split, rows]) => [split, rowsOf(rows)]));
 }
 
@@ -72,7 +72,7 @@ function trainOf(rows: unknown): Map<string, Row[]> {
 }
 
 function rowsOf(rows: unknown): Row[] {
-  if (!Array.isArray(rows) || !rows.every(isRecord)) throw new Error('it is no list of objects');
+  if (!Array.isArray(rows) || !rows.every(isObject)) throw new Error('it is no list of objects');
   return rows;
 }
 
@@ -86,7 +86,7 @@ async function readParquet(bytes: Buffer): Promise<unknown[]> {
 function jsonValue(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (Array.isArray(value)) return value.map(jsonValue);
-  if (value instanceof Date || !isRecord(value)) return value;
+  if (value instanceof Date || !isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, jsonValue(inner)]));
 }
 
@@ -113,7 +113,7 @@ export function featuresOf(rows: readonly Row[]): Feature[] {
 /** @see https://huggingface.co/docs/datasets/about_dataset_features */
 function featureType(sample: unknown): unknown {
   if (Array.isArray(sample)) return { feature: featureType(sample[0]), _type: 'List' };
-  if (isRecord(sample)) {
+  if (isObject(sample)) {
     return Object.fromEntries(Object.entries(sample).map(([name, value]) => [name, featureType(value)]));
   }
   return { dtype: scalarType(sample), _type: 'Value' };

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseFormat, FORMATS, KNOWN_DATASETS, type Format } from '../../src/formats/index.js';
+import { chooseFormat, FORMATS, KNOWN_DATASETS } from '../../src/formats/index.js';
+import type { Format } from '../../src/formats/format.js';
 import { RowProblem } from '../../src/formats/row-problem.js';
 
 const noFlags = { format: null, promptColumn: null, responseColumn: null, systemColumn: null };
