@@ -91,8 +91,13 @@ export async function askOnline(
         ? null
         : new CostBudget(options.maxCost, price, completionTokens, () => totals.cost ?? 0),
     clock: systemClock,
-    events: journaling(journal, index, totals, options, console, () => {
-      onChanges(parameters.learnt);
+    events: journaling(journal, index, totals, options, console, {
+      onFirstAnswer: () => {
+        console.record('info', describeLimits(limiter));
+      },
+      onChange: () => {
+        onChanges(parameters.learnt);
+      },
     }),
     reporter: console,
   });
@@ -144,9 +149,10 @@ function journaling(
   totals: Totals,
   options: RunOptions,
   console: Surroundings['console'],
-  onChange: () => void,
+  { onFirstAnswer, onChange }: { onFirstAnswer: () => void; onChange: () => void },
 ): ProcessorEvents {
   const { redactor } = options.environment;
+  let isFirst = true;
   let failures = 0;
   let lastTold = 0;
   return {
@@ -155,6 +161,8 @@ function journaling(
       index.record(job.requestIdx, completion.state, place.offset, place.length);
       totals.addAnswer(completion);
       console.record('debug', `Row ${job.requestIdx}: ${completion.state}`);
+      if (isFirst) onFirstAnswer();
+      isFirst = false;
     },
     failed: (job, sent, errors, filtered) => {
       const place = journal.appendFailure(
@@ -254,6 +262,12 @@ class Meter {
       return session / Math.max(0.5, (now - this.#started) / 1000);
     return (session - first.done) / ((now - first.time) / 1000);
   }
+}
+
+function describeLimits(limiter: RateLimiter): string {
+  const told = (limit: number | null, noun: string): string =>
+    limit === null ? `no limit of ${noun}s known` : `${plural(limit, noun)} a minute`;
+  return `Limits: ${told(limiter.requestsPerMinute, 'request')}, ${told(limiter.tokensPerMinute, 'token')}`;
 }
 
 function describeBound(limit: BindingLimit, limiter: RateLimiter): string | null {

@@ -30,6 +30,7 @@ export function optionalText(row: Readonly<Record<string, unknown>>, column: str
 export function originalAnswer(row: Readonly<Record<string, unknown>>, column: string | null): string | null {
   const value = column === null ? null : cell(row, column);
   if (value === null || typeof value === 'string') return value;
+  if (typeof value === 'number' && !Number.isFinite(value)) return null;
   return JSON.stringify(value);
 }
 

@@ -182,7 +182,7 @@ export function judgeFailure(error: unknown): Verdict {
     const message = `no trusted connection (${code}: ${inert(text, 200)}); set NODE_EXTRA_CA_CERTS where a proxy has its own certificate`;
     return { kind: 'run', cause: 'other', message };
   }
-  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
+  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' || code === 'ERR_BUFFER_TOO_LARGE') {
     return { kind: 'row', message: 'the answer is larger than 64 MB', filtered: false };
   }
   const unreachable = UNREACHABLE_CODES.has(code);
