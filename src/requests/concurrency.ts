@@ -1,6 +1,7 @@
 /** True where this process has no time left, so that more requests in flight would only wait in memory. */
 export type IsBusy = () => boolean;
 
+const INITIAL_LIMIT = 16;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
 
@@ -41,7 +42,7 @@ export class Concurrency {
     private readonly now: () => number,
     private readonly isBusy: IsBusy = () => false,
   ) {
-    this.#limit = fixed ? maximum : Math.min(maximum, 8);
+    this.#limit = fixed ? maximum : Math.min(maximum, INITIAL_LIMIT);
   }
 
   get inFlight(): number {
@@ -76,6 +77,16 @@ export class Concurrency {
 
   /** Wakes whoever waits, without freeing a place. */
   interrupt(): void {
+    this.#wake();
+  }
+
+  /**
+   * Starts with as many as a known rate keeps in flight, since the rate limiter does the pacing.
+   * @param inFlight the rate times the time of an answer (Little's law)
+   */
+  expect(inFlight: number): void {
+    if (!this.#slowStart || !Number.isFinite(inFlight)) return;
+    this.#limit = Math.min(this.maximum, Math.max(this.#limit, Math.ceil(inFlight)));
     this.#wake();
   }
 

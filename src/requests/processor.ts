@@ -25,6 +25,8 @@ const EXHAUSTED_AT_START = 2;
 const EXHAUSTED_IN_ROW = 10;
 /** Failures one after the other, over all rows, that make everybody wait. */
 const OUTAGE_FAILURES = 10;
+/** Answers differ in length, so more than the first one's time times the rate may be in flight. */
+const HEADROOM = 2;
 const OUTAGE_MINIMUM_MS = 60_000;
 const OUTAGE_MAXIMUM_MS = 15 * 60_000;
 const OUTAGE_GATE_MAXIMUM_MS = 10_000;
@@ -293,8 +295,17 @@ export class Processor {
     }
     this.#options.limiter.observe(response.headers);
     const verdict = judgeResponse(response);
-    if (verdict.kind !== 'throttle') this.#options.limiter.answered(this.#options.clock.now() - sentAt);
+    const latency = this.#options.clock.now() - sentAt;
+    if (verdict.kind !== 'throttle') this.#options.limiter.answered(latency);
+    if (verdict.kind === 'answer' && this.counts.answered === 0) this.#expect(latency);
     return verdict;
+  }
+
+  /** The first answer tells how long one takes, and its headers how many a minute there may be. */
+  #expect(latency: number): void {
+    const { limiter, concurrency } = this.#options;
+    const perMinute = limiter.requestsPerMinute;
+    if (perMinute !== null) concurrency.expect((perMinute / 60_000) * latency * HEADROOM);
   }
 
   #succeeded(): void {
