@@ -18,8 +18,17 @@ export default tseslint.config(
     },
   },
   {
-    files: ['*.config.js', 'scripts/**'],
+    files: ['*.config.js', 'scripts/**', 'bench/**'],
     ...tseslint.configs.disableTypeChecked,
-    languageOptions: { globals: { process: 'readonly' } },
+    languageOptions: {
+      globals: {
+        process: 'readonly',
+        performance: 'readonly',
+        setTimeout: 'readonly',
+        clearTimeout: 'readonly',
+        URL: 'readonly',
+        Buffer: 'readonly',
+      },
+    },
   },
 );

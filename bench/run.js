@@ -1,0 +1,50 @@
+// Benchmarks of the built program, each beside a bare baseline in the same run: npm run bench [NAME ...]
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { limit } from './limit.js';
+import { memory } from './memory.js';
+import { online } from './online.js';
+
+/** Each takes a folder of its own and returns rows of `{figure, value, baseline, ratio}`. */
+const BENCHMARKS = { online, limit, memory };
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !Object.hasOwn(BENCHMARKS, name));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `Unknown benchmark ${unknown.join(', ')}. Known are ${Object.keys(BENCHMARKS).join(', ')}.\n`,
+  );
+  process.exit(2);
+}
+const machine = `${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`;
+process.stdout.write(`${machine}\n`);
+for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const folder = mkdtempSync(join(tmpdir(), 'reannotate-bench-'));
+  try {
+    const rows = await benchmark(folder);
+    process.stdout.write(`\n${name}\n${table(rows)}\n`);
+    mkdirSync('bench/results', { recursive: true });
+    const result = { benchmark: name, date: new Date().toISOString(), machine, rows };
+    writeFileSync(`bench/results/${name}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function table(rows) {
+  const lines = [
+    ['figure', 'value', 'baseline', 'ratio'],
+    ...rows.map((row) => [row.figure, row.value, row.baseline, row.ratio]),
+  ];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...lines.map((line) => line[column].length)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
