@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /** Bytes of buffers that may pile up before they are given back. */
-const PILE_BYTES = 24 << 20;
+const PILE_BYTES = 32 << 20;
 
 let pile = 0;
 let collect: (() => void) | null = null;

@@ -2,6 +2,7 @@
 
 import type { Price } from '../annotators/prices.js';
 import type { Interruption } from '../interruption.js';
+import { dropped } from '../memory.js';
 import { DEFAULT_CONCURRENCY, findEndpoint, packageVersion, type RunOptions } from '../options.js';
 import { ChatClient } from '../providers/chat-client.js';
 import { Concurrency, measureBusy } from '../requests/concurrency.js';
@@ -160,6 +161,7 @@ function journaling(
       const place = journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
       index.record(job.requestIdx, completion.state, place.offset, place.length);
       totals.addAnswer(completion);
+      dropped(sent.length + json.length);
       console.record('debug', `Row ${job.requestIdx}: ${completion.state}`);
       if (isFirst) onFirstAnswer();
       isFirst = false;

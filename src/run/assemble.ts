@@ -5,6 +5,7 @@
 
 import { closeSync, existsSync, openSync, readSync, rmSync } from 'node:fs';
 import { breathe, readLines, replaceFile, type BufferedFile, type Line } from '../files.js';
+import { dropped } from '../memory.js';
 import type { RowState } from '../types.js';
 import type { RunFolder } from './folder.js';
 import { parseJournalLine, type JournalEntry, type JournalIndex } from './journal.js';
@@ -129,6 +130,7 @@ function readEntries(
       chunk = readAt(journal, place.offset, Math.max(READ_BYTES, place.length));
       chunkStart = place.offset;
     }
+    dropped(place.length);
     entries[position] = parseJournalLine(chunk.subarray(place.offset - chunkStart, end - chunkStart));
   }
   return entries;
