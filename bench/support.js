@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
@@ -15,7 +16,7 @@ export function size(name, otherwise) {
 
 /** Runs a script and returns its CPU seconds, peak memory in MB and wall seconds, as the process itself saw them. */
 export async function measure(args, env = {}) {
-  const report = `${process.env.TMPDIR ?? '/tmp'}/reannotate-usage-${process.pid}-${Math.random().toString(36).slice(2)}.json`;
+  const report = `${tmpdir()}/reannotate-usage-${process.pid}-${Math.random().toString(36).slice(2)}.json`;
   // On Linux a new process inherits the peak of the one that started it, but for the figure of its own address space.
   const hook = `
     import { existsSync, readFileSync, writeFileSync } from 'node:fs';
