@@ -227,7 +227,8 @@ export class HubClient {
     const said = isObject(value) && typeof value['error'] === 'string' ? inert(value['error'], 240) : '';
     const name = inert(this.options.dataset, 120);
     const page = `${this.options.hub.endpoint}/datasets/${name}`;
-    const message = explain(code, answer.status, name, page, this.options.hub.token !== null, said, what);
+    const hasToken = this.options.hub.token !== null;
+    const message = explain({ code, status: answer.status, name, page, hasToken, said, what });
     return new HubError(message, code, mayWorkOtherwise(code, answer.status));
   }
 }
@@ -258,16 +259,24 @@ function askedWait(headers: Headers): number | null {
   return match !== null && match[1] === '0' ? Number(match[2]) * 1000 : null;
 }
 
+/** What is known of an answer that says no. */
+interface Refusal {
+  code: string | null;
+  status: number;
+  /** The dataset's name. */
+  name: string;
+  /** The address of its page. */
+  page: string;
+  hasToken: boolean;
+  /** The server's own words. */
+  said: string;
+  /** What was asked for. */
+  what: string;
+}
+
 /** One sentence for each code, which says what to do. */
-function explain(
-  code: string | null,
-  status: number,
-  name: string,
-  page: string,
-  hasToken: boolean,
-  said: string,
-  what: string,
-): string {
+function explain(refusal: Refusal): string {
+  const { code, name, page, said } = refusal;
   switch (code) {
     case 'ExternalUnauthenticatedError':
       return `The dataset ${name} does not exist, or it is private or gated: check the spelling; for a gated one accept its licence at ${page} and set HF_TOKEN.`;
@@ -308,19 +317,11 @@ function explain(
     case 'UnexpectedError':
       return `The Hub failed to serve ${name} (${said || code}): try again later.`;
     default:
-      return explainStatus(code, status, name, page, hasToken, said, what);
+      return explainStatus(refusal);
   }
 }
 
-function explainStatus(
-  code: string | null,
-  status: number,
-  name: string,
-  page: string,
-  hasToken: boolean,
-  said: string,
-  what: string,
-): string {
+function explainStatus({ code, status, name, page, hasToken, said, what }: Refusal): string {
   const detail = [code, said].filter((part) => part !== null && part !== '').join(': ');
   const suffix = detail === '' ? '' : ` (${detail})`;
   if (status === 401 || status === 403) {
