@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { HubClient } from '../../src/datasets/hub-client.js';
 import { openDataset } from '../../src/datasets/index.js';
 import type { HubEnvironment, OpenDataset, Reporter, SourceRow } from '../../src/types.js';
 import { scriptedApi, type ApiAnswer, type ApiRequest } from '../support/scripted-api.js';
@@ -71,6 +72,19 @@ describe('pages of the datasets-server', () => {
     ];
     const api = await scriptedApi((asked, number) => (answers[number] ?? ((one) => page(one, 2)))(asked));
     expect(await read(await openDataset(request, hubAt(api.url), silent))).toHaveLength(2);
+  });
+
+  it.each<[string, Record<string, string>, number]>([
+    ['Retry-After', { 'retry-after': '7' }, 7000],
+    ['the end of the window in RateLimit', { ratelimit: '"api";r=0;t=55' }, 55_000],
+  ])('wait for as long as %s says', async (_, headers, expected) => {
+    const waits: number[] = [];
+    const clock = { now: () => 0, sleep: (wait: number) => Promise.resolve(void waits.push(wait)) };
+    const api = await scriptedApi((_asked, number) => (number === 0 ? { status: 429, headers, body: '{}' } : { body: SPLITS }));
+    const client = new HubClient({ hub: hubAt(api.url), dataset: 'me/data', reporter: silent, clock, random: () => 0 });
+    expect(await client.get('splits', { dataset: 'me/data' })).toEqual(SPLITS);
+    expect(waits).toEqual([expected]);
+    await client.close();
   });
 
   it('of another revision are an error, not a mixture', async () => {
