@@ -16,11 +16,12 @@ import {
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { systemErrorCode, UserError } from './errors.js';
+import { systemErrorCode, UserError, messageOf } from './errors.js';
 
 const CHUNK_BYTES = 1 << 20;
 const NEWLINE = 0x0a;
-const TEMPORARY_SUFFIX = '.reannotate-tmp';
+/** How files end that a killed process may leave half-written; the next run removes them. */
+export const TEMPORARY_SUFFIX = '.reannotate-tmp';
 
 /** A sentence for a failed file operation that tells what to do; `action` reads like "write /path/file". */
 export function fileProblem(error: unknown, action: string): UserError {
@@ -41,8 +42,7 @@ export function fileProblem(error: unknown, action: string): UserError {
     EIO: 'the disk reported an error',
   };
   const code = systemErrorCode(error);
-  const reason =
-    (code !== undefined && hints[code]) ?? (error instanceof Error ? error.message : String(error));
+  const reason = (code !== undefined && hints[code]) ?? messageOf(error);
   return new UserError(`Cannot ${action}: ${String(reason)}.`, undefined, { cause: error });
 }
 

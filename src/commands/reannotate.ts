@@ -1,7 +1,7 @@
 /** The main command: a dataset's rows in, their new answers out. It reads as the story of a run. */
 
 import { findPrice, type Price } from '../annotators/prices.js';
-import { EXIT, UserError } from '../errors.js';
+import { EXIT, UserError, messageOf } from '../errors.js';
 import { lockFolder, makeFolder, removeTemporaryFiles } from '../files.js';
 import { LogFile } from '../log.js';
 import { findEndpoint, type RunOptions } from '../options.js';
@@ -111,7 +111,7 @@ async function inFolder(
     try {
       return await work();
     } catch (error) {
-      console.record('error', error instanceof Error ? error.message : String(error));
+      console.record('error', messageOf(error));
       throw error;
     } finally {
       log.close();

@@ -6,7 +6,7 @@
  */
 
 import type { Dispatcher } from 'undici';
-import { isObject } from '../json.js';
+import { isObject, parseJson } from '../json.js';
 import { openProxyAgent } from '../proxy.js';
 import { messageOf, systemErrorCode, UserError } from '../errors.js';
 import { retryAfter, systemClock, type Clock, type Headers } from '../requests/rate-limiter.js';
@@ -102,7 +102,7 @@ export class HubClient {
     const url = `${this.options.hub.datasetsServerUrl}/${endpoint}?${parameters.toString()}`;
     const answer = await this.#persist(() => this.#request(url, {}, MAXIMUM_JSON_BYTES), endpoint);
     this.#pin(answer.headers);
-    const value = parseJson(answer.body);
+    const value = parseJson(answer.body.toString('utf8'));
     if (!isObject(value)) {
       throw new HubError(`${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`, null, true);
     }
@@ -223,7 +223,7 @@ export class HubClient {
 
   #problem(answer: Answer, what: string): HubError {
     const code = errorCode(answer);
-    const value = parseJson(answer.body);
+    const value = parseJson(answer.body.toString('utf8'));
     const said = isObject(value) && typeof value['error'] === 'string' ? inert(value['error'], 240) : '';
     const name = inert(this.options.dataset, 120);
     const page = `${this.options.hub.endpoint}/datasets/${name}`;
@@ -246,7 +246,7 @@ function passes(answer: Answer): boolean {
 function errorCode(answer: Answer): string | null {
   const header = answer.headers['x-error-code'];
   if (typeof header === 'string' && header !== '') return inert(header, 80);
-  const value = parseJson(answer.body);
+  const value = parseJson(answer.body.toString('utf8'));
   return isObject(value) && typeof value['error_code'] === 'string' ? inert(value['error_code'], 80) : null;
 }
 
@@ -354,14 +354,6 @@ async function readBounded(response: Dispatcher.ResponseData, maximumBytes: numb
     length += piece.copy(bytes, length);
   }
   return bytes.subarray(0, length);
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }
 
 function host(url: string): string {

@@ -1,7 +1,7 @@
 /** A dataset of the Hugging Face Hub, through the datasets-server: pages for few rows, Parquet for many. */
 
 import { isObject } from '../json.js';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import { count, inert } from '../text.js';
 import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter, RowSelection, SourceRow } from '../types.js';
 import { HubClient, HubError } from './hub-client.js';
@@ -106,7 +106,7 @@ class HubSource {
             return;
           } catch (error) {
             this.#mayGoOnWithPages(error, selection.signal);
-            this.reporter.info(`Reading pages from row ${count(next)} on: ${error instanceof Error ? error.message : ''}`);
+            this.reporter.info(`Reading pages from row ${count(next)} on: ${messageOf(error)}`);
           }
         }
       }

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { JSONParser } from '@streamparser/json';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import { kindOf } from '../formats/cells.js';
 import { inert } from '../text.js';
 import type { DatasetRequest, OpenDataset, SourceRow } from '../types.js';
@@ -109,7 +109,7 @@ function feed(parser: JSONParser, bytes: Buffer, path: string, found: Found, byt
     parser.write(bytes);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    const reason = inert(error instanceof Error ? error.message : String(error), 160);
+    const reason = inert(messageOf(error), 160);
     throw new UserError(
       `${path} is not JSON: ${reason} (after row ${found.count}, near byte ${bytesRead}). ` +
         'A file of one object a line is named .jsonl.',

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import { kindOf } from '../formats/cells.js';
 import { inert } from '../text.js';
 import type { DatasetRequest, OpenDataset, SourceRow } from '../types.js';
@@ -32,7 +32,7 @@ function readLine({ number, text }: TextLine, index: number, path: string): Sour
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return { index, problem: `${where} is not JSON (${inert(error instanceof Error ? error.message : '', 120)})` };
+    return { index, problem: `${where} is not JSON (${inert(messageOf(error), 120)})` };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { index, problem: `${where} is ${kindOf(value)}, not an object` };

@@ -4,7 +4,7 @@
  */
 
 import type { AsyncBuffer, FileMetaData, RowGroup, SchemaTree } from 'hyparquet';
-import { UserError } from '../errors.js';
+import { UserError, messageOf } from '../errors.js';
 import { dropped } from '../memory.js';
 import { inert } from '../text.js';
 import type { RowSelection, SourceRow } from '../types.js';
@@ -274,7 +274,7 @@ function plain(value: unknown): unknown {
 
 function damaged(title: string, error: unknown): UserError {
   if (error instanceof UserError) return error;
-  const reason = inert(error instanceof Error ? error.message : String(error), 200);
+  const reason = inert(messageOf(error), 200);
   return new UserError(`${title} can't be read as Parquet: ${reason}. It may be incomplete; get it again.`, undefined, {
     cause: error,
   });

@@ -5,6 +5,7 @@
  * every wait can be aborted. One real row goes first: a wrong key, model or parameter costs one request.
  */
 
+import { messageOf } from '../errors.js';
 import { setMaxListeners } from 'node:events';
 import type { Completion, Usage } from '../annotators/completion.js';
 import { inert, plural } from '../text.js';
@@ -235,7 +236,7 @@ export class Processor {
       this.stop({
         reason: 'error',
         cause: 'other',
-        message: error instanceof Error ? error.message : String(error),
+        message: messageOf(error),
       });
     } finally {
       this.#options.budget?.settle(job);

@@ -11,9 +11,9 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { isObject } from '../json.js';
+import { isObject, parseJson } from '../json.js';
 import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
-import { systemErrorCode } from '../errors.js';
+import { systemErrorCode, messageOf } from '../errors.js';
 import { inert } from '../text.js';
 import { errorObject, flagOf, parameterVerdict, type ParameterChange } from './parameters.js';
 import { retryAfter, type Headers } from './rate-limiter.js';
@@ -64,7 +64,7 @@ const UNREACHABLE_CODES = new Set([
 /** The verdict on an answer that arrived. */
 export function judgeResponse(response: ChatResponse): Verdict {
   const text = response.body.toString('utf8');
-  const value = parse(text);
+  const value = parseJson(text);
   const error = errorObject(value);
   if (response.status >= 200 && response.status < 300) {
     return error === null
@@ -72,14 +72,6 @@ export function judgeResponse(response: ChatResponse): Verdict {
       : judgeError(statusOf(error) ?? 500, response, error);
   }
   return judgeError(response.status, response, error ?? { message: describeBody(text) });
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function judgeSuccess(response: ChatResponse, value: unknown): Verdict {
@@ -177,7 +169,7 @@ function describeBody(text: string): string {
 /** The verdict on a request that got no answer. */
 export function judgeFailure(error: unknown): Verdict {
   const code = systemErrorCode(error) ?? '';
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   if (TLS_CODES.test(code)) {
     const message = `no trusted connection (${code}: ${inert(text, 200)}); set NODE_EXTRA_CA_CERTS where a proxy has its own certificate`;
     return { kind: 'run', cause: 'other', message };

@@ -1,6 +1,6 @@
 /** `jobs.json`: one request body a line, with the row's number as metadata that is not sent. */
 
-import { isObject } from '../json.js';
+import { isObject, parseJson } from '../json.js';
 import { UserError } from '../errors.js';
 import { breathe, readLines, replaceFile } from '../files.js';
 import type { GenerationParameters } from '../options.js';
@@ -111,12 +111,8 @@ function parseJob(line: Buffer): JobLine | null {
 }
 
 function parseObject(line: Buffer): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(line.toString('utf8'));
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
+  const value = parseJson(line.toString('utf8'));
+  return isObject(value) ? value : null;
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   openSync,
   readSync,
 } from 'node:fs';
-import { isObject } from '../json.js';
+import { isObject, parseJson } from '../json.js';
 import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
 import { breathe, fileProblem, readLines, writeAll } from '../files.js';
 import { ROW_STATES, type RowState } from '../types.js';
@@ -91,12 +91,7 @@ const FILTERED_MARK = 'filtered by the provider';
 
 /** Reads one line; null where it is damaged or not of this format. */
 export function parseJournalLine(line: Buffer): JournalEntry | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(line.toString('utf8'));
-  } catch {
-    return null;
-  }
+  const value = parseJson(line.toString('utf8'));
   if (!Array.isArray(value) || value.length !== 3) return null;
   const [, response, metadata] = value as unknown[];
   const row = isObject(metadata) ? metadata['request_idx'] : undefined;

@@ -1,5 +1,6 @@
 /** What a run used, over all the sessions that it took. */
 
+import { TEMPORARY_SUFFIX } from '../files.js';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isObject } from '../json.js';
 import type { Completion, Usage } from '../annotators/completion.js';
@@ -110,7 +111,7 @@ export class Totals {
   save(): void {
     const { sent, throttled, retried } = this.requests;
     const carried: Carried = { sent, throttled, retried, wasted: this.#wasted, startedAt: this.startedAt };
-    const temporary = `${this.path}.reannotate-tmp`;
+    const temporary = `${this.path}${TEMPORARY_SUFFIX}`;
     try {
       writeFileSync(temporary, JSON.stringify(carried), { mode: 0o600 });
       renameSync(temporary, this.path);
