@@ -46,9 +46,8 @@ export async function askOnline(
   const { console, interruption } = surroundings;
   const { index } = run;
   const retry = options.earlier !== 'resume_no_retry';
-  const wanted = (row: number): boolean =>
-    row < index.rows && !index.isAnswered(row) && (retry || index.state(row) === 'pending');
-  const waiting = countWanted(index, wanted, folder);
+  const wanted = (row: number): boolean => index.isWanted(row, retry);
+  const waiting = index.countWanted(retry);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null };
   const { baseUrl, apiKey } = findEndpoint(options);
   const before = run.rows - waiting;
@@ -128,13 +127,6 @@ export async function askOnline(
     milliseconds: performance.now() - started,
     bound: describeBound(limiter.bindingLimit, limiter),
   };
-}
-
-function countWanted(index: JournalIndex, wanted: (row: number) => boolean, folder: RunFolder): number {
-  if (index.count('pending') === 0 && index.count('failed') === 0 && index.count('filtered') === 0) return 0;
-  let waiting = 0;
-  for (const { requestIdx } of readJobs(folder.jobs)) if (wanted(requestIdx)) waiting += 1;
-  return waiting;
 }
 
 function* jobs(folder: RunFolder, wanted: (row: number) => boolean, estimate: TokenEstimate): Generator<Job> {

@@ -74,6 +74,22 @@ export class JournalIndex {
     return true;
   }
 
+  /**
+   * True for a row that is to be asked: a pending one, and with `retry` one that failed. A row that can't be used
+   * failed without a line in the journal, and no further try changes that.
+   */
+  isWanted(row: number, retry: boolean): boolean {
+    if (row >= this.rows || this.isAnswered(row)) return false;
+    return this.state(row) === 'pending' || (retry && this.place(row) !== null);
+  }
+
+  /** How many rows are to be asked. */
+  countWanted(retry: boolean): number {
+    let wanted = 0;
+    for (let row = 0; row < this.rows; row++) if (this.isWanted(row, retry)) wanted += 1;
+    return wanted;
+  }
+
   /** The place of a row's line; null for a pending row. */
   place(row: number): { offset: number; length: number } | null {
     const length = this.#lengths[row] ?? 0;
