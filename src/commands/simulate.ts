@@ -2,6 +2,7 @@
 
 import { UsageError } from '../errors.js';
 import { FlagReader, type RawFlags } from '../options.js';
+import { parseBatchFaults } from '../simulator/batch-faults.js';
 import { parseFaults, parseHubFaults } from '../simulator/faults.js';
 import { runSimulator } from '../simulator/run.js';
 
@@ -10,6 +11,7 @@ export async function simulate(raw: RawFlags, signal: AbortSignal): Promise<void
   const flags = new FlagReader(raw);
   const faults = flags.text('fault');
   const hubFaults = flags.text('hub_fault');
+  const batchFaults = flags.text('batch_fault');
   await runSimulator(
     {
       port: flags.integer('port', 0, 65_535) ?? 0,
@@ -23,6 +25,10 @@ export async function simulate(raw: RawFlags, signal: AbortSignal): Promise<void
       latencyJitterMs: flags.number('latency_jitter_ms', 0) ?? undefined,
       faults: faults === null ? undefined : parseFaults(faults),
       hubFaults: hubFaults === null ? undefined : parseHubFaults(hubFaults),
+      batchValidationMs: flags.number('batch_validation_ms', 0) ?? undefined,
+      batchDurationMs: flags.number('batch_duration_ms', 0) ?? undefined,
+      enqueuedTokenLimit: flags.integer('enqueued_token_limit', 0),
+      batchFaults: batchFaults === null ? undefined : parseBatchFaults(batchFaults),
       quotaAfter: flags.integer('quota_after', 0),
       seed: flags.integer('seed', 0) ?? undefined,
       datasets: pairs('dataset_file', flags.text('dataset_file')),

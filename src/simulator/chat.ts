@@ -4,7 +4,14 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { hashOf, madeUpAnswer, type ReplayedAnswers } from './answers.js';
 import { readChatRequest, type ChatRequest } from './chat-request.js';
-import { choice, completion, completionEvents, spoil, CHARACTERS_PER_TOKEN } from './completions.js';
+import {
+  choice,
+  completion,
+  completionEvents,
+  spoil,
+  CHARACTERS_PER_TOKEN,
+  type ChatCompletion,
+} from './completions.js';
 import { draw, pickFault, type Fault } from './faults.js';
 import { ApiError, readBody, requireApiKey, sendError, sendText, type Exchange, type Route } from './http.js';
 import { snapshotOf } from './models.js';
@@ -33,6 +40,10 @@ export interface ChatParts {
   answers: ReplayedAnswers | null;
 }
 
+/** What a request is answered without regard to how it came. */
+export type ChatAnswer =
+  { status: 200; body: ChatCompletion } | { status: ApiError['status']; body: ApiError['body'] };
+
 /** The chat endpoint, with its memory of what was asked before. */
 export class ChatEndpoint {
   readonly #parts: ChatParts;
@@ -46,6 +57,25 @@ export class ChatEndpoint {
 
   routes(): Route[] {
     return [{ method: 'POST', path: '/v1/chat/completions', handle: (exchange) => this.#handle(exchange) }];
+  }
+
+  /**
+   * Answers a request of a batch as it would be answered online, but without limits, latency, faults and streaming.
+   * @param body its JSON, or what was read from that
+   * @param whole false where the answer will be spoilt on its way, so that it counts for none
+   */
+  complete(body: unknown, whole = true): ChatAnswer {
+    const { settings, statistics } = this.#parts;
+    try {
+      const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body), 'utf8');
+      const chat = readChatRequest(bytes, settings.models);
+      const answer = this.#completion(chat);
+      if (whole) statistics.countAnswer(hashOf(chat.messagesText));
+      return { status: 200, body: answer };
+    } catch (error) {
+      if (error instanceof ApiError) return { status: error.status, body: error.body };
+      throw error;
+    }
   }
 
   async #handle({ request, response }: Exchange): Promise<void> {
@@ -128,16 +158,19 @@ export class ChatEndpoint {
   }
 
   #completionText(chat: ChatRequest, fault: Fault | null): string {
+    const spoilt = spoil(this.#completion(chat), fault);
+    return chat.stream ? completionEvents(spoilt, chat.includeUsage) : JSON.stringify(spoilt);
+  }
+
+  #completion(chat: ChatRequest): ChatCompletion {
     const { texts, replayed } = this.#texts(chat);
-    const whole = completion(
+    return completion(
       `chatcmpl-simulator${(++this.#answered).toString(36).padStart(8, '0')}`,
       snapshotOf(chat.model),
       // A recorded answer is what it is, whatever was asked for this time.
       texts.map((text, index) => choice(index, text, replayed ? null : chat.maximumTokens)),
       chat.characters,
     );
-    const spoilt = spoil(whole, fault);
-    return chat.stream ? completionEvents(spoilt, chat.includeUsage) : JSON.stringify(spoilt);
   }
 
   #texts(chat: ChatRequest): { texts: string[]; replayed: boolean } {

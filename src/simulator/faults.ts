@@ -47,7 +47,11 @@ export function parseHubFaults(text: string): HubFaultShares {
   return parseShares(text, HUB_FAULTS);
 }
 
-function parseShares<Name extends string>(
+/**
+ * Reads shares of anything that can go wrong: `kind=share,kind=share`.
+ * @throws UsageError that names the known kinds
+ */
+export function parseShares<Name extends string>(
   text: string,
   known: Readonly<Record<Name, string>>,
 ): Partial<Record<Name, number>> {

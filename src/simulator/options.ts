@@ -1,5 +1,6 @@
 /** What a simulator can be told; every default lives here. */
 
+import type { BatchFault, BatchFaultShares } from './batch-faults.js';
 import type { FaultShares, HubFaultShares } from './faults.js';
 
 /** Rate limits, which can be changed while the simulator runs. */
@@ -49,6 +50,16 @@ export interface SimulatorSettings extends SimulatorLimits {
   hubToken: string | null;
   /** Shares (0 to 1) of datasets-server requests that go wrong, by kind of fault. */
   hubFaults: HubFaultShares;
+  /** Milliseconds that a batch is validated. */
+  batchValidationMs: number;
+  /** Milliseconds that a batch is in progress, spread evenly over its requests. */
+  batchDurationMs: number;
+  /** Input tokens that an account's batches in progress may have together; null for no limit. */
+  enqueuedTokenLimit: number | null;
+  /** Shares (0 to 1) of batches that go wrong, by kind of fault; drawn for those beyond `batchPlans`. */
+  batchFaults: BatchFaultShares;
+  /** The faults of the first, the second, … batch that is created. */
+  batchPlans: readonly (readonly BatchFault[])[];
 }
 
 /** Settings of a simulator; what is left out has its default. */
@@ -75,6 +86,11 @@ export const SIMULATOR_DEFAULTS: SimulatorSettings = {
   gated: [],
   hubToken: null,
   hubFaults: {},
+  batchValidationMs: 5,
+  batchDurationMs: 20,
+  enqueuedTokenLimit: null,
+  batchFaults: {},
+  batchPlans: [],
 };
 
 /** Fills in the defaults of everything that is left out or undefined. */

@@ -1,13 +1,16 @@
 /**
  * The embedded simulator: an OpenAI-compatible API and a datasets-server on one loopback port, for the demo, for
- * tests, and to rehearse a run for free. It keeps what it serves in memory, so it is no server for real work.
+ * tests, and to rehearse a run for free. It keeps what it serves in memory (the files of batches in a temporary
+ * folder), so it is no server for real work.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { messageOf, systemErrorCode, UserError } from '../errors.js';
 import { ReplayedAnswers } from './answers.js';
+import { Batches } from './batches.js';
 import { ChatEndpoint } from './chat.js';
+import { FileStore } from './files.js';
 import { ApiError, sendError, sendJson, type Exchange, type Route } from './http.js';
 import { Hub } from './hub.js';
 import { modelRoutes } from './models.js';
@@ -42,8 +45,13 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const limits = new RateLimits(settings);
   const hub = await Hub.open(settings, statistics);
   const answers = settings.answersFile === null ? null : new ReplayedAnswers(settings.answersFile);
+  const chat = new ChatEndpoint({ settings, limits, statistics, answers });
+  const files = new FileStore(settings, statistics);
+  const batches = new Batches({ settings, statistics, files, chat });
   const router = new Router([
-    ...new ChatEndpoint({ settings, limits, statistics, answers }).routes(),
+    ...chat.routes(),
+    ...files.routes(),
+    ...batches.routes(),
     ...modelRoutes(settings.models, settings.apiKey),
     ...hub.routes(),
     statisticsRoute(statistics),
@@ -66,6 +74,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     },
     close: async () => {
       await closeServer(server);
+      await batches.close();
+      files.close();
       answers?.close();
     },
   };

@@ -1,6 +1,7 @@
 /**
  * What a simulator did. Every chat request counts once: as answered, throttled, rejected or aborted, or under its
- * fault; only a `drip` that was read to its end counts as answered, too.
+ * fault; only a `drip` that was read to its end counts as answered, too. Answers that batches give count as answered,
+ * but their requests are none of those.
  */
 
 export interface SimulatorStatistics {
@@ -24,9 +25,28 @@ export interface SimulatorStatistics {
   hubRequests: number;
   /** Faults of the datasets-server by kind. */
   hubFaults: Record<string, number>;
+  /** Requests to the Files and Batch APIs. */
+  batchRequests: number;
+  /** Batches made, whatever became of them. */
+  batchesCreated: number;
+  /** Files uploaded; those that batches write are none. */
+  filesUploaded: number;
+  /** Requests for the content of a file or a range of it, cut ones included. */
+  fileDownloads: number;
 }
 
-type Count = 'requests' | 'answered' | 'throttled' | 'rejected' | 'aborted' | 'replayed' | 'hubRequests';
+type Count =
+  | 'requests'
+  | 'answered'
+  | 'throttled'
+  | 'rejected'
+  | 'aborted'
+  | 'replayed'
+  | 'hubRequests'
+  | 'batchRequests'
+  | 'batchesCreated'
+  | 'filesUploaded'
+  | 'fileDownloads';
 
 export class Statistics {
   readonly #counts: Record<Count, number> = {
@@ -37,6 +57,10 @@ export class Statistics {
     aborted: 0,
     replayed: 0,
     hubRequests: 0,
+    batchRequests: 0,
+    batchesCreated: 0,
+    filesUploaded: 0,
+    fileDownloads: 0,
   };
   readonly #faults = new Map<string, number>();
   readonly #hubFaults = new Map<string, number>();

@@ -1,0 +1,121 @@
+/** What can go wrong with batches: planned batch by batch, or drawn from a seed as the faults of chat requests are. */
+
+import { hashOf } from './answers.js';
+import { draw, parseShares, pickFault } from './faults.js';
+import { ApiError } from './http.js';
+import type { SimulatorSettings } from './options.js';
+
+/** What can go wrong with a batch. */
+export const BATCH_FAULTS = {
+  expire: 'it expires with half of its requests done',
+  row_errors: '5 % of its requests, at least one, end in the error file with status 500',
+  row_refused: '5 % of its requests, at least one, end in the error file with status 400',
+  status_zero: '5 % of its requests, at least one, end in the error file with status 0 and an empty body',
+  null_error_missing: 'lines have no field error where it would be null',
+  lying_counts: 'request_counts say that every request is completed, from the beginning',
+  no_output: 'it completes without an output file; every request ends in the error file with status 500',
+  validation: 'it fails: its second line (or the only one) is said to be no JSON',
+  queue: 'it fails: the limit of enqueued tokens is said to be reached',
+  hang_create: 'it is made, but the answer to its creation never comes',
+  error_create: 'it is made, but its creation is answered with a 500',
+  refuse_create: 'its creation is answered with a 400, and nothing is made',
+  busy_create: 'its creation is answered with a 429 the first time, and nothing is made',
+  stuck: 'it stays at half of its requests until it is cancelled',
+  cut_download: 'the first download of each of its files is cut in the middle, and so is each range once',
+  duplicate_line: 'one line of the output file is there twice',
+  foreign_line: 'the output file has a line more, with the custom_id foreign-1',
+  torn_line: 'one line of the output file is cut in the middle',
+} as const;
+export type BatchFault = keyof typeof BATCH_FAULTS;
+export type BatchFaultShares = Readonly<Partial<Record<BatchFault, number>>>;
+
+/**
+ * Reads faults of batches as the command line has them: `expire=0.1,row_errors=0.2`.
+ * @throws UsageError that names the known faults
+ */
+export function parseBatchFaults(text: string): BatchFaultShares {
+  return parseShares(text, BATCH_FAULTS);
+}
+
+/** Keeps the draws of faults and of the order of lines apart. */
+const FAULT_DRAW = 0;
+const ORDER_DRAW = 1;
+
+/**
+ * The faults of a batch: those of its plan; without a plan the one that is drawn, or none.
+ * @param number how many batches were created before
+ */
+export function faultsOfBatch(
+  settings: Pick<SimulatorSettings, 'seed' | 'batchFaults' | 'batchPlans'>,
+  number: number,
+): ReadonlySet<BatchFault> {
+  const plan = settings.batchPlans[number];
+  if (plan !== undefined) return new Set(plan);
+  const drawn = pickFault(settings.batchFaults, draw(settings.seed, hashOf('batch'), number, FAULT_DRAW));
+  return new Set(drawn === null ? [] : [drawn]);
+}
+
+/** The order in which a batch answers its rows, which is the order of its output, too: never that of the input. */
+export function orderOfRows(seed: number, number: number, total: number): Uint32Array {
+  const order = Uint32Array.from({ length: total }, (_, index) => index);
+  const key = hashOf(`batch ${number}`);
+  for (let last = total - 1; last > 0; last--) {
+    const other = Math.floor(draw(seed, key, last, ORDER_DRAW) * (last + 1));
+    const kept = order[last] ?? 0;
+    order[last] = order[other] ?? 0;
+    order[other] = kept;
+  }
+  return order;
+}
+
+/** What a row of the error file says of its request. */
+export interface RowFailure {
+  status: number;
+  body: unknown;
+}
+
+const SERVER_ERROR: RowFailure = {
+  status: 500,
+  body: new ApiError(500, 'The server had an error while processing your request. Sorry about that!', {
+    type: 'server_error',
+  }).body,
+};
+
+const ROW_FAULTS: Readonly<Partial<Record<BatchFault, RowFailure>>> = {
+  row_errors: SERVER_ERROR,
+  row_refused: {
+    status: 400,
+    body: new ApiError(
+      400,
+      'Invalid prompt: your prompt was flagged as potentially violating our usage policy.',
+      {
+        code: 'invalid_prompt',
+      },
+    ).body,
+  },
+  status_zero: { status: 0, body: '' },
+};
+const ROW_SHARE = 0.05;
+
+/**
+ * How requests of a batch fail, by their place in its order. The order is drawn for each batch, so another batch
+ * with the same rows has other failures; each kind is spread evenly, so that half a batch has half of them.
+ */
+export function rowFailures(
+  faults: ReadonlySet<BatchFault>,
+  total: number,
+): (place: number) => RowFailure | null {
+  if (faults.has('no_output')) return () => SERVER_ERROR;
+  const failures = new Map<number, RowFailure>();
+  const count = Math.max(1, Math.round(total * ROW_SHARE));
+  for (const fault of faults) {
+    const failure = ROW_FAULTS[fault];
+    if (failure === undefined) continue;
+    for (let index = 0; index < count && failures.size < total; index++) {
+      let place = Math.floor((index * total) / count);
+      while (failures.has(place)) place = (place + 1) % total;
+      failures.set(place, failure);
+    }
+  }
+  return (place) => failures.get(place) ?? null;
+}

@@ -1,0 +1,426 @@
+/**
+ * `/v1/files`: what is uploaded for batches, and what batches leave behind. The bytes are in a folder of their own on
+ * disk, never in memory.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { closeSync, createReadStream, mkdtempSync, openSync, rmSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream';
+import { writeAll } from '../files.js';
+import { inRange, oneOf, readLifetime } from './batch-input.js';
+import { ApiError, bearerToken, requireApiKey, sendJson, type Exchange, type Route } from './http.js';
+import type { SimulatorSettings } from './options.js';
+import type { Statistics } from './statistics.js';
+
+const MAXIMUM_UPLOAD_BYTES = 512 * 1024 * 1024;
+const MAXIMUM_FIELD_BYTES = 64 * 1024;
+const MAXIMUM_HEAD_BYTES = 16 * 1024;
+/** The most that one page of the list holds. */
+const MAXIMUM_PAGE = 10_000;
+
+/** A file that somebody uploaded, or that a batch wrote. */
+export interface StoredFile {
+  id: string;
+  /** The bearer token that it belongs to; empty for requests without one. */
+  owner: string;
+  path: string;
+  bytes: number;
+  /** Seconds since 1970. */
+  createdAt: number;
+  expiresAt: number;
+  name: string;
+  purpose: 'batch' | 'batch_output';
+  /** Offsets at which a download was begun and cut; null where none is cut. */
+  cuts: Set<number> | null;
+}
+
+/** Seconds since 1970, as every time of the API is told. */
+export function unixTime(): number {
+  return Math.floor(Date.now() / 1_000);
+}
+
+/** An id that no other simulator gives either: a client may remember one for longer than a simulator runs. */
+export function newId(prefix: string, bytes: number): string {
+  return prefix + randomBytes(bytes).toString('hex');
+}
+
+/**
+ * Counts a request to the Files or Batch API, and says whose it is: files and batches are seen by their owner alone.
+ * @throws ApiError (401) where a key is needed and the request carries another one or none
+ */
+export function ownerOf(
+  { request }: Exchange,
+  settings: Pick<SimulatorSettings, 'apiKey'>,
+  statistics: Statistics,
+): string {
+  statistics.count('batchRequests');
+  requireApiKey(request, settings.apiKey);
+  return bearerToken(request) ?? '';
+}
+
+/**
+ * A page of a list.
+ * @param items in the order of the list
+ * @param missing the error for an `after` that is not in the list
+ */
+export function listPage<Item extends { id: string }>(
+  items: readonly Item[],
+  query: URLSearchParams,
+  sizes: { usual: number; most: number },
+  missing: (id: string) => ApiError,
+): {
+  data: Item[];
+  frame: { object: 'list'; first_id: string | null; last_id: string | null; has_more: boolean };
+} {
+  const limit = inRange('limit', Number(query.get('limit') ?? sizes.usual), 1, sizes.most);
+  const after = query.get('after');
+  const before = after === null ? -1 : items.findIndex(({ id }) => id === after);
+  if (after !== null && before === -1) throw missing(after);
+  const data = items.slice(before + 1, before + 1 + limit);
+  return {
+    data,
+    frame: {
+      object: 'list',
+      first_id: data[0]?.id ?? null,
+      last_id: data.at(-1)?.id ?? null,
+      has_more: before + 1 + data.length < items.length,
+    },
+  };
+}
+
+export class FileStore {
+  readonly #files = new Map<string, StoredFile>();
+  #folder: string | null = null;
+  #paths = 0;
+
+  constructor(
+    private readonly settings: Pick<SimulatorSettings, 'apiKey'>,
+    private readonly statistics: Statistics,
+  ) {}
+
+  routes(): Route[] {
+    const route = (
+      method: string,
+      path: string,
+      handle: (exchange: Exchange, owner: string) => void | Promise<void>,
+    ): Route => ({
+      method,
+      path,
+      handle: (exchange) => handle(exchange, ownerOf(exchange, this.settings, this.statistics)),
+    });
+    return [
+      route('POST', '/v1/files', (exchange, owner) => this.#upload(exchange, owner)),
+      route('GET', '/v1/files', (exchange, owner) => {
+        this.#list(exchange, owner);
+      }),
+      route('GET', '/v1/files/*', (exchange, owner) => this.#read(exchange, owner)),
+      route('DELETE', '/v1/files/*', (exchange, owner) => {
+        this.#delete(exchange, owner);
+      }),
+    ];
+  }
+
+  /** A path for a new file. */
+  newPath(): string {
+    this.#folder ??= mkdtempSync(join(tmpdir(), 'reannotate-simulator-'));
+    return join(this.#folder, String(++this.#paths));
+  }
+
+  /**
+   * Takes in a file that is complete.
+   * @param lifetime seconds until it expires
+   */
+  add(file: Omit<StoredFile, 'id' | 'createdAt' | 'expiresAt'>, lifetime: number): StoredFile {
+    const createdAt = unixTime();
+    const stored = { ...file, id: newId('file-', 12), createdAt, expiresAt: createdAt + lifetime };
+    this.#files.set(stored.id, stored);
+    return stored;
+  }
+
+  /** Null where there is none, or it is somebody else's. */
+  find(id: string, owner: string): StoredFile | null {
+    const file = this.#files.get(id);
+    return file?.owner === owner ? file : null;
+  }
+
+  /** Removes every file from the disk. */
+  close(): void {
+    if (this.#folder !== null) rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #upload({ request, response }: Exchange, owner: string): Promise<void> {
+    const path = this.newPath();
+    try {
+      const { fields, file } = await receiveForm(request, path);
+      const purpose = fields.get('purpose');
+      if (purpose === undefined) throw missingField('purpose');
+      oneOf(purpose, 'batch', 'purpose');
+      const seconds = fields.get('expires_after[seconds]');
+      const lifetime = readLifetime(
+        'expires_after',
+        fields.get('expires_after[anchor]'),
+        seconds === undefined ? undefined : Number(seconds),
+      );
+      if (file === null) throw missingField('file');
+      const stored = this.add({ owner, path, ...file, purpose: 'batch', cuts: null }, lifetime);
+      this.statistics.count('filesUploaded');
+      sendJson(response, 200, describe(stored));
+    } catch (error) {
+      rmSync(path, { force: true });
+      throw error;
+    }
+  }
+
+  #list({ query, response }: Exchange, owner: string): void {
+    const purpose = query.get('purpose');
+    const files = [...this.#files.values()].filter(
+      (file) => file.owner === owner && (purpose === null || file.purpose === purpose),
+    );
+    if (query.get('order') !== 'asc') files.reverse();
+    const { data, frame } = listPage(files, query, { usual: MAXIMUM_PAGE, most: MAXIMUM_PAGE }, noSuchFile);
+    sendJson(response, 200, { ...frame, data: data.map(describe) });
+  }
+
+  async #read(exchange: Exchange, owner: string): Promise<void> {
+    const [id = '', ...rest] = partsOf(exchange);
+    const file = this.#require(id, owner);
+    if (rest.length === 0) sendJson(exchange.response, 200, describe(file));
+    else if (rest.join('/') === 'content') await this.#download(exchange, file);
+    else throw new ApiError(404, `Invalid URL (GET ${exchange.path})`);
+  }
+
+  #delete(exchange: Exchange, owner: string): void {
+    const file = this.#require(partsOf(exchange).join('/'), owner);
+    this.#files.delete(file.id);
+    rmSync(file.path, { force: true });
+    sendJson(exchange.response, 200, { id: file.id, object: 'file', deleted: true });
+  }
+
+  async #download({ request, response }: Exchange, file: StoredFile): Promise<void> {
+    this.statistics.count('fileDownloads');
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const start = Number(range?.[1] ?? 0);
+    const last = file.bytes - 1;
+    const end = range === null || range[2] === '' ? last : Math.min(Number(range[2]), last);
+    if (range !== null && (start > last || end < start)) {
+      throw new ApiError(
+        416,
+        'The requested range is not satisfiable.',
+        {},
+        {
+          'content-range': `bytes */${file.bytes}`,
+        },
+      );
+    }
+    response.writeHead(range === null ? 200 : 206, {
+      'content-type': 'application/octet-stream',
+      'content-length': end - start + 1,
+      'accept-ranges': 'bytes',
+      ...(range === null ? {} : { 'content-range': `bytes ${start}-${end}/${file.bytes}` }),
+    });
+    if (file.bytes === 0) response.end();
+    else if (file.cuts === null || file.cuts.has(start)) {
+      // A client that breaks off destroys both streams; nothing else is to be done.
+      pipeline(createReadStream(file.path, { start, end }), response, () => undefined);
+    } else {
+      file.cuts.add(start);
+      await breakOff(response, file.path, start, start + ((end - start + 1) >> 1));
+    }
+  }
+
+  #require(id: string, owner: string): StoredFile {
+    const file = this.find(id, owner);
+    if (file === null) throw noSuchFile(id);
+    return file;
+  }
+}
+
+function partsOf({ path }: Exchange): string[] {
+  return path.slice('/v1/files/'.length).split('/');
+}
+
+function noSuchFile(id: string): ApiError {
+  return new ApiError(404, `No such File object: ${id}`, { param: 'id' });
+}
+
+/** @see https://platform.openai.com/docs/api-reference/files/object */
+function describe(file: StoredFile): object {
+  return {
+    id: file.id,
+    object: 'file',
+    bytes: file.bytes,
+    created_at: file.createdAt,
+    expires_at: file.expiresAt,
+    filename: file.name,
+    purpose: file.purpose,
+    status: 'processed',
+    status_details: null,
+  };
+}
+
+/** Sends bytes of a file, fewer than were promised, and cuts the connection. */
+async function breakOff(response: ServerResponse, path: string, start: number, end: number): Promise<void> {
+  if (end > start) {
+    for await (const chunk of createReadStream(path, { start, end: end - 1 })) {
+      await new Promise((resolve) => response.write(chunk, resolve));
+      if (response.destroyed) return;
+    }
+  }
+  response.flushHeaders();
+  response.socket?.destroy();
+}
+
+/** Receives a multipart form; its file is streamed to a path. */
+function receiveForm(request: IncomingMessage, path: string): Promise<FormReader> {
+  const type = request.headers['content-type'] ?? '';
+  const boundary = /^multipart\/form-data;.*\bboundary=(?:"([^"]+)"|([^\s;]+))/i.exec(type);
+  if (boundary === null) {
+    throw new ApiError(400, `Invalid Content-Type header (${type}), expected multipart/form-data.`);
+  }
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > MAXIMUM_UPLOAD_BYTES) throw tooLarge(announced);
+  const form = new FormReader(boundary[1] ?? boundary[2] ?? '', path);
+  return new Promise((resolve, reject) => {
+    let received = 0;
+    const fail = (error: Error): void => {
+      request.removeAllListeners('data');
+      request.resume();
+      form.close();
+      reject(error);
+    };
+    request.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+      try {
+        if (received > MAXIMUM_UPLOAD_BYTES) throw tooLarge(received);
+        form.push(chunk);
+      } catch (error) {
+        fail(error as Error);
+      }
+    });
+    request.on('end', () => {
+      form.close();
+      if (form.complete) resolve(form);
+      else reject(badForm());
+    });
+    request.on('error', fail);
+  });
+}
+
+/** A part of a form whose content is being read. */
+interface Part {
+  name: string;
+  /** Null for a field that is no file. */
+  fileName: string | null;
+  content: Buffer;
+}
+
+/**
+ * Reads a form piece by piece, as the pieces come; only the head of a part and small fields are ever in memory.
+ * @see https://www.rfc-editor.org/rfc/rfc7578
+ */
+class FormReader {
+  readonly fields = new Map<string, string>();
+  file: { name: string; bytes: number } | null = null;
+  complete = false;
+  readonly #delimiter: Buffer;
+  /** What may be the beginning of a delimiter or of a head. The first delimiter has no line end before it. */
+  #pending: Buffer = Buffer.from('\r\n');
+  #atHead = false;
+  #part: Part | null = null;
+  #descriptor: number | null = null;
+
+  constructor(
+    boundary: string,
+    private readonly path: string,
+  ) {
+    this.#delimiter = Buffer.from(`\r\n--${boundary}`);
+  }
+
+  /** @throws ApiError (400) where the form is malformed */
+  push(chunk: Buffer): void {
+    let data: Buffer | null = Buffer.concat([this.#pending, chunk]);
+    while (data !== null && !this.complete)
+      data = this.#atHead ? this.#readHead(data) : this.#readContent(data);
+  }
+
+  /** Closes the file that was written. */
+  close(): void {
+    if (this.#descriptor !== null) closeSync(this.#descriptor);
+    this.#descriptor = null;
+  }
+
+  /** What follows a head; null where more has to come first. */
+  #readHead(data: Buffer): Buffer | null {
+    this.complete = data.subarray(0, 2).toString('latin1') === '--';
+    if (this.complete) return null;
+    const end = data.indexOf('\r\n\r\n');
+    if (end === -1) {
+      if (data.length > MAXIMUM_HEAD_BYTES) throw badForm();
+      this.#pending = data;
+      return null;
+    }
+    this.#open(data.subarray(0, end).toString('utf8'));
+    this.#atHead = false;
+    return data.subarray(end + 4);
+  }
+
+  /** What follows the content of a part; null where more has to come first. */
+  #readContent(data: Buffer): Buffer | null {
+    const end = data.indexOf(this.#delimiter);
+    if (end === -1) {
+      const sure = Math.max(0, data.length - this.#delimiter.length + 1);
+      this.#write(data.subarray(0, sure));
+      this.#pending = data.subarray(sure);
+      return null;
+    }
+    this.#write(data.subarray(0, end));
+    this.#finishPart();
+    this.#atHead = true;
+    return data.subarray(end + this.#delimiter.length);
+  }
+
+  #open(head: string): void {
+    const disposition = /^content-disposition:\s*form-data;(.*)$/im.exec(head)?.[1];
+    const name = /[;\s]name="([^"]*)"/i.exec(disposition ?? '')?.[1];
+    if (name === undefined) throw badForm();
+    const fileName = /[;\s]filename="([^"]*)"/i.exec(disposition ?? '')?.[1] ?? null;
+    this.#part = { name, fileName, content: Buffer.alloc(0) };
+    if (fileName === null) return;
+    if (name !== 'file' || this.file !== null) throw badForm();
+    this.#descriptor = openSync(this.path, 'w', 0o600);
+    this.file = { name: fileName, bytes: 0 };
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#part === null) return;
+    if (this.file !== null && this.#descriptor !== null) {
+      writeAll(this.#descriptor, bytes);
+      this.file.bytes += bytes.length;
+      return;
+    }
+    this.#part.content = Buffer.concat([this.#part.content, bytes]);
+    if (this.#part.content.length > MAXIMUM_FIELD_BYTES) throw badForm();
+  }
+
+  #finishPart(): void {
+    if (this.#part?.fileName === null) this.fields.set(this.#part.name, this.#part.content.toString('utf8'));
+    this.#part = null;
+    this.close();
+  }
+}
+
+function badForm(): ApiError {
+  return new ApiError(400, 'Could not parse multipart form.');
+}
+
+function missingField(name: string): ApiError {
+  return new ApiError(400, `'${name}' is a required property`, { param: name });
+}
+
+function tooLarge(bytes: number): ApiError {
+  const message = `Maximum content size limit (${MAXIMUM_UPLOAD_BYTES}) exceeded (${bytes} bytes read)`;
+  return new ApiError(413, message, {}, { connection: 'close' });
+}
