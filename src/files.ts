@@ -26,8 +26,9 @@ export const TEMPORARY_SUFFIX = '.reannotate-tmp';
 /** A sentence for a failed file operation that tells what to do; `action` reads like "write /path/file". */
 export function fileProblem(error: unknown, action: string): UserError {
   const hints: Record<string, string> = {
-    ENOSPC: 'the disk is full. Free some space and run the same command with --resume',
-    EDQUOT: 'the disk quota is used up. Free some space and run the same command with --resume',
+    ENOSPC: 'the disk is full. Free some space and go on with --resume (watch-batch: with the same command)',
+    EDQUOT:
+      'the disk quota is used up. Free some space and go on with --resume (watch-batch: with the same command)',
     EACCES:
       'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
     EPERM:

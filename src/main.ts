@@ -32,6 +32,13 @@ export async function runProgram(
       const resumeCommand = resumeCommandLine(process.argv.slice(2));
       process.exitCode = await reannotate(options, { console: command(flags), interruption, resumeCommand });
     },
+    watchBatch: async (flags) => {
+      const { watchBatch } = await import('./commands/watch-batch.js');
+      const { parseWatchOptions } = await import('./watch-options.js');
+      const options = parseWatchOptions(flags, process.env);
+      const resumeCommand = ['npx', 'watch-batch', ...process.argv.slice(2)].map(shellWord).join(' ');
+      process.exitCode = await watchBatch(options, { console: command(flags), interruption, resumeCommand });
+    },
     demo: async (flags) => {
       const { demo } = await import('./commands/demo.js');
       process.exitCode = await demo(flags, { console: command(flags), interruption });

@@ -326,6 +326,14 @@ export function findEndpoint(options: RunOptions): Endpoint {
   return { baseUrl: url, apiKey: key === '' ? null : key };
 }
 
+/** The address that requests go to, for the record; a missing key is no matter here. */
+export function shownBaseUrl({ annotator, environment, baseUrl }: RunOptions): string {
+  const { provider } = annotator;
+  const variable =
+    provider.baseUrlVariable === null ? undefined : environment.variables[provider.baseUrlVariable];
+  return baseUrl ?? variable ?? provider.baseUrl;
+}
+
 /** The package's version, for `--version` and the user agent. */
 export function packageVersion(): string {
   const file = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {

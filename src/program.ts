@@ -13,6 +13,7 @@ import {
 /** What the commands do; handed in, so that tests can look at what was parsed. */
 export interface Handlers {
   reannotate(flags: RawFlags): Promise<void>;
+  watchBatch(flags: RawFlags): Promise<void>;
   demo(flags: RawFlags): Promise<void>;
   simulate(flags: RawFlags): Promise<void>;
 }
@@ -135,6 +136,10 @@ function simulateCommand(handlers: Handlers): Command {
       collect,
     )
     .option('--hub_fault <kind=share>', 'the same for the datasets-server', collect)
+    .option('--batch_fault <kind=share>', 'the same for batches, such as expire=0.1,row_errors=0.2', collect)
+    .option('--batch_validation_ms <n>', 'time until a batch is validated (default: 5)')
+    .option('--batch_duration_ms <n>', 'time that a batch is in progress (default: 20)')
+    .option('--enqueued_token_limit <n>', 'tokens of all batches in progress (default: no end)')
     .option('--quota_after <n>', 'requests that are answered before the credit is gone (default: no end)')
     .option('--seed <n>', 'decides which requests fail (default: 42)')
     .option(

@@ -65,7 +65,7 @@ export class Console implements Reporter {
    * @param render the progress line without a line end
    */
   async showProgress(render: () => string): Promise<() => void> {
-    if (this.#stream.isTTY && process.env['TERM'] !== 'dumb') return this.#showSpinner(render);
+    if (this.isTerminal) return this.#showSpinner(() => [render()]);
     if (this.#threshold > LOG_LEVELS.info) return () => undefined;
     const timer = setInterval(() => {
       this.#stream.write(`${inert(render(), 300)}\n`);
@@ -76,10 +76,28 @@ export class Console implements Reporter {
     };
   }
 
-  async #showSpinner(render: () => string): Promise<() => void> {
+  /**
+   * Shows several lines, redrawn in place, until the returned function is called. Only a terminal shows them; elsewhere
+   * whoever calls tells what changes.
+   * @param render the lines, at most as many as it is given room for
+   */
+  async showTable(render: (rows: number) => string[]): Promise<() => void> {
+    if (!this.isTerminal) return () => undefined;
+    return this.#showSpinner(() => render(Math.max(3, this.#stream.rows - 2)));
+  }
+
+  /** True where lines can be redrawn in place. */
+  get isTerminal(): boolean {
+    return this.#stream.isTTY && process.env['TERM'] !== 'dumb';
+  }
+
+  async #showSpinner(render: () => string[]): Promise<() => void> {
     const { default: ora } = await import('ora');
     // ora draws a symbol and a space before the text, and a line as wide as the terminal would wrap.
-    const text = (): string => inert(render(), Math.max(10, this.#stream.columns - 3));
+    const text = (): string =>
+      render()
+        .map((line) => inert(line, Math.max(10, this.#stream.columns - 3)))
+        .join('\n');
     // stdin stays untouched: ora would put it in raw mode, and Ctrl-C belongs to the run.
     const spinner = ora({ text: text(), stream: this.#stream, discardStdin: false }).start();
     this.#spinner = spinner;

@@ -1,9 +1,7 @@
 #!/usr/bin/env node
-/** The command `watch-batch`; batch mode is not there yet, and says so. */
+/** The command `watch-batch`. */
 
-import { EXIT } from './errors.js';
+import { runProgram } from './main.js';
+import { watchBatchProgram } from './watch-program.js';
 
-process.stderr.write(
-  'error: watch-batch is not there yet in this version; run reannotate without --batch.\n',
-);
-process.exitCode = EXIT.cannotGoOn;
+await runProgram((version, handlers) => watchBatchProgram(version, handlers));

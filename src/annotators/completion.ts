@@ -23,6 +23,8 @@ export interface Completion {
   model: string | null;
   finishReason: string | null;
   usage: Usage | null;
+  /** True where flex processing answered, which costs what a batch costs. */
+  isFlex: boolean;
   /** The usage object as it came. */
   rawUsage: unknown;
 }
@@ -52,6 +54,7 @@ export function readCompletion(response: unknown): Completion | null {
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason,
     usage: readUsage(response['usage']),
+    isFlex: response['service_tier'] === 'flex',
     rawUsage: response['usage'] ?? null,
   };
 }

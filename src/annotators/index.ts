@@ -37,6 +37,14 @@ export const ANNOTATORS: Readonly<Record<string, AnnotatorEntry>> = {
 /** Names by which OpenAI's other chat models go (`gpt-4.1`, `o3-mini`, `gpt-5-nano`, `ft:gpt-4o:…`). */
 const OPENAI_MODEL = /^(?:ft:)?(?:gpt-\d|gpt-oss|o\d(?:$|-)|chatgpt-|codex-)/;
 
+/**
+ * True for OpenAI's models that take `service_tier: flex`: slower, at the price of a batch
+ * (https://platform.openai.com/docs/guides/flex-processing).
+ */
+export function hasFlexTier(model: string): boolean {
+  return /^(?:o3(?:$|-\d)|o4-mini|gpt-5(?!.*-(?:chat|codex|pro)))/.test(model);
+}
+
 export interface Annotator {
   /** The name that folders carry: the one on the command line, without an `openai/` before it. */
   name: string;

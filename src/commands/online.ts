@@ -33,6 +33,7 @@ export interface Asked extends SessionFigures {
 /**
  * Asks every row that has no answer yet.
  * @param onChanges called when the API refused a parameter, with all changes learnt so far
+ * @param serviceTier sent with every request; null for the account's usual one
  */
 export async function askOnline(
   options: RunOptions,
@@ -42,6 +43,7 @@ export async function askOnline(
   price: Price | null,
   surroundings: Surroundings,
   onChanges: (learnt: readonly ParameterChange[]) => void,
+  serviceTier: 'flex' | null = null,
 ): Promise<Asked> {
   const { console, interruption } = surroundings;
   const { index } = run;
@@ -112,7 +114,7 @@ export async function askOnline(
   const stopListening = heed(interruption, processor, client, surroundings);
   let stop: Stop | null;
   try {
-    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(completionTokens)));
+    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(completionTokens), serviceTier));
   } finally {
     stopListening();
     clearInterval(saving);
@@ -129,9 +131,17 @@ export async function askOnline(
   };
 }
 
-function* jobs(folder: RunFolder, wanted: (row: number) => boolean, estimate: TokenEstimate): Generator<Job> {
-  for (const { requestIdx, body } of readJobs(folder.jobs)) {
-    if (wanted(requestIdx)) yield { requestIdx, body, tokens: estimate.of(body) };
+function* jobs(
+  folder: RunFolder,
+  wanted: (row: number) => boolean,
+  estimate: TokenEstimate,
+  serviceTier: string | null,
+): Generator<Job> {
+  const tier = serviceTier === null ? null : Buffer.from(`,"service_tier":${JSON.stringify(serviceTier)}}`);
+  for (const job of readJobs(folder.jobs)) {
+    if (!wanted(job.requestIdx)) continue;
+    const body = tier === null ? job.body : Buffer.concat([job.body.subarray(0, job.body.length - 1), tier]);
+    yield { requestIdx: job.requestIdx, body, tokens: estimate.of(job.body) };
   }
 }
 

@@ -1,5 +1,6 @@
 /** Why a run could not go on, and what to do about it, in one sentence or two. */
 
+import type { CallFailed } from '../batches/calls.js';
 import { findEndpoint, type RunOptions } from '../options.js';
 import type { Stop } from '../requests/processor.js';
 import { nearest } from '../suggest.js';
@@ -53,4 +54,20 @@ async function modelHint(options: RunOptions): Promise<string> {
     // The list is a courtesy; the error itself has been told.
   }
   return '';
+}
+
+/** A failed call of the Batch API in a sentence for the user. */
+export async function describeFailure(failure: CallFailed, options: RunOptions): Promise<string> {
+  const { verdict, status } = failure;
+  if (status === 404 || status === 405) {
+    const { baseUrl } = findEndpoint(options);
+    return `${baseUrl} has no Batch API (${inert(verdict.message, 200)}). Run without --batch.`;
+  }
+  if (verdict.kind === 'run') {
+    return describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, options);
+  }
+  if (verdict.kind === 'transient') {
+    return describeStop({ reason: 'error', cause: 'unreachable', message: verdict.message }, options);
+  }
+  return inert(verdict.message, 400);
 }

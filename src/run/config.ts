@@ -16,6 +16,8 @@ export interface ConfigFile {
   dataset?: RunIdentity['found'] & { rows: number };
   /** Parameters that were sent otherwise than the flags say, and why. */
   parameter_changes?: ParameterChange[];
+  /** The run's batches that were under way when it was last submitted. */
+  batch_ids?: string[];
   finished_at?: string;
 }
 
@@ -53,15 +55,16 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
   };
 }
 
-/** Identity of a config that exists already, so that a resumed run keeps it; a new one otherwise. */
-export async function startConfig(
+/** A config that exists already, so that a run that goes on keeps its identity; a new identity otherwise. */
+export async function readConfig(
   path: string,
   now: Date,
-): Promise<Pick<ConfigFile, 'uuid' | 'creation_date'>> {
+): Promise<Pick<ConfigFile, 'uuid' | 'creation_date'> & Partial<ConfigFile>> {
   const earlier = existsSync(path) ? await readYaml(path) : null;
   const uuid = earlier?.['uuid'];
   const created = earlier?.['creation_date'];
   return {
+    ...(earlier as Partial<ConfigFile> | null),
     uuid: typeof uuid === 'string' ? uuid : randomUUID(),
     creation_date: typeof created === 'string' ? created : creationDate(now),
   };

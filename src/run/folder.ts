@@ -37,6 +37,8 @@ export interface RunFolder {
   rows: string;
   jobs: string;
   journal: string;
+  batches: string;
+  downloads: string;
   counters: string;
   log: string;
 }
@@ -58,6 +60,8 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
     rows: join(temp, 'rows.jsonl'),
     jobs: join(temp, 'jobs.json'),
     journal: join(temp, 'output.jsonl'),
+    batches: join(temp, 'batches.json'),
+    downloads: join(temp, 'downloads'),
     counters: join(temp, 'counters.json'),
     log: join(temp, 'output.log'),
   };
@@ -65,8 +69,8 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
 
 /** Files of an earlier run that a new one would destroy or mix with its own. */
 export function earlierFiles(folder: RunFolder): string[] {
-  const { run, rows, jobs, journal, reannotated, batchObjects } = folder;
-  return [run, rows, jobs, journal, reannotated, batchObjects].filter((path) => existsSync(path));
+  const { run, rows, jobs, journal, batches, reannotated, batchObjects } = folder;
+  return [run, rows, jobs, journal, batches, reannotated, batchObjects].filter((path) => existsSync(path));
 }
 
 /** The error for a run that exists already, with the three ways out. */

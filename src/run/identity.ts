@@ -8,7 +8,7 @@ import type { GenerationParameters, RunOptions } from '../options.js';
 import { inert } from '../text.js';
 
 /** The flags that decide what is asked; the others may change between a run and its resumption. */
-interface AskedFor extends GenerationParameters {
+export interface AskedFor extends GenerationParameters {
   dataset: string;
   subset: string | null;
   split: string | null;

@@ -80,7 +80,7 @@ export function* readJobs(path: string): Generator<JobLine> {
   for (const { bytes } of readLines(path)) {
     number += 1;
     if (bytes.length === 0) continue;
-    const job = spliceJob(bytes) ?? parseJob(bytes);
+    const job = readJob(bytes);
     if (job === null) {
       throw new UserError(
         `Line ${number} of ${path} is no job. Delete the file and run again with --resume: it is made anew.`,
@@ -88,6 +88,11 @@ export function* readJobs(path: string): Generator<JobLine> {
     }
     yield job;
   }
+}
+
+/** One line of `jobs.json`; null where it is no job. */
+export function readJob(line: Buffer): JobLine | null {
+  return spliceJob(line) ?? parseJob(line);
 }
 
 /** Cuts the metadata off without parsing the prompt; null where the line does not end as ours do. */

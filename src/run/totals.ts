@@ -4,7 +4,7 @@ import { TEMPORARY_SUFFIX } from '../files.js';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isObject } from '../json.js';
 import type { Completion, Usage } from '../annotators/completion.js';
-import { costOf, type Price } from '../annotators/prices.js';
+import { BATCH_DISCOUNT, costOf, type Price } from '../annotators/prices.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 
 /** Figures that no file but this one holds: kept from session to session in `counters.json`. */
@@ -18,14 +18,31 @@ interface Carried {
   startedAt: string;
 }
 
+/** What a run's batches used, by their own record. */
+export interface BatchTotals {
+  /** Tokens billed at the batch price. */
+  usage: Usage;
+  /** The part of them that was spent on answers which could not be used. */
+  wasted: Usage;
+  /** Requests that the API worked on. */
+  processed: number;
+  /** Answers that went into the journal. */
+  answers: number;
+}
+
 const SAVE_INTERVAL_MS = 2000;
+const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
 
 export class Totals {
-  readonly tokens = { prompt: 0, completion: 0, cached: 0 };
   readonly models: Record<string, number> = {};
   readonly startedAt: string;
   readonly #before: Carried;
   readonly #wasted: Usage;
+  /** Tokens of the journal's answers and of online answers that could not be used. */
+  readonly #tokens: Usage = { ...NO_USAGE };
+  /** Those of them that flex processing answered, at the batch price. */
+  readonly #flex: Usage = { ...NO_USAGE };
+  #batches: BatchTotals = { usage: NO_USAGE, wasted: NO_USAGE, processed: 0, answers: 0 };
   #answers = 0;
   #session: ProcessorCounts = { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 };
   #saved = 0;
@@ -48,7 +65,7 @@ export class Totals {
     };
     this.startedAt = this.#before.startedAt;
     this.#wasted = { ...this.#before.wasted };
-    this.#addTokens(this.#wasted);
+    add(this.#tokens, this.#wasted);
   }
 
   /** The processor whose counts belong to this session. */
@@ -56,10 +73,16 @@ export class Totals {
     this.#session = counts;
   }
 
+  /** What the batches of this run came to so far. */
+  setBatches(totals: BatchTotals): void {
+    this.#batches = totals;
+  }
+
   /** An answer that the journal holds. */
   addAnswer(completion: Completion): void {
     this.#answers += 1;
-    if (completion.usage !== null) this.#addTokens(completion.usage);
+    if (completion.usage !== null) add(this.#tokens, completion.usage);
+    if (completion.usage !== null && completion.isFlex) add(this.#flex, completion.usage);
     const model = completion.model?.slice(0, 200) ?? 'unknown';
     const known = Object.hasOwn(this.models, model) ? (this.models[model] ?? 0) : 0;
     Object.defineProperty(this.models, model, {
@@ -70,34 +93,45 @@ export class Totals {
     });
   }
 
-  /** Tokens that were paid for an answer which could not be used. */
-  addWasted(usage: Usage): void {
-    this.#wasted.promptTokens += usage.promptTokens;
-    this.#wasted.completionTokens += usage.completionTokens;
-    this.#wasted.cachedTokens += usage.cachedTokens;
-    this.#addTokens(usage);
+  /** Tokens of an unusable answer that the journal holds, so that they need not be carried. */
+  addUnusable(usage: Usage): void {
+    add(this.#tokens, usage);
   }
 
-  #addTokens(usage: Usage): void {
-    this.tokens.prompt += usage.promptTokens;
-    this.tokens.completion += usage.completionTokens;
-    this.tokens.cached += usage.cachedTokens;
+  /** Tokens that were paid for an answer which could not be used. */
+  addWasted(usage: Usage): void {
+    add(this.#wasted, usage);
+    add(this.#tokens, usage);
+  }
+
+  /** Tokens over all sessions and batches. */
+  get tokens(): { prompt: number; completion: number } {
+    const { wasted } = this.#batches;
+    return {
+      prompt: this.#tokens.promptTokens + wasted.promptTokens,
+      completion: this.#tokens.completionTokens + wasted.completionTokens,
+    };
   }
 
   /** Requests over all sessions. A killed session may not have counted its last ones, but its answers count. */
   get requests(): { sent: number; throttled: number; retried: number } {
     return {
-      sent: Math.max(this.#before.sent + this.#session.sent, this.#answers),
+      sent: this.#sentOnline + this.#batches.processed,
       throttled: this.#before.throttled + this.#session.throttled,
       retried: this.#before.retried + this.#session.retried,
     };
   }
 
+  get #sentOnline(): number {
+    return Math.max(this.#before.sent + this.#session.sent, this.#answers - this.#batches.answers);
+  }
+
   /** US dollars so far; null where no price is known. */
   get cost(): number | null {
     if (this.price === null) return null;
-    const { prompt, completion, cached } = this.tokens;
-    return costOf({ promptTokens: prompt, completionTokens: completion, cachedTokens: cached }, this.price);
+    const { usage, wasted } = this.#batches;
+    const discounted = costOf(usage, this.price) + costOf(this.#flex, this.price);
+    return costOf(this.#tokens, this.price) + costOf(wasted, this.price) - discounted * (1 - BATCH_DISCOUNT);
   }
 
   /** Saves the figures every few seconds at most, so that a killed session is counted nearly to its end. */
@@ -109,7 +143,8 @@ export class Totals {
 
   /** Saves the figures; a full disk does not matter here, since answers are saved elsewhere. */
   save(): void {
-    const { sent, throttled, retried } = this.requests;
+    const { throttled, retried } = this.requests;
+    const sent = this.#sentOnline;
     const carried: Carried = { sent, throttled, retried, wasted: this.#wasted, startedAt: this.startedAt };
     const temporary = `${this.path}${TEMPORARY_SUFFIX}`;
     try {
@@ -119,6 +154,12 @@ export class Totals {
       // Nothing that a result depends on.
     }
   }
+}
+
+function add(sum: Usage, usage: Usage): void {
+  sum.promptTokens += usage.promptTokens;
+  sum.completionTokens += usage.completionTokens;
+  sum.cachedTokens += usage.cachedTokens;
 }
 
 function readCounters(path: string): Carried | null {

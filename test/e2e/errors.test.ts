@@ -217,11 +217,6 @@ describe('what a newcomer may do wrong', () => {
     expectSentence(run, 1, /Cannot make the folder \/proc\/nothing/);
   });
 
-  it('--batch is not there yet, and neither is watch-batch', async () => {
-    const run = await runCli(['--dataset', 'me/data', '--batch'], { env: { OPENAI_API_KEY: 'sk-test-key' } });
-    expectSentence(run, 1, /--batch is not there yet/);
-  });
-
   it('a request that can never fit fails at once', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3));

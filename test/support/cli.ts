@@ -7,7 +7,10 @@ import { onTestFinished } from 'vitest';
 import { startSimulator, type Simulator } from '../../src/simulator/server.js';
 import type { SimulatorOptions } from '../../src/simulator/options.js';
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const programs = {
+  reannotate: fileURLToPath(new URL('../../dist/cli.js', import.meta.url)),
+  'watch-batch': fileURLToPath(new URL('../../dist/watch-batch.js', import.meta.url)),
+};
 
 export interface Finished {
   code: number | null;
@@ -19,6 +22,7 @@ export interface Finished {
 export interface CliOptions {
   env?: Record<string, string | undefined>;
   cwd?: string;
+  program?: keyof typeof programs;
 }
 
 /** The built program as its own process, with nothing of this machine's environment but the path. */
@@ -27,7 +31,8 @@ export function startCli(
   options: CliOptions = {},
 ): { child: ChildProcessWithoutNullStreams; finished: Promise<Finished> } {
   const env = { PATH: process.env['PATH'], HOME: '/nonexistent', ...options.env };
-  const child = spawn(process.execPath, [CLI, ...args], { env, cwd: options.cwd ?? temporaryFolder() });
+  const program = programs[options.program ?? 'reannotate'];
+  const child = spawn(process.execPath, [program, ...args], { env, cwd: options.cwd ?? temporaryFolder() });
   const finished = new Promise<Finished>((resolve) => {
     let stdout = '';
     let stderr = '';
@@ -42,6 +47,13 @@ export function startCli(
 
 export async function runCli(args: string[], options: CliOptions = {}): Promise<Finished> {
   return startCli(args, options).finished;
+}
+
+/** The words of a command line that the program printed, without the quotes of its shell. */
+export function wordsOf(commandLine: string): string[] {
+  return [...commandLine.matchAll(/'((?:[^']|'\\'')*)'|(\S+)/g)].map(([, quoted, plain]) =>
+    quoted === undefined ? (plain ?? '') : quoted.replaceAll("'\\''", "'"),
+  );
 }
 
 /** A folder that goes away with the test. */
@@ -99,6 +111,7 @@ export function resultsIn(folder: string): {
     tokens: Record<string, number>;
     cost_usd: number | null;
     models: Record<string, number>;
+    mode: string;
   };
   saved: (name: string) => string;
   temp: (name: string) => string;

@@ -1,0 +1,83 @@
+/** Calls of the Batch API that go on where trying again helps, and fail with a verdict where it does not. */
+
+import { UserError } from '../errors.js';
+import type { Clock } from '../requests/rate-limiter.js';
+import type { Verdict } from '../requests/verdict.js';
+import { judgeCall, statusOf } from './client.js';
+
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_MAXIMUM_MS = 60_000;
+/** What a server may ask to wait before the wait is taken for a refusal. */
+const LONGEST_WAIT_MS = 10 * 60_000;
+const TRIES = 6;
+
+/** A call that failed for good. */
+export class CallFailed extends Error {
+  override readonly name = 'CallFailed';
+
+  constructor(
+    readonly verdict: Exclude<Verdict, { kind: 'answer' }>,
+    /** Null where no answer came. */
+    readonly status: number | null,
+    options: ErrorOptions,
+  ) {
+    super(verdict.message, options);
+  }
+}
+
+/** Thrown where a signal ended the wait for a call. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+/** How waits are made; clock and randomness are handed in. */
+export interface Waiting {
+  clock: Clock;
+  random: () => number;
+  signal: AbortSignal;
+}
+
+/** @throws Interrupted where the signal aborts meanwhile */
+export async function pause(milliseconds: number, { clock, signal }: Waiting): Promise<void> {
+  await clock.sleep(Math.max(0, milliseconds), signal);
+  if (signal.aborted) throw new Interrupted();
+}
+
+/** A failure as what it means. */
+export function callFailed(error: unknown): CallFailed {
+  if (error instanceof CallFailed) return error;
+  const verdict = judgeCall(error);
+  if (verdict.kind === 'answer') throw error;
+  return new CallFailed(verdict, statusOf(error), { cause: error });
+}
+
+/** Milliseconds to wait before the next try: what the server asks for, or a growing pause with full jitter. */
+export function pauseAfter(failure: CallFailed, attempt: number, random: () => number): number {
+  const { verdict } = failure;
+  const asked = 'wait' in verdict ? (verdict.wait ?? 0) : 0;
+  return asked + random() * Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
+}
+
+/** True for a failure that may pass by itself. */
+export function mayPass({ verdict }: CallFailed): boolean {
+  if (verdict.kind !== 'transient' && verdict.kind !== 'throttle') return false;
+  return (verdict.wait ?? 0) <= LONGEST_WAIT_MS;
+}
+
+/**
+ * Makes a call that may safely be made twice, again and again where the failure may pass.
+ * @throws CallFailed, or Interrupted
+ */
+export async function persist<T>(call: () => Promise<T>, waiting: Waiting): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (waiting.signal.aborted) throw new Interrupted();
+      if (error instanceof UserError) throw error;
+      const failure = callFailed(error);
+      if (attempt >= TRIES || !mayPass(failure)) throw failure;
+      await pause(pauseAfter(failure, attempt, waiting.random), waiting);
+    }
+  }
+}

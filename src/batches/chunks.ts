@@ -1,0 +1,371 @@
+/**
+ * `jobs_batch*.json`, the files that are uploaded: one request a line,
+ * `{"custom_id":"N","method":"POST","url":"/v1/chat/completions","body":{…}}`, cut at the number of requests or bytes
+ * that comes first. They are streamed in both directions; memory holds a number for each row at most.
+ */
+
+import { closeSync, openSync, readdirSync, readSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../errors.js';
+import { breathe, readLines, replaceFile, type BufferedFile } from '../files.js';
+import { isObject, parseJson } from '../json.js';
+import { dropped } from '../memory.js';
+import { ParameterFit } from '../requests/parameters.js';
+import { TokenEstimate } from '../requests/tokens.js';
+import type { RunFolder } from '../run/folder.js';
+import { readJobs } from '../run/jobs.js';
+import { count, plural } from '../text.js';
+import { newChunk, type Chunk, type Ledger } from './ledger.js';
+
+const URL = '/v1/chat/completions';
+const BEFORE_ID = '{"custom_id":"';
+const BEFORE_BODY = `","method":"POST","url":"${URL}","body":`;
+const CHUNK_FILE = /^jobs_batch(?:_\d+)?\.json$/;
+const BREATHE_EVERY = 1000;
+
+/** How large a file may be. */
+export interface ChunkLimits {
+  requests: number;
+  bytes: number;
+}
+
+/** Which rows are to be planned. */
+export interface PlanRows {
+  /** Rows of the run. */
+  total: number;
+  wanted: (row: number) => boolean;
+  /** Called for a row whose request alone is larger than a file may be. */
+  onTooLarge: (row: number, body: Buffer) => void;
+  /** Called with the rows so far. */
+  onProgress: (rows: number) => void;
+}
+
+/**
+ * Writes the files of all wanted rows and enters them into the ledger. Until the ledger is saved nothing counts, so
+ * a crash in between leaves only files that the next plan replaces.
+ */
+export async function planChunks(
+  folder: RunFolder,
+  ledger: Ledger,
+  rows: PlanRows,
+  limits: ChunkLimits,
+): Promise<Chunk[]> {
+  removeUnknownFiles(folder, ledger);
+  const lines = new LineSource(folder, ledger, rows, limits.bytes);
+  const first = ledger.nextNumber;
+  const chunks: Chunk[] = [];
+  while (lines.peek() !== null) {
+    const number = first + chunks.length;
+    const file = `jobs_batch_${number}.json`;
+    const chunk = newChunk(number, file, NOTHING);
+    await writeChunk(join(folder.temp, file), chunk, lines, limits);
+    chunks.push(chunk);
+  }
+  const only = chunks.length === 1 && first === 0 ? chunks[0] : undefined;
+  if (only !== undefined) {
+    renameSync(join(folder.temp, 'jobs_batch_0.json'), join(folder.temp, 'jobs_batch.json'));
+    only.file = 'jobs_batch.json';
+  }
+  ledger.chunks.push(...chunks);
+  await ledger.save();
+  return chunks;
+}
+
+const NOTHING = { requests: 0, bytes: 0, tokens: 0 };
+
+/** Files that no chunk stands for: a plan that was killed before it was written down. */
+function removeUnknownFiles(folder: RunFolder, ledger: Ledger): void {
+  const known = new Set(ledger.chunks.map(({ file }) => file));
+  for (const name of readdirSync(folder.temp)) {
+    if (CHUNK_FILE.test(name) && !known.has(name)) rmSync(join(folder.temp, name), { force: true });
+  }
+}
+
+interface ChunkLine {
+  bytes: Buffer;
+  tokens: number;
+}
+
+/** The lines of all wanted rows, one ahead. */
+class LineSource {
+  readonly #jobs;
+  readonly #fit = new ParameterFit();
+  readonly #estimate = new TokenEstimate(0);
+  /** A row is asked once, whatever the jobs say. */
+  readonly #seen: Uint8Array;
+  #next: ChunkLine | null | undefined;
+  #planned = 0;
+
+  constructor(
+    folder: RunFolder,
+    ledger: Ledger,
+    private readonly rows: PlanRows,
+    private readonly maximumBytes: number,
+  ) {
+    this.#jobs = readJobs(folder.jobs);
+    this.#seen = new Uint8Array(rows.total);
+    for (const change of ledger.learnt) this.#fit.learn(change);
+  }
+
+  peek(): ChunkLine | null {
+    if (this.#next === undefined) this.#next = this.#read();
+    return this.#next;
+  }
+
+  take(): void {
+    this.#next = undefined;
+  }
+
+  #read(): ChunkLine | null {
+    for (let job = this.#jobs.next(); job.done !== true; job = this.#jobs.next()) {
+      const { requestIdx, body } = job.value;
+      if (this.#seen[requestIdx] !== 0 || !this.rows.wanted(requestIdx)) continue;
+      this.#seen[requestIdx] = 1;
+      const bytes = chunkLine(requestIdx, this.#fit.apply(body));
+      if (bytes.length > this.maximumBytes) {
+        this.rows.onTooLarge(requestIdx, body);
+        continue;
+      }
+      this.rows.onProgress(++this.#planned);
+      return { bytes, tokens: this.#estimate.of(body) };
+    }
+    return null;
+  }
+}
+
+/** One line of a batch input file, with its line end. */
+function chunkLine(row: number, body: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`${BEFORE_ID}${row}${BEFORE_BODY}`), body, Buffer.from('}\n')]);
+}
+
+async function writeChunk(path: string, chunk: Chunk, lines: LineSource, limits: ChunkLimits): Promise<void> {
+  await replaceFile(path, async (file) => {
+    for (let line = lines.peek(); line !== null; line = lines.peek()) {
+      if (chunk.requests >= limits.requests || chunk.bytes + line.bytes.length > limits.bytes) return;
+      file.write(line.bytes);
+      addLine(chunk, line.bytes.length, line.tokens);
+      lines.take();
+      dropped(line.bytes.length * 2);
+      if (chunk.requests % BREATHE_EVERY === 0) await breathe();
+    }
+  });
+}
+
+function addLine(chunk: Chunk, bytes: number, tokens: number): void {
+  chunk.requests += 1;
+  chunk.bytes += bytes;
+  chunk.tokens += tokens;
+}
+
+/**
+ * Splits a chunk that is too large for the queue into two, which wait in its place.
+ * @returns false where a chunk of one request can't be split
+ */
+export async function halve(folder: RunFolder, ledger: Ledger, chunk: Chunk): Promise<boolean> {
+  const path = ledger.pathOf(chunk);
+  if (path === null || chunk.requests < 2) return false;
+  const number = ledger.nextNumber;
+  const halves = [number, number + 1].map((one) => newChunk(one, `jobs_batch_${one}.json`, NOTHING));
+  const middle = Math.ceil(chunk.requests / 2);
+  const estimate = new TokenEstimate(0);
+  for (const [position, half] of halves.entries()) {
+    await replaceFile(join(folder.temp, half.file ?? ''), async (file) => {
+      await copyLines(
+        path,
+        file,
+        half,
+        position === 0 ? 0 : middle,
+        position === 0 ? middle : Infinity,
+        estimate,
+      );
+    });
+    half.state = 'waiting';
+  }
+  chunk.state = 'halved';
+  if (chunk.batch !== null) ledger.superseded.push(chunk.batch);
+  chunk.batch = null;
+  ledger.chunks.push(...halves);
+  await ledger.save();
+  return true;
+}
+
+async function copyLines(
+  path: string,
+  file: BufferedFile,
+  half: Chunk,
+  from: number,
+  to: number,
+  estimate: TokenEstimate,
+): Promise<void> {
+  let number = 0;
+  for (const { bytes } of readLines(path)) {
+    if (number >= to) return;
+    if (number >= from) {
+      file.write(bytes);
+      file.write('\n');
+      const body = bodyOf(bytes);
+      addLine(half, bytes.length + 1, body === null ? 0 : estimate.of(body));
+    }
+    number += 1;
+    if (number % BREATHE_EVERY === 0) await breathe();
+  }
+}
+
+/** The row that a line asks for or answers; null where its `custom_id` is no row's number. */
+export function rowOf(line: Buffer): number | null {
+  const start = line.toString('latin1', 0, 48);
+  const fast = start.startsWith(BEFORE_ID) ? /^\{"custom_id":"(\d{1,15})"/.exec(start) : null;
+  if (fast !== null) return Number(fast[1]);
+  const value = parseJson(line.toString('utf8'));
+  return isObject(value) ? rowOfId(value['custom_id']) : null;
+}
+
+/** The row that a `custom_id` stands for; null for an id that is none of ours. */
+export function rowOfId(id: unknown): number | null {
+  return typeof id === 'string' && /^(?:0|[1-9]\d{0,14})$/.test(id) ? Number(id) : null;
+}
+
+/**
+ * Checks a file just before it is uploaded, since a single wrong line fails the whole batch minutes later: every line
+ * a request with an id of its own, one model, the known address, and the size that was planned.
+ * @throws UserError that names file and line
+ */
+export async function checkChunk(path: string, chunk: Chunk): Promise<void> {
+  const seen = new Set<string>();
+  let model: unknown;
+  let number = 0;
+  let size = 0;
+  for (const { bytes } of readLines(path)) {
+    number += 1;
+    size += bytes.length + 1;
+    const line = parseJson(bytes.toString('utf8'));
+    const body = isObject(line) && isObject(line['body']) ? line['body'] : null;
+    const id = isObject(line) ? line['custom_id'] : null;
+    model ??= body?.['model'];
+    const problem = !isObject(line)
+      ? 'is no JSON object'
+      : typeof id !== 'string' || seen.has(id)
+        ? 'has no custom_id of its own'
+        : line['method'] !== 'POST' || line['url'] !== URL
+          ? `does not ask ${URL}`
+          : body === null || body['model'] !== model
+            ? 'asks another model than the lines before it'
+            : null;
+    if (problem !== null) throw damaged(path, `line ${count(number)} ${problem}`);
+    seen.add(id as string);
+    dropped(bytes.length * 3);
+    if (number % BREATHE_EVERY === 0) await breathe();
+  }
+  if (number !== chunk.requests || size !== chunk.bytes) {
+    throw damaged(path, `it holds ${plural(number, 'request')} in place of ${count(chunk.requests)}`);
+  }
+}
+
+function damaged(path: string, what: string): UserError {
+  return new UserError(
+    `${path} was changed since it was written: ${what}. Delete it and run the same command with --resume: ` +
+      'it is made anew.',
+  );
+}
+
+/** Where each row's line stands in a file of requests: 12 bytes a row of the run. */
+export class LineIndex {
+  readonly #offsets: Float64Array;
+  readonly #lengths: Uint32Array;
+  readonly #descriptor: number;
+  /** Requests in the file. */
+  size = 0;
+
+  private constructor(
+    readonly path: string,
+    readonly rows: number,
+  ) {
+    this.#offsets = new Float64Array(rows);
+    this.#lengths = new Uint32Array(rows);
+    this.#descriptor = openSync(path, 'r');
+  }
+
+  /**
+   * Reads a file of requests once.
+   * @param identify the row of a line; lines of rows that the run does not have are counted in `foreign`
+   */
+  static async build(
+    path: string,
+    rows: number,
+    identify: (line: Buffer) => number | null = rowOf,
+  ): Promise<{ index: LineIndex; foreign: number }> {
+    const index = new LineIndex(path, rows);
+    let foreign = 0;
+    let number = 0;
+    for (const { bytes, offset } of readLines(path)) {
+      number += 1;
+      if (number % BREATHE_EVERY === 0) await breathe();
+      if (bytes.length === 0) continue;
+      const row = identify(bytes);
+      if (row === null || row >= rows) {
+        foreign += 1;
+        continue;
+      }
+      index.#offsets[row] = offset;
+      index.#lengths[row] = bytes.length;
+      index.size += 1;
+    }
+    return { index, foreign };
+  }
+
+  has(row: number): boolean {
+    return (this.#lengths[row] ?? 0) > 0;
+  }
+
+  /** A row's line; null where the file has none. */
+  read(row: number): Buffer | null {
+    const length = this.#lengths[row] ?? 0;
+    if (length === 0) return null;
+    const buffer = Buffer.allocUnsafe(length);
+    const read = readSync(this.#descriptor, buffer, 0, length, this.#offsets[row] ?? 0);
+    return read === length ? buffer : null;
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}
+
+/** The request body of a line of a batch input file; null where there is none. */
+export function bodyOf(line: Buffer): Buffer | null {
+  const start = line.toString('latin1', 0, 128);
+  const body = start.startsWith(BEFORE_ID) ? start.indexOf(BEFORE_BODY) : -1;
+  if (body !== -1) return line.subarray(body + BEFORE_BODY.length, line.length - 1);
+  const value = parseJson(line.toString('utf8'));
+  return isObject(value) && isObject(value['body']) ? Buffer.from(JSON.stringify(value['body'])) : null;
+}
+
+/** Marks the rows of all chunks whose batch may still answer them: asking them again would pay twice. */
+export async function rowsUnderWay(ledger: Ledger, rows: number): Promise<Uint8Array> {
+  const marks = new Uint8Array(rows);
+  for (const chunk of [...ledger.open, ...ledger.unsubmitted]) {
+    const path = ledger.pathOf(chunk);
+    if (path === null) {
+      marks.fill(1);
+      continue;
+    }
+    let number = 0;
+    for (const { bytes } of readLines(path)) {
+      const row = rowOf(bytes);
+      if (row !== null && row < rows) marks[row] = 1;
+      number += 1;
+      if (number % BREATHE_EVERY === 0) await breathe();
+    }
+  }
+  return marks;
+}
+
+/** The row of a line of a chunk's file, counted from 1; null where there is no such line. */
+export function rowAtLine(path: string, wanted: number): number | null {
+  let number = 0;
+  for (const { bytes } of readLines(path)) {
+    number += 1;
+    if (number === wanted) return rowOf(bytes);
+  }
+  return null;
+}

@@ -1,0 +1,248 @@
+/**
+ * OpenAI's Files and Batch APIs, through the official SDK with a transport of our own below it: files are streamed in
+ * both directions, proxies and time-outs are those of the rest of the program, and nothing is repeated on its own
+ * (where creating a batch answers 500, the batch may exist: a blind second try would pay twice).
+ */
+
+import { randomUUID } from 'node:crypto';
+import { createReadStream, statSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import OpenAI, { APIError } from 'openai';
+import { request, type Dispatcher } from 'undici';
+import { isObject, parseJson } from '../json.js';
+import { UserError } from '../errors.js';
+import { openProxyAgent } from '../proxy.js';
+import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
+import { inert } from '../text.js';
+import { isId, readBatch, type Batch } from './batch.js';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Uploads and downloads are as long as they are; what stands still is cut by the dispatcher's own time-outs. */
+const TRANSFER_TIMEOUT_MS = 24 * 60 * 60_000;
+const MAXIMUM_JSON_BYTES = 64 << 20;
+const CONNECTIONS = 8;
+/** The most that one page of the list holds. */
+const PAGE = 100;
+
+export interface BatchClientOptions {
+  baseUrl: string;
+  /** Null where the server needs none. */
+  apiKey: string | null;
+  /** Milliseconds until an answer has to begin, and between two pieces of one. */
+  timeout: number;
+  userAgent: string;
+  /** Cuts off whatever is under way. */
+  signal: AbortSignal;
+}
+
+/** What is told of a batch to the API. */
+export interface BatchOrder {
+  inputFileId: string;
+  metadata: Record<string, string>;
+  /** Seconds until the API deletes the results. */
+  outputExpiresAfter: number;
+}
+
+/** A file's content from some byte on. */
+export interface Download {
+  /** Where the bytes begin: not where they were asked for, if the server does not know ranges. */
+  offset: number;
+  /** Bytes of the whole file; null where the server does not tell. */
+  total: number | null;
+  bytes: AsyncIterable<Uint8Array>;
+}
+
+export class BatchClient {
+  readonly #api: OpenAI;
+  readonly #dispatchers: Dispatcher[];
+
+  constructor(options: BatchClientOptions) {
+    const settings = {
+      connections: CONNECTIONS,
+      headersTimeout: options.timeout,
+      bodyTimeout: options.timeout,
+      connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, options.timeout) },
+    };
+    const bounded = openProxyAgent({ ...settings, maxResponseSize: MAXIMUM_JSON_BYTES });
+    const unbounded = openProxyAgent(settings);
+    this.#dispatchers = [bounded, unbounded];
+    // One listener for all calls: the SDK would leave one behind for each.
+    options.signal.addEventListener('abort', () => void this.close(), { once: true });
+    this.#api = new OpenAI({
+      // The SDK wants some key; without one the header is taken away below.
+      apiKey: options.apiKey ?? 'none',
+      baseURL: options.baseUrl,
+      maxRetries: 0,
+      timeout: options.timeout,
+      logLevel: 'off',
+      defaultHeaders: {
+        'user-agent': options.userAgent,
+        ...(options.apiKey === null ? { authorization: null } : {}),
+      },
+      fetch: (address, init) => {
+        const url = addressOf(address);
+        return send(url, init ?? {}, url.pathname.endsWith('/content') ? unbounded : bounded);
+      },
+    });
+  }
+
+  /**
+   * Uploads a batch input file, streamed.
+   * @param expiresAfter seconds until the API deletes it
+   * @returns the file's id
+   */
+  async upload(path: string, name: string, expiresAfter: number): Promise<string> {
+    const boundary = `reannotate-${randomUUID()}`;
+    const fields = {
+      purpose: 'batch',
+      'expires_after[anchor]': 'created_at',
+      'expires_after[seconds]': expiresAfter,
+    };
+    const head = Buffer.from(
+      Object.entries(fields)
+        .map(
+          ([field, value]) =>
+            `--${boundary}\r\nContent-Disposition: form-data; name="${field}"\r\n\r\n${value}\r\n`,
+        )
+        .join('') +
+        `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n` +
+        'Content-Type: application/jsonl\r\n\r\n',
+    );
+    const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
+    const answer: unknown = await this.#api.post('/files', {
+      body: Readable.from(multipart(head, path, tail)),
+      headers: {
+        'content-type': `multipart/form-data; boundary=${boundary}`,
+        'content-length': String(head.length + statSync(path).size + tail.length),
+      },
+      timeout: TRANSFER_TIMEOUT_MS,
+    });
+    const file = objectOf(answer);
+    const id = file?.['id'];
+    if (typeof id !== 'string' || !isId(id)) throw unexpected('the upload', answer);
+    return id;
+  }
+
+  async create(order: BatchOrder): Promise<Batch> {
+    const answer: unknown = await this.#api.batches.create({
+      input_file_id: order.inputFileId,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+      metadata: order.metadata,
+      output_expires_after: { anchor: 'created_at', seconds: order.outputExpiresAfter },
+    });
+    return asBatch(answer);
+  }
+
+  async retrieve(id: string): Promise<Batch> {
+    return asBatch(await this.#api.batches.retrieve(id));
+  }
+
+  async cancel(id: string): Promise<Batch> {
+    return asBatch(await this.#api.batches.cancel(id));
+  }
+
+  /**
+   * A page of the account's batches, newest first.
+   * @param after the last id of the page before; null for the first
+   * @returns the page, and the id to go on after; null at the end
+   */
+  async list(after: string | null): Promise<{ batches: Batch[]; next: string | null }> {
+    const query = { limit: PAGE, ...(after === null ? {} : { after }) };
+    const answer: unknown = await this.#api.get('/batches', { query });
+    const data = objectOf(answer)?.['data'];
+    if (!Array.isArray(data)) throw unexpected('the list of batches', answer);
+    const batches = data.map(readBatch).filter((batch) => batch !== null);
+    const last = batches.at(-1)?.id ?? null;
+    return { batches, next: objectOf(answer)?.['has_more'] === true && last !== after ? last : null };
+  }
+
+  /** Opens a file's content from a byte on. */
+  async download(fileId: string, from: number): Promise<Download> {
+    const response = await this.#api.files.content(fileId, {
+      headers: { accept: 'application/octet-stream', ...(from > 0 ? { range: `bytes=${from}-` } : {}) },
+    });
+    const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');
+    const offset = response.status === 206 && range !== null ? Number(range[1]) : 0;
+    const length = Number(response.headers.get('content-length') ?? NaN);
+    const total = range !== null ? Number(range[2]) : length;
+    return {
+      offset,
+      total: Number.isSafeInteger(total) ? total : null,
+      bytes: (response.body ?? []) as AsyncIterable<Uint8Array>,
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#dispatchers.map((dispatcher) => dispatcher.destroy()));
+  }
+}
+
+async function* multipart(head: Buffer, path: string, tail: Buffer): AsyncGenerator<Buffer> {
+  yield head;
+  yield* createReadStream(path, { highWaterMark: 1 << 18 }) as AsyncIterable<Buffer>;
+  yield tail;
+}
+
+function addressOf(address: string | URL | Request): URL {
+  return new URL(address instanceof Request ? address.url : address);
+}
+
+/** `fetch` as far as the SDK needs it, over undici's `request`: no redirects, no hidden buffering. */
+async function send(url: URL, init: RequestInit, dispatcher: Dispatcher): Promise<Response> {
+  const { body } = init;
+  const response = await request(url, {
+    dispatcher,
+    method: init.method ?? 'GET',
+    headers: Object.fromEntries(new Headers(init.headers)),
+    body:
+      body instanceof ReadableStream ? Readable.fromWeb(body as never) : ((body ?? null) as string | null),
+    signal: init.signal ?? null,
+  });
+  const { statusCode } = response;
+  const isEmpty = statusCode === 204 || statusCode === 304 || statusCode < 200;
+  if (isEmpty) await response.body.dump();
+  return new Response(isEmpty ? null : (Readable.toWeb(response.body) as never), {
+    status: statusCode < 200 || statusCode > 599 ? 502 : statusCode,
+    headers: headersOf(response.headers),
+  });
+}
+
+function headersOf(headers: Dispatcher.ResponseData['headers']): [string, string][] {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value] as [string, string]],
+  );
+}
+
+/** Servers that do not say that their answer is JSON are read all the same. */
+function objectOf(answer: unknown): Record<string, unknown> | null {
+  const value = typeof answer === 'string' ? parseJson(answer) : answer;
+  return isObject(value) ? value : null;
+}
+
+function asBatch(answer: unknown): Batch {
+  const batch = readBatch(objectOf(answer));
+  if (batch === null) throw unexpected('a batch', answer);
+  return batch;
+}
+
+function unexpected(what: string, answer: unknown): UserError {
+  const said = typeof answer === 'string' ? answer : JSON.stringify(answer ?? null);
+  return new UserError(`The answer about ${what} is not what the Batch API gives: ${inert(said, 200)}`);
+}
+
+/** The HTTP status that a call failed with; null where there was no answer. */
+export function statusOf(error: unknown): number | null {
+  return error instanceof APIError ? ((error.status as number | undefined) ?? null) : null;
+}
+
+/** What the failure of a call means, by the same rules as for a chat request. */
+export function judgeCall(error: unknown): Verdict {
+  if (!(error instanceof APIError) || statusOf(error) === null) return judgeFailure(error);
+  const headers = error.headers as Headers | undefined;
+  return judgeResponse({
+    status: statusOf(error) ?? 0,
+    headers: Object.fromEntries(headers ?? []),
+    body: Buffer.from(JSON.stringify({ error: (error.error as unknown) ?? { message: error.message } })),
+  });
+}

@@ -1,0 +1,115 @@
+/** What people see of batches under way: a line a batch, and one for the whole. */
+
+import { count, duration, inert, plural } from '../text.js';
+import { hasEnded, type Batch } from './batch.js';
+import type { Chunk, Ledger } from './ledger.js';
+
+/** Seconds of work before an estimate means something. */
+const ESTIMATE_AFTER_S = 5;
+/** OpenAI gives a batch a day. */
+const WINDOW_S = 86_400;
+
+/** Where more batches change at once, the line for the whole is enough. */
+const CHANGES_TOLD = 20;
+
+/** Shows a ledger. */
+export class BatchDisplay {
+  readonly #told = new Map<number, string>();
+  #total = '';
+
+  constructor(private readonly ledger: Ledger) {}
+
+  /**
+   * The table for a terminal.
+   * @param rows lines that fit
+   */
+  table(now: Date, rows: number): string[] {
+    const chunks = inOrderOfInterest(this.ledger);
+    const shown = chunks.slice(0, chunks.length <= rows - 2 ? chunks.length : Math.max(1, rows - 3));
+    const more = chunks.length - shown.length;
+    return [
+      totalLine(this.ledger),
+      ...shown.map((chunk) => chunkLine(chunk, now)),
+      ...(more > 0 ? [`… and ${plural(more, 'more batch', 'more batches')}`] : []),
+    ];
+  }
+
+  /** What changed since the last call, for a log or where there is no terminal. */
+  changes(now: Date): string[] {
+    const changed = this.ledger.chunks.filter((chunk) => {
+      const key = `${chunk.state} ${chunk.batch?.id ?? ''} ${chunk.batch?.status ?? ''} ${JSON.stringify(chunk.batch?.counts)}`;
+      const isNew =
+        this.#told.get(chunk.number) !== key && chunk.state !== 'halved' && chunk.state !== 'collected';
+      this.#told.set(chunk.number, key);
+      return isNew;
+    });
+    const lines = changed.length > CHANGES_TOLD ? [] : changed.map((chunk) => chunkLine(chunk, now));
+    const total = totalLine(this.ledger);
+    if (total !== this.#total || lines.length > 0) lines.push(total);
+    this.#total = total;
+    return lines;
+  }
+}
+
+/** One line for a chunk: its batch, status, counts, age and an estimate. */
+function chunkLine(chunk: Chunk, now: Date): string {
+  const { batch } = chunk;
+  if (batch === null) {
+    const state = chunk.state === 'waiting' ? 'waits for room in the queue' : 'not submitted';
+    return `${chunk.file ?? `chunk ${chunk.number}`}  ${state}  ${count(chunk.requests)} requests`;
+  }
+  const seconds = now.getTime() / 1000;
+  const age = duration(Math.max(0, (batch.endedAt ?? seconds) - batch.createdAt) * 1000);
+  const left = hasEnded(batch) ? null : estimate(batch, seconds);
+  const parts = [batch.id, inert(batch.status, 20).padEnd(11), countsOf(chunk, batch), age];
+  if (left !== null) parts.push(`about ${duration(left * 1000)} left`);
+  return parts.join('  ');
+}
+
+/** `done / failed / total`, as far as the API tells. */
+function countsOf(chunk: Chunk, batch: Batch): string {
+  const { completed, failed, total } = batch.counts;
+  return `${count(completed)} / ${count(failed)} / ${count(Math.max(total, chunk.requests))}`;
+}
+
+/** Seconds until a batch is done at the pace that it had so far; null where nothing can be said. */
+function estimate(batch: Batch, now: number): number | null {
+  const { completed, failed, total } = batch.counts;
+  const done = completed + failed;
+  const worked = now - (batch.inProgressAt ?? now);
+  if (done === 0 || total === 0 || worked < ESTIMATE_AFTER_S) return null;
+  return Math.min((worked / done) * Math.max(0, total - done), WINDOW_S);
+}
+
+/** The line for the whole: batches by what they are at, and requests. */
+function totalLine(ledger: Ledger): string {
+  const { batches, chunks } = ledger;
+  const live = chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));
+  const ended = live.filter(hasEnded).length;
+  const waiting = chunks.filter(({ state }) => state === 'waiting').length;
+  const done = batches.reduce((sum, batch) => sum + batch.counts.completed, 0);
+  const failed = batches.reduce((sum, batch) => sum + batch.counts.failed, 0);
+  const requests = chunks.reduce(
+    (sum, chunk) =>
+      sum + (chunk.state === 'halved' ? 0 : Math.max(chunk.requests, chunk.batch?.counts.total ?? 0)),
+    0,
+  );
+  const parts = [
+    `${count(ended)} of ${count(live.length + waiting)} batches ended`,
+    `${count(done)} done / ${count(failed)} failed / ${count(requests)} requests`,
+  ];
+  if (waiting > 0) parts.push(`${count(waiting)} waiting for the queue`);
+  return parts.join(' · ');
+}
+
+/** Chunks in the order in which people want to see them: what moves first, then what waits, then what is done. */
+function inOrderOfInterest(ledger: Ledger): Chunk[] {
+  const rank = ({ state, batch }: Chunk): number => {
+    if (batch !== null && !hasEnded(batch)) return batch.counts.completed > 0 ? 0 : 1;
+    if (state === 'waiting') return 2;
+    return state === 'submitted' ? 0 : 3;
+  };
+  return ledger.chunks
+    .filter(({ state }) => state !== 'halved')
+    .sort((a, b) => rank(a) - rank(b) || a.number - b.number);
+}

@@ -1,0 +1,64 @@
+/** Reads the state of many batches with few requests. */
+
+import pLimit from 'p-limit';
+import type { Batch } from './batch.js';
+import { callFailed, type CallFailed } from './calls.js';
+import type { BatchClient } from './client.js';
+
+const AT_ONCE = 5;
+
+export interface ReadBatches {
+  found: Map<string, Batch>;
+  /** Ids that the API does not know, or that belong to somebody else, with its answer. */
+  missing: Map<string, CallFailed>;
+}
+
+export class BatchReader {
+  /** False once the server said that it does not list batches. */
+  #lists = true;
+
+  constructor(private readonly client: BatchClient) {}
+
+  /**
+   * Reads batches: pages of the account's list as long as one is cheaper than asking for each, then one by one.
+   * @throws CallFailed where the API can't be asked
+   */
+  async read(ids: readonly string[]): Promise<ReadBatches> {
+    const result: ReadBatches = { found: new Map(), missing: new Map() };
+    if (this.#lists && ids.length > 1) await this.#fromList(new Set(ids), result);
+    const limit = pLimit(AT_ONCE);
+    const rest = ids.filter((id) => !result.found.has(id));
+    await Promise.all(rest.map((id) => limit(() => this.#one(id, result))));
+    return result;
+  }
+
+  async #fromList(ids: ReadonlySet<string>, { found }: ReadBatches): Promise<void> {
+    let after: string | null = null;
+    // A page that brings nothing means that the rest is far back; asking for each is sure.
+    for (let pages = 1; pages <= ids.size - found.size; pages++) {
+      let page: Awaited<ReturnType<BatchClient['list']>>;
+      try {
+        page = await this.client.list(after);
+      } catch (error) {
+        const failure = callFailed(error);
+        if (![400, 404, 405, 501].includes(failure.status ?? 0)) throw failure;
+        this.#lists = false;
+        return;
+      }
+      const before = found.size;
+      for (const batch of page.batches) if (ids.has(batch.id)) found.set(batch.id, batch);
+      if (page.next === null || found.size === before) return;
+      after = page.next;
+    }
+  }
+
+  async #one(id: string, { found, missing }: ReadBatches): Promise<void> {
+    try {
+      found.set(id, await this.client.retrieve(id));
+    } catch (error) {
+      const failure = callFailed(error);
+      if (failure.status !== 404) throw failure;
+      missing.set(id, failure);
+    }
+  }
+}

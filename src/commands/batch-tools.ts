@@ -1,0 +1,80 @@
+/** What both commands need to work with batches: the client and the parts of a submission. */
+
+import { BATCH_DISCOUNT, costOf, type Price } from '../annotators/prices.js';
+import { BatchClient } from '../batches/client.js';
+import type { Chunk, Ledger } from '../batches/ledger.js';
+import type { SubmitParts } from '../batches/submit.js';
+import { findEndpoint, packageVersion, type RunOptions } from '../options.js';
+import { systemClock } from '../requests/rate-limiter.js';
+import type { RunIdentity } from '../run/identity.js';
+import type { Totals } from '../run/totals.js';
+import type { Reporter } from '../types.js';
+
+/** The longest that a small call may take; what stands still longer is lost, and batches can be asked for again. */
+const CALL_TIMEOUT_MS = 60_000;
+
+/** A client for the run's provider. */
+export function openBatchClient(options: RunOptions, signal: AbortSignal): BatchClient {
+  const { baseUrl, apiKey } = findEndpoint(options);
+  return new BatchClient({
+    baseUrl,
+    apiKey,
+    timeout: Math.min(options.requestTimeout * 1000, CALL_TIMEOUT_MS),
+    userAgent: `reannotate/${packageVersion()}`,
+    signal,
+  });
+}
+
+/** The parts of a submission for a run. */
+export function submitParts(
+  options: RunOptions,
+  ledger: Ledger,
+  client: BatchClient,
+  identity: RunIdentity,
+  totals: Totals,
+  price: Price | null,
+  reporter: Reporter,
+  signal: AbortSignal,
+): SubmitParts {
+  return {
+    ledger,
+    client,
+    identity,
+    reporter,
+    waiting: { clock: systemClock, random: Math.random, signal },
+    affordable: affordability(options, ledger, totals, price),
+  };
+}
+
+/** Keeps what is submitted under `--max_cost`, with the worst case of what is under way. */
+function affordability(
+  options: RunOptions,
+  ledger: Ledger,
+  totals: Totals,
+  price: Price | null,
+): (chunk: Chunk) => boolean {
+  const { maxCost, generation } = options;
+  if (maxCost === null || price === null) return () => true;
+  // A prompt never has more tokens than bytes, so this worst case is certain.
+  const worstCase = (chunk: Chunk): number =>
+    BATCH_DISCOUNT *
+    costOf(
+      {
+        promptTokens: chunk.bytes,
+        completionTokens: chunk.requests * generation.max_tokens * generation.n,
+        cachedTokens: 0,
+      },
+      price,
+    );
+  const approved = new Set<Chunk>();
+  return (chunk) => {
+    const underWay = new Set([...approved, ...ledger.open]);
+    const reserved = [...underWay].reduce(
+      (sum, one) => sum + (one === chunk || one.collected !== null ? 0 : worstCase(one)),
+      0,
+    );
+    if ((totals.cost ?? 0) + reserved + worstCase(chunk) > maxCost) return false;
+    approved.add(chunk);
+    return true;
+  };
+}

@@ -1,0 +1,97 @@
+/** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
+
+import { EXIT } from '../errors.js';
+import type { RunOptions } from '../options.js';
+import type { Console } from '../progress.js';
+import type { Stop } from '../requests/processor.js';
+import { assemble, type Assembled } from '../run/assemble.js';
+import { creationDate, writeConfig, type ConfigFile } from '../run/config.js';
+import type { RunFolder } from '../run/folder.js';
+import type { PreparedRun } from '../run/prepare.js';
+import {
+  describeSummary,
+  summarise,
+  writeSummary,
+  type SessionFigures,
+  type Summary,
+} from '../run/summary.js';
+import type { Totals } from '../run/totals.js';
+import { count, inert, plural } from '../text.js';
+
+/** A run whose answers are in the journal. */
+export interface FinishedRun {
+  options: RunOptions;
+  folder: RunFolder;
+  run: PreparedRun;
+  totals: Totals;
+  config: ConfigFile;
+  mode: Summary['mode'];
+  /** What this session did, for the summary on the terminal. */
+  session: SessionFigures;
+  /** Why asking stopped before its end; null where it did not. */
+  stop: Stop | null;
+  /** What brings the missing rows, as a sentence with a command. */
+  tryAgain: string;
+}
+
+/**
+ * Assembles the results and tells how it went.
+ * @returns the exit code
+ */
+export async function finish(finished: FinishedRun, console: Console): Promise<number> {
+  const { options, folder, run, totals, mode } = finished;
+  let done = 0;
+  const endProgress = await console.showProgress(
+    () => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`,
+  );
+  let assembled: Assembled;
+  try {
+    assembled = await assemble(folder, run.index, {
+      includeMetadata: options.includeMetadata,
+      several: options.generation.n > 1,
+      onProgress: (rows) => {
+        done = rows;
+      },
+    });
+  } finally {
+    endProgress();
+  }
+  const now = new Date();
+  const summary = summarise(assembled.rows, totals, mode, now);
+  await writeSummary(folder.summary, summary);
+  await writeConfig(folder.config, { ...finished.config, finished_at: creationDate(now) });
+  const table = describeSummary(summary, finished.session, folder.reannotated);
+  console.print(table);
+  for (const line of table.split('\n')) console.record('info', line);
+  if (assembled.rows.truncated > 0) {
+    console.warning(
+      `${plural(assembled.rows.truncated, 'answer')} ended at --max_tokens ${options.generation.max_tokens}; ` +
+        'a larger value needs a new run (--overwrite).',
+    );
+  }
+  if (assembled.missing === 0) return EXIT.done;
+  tellMissing(assembled, finished, console);
+  return EXIT.incomplete;
+}
+
+function tellMissing(
+  assembled: Assembled,
+  { options, folder, stop, tryAgain }: FinishedRun,
+  console: Console,
+): void {
+  const why = assembled.reasons.map(({ error, rows }) => `${count(rows)} × ${inert(error, 160)}`).join('; ');
+  if (why !== '') console.warning(`Why: ${why}`);
+  if (stop?.reason === 'budget') {
+    console.warning(
+      `Stopped before --max_cost ${options.maxCost ?? 0} would be exceeded; raise it to go on.`,
+    );
+  }
+  const retriable = assembled.rows.failed + assembled.rows.pending - assembled.unusable;
+  const again =
+    retriable > 0 || assembled.rows.filtered > 0
+      ? tryAgain
+      : 'Another try would change nothing: mend the rows in the dataset, or the parameters.';
+  console.error(
+    `${plural(assembled.missing, 'row')} without an annotation (listed in ${folder.failedRows}). ${again}`,
+  );
+}

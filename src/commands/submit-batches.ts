@@ -1,0 +1,206 @@
+/** `reannotate --batch`: a run's pending rows as batches. */
+
+import { existsSync } from 'node:fs';
+import type { Price } from '../annotators/prices.js';
+import { CallFailed } from '../batches/calls.js';
+import { planChunks, rowsUnderWay } from '../batches/chunks.js';
+import type { Ledger } from '../batches/ledger.js';
+import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
+import { EXIT, UserError } from '../errors.js';
+import type { RunOptions } from '../options.js';
+import type { RunFolder } from '../run/folder.js';
+import { JournalWriter } from '../run/journal.js';
+import type { PreparedRun } from '../run/prepare.js';
+import type { Totals } from '../run/totals.js';
+import { count, plural } from '../text.js';
+import { openBatchClient, submitParts } from './batch-tools.js';
+import { describeFailure } from './stops.js';
+import type { Surroundings } from './surroundings.js';
+import { watchCommandLine } from './watch-command.js';
+
+/** A run whose rows are to go into batches. */
+export interface BatchRun {
+  options: RunOptions;
+  folder: RunFolder;
+  run: PreparedRun;
+  ledger: Ledger;
+  totals: Totals;
+  price: Price | null;
+}
+
+/**
+ * Submits what is not submitted yet, and prints the command that watches it.
+ * @param onBatches called with the batches' ids once they are known
+ * @returns the exit code; null where nothing is left to be submitted or watched
+ */
+export async function submitBatches(
+  batchRun: BatchRun,
+  surroundings: Surroundings,
+  onBatches: (ids: string[]) => Promise<void>,
+): Promise<number | null> {
+  const { options, run, ledger, totals, price } = batchRun;
+  const { console, interruption } = surroundings;
+  const client = openBatchClient(options, interruption.hard);
+  const parts = submitParts(options, ledger, client, run.identity, totals, price, console, interruption.soft);
+  try {
+    await preparePlan(batchRun, parts, surroundings);
+    const waiting = ledger.chunks.filter(({ state }) => state === 'waiting');
+    const others = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
+    // Those that wait for the queue are the watcher's, unless nothing is there to be watched.
+    const chunks = others.length > 0 || ledger.open.length > 0 ? others : waiting;
+    if (chunks.length === 0 && ledger.open.length === 0) return null;
+    const submitted = await submitWithProgress(
+      chunks.length,
+      () => submitChunks(chunks, parts),
+      batchRun,
+      surroundings,
+    );
+    const ids = ledger.open.flatMap(({ batch }) => (batch === null ? [] : [batch.id]));
+    await onBatches(ids);
+    return await report(submitted, ids, batchRun, surroundings);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Brings the ledger up to date: what was under way at a crash, files that are gone, rows in no chunk yet. */
+async function preparePlan(
+  { options, folder, run, ledger }: BatchRun,
+  parts: SubmitParts,
+  { console }: Surroundings,
+): Promise<void> {
+  for (const chunk of ledger.chunks.filter(({ state }) => state === 'creating')) {
+    await describing(options, () => resolveCreation(chunk, parts));
+  }
+  const lost = ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? ''));
+  for (const chunk of lost) ledger.chunks.splice(ledger.chunks.indexOf(chunk), 1);
+  await planRows({ options, folder, run, ledger }, console, () => true);
+}
+
+/**
+ * Plans batches for the rows that are to be asked and are in none yet.
+ * @param isAllowed a further condition for a row
+ */
+export async function planRows(
+  { options, folder, run, ledger }: Pick<BatchRun, 'options' | 'folder' | 'run' | 'ledger'>,
+  console: Surroundings['console'],
+  isAllowed: (row: number) => boolean,
+): Promise<number> {
+  const { index } = run;
+  const retry = options.earlier !== 'resume_no_retry';
+  const underWay = await rowsUnderWay(ledger, run.rows);
+  const wanted = (row: number): boolean =>
+    underWay[row] === 0 && index.isWanted(row, retry) && isAllowed(row);
+  let planned = 0;
+  const journal = new JournalWriter(folder.journal, (error) => {
+    throw error;
+  });
+  const endProgress = await console.showProgress(() => `Writing batch files: ${plural(planned, 'request')}`);
+  try {
+    const chunks = await planChunks(
+      folder,
+      ledger,
+      {
+        total: run.rows,
+        wanted,
+        onTooLarge: (row, body) => {
+          const message = `the request alone is larger than --max_batch_bytes ${options.maxBatchBytes}`;
+          const place = journal.appendFailure(body, [message], false, row);
+          index.record(row, 'failed', place.offset, place.length, true);
+          console.warning(`Row ${row} failed: ${message}.`);
+        },
+        onProgress: (rows) => {
+          planned = rows;
+        },
+      },
+      { requests: options.maxBatchSize, bytes: options.maxBatchBytes },
+    );
+    if (chunks.length > 0) {
+      console.info(
+        `Wrote ${plural(planned, 'request')} to ${plural(chunks.length, 'batch file')} in ${folder.temp}.`,
+      );
+    }
+  } finally {
+    endProgress();
+    journal.close();
+  }
+  return planned;
+}
+
+async function submitWithProgress(
+  total: number,
+  work: () => Promise<Submitted>,
+  { ledger }: BatchRun,
+  { console, interruption }: Surroundings,
+): Promise<Submitted> {
+  const before = ledger.open.length;
+  const endProgress = await console.showProgress(
+    () => `Submitting: ${count(ledger.open.length - before)} of ${plural(total, 'batch', 'batches')}`,
+  );
+  const onInterrupt = (): void => {
+    console.warning('Stopping: finishing the uploads under way; press Ctrl-C again to stop at once.');
+  };
+  interruption.soft.addEventListener('abort', onInterrupt);
+  try {
+    return await work();
+  } finally {
+    interruption.soft.removeEventListener('abort', onInterrupt);
+    endProgress();
+  }
+}
+
+async function report(
+  submitted: Submitted,
+  ids: readonly string[],
+  { options, ledger }: BatchRun,
+  { console, interruption, resumeCommand }: Surroundings,
+): Promise<number> {
+  const requests = ledger.open.reduce((sum, chunk) => sum + chunk.requests, 0);
+  if (ids.length > 0) {
+    const what = plural(ids.length, 'batch', 'batches');
+    console.info(`${what} with ${plural(requests, 'request')} under way. Watch and collect with:`);
+    process.stdout.write(`${watchCommandLine(options, ids)}\n`);
+  }
+  const waiting = ledger.chunks.filter(({ state }) => state === 'waiting').length;
+  if (waiting > 0) {
+    const what = plural(waiting, 'batch file');
+    console.warning(`The API's queue is full: ${what} wait, and watch-batch submits them as there is room.`);
+    if (ids.length === 0) process.stdout.write(`${watchCommandLine(options, [])}\n`);
+  }
+  const missing = ledger.unsubmitted.length - waiting;
+  if (submitted.interrupted) {
+    console.warning(`Stopped; ${plural(missing, 'batch file')} not submitted. Go on with: ${resumeCommand}`);
+    return interruption.exitCode;
+  }
+  const first = submitted.failed[0];
+  if (first !== undefined) {
+    const why =
+      first.reason instanceof CallFailed
+        ? await describeFailure(first.reason, options)
+        : first.reason.message;
+    const total = ids.length + missing;
+    console.error(
+      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why} Submit what is missing with: ${resumeCommand}`,
+    );
+    return EXIT.cannotGoOn;
+  }
+  if (submitted.unaffordable.length > 0) {
+    console.error(
+      `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${options.maxCost ?? 0} would be ` +
+        `exceeded in the worst case. Collect what is under way, then raise it and run: ${resumeCommand}`,
+    );
+    return EXIT.incomplete;
+  }
+  return EXIT.done;
+}
+
+/** Makes a call's failure a sentence. */
+export async function describing<T>(options: RunOptions, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof CallFailed)
+      throw new UserError(await describeFailure(error, options), undefined, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,41 @@
+/** The command that watches a run's batches, and whether there can be any. */
+
+import { UsageError } from '../errors.js';
+import {
+  DEFAULT_SAVE_DIR,
+  DEFAULT_TEMP_DIR,
+  MAXIMUM_BATCH_BYTES,
+  MAXIMUM_BATCH_SIZE,
+  type RunOptions,
+} from '../options.js';
+import { shellWord } from '../text.js';
+
+/** @throws UsageError where the annotator's provider has no Batch API */
+export function requireBatches(options: RunOptions): void {
+  const { provider, name } = options.annotator;
+  if (provider.batches) return;
+  throw new UsageError(
+    `${provider.title} has no Batch API, so ${name} can't be asked in batches; run it without --batch.`,
+  );
+}
+
+/** The command line that watches a run's batches, ready to paste. */
+export function watchCommandLine(
+  options: RunOptions,
+  batchIds: readonly string[],
+  more: readonly string[] = [],
+): string {
+  const words = ['npx', 'watch-batch'];
+  if (batchIds.length > 0) words.push('--batch_ids', batchIds.join(','));
+  words.push('--dataset', options.dataset, '--annotator', options.annotator.name);
+  if (options.saveDir !== DEFAULT_SAVE_DIR) words.push('--save_dir', options.saveDir);
+  if (options.tempDir !== DEFAULT_TEMP_DIR) words.push('--temp_dir', options.tempDir);
+  if (options.baseUrl !== null) words.push('--base_url', options.baseUrl);
+  if (options.apiKeyVariable !== null) words.push('--api_key_env', options.apiKeyVariable);
+  if (options.maxBatchSize !== MAXIMUM_BATCH_SIZE)
+    words.push('--max_batch_size', String(options.maxBatchSize));
+  if (options.maxBatchBytes !== MAXIMUM_BATCH_BYTES)
+    words.push('--max_batch_bytes', String(options.maxBatchBytes));
+  if (options.includeMetadata) words.push('--include_metadata');
+  return [...words, ...more].map(shellWord).join(' ');
+}

@@ -1,0 +1,448 @@
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Simulator } from '../../src/simulator/server.js';
+import { batchArguments, idsOf, online, paste, startWatch, submit, watch } from '../support/batch-cli.js';
+import { pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
+import { alpacaRows, writeJson } from '../support/data.js';
+
+/** A dataset of its own folder, and the folder of a run. */
+function dataset(rows: number): { data: string; folder: string; root: string } {
+  const root = temporaryFolder();
+  return { root, folder: join(root, 'batch'), data: writeJson(root, 'data.json', alpacaRows(rows)) };
+}
+
+/** Answers that the simulator gave to each prompt: more than one is paid twice. */
+function answersToEach(api: Simulator): number[] {
+  return Object.values(api.statistics().answersByPrompt);
+}
+
+function paidOnce(api: Simulator, rows: number): void {
+  expect(answersToEach(api)).toEqual(new Array<number>(rows).fill(1));
+}
+
+async function bytesOnline(api: Simulator, data: string, root: string): Promise<string> {
+  expect((await online(api, data, root)).code).toBe(0);
+  return resultsIn(join(root, 'online')).bytes();
+}
+
+describe('a run in batches', () => {
+  it('submits chunks, prints the command that watches, and ends with the bytes of an online run', async () => {
+    const { data, folder, root } = dataset(40);
+    const api = await simulator();
+    const submitted = await submit(api, data, folder, ['--max_batch_size', '15'], { cwd: root });
+    expect(submitted.code, submitted.stderr).toBe(0);
+    expect(submitted.stdout.trim().split('\n')).toHaveLength(1);
+    expect(idsOf(submitted)).toHaveLength(3);
+    const { temp, saved } = resultsIn(folder);
+    const files = readdirSync(temp('.')).filter((name) => name.startsWith('jobs_batch'));
+    expect(files.sort()).toEqual(['jobs_batch_0.json', 'jobs_batch_1.json', 'jobs_batch_2.json']);
+    const objects = JSON.parse(readFileSync(saved('batch_objects.json'), 'utf8')) as { id: string }[];
+    expect(objects.map(({ id }) => id).sort()).toEqual(idsOf(submitted).sort());
+
+    const watched = await paste(submitted.stdout, api, root);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(watched.stdout).toBe('');
+    paidOnce(api, 40);
+    const summary = resultsIn(folder).summary();
+    expect(summary).toMatchObject({
+      mode: 'batch',
+      requests: { sent: 40 },
+      rows: { total: 40, ok: 40, pending: 0 },
+    });
+    expect(resultsIn(folder).bytes()).toBe(await bytesOnline(api, data, root));
+    // Half the price of the online run.
+    expect(summary.cost_usd).toBeCloseTo((resultsIn(join(root, 'online')).summary().cost_usd ?? 0) / 2, 6);
+    const raw = readFileSync(join(root, 'batch_results.jsonl'), 'utf8').trim().split('\n');
+    expect(
+      raw.map((line) => Number((JSON.parse(line) as { custom_id: string }).custom_id)).sort((a, b) => a - b),
+    ).toEqual(Array.from({ length: 40 }, (_, row) => row));
+    expect(existsSync(join(root, 'batch_errors.jsonl'))).toBe(false);
+  });
+
+  it('names the only file jobs_batch.json, with one request a line as the Batch API wants it', async () => {
+    const { data, folder } = dataset(5);
+    const api = await simulator();
+    expect((await submit(api, data, folder)).code).toBe(0);
+    const lines = resultsIn(folder).lines('jobs_batch.json') as Record<string, unknown>[];
+    expect(lines.map(({ custom_id: id }) => id)).toEqual(['0', '1', '2', '3', '4']);
+    expect(lines[0]).toMatchObject({
+      method: 'POST',
+      url: '/v1/chat/completions',
+      body: { model: 'gpt-4o-mini', seed: 42 },
+    });
+    expect(lines[0]?.['body']).not.toHaveProperty('metadata');
+  });
+
+  it('cuts at bytes as well, and fails a row that is too large for any file', async () => {
+    const root = temporaryFolder();
+    const rows = alpacaRows(12).map((row, index) => ({
+      ...row,
+      instruction: index === 7 ? 'x'.repeat(5000) : row.instruction,
+    }));
+    const data = writeJson(root, 'data.json', rows);
+    const api = await simulator();
+    const folder = join(root, 'run');
+    const submitted = await submit(api, data, folder, ['--max_batch_bytes', '3000']);
+    expect(submitted.code, submitted.stderr).toBe(0);
+    const { temp } = resultsIn(folder);
+    for (const name of readdirSync(temp('.')).filter((file) => file.startsWith('jobs_batch'))) {
+      expect(statSync(temp(name)).size).toBeLessThanOrEqual(3000);
+    }
+    const watched = await watch(api, data, folder);
+    expect(watched.code).toBe(3);
+    expect(resultsIn(folder).summary().rows).toMatchObject({ ok: 11, failed: 1 });
+    expect(resultsIn(folder).lines('failed_rows.jsonl')).toMatchObject([
+      { request_idx: 7, state: 'failed', error: expect.stringContaining('--max_batch_bytes') as string },
+    ]);
+  });
+
+  it('submits nothing twice: --resume finds all submitted, and online refuses while batches are under way', async () => {
+    const { data, folder } = dataset(20);
+    const api = await simulator({ batchDurationMs: 60_000 });
+    expect((await submit(api, data, folder, ['--max_batch_size', '10'])).code).toBe(0);
+    const again = await submit(api, data, folder, ['--max_batch_size', '10', '--resume']);
+    expect(again.code, again.stderr).toBe(0);
+    expect(idsOf(again)).toHaveLength(2);
+    expect(api.statistics()).toMatchObject({ batchesCreated: 2, filesUploaded: 2 });
+    const onlineRun = await runCli([...batchArguments(data, folder), '--resume'], { env: pointingAt(api) });
+    expect(onlineRun.code).toBe(1);
+    expect(onlineRun.stderr).toMatch(
+      /in 2 batches under way; asking them online would pay twice.*npx watch-batch/,
+    );
+    expect(api.statistics().requests).toBe(0);
+  });
+
+  it('keeps under --max_cost by the worst case of what is under way', async () => {
+    const { data, folder } = dataset(30);
+    const api = await simulator();
+    const args = ['--max_batch_size', '10', '--max_tokens', '1000', '--max_cost', '0.0045'];
+    const submitted = await submit(api, data, folder, args);
+    expect(submitted.code, submitted.stderr).toBe(3);
+    expect(submitted.stderr).toMatch(/2 batches not submitted: --max_cost 0\.0045 .*--resume/);
+    expect(api.statistics().batchesCreated).toBe(1);
+    expect(idsOf(submitted)).toHaveLength(1);
+  });
+});
+
+describe('what goes wrong in batches', () => {
+  const plans = [[], ['expire'], [], ['queue'], ['row_errors'], [], ['lying_counts']] as const;
+
+  it('is mended by --retry_failed: every row, the bytes of an online run, nothing paid twice', async () => {
+    const { data, folder, root } = dataset(350);
+    const api = await simulator({ batchPlans: plans });
+    expect((await submit(api, data, folder, ['--max_batch_size', '50'])).code).toBe(0);
+    const first = await watch(api, data, folder);
+    expect(first.code, first.stderr).toBe(3);
+    expect(resultsIn(folder).summary().rows).toMatchObject({ total: 350, failed: 0, pending: 28 });
+    expect(first.stderr).toMatch(/--retry_failed/);
+    expect(first.stderr).toMatch(/--finish_online/);
+    const second = await watch(api, data, folder, ['--retry_failed']);
+    expect(second.code, second.stderr).toBe(0);
+    paidOnce(api, 350);
+    expect(resultsIn(folder).bytes()).toBe(await bytesOnline(api, data, root));
+  });
+
+  it('is mended by --finish_online, which asks exactly the missing rows', async () => {
+    const { data, folder, root } = dataset(350);
+    const api = await simulator({ batchPlans: plans });
+    expect((await submit(api, data, folder, ['--max_batch_size', '50'])).code).toBe(0);
+    const watched = await watch(api, data, folder, ['--finish_online']);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(api.statistics().requests).toBe(28);
+    paidOnce(api, 350);
+    expect(resultsIn(folder).bytes()).toBe(await bytesOnline(api, data, root));
+  });
+
+  it.each([
+    ['lines without an error field', 'null_error_missing'],
+    ['downloads that are cut', 'cut_download'],
+    ['an answer that comes twice', 'duplicate_line'],
+    ['an answer to a row that was not asked', 'foreign_line'],
+    ['a creation that is answered with a 500', 'error_create'],
+    ['a creation that is answered with a 429', 'busy_create'],
+  ] as const)('is dealt with at once where it is %s', async (_, fault) => {
+    const { data, folder, root } = dataset(20);
+    const api = await simulator({ batchPlans: [[fault]] });
+    const submitted = await submit(api, data, folder);
+    expect(submitted.code, submitted.stderr).toBe(0);
+    const watched = await watch(api, data, folder);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(api.statistics().batchesCreated).toBe(1);
+    paidOnce(api, 20);
+    expect(resultsIn(folder).bytes()).toBe(await bytesOnline(api, data, root));
+  });
+
+  it.each([
+    ['a line with status 0 and an empty body', 'status_zero', /1 × no answer \(status 0, empty body\)/],
+    ['a torn line', 'torn_line', /1 line of .* can't be read, also after a second download/],
+    ['a batch that completes without an output file', 'no_output', /20 × 500 server_error/],
+    ['a batch that fails, with its line', 'validation', /failed: line 2: /],
+  ] as const)('leaves the row pending and says why: %s', async (_, fault, why) => {
+    const { data, folder } = dataset(20);
+    const api = await simulator({ batchPlans: [[fault]] });
+    await submit(api, data, folder);
+    const watched = await watch(api, data, folder);
+    expect(watched.code).toBe(3);
+    expect(watched.stderr).toMatch(why);
+    const { rows } = resultsIn(folder).summary();
+    expect((rows['pending'] ?? 0) + (rows['failed'] ?? 0) + (rows['ok'] ?? 0)).toBe(20);
+    const retried = await watch(api, data, folder, ['--retry_failed']);
+    // The row whose line made the batch fail is the only one that is not simply sent again.
+    expect(retried.code, retried.stderr).toBe(0);
+  });
+
+  it('does not send a row for ever that fails for its own fault', async () => {
+    const { data, folder } = dataset(20);
+    const api = await simulator({ batchFaults: { row_refused: 1 } });
+    await submit(api, data, folder);
+    const watched = await watch(api, data, folder, ['--retry_failed']);
+    expect(watched.code).toBe(3);
+    expect(api.statistics().batchesCreated).toBe(2);
+    expect(resultsIn(folder).summary().rows).toMatchObject({ ok: 19, failed: 1 });
+    expect(resultsIn(folder).lines('failed_rows.jsonl')).toMatchObject([
+      { state: 'failed', error: expect.stringMatching(/^400 .*flagged/) as string },
+    ]);
+  });
+
+  it('submits in waves and in halves where the queue is small', async () => {
+    const { data, folder, root } = dataset(60);
+    // Ten rows of about 70 tokens fit; the first chunks of twenty never do.
+    const api = await simulator({ enqueuedTokenLimit: 1000, batchDurationMs: 100 });
+    expect((await submit(api, data, folder, ['--max_batch_size', '20'])).code).toBe(0);
+    const watched = await watch(api, data, folder);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(watched.stderr).toMatch(/larger than the queue takes .* two halves/);
+    paidOnce(api, 60);
+    expect(resultsIn(folder).bytes()).toBe(await bytesOnline(api, data, root));
+  });
+
+  it('survives a network that fails', async () => {
+    const { data, folder } = dataset(10);
+    const api = await simulator({ batchDurationMs: 50 });
+    await submit(api, data, folder);
+    const { port } = api;
+    await api.close();
+    const { finished, child } = startWatch(api, data, folder);
+    await new Promise<void>((resolve) => {
+      child.stderr.on('data', (text: string) => {
+        if (text.includes('can’t be reached') || text.includes("can't be reached")) resolve();
+      });
+    });
+    // What answers now is another server: the batch is not its own, which is said, and its rows stay pending.
+    await simulator({ port });
+    const run = await finished;
+    expect(run.stderr).toMatch(/The API is back after/);
+    expect(run.stderr).toMatch(/is gone from the account/);
+    expect(run.code).toBe(3);
+  });
+});
+
+describe('watching', () => {
+  it('goes on where it was stopped, downloads nothing twice, and costs nothing', async () => {
+    const { data, folder } = dataset(40);
+    const api = await simulator({ batchPlans: [[], ['stuck']] });
+    await submit(api, data, folder, ['--max_batch_size', '20']);
+    const { child, finished } = startWatch(api, data, folder);
+    await new Promise<void>((resolve) => {
+      child.stderr.on('data', (text: string) => {
+        if (text.includes('20 of 20 answered')) resolve();
+      });
+    });
+    child.kill('SIGINT');
+    const stopped = await finished;
+    expect(stopped.code).toBe(130);
+    expect(stopped.stderr).toMatch(/Stopped; the batches go on. Watch them again with: npx watch-batch /);
+    const { fileDownloads } = api.statistics();
+    const cancelled = await watch(api, data, folder, ['--cancel', '--yes']);
+    expect(cancelled.code, cancelled.stderr).toBe(3);
+    expect(resultsIn(folder).summary().rows).toMatchObject({ ok: 30, pending: 10 });
+    // The cancelled batch has two files; the collected one is not downloaded again.
+    expect(api.statistics().fileDownloads).toBe(fileDownloads + 2);
+    const again = await watch(api, data, folder);
+    expect(again.code).toBe(3);
+    expect(api.statistics().fileDownloads).toBe(fileDownloads + 2);
+    expect((await watch(api, data, folder, ['--finish_online'])).code).toBe(0);
+    paidOnce(api, 40);
+  });
+
+  it('works from another folder with the ids, the dataset and the annotator alone', async () => {
+    const { data, folder, root } = dataset(40);
+    const api = await simulator({ batchPlans: [[], ['row_errors']] });
+    const submitted = await submit(api, data, folder, [
+      '--max_batch_size',
+      '20',
+      '--limit',
+      '35',
+      '--temperature',
+      '0.5',
+    ]);
+    const elsewhere = join(root, 'elsewhere');
+    const ids = ['--batch_ids', idsOf(submitted).join(',')];
+    const watched = await watch(api, data, elsewhere, [...ids, '--retry_failed'], { cwd: root });
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(resultsIn(elsewhere).summary().rows).toMatchObject({ total: 35, ok: 35 });
+    paidOnce(api, 35);
+    expect((await watch(api, data, folder)).code).toBe(3);
+    const uuid = (where: string): string =>
+      /^uuid: (.*)$/m.exec(readFileSync(resultsIn(where).saved('config.yaml'), 'utf8'))?.[1] ?? '';
+    expect(uuid(elsewhere)).toBe(uuid(folder));
+  });
+
+  it('takes batches that another tool made, from a file', async () => {
+    const { data, folder, root } = dataset(10);
+    const api = await simulator();
+    await submit(api, data, folder);
+    const objects = JSON.parse(readFileSync(resultsIn(folder).saved('batch_objects.json'), 'utf8')) as {
+      metadata?: unknown;
+    }[];
+    for (const object of objects) delete object.metadata;
+    const file = writeJson(root, 'objects.json', objects);
+    const elsewhere = join(root, 'elsewhere');
+    const watched = await watch(api, data, elsewhere, ['--batch_objects_file', file], { cwd: root });
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(resultsIn(elsewhere).summary().rows).toMatchObject({ total: 10, ok: 10 });
+  });
+
+  it.each([
+    ['the ledger', ['temp/batches.json', 'saved/batch_objects.json']],
+    ['everything', ['temp', 'saved']],
+  ])('recovers the batches from the account when %s is lost', async (_, lost) => {
+    const { data, folder, root } = dataset(30);
+    const api = await simulator();
+    await submit(api, data, folder, ['--max_batch_size', '10', '--limit', '25']);
+    const { temp, saved } = resultsIn(folder);
+    for (const what of lost) {
+      if (what === 'temp/batches.json') rmSync(temp('batches.json'));
+      else if (what === 'saved/batch_objects.json') rmSync(saved('batch_objects.json'));
+      else rmSync(join(folder, what), { recursive: true });
+    }
+    const blind = await watch(api, data, folder);
+    expect(blind.code).toBe(1);
+    expect(blind.stderr).toMatch(/--recover/);
+    const watched = await watch(api, data, folder, ['--recover']);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(resultsIn(folder).summary().rows).toMatchObject({ total: 25, ok: 25 });
+    expect(JSON.parse(readFileSync(resultsIn(folder).saved('batch_objects.json'), 'utf8'))).toHaveLength(3);
+    paidOnce(api, 25);
+    expect(root).not.toBe('');
+  });
+
+  it('tells when ids and dataset do not belong together', async () => {
+    const { data, folder, root } = dataset(10);
+    const api = await simulator();
+    const ids = ['--batch_ids', idsOf(await submit(api, data, folder)).join(',')];
+    const elsewhere = join(root, 'elsewhere');
+    const wrongName = await watch(api, writeJson(root, 'other.json', alpacaRows(10)), elsewhere, ids, {
+      cwd: root,
+    });
+    expect(wrongName.code).toBe(1);
+    expect(wrongName.stderr).toMatch(
+      /was submitted for the dataset .*data\.json and the annotator gpt-4o-mini, which is not/,
+    );
+    renameSync(data, `${data}.kept`);
+    writeFileSync(data, JSON.stringify(alpacaRows(12).slice(2)));
+    const wrongRows = await watch(api, data, join(root, 'third'), ids, { cwd: root });
+    expect(wrongRows.code).toBe(1);
+    expect(wrongRows.stderr).toMatch(
+      /does not belong to this dataset of 10 rows: it asked row 0 with another prompt/,
+    );
+  });
+
+  it('keeps lines of other batches that stand in its output file', async () => {
+    const { data, folder } = dataset(10);
+    const api = await simulator();
+    await submit(api, data, folder);
+    const file = join(folder, 'batch_results.jsonl');
+    writeFileSync(file, 'another run’s lines\n');
+    const watched = await watch(api, data, folder);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(watched.stderr).toMatch(/held lines of other batches; it is now/);
+    expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(10);
+    const aside = readdirSync(folder).find((name) => name.startsWith('batch_results.jsonl.')) ?? '';
+    expect(readFileSync(join(folder, aside), 'utf8')).toBe('another run’s lines\n');
+  });
+});
+
+describe('one sentence each', () => {
+  const cases: [
+    string,
+    (root: string, data: string, api: Simulator) => Promise<{ code: number | null; stderr: string }>,
+    number,
+    RegExp,
+  ][] = [
+    [
+      'a provider without batches',
+      (root, data, api) =>
+        runCli(['--annotator', 'llama3-405b', '--dataset', data, '--batch'], {
+          cwd: root,
+          env: pointingAt(api, { SAMBANOVA_API_KEY: 'sk-samba-1' }),
+        }),
+      2,
+      /SambaNova has no Batch API, so llama3-405b can't be asked in batches/,
+    ],
+    [
+      'a batch that does not exist',
+      (root, data, api) => watch(api, data, root, ['--batch_ids', 'batch_nothere']),
+      1,
+      /There is no batch batch_nothere for this key .*another account or project/,
+    ],
+    [
+      'a batch of another account',
+      async (root, data, api) => {
+        const ids = idsOf(await submit(api, data, join(root, 'first')));
+        return watch(api, data, root, ['--batch_ids', ids.join(',')], {
+          env: { OPENAI_API_KEY: 'sk-another-account' },
+        });
+      },
+      1,
+      /There is no batch batch_\w+ for this key/,
+    ],
+    [
+      'ids that are none',
+      (root, data, api) => watch(api, data, root, ['--batch_ids', '../../etc']),
+      2,
+      /--batch_ids takes ids such as batch_abc,batch_def/,
+    ],
+    [
+      'nothing to watch',
+      (root, data, api) => watch(api, data, root),
+      1,
+      /No batches of .* are known here .*--batch_ids.*--recover/,
+    ],
+    [
+      'a cancellation that nobody can confirm',
+      (root, data, api) => watch(api, data, root, ['--cancel']),
+      2,
+      /--cancel asks before it cancels.*--yes/,
+    ],
+    [
+      'a flex tier that the model does not have',
+      (root, data, api) => watch(api, data, root, ['--finish_online', '--service_tier', 'flex']),
+      2,
+      /gpt-4o-mini has no flex tier/,
+    ],
+    [
+      'a creation that is refused',
+      async (root, data) => submit(await simulator({ batchPlans: [['refuse_create']] }), data, root),
+      1,
+      /1 of 1 batch not submitted: 400 .*--resume/,
+    ],
+    [
+      'a wrong key',
+      async (root, data) => submit(await simulator({ apiKey: 'sk-the-right-key' }), data, root),
+      1,
+      /refused the key in OPENAI_API_KEY/,
+    ],
+  ];
+
+  it.each(cases)('%s', async (_, run, code, sentence) => {
+    const root = temporaryFolder();
+    const data = writeJson(root, 'data.json', alpacaRows(5));
+    const finished = await run(root, data, await simulator());
+    expect(finished.stderr).toMatch(sentence);
+    expect(finished.code).toBe(code);
+    expect(finished.stderr).not.toMatch(/\n\s+at /);
+    expect(finished.stderr).not.toContain('sk-test-key');
+  });
+});
