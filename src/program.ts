@@ -101,6 +101,7 @@ function demoCommand(handlers: Handlers): Command {
     .description(
       'The main job with no key and no network: the simulator serves a bundled dataset and its answers.',
     )
+    .option('--batch', 'in batches: submit, watch, mend what went wrong, collect')
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
     .allowExcessArguments(false)

@@ -56,20 +56,20 @@ function chunkLine(chunk: Chunk, now: Date): string {
   const { batch } = chunk;
   if (batch === null) {
     const state = chunk.state === 'waiting' ? 'waits for room in the queue' : 'not submitted';
-    return `${chunk.file ?? `chunk ${chunk.number}`}  ${state}  ${count(chunk.requests)} requests`;
+    return `${chunk.file ?? `chunk ${chunk.number}`} · ${state} · ${plural(chunk.requests, 'request')}`;
   }
   const seconds = now.getTime() / 1000;
   const age = duration(Math.max(0, (batch.endedAt ?? seconds) - batch.createdAt) * 1000);
   const left = hasEnded(batch) ? null : estimate(batch, seconds);
-  const parts = [batch.id, inert(batch.status, 20).padEnd(11), countsOf(chunk, batch), age];
+  const parts = [batch.id, inert(batch.status, 20), countsOf(chunk, batch), age];
   if (left !== null) parts.push(`about ${duration(left * 1000)} left`);
-  return parts.join('  ');
+  return parts.join(' · ');
 }
 
 /** `done / failed / total`, as far as the API tells. */
 function countsOf(chunk: Chunk, batch: Batch): string {
   const { completed, failed, total } = batch.counts;
-  return `${count(completed)} / ${count(failed)} / ${count(Math.max(total, chunk.requests))}`;
+  return `${count(completed)} done / ${count(failed)} failed / ${count(Math.max(total, chunk.requests))}`;
 }
 
 /** Seconds until a batch is done at the pace that it had so far; null where nothing can be said. */

@@ -1,6 +1,8 @@
-/** `reannotate demo`: the main job on bundled data, over real HTTP against the embedded simulator. */
+/** `reannotate demo`: the main job on bundled data, online or in batches, over real HTTP against the embedded simulator. */
 
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { EXIT } from '../errors.js';
 import type { Interruption } from '../interruption.js';
 import {
   DEFAULT_SAVE_DIR,
@@ -12,41 +14,62 @@ import {
 import type { Console } from '../progress.js';
 import { runFolder, runName } from '../run/folder.js';
 import { startSimulator } from '../simulator/server.js';
+import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, parseWatchOptions } from '../watch-options.js';
 import { reannotate } from './reannotate.js';
+import type { Surroundings } from './surroundings.js';
 
 /** The bundled dataset's name on the simulated Hub. */
 const DATASET = 'reannotate/examples';
 const ANNOTATOR = 'gpt-4o-mini';
 /** No secret: the simulator takes any key. */
 const KEY = 'simulator';
+/** Three batches of the bundled rows. */
+const BATCH_SIZE = '50';
+/** Long enough to see batches go on. */
+const BATCH_MS = 3000;
+
+/** What a demo works with. */
+interface Demo {
+  folders: { save_dir: string; temp_dir: string };
+  variables: NodeJS.ProcessEnv;
+  surroundings: Surroundings;
+}
 
 /** Runs the demo and returns its exit code. */
 export async function demo(
   raw: RawFlags,
-  surroundings: { console: Console; interruption: Interruption },
+  { console, interruption }: { console: Console; interruption: Interruption },
 ): Promise<number> {
   const flags = new FlagReader(raw);
   const saveDir = flags.text('save_dir') ?? DEFAULT_SAVE_DIR;
   const tempDir = flags.text('temp_dir') ?? DEFAULT_TEMP_DIR;
-  const { console } = surroundings;
+  const inBatches = flags.on('batch');
   const simulator = await startSimulator({
     answersFile: example('answers.jsonl'),
     datasets: { [DATASET]: example('instructions.jsonl') },
     latencyMs: 20,
+    batchValidationMs: 500,
+    batchDurationMs: BATCH_MS,
+    // What can go wrong with batches is a part of what there is to see.
+    batchPlans: [[], ['row_errors'], ['expire']],
   });
+  const work: Demo = {
+    folders: { save_dir: saveDir, temp_dir: tempDir },
+    variables: {
+      OPENAI_API_KEY: KEY,
+      OPENAI_BASE_URL: `${simulator.url}/v1`,
+      HF_DATASETS_SERVER_URL: simulator.url,
+      HF_ENDPOINT: simulator.url,
+    },
+    surroundings: {
+      console,
+      interruption,
+      resumeCommand: `npx reannotate demo${inBatches ? ' --batch' : ''}`,
+    },
+  };
   try {
     console.info(`A simulated API and Hub answer at ${simulator.url}: no key, no network, no cost.`);
-    // A demo starts anew each time; what an earlier one left is moved aside, as --overwrite does.
-    const options = parseRunOptions(
-      { dataset: DATASET, annotator: ANNOTATOR, save_dir: saveDir, temp_dir: tempDir, overwrite: true },
-      {
-        OPENAI_API_KEY: KEY,
-        OPENAI_BASE_URL: `${simulator.url}/v1`,
-        HF_DATASETS_SERVER_URL: simulator.url,
-        HF_ENDPOINT: simulator.url,
-      },
-    );
-    const exitCode = await reannotate(options, { ...surroundings, resumeCommand: 'npx reannotate demo' });
+    const exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
     const { reannotated, config } = runFolder(saveDir, tempDir, runName(DATASET, ANNOTATOR));
     console.print(
       [
@@ -63,6 +86,42 @@ export async function demo(
   } finally {
     await simulator.close();
   }
+}
+
+/** The flags of both. A demo starts anew each time; what an earlier one left is moved aside, as --overwrite does. */
+function runFlags({ folders }: Demo): RawFlags {
+  return { dataset: DATASET, annotator: ANNOTATOR, ...folders };
+}
+
+function runOnline(work: Demo): Promise<number> {
+  const options = parseRunOptions({ ...runFlags(work), overwrite: true }, work.variables);
+  return reannotate(options, work.surroundings);
+}
+
+async function runInBatches(work: Demo): Promise<number> {
+  const { console, interruption } = work.surroundings;
+  const options = parseRunOptions(
+    { ...runFlags(work), overwrite: true, batch: true, max_batch_size: BATCH_SIZE },
+    work.variables,
+  );
+  const submitted = await reannotate(options, work.surroundings);
+  if (submitted !== EXIT.done || interruption.soft.aborted) return submitted;
+  console.info('That is the command for a real run; the demo goes on by itself, every second.');
+  const { watchBatch } = await import('./watch-batch.js');
+  const { save } = runFolder(work.folders.save_dir, work.folders.temp_dir, runName(DATASET, ANNOTATOR));
+  const watching = parseWatchOptions(
+    {
+      ...runFlags(work),
+      max_batch_size: BATCH_SIZE,
+      check_interval: '1',
+      retry_failed: true,
+      graph: true,
+      output_file: join(save, DEFAULT_OUTPUT_FILE),
+      error_file: join(save, DEFAULT_ERROR_FILE),
+    },
+    work.variables,
+  );
+  return watchBatch(watching, work.surroundings);
 }
 
 /** A file that comes with the package. */

@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { SimulatorOptions } from '../../src/simulator/options.js';
+import { batchArguments, startWatch, submit, watch } from '../support/batch-cli.js';
+import { pointingAt, resultsIn, simulator, startCli, temporaryFolder } from '../support/cli.js';
+import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
+import { killingProxy, MOMENTS, type KillingProxy, type KillPoint } from '../support/killing-proxy.js';
+
+const ROWS = 12;
+const SIZE = ['--max_batch_size', '6'];
+const BATCHES = 2;
+
+interface Scene {
+  api: Awaited<ReturnType<typeof simulator>>;
+  proxy: KillingProxy;
+  data: string;
+  folder: string;
+}
+
+async function scene(options: SimulatorOptions = {}): Promise<Scene> {
+  const root = temporaryFolder();
+  const api = await simulator(options);
+  const data = writeJson(root, 'data.json', alpacaRows(ROWS));
+  return { api, proxy: await killingProxy(api.url), data, folder: join(root, 'run') };
+}
+
+/** Plays a step's kill points side by side, and tells of the one that went wrong. */
+async function atEachMoment(
+  step: string,
+  times: number,
+  play: (point: KillPoint) => Promise<void>,
+): Promise<void> {
+  const points = Array.from({ length: times }, (_, number) => number).flatMap((number) =>
+    MOMENTS.map((moment) => ({ step, number, moment })),
+  );
+  await Promise.all(
+    points.map((point) =>
+      play(point).catch((error: unknown) => {
+        throw new Error(`killed at ${step}, number ${point.number}, ${point.moment}`, { cause: error });
+      }),
+    ),
+  );
+}
+
+/** The run's end, whatever happened before: no batch twice, no answer twice, no row lost. */
+async function expectWhole({ api, proxy, data, folder }: Scene, batches: number): Promise<void> {
+  proxy.aim(null, () => undefined);
+  const submitted = await submit(proxy, data, folder, [...SIZE, '--resume']);
+  expect(submitted.code, submitted.stderr).toBe(0);
+  const watched = await watch(proxy, data, folder, ['--retry_failed', ...SIZE]);
+  expect(watched.code, watched.stderr).toBe(0);
+  expect(api.statistics().batchesCreated).toBe(batches);
+  expect(Object.values(api.statistics().answersByPrompt)).toEqual(new Array<number>(ROWS).fill(1));
+  const rows = resultsIn(folder).rows();
+  expect(rows.map(({ user_prompt: prompt }) => prompt)).toEqual(alpacaRows(ROWS).map(alpacaText));
+  expect(rows.every(({ annotation }) => annotation !== null)).toBe(true);
+  const objects = JSON.parse(
+    readFileSync(resultsIn(folder).saved('batch_objects.json'), 'utf8'),
+  ) as unknown[];
+  expect(objects).toHaveLength(batches);
+  const raw = readFileSync(join(folder, 'batch_results.jsonl'), 'utf8').trim().split('\n');
+  expect(raw).toHaveLength(ROWS);
+}
+
+describe('killed while it submits, it ends as if it had not been', () => {
+  it.each([
+    ['POST /v1/files', BATCHES],
+    ['POST /v1/batches', BATCHES],
+  ])('at %s', async (step, times) => {
+    await atEachMoment(step, times, async (point) => {
+      const one = await scene();
+      const { proxy, data, folder } = one;
+      const { child, finished } = startCli([...batchArguments(data, folder), '--batch', ...SIZE], {
+        cwd: folder,
+        env: pointingAt(proxy),
+      });
+      proxy.aim(point, () => child.kill('SIGKILL'));
+      await finished;
+      expect(proxy.fired()).toBe(true);
+      await expectWhole(one, BATCHES);
+    });
+  });
+});
+
+describe('killed while it watches, it ends as if it had not been', () => {
+  it.each([
+    ['GET /v1/batches', 2],
+    ['GET /v1/files/', 3],
+    // The second batch expires half way: its rest is submitted anew.
+    ['POST /v1/files', 1],
+    ['POST /v1/batches', 1],
+  ])('at %s', async (step, times) => {
+    await atEachMoment(step, times, async (point) => {
+      const one = await scene({ batchPlans: [[], ['expire']], batchDurationMs: 150 });
+      const { proxy, data, folder } = one;
+      const submitted = await submit(proxy, data, folder, SIZE);
+      expect(submitted.code, submitted.stderr).toBe(0);
+      const { child, finished } = startWatch(proxy, data, folder, ['--retry_failed', ...SIZE]);
+      proxy.aim(point, () => child.kill('SIGKILL'));
+      await finished;
+      expect(proxy.fired()).toBe(true);
+      await expectWhole(one, BATCHES + 1);
+    });
+  });
+});
