@@ -7,6 +7,7 @@ import { FlagReader, parseRunOptions, type RawFlags, type RunOptions } from './o
 import { inert } from './text.js';
 
 export const DEFAULT_CHECK_INTERVAL_S = 60;
+const LEAST_INTERVAL_MS = 20;
 export const DEFAULT_OUTPUT_FILE = 'batch_results.jsonl';
 export const DEFAULT_ERROR_FILE = 'batch_errors.jsonl';
 
@@ -56,8 +57,11 @@ export function parseWatchOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): 
     run,
     batchIds: batchIds(flags.text('batch_ids')),
     batchObjectsFile: flags.text('batch_objects_file'),
-    checkInterval:
-      (flags.number('check_interval', Number.MIN_VALUE, 86_400) ?? DEFAULT_CHECK_INTERVAL_S) * 1000,
+    // Not even a test should ask without a pause.
+    checkInterval: Math.max(
+      LEAST_INTERVAL_MS,
+      (flags.number('check_interval', 0, 86_400) ?? DEFAULT_CHECK_INTERVAL_S) * 1000,
+    ),
     outputFile: flags.text('output_file') ?? DEFAULT_OUTPUT_FILE,
     errorFile: flags.text('error_file') ?? DEFAULT_ERROR_FILE,
     then: flags.on('retry_failed') ? 'retry_failed' : flags.on('finish_online') ? 'finish_online' : 'stop',

@@ -10,7 +10,7 @@ import { UserError } from '../errors.js';
 import { breathe, readLines } from '../files.js';
 import { isObject, parseJson } from '../json.js';
 import type { RunFolder } from '../run/folder.js';
-import type { AskedFor, RunIdentity } from '../run/identity.js';
+import type { AskedFor } from '../run/identity.js';
 import { readJob } from '../run/jobs.js';
 import { count, inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
@@ -28,8 +28,8 @@ import { accountBatches } from './submit.js';
 export interface WantedRun {
   dataset: string;
   annotator: string;
-  /** Null where this folder knows nothing of a run yet. */
-  identity: RunIdentity | null;
+  /** The run's uuid; null where this folder knows nothing of a run yet. */
+  run: string | null;
 }
 
 /**
@@ -48,7 +48,7 @@ export function originOf(batches: readonly Batch[], wanted: WantedRun): BatchOri
           `${inert(origin.annotator, 80)}, which is not what --dataset and --annotator name.`,
       );
     }
-    const expected: string | undefined = wanted.identity?.uuid ?? first?.run;
+    const expected: string | undefined = wanted.run ?? first?.run;
     if (expected !== undefined && origin.run !== expected) {
       throw new UserError(
         `${id} belongs to another run of this dataset and annotator (${inert(origin.run, 60)}, not ` +
@@ -84,7 +84,7 @@ export async function findInAccount(
     onProgress(++looked);
     const origin = readOrigin(batch.metadata);
     if (origin === null || !isFor(origin, wanted.dataset, wanted.annotator)) continue;
-    if (wanted.identity !== null && origin.run !== wanted.identity.uuid) continue;
+    if (wanted.run !== null && origin.run !== wanted.run) continue;
     runs.set(origin.run, [...(runs.get(origin.run) ?? []), batch]);
   }
   const newest = (batches: readonly Batch[]): number =>

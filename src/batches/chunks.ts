@@ -20,7 +20,7 @@ import { newChunk, type Chunk, type Ledger } from './ledger.js';
 const URL = '/v1/chat/completions';
 const BEFORE_ID = '{"custom_id":"';
 const BEFORE_BODY = `","method":"POST","url":"${URL}","body":`;
-const CHUNK_FILE = /^jobs_batch(?:_\d+)?\.json$/;
+const CHUNK_FILE = /^jobs_batch_(\d+)\.json$/;
 const BREATHE_EVERY = 1000;
 
 /** How large a file may be. */
@@ -73,11 +73,13 @@ export async function planChunks(
 
 const NOTHING = { requests: 0, bytes: 0, tokens: 0 };
 
-/** Files that no chunk stands for: a plan that was killed before it was written down. */
+/** Files of a plan that was killed before it was written down. */
 function removeUnknownFiles(folder: RunFolder, ledger: Ledger): void {
-  const known = new Set(ledger.chunks.map(({ file }) => file));
+  const next = ledger.nextNumber;
   for (const name of readdirSync(folder.temp)) {
-    if (CHUNK_FILE.test(name) && !known.has(name)) rmSync(join(folder.temp, name), { force: true });
+    const number = CHUNK_FILE.exec(name)?.[1];
+    if (number === undefined || Number(number) < next) continue;
+    rmSync(join(folder.temp, name), { force: true });
   }
 }
 

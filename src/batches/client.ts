@@ -55,6 +55,7 @@ export interface Download {
 export class BatchClient {
   readonly #api: OpenAI;
   readonly #dispatchers: Dispatcher[];
+  #takesExpiry = true;
 
   constructor(options: BatchClientOptions) {
     const settings = {
@@ -92,11 +93,16 @@ export class BatchClient {
    * @returns the file's id
    */
   async upload(path: string, name: string, expiresAfter: number): Promise<string> {
+    return this.#fitting(() => this.#upload(path, name, expiresAfter));
+  }
+
+  async #upload(path: string, name: string, expiresAfter: number): Promise<string> {
     const boundary = `reannotate-${randomUUID()}`;
     const fields = {
       purpose: 'batch',
-      'expires_after[anchor]': 'created_at',
-      'expires_after[seconds]': expiresAfter,
+      ...(this.#takesExpiry
+        ? { 'expires_after[anchor]': 'created_at', 'expires_after[seconds]': expiresAfter }
+        : {}),
     };
     const head = Buffer.from(
       Object.entries(fields)
@@ -124,6 +130,22 @@ export class BatchClient {
   }
 
   async create(order: BatchOrder): Promise<Batch> {
+    return this.#fitting(() => this.#create(order));
+  }
+
+  /** Compatible servers may not know when files are to expire; they are asked without. */
+  async #fitting<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      const isAboutExpiry = error instanceof APIError && /expires_after/.test(error.message);
+      if (!this.#takesExpiry || !isAboutExpiry || ![400, 422].includes(statusOf(error) ?? 0)) throw error;
+      this.#takesExpiry = false;
+      return call();
+    }
+  }
+
+  async #create(order: BatchOrder): Promise<Batch> {
     const answer: unknown = await this.#api.batches.create({
       input_file_id: order.inputFileId,
       endpoint: '/v1/chat/completions',

@@ -4,7 +4,7 @@
  * answered is paid for and counts.
  */
 
-import { mkdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Completion } from '../annotators/completion.js';
 import { UserError } from '../errors.js';
@@ -102,6 +102,16 @@ async function fetchChecked(collection: Collection, batch: Batch, parts: Collect
   }
   collection.tellChecks();
   return files;
+}
+
+function readAt(path: string, offset: number, length: number): Buffer {
+  const descriptor = openSync(path, 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(length);
+    return buffer.subarray(0, readSync(descriptor, buffer, 0, length, offset));
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** One batch while it is collected. */
@@ -245,11 +255,28 @@ class Collection {
     this.result.answers += 1;
     if (completion.usage !== null) this.result.usage = addUsage(this.result.usage, completion.usage);
     this.#outcome.answers += 1;
-    // An earlier start that was killed may have taken it already.
-    if (index.isAnswered(row)) return;
+    if (index.isAnswered(row)) {
+      // Either an earlier start took it before it was killed, or the row was answered elsewhere and this was for nothing.
+      if (!this.#isTaken(row, json) && completion.usage !== null) {
+        this.result.wasted = addUsage(this.result.wasted, completion.usage);
+      }
+      return;
+    }
     const place = journal.appendAnswer(this.#request(row), redactor.bytes(json), row);
     index.record(row, completion.state, place.offset, place.length);
     onAnswer(completion);
+  }
+
+  /** True where the journal holds this very answer. */
+  #isTaken(row: number, json: Buffer): boolean {
+    const place = this.parts.index.place(row);
+    if (place === null) return false;
+    const end = Buffer.from(`,{"request_idx":${row}}]`);
+    const line = readAt(this.parts.folder.journal, place.offset, place.length);
+    return line
+      .subarray(0, line.length - end.length)
+      .subarray(-json.length)
+      .equals(json);
   }
 
   #failed(row: number, message: string, filtered: boolean, journal: JournalWriter): void {

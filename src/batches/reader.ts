@@ -40,9 +40,9 @@ export class BatchReader {
       try {
         page = await this.client.list(after);
       } catch (error) {
-        const failure = callFailed(error);
-        if (![400, 404, 405, 501].includes(failure.status ?? 0)) throw failure;
-        this.#lists = false;
+        const { status, verdict } = callFailed(error);
+        // Whatever else is wrong with the list, asking for each batch shows it, or works.
+        if (status !== null && verdict.kind !== 'throttle') this.#lists = status >= 500;
         return;
       }
       const before = found.size;

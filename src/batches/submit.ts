@@ -34,8 +34,8 @@ const CREATE_TRIES = 5;
 /** A batch may take so long to appear in the account's list. */
 const SETTLE_MS = 5000;
 const SETTLE_POLL_MS = 1000;
-/** How far the clocks of this machine and of the API may differ. */
-const CLOCK_DIFFERENCE_S = 86_400;
+/** The newest batches come first, so one that was made just now is on the first pages. */
+const PAGES_LOOKED_AT = 10;
 /** The longest that the API keeps a file which expires: a watcher may come back after a holiday. */
 const FILES_EXPIRE_AFTER_S = 30 * 86_400;
 
@@ -248,10 +248,8 @@ async function findInAccount(
   known: ReadonlySet<string>,
   { client, identity, waiting }: SubmitParts,
 ): Promise<Batch | null> {
-  const since = (chunk.creatingAt ?? 0) / 1000 - CLOCK_DIFFERENCE_S;
   try {
-    for await (const batch of accountBatches(client, waiting)) {
-      if (batch.createdAt < since) return null;
+    for await (const batch of accountBatches(client, waiting, PAGES_LOOKED_AT)) {
       const origin = readOrigin(batch.metadata);
       const isOurs =
         batch.inputFileId === chunk.inputFileId ||
@@ -268,13 +266,19 @@ async function findInAccount(
   return null;
 }
 
-/** All batches of the account, newest first, a page at a time. */
-export async function* accountBatches(client: BatchClient, waiting: Waiting): AsyncGenerator<Batch> {
+/** The account's batches, newest first, a page at a time. */
+export async function* accountBatches(
+  client: BatchClient,
+  waiting: Waiting,
+  maximumPages = Infinity,
+): AsyncGenerator<Batch> {
   let after: string | null = null;
+  let pages = 0;
   do {
     const from: string | null = after;
     const page: Awaited<ReturnType<BatchClient['list']>> = await persist(() => client.list(from), waiting);
     yield* page.batches;
     after = page.next;
-  } while (after !== null);
+    pages += 1;
+  } while (after !== null && pages < maximumPages);
 }

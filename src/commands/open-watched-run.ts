@@ -11,7 +11,7 @@ import {
   type WantedRun,
 } from '../batches/adopt.js';
 import { readBatch, type Batch } from '../batches/batch.js';
-import { persist } from '../batches/calls.js';
+import { CallFailed, persist, type Waiting } from '../batches/calls.js';
 import type { BatchClient } from '../batches/client.js';
 import { Ledger } from '../batches/ledger.js';
 import type { BatchOrigin } from '../batches/metadata.js';
@@ -83,12 +83,16 @@ export async function openWatchedRun(
   const ledger = Ledger.open(folder);
   const identity = readIdentity(folder.run);
   const { dataset, annotator } = watching.run;
-  const wanted: WantedRun = { dataset, annotator: annotator.name, identity };
+  const wanted: WantedRun = { dataset, annotator: annotator.name, run: identity?.uuid ?? null };
   const news = await findBatches(watching, fromFile, folder, ledger, client, wanted, surroundings);
   const origin = originOf(news, wanted);
-  const options = withAsked(watching.run, identity?.asked ?? null, origin);
+  const earlierConfig = await readConfig(folder.config, new Date());
+  const options = {
+    ...withAsked(watching.run, identity?.asked ?? null, origin),
+    includeMetadata: watching.run.includeMetadata || earlierConfig.params?.['include_metadata'] === true,
+  };
   const totals = new Totals(folder.counters, price, new Date());
-  const config = await startWatchConfig(folder, options, origin);
+  const config = watchConfig(earlierConfig, options, origin);
   const run = await prepareRun(
     options,
     folder,
@@ -114,8 +118,17 @@ export async function openWatchedRun(
     interruption.soft,
   );
   if (news.length > 0) {
-    const chunks = enter(news, ledger);
     const { waiting } = submission;
+    const others =
+      watching.then === 'stop' || origin === null
+        ? []
+        : await othersOf(origin, news, ledger, client, waiting);
+    if (others.length > 0) {
+      console.info(
+        `The account has ${plural(others.length, 'more batch', 'more batches')} of this run, which count as well.`,
+      );
+    }
+    const chunks = enter([...news, ...others], ledger);
     await bringInputs(chunks, { folder, client, waiting, reporter: console, rows: run.rows });
     await ledger.save();
     console.info(`${plural(chunks.length, 'batch', 'batches')} taken over into ${folder.batchObjects}.`);
@@ -173,6 +186,29 @@ async function findBatches(
   return [...found.values()];
 }
 
+/**
+ * Further batches of a run that was submitted elsewhere. Before rows are asked again it must be known where they may
+ * already be asked.
+ */
+async function othersOf(
+  origin: BatchOrigin,
+  news: readonly Batch[],
+  ledger: Ledger,
+  client: BatchClient,
+  waiting: Waiting,
+): Promise<Batch[]> {
+  const known = new Set([...ledger.batches, ...news].map(({ id }) => id));
+  const { dataset, annotator, run } = origin;
+  try {
+    const found = await findInAccount(client, { dataset, annotator, run }, waiting, () => undefined);
+    return found.filter(({ id }) => !known.has(id));
+  } catch (error) {
+    // A server that does not list batches can't tell.
+    if (error instanceof CallFailed && [404, 405, 501].includes(error.status ?? 0)) return [];
+    throw error;
+  }
+}
+
 /** The options of the run that is watched: what decided its requests when it was begun, and the rest as given now. */
 function withAsked(options: RunOptions, before: AskedFor | null, origin: BatchOrigin | null): RunOptions {
   const now = askedFor(options);
@@ -194,12 +230,11 @@ function withAsked(options: RunOptions, before: AskedFor | null, origin: BatchOr
   };
 }
 
-async function startWatchConfig(
-  folder: RunFolder,
+function watchConfig(
+  earlier: Awaited<ReturnType<typeof readConfig>>,
   options: RunOptions,
   origin: BatchOrigin | null,
-): Promise<ConfigFile> {
-  const earlier = await readConfig(folder.config, new Date());
+): ConfigFile {
   return {
     ...earlier,
     // A run that came from another machine keeps its identity.

@@ -101,6 +101,10 @@ async function follow(watched: WatchedRun, surroundings: Surroundings): Promise<
 }
 
 async function end(finished: FinishedRun, watched: WatchedRun, surroundings: Surroundings): Promise<number> {
+  const { config } = finished;
+  const known = (config.parameter_changes ?? []).map(({ parameter }) => parameter);
+  const learnt = watched.ledger.learnt.filter(({ parameter }) => !known.includes(parameter));
+  if (learnt.length > 0) config.parameter_changes = [...(config.parameter_changes ?? []), ...learnt];
   if (watched.watching.graph) await saveGraphs(watched, surroundings);
   return finish(finished, surroundings.console);
 }

@@ -1,0 +1,174 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { describeErrors, isId, isQueueRefusal, queueLimit, readBatch } from '../../src/batches/batch.js';
+import { batchMetadata, readOrigin } from '../../src/batches/metadata.js';
+import { judgeResult, readResultLine } from '../../src/batches/results.js';
+import { askedBefore } from '../../src/batches/adopt.js';
+import type { AskedFor, RunIdentity } from '../../src/run/identity.js';
+
+const asked: AskedFor = {
+  dataset: 'me/data',
+  subset: null,
+  split: null,
+  format: null,
+  prompt_column: null,
+  response_column: null,
+  system_column: null,
+  limit: null,
+  offset: 0,
+  annotator: 'gpt-4o-mini',
+  model: 'gpt-4o-mini',
+  temperature: 1,
+  top_p: 1,
+  seed: 42,
+  max_tokens: 2048,
+  n: 1,
+  frequency_penalty: 0,
+  presence_penalty: 0,
+  stop: null,
+  logit_bias: null,
+  logprobs: false,
+  top_logprobs: null,
+};
+
+function identity(more: Partial<AskedFor>): RunIdentity {
+  return {
+    version: 1,
+    uuid: 'a-uuid',
+    created: '2026_01_31-12_00_00',
+    asked: { ...asked, ...more },
+    found: { revision: 'abc', subset: null, split: 'train', format: 'alpaca', columns: [] },
+  };
+}
+
+describe('a Batch object', () => {
+  it('is read whatever stands in it, or is none', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const batch = readBatch(value);
+        if (batch !== null) expect(isId(batch.id)).toBe(true);
+      }),
+    );
+  });
+
+  it('never has an id that leads out of a folder', () => {
+    for (const id of ['../x', 'a/b', '', '.', 'a..b', 'x'.repeat(300), 'a\nb', 'a b']) {
+      expect(readBatch({ id, status: 'completed' })).toBeNull();
+    }
+  });
+
+  it('tells why it failed, with line numbers and without controls', () => {
+    const batch = readBatch({
+      id: 'batch_1',
+      status: 'failed',
+      errors: {
+        data: [
+          { code: 'invalid_json_line', message: 'This line is no JSON.\u001b[31m', line: 17 },
+          { code: 'x', message: '', line: null },
+          { message: 'third' },
+          { message: 'fourth' },
+          { message: 'fifth' },
+        ],
+      },
+    });
+    expect(batch === null ? '' : describeErrors(batch)).toBe(
+      'line 17: This line is no JSON.; x; third; and 2 more errors',
+    );
+  });
+
+  it('knows the queue’s refusal and the limit it names', () => {
+    const message =
+      'Enqueued token limit reached for gpt-4o in organization org-x. Limit: 90,000 enqueued tokens. Please try again.';
+    const batch = readBatch({
+      id: 'batch_1',
+      status: 'failed',
+      errors: { data: [{ code: 'token_limit_exceeded', message, line: null }] },
+    });
+    expect(batch !== null && isQueueRefusal(batch)).toBe(true);
+    expect(queueLimit(message)).toBe(90_000);
+    expect(queueLimit('no number here')).toBeNull();
+  });
+});
+
+describe('the metadata of a batch', () => {
+  it('keeps within the API’s bounds and gives the run back, whatever the flags', () => {
+    const flags = fc.record({
+      stop: fc.option(
+        fc.array(fc.string({ unit: 'grapheme', maxLength: 200 }), { minLength: 1, maxLength: 4 }),
+      ),
+      limit: fc.option(fc.nat()),
+      temperature: fc.double({ min: 0, max: 2, noNaN: true }),
+      logit_bias: fc.option(
+        fc.dictionary(fc.integer({ min: 0, max: 200_000 }).map(String), fc.integer({ min: -100, max: 100 })),
+      ),
+      prompt_column: fc.option(fc.string({ minLength: 1, maxLength: 300 })),
+    });
+    fc.assert(
+      fc.property(flags, (more) => {
+        const run = identity(more);
+        const metadata = batchMetadata(run, 3, 2);
+        expect(Object.keys(metadata).length).toBeLessThanOrEqual(16);
+        for (const [name, value] of Object.entries(metadata)) {
+          expect(name.length).toBeLessThanOrEqual(64);
+          expect(value.length).toBeLessThanOrEqual(512);
+        }
+        const origin = readOrigin(metadata);
+        expect(origin).toMatchObject({ run: 'a-uuid', chunk: 3, attempt: 2, revision: 'abc' });
+        if (origin?.asked === null || origin === null) return;
+        expect(JSON.stringify(askedBefore(origin, asked))).toBe(JSON.stringify(run.asked));
+      }),
+    );
+  });
+
+  it('says nothing of a run where another tool wrote it', () => {
+    expect(readOrigin({})).toBeNull();
+    expect(
+      readOrigin({ tool: 'reannotate', run: 'x', dataset: 'd', annotator: 'a', chunk: '-1' }),
+    ).toBeNull();
+  });
+});
+
+describe('a result line', () => {
+  const line = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+
+  it('is read or refused, whatever stands in it', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const read = readResultLine(line(value));
+        if (read !== null) expect(judgeResult(read).kind).not.toBe('');
+      }),
+    );
+  });
+
+  it.each([
+    [
+      { custom_id: '1', response: null, error: { code: 'batch_expired', message: 'Too late.' } },
+      'transient',
+      'batch_expired: Too late.',
+    ],
+    [
+      { custom_id: '1', response: { status_code: 0, body: '' }, error: null },
+      'transient',
+      'no answer (status 0, empty body)',
+    ],
+    [
+      { custom_id: '1', response: { status_code: 200, body: null } },
+      'transient',
+      'no answer (status 200, empty body)',
+    ],
+    [{ custom_id: '1' }, 'transient', 'no answer'],
+    [
+      { custom_id: '1', response: { status_code: 400, body: { error: { message: 'Bad.', code: 'bad' } } } },
+      'row',
+      '400 bad: Bad.',
+    ],
+    [
+      { custom_id: '1', response: { status_code: 500, body: { error: { message: 'Sorry.' } } } },
+      'transient',
+      '500: Sorry.',
+    ],
+  ])('%j', (value, kind, message) => {
+    const read = readResultLine(line(value));
+    expect(read === null ? null : judgeResult(read)).toMatchObject({ kind, message });
+  });
+});

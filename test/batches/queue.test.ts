@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { readBatch, type Batch } from '../../src/batches/batch.js';
+import { newChunk, type Chunk } from '../../src/batches/ledger.js';
+import { nextFromQueue, refused, roomWasMade } from '../../src/batches/queue.js';
+
+function batch(status: string): Batch {
+  const read = readBatch({ id: 'batch_1', status, created_at: 1 });
+  if (read === null) throw new Error('not a batch');
+  return read;
+}
+
+function chunk(number: number, tokens: number, more: Partial<Chunk> = {}): Chunk {
+  return {
+    ...newChunk(number, `jobs_batch_${number}.json`, { requests: 10, bytes: 100, tokens }),
+    state: 'waiting',
+    ...more,
+  };
+}
+
+function underWay(number: number, tokens: number): Chunk {
+  return chunk(number, tokens, { state: 'submitted', batch: batch('in_progress') });
+}
+
+const NOW = 1000;
+
+describe('the queue', () => {
+  it('lets as many go as fit under the limit, in their order', () => {
+    const chunks = [
+      underWay(0, 400),
+      chunk(1, 300, { tryAgainAt: 0 }),
+      chunk(2, 300, { tryAgainAt: 0 }),
+      chunk(3, 300, { tryAgainAt: 0 }),
+    ];
+    expect(nextFromQueue(chunks, 1000, NOW).map(({ number }) => number)).toEqual([1, 2]);
+    expect(nextFromQueue(chunks, 600, NOW)).toEqual([]);
+  });
+
+  it('lets one go for each that ended, where the limit is not known', () => {
+    const chunks = [underWay(0, 400), chunk(1, 300), chunk(2, 300)];
+    expect(nextFromQueue(chunks, null, NOW)).toEqual([]);
+    roomWasMade(chunks, NOW);
+    expect(nextFromQueue(chunks, null, NOW).map(({ number }) => number)).toEqual([1]);
+  });
+
+  it('tries one that is alone whatever the estimate says', () => {
+    expect(nextFromQueue([chunk(1, 5000)], 1000, NOW)).toHaveLength(1);
+  });
+
+  it('waits for its own batches before it halves anything', () => {
+    const one = chunk(1, 5000, { state: 'submitted', batch: batch('failed') });
+    expect(refused(one, 'full', [one, underWay(0, 10)], 1000, NOW, 60_000)).toBe(false);
+    expect(one).toMatchObject({ state: 'waiting', tryAgainAt: null });
+  });
+
+  it('halves a chunk that is larger than the whole limit, or alone and refused although it should fit', () => {
+    const large = chunk(1, 5000, { state: 'submitted', batch: batch('failed') });
+    expect(refused(large, 'full', [large], 1000, NOW, 60_000)).toBe(true);
+    const fitting = chunk(2, 500, { state: 'submitted', batch: batch('failed') });
+    expect(refused(fitting, 'full', [fitting], 1000, NOW, 60_000)).toBe(false);
+    expect(fitting.tryAgainAt).toBe(NOW + 120_000);
+    expect(nextFromQueue([fitting], 1000, NOW)).toEqual([]);
+    expect(refused(fitting, 'full', [fitting], 1000, NOW, 60_000)).toBe(true);
+  });
+});
