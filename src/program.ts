@@ -27,6 +27,8 @@ Examples:
   $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100
   $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100 --resume
       go on after any interruption
+  $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --batch
+      at half the price; prints the watch-batch command that collects the answers
   $ npx reannotate --annotator groq/llama-3.3-70b-versatile --dataset answers.jsonl
   $ npx reannotate --annotator my-model --base_url http://localhost:8000/v1 --dataset answers.jsonl
 
