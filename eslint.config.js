@@ -18,7 +18,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['*.config.js', 'scripts/**', 'bench/**'],
+    files: ['*.config.js', 'scripts/**', 'bench/**', 'test/**/*.js'],
     ...tseslint.configs.disableTypeChecked,
     languageOptions: {
       globals: {

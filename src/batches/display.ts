@@ -56,14 +56,15 @@ function chunkLine(chunk: Chunk, now: Date): string {
   const { batch } = chunk;
   if (batch === null) {
     const state = chunk.state === 'waiting' ? 'waits for room in the queue' : 'not submitted';
-    return `${chunk.file ?? `chunk ${chunk.number}`} · ${state} · ${plural(chunk.requests, 'request')}`;
+    return `${state} · ${plural(chunk.requests, 'request')} · ${chunk.file ?? `chunk ${chunk.number}`}`;
   }
   const seconds = now.getTime() / 1000;
   const age = duration(Math.max(0, (batch.endedAt ?? seconds) - batch.createdAt) * 1000);
   const left = hasEnded(batch) ? null : estimate(batch, seconds);
-  const parts = [batch.id, inert(batch.status, 20), countsOf(chunk, batch), age];
+  const parts = [inert(batch.status, 20), countsOf(chunk, batch), age];
   if (left !== null) parts.push(`about ${duration(left * 1000)} left`);
-  return parts.join(' · ');
+  // The id comes last: where the terminal is narrow it is what can be done without.
+  return [...parts, batch.id].join(' · ');
 }
 
 /** `done / failed / total`, as far as the API tells. */

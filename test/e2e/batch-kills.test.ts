@@ -1,9 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, vi } from 'vitest';
 import type { SimulatorOptions } from '../../src/simulator/options.js';
 import { batchArguments, startWatch, submit, watch } from '../support/batch-cli.js';
-import { pointingAt, resultsIn, simulator, startCli, temporaryFolder } from '../support/cli.js';
+import {
+  pointingAt,
+  resultsIn,
+  simulator,
+  startCli,
+  temporaryFolder,
+  type Finished,
+} from '../support/cli.js';
 import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
 import { killingProxy, MOMENTS, type KillingProxy, type KillPoint } from '../support/killing-proxy.js';
 
@@ -62,6 +70,58 @@ async function expectWhole({ api, proxy, data, folder }: Scene, batches: number)
   const raw = readFileSync(join(folder, 'batch_results.jsonl'), 'utf8').trim().split('\n');
   expect(raw).toHaveLength(ROWS);
 }
+
+/** Renames at which the program is killed: some in the tests, all of them where somebody wants to be sure. */
+const EVERY_RENAME = process.env['EVERY_RENAME'] !== undefined;
+const PRELOAD = fileURLToPath(new URL('../support/kill-at-rename.js', import.meta.url));
+
+/** Runs the program to each of its renames in turn, until one run comes to its end alive. */
+async function atRenames(
+  step: number,
+  play: (env: Record<string, string>) => Promise<Finished>,
+): Promise<void> {
+  let isAlive = false;
+  for (let first = 1; !isAlive; first += SIDE_BY_SIDE * step) {
+    const renames = Array.from({ length: SIDE_BY_SIDE }, (_, index) => first + index * step);
+    const ends = await Promise.all(
+      renames.map((rename) =>
+        play({ KILL_AT_RENAME: String(rename), NODE_OPTIONS: `--import ${PRELOAD}` }).catch(
+          (error: unknown) => {
+            throw new Error(`killed at rename ${rename}`, { cause: error });
+          },
+        ),
+      ),
+    );
+    isAlive = ends.some(({ signal }) => signal !== 'SIGKILL');
+  }
+}
+
+const SIDE_BY_SIDE = 4;
+
+vi.setConfig({ testTimeout: 240_000 });
+
+describe('killed between one state on disk and the next, it ends as if it had not been', () => {
+  it('while it submits', async () => {
+    await atRenames(EVERY_RENAME ? 1 : 4, async (env) => {
+      const one = await scene();
+      const { proxy, data, folder } = one;
+      const killed = await submit(proxy, data, folder, SIZE, { env });
+      await expectWhole(one, BATCHES);
+      return killed;
+    });
+  });
+
+  it('while it watches', async () => {
+    await atRenames(EVERY_RENAME ? 1 : 5, async (env) => {
+      const one = await scene({ batchPlans: [[], ['expire']] });
+      const { proxy, data, folder } = one;
+      await submit(proxy, data, folder, SIZE);
+      const killed = await watch(proxy, data, folder, ['--retry_failed', ...SIZE], { env });
+      await expectWhole(one, BATCHES + 1);
+      return killed;
+    });
+  });
+});
 
 describe('killed while it submits, it ends as if it had not been', () => {
   it.each([
