@@ -110,6 +110,10 @@ function enterGroup(group: readonly Batch[], ledger: Ledger): Chunk[] {
   ledger.superseded.push(...group.filter((batch) => !kept.includes(batch)));
   return kept.map((batch) => {
     const origin = readOrigin(batch.metadata);
+    const unanswered = ledger.chunks.find((chunk) => isMadeOf(batch, chunk));
+    if (unanswered !== undefined) {
+      return Object.assign(unanswered, { state: 'submitted', batch } satisfies Partial<Chunk>);
+    }
     const isTaken = origin === null || ledger.chunks.some(({ number }) => number === origin.chunk);
     const chunk = newChunk(isTaken ? ledger.nextNumber : origin.chunk, null, {
       requests: batch.counts.total,
@@ -126,6 +130,11 @@ function enterGroup(group: readonly Batch[], ledger: Ledger): Chunk[] {
     ledger.chunks.push(chunk);
     return chunk;
   });
+}
+
+/** True where a batch is the one whose creation was not answered. */
+function isMadeOf(batch: Batch, chunk: Chunk): boolean {
+  return chunk.state === 'creating' && chunk.inputFileId !== null && chunk.inputFileId === batch.inputFileId;
 }
 
 export interface InputParts {
@@ -149,7 +158,7 @@ export async function bringInputs(chunks: readonly Chunk[], parts: InputParts): 
     (line) => readJob(line)?.requestIdx ?? null,
   );
   try {
-    for (const chunk of chunks) {
+    for (const chunk of chunks.filter(({ isAdopted }) => isAdopted)) {
       const path = await bringInput(chunk, parts);
       if (path === null) {
         reporter.warning(

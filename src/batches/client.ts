@@ -135,11 +135,12 @@ export class BatchClient {
 
   /** Compatible servers may not know when files are to expire; they are asked without. */
   async #fitting<T>(call: () => Promise<T>): Promise<T> {
+    const askedForExpiry = this.#takesExpiry;
     try {
       return await call();
     } catch (error) {
       const isAboutExpiry = error instanceof APIError && /expires_after/.test(error.message);
-      if (!this.#takesExpiry || !isAboutExpiry || ![400, 422].includes(statusOf(error) ?? 0)) throw error;
+      if (!askedForExpiry || !isAboutExpiry || ![400, 422].includes(statusOf(error) ?? 0)) throw error;
       this.#takesExpiry = false;
       return call();
     }
@@ -151,7 +152,9 @@ export class BatchClient {
       endpoint: '/v1/chat/completions',
       completion_window: '24h',
       metadata: order.metadata,
-      output_expires_after: { anchor: 'created_at', seconds: order.outputExpiresAfter },
+      ...(this.#takesExpiry
+        ? { output_expires_after: { anchor: 'created_at' as const, seconds: order.outputExpiresAfter } }
+        : {}),
     });
     return asBatch(answer);
   }

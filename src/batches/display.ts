@@ -59,7 +59,8 @@ function chunkLine(chunk: Chunk, now: Date): string {
     return `${state} · ${plural(chunk.requests, 'request')} · ${chunk.file ?? `chunk ${chunk.number}`}`;
   }
   const seconds = now.getTime() / 1000;
-  const age = duration(Math.max(0, (batch.endedAt ?? seconds) - batch.createdAt) * 1000);
+  const began = Math.max(batch.createdAt, (chunk.creatingAt ?? 0) / 1000);
+  const age = duration(Math.max(0, (batch.endedAt ?? seconds) - began) * 1000);
   const left = hasEnded(batch) ? null : estimate(batch, seconds);
   const parts = [inert(batch.status, 20), countsOf(chunk, batch), age];
   if (left !== null) parts.push(`about ${duration(left * 1000)} left`);

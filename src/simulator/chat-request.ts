@@ -18,6 +18,8 @@ export interface ChatRequest {
   /** Null where the request sets no maximum. */
   maximumTokens: number | null;
   stream: boolean;
+  /** True where the request asks for flex processing. */
+  isFlex: boolean;
   includeUsage: boolean;
 }
 
@@ -98,6 +100,7 @@ export function readChatRequest(bytes: Buffer, existing: readonly string[] | nul
     choices: numberOr(body['n'], 1),
     maximumTokens: numberOr(body['max_completion_tokens'] ?? body['max_tokens'], null),
     stream: body['stream'] === true,
+    isFlex: body['service_tier'] === 'flex',
     includeUsage: isObject(body['stream_options']) && body['stream_options']['include_usage'] === true,
   };
 }

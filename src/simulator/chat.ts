@@ -170,6 +170,7 @@ export class ChatEndpoint {
       // A recorded answer is what it is, whatever was asked for this time.
       texts.map((text, index) => choice(index, text, replayed ? null : chat.maximumTokens)),
       chat.characters,
+      chat.isFlex ? 'flex' : 'default',
     );
   }
 

@@ -22,7 +22,7 @@ export interface ChatCompletion {
   model: string;
   choices: Choice[];
   usage: ReturnType<typeof usage>;
-  service_tier: 'default';
+  service_tier: 'default' | 'flex';
   system_fingerprint: string;
 }
 
@@ -44,6 +44,7 @@ export function completion(
   model: string,
   choices: Choice[],
   promptCharacters: number,
+  serviceTier: ChatCompletion['service_tier'],
 ): ChatCompletion {
   return {
     id,
@@ -52,7 +53,7 @@ export function completion(
     model,
     choices,
     usage: usage(promptCharacters, choices),
-    service_tier: 'default',
+    service_tier: serviceTier,
     system_fingerprint: 'fp_simulator',
   };
 }

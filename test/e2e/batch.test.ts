@@ -154,6 +154,31 @@ describe('what goes wrong in batches', () => {
     expect(resultsIn(folder).bytes()).toBe(await bytesOnline(api, data, root));
   });
 
+  it('is finished in the flex tier at the price of a batch, where the model has it', async () => {
+    const { data, folder } = dataset(20);
+    const api = await simulator({ batchPlans: [['expire']] });
+    const flags = ['--annotator', 'gpt-5-nano'];
+    expect((await submit(api, data, folder, flags)).code).toBe(0);
+    const watched = await watch(api, data, folder, [...flags, '--finish_online', '--service_tier', 'flex']);
+    expect(watched.code, watched.stderr).toBe(0);
+    const { cost_usd: cost } = resultsIn(folder).summary();
+    const whole = join(folder, 'online');
+    expect((await runCli([...batchArguments(data, whole), ...flags], { env: pointingAt(api) })).code).toBe(0);
+    expect(cost).toBeCloseTo((resultsIn(whole).summary().cost_usd ?? 0) / 2, 6);
+  });
+
+  it('is found in the account where its creation is never answered', async () => {
+    const { data, folder } = dataset(10);
+    const api = await simulator({ batchPlans: [['hang_create']] });
+    const first = await submit(api, data, folder, ['--request_timeout', '0.5']);
+    expect(first.code, first.stderr).toBe(0);
+    expect(first.stderr).toMatch(
+      /Found batch_\w+, which was made of jobs_batch\.json although no answer came/,
+    );
+    expect((await watch(api, data, folder)).code).toBe(0);
+    expect(api.statistics().batchesCreated).toBe(1);
+  });
+
   it.each([
     ['lines without an error field', 'null_error_missing'],
     ['downloads that are cut', 'cut_download'],
