@@ -144,7 +144,7 @@ export class Totals {
   /** Saves the figures; a full disk does not matter here, since answers are saved elsewhere. */
   save(): void {
     const { throttled, retried } = this.requests;
-    const sent = this.#sentOnline;
+    const sent = this.#before.sent + this.#session.sent;
     const carried: Carried = { sent, throttled, retried, wasted: this.#wasted, startedAt: this.startedAt };
     const temporary = `${this.path}${TEMPORARY_SUFFIX}`;
     try {
