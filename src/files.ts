@@ -208,6 +208,25 @@ export function* readLines(path: string): Generator<Line> {
   }
 }
 
+/**
+ * Reads bytes of an open file; fewer than asked for only where the file ends.
+ * @param buffer what they are read into, where there is one already
+ */
+export function readAt(
+  descriptor: number,
+  offset: number,
+  length: number,
+  buffer: Buffer = Buffer.allocUnsafe(length),
+): Buffer {
+  let filled = 0;
+  while (filled < length) {
+    const read = readSync(descriptor, buffer, filled, length - filled, offset + filled);
+    if (read === 0) break;
+    filled += read;
+  }
+  return buffer.subarray(0, filled);
+}
+
 /** Lets timers, signals and sockets have their turn inside a long loop. */
 export function breathe(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));

@@ -4,7 +4,7 @@
  * that comes first. They are streamed in both directions; memory holds a number for each row at most.
  */
 
-import { closeSync, openSync, readdirSync, readSync, renameSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { breathe, readLines, replaceFile, type BufferedFile } from '../files.js';
@@ -15,11 +15,9 @@ import { TokenEstimate } from '../requests/tokens.js';
 import type { RunFolder } from '../run/folder.js';
 import { readJobs } from '../run/jobs.js';
 import { count, plural } from '../text.js';
+import { bodyOf, REQUEST_URL, requestLine, rowOf } from './request-line.js';
 import { newChunk, type Chunk, type Ledger } from './ledger.js';
 
-const URL = '/v1/chat/completions';
-const BEFORE_ID = '{"custom_id":"';
-const BEFORE_BODY = `","method":"POST","url":"${URL}","body":`;
 const CHUNK_FILE = /^jobs_batch_(\d+)\.json$/;
 const BREATHE_EVERY = 1000;
 
@@ -123,7 +121,7 @@ class LineSource {
       const { requestIdx, body } = job.value;
       if (this.#seen[requestIdx] !== 0 || !this.rows.wanted(requestIdx)) continue;
       this.#seen[requestIdx] = 1;
-      const bytes = chunkLine(requestIdx, this.#fit.apply(body));
+      const bytes = requestLine(requestIdx, this.#fit.apply(body));
       if (bytes.length > this.maximumBytes) {
         this.rows.onTooLarge(requestIdx, body);
         continue;
@@ -133,11 +131,6 @@ class LineSource {
     }
     return null;
   }
-}
-
-/** One line of a batch input file, with its line end. */
-function chunkLine(row: number, body: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`${BEFORE_ID}${row}${BEFORE_BODY}`), body, Buffer.from('}\n')]);
 }
 
 async function writeChunk(path: string, chunk: Chunk, lines: LineSource, limits: ChunkLimits): Promise<void> {
@@ -213,20 +206,6 @@ async function copyLines(
   }
 }
 
-/** The row that a line asks for or answers; null where its `custom_id` is no row's number. */
-export function rowOf(line: Buffer): number | null {
-  const start = line.toString('latin1', 0, 48);
-  const fast = start.startsWith(BEFORE_ID) ? /^\{"custom_id":"(\d{1,15})"/.exec(start) : null;
-  if (fast !== null) return Number(fast[1]);
-  const value = parseJson(line.toString('utf8'));
-  return isObject(value) ? rowOfId(value['custom_id']) : null;
-}
-
-/** The row that a `custom_id` stands for; null for an id that is none of ours. */
-export function rowOfId(id: unknown): number | null {
-  return typeof id === 'string' && /^(?:0|[1-9]\d{0,14})$/.test(id) ? Number(id) : null;
-}
-
 /**
  * Checks a file just before it is uploaded, since a single wrong line fails the whole batch minutes later: every line
  * a request with an id of its own, one model, the known address, and the size that was planned.
@@ -248,8 +227,8 @@ export async function checkChunk(path: string, chunk: Chunk): Promise<void> {
       ? 'is no JSON object'
       : typeof id !== 'string' || seen.has(id)
         ? 'has no custom_id of its own'
-        : line['method'] !== 'POST' || line['url'] !== URL
-          ? `does not ask ${URL}`
+        : line['method'] !== 'POST' || line['url'] !== REQUEST_URL
+          ? `does not ask ${REQUEST_URL}`
           : body === null || body['model'] !== model
             ? 'asks another model than the lines before it'
             : null;
@@ -268,78 +247,6 @@ function damaged(path: string, what: string): UserError {
     `${path} was changed since it was written: ${what}. Delete it and run the same command with --resume: ` +
       'it is made anew.',
   );
-}
-
-/** Where each row's line stands in a file of requests: 12 bytes a row of the run. */
-export class LineIndex {
-  readonly #offsets: Float64Array;
-  readonly #lengths: Uint32Array;
-  readonly #descriptor: number;
-  /** Requests in the file. */
-  size = 0;
-
-  private constructor(
-    readonly path: string,
-    readonly rows: number,
-  ) {
-    this.#offsets = new Float64Array(rows);
-    this.#lengths = new Uint32Array(rows);
-    this.#descriptor = openSync(path, 'r');
-  }
-
-  /**
-   * Reads a file of requests once.
-   * @param identify the row of a line; lines of rows that the run does not have are counted in `foreign`
-   */
-  static async build(
-    path: string,
-    rows: number,
-    identify: (line: Buffer) => number | null = rowOf,
-  ): Promise<{ index: LineIndex; foreign: number }> {
-    const index = new LineIndex(path, rows);
-    let foreign = 0;
-    let number = 0;
-    for (const { bytes, offset } of readLines(path)) {
-      number += 1;
-      if (number % BREATHE_EVERY === 0) await breathe();
-      if (bytes.length === 0) continue;
-      const row = identify(bytes);
-      if (row === null || row >= rows) {
-        foreign += 1;
-        continue;
-      }
-      index.#offsets[row] = offset;
-      index.#lengths[row] = bytes.length;
-      index.size += 1;
-    }
-    return { index, foreign };
-  }
-
-  has(row: number): boolean {
-    return (this.#lengths[row] ?? 0) > 0;
-  }
-
-  /** A row's line; null where the file has none. */
-  read(row: number): Buffer | null {
-    const length = this.#lengths[row] ?? 0;
-    if (length === 0) return null;
-    const buffer = Buffer.allocUnsafe(length);
-    const read = readSync(this.#descriptor, buffer, 0, length, this.#offsets[row] ?? 0);
-    return read === length ? buffer : null;
-  }
-
-  close(): void {
-    closeSync(this.#descriptor);
-  }
-}
-
-/** The request body of a line of a batch input file; null where there is none. */
-export function bodyOf(line: Buffer): Buffer | null {
-  const start = line.toString('latin1', 0, 128);
-  const body = start.startsWith(BEFORE_ID) ? start.indexOf(BEFORE_BODY) : -1;
-  if (body !== -1) return line.subarray(body + BEFORE_BODY.length, line.length - 1);
-  const value = parseJson(line.toString('utf8'));
-  return isObject(value) && isObject(value['body']) ? Buffer.from(JSON.stringify(value['body'])) : null;
 }
 
 /** Marks the rows of all chunks whose batch may still answer them: asking them again would pay twice. */

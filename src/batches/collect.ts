@@ -4,11 +4,11 @@
  * answered is paid for and counts.
  */
 
-import { closeSync, mkdirSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Completion } from '../annotators/completion.js';
 import { UserError } from '../errors.js';
-import { breathe, readLines } from '../files.js';
+import { breathe, readAt, readLines } from '../files.js';
 import { dropped } from '../memory.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import type { RunFolder } from '../run/folder.js';
@@ -17,7 +17,9 @@ import { count, inert, plural, type Redactor } from '../text.js';
 import type { Reporter } from '../types.js';
 import { describeErrors, type Batch } from './batch.js';
 import type { Waiting } from './calls.js';
-import { bodyOf, LineIndex, rowAtLine, rowOfId } from './chunks.js';
+import { rowAtLine } from './chunks.js';
+import { LineIndex } from './line-index.js';
+import { bodyOf, rowOfId } from './request-line.js';
 import type { BatchClient } from './client.js';
 import { download } from './download.js';
 import { addUsage, type Chunk, type Collected, type Ledger } from './ledger.js';
@@ -102,16 +104,6 @@ async function fetchChecked(collection: Collection, batch: Batch, parts: Collect
   }
   collection.tellChecks();
   return files;
-}
-
-function readAt(path: string, offset: number, length: number): Buffer {
-  const descriptor = openSync(path, 'r');
-  try {
-    const buffer = Buffer.allocUnsafe(length);
-    return buffer.subarray(0, readSync(descriptor, buffer, 0, length, offset));
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** One batch while it is collected. */
@@ -272,11 +264,13 @@ class Collection {
     const place = this.parts.index.place(row);
     if (place === null) return false;
     const end = Buffer.from(`,{"request_idx":${row}}]`);
-    const line = readAt(this.parts.folder.journal, place.offset, place.length);
-    return line
-      .subarray(0, line.length - end.length)
-      .subarray(-json.length)
-      .equals(json);
+    const journal = openSync(this.parts.folder.journal, 'r');
+    try {
+      const line = readAt(journal, place.offset, place.length);
+      return line.subarray(0, -end.length).subarray(-json.length).equals(json);
+    } finally {
+      closeSync(journal);
+    }
   }
 
   #failed(row: number, message: string, filtered: boolean, journal: JournalWriter): void {

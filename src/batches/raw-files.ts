@@ -12,7 +12,7 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { breathe, fileProblem, makeFolder, writeAll } from '../files.js';
+import { breathe, readAt, fileProblem, makeFolder, writeAll } from '../files.js';
 import type { Reporter } from '../types.js';
 
 const CHUNK_BYTES = 1 << 20;
@@ -69,7 +69,7 @@ export class RawFile {
       const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
       for await (const bytes of contentFrom(sources, 0)) {
         const length = Math.min(bytes.length, size - compared);
-        if (!readFully(existing, buffer, length, compared).equals(bytes.subarray(0, length))) break;
+        if (!readAt(existing, compared, length, buffer).equals(bytes.subarray(0, length))) break;
         compared += length;
         if (compared === size) return size;
       }
@@ -81,16 +81,6 @@ export class RawFile {
     this.reporter.warning(`${this.path} held lines of other batches; it is now ${aside}.`);
     return 0;
   }
-}
-
-function readFully(descriptor: number, buffer: Buffer, length: number, position: number): Buffer {
-  let filled = 0;
-  while (filled < length) {
-    const read = readSync(descriptor, buffer, filled, length - filled, position + filled);
-    if (read === 0) break;
-    filled += read;
-  }
-  return buffer.subarray(0, filled);
 }
 
 /** The bytes of several files, one after the other, from some byte on; each piece is valid until the next. */

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { hasEnded } from '../batches/batch.js';
 import { CallFailed, Interrupted, persist } from '../batches/calls.js';
-import { LineIndex } from '../batches/chunks.js';
+import { LineIndex } from '../batches/line-index.js';
 import { collect, resultPath } from '../batches/collect.js';
 import { BatchDisplay } from '../batches/display.js';
 import { RawFile } from '../batches/raw-files.js';
@@ -23,7 +23,8 @@ import { askOnline } from './online.js';
 import { openWatchedRun, readObjects, requireRecord, type WatchedRun } from './open-watched-run.js';
 import { priceFor } from './reannotate.js';
 import { describeStop } from './stops.js';
-import { describing, planRows } from './submit-batches.js';
+import { RetryRounds } from './retry-rounds.js';
+import { describing } from './submit-batches.js';
 import type { Surroundings } from './surroundings.js';
 import { requireBatches, watchCommandLine } from './watch-command.js';
 
@@ -70,7 +71,7 @@ async function follow(watched: WatchedRun, surroundings: Surroundings): Promise<
   const { watching, options, ledger } = watched;
   const { console, interruption, resumeCommand } = surroundings;
   const started = performance.now();
-  const rounds = new Rounds(watched, surroundings);
+  const rounds = new RetryRounds(watched, surroundings);
   let answered = 0;
   for (;;) {
     const outcome = await watchOnce(watched, surroundings);
@@ -216,55 +217,6 @@ class RawResults {
       );
       await file.update(paths.filter((path) => existsSync(path)));
     }
-  }
-}
-
-/** `--retry_failed`: rounds of new batches, bounded, so that a row which fails for its own fault is not sent for ever. */
-class Rounds {
-  /** Why no further round was made although rows are missing; null where there is no particular reason. */
-  stop: { reason: 'budget' } | null = null;
-  readonly #never = new Set<number>();
-  readonly #sentAgain = new Set<number>();
-  #made = 0;
-
-  constructor(
-    private readonly watched: WatchedRun,
-    private readonly surroundings: Surroundings,
-  ) {}
-
-  /** Submits what is missing after a round; false where nothing is, or where another round would change nothing. */
-  async next(last: Watched): Promise<boolean> {
-    const { options, ledger, submission } = this.watched;
-    const { console } = this.surroundings;
-    for (const row of last.invalidRows) this.#never.add(row);
-    if (this.#made > 0 && last.answers === 0) {
-      console.warning('A whole round brought no answer; no further one is made.');
-      return false;
-    }
-    if (this.#made >= options.maxAttempts) return false;
-    await planRows(this.watched, console, (row) => this.#isAllowed(row));
-    const chunks = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
-    if (chunks.length === 0) return false;
-    this.#made += 1;
-    const { failed, unaffordable } = await submitChunks(chunks, submission);
-    if (unaffordable.length > 0) this.stop = { reason: 'budget' };
-    const first = failed[0];
-    if (ledger.open.length > 0) {
-      if (first !== undefined)
-        console.warning(`${plural(failed.length, 'batch file')} not submitted: ${first.reason.message}`);
-      return true;
-    }
-    if (first !== undefined) throw first.reason;
-    return submission.waiting.signal.aborted || ledger.unsubmitted.some(({ state }) => state === 'waiting');
-  }
-
-  /** A row that failed for its own fault is sent once more, and one that made a whole batch fail is not. */
-  #isAllowed(row: number): boolean {
-    if (this.#never.has(row)) return false;
-    if (this.watched.run.index.state(row) === 'pending') return true;
-    if (this.#sentAgain.has(row)) return false;
-    this.#sentAgain.add(row);
-    return true;
   }
 }
 

@@ -3,8 +3,8 @@
  * and batch, end here, so the same answers give the same bytes. Memory holds a window of rows.
  */
 
-import { closeSync, existsSync, openSync, readSync, rmSync } from 'node:fs';
-import { breathe, readLines, replaceFile, type BufferedFile, type Line } from '../files.js';
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
+import { breathe, readAt, readLines, replaceFile, type BufferedFile, type Line } from '../files.js';
 import { dropped } from '../memory.js';
 import type { RowState } from '../types.js';
 import type { RunFolder } from './folder.js';
@@ -134,17 +134,6 @@ function readEntries(
     entries[position] = parseJournalLine(chunk.subarray(place.offset - chunkStart, end - chunkStart));
   }
   return entries;
-}
-
-function readAt(descriptor: number, offset: number, length: number): Buffer {
-  const buffer = Buffer.allocUnsafe(length);
-  let filled = 0;
-  while (filled < length) {
-    const read = readSync(descriptor, buffer, filled, length - filled, offset + filled);
-    if (read === 0) break;
-    filled += read;
-  }
-  return buffer.subarray(0, filled);
 }
 
 function outcomeOf(line: Buffer, entry: JournalEntry | null): Outcome {

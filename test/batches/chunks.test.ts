@@ -2,15 +2,9 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  bodyOf,
-  checkChunk,
-  halve,
-  LineIndex,
-  planChunks,
-  rowOf,
-  rowOfId,
-} from '../../src/batches/chunks.js';
+import { checkChunk, halve, planChunks } from '../../src/batches/chunks.js';
+import { LineIndex } from '../../src/batches/line-index.js';
+import { bodyOf, rowOf, rowOfId } from '../../src/batches/request-line.js';
 import { Ledger, type Chunk } from '../../src/batches/ledger.js';
 import { runFolder, type RunFolder } from '../../src/run/folder.js';
 import { temporaryFolder } from '../support/cli.js';

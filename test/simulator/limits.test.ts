@@ -10,10 +10,11 @@ describe('rate limits over HTTP', () => {
     const { headers } = await post(simulator, { ...ask('x'.repeat(400)), max_tokens: 50, n: 2 });
     expect(headers.get('x-ratelimit-limit-requests')).toBe('600');
     expect(headers.get('x-ratelimit-remaining-requests')).toBe('599');
-    expect(headers.get('x-ratelimit-reset-requests')).toBe('100ms');
+    // The bucket refills while the answer is made.
+    expect(headers.get('x-ratelimit-reset-requests')).toMatch(/^(?:100|\d\d?)ms$/);
     expect(headers.get('x-ratelimit-limit-tokens')).toBe('60000');
-    expect(headers.get('x-ratelimit-remaining-tokens')).toBe('59800');
-    expect(headers.get('x-ratelimit-reset-tokens')).toBe('200ms');
+    expect(headers.get('x-ratelimit-remaining-tokens')).toMatch(/^598\d\d$/);
+    expect(headers.get('x-ratelimit-reset-tokens')).toMatch(/^(?:200|1?\d?\d)ms$/);
   });
 
   it('refuse what is over the limit, and say how long to wait', async () => {
