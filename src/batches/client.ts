@@ -19,6 +19,8 @@ import { isId, readBatch, type Batch } from './batch.js';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Uploads and downloads are as long as they are; what stands still is cut by the dispatcher's own time-outs. */
 const TRANSFER_TIMEOUT_MS = 24 * 60 * 60_000;
+/** Looking a model up is a courtesy that nobody should wait for. */
+const MODEL_TIMEOUT_MS = 10_000;
 const MAXIMUM_JSON_BYTES = 64 << 20;
 const CONNECTIONS = 8;
 /** The most that one page of the list holds. */
@@ -157,6 +159,11 @@ export class BatchClient {
         : {}),
     });
     return asBatch(answer);
+  }
+
+  /** Throws where the account has no such model, or the key is wrong; costs nothing. */
+  async requireModel(model: string): Promise<void> {
+    await this.#api.models.retrieve(model, { timeout: MODEL_TIMEOUT_MS });
   }
 
   async retrieve(id: string): Promise<Batch> {

@@ -53,7 +53,6 @@ export function roomWasMade(chunks: readonly Chunk[], now: number): void {
  */
 export function refused(
   chunk: Chunk,
-  reason: string,
   chunks: readonly Chunk[],
   limit: number | null,
   now: number,
@@ -61,7 +60,6 @@ export function refused(
 ): boolean {
   const isAlone = !chunks.some((one) => one !== chunk && isUnderWay(one));
   chunk.state = 'waiting';
-  chunk.refusedBy = reason;
   chunk.tryAgainAt = null;
   if (!isAlone) return false;
   chunk.refusals += 1;

@@ -141,38 +141,39 @@ async function collectEnded(parts: WatchParts, watched: Watched): Promise<void> 
   }
 }
 
-/** The queue was full: the chunk waits, or is halved where it can't fit. */
+/** The queue was full when a batch was validated: its chunk waits, or is halved where it can't fit. */
 async function putBack(chunk: Chunk, batch: Batch, parts: WatchParts): Promise<void> {
-  const { ledger, folder, reporter, checkInterval } = parts;
-  const reason =
-    batch.errors.map(({ message }) => message).find((message) => message !== '') ?? 'the queue is full';
-  ledger.queueLimit = queueLimit(reason) ?? ledger.queueLimit;
-  const isTooLarge = refused(
-    chunk,
-    inert(reason, 400),
-    ledger.chunks,
-    ledger.queueLimit,
-    Date.now(),
-    checkInterval,
-  );
-  if (isTooLarge) {
-    const isHalved = await halve(folder, ledger, chunk);
-    if (isHalved) {
-      reporter.info(
-        `${batch.id} is larger than the queue takes (${inert(reason, 200)}); it is submitted in two halves.`,
-      );
-      return;
-    }
-    // Nothing smaller can be made of it; what happens with its row is for the user to decide.
-    reporter.warning(`${batch.id}: its one request is larger than the queue takes (${inert(reason, 200)}).`);
-    chunk.state = 'collected';
-    await ledger.save();
-    return;
-  }
-  ledger.superseded.push(batch);
+  const messages = batch.errors.map(({ message }) => message);
+  const reason = messages.find((message) => message !== '') ?? 'the queue is full';
+  chunk.refusedBy = inert(reason, 400);
+  if (await isHalved(chunk, parts)) return;
+  parts.ledger.superseded.push(batch);
   chunk.batch = null;
-  reporter.info(`${batch.id} did not fit into the queue; ${chunk.file ?? ''} waits for room.`);
+  parts.reporter.info(`${batch.id} did not fit into the queue; ${chunk.file ?? ''} waits for room.`);
+  await parts.ledger.save();
+}
+
+/** Deals with a refusal by the queue; false where the chunk simply waits for room. */
+async function isHalved(
+  chunk: Chunk,
+  { ledger, folder, reporter, checkInterval }: WatchParts,
+): Promise<boolean> {
+  const reason = chunk.refusedBy ?? '';
+  ledger.queueLimit = queueLimit(reason) ?? ledger.queueLimit;
+  if (!refused(chunk, ledger.chunks, ledger.queueLimit, Date.now(), checkInterval)) return false;
+  if (await halve(folder, ledger, chunk)) {
+    reporter.info(
+      `${chunk.file ?? ''} is larger than the queue takes (${inert(reason, 200)}); it is submitted in two halves.`,
+    );
+    return true;
+  }
+  // Nothing smaller can be made of it; what happens with its row is for the user to decide.
+  reporter.warning(
+    `The one request of ${chunk.file ?? ''} is larger than the queue takes (${inert(reason, 200)}).`,
+  );
+  chunk.state = 'collected';
   await ledger.save();
+  return true;
 }
 
 async function submitWaiting(parts: WatchParts): Promise<void> {
@@ -180,6 +181,9 @@ async function submitWaiting(parts: WatchParts): Promise<void> {
   const next = parts.mayResubmit ? nextFromQueue(ledger.chunks, ledger.queueLimit, Date.now()) : [];
   if (next.length === 0) return;
   const { failed } = await parts.submit(next);
+  // Some servers tell of a full queue at once.
+  const again = next.filter(({ state, tryAgainAt }) => state === 'waiting' && tryAgainAt === null);
+  for (const chunk of again) await isHalved(chunk, parts);
   for (const { chunk, reason } of failed) {
     if (reason instanceof CallFailed && !mayPass(reason)) throw reason;
     if (!(reason instanceof CallFailed)) throw reason;

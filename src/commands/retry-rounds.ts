@@ -1,3 +1,4 @@
+import { CallFailed, mayPass } from '../batches/calls.js';
 import { submitChunks } from '../batches/submit.js';
 import type { Watched } from '../batches/watch.js';
 import { plural } from '../text.js';
@@ -34,14 +35,20 @@ export class RetryRounds {
     this.#made += 1;
     const { failed, unaffordable } = await submitChunks(chunks, submission);
     if (unaffordable.length > 0) this.stop = { reason: 'budget' };
-    const first = failed[0];
+    // What a failing network kept back waits for its turn like what the queue kept back.
+    for (const { chunk, reason } of failed) {
+      if (reason instanceof CallFailed && mayPass(reason) && chunk.state !== 'creating')
+        chunk.state = 'waiting';
+    }
+    await ledger.save();
+    const first = failed.find(({ chunk }) => chunk.state !== 'waiting' && chunk.state !== 'creating');
     if (ledger.open.length > 0) {
       if (first !== undefined)
         console.warning(`${plural(failed.length, 'batch file')} not submitted: ${first.reason.message}`);
       return true;
     }
     if (first !== undefined) throw first.reason;
-    return submission.waiting.signal.aborted || ledger.unsubmitted.some(({ state }) => state === 'waiting');
+    return ledger.unsubmitted.some(({ state }) => state === 'waiting' || state === 'creating');
   }
 
   /** A row that failed for its own fault is sent once more, and one that made a whole batch fail is not. */

@@ -2,7 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import type { Price } from '../annotators/prices.js';
-import { CallFailed } from '../batches/calls.js';
+import { callFailed, CallFailed } from '../batches/calls.js';
+import type { BatchClient } from '../batches/client.js';
 import { planChunks, rowsUnderWay } from '../batches/chunks.js';
 import type { Ledger } from '../batches/ledger.js';
 import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
@@ -14,7 +15,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
 import { openBatchClient, submitParts } from './batch-tools.js';
-import { describeFailure } from './stops.js';
+import { describeFailure, describeStop } from './stops.js';
 import type { Surroundings } from './surroundings.js';
 import { watchCommandLine } from './watch-command.js';
 
@@ -43,6 +44,7 @@ export async function submitBatches(
   const client = openBatchClient(options, interruption.hard);
   const parts = submitParts(options, ledger, client, run.identity, totals, price, console, interruption.soft);
   try {
+    if (ledger.chunks.length === 0) await requireModel(options, client);
     await preparePlan(batchRun, parts, surroundings);
     const waiting = ledger.chunks.filter(({ state }) => state === 'waiting');
     const others = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
@@ -60,6 +62,26 @@ export async function submitBatches(
     return await report(submitted, ids, batchRun, surroundings);
   } finally {
     await client.close();
+  }
+}
+
+/**
+ * A batch with a wrong key or model fails minutes or hours later, so both are looked up first.
+ * @throws UserError
+ */
+async function requireModel(options: RunOptions, client: BatchClient): Promise<void> {
+  try {
+    await client.requireModel(options.annotator.model);
+  } catch (error) {
+    const { verdict, status } = callFailed(error);
+    if (verdict.kind !== 'run') return;
+    // A server that does not tell of its models answers 404 as well.
+    const isCertain =
+      status === 401 || (verdict.cause === 'model' && /model_not_found/.test(verdict.message));
+    if (!isCertain) return;
+    throw new UserError(
+      await describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, options),
+    );
   }
 }
 

@@ -48,17 +48,17 @@ describe('the queue', () => {
 
   it('waits for its own batches before it halves anything', () => {
     const one = chunk(1, 5000, { state: 'submitted', batch: batch('failed') });
-    expect(refused(one, 'full', [one, underWay(0, 10)], 1000, NOW, 60_000)).toBe(false);
+    expect(refused(one, [one, underWay(0, 10)], 1000, NOW, 60_000)).toBe(false);
     expect(one).toMatchObject({ state: 'waiting', tryAgainAt: null });
   });
 
   it('halves a chunk that is larger than the whole limit, or alone and refused although it should fit', () => {
     const large = chunk(1, 5000, { state: 'submitted', batch: batch('failed') });
-    expect(refused(large, 'full', [large], 1000, NOW, 60_000)).toBe(true);
+    expect(refused(large, [large], 1000, NOW, 60_000)).toBe(true);
     const fitting = chunk(2, 500, { state: 'submitted', batch: batch('failed') });
-    expect(refused(fitting, 'full', [fitting], 1000, NOW, 60_000)).toBe(false);
+    expect(refused(fitting, [fitting], 1000, NOW, 60_000)).toBe(false);
     expect(fitting.tryAgainAt).toBe(NOW + 120_000);
     expect(nextFromQueue([fitting], 1000, NOW)).toEqual([]);
-    expect(refused(fitting, 'full', [fitting], 1000, NOW, 60_000)).toBe(true);
+    expect(refused(fitting, [fitting], 1000, NOW, 60_000)).toBe(true);
   });
 });

@@ -125,6 +125,49 @@ describe('a run in batches', () => {
   });
 });
 
+describe('what goes wrong while batches are submitted', () => {
+  it('leaves the others submitted and recorded, and says what is missing', async () => {
+    const { data, folder } = dataset(30);
+    const api = await simulator({ batchPlans: [[], ['refuse_create'], []] });
+    const size = ['--max_batch_size', '10'];
+    const submitted = await submit(api, data, folder, size);
+    expect(submitted.code).toBe(1);
+    expect(submitted.stderr).toMatch(/1 of 3 batches not submitted: 400 .*--max_batch_size 10 --resume/);
+    expect(idsOf(submitted)).toHaveLength(2);
+    const objects = JSON.parse(
+      readFileSync(resultsIn(folder).saved('batch_objects.json'), 'utf8'),
+    ) as unknown[];
+    expect(objects).toHaveLength(2);
+    expect((await submit(api, data, folder, [...size, '--resume'])).code).toBe(0);
+    expect((await watch(api, data, folder)).code).toBe(0);
+    paidOnce(api, 30);
+  });
+
+  it('is told before anything is uploaded where the model does not exist', async () => {
+    const { data, folder } = dataset(5);
+    const api = await simulator({ models: ['gpt-4o'] });
+    const submitted = await submit(api, data, folder);
+    expect(submitted.code).toBe(1);
+    expect(submitted.stderr).toMatch(/has no model gpt-4o-mini for this key .* The nearest it has: gpt-4o\./);
+    expect(api.statistics()).toMatchObject({ filesUploaded: 0, batchesCreated: 0 });
+  });
+
+  it('is mended where a batch file was deleted before it was submitted', async () => {
+    const { data, folder } = dataset(20);
+    const api = await simulator({ batchPlans: [[], ['refuse_create']] });
+    const size = ['--max_batch_size', '10'];
+    expect((await submit(api, data, folder, size)).code).toBe(1);
+    const { temp } = resultsIn(folder);
+    const { chunks } = JSON.parse(readFileSync(temp('batches.json'), 'utf8')) as {
+      chunks: { state: string; file: string }[];
+    };
+    rmSync(temp(chunks.find(({ state }) => state !== 'submitted')?.file ?? ''));
+    expect((await submit(api, data, folder, [...size, '--resume'])).code).toBe(0);
+    expect((await watch(api, data, folder)).code).toBe(0);
+    paidOnce(api, 20);
+  });
+});
+
 describe('what goes wrong in batches', () => {
   const plans = [[], ['expire'], [], ['queue'], ['row_errors'], [], ['lying_counts']] as const;
 
