@@ -241,7 +241,7 @@ async function cancelBatches(
   if (
     !watching.yes &&
     !(await confirm(
-      `Cancel ${plural(open.length, 'batch', 'batches')}? What they answered so far is paid for and is collected.`,
+      `Cancel ${plural(open.length, 'batch', 'batches')}? What was answered so far is paid for, and is collected.`,
     ))
   ) {
     console.info('Nothing was cancelled.');
@@ -267,7 +267,18 @@ async function cancelBatches(
 async function confirm(question: string): Promise<boolean> {
   const reader = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return /^y(?:es)?$/i.test((await reader.question(`${question} [y/N] `)).trim());
+    // Ctrl-C belongs to the question while it stands.
+    reader.once('SIGINT', () => {
+      process.stderr.write('\n');
+      reader.close();
+    });
+    const closed = new Promise<never>((_, reject) => {
+      reader.once('close', () => {
+        reject(new Interrupted());
+      });
+    });
+    const answer = await Promise.race([reader.question(`${question} [y/N] `), closed]);
+    return /^y(?:es)?$/i.test(answer.trim());
   } finally {
     reader.close();
   }
