@@ -1,16 +1,16 @@
 /** The main command: a dataset's rows in, their new answers out. It reads as the story of a run. */
 
 import { existsSync } from 'node:fs';
-import { findPrice, type Price } from '../annotators/prices.js';
 import { Ledger } from '../batches/ledger.js';
 import { messageOf, UserError } from '../errors.js';
 import { findEndpoint, shownBaseUrl, type RunOptions } from '../options.js';
 import type { Stop } from '../requests/processor.js';
+import { priceFor } from '../run/budget.js';
 import { effectiveParameters, readConfig, writeConfig, type ConfigFile } from '../run/config.js';
 import { earlierFiles, existsAlready, runFolder, runName, type RunFolder } from '../run/folder.js';
 import { findDataset, prepareRun, requestShape, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
-import { count, inert, plural } from '../text.js';
+import { count, plural } from '../text.js';
 import { finish } from './finish.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
@@ -138,18 +138,6 @@ async function leaveBatches(ledger: Ledger, options: RunOptions): Promise<void> 
   if (ledger.unsubmitted.length === 0) return;
   for (const chunk of ledger.unsubmitted) ledger.chunks.splice(ledger.chunks.indexOf(chunk), 1);
   await ledger.save();
-}
-
-/** @throws UserError where `--max_cost` can't be kept, since no price is known */
-export async function priceFor(options: RunOptions): Promise<Price | null> {
-  const { provider, model, name } = options.annotator;
-  const price = await findPrice(provider, model);
-  if (price === null && options.maxCost !== null) {
-    throw new UserError(
-      `--max_cost can't be kept: no price is known for ${inert(name, 80)}. Leave the flag out.`,
-    );
-  }
-  return price;
 }
 
 /** A run that did not come to its end: everything is saved, nothing is assembled. */

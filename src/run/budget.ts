@@ -1,5 +1,8 @@
-import { costOf, type Price } from '../annotators/prices.js';
+import { costOf, findPrice, type Price } from '../annotators/prices.js';
+import { UserError } from '../errors.js';
+import type { RunOptions } from '../options.js';
 import type { Budget, Job } from '../requests/processor.js';
+import { inert } from '../text.js';
 
 /**
  * Keeps a run under `--max_cost`: before a request is sent, its worst case and that of all in flight must fit beside
@@ -41,4 +44,19 @@ export class CostBudget implements Budget {
       this.price,
     );
   }
+}
+
+/**
+ * The price of a run's model; null where none is known.
+ * @throws UserError where `--max_cost` can't be kept therefore
+ */
+export async function priceFor(options: RunOptions): Promise<Price | null> {
+  const { provider, model, name } = options.annotator;
+  const price = await findPrice(provider, model);
+  if (price === null && options.maxCost !== null) {
+    throw new UserError(
+      `--max_cost can't be kept: no price is known for ${inert(name, 80)}. Leave the flag out.`,
+    );
+  }
+  return price;
 }

@@ -3,7 +3,6 @@
 import { hashOf } from './answers.js';
 import { draw, parseShares, pickFault } from './faults.js';
 import { ApiError } from './http.js';
-import type { SimulatorSettings } from './options.js';
 
 /** What can go wrong with a batch. */
 export const BATCH_FAULTS = {
@@ -46,7 +45,11 @@ const ORDER_DRAW = 1;
  * @param number how many batches were created before
  */
 export function faultsOfBatch(
-  settings: Pick<SimulatorSettings, 'seed' | 'batchFaults' | 'batchPlans'>,
+  settings: {
+    seed: number;
+    batchFaults: BatchFaultShares;
+    batchPlans: readonly (readonly BatchFault[])[];
+  },
   number: number,
 ): ReadonlySet<BatchFault> {
   const plan = settings.batchPlans[number];
