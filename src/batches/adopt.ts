@@ -12,7 +12,7 @@ import { isObject, parseJson } from '../json.js';
 import type { RunFolder } from '../run/folder.js';
 import type { AskedFor } from '../run/identity.js';
 import { readJob } from '../run/jobs.js';
-import { count, inert, plural } from '../text.js';
+import { count, inert, plural, type Redactor } from '../text.js';
 import type { Reporter } from '../types.js';
 import { isQueueRefusal, type Batch } from './batch.js';
 import { CallFailed, type Waiting } from './calls.js';
@@ -143,6 +143,7 @@ export interface InputParts {
   client: BatchClient;
   waiting: Waiting;
   reporter: Reporter;
+  redactor: Redactor;
   rows: number;
 }
 
@@ -175,11 +176,14 @@ export async function bringInputs(chunks: readonly Chunk[], parts: InputParts): 
   }
 }
 
-async function bringInput(chunk: Chunk, { folder, client, waiting }: InputParts): Promise<string | null> {
+async function bringInput(
+  chunk: Chunk,
+  { folder, client, waiting, redactor }: InputParts,
+): Promise<string | null> {
   if (chunk.batch === null || chunk.inputFileId === null) return null;
   const path = join(resultPath(folder, chunk.batch, 'input'));
   try {
-    return (await download(client, chunk.inputFileId, path, waiting)) ? path : null;
+    return (await download(client, chunk.inputFileId, path, waiting, redactor)) ? path : null;
   } catch (error) {
     // The account that made it keeps it; without it the answers are still taken.
     if (error instanceof CallFailed && error.verdict.kind === 'row') return null;

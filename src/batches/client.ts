@@ -13,7 +13,7 @@ import { isObject, parseJson } from '../json.js';
 import { UserError } from '../errors.js';
 import { openProxyAgent } from '../proxy.js';
 import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
-import { inert } from '../text.js';
+import { inert, type Redactor } from '../text.js';
 import { isId, readBatch, type Batch } from './batch.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -33,6 +33,7 @@ export interface BatchClientOptions {
   /** Milliseconds until an answer has to begin, and between two pieces of one. */
   timeout: number;
   userAgent: string;
+  redactor: Redactor;
   /** Cuts off whatever is under way. */
   signal: AbortSignal;
 }
@@ -57,6 +58,7 @@ export interface Download {
 export class BatchClient {
   readonly #api: OpenAI;
   readonly #dispatchers: Dispatcher[];
+  readonly #redactor: Redactor;
   #takesExpiry = true;
 
   constructor(options: BatchClientOptions) {
@@ -69,6 +71,7 @@ export class BatchClient {
     const bounded = openProxyAgent({ ...settings, maxResponseSize: MAXIMUM_JSON_BYTES });
     const unbounded = openProxyAgent(settings);
     this.#dispatchers = [bounded, unbounded];
+    this.#redactor = options.redactor;
     // One listener for all calls: the SDK would leave one behind for each.
     options.signal.addEventListener('abort', () => void this.close(), { once: true });
     this.#api = new OpenAI({
@@ -158,7 +161,7 @@ export class BatchClient {
         ? { output_expires_after: { anchor: 'created_at' as const, seconds: order.outputExpiresAfter } }
         : {}),
     });
-    return asBatch(answer);
+    return this.#batch(answer);
   }
 
   /** Throws where the account has no such model, or the key is wrong; costs nothing. */
@@ -167,11 +170,11 @@ export class BatchClient {
   }
 
   async retrieve(id: string): Promise<Batch> {
-    return asBatch(await this.#api.batches.retrieve(id));
+    return this.#batch(await this.#api.batches.retrieve(id));
   }
 
   async cancel(id: string): Promise<Batch> {
-    return asBatch(await this.#api.batches.cancel(id));
+    return this.#batch(await this.#api.batches.cancel(id));
   }
 
   /**
@@ -184,7 +187,7 @@ export class BatchClient {
     const answer: unknown = await this.#api.get('/batches', { query });
     const data = objectOf(answer)?.['data'];
     if (!Array.isArray(data)) throw unexpected('the list of batches', answer);
-    const batches = data.map(readBatch).filter((batch) => batch !== null);
+    const batches = data.map((one) => readBatch(this.#clean(one))).filter((batch) => batch !== null);
     const last = batches.at(-1)?.id ?? null;
     return { batches, next: objectOf(answer)?.['has_more'] === true && last !== after ? last : null };
   }
@@ -203,6 +206,19 @@ export class BatchClient {
       total: Number.isSafeInteger(total) ? total : null,
       bytes: (response.body ?? []) as AsyncIterable<Uint8Array>,
     };
+  }
+
+  #batch(answer: unknown): Batch {
+    const batch = readBatch(this.#clean(objectOf(answer)));
+    if (batch === null) throw unexpected('a batch', answer);
+    return batch;
+  }
+
+  /** Batch objects are written to files, where a key that a server echoes must not stand. */
+  #clean(answer: unknown): unknown {
+    const text = JSON.stringify(answer);
+    const clean = this.#redactor.text(text);
+    return clean === text ? answer : parseJson(clean);
   }
 
   async close(): Promise<void> {
@@ -250,12 +266,6 @@ function headersOf(headers: Dispatcher.ResponseData['headers']): [string, string
 function objectOf(answer: unknown): Record<string, unknown> | null {
   const value = typeof answer === 'string' ? parseJson(answer) : answer;
   return isObject(value) ? value : null;
-}
-
-function asBatch(answer: unknown): Batch {
-  const batch = readBatch(objectOf(answer));
-  if (batch === null) throw unexpected('a batch', answer);
-  return batch;
 }
 
 function unexpected(what: string, answer: unknown): UserError {

@@ -90,10 +90,10 @@ async function fetchChecked(collection: Collection, batch: Batch, parts: Collect
     const fileId = kind === 'output' ? batch.outputFileId : batch.errorFileId;
     if (fileId === null) continue;
     const path = resultPath(parts.folder, batch, kind);
-    let isThere = await download(parts.client, fileId, path, parts.waiting);
+    let isThere = await download(parts.client, fileId, path, parts.waiting, parts.redactor);
     if (isThere && (await collection.check(path, kind)) > 0) {
       rmSync(path);
-      isThere = await download(parts.client, fileId, path, parts.waiting);
+      isThere = await download(parts.client, fileId, path, parts.waiting, parts.redactor);
       if (isThere) collection.tellDamage(await collection.check(path, kind), path);
     }
     if (isThere) files[kind] = path;

@@ -2,7 +2,8 @@
 
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { UserError, systemErrorCode } from '../errors.js';
-import { fileProblem, writeAll } from '../files.js';
+import { fileProblem, readLines, replaceFile, writeAll } from '../files.js';
+import type { Redactor } from '../text.js';
 import { dropped } from '../memory.js';
 import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
 import type { BatchClient } from './client.js';
@@ -22,6 +23,7 @@ export async function download(
   fileId: string,
   path: string,
   waiting: Waiting,
+  redactor: Redactor,
 ): Promise<boolean> {
   if (existsSync(path)) return true;
   const partial = `${path}${PARTIAL_SUFFIX}`;
@@ -30,6 +32,7 @@ export async function download(
     const before = sizeOf(partial);
     try {
       if (await downloadOnce(client, fileId, partial)) {
+        await redact(partial, redactor);
         renameSync(partial, path);
         return true;
       }
@@ -78,4 +81,18 @@ async function downloadOnce(client: BatchClient, fileId: string, path: string): 
     closeSync(descriptor);
   }
   return total === null || size >= total;
+}
+
+/** Takes keys out of a file that a server echoed them into; nearly always there is nothing to do. */
+async function redact(path: string, redactor: Redactor): Promise<void> {
+  for (const { bytes } of readLines(path)) {
+    if (redactor.bytes(bytes) === bytes) continue;
+    await replaceFile(path, (file) => {
+      for (const line of readLines(path)) {
+        file.write(redactor.bytes(line.bytes));
+        if (line.complete) file.write('\n');
+      }
+    });
+    return;
+  }
 }

@@ -21,6 +21,7 @@ export function openBatchClient(options: RunOptions, signal: AbortSignal): Batch
     apiKey,
     timeout: Math.min(options.requestTimeout * 1000, CALL_TIMEOUT_MS),
     userAgent: `reannotate/${packageVersion()}`,
+    redactor: options.environment.redactor,
     signal,
   });
 }

@@ -129,7 +129,14 @@ export async function openWatchedRun(
       );
     }
     const chunks = enter([...news, ...others], ledger);
-    await bringInputs(chunks, { folder, client, waiting, reporter: console, rows: run.rows });
+    await bringInputs(chunks, {
+      folder,
+      client,
+      waiting,
+      reporter: console,
+      redactor: options.environment.redactor,
+      rows: run.rows,
+    });
     await ledger.save();
     console.info(`${plural(chunks.length, 'batch', 'batches')} taken over into ${folder.batchObjects}.`);
   }

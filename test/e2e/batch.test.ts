@@ -514,3 +514,29 @@ describe('one sentence each', () => {
     expect(finished.stderr).not.toContain('sk-test-key');
   });
 });
+
+describe('a key that the server echoes', () => {
+  it('stands in no file', async () => {
+    const key = 'sk-test-key-0001';
+    const root = temporaryFolder();
+    const rows = alpacaRows(4).map((row) => ({ ...row, instruction: `${row.instruction} answer me` }));
+    const data = writeJson(root, 'data.json', rows);
+    const answers = join(root, 'answers.jsonl');
+    writeFileSync(
+      answers,
+      rows.map((row) => `${JSON.stringify({ ...row, output: `your key is ${key}` })}\n`).join(''),
+    );
+    const api = await simulator({ answersFile: answers });
+    const folder = join(root, 'run');
+    expect((await submit(api, data, folder)).code).toBe(0);
+    expect((await watch(api, data, folder)).code).toBe(0);
+    expect(resultsIn(folder).rows()[0]?.annotation).toBe('your key is [redacted]');
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
+    expect(files.length).toBeGreaterThan(10);
+    for (const file of files) {
+      expect(readFileSync(join(file.parentPath, file.name), 'utf8'), file.name).not.toContain(key);
+    }
+  });
+});
