@@ -7,6 +7,7 @@ import type { Stop } from '../requests/processor.js';
 import { assemble, type Assembled } from '../run/assemble.js';
 import { creationDate, writeConfig, type ConfigFile } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
+import { noteDamaged } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
 import {
   describeSummary,
@@ -55,6 +56,10 @@ export async function finish(finished: FinishedRun, console: Console): Promise<n
     });
   } finally {
     endProgress();
+  }
+  if (assembled.damaged.length > 0) {
+    await noteDamaged(folder.journal, assembled.damaged);
+    console.warning(`${plural(assembled.damaged.length, 'line')} of ${folder.journal} can't be read.`);
   }
   const now = new Date();
   const summary = summarise(assembled.rows, totals, mode, now);

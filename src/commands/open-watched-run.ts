@@ -101,7 +101,7 @@ export async function openWatchedRun(
     console,
     interruption.soft,
     (entry) => {
-      if (entry.kind === 'answer') totals.addAnswer(entry.completion);
+      if (entry.kind === 'answer') totals.addAnswer(entry.answer);
       else if (entry.usage !== null) totals.addUnusable(entry.usage);
     },
   );

@@ -63,7 +63,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       surroundings.console,
       surroundings.interruption.soft,
       (entry) => {
-        if (entry.kind === 'answer') totals.addAnswer(entry.completion);
+        if (entry.kind === 'answer') totals.addAnswer(entry.answer);
         else if (entry.usage !== null) totals.addUnusable(entry.usage);
       },
     );

@@ -8,12 +8,15 @@ import { breathe, readAt, readLines, replaceFile, type BufferedFile, type Line }
 import { dropped } from '../memory.js';
 import type { RowState } from '../types.js';
 import type { RunFolder } from './folder.js';
-import { parseJournalLine, type JournalEntry, type JournalIndex } from './journal.js';
+import type { JournalIndex } from './journal.js';
+import { cutText, glance, parseJournalLine } from './journal-line.js';
 import { isUnusable, type UnusableRow } from './rows.js';
 
 /** Rows whose answers are read together, in the journal's order. */
-const WINDOW_ROWS = 256;
-/** Answers that lie within this distance are read in one go. */
+const WINDOW_ROWS = 1024;
+/** Answers are read in one go as long as what lies between two of them is less than this, */
+const GAP_BYTES = 1 << 14;
+/** and all of them are no more than this. */
 const READ_BYTES = 1 << 20;
 
 export interface AssembleOptions {
@@ -29,7 +32,8 @@ export type RowCountsByState = Record<RowState, number> & { total: number };
 /** How a row ended. */
 interface Outcome {
   state: RowState;
-  annotation: string | null;
+  /** As JSON: cut out of the journal where it stands there as it would be written here. */
+  annotation: Buffer | string | null;
   annotations: (string | null)[];
   error: string | null;
   metadata: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
@@ -44,6 +48,8 @@ export interface Assembled {
   unusable: number;
   /** The errors that came most often, most frequent first. */
   reasons: { error: string; rows: number }[];
+  /** Where lines stand in the journal that can't be read after all. */
+  damaged: number[];
 }
 
 /** Writes the results of a run. */
@@ -61,7 +67,7 @@ export async function assemble(
     failed: 0,
     pending: 0,
   };
-  const result: Assembled = { rows, missing: 0, unusable: 0, reasons: [] };
+  const result: Assembled = { rows, missing: 0, unusable: 0, reasons: [], damaged: [] };
   const reasons = new Map<string, number>();
   await replaceFile(folder.reannotated, async (reannotated) => {
     await replaceFile(folder.failedRows, async (failedRows) => {
@@ -69,9 +75,9 @@ export async function assemble(
       try {
         reannotated.write('[');
         for (const window of windows(readLines(folder.rows), WINDOW_ROWS)) {
-          const entries = readEntries(journal, index, rows.total, window.length);
+          const answers = readAnswers(journal, index, rows.total, window.length, options, result.damaged);
           for (const [position, bytes] of window.entries()) {
-            const outcome = outcomeOf(bytes, entries[position] ?? null);
+            const outcome = outcomeOf(bytes, answers[position] ?? null);
             writeRow(reannotated, rows.total, bytes, outcome, options);
             tally(result, reasons, outcome, failedRows, isUnusable(bytes));
           }
@@ -104,48 +110,89 @@ function* windows(lines: Iterable<Line>, size: number): Generator<Buffer[]> {
   if (window.length > 0) yield window;
 }
 
+interface Place {
+  position: number;
+  offset: number;
+  length: number;
+}
+
 /**
- * The journal's entries of some rows that follow each other; null where a row has none or its line is damaged.
- * Answers stand in the order they came, so lines are read in that order and near ones together.
+ * How some rows that follow each other were answered; null where a row has no line or its line is damaged. Answers
+ * stand in the order they came, so lines are read in that order and near ones together.
  */
-function readEntries(
+function readAnswers(
   journal: number | null,
   index: JournalIndex,
   first: number,
   rows: number,
-): (JournalEntry | null)[] {
-  const entries = new Array<JournalEntry | null>(rows).fill(null);
-  if (journal === null) return entries;
-  const places = entries
-    .map((_, position) => ({ position, place: index.place(first + position) }))
-    .filter(
-      (one): one is { position: number; place: { offset: number; length: number } } => one.place !== null,
-    )
-    .sort((a, b) => a.place.offset - b.place.offset);
-  let chunk: Buffer = Buffer.alloc(0);
-  let chunkStart = 0;
-  for (const { position, place } of places) {
-    const end = place.offset + place.length;
-    if (place.offset < chunkStart || end > chunkStart + chunk.length) {
-      chunk = readAt(journal, place.offset, Math.max(READ_BYTES, place.length));
-      chunkStart = place.offset;
-    }
-    dropped(place.length);
-    entries[position] = parseJournalLine(chunk.subarray(place.offset - chunkStart, end - chunkStart));
+  options: AssembleOptions,
+  damaged: number[],
+): (Outcome | null)[] {
+  const answers = new Array<Outcome | null>(rows).fill(null);
+  if (journal === null) return answers;
+  const places: Place[] = [];
+  for (let position = 0; position < rows; position++) {
+    const place = index.place(first + position);
+    if (place !== null) places.push({ position, ...place });
   }
-  return entries;
+  places.sort((a, b) => a.offset - b.offset);
+  for (const group of nearOnes(places)) {
+    const [start, end] = [group[0]?.offset ?? 0, endOf(group.at(-1))];
+    const bytes = readAt(journal, start, end - start);
+    for (const { position, offset, length } of group) {
+      const line = bytes.subarray(offset - start, offset - start + length);
+      const answer = readAnswer(line, index.state(first + position), options);
+      if (answer === null) damaged.push(offset);
+      answers[position] = answer;
+    }
+    dropped(bytes.length);
+  }
+  return answers;
 }
 
-function outcomeOf(line: Buffer, entry: JournalEntry | null): Outcome {
-  if (isUnusable(line)) {
-    const { problem } = JSON.parse(line.toString('utf8')) as UnusableRow;
-    return withoutAnswer('failed', problem);
+/** Groups of places that are read in one go. */
+function nearOnes(places: readonly Place[]): Place[][] {
+  const groups: Place[][] = [];
+  for (const place of places) {
+    const group = groups.at(-1);
+    const isNear = place.offset - endOf(group?.at(-1)) < GAP_BYTES;
+    const isSmall = endOf(place) - (group?.[0]?.offset ?? 0) < READ_BYTES;
+    if (group !== undefined && isNear && isSmall) group.push(place);
+    else groups.push([place]);
   }
-  if (entry === null) return withoutAnswer('pending', null);
+  return groups;
+}
+
+function endOf(place: Place | undefined): number {
+  return place === undefined ? 0 : place.offset + place.length;
+}
+
+function readAnswer(line: Buffer, state: RowState, options: AssembleOptions): Outcome | null {
+  if (state === 'ok' && !options.several && !options.includeMetadata) {
+    const seen = glance(line);
+    const text = seen === null ? null : cutText(line, seen.textStart);
+    // A copy, so that what was read around it can go.
+    if (text !== null) return { ...withoutAnswer('ok', null), annotation: Buffer.from(text) };
+  }
+  const entry = parseJournalLine(line);
+  dropped(line.length);
+  if (entry === null) return null;
   if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
-  const { state, annotation, annotations, note, model, finishReason, rawUsage } = entry.completion;
-  const metadata = { state, model, finish_reason: finishReason, usage: rawUsage };
-  return { state, annotation, annotations, error: note, metadata };
+  const { annotation, annotations, note, model, finishReason, rawUsage } = entry.completion;
+  const metadata = { state: entry.completion.state, model, finish_reason: finishReason, usage: rawUsage };
+  return {
+    state: entry.completion.state,
+    annotation: annotation === null ? null : JSON.stringify(annotation),
+    annotations,
+    error: note,
+    metadata,
+  };
+}
+
+function outcomeOf(line: Buffer, answer: Outcome | null): Outcome {
+  if (!isUnusable(line)) return answer ?? withoutAnswer('pending', null);
+  const { problem } = JSON.parse(line.toString('utf8')) as UnusableRow;
+  return withoutAnswer('failed', problem);
 }
 
 function withoutAnswer(state: RowState, error: string | null): Outcome {
@@ -168,7 +215,8 @@ function writeRow(
   } else {
     file.write(line.subarray(0, line.length - 1));
   }
-  file.write(`,"annotation":${JSON.stringify(outcome.annotation)}`);
+  file.write(',"annotation":');
+  file.write(outcome.annotation ?? 'null');
   if (options.several) file.write(`,"annotations":${JSON.stringify(outcome.annotations)}`);
   if (options.includeMetadata) file.write(`,"metadata":${JSON.stringify(outcome.metadata)}`);
   file.write('}');

@@ -12,11 +12,15 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
+  readFileSync,
   readSync,
 } from 'node:fs';
-import { isObject, parseJson } from '../json.js';
-import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
-import { breathe, fileProblem, readLines, writeAll } from '../files.js';
+import { dirname, join } from 'node:path';
+import type { AnswerFigures, Usage } from '../annotators/completion.js';
+import { breathe, fileProblem, readLines, replaceFile, writeAll } from '../files.js';
+import { parseJson } from '../json.js';
+import { dropped } from '../memory.js';
+import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
 import { ROW_STATES, type RowState } from '../types.js';
 
 const SYNC_INTERVAL_MS = 1000;
@@ -97,35 +101,9 @@ export class JournalIndex {
   }
 }
 
-/** What one line of the journal says. */
-export type JournalEntry =
-  | { row: number; kind: 'answer'; completion: Completion }
-  | { row: number; kind: 'failure'; state: 'failed' | 'filtered'; errors: string[]; usage: Usage | null };
-
-/** Marks, in a failed line's list, a row that a provider's filter refused. */
-const FILTERED_MARK = 'filtered by the provider';
-
-/** Reads one line; null where it is damaged or not of this format. */
-export function parseJournalLine(line: Buffer): JournalEntry | null {
-  const value = parseJson(line.toString('utf8'));
-  if (!Array.isArray(value) || value.length !== 3) return null;
-  const [, response, metadata] = value as unknown[];
-  const row = isObject(metadata) ? metadata['request_idx'] : undefined;
-  if (typeof row !== 'number' || !Number.isSafeInteger(row) || row < 0) return null;
-  if (Array.isArray(response)) {
-    const errors = response.map((error: unknown) =>
-      typeof error === 'string' ? error : JSON.stringify(error),
-    );
-    const filtered = errors.at(-1) === FILTERED_MARK;
-    if (filtered) errors.pop();
-    return { row, kind: 'failure', state: filtered ? 'filtered' : 'failed', errors, usage: null };
-  }
-  const completion = readCompletion(response);
-  if (completion !== null) return { row, kind: 'answer', completion };
-  // The Python tool saved answers without text as good ones; they are none.
-  const usage = isObject(response) ? readUsage(response['usage']) : null;
-  return { row, kind: 'failure', state: 'failed', errors: ['the answer holds no text'], usage };
-}
+/** What counts of a line when a journal is read: a part of an answer, or why there is none. */
+export type ScannedEntry =
+  { kind: 'answer'; answer: AnswerFigures } | { kind: 'failure'; usage: Usage | null };
 
 /** What was found when an existing journal was read. */
 export interface JournalReport {
@@ -140,37 +118,75 @@ export interface JournalReport {
 
 /**
  * Reads an existing journal into an index, in bounded memory.
+ * @param several true where rows have more than one choice, so that every line has to be parsed
  * @param onEntry called for every line that counts
  */
 export async function scanJournal(
   path: string,
   index: JournalIndex,
-  onEntry: (entry: JournalEntry) => void,
+  several: boolean,
+  onEntry: (entry: ScannedEntry) => void,
 ): Promise<JournalReport> {
   const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0 };
   if (!existsSync(path)) return report;
   repairEnd(path, report);
+  const damaged = readDamaged(path);
   for (const { bytes, offset } of readLines(path)) {
     if (bytes.length === 0) continue;
     report.lines += 1;
-    const entry = parseJournalLine(bytes);
-    if (entry === null) report.damaged += 1;
-    else if (entry.row >= index.rows) report.foreign += 1;
-    else note(index, entry, offset, bytes.length, onEntry);
+    if (damaged.has(offset)) {
+      report.damaged += 1;
+      continue;
+    }
+    const seen = several ? null : glance(bytes);
+    if (seen === null) noteParsed(bytes, offset, index, report, onEntry);
+    else if (seen.row >= index.rows) report.foreign += 1;
+    else if (index.record(seen.row, 'ok', offset, bytes.length)) {
+      onEntry({ kind: 'answer', answer: { state: 'ok', ...seen } });
+    }
     if (report.lines % 500 === 0) await breathe();
   }
   return report;
 }
 
-function note(
-  index: JournalIndex,
-  entry: JournalEntry,
+/** Where the list of damaged lines stands that only the assembly found: a scan looks at a line's ends alone. */
+function damagedPath(journalPath: string): string {
+  return join(dirname(journalPath), 'damaged_lines.json');
+}
+
+function readDamaged(journalPath: string): Set<number> {
+  const path = damagedPath(journalPath);
+  const value = existsSync(path) ? parseJson(readFileSync(path, 'utf8')) : [];
+  return new Set(
+    Array.isArray(value) ? value.filter((offset): offset is number => typeof offset === 'number') : [],
+  );
+}
+
+/** Notes lines that can't be read, so that their rows are asked again; the journal itself is never changed. */
+export async function noteDamaged(journalPath: string, offsets: readonly number[]): Promise<void> {
+  const all = [...new Set([...readDamaged(journalPath), ...offsets])].sort((a, b) => a - b);
+  await replaceFile(damagedPath(journalPath), (file) => {
+    file.write(`${JSON.stringify(all)}\n`);
+  });
+}
+
+/** A line that a glance does not tell everything of. */
+function noteParsed(
+  bytes: Buffer,
   offset: number,
-  length: number,
-  onEntry: (entry: JournalEntry) => void,
+  index: JournalIndex,
+  report: JournalReport,
+  onEntry: (entry: ScannedEntry) => void,
 ): void {
-  const state = entry.kind === 'answer' ? entry.completion.state : entry.state;
-  if (index.record(entry.row, state, offset, length, entry.kind === 'failure')) onEntry(entry);
+  const entry = parseJournalLine(bytes);
+  dropped(bytes.length * 3);
+  if (entry === null) report.damaged += 1;
+  else if (entry.row >= index.rows) report.foreign += 1;
+  else if (entry.kind === 'failure') {
+    if (index.record(entry.row, entry.state, offset, bytes.length, true)) onEntry(entry);
+  } else if (index.record(entry.row, entry.completion.state, offset, bytes.length)) {
+    onEntry({ kind: 'answer', answer: entry.completion });
+  }
 }
 
 /** Cuts a last line that a crash tore; one that is whole and lacks only its newline gets it. */

@@ -15,7 +15,7 @@ import type { OpenDataset } from '../types.js';
 import type { RunFolder } from './folder.js';
 import { askedFor, readIdentity, refuseChanges, writeIdentity, type RunIdentity } from './identity.js';
 import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
-import { JournalIndex, scanJournal, type JournalEntry } from './journal.js';
+import { JournalIndex, scanJournal, type ScannedEntry } from './journal.js';
 import { countRows, writeRows } from './rows.js';
 
 /** Row-level problems that are told one by one; the rest is counted. */
@@ -79,7 +79,7 @@ export async function prepareRun(
   found: FoundDataset | null,
   console: Console,
   signal: AbortSignal,
-  onEntry: (entry: JournalEntry) => void,
+  onEntry: (entry: ScannedEntry) => void,
 ): Promise<PreparedRun> {
   const earlier = readIdentity(folder.run);
   if (earlier !== null) refuseChanges(earlier.asked, askedFor(options));
@@ -95,7 +95,7 @@ export async function prepareRun(
   const { total, unusableRows } = await countRows(folder.rows);
   const index = new JournalIndex(total);
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
-  await readJournal(folder, index, console, onEntry);
+  await readJournal(folder, index, options.generation.n > 1, console, onEntry);
   return { identity, index, rows: total };
 }
 
@@ -183,10 +183,11 @@ async function writeRowsWithProgress(
 async function readJournal(
   folder: RunFolder,
   index: JournalIndex,
+  several: boolean,
   console: Console,
-  onEntry: (entry: JournalEntry) => void,
+  onEntry: (entry: ScannedEntry) => void,
 ): Promise<void> {
-  const report = await scanJournal(folder.journal, index, onEntry);
+  const report = await scanJournal(folder.journal, index, several, onEntry);
   if (report.tornBytes > 0)
     console.warning(`Cut a torn last line of ${report.tornBytes} bytes off ${folder.journal}.`);
   if (report.damaged > 0) {

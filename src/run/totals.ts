@@ -3,7 +3,7 @@
 import { TEMPORARY_SUFFIX } from '../files.js';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isObject } from '../json.js';
-import type { Completion, Usage } from '../annotators/completion.js';
+import type { AnswerFigures, Usage } from '../annotators/completion.js';
 import { BATCH_DISCOUNT, costOf, type Price } from '../annotators/prices.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 
@@ -79,7 +79,7 @@ export class Totals {
   }
 
   /** An answer that the journal holds. */
-  addAnswer(completion: Completion): void {
+  addAnswer(completion: AnswerFigures): void {
     this.#answers += 1;
     if (completion.usage !== null) add(this.#tokens, completion.usage);
     if (completion.usage !== null && completion.isFlex) add(this.#flex, completion.usage);

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readLines } from '../../src/files.js';
-import { JournalIndex, JournalWriter, parseJournalLine, scanJournal } from '../../src/run/journal.js';
+import { JournalIndex, JournalWriter, scanJournal } from '../../src/run/journal.js';
+import { cutText, glance, parseJournalLine } from '../../src/run/journal-line.js';
 import { runName } from '../../src/run/folder.js';
 import { temporaryFolder } from '../support/cli.js';
 import { completion } from '../support/scripted-api.js';
@@ -41,7 +42,7 @@ describe('the journal', () => {
         const last = answerLine(3, 'last').slice(0, torn);
         writeFileSync(path, lines.map(({ text }) => `${text}\n`).join('') + last);
         const index = new JournalIndex(ROWS);
-        await scanJournal(path, index, () => undefined);
+        await scanJournal(path, index, false, () => undefined);
         for (let one = 0; one < ROWS; one++) {
           const own = lines.filter((entry) => entry.row === one);
           const answer = own.find(({ kind }) => kind === 'answer');
@@ -132,6 +133,102 @@ describe('runName', () => {
         expect(name).not.toMatch(/[/\u0000]/);
         expect(['', '.', '..']).not.toContain(name);
         expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
+      }),
+    );
+  });
+});
+
+describe('a glance at a line of the journal', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }).map((one) => one.toWellFormed()),
+    fc.constantFrom(
+      '"',
+      '\\',
+      '\\"',
+      '"finish_reason":"stop"}]',
+      '\u2028',
+      '/',
+      '\u0001',
+      'é',
+      '"usage":{"prompt_tokens":1,"completion_tokens":2}',
+    ),
+  );
+  const answer = fc.record({
+    content: fc.option(text),
+    finish: fc.constantFrom('stop', 'stop', 'stop', 'length', 'content_filter'),
+    refusal: fc.option(text, { freq: 5 }),
+    model: fc.constantFrom('gpt-4o-mini-2024-07-18', 'org/model "x"', 'ü'),
+    cached: fc.option(fc.nat(1000)),
+    tier: fc.option(fc.constantFrom('default', 'flex')),
+    noUsage: fc.boolean(),
+    row: fc.nat(1_000_000),
+    /** Fields in another order, more of them, a failure. */
+    shape: fc.constantFrom('usual', 'usual', 'usual', 'spaced', 'usage first', 'vllm', 'failure', 'escaped'),
+  });
+
+  function lineOf(one: typeof answer extends fc.Arbitrary<infer Answer> ? Answer : never): string {
+    const { content, finish, refusal, model, cached, tier, noUsage, row, shape } = one;
+    const whole = completion(content, { finish, model, ...(refusal === null ? {} : { refusal }) });
+    const { usage, ...rest } = whole;
+    const details =
+      cached === null ? {} : { prompt_tokens_details: { cached_tokens: cached, audio_tokens: 0 } };
+    const used = noUsage ? {} : { usage: { ...(usage as object), ...details } };
+    const choices = rest['choices'] as Record<string, unknown>[];
+    if (shape === 'vllm' && choices[0] !== undefined) choices[0]['stop_reason'] = null;
+    const tiers = tier === null ? {} : { service_tier: tier };
+    const response =
+      shape === 'usage first' ? { ...used, ...tiers, ...rest } : { ...rest, ...used, ...tiers };
+    const value = [
+      { model: 'm', messages: [{ role: 'user', content }] },
+      shape === 'failure' ? ['500: no'] : response,
+      { request_idx: row },
+    ];
+    if (shape === 'escaped')
+      return JSON.stringify(value).replace(
+        /[\u0080-\uffff]/g,
+        (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+      );
+    return shape === 'spaced'
+      ? JSON.stringify(value, null, 1).replace(/,\n */g, ', ').replace(/\n */g, '')
+      : JSON.stringify(value);
+  }
+
+  it('sees what parsing finds, or nothing', () => {
+    let seen = 0;
+    fc.assert(
+      fc.property(answer, (one) => {
+        const line = Buffer.from(lineOf(one));
+        const entry = parseJournalLine(line);
+        const found = glance(line);
+        if (found === null) return;
+        seen += 1;
+        if (entry?.kind !== 'answer') throw new Error('a glance took something else for an answer');
+        const { state, model, usage, isFlex, annotation } = entry.completion;
+        expect({
+          state: 'ok',
+          row: found.row,
+          model: found.model,
+          usage: found.usage,
+          isFlex: found.isFlex,
+        }).toEqual({ state, row: entry.row, model, usage, isFlex });
+        const cut = cutText(line, found.textStart);
+        if (cut !== null) expect(cut.toString('utf8')).toBe(JSON.stringify(annotation));
+      }),
+      { numRuns: 3000 },
+    );
+    // The ordinary ones are seen, or it would be of no use.
+    expect(seen).toBeGreaterThan(100);
+  });
+
+  it('cuts nothing out of a line with a flipped bit that JSON does not allow', () => {
+    const line = Buffer.from(answerLine(1, 'some text with \\ and " in it, and more'));
+    fc.assert(
+      fc.property(fc.nat(line.length - 1), fc.nat(7), (at, bit) => {
+        const flipped = Buffer.from(line);
+        flipped[at] = (flipped[at] ?? 0) ^ (1 << bit);
+        const found = glance(flipped);
+        const cut = found === null ? null : cutText(flipped, found.textStart);
+        if (cut !== null) expect(() => JSON.parse(cut.toString('utf8')) as unknown).not.toThrow();
       }),
     );
   });
