@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { limit } from './limit.js';
 import { memory } from './memory.js';
 import { online } from './online.js';
+import { resume } from './resume.js';
 
 /** Each takes a folder of its own and returns rows of `{figure, value, baseline, ratio}`. */
-const BENCHMARKS = { online, limit, memory };
+const BENCHMARKS = { online, limit, memory, resume };
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(BENCHMARKS, name));

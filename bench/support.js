@@ -43,6 +43,29 @@ export async function measure(args, env = {}) {
   return { ...JSON.parse(readFileSync(report, 'utf8')), wall: (performance.now() - started) / 1000, stderr };
 }
 
+/** Runs a system command and returns its CPU seconds, as the shell's `times` tells them. */
+export async function measureCommand(command, args) {
+  const script = '"$@" > /dev/null; times';
+  const child = spawn('bash', ['-c', script, 'bash', command, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (text) => (output += text));
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`${command} ended with ${code}`);
+  // The second line is that of the commands that were run: "0m0.004s 0m0.120s".
+  const times = output
+    .trim()
+    .split('\n')
+    .at(-1)
+    .match(/(\d+)m([\d.]+)s/g);
+  const cpu = times.reduce((sum, time) => {
+    const [, minutes, seconds] = /(\d+)m([\d.]+)s/.exec(time);
+    return sum + Number(minutes) * 60 + Number(seconds);
+  }, 0);
+  return { cpu };
+}
+
 /** Runs the program below a folder. */
 export function measureCli(folder, dataset, url, more = []) {
   const folders = ['--save_dir', `${folder}/saved`, '--temp_dir', `${folder}/temp`];

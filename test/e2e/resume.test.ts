@@ -326,4 +326,25 @@ describe('going on with a run', () => {
     expect(await runCli([...args, '--resume'], { env: pointingAt(api) })).toMatchObject({ code: 0 });
     expect(api.requests).toHaveLength(2);
   });
+
+  it('asks again for a row whose line is damaged where only its text shows it', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(5));
+    const api = await simulator();
+    const args = [...ANNOTATOR, '--dataset', data, ...foldersIn(folder)];
+    expect((await runCli(args, { env: pointingAt(api) })).code).toBe(0);
+    const whole = resultsIn(folder).bytes();
+    const journal = resultsIn(folder).temp('output.jsonl');
+    const lines = readFileSync(journal, 'utf8').split('\n');
+    const damaged = lines[2]?.replace(/"content":"([^"]{2})[^"](?=[^"]*","refusal")/, '"content":"$1\u0001');
+    expect(damaged).not.toBe(lines[2]);
+    writeFileSync(journal, lines.with(2, damaged ?? '').join('\n'));
+    const first = await runCli([...args, '--resume'], { env: pointingAt(api) });
+    expect(first.code).toBe(3);
+    expect(first.stderr).toMatch(/1 line of .*output\.jsonl can't be read/);
+    const second = await runCli([...args, '--resume'], { env: pointingAt(api) });
+    expect(second.code, second.stderr).toBe(0);
+    expect(resultsIn(folder).bytes()).toBe(whole);
+    expect(api.statistics().requests).toBe(6);
+  });
 });
