@@ -110,6 +110,9 @@ function* windows(lines: Iterable<Line>, size: number): Generator<Buffer[]> {
   if (window.length > 0) yield window;
 }
 
+/** What is read of the journal; nothing that an answer keeps lies in it. */
+const reading = Buffer.allocUnsafe(READ_BYTES);
+
 interface Place {
   position: number;
   offset: number;
@@ -138,14 +141,13 @@ function readAnswers(
   places.sort((a, b) => a.offset - b.offset);
   for (const group of nearOnes(places)) {
     const [start, end] = [group[0]?.offset ?? 0, endOf(group.at(-1))];
-    const bytes = readAt(journal, start, end - start);
+    const bytes = readAt(journal, start, end - start, end - start <= READ_BYTES ? reading : undefined);
     for (const { position, offset, length } of group) {
       const line = bytes.subarray(offset - start, offset - start + length);
       const answer = readAnswer(line, index.state(first + position), options);
       if (answer === null) damaged.push(offset);
       answers[position] = answer;
     }
-    dropped(bytes.length);
   }
   return answers;
 }
