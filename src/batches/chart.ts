@@ -13,8 +13,10 @@ const TICKS = 8;
 const COLOUR = '#0072b2';
 const TEXT = '#222222';
 const GRID = '#dddddd';
-const LONGEST_TITLE = 70;
-const LONGEST_SUBTITLE = 110;
+const TITLE_SIZE = 18;
+const LONGEST_TEXT = 200;
+/** Letters about as wide as they are high: M, W and their like, and what is neither Latin nor punctuation. */
+const WIDE = /[MWmw@%]|[^\u0000-\u024f\u2010-\u2027]/u;
 
 export interface Bar {
   from: number;
@@ -49,8 +51,8 @@ export function drawChart(given: Chart): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${CHART_WIDTH}" height="${CHART_HEIGHT}" viewBox="0 0 ${CHART_WIDTH} ${CHART_HEIGHT}" role="img" aria-label="${label}" font-family="Varela, Helvetica, Arial, sans-serif" fill="${TEXT}">`,
     `<rect width="${CHART_WIDTH}" height="${CHART_HEIGHT}" fill="#ffffff"/>`,
-    text(MARGIN.left, 32, chart.title, 'font-size="18"'),
-    text(MARGIN.left, 56, chart.subtitle, 'font-size="13" fill="#555555"', LONGEST_SUBTITLE),
+    text(MARGIN.left, 32, fitTitle(chart.title), `font-size="${TITLE_SIZE}"`),
+    text(MARGIN.left, 56, chart.subtitle, 'font-size="13" fill="#555555"'),
     ...(chart.emptyNote === undefined ? plot(chart, toX, toY) : [emptyNote(chart.emptyNote)]),
     '</svg>',
     '',
@@ -69,12 +71,17 @@ function plot(chart: Chart, toX: (value: number) => number, toY: (value: number)
     ...whole.map(
       (value) =>
         `<line x1="${MARGIN.left}" x2="${right}" y1="${at(toY(value))}" y2="${at(toY(value))}" stroke="${GRID}"/>` +
-        text(MARGIN.left - 8, toY(value) + 4, label(value), 'font-size="12" text-anchor="end"'),
+        text(
+          MARGIN.left - 8,
+          toY(value) + 4,
+          label(value, chart.yMaximum),
+          'font-size="12" text-anchor="end"',
+        ),
     ),
     ...ticks(chart.x[0], chart.x[1], TICKS).map(
       (value) =>
         `<line x1="${at(toX(value))}" x2="${at(toX(value))}" y1="${bottom}" y2="${bottom + 5}" stroke="${TEXT}"/>` +
-        text(toX(value), bottom + 20, label(value), 'font-size="12" text-anchor="middle"'),
+        text(toX(value), bottom + 20, label(value, chart.x[1]), 'font-size="12" text-anchor="middle"'),
     ),
     ...(chart.bars ?? []).map((bar) => rectangle(bar, toX, toY)),
     ...(chart.steps === undefined ? [] : [steps(chart.steps, toX, toY)]),
@@ -114,16 +121,33 @@ function at(value: number): string {
   return String(Math.round(value * 100) / 100);
 }
 
-function label(value: number): string {
-  return value.toLocaleString('en-US', { maximumFractionDigits: 3 });
+/** From a million on an axis counts in `K` and `M`: longer numbers would run into its title. */
+function label(value: number, largest: number): string {
+  const notation = largest >= 1e6 ? 'compact' : 'standard';
+  return value.toLocaleString('en-US', { maximumFractionDigits: 3, notation });
 }
 
-function text(x: number, y: number, content: string, attributes: string, longest = LONGEST_TITLE): string {
-  return `<text x="${at(x)}" y="${at(y)}" ${attributes}>${escape(inert(content, longest))}</text>`;
+/** Cuts a title where it could leave the picture; widths are rather over-estimated, since fonts differ. */
+function fitTitle(title: string): string {
+  let width = 0;
+  let kept = '';
+  for (const character of inert(title, LONGEST_TEXT)) {
+    width += TITLE_SIZE * (WIDE.test(character) ? 1.05 : /\p{Lu}/u.test(character) ? 0.75 : 0.6);
+    if (width > PLOT_WIDTH) return `${kept}…`;
+    kept += character;
+  }
+  return kept;
+}
+
+function text(x: number, y: number, content: string, attributes: string): string {
+  return `<text x="${at(x)}" y="${at(y)}" ${attributes}>${escape(content)}</text>`;
 }
 
 function escape(content: string): string {
-  return inert(content, 200)
+  // Half a surrogate pair, as a cut leaves it, and these two characters are not allowed in XML.
+  return inert(content, LONGEST_TEXT)
+    .toWellFormed()
+    .replace(/[\ufffe\uffff]/g, '\ufffd')
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')

@@ -3,10 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { bin, max, median, quantile } from 'd3-array';
+import { bin, max, median, quantile, range, tickStep } from 'd3-array';
 import { replaceFile } from '../files.js';
-import { count, duration, plural } from '../text.js';
-import { CHART_WIDTH, drawChart, type Chart } from './chart.js';
+import { duration, plural } from '../text.js';
+import { CHART_WIDTH, drawChart, type Bar, type Chart } from './chart.js';
 
 /** Sharp on dense screens. */
 const PNG_SCALE = 2;
@@ -88,11 +88,15 @@ function ended(batches: readonly BatchTimes[]): (BatchTimes & { endedAt: number 
   return batches.filter((batch): batch is BatchTimes & { endedAt: number } => batch.endedAt !== null);
 }
 
-function empty(title: string, total: number): Chart {
-  const subtitle = plural(total, 'batch', 'batches');
+/** The number comes first: a long name is cut at its end. */
+function titleFor(batches: readonly BatchTimes[], name: string): string {
+  return `${plural(batches.length, 'batch', 'batches')} of ${name}`;
+}
+
+function empty(title: string): Chart {
   return {
     title,
-    subtitle,
+    subtitle: '',
     xTitle: '',
     yTitle: '',
     x: [0, 1],
@@ -101,18 +105,30 @@ function empty(title: string, total: number): Chart {
   };
 }
 
-/** How many batches took how long. */
-export function durationsChart(batches: readonly BatchTimes[], title: string): Chart {
-  const durations = ended(batches).map(({ createdAt, endedAt }) => Math.max(0, endedAt - createdAt));
-  const longest = max(durations);
-  if (longest === undefined) return empty(title, batches.length);
-  const unit = unitFor(longest);
-  const values = durations.map((seconds) => seconds / unit.seconds);
-  const end = Math.max(longest / unit.seconds, 1);
+/** Bars of equal width at round values; a duration on an edge counts to the right of it, also the longest. */
+function barsOf(durations: readonly number[], longest: number, unitSeconds: number): Bar[] {
+  const wanted = Math.min(MAXIMUM_BARS, Math.max(8, Math.ceil(Math.sqrt(durations.length))));
+  // In whole seconds, so that no rounding moves an edge.
+  const step = Math.max(1, Math.round(tickStep(0, Math.max(longest / unitSeconds, 1), wanted) * unitSeconds));
+  const end = (Math.floor(longest / step) + 1) * step;
   const bins = bin()
     .domain([0, end])
-    .thresholds(Math.min(MAXIMUM_BARS, Math.max(8, Math.ceil(Math.sqrt(values.length)))))(values);
-  const bars = bins.map((one) => ({ from: one.x0 ?? 0, to: one.x1 ?? end, height: one.length }));
+    .thresholds(range(step, end, step))(durations);
+  return bins.map((one) => ({
+    from: (one.x0 ?? 0) / unitSeconds,
+    to: (one.x1 ?? end) / unitSeconds,
+    height: one.length,
+  }));
+}
+
+/** How many batches took how long. */
+export function durationsChart(batches: readonly BatchTimes[], name: string): Chart {
+  const title = titleFor(batches, name);
+  const durations = ended(batches).map(({ createdAt, endedAt }) => Math.max(0, endedAt - createdAt));
+  const longest = max(durations);
+  if (longest === undefined) return empty(title);
+  const unit = unitFor(longest);
+  const bars = barsOf(durations, longest, unit.seconds);
   const told = [
     `median ${duration((median(durations) ?? 0) * 1000)}`,
     `90 % within ${duration((quantile(durations, 0.9) ?? 0) * 1000)}`,
@@ -123,19 +139,20 @@ export function durationsChart(batches: readonly BatchTimes[], title: string): C
     subtitle: `${plural(durations.length, 'batch', 'batches')} ended: ${told.join(', ')}`,
     xTitle: `Time from submission to end (${unit.name})`,
     yTitle: 'Batches',
-    x: [0, end],
+    x: [0, bars.at(-1)?.to ?? 1],
     yMaximum: Math.max(1, ...bars.map(({ height }) => height)),
     bars,
   };
 }
 
 /** How many requests were answered by when. */
-export function completionsChart(batches: readonly BatchTimes[], title: string): Chart {
+export function completionsChart(batches: readonly BatchTimes[], name: string): Chart {
+  const title = titleFor(batches, name);
   const inOrder = ended(batches).sort((a, b) => a.endedAt - b.endedAt);
   const last = inOrder.at(-1);
-  if (last === undefined) return empty(title, batches.length);
+  if (last === undefined) return empty(title);
   const start = Math.min(...batches.map(({ createdAt }) => createdAt));
-  const span = Math.max(1, last.endedAt - start);
+  const span = Math.max(0, last.endedAt - start);
   const unit = unitFor(span);
   let answered = 0;
   const steps = inOrder.map(({ endedAt, completed }) => {
@@ -144,10 +161,10 @@ export function completionsChart(batches: readonly BatchTimes[], title: string):
   });
   return {
     title,
-    subtitle: `${count(answered)} requests answered in ${plural(inOrder.length, 'batch', 'batches')} within ${duration(span * 1000)}`,
+    subtitle: `${plural(answered, 'request')} answered in ${plural(inOrder.length, 'batch', 'batches')} within ${duration(span * 1000)}`,
     xTitle: `Time since the first submission (${unit.name})`,
     yTitle: 'Requests answered',
-    x: [0, span / unit.seconds],
+    x: [0, Math.max(1, span / unit.seconds)],
     yMaximum: Math.max(1, answered),
     steps,
   };
