@@ -1,6 +1,6 @@
 /** The main command: a dataset's rows in, their new answers out. It reads as the story of a run. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Ledger } from '../batches/ledger.js';
 import { messageOf, UserError } from '../errors.js';
 import { findEndpoint, shownBaseUrl, type RunOptions } from '../options.js';
@@ -38,6 +38,8 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
   const isResumed = options.earlier === 'resume' || options.earlier === 'resume_no_retry';
   const leftBehind = earlierFiles(folder);
   if (leftBehind.length > 0 && options.earlier === 'refuse') throw existsAlready(leftBehind);
+  // Before anything is written: the batches know whose they are, and this run is to take that over.
+  if (isResumed) refuseUnknownBatches(folder, options);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
   if (!isResumed || leftBehind.length === 0) findEndpoint(options);
   const found =
@@ -74,7 +76,6 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     totals.setBatches(ledger.totals());
     const tryAgain = `Try them again with: ${surroundings.resumeCommand}`;
     const finished = { options, folder, run, totals, config, tryAgain };
-    refuseUnknownBatches(folder, ledger, options);
     if (options.batch) {
       const { submitBatches } = await import('./submit-batches.js');
       const batchRun = { options, folder, run, ledger, totals, price };
@@ -115,8 +116,9 @@ function warnOfBatches(folder: RunFolder, options: RunOptions, { console }: Surr
 }
 
 /** Batches that only `batch_objects.json` tells of (the Python tool made them) are collected before anything is asked. */
-function refuseUnknownBatches(folder: RunFolder, ledger: Ledger, options: RunOptions): void {
-  if (ledger.chunks.length > 0 || !existsSync(folder.batchObjects)) return;
+function refuseUnknownBatches(folder: RunFolder, options: RunOptions): void {
+  if (existsSync(folder.batches) || !existsSync(folder.batchObjects)) return;
+  if (!readFileSync(folder.batchObjects).includes('"id"')) return;
   throw new UserError(
     `${folder.batchObjects} names batches that were submitted before; asking their rows again would pay twice. ` +
       `Collect them with: ${watchCommandLine(options, [])}`,

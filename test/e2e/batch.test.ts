@@ -1,5 +1,15 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Simulator } from '../../src/simulator/server.js';
 import { batchArguments, idsOf, online, paste, startWatch, submit, watch } from '../support/batch-cli.js';
@@ -370,6 +380,29 @@ describe('watching', () => {
     const watched = await watch(api, data, elsewhere, ['--batch_objects_file', file], { cwd: root });
     expect(watched.code, watched.stderr).toBe(0);
     expect(resultsIn(elsewhere).summary().rows).toMatchObject({ total: 10, ok: 10 });
+  });
+
+  it('takes over batches that only batch_objects.json tells of, and nothing asks their rows before', async () => {
+    const { data, folder, root } = dataset(10);
+    const api = await simulator();
+    await submit(api, data, folder);
+    const elsewhere = join(root, 'elsewhere');
+    const run = basename(resultsIn(folder).saved('.'));
+    mkdirSync(join(elsewhere, 'saved', run), { recursive: true });
+    cpSync(
+      resultsIn(folder).saved('batch_objects.json'),
+      join(elsewhere, 'saved', run, 'batch_objects.json'),
+    );
+    for (const more of [['--batch'], []]) {
+      const refused = await runCli([...batchArguments(data, elsewhere), '--resume', ...more], {
+        env: pointingAt(api),
+      });
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toMatch(/names batches that were submitted before.*npx watch-batch/);
+    }
+    const watched = await watch(api, data, elsewhere);
+    expect(watched.code, watched.stderr).toBe(0);
+    paidOnce(api, 10);
   });
 
   it.each([
