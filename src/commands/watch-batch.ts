@@ -237,6 +237,10 @@ async function cancelBatches(
   { watching, ledger, client, submission }: WatchedRun,
   { console }: Surroundings,
 ): Promise<boolean> {
+  // A batch whose creation was not answered is one of them, if it exists.
+  for (const chunk of ledger.chunks.filter(({ state }) => state === 'creating')) {
+    await resolveCreation(chunk, submission);
+  }
   const open = ledger.open.flatMap(({ batch }) => (batch === null || hasEnded(batch) ? [] : [batch]));
   if (
     !watching.yes &&

@@ -164,3 +164,22 @@ describe('killed while it watches, it ends as if it had not been', () => {
     });
   });
 });
+
+describe('a batch that was made without an answer', () => {
+  it('is cancelled with the others', async () => {
+    const { proxy, data, folder, api } = await scene({ batchDurationMs: 600_000 });
+    const { child, finished } = startCli([...batchArguments(data, folder), '--batch', ...SIZE], {
+      cwd: folder,
+      env: pointingAt(proxy),
+    });
+    proxy.aim({ step: 'POST /v1/batches', number: 0, moment: 'unanswered' }, () => child.kill('SIGKILL'));
+    await finished;
+    const cancelled = await watch(api, data, folder, ['--cancel', '--yes']);
+    expect(cancelled.code, cancelled.stderr).toBe(3);
+    const objects = JSON.parse(readFileSync(resultsIn(folder).saved('batch_objects.json'), 'utf8')) as {
+      status: string;
+    }[];
+    expect(objects.length).toBe(api.statistics().batchesCreated);
+    expect(objects.every(({ status }) => status === 'cancelled')).toBe(true);
+  });
+});
