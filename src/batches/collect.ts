@@ -44,8 +44,6 @@ export interface CollectParts {
 /** What one batch came to. */
 export interface BatchOutcome {
   answers: number;
-  /** Rows that failed for their own fault. */
-  failedRows: number[];
   /** Rows that must not be sent again as they are: a line of theirs made the whole batch fail. */
   invalidRows: number[];
 }
@@ -115,7 +113,7 @@ class Collection {
     usage: { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
     wasted: { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
   };
-  readonly #outcome: BatchOutcome = { answers: 0, failedRows: [], invalidRows: [] };
+  readonly #outcome: BatchOutcome = { answers: 0, invalidRows: [] };
   readonly #reasons = new Map<string, number>();
   /** Lines for rows that were asked here, and for others, by file. */
   readonly #checked = new Map<string, { known: number; foreign: number }>();
@@ -275,7 +273,6 @@ class Collection {
 
   #failed(row: number, message: string, filtered: boolean, journal: JournalWriter): void {
     const { index, redactor } = this.parts;
-    this.#outcome.failedRows.push(row);
     if (index.isAnswered(row)) return;
     const errors = [inert(redactor.text(message), 500)];
     const place = journal.appendFailure(this.#request(row), errors, filtered, row);

@@ -130,6 +130,16 @@ export class Ledger {
     return this.chunks.filter(({ state }) => ['planned', 'uploaded', 'creating', 'waiting'].includes(state));
   }
 
+  /** Chunks of which a batch may exist although its creation was not answered. */
+  get unanswered(): Chunk[] {
+    return this.chunks.filter(({ state }) => state === 'creating');
+  }
+
+  /** Forgets chunks of which no batch exists: their rows are free again. */
+  forget(chunks: readonly Chunk[]): void {
+    for (const chunk of chunks) this.chunks.splice(this.chunks.indexOf(chunk), 1);
+  }
+
   /** Every batch that is known. */
   get batches(): Batch[] {
     const current = this.chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));

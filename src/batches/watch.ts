@@ -45,8 +45,6 @@ export interface WatchParts {
 export interface Watched {
   interrupted: boolean;
   answers: number;
-  /** Rows that failed for their own fault. */
-  failedRows: number[];
   /** Rows whose own line made a whole batch fail. */
   invalidRows: number[];
 }
@@ -57,7 +55,7 @@ export interface Watched {
  */
 export async function watch(parts: WatchParts): Promise<Watched> {
   const { ledger, waiting, checkInterval } = parts;
-  const watched: Watched = { interrupted: false, answers: 0, failedRows: [], invalidRows: [] };
+  const watched: Watched = { interrupted: false, answers: 0, invalidRows: [] };
   const outage = new Outage(parts);
   try {
     for (;;) {
@@ -82,7 +80,7 @@ function goesOn({ state }: Chunk): boolean {
 }
 
 async function resolveUnanswered({ ledger, resolve }: WatchParts): Promise<void> {
-  for (const chunk of ledger.chunks.filter(({ state }) => state === 'creating')) await resolve(chunk);
+  for (const chunk of ledger.unanswered) await resolve(chunk);
 }
 
 /** Milliseconds to the next poll: sooner where a chunk's turn comes before. */
@@ -135,7 +133,6 @@ async function collectEnded(parts: WatchParts, watched: Watched): Promise<void> 
     }
     const outcome = await parts.collect(chunk, batch);
     watched.answers += outcome.answers;
-    watched.failedRows.push(...outcome.failedRows);
     watched.invalidRows.push(...outcome.invalidRows);
     roomWasMade(ledger.chunks, Date.now());
   }

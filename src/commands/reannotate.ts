@@ -138,7 +138,7 @@ async function leaveBatches(ledger: Ledger, options: RunOptions): Promise<void> 
     );
   }
   if (ledger.unsubmitted.length === 0) return;
-  for (const chunk of ledger.unsubmitted) ledger.chunks.splice(ledger.chunks.indexOf(chunk), 1);
+  ledger.forget(ledger.unsubmitted);
   await ledger.save();
 }
 

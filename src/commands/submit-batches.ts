@@ -91,11 +91,8 @@ async function preparePlan(
   parts: SubmitParts,
   { console }: Surroundings,
 ): Promise<void> {
-  for (const chunk of ledger.chunks.filter(({ state }) => state === 'creating')) {
-    await describing(options, () => resolveCreation(chunk, parts));
-  }
-  const lost = ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? ''));
-  for (const chunk of lost) ledger.chunks.splice(ledger.chunks.indexOf(chunk), 1);
+  for (const chunk of ledger.unanswered) await describing(options, () => resolveCreation(chunk, parts));
+  ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
   await planRows({ options, folder, run, ledger }, console, () => true);
 }
 
@@ -114,9 +111,8 @@ export async function planRows(
   const wanted = (row: number): boolean =>
     underWay[row] === 0 && index.isWanted(row, retry) && isAllowed(row);
   let planned = 0;
-  const journal = new JournalWriter(folder.journal, (error) => {
-    throw error;
-  });
+  // Where the journal can't be written, closing it says so.
+  const journal = new JournalWriter(folder.journal, () => undefined);
   const endProgress = await console.showProgress(() => `Writing batch files: ${plural(planned, 'request')}`);
   try {
     const chunks = await planChunks(

@@ -11,7 +11,7 @@ import { RawFile } from '../batches/raw-files.js';
 import { BatchReader } from '../batches/reader.js';
 import { resolveCreation, submitChunks } from '../batches/submit.js';
 import { watch, type Watched } from '../batches/watch.js';
-import { EXIT, UsageError, UserError } from '../errors.js';
+import { EXIT, messageOf, UsageError, UserError } from '../errors.js';
 import { priceFor } from '../run/budget.js';
 import { runFolder, runName } from '../run/folder.js';
 import { readJob } from '../run/jobs.js';
@@ -76,17 +76,19 @@ async function follow(watched: WatchedRun, surroundings: Surroundings): Promise<
   for (;;) {
     const outcome = await watchOnce(watched, surroundings);
     answered += outcome.answers;
-    if (outcome.interrupted) {
+    const goesOn = !outcome.interrupted && watching.then === 'retry_failed' && (await rounds.next(outcome));
+    // Ctrl-C may also come while a round is submitted.
+    if (outcome.interrupted || interruption.soft.aborted) {
       console.warning(`Stopped; the batches go on. Watch them again with: ${resumeCommand}`);
       return interruption.exitCode;
     }
-    if (watching.then !== 'retry_failed' || !(await rounds.next(outcome))) break;
+    if (!goesOn) break;
   }
   const session = { answered, milliseconds: performance.now() - started, bound: null };
   const finished = { ...watched, mode: 'batch' as const, tryAgain: tryAgain(watched), stop: rounds.stop };
   if (watching.then !== 'finish_online') return end({ ...finished, session }, watched, surroundings);
   // What was never submitted is asked online like the rest.
-  for (const chunk of ledger.unsubmitted) ledger.chunks.splice(ledger.chunks.indexOf(chunk), 1);
+  ledger.forget(ledger.unsubmitted);
   await ledger.save();
   const asked = await finishOnline(watched, surroundings);
   if (asked.stop?.reason === 'interrupted') {
@@ -228,8 +230,13 @@ async function saveGraphs({ folder, ledger }: WatchedRun, { console }: Surroundi
     endedAt,
     completed: counts.completed,
   }));
-  const paths = await saveBatchGraphs(folder.save, times, folder.name);
-  console.info(`Graphs: ${paths.join(', ')}`);
+  try {
+    const paths = await saveBatchGraphs(folder.save, times, folder.name);
+    console.info(`Graphs: ${paths.join(', ')}`);
+  } catch (error) {
+    // The results are worth more than a picture of how they came.
+    console.warning(`The graphs could not be saved: ${messageOf(error)}`);
+  }
 }
 
 /** Stops the run's batches. Returns false where the user would rather not. */
@@ -238,9 +245,7 @@ async function cancelBatches(
   { console }: Surroundings,
 ): Promise<boolean> {
   // A batch whose creation was not answered is one of them, if it exists.
-  for (const chunk of ledger.chunks.filter(({ state }) => state === 'creating')) {
-    await resolveCreation(chunk, submission);
-  }
+  for (const chunk of ledger.unanswered) await resolveCreation(chunk, submission);
   const open = ledger.open.flatMap(({ batch }) => (batch === null || hasEnded(batch) ? [] : [batch]));
   if (
     !watching.yes &&
@@ -260,9 +265,7 @@ async function cancelBatches(
     }
   }
   // What waits for the queue is not submitted any more.
-  for (const chunk of ledger.unsubmitted.filter(({ state }) => state !== 'creating')) {
-    ledger.chunks.splice(ledger.chunks.indexOf(chunk), 1);
-  }
+  ledger.forget(ledger.unsubmitted.filter(({ state }) => state !== 'creating'));
   await ledger.save();
   console.info(`${plural(open.length, 'batch', 'batches')} told to stop.`);
   return true;
