@@ -183,3 +183,17 @@ describe('a batch that was made without an answer', () => {
     expect(objects.every(({ status }) => status === 'cancelled')).toBe(true);
   });
 });
+
+describe('Ctrl-C while a round of --retry_failed is submitted', () => {
+  it('stops with 130 and the command that goes on, which submits what is missing once', async () => {
+    const one = await scene({ batchPlans: [[], ['expire']] });
+    const { proxy, data, folder } = one;
+    expect((await submit(proxy, data, folder, SIZE)).code).toBe(0);
+    const { child, finished } = startWatch(proxy, data, folder, ['--retry_failed', ...SIZE]);
+    proxy.aim({ step: 'POST /v1/files', number: 0, moment: 'before' }, () => child.kill('SIGINT'));
+    const stopped = await finished;
+    expect(stopped.code, stopped.stderr).toBe(130);
+    expect(stopped.stderr).toMatch(/Watch them again with: npx watch-batch .*--retry_failed/);
+    await expectWhole(one, BATCHES + 1);
+  });
+});
