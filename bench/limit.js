@@ -1,7 +1,7 @@
 // The share of an enforced limit that is used after the first five seconds, and the share of requests answered 429.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startSimulator } from '../dist/simulator/server.js';
+import { startSimulator } from './modules/simulator/server.js';
 import { measureCli, size, writeRows } from './support.js';
 
 const WARM_UP_MS = 5000;

@@ -2,13 +2,16 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { limit } from './limit.js';
-import { memory } from './memory.js';
-import { online } from './online.js';
-import { resume } from './resume.js';
 
-/** Each takes a folder of its own and returns rows of `{figure, value, baseline, ratio}`. */
-const BENCHMARKS = { online, limit, memory, resume };
+/** Each module exports a function of its name, which takes a folder and returns rows of `{figure, value, baseline, ratio}`. */
+const BENCHMARKS = {
+  online: () => import('./online.js'),
+  limit: () => import('./limit.js'),
+  resume: () => import('./resume.js'),
+  assemble: () => import('./assemble.js'),
+  start: () => import('./start.js'),
+  memory: () => import('./memory.js'),
+};
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !Object.hasOwn(BENCHMARKS, name));
@@ -20,8 +23,9 @@ if (unknown.length > 0) {
 }
 const machine = `${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`;
 process.stdout.write(`${machine}\n`);
-for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
+for (const [name, load] of Object.entries(BENCHMARKS)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const { [name]: benchmark } = await load();
   const folder = mkdtempSync(join(tmpdir(), 'reannotate-bench-'));
   try {
     const rows = await benchmark(folder);

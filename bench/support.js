@@ -1,11 +1,12 @@
 // What the benchmarks share: processes of their own, with what the system says they used.
 import { spawn } from 'node:child_process';
-import { createWriteStream, readFileSync } from 'node:fs';
+import { createWriteStream, readFileSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+/** The built command. */
+export const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 
 /** Rows of an environment variable, or the default. */
 export function size(name, otherwise) {
@@ -33,14 +34,17 @@ export async function measure(args, env = {}) {
     ['--import', `data:text/javascript,${encodeURIComponent(hook)}`, ...args],
     {
       env: { PATH: process.env.PATH, ...env },
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
-  let stderr = '';
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (text) => (stdout += text));
   child.stderr.on('data', (text) => (stderr += text));
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr.slice(-500)}`);
-  return { ...JSON.parse(readFileSync(report, 'utf8')), wall: (performance.now() - started) / 1000, stderr };
+  const usage = JSON.parse(readFileSync(report, 'utf8'));
+  rmSync(report);
+  return { ...usage, wall: (performance.now() - started) / 1000, stdout, stderr };
 }
 
 /** Runs a system command and returns its CPU seconds, as the shell's `times` tells them. */
@@ -66,11 +70,40 @@ export async function measureCommand(command, args) {
   return { cpu };
 }
 
+/** Runs a step of `steps.js`. */
+export function measureStep(step, folder, rows, more = []) {
+  return measure([fileURLToPath(new URL('steps.js', import.meta.url)), step, folder, String(rows), ...more]);
+}
+
+/** A result row of two times in seconds. */
+export function compared(figure, used, baseline, name) {
+  return {
+    figure,
+    value: `${used.toFixed(2)} s`,
+    baseline: `${baseline.toFixed(2)} s (${name})`,
+    ratio: (used / baseline).toFixed(2),
+  };
+}
+
 /** Runs the program below a folder. */
 export function measureCli(folder, dataset, url, more = []) {
+  return measure([...cliArguments(folder, dataset), ...more], cliEnvironment(url));
+}
+
+/** What starts a run below a folder. */
+export function cliArguments(folder, dataset) {
   const folders = ['--save_dir', `${folder}/saved`, '--temp_dir', `${folder}/temp`];
-  const env = { OPENAI_API_KEY: 'benchmark', OPENAI_BASE_URL: `${url}/v1` };
-  return measure([CLI, '--annotator', 'gpt-4o-mini', '--dataset', dataset, ...folders, ...more], env);
+  return [CLI, '--annotator', 'gpt-4o-mini', '--dataset', dataset, ...folders];
+}
+
+/** The environment in which it asks a server of ours. */
+export function cliEnvironment(url) {
+  return { OPENAI_API_KEY: 'benchmark', OPENAI_BASE_URL: `${url}/v1` };
+}
+
+export function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
 }
 
 /** A server without latency, in a process of its own. */
@@ -93,12 +126,51 @@ export async function writeRows(path, rows, bytes) {
 
 /** A row of words, different for every index. */
 export function alpacaRow(index, bytes) {
-  const words = (count, salt) =>
-    Array.from({ length: count }, (_, word) =>
-      ((index * 7919 + word * 104729 + salt) % 1e6).toString(36),
-    ).join(' ');
   const part = Math.floor(bytes / 5 / 3);
-  return { instruction: `${index} ${words(part, 1)}`, input: words(part, 2), output: words(part, 3) };
+  const [instruction, input, output] = [1, 2, 3].map((salt) => words(part, index * 7919 + salt));
+  return { instruction: `${index} ${instruction}`, input, output };
+}
+
+/** So many words, in lines and with a quotation here and there, as answers have them. */
+export function words(count, salt) {
+  let text = '';
+  for (let word = 0; word < count; word++) {
+    text += ((salt + word * 104729) % 1e6).toString(36);
+    text += word % 19 === 18 ? '\n' : word % 61 === 60 ? ' "so" ' : ' ';
+  }
+  return text;
+}
+
+/** A chat completion as OpenAI's API writes it. */
+export function answer(content, number) {
+  return {
+    id: `chatcmpl-${number}`,
+    object: 'chat.completion',
+    created: 1764000000,
+    model: 'gpt-4o-mini-2024-07-18',
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content, refusal: null, annotations: [] },
+        logprobs: null,
+        finish_reason: 'stop',
+      },
+    ],
+    usage: {
+      prompt_tokens: 250 + (number % 100),
+      completion_tokens: 200 + (number % 90),
+      total_tokens: 450 + (number % 100) + (number % 90),
+      prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+      completion_tokens_details: {
+        reasoning_tokens: 0,
+        audio_tokens: 0,
+        accepted_prediction_tokens: 0,
+        rejected_prediction_tokens: 0,
+      },
+    },
+    service_tier: 'default',
+    system_fingerprint: 'fp_560af6e559',
+  };
 }
 
 export function megabytes(value) {

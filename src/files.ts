@@ -18,7 +18,7 @@ import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { systemErrorCode, UserError, messageOf } from './errors.js';
 
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = 1 << 18;
 const NEWLINE = 0x0a;
 /** How files end that a killed process may leave half-written; the next run removes them. */
 export const TEMPORARY_SUFFIX = '.reannotate-tmp';
@@ -90,6 +90,14 @@ export class BufferedFile {
     if (typeof data === 'string') this.#buffer.write(data, this.#used);
     else this.#buffer.set(data, this.#used);
     this.#used += length;
+  }
+
+  /** Appends a part of some bytes. */
+  writeRange(bytes: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (length > CHUNK_BYTES - this.#used) this.flush();
+    if (length > CHUNK_BYTES) writeAll(this.#descriptor, bytes.subarray(start, end));
+    else this.#used += bytes.copy(this.#buffer, this.#used, start, end);
   }
 
   flush(): void {
@@ -175,36 +183,64 @@ export interface Line {
   complete: boolean;
 }
 
-/** The lines of a file, split at `\n` alone, read a megabyte at a time into one buffer. */
-export function* readLines(path: string): Generator<Line> {
+/** Lines that follow each other in a file. */
+export interface LineBlock {
+  /** Whole lines with their line ends, valid until the next block is asked for; the file's last may lack its own. */
+  bytes: Buffer;
+  /** Where the block starts in the file. */
+  offset: number;
+}
+
+/**
+ * A file in blocks of whole lines, about a megabyte each, read into one buffer. A loop over a block's lines costs a
+ * fraction of a generator that gives them one by one.
+ */
+export function* readBlocks(path: string): Generator<LineBlock> {
   const descriptor = openSync(path, 'r');
   try {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-    let pending: Buffer[] = [];
-    let pendingOffset = 0;
-    let position = 0;
+    let buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    /** Bytes at the buffer's start: a line that has not ended yet. */
+    let begun = 0;
+    let offset = 0;
     for (;;) {
-      const length = readSync(descriptor, chunk, 0, CHUNK_BYTES, position);
-      if (length === 0) break;
-      let start = 0;
-      for (;;) {
-        const end = chunk.indexOf(NEWLINE, start);
-        if (end === -1 || end >= length) break;
-        const piece = chunk.subarray(start, end);
-        const bytes = pending.length === 0 ? piece : Buffer.concat([...pending, piece]);
-        yield { bytes, offset: pending.length === 0 ? position + start : pendingOffset, complete: true };
-        pending = [];
-        start = end + 1;
+      const length = readSync(descriptor, buffer, begun, buffer.length - begun, offset + begun);
+      const filled = begun + length;
+      const last = length === 0 ? filled : buffer.subarray(begun, filled).lastIndexOf(NEWLINE) + begun + 1;
+      if (last > begun || length === 0) {
+        if (last > 0) yield { bytes: buffer.subarray(0, last), offset };
+        if (length === 0) return;
+        buffer.copyWithin(0, last, filled);
+        begun = filled - last;
+        offset += last;
+      } else {
+        begun = filled;
+        if (begun === buffer.length) {
+          const larger = Buffer.allocUnsafe(buffer.length * 2);
+          buffer.copy(larger, 0, 0, begun);
+          buffer = larger;
+        }
       }
-      if (start < length) {
-        if (pending.length === 0) pendingOffset = position + start;
-        pending.push(Buffer.from(chunk.subarray(start, length)));
-      }
-      position += length;
     }
-    if (pending.length > 0) yield { bytes: Buffer.concat(pending), offset: pendingOffset, complete: false };
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** Where the line that starts at `start` ends, exclusive; its newline stands there unless the file ends first. */
+export function endOfLine(block: Buffer, start: number): number {
+  const end = block.indexOf(NEWLINE, start);
+  return end === -1 ? block.length : end;
+}
+
+/** The lines of a file, split at `\n` alone. */
+export function* readLines(path: string): Generator<Line> {
+  for (const { bytes, offset } of readBlocks(path)) {
+    for (let next = 0; next < bytes.length;) {
+      const start = next;
+      const end = endOfLine(bytes, start);
+      next = end + 1;
+      yield { bytes: bytes.subarray(start, end), offset: offset + start, complete: end < bytes.length };
+    }
   }
 }
 
@@ -230,6 +266,21 @@ export function readAt(
 /** Lets timers, signals and sockets have their turn inside a long loop. */
 export function breathe(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Milliseconds that a loop may go on for without a turn for the others. */
+const BREATH_MS = 20;
+
+/** For the inside of a loop that may last: breathes when it is time to, and costs nothing otherwise. */
+export function breather(): () => Promise<void> | undefined {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    if (now - last < BREATH_MS) return undefined;
+    return breathe().then(() => {
+      last = performance.now();
+    });
+  };
 }
 
 interface LockOwner {

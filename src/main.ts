@@ -3,7 +3,8 @@
 import { CommanderError, type Command } from 'commander';
 import { EXIT, messageOf, UserError } from './errors.js';
 import { Interruption } from './interruption.js';
-import { packageVersion, parseLogLevel, parseRunOptions, readEnvironment, type RawFlags } from './options.js';
+import { parseLogLevel, parseRunOptions, readEnvironment, type RawFlags } from './options.js';
+import { packageVersion } from './package.js';
 import { acceptKebabCase, type Handlers } from './program.js';
 import { Console } from './progress.js';
 import { inert, shellWord } from './text.js';

@@ -1,6 +1,5 @@
 /** Flags and environment, made into typed options once; every default lives here. */
 
-import { readFileSync } from 'node:fs';
 import { resolveAnnotator, type Annotator } from './annotators/index.js';
 import { UsageError, UserError } from './errors.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
@@ -332,12 +331,4 @@ export function shownBaseUrl({ annotator, environment, baseUrl }: RunOptions): s
   const variable =
     provider.baseUrlVariable === null ? undefined : environment.variables[provider.baseUrlVariable];
   return baseUrl ?? variable ?? provider.baseUrl;
-}
-
-/** The package's version, for `--version` and the user agent. */
-export function packageVersion(): string {
-  const file = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return file.version;
 }

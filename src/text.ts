@@ -21,7 +21,10 @@ export function inert(text: string, maximum = 300): string {
 
 /** Counts with thousands separators, as English readers expect them: `12,345`. */
 export function count(value: number): string {
-  return value.toLocaleString('en-US');
+  // `toLocaleString` loads a library of locales first, which takes longer than reading the command line.
+  return Number.isInteger(value)
+    ? String(value).replace(/\B(?=(?:\d{3})+$)/g, ',')
+    : value.toLocaleString('en-US');
 }
 
 /** `1 row`, `2 rows`. */

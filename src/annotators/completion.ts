@@ -30,7 +30,7 @@ export interface Completion {
 }
 
 /** The part of an answer that counts for a run's figures. */
-export type AnswerFigures = Pick<Completion, 'state' | 'model' | 'usage' | 'isFlex'>;
+export type AnswerFigures = Pick<Completion, 'usage' | 'isFlex'>;
 
 /**
  * Reads a chat completion; null where it holds no usable answer (no choices, or an empty text although nothing
@@ -39,9 +39,7 @@ export type AnswerFigures = Pick<Completion, 'state' | 'model' | 'usage' | 'isFl
  */
 export function readCompletion(response: unknown): Completion | null {
   if (!isObject(response) || !Array.isArray(response['choices'])) return null;
-  const choices = response['choices']
-    .filter(isObject)
-    .sort((a, b) => numberOr(a['index'], 0) - numberOr(b['index'], 0));
+  const choices = inOrder(response['choices']);
   const first = choices[0];
   if (first === undefined) return null;
   const message = isObject(first['message']) ? first['message'] : {};
@@ -50,16 +48,26 @@ export function readCompletion(response: unknown): Completion | null {
   const judged = judge(text, refusalOf(message), finishReason);
   if (judged === null) return null;
   return {
-    ...judged,
-    annotations: choices.map((choice) =>
-      isObject(choice['message']) ? textOf(choice['message']['content']) : null,
-    ),
+    state: judged.state,
+    annotations: choices.length === 1 ? [text] : choices.map(textOfChoice),
+    annotation: judged.annotation,
+    note: judged.note,
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason,
     usage: readUsage(response['usage']),
     isFlex: response['service_tier'] === 'flex',
     rawUsage: response['usage'] ?? null,
   };
+}
+
+function inOrder(choices: readonly unknown[]): Record<string, unknown>[] {
+  const objects = choices.filter(isObject);
+  if (objects.length < 2) return objects;
+  return objects.sort((a, b) => numberOr(a['index'], 0) - numberOr(b['index'], 0));
+}
+
+function textOfChoice(choice: Record<string, unknown>): string | null {
+  return isObject(choice['message']) ? textOf(choice['message']['content']) : null;
 }
 
 function judge(

@@ -11,7 +11,7 @@ import OpenAI, { APIError } from 'openai';
 import { request, type Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
 import { UserError } from '../errors.js';
-import { openProxyAgent } from '../proxy.js';
+import { openProxyAgent } from '../proxy-agent.js';
 import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
 import { inert, type Redactor } from '../text.js';
 import { isId, readBatch, type Batch } from './batch.js';

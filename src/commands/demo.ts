@@ -1,7 +1,6 @@
 /** `reannotate demo`: the main job on bundled data, online or in batches, over real HTTP against the embedded simulator. */
 
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { EXIT } from '../errors.js';
 import type { Interruption } from '../interruption.js';
 import {
@@ -11,6 +10,7 @@ import {
   parseRunOptions,
   type RawFlags,
 } from '../options.js';
+import { packageFile } from '../package.js';
 import type { Console } from '../progress.js';
 import { runFolder, runName } from '../run/folder.js';
 import { startSimulator } from '../simulator/server.js';
@@ -45,8 +45,8 @@ export async function demo(
   const tempDir = flags.text('temp_dir') ?? DEFAULT_TEMP_DIR;
   const inBatches = flags.on('batch');
   const simulator = await startSimulator({
-    answersFile: example('answers.jsonl'),
-    datasets: { [DATASET]: example('instructions.jsonl') },
+    answersFile: packageFile('datasets/examples/answers.jsonl'),
+    datasets: { [DATASET]: packageFile('datasets/examples/instructions.jsonl') },
     latencyMs: 20,
     batchValidationMs: 500,
     batchDurationMs: BATCH_MS,
@@ -122,9 +122,4 @@ async function runInBatches(work: Demo): Promise<number> {
     work.variables,
   );
   return watchBatch(watching, work.surroundings);
-}
-
-/** A file that comes with the package. */
-function example(name: string): string {
-  return fileURLToPath(new URL(`../../datasets/examples/${name}`, import.meta.url));
 }

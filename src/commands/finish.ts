@@ -62,7 +62,7 @@ export async function finish(finished: FinishedRun, console: Console): Promise<n
     console.warning(`${plural(assembled.damaged.length, 'line')} of ${folder.journal} can't be read.`);
   }
   const now = new Date();
-  const summary = summarise(assembled.rows, totals, mode, now);
+  const summary = summarise(assembled, totals, mode, now);
   await writeSummary(folder.summary, summary);
   await writeConfig(folder.config, { ...finished.config, finished_at: creationDate(now) });
   const table = describeSummary(summary, finished.session, folder.reannotated);

@@ -3,7 +3,8 @@
 import type { Price } from '../annotators/prices.js';
 import type { Interruption } from '../interruption.js';
 import { dropped } from '../memory.js';
-import { DEFAULT_CONCURRENCY, findEndpoint, packageVersion, type RunOptions } from '../options.js';
+import { DEFAULT_CONCURRENCY, findEndpoint, type RunOptions } from '../options.js';
+import { packageVersion } from '../package.js';
 import { ChatClient } from '../providers/chat-client.js';
 import { Concurrency, measureBusy } from '../requests/concurrency.js';
 import { ParameterFit, type ParameterChange } from '../requests/parameters.js';
@@ -60,7 +61,7 @@ export async function askOnline(
   );
 
   const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
-  const client = new ChatClient({
+  const client = await ChatClient.open({
     baseUrl,
     apiKey,
     timeout: options.requestTimeout * 1000,
@@ -96,6 +97,8 @@ export async function askOnline(
     events: journaling(journal, index, totals, options, console, {
       onFirstAnswer: () => {
         console.record('info', describeLimits(limiter));
+        // A table of prices takes longer to load than anything else here, and nothing waited for it.
+        if (price === null) void totals.findPrice(options);
       },
       onChange: () => {
         onChanges(parameters.learnt);

@@ -34,7 +34,8 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     options.tempDir,
     runName(options.dataset, options.annotator.name),
   );
-  const price = await priceFor(options);
+  // Where money bounds nothing, the price is looked up once the first request is out.
+  const price = options.batch || options.maxCost !== null ? await priceFor(options) : null;
   const isResumed = options.earlier === 'resume' || options.earlier === 'resume_no_retry';
   const leftBehind = earlierFiles(folder);
   if (leftBehind.length > 0 && options.earlier === 'refuse') throw existsAlready(leftBehind);
@@ -94,6 +95,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       await writeConfig(folder.config, config);
       return endEarly(asked.stop, options, run, surroundings);
     }
+    await totals.findPrice(options);
     return finish({ ...finished, mode: 'online', session: asked, stop: asked.stop }, surroundings.console);
   });
 }

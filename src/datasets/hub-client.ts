@@ -7,7 +7,7 @@
 
 import type { Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
-import { openProxyAgent } from '../proxy.js';
+import { openProxyAgent } from '../proxy-agent.js';
 import { messageOf, systemErrorCode, UserError } from '../errors.js';
 import { retryAfter, systemClock, type Clock, type Headers } from '../requests/rate-limiter.js';
 import { duration, inert } from '../text.js';
@@ -96,7 +96,10 @@ export class HubClient {
    * Asks the datasets-server.
    * @throws HubError with a sentence where it refuses; UserError where the dataset changed since the first answer
    */
-  async get(endpoint: string, query: Readonly<Record<string, string | number>>): Promise<Record<string, unknown>> {
+  async get(
+    endpoint: string,
+    query: Readonly<Record<string, string | number>>,
+  ): Promise<Record<string, unknown>> {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) parameters.set(name, String(value));
     const url = `${this.options.hub.datasetsServerUrl}/${endpoint}?${parameters.toString()}`;
@@ -104,7 +107,11 @@ export class HubClient {
     this.#pin(answer.headers);
     const value = parseJson(answer.body.toString('utf8'));
     if (!isObject(value)) {
-      throw new HubError(`${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`, null, true);
+      throw new HubError(
+        `${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`,
+        null,
+        true,
+      );
     }
     return value;
   }
@@ -115,7 +122,11 @@ export class HubClient {
     const headers = { range: `bytes=${start}-${end - 1}` };
     const answer = await this.#persist(async () => {
       const known = this.#locations.get(rewritten);
-      const first = await this.#request(known ?? rewritten, headers, Math.max(MAXIMUM_JSON_BYTES, end - start + 1));
+      const first = await this.#request(
+        known ?? rewritten,
+        headers,
+        Math.max(MAXIMUM_JSON_BYTES, end - start + 1),
+      );
       if (known === undefined || first.status < 400) return first;
       // Signed addresses expire.
       this.#locations.delete(rewritten);
@@ -124,7 +135,9 @@ export class HubClient {
     const bytes = answer.status === 206 ? answer.body : answer.body.subarray(start, end);
     // Memory of its own, which is the common case, need not be copied again.
     const isWhole = bytes.byteOffset === 0 && bytes.length === bytes.buffer.byteLength;
-    return (isWhole ? bytes.buffer : bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)) as ArrayBuffer;
+    return (
+      isWhole ? bytes.buffer : bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)
+    ) as ArrayBuffer;
   }
 
   /** Parquet files are listed under the Hub's own address; a mirror has them under its own. */
@@ -170,7 +183,8 @@ export class HubClient {
   async #backOff(attempt: number, asked: number | null, problem: Error, lost: number): Promise<void> {
     const { reporter, signal } = this.options;
     const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
-    const wait = Math.min(asked ?? 0, LONGEST_WAIT_MS) + this.#random() * (asked === null ? ceiling : BACKOFF_BASE_MS);
+    const wait =
+      Math.min(asked ?? 0, LONGEST_WAIT_MS) + this.#random() * (asked === null ? ceiling : BACKOFF_BASE_MS);
     if (wait + lost > TOLD_FROM_MS) reporter.info(`Trying again in ${duration(wait)}: ${problem.message}`);
     else reporter.debug(`Trying the Hub again: ${problem.message}`);
     await this.#clock.sleep(wait, signal);
@@ -190,15 +204,26 @@ export class HubClient {
       });
       const { statusCode, headers: answered, body } = response;
       const location = answered['location'];
-      if (statusCode >= 300 && statusCode < 400 && typeof location === 'string' && URL.canParse(location, target)) {
+      if (
+        statusCode >= 300 &&
+        statusCode < 400 &&
+        typeof location === 'string' &&
+        URL.canParse(location, target)
+      ) {
         await body.dump();
-        if (redirects >= MAXIMUM_REDIRECTS) throw new HubError(`${host(url)} redirects in a circle.`, null, true);
+        if (redirects >= MAXIMUM_REDIRECTS)
+          throw new HubError(`${host(url)} redirects in a circle.`, null, true);
         target = new URL(location, target).href;
-        if (!/^https?:/.test(target)) throw new HubError(`${host(url)} redirects to an address that is no web address.`, null, true);
+        if (!/^https?:/.test(target))
+          throw new HubError(`${host(url)} redirects to an address that is no web address.`, null, true);
         continue;
       }
       if (target !== url && statusCode < 300) this.#locations.set(url, target);
-      return { status: statusCode, headers: answered, body: await readBounded(response, maximumBytes, host(target)) };
+      return {
+        status: statusCode,
+        headers: answered,
+        body: await readBounded(response, maximumBytes, host(target)),
+      };
     }
   }
 
@@ -234,13 +259,22 @@ export class HubClient {
 }
 
 function mayWorkOtherwise(code: string | null, status: number): boolean {
-  return (code !== null && PASSING_CODES.has(code)) || status === 429 || (status >= 500 && status !== 501) || code === 'TooBigContentError';
+  return (
+    (code !== null && PASSING_CODES.has(code)) ||
+    status === 429 ||
+    (status >= 500 && status !== 501) ||
+    code === 'TooBigContentError'
+  );
 }
 
 function passes(answer: Answer): boolean {
   const code = errorCode(answer);
   if (code !== null && PASSING_CODES.has(code)) return true;
-  return answer.status === 408 || answer.status === 429 || (answer.status >= 500 && answer.status !== 501 && code === null);
+  return (
+    answer.status === 408 ||
+    answer.status === 429 ||
+    (answer.status >= 500 && answer.status !== 501 && code === null)
+  );
 }
 
 function errorCode(answer: Answer): string | null {
@@ -329,14 +363,21 @@ function explainStatus({ code, status, name, page, hasToken, said, what }: Refus
       ? `The Hub refused HF_TOKEN for ${name}${suffix}: check the token, and accept the dataset's licence at ${page}.`
       : `The Hub wants a login for ${name}${suffix}: accept the dataset's licence at ${page} if it is gated, and set HF_TOKEN.`;
   }
-  if (status === 404) return `The Hub has no dataset ${name}${suffix}: check the spelling, --subset and --split.`;
-  if (status === 429) return `The Hub's rate limit is used up for now${suffix}: wait five minutes, or set HF_TOKEN for a higher one.`;
-  if (status >= 500 && code === null) return `The Hub failed with ${status} on ${what} of ${name}${suffix}: try again later.`;
+  if (status === 404)
+    return `The Hub has no dataset ${name}${suffix}: check the spelling, --subset and --split.`;
+  if (status === 429)
+    return `The Hub's rate limit is used up for now${suffix}: wait five minutes, or set HF_TOKEN for a higher one.`;
+  if (status >= 500 && code === null)
+    return `The Hub failed with ${status} on ${what} of ${name}${suffix}: try again later.`;
   return `The Hub can't serve ${name}: ${status}${suffix}. Download a file of it and give its path.`;
 }
 
 /** Reads a body into memory of its own, in place where its length is told. */
-async function readBounded(response: Dispatcher.ResponseData, maximumBytes: number, from: string): Promise<Buffer> {
+async function readBounded(
+  response: Dispatcher.ResponseData,
+  maximumBytes: number,
+  from: string,
+): Promise<Buffer> {
   const told = Number(response.headers['content-length']);
   const exact = Number.isSafeInteger(told) && told > 0 && told <= maximumBytes;
   let bytes = Buffer.from(new ArrayBuffer(exact ? told : 65_536));
@@ -344,7 +385,11 @@ async function readBounded(response: Dispatcher.ResponseData, maximumBytes: numb
   for await (const chunk of response.body) {
     const piece = chunk as Buffer;
     if (length + piece.length > maximumBytes) {
-      throw new HubError(`${from} sent more than ${Math.round(maximumBytes / (1 << 20))} MB in one answer.`, null, true);
+      throw new HubError(
+        `${from} sent more than ${Math.round(maximumBytes / (1 << 20))} MB in one answer.`,
+        null,
+        true,
+      );
     }
     if (length + piece.length > bytes.length) {
       const larger = Buffer.from(new ArrayBuffer(Math.max(bytes.length * 2, length + piece.length)));

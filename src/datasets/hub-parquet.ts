@@ -12,7 +12,10 @@ interface ListedFile {
 }
 
 /** The files of a table, opened; empty where the Hub lists none. */
-export async function openHubParquet(client: HubClient, table: HubTable): Promise<{ files: ParquetFile[]; partial: boolean }> {
+export async function openHubParquet(
+  client: HubClient,
+  table: HubTable,
+): Promise<{ files: ParquetFile[]; partial: boolean }> {
   const answer = await client.get('parquet', { dataset: table.dataset });
   const listed = Array.isArray(answer['parquet_files']) ? answer['parquet_files'].filter(isObject) : [];
   const own = listed
@@ -21,7 +24,10 @@ export async function openHubParquet(client: HubClient, table: HubTable): Promis
   const files: ParquetFile[] = [];
   // A handful of footers: one after the other is soon done, and kind to the Hub.
   for (const { url, filename, size } of own) {
-    const buffer = { byteLength: size, slice: (start: number, end = size) => client.range(url, start, Math.min(end, size)) };
+    const buffer = {
+      byteLength: size,
+      slice: (start: number, end = size) => client.range(url, start, Math.min(end, size)),
+    };
     files.push(await ParquetFile.open(buffer, `${filename} of ${table.dataset}`));
   }
   return { files, partial: answer['partial'] === true };

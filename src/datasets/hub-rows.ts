@@ -86,8 +86,12 @@ async function readPage(
     partial: answer['partial'] === true,
   };
   const expected = Math.max(0, Math.min(length, facts.totalRows - offset));
-  if (rows.length < expected) throw unexpected(dataset, `${rows.length} rows from row ${offset} on instead of ${expected}`);
-  return { facts, rows: rows.slice(0, length).map((row: unknown, position) => readRow(row, offset + position, columns)) };
+  if (rows.length < expected)
+    throw unexpected(dataset, `${rows.length} rows from row ${offset} on instead of ${expected}`);
+  return {
+    facts,
+    rows: rows.slice(0, length).map((row: unknown, position) => readRow(row, offset + position, columns)),
+  };
 }
 
 function readColumns(features: unknown, rows: readonly unknown[]): string[] {
@@ -102,9 +106,14 @@ function readRow(row: unknown, index: number, columns: readonly string[]): Sourc
   const truncated = Array.isArray(row['truncated_cells']) ? row['truncated_cells'] : [];
   const cut = columns.find((column) => truncated.includes(column));
   if (cut === undefined) return { index, value: row['row'] };
-  return { index, problem: `row ${index}: the Hub sent only a part of "${inert(cut, 60)}", which is too long for it` };
+  return {
+    index,
+    problem: `row ${index}: the Hub sent only a part of "${inert(cut, 60)}", which is too long for it`,
+  };
 }
 
 function unexpected(dataset: string, what: string): UserError {
-  return new UserError(`The Hub answered for ${inert(dataset, 120)} with ${what}; run the command again later.`);
+  return new UserError(
+    `The Hub answered for ${inert(dataset, 120)} with ${what}; run the command again later.`,
+  );
 }

@@ -3,7 +3,14 @@
 import { isObject } from '../json.js';
 import { UserError, messageOf } from '../errors.js';
 import { count, inert } from '../text.js';
-import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter, RowSelection, SourceRow } from '../types.js';
+import type {
+  DatasetRequest,
+  HubEnvironment,
+  OpenDataset,
+  Reporter,
+  RowSelection,
+  SourceRow,
+} from '../types.js';
 import { HubClient, HubError } from './hub-client.js';
 import { openHubParquet } from './hub-parquet.js';
 import { readHubRows, readTableFacts, type HubTable, type TableFacts } from './hub-rows.js';
@@ -25,7 +32,9 @@ export async function openHubDataset(
   const facts = await source.open();
   const name = inert(request.dataset, 120);
   const warnings = facts.partial
-    ? [`The Hub serves only the first ${count(facts.totalRows)} rows of ${name} (its viewer takes the first 5 GB of a split).`]
+    ? [
+        `The Hub serves only the first ${count(facts.totalRows)} rows of ${name} (its viewer takes the first 5 GB of a split).`,
+      ]
     : [];
   return {
     columns: facts.columns,
@@ -45,13 +54,29 @@ async function findTable(client: HubClient, { dataset, subset, split }: DatasetR
   const tables = listed.map((entry) => ({ subset: String(entry['config']), split: String(entry['split']) }));
   const name = inert(dataset, 120);
   if (tables.length === 0) throw new UserError(`The dataset ${name} has no data that the Hub can serve.`);
-  const chosenSubset = choose('subset', [...new Set(tables.map((one) => one.subset))], subset, 'default', name);
+  const chosenSubset = choose(
+    'subset',
+    [...new Set(tables.map((one) => one.subset))],
+    subset,
+    'default',
+    name,
+  );
   const splits = tables.filter((one) => one.subset === chosenSubset).map((one) => one.split);
   return { dataset, subset: chosenSubset, split: choose('split', splits, split, 'train', name) };
 }
 
-function choose(kind: 'subset' | 'split', known: string[], wanted: string | null, usual: string, dataset: string): string {
-  const listed = known.slice(0, 50).map((one) => inert(one, 60)).join(', ') + (known.length > 50 ? ', …' : '');
+function choose(
+  kind: 'subset' | 'split',
+  known: string[],
+  wanted: string | null,
+  usual: string,
+  dataset: string,
+): string {
+  const listed =
+    known
+      .slice(0, 50)
+      .map((one) => inert(one, 60))
+      .join(', ') + (known.length > 50 ? ', …' : '');
   if (wanted !== null) {
     if (known.includes(wanted)) return wanted;
     throw new UserError(`The dataset ${dataset} has no ${kind} "${inert(wanted, 60)}". It has ${listed}.`);
@@ -111,7 +136,8 @@ class HubSource {
         }
       }
       const rest = limit === null ? null : limit - (next - offset);
-      if (rest !== 0) yield* readHubRows(this.client, this.table, total, { ...selection, offset: next, limit: rest });
+      if (rest !== 0)
+        yield* readHubRows(this.client, this.table, total, { ...selection, offset: next, limit: rest });
     } finally {
       await this.client.close();
     }

@@ -7,22 +7,20 @@ import { systemErrorCode, UserError } from '../errors.js';
 import { fileProblem } from '../files.js';
 import { inert } from '../text.js';
 import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter } from '../types.js';
-import { openHubDataset } from './hub.js';
-import { openLocalCsv } from './local-csv.js';
-import { openLocalJson } from './local-json.js';
-import { openLocalJsonl } from './local-jsonl.js';
-import { openLocalParquet } from './local-parquet.js';
 
 type OpenFile = (request: DatasetRequest) => Promise<OpenDataset>;
 
-/** Readers of local files by the ending of their name. */
-export const FILES: Readonly<Record<string, OpenFile>> = {
-  '.json': openLocalJson,
-  '.jsonl': openLocalJsonl,
-  '.ndjson': openLocalJsonl,
-  '.csv': openLocalCsv,
-  '.tsv': openLocalCsv,
-  '.parquet': openLocalParquet,
+const jsonl = async (): Promise<OpenFile> => (await import('./local-jsonl.js')).openLocalJsonl;
+const csv = async (): Promise<OpenFile> => (await import('./local-csv.js')).openLocalCsv;
+
+/** Readers of local files by the ending of their name; each is loaded when it is needed. */
+export const FILES: Readonly<Record<string, () => Promise<OpenFile>>> = {
+  '.json': async () => (await import('./local-json.js')).openLocalJson,
+  '.jsonl': jsonl,
+  '.ndjson': jsonl,
+  '.csv': csv,
+  '.tsv': csv,
+  '.parquet': async () => (await import('./local-parquet.js')).openLocalParquet,
 };
 
 const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:\/[A-Za-z0-9._-]{1,96})?$/;
@@ -38,9 +36,9 @@ export async function openDataset(
   signal?: AbortSignal,
 ): Promise<OpenDataset> {
   const name = request.dataset;
-  const open = FILES[extname(name).toLowerCase()];
-  if (open !== undefined || /^[./~]|^[A-Za-z]:\\/.test(name) || isFile(name)) {
-    return openFile({ ...request, dataset: expandHome(name) }, open);
+  const load = FILES[extname(name).toLowerCase()];
+  if (load !== undefined || /^[./~]|^[A-Za-z]:\\/.test(name) || isFile(name)) {
+    return openFile({ ...request, dataset: expandHome(name) }, load);
   }
   if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
     throw new UserError(
@@ -48,21 +46,31 @@ export async function openDataset(
         `files end in ${Object.keys(FILES).join(', ')}.`,
     );
   }
+  const { openHubDataset } = await import('./hub.js');
   return openHubDataset(request, hub, reporter, signal);
 }
 
-async function openFile(request: DatasetRequest, open: OpenFile | undefined): Promise<OpenDataset> {
+async function openFile(
+  request: DatasetRequest,
+  load: (() => Promise<OpenFile>) | undefined,
+): Promise<OpenDataset> {
   const path = request.dataset;
   const shown = inert(path, 300);
   checkReadable(path, shown);
-  if (open === undefined) {
-    throw new UserError(`The format of ${shown} can't be told from its name; files end in ${Object.keys(FILES).join(', ')}.`);
+  if (load === undefined) {
+    throw new UserError(
+      `The format of ${shown} can't be told from its name; files end in ${Object.keys(FILES).join(', ')}.`,
+    );
   }
-  if (request.subset !== null) throw new UserError(`--subset is for datasets of the Hub; ${shown} is a file.`);
+  if (request.subset !== null)
+    throw new UserError(`--subset is for datasets of the Hub; ${shown} is a file.`);
   try {
+    const open = await load();
     return await open(request);
   } catch (error) {
-    throw error instanceof UserError || systemErrorCode(error) === undefined ? error : fileProblem(error, `read ${shown}`);
+    throw error instanceof UserError || systemErrorCode(error) === undefined
+      ? error
+      : fileProblem(error, `read ${shown}`);
   }
 }
 

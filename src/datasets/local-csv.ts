@@ -9,7 +9,7 @@ import { localDataset, select, textLines } from './local.js';
 /** A CSV file with a header row; `;` and tabs are found out as delimiters. Cells are text, empty ones included. */
 export async function openLocalCsv(request: DatasetRequest): Promise<OpenDataset> {
   const path = request.dataset;
-  const delimiter = await findDelimiter(path);
+  const delimiter = findDelimiter(path);
   const records = readRecords(path, delimiter);
   const header = (await records.next()).value as CsvRecord | undefined;
   if (header === undefined) throw new UserError(`${path} is empty.`);
@@ -19,8 +19,8 @@ export async function openLocalCsv(request: DatasetRequest): Promise<OpenDataset
   return localDataset(columns, null, (selection) => select(csvRows(path, delimiter, columns), selection));
 }
 
-async function findDelimiter(path: string): Promise<string> {
-  for await (const { text } of textLines(path)) {
+function findDelimiter(path: string): string {
+  for (const { text } of textLines(path)) {
     if (text.trim() === '') continue;
     if (text.includes(',')) return ',';
     return text.includes(';') ? ';' : text.includes('\t') ? '\t' : ',';
@@ -52,7 +52,13 @@ interface CsvRecord {
 }
 
 async function* readRecords(path: string, delimiter: string): AsyncGenerator<CsvRecord> {
-  const parser = parse({ bom: true, delimiter, relax_column_count: true, skip_empty_lines: true, info: true });
+  const parser = parse({
+    bom: true,
+    delimiter,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    info: true,
+  });
   const stream = createReadStream(path);
   stream.on('error', (error) => parser.destroy(error));
   try {

@@ -38,7 +38,10 @@ async function firstCharacter(path: string): Promise<string | null> {
   const handle = await open(path, 'r');
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
-    const text = buffer.toString('utf8', 0, bytesRead).replace(/^\ufeff/, '').trimStart();
+    const text = buffer
+      .toString('utf8', 0, bytesRead)
+      .replace(/^\ufeff/, '')
+      .trimStart();
     return text === '' ? null : String.fromCodePoint(text.codePointAt(0) ?? 0);
   } finally {
     await handle.close();
@@ -63,7 +66,8 @@ async function* jsonRows(path: string, split: string | null): AsyncGenerator<Sou
   for await (const chunk of stream) {
     let bytes = chunk as Buffer;
     bytesRead += bytes.length;
-    if (isFirst && bytes.length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) bytes = bytes.subarray(3);
+    if (isFirst && bytes.length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf)
+      bytes = bytes.subarray(3);
     isFirst = false;
     feed(parser, bytes, path, found, bytesRead);
     yield* found.rows;
@@ -82,7 +86,8 @@ function makeParser(found: Found, split: string | null, name: string): JSONParse
       if (typeof top === 'string') found.names.add(top);
       if (top !== split) return;
       found.seenSplit = true;
-      if (typeof key === 'string') throw new UserError(`"${inert(split, 40)}" in ${name} is an object, not an array of rows.`);
+      if (typeof key === 'string')
+        throw new UserError(`"${inert(split, 40)}" in ${name} is an object, not an array of rows.`);
     }
     const index = found.count;
     found.count += 1;
@@ -101,7 +106,9 @@ function rowOf(value: unknown, index: number, name: string): SourceRow {
 function feed(parser: JSONParser, bytes: Buffer, path: string, found: Found, bytesRead: number): void {
   if (parser.isEnded) {
     if (bytes.toString('utf8').trim() !== '') {
-      throw new UserError(`${path} is not JSON: text follows its end. A file of one object a line is named .jsonl.`);
+      throw new UserError(
+        `${path} is not JSON: text follows its end. A file of one object a line is named .jsonl.`,
+      );
     }
     return;
   }
@@ -122,7 +129,10 @@ function incomplete(path: string, found: Found): UserError {
 }
 
 function noSplit(path: string, split: string, names: Set<string>): UserError {
-  const known = [...names].slice(0, 20).map((name) => inert(name, 40)).join(', ');
+  const known = [...names]
+    .slice(0, 20)
+    .map((name) => inert(name, 40))
+    .join(', ');
   const has = known === '' ? 'no array of rows' : known;
   return new UserError(`${path} has no split "${inert(split, 40)}"; it has ${has}. Name one with --split.`);
 }

@@ -1,9 +1,13 @@
 import { basename } from 'node:path';
 import { UserError, messageOf } from '../errors.js';
+import { breather } from '../files.js';
 import { kindOf } from '../formats/cells.js';
 import { inert } from '../text.js';
 import type { DatasetRequest, OpenDataset, SourceRow } from '../types.js';
 import { columnsOf, firstRows, localDataset, select, textLines, type TextLine } from './local.js';
+
+/** Rows after which it is looked whether somebody else needs a turn. */
+const ROWS_BETWEEN_BREATHS = 100;
 
 /** A file of one JSON object a line. A bad line is one row's problem; a file without a good one is refused. */
 export async function openLocalJsonl(request: DatasetRequest): Promise<OpenDataset> {
@@ -12,17 +16,23 @@ export async function openLocalJsonl(request: DatasetRequest): Promise<OpenDatas
   const good = first.filter((row) => 'value' in row).map((row) => row.value);
   const problem = first.find((row) => 'problem' in row);
   if (good.length === 0 && problem !== undefined) {
-    throw new UserError(`${path} is no JSON Lines file: ${problem.problem}. Each line must be a JSON object.`);
+    throw new UserError(
+      `${path} is no JSON Lines file: ${problem.problem}. Each line must be a JSON object.`,
+    );
   }
-  return localDataset(columnsOf(good), first.length === 0 ? 0 : null, (selection) => select(jsonLines(path), selection));
+  return localDataset(columnsOf(good), first.length === 0 ? 0 : null, (selection) =>
+    select(jsonLines(path), selection),
+  );
 }
 
 async function* jsonLines(path: string): AsyncGenerator<SourceRow> {
   let index = 0;
-  for await (const line of textLines(path)) {
+  const pause = breather();
+  for (const line of textLines(path)) {
     if (line.text.trim() === '') continue;
     yield readLine(line, index, path);
     index += 1;
+    if (index % ROWS_BETWEEN_BREATHS === 0) await pause();
   }
 }
 

@@ -1,6 +1,6 @@
 /** What local files have in common. */
 
-import { createReadStream } from 'node:fs';
+import { readLines } from '../files.js';
 import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
 
 /** Rows that are looked at to learn the columns. */
@@ -31,7 +31,10 @@ export async function firstRows(rows: AsyncIterable<SourceRow>): Promise<SourceR
 }
 
 /** The rows of a selection, out of a stream that has all of them. */
-export async function* select(rows: AsyncIterable<SourceRow>, { offset, limit, signal }: RowSelection): AsyncGenerator<SourceRow> {
+export async function* select(
+  rows: AsyncIterable<SourceRow>,
+  { offset, limit, signal }: RowSelection,
+): AsyncGenerator<SourceRow> {
   const end = limit === null ? Infinity : offset + limit;
   if (end <= offset) return;
   for await (const row of rows) {
@@ -41,8 +44,6 @@ export async function* select(rows: AsyncIterable<SourceRow>, { offset, limit, s
   }
 }
 
-const NEWLINE = 0x0a;
-
 export interface TextLine {
   /** Counted from 1, blank lines included. */
   number: number;
@@ -50,25 +51,12 @@ export interface TextLine {
 }
 
 /** The lines of a file, split at `\n` alone; a byte order mark and `\r` at line ends are dropped. */
-export async function* textLines(path: string): AsyncGenerator<TextLine> {
-  let pending: Buffer[] = [];
+export function* textLines(path: string): Generator<TextLine> {
   let number = 0;
-  const line = (last: Buffer): TextLine => {
-    const bytes = pending.length === 0 ? last : Buffer.concat([...pending, last]);
-    pending = [];
+  for (const { bytes } of readLines(path)) {
     number += 1;
     let text = bytes.toString('utf8');
     if (number === 1 && text.startsWith('\ufeff')) text = text.slice(1);
-    return { number, text: text.endsWith('\r') ? text.slice(0, -1) : text };
-  };
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
-    const bytes = chunk as Buffer;
-    let start = 0;
-    for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
-      yield line(bytes.subarray(start, end));
-      start = end + 1;
-    }
-    if (start < bytes.length) pending.push(bytes.subarray(start));
+    yield { number, text: text.endsWith('\r') ? text.slice(0, -1) : text };
   }
-  if (pending.length > 0) yield line(Buffer.alloc(0));
 }

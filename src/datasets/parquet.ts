@@ -62,7 +62,12 @@ export class ParquetFile {
    * The rows from `start` (inclusive) to `end` (exclusive) with the given columns; those that the file lacks are left
    * out.
    */
-  async *read(columns: readonly string[], start: number, end: number, signal?: AbortSignal): AsyncGenerator<Record<string, unknown>> {
+  async *read(
+    columns: readonly string[],
+    start: number,
+    end: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Record<string, unknown>> {
     const wanted = columns.filter((column) => this.columns.includes(column));
     let groupStart = 0;
     for (const group of this.metadata.row_groups) {
@@ -85,8 +90,11 @@ export class ParquetFile {
     const tree = this.hyparquet.parquetSchema(this.metadata);
     const flat = columns.filter((column) => isFlat(tree, column));
     const nested = columns.filter((column) => !flat.includes(column));
-    const cursors = flat.map((column) => new ColumnCursor(this.hyparquet, this.file, group, tree, column, this.title));
-    const nestedRows = nested.length === 0 ? null : this.#readNested(nested, groupStart + from, groupStart + to);
+    const cursors = flat.map(
+      (column) => new ColumnCursor(this.hyparquet, this.file, group, tree, column, this.title),
+    );
+    const nestedRows =
+      nested.length === 0 ? null : this.#readNested(nested, groupStart + from, groupStart + to);
     for (let row = 0; row < to; row++) {
       signal?.throwIfAborted();
       const value: Record<string, unknown> = {};
@@ -96,7 +104,8 @@ export class ParquetFile {
         if (row >= from) define(value, cursor.column, plain(cellValue));
       }
       if (row < from) continue;
-      const rest = nestedRows === null ? null : ((await nestedRows.next()).value as Record<string, unknown> | undefined);
+      const rest =
+        nestedRows === null ? null : ((await nestedRows.next()).value as Record<string, unknown> | undefined);
       for (const column of nested) define(value, column, plain(rest?.[column]));
       yield value;
     }
@@ -104,7 +113,7 @@ export class ParquetFile {
 
   /** Lists and structs: hyparquet puts them together, a row group at a time (its pages need not end with a row). */
   async *#readNested(columns: string[], start: number, end: number): AsyncGenerator<Record<string, unknown>> {
-    for (let from = start; from < end; ) {
+    for (let from = start; from < end;) {
       const to = Math.min(end, this.#groupEnd(from));
       let rows: Record<string, unknown>[];
       try {
@@ -275,9 +284,13 @@ function plain(value: unknown): unknown {
 function damaged(title: string, error: unknown): UserError {
   if (error instanceof UserError) return error;
   const reason = inert(messageOf(error), 200);
-  return new UserError(`${title} can't be read as Parquet: ${reason}. It may be incomplete; get it again.`, undefined, {
-    cause: error,
-  });
+  return new UserError(
+    `${title} can't be read as Parquet: ${reason}. It may be incomplete; get it again.`,
+    undefined,
+    {
+      cause: error,
+    },
+  );
 }
 
 /** The selected rows of several files that follow each other. */
@@ -290,7 +303,12 @@ export async function* readParquetFiles(
   for (const file of files) {
     let index = Math.max(offset, fileStart);
     if (index < end && index < fileStart + file.rows) {
-      for await (const value of file.read(columns, index - fileStart, Math.min(end - fileStart, file.rows), signal)) {
+      for await (const value of file.read(
+        columns,
+        index - fileStart,
+        Math.min(end - fileStart, file.rows),
+        signal,
+      )) {
         yield { index, value };
         index += 1;
       }

@@ -4,8 +4,10 @@
  */
 
 import { constants, gunzipSync, brotliDecompressSync, inflateSync } from 'node:zlib';
-import { Pool, type Dispatcher } from 'undici';
-import { hasProxy, openProxyAgent } from '../proxy.js';
+import type { Dispatcher } from 'undici';
+import Pool from 'undici/lib/dispatcher/pool.js';
+import { hasProxy } from '../proxy.js';
+import type { Headers } from '../requests/rate-limiter.js';
 import type { ChatResponse } from '../requests/verdict.js';
 import { CompletionStream } from './stream.js';
 
@@ -27,12 +29,6 @@ export interface ChatClientOptions {
   userAgent: string;
 }
 
-/** An answer whose body is being read, so that a slow one can be cut off. */
-interface Reading {
-  started: number;
-  body: Dispatcher.ResponseData['body'];
-}
-
 export class ChatClient {
   readonly #dispatcher: Dispatcher;
   readonly #origin: string;
@@ -40,11 +36,16 @@ export class ChatClient {
   readonly #headers: Record<string, string>;
   readonly #timeout: number;
   readonly #streamed: boolean;
-  readonly #reading = new Set<Reading>();
+  readonly #underWay = new Set<Exchange>();
   readonly #sweep: NodeJS.Timeout;
 
-  constructor(options: ChatClientOptions) {
+  /** A client for one run. */
+  static async open(options: ChatClientOptions): Promise<ChatClient> {
     const url = new URL(`${options.baseUrl.replace(/\/+$/, '')}/chat/completions`);
+    return new ChatClient(url, await openDispatcher(url, options), options);
+  }
+
+  private constructor(url: URL, dispatcher: Dispatcher, options: ChatClientOptions) {
     this.#origin = url.origin;
     this.#path = url.pathname + url.search;
     this.#timeout = options.timeout;
@@ -55,9 +56,9 @@ export class ChatClient {
       'user-agent': options.userAgent,
       ...(options.apiKey === null ? {} : { authorization: `Bearer ${options.apiKey}` }),
     };
-    this.#dispatcher = openDispatcher(url, options);
+    this.#dispatcher = dispatcher;
     // One timer for all requests: a timer or an abort signal for each costs a quarter of the whole request.
-    this.#sweep = setInterval(this.#cutSlowBodies, SWEEP_INTERVAL_MS);
+    this.#sweep = setInterval(this.#cutSlowOnes, SWEEP_INTERVAL_MS);
     this.#sweep.unref();
   }
 
@@ -65,24 +66,19 @@ export class ChatClient {
    * Posts one request body and reads the answer.
    * @throws the transport's error where no whole answer came
    */
-  async send(body: Buffer): Promise<ChatResponse> {
-    const started = performance.now();
-    const response = await this.#dispatcher.request({
-      origin: this.#origin,
-      path: this.#path,
-      method: 'POST',
-      headers: this.#headers,
-      body,
+  send(body: Buffer): Promise<ChatResponse> {
+    return new Promise((resolve, reject) => {
+      const exchange = new Exchange(this.#streamed, resolve, reject, this.#underWay);
+      this.#underWay.add(exchange);
+      const request = {
+        origin: this.#origin,
+        path: this.#path,
+        method: 'POST',
+        headers: this.#headers,
+        body,
+      };
+      this.#dispatcher.dispatch(request, exchange);
     });
-    const reading: Reading = { started, body: response.body };
-    this.#reading.add(reading);
-    try {
-      const streamed = this.#streamed && isEventStream(response);
-      const bytes = streamed ? await readStream(response) : await readWhole(response);
-      return { status: response.statusCode, headers: response.headers, body: bytes };
-    } finally {
-      this.#reading.delete(reading);
-    }
   }
 
   /** Cuts off whatever is under way. */
@@ -97,20 +93,80 @@ export class ChatClient {
     await this.#dispatcher.close();
   }
 
-  readonly #cutSlowBodies = (): void => {
+  readonly #cutSlowOnes = (): void => {
     const oldest = performance.now() - this.#timeout;
-    for (const reading of this.#reading) {
-      if (reading.started < oldest) {
-        reading.body.destroy(
-          new Error(`the answer took longer than --request_timeout (${this.#timeout / 1000} s)`),
-        );
-      }
+    for (const exchange of this.#underWay) {
+      if (exchange.started < oldest) exchange.cut(this.#timeout);
     }
   };
 }
 
+/**
+ * One request and its answer as undici tells of it. The plain handler costs about half of what `request()` costs,
+ * which makes a stream of every body (see docs/performance.md).
+ */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly started = performance.now();
+  #controller: Dispatcher.DispatchController | null = null;
+  #status = 0;
+  #headers: Headers = {};
+  #stream: CompletionStream | null = null;
+  #pieces: Buffer[] = [];
+
+  constructor(
+    private readonly streamed: boolean,
+    private readonly resolve: (response: ChatResponse) => void,
+    private readonly reject: (error: unknown) => void,
+    private readonly underWay: Set<Exchange>,
+  ) {}
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Headers): void {
+    // Informational ones precede the answer.
+    if (status < 200) return;
+    this.#status = status;
+    this.#headers = headers;
+    if (this.streamed && status === 200 && isEventStream(headers)) this.#stream = new CompletionStream();
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
+    if (this.#stream === null) this.#pieces.push(bytes);
+    else this.#stream.push(bytes);
+  }
+
+  onResponseEnd(): void {
+    this.underWay.delete(this);
+    try {
+      this.resolve({ status: this.#status, headers: this.#headers, body: this.#body() });
+    } catch (error) {
+      this.reject(error);
+    }
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.underWay.delete(this);
+    this.reject(error);
+  }
+
+  /** @param timeout milliseconds that are over */
+  cut(timeout: number): void {
+    this.#controller?.abort(new Error(`the answer took longer than --request_timeout (${timeout / 1000} s)`));
+  }
+
+  #body(): Buffer {
+    if (this.#stream !== null) return this.#stream.finish();
+    const [first] = this.#pieces;
+    const bytes = first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces);
+    const encoding = this.#headers['content-encoding'];
+    return encoding === undefined || encoding === 'identity' ? bytes : decompress(bytes, String(encoding));
+  }
+}
+
 /** Explicit time-outs: the defaults cut answers at 300 s (openai/openai-node#2153). */
-function openDispatcher(url: URL, options: ChatClientOptions): Dispatcher {
+async function openDispatcher(url: URL, options: ChatClientOptions): Promise<Dispatcher> {
   const settings = {
     connections: options.connections,
     pipelining: 1,
@@ -119,24 +175,14 @@ function openDispatcher(url: URL, options: ChatClientOptions): Dispatcher {
     maxResponseSize: MAXIMUM_ANSWER_BYTES,
     connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, options.timeout) },
   };
-  return hasProxy() ? openProxyAgent(settings) : new Pool(url.origin, settings);
+  if (!hasProxy()) return new Pool(url.origin, settings);
+  const { openProxyAgent } = await import('../proxy-agent.js');
+  return openProxyAgent(settings);
 }
 
-function isEventStream(response: Dispatcher.ResponseData): boolean {
-  const type = response.headers['content-type'];
-  return response.statusCode === 200 && typeof type === 'string' && type.includes('text/event-stream');
-}
-
-async function readStream(response: Dispatcher.ResponseData): Promise<Buffer> {
-  const stream = new CompletionStream();
-  for await (const bytes of response.body) stream.push(bytes as Uint8Array);
-  return stream.finish();
-}
-
-async function readWhole(response: Dispatcher.ResponseData): Promise<Buffer> {
-  const bytes = Buffer.from(await response.body.arrayBuffer());
-  const encoding = response.headers['content-encoding'];
-  return encoding === undefined || encoding === 'identity' ? bytes : decompress(bytes, String(encoding));
+function isEventStream(headers: Headers): boolean {
+  const type = headers['content-type'];
+  return typeof type === 'string' && type.includes('text/event-stream');
 }
 
 /** No compression is asked for; a server that compresses all the same is read within the same bound. */

@@ -159,7 +159,8 @@ export class Processor {
     while (this.#stop === null && this.counts.answered === 0) {
       const next = iterator.next();
       if (next.done === true) return;
-      if (await this.#admit(next.value)) await this.#process(next.value);
+      const admitted = this.#admit(next.value);
+      if (admitted === true || (await admitted)) await this.#process(next.value);
     }
   }
 
@@ -170,24 +171,44 @@ export class Processor {
         this.#moreJobs = false;
         return;
       }
-      if (await this.#admit(next.value)) void this.#process(next.value);
+      const admitted = this.#admit(next.value);
+      // Nothing to wait for: a promise for each request would cost more than all that was looked at.
+      if (admitted === true || (await admitted)) void this.#process(next.value);
     }
   }
 
-  /** Waits for a place, for capacity and for the budget; false where the run stopped or the job is done with. */
-  async #admit(job: Job): Promise<boolean> {
-    const { concurrency, limiter } = this.#options;
+  /** Waits, if it has to, for a place, for capacity and for the budget; false where the run stopped or the job is done with. */
+  #admit(job: Job): boolean | Promise<boolean> {
+    const { concurrency, limiter, budget } = this.#options;
     if (limiter.canNeverFit(job.tokens)) {
       this.#fail(job, job.body, [tooLarge(job, limiter)], false);
       return false;
     }
-    for (let full = concurrency.enter(); full !== null; full = concurrency.enter()) {
+    const full = concurrency.enter();
+    if (full !== null || budget !== null) return this.#admitLater(job, full);
+    const turn = limiter.acquire(job.tokens, this.#waits.signal);
+    return turn === null || this.#admitInTurn(job, turn);
+  }
+
+  async #admitLater(job: Job, place: Promise<void> | null): Promise<boolean> {
+    const { concurrency, limiter } = this.#options;
+    for (let full = place; full !== null; full = concurrency.enter()) {
       await full;
       if (this.#stop !== null) return false;
     }
-    const admitted = (await this.#affordable(job)) && (await this.#capacity(job));
-    if (!admitted) this.#leave();
-    return admitted;
+    if (await this.#affordable(job)) {
+      return this.#admitInTurn(job, limiter.acquire(job.tokens, this.#waits.signal));
+    }
+    this.#leave();
+    return false;
+  }
+
+  async #admitInTurn(job: Job, turn: Promise<boolean> | null): Promise<boolean> {
+    const taken = turn === null || (await turn);
+    if (taken && this.#stop === null) return true;
+    this.#options.budget?.settle(job);
+    this.#leave();
+    return false;
   }
 
   async #affordable(job: Job): Promise<boolean> {
@@ -198,16 +219,6 @@ export class Processor {
       else await this.#someoneLeaves();
     }
     return this.#stop === null;
-  }
-
-  async #capacity(job: Job): Promise<boolean> {
-    const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
-    const taken = turn === null || (await turn);
-    if (!taken || this.#stop !== null) {
-      this.#options.budget?.settle(job);
-      return false;
-    }
-    return true;
   }
 
   #someoneLeaves(): Promise<void> {

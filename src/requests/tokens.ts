@@ -3,14 +3,28 @@
  * `max_tokens` × `n`, up front, not what a tokenizer counts (community.openai.com 360359 and 358525).
  */
 
+import { wordsBehind, zeroByte } from '../bytes.js';
+
 const CHARACTERS_PER_TOKEN = 4;
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 
-/** Characters of JSON text once its escapes are read: no parsing, one pass over the bytes. */
+/**
+ * Characters of JSON text once its escapes are read: no parsing, one pass over the bytes, four at a time where none of
+ * them is special.
+ */
 export function decodedLength(json: Uint8Array): number {
+  const words = wordsBehind(json);
+  const { byteOffset, length } = json;
   let characters = 0;
-  for (let index = 0; index < json.length; index++) {
+  for (let index = 0; index < length; index++) {
+    while (((byteOffset + index) & 3) === 0 && index + 4 <= length) {
+      const word = words[(byteOffset + index) >> 2] as number;
+      if ((word & 0x80808080) !== 0 || zeroByte(word ^ 0x5c5c5c5c) !== 0) break;
+      characters += 4;
+      index += 4;
+    }
+    if (index >= length) break;
     const byte = json[index] as number;
     // Continuation bytes of UTF-8 belong to the character before them.
     if ((byte & 0xc0) === 0x80) continue;

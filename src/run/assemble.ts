@@ -3,21 +3,26 @@
  * and batch, end here, so the same answers give the same bytes. Memory holds a window of rows.
  */
 
-import { closeSync, existsSync, openSync, rmSync } from 'node:fs';
-import { breathe, readAt, readLines, replaceFile, type BufferedFile, type Line } from '../files.js';
+import { isUtf8 } from 'node:buffer';
+import { rmSync } from 'node:fs';
+import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../files.js';
 import { dropped } from '../memory.js';
 import type { RowState } from '../types.js';
+import { AnswerWindow } from './answer-window.js';
 import type { RunFolder } from './folder.js';
 import type { JournalIndex } from './journal.js';
-import { cutText, glance, parseJournalLine } from './journal-line.js';
+import { endOfText, findText, parseJournalLine, rowOfLine } from './journal-line.js';
 import { isUnusable, type UnusableRow } from './rows.js';
 
-/** Rows whose answers are read together, in the journal's order. */
-const WINDOW_ROWS = 1024;
-/** Answers are read in one go as long as what lies between two of them is less than this, */
-const GAP_BYTES = 1 << 14;
-/** and all of them are no more than this. */
-const READ_BYTES = 1 << 20;
+const ANNOTATION = Buffer.from(',"annotation":');
+const FIRST_ROW = Buffer.from('\n');
+const NEXT_ROW = Buffer.from(',\n');
+const ROW_END = Buffer.from('}');
+/** Characters of a model's name that are kept: it comes from outside. */
+const LONGEST_MODEL = 200;
+/** Different reasons that are counted, and those that are told. */
+const REASONS_KEPT = 1000;
+const REASONS_TOLD = 3;
 
 export interface AssembleOptions {
   /** Also write `metadata` to each row. */
@@ -32,8 +37,8 @@ export type RowCountsByState = Record<RowState, number> & { total: number };
 /** How a row ended. */
 interface Outcome {
   state: RowState;
-  /** As JSON: cut out of the journal where it stands there as it would be written here. */
-  annotation: Buffer | string | null;
+  /** As JSON; null for none. */
+  annotation: string | null;
   annotations: (string | null)[];
   error: string | null;
   metadata: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
@@ -42,6 +47,8 @@ interface Outcome {
 /** What the rows came to. */
 export interface Assembled {
   rows: RowCountsByState;
+  /** Answers by the model that gave them. */
+  models: Map<string, number>;
   /** Rows without an annotation. */
   missing: number;
   /** Rows that can't be used and that no further try will change. */
@@ -58,190 +65,186 @@ export async function assemble(
   index: JournalIndex,
   options: AssembleOptions,
 ): Promise<Assembled> {
-  const rows: RowCountsByState = {
-    total: 0,
-    ok: 0,
-    truncated: 0,
-    refused: 0,
-    filtered: 0,
-    failed: 0,
-    pending: 0,
+  const result: Assembled = {
+    rows: { total: 0, ok: 0, truncated: 0, refused: 0, filtered: 0, failed: 0, pending: 0 },
+    models: new Map(),
+    missing: 0,
+    unusable: 0,
+    reasons: [],
+    damaged: [],
   };
-  const result: Assembled = { rows, missing: 0, unusable: 0, reasons: [], damaged: [] };
-  const reasons = new Map<string, number>();
-  await replaceFile(folder.reannotated, async (reannotated) => {
-    await replaceFile(folder.failedRows, async (failedRows) => {
-      const journal = existsSync(folder.journal) ? openSync(folder.journal, 'r') : null;
-      try {
+  const answers = new AnswerWindow(folder.journal, index);
+  try {
+    await replaceFile(folder.reannotated, async (reannotated) => {
+      await replaceFile(folder.failedRows, async (failedRows) => {
+        const assembly = new Assembly(result, reannotated, failedRows, answers, index, options);
+        const pause = breather();
         reannotated.write('[');
-        for (const window of windows(readLines(folder.rows), WINDOW_ROWS)) {
-          const answers = readAnswers(journal, index, rows.total, window.length, options, result.damaged);
-          for (const [position, bytes] of window.entries()) {
-            const outcome = outcomeOf(bytes, answers[position] ?? null);
-            writeRow(reannotated, rows.total, bytes, outcome, options);
-            tally(result, reasons, outcome, failedRows, isUnusable(bytes));
-          }
-          options.onProgress(rows.total);
-          await breathe();
+        for (const { bytes } of readBlocks(folder.rows)) {
+          assembly.addBlock(bytes);
+          options.onProgress(result.rows.total);
+          await pause();
         }
         reannotated.write('\n]\n');
-      } finally {
-        if (journal !== null) closeSync(journal);
-      }
+        result.reasons = assembly.reasons();
+      });
     });
-  });
-  if (rows.ok === rows.total) rmSync(folder.failedRows, { force: true });
-  result.reasons = [...reasons]
-    .map(([error, times]) => ({ error, rows: times }))
-    .sort((a, b) => b.rows - a.rows)
-    .slice(0, 3);
+  } finally {
+    answers.close();
+  }
+  if (result.rows.ok === result.rows.total) rmSync(folder.failedRows, { force: true });
   return result;
 }
 
-function* windows(lines: Iterable<Line>, size: number): Generator<Buffer[]> {
-  let window: Buffer[] = [];
-  for (const { bytes } of lines) {
-    window.push(Buffer.from(bytes));
-    if (window.length === size) {
-      yield window;
-      window = [];
+/** The rows that were written so far. */
+class Assembly {
+  readonly #reasons = new Map<string, number>();
+  /** Where lines of `rows.jsonl` start and end in the block at hand. */
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
+
+  constructor(
+    private readonly result: Assembled,
+    private readonly reannotated: BufferedFile,
+    private readonly failedRows: BufferedFile,
+    private readonly answers: AnswerWindow,
+    private readonly index: JournalIndex,
+    private readonly options: AssembleOptions,
+  ) {}
+
+  /** Writes the rows of some lines of `rows.jsonl` with their answers. */
+  addBlock(block: Buffer): void {
+    let lines = 0;
+    for (let start = 0; start < block.length; lines++) {
+      const end = endOfLine(block, start);
+      this.#starts[lines] = start;
+      this.#ends[lines] = end;
+      start = end + 1;
+    }
+    for (let done = 0; done < lines;) {
+      const first = this.result.rows.total;
+      const rows = this.answers.rowsThatFit(first, lines - done);
+      this.answers.read(first, rows);
+      for (let position = 0; position < rows; position++) {
+        this.#addRow(block, this.#starts[done + position] ?? 0, this.#ends[done + position] ?? 0, position);
+      }
+      done += rows;
     }
   }
-  if (window.length > 0) yield window;
-}
 
-/** What is read of the journal; nothing that an answer keeps lies in it. */
-const reading = Buffer.allocUnsafe(READ_BYTES);
-
-interface Place {
-  position: number;
-  offset: number;
-  length: number;
-}
-
-/**
- * How some rows that follow each other were answered; null where a row has no line or its line is damaged. Answers
- * stand in the order they came, so lines are read in that order and near ones together.
- */
-function readAnswers(
-  journal: number | null,
-  index: JournalIndex,
-  first: number,
-  rows: number,
-  options: AssembleOptions,
-  damaged: number[],
-): (Outcome | null)[] {
-  const answers = new Array<Outcome | null>(rows).fill(null);
-  if (journal === null) return answers;
-  const places: Place[] = [];
-  for (let position = 0; position < rows; position++) {
-    const place = index.place(first + position);
-    if (place !== null) places.push({ position, ...place });
+  #addRow(block: Buffer, start: number, end: number, position: number): void {
+    this.reannotated.write(this.result.rows.total === 0 ? FIRST_ROW : NEXT_ROW);
+    if (this.#spliceRow(block, start, end, position)) return;
+    const line = block.subarray(start, end);
+    const outcome = isUnusable(line) ? outcomeOfUnusable(line) : this.#outcomeOf(position);
+    this.#writeRow(line, outcome);
+    this.#tally(outcome, isUnusable(line));
   }
-  places.sort((a, b) => a.offset - b.offset);
-  for (const group of nearOnes(places)) {
-    const [start, end] = [group[0]?.offset ?? 0, endOf(group.at(-1))];
-    const bytes = readAt(journal, start, end - start, end - start <= READ_BYTES ? reading : undefined);
-    for (const { position, offset, length } of group) {
-      const line = bytes.subarray(offset - start, offset - start + length);
-      const answer = readAnswer(line, index.state(first + position), options);
-      if (answer === null) damaged.push(offset);
-      answers[position] = answer;
+
+  /**
+   * Writes an ordinary row: its bytes and the bytes of its answer are copied, nothing is parsed. Returns false, and
+   * has written nothing, where that is not possible.
+   */
+  #spliceRow(block: Buffer, start: number, end: number, position: number): boolean {
+    const { several, includeMetadata } = this.options;
+    const lineStart = this.answers.start(position);
+    const row = this.result.rows.total;
+    if (several || includeMetadata || lineStart === -1 || this.index.state(row) !== 'ok') return false;
+    const { bytes, isUtf8: isWhole } = this.answers;
+    const lineEnd = this.answers.end(position);
+    if (rowOfLine(bytes, lineStart, lineEnd) !== row) return false;
+    const text = findText(bytes, lineStart, lineEnd);
+    const textEnd = text === null ? -1 : endOfText(bytes, text.start, lineEnd);
+    if (text === null || textEnd === -1) return false;
+    if (!isWhole && !isUtf8(bytes.subarray(text.start, textEnd))) return false;
+    // The line ends in `}`: what is added goes before it.
+    this.reannotated.writeRange(block, start, end - 1);
+    this.reannotated.write(ANNOTATION);
+    this.reannotated.writeRange(bytes, text.start, textEnd);
+    this.reannotated.write(ROW_END);
+    this.#countModel(text.model);
+    this.result.rows.ok += 1;
+    this.result.rows.total += 1;
+    return true;
+  }
+
+  #outcomeOf(position: number): Outcome {
+    const start = this.answers.start(position);
+    if (start === -1) return withoutAnswer('pending', null);
+    const line = this.answers.bytes.subarray(start, this.answers.end(position));
+    const entry = parseJournalLine(line);
+    dropped(line.length);
+    const row = this.result.rows.total;
+    const isAnswer = entry?.kind === 'answer';
+    // A scan looks at a line's end alone; what it took for an answer may turn out to be none.
+    if (entry?.row !== row || (!isAnswer && this.index.isAnswered(row))) {
+      this.result.damaged.push(this.answers.offset(position));
+      return withoutAnswer('pending', null);
     }
+    if (!isAnswer) return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
+    const { state, annotation, annotations, note, model, finishReason, rawUsage } = entry.completion;
+    this.#countModel(model?.slice(0, LONGEST_MODEL) ?? 'unknown');
+    return {
+      state,
+      annotation: annotation === null ? null : JSON.stringify(annotation),
+      annotations,
+      error: note,
+      metadata: { state, model, finish_reason: finishReason, usage: rawUsage },
+    };
   }
-  return answers;
-}
 
-/** Groups of places that are read in one go. */
-function nearOnes(places: readonly Place[]): Place[][] {
-  const groups: Place[][] = [];
-  for (const place of places) {
-    const group = groups.at(-1);
-    const isNear = place.offset - endOf(group?.at(-1)) < GAP_BYTES;
-    const isSmall = endOf(place) - (group?.[0]?.offset ?? 0) < READ_BYTES;
-    if (group !== undefined && isNear && isSmall) group.push(place);
-    else groups.push([place]);
+  #countModel(model: string): void {
+    const { models } = this.result;
+    models.set(model, (models.get(model) ?? 0) + 1);
   }
-  return groups;
-}
 
-function endOf(place: Place | undefined): number {
-  return place === undefined ? 0 : place.offset + place.length;
-}
-
-function readAnswer(line: Buffer, state: RowState, options: AssembleOptions): Outcome | null {
-  if (state === 'ok' && !options.several && !options.includeMetadata) {
-    const seen = glance(line);
-    const text = seen === null ? null : cutText(line, seen.textStart);
-    // A copy, so that what was read around it can go.
-    if (text !== null) return { ...withoutAnswer('ok', null), annotation: Buffer.from(text) };
+  #writeRow(line: Buffer, outcome: Outcome): void {
+    const { reannotated: file, options } = this;
+    if (isUnusable(line)) file.write(JSON.stringify(parseUnusable(line).row).slice(0, -1));
+    else file.write(line.subarray(0, line.length - 1));
+    file.write(ANNOTATION);
+    file.write(outcome.annotation ?? 'null');
+    if (options.several) file.write(`,"annotations":${JSON.stringify(outcome.annotations)}`);
+    if (options.includeMetadata) file.write(`,"metadata":${JSON.stringify(outcome.metadata)}`);
+    file.write(ROW_END);
   }
-  const entry = parseJournalLine(line);
-  dropped(line.length);
-  if (entry === null) return null;
-  if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
-  const { annotation, annotations, note, model, finishReason, rawUsage } = entry.completion;
-  const metadata = { state: entry.completion.state, model, finish_reason: finishReason, usage: rawUsage };
-  return {
-    state: entry.completion.state,
-    annotation: annotation === null ? null : JSON.stringify(annotation),
-    annotations,
-    error: note,
-    metadata,
-  };
+
+  #tally(outcome: Outcome, isUnusableRow: boolean): void {
+    const { result } = this;
+    const request = result.rows.total;
+    result.rows[outcome.state] += 1;
+    result.rows.total += 1;
+    if (outcome.annotation === null) result.missing += 1;
+    if (isUnusableRow) result.unusable += 1;
+    if (outcome.state === 'ok') return;
+    this.failedRows.write(
+      `${JSON.stringify({ request_idx: request, state: outcome.state, error: outcome.error })}\n`,
+    );
+    if (outcome.annotation !== null || outcome.error === null) return;
+    // Messages that differ in a number alone are one reason; a handful is enough to tell the user.
+    const reason = outcome.error.replace(/\d+/g, 'N').slice(0, 200);
+    if (this.#reasons.has(reason) || this.#reasons.size < REASONS_KEPT)
+      this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+  }
+
+  /** Why rows have no annotation, most frequent first. */
+  reasons(): Assembled['reasons'] {
+    return [...this.#reasons]
+      .map(([error, rows]) => ({ error, rows }))
+      .sort((a, b) => b.rows - a.rows)
+      .slice(0, REASONS_TOLD);
+  }
 }
 
-function outcomeOf(line: Buffer, answer: Outcome | null): Outcome {
-  if (!isUnusable(line)) return answer ?? withoutAnswer('pending', null);
-  const { problem } = JSON.parse(line.toString('utf8')) as UnusableRow;
-  return withoutAnswer('failed', problem);
+function outcomeOfUnusable(line: Buffer): Outcome {
+  return withoutAnswer('failed', parseUnusable(line).problem);
+}
+
+function parseUnusable(line: Buffer): UnusableRow {
+  return JSON.parse(line.toString('utf8')) as UnusableRow;
 }
 
 function withoutAnswer(state: RowState, error: string | null): Outcome {
   const metadata = { state, model: null, finish_reason: null, usage: null };
   return { state, annotation: null, annotations: [], error, metadata };
-}
-
-/** The row's line ends in `}`: what is added goes before it, and the prompt's bytes are copied as they are. */
-function writeRow(
-  file: BufferedFile,
-  number: number,
-  line: Buffer,
-  outcome: Outcome,
-  options: AssembleOptions,
-): void {
-  file.write(number === 0 ? '\n' : ',\n');
-  if (isUnusable(line)) {
-    const { row } = JSON.parse(line.toString('utf8')) as UnusableRow;
-    file.write(JSON.stringify(row).slice(0, -1));
-  } else {
-    file.write(line.subarray(0, line.length - 1));
-  }
-  file.write(',"annotation":');
-  file.write(outcome.annotation ?? 'null');
-  if (options.several) file.write(`,"annotations":${JSON.stringify(outcome.annotations)}`);
-  if (options.includeMetadata) file.write(`,"metadata":${JSON.stringify(outcome.metadata)}`);
-  file.write('}');
-}
-
-function tally(
-  result: Assembled,
-  reasons: Map<string, number>,
-  outcome: Outcome,
-  failedRows: BufferedFile,
-  isUnusableRow: boolean,
-): void {
-  const request = result.rows.total;
-  result.rows[outcome.state] += 1;
-  result.rows.total += 1;
-  if (outcome.annotation === null) result.missing += 1;
-  if (isUnusableRow) result.unusable += 1;
-  if (outcome.state === 'ok') return;
-  failedRows.write(
-    `${JSON.stringify({ request_idx: request, state: outcome.state, error: outcome.error })}\n`,
-  );
-  if (outcome.annotation !== null || outcome.error === null) return;
-  // Messages that differ in a number alone are one reason; a handful is enough to tell the user.
-  const reason = outcome.error.replace(/\d+/g, 'N').slice(0, 200);
-  if (reasons.has(reason) || reasons.size < 1000) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
 }

@@ -4,8 +4,8 @@
  * answer in OpenAI's order of fields, as this program or Python's `json.dumps` writes it.
  */
 
-import { isUtf8 } from 'node:buffer';
 import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
+import { standsAt, wordsBehind, zeroByte } from '../bytes.js';
 import { isObject, parseJson } from '../json.js';
 
 /** What one line of the journal says. */
@@ -38,19 +38,24 @@ export function parseJournalLine(line: Buffer): JournalEntry | null {
   return { row, kind: 'failure', state: 'failed', errors: ['the answer holds no text'], usage };
 }
 
-/** What is seen of an answer whose state is `ok`. */
+/** What is seen at the end of a line whose answer's state is `ok`. */
 export interface Glance {
   row: number;
-  model: string;
   usage: Usage;
   isFlex: boolean;
-  /** Where the text begins in the line: the byte of its opening quote. */
-  textStart: number;
+}
+
+/** Where an answer's text stands in its line, and who wrote it. */
+export interface FoundText {
+  model: string;
+  /** The byte of its opening quote. */
+  start: number;
 }
 
 /*
  * What is looked for, as bytes; inside a JSON string every quote is escaped, so these are keys for certain. No string is
- * made and nothing is parsed on the way: a journal of a million lines is read at the pace of the disk.
+ * made and nothing is parsed on the way, and lines are ranges of a larger buffer: a journal of a million lines is read
+ * at the pace of the disk.
  */
 const REQUEST_IDX = Buffer.from('{"request_idx":');
 const FINISH_REASON = Buffer.from('"finish_reason":');
@@ -60,16 +65,31 @@ const NOTHING_MORE = [',"logprobs":null', ',"stop_reason":null', ', "logprobs": 
   Buffer.from(text),
 );
 const CHOICES_END = Buffer.from('}]');
+/** What follows an answer's text and nothing else: only a text can stand before it, for a refusal would be in its place. */
+const AFTER_TEXT = [
+  '","refusal":null,"annotations":[]},"logprobs":null,',
+  '","refusal":null},"logprobs":null,',
+  '","refusal":null},',
+  '", "refusal": null, "annotations": []}, "logprobs": null, ',
+  '", "refusal": null}, "logprobs": null, ',
+].map((text) => Buffer.from(text));
 const USAGE = Buffer.from('"usage":');
 const PROMPT_TOKENS = Buffer.from('{"prompt_tokens":');
 const COMPLETION_TOKENS = Buffer.from('"completion_tokens":');
+const TOTAL_TOKENS = Buffer.from('"total_tokens":');
 const CACHED_TOKENS = Buffer.from('"cached_tokens":');
+const COMPACT_COMPLETION = Buffer.from(',"completion_tokens":');
+const COMPACT_TOTAL = Buffer.from(',"total_tokens":');
 const SERVICE_TIER = Buffer.from('"service_tier":');
 const FLEX = Buffer.from('"flex"');
 const MODEL = Buffer.from('"model":');
-/** How the answer's text is introduced, without and with spaces after colons and commas. */
-const COMPACT = Buffer.from('"choices":[{"index":0,"message":{"role":"assistant","content":"');
-const SPACED = Buffer.from('"choices": [{"index": 0, "message": {"role": "assistant", "content": "');
+/**
+ * How the answer's text is introduced, without and with spaces after colons and commas. Searching goes from one first
+ * character to the next: brackets are rarer than the quotes that come before them.
+ */
+const CHOICES = Buffer.from('"choices":');
+const COMPACT = Buffer.from('[{"index":0,"message":{"role":"assistant","content":"');
+const SPACED = Buffer.from('[{"index": 0, "message": {"role": "assistant", "content": "');
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
@@ -83,77 +103,173 @@ const LONGEST_NUMBER = 15;
 const LONGEST_MODEL = 200;
 
 /**
- * Looks at both ends of a line. Only for runs that ask for one choice.
+ * Looks at the end of a line. Only for runs that ask for one choice.
+ * @param start where the line begins in `bytes`
+ * @param end where it ends, exclusive
  * @returns null where the line has to be parsed: a failure, any state but `ok`, another order of fields, damage
  */
-export function glance(line: Buffer): Glance | null {
-  const row = rowAtEnd(line);
-  if (row === null) return null;
-  const finishAt = line.lastIndexOf(FINISH_REASON);
-  if (finishAt === -1) return null;
-  const valueAt = afterSpace(line, finishAt + FINISH_REASON.length);
-  const choicesEnd = endOfChoices(line, valueAt);
-  if (choicesEnd === -1) return null;
-  const usage = usageAfter(line, choicesEnd);
-  if (usage === null) return null;
-  const introduction = line[valueAt - 1] === SPACE ? SPACED : COMPACT;
-  const choicesAt = line.indexOf(introduction);
-  if (choicesAt === -1) return null;
-  const model = modelBefore(line, choicesAt);
-  const textStart = choicesAt + introduction.length - 1;
-  // An empty text is none: the parser decides.
-  if (model === null || line[textStart + 1] === QUOTE) return null;
-  const tierAt = line.indexOf(SERVICE_TIER, choicesEnd);
-  const isFlex = tierAt !== -1 && standsAt(line, FLEX, afterSpace(line, tierAt + SERVICE_TIER.length));
-  return { row, model, usage, isFlex, textStart };
+export function glance(bytes: Buffer, start: number, end: number): Glance | null {
+  const responseEnd = endOfResponse(bytes, start, end);
+  if (responseEnd === -1) return null;
+  const row = lastRow;
+  const usage = readAsBefore(bytes, start, responseEnd) ?? readAnew(bytes, start, responseEnd);
+  return usage === null ? null : { row, usage, isFlex: lastRest.isFlex };
 }
 
-/** The number in `…},{"request_idx":N}]`; null where the line ends otherwise. */
-function rowAtEnd(line: Buffer): number | null {
-  let at = line.length - 1;
-  if (line[at] !== CLOSING_BRACKET || line[at - 1] !== CLOSING_BRACE) return null;
+/*
+ * Lines of a run differ in their texts and in three numbers, so what the line before had between its text and its
+ * numbers, and after them, is compared as a whole first: that takes half the time.
+ */
+
+/** From the text's closing quote to the first number, both as they have been understood once. */
+let lastMiddle: Buffer = Buffer.alloc(0);
+/** From the last number to the response's end. */
+let lastRest = { bytes: Buffer.alloc(0) as Buffer, cachedTokens: 0, isFlex: false };
+
+/** The usage of a line that has the same keys and values as the one before; null for any other. */
+function readAsBefore(bytes: Buffer, start: number, responseEnd: number): Usage | null {
+  if (lastMiddle.length === 0) return null;
+  const rest = lastRest.bytes;
+  let at = responseEnd - rest.length;
+  if (at <= start || bytes.compare(rest, 0, rest.length, at, responseEnd) !== 0) return null;
+  at = beforeDigits(bytes, at) - COMPACT_TOTAL.length;
+  if (!standsAt(bytes, COMPACT_TOTAL, at)) return null;
+  const completionAt = beforeDigits(bytes, at);
+  const completionTokens = numberAt(bytes, completionAt);
+  at = completionAt - COMPACT_COMPLETION.length;
+  if (completionTokens === null || !standsAt(bytes, COMPACT_COMPLETION, at)) return null;
+  const promptAt = beforeDigits(bytes, at);
+  const promptTokens = numberAt(bytes, promptAt);
+  at = promptAt - lastMiddle.length;
+  // Right after another quote the text's closing one would be its opening one.
+  if (promptTokens === null || at <= start || bytes[at - 1] === QUOTE) return null;
+  if (bytes.compare(lastMiddle, 0, lastMiddle.length, at, promptAt) !== 0) return null;
+  return { promptTokens, completionTokens, cachedTokens: lastRest.cachedTokens };
+}
+
+function readAnew(bytes: Buffer, start: number, responseEnd: number): Usage | null {
+  const finishAt = bytes.subarray(start, responseEnd).lastIndexOf(FINISH_REASON) + start;
+  if (finishAt < start) return null;
+  const choicesEnd = endOfChoices(bytes, finishAt);
+  if (choicesEnd === -1) return null;
+  const usageAt = findUsage(bytes, choicesEnd, responseEnd);
+  const usage = usageAt === -1 ? null : readUsageAt(bytes, usageAt, responseEnd);
+  // The tier may stand before the usage.
+  if (usage === null || bytes.subarray(choicesEnd, usageAt).includes(SERVICE_TIER)) return null;
+  const textEnd = endOfTextBefore(bytes, finishAt);
+  if (textEnd === -1) return findText(bytes, start, finishAt) === null ? null : usage;
+  const promptAt = usageAt + USAGE.length + PROMPT_TOKENS.length;
+  const isCompact = isDigit(bytes[promptAt]) && standsAt(bytes, PROMPT_TOKENS, usageAt + USAGE.length);
+  if (isCompact) lastMiddle = Buffer.from(bytes.subarray(textEnd, promptAt));
+  return usage;
+}
+
+/** The row that a line is about, by its end; null where it does not end as lines of the journal do. */
+export function rowOfLine(bytes: Buffer, start: number, end: number): number | null {
+  return endOfResponse(bytes, start, end) === -1 ? null : lastRow;
+}
+
+/** The row of the line whose end was looked at last. */
+let lastRow = 0;
+
+/** Where the response ends, exclusive, if the line goes on with `,{"request_idx":N}]`; -1 otherwise. Notes N. */
+function endOfResponse(bytes: Buffer, start: number, end: number): number {
+  let at = end - 1;
+  if (bytes[at] !== CLOSING_BRACKET || bytes[at - 1] !== CLOSING_BRACE) return -1;
   at -= 2;
-  const last = at;
-  while (isDigit(line[at])) at -= 1;
-  const row = numberAt(line, at + 1);
-  if (row === null || last - at > LONGEST_NUMBER) return null;
-  at = beforeSpace(line, at);
-  if (!standsAt(line, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) return null;
-  at = beforeSpace(line, at - REQUEST_IDX.length);
-  return line[at] === COMMA && line[at - 1] === CLOSING_BRACE ? row : null;
+  while (isDigit(bytes[at])) at -= 1;
+  const row = numberAt(bytes, at + 1);
+  if (row === null) return -1;
+  lastRow = row;
+  at = beforeSpace(bytes, at);
+  if (!standsAt(bytes, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) return -1;
+  at = beforeSpace(bytes, at - REQUEST_IDX.length);
+  return at > start && bytes[at] === COMMA && bytes[at - 1] === CLOSING_BRACE ? at : -1;
 }
 
 /** Where the choices end, if the finish reason is `stop` and nothing of meaning follows it; -1 otherwise. */
-function endOfChoices(line: Buffer, valueAt: number): number {
-  if (!standsAt(line, STOP, valueAt)) return -1;
-  let at = valueAt + STOP.length;
-  for (let more = nothingMoreAt(line, at); more !== undefined; more = nothingMoreAt(line, at))
+function endOfChoices(bytes: Buffer, finishAt: number): number {
+  let at = afterSpace(bytes, finishAt + FINISH_REASON.length);
+  if (!standsAt(bytes, STOP, at)) return -1;
+  at += STOP.length;
+  for (let more = nothingMoreAt(bytes, at); more !== undefined; more = nothingMoreAt(bytes, at))
     at += more.length;
-  return standsAt(line, CHOICES_END, at) ? at + CHOICES_END.length : -1;
+  return standsAt(bytes, CHOICES_END, at) ? at + CHOICES_END.length : -1;
 }
 
-function nothingMoreAt(line: Buffer, at: number): Buffer | undefined {
-  return line[at] === COMMA ? NOTHING_MORE.find((more) => standsAt(line, more, at)) : undefined;
+function nothingMoreAt(bytes: Buffer, at: number): Buffer | undefined {
+  return bytes[at] === COMMA ? NOTHING_MORE.find((more) => standsAt(bytes, more, at)) : undefined;
 }
 
-function usageAfter(line: Buffer, from: number): Usage | null {
-  const usageAt = line.indexOf(USAGE, from);
-  if (usageAt === -1) return null;
-  const promptAt = afterSpace(line, usageAt + USAGE.length);
-  if (!standsAt(line, PROMPT_TOKENS, promptAt)) return null;
-  const promptNumber = afterSpace(line, promptAt + PROMPT_TOKENS.length);
-  const promptTokens = numberAt(line, promptNumber);
-  if (promptTokens === null) return null;
-  const comma = afterDigits(line, promptNumber);
-  const completionAt = afterSpace(line, comma + 1);
-  if (line[comma] !== COMMA || !standsAt(line, COMPLETION_TOKENS, completionAt)) return null;
-  const completionTokens = numberAt(line, afterSpace(line, completionAt + COMPLETION_TOKENS.length));
-  const cachedAt = line.indexOf(CACHED_TOKENS, usageAt);
+/**
+ * Where a text that is not empty ends, at its closing quote, right before what usually stands between it and the finish
+ * reason; -1 where something else stands there.
+ */
+function endOfTextBefore(bytes: Buffer, finishAt: number): number {
+  const after = AFTER_TEXT.find((one) => standsAt(bytes, one, finishAt - one.length));
+  const closing = finishAt - (after?.length ?? finishAt + 1);
+  // Right after another quote only an escaped one would not be the opening one.
+  return closing > 1 && bytes[closing - 1] !== QUOTE ? closing : -1;
+}
+
+function readUsageAt(bytes: Buffer, usageAt: number, end: number): Usage | null {
+  const promptAt = afterSpace(bytes, usageAt + USAGE.length);
+  if (!standsAt(bytes, PROMPT_TOKENS, promptAt)) return null;
+  const promptNumber = afterSpace(bytes, promptAt + PROMPT_TOKENS.length);
+  const promptTokens = numberAt(bytes, promptNumber);
+  let at = afterDigits(bytes, promptNumber);
+  if (promptTokens === null || bytes[at] !== COMMA) return null;
+  at = afterSpace(bytes, at + 1);
+  if (!standsAt(bytes, COMPLETION_TOKENS, at)) return null;
+  at = afterSpace(bytes, at + COMPLETION_TOKENS.length);
+  const completionTokens = numberAt(bytes, at);
+  at = afterDigits(bytes, at);
+  const total = afterSpace(bytes, at + 1);
+  if (standsAt(bytes, TOTAL_TOKENS, total))
+    at = afterDigits(bytes, afterSpace(bytes, total + TOTAL_TOKENS.length));
+  if (completionTokens === null || !readRest(bytes, at, end)) return null;
+  return { promptTokens, completionTokens, cachedTokens: lastRest.cachedTokens };
+}
+
+function findUsage(bytes: Buffer, from: number, end: number): number {
+  const at = afterSpace(bytes, from + 1);
+  if (standsAt(bytes, USAGE, at)) return at;
+  const found = bytes.subarray(from, end).indexOf(USAGE);
+  return found === -1 ? -1 : from + found;
+}
+
+/** Reads what follows the numbers into `lastRest`; false where the parser has to. */
+function readRest(bytes: Buffer, from: number, end: number): boolean {
+  const rest = bytes.subarray(from, end);
+  const cachedAt = rest.indexOf(CACHED_TOKENS);
   const cachedTokens =
-    cachedAt === -1 ? 0 : numberAt(line, afterSpace(line, cachedAt + CACHED_TOKENS.length));
-  return completionTokens === null || cachedTokens === null
-    ? null
-    : { promptTokens, completionTokens, cachedTokens };
+    cachedAt === -1 ? 0 : numberAt(rest, afterSpace(rest, cachedAt + CACHED_TOKENS.length));
+  if (cachedTokens === null) return false;
+  const tierAt = rest.indexOf(SERVICE_TIER);
+  const isFlex = tierAt !== -1 && standsAt(rest, FLEX, afterSpace(rest, tierAt + SERVICE_TIER.length));
+  lastRest = { bytes: Buffer.from(rest), cachedTokens, isFlex };
+  return true;
+}
+
+/**
+ * Finds the text of an answer whose state is `ok`.
+ * @param start where its line begins in `bytes`
+ * @param end where to stop looking, exclusive
+ * @returns null where the parser has to look, for instance because the text is empty
+ */
+export function findText(bytes: Buffer, start: number, end: number): FoundText | null {
+  const line = bytes.subarray(start, end);
+  let introduction = COMPACT;
+  let found = line.indexOf(introduction);
+  if (found === -1) {
+    introduction = SPACED;
+    found = line.indexOf(introduction);
+  }
+  if (found === -1) return null;
+  const choicesAt = beforeSpace(bytes, start + found - 1) + 1 - CHOICES.length;
+  const model = standsAt(bytes, CHOICES, choicesAt) ? modelBefore(bytes, choicesAt) : null;
+  const text = start + found + introduction.length - 1;
+  return model === null || bytes[text + 1] === QUOTE ? null : { model, start: text };
 }
 
 /** The model's name, kept from line to line: nearly always it is the same. */
@@ -164,12 +280,16 @@ function modelBefore(line: Buffer, choicesAt: number): string | null {
   let at = beforeSpace(line, choicesAt - 1);
   if (line[at] !== COMMA || line[at - 1] !== QUOTE) return null;
   const end = at - 1;
-  at = end - 1;
-  while (end - at <= LONGEST_MODEL && isPlain(line[at])) at -= 1;
+  const { bytes, name } = lastModel;
+  const known = bytes.length > 0 && line[end - bytes.length - 1] === QUOTE;
+  if (known && standsAt(line, bytes, end - bytes.length)) at = end - bytes.length - 1;
+  else {
+    at = end - 1;
+    while (end - at <= LONGEST_MODEL && isPlain(line[at])) at -= 1;
+  }
   if (line[at] !== QUOTE) return null;
   const key = beforeSpace(line, at - 1);
   if (!standsAt(line, MODEL, key + 1 - MODEL.length)) return null;
-  const { bytes, name } = lastModel;
   if (bytes.length === end - at - 1 && standsAt(line, bytes, at + 1)) return name;
   lastModel = { bytes: Buffer.from(line.subarray(at + 1, end)), name: line.toString('latin1', at + 1, end) };
   return lastModel.name;
@@ -184,18 +304,19 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= ZERO && byte <= NINE;
 }
 
-function standsAt(line: Buffer, pattern: Buffer, at: number): boolean {
-  if (at < 0) return false;
-  for (let index = 0; index < pattern.length; index++) if (line[at + index] !== pattern[index]) return false;
-  return true;
-}
-
 function afterSpace(line: Buffer, at: number): number {
   return line[at] === SPACE ? at + 1 : at;
 }
 
 function beforeSpace(line: Buffer, at: number): number {
   return line[at] === SPACE ? at - 1 : at;
+}
+
+/** Where the digits begin that end before a place; the place itself where there are none. */
+function beforeDigits(line: Buffer, end: number): number {
+  let at = end;
+  while (isDigit(line[at - 1])) at -= 1;
+  return at;
 }
 
 function afterDigits(line: Buffer, at: number): number {
@@ -215,26 +336,58 @@ function numberAt(line: Buffer, at: number): number | null {
   return value;
 }
 
-/** The escapes that `JSON.stringify` writes: of quote, backslash, b, f, n, r and t. */
-const USUAL_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\bfnrt'));
+/** What a byte is inside a text's quotes. */
+const ORDINARY = 0;
+const FORBIDDEN = 1;
+const ESCAPES = 2;
+const ENDS = 3;
+const KINDS = new Uint8Array(256);
+KINDS.fill(FORBIDDEN, 0, SPACE);
+KINDS[BACKSLASH] = ESCAPES;
+KINDS[QUOTE] = ENDS;
+/** The escapes that `JSON.stringify` writes for the usual characters: of quote, backslash, b, f, n, r and t. */
+const USUAL_ESCAPES = new Uint8Array(256);
+for (const letter of Buffer.from('"\\bfnrt')) USUAL_ESCAPES[letter] = 1;
 
 /**
- * The text of a line as JSON, quotes included, cut out of its bytes.
- * @param textStart where `glance` saw it begin
- * @returns null where `JSON.stringify` would write the text otherwise, or where the line is damaged
+ * Where a text ends as JSON, closing quote included.
+ * @param start where `findText` saw it begin
+ * @param limit where its line ends, exclusive
+ * @returns -1 where `JSON.stringify` would write the text otherwise, or where the line is damaged. That the bytes are
+ *   UTF-8 is left to the caller, who can look at many texts at once.
  */
-export function cutText(line: Buffer, textStart: number): Buffer | null {
-  for (let at = textStart + 1; at < line.length; at++) {
-    const byte = line[at] as number;
-    if (byte < SPACE) return null;
-    if (byte === BACKSLASH) {
-      at += 1;
-      if (!USUAL_ESCAPES.has(line[at] ?? 0)) return null;
-    } else if (byte === QUOTE) {
-      const text = line.subarray(textStart, at + 1);
-      const next = line[at + 1];
-      return isUtf8(text) && (next === COMMA || next === CLOSING_BRACE) ? text : null;
+export function endOfText(bytes: Buffer, start: number, limit: number): number {
+  let at = start + 1;
+  for (;;) {
+    at = skipOrdinary(bytes, at, limit);
+    if (at >= limit) return -1;
+    const kind = KINDS[bytes[at] as number];
+    if (kind === FORBIDDEN) return -1;
+    if (kind === ENDS) {
+      const next = bytes[at + 1];
+      return next === COMMA || next === CLOSING_BRACE ? at + 1 : -1;
     }
+    if (USUAL_ESCAPES[bytes[at + 1] ?? 0] !== 1) return -1;
+    at += 2;
   }
-  return null;
+}
+
+/** The next byte that is not `ORDINARY`, or `limit`. Looking at four bytes together takes a third of the time. */
+function skipOrdinary(bytes: Buffer, start: number, limit: number): number {
+  const { byteOffset } = bytes;
+  let at = start;
+  for (; at < limit && ((byteOffset + at) & 3) !== 0; at++) {
+    if (KINDS[bytes[at] as number] !== ORDINARY) return at;
+  }
+  const words = wordsBehind(bytes);
+  const lastWord = (byteOffset + limit) >> 2;
+  let index = (byteOffset + at) >> 2;
+  for (; index < lastWord; index++) {
+    const word = words[index] as number;
+    const control = (word - 0x20202020) & ~word & 0x80808080;
+    if ((zeroByte(word ^ 0x22222222) | zeroByte(word ^ 0x5c5c5c5c) | control) !== 0) break;
+  }
+  at = Math.max(at, (index << 2) - byteOffset);
+  while (at < limit && KINDS[bytes[at] as number] === ORDINARY) at += 1;
+  return at;
 }

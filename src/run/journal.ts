@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { AnswerFigures, Usage } from '../annotators/completion.js';
-import { breathe, fileProblem, readLines, replaceFile, writeAll } from '../files.js';
+import { breather, endOfLine, fileProblem, readBlocks, replaceFile, writeAll } from '../files.js';
 import { parseJson } from '../json.js';
 import { dropped } from '../memory.js';
 import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
@@ -34,6 +34,7 @@ export class JournalIndex {
   readonly #lengths: Uint32Array;
   readonly #counts = new Array<number>(ROW_STATES.length).fill(0);
   static readonly #pending = ROW_STATES.indexOf('pending');
+  static readonly #failed = ROW_STATES.indexOf('failed');
 
   constructor(readonly rows: number) {
     this.#states = new Uint8Array(rows).fill(JournalIndex.#pending);
@@ -53,14 +54,11 @@ export class JournalIndex {
 
   /** True where the row has an answer, whatever it says; a failed row has none. */
   isAnswered(row: number): boolean {
-    const state = this.state(row);
-    return state !== 'failed' && state !== 'pending' && !this.#isFilteredError(row);
+    const state = this.#states[row] ?? JournalIndex.#pending;
+    return state !== JournalIndex.#failed && state !== JournalIndex.#pending && !this.#errors.has(row);
   }
 
   /** Rows that the provider refused as filtered have no answer: they count like failed ones. */
-  #isFilteredError(row: number): boolean {
-    return this.#errors.has(row);
-  }
   readonly #errors = new Set<number>();
 
   /** Notes a line for a row: a later line wins over a failed one, never over an answer. Returns whether it counts. */
@@ -74,7 +72,7 @@ export class JournalIndex {
     this.#offsets[row] = offset;
     this.#lengths[row] = length;
     if (isError && state !== 'failed') this.#errors.add(row);
-    else this.#errors.delete(row);
+    else if (this.#errors.size > 0) this.#errors.delete(row);
     return true;
   }
 
@@ -92,6 +90,16 @@ export class JournalIndex {
     let wanted = 0;
     for (let row = 0; row < this.rows; row++) if (this.isWanted(row, retry)) wanted += 1;
     return wanted;
+  }
+
+  /** Bytes of a row's line; 0 where it has none. */
+  lengthOf(row: number): number {
+    return this.#lengths[row] ?? 0;
+  }
+
+  /** Where a row's line stands, if it has one. */
+  offsetOf(row: number): number {
+    return this.#offsets[row] ?? 0;
   }
 
   /** The place of a row's line; null for a pending row. */
@@ -131,20 +139,26 @@ export async function scanJournal(
   if (!existsSync(path)) return report;
   repairEnd(path, report);
   const damaged = readDamaged(path);
-  for (const { bytes, offset } of readLines(path)) {
-    if (bytes.length === 0) continue;
-    report.lines += 1;
-    if (damaged.has(offset)) {
-      report.damaged += 1;
-      continue;
+  const pause = breather();
+  for (const { bytes, offset } of readBlocks(path)) {
+    for (let next = 0; next < bytes.length;) {
+      const start = next;
+      const end = endOfLine(bytes, start);
+      next = end + 1;
+      if (end === start) continue;
+      report.lines += 1;
+      if (damaged.size > 0 && damaged.has(offset + start)) {
+        report.damaged += 1;
+        continue;
+      }
+      const seen = several ? null : glance(bytes, start, end);
+      if (seen === null) noteParsed(bytes.subarray(start, end), offset + start, index, report, onEntry);
+      else if (seen.row >= index.rows) report.foreign += 1;
+      else if (index.record(seen.row, 'ok', offset + start, end - start)) {
+        onEntry({ kind: 'answer', answer: seen });
+      }
     }
-    const seen = several ? null : glance(bytes);
-    if (seen === null) noteParsed(bytes, offset, index, report, onEntry);
-    else if (seen.row >= index.rows) report.foreign += 1;
-    else if (index.record(seen.row, 'ok', offset, bytes.length)) {
-      onEntry({ kind: 'answer', answer: { state: 'ok', ...seen } });
-    }
-    if (report.lines % 500 === 0) await breathe();
+    await pause();
   }
   return report;
 }

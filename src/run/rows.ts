@@ -6,7 +6,8 @@
  * used is `{"problem": "…", "row": {…}}`.
  */
 
-import { breathe, readLines, replaceFile } from '../files.js';
+import { standsAt } from '../bytes.js';
+import { breather, endOfLine, readBlocks, replaceFile } from '../files.js';
 import type { ChosenFormat } from '../formats/index.js';
 import { RowProblem } from '../formats/row-problem.js';
 import { inert } from '../text.js';
@@ -80,9 +81,7 @@ function wellFormed(row: PromptRow): PromptRow {
 
 /** True for the line of a row that can't be used. */
 export function isUnusable(line: Buffer): boolean {
-  return (
-    line.length > PROBLEM_PREFIX.length && line.subarray(0, PROBLEM_PREFIX.length).equals(PROBLEM_PREFIX)
-  );
+  return standsAt(line, PROBLEM_PREFIX, 0);
 }
 
 /** A line of `rows.jsonl` that `isUnusable`. */
@@ -95,10 +94,13 @@ export interface UnusableRow {
 export async function countRows(path: string): Promise<RowCounts & { unusableRows: Set<number> }> {
   const unusableRows = new Set<number>();
   let total = 0;
-  for (const { bytes } of readLines(path)) {
-    if (isUnusable(bytes)) unusableRows.add(total);
-    total += 1;
-    if (total % 10_000 === 0) await breathe();
+  const pause = breather();
+  for (const { bytes } of readBlocks(path)) {
+    for (let start = 0; start < bytes.length; start = endOfLine(bytes, start) + 1) {
+      if (standsAt(bytes, PROBLEM_PREFIX, start)) unusableRows.add(total);
+      total += 1;
+    }
+    await pause();
   }
   return { total, unusable: unusableRows.size, unusableRows };
 }

@@ -3,7 +3,7 @@
 import { replaceFile } from '../files.js';
 import { count, dollars, duration, plural } from '../text.js';
 import { ROW_STATES } from '../types.js';
-import type { RowCountsByState } from './assemble.js';
+import type { Assembled, RowCountsByState } from './assemble.js';
 import type { Totals } from './totals.js';
 
 export interface Summary {
@@ -18,7 +18,7 @@ export interface Summary {
 }
 
 export function summarise(
-  rows: RowCountsByState,
+  { rows, models }: Assembled,
   totals: Totals,
   mode: Summary['mode'],
   finished: Date,
@@ -30,7 +30,8 @@ export function summarise(
     tokens: { prompt: totals.tokens.prompt, completion: totals.tokens.completion },
     // A millionth of a dollar is more precise than any bill.
     cost_usd: cost === null ? null : Math.round(cost * 1e6) / 1e6,
-    models: totals.models,
+    // No entry can be taken for a prototype's.
+    models: Object.fromEntries(models),
     mode,
     started_at: totals.startedAt,
     finished_at: finished.toISOString(),

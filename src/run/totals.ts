@@ -4,7 +4,8 @@ import { TEMPORARY_SUFFIX } from '../files.js';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isObject } from '../json.js';
 import type { AnswerFigures, Usage } from '../annotators/completion.js';
-import { BATCH_DISCOUNT, costOf, type Price } from '../annotators/prices.js';
+import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../annotators/prices.js';
+import type { RunOptions } from '../options.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 
 /** Figures that no file but this one holds: kept from session to session in `counters.json`. */
@@ -34,7 +35,6 @@ const SAVE_INTERVAL_MS = 2000;
 const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
 
 export class Totals {
-  readonly models: Record<string, number> = {};
   readonly startedAt: string;
   readonly #before: Carried;
   readonly #wasted: Usage;
@@ -53,7 +53,7 @@ export class Totals {
    */
   constructor(
     private readonly path: string,
-    private readonly price: Price | null,
+    private price: Price | null,
     now: Date,
   ) {
     this.#before = readCounters(path) ?? {
@@ -66,6 +66,11 @@ export class Totals {
     this.startedAt = this.#before.startedAt;
     this.#wasted = { ...this.#before.wasted };
     add(this.#tokens, this.#wasted);
+  }
+
+  /** Looks the model's price up where that was not done at the start. */
+  async findPrice({ annotator }: Pick<RunOptions, 'annotator'>): Promise<void> {
+    this.price ??= await findPrice(annotator.provider, annotator.model);
   }
 
   /** The processor whose counts belong to this session. */
@@ -83,14 +88,6 @@ export class Totals {
     this.#answers += 1;
     if (completion.usage !== null) add(this.#tokens, completion.usage);
     if (completion.usage !== null && completion.isFlex) add(this.#flex, completion.usage);
-    const model = completion.model?.slice(0, 200) ?? 'unknown';
-    const known = Object.hasOwn(this.models, model) ? (this.models[model] ?? 0) : 0;
-    Object.defineProperty(this.models, model, {
-      value: known + 1,
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    });
   }
 
   /** Tokens of an unusable answer that the journal holds, so that they need not be carried. */

@@ -19,7 +19,12 @@ function hubAt(url: string, token: string | null = null): HubEnvironment {
   return { endpoint: url, datasetsServerUrl: url, token };
 }
 
-async function read(dataset: OpenDataset, columns = ['q', 'a'], offset = 0, limit: number | null = null): Promise<SourceRow[]> {
+async function read(
+  dataset: OpenDataset,
+  columns = ['q', 'a'],
+  offset = 0,
+  limit: number | null = null,
+): Promise<SourceRow[]> {
   const rows: SourceRow[] = [];
   for await (const row of dataset.rows({ columns, offset, limit })) rows.push(row);
   return rows;
@@ -35,7 +40,16 @@ function page({ path }: ApiRequest, total: number, more: Record<string, unknown>
     row: { q: `q${offset + position}`, a: 'a' },
     truncated_cells: [],
   }));
-  return { body: { features: [{ name: 'q' }, { name: 'a' }], rows, num_rows_total: total, num_rows_per_page: 100, partial: false, ...more } };
+  return {
+    body: {
+      features: [{ name: 'q' }, { name: 'a' }],
+      rows,
+      num_rows_total: total,
+      num_rows_per_page: 100,
+      partial: false,
+      ...more,
+    },
+  };
 }
 
 function isRows({ path }: ApiRequest): boolean {
@@ -55,18 +69,32 @@ describe('pages of the datasets-server', () => {
       return page(asked, 1234);
     });
     const dataset = await openDataset(request, hubAt(api.url), silent);
-    expect(dataset).toMatchObject({ columns: ['q', 'a'], totalRows: 1234, subset: 'default', split: 'train', warnings: [] });
+    expect(dataset).toMatchObject({
+      columns: ['q', 'a'],
+      totalRows: 1234,
+      subset: 'default',
+      split: 'train',
+      warnings: [],
+    });
     const rows = await read(dataset, ['q'], 5, 1000);
     expect(rows.map((row) => row.index)).toEqual(Array.from({ length: 1000 }, (_, index) => index + 5));
     expect(rows[0]).toMatchObject({ value: { q: 'q5' } });
     expect(most).toBeGreaterThan(3);
-    expect(Math.max(...api.requests.map(({ path }) => Number(new URL(path, 'http://x').searchParams.get('length'))))).toBe(100);
+    expect(
+      Math.max(
+        ...api.requests.map(({ path }) => Number(new URL(path, 'http://x').searchParams.get('length'))),
+      ),
+    ).toBe(100);
   });
 
   it('are asked for again after 429, 500, ResponseNotReady and a cut connection', async () => {
     const answers: ((asked: ApiRequest) => ApiAnswer)[] = [
       () => ({ status: 429, headers: { 'retry-after': '0' }, body: '{}' }),
-      () => ({ status: 500, headers: { 'x-error-code': 'ResponseNotReady' }, body: '{"error":"being computed"}' }),
+      () => ({
+        status: 500,
+        headers: { 'x-error-code': 'ResponseNotReady' },
+        body: '{"error":"being computed"}',
+      }),
       () => ({ status: 502, body: '<html>' }),
       () => ({ body: SPLITS }),
     ];
@@ -80,8 +108,16 @@ describe('pages of the datasets-server', () => {
   ])('wait for as long as %s says', async (_, headers, expected) => {
     const waits: number[] = [];
     const clock = { now: () => 0, sleep: (wait: number) => Promise.resolve(void waits.push(wait)) };
-    const api = await scriptedApi((_asked, number) => (number === 0 ? { status: 429, headers, body: '{}' } : { body: SPLITS }));
-    const client = new HubClient({ hub: hubAt(api.url), dataset: 'me/data', reporter: silent, clock, random: () => 0 });
+    const api = await scriptedApi((_asked, number) =>
+      number === 0 ? { status: 429, headers, body: '{}' } : { body: SPLITS },
+    );
+    const client = new HubClient({
+      hub: hubAt(api.url),
+      dataset: 'me/data',
+      reporter: silent,
+      clock,
+      random: () => 0,
+    });
     expect(await client.get('splits', { dataset: 'me/data' })).toEqual(SPLITS);
     expect(waits).toEqual([expected]);
     await client.close();
@@ -95,7 +131,9 @@ describe('pages of the datasets-server', () => {
     });
     const dataset = await openDataset(request, hubAt(api.url), silent);
     expect(dataset.revision).toBe('first');
-    await expect(read(dataset)).rejects.toThrow(/changed on the Hub while it was read \(revision first, then second\)/);
+    await expect(read(dataset)).rejects.toThrow(
+      /changed on the Hub while it was read \(revision first, then second\)/,
+    );
   });
 
   it('with a truncated cell in a column that is used give a problem, never a prompt', async () => {
@@ -107,17 +145,23 @@ describe('pages of the datasets-server', () => {
     });
     const rows = await read(await openDataset(request, hubAt(api.url), silent), ['q']);
     expect(rows.map((row) => 'problem' in row)).toEqual([false, true, false]);
-    expect(rows[1]).toMatchObject({ problem: expect.stringContaining('row 1: the Hub sent only a part of "q"') as string });
+    expect(rows[1]).toMatchObject({
+      problem: expect.stringContaining('row 1: the Hub sent only a part of "q"') as string,
+    });
   });
 
   it('of a part of the data are told with the number of rows', async () => {
-    const api = await scriptedApi((asked) => (isRows(asked) ? page(asked, 1500, { partial: true }) : { body: SPLITS }));
+    const api = await scriptedApi((asked) =>
+      isRows(asked) ? page(asked, 1500, { partial: true }) : { body: SPLITS },
+    );
     const dataset = await openDataset(request, hubAt(api.url), silent);
     expect(dataset.warnings).toEqual([expect.stringContaining('only the first 1,500 rows of me/data')]);
   });
 
   it('that fall short are an error', async () => {
-    const api = await scriptedApi((asked) => (isRows(asked) ? page(asked, 250, { num_rows_total: 400 }) : { body: SPLITS }));
+    const api = await scriptedApi((asked) =>
+      isRows(asked) ? page(asked, 250, { num_rows_total: 400 }) : { body: SPLITS },
+    );
     const dataset = await openDataset(request, hubAt(api.url), silent);
     await expect(read(dataset)).rejects.toThrow(/50 rows from row 200 on instead of 100/);
   });
@@ -126,7 +170,14 @@ describe('pages of the datasets-server', () => {
     const api = await scriptedApi((asked) => {
       if (isRows(asked)) return page(asked, 3500);
       if (!asked.path.startsWith('/parquet')) return { body: SPLITS };
-      const file = { dataset: 'me/data', config: 'default', split: 'train', url: `${api.url}/file.parquet`, filename: '0000.parquet', size: 900 };
+      const file = {
+        dataset: 'me/data',
+        config: 'default',
+        split: 'train',
+        url: `${api.url}/file.parquet`,
+        filename: '0000.parquet',
+        size: 900,
+      };
       return asked.path.startsWith('/parquet?') ? { body: { parquet_files: [file] } } : null;
     });
     const dataset = await openDataset(request, hubAt(api.url), silent);
@@ -136,7 +187,11 @@ describe('pages of the datasets-server', () => {
 
 describe('errors of the Hub', () => {
   it.each([
-    [401, 'ExternalUnauthenticatedError', /does not exist, or it is private or gated.*accept its licence.*set HF_TOKEN/],
+    [
+      401,
+      'ExternalUnauthenticatedError',
+      /does not exist, or it is private or gated.*accept its licence.*set HF_TOKEN/,
+    ],
     [404, 'ExternalAuthenticatedError', /does not exist, or the account of HF_TOKEN has no access/],
     [404, 'RenamedDatasetError', /was renamed/],
     [404, 'ResponseNotFound', /check the spelling, --subset and --split/],
@@ -159,7 +214,9 @@ describe('the token', () => {
   it('goes to the Hub alone, never after a redirect to another host', async () => {
     const other = await scriptedApi(() => ({ body: SPLITS }));
     const api = await scriptedApi((asked) =>
-      asked.path.startsWith('/splits') ? { status: 302, headers: { location: `${other.url}${asked.path}` }, body: '' } : page(asked, 1),
+      asked.path.startsWith('/splits')
+        ? { status: 302, headers: { location: `${other.url}${asked.path}` }, body: '' }
+        : page(asked, 1),
     );
     await read(await openDataset(request, hubAt(api.url, 'hf_secret_token'), silent));
     expect(api.requests[0]?.headers.authorization).toBe('Bearer hf_secret_token');

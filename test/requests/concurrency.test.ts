@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Concurrency } from '../../src/requests/concurrency.js';
 import { TokenEstimate, decodedLength } from '../../src/requests/tokens.js';
@@ -74,5 +75,17 @@ describe('TokenEstimate', () => {
     expect(estimate.of(body('\n"\\\u0001'.repeat(10)))).toBe(110);
     expect(estimate.of(body('日本語字'.repeat(10)))).toBe(110);
     expect(decodedLength(Buffer.from(JSON.stringify('a\u0002é🙂')))).toBe(6);
+  });
+
+  it('counts the characters of any text, wherever its bytes lie in memory', () => {
+    const text = fc
+      .array(fc.constantFrom('a', 'word ', '"', '\\', '\n', '\u0001', 'é', '語', '🙂'))
+      .map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(text, fc.nat(9), (content, shift) => {
+        const json = Buffer.from(`${' '.repeat(shift)}${JSON.stringify(content)}`).subarray(shift);
+        expect(decodedLength(json)).toBe(Array.from(content).length + 2);
+      }),
+    );
   });
 });

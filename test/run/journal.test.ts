@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readLines } from '../../src/files.js';
 import { JournalIndex, JournalWriter, scanJournal } from '../../src/run/journal.js';
-import { cutText, glance, parseJournalLine } from '../../src/run/journal-line.js';
+import { endOfText, findText, glance, parseJournalLine } from '../../src/run/journal-line.js';
 import { runName } from '../../src/run/folder.js';
 import { temporaryFolder } from '../support/cli.js';
 import { completion } from '../support/scripted-api.js';
@@ -139,6 +139,14 @@ describe('runName', () => {
 });
 
 describe('a glance at a line of the journal', () => {
+  function cutText(line: Buffer): { model: string; text: string } | null {
+    const found = findText(line, 0, line.length);
+    const end = found === null ? -1 : endOfText(line, found.start, line.length);
+    return found === null || end === -1
+      ? null
+      : { model: found.model, text: line.toString('utf8', found.start, end) };
+  }
+
   const text = fc.oneof(
     fc.string({ unit: 'binary' }).map((one) => one.toWellFormed()),
     fc.constantFrom(
@@ -194,12 +202,16 @@ describe('a glance at a line of the journal', () => {
   }
 
   it('sees what parsing finds, or nothing', () => {
+    const ordinary = answerLine(7, 'another text');
     let seen = 0;
     fc.assert(
-      fc.property(answer, (one) => {
+      fc.property(answer, fc.constantFrom('', '[', ordinary), (one, before) => {
         const line = Buffer.from(lineOf(one));
         const entry = parseJournalLine(line);
-        const found = glance(line);
+        // Lines are read where they stand among others.
+        const block = Buffer.from(`${before}\n${line.toString('utf8')}\n${before}`);
+        const start = before.length + 1;
+        const found = glance(block, start, start + line.length);
         if (found === null) return;
         seen += 1;
         if (entry?.kind !== 'answer') throw new Error('a glance took something else for an answer');
@@ -207,12 +219,11 @@ describe('a glance at a line of the journal', () => {
         expect({
           state: 'ok',
           row: found.row,
-          model: found.model,
           usage: found.usage,
           isFlex: found.isFlex,
-        }).toEqual({ state, row: entry.row, model, usage, isFlex });
-        const cut = cutText(line, found.textStart);
-        if (cut !== null) expect(cut.toString('utf8')).toBe(JSON.stringify(annotation));
+        }).toEqual({ state, row: entry.row, usage, isFlex });
+        const cut = cutText(line);
+        if (cut !== null) expect(cut).toEqual({ model, text: JSON.stringify(annotation) });
       }),
       { numRuns: 3000 },
     );
@@ -226,9 +237,9 @@ describe('a glance at a line of the journal', () => {
       fc.property(fc.nat(line.length - 1), fc.nat(7), (at, bit) => {
         const flipped = Buffer.from(line);
         flipped[at] = (flipped[at] ?? 0) ^ (1 << bit);
-        const found = glance(flipped);
-        const cut = found === null ? null : cutText(flipped, found.textStart);
-        if (cut !== null) expect(() => JSON.parse(cut.toString('utf8')) as unknown).not.toThrow();
+        const found = glance(flipped, 0, flipped.length);
+        const cut = found === null ? null : cutText(flipped);
+        if (cut !== null) expect(() => JSON.parse(cut.text) as unknown).not.toThrow();
       }),
     );
   });
