@@ -7,6 +7,8 @@ import { join } from 'node:path';
 const BENCHMARKS = {
   online: () => import('./online.js'),
   limit: () => import('./limit.js'),
+  jobs: () => import('./jobs.js'),
+  load: () => import('./load.js'),
   resume: () => import('./resume.js'),
   assemble: () => import('./assemble.js'),
   start: () => import('./start.js'),

@@ -1,23 +1,85 @@
 // One step of the work on a run's files, in a process of its own, so that its CPU and memory are its own.
-import { createReadStream } from 'node:fs';
+import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { planChunks } from './modules/batches/chunks.js';
+import { Ledger } from './modules/batches/ledger.js';
+import { openDataset } from './modules/datasets/index.js';
 import { assemble } from './modules/run/assemble.js';
 import { runFolder } from './modules/run/folder.js';
+import { writeJobs } from './modules/run/jobs.js';
 import { JournalIndex, scanJournal } from './modules/run/journal.js';
 import { RUN } from './history.js';
 
-const [step, parent, count] = process.argv.slice(2);
+const [step, parent, count, dataset, hub] = process.argv.slice(2);
 const folder = runFolder(`${parent}/saved`, `${parent}/temp`, RUN);
 const rows = Number(count);
+const SHAPE = {
+  model: 'gpt-4o-mini',
+  generation: {
+    temperature: 1,
+    top_p: 1,
+    seed: 42,
+    max_tokens: 2048,
+    n: 1,
+    logprobs: false,
+    top_logprobs: null,
+  },
+  provider: { streamed: false },
+  changes: [],
+};
 
 const STEPS = {
   nothing: () => undefined,
   /** What a program does that thinks of nothing: every line parsed. */
   parse: async () => {
-    const lines = createInterface({ input: createReadStream(folder.journal), crlfDelay: Infinity });
     let answered = 0;
-    for await (const line of lines) if (JSON.parse(line)[2].request_idx >= 0) answered += 1;
+    for await (const line of linesOf(folder.journal)) if (JSON.parse(line)[2].request_idx >= 0) answered += 1;
     if (answered !== rows) throw new Error(`${answered} lines`);
+  },
+  jobs: () => writeJobs(folder.rows, folder.jobs, SHAPE),
+  'bare-jobs': async () => {
+    const all = [];
+    for await (const line of linesOf(folder.rows)) all.push(JSON.parse(line));
+    await timed(() => {
+      const file = openSync(folder.jobs, 'w');
+      let text = '';
+      for (const [index, { user_prompt: content }] of all.entries()) {
+        const messages = [{ role: 'user', content }];
+        const { model, generation } = SHAPE;
+        text += `${JSON.stringify({ model, messages, ...generation, metadata: { request_idx: index } })}\n`;
+        if (text.length < 1 << 20) continue;
+        writeSync(file, text);
+        text = '';
+      }
+      writeSync(file, text);
+      closeSync(file);
+    });
+  },
+  batches: async () => {
+    const ignore = () => undefined;
+    const wanted = { total: rows, wanted: () => true, onTooLarge: ignore, onProgress: ignore };
+    await planChunks(folder, Ledger.open(folder), wanted, { requests: 50_000, bytes: 200_000_000 });
+  },
+  load: async () => {
+    const environment = { endpoint: '', datasetsServerUrl: hub, token: null };
+    const request = { dataset, subset: null, split: 'train' };
+    const reporter = { info: () => undefined, warning: () => undefined, debug: () => undefined };
+    const opened = await openDataset(request, environment, reporter);
+    await timed(async () => {
+      let loaded = 0;
+      const selection = { columns: opened.columns, offset: 0, limit: null };
+      for await (const row of opened.rows(selection)) if (row.value.output !== '') loaded += 1;
+      if (loaded !== rows) throw new Error(`${loaded} rows`);
+    });
+  },
+  'bare-load': async () => {
+    const file = await asyncBufferFromFile(dataset);
+    await timed(async () => {
+      const loaded = await parquetReadObjects({ file, compressors });
+      if (loaded.length !== rows) throw new Error(`${loaded.length} rows`);
+    });
   },
   scan,
   assemble: async () => {
@@ -27,6 +89,20 @@ const STEPS = {
     if (missing > 0) throw new Error(`${missing} rows are missing`);
   },
 };
+
+function linesOf(path) {
+  return createInterface({ input: createReadStream(path), crlfDelay: Infinity });
+}
+
+/** Prints what a piece of work took, without what came before it. */
+async function timed(work) {
+  const before = process.cpuUsage();
+  const started = performance.now();
+  await work();
+  const used = process.cpuUsage(before);
+  const wall = (performance.now() - started) / 1000;
+  process.stdout.write(JSON.stringify({ cpu: (used.user + used.system) / 1e6, wall }));
+}
 
 async function scan() {
   const index = new JournalIndex(rows);
