@@ -6,6 +6,7 @@ import { join } from 'node:path';
 /** Each module exports a function of its name, which takes a folder and returns rows of `{figure, value, baseline, ratio}`. */
 const BENCHMARKS = {
   online: () => import('./online.js'),
+  parts: () => import('./parts.js'),
   limit: () => import('./limit.js'),
   jobs: () => import('./jobs.js'),
   load: () => import('./load.js'),

@@ -63,7 +63,7 @@ const STEPS = {
     await planChunks(folder, Ledger.open(folder), wanted, { requests: 50_000, bytes: 200_000_000 });
   },
   load: async () => {
-    const environment = { endpoint: '', datasetsServerUrl: hub, token: null };
+    const environment = { endpoint: hub ?? '', datasetsServerUrl: hub ?? '', token: null };
     const request = { dataset, subset: null, split: 'train' };
     const reporter = { info: () => undefined, warning: () => undefined, debug: () => undefined };
     const opened = await openDataset(request, environment, reporter);

@@ -35,12 +35,11 @@ export interface FinishedRun {
   tryAgain: string;
 }
 
-/**
- * Assembles the results and tells how it went.
- * @returns the exit code
- */
-export async function finish(finished: FinishedRun, console: Console): Promise<number> {
-  const { options, folder, run, totals, mode } = finished;
+/** Writes the results, and remembers lines of the journal that turned out to be damaged, so that no later run takes them. */
+export async function assembleResults(
+  { options, folder, run }: Pick<FinishedRun, 'options' | 'folder' | 'run'>,
+  console: Console,
+): Promise<Assembled> {
   let done = 0;
   const endProgress = await console.showProgress(
     () => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`,
@@ -57,10 +56,24 @@ export async function finish(finished: FinishedRun, console: Console): Promise<n
   } finally {
     endProgress();
   }
-  if (assembled.damaged.length > 0) {
-    await noteDamaged(folder.journal, assembled.damaged);
-    console.warning(`${plural(assembled.damaged.length, 'line')} of ${folder.journal} can't be read.`);
+  const { damaged } = assembled;
+  if (damaged.length > 0) {
+    await noteDamaged(
+      folder.journal,
+      damaged.map(({ offset }) => offset),
+    );
+    for (const { row } of damaged) run.index.forget(row);
+    console.warning(`${plural(damaged.length, 'line')} of ${folder.journal} can't be read.`);
   }
+  return assembled;
+}
+
+/**
+ * Tells how a run went whose results are written.
+ * @returns the exit code
+ */
+export async function finish(finished: FinishedRun, assembled: Assembled, console: Console): Promise<number> {
+  const { options, folder, totals, mode } = finished;
   const now = new Date();
   const summary = summarise(assembled, totals, mode, now);
   await writeSummary(folder.summary, summary);

@@ -11,7 +11,7 @@ import { earlierFiles, existsAlready, runFolder, runName, type RunFolder } from 
 import { findDataset, prepareRun, requestShape, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
-import { finish } from './finish.js';
+import { assembleResults, finish } from './finish.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
 import { describeStop } from './stops.js';
@@ -85,18 +85,33 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       });
       if (exitCode !== null) return exitCode;
       const session = { answered: 0, milliseconds: 0, bound: null };
-      return finish({ ...finished, mode: 'batch', session, stop: null }, surroundings.console);
+      const assembled = await assembleResults(finished, surroundings.console);
+      return finish({ ...finished, mode: 'batch', session, stop: null }, assembled, surroundings.console);
     }
     await leaveBatches(ledger, options);
-    const asked = await askOnline(options, folder, run, totals, price, surroundings, (learnt) => {
-      config.parameter_changes = [...changes, ...learnt];
-    });
-    if (asked.stop !== null && asked.stop.reason !== 'budget') {
-      await writeConfig(folder.config, config);
-      return endEarly(asked.stop, options, run, surroundings);
+    const session = { answered: 0, milliseconds: 0, bound: null as string | null };
+    for (let round = 0; ; round++) {
+      const asked = await askOnline(options, folder, run, totals, price, surroundings, (learnt) => {
+        config.parameter_changes = [...changes, ...learnt];
+      });
+      session.answered += asked.answered;
+      session.milliseconds += asked.milliseconds;
+      session.bound ??= asked.bound;
+      if (asked.stop !== null && asked.stop.reason !== 'budget') {
+        await writeConfig(folder.config, config);
+        return endEarly(asked.stop, options, run, surroundings);
+      }
+      const assembled = await assembleResults(finished, surroundings.console);
+      // Rows whose answers can't be read are asked again at once. If that happens to the new ones as well, the disk is
+      // not to be paid for.
+      if (assembled.damaged.length > 0 && asked.stop === null && round === 0) continue;
+      await totals.findPrice(options);
+      return finish(
+        { ...finished, mode: 'online', session, stop: asked.stop },
+        assembled,
+        surroundings.console,
+      );
     }
-    await totals.findPrice(options);
-    return finish({ ...finished, mode: 'online', session: asked, stop: asked.stop }, surroundings.console);
   });
 }
 

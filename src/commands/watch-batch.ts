@@ -18,7 +18,7 @@ import { readJob } from '../run/jobs.js';
 import { plural } from '../text.js';
 import type { WatchOptions } from '../watch-options.js';
 import { openBatchClient } from './batch-tools.js';
-import { finish, type FinishedRun } from './finish.js';
+import { assembleResults, finish, type FinishedRun } from './finish.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
 import { openWatchedRun, readObjects, requireRecord, type WatchedRun } from './open-watched-run.js';
@@ -109,7 +109,8 @@ async function end(finished: FinishedRun, watched: WatchedRun, surroundings: Sur
   const learnt = watched.ledger.learnt.filter(({ parameter }) => !known.includes(parameter));
   if (learnt.length > 0) config.parameter_changes = [...(config.parameter_changes ?? []), ...learnt];
   if (watched.watching.graph) await saveGraphs(watched, surroundings);
-  return finish(finished, surroundings.console);
+  const assembled = await assembleResults(finished, surroundings.console);
+  return finish(finished, assembled, surroundings.console);
 }
 
 /** What brings the rows that are still missing. */

@@ -55,8 +55,8 @@ export interface Assembled {
   unusable: number;
   /** The errors that came most often, most frequent first. */
   reasons: { error: string; rows: number }[];
-  /** Where lines stand in the journal that can't be read after all. */
-  damaged: number[];
+  /** Rows whose lines can't be read after all, and where these stand in the journal. */
+  damaged: { row: number; offset: number }[];
 }
 
 /** Writes the results of a run. */
@@ -178,7 +178,7 @@ class Assembly {
     const isAnswer = entry?.kind === 'answer';
     // A scan looks at a line's end alone; what it took for an answer may turn out to be none.
     if (entry?.row !== row || (!isAnswer && this.index.isAnswered(row))) {
-      this.result.damaged.push(this.answers.offset(position));
+      this.result.damaged.push({ row, offset: this.answers.offset(position) });
       return withoutAnswer('pending', null);
     }
     if (!isAnswer) return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);

@@ -76,6 +76,16 @@ export class JournalIndex {
     return true;
   }
 
+  /** Takes a row for one that was never asked: its line turned out to be damaged. */
+  forget(row: number): void {
+    const before = this.#states[row] ?? JournalIndex.#pending;
+    this.#counts[before] = (this.#counts[before] ?? 0) - 1;
+    this.#counts[JournalIndex.#pending] = (this.#counts[JournalIndex.#pending] ?? 0) + 1;
+    this.#states[row] = JournalIndex.#pending;
+    this.#lengths[row] = 0;
+    this.#errors.delete(row);
+  }
+
   /**
    * True for a row that is to be asked: a pending one, and with `retry` one that failed. A row that can't be used
    * failed without a line in the journal, and no further try changes that.

@@ -327,7 +327,7 @@ describe('going on with a run', () => {
     expect(api.requests).toHaveLength(2);
   });
 
-  it('asks again for a row whose line is damaged where only its text shows it', async () => {
+  it('asks again, at once and once, for a row whose line is damaged where only its text shows it', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(5));
     const api = await simulator();
@@ -340,8 +340,10 @@ describe('going on with a run', () => {
     expect(damaged).not.toBe(lines[2]);
     writeFileSync(journal, lines.with(2, damaged ?? '').join('\n'));
     const first = await runCli([...args, '--resume'], { env: pointingAt(api) });
-    expect(first.code).toBe(3);
+    expect(first.code, first.stderr).toBe(0);
     expect(first.stderr).toMatch(/1 line of .*output\.jsonl can't be read/);
+    expect(resultsIn(folder).bytes()).toBe(whole);
+    expect(api.statistics().requests).toBe(6);
     const second = await runCli([...args, '--resume'], { env: pointingAt(api) });
     expect(second.code, second.stderr).toBe(0);
     expect(resultsIn(folder).bytes()).toBe(whole);

@@ -1,0 +1,86 @@
+// The online path put together as the program does it, with parts of it left out; prints CPU and time of the asking.
+import { createWriteStream } from 'node:fs';
+import { ChatClient } from './modules/providers/chat-client.js';
+import { LogFile } from './modules/log.js';
+import { Concurrency, measureBusy } from './modules/requests/concurrency.js';
+import { ParameterFit } from './modules/requests/parameters.js';
+import { Processor } from './modules/requests/processor.js';
+import { RateLimiter, systemClock } from './modules/requests/rate-limiter.js';
+import { TokenEstimate } from './modules/requests/tokens.js';
+import { readJobs } from './modules/run/jobs.js';
+import { JournalIndex, JournalWriter } from './modules/run/journal.js';
+import { Totals } from './modules/run/totals.js';
+import { Redactor } from './modules/text.js';
+
+const [url, folder, count, inFlight, ...without] = process.argv.slice(2);
+const has = (part) => !without.includes(part);
+const ignore = () => undefined;
+
+const client = await ChatClient.open({
+  baseUrl: `${url}/v1`,
+  apiKey: 'benchmark',
+  timeout: 600_000,
+  connections: Number(inFlight),
+  streamed: false,
+  userAgent: 'reannotate/benchmark',
+});
+const redactor = new Redactor(['benchmark']);
+const log = has('log') ? new LogFile(`${folder}/output.log`, 'info', redactor) : null;
+const journal = has('journal') ? new JournalWriter(`${folder}/output.jsonl`, ignore) : null;
+const index = new JournalIndex(Number(count));
+const totals = new Totals(`${folder}/counters.json`, null, new Date());
+const processor = new Processor({
+  send: (body) => client.send(body),
+  limiter: new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null }),
+  concurrency: new Concurrency(Number(inFlight), true, () => systemClock.now(), measureBusy()),
+  parameters: new ParameterFit(),
+  maxAttempts: 5,
+  budget: null,
+  clock: systemClock,
+  events: {
+    answered: (job, sent, json, completion) => {
+      if (journal !== null) {
+        const place = journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
+        index.record(job.requestIdx, completion.state, place.offset, place.length);
+      }
+      totals.addAnswer(completion);
+      log?.write('debug', `Row ${job.requestIdx}: ${completion.state}`);
+    },
+    failed: (job, sent, errors) => {
+      throw new Error(errors.at(-1));
+    },
+    wasted: ignore,
+    parameterChanged: ignore,
+  },
+  reporter: { debug: ignore, info: ignore, warning: ignore },
+});
+
+function* jobs() {
+  const estimate = new TokenEstimate(2048);
+  for (const { requestIdx, body } of readJobs(`${folder}/jobs.json`)) {
+    yield { requestIdx, body, tokens: estimate.of(body) };
+  }
+}
+
+// A line as the terminal gets it, every 80 ms; /dev/null stands for the terminal.
+
+const screen = createWriteStream('/dev/null');
+const progress = has('progress')
+  ? setInterval(() => {
+      const { answered } = processor.counts;
+      screen.write(
+        `${answered} of ${count}, ${processor.inFlight} in flight, ${JSON.stringify(totals.tokens)}\r`,
+      );
+    }, 80)
+  : null;
+const before = process.cpuUsage();
+const started = performance.now();
+const stop = await processor.run(jobs());
+const wall = (performance.now() - started) / 1000;
+const used = process.cpuUsage(before);
+clearInterval(progress);
+if (stop !== null || processor.counts.answered !== Number(count)) throw new Error(JSON.stringify(stop));
+journal?.close();
+log?.close();
+await client.close();
+process.stdout.write(JSON.stringify({ cpu: (used.user + used.system) / 1e6, wall }));
