@@ -1,10 +1,24 @@
-// Peak memory with many long rows, from JSON Lines and from Parquet in one row group, beside an idle Node.
+// Peak memory with many long rows, beside an idle Node: from JSON Lines and from Parquet in one row group, and in batches.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { alpacaRow, measure, measureCli, megabytes, size, startServer, writeRows } from './support.js';
+import { startSimulator } from './modules/simulator/server.js';
+import {
+  alpacaRow,
+  cliArguments,
+  cliEnvironment,
+  measure,
+  measureCli,
+  megabytes,
+  size,
+  startServer,
+  writeRows,
+} from './support.js';
 
 const ROW_BYTES = 2000;
+const BATCH_SIZE = 20_000;
+const WATCH = fileURLToPath(new URL('../dist/watch-batch.js', import.meta.url));
 
 export async function memory(folder) {
   const rows = size('BENCH_ROWS', 200_000);
@@ -12,23 +26,36 @@ export async function memory(folder) {
   await writeRows(lines, rows, ROW_BYTES);
   const parquet = join(folder, 'data.parquet');
   writeParquet(parquet, rows);
+  const idle = await measure(['-e', '0']);
+  const results = [];
+  const add = (what, used) =>
+    results.push({
+      figure: `peak memory, ${rows} rows, ${what}`,
+      value: megabytes(used.memory),
+      baseline: `${megabytes(idle.memory)} (node -e 0)`,
+      ratio: (used.memory / idle.memory).toFixed(2),
+    });
   const server = await startServer();
   try {
-    const idle = await measure(['-e', '0']);
-    const results = [];
-    for (const [name, path] of Object.entries({ 'JSON Lines': lines, Parquet: parquet })) {
-      const used = await measureCli(join(folder, name), path, server.url);
-      results.push({
-        figure: `peak memory, ${rows} rows of ${name}`,
-        value: megabytes(used.memory),
-        baseline: `${megabytes(idle.memory)} (node -e 0)`,
-        ratio: (used.memory / idle.memory).toFixed(2),
-      });
-    }
-    return results;
+    add('online from JSON Lines', await measureCli(join(folder, 'lines'), lines, server.url));
+    add('going on with it', await measureCli(join(folder, 'lines'), lines, server.url, ['--resume']));
+    add('online from Parquet', await measureCli(join(folder, 'parquet'), parquet, server.url));
   } finally {
     server.stop();
   }
+  const simulator = await startSimulator({});
+  try {
+    const own = join(folder, 'batches');
+    const flags = ['--batch', '--max_batch_size', String(BATCH_SIZE)];
+    add('submitted in batches', await measureCli(own, lines, simulator.url, flags));
+    const [, ...words] = cliArguments(own, lines);
+    const outputs = ['--output_file', join(folder, 'results'), '--error_file', join(folder, 'errors')];
+    const watching = [WATCH, ...words, '--check_interval', '1', ...outputs];
+    add('collected from batches', await measure(watching, cliEnvironment(simulator.url)));
+  } finally {
+    await simulator.close();
+  }
+  return results;
 }
 
 function writeParquet(path, rows) {

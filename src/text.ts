@@ -57,10 +57,13 @@ export function shellWord(word: string): string {
 /** Hides secrets (API keys, tokens) wherever they turn up. */
 export class Redactor {
   readonly #secrets: string[];
+  readonly #asBytes: Buffer[];
 
   /** @param secrets those shorter than 6 characters are no secrets and would garble ordinary text. */
   constructor(secrets: Iterable<string | null | undefined>) {
-    this.#secrets = [...secrets].filter((secret): secret is string => (secret?.length ?? 0) >= 6);
+    const all = [...secrets].filter((secret): secret is string => (secret?.length ?? 0) >= 6);
+    this.#secrets = [...new Set(all.flatMap(spellings))];
+    this.#asBytes = this.#secrets.map((secret) => Buffer.from(secret));
   }
 
   /** The text with every secret replaced. */
@@ -72,9 +75,15 @@ export class Redactor {
 
   /** The same for bytes of UTF-8; the buffer itself where it holds no secret. */
   bytes(bytes: Buffer): Buffer {
-    for (const secret of this.#secrets) {
+    for (const secret of this.#asBytes) {
       if (bytes.includes(secret)) return Buffer.from(this.text(bytes.toString('utf8')), 'utf8');
     }
     return bytes;
   }
+}
+
+/** A secret as it stands, as JSON and a URL write it, longest first, so that none is left in part. */
+function spellings(secret: string): string[] {
+  const ways = [JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed()), secret];
+  return ways.sort((a, b) => b.length - a.length);
 }

@@ -132,17 +132,17 @@ function readAsBefore(bytes: Buffer, start: number, responseEnd: number): Usage 
   const rest = lastRest.bytes;
   let at = responseEnd - rest.length;
   if (at <= start || bytes.compare(rest, 0, rest.length, at, responseEnd) !== 0) return null;
-  at = beforeDigits(bytes, at) - COMPACT_TOTAL.length;
-  if (!standsAt(bytes, COMPACT_TOTAL, at)) return null;
-  const completionAt = beforeDigits(bytes, at);
-  const completionTokens = numberAt(bytes, completionAt);
-  at = completionAt - COMPACT_COMPLETION.length;
-  if (completionTokens === null || !standsAt(bytes, COMPACT_COMPLETION, at)) return null;
-  const promptAt = beforeDigits(bytes, at);
-  const promptTokens = numberAt(bytes, promptAt);
+  const totalTokens = numberBefore(bytes, at);
+  at = numberStart - COMPACT_TOTAL.length;
+  if (totalTokens === -1 || !standsAt(bytes, COMPACT_TOTAL, at)) return null;
+  const completionTokens = numberBefore(bytes, at);
+  at = numberStart - COMPACT_COMPLETION.length;
+  if (completionTokens === -1 || !standsAt(bytes, COMPACT_COMPLETION, at)) return null;
+  const promptTokens = numberBefore(bytes, at);
+  const promptAt = numberStart;
   at = promptAt - lastMiddle.length;
   // Right after another quote the text's closing one would be its opening one.
-  if (promptTokens === null || at <= start || bytes[at - 1] === QUOTE) return null;
+  if (promptTokens === -1 || at <= start || bytes[at - 1] === QUOTE) return null;
   if (bytes.compare(lastMiddle, 0, lastMiddle.length, at, promptAt) !== 0) return null;
   return { promptTokens, completionTokens, cachedTokens: lastRest.cachedTokens };
 }
@@ -176,12 +176,10 @@ let lastRow = 0;
 function endOfResponse(bytes: Buffer, start: number, end: number): number {
   let at = end - 1;
   if (bytes[at] !== CLOSING_BRACKET || bytes[at - 1] !== CLOSING_BRACE) return -1;
-  at -= 2;
-  while (isDigit(bytes[at])) at -= 1;
-  const row = numberAt(bytes, at + 1);
-  if (row === null) return -1;
+  const row = numberBefore(bytes, at - 1);
+  if (row === -1) return -1;
   lastRow = row;
-  at = beforeSpace(bytes, at);
+  at = beforeSpace(bytes, numberStart - 1);
   if (!standsAt(bytes, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) return -1;
   at = beforeSpace(bytes, at - REQUEST_IDX.length);
   return at > start && bytes[at] === COMMA && bytes[at - 1] === CLOSING_BRACE ? at : -1;
@@ -312,11 +310,22 @@ function beforeSpace(line: Buffer, at: number): number {
   return line[at] === SPACE ? at - 1 : at;
 }
 
-/** Where the digits begin that end before a place; the place itself where there are none. */
-function beforeDigits(line: Buffer, end: number): number {
-  let at = end;
-  while (isDigit(line[at - 1])) at -= 1;
-  return at;
+/** Where the number begins that was read last. */
+let numberStart = 0;
+
+/** The whole number whose digits end before a place, as JSON writes it; -1 for anything else. Notes where it begins. */
+function numberBefore(line: Buffer, end: number): number {
+  let value = 0;
+  let unit = 1;
+  let at = end - 1;
+  for (let byte = line[at] as number; byte >= ZERO && byte <= NINE; byte = line[at] as number) {
+    value += (byte - ZERO) * unit;
+    unit *= 10;
+    at -= 1;
+  }
+  numberStart = at + 1;
+  const digits = end - numberStart;
+  return digits === 0 || digits > LONGEST_NUMBER || (digits > 1 && line[numberStart] === ZERO) ? -1 : value;
 }
 
 function afterDigits(line: Buffer, at: number): number {
