@@ -1,11 +1,9 @@
 // Rows out of a Parquet file in one row group, beside hyparquet alone, and by pages over a slow wire.
-import { writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { parquetWriteBuffer } from 'hyparquet-writer';
 import { startSimulator } from './modules/simulator/server.js';
-import { alpacaRow, measureStep, median, megabytes, size, writeRows } from './support.js';
+import { measureStep, median, megabytes, size, writeRows } from './support.js';
 
 const ROW_BYTES = 600;
 const PAGE_ROWS = 100;
@@ -20,7 +18,7 @@ export async function load(folder) {
 
 async function loadParquet(folder, rows, rounds) {
   const path = join(folder, 'data.parquet');
-  writeParquet(path, rows);
+  await measureStep('write-parquet', folder, rows, [path, String(ROW_BYTES)]);
   const figures = [];
   for (let round = 0; round < rounds; round++) {
     const own = await measureStep('load', folder, rows, [path]);
@@ -47,16 +45,6 @@ async function loadParquet(folder, rows, rounds) {
       ratio: (of('memory') / of('bareMemory')).toFixed(2),
     },
   ];
-}
-
-function writeParquet(path, rows) {
-  const columns = { instruction: [], input: [], output: [] };
-  for (let index = 0; index < rows; index++) {
-    const row = alpacaRow(index, ROW_BYTES);
-    for (const name of Object.keys(columns)) columns[name].push(row[name]);
-  }
-  const columnData = Object.entries(columns).map(([name, data]) => ({ name, data, type: 'STRING' }));
-  writeFileSync(path, Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: rows })));
 }
 
 /** Every answer comes a while later than it could: what is left of that depends on how many pages are in flight. */

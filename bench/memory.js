@@ -1,15 +1,13 @@
 // Peak memory with many long rows, beside an idle Node: from JSON Lines and from Parquet in one row group, and in batches.
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parquetWriteBuffer } from 'hyparquet-writer';
 import { startSimulator } from './modules/simulator/server.js';
 import {
-  alpacaRow,
   cliArguments,
   cliEnvironment,
   measure,
   measureCli,
+  measureStep,
   megabytes,
   size,
   startServer,
@@ -25,7 +23,7 @@ export async function memory(folder) {
   const lines = join(folder, 'data.jsonl');
   await writeRows(lines, rows, ROW_BYTES);
   const parquet = join(folder, 'data.parquet');
-  writeParquet(parquet, rows);
+  await measureStep('write-parquet', folder, rows, [parquet, String(ROW_BYTES)]);
   const idle = await measure(['-e', '0']);
   const results = [];
   const add = (what, used) =>
@@ -56,14 +54,4 @@ export async function memory(folder) {
     await simulator.close();
   }
   return results;
-}
-
-function writeParquet(path, rows) {
-  const columns = { instruction: [], input: [], output: [] };
-  for (let index = 0; index < rows; index++) {
-    const row = alpacaRow(index, ROW_BYTES);
-    for (const name of Object.keys(columns)) columns[name].push(row[name]);
-  }
-  const columnData = Object.entries(columns).map(([name, data]) => ({ name, data, type: 'STRING' }));
-  writeFileSync(path, Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: rows })));
 }

@@ -39,8 +39,9 @@ const processor = new Processor({
   clock: systemClock,
   events: {
     answered: (job, sent, json, completion) => {
+      const shown = redactor.bytes(json);
       if (journal !== null) {
-        const place = journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
+        const place = journal.appendAnswer(sent, shown, job.requestIdx);
         index.record(job.requestIdx, completion.state, place.offset, place.length);
       }
       totals.addAnswer(completion);

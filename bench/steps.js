@@ -1,8 +1,9 @@
 // One step of the work on a run's files, in a process of its own, so that its CPU and memory are its own.
-import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, writeFileSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { planChunks } from './modules/batches/chunks.js';
 import { Ledger } from './modules/batches/ledger.js';
 import { openDataset } from './modules/datasets/index.js';
@@ -11,8 +12,9 @@ import { runFolder } from './modules/run/folder.js';
 import { writeJobs } from './modules/run/jobs.js';
 import { JournalIndex, scanJournal } from './modules/run/journal.js';
 import { RUN } from './history.js';
+import { alpacaRow } from './support.js';
 
-const [step, parent, count, dataset, hub] = process.argv.slice(2);
+const [step, parent, count, dataset, more] = process.argv.slice(2);
 const folder = runFolder(`${parent}/saved`, `${parent}/temp`, RUN);
 const rows = Number(count);
 const SHAPE = {
@@ -63,7 +65,7 @@ const STEPS = {
     await planChunks(folder, Ledger.open(folder), wanted, { requests: 50_000, bytes: 200_000_000 });
   },
   load: async () => {
-    const environment = { endpoint: hub ?? '', datasetsServerUrl: hub ?? '', token: null };
+    const environment = { endpoint: more ?? '', datasetsServerUrl: more ?? '', token: null };
     const request = { dataset, subset: null, split: 'train' };
     const reporter = { info: () => undefined, warning: () => undefined, debug: () => undefined };
     const opened = await openDataset(request, environment, reporter);
@@ -80,6 +82,16 @@ const STEPS = {
       const loaded = await parquetReadObjects({ file, compressors });
       if (loaded.length !== rows) throw new Error(`${loaded.length} rows`);
     });
+  },
+  /** Three columns of text in one row group. */
+  'write-parquet': () => {
+    const columns = { instruction: [], input: [], output: [] };
+    for (let index = 0; index < rows; index++) {
+      const row = alpacaRow(index, Number(more));
+      for (const name of Object.keys(columns)) columns[name].push(row[name]);
+    }
+    const columnData = Object.entries(columns).map(([name, data]) => ({ name, data, type: 'STRING' }));
+    writeFileSync(dataset, Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: rows })));
   },
   scan,
   assemble: async () => {

@@ -133,12 +133,10 @@ export function alpacaRow(index, bytes) {
 
 /** So many words, in lines and with a quotation here and there, as answers have them. */
 export function words(count, salt) {
-  let text = '';
-  for (let word = 0; word < count; word++) {
-    text += ((salt + word * 104729) % 1e6).toString(36);
-    text += word % 19 === 18 ? '\n' : word % 61 === 60 ? ' "so" ' : ' ';
-  }
-  return text;
+  return Array.from({ length: count }, (_, word) => {
+    const after = word % 19 === 18 ? '\n' : word % 61 === 60 ? ' "so" ' : ' ';
+    return ((salt + word * 104729) % 1e6).toString(36) + after;
+  }).join('');
 }
 
 /** A chat completion as OpenAI's API writes it. */

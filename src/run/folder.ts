@@ -9,14 +9,17 @@ import { fileProblem, makeFolder } from '../files.js';
 /** File systems take names of 255 bytes; something is left for suffixes. */
 const LONGEST_NAME_BYTES = 220;
 
+/** Controls, and what reorders or hides the characters around it. */
+const MISLEADING = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
 /**
  * The name that both folders of a run carry: `<dataset>_<annotator>` with every `/` as `_`. Whatever could point
- * outside the parent folder, or that a file system refuses, becomes `_` as well.
+ * outside the parent folder, that a file system refuses, or that a terminal would show as something else becomes `_`
+ * as well.
  */
 export function runName(dataset: string, annotator: string): string {
-  const forbidden =
-    process.platform === 'win32' ? /[/\\:*?"<>|\u0000-\u001f\u007f]/g : /[/\u0000-\u001f\u007f]/g;
-  const name = `${dataset}_${annotator}`.replace(forbidden, '_').toWellFormed();
+  const forbidden = process.platform === 'win32' ? /[/\\:*?"<>|]/g : /\//g;
+  const name = `${dataset}_${annotator}`.replace(forbidden, '_').replace(MISLEADING, '_').toWellFormed();
   if (Buffer.byteLength(name) <= LONGEST_NAME_BYTES) return name;
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 12);
   let start = name.slice(0, LONGEST_NAME_BYTES - digest.length - 1);
