@@ -1,4 +1,5 @@
-import { open } from 'node:fs/promises';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { readAt } from '../files.js';
 import type { DatasetRequest, OpenDataset } from '../types.js';
 import { localDataset } from './local.js';
 import { ParquetFile, readParquetFiles } from './parquet.js';
@@ -6,22 +7,19 @@ import { ParquetFile, readParquetFiles } from './parquet.js';
 /** A local Parquet file, read by byte range. */
 export async function openLocalParquet(request: DatasetRequest): Promise<OpenDataset> {
   const path = request.dataset;
-  const handle = await open(path, 'r');
-  const { size } = await handle.stat();
-  const buffer = {
-    byteLength: size,
-    slice: async (start: number, end = size): Promise<ArrayBuffer> => {
-      const bytes = new Uint8Array(Math.max(0, end - start));
-      let filled = 0;
-      while (filled < bytes.length) {
-        const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, start + filled);
-        if (bytesRead === 0) break;
-        filled += bytesRead;
-      }
-      return bytes.buffer.slice(0, filled);
-    },
+  const { size } = statSync(path);
+  const slice = (start: number, end = size): ArrayBuffer => {
+    // What a damaged file says of itself may point anywhere.
+    const from = Math.min(Math.max(0, start), size);
+    const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - from));
+    const descriptor = openSync(path, 'r');
+    try {
+      const filled = readAt(descriptor, from, bytes.length, Buffer.from(bytes.buffer));
+      return filled.length === bytes.length ? bytes.buffer : bytes.buffer.slice(0, filled.length);
+    } finally {
+      closeSync(descriptor);
+    }
   };
-  // Closed when the process ends or nothing refers to it; a run reads its dataset once.
-  const file = await ParquetFile.open(buffer, path);
+  const file = await ParquetFile.open({ byteLength: size, slice }, path);
   return localDataset(file.columns, file.rows, (selection) => readParquetFiles([file], selection));
 }

@@ -1,0 +1,122 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { parquetWriteBuffer } from 'hyparquet-writer';
+import { describe, expect, it, vi } from 'vitest';
+import { openDataset } from '../../src/datasets/index.js';
+import { UserError } from '../../src/errors.js';
+import { temporaryFolder } from '../support/cli.js';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 150);
+const HUB = { endpoint: '', datasetsServerUrl: '', token: null };
+const ignore = (): void => undefined;
+
+/** Valid files; what is tried is what becomes of them. */
+function files(): Record<string, Buffer> {
+  const rows = Array.from({ length: 300 }, (_, index) => ({
+    prompt: `Prompt ${index} — “é”\nwith a line`,
+    response: index % 7 === 0 ? '' : `Response ${index}, "quoted"`,
+  }));
+  const column = (name: 'prompt' | 'response'): { name: string; data: string[]; type: 'STRING' } => ({
+    name,
+    data: rows.map((row) => row[name]),
+    type: 'STRING',
+  });
+  const parquet = parquetWriteBuffer({
+    columnData: [column('prompt'), column('response')],
+    rowGroupSize: 100,
+  });
+  const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+  return {
+    parquet: Buffer.from(parquet),
+    csv: Buffer.from(
+      ['prompt,response', ...rows.map((row) => `${quoted(row.prompt)},${quoted(row.response)}`)].join('\n'),
+    ),
+    json: Buffer.from(JSON.stringify(rows)),
+    jsonl: Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n')),
+  };
+}
+
+/** What happens to the bytes of a file: flips, overwritten and removed stretches, a cut, a repetition. */
+const damage = fc.array(
+  fc.oneof(
+    fc.record({
+      kind: fc.constant('flip'),
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      value: fc.nat(255),
+    }),
+    fc.record({
+      kind: fc.constant('fill'),
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      value: fc.nat(255),
+    }),
+    fc.record({
+      kind: fc.constant('remove'),
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      value: fc.nat(64),
+    }),
+    fc.record({ kind: fc.constant('cut'), at: fc.double({ min: 0, max: 1, noNaN: true }), value: fc.nat(1) }),
+    fc.record({
+      kind: fc.constant('repeat'),
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      value: fc.nat(255),
+    }),
+  ),
+  { minLength: 1, maxLength: 4 },
+);
+
+function apply(bytes: Buffer, steps: { kind: string; at: number; value: number }[], tail: boolean): Buffer {
+  let result = Buffer.from(bytes);
+  for (const { kind, at, value } of steps) {
+    // Parquet keeps what it says about itself at its end: that is where damage is worst.
+    const from = tail ? Math.max(0, result.length - 600) : 0;
+    const place = Math.max(0, Math.floor(from + at * (result.length - 1 - from)));
+    if (result.length === 0) break;
+    if (kind === 'flip') result[place] = value;
+    else if (kind === 'fill') result.fill(value, place, Math.min(place + 16, result.length));
+    else if (kind === 'cut') result = result.subarray(0, place);
+    else {
+      const rest = result.subarray(kind === 'remove' ? place + value : Math.max(0, place - value));
+      result = Buffer.concat([result.subarray(0, place), rest]);
+    }
+  }
+  return result;
+}
+
+describe('a file that is damaged or crafted', () => {
+  const valid = files();
+  it.each(Object.keys(valid))('gives rows, row problems or a sentence: .%s', async (ending) => {
+    const path = join(temporaryFolder(), `data.${ending}`);
+    let read = 0;
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(damage, fc.boolean(), async (steps, tail) => {
+        writeFileSync(path, apply(valid[ending] ?? Buffer.alloc(0), steps, tail));
+        try {
+          const reporter = { debug: ignore, info: ignore, warning: ignore };
+          const opened = await openDataset({ dataset: path, subset: null, split: 'train' }, HUB, reporter);
+          let index = 0;
+          for await (const row of opened.rows({ columns: opened.columns, offset: 0, limit: null })) {
+            expect(row.index).toBe(index);
+            index += 1;
+          }
+          read += 1;
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          expect(error.message).toMatch(/[.!?]$|^.{10,}$/s);
+          refused += 1;
+        }
+      }),
+      { numRuns: RUNS },
+    );
+    expect(read + refused).toBe(RUNS);
+    // A bad line is one row's problem, so JSON Lines are hardly ever refused.
+    if (ending !== 'jsonl') expect(refused).toBeGreaterThan(0);
+  });
+
+  it('leaves prototypes alone', () => {
+    expect(Object.keys(Object.prototype)).toEqual([]);
+  });
+});
