@@ -40,7 +40,7 @@ const STEPS = {
     for await (const line of linesOf(folder.journal)) if (JSON.parse(line)[2].request_idx >= 0) answered += 1;
     if (answered !== rows) throw new Error(`${answered} lines`);
   },
-  jobs: () => writeJobs(folder.rows, folder.jobs, SHAPE),
+  jobs: () => writeJobs(folder.rows, folder.jobs, SHAPE, () => undefined),
   'bare-jobs': async () => {
     const all = [];
     for await (const line of linesOf(folder.rows)) all.push(JSON.parse(line));

@@ -53,7 +53,7 @@ export async function writeJobs(
   rowsPath: string,
   jobsPath: string,
   shape: RequestShape,
-  onProgress: (rows: number) => void = () => undefined,
+  onProgress: (rows: number) => void,
 ): Promise<number> {
   let jobs = 0;
   const pause = breather();

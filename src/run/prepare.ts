@@ -89,8 +89,7 @@ export async function prepareRun(
     identity = await loadRows(options, folder, earlier, fresh, opened, console, signal);
   }
   if (!existsSync(folder.jobs)) {
-    const jobs = await writeJobs(folder.rows, folder.jobs, requestShape(options));
-    console.info(`Wrote ${plural(jobs, 'job')} to ${folder.jobs}.`);
+    await writeJobsWithProgress(options, folder, console);
   }
   const { total, unusableRows } = await countRows(folder.rows);
   const index = new JournalIndex(total);
@@ -129,6 +128,24 @@ async function loadRows(
     await writeIdentity(folder.run, identity);
   }
   return identity;
+}
+
+async function writeJobsWithProgress(
+  options: RunOptions,
+  folder: RunFolder,
+  console: Console,
+): Promise<void> {
+  let done = 0;
+  const endProgress = await console.showProgress(() => `Writing jobs: ${count(done)}`);
+  let jobs: number;
+  try {
+    jobs = await writeJobs(folder.rows, folder.jobs, requestShape(options), (rows) => {
+      done = rows;
+    });
+  } finally {
+    endProgress();
+  }
+  console.info(`Wrote ${plural(jobs, 'job')} to ${folder.jobs}.`);
 }
 
 async function takeOver(options: RunOptions, folder: RunFolder, console: Console): Promise<void> {
