@@ -5,6 +5,8 @@ import type { Reporter } from './types.js';
 
 /** How often a plain line is written where there is no terminal. */
 const PLAIN_INTERVAL_MS = 10_000;
+/** What lasts less than this shows no progress. */
+const PATIENCE_MS = 300;
 const REDRAW_INTERVAL_MS = 100;
 
 export interface ConsoleOptions {
@@ -25,6 +27,8 @@ export class Console implements Reporter {
   #log: LogFile | null = null;
   #spinner: Ora | null = null;
   #timer: NodeJS.Timeout | null = null;
+  /** Until the spinner appears: what is over sooner would only flicker, and would wait for the spinner to load. */
+  #waiting: NodeJS.Timeout | null = null;
 
   constructor(options: ConsoleOptions) {
     this.#stream = options.stream ?? process.stderr;
@@ -64,7 +68,7 @@ export class Console implements Reporter {
    * Shows `render()` until the returned function is called.
    * @param render the progress line without a line end
    */
-  async showProgress(render: () => string): Promise<() => void> {
+  showProgress(render: () => string): () => void {
     if (this.isTerminal) return this.#showSpinner(() => [render()]);
     if (this.#threshold > LOG_LEVELS.info) return () => undefined;
     const timer = setInterval(() => {
@@ -81,7 +85,7 @@ export class Console implements Reporter {
    * whoever calls tells what changes.
    * @param render the lines, at most as many as it is given room for
    */
-  async showTable(render: (rows: number) => string[]): Promise<() => void> {
+  showTable(render: (rows: number) => string[]): () => void {
     if (!this.isTerminal) return () => undefined;
     return this.#showSpinner(() => render(Math.max(3, this.#stream.rows - 2)));
   }
@@ -91,8 +95,19 @@ export class Console implements Reporter {
     return this.#stream.isTTY && process.env['TERM'] !== 'dumb';
   }
 
-  async #showSpinner(render: () => string[]): Promise<() => void> {
+  #showSpinner(render: () => string[]): () => void {
+    const waiting = setTimeout(() => void this.#startSpinner(render), PATIENCE_MS);
+    this.#waiting = waiting;
+    return () => {
+      this.endProgress();
+    };
+  }
+
+  async #startSpinner(render: () => string[]): Promise<void> {
+    const waiting = this.#waiting;
     const { default: ora } = await import('ora');
+    // It may be over meanwhile.
+    if (waiting === null || this.#waiting !== waiting) return;
     // ora draws a symbol and a space before the text, and a line as wide as the terminal would wrap.
     const text = (): string =>
       render()
@@ -106,13 +121,12 @@ export class Console implements Reporter {
     }, REDRAW_INTERVAL_MS);
     timer.unref();
     this.#timer = timer;
-    return () => {
-      this.endProgress();
-    };
   }
 
   /** Takes the progress line away and gives the terminal its cursor back; harmless where there is none. */
   endProgress(): void {
+    if (this.#waiting !== null) clearTimeout(this.#waiting);
+    this.#waiting = null;
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#spinner?.stop();

@@ -39,7 +39,7 @@ export async function dryRun(options: RunOptions, { console, interruption }: Sur
   const price = await findPrice(annotator.provider, annotator.model);
   const shape = requestShape(options);
   const counted = emptyCount();
-  const endProgress = await console.showProgress(() => `Counting rows: ${count(counted.rows)}`);
+  const endProgress = console.showProgress(() => `Counting rows: ${count(counted.rows)}`);
   try {
     const { offset, limit } = options;
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal: interruption.soft });

@@ -41,7 +41,7 @@ export async function assembleResults(
   console: Console,
 ): Promise<Assembled> {
   let done = 0;
-  const endProgress = await console.showProgress(
+  const endProgress = console.showProgress(
     () => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`,
   );
   let assembled: Assembled;

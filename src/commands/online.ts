@@ -110,7 +110,7 @@ export async function askOnline(
 
   const started = performance.now();
   const meter = new Meter(processor, limiter, totals, before, run.rows);
-  const endProgress = await console.showProgress(() => meter.line());
+  const endProgress = console.showProgress(() => meter.line());
   const saving = setInterval(() => {
     totals.saveNowAndThen(performance.now());
   }, 1000);

@@ -158,7 +158,7 @@ async function findBatches(
   const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
   if (watching.recover) {
     let looked = 0;
-    const endProgress = await console.showProgress(
+    const endProgress = console.showProgress(
       () => `Looking through the account: ${plural(looked, 'batch', 'batches')}`,
     );
     try {

@@ -113,7 +113,7 @@ export async function planRows(
   let planned = 0;
   // Where the journal can't be written, closing it says so.
   const journal = new JournalWriter(folder.journal, () => undefined);
-  const endProgress = await console.showProgress(() => `Writing batch files: ${plural(planned, 'request')}`);
+  const endProgress = console.showProgress(() => `Writing batch files: ${plural(planned, 'request')}`);
   try {
     const chunks = await planChunks(
       folder,
@@ -152,7 +152,7 @@ async function submitWithProgress(
   { console, interruption }: Surroundings,
 ): Promise<Submitted> {
   const before = ledger.open.length;
-  const endProgress = await console.showProgress(
+  const endProgress = console.showProgress(
     () => `Submitting: ${count(ledger.open.length - before)} of ${plural(total, 'batch', 'batches')}`,
   );
   const onInterrupt = (): void => {

@@ -150,7 +150,7 @@ async function watchOnce(watched: WatchedRun, { console }: Surroundings): Promis
     ? (await LineIndex.build(folder.jobs, run.rows, (line) => readJob(line)?.requestIdx ?? null)).index
     : null;
   await raw.update();
-  const endProgress = await console.showTable((rows) => display.table(new Date(), rows));
+  const endProgress = console.showTable((rows) => display.table(new Date(), rows));
   try {
     return await watch({
       folder,

@@ -136,7 +136,7 @@ async function writeJobsWithProgress(
   console: Console,
 ): Promise<void> {
   let done = 0;
-  const endProgress = await console.showProgress(() => `Writing jobs: ${count(done)}`);
+  const endProgress = console.showProgress(() => `Writing jobs: ${count(done)}`);
   let jobs: number;
   try {
     jobs = await writeJobs(folder.rows, folder.jobs, requestShape(options), (rows) => {
@@ -167,7 +167,7 @@ async function writeRowsWithProgress(
   const expected = available === null ? limit : Math.min(available, limit ?? available);
   let loaded = 0;
   let problems = 0;
-  const endProgress = await console.showProgress(
+  const endProgress = console.showProgress(
     () => `Loading rows: ${count(loaded)}${expected === null ? '' : ` of ${count(expected)}`}`,
   );
   try {

@@ -95,7 +95,7 @@ describe('a file that is damaged or crafted', () => {
       fc.asyncProperty(damage, fc.boolean(), async (steps, tail) => {
         writeFileSync(path, apply(valid[ending] ?? Buffer.alloc(0), steps, tail));
         try {
-          const reporter = { debug: ignore, info: ignore, warning: ignore };
+          const reporter = { debug: ignore, info: ignore, warning: ignore, error: ignore };
           const opened = await openDataset({ dataset: path, subset: null, split: 'train' }, HUB, reporter);
           let index = 0;
           for await (const row of opened.rows({ columns: opened.columns, offset: 0, limit: null })) {

@@ -139,7 +139,7 @@ describe('what a run writes', () => {
   it('is for its owner alone: folders 0700, files 0600', async () => {
     const folder = join(temporaryFolder(), 'work');
     const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(4));
-    const api = await simulator({ faults: { '400': 0.3 } });
+    const api = await simulator({ faults: { refusal: 0.3 } });
     const run = await runCli(['--dataset', data, '--annotator', 'gpt-4o-mini', ...foldersIn(folder)], {
       env: pointingAt(api),
     });
