@@ -7,7 +7,7 @@ import { compared, measureCommand, measureStep, median, megabytes, size } from '
 const ROW_BYTES = 2000;
 
 export async function resume(folder) {
-  const rows = size('BENCH_ROWS', 330_000);
+  const rows = size('BENCH_ROWS', 380_000);
   const rounds = size('BENCH_ROUNDS', 3);
   writeHistory(folder, rows, ROW_BYTES);
   const journal = join(folder, 'temp', RUN, 'output.jsonl');

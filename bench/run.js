@@ -13,6 +13,7 @@ const BENCHMARKS = {
   resume: () => import('./resume.js'),
   assemble: () => import('./assemble.js'),
   start: () => import('./start.js'),
+  curve: () => import('./curve.js'),
   memory: () => import('./memory.js'),
 };
 

@@ -1,0 +1,56 @@
+// What a row costs, from dataset to results, as rows grow in number: time and memory are not to grow faster than they.
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { measureCli, megabytes, size, startServer, writeRows } from './support.js';
+
+const ROW_BYTES = 600;
+/** The curve's points as shares of the most rows. */
+const SHARES = [0.05, 0.2, 1];
+
+export async function curve(folder) {
+  const most = size('BENCH_ROWS', 1_000_000);
+  const server = await startServer();
+  const results = [];
+  try {
+    const start = await measureStart(folder, server.url);
+    let first = null;
+    for (const share of SHARES) {
+      const rows = Math.max(1, Math.round(most * share));
+      const own = join(folder, String(rows));
+      const data = join(folder, `${rows}.jsonl`);
+      await writeRows(data, rows, ROW_BYTES);
+      const asked = await measureCli(own, data, server.url);
+      const resumed = await measureCli(own, data, server.url, ['--resume']);
+      for (const path of [own, data]) rmSync(path, { recursive: true });
+      const figures = {
+        row: ((asked.cpu - start.cpu) / rows) * 1e6,
+        time: ((asked.wall - start.wall) / rows) * 1e6,
+        resumed: ((resumed.cpu - start.cpu) / rows) * 1e6,
+        memory: asked.memory,
+      };
+      first ??= { ...figures, rows };
+      const compare = (what, name, show) =>
+        results.push({
+          figure: `${rows} rows: ${what}`,
+          value: show(figures[name]),
+          baseline: `${show(first[name])} (${first.rows} rows)`,
+          ratio: (figures[name] / first[name]).toFixed(2),
+        });
+      const microseconds = (value) => `${value.toFixed(1)} µs`;
+      compare('CPU of a row', 'row', microseconds);
+      compare('time of a row', 'time', microseconds);
+      compare('CPU of a row when going on', 'resumed', microseconds);
+      compare('peak memory', 'memory', megabytes);
+    }
+    return results;
+  } finally {
+    server.stop();
+  }
+}
+
+/** A run of one row: what every run costs, however long. */
+async function measureStart(folder, url) {
+  const data = join(folder, 'one.jsonl');
+  await writeRows(data, 1, ROW_BYTES);
+  return measureCli(join(folder, 'one'), data, url);
+}
