@@ -15,7 +15,7 @@ export function size(name, otherwise) {
   return value;
 }
 
-/** Runs a script and returns its CPU seconds, peak memory in MB and wall seconds, as the process itself saw them. */
+/** Runs a script and returns its CPU seconds (in all, and without the kernel's part), peak memory in MB and wall seconds, as the process itself saw them. */
 export async function measure(args, env = {}) {
   const report = `${tmpdir()}/reannotate-usage-${process.pid}-${Math.random().toString(36).slice(2)}.json`;
   // On Linux a new process inherits the peak of the one that started it, but for the figure of its own address space.
@@ -25,7 +25,8 @@ export async function measure(args, env = {}) {
       const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
       const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
       const peak = Number(/VmHWM:\\s+(\\d+)/.exec(status)?.[1] ?? maxRSS);
-      const usage = { cpu: (userCPUTime + systemCPUTime) / 1e6, memory: (peak * 1024) / 1e6 };
+      const memory = (peak * 1024) / 1e6;
+      const usage = { cpu: (userCPUTime + systemCPUTime) / 1e6, user: userCPUTime / 1e6, memory };
       writeFileSync(${JSON.stringify(report)}, JSON.stringify(usage));
     });`;
   const started = performance.now();

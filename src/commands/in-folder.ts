@@ -1,7 +1,8 @@
 /** A run's folders, taken for one process at a time, with their log. */
 
 import { messageOf } from '../errors.js';
-import { lockFolder, makeFolder, removeTemporaryFiles } from '../files.js';
+import { makeFolder, removeTemporaryFiles } from '../files.js';
+import { lockFolder } from '../lock.js';
 import { LogFile } from '../log.js';
 import type { RunOptions } from '../options.js';
 import type { Console } from '../progress.js';

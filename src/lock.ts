@@ -1,0 +1,127 @@
+/** A lock that keeps a second process off a folder, and outlives no process. */
+
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { systemErrorCode, UserError } from './errors.js';
+import { fileProblem, TEMPORARY_SUFFIX } from './files.js';
+
+interface LockOwner {
+  pid: number;
+  host: string;
+  /** Tells a process from a later one with the same number; null where the system doesn't say. */
+  started: string | null;
+}
+
+/**
+ * Keeps a second process off a folder until the returned function is called.
+ * A lock whose process is dead is taken over.
+ * @throws UserError that names the process which holds it
+ */
+export function lockFolder(folder: string): () => void {
+  const path = join(folder, 'lock');
+  const owner: LockOwner = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
+  const content = JSON.stringify(owner);
+  for (;;) {
+    if (createWhole(path, content)) {
+      return () => {
+        rmSync(path, { force: true });
+      };
+    }
+    const found = readIfThere(path);
+    const holder = found === null ? null : parseLock(found);
+    if (holder !== null && isAlive(holder)) {
+      throw new UserError(
+        `Another process works on this run (process ${holder.pid} on ${holder.host}). Wait for it or stop it; ` +
+          `if it is gone for certain, delete ${path}.`,
+      );
+    }
+    moveStaleLockAside(path, found);
+  }
+}
+
+/** Creates a file together with its content, so that nobody ever sees it empty; false where it exists. */
+function createWhole(path: string, content: string): boolean {
+  const temporary = `${path}.${process.pid}${TEMPORARY_SUFFIX}`;
+  try {
+    writeFileSync(temporary, content, { mode: 0o600 });
+    linkSync(temporary, path);
+    return true;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'EEXIST') return false;
+    // Some file systems have no hard links.
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP')
+      throw fileProblem(error, `write ${path}`);
+    return createExclusively(path, content);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+function createExclusively(path: string, content: string): boolean {
+  try {
+    writeFileSync(path, content, { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST') return false;
+    throw fileProblem(error, `write ${path}`);
+  }
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** Of two processes that find the same stale lock one must win, and neither may take away the other's new one. */
+function moveStaleLockAside(path: string, stale: string | null): void {
+  const aside = `${path}.stale.${process.pid}${TEMPORARY_SUFFIX}`;
+  try {
+    renameSync(path, aside);
+    if (readIfThere(aside) !== stale) linkSync(aside, path);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'ENOENT' && code !== 'EEXIST') throw fileProblem(error, `replace ${path}`);
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
+function parseLock(text: string): LockOwner | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null) return null;
+    const { pid, host, started } = value as Partial<LockOwner>;
+    if (!Number.isInteger(pid) || typeof host !== 'string') return null;
+    return { pid: pid as number, host, started: typeof started === 'string' ? started : null };
+  } catch {
+    return null;
+  }
+}
+
+/** A process of another machine counts as alive: nobody here can tell. */
+function isAlive(owner: LockOwner): boolean {
+  if (owner.host !== hostname()) return true;
+  if (owner.pid === process.pid) return owner.started === processStart(process.pid);
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ESRCH') return false;
+  }
+  const started = processStart(owner.pid);
+  return started === null || owner.started === null || started === owner.started;
+}
+
+/** The start time that Linux keeps of a process (field 22 of /proc/PID/stat, see proc(5)). */
+function processStart(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return null;
+  }
+}
