@@ -12,6 +12,8 @@ export const DEFAULT_SAVE_DIR = 'datasets/reannotated';
 export const DEFAULT_TEMP_DIR = 'datasets/temp';
 /** Requests in flight at most where the user names no number: enough for 10,000 requests/min at 3 s each. */
 export const DEFAULT_CONCURRENCY = 512;
+/** Rows that a probe may ask: a thousand tell the length of answers to some per cent. */
+const MAXIMUM_PROBE = 1000;
 export const MAXIMUM_BATCH_SIZE = 50_000;
 export const MAXIMUM_BATCH_BYTES = 200_000_000;
 
@@ -58,6 +60,10 @@ export interface RunOptions {
   baseUrl: string | null;
   apiKeyVariable: string | null;
   dryRun: boolean;
+  /** A dry run's figures as JSON. */
+  json: boolean;
+  /** Rows that a dry run really asks; null for none. */
+  probe: number | null;
   /** US dollars. */
   maxCost: number | null;
   includeMetadata: boolean;
@@ -91,6 +97,12 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
       '--dataset is missing: name a Hub dataset id or a .json, .jsonl, .csv or .parquet file.',
     );
   }
+  const dryRun = flags.on('dry_run');
+  const json = flags.on('json');
+  const probe = flags.integer('probe', 1, MAXIMUM_PROBE);
+  if (!dryRun && (json || probe !== null)) {
+    throw new UsageError(`--${json ? 'json' : 'probe'} belongs to --dry_run; give both.`);
+  }
   const maxBatchSize = flags.integer('max_batch_size', 1, MAXIMUM_BATCH_SIZE) ?? MAXIMUM_BATCH_SIZE;
   return Object.freeze({
     dataset,
@@ -116,7 +128,9 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     generation: generationParameters(flags),
     baseUrl,
     apiKeyVariable,
-    dryRun: flags.on('dry_run'),
+    dryRun,
+    json,
+    probe,
     maxCost: flags.number('max_cost', 0),
     includeMetadata: flags.on('include_metadata'),
     loggingLevel: parseLogLevel(flags.text('logging_level')),

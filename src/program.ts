@@ -93,6 +93,8 @@ function addRunFlags(program: Command): void {
     .option('--base_url <url>', 'any OpenAI-compatible server')
     .option('--api_key_env <name>', 'environment variable that holds the key')
     .option('--dry_run', 'count rows and tokens and show the price; nothing is sent')
+    .option('--json', 'with --dry_run: the figures as JSON')
+    .option('--probe <n>', 'with --dry_run: really ask n rows, which is paid for, to narrow the estimate')
     .option('--max_cost <usd>', 'stop before spending more')
     .option('--include_metadata', 'add state, model, finish reason and usage to each row')
     .option('--logging_level <level>', 'debug, info, warning or error (default: info)');

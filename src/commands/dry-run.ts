@@ -1,66 +1,96 @@
-/** `--dry_run`: what a run would ask and cost. Nothing is sent to the annotator and nothing is written. */
+/** `--dry_run`: what a run would ask and cost. Nothing is written, and nothing is sent but what `--probe` asks for. */
 
+import { hasFlexTier } from '../annotators/index.js';
 import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../annotators/prices.js';
-import { countMessages, loadTokenizer, type Tokenizer } from '../annotators/tokenizer.js';
+import { loadTokenizer, type Tokenizer } from '../annotators/tokenizer.js';
 import { EXIT, UserError } from '../errors.js';
 import { RowProblem } from '../formats/row-problem.js';
 import { MAXIMUM_BATCH_SIZE, type RunOptions } from '../options.js';
+import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
-import { count, dollars, duration, inert } from '../text.js';
+import { count, inert } from '../text.js';
 import type { PromptRow } from '../types.js';
+import { dryRunTable } from './dry-run-table.js';
+import { probeRows, type Probe } from './probe.js';
 import type { Surroundings } from './surroundings.js';
 
-/** Above so many rows the tokenizer sees a sample, and characters do the rest. */
-const TOKENIZED_ROWS = 20_000;
+/** Requests that are shown as examples. */
+const EXAMPLES = 3;
 
-/** What was counted over the rows. */
-interface Counted {
-  rows: number;
-  unusable: number;
-  /** Characters of prompts, original answers, over all usable rows. */
-  promptCharacters: number;
-  originalCharacters: number;
-  bytes: number;
-  sample: {
-    rows: number;
-    promptTokens: number;
-    promptCharacters: number;
-    originalTokens: number;
-    originalCharacters: number;
-  };
+/** US dollars. */
+export interface PriceRange {
+  /** Answers as long as the original ones, or as the probe's. */
+  expected: number;
+  /** With `--probe`, the ends of the 95 % confidence interval; null without. */
+  low: number | null;
+  high: number | null;
+  /** Every answer as long as `--max_tokens` allows. */
+  maximum: number;
 }
 
-/** Prints the table of a run that is not made. Exit code 0. */
-export async function dryRun(options: RunOptions, { console, interruption }: Surroundings): Promise<number> {
-  const { dataset, format } = await findDataset(options, console, interruption.soft);
-  const { annotator, generation } = options;
-  const tokenizer = await loadTokenizer(annotator.model);
+/** All that a dry run tells; `--json` prints it as it is. */
+export interface DryRun {
+  rows: number;
+  unusable_rows: number;
+  requests: number;
+  /** `margin`: with 95 % confidence, as a share; 0 where every row was counted. */
+  prompt_tokens: { expected: number; margin: number; tokenizer: string };
+  completion_tokens: { expected: number; low: number | null; high: number | null; maximum: number };
+  /** Null where no price is known, or where the provider has no such service. */
+  price_usd: { online: PriceRange | null; flex: PriceRange | null; batch: PriceRange | null };
+  batches: number | null;
+  /** At least, at the limits that were given; null where none was. */
+  minutes: { online: number; bound: 'requests' | 'tokens' } | null;
+  probe: Probe | null;
+  examples: { request_idx: number; body: Record<string, unknown> }[];
+}
+
+/** Prints what a run would come to. Exit code 0. */
+export async function dryRun(options: RunOptions, surroundings: Surroundings): Promise<number> {
+  const { annotator, probe: probed } = options;
   const price = await findPrice(annotator.provider, annotator.model);
+  const tokenizer = await loadTokenizer(annotator.model);
+  const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
+  const estimate = await countRows(options, tokenizer, sample, surroundings);
+  const probe = probed === null ? null : await probeSample(sample, probed, options, price, surroundings);
   const shape = requestShape(options);
-  const counted = emptyCount();
-  const endProgress = console.showProgress(() => `Counting rows: ${count(counted.rows)}`);
+  const examples = spread(sample.rows(), EXAMPLES).map(({ index, row }) => ({
+    request_idx: index,
+    body: requestBody(messagesOf(row), shape),
+  }));
+  const result = { ...figures(options, estimate, tokenizer, price, probe), probe, examples };
+  const text = options.json ? JSON.stringify(result, null, 2) : dryRunTable(result, options);
+  process.stdout.write(`${text}\n`);
+  return EXIT.done;
+}
+
+async function countRows(
+  options: RunOptions,
+  tokenizer: Tokenizer,
+  sample: RowSample,
+  { console, interruption }: Surroundings,
+): Promise<Estimate> {
+  const { dataset, format } = await findDataset(options, console, interruption.soft);
+  const counter = new RowCounter(tokenizer);
+  const shape = requestShape(options);
+  const endProgress = console.showProgress(() => `Counting rows: ${count(counter.rows)}`);
   try {
     const { offset, limit } = options;
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal: interruption.soft });
     for await (const row of rows) {
       const prompt = 'value' in row ? usable(() => format.apply(row.value)) : null;
-      addRow(counted, prompt, tokenizer, (one) =>
-        Buffer.byteLength(JSON.stringify(requestBody(messagesOf(one), shape))),
-      );
+      if (prompt === null) counter.addUnusable();
+      else {
+        sample.add(counter.rows, prompt);
+        counter.add(prompt, Buffer.byteLength(JSON.stringify(requestBody(messagesOf(prompt), shape))));
+      }
     }
   } finally {
     endProgress();
   }
-  if (counted.rows === 0) throw new UserError(`The dataset ${inert(options.dataset, 120)} has no rows.`);
-  const estimate = estimateTokens(counted, generation.max_tokens, generation.n);
-  process.stdout.write(`${describe(options, counted, estimate, price, tokenizer)}\n`);
-  return EXIT.done;
-}
-
-function emptyCount(): Counted {
-  const sample = { rows: 0, promptTokens: 0, promptCharacters: 0, originalTokens: 0, originalCharacters: 0 };
-  return { rows: 0, unusable: 0, promptCharacters: 0, originalCharacters: 0, bytes: 0, sample };
+  if (counter.rows === 0) throw new UserError(`The dataset ${inert(options.dataset, 120)} has no rows.`);
+  return counter.estimate();
 }
 
 function usable(make: () => PromptRow): PromptRow | null {
@@ -72,118 +102,91 @@ function usable(make: () => PromptRow): PromptRow | null {
   }
 }
 
-function addRow(
-  counted: Counted,
-  row: PromptRow | null,
+async function probeSample(
+  sample: RowSample,
+  probed: number,
+  options: RunOptions,
+  price: Price | null,
+  surroundings: Surroundings,
+): Promise<Probe> {
+  const rows = spread(sample.rows(), probed);
+  surroundings.console.warning(
+    `--probe asks ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${options.annotator.name}, which is paid for; the answers are not kept.`,
+  );
+  return probeRows(rows, options, price, surroundings);
+}
+
+/** So many of some rows, evenly. */
+function spread<Row>(rows: readonly Row[], most: number): Row[] {
+  if (rows.length <= most) return [...rows];
+  return rows.filter(
+    (_, place) => Math.floor((place * most) / rows.length) !== Math.floor(((place - 1) * most) / rows.length),
+  );
+}
+
+function figures(
+  options: RunOptions,
+  estimate: Estimate,
   tokenizer: Tokenizer,
-  bytesOf: (row: PromptRow) => number,
-): void {
-  counted.rows += 1;
-  if (row === null) {
-    counted.unusable += 1;
-    return;
-  }
-  const messages = messagesOf(row);
-  const promptCharacters = messages.reduce((sum, { content }) => sum + content.length, 0);
-  const original = row.annotation_original ?? '';
-  counted.promptCharacters += promptCharacters;
-  counted.originalCharacters += original.length;
-  counted.bytes += bytesOf(row);
-  if (!isSampled(counted.rows - 1)) return;
-  counted.sample.rows += 1;
-  counted.sample.promptCharacters += promptCharacters;
-  counted.sample.originalCharacters += original.length;
-  counted.sample.promptTokens += countMessages(tokenizer, messages);
-  counted.sample.originalTokens += tokenizer.count(original);
-}
-
-/** Every row of the first 20,000, then every second, every fourth …: spread over the whole, whatever its length. */
-function isSampled(row: number): boolean {
-  if (row < TOKENIZED_ROWS) return true;
-  const stride = 2 ** Math.ceil(Math.log2((row + 1) / TOKENIZED_ROWS));
-  return row % stride === 0;
-}
-
-interface Estimate {
-  requests: number;
-  promptTokens: number;
-  /** As long as the original answers, which is what is known of their length; at most `max_tokens`. */
-  expectedCompletion: number;
-  worstCompletion: number;
-  isSampled: boolean;
-}
-
-function estimateTokens(counted: Counted, maxTokens: number, n: number): Estimate {
-  const { sample } = counted;
-  const requests = counted.rows - counted.unusable;
-  const ratio = (tokens: number, characters: number): number => (characters === 0 ? 0 : tokens / characters);
-  const exact = sample.rows === requests;
-  const scale = (tokens: number, characters: number, all: number): number =>
-    exact ? tokens : Math.round(ratio(tokens, characters) * all);
-  const worstCompletion = requests * maxTokens * n;
-  const originals = scale(sample.originalTokens, sample.originalCharacters, counted.originalCharacters);
+  price: Price | null,
+  probe: Probe | null,
+): Omit<DryRun, 'probe' | 'examples'> {
+  const { generation, annotator } = options;
+  const { requests } = estimate;
+  const maximum = requests * generation.max_tokens * generation.n;
+  const bounded = (tokens: number): number => Math.round(Math.min(Math.max(0, tokens), maximum));
+  const completion =
+    probe === null
+      ? { expected: bounded(estimate.originalTokens.tokens * generation.n), low: null, high: null, maximum }
+      : {
+          expected: bounded(probe.completionTokens * requests),
+          low: bounded((probe.completionTokens - probe.completionMargin) * requests),
+          high: bounded((probe.completionTokens + probe.completionMargin) * requests),
+          maximum,
+        };
+  const promptTokens = estimate.promptTokens.tokens;
+  const priced = (share: number): PriceRange | null => {
+    if (price === null) return null;
+    const cost = (completionTokens: number): number =>
+      costOf({ promptTokens, completionTokens, cachedTokens: 0 }, price) * share;
+    return {
+      expected: cost(completion.expected),
+      low: completion.low === null ? null : cost(completion.low),
+      high: completion.high === null ? null : cost(completion.high),
+      maximum: cost(maximum),
+    };
+  };
+  const hasBatches = annotator.provider.batches;
   return {
+    rows: estimate.rows,
+    unusable_rows: estimate.unusable,
     requests,
-    promptTokens: scale(sample.promptTokens, sample.promptCharacters, counted.promptCharacters),
-    expectedCompletion: Math.min(originals * n, worstCompletion),
-    worstCompletion,
-    isSampled: !exact,
+    prompt_tokens: {
+      expected: promptTokens,
+      margin: Number(estimate.promptTokens.margin.toPrecision(3)),
+      tokenizer: tokenizer.name,
+    },
+    completion_tokens: completion,
+    price_usd: {
+      online: priced(1),
+      flex: hasBatches && hasFlexTier(annotator.model) ? priced(BATCH_DISCOUNT) : null,
+      batch: hasBatches ? priced(BATCH_DISCOUNT) : null,
+    },
+    batches: hasBatches ? batchesFor(options, estimate) : null,
+    minutes: minutesFor(options, requests, promptTokens + maximum),
   };
 }
 
-function describe(
-  options: RunOptions,
-  counted: Counted,
-  estimate: Estimate,
-  price: Price | null,
-  tokenizer: Tokenizer,
-): string {
-  const about = estimate.isSampled ? 'about ' : '';
-  const batches = Math.max(
-    Math.ceil(estimate.requests / Math.min(options.maxBatchSize, MAXIMUM_BATCH_SIZE)),
-    Math.ceil(counted.bytes / options.maxBatchBytes),
-  );
-  const rows: [string, string][] = [
-    [
-      'Rows',
-      `${count(counted.rows)}${counted.unusable > 0 ? `, ${count(counted.unusable)} of them not usable` : ''}`,
-    ],
-    ['Requests', count(estimate.requests)],
-    ['Prompt tokens', `${about}${count(estimate.promptTokens)} (${tokenizer.name})`],
-    [
-      'Answer tokens',
-      `${count(estimate.expectedCompletion)} if as long as the original answers, ` +
-        `${count(estimate.worstCompletion)} at most (--max_tokens ${options.generation.max_tokens})`,
-    ],
-    ['Price online', describePrice(estimate, price, 1)],
-    [
-      'Price in batches',
-      options.annotator.provider.batches ? describePrice(estimate, price, BATCH_DISCOUNT) : 'no batches here',
-    ],
-    ['Batches', options.annotator.provider.batches ? count(batches) : 'none'],
-    ['Time online', describeTime(options, estimate)],
-  ];
-  const width = Math.max(...rows.map(([title]) => title.length)) + 2;
-  return rows.map(([title, text]) => `${title.padEnd(width)}${text}`).join('\n');
+function batchesFor(options: RunOptions, { requests, bytes }: Estimate): number {
+  const bySize = Math.ceil(requests / Math.min(options.maxBatchSize, MAXIMUM_BATCH_SIZE));
+  return Math.max(bySize, Math.ceil(bytes / options.maxBatchBytes));
 }
 
-function describePrice(estimate: Estimate, price: Price | null, share: number): string {
-  if (price === null) return 'not known for this model';
-  const cost = (completionTokens: number): string =>
-    dollars(
-      costOf({ promptTokens: estimate.promptTokens, completionTokens, cachedTokens: 0 }, price) * share,
-    );
-  return `${cost(estimate.expectedCompletion)}, ${cost(estimate.worstCompletion)} at most`;
-}
-
-function describeTime(options: RunOptions, estimate: Estimate): string {
-  const { maxRequestsPerMinute: requests, maxTokensPerMinute: tokens } = options;
-  if (requests === null && tokens === null) {
-    return 'depends on the account: give --max_requests_per_minute and --max_tokens_per_minute to see it';
-  }
-  const byRequests = requests === null ? 0 : estimate.requests / requests;
-  // The API reserves max_tokens for every request, whatever is used of it.
-  const byTokens = tokens === null ? 0 : (estimate.promptTokens + estimate.worstCompletion) / tokens;
-  const limit = byRequests > byTokens ? 'requests' : 'tokens';
-  return `at least ${duration(Math.max(byRequests, byTokens) * 60_000)}, bound by the ${limit} a minute`;
+/** @param tokens that the API reserves: `max_tokens` for every request, whatever is used of it */
+function minutesFor(options: RunOptions, requests: number, tokens: number): DryRun['minutes'] {
+  const { maxRequestsPerMinute, maxTokensPerMinute } = options;
+  if (maxRequestsPerMinute === null && maxTokensPerMinute === null) return null;
+  const byRequests = maxRequestsPerMinute === null ? 0 : requests / maxRequestsPerMinute;
+  const byTokens = maxTokensPerMinute === null ? 0 : tokens / maxTokensPerMinute;
+  return { online: Math.max(byRequests, byTokens), bound: byRequests > byTokens ? 'requests' : 'tokens' };
 }

@@ -3,13 +3,11 @@
 import type { Price } from '../annotators/prices.js';
 import type { Interruption } from '../interruption.js';
 import { dropped } from '../memory.js';
-import { DEFAULT_CONCURRENCY, findEndpoint, type RunOptions } from '../options.js';
-import { packageVersion } from '../package.js';
-import { ChatClient } from '../providers/chat-client.js';
-import { Concurrency, measureBusy } from '../requests/concurrency.js';
-import { ParameterFit, type ParameterChange } from '../requests/parameters.js';
-import { Processor, type Job, type ProcessorEvents, type Stop } from '../requests/processor.js';
-import { RateLimiter, systemClock, type BindingLimit } from '../requests/rate-limiter.js';
+import { findEndpoint, type RunOptions } from '../options.js';
+import type { ChatClient } from '../providers/chat-client.js';
+import type { ParameterChange } from '../requests/parameters.js';
+import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';
+import type { BindingLimit, RateLimiter } from '../requests/rate-limiter.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { CostBudget } from '../run/budget.js';
 import type { RunFolder } from '../run/folder.js';
@@ -19,6 +17,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
 import { count, dollars, duration, plural } from '../text.js';
+import { openAsking } from './asking.js';
 import type { Surroundings } from './surroundings.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
@@ -52,7 +51,6 @@ export async function askOnline(
   const wanted = (row: number): boolean => index.isWanted(row, retry);
   const waiting = index.countWanted(retry);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null };
-  const { baseUrl, apiKey } = findEndpoint(options);
   const before = run.rows - waiting;
   console.info(
     before === 0
@@ -60,52 +58,28 @@ export async function askOnline(
       : `Going on: ${count(before)} of ${plural(run.rows, 'row')} done with, ${count(waiting)} to ask.`,
   );
 
-  const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
-  const client = await ChatClient.open({
-    baseUrl,
-    apiKey,
-    timeout: options.requestTimeout * 1000,
-    connections: maximum,
-    streamed: options.annotator.provider.streamed,
-    userAgent: `reannotate/${packageVersion()}`,
-  });
-  const limiter = new RateLimiter({
-    requestsPerMinute: options.maxRequestsPerMinute,
-    tokensPerMinute: options.maxTokensPerMinute,
-  });
-  const parameters = new ParameterFit();
+  // A missing key is told before anything is opened.
+  findEndpoint(options);
   const completionTokens = options.generation.max_tokens * options.generation.n;
+  const budget =
+    options.maxCost === null || price === null
+      ? null
+      : new CostBudget(options.maxCost, price, completionTokens, () => totals.cost ?? 0);
   const journal = new JournalWriter(folder.journal, (error) => {
-    processor.stop({ reason: 'error', cause: 'other', message: error.message });
+    asking.processor.stop({ reason: 'error', cause: 'other', message: error.message });
   });
-  const processor: Processor = new Processor({
-    send: (body) => client.send(body),
-    limiter,
-    concurrency: new Concurrency(
-      maximum,
-      options.maxConcurrency !== null,
-      () => systemClock.now(),
-      measureBusy(),
-    ),
-    parameters,
-    maxAttempts: options.maxAttempts,
-    budget:
-      options.maxCost === null || price === null
-        ? null
-        : new CostBudget(options.maxCost, price, completionTokens, () => totals.cost ?? 0),
-    clock: systemClock,
-    events: journaling(journal, index, totals, options, console, {
-      onFirstAnswer: () => {
-        console.record('info', describeLimits(limiter));
-        // A table of prices takes longer to load than anything else here, and nothing waited for it.
-        if (price === null) void totals.findPrice(options);
-      },
-      onChange: () => {
-        onChanges(parameters.learnt);
-      },
-    }),
-    reporter: console,
+  const events = journaling(journal, index, totals, options, console, {
+    onFirstAnswer: () => {
+      console.record('info', describeLimits(asking.limiter));
+      // A table of prices takes longer to load than anything else here, and nothing waited for it.
+      if (price === null) void totals.findPrice(options);
+    },
+    onChange: () => {
+      onChanges(asking.parameters.learnt);
+    },
   });
+  const asking = await openAsking(options, budget, events, console);
+  const { client, limiter, processor } = asking;
   totals.follow(processor.counts);
 
   const started = performance.now();

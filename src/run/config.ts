@@ -49,6 +49,8 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
     base_url: baseUrl,
     api_key_env: options.apiKeyVariable ?? options.annotator.provider.apiKeyVariable,
     dry_run: options.dryRun,
+    json: options.json,
+    probe: options.probe,
     max_cost: options.maxCost,
     include_metadata: options.includeMetadata,
     logging_level: options.loggingLevel,

@@ -1,0 +1,58 @@
+/** What asking needs, put together from a run's options: client, rate limiter, processor. */
+
+import { DEFAULT_CONCURRENCY, findEndpoint, type RunOptions } from '../options.js';
+import { packageVersion } from '../package.js';
+import { ChatClient } from '../providers/chat-client.js';
+import { Concurrency, measureBusy } from '../requests/concurrency.js';
+import { ParameterFit } from '../requests/parameters.js';
+import { Processor, type Budget, type ProcessorEvents } from '../requests/processor.js';
+import { RateLimiter, systemClock } from '../requests/rate-limiter.js';
+import type { Reporter } from '../types.js';
+
+export interface Asking {
+  client: ChatClient;
+  limiter: RateLimiter;
+  /** Changes to parameters that this session learns. */
+  parameters: ParameterFit;
+  processor: Processor;
+}
+
+/**
+ * Opens what sends a run's requests; whoever opens it aborts or closes `client`.
+ * @throws UserError where the key is missing
+ */
+export async function openAsking(
+  options: RunOptions,
+  budget: Budget | null,
+  events: ProcessorEvents,
+  reporter: Reporter,
+): Promise<Asking> {
+  const { baseUrl, apiKey } = findEndpoint(options);
+  const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
+  const client = await ChatClient.open({
+    baseUrl,
+    apiKey,
+    timeout: options.requestTimeout * 1000,
+    connections: maximum,
+    streamed: options.annotator.provider.streamed,
+    userAgent: `reannotate/${packageVersion()}`,
+  });
+  const limiter = new RateLimiter({
+    requestsPerMinute: options.maxRequestsPerMinute,
+    tokensPerMinute: options.maxTokensPerMinute,
+  });
+  const parameters = new ParameterFit();
+  const isFixed = options.maxConcurrency !== null;
+  const processor = new Processor({
+    send: (body) => client.send(body),
+    limiter,
+    concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy()),
+    parameters,
+    maxAttempts: options.maxAttempts,
+    budget,
+    clock: systemClock,
+    events,
+    reporter,
+  });
+  return { client, limiter, parameters, processor };
+}

@@ -1,0 +1,85 @@
+/** The table of `--dry_run`, and the requests it shows as examples. */
+
+import type { RunOptions } from '../options.js';
+import { count, dollars, duration, inert, plural } from '../text.js';
+import type { DryRun, PriceRange } from './dry-run.js';
+
+const EXAMPLE_CHARACTERS = 600;
+const LINE_CHARACTERS = 160;
+
+export function dryRunTable(result: DryRun, options: RunOptions): string {
+  const { prompt_tokens: prompt, completion_tokens: completion, price_usd: price, probe } = result;
+  const about =
+    prompt.margin > 0
+      ? `about ${count(prompt.expected)} ± ${percent(prompt.margin)}`
+      : count(prompt.expected);
+  const rows: [string, string | null][] = [
+    [
+      'Rows',
+      `${count(result.rows)}${result.unusable_rows > 0 ? `, ${count(result.unusable_rows)} of them not usable` : ''}`,
+    ],
+    ['Requests', count(result.requests)],
+    ['Prompt tokens', `${about} (${prompt.tokenizer})`],
+    [
+      'Answer tokens',
+      completion.low === null
+        ? `${count(completion.expected)} if as long as the original answers, ${atMost(completion.maximum, options)}`
+        : `${count(completion.expected)}, ${count(completion.low)} to ${count(completion.high ?? 0)} by the probe, ${atMost(completion.maximum, options)}`,
+    ],
+    ['Price online', describePrice(price.online)],
+    ['Price flex', price.flex === null ? null : describePrice(price.flex)],
+    ['Price in batches', result.batches === null ? 'no batches here' : describePrice(price.batch)],
+    ['Batches', result.batches === null ? 'none' : count(result.batches)],
+    ['Time online', describeTime(result)],
+    [
+      'Probe',
+      probe === null
+        ? null
+        : `${count(probe.answered)} of ${plural(probe.asked, 'row')} answered, ${Math.round(probe.completionTokens)} ± ` +
+          `${Math.round(probe.completionMargin)} tokens each${probe.cost === null ? '' : `, for ${dollars(probe.cost)}`}`,
+    ],
+  ];
+  const shown = rows.filter((row): row is [string, string] => row[1] !== null);
+  const width = Math.max(...shown.map(([title]) => title.length)) + 2;
+  const table = shown.map(([title, text]) => `${title.padEnd(width)}${text}`).join('\n');
+  return [table, ...result.examples.map(example)].join('\n\n');
+}
+
+function atMost(tokens: number, options: RunOptions): string {
+  return `${count(tokens)} at most (--max_tokens ${options.generation.max_tokens})`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toPrecision(2)} %`;
+}
+
+function describePrice(price: PriceRange | null): string {
+  if (price === null) return 'not known for this model';
+  const range = price.low === null ? '' : ` (${dollars(price.low)} to ${dollars(price.high ?? 0)})`;
+  return `${dollars(price.expected)}${range}, ${dollars(price.maximum)} at most`;
+}
+
+function describeTime({ minutes }: DryRun): string {
+  if (minutes === null) {
+    return 'depends on the account: give --max_requests_per_minute and --max_tokens_per_minute to see it';
+  }
+  return `at least ${duration(minutes.online * 60_000)}, bound by the ${minutes.bound} a minute`;
+}
+
+/** A request as people read it: its turns, then its parameters. */
+function example({ request_idx: index, body }: DryRun['examples'][number]): string {
+  const { messages, ...parameters } = body;
+  const turns = (messages as { role: string; content: string }[]).map(
+    ({ role, content }) => `  [${inert(role, 20)}]\n${indented(content)}`,
+  );
+  return [`Request of row ${count(index)}`, ...turns, `  ${inert(JSON.stringify(parameters), 300)}`].join(
+    '\n',
+  );
+}
+
+function indented(text: string): string {
+  const cut = text.slice(0, EXAMPLE_CHARACTERS);
+  const lines = cut.split('\n').map((line) => `  | ${inert(line, LINE_CHARACTERS)}`.trimEnd());
+  const more = text.length - cut.length;
+  return [...lines, ...(more > 0 ? [`  | … and ${plural(more, 'character')} more`] : [])].join('\n');
+}

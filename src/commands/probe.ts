@@ -1,0 +1,112 @@
+/** `--dry_run --probe N`: some rows are really asked, and paid for, to learn how long answers are. */
+
+import { UserError } from '../errors.js';
+import type { RunOptions } from '../options.js';
+import { TokenEstimate } from '../requests/tokens.js';
+import { CostBudget } from '../run/budget.js';
+import { costOf, type Price } from '../annotators/prices.js';
+import type { Usage } from '../annotators/completion.js';
+import { messagesOf, requestBody } from '../run/jobs.js';
+import { requestShape } from '../run/prepare.js';
+import { plural } from '../text.js';
+import type { PromptRow } from '../types.js';
+import { openAsking } from './asking.js';
+import { describeStop } from './stops.js';
+import type { Surroundings } from './surroundings.js';
+
+const CONFIDENCE = 1.96;
+
+/** What asking some rows showed. */
+export interface Probe {
+  asked: number;
+  answered: number;
+  /** Of one answered request. */
+  promptTokens: number;
+  completionTokens: number;
+  /** Half the width of the 95 % confidence interval of `completionTokens`. */
+  completionMargin: number;
+  /** US dollars that the probe itself cost; null where no price is known. */
+  cost: number | null;
+  /** The last thing that went wrong with a row. */
+  error: string | null;
+}
+
+/**
+ * Asks rows and keeps nothing but figures.
+ * @throws UserError where the run itself could not be made (a wrong key, an unknown model), or nothing was answered
+ */
+export async function probeRows(
+  rows: readonly { index: number; row: PromptRow }[],
+  options: RunOptions,
+  price: Price | null,
+  { console, interruption }: Surroundings,
+): Promise<Probe> {
+  const usages: Usage[] = [];
+  /** Paid for as well, but no measure of an answer's length. */
+  const wasted: Usage[] = [];
+  const errors: string[] = [];
+  const cost = (): number =>
+    price === null ? 0 : [...usages, ...wasted].reduce((sum, usage) => sum + costOf(usage, price), 0);
+  const completionTokens = options.generation.max_tokens * options.generation.n;
+  const budget =
+    options.maxCost === null || price === null
+      ? null
+      : new CostBudget(options.maxCost, price, completionTokens, cost);
+  const events = {
+    answered: (_job: unknown, _sent: unknown, _json: unknown, { usage }: { usage: Usage | null }) => {
+      if (usage !== null) usages.push(usage);
+    },
+    failed: (_job: unknown, _sent: unknown, [...why]: string[]) => {
+      errors.push(why.at(-1) ?? 'no reason');
+    },
+    wasted: (usage: Usage) => {
+      wasted.push(usage);
+    },
+    parameterChanged: (_change: unknown, message: string) => {
+      console.warning(message);
+    },
+  };
+  const { client, processor } = await openAsking(options, budget, events, console);
+  const abandon = (): void => {
+    processor.abandon();
+    void client.abort();
+  };
+  interruption.soft.addEventListener('abort', abandon, { once: true });
+  const endProgress = console.showProgress(
+    () => `Probing: ${processor.counts.answered} of ${plural(rows.length, 'row')}`,
+  );
+  try {
+    const estimate = new TokenEstimate(completionTokens);
+    const shape = requestShape(options);
+    const jobs = rows.map(({ index, row }) => {
+      const body = Buffer.from(JSON.stringify(requestBody(messagesOf(row), shape)));
+      return { requestIdx: index, body, tokens: estimate.of(body) };
+    });
+    const stop = await processor.run(jobs);
+    interruption.soft.throwIfAborted();
+    if (stop?.reason === 'error') throw new UserError(await describeStop(stop, options));
+    if (usages.length === 0) {
+      throw new UserError(
+        `None of ${plural(rows.length, 'row')} was answered; the last failed with: ${errors.at(-1) ?? 'no reason'}.`,
+      );
+    }
+  } finally {
+    interruption.soft.removeEventListener('abort', abandon);
+    endProgress();
+    await client.abort();
+  }
+  const mean = (valueOf: (usage: Usage) => number): number =>
+    usages.reduce((sum, usage) => sum + valueOf(usage), 0) / usages.length;
+  const average = mean(({ completionTokens: tokens }) => tokens);
+  const variance = mean(({ completionTokens: tokens }) => (tokens - average) ** 2);
+  const spread = usages.length < 2 ? average : Math.sqrt(variance / (usages.length - 1));
+  return {
+    asked: rows.length,
+    answered: processor.counts.answered,
+    promptTokens: mean(({ promptTokens: tokens }) => tokens),
+    completionTokens: average,
+    completionMargin: CONFIDENCE * spread,
+    cost: price === null ? null : cost(),
+    error: errors.at(-1) ?? null,
+  };
+}

@@ -1,0 +1,134 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import type { Tokenizer } from '../../src/annotators/tokenizer.js';
+import { RowCounter, RowSample } from '../../src/run/estimate.js';
+import type { DryRun } from '../../src/commands/dry-run.js';
+import { foldersIn, pointingAt, runCli, simulator, temporaryFolder } from '../support/cli.js';
+import { alpacaRows, writeJson } from '../support/data.js';
+import { apiError, scriptedApi } from '../support/scripted-api.js';
+
+vi.setConfig({ testTimeout: 60_000 });
+
+const ANNOTATOR = ['--annotator', 'gpt-4o-mini'];
+
+describe('--dry_run', () => {
+  it('tells programs what it tells people, with whole requests as examples', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(40));
+    const api = await simulator();
+    const args = [...ANNOTATOR, '--dataset', data, '--dry_run', '--json', '--max_batch_size', '15'];
+    const limits = ['--max_requests_per_minute', '20', '--max_tokens', '100'];
+    const run = await runCli([...args, ...limits, ...foldersIn(folder)], {
+      env: { ...pointingAt(api), OPENAI_API_KEY: undefined },
+    });
+    expect(run.code, run.stderr).toBe(0);
+    const told = JSON.parse(run.stdout) as DryRun;
+    expect(told).toMatchObject({ rows: 40, unusable_rows: 0, requests: 40, batches: 3, probe: null });
+    expect(told.prompt_tokens.margin).toBe(0);
+    expect(told.completion_tokens).toMatchObject({ low: null, high: null, maximum: 4000 });
+    expect(told.minutes).toEqual({ online: 2, bound: 'requests' });
+    const { online, batch, flex } = told.price_usd;
+    // gpt-4o-mini: $0.15 and $0.60 a million tokens.
+    const expected = told.prompt_tokens.expected * 0.15e-6 + told.completion_tokens.expected * 0.6e-6;
+    expect(online?.expected).toBeCloseTo(expected, 9);
+    expect(batch?.maximum).toBeCloseTo((online?.maximum ?? 0) / 2, 9);
+    expect(flex).toBeNull();
+    expect(told.examples).toHaveLength(3);
+    expect(told.examples[0]?.body).toMatchObject({ model: 'gpt-4o-mini', max_tokens: 100 });
+    expect(api.statistics().requests).toBe(0);
+    expect(existsSync(join(folder, 'saved'))).toBe(false);
+  });
+
+  it('shows the price of flex processing where the model has it', async () => {
+    const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(3));
+    const run = await runCli(['--annotator', 'o3', '--dataset', data, '--dry_run']);
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stdout).toMatch(/Price flex +\$/);
+  });
+
+  it('shows hostile rows inert', async () => {
+    const path = join(temporaryFolder(), 'data.jsonl');
+    writeFileSync(path, `${JSON.stringify({ prompt: '\u001b[31mred\u202e\nline', response: 'r' })}\n`);
+    const run = await runCli([...ANNOTATOR, '--dataset', path, '--dry_run']);
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stdout).not.toMatch(/[\u001b\u202e]/);
+    expect(run.stdout).toContain('| line');
+  });
+
+  it('asks some rows with --probe, says what that cost, and keeps nothing', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(200));
+    const api = await scriptedApi(({ prompt }) =>
+      /number \d*7 /.test(prompt) ? apiError(400, 'not this one') : 'answer',
+    );
+    const args = [...ANNOTATOR, '--dataset', data, '--dry_run', '--probe', '25', ...foldersIn(folder)];
+    const run = await runCli([...args, '--json'], { env: pointingAt(api) });
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stderr).toMatch(/25 rows of gpt-4o-mini, which is paid for; the answers are not kept/);
+    const told = JSON.parse(run.stdout) as DryRun;
+    expect(api.requests).toHaveLength(25);
+    expect(new Set(api.requests.map(({ prompt }) => prompt)).size).toBe(25);
+    const answered = told.probe?.answered ?? 0;
+    expect(answered).toBeGreaterThan(15);
+    // Every answer of this server states 100 and 50 tokens.
+    expect(told.probe).toMatchObject({ asked: 25, completionTokens: 50, completionMargin: 0 });
+    expect(told.probe?.cost).toBeCloseTo(answered * (100 * 0.15e-6 + 50 * 0.6e-6), 9);
+    expect(told.completion_tokens).toMatchObject({ expected: 10_000, low: 10_000, high: 10_000 });
+    expect(existsSync(join(folder, 'saved'))).toBe(false);
+    const table = await runCli(args, { env: pointingAt(api) });
+    expect(table.stdout).toMatch(/Probe +\d+ of 25 rows answered, 50 ± 0 tokens each, for \$/);
+  });
+
+  it('stops a probe for a wrong key with one request, and asks for --dry_run beside --probe and --json', async () => {
+    const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(20));
+    const api = await scriptedApi(() => apiError(401, 'no', 'invalid_api_key'));
+    const args = [...ANNOTATOR, '--dataset', data, '--probe', '10'];
+    const refused = await runCli([...args, '--dry_run'], { env: pointingAt(api) });
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/refused the key/);
+    expect(api.requests).toHaveLength(1);
+    const alone = await runCli(args, { env: pointingAt(api) });
+    expect(alone.code).toBe(2);
+    expect(alone.stderr).toMatch(/--probe belongs to --dry_run/);
+  });
+});
+
+describe('the count of tokens above 20,000 rows', () => {
+  /** One token for every word, so that rows differ in characters a token. */
+  const tokenizer: Tokenizer = { name: 'words', count: (text) => text.split(' ').length };
+  const rowOf = (index: number): string =>
+    Array.from({ length: 1 + ((index * 7919) % 40) }, (_, word) =>
+      'x'.repeat(1 + ((index + word) % 11)),
+    ).join(' ');
+
+  it('is a sample whose stated error holds', () => {
+    const counter = new RowCounter(tokenizer);
+    let truth = 0;
+    for (let index = 0; index < 90_000; index++) {
+      const prompt = rowOf(index);
+      counter.add({ system_prompt: '', user_prompt: prompt, annotation_original: null }, prompt.length);
+      truth += tokenizer.count(prompt) + 6;
+    }
+    const { promptTokens, rows } = counter.estimate();
+    expect(rows).toBe(90_000);
+    expect(promptTokens.margin).toBeGreaterThan(0);
+    expect(promptTokens.margin).toBeLessThan(0.01);
+    expect(Math.abs(promptTokens.tokens - truth) / truth).toBeLessThan(promptTokens.margin * 2);
+  });
+
+  it('takes examples from everywhere', () => {
+    const places: number[] = [];
+    for (let size = 1; size < 40; size++) {
+      const sample = new RowSample(size);
+      for (let index = 0; index < 1000; index++)
+        sample.add(index, { system_prompt: '', user_prompt: '', annotation_original: null });
+      const rows = sample.rows().map(({ index }) => index);
+      expect(new Set(rows).size).toBe(size);
+      places.push(...rows);
+    }
+    const mean = places.reduce((sum, place) => sum + place, 0) / places.length;
+    expect(mean).toBeGreaterThan(420);
+    expect(mean).toBeLessThan(580);
+  });
+});
