@@ -19,27 +19,32 @@ const NEWLINE = 0x0a;
 /** How files end that a killed process may leave half-written; the next run removes them. */
 export const TEMPORARY_SUFFIX = '.reannotate-tmp';
 
+const HINTS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full. Free some space and go on with --resume (watch-batch: with the same command)',
+  EDQUOT:
+    'the disk quota is used up. Free some space and go on with --resume (watch-batch: with the same command)',
+  EACCES:
+    'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
+  EPERM: 'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
+  EROFS: 'the file system is read-only. Choose another folder with --save_dir and --temp_dir',
+  EMFILE: 'too many files are open. Lower --max_concurrency or raise the limit (ulimit -n)',
+  ENAMETOOLONG: 'the name is too long. Choose a shorter path with --save_dir and --temp_dir',
+  ENOTDIR: 'a part of the path is a file, not a folder',
+  EEXIST: 'a file stands where a folder is needed',
+  EISDIR: 'it is a folder',
+  ENOENT: 'there is no such file or folder',
+  EIO: 'the disk reported an error',
+};
+
+/** True for an error of a file system that a sentence is known for. */
+export function isFileProblem(error: unknown): boolean {
+  return Object.hasOwn(HINTS, systemErrorCode(error) ?? '');
+}
+
 /** A sentence for a failed file operation that tells what to do; `action` reads like "write /path/file". */
 export function fileProblem(error: unknown, action: string): UserError {
-  const hints: Record<string, string> = {
-    ENOSPC: 'the disk is full. Free some space and go on with --resume (watch-batch: with the same command)',
-    EDQUOT:
-      'the disk quota is used up. Free some space and go on with --resume (watch-batch: with the same command)',
-    EACCES:
-      'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
-    EPERM:
-      'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
-    EROFS: 'the file system is read-only. Choose another folder with --save_dir and --temp_dir',
-    EMFILE: 'too many files are open. Lower --max_concurrency or raise the limit (ulimit -n)',
-    ENAMETOOLONG: 'the name is too long. Choose a shorter path with --save_dir and --temp_dir',
-    ENOTDIR: 'a part of the path is a file, not a folder',
-    EEXIST: 'a file stands where a folder is needed',
-    EISDIR: 'it is a folder',
-    ENOENT: 'there is no such file or folder',
-    EIO: 'the disk reported an error',
-  };
   const code = systemErrorCode(error);
-  const reason = (code !== undefined && hints[code]) ?? messageOf(error);
+  const reason = (code !== undefined && HINTS[code]) ?? messageOf(error);
   return new UserError(`Cannot ${action}: ${String(reason)}.`, undefined, { cause: error });
 }
 
@@ -199,7 +204,7 @@ export function* readBlocks(path: string): Generator<LineBlock> {
     let begun = 0;
     let offset = 0;
     for (;;) {
-      const length = readSync(descriptor, buffer, begun, buffer.length - begun, offset + begun);
+      const length = readPart(descriptor, buffer, begun, offset + begun, path);
       const filled = begun + length;
       const last = length === 0 ? filled : buffer.subarray(begun, filled).lastIndexOf(NEWLINE) + begun + 1;
       if (last > begun || length === 0) {
@@ -219,6 +224,14 @@ export function* readBlocks(path: string): Generator<LineBlock> {
     }
   } finally {
     closeSync(descriptor);
+  }
+}
+
+function readPart(descriptor: number, buffer: Buffer, at: number, offset: number, path: string): number {
+  try {
+    return readSync(descriptor, buffer, at, buffer.length - at, offset);
+  } catch (error) {
+    throw fileProblem(error, `read ${path}`);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { CommanderError, type Command } from 'commander';
 import { EXIT, messageOf, UserError } from './errors.js';
+import { fileProblem, isFileProblem } from './files.js';
 import { Interruption } from './interruption.js';
 import { parseLogLevel, parseRunOptions, readEnvironment, type RawFlags } from './options.js';
 import { packageVersion } from './package.js';
@@ -71,6 +72,11 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
   if (error instanceof UserError) {
     console.error(error.message);
     return error.exitCode;
+  }
+  if (isFileProblem(error)) {
+    const path = (error as NodeJS.ErrnoException).path;
+    console.error(fileProblem(error, path === undefined ? "use the run's files" : `use ${path}`).message);
+    return EXIT.cannotGoOn;
   }
   const stack =
     error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined ? `\n${error.stack ?? ''}` : '';
