@@ -2,6 +2,7 @@
 
 import { resolveAnnotator, type Annotator } from './annotators/index.js';
 import { UsageError, UserError } from './errors.js';
+import { parseOutputFormats, type OutputFormat } from './exports/index.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 import { PROVIDERS } from './providers/index.js';
 import { inert, Redactor } from './text.js';
@@ -67,6 +68,8 @@ export interface RunOptions {
   /** US dollars. */
   maxCost: number | null;
   includeMetadata: boolean;
+  /** What the results are written as; `json` is always among them. */
+  outputFormats: readonly OutputFormat[];
   loggingLevel: LogLevel;
   annotator: Annotator;
   environment: Environment;
@@ -133,6 +136,7 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     probe,
     maxCost: flags.number('max_cost', 0),
     includeMetadata: flags.on('include_metadata'),
+    outputFormats: parseOutputFormats(flags.text('output_format')),
     loggingLevel: parseLogLevel(flags.text('logging_level')),
     annotator: resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, baseUrl !== null),
     environment: readEnvironment(variables, apiKeyVariable),

@@ -1,6 +1,7 @@
 /** The command line of both commands: flags, help, examples. What they mean is settled in `options.ts`. */
 
 import { Command } from 'commander';
+import { OUTPUT_FORMATS } from './exports/index.js';
 import {
   DEFAULT_ANNOTATOR,
   DEFAULT_SAVE_DIR,
@@ -97,6 +98,10 @@ function addRunFlags(program: Command): void {
     .option('--probe <n>', 'with --dry_run: really ask n rows, which is paid for, to narrow the estimate')
     .option('--max_cost <usd>', 'stop before spending more')
     .option('--include_metadata', 'add state, model, finish reason and usage to each row')
+    .option(
+      '--output_format <a,b>',
+      `one or more of ${OUTPUT_FORMATS.join(', ')} (default: json, always written)`,
+    )
     .option('--logging_level <level>', 'debug, info, warning or error (default: info)');
 }
 

@@ -1,6 +1,7 @@
 /** The command line of `watch-batch`: flags, help, examples. What they mean is settled in `watch-options.ts`. */
 
 import { Command } from 'commander';
+import { OUTPUT_FORMATS } from './exports/index.js';
 import { DEFAULT_ANNOTATOR, DEFAULT_SAVE_DIR, DEFAULT_TEMP_DIR, type RawFlags } from './options.js';
 import type { Handlers } from './program.js';
 import { DEFAULT_CHECK_INTERVAL_S, DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE } from './watch-options.js';
@@ -53,6 +54,10 @@ export function watchBatchProgram(version: string, handlers: Handlers): Command 
     .option('--yes', 'do not ask before --cancel')
     .option('--graph', 'save plots of the batches’ durations (SVG and PNG)')
     .option('--include_metadata', 'add state, model, finish reason and usage to each row')
+    .option(
+      '--output_format <a,b>',
+      `one or more of ${OUTPUT_FORMATS.join(', ')} (default: as it was given to reannotate)`,
+    )
     .option('--max_cost <usd>', 'submit or ask nothing that may cost more')
     .option('--max_batch_size <n>', 'requests in one new batch file')
     .option('--max_batch_bytes <n>', 'bytes in one new batch file')

@@ -1,6 +1,7 @@
 /** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
 
 import { EXIT } from '../errors.js';
+import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import type { RunOptions } from '../options.js';
 import type { Console } from '../progress.js';
 import type { Stop } from '../requests/processor.js';
@@ -68,6 +69,32 @@ export async function assembleResults(
   return assembled;
 }
 
+/** Writes what `--output_format` asks for beside `reannotated.json`, which must be complete. */
+async function writeExports({ options, folder, run }: FinishedRun, console: Console): Promise<void> {
+  const { format } = run.identity.found;
+  const shape = {
+    several: options.generation.n > 1,
+    metadata: options.includeMetadata,
+    chats: format === 'messages' || format === 'conversations',
+  };
+  for (const name of options.outputFormats) {
+    if (name === 'json') continue;
+    let done = 0;
+    const endProgress = console.showProgress(
+      () => `Writing ${exportFile(name)}: ${count(done)} of ${plural(run.rows, 'row')}`,
+    );
+    const onProgress = (rows: number): void => {
+      done = rows;
+    };
+    try {
+      const results = { path: folder.reannotated, shape, onProgress };
+      console.info(describeExport(name, await exportResults(name, results, folder.save)));
+    } finally {
+      endProgress();
+    }
+  }
+}
+
 /**
  * Tells how a run went whose results are written.
  * @returns the exit code
@@ -81,6 +108,7 @@ export async function finish(finished: FinishedRun, assembled: Assembled, consol
   const table = describeSummary(summary, finished.session, folder.reannotated);
   console.print(table);
   for (const line of table.split('\n')) console.record('info', line);
+  await writeExports(finished, console);
   if (assembled.rows.truncated > 0) {
     console.warning(
       `${plural(assembled.rows.truncated, 'answer')} ended at --max_tokens ${options.generation.max_tokens}; ` +

@@ -18,6 +18,7 @@ import type { BatchOrigin } from '../batches/metadata.js';
 import { BatchReader } from '../batches/reader.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { UserError } from '../errors.js';
+import { unionOfFormats } from '../exports/index.js';
 import { parseJson } from '../json.js';
 import { shownBaseUrl, type GenerationParameters, type RunOptions } from '../options.js';
 import { systemClock } from '../requests/rate-limiter.js';
@@ -90,6 +91,7 @@ export async function openWatchedRun(
   const options = {
     ...withAsked(watching.run, identity?.asked ?? null, origin),
     includeMetadata: watching.run.includeMetadata || earlierConfig.params?.['include_metadata'] === true,
+    outputFormats: unionOfFormats(watching.run.outputFormats, earlierConfig.params?.['output_format']),
   };
   const totals = new Totals(folder.counters, price, new Date());
   const config = watchConfig(earlierConfig, options, origin);
@@ -248,6 +250,9 @@ function watchConfig(
     ...(origin === null
       ? {}
       : { uuid: origin.run, ...(origin.created === '' ? {} : { creation_date: origin.created }) }),
-    params: earlier.params ?? effectiveParameters(options, shownBaseUrl(options)),
+    params: {
+      ...(earlier.params ?? effectiveParameters(options, shownBaseUrl(options))),
+      output_format: options.outputFormats,
+    },
   };
 }

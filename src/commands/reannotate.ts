@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Ledger } from '../batches/ledger.js';
 import { messageOf, UserError } from '../errors.js';
+import { unionOfFormats } from '../exports/index.js';
 import { findEndpoint, shownBaseUrl, type RunOptions } from '../options.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
@@ -52,10 +53,12 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     const now = new Date();
     const totals = new Totals(folder.counters, price, now);
     const started = await readConfig(folder.config, now);
+    const before = started.params?.['output_format'];
+    const writing = { ...options, outputFormats: unionOfFormats(options.outputFormats, before) };
     const config: ConfigFile = {
       uuid: started.uuid,
       creation_date: started.creation_date,
-      params: effectiveParameters(options, shownBaseUrl(options)),
+      params: effectiveParameters(writing, shownBaseUrl(options)),
     };
     await writeConfig(folder.config, config);
     const run = await prepareRun(
@@ -76,10 +79,10 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     const ledger = Ledger.open(folder);
     totals.setBatches(ledger.totals());
     const tryAgain = `Try them again with: ${surroundings.resumeCommand}`;
-    const finished = { options, folder, run, totals, config, tryAgain };
+    const finished = { options: writing, folder, run, totals, config, tryAgain };
     if (options.batch) {
       const { submitBatches } = await import('./submit-batches.js');
-      const batchRun = { options, folder, run, ledger, totals, price };
+      const batchRun = { options: writing, folder, run, ledger, totals, price };
       const exitCode = await submitBatches(batchRun, surroundings, async (ids) => {
         await writeConfig(folder.config, { ...config, batch_ids: ids });
       });

@@ -37,5 +37,6 @@ export function watchCommandLine(
   if (options.maxBatchBytes !== MAXIMUM_BATCH_BYTES)
     words.push('--max_batch_bytes', String(options.maxBatchBytes));
   if (options.includeMetadata) words.push('--include_metadata');
+  if (options.outputFormats.length > 1) words.push('--output_format', options.outputFormats.join(','));
   return [...words, ...more].map(shellWord).join(' ');
 }

@@ -53,6 +53,7 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
     probe: options.probe,
     max_cost: options.maxCost,
     include_metadata: options.includeMetadata,
+    output_format: options.outputFormats,
     logging_level: options.loggingLevel,
   };
 }

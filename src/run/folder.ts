@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
+import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../files.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
@@ -73,7 +74,8 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
 /** Files of an earlier run that a new one would destroy or mix with its own. */
 export function earlierFiles(folder: RunFolder): string[] {
   const { run, rows, jobs, journal, batches, reannotated, batchObjects } = folder;
-  return [run, rows, jobs, journal, batches, reannotated, batchObjects].filter((path) => existsSync(path));
+  const files = [run, rows, jobs, journal, batches, reannotated, batchObjects, ...exportFiles(folder.save)];
+  return files.filter((path) => existsSync(path));
 }
 
 /** The error for a run that exists already, with the three ways out. */

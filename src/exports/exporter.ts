@@ -1,0 +1,30 @@
+/** What every output format is made of. */
+
+/** What a run's flags and dataset say about all of its rows. */
+export interface ResultShape {
+  /** True where rows hold `annotations`, all choices. */
+  several: boolean;
+  /** True where rows hold `metadata`. */
+  metadata: boolean;
+  /** True where the dataset holds chats, whose requests may have several turns. */
+  chats: boolean;
+}
+
+/** A complete `reannotated.json`. */
+export interface Results {
+  path: string;
+  shape: ResultShape;
+  /** Called now and then with the rows that were read so far. */
+  onProgress: (rows: number) => void;
+}
+
+/** What a format's file came to. */
+export interface Exported {
+  /** Rows that the file holds. */
+  rows: number;
+  /** Rows that have no place in it, by the reason, a phrase such as `without an answer`. */
+  leftOut: Map<string, number>;
+}
+
+/** Writes results in a format of its own; the file appears as a whole or not at all. Memory use is bounded. */
+export type Exporter = (results: Results, path: string) => Promise<Exported>;

@@ -1,0 +1,87 @@
+/**
+ * The output formats: what else a run's results are written as, beside `reannotated.json`. Each has a file of its own
+ * here and one entry in `EXPORTS`; what it needs is loaded when it is asked for.
+ */
+
+import { join } from 'node:path';
+import { UsageError } from '../errors.js';
+import { nearest } from '../suggest.js';
+import { count, inert, plural } from '../text.js';
+import type { Exported, Exporter, Results } from './exporter.js';
+
+interface ExportFormat {
+  /** The file's name in the folder of the results. */
+  file: string;
+  load: () => Promise<Exporter>;
+}
+
+/** The formats by their names on the command line; files are written in this order. */
+const EXPORTS = {
+  jsonl: { file: 'reannotated.jsonl', load: async () => (await import('./jsonl.js')).jsonl },
+  parquet: { file: 'reannotated.parquet', load: async () => (await import('./parquet.js')).parquet },
+  sharegpt: { file: 'sharegpt.jsonl', load: async () => (await import('./sharegpt.js')).sharegpt },
+  messages: { file: 'messages.jsonl', load: async () => (await import('./messages.js')).messages },
+  dpo: { file: 'dpo.jsonl', load: async () => (await import('./dpo.js')).dpo },
+} satisfies Record<string, ExportFormat>;
+type ExportName = keyof typeof EXPORTS;
+
+/** `json` is `reannotated.json`, which every run writes. */
+export type OutputFormat = 'json' | ExportName;
+export const OUTPUT_FORMATS: readonly OutputFormat[] = ['json', ...(Object.keys(EXPORTS) as ExportName[])];
+
+/**
+ * Reads `--output_format`: names separated by commas.
+ * @returns `json` and what is named, each once and in the order of `OUTPUT_FORMATS`
+ * @throws UsageError that suggests the nearest name
+ */
+export function parseOutputFormats(text: string | null): OutputFormat[] {
+  const names = (text ?? '').split(/[\s,]+/).filter((name) => name !== '');
+  const wrong = names.find((name) => !isOutputFormat(name));
+  if (wrong !== undefined) {
+    const [near = ''] = nearest(wrong, OUTPUT_FORMATS, 1);
+    throw new UsageError(
+      `Unknown --output_format ${inert(wrong, 40)}; the nearest is ${near}. Known are ${OUTPUT_FORMATS.join(', ')}.`,
+    );
+  }
+  return unionOfFormats(names, []);
+}
+
+/**
+ * What a run that goes on writes: what is asked for now, and what it was asked for before, so that none of its files is
+ * older than `reannotated.json`.
+ * @param before the parameter as `config.yaml` has it, which may be anything
+ */
+export function unionOfFormats(now: readonly string[], before: unknown): OutputFormat[] {
+  const wanted = new Set<unknown>(['json', ...now, ...(Array.isArray(before) ? (before as unknown[]) : [])]);
+  return OUTPUT_FORMATS.filter((name) => wanted.has(name));
+}
+
+function isOutputFormat(name: string): name is OutputFormat {
+  return (OUTPUT_FORMATS as readonly string[]).includes(name);
+}
+
+/** The files that exports may leave in a folder of results. */
+export function exportFiles(folder: string): string[] {
+  return Object.values<ExportFormat>(EXPORTS).map(({ file }) => join(folder, file));
+}
+
+/** The name of a format's file. */
+export function exportFile(name: ExportName): string {
+  return EXPORTS[name].file;
+}
+
+/**
+ * Writes one format into the folder of the results.
+ * @param results complete: what is read is `reannotated.json` itself
+ */
+export async function exportResults(name: ExportName, results: Results, folder: string): Promise<Exported> {
+  const exporter: Exporter = await EXPORTS[name].load();
+  return exporter(results, join(folder, EXPORTS[name].file));
+}
+
+/** `dpo.jsonl: 1,990 rows (27 without an answer of each kind)` */
+export function describeExport(name: ExportName, { rows, leftOut }: Exported): string {
+  const reasons = [...leftOut].map(([why, left]) => `${count(left)} ${why}`);
+  const others = reasons.length === 0 ? '' : ` (${reasons.join(', ')})`;
+  return `${EXPORTS[name].file}: ${plural(rows, 'row')}${others}`;
+}

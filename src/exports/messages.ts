@@ -1,0 +1,10 @@
+import { annotatedChat, WITHOUT_ANSWER } from './chat.js';
+import type { Exporter } from './exporter.js';
+import { writeLines } from './lines.js';
+
+/** OpenAI's chats: `{"messages": [{"role": "user", "content": "…"}, …]}`, the new answer last. */
+export const messages: Exporter = (results, path) =>
+  writeLines(results, path, (row, leaveOut) => {
+    const chat = annotatedChat(row);
+    return chat === null ? leaveOut(WITHOUT_ANSWER) : { messages: chat };
+  });

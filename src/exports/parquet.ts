@@ -1,0 +1,159 @@
+/**
+ * Parquet with the columns of `reannotated.json`, Snappy-compressed. Memory holds the rows of one row group, and of
+ * the file what is known of the groups before.
+ */
+
+import type { SchemaElement } from 'hyparquet';
+import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
+import { replaceFile, type BufferedFile } from '../files.js';
+import { isObject } from '../json.js';
+import { dropped } from '../memory.js';
+import { requestMessages } from './chat.js';
+import type { Exporter, ResultShape } from './exporter.js';
+import { readResults, type ResultRow } from './rows.js';
+
+/** A row group ends with the row that reaches one of these. */
+const GROUP_ROWS = 5000;
+const GROUP_BYTES = 8 << 20;
+
+/** A column: its part of the schema, and its value in a row. */
+interface Column {
+  name: string;
+  schema: SchemaElement[];
+  value: (row: ResultRow) => unknown;
+}
+
+export const parquet: Exporter = async (results, path) => {
+  let rows = 0;
+  await replaceFile(path, async (file) => {
+    const table = new Table(file, columnsOf(results.shape));
+    await readResults(results, (line) => {
+      table.add(line.parse(), line.json.length);
+      rows += 1;
+    });
+    table.finish();
+  });
+  return { rows, leftOut: new Map() };
+};
+
+/** A Parquet file that is written row group by row group. */
+class Table {
+  readonly #columns: readonly Column[];
+  readonly #writer: ParquetWriter;
+  /** The values of the row group at hand, a list for each column. */
+  #values: unknown[][];
+  #bytes = 0;
+
+  constructor(file: BufferedFile, columns: readonly Column[]) {
+    this.#columns = columns;
+    this.#writer = new ParquetWriter({
+      writer: writerInto(file),
+      schema: [{ name: 'root', num_children: columns.length }, ...columns.flatMap((column) => column.schema)],
+      codec: 'SNAPPY',
+      // The least and greatest of texts say nothing, and would be kept whole until the end.
+      statistics: false,
+    });
+    this.#values = this.#columns.map(() => []);
+  }
+
+  add(row: ResultRow, bytes: number): void {
+    for (const [index, { value }] of this.#columns.entries()) this.#values[index]?.push(value(row));
+    this.#bytes += bytes;
+    if (this.#bytes >= GROUP_BYTES || (this.#values[0]?.length ?? 0) >= GROUP_ROWS) this.#endGroup();
+  }
+
+  finish(): void {
+    this.#endGroup();
+    // What writes into memory and files has nothing to wait for.
+    void this.#writer.finish();
+  }
+
+  #endGroup(): void {
+    const rows = this.#values[0]?.length ?? 0;
+    if (rows === 0) return;
+    const columnData = this.#columns.map(({ name }, index) => ({ name, data: this.#values[index] ?? [] }));
+    void this.#writer.write({ columnData, rowGroupSize: rows });
+    this.#values = this.#columns.map(() => []);
+    // Every text was encoded, and every page compressed.
+    dropped(this.#bytes * 2);
+    this.#bytes = 0;
+  }
+}
+
+/** What the Parquet writer writes into: its bytes go to the file at the end of each row group. */
+function writerInto(file: BufferedFile): ByteWriter {
+  const writer = new ByteWriter();
+  const flush = (): void => {
+    file.write(writer.getBytes());
+    writer.index = 0;
+  };
+  return Object.assign(writer, { flush, finish: flush });
+}
+
+function columnsOf(shape: ResultShape): Column[] {
+  const columns = [
+    text('system_prompt', 'REQUIRED', (row) => row.system_prompt),
+    text('user_prompt', 'OPTIONAL', (row) => row.user_prompt),
+    text('annotation_original', 'OPTIONAL', (row) => row.annotation_original),
+    text('annotation', 'OPTIONAL', (row) => row.annotation),
+  ];
+  if (shape.chats) columns.push(MESSAGES);
+  if (shape.several) columns.push(ANNOTATIONS);
+  if (!shape.metadata) return columns;
+  return [
+    ...columns,
+    text('state', 'REQUIRED', (row) => row.metadata?.state ?? 'pending'),
+    text('model', 'OPTIONAL', (row) => row.metadata?.model ?? null),
+    text('finish_reason', 'OPTIONAL', (row) => row.metadata?.finish_reason ?? null),
+    tokens('prompt_tokens'),
+    tokens('completion_tokens'),
+  ];
+}
+
+type Repetition = 'REQUIRED' | 'OPTIONAL';
+
+function text(name: string, repetition: Repetition, value: (row: ResultRow) => string | null): Column {
+  return { name, schema: [textElement(name, repetition)], value };
+}
+
+function textElement(name: string, repetition: Repetition): SchemaElement {
+  return { name, type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: repetition };
+}
+
+/** A count of the answer's usage; null where the server told none. */
+function tokens(name: 'prompt_tokens' | 'completion_tokens'): Column {
+  return {
+    name,
+    schema: [{ name, type: 'INT64', repetition_type: 'OPTIONAL' }],
+    value: ({ metadata }) => {
+      const value = isObject(metadata?.usage) ? metadata.usage[name] : null;
+      return Number.isSafeInteger(value) ? BigInt(value as number) : null;
+    },
+  };
+}
+
+/** A list in the three levels that Parquet prescribes. */
+function list(name: string, repetition: Repetition, element: SchemaElement[]): SchemaElement[] {
+  return [
+    { name, repetition_type: repetition, converted_type: 'LIST', num_children: 1 },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    ...element,
+  ];
+}
+
+/** The request as it was sent, also where it is but a system and a user prompt. */
+const MESSAGES: Column = {
+  name: 'messages',
+  schema: list('messages', 'OPTIONAL', [
+    { name: 'element', repetition_type: 'REQUIRED', num_children: 2 },
+    textElement('role', 'REQUIRED'),
+    textElement('content', 'REQUIRED'),
+  ]),
+  value: requestMessages,
+};
+
+const ANNOTATIONS: Column = {
+  name: 'annotations',
+  schema: list('annotations', 'REQUIRED', [textElement('element', 'OPTIONAL')]),
+  value: (row) => row.annotations ?? [],
+};

@@ -1,0 +1,84 @@
+/** The rows of a complete `reannotated.json`, read back one by one: the file is ours, and has one row a line. */
+
+import { UserError } from '../errors.js';
+import { breather, endOfLine, readBlocks } from '../files.js';
+import type { ChatMessage, RowState } from '../types.js';
+import type { Results } from './exporter.js';
+
+const OPENING_BRACE = 0x7b;
+const COMMA = 0x2c;
+/** How half of a surrogate pair is written in JSON, as it may stand in an answer; a text may hold the same letters. */
+const MAYBE_HALF_A_PAIR = Buffer.from('\\ud');
+
+/** A row of `reannotated.json`. */
+export interface ResultRow {
+  system_prompt: string;
+  /** Null where the dataset's row can't be used. */
+  user_prompt: string | null;
+  annotation_original: string | null;
+  messages?: ChatMessage[];
+  annotation: string | null;
+  annotations?: (string | null)[];
+  metadata?: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
+}
+
+/** The line of a row. */
+export class ResultLine {
+  constructor(
+    /** The row as JSON without a line end, all of its text well-formed; valid until the next line is read. */
+    readonly json: Buffer,
+    private readonly row: number,
+    private readonly path: string,
+  ) {}
+
+  /** The row itself. */
+  parse(): ResultRow {
+    return parse(this.json, this.row, this.path) as ResultRow;
+  }
+}
+
+/** Reads all rows in their order. */
+export async function readResults(
+  { path, onProgress }: Results,
+  onRow: (line: ResultLine) => void,
+): Promise<void> {
+  const pause = breather();
+  let rows = 0;
+  for (const { bytes } of readBlocks(path)) {
+    for (let start = 0; start < bytes.length;) {
+      const end = endOfLine(bytes, start);
+      // The other lines are the array's brackets.
+      if (bytes[start] === OPENING_BRACE) {
+        const json = bytes.subarray(start, bytes[end - 1] === COMMA ? end - 1 : end);
+        onRow(new ResultLine(wellFormed(json, rows, path), rows, path));
+        rows += 1;
+      }
+      start = end + 1;
+    }
+    onProgress(rows);
+    await pause();
+  }
+}
+
+/** One answer with half of a surrogate pair, and Arrow and others refuse the whole file. */
+function wellFormed(json: Buffer, row: number, path: string): Buffer {
+  if (!json.includes(MAYBE_HALF_A_PAIR)) return json;
+  // A reviver keeps keys such as `__proto__` mere keys.
+  const value = parse(json, row, path, (_, one) => (typeof one === 'string' ? one.toWellFormed() : one));
+  return Buffer.from(JSON.stringify(value));
+}
+
+function parse(
+  json: Buffer,
+  row: number,
+  path: string,
+  reviver?: (key: string, value: unknown) => unknown,
+): unknown {
+  try {
+    return JSON.parse(json.toString('utf8'), reviver);
+  } catch (error) {
+    throw new UserError(`Row ${row} of ${path} can't be read; --resume writes the file anew.`, undefined, {
+      cause: error,
+    });
+  }
+}
