@@ -75,6 +75,7 @@ export class BufferedFile {
   readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   readonly #descriptor: number;
   #used = 0;
+  #isOpen = true;
 
   constructor(readonly path: string) {
     this.#descriptor = openSync(path, 'w', 0o600);
@@ -110,11 +111,17 @@ export class BufferedFile {
   finish(): void {
     this.flush();
     fsyncSync(this.#descriptor);
-    closeSync(this.#descriptor);
+    this.#close();
   }
 
-  /** Closes without a thought for what was not written yet. */
+  /** Closes, if it is open, without a thought for what was not written yet. */
   abandon(): void {
+    if (this.#isOpen) this.#close();
+  }
+
+  /** A close that fails has closed all the same. */
+  #close(): void {
+    this.#isOpen = false;
     closeSync(this.#descriptor);
   }
 }

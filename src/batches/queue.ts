@@ -24,7 +24,7 @@ function isUnderWay({ state, batch }: Chunk): boolean {
 export function nextFromQueue(chunks: readonly Chunk[], limit: number | null, now: number): Chunk[] {
   const waiting = chunks.filter(({ state }) => state === 'waiting');
   const isIdle = !chunks.some(isUnderWay);
-  const ready = waiting.filter(({ tryAgainAt }) => (tryAgainAt === null ? isIdle : tryAgainAt <= now));
+  const ready = waiting.filter(({ tryAgainAt }) => (tryAgainAt === null ? isIdle : isDue(tryAgainAt, now)));
   const first = ready[0];
   if (first === undefined) return [];
   if (limit === null) return [first];
@@ -37,6 +37,11 @@ export function nextFromQueue(chunks: readonly Chunk[], limit: number | null, no
   }
   // The estimate may be too high: one that is alone has its try.
   return next.length === 0 && isIdle ? [first] : next;
+}
+
+/** A time further off than any pause is long was noted before the clock was set back. */
+function isDue(time: number, now: number): boolean {
+  return time <= now || time > now + LONGEST_PAUSE_MS;
 }
 
 /** A batch of ours ended, so those that wait for room may try. */

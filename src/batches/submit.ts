@@ -204,7 +204,8 @@ async function pace({ ledger, waiting }: SubmitParts): Promise<void> {
       .sort((a, b) => a - b);
     const oldest = recent[recent.length - CREATES_AN_HOUR];
     if (oldest === undefined) return;
-    await pause(oldest + HOUR_MS - Date.now(), waiting);
+    // A time in the future was noted before the clock was set back.
+    await pause(Math.min(HOUR_MS, oldest + HOUR_MS - Date.now()), waiting);
   }
 }
 
@@ -226,9 +227,10 @@ export async function resolveCreation(chunk: Chunk, parts: SubmitParts): Promise
 async function findCreated(chunk: Chunk, parts: SubmitParts): Promise<boolean> {
   const { ledger, waiting, reporter } = parts;
   const known = new Set(ledger.batches.map(({ id }) => id));
-  const settled = (chunk.creatingAt ?? 0) + SETTLE_MS;
+  // Counted from now and not by the wall clock, which may have been set since: a look too early would pay twice.
+  const settled = waiting.clock.now() + SETTLE_MS;
   for (;;) {
-    const isLast = Date.now() >= settled;
+    const isLast = waiting.clock.now() >= settled;
     const batch = await findInAccount(chunk, known, parts);
     if (batch !== null) {
       reporter.info(`Found ${batch.id}, which was made of ${chunk.file ?? ''} although no answer came.`);
@@ -236,7 +238,7 @@ async function findCreated(chunk: Chunk, parts: SubmitParts): Promise<boolean> {
       return true;
     }
     if (isLast) break;
-    await pause(Math.min(SETTLE_POLL_MS, settled - Date.now()), waiting);
+    await pause(Math.min(SETTLE_POLL_MS, settled - waiting.clock.now()), waiting);
   }
   chunk.state = chunk.inputFileId === null ? 'planned' : 'uploaded';
   await ledger.save();

@@ -8,7 +8,7 @@ import type { Stop } from '../requests/processor.js';
 import { assemble, type Assembled } from '../run/assemble.js';
 import { creationDate, writeConfig, type ConfigFile } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
-import { noteDamaged } from '../run/journal.js';
+import { noteDamaged, scanJournal } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
 import {
   describeSummary,
@@ -36,18 +36,36 @@ export interface FinishedRun {
   tryAgain: string;
 }
 
-/** Writes the results, and remembers lines of the journal that turned out to be damaged, so that no later run takes them. */
-export async function assembleResults(
-  { options, folder, run }: Pick<FinishedRun, 'options' | 'folder' | 'run'>,
-  console: Console,
-): Promise<Assembled> {
+type AssembledRun = Pick<FinishedRun, 'options' | 'folder' | 'run'>;
+
+/**
+ * Writes the results, and remembers lines of the journal that turned out to be damaged, so that no later run takes
+ * them. Where a row has another line, that one counts; the rows without one are told in `damaged`.
+ */
+export async function assembleResults(finished: AssembledRun, console: Console): Promise<Assembled> {
+  const { options, folder, run } = finished;
+  for (;;) {
+    const assembled = await assembleOnce(finished, console);
+    if (assembled.damaged.length === 0) return assembled;
+    await noteDamaged(
+      folder.journal,
+      assembled.damaged.map(({ offset }) => offset),
+    );
+    for (const { row } of assembled.damaged) run.index.forget(row);
+    const lines = plural(assembled.damaged.length, 'line');
+    console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
+    await scanJournal(folder.journal, run.index, options.generation.n > 1, () => undefined);
+    if (!assembled.damaged.some(({ row }) => run.index.place(row) !== null)) return assembled;
+  }
+}
+
+async function assembleOnce({ options, folder, run }: AssembledRun, console: Console): Promise<Assembled> {
   let done = 0;
   const endProgress = console.showProgress(
     () => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`,
   );
-  let assembled: Assembled;
   try {
-    assembled = await assemble(folder, run.index, {
+    return await assemble(folder, run.index, {
       includeMetadata: options.includeMetadata,
       several: options.generation.n > 1,
       onProgress: (rows) => {
@@ -57,16 +75,6 @@ export async function assembleResults(
   } finally {
     endProgress();
   }
-  const { damaged } = assembled;
-  if (damaged.length > 0) {
-    await noteDamaged(
-      folder.journal,
-      damaged.map(({ offset }) => offset),
-    );
-    for (const { row } of damaged) run.index.forget(row);
-    console.warning(`${plural(damaged.length, 'line')} of ${folder.journal} can't be read.`);
-  }
-  return assembled;
 }
 
 /** Writes what `--output_format` asks for beside `reannotated.json`, which must be complete. */

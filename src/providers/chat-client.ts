@@ -38,6 +38,7 @@ export class ChatClient {
   readonly #streamed: boolean;
   readonly #underWay = new Set<Exchange>();
   readonly #sweep: NodeJS.Timeout;
+  #swept = performance.now();
 
   /** A client for one run. */
   static async open(options: ChatClientOptions): Promise<ChatClient> {
@@ -94,9 +95,14 @@ export class ChatClient {
   }
 
   readonly #cutSlowOnes = (): void => {
-    const oldest = performance.now() - this.#timeout;
+    const now = performance.now();
+    const late = now - this.#swept - SWEEP_INTERVAL_MS;
+    this.#swept = now;
+    // Time in which the program itself was stopped is nobody's: answers that came in it have not been read yet.
+    const lost = late > SWEEP_INTERVAL_MS ? late : 0;
     for (const exchange of this.#underWay) {
-      if (exchange.started < oldest) exchange.cut(this.#timeout);
+      exchange.started += lost;
+      if (exchange.started < now - this.#timeout) exchange.cut(this.#timeout);
     }
   };
 }
@@ -106,7 +112,7 @@ export class ChatClient {
  * which makes a stream of every body (see docs/performance.md).
  */
 class Exchange implements Dispatcher.DispatchHandler {
-  readonly started = performance.now();
+  started = performance.now();
   #controller: Dispatcher.DispatchController | null = null;
   #status = 0;
   #headers: Headers = {};

@@ -421,7 +421,7 @@ export function parseDuration(text: string | null): number | null {
 /**
  * Milliseconds that a server asks to wait: `retry-after-ms`, else `retry-after` in seconds or as a date (the order
  * of the official SDK). Null where there is none or it makes no sense.
- * @param nowDate the wall clock, for dates
+ * @param nowDate the wall clock, for dates; the server's own `date` comes before it, as this machine's may be wrong
  */
 export function retryAfter(headers: Headers, nowDate: number = Date.now()): number | null {
   const milliseconds = Number(header(headers, 'retry-after-ms') ?? NaN);
@@ -431,5 +431,7 @@ export function retryAfter(headers: Headers, nowDate: number = Date.now()): numb
   const seconds = Number(text);
   if (Number.isFinite(seconds)) return seconds >= 0 ? seconds * 1000 : null;
   const date = Date.parse(text);
-  return Number.isFinite(date) && date > nowDate ? date - nowDate : null;
+  const sent = Date.parse(header(headers, 'date') ?? '');
+  const now = Number.isFinite(sent) ? sent : nowDate;
+  return Number.isFinite(date) && date > now ? date - now : null;
 }

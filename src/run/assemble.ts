@@ -12,6 +12,7 @@ import { AnswerWindow } from './answer-window.js';
 import type { RunFolder } from './folder.js';
 import type { JournalIndex } from './journal.js';
 import { endOfText, findText, parseJournalLine, rowOfLine } from './journal-line.js';
+import { asksRow } from './journal-request.js';
 import { isUnusable, type UnusableRow } from './rows.js';
 
 const ANNOTATION = Buffer.from(',"annotation":');
@@ -136,7 +137,7 @@ class Assembly {
     this.reannotated.write(this.result.rows.total === 0 ? FIRST_ROW : NEXT_ROW);
     if (this.#spliceRow(block, start, end, position)) return;
     const line = block.subarray(start, end);
-    const outcome = isUnusable(line) ? outcomeOfUnusable(line) : this.#outcomeOf(position);
+    const outcome = isUnusable(line) ? outcomeOfUnusable(line) : this.#outcomeOf(line, position);
     this.#writeRow(line, outcome);
     this.#tally(outcome, isUnusable(line));
   }
@@ -153,6 +154,7 @@ class Assembly {
     const { bytes, isUtf8: isWhole } = this.answers;
     const lineEnd = this.answers.end(position);
     if (rowOfLine(bytes, lineStart, lineEnd) !== row) return false;
+    if (!asksRow(bytes, lineStart, lineEnd, block, start, end)) return false;
     const text = findText(bytes, lineStart, lineEnd);
     const textEnd = text === null ? -1 : endOfText(bytes, text.start, lineEnd);
     if (text === null || textEnd === -1) return false;
@@ -168,16 +170,19 @@ class Assembly {
     return true;
   }
 
-  #outcomeOf(position: number): Outcome {
+  #outcomeOf(rowLine: Buffer, position: number): Outcome {
+    const { bytes } = this.answers;
     const start = this.answers.start(position);
+    const end = this.answers.end(position);
     if (start === -1) return withoutAnswer('pending', null);
-    const line = this.answers.bytes.subarray(start, this.answers.end(position));
+    const line = bytes.subarray(start, end);
     const entry = parseJournalLine(line);
     dropped(line.length);
     const row = this.result.rows.total;
     const isAnswer = entry?.kind === 'answer';
     // A scan looks at a line's end alone; what it took for an answer may turn out to be none.
-    if (entry?.row !== row || (!isAnswer && this.index.isAnswered(row))) {
+    const isOurs = entry?.row === row && asksRow(bytes, start, end, rowLine, 0, rowLine.length);
+    if (!isOurs || (!isAnswer && this.index.isAnswered(row))) {
       this.result.damaged.push({ row, offset: this.answers.offset(position) });
       return withoutAnswer('pending', null);
     }

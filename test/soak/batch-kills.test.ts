@@ -1,19 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import type { SimulatorOptions } from '../../src/simulator/options.js';
 import { batchArguments, startWatch, submit, watch } from '../support/batch-cli.js';
-import {
-  pointingAt,
-  resultsIn,
-  simulator,
-  startCli,
-  temporaryFolder,
-  type Finished,
-} from '../support/cli.js';
+import { pointingAt, resultsIn, simulator, startCli, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
+import { countCalls, describeFault, withFault, type DiskFault } from '../support/disk-fault.js';
+import { leftovers } from '../support/journal.js';
 import { killingProxy, MOMENTS, type KillingProxy, type KillPoint } from '../support/killing-proxy.js';
+import { spread, Tally, type Outcome } from './tally.js';
 
 const ROWS = 12;
 const SIZE = ['--max_batch_size', '6'];
@@ -33,102 +28,110 @@ async function scene(options: SimulatorOptions = {}): Promise<Scene> {
   return { api, proxy: await killingProxy(api.url), data, folder: join(root, 'run') };
 }
 
-/** Plays a step's kill points side by side, and tells of the one that went wrong. */
-async function atEachMoment(
-  step: string,
-  times: number,
-  play: (point: KillPoint) => Promise<void>,
-): Promise<void> {
-  const points = Array.from({ length: times }, (_, number) => number).flatMap((number) =>
-    MOMENTS.map((moment) => ({ step, number, moment })),
-  );
-  await Promise.all(
-    points.map((point) =>
-      play(point).catch((error: unknown) => {
-        throw new Error(`killed at ${step}, number ${point.number}, ${point.moment}`, { cause: error });
-      }),
-    ),
-  );
-}
-
 /** The run's end, whatever happened before: no batch twice, no answer twice, no row lost. */
-async function expectWhole({ api, proxy, data, folder }: Scene, batches: number): Promise<void> {
+async function expectWhole({ api, proxy, data, folder }: Scene, batches: number): Promise<Outcome> {
   proxy.aim(null, () => undefined);
   const submitted = await submit(proxy, data, folder, [...SIZE, '--resume']);
   expect(submitted.code, submitted.stderr).toBe(0);
   const watched = await watch(proxy, data, folder, ['--retry_failed', ...SIZE]);
   expect(watched.code, watched.stderr).toBe(0);
-  expect(api.statistics().batchesCreated).toBe(batches);
-  expect(Object.values(api.statistics().answersByPrompt)).toEqual(new Array<number>(ROWS).fill(1));
+  const { batchesCreated, answersByPrompt } = api.statistics();
   const rows = resultsIn(folder).rows();
   expect(rows.map(({ user_prompt: prompt }) => prompt)).toEqual(alpacaRows(ROWS).map(alpacaText));
-  expect(rows.every(({ annotation }) => annotation !== null)).toBe(true);
   const objects = JSON.parse(
     readFileSync(resultsIn(folder).saved('batch_objects.json'), 'utf8'),
   ) as unknown[];
   expect(objects).toHaveLength(batches);
   const raw = readFileSync(join(folder, 'batch_results.jsonl'), 'utf8').trim().split('\n');
   expect(raw).toHaveLength(ROWS);
-}
-
-/** Renames at which the program is killed: some in the tests, all of them where somebody wants to be sure. */
-const EVERY_RENAME = process.env['EVERY_RENAME'] !== undefined;
-const PRELOAD = fileURLToPath(new URL('../support/kill-at-rename.js', import.meta.url));
-
-/** Runs the program to each of its renames in turn, until one run comes to its end alive. */
-async function atRenames(
-  step: number,
-  play: (env: Record<string, string>) => Promise<Finished>,
-): Promise<void> {
-  let isAlive = false;
-  for (let first = 1; !isAlive; first += SIDE_BY_SIDE * step) {
-    const renames = Array.from({ length: SIDE_BY_SIDE }, (_, index) => first + index * step);
-    const ends = await Promise.all(
-      renames.map((rename) =>
-        play({ KILL_AT_RENAME: String(rename), NODE_OPTIONS: `--import ${PRELOAD}` }).catch(
-          (error: unknown) => {
-            throw new Error(`killed at rename ${rename}`, { cause: error });
-          },
-        ),
-      ),
-    );
-    isAlive = ends.some(({ signal }) => signal !== 'SIGKILL');
-  }
+  expect(leftovers(folder)).toEqual([]);
+  const answers = Object.values(answersByPrompt).reduce((sum, times) => sum + times, 0);
+  return {
+    lost: rows.filter(({ annotation }) => annotation === null).length,
+    paidTwice: answers - ROWS,
+    problem: batchesCreated === batches ? null : `${batchesCreated} batches in place of ${batches}`,
+  };
 }
 
 const SIDE_BY_SIDE = 4;
 
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 3_600_000 });
 
-describe('killed between one state on disk and the next, it ends as if it had not been', () => {
-  it('while it submits', async () => {
-    await atRenames(EVERY_RENAME ? 1 : 4, async (env) => {
+const NAME = 'SIGKILL batches';
+
+it('killed at any file operation while it submits, it ends as if it had not been', async (context) => {
+  const tally = new Tally(context, `${NAME}: at each file operation while submitting`);
+  const plain = await scene();
+  const calls = await countCalls(plain.folder, (env) =>
+    submit(plain.proxy, plain.data, plain.folder, SIZE, { env }),
+  );
+  await tally.play(
+    deaths(calls, 8),
+    describeFault,
+    async (fault) => {
       const one = await scene();
       const { proxy, data, folder } = one;
-      const killed = await submit(proxy, data, folder, SIZE, { env });
-      await expectWhole(one, BATCHES);
-      return killed;
-    });
-  });
+      const { signal } = await submit(proxy, data, folder, SIZE, { env: withFault(fault, folder) });
+      return { ...(await expectWhole(one, BATCHES)), untried: signal !== 'SIGKILL' };
+    },
+    SIDE_BY_SIDE,
+  );
+  tally.expectAll();
+});
 
-  it('while it watches', async () => {
-    await atRenames(EVERY_RENAME ? 1 : 5, async (env) => {
+it('killed at any file operation while it watches, it ends as if it had not been', async (context) => {
+  const tally = new Tally(context, `${NAME}: at each file operation while watching`);
+  const plain = await scene({ batchPlans: [[], ['expire']] });
+  await submit(plain.proxy, plain.data, plain.folder, SIZE);
+  const calls = await countCalls(plain.folder, (env) =>
+    watch(plain.proxy, plain.data, plain.folder, ['--retry_failed', ...SIZE], { env }),
+  );
+  await tally.play(
+    deaths(calls, 8),
+    describeFault,
+    async (fault) => {
       const one = await scene({ batchPlans: [[], ['expire']] });
       const { proxy, data, folder } = one;
       await submit(proxy, data, folder, SIZE);
-      const killed = await watch(proxy, data, folder, ['--retry_failed', ...SIZE], { env });
-      await expectWhole(one, BATCHES + 1);
-      return killed;
-    });
-  });
+      const env = withFault(fault, folder);
+      const { signal } = await watch(proxy, data, folder, ['--retry_failed', ...SIZE], { env });
+      return { ...(await expectWhole(one, BATCHES + 1)), untried: signal !== 'SIGKILL' };
+    },
+    SIDE_BY_SIDE,
+  );
+  tally.expectAll();
 });
 
-describe('killed while it submits, it ends as if it had not been', () => {
-  it.each([
-    ['POST /v1/files', BATCHES],
-    ['POST /v1/batches', BATCHES],
-  ])('at %s', async (step, times) => {
-    await atEachMoment(step, times, async (point) => {
+/** A death at each call, or a sample of them in which every kind of call is. */
+function deaths(calls: Record<string, number>, sample: number): DiskFault[] {
+  const all = Object.entries(calls).flatMap(([call, times]) =>
+    Array.from({ length: times }, (_, at) => ({ call, at, code: 'SIGKILL' })),
+  );
+  return spread(all, sample);
+}
+
+/** The moments around each of some requests. */
+function points(steps: readonly (readonly [step: string, times: number])[]): KillPoint[] {
+  return steps.flatMap(([step, times]) =>
+    Array.from({ length: times }, (_, number) => number).flatMap((number) =>
+      MOMENTS.map((moment) => ({ step, number, moment })),
+    ),
+  );
+}
+
+function describePoint({ step, number, moment }: KillPoint): string {
+  return `${step}, number ${number}, ${moment}`;
+}
+
+it('killed before, during and after each request while it submits, it ends as if it had not been', async (context) => {
+  const tally = new Tally(context, `${NAME}: at each request while submitting`);
+  await tally.play(
+    points([
+      ['POST /v1/files', BATCHES],
+      ['POST /v1/batches', BATCHES],
+    ]),
+    describePoint,
+    async (point) => {
       const one = await scene();
       const { proxy, data, folder } = one;
       const { child, finished } = startCli([...batchArguments(data, folder), '--batch', ...SIZE], {
@@ -138,20 +141,25 @@ describe('killed while it submits, it ends as if it had not been', () => {
       proxy.aim(point, () => child.kill('SIGKILL'));
       await finished;
       expect(proxy.fired()).toBe(true);
-      await expectWhole(one, BATCHES);
-    });
-  });
+      return expectWhole(one, BATCHES);
+    },
+    SIDE_BY_SIDE,
+  );
+  tally.expectAll();
 });
 
-describe('killed while it watches, it ends as if it had not been', () => {
-  it.each([
-    ['GET /v1/batches', 2],
-    ['GET /v1/files/', 3],
-    // The second batch expires half way: its rest is submitted anew.
-    ['POST /v1/files', 1],
-    ['POST /v1/batches', 1],
-  ])('at %s', async (step, times) => {
-    await atEachMoment(step, times, async (point) => {
+it('killed before, during and after each request while it watches, it ends as if it had not been', async (context) => {
+  const tally = new Tally(context, `${NAME}: at each request while watching`);
+  await tally.play(
+    points([
+      ['GET /v1/batches', 2],
+      ['GET /v1/files/', 3],
+      // The second batch expires half way: its rest is submitted anew.
+      ['POST /v1/files', 1],
+      ['POST /v1/batches', 1],
+    ]),
+    describePoint,
+    async (point) => {
       const one = await scene({ batchPlans: [[], ['expire']], batchDurationMs: 150 });
       const { proxy, data, folder } = one;
       const submitted = await submit(proxy, data, folder, SIZE);
@@ -160,9 +168,11 @@ describe('killed while it watches, it ends as if it had not been', () => {
       proxy.aim(point, () => child.kill('SIGKILL'));
       await finished;
       expect(proxy.fired()).toBe(true);
-      await expectWhole(one, BATCHES + 1);
-    });
-  });
+      return expectWhole(one, BATCHES + 1);
+    },
+    SIDE_BY_SIDE,
+  );
+  tally.expectAll();
 });
 
 describe('a batch that was made without an answer', () => {

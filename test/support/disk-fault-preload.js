@@ -1,5 +1,6 @@
-// Preloaded into the program: one call of a file operation below a folder fails, or all from that one on.
-// FAIL_CALL, FAIL_AT (from 0), FAIL_CODE, FAIL_LASTING, FAIL_BELOW; FAIL_COUNTS names a file for the numbers of calls.
+// Preloaded into the program: one call of a file operation below a folder fails, or all from that one on; with SIGKILL
+// for its code the program dies there, as in a power cut. FAIL_CALL, FAIL_AT (from 0), FAIL_CODE, FAIL_LASTING and
+// FAIL_BELOW; FAIL_COUNTS names a file for the numbers of calls.
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
@@ -37,10 +38,10 @@ for (const name of OPERATIONS) {
         (FAIL_LASTING === undefined ? number === Number(FAIL_AT) : number >= Number(FAIL_AT));
       if (isChosen) {
         if (name === 'closeSync') plain(target);
-        // A disk that becomes full takes a part of what is written.
+        // A disk that becomes full, and a program that dies, leave a part of what is written.
         if (
           name === 'writeSync' &&
-          FAIL_CODE === 'ENOSPC' &&
+          (FAIL_CODE === 'ENOSPC' || FAIL_CODE === 'SIGKILL') &&
           FAIL_LASTING === undefined &&
           more[0].length > 8
         ) {
@@ -57,6 +58,7 @@ for (const name of OPERATIONS) {
 syncBuiltinESMExports();
 
 function fail(name) {
+  if (FAIL_CODE === 'SIGKILL') process.kill(process.pid, 'SIGKILL');
   throw Object.assign(new Error(`${FAIL_CODE}: injected, ${name}`), { code: FAIL_CODE, syscall: name });
 }
 

@@ -1,0 +1,81 @@
+/**
+ * Whether a line of the journal answers the row that its end names. A flipped bit in that number, or lines of another
+ * run, would give a row somebody else's answer; the prompt that was sent tells.
+ */
+
+import { standsAt } from '../bytes.js';
+import { isObject, parseJson } from '../json.js';
+import { dropped } from '../memory.js';
+import type { PromptRow } from '../types.js';
+
+/** How the last turn of a request begins and ends, as `JSON.stringify` writes it. */
+const USER_TURN = Buffer.from('{"role":"user","content":');
+const TURNS_END = Buffer.from('}]');
+/** How rows of `rows.jsonl` go on before and after the prompt; inside a text the quotes would be escaped. */
+const USER_PROMPT = Buffer.from(',"user_prompt":');
+const AFTER_PROMPT = Buffer.from(',"annotation_original":');
+const EMPTY_SYSTEM = Buffer.from('{"system_prompt":"","user_prompt":');
+
+/** From a line's start to the prompt's opening quote: nearly always the same throughout a run. */
+let usualStart = 0;
+
+/**
+ * @param line a buffer that holds the journal's line from `lineStart` to `lineEnd`
+ * @param rows a buffer that holds the line of `rows.jsonl` of a usable row from `rowStart` to `rowEnd`
+ */
+export function asksRow(
+  line: Buffer,
+  lineStart: number,
+  lineEnd: number,
+  rows: Buffer,
+  rowStart: number,
+  rowEnd: number,
+): boolean {
+  const promptStart = startOfPrompt(rows, rowStart, rowEnd);
+  const promptEnd = promptStart === -1 ? -1 : rows.indexOf(AFTER_PROMPT, promptStart);
+  if (promptEnd !== -1 && promptEnd < rowEnd) {
+    if (isPromptAt(line, lineStart + usualStart, lineEnd, rows, promptStart, promptEnd)) return true;
+    const at = line.subarray(lineStart, lineEnd).indexOf(rows.subarray(promptStart, promptEnd)) + lineStart;
+    if (at > lineStart && isPromptAt(line, at, lineEnd, rows, promptStart, promptEnd)) {
+      usualStart = at - lineStart;
+      return true;
+    }
+  }
+  return isSamePrompt(line.subarray(lineStart, lineEnd), rows.subarray(rowStart, rowEnd));
+}
+
+function startOfPrompt(rows: Buffer, start: number, end: number): number {
+  if (standsAt(rows, EMPTY_SYSTEM, start)) return start + EMPTY_SYSTEM.length;
+  const at = rows.indexOf(USER_PROMPT, start);
+  return at === -1 || at >= end ? -1 : at + USER_PROMPT.length;
+}
+
+function isPromptAt(
+  line: Buffer,
+  at: number,
+  lineEnd: number,
+  rows: Buffer,
+  promptStart: number,
+  promptEnd: number,
+): boolean {
+  const end = at + promptEnd - promptStart;
+  return (
+    end + TURNS_END.length <= lineEnd &&
+    standsAt(line, TURNS_END, end) &&
+    standsAt(line, USER_TURN, at - USER_TURN.length) &&
+    line.compare(rows, promptStart, promptEnd, at, end) === 0
+  );
+}
+
+/** The same for a line that something else wrote, such as the Python tool: as values. */
+function isSamePrompt(line: Buffer, row: Buffer): boolean {
+  const entry = parseJson(line.toString('utf8'));
+  const { user_prompt: prompt } = JSON.parse(row.toString('utf8')) as PromptRow;
+  dropped(line.length * 3);
+  const request: unknown = Array.isArray(entry) ? entry[0] : null;
+  const messages = isObject(request) ? request['messages'] : null;
+  const turns: unknown[] = Array.isArray(messages) ? messages : [];
+  const last = turns.findLast((turn) => isObject(turn) && turn['role'] === 'user');
+  const content = isObject(last) ? last['content'] : null;
+  return typeof content === 'string' && content.toWellFormed() === prompt;
+}
