@@ -44,9 +44,11 @@ type AssembledRun = Pick<FinishedRun, 'options' | 'folder' | 'run'>;
  */
 export async function assembleResults(finished: AssembledRun, console: Console): Promise<Assembled> {
   const { options, folder, run } = finished;
+  let damaged: Assembled['damaged'] = [];
   for (;;) {
     const assembled = await assembleOnce(finished, console);
-    if (assembled.damaged.length === 0) return assembled;
+    damaged = [...damaged, ...assembled.damaged];
+    if (assembled.damaged.length === 0) return { ...assembled, damaged };
     await noteDamaged(
       folder.journal,
       assembled.damaged.map(({ offset }) => offset),
@@ -55,7 +57,9 @@ export async function assembleResults(finished: AssembledRun, console: Console):
     const lines = plural(assembled.damaged.length, 'line');
     console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
     await scanJournal(folder.journal, run.index, options.generation.n > 1, () => undefined);
-    if (!assembled.damaged.some(({ row }) => run.index.place(row) !== null)) return assembled;
+    const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
+    if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
+    damaged = damaged.filter((one) => !hasOtherLine(one));
   }
 }
 

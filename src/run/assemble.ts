@@ -12,7 +12,7 @@ import { AnswerWindow } from './answer-window.js';
 import type { RunFolder } from './folder.js';
 import type { JournalIndex } from './journal.js';
 import { endOfText, findText, parseJournalLine, rowOfLine } from './journal-line.js';
-import { asksRow } from './journal-request.js';
+import { asksRow, findPromptEnd, isAnsweredBy } from './journal-request.js';
 import { isUnusable, type UnusableRow } from './rows.js';
 
 const ANNOTATION = Buffer.from(',"annotation":');
@@ -154,10 +154,11 @@ class Assembly {
     const { bytes, isUtf8: isWhole } = this.answers;
     const lineEnd = this.answers.end(position);
     if (rowOfLine(bytes, lineStart, lineEnd) !== row) return false;
-    if (!asksRow(bytes, lineStart, lineEnd, block, start, end)) return false;
-    const text = findText(bytes, lineStart, lineEnd);
+    const promptEnd = findPromptEnd(bytes, lineStart, lineEnd, block, start, end);
+    const text = promptEnd === -1 ? null : findText(bytes, promptEnd, lineEnd);
     const textEnd = text === null ? -1 : endOfText(bytes, text.start, lineEnd);
     if (text === null || textEnd === -1) return false;
+    if (!isAnsweredBy(bytes, promptEnd, text.start)) return false;
     if (!isWhole && !isUtf8(bytes.subarray(text.start, textEnd))) return false;
     // The line ends in `}`: what is added goes before it.
     this.reannotated.writeRange(block, start, end - 1);
@@ -181,7 +182,7 @@ class Assembly {
     const row = this.result.rows.total;
     const isAnswer = entry?.kind === 'answer';
     // A scan looks at a line's end alone; what it took for an answer may turn out to be none.
-    const isOurs = entry?.row === row && asksRow(bytes, start, end, rowLine, 0, rowLine.length);
+    const isOurs = entry?.row === row && asksRow(line, rowLine);
     if (!isOurs || (!isAnswer && this.index.isAnswered(row))) {
       this.result.damaged.push({ row, offset: this.answers.offset(position) });
       return withoutAnswer('pending', null);

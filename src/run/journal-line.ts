@@ -4,6 +4,7 @@
  * answer in OpenAI's order of fields, as this program or Python's `json.dumps` writes it.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
 import { standsAt, wordsBehind, zeroByte } from '../bytes.js';
 import { isObject, parseJson } from '../json.js';
@@ -18,6 +19,8 @@ export const FILTERED_MARK = 'filtered by the provider';
 
 /** Reads one line; null where it is damaged or not of this format. */
 export function parseJournalLine(line: Buffer): JournalEntry | null {
+  // Answers are written as UTF-8, whatever a server sent.
+  if (!isUtf8(line)) return null;
   const value = parseJson(line.toString('utf8'));
   if (!Array.isArray(value) || value.length !== 3) return null;
   const [, response, metadata] = value as unknown[];

@@ -20,28 +20,35 @@ const EMPTY_SYSTEM = Buffer.from('{"system_prompt":"","user_prompt":');
 let usualStart = 0;
 
 /**
+ * Looks for a row's prompt in the request of a journal's line, without parsing.
  * @param line a buffer that holds the journal's line from `lineStart` to `lineEnd`
  * @param rows a buffer that holds the line of `rows.jsonl` of a usable row from `rowStart` to `rowEnd`
+ * @returns where the prompt ends in `line`; -1 where `asksRow` has to look
  */
-export function asksRow(
+export function findPromptEnd(
   line: Buffer,
   lineStart: number,
   lineEnd: number,
   rows: Buffer,
   rowStart: number,
   rowEnd: number,
-): boolean {
+): number {
   const promptStart = startOfPrompt(rows, rowStart, rowEnd);
   const promptEnd = promptStart === -1 ? -1 : rows.indexOf(AFTER_PROMPT, promptStart);
-  if (promptEnd !== -1 && promptEnd < rowEnd) {
-    if (isPromptAt(line, lineStart + usualStart, lineEnd, rows, promptStart, promptEnd)) return true;
-    const at = line.subarray(lineStart, lineEnd).indexOf(rows.subarray(promptStart, promptEnd)) + lineStart;
-    if (at > lineStart && isPromptAt(line, at, lineEnd, rows, promptStart, promptEnd)) {
-      usualStart = at - lineStart;
-      return true;
-    }
+  if (promptEnd === -1 || promptEnd >= rowEnd) return -1;
+  let at = lineStart + usualStart;
+  if (!isPromptAt(line, at, lineEnd, rows, promptStart, promptEnd)) {
+    const found = line.subarray(lineStart, lineEnd).indexOf(rows.subarray(promptStart, promptEnd));
+    at = lineStart + found;
+    if (found === -1 || !isPromptAt(line, at, lineEnd, rows, promptStart, promptEnd)) return -1;
+    usualStart = found;
   }
-  return isSamePrompt(line.subarray(lineStart, lineEnd), rows.subarray(rowStart, rowEnd));
+  return at + promptEnd - promptStart;
+}
+
+/** True where an answer's text belongs to the request that ends before it: no other request stands between them. */
+export function isAnsweredBy(line: Buffer, promptEnd: number, textStart: number): boolean {
+  return !line.subarray(promptEnd, textStart).includes(USER_TURN);
 }
 
 function startOfPrompt(rows: Buffer, start: number, end: number): number {
@@ -67,8 +74,12 @@ function isPromptAt(
   );
 }
 
-/** The same for a line that something else wrote, such as the Python tool: as values. */
-function isSamePrompt(line: Buffer, row: Buffer): boolean {
+/**
+ * Whether the request of a journal's line asks with the prompt of a row, whoever wrote it.
+ * @param line a whole line of the journal
+ * @param row the line of `rows.jsonl` of a usable row
+ */
+export function asksRow(line: Buffer, row: Buffer): boolean {
   const entry = parseJson(line.toString('utf8'));
   const { user_prompt: prompt } = JSON.parse(row.toString('utf8')) as PromptRow;
   dropped(line.length * 3);

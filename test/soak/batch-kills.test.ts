@@ -59,8 +59,8 @@ vi.setConfig({ testTimeout: 3_600_000 });
 
 const NAME = 'SIGKILL batches';
 
-it('killed at any file operation while it submits, it ends as if it had not been', async (context) => {
-  const tally = new Tally(context, `${NAME}: at each file operation while submitting`);
+it('killed at any file operation while it submits, it ends as if it had not been', async () => {
+  const tally = new Tally(`${NAME}: at each file operation while submitting`);
   const plain = await scene();
   const calls = await countCalls(plain.folder, (env) =>
     submit(plain.proxy, plain.data, plain.folder, SIZE, { env }),
@@ -79,8 +79,8 @@ it('killed at any file operation while it submits, it ends as if it had not been
   tally.expectAll();
 });
 
-it('killed at any file operation while it watches, it ends as if it had not been', async (context) => {
-  const tally = new Tally(context, `${NAME}: at each file operation while watching`);
+it('killed at any file operation while it watches, it ends as if it had not been', async () => {
+  const tally = new Tally(`${NAME}: at each file operation while watching`);
   const plain = await scene({ batchPlans: [[], ['expire']] });
   await submit(plain.proxy, plain.data, plain.folder, SIZE);
   const calls = await countCalls(plain.folder, (env) =>
@@ -123,8 +123,8 @@ function describePoint({ step, number, moment }: KillPoint): string {
   return `${step}, number ${number}, ${moment}`;
 }
 
-it('killed before, during and after each request while it submits, it ends as if it had not been', async (context) => {
-  const tally = new Tally(context, `${NAME}: at each request while submitting`);
+it('killed before, during and after each request while it submits, it ends as if it had not been', async () => {
+  const tally = new Tally(`${NAME}: at each request while submitting`);
   await tally.play(
     points([
       ['POST /v1/files', BATCHES],
@@ -148,8 +148,8 @@ it('killed before, during and after each request while it submits, it ends as if
   tally.expectAll();
 });
 
-it('killed before, during and after each request while it watches, it ends as if it had not been', async (context) => {
-  const tally = new Tally(context, `${NAME}: at each request while watching`);
+it('killed before, during and after each request while it watches, it ends as if it had not been', async () => {
+  const tally = new Tally(`${NAME}: at each request while watching`);
   await tally.play(
     points([
       ['GET /v1/batches', 2],

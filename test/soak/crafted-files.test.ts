@@ -6,10 +6,11 @@ import { describe, expect, it, vi } from 'vitest';
 import { openDataset } from '../../src/datasets/index.js';
 import { UserError } from '../../src/errors.js';
 import { temporaryFolder } from '../support/cli.js';
+import { cases, Tally } from './tally.js';
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 3_600_000 });
 
-const RUNS = Number(process.env['FUZZ_RUNS'] ?? 150);
+const RUNS = cases(150, 2500);
 const HUB = { endpoint: '', datasetsServerUrl: '', token: null };
 const ignore = (): void => undefined;
 
@@ -88,6 +89,7 @@ function apply(bytes: Buffer, steps: { kind: string; at: number; value: number }
 describe('a file that is damaged or crafted', () => {
   const valid = files();
   it.each(Object.keys(valid))('gives rows, row problems or a sentence: .%s', async (ending) => {
+    const tally = new Tally(`fuzz: damaged and crafted .${ending} files`);
     const path = join(temporaryFolder(), `data.${ending}`);
     let read = 0;
     let refused = 0;
@@ -112,6 +114,7 @@ describe('a file that is damaged or crafted', () => {
       { numRuns: RUNS },
     );
     expect(read + refused).toBe(RUNS);
+    tally.survived(RUNS);
     // A bad line is one row's problem, so JSON Lines are hardly ever refused.
     if (ending !== 'jsonl') expect(refused).toBeGreaterThan(0);
   });

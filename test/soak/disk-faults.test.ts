@@ -54,8 +54,8 @@ function problemOf({ code, stderr }: Finished): string | null {
   return code === 1 && !/^error: .{20,}/.test(last) ? `no sentence: ${stderr}` : null;
 }
 
-it('a disk that fails at any call costs a sentence, no row and no second payment', async (context) => {
-  const tally = new Tally(context, 'disk: ENOSPC, EIO, EROFS, EMFILE … at each call');
+it('a disk that fails at any call costs a sentence, no row and no second payment', async () => {
+  const tally = new Tally('disk: ENOSPC, EIO, EROFS, EMFILE … at each call');
   const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(ROWS));
   const api = await scriptedApi(({ prompt }) => `Answer to ${prompt}`);
   const folder = join(temporaryFolder(), 'work');

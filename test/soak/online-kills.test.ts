@@ -112,8 +112,8 @@ async function survive(
   };
 }
 
-it('killed at any file operation, it ends as if it had not been', async (context) => {
-  const tally = new Tally(context, 'SIGKILL online: at each file operation');
+it('killed at any file operation, it ends as if it had not been', async () => {
+  const tally = new Tally('SIGKILL online: at each file operation');
   const one = await scene();
   const folder = temporaryFolder();
   const calls = await countCalls(folder, (env) => runCli(one.args(folder), { env: { ...one.env, ...env } }));
@@ -126,8 +126,8 @@ it('killed at any file operation, it ends as if it had not been', async (context
   tally.expectAll();
 });
 
-it('killed at random moments, several times, it ends as if it had not been', async (context) => {
-  const tally = new Tally(context, 'SIGKILL online: at random moments, up to 4 times a run');
+it('killed at random moments, several times, it ends as if it had not been', async () => {
+  const tally = new Tally('SIGKILL online: at random moments, up to 4 times a run');
   const one = await scene();
   const plans = Array.from({ length: cases(6, 100) }, (_, number) =>
     Array.from({ length: 1 + (number % KILLS_AT_MOST) }, () => 30 + Math.random() * 600),
@@ -152,8 +152,8 @@ it('killed at random moments, several times, it ends as if it had not been', asy
   tally.expectAll();
 });
 
-it('killed at any request, it ends as if it had not been', async (context) => {
-  const tally = new Tally(context, 'SIGKILL online: at each request');
+it('killed at any request, it ends as if it had not been', async () => {
+  const tally = new Tally('SIGKILL online: at each request');
   const one = await scene();
   const numbers = spread(
     Array.from({ length: ROWS }, (_, number) => number),
