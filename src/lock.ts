@@ -1,6 +1,15 @@
 /** A lock that keeps a second process off a folder, and outlives no process. */
 
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { systemErrorCode, UserError } from './errors.js';
@@ -11,6 +20,8 @@ interface LockOwner {
   host: string;
   /** Tells a process from a later one with the same number; null where the system doesn't say. */
   started: string | null;
+  /** The lock's own inode: a lock that was copied with its folder is nobody's. Null in locks of earlier versions. */
+  inode: number | null;
 }
 
 /**
@@ -20,31 +31,29 @@ interface LockOwner {
  */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, 'lock');
-  const owner: LockOwner = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
-  const content = JSON.stringify(owner);
   for (;;) {
-    if (createWhole(path, content)) {
+    if (createWhole(path)) {
       return () => {
         rmSync(path, { force: true });
       };
     }
     const found = readIfThere(path);
-    const holder = found === null ? null : parseLock(found);
-    if (holder !== null && isAlive(holder)) {
+    const holder = found === null ? null : parseLock(found.content);
+    if (holder !== null && isOriginal(holder, found) && isAlive(holder)) {
       throw new UserError(
         `Another process works on this run (process ${holder.pid} on ${holder.host}). Wait for it or stop it; ` +
           `if it is gone for certain, delete ${path}.`,
       );
     }
-    moveStaleLockAside(path, found);
+    moveStaleLockAside(path, found?.content ?? null);
   }
 }
 
-/** Creates a file together with its content, so that nobody ever sees it empty; false where it exists. */
-function createWhole(path: string, content: string): boolean {
+/** Creates a lock together with its content, so that nobody ever sees it empty; false where there is one. */
+function createWhole(path: string): boolean {
   const temporary = `${path}.${process.pid}${TEMPORARY_SUFFIX}`;
   try {
-    writeFileSync(temporary, content, { mode: 0o600 });
+    writeLock(temporary, 'w');
     linkSync(temporary, path);
     return true;
   } catch (error) {
@@ -53,15 +62,15 @@ function createWhole(path: string, content: string): boolean {
     // Some file systems have no hard links.
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP')
       throw fileProblem(error, `write ${path}`);
-    return createExclusively(path, content);
+    return createExclusively(path);
   } finally {
     rmSync(temporary, { force: true });
   }
 }
 
-function createExclusively(path: string, content: string): boolean {
+function createExclusively(path: string): boolean {
   try {
-    writeFileSync(path, content, { flag: 'wx', mode: 0o600 });
+    writeLock(path, 'wx');
     return true;
   } catch (error) {
     if (systemErrorCode(error) === 'EEXIST') return false;
@@ -69,9 +78,31 @@ function createExclusively(path: string, content: string): boolean {
   }
 }
 
-function readIfThere(path: string): string | null {
+/** Writes a lock of this process. */
+function writeLock(path: string, flags: 'w' | 'wx'): void {
+  const descriptor = openSync(path, flags, 0o600);
   try {
-    return readFileSync(path, 'utf8');
+    const inode = fstatSync(descriptor).ino;
+    const owner: LockOwner = {
+      pid: process.pid,
+      host: hostname(),
+      started: processStart(process.pid),
+      inode,
+    };
+    writeFileSync(descriptor, JSON.stringify(owner));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readIfThere(path: string): { content: string; inode: number } | null {
+  try {
+    const descriptor = openSync(path, 'r');
+    try {
+      return { content: readFileSync(descriptor, 'utf8'), inode: fstatSync(descriptor).ino };
+    } finally {
+      closeSync(descriptor);
+    }
   } catch {
     return null;
   }
@@ -82,7 +113,7 @@ function moveStaleLockAside(path: string, stale: string | null): void {
   const aside = `${path}.stale.${process.pid}${TEMPORARY_SUFFIX}`;
   try {
     renameSync(path, aside);
-    if (readIfThere(aside) !== stale) linkSync(aside, path);
+    if (readIfThere(aside)?.content !== stale) linkSync(aside, path);
   } catch (error) {
     const code = systemErrorCode(error);
     if (code !== 'ENOENT' && code !== 'EEXIST') throw fileProblem(error, `replace ${path}`);
@@ -95,12 +126,22 @@ function parseLock(text: string): LockOwner | null {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null) return null;
-    const { pid, host, started } = value as Partial<LockOwner>;
+    const { pid, host, started, inode } = value as Partial<LockOwner>;
     if (!Number.isInteger(pid) || typeof host !== 'string') return null;
-    return { pid: pid as number, host, started: typeof started === 'string' ? started : null };
+    return {
+      pid: pid as number,
+      host,
+      started: typeof started === 'string' ? started : null,
+      inode: typeof inode === 'number' ? inode : null,
+    };
   } catch {
     return null;
   }
+}
+
+/** False for a lock that was copied, with its folder, from where it was made. */
+function isOriginal({ inode }: LockOwner, found: { inode: number } | null): boolean {
+  return inode === null || inode === found?.inode;
 }
 
 /** A process of another machine counts as alive: nobody here can tell. */
