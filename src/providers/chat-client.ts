@@ -9,6 +9,7 @@ import Pool from 'undici/lib/dispatcher/pool.js';
 import { hasProxy } from '../proxy.js';
 import type { Headers } from '../requests/rate-limiter.js';
 import type { ChatResponse } from '../requests/verdict.js';
+import { Intake, type Arrival } from './intake.js';
 import { CompletionStream } from './stream.js';
 
 const MAXIMUM_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -37,6 +38,7 @@ export class ChatClient {
   readonly #timeout: number;
   readonly #streamed: boolean;
   readonly #underWay = new Set<Exchange>();
+  readonly #intake = new Intake();
   readonly #sweep: NodeJS.Timeout;
   #swept = performance.now();
 
@@ -69,7 +71,7 @@ export class ChatClient {
    */
   send(body: Buffer): Promise<ChatResponse> {
     return new Promise((resolve, reject) => {
-      const exchange = new Exchange(this.#streamed, resolve, reject, this.#underWay);
+      const exchange = new Exchange(this.#streamed, resolve, reject, this.#underWay, this.#intake);
       this.#underWay.add(exchange);
       const request = {
         origin: this.#origin,
@@ -102,7 +104,7 @@ export class ChatClient {
     const lost = late > SWEEP_INTERVAL_MS ? late : 0;
     for (const exchange of this.#underWay) {
       exchange.started += lost;
-      if (exchange.started < now - this.#timeout) exchange.cut(this.#timeout);
+      if (exchange.started < now - this.#timeout && !exchange.isPaused) exchange.cut(this.#timeout);
     }
   };
 }
@@ -111,19 +113,22 @@ export class ChatClient {
  * One request and its answer as undici tells of it. The plain handler costs about half of what `request()` costs,
  * which makes a stream of every body (see docs/performance.md).
  */
-class Exchange implements Dispatcher.DispatchHandler {
+class Exchange implements Dispatcher.DispatchHandler, Arrival {
   started = performance.now();
   #controller: Dispatcher.DispatchController | null = null;
   #status = 0;
   #headers: Headers = {};
   #stream: CompletionStream | null = null;
   #pieces: Buffer[] = [];
+  #received = 0;
+  #pausedAt = 0;
 
   constructor(
     private readonly streamed: boolean,
     private readonly resolve: (response: ChatResponse) => void,
     private readonly reject: (error: unknown) => void,
     private readonly underWay: Set<Exchange>,
+    private readonly intake: Intake,
   ) {}
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -141,10 +146,28 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
     if (this.#stream === null) this.#pieces.push(bytes);
     else this.#stream.push(bytes);
+    this.#received += bytes.length;
+    this.intake.add(this, bytes.length);
+  }
+
+  pause(): void {
+    this.#pausedAt = performance.now();
+    this.#controller?.pause();
+  }
+
+  /** The time that it had to wait is not the server's. */
+  resume(): void {
+    this.started += performance.now() - this.#pausedAt;
+    this.#pausedAt = 0;
+    this.#controller?.resume();
+  }
+
+  get isPaused(): boolean {
+    return this.#pausedAt !== 0;
   }
 
   onResponseEnd(): void {
-    this.underWay.delete(this);
+    this.#leave();
     try {
       this.resolve({ status: this.#status, headers: this.#headers, body: this.#body() });
     } catch (error) {
@@ -153,8 +176,13 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.underWay.delete(this);
+    this.#leave();
     this.reject(error);
+  }
+
+  #leave(): void {
+    this.underWay.delete(this);
+    this.intake.end(this, this.#received);
   }
 
   /** @param timeout milliseconds that are over */
@@ -166,6 +194,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#stream !== null) return this.#stream.finish();
     const [first] = this.#pieces;
     const bytes = first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces);
+    this.#pieces = [];
     const encoding = this.#headers['content-encoding'];
     return encoding === undefined || encoding === 'identity' ? bytes : decompress(bytes, String(encoding));
   }
