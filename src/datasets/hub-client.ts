@@ -103,17 +103,20 @@ export class HubClient {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) parameters.set(name, String(value));
     const url = `${this.options.hub.datasetsServerUrl}/${endpoint}?${parameters.toString()}`;
-    const answer = await this.#persist(() => this.#request(url, {}, MAXIMUM_JSON_BYTES), endpoint);
+    let value: unknown;
+    const answer = await this.#persist(
+      () => this.#request(url, {}, MAXIMUM_JSON_BYTES),
+      endpoint,
+      // An answer may be torn on its way, or come from something that stands between.
+      ({ body }) => {
+        value = parseJson(body.toString('utf8'));
+        if (isObject(value)) return null;
+        const message = `${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`;
+        return new HubError(message, null, true);
+      },
+    );
     this.#pin(answer.headers);
-    const value = parseJson(answer.body.toString('utf8'));
-    if (!isObject(value)) {
-      throw new HubError(
-        `${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`,
-        null,
-        true,
-      );
-    }
-    return value;
+    return value as Record<string, unknown>;
   }
 
   /** Bytes `start` (inclusive) to `end` (exclusive) of a file. */
@@ -157,8 +160,15 @@ export class HubClient {
     );
   }
 
-  /** Tries again while the answer is one that may pass. */
-  async #persist(request: () => Promise<Answer>, what: string): Promise<Answer> {
+  /**
+   * Tries again while the answer is one that may pass.
+   * @param problemOf what is wrong with a good answer's content
+   */
+  async #persist(
+    request: () => Promise<Answer>,
+    what: string,
+    problemOf: (answer: Answer) => HubError | null = () => null,
+  ): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       this.options.signal?.throwIfAborted();
       let wait: number | null = null;
@@ -166,9 +176,11 @@ export class HubClient {
       const started = this.#clock.now();
       try {
         const answer = await request();
-        if (answer.status < 300) return answer;
-        problem = this.#problem(answer, what);
-        if (!passes(answer) || attempt >= TRIES) throw problem;
+        const isGood = answer.status < 300;
+        const wrong = isGood ? problemOf(answer) : this.#problem(answer, what);
+        if (wrong === null) return answer;
+        problem = wrong;
+        if (!(isGood || passes(answer)) || attempt >= TRIES) throw problem;
         wait = askedWait(answer.headers);
       } catch (error) {
         if (error instanceof UserError || this.options.signal?.aborted === true) throw error;

@@ -161,3 +161,42 @@ export async function chaosApi(kinds: readonly FaultName[], share: number): Prom
     requests: () => requests,
   };
 }
+
+/** A proxy before a datasets-server of which a share of answers goes wrong. */
+export async function chaosProxy(
+  target: string,
+  kinds: readonly FaultName[],
+  share: number,
+): Promise<{ url: string; requests: () => number }> {
+  const seen = new Map<string, number>();
+  let requests = 0;
+  const server = createServer((incoming, response) => {
+    response.on('error', () => undefined);
+    const path = incoming.url ?? '/';
+    const number = seen.get(path) ?? 0;
+    seen.set(path, number + 1);
+    requests += 1;
+    const draw = createHash('sha256').update(`${number} ${path}`).digest();
+    const kind = kinds[draw.readUInt32LE(4) % Math.max(1, kinds.length)];
+    const isFaulty = draw.readUInt32LE(0) / 2 ** 32 < share;
+    void (async () => {
+      const real = await fetch(new URL(path, target));
+      const good = Buffer.from(await real.arrayBuffer());
+      if (isFaulty && kind !== undefined) {
+        FAULTS[kind](response, good.toString('utf8'), path);
+        return;
+      }
+      response.writeHead(real.status, {
+        'content-type': real.headers.get('content-type') ?? 'application/json',
+      });
+      response.end(good);
+    })();
+  });
+  server.on('clientError', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests: () => requests };
+}
