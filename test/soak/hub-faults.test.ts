@@ -38,14 +38,12 @@ async function survive(kinds: readonly FaultName[], number: number): Promise<Out
   const proxy = await chaosProxy(hub.url, kinds, SHARE);
   const api = await scriptedApi(({ prompt }) => prompt);
   const args = ['--dataset', `me/data-${number}`, '--max_concurrency', '16', ...foldersIn(folder)];
-  let last = '';
   for (let session = 0; session < SESSIONS; session++) {
     const { env, usage } = measured();
     const run = await runCli([...args, '--resume'], {
       env: { ...pointingAt(proxy, { OPENAI_BASE_URL: `${api.url}/v1` }), ...env },
     });
-    last = run.stderr;
-    if (/\n\s+at |unexpected problem/.test(last)) throw new Error(last);
+    if (/\n\s+at |unexpected problem/.test(run.stderr)) throw new Error(run.stderr);
     if (usage().megabytes > MOST_MEGABYTES) throw new Error(`${Math.round(usage().megabytes)} MB of memory`);
     if (run.code === 0) break;
   }

@@ -40,7 +40,6 @@ async function survive(kinds: readonly FaultName[], rows: number, timeout = '1.5
     if (run.code !== 0 && run.code !== 3 && run.code !== 1)
       throw new Error(`code ${run.code}: ${run.stderr}`);
     if (/\n\s+at |unexpected problem|sk-test-key/.test(run.stderr)) throw new Error(run.stderr);
-    // eslint-disable-next-line no-control-regex
     if (/\u001b\[31mnginx/.test(run.stderr)) throw new Error('an escape sequence reached the terminal');
     const { megabytes, cpuSeconds } = usage();
     if (megabytes > MOST_MEGABYTES) throw new Error(`${Math.round(megabytes)} MB of memory`);

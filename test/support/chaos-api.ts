@@ -95,11 +95,7 @@ export const FAULTS = {
   'null content': instead(() => completion(null)),
   refusal: instead(() => completion(null, { refusal: 'I can’t help with that.' })),
   'content filter': instead(() => completion('', { finish: 'content_filter' })),
-  'an answer of 50 MB': (response, good) => {
-    const answer = completion('x'.repeat(HUGE_BYTES));
-    void good;
-    return fail(response, 200, {}, answer);
-  },
+  'an answer of 50 MB': (response) => fail(response, 200, {}, completion('x'.repeat(HUGE_BYTES))),
   'a gzip bomb': (response) => {
     bomb ??= gzipSync(Buffer.alloc(BOMB_BYTES, ' '));
     response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
