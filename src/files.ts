@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -20,9 +21,10 @@ const NEWLINE = 0x0a;
 export const TEMPORARY_SUFFIX = '.reannotate-tmp';
 
 const HINTS: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full. Free some space and go on with --resume (watch-batch: with the same command)',
+  ENOSPC:
+    'the disk is full. Free some space and go on with --resume (watch-batch and judge: with the same command)',
   EDQUOT:
-    'the disk quota is used up. Free some space and go on with --resume (watch-batch: with the same command)',
+    'the disk quota is used up. Free some space and go on with --resume (watch-batch and judge: with the same command)',
   EACCES:
     'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
   EPERM: 'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
@@ -277,6 +279,17 @@ export function readAt(
     filled += read;
   }
   return buffer.subarray(0, filled);
+}
+
+/** The SHA-256 of a file, hexadecimal. */
+export async function digestOfFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  const pause = breather();
+  for (const { bytes } of readBlocks(path)) {
+    hash.update(bytes);
+    await pause();
+  }
+  return hash.digest('hex');
 }
 
 /** Lets timers, signals and sockets have their turn inside a long loop. */

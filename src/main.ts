@@ -41,6 +41,13 @@ export async function runProgram(
       const resumeCommand = ['npx', 'watch-batch', ...process.argv.slice(2)].map(shellWord).join(' ');
       process.exitCode = await watchBatch(options, { console: command(flags), interruption, resumeCommand });
     },
+    judge: async (flags) => {
+      const { judge } = await import('./commands/judge.js');
+      const { parseJudgeOptions } = await import('./judge/options.js');
+      const options = parseJudgeOptions(flags, process.env);
+      const resumeCommand = ['npx', 'reannotate', ...process.argv.slice(2)].map(shellWord).join(' ');
+      process.exitCode = await judge(options, { console: command(flags), interruption, resumeCommand });
+    },
     demo: async (flags) => {
       const { demo } = await import('./commands/demo.js');
       process.exitCode = await demo(flags, { console: command(flags), interruption });

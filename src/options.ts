@@ -9,6 +9,10 @@ import { inert, Redactor } from './text.js';
 import type { HubEnvironment } from './types.js';
 
 export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
+export const DEFAULT_JUDGE = 'gpt-4o';
+/** Pairs that a judge is asked about, and what decides which. */
+export const DEFAULT_SAMPLE = 100;
+export const DEFAULT_SAMPLE_SEED = 0;
 export const DEFAULT_SAVE_DIR = 'datasets/reannotated';
 export const DEFAULT_TEMP_DIR = 'datasets/temp';
 /** Requests in flight at most where the user names no number: enough for 10,000 requests/min at 3 s each. */

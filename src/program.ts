@@ -4,6 +4,9 @@ import { Command } from 'commander';
 import { OUTPUT_FORMATS } from './exports/index.js';
 import {
   DEFAULT_ANNOTATOR,
+  DEFAULT_JUDGE,
+  DEFAULT_SAMPLE,
+  DEFAULT_SAMPLE_SEED,
   DEFAULT_SAVE_DIR,
   DEFAULT_TEMP_DIR,
   MAXIMUM_BATCH_BYTES,
@@ -15,6 +18,7 @@ import {
 export interface Handlers {
   reannotate(flags: RawFlags): Promise<void>;
   watchBatch(flags: RawFlags): Promise<void>;
+  judge(flags: RawFlags): Promise<void>;
   demo(flags: RawFlags): Promise<void>;
   simulate(flags: RawFlags): Promise<void>;
 }
@@ -30,6 +34,8 @@ Examples:
       go on after any interruption
   $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --batch
       at half the price; prints the watch-batch command that collects the answers
+  $ npx reannotate judge --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant
+      another model compares old and new answers of a finished run, blind and in both orders
   $ npx reannotate --annotator groq/llama-3.3-70b-versatile --dataset answers.jsonl
   $ npx reannotate --annotator my-model --base_url http://localhost:8000/v1 --dataset answers.jsonl
 
@@ -50,6 +56,7 @@ export function reannotateProgram(version: string, handlers: Handlers): Command 
     .exitOverride()
     .action(async (flags: RawFlags) => handlers.reannotate(flags));
   addRunFlags(program);
+  program.addCommand(judgeCommand(handlers));
   program.addCommand(demoCommand(handlers));
   program.addCommand(simulateCommand(handlers));
   return program;
@@ -105,12 +112,56 @@ function addRunFlags(program: Command): void {
     .option('--logging_level <level>', 'debug, info, warning or error (default: info)');
 }
 
+const JUDGE_EXAMPLES = `
+Examples:
+  $ npx reannotate demo --judge
+      without a key or a network
+  $ npx reannotate judge --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --dry_run
+      requests and price; nothing is sent
+  $ npx reannotate judge --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --judge gpt-4.1 --sample 300
+      after an interruption the same command goes on; a larger sample asks only for what is new
+
+Exit codes: 0 every pair is judged; 1 it could not go on; 2 wrong command line; 3 some requests have no answer, or no
+pair is decided; 130 and 143 stopped by Ctrl-C and SIGTERM.`;
+
+function judgeCommand(handlers: Handlers): Command {
+  return new Command('judge')
+    .description(
+      'A second opinion: on a sample of a finished run another model compares old and new answer, blind and in both orders.',
+    )
+    .usage('--annotator NAME --dataset ID_OR_PATH [--judge NAME] [flags]')
+    .addHelpText('after', JUDGE_EXAMPLES)
+    .option('--annotator <name>', `whose answers are judged (default: ${DEFAULT_ANNOTATOR})`)
+    .option('--dataset <id_or_path>', 'as it was given to the run')
+    .option('--judge <name>', `model that judges, or PROVIDER/MODEL (default: ${DEFAULT_JUDGE})`)
+    .option('--sample <n>', `pairs at most (default: ${DEFAULT_SAMPLE})`)
+    .option('--seed <n>', `decides which rows are in the sample (default: ${DEFAULT_SAMPLE_SEED})`)
+    .option('--judge_prompts <file>', 'YAML in place of prompts/judge.yaml')
+    .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
+    .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
+    .option('--max_tokens <n>', 'tokens of a verdict at most (default: 1024, and 8192 for reasoning models)')
+    .option('--max_requests_per_minute <n>', 'rate limit (default: what the API says)')
+    .option('--max_tokens_per_minute <n>', 'rate limit (default: what the API says)')
+    .option('--max_concurrency <n>', 'requests in flight at most (default: adapted)')
+    .option('--max_attempts <n>', 'tries for one request (default: 5)')
+    .option('--request_timeout <seconds>', "one request's time (default: 600)")
+    .option('--base_url <url>', 'any OpenAI-compatible server, for the judge')
+    .option('--api_key_env <name>', 'environment variable that holds its key')
+    .option('--dry_run', 'tell requests and price; nothing is sent')
+    .option('--max_cost <usd>', 'stop before spending more on this judgement')
+    .option('--logging_level <level>', 'debug, info, warning or error (default: info)')
+    .allowExcessArguments(false)
+    .exitOverride()
+    .action(async (flags: RawFlags) => handlers.judge(flags));
+}
+
 function demoCommand(handlers: Handlers): Command {
   return new Command('demo')
     .description(
       'The main job with no key and no network: the simulator serves a bundled dataset and its answers.',
     )
     .option('--batch', 'in batches: submit, watch, mend what went wrong, collect')
+    .option('--judge', 'and then have the answers judged')
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
     .allowExcessArguments(false)
@@ -169,8 +220,11 @@ function collect(value: string, earlier: string | undefined): string {
 
 /** Takes `--kebab-case` spellings of flags as well; values are left alone. */
 export function acceptKebabCase(program: Command, argv: readonly string[]): string[] {
-  const options = [program, ...program.commands].flatMap((command) => [...command.options]);
-  const takesValue = new Set(options.filter((option) => option.required).map((option) => option.long));
+  // A flag may take a value in one command and none in another.
+  const command = program.commands.find((one) => one.name() === argv[0]) ?? program;
+  const takesValue = new Set(
+    command.options.filter((option) => option.required).map((option) => option.long),
+  );
   let isValue = false;
   return argv.map((word) => {
     if (isValue || !word.startsWith('--') || word === '--') {

@@ -56,11 +56,12 @@ export interface Annotator {
 /**
  * Finds an annotator by its name: an entry of the registry, `PROVIDER/MODEL`, or an OpenAI model.
  * @param ownServer true where `--base_url` names a server: then any model name is accepted
+ * @param flag that the name was given with
  * @throws UsageError that names the nearest known annotators
  */
-export function resolveAnnotator(name: string, ownServer: boolean): Annotator {
+export function resolveAnnotator(name: string, ownServer: boolean, flag = 'annotator'): Annotator {
   if (name === '' || name.length > 300 || /[\u0000-\u001f\u007f]/.test(name)) {
-    throw new UsageError(`--annotator ${JSON.stringify(inert(name, 60))} is no name of a model.`);
+    throw new UsageError(`--${flag} ${JSON.stringify(inert(name, 60))} is no name of a model.`);
   }
   const slash = name.indexOf('/');
   const prefix = slash === -1 ? '' : name.slice(0, slash);
@@ -70,25 +71,25 @@ export function resolveAnnotator(name: string, ownServer: boolean): Annotator {
   if (entry !== undefined) return annotator(name, entry);
   if (isProviderName(prefix) && rest !== '') return annotator(name, { provider: prefix, model: rest });
   if (ownServer || OPENAI_MODEL.test(name)) return annotator(name, openai(name));
-  throw unknownAnnotator(name, prefix);
+  throw unknownAnnotator(name, prefix, flag);
 }
 
 function annotator(name: string, entry: AnnotatorEntry): Annotator {
   return { name, provider: PROVIDERS[entry.provider], providerName: entry.provider, model: entry.model };
 }
 
-function unknownAnnotator(name: string, prefix: string): UsageError {
+function unknownAnnotator(name: string, prefix: string, flag: string): UsageError {
   const shown = inert(name, 80);
   const providers = Object.keys(PROVIDERS).join(', ');
   if (prefix !== '') {
     return new UsageError(
-      `Unknown provider "${inert(prefix, 40)}" in --annotator ${shown}. Known are ${providers}; any other ` +
+      `Unknown provider "${inert(prefix, 40)}" in --${flag} ${shown}. Known are ${providers}; any other ` +
         'OpenAI-compatible server is reached with --base_url.',
     );
   }
   const names = nearest(name, Object.keys(ANNOTATORS)).join(', ');
   return new UsageError(
-    `Unknown annotator "${shown}". The nearest known names are ${names}. Models of other providers are named ` +
+    `Unknown ${flag} "${shown}". The nearest known names are ${names}. Models of other providers are named ` +
       `PROVIDER/MODEL (${providers}), models of your own server by --base_url.`,
   );
 }

@@ -64,18 +64,22 @@ export async function demo(
     surroundings: {
       console,
       interruption,
-      resumeCommand: `npx reannotate demo${inBatches ? ' --batch' : ''}`,
+      resumeCommand: `npx reannotate demo${inBatches ? ' --batch' : ''}${flags.on('judge') ? ' --judge' : ''}`,
     },
   };
   try {
     console.info(`A simulated API and Hub answer at ${simulator.url}: no key, no network, no cost.`);
-    const exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
+    let exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
+    if (flags.on('judge') && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
     const { reannotated, config } = runFolder(saveDir, tempDir, runName(DATASET, ANNOTATOR));
     console.print(
       [
         '',
         `Old and new answers stand side by side in ${reannotated}`,
         `What was asked, and how, stands in ${config}`,
+        ...(flags.on('judge')
+          ? []
+          : ['Which of them are better? A second opinion: npx reannotate demo --judge']),
         '',
         'Now with a model of your own:',
         '  export OPENAI_API_KEY=…',
@@ -96,6 +100,16 @@ function runFlags({ folders }: Demo): RawFlags {
 function runOnline(work: Demo): Promise<number> {
   const options = parseRunOptions({ ...runFlags(work), overwrite: true }, work.variables);
   return reannotate(options, work.surroundings);
+}
+
+/** The simulator has an opinion as well. */
+async function judgeAnswers(work: Demo): Promise<number> {
+  const { judge } = await import('./judge.js');
+  const { parseJudgeOptions } = await import('../judge/options.js');
+  work.surroundings.console.info(
+    'A simulated judge, which mostly takes the longer answer, has a look at a sample:',
+  );
+  return judge(parseJudgeOptions(runFlags(work), work.variables), work.surroundings);
 }
 
 async function runInBatches(work: Demo): Promise<number> {

@@ -2,6 +2,7 @@
 
 import { EXIT } from '../errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
+import { keepJudgement } from '../judge/figures.js';
 import type { RunOptions } from '../options.js';
 import type { Console } from '../progress.js';
 import type { Stop } from '../requests/processor.js';
@@ -115,7 +116,10 @@ export async function finish(finished: FinishedRun, assembled: Assembled, consol
   const { options, folder, totals, mode } = finished;
   const now = new Date();
   const summary = summarise(assembled, totals, mode, now);
-  await writeSummary(folder.summary, summary);
+  const { kept, isOutdated } = await keepJudgement(folder);
+  await writeSummary(folder.summary, { ...summary, ...kept });
+  if (isOutdated)
+    console.info('The results changed, so the judgement of the earlier ones is left out; judge them anew.');
   await writeConfig(folder.config, { ...finished.config, finished_at: creationDate(now) });
   const table = describeSummary(summary, finished.session, folder.reannotated);
   console.print(table);

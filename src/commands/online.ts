@@ -25,6 +25,24 @@ const GRACE_MS = 30_000;
 /** Failed rows are told one by one up to here; a line a second is enough after that. */
 const FAILURES_SHOWN = 5;
 
+/** What is asked for, in messages. */
+export interface Naming {
+  /** What one request brings, such as `answer`. */
+  answer: string;
+  /** What the count of all is of, such as `row`. */
+  one: string;
+  /** What a request is about, such as `Row 17`. */
+  nameOf: (requestIdx: number) => string;
+}
+
+const ROWS: Naming = { answer: 'answer', one: 'row', nameOf: (row) => `Row ${row}` };
+
+/** Requests, and what of them is answered. */
+export interface Askable extends Pick<PreparedRun, 'index' | 'rows'> {
+  /** Where they are no rows of a dataset. */
+  naming?: Naming;
+}
+
 /** How asking went. */
 export interface Asked extends SessionFigures {
   stop: Stop | null;
@@ -37,8 +55,8 @@ export interface Asked extends SessionFigures {
  */
 export async function askOnline(
   options: RunOptions,
-  folder: RunFolder,
-  run: PreparedRun,
+  folder: Pick<RunFolder, 'jobs' | 'journal'>,
+  run: Askable,
   totals: Totals,
   price: Price | null,
   surroundings: Surroundings,
@@ -46,7 +64,7 @@ export async function askOnline(
   serviceTier: 'flex' | null = null,
 ): Promise<Asked> {
   const { console, interruption } = surroundings;
-  const { index } = run;
+  const { index, naming = ROWS } = run;
   const retry = options.earlier !== 'resume_no_retry';
   const wanted = (row: number): boolean => index.isWanted(row, retry);
   const waiting = index.countWanted(retry);
@@ -54,8 +72,8 @@ export async function askOnline(
   const before = run.rows - waiting;
   console.info(
     before === 0
-      ? `Asking ${options.annotator.name} for ${plural(waiting, 'answer')}.`
-      : `Going on: ${count(before)} of ${plural(run.rows, 'row')} done with, ${count(waiting)} to ask.`,
+      ? `Asking ${options.annotator.name} for ${plural(waiting, naming.answer)}.`
+      : `Going on: ${count(before)} of ${plural(run.rows, naming.one)} done with, ${count(waiting)} to ask.`,
   );
 
   // A missing key is told before anything is opened.
@@ -68,7 +86,7 @@ export async function askOnline(
   const journal = new JournalWriter(folder.journal, (error) => {
     asking.processor.stop({ reason: 'error', cause: 'other', message: error.message });
   });
-  const events = journaling(journal, index, totals, options, console, {
+  const events = journaling(journal, index, naming, totals, options, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
       // A table of prices takes longer to load than anything else here, and nothing waited for it.
@@ -109,7 +127,7 @@ export async function askOnline(
 }
 
 function* jobs(
-  folder: RunFolder,
+  folder: Pick<RunFolder, 'jobs'>,
   wanted: (row: number) => boolean,
   estimate: TokenEstimate,
   serviceTier: string | null,
@@ -126,6 +144,7 @@ function* jobs(
 function journaling(
   journal: JournalWriter,
   index: JournalIndex,
+  { nameOf }: Naming,
   totals: Totals,
   options: RunOptions,
   console: Surroundings['console'],
@@ -141,7 +160,7 @@ function journaling(
       index.record(job.requestIdx, completion.state, place.offset, place.length);
       totals.addAnswer(completion);
       dropped(sent.length + json.length);
-      console.record('debug', `Row ${job.requestIdx}: ${completion.state}`);
+      console.record('debug', `${nameOf(job.requestIdx)}: ${completion.state}`);
       if (isFirst) onFirstAnswer();
       isFirst = false;
     },
@@ -158,7 +177,7 @@ function journaling(
       if (failures > FAILURES_SHOWN && now - lastTold < 1000) return;
       lastTold = now;
       const more = failures > FAILURES_SHOWN ? ` (${plural(failures, 'failure')} so far)` : '';
-      console.warning(`Row ${job.requestIdx} failed${more}: ${errors.at(-1) ?? ''}`);
+      console.warning(`${nameOf(job.requestIdx)} failed${more}: ${errors.at(-1) ?? ''}`);
     },
     wasted: (usage) => {
       totals.addWasted(usage);

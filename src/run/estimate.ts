@@ -117,12 +117,20 @@ function estimateSum(
   return { tokens, margin: tokens === 0 ? 0 : (CONFIDENCE * error) / tokens };
 }
 
-/** A number from 0 to 1 for each row, the same every time, without any pattern (the finaliser of MurmurHash3). */
-function rankOf(row: number): number {
-  let hash = row + 1;
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;
+/**
+ * A number from 0 to 1 for each row, the same every time, without any pattern.
+ * @param seed another one gives other numbers
+ */
+export function rankOf(row: number, seed = 0): number {
+  return mix((row + 1) ^ mix(seed)) / 2 ** 32;
+}
+
+/** The finaliser of MurmurHash3: every bit of the result depends on every bit of the number. */
+function mix(number: number): number {
+  let bits = number | 0;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return (bits ^ (bits >>> 16)) >>> 0;
 }
 
 /** Some rows out of all, each with the same chance (Vitter's algorithm R); the same ones every time. */

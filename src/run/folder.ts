@@ -37,6 +37,7 @@ export interface RunFolder {
   summary: string;
   config: string;
   batchObjects: string;
+  judgements: string;
   run: string;
   rows: string;
   jobs: string;
@@ -44,6 +45,7 @@ export interface RunFolder {
   batches: string;
   downloads: string;
   counters: string;
+  judge: string;
   log: string;
 }
 
@@ -60,6 +62,7 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
     summary: join(save, 'summary.json'),
     config: join(save, 'config.yaml'),
     batchObjects: join(save, 'batch_objects.json'),
+    judgements: join(save, 'judgements.jsonl'),
     run: join(temp, 'run.json'),
     rows: join(temp, 'rows.jsonl'),
     jobs: join(temp, 'jobs.json'),
@@ -67,6 +70,7 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
     batches: join(temp, 'batches.json'),
     downloads: join(temp, 'downloads'),
     counters: join(temp, 'counters.json'),
+    judge: join(temp, 'judge'),
     log: join(temp, 'output.log'),
   };
 }

@@ -38,7 +38,8 @@ export function summarise(
   };
 }
 
-export async function writeSummary(path: string, summary: Summary): Promise<void> {
+/** @param summary what `summarise` made, perhaps with more beside it */
+export async function writeSummary(path: string, summary: object): Promise<void> {
   await replaceFile(path, (file) => {
     file.write(`${JSON.stringify(summary, null, 2)}\n`);
   });

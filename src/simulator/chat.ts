@@ -14,6 +14,7 @@ import {
 } from './completions.js';
 import { draw, pickFault, type Fault } from './faults.js';
 import { ApiError, readBody, requireApiKey, sendError, sendText, type Exchange, type Route } from './http.js';
+import { judgedAnswer } from './judging.js';
 import { snapshotOf } from './models.js';
 import type { SimulatorSettings } from './options.js';
 import type { RateLimits, Throttled } from './rate-limits.js';
@@ -177,10 +178,11 @@ export class ChatEndpoint {
   #texts(chat: ChatRequest): { texts: string[]; replayed: boolean } {
     const replayed = this.#parts.answers?.find(chat.prompt) ?? null;
     if (replayed !== null) this.#parts.statistics.count('replayed');
+    const judged = replayed === null ? judgedAnswer(chat.prompt) : null;
     const identity = hashOf(`${chat.model}\n${chat.messagesText}`);
     const texts = Array.from(
       { length: chat.choices },
-      (_, variant) => replayed ?? madeUpAnswer(identity, chat.prompt, variant),
+      (_, variant) => replayed ?? judged ?? madeUpAnswer(identity, chat.prompt, variant),
     );
     return { texts, replayed: replayed !== null };
   }

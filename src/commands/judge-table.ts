@@ -1,0 +1,96 @@
+/** A judgement in words: what it will cost, and what it came to. */
+
+import { costOf, type Price } from '../annotators/prices.js';
+import type { JudgeFigures } from '../judge/figures.js';
+import type { Sample } from '../judge/sample.js';
+import type { RunOptions } from '../options.js';
+import { TokenEstimate } from '../requests/tokens.js';
+import { count, dollars, inert, plural } from '../text.js';
+
+/** Characters that a bar of all pairs has. */
+const BAR = 30;
+/** Tokens of a verdict with its reasons, as the prompts ask for them. */
+const USUAL_VERDICT_TOKENS = 150;
+
+/** What requests come to, before they are sent. */
+export class RequestEstimate {
+  requests = 0;
+  #promptTokens = 0;
+  readonly #maximumTokens: number;
+  readonly #tokens = new TokenEstimate(0);
+
+  constructor(private readonly options: RunOptions) {
+    this.#maximumTokens = options.generation.max_tokens;
+  }
+
+  /** @param body of a request, as JSON */
+  add(body: Buffer): void {
+    this.requests += 1;
+    this.#promptTokens += this.#tokens.of(body);
+  }
+
+  /** One line. */
+  describe(price: Price | null): string {
+    const { requests } = this;
+    const what = `${plural(requests, 'request')} to ${inert(this.options.annotator.name, 80)}, about ${plural(this.#promptTokens, 'prompt token')}`;
+    if (price === null) return `${what}; what that costs is not known.`;
+    const cost = (completionTokens: number): string =>
+      dollars(costOf({ promptTokens: this.#promptTokens, completionTokens, cachedTokens: 0 }, price));
+    return (
+      `${what}: about ${cost(requests * Math.min(USUAL_VERDICT_TOKENS, this.#maximumTokens))}, and ` +
+      `${cost(requests * this.#maximumTokens)} where every verdict takes all ${count(this.#maximumTokens)} tokens.`
+    );
+  }
+}
+
+/** The lines that end a judgement on the terminal. */
+export function describeFigures(figures: JudgeFigures, sample: Sample, result: string): string {
+  const { wins, ties, losses, undecided, rows, tokens } = figures;
+  const counted = (pairs: number, more = ''): string => {
+    const share = rows === 0 ? 0 : pairs / rows;
+    const bar = '█'.repeat(Math.round(share * BAR));
+    return [count(pairs).padStart(5), percent(share).padStart(8), bar, more].join('  ').trimEnd();
+  };
+  const of = [
+    figures.identical > 0 ? `${count(figures.identical)} with the same answer twice` : '',
+    figures.flipped > 0 ? `${count(figures.flipped)} whose verdict flipped with the order` : '',
+  ].filter((text) => text !== '');
+  const lines = [
+    [
+      'Judge',
+      `${inert(figures.annotator, 80)}, ${plural(rows, 'pair')} of ${count(sample.pairs)}, both orders`,
+    ],
+    ['New wins', counted(wins)],
+    ['Ties', counted(ties, of.length === 0 ? '' : `(${of.join(', ')})`)],
+    ['Old wins', counted(losses)],
+    ...(undecided > 0 ? [['Undecided', counted(undecided)]] : []),
+    ['Win rate', describeRate(figures)],
+    ['Tokens', `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion`],
+    ['Cost', figures.cost_usd === null ? 'not known: no price for this model' : dollars(figures.cost_usd)],
+    ['Verdicts', result],
+  ];
+  const table = lines.map(([title, text]) => `${`${title ?? ''}:`.padEnd(11)}${text ?? ''}`).join('\n');
+  return `${table}\n${conclusion(figures)}`;
+}
+
+function describeRate({ win_rate: rate, confidence_interval_95: interval }: JudgeFigures): string {
+  if (rate === null || interval === null) return 'none: no pair is decided';
+  const [low, high] = interval;
+  return `${percent(rate)} of the new answers, ties counted as half (95 % confidence: ${percent(low)} to ${percent(high)})`;
+}
+
+/** What the figures allow to say, and no more. */
+function conclusion(figures: JudgeFigures): string {
+  const { confidence_interval_95: interval, annotator } = figures;
+  const pairs = figures.wins + figures.ties + figures.losses;
+  if (interval === null) return 'Nothing is shown: no pair is decided.';
+  const [low, high] = interval;
+  const judge = inert(annotator, 80);
+  if (low > 0.5) return `${judge} prefers the new answers.`;
+  if (high < 0.5) return `${judge} prefers the old answers.`;
+  return `No difference is shown by ${plural(pairs, 'pair')}: the interval includes 50 %. A larger --sample may show one.`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}

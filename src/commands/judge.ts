@@ -1,0 +1,267 @@
+/** `reannotate judge`: another annotator compares old and new answers of a finished run, blind and in both orders. */
+
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Price } from '../annotators/prices.js';
+import { findPrice } from '../annotators/prices.js';
+import { EXIT, UserError } from '../errors.js';
+import { readSummary, type JudgeFigures } from '../judge/figures.js';
+import { winRate, winRateInterval } from '../judge/interval.js';
+import type { JudgeOptions } from '../judge/options.js';
+import { bodiesOf, ORDERS, prepareJobs, setupOf, type JudgeFolder, type Setup } from '../judge/prepare.js';
+import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
+import { readPairs, sampleRows, type Sample } from '../judge/sample.js';
+import { tally, type Tally } from '../judge/tally.js';
+import { findEndpoint } from '../options.js';
+import type { Stop } from '../requests/processor.js';
+import { priceFor } from '../run/budget.js';
+import { readJobs } from '../run/jobs.js';
+import { JournalIndex, scanJournal } from '../run/journal.js';
+import { writeSummary } from '../run/summary.js';
+import { Totals } from '../run/totals.js';
+import { nearest } from '../suggest.js';
+import { count, inert, plural, shellWord } from '../text.js';
+import { inFolder } from './in-folder.js';
+import { describeFigures, RequestEstimate } from './judge-table.js';
+import { askOnline, type Naming } from './online.js';
+import { describeStop } from './stops.js';
+import type { Surroundings } from './surroundings.js';
+
+/** Runs that are named where the one that is wanted does not exist. */
+const RUNS_SHOWN = 5;
+
+/**
+ * Runs `judge`.
+ * @returns the exit code
+ * @throws UserError where there is nothing to judge, or the judge can't be asked
+ */
+export async function judge(options: JudgeOptions, surroundings: Surroundings): Promise<number> {
+  const { asking, folder, judged } = options;
+  const { console } = surroundings;
+  requireResults(options);
+  const prompts = await readJudgePrompts(options.promptsFile);
+  if (options.dryRun) return dryRun(options, prompts, surroundings);
+  findEndpoint(asking);
+  const price = await priceFor(asking);
+  if (asking.annotator.name === judged)
+    console.warning(
+      `${judged} judges its own answers, which models tend to prefer; name another with --judge.`,
+    );
+  return inFolder(folder, 'judge', asking, console, async () => {
+    const sample = await chooseRows(options, surroundings);
+    const setup = await setupOf(options, prompts);
+    const work = await prepare(options, prompts, setup, sample, surroundings);
+    const totals = new Totals(work.counters, price, new Date());
+    const index = await readVerdicts(work, sample, totals);
+    tellEstimate(options, work, index, price, surroundings);
+    const run = { index, rows: index.rows, naming: namingOf(sample) };
+    const { stop } = await askOnline(asking, work, run, totals, price, surroundings, () => undefined);
+    if (stop !== null && stop.reason !== 'budget') return endEarly(stop, options, index, surroundings);
+    const sums = await tally(folder.judgements, sample, work.journal, index);
+    const figures = figuresOf(setup, sums, totals);
+    await writeSummary(folder.summary, { ...readSummary(folder.summary), judge: figures });
+    return finish(figures, sums, sample, stop, options, surroundings);
+  });
+}
+
+/** @throws UserError that names the finished runs nearest to the one that is wanted */
+function requireResults({ folder, judged, asking }: JudgeOptions): void {
+  if (existsSync(folder.reannotated)) return;
+  const parent = asking.saveDir;
+  const finished = existsSync(parent)
+    ? readdirSync(parent).filter((name) => existsSync(join(parent, name, 'reannotated.json')))
+    : [];
+  const near = nearest(folder.name, finished, RUNS_SHOWN).map((name) => inert(name, 120));
+  throw new UserError(
+    `There is no ${folder.reannotated}: a run is judged once it is finished. Finish it with npx reannotate ` +
+      `--dataset ${shellWord(inert(asking.dataset, 200))} --annotator ${shellWord(inert(judged, 80))}, or name ` +
+      `another with --dataset, --annotator and --save_dir. ` +
+      (near.length === 0 ? `None stands in ${parent}.` : `In ${parent} stand ${near.join(', ')}.`),
+  );
+}
+
+async function chooseRows(
+  { folder, sample: size, seed }: JudgeOptions,
+  { console, interruption }: Surroundings,
+): Promise<Sample> {
+  let done = 0;
+  const endProgress = console.showProgress(() => `Reading answers: ${plural(done, 'row')}`);
+  let sample: Sample;
+  try {
+    sample = await sampleRows(folder.reannotated, size, seed, (rows) => {
+      interruption.soft.throwIfAborted();
+      done = rows;
+    });
+  } finally {
+    endProgress();
+  }
+  const { total, pairs, rows } = sample;
+  if (pairs === 0) {
+    throw new UserError(
+      `None of ${plural(total, 'row')} of ${folder.reannotated} has both an old and a new answer, so there is ` +
+        'nothing to compare.',
+    );
+  }
+  const identical = rows.filter(({ isIdentical }) => isIdentical).length;
+  console.info(
+    `Comparing old and new answer of ${plural(rows.length, 'row')} out of ${count(pairs)} with both` +
+      (identical === 0 ? '.' : `; ${count(identical)} with the same answer twice are ties unasked.`),
+  );
+  return sample;
+}
+
+async function prepare(
+  options: JudgeOptions,
+  prompts: JudgePrompts,
+  setup: Setup,
+  sample: Sample,
+  { console, interruption }: Surroundings,
+): Promise<JudgeFolder> {
+  let done = 0;
+  const endProgress = console.showProgress(
+    () => `Writing jobs: ${count(done)} of ${plural(sample.total, 'row')}`,
+  );
+  try {
+    return await prepareJobs(options, prompts, setup, sample, (rows) => {
+      interruption.soft.throwIfAborted();
+      done = rows;
+    });
+  } finally {
+    endProgress();
+  }
+}
+
+/** What was answered before. */
+async function readVerdicts(work: JudgeFolder, sample: Sample, totals: Totals): Promise<JournalIndex> {
+  const index = new JournalIndex(askedRows(sample).length * ORDERS.length);
+  // A judgement is small enough to parse every line, so that a damaged one is asked for again at once.
+  await scanJournal(work.journal, index, true, (entry) => {
+    if (entry.kind === 'answer') totals.addAnswer(entry.answer);
+    else if (entry.usage !== null) totals.addUnusable(entry.usage);
+  });
+  return index;
+}
+
+function askedRows({ rows }: Sample): Sample['rows'] {
+  return rows.filter(({ isIdentical }) => !isIdentical);
+}
+
+function tellEstimate(
+  { asking }: JudgeOptions,
+  work: JudgeFolder,
+  index: JournalIndex,
+  price: Price | null,
+  { console }: Surroundings,
+): void {
+  const estimate = new RequestEstimate(asking);
+  for (const { requestIdx, body } of readJobs(work.jobs)) {
+    if (index.isWanted(requestIdx, true)) estimate.add(body);
+  }
+  if (estimate.requests > 0) console.info(estimate.describe(price));
+}
+
+function namingOf(sample: Sample): Naming {
+  const rows = askedRows(sample);
+  return {
+    answer: 'verdict',
+    one: 'verdict',
+    nameOf: (request) => {
+      const { row } = rows[Math.floor(request / ORDERS.length)] ?? { row: -1 };
+      return `Row ${row}, ${request % ORDERS.length === 0 ? 'new' : 'old'} answer first`;
+    },
+  };
+}
+
+function figuresOf(setup: Setup, sums: Tally, totals: Totals): JudgeFigures {
+  const rounded = (share: number): number => Math.round(share * 1e4) / 1e4;
+  const rate = winRate(sums);
+  const interval = winRateInterval(sums);
+  const { cost } = totals;
+  return {
+    annotator: setup.annotator,
+    model: setup.model,
+    rows: sums.wins + sums.ties + sums.losses + sums.undecided,
+    wins: sums.wins,
+    ties: sums.ties,
+    losses: sums.losses,
+    undecided: sums.undecided,
+    identical: sums.identical,
+    flipped: sums.flipped,
+    win_rate: rate === null ? null : rounded(rate),
+    confidence_interval_95: interval === null ? null : [rounded(interval[0]), rounded(interval[1])],
+    requests: totals.requests,
+    tokens: totals.tokens,
+    cost_usd: cost === null ? null : Math.round(cost * 1e6) / 1e6,
+    sample: setup.sample,
+    seed: setup.seed,
+    template_digest: setup.template_digest,
+    results_digest: setup.results_digest,
+    judged_at: new Date().toISOString(),
+  };
+}
+
+function finish(
+  figures: JudgeFigures,
+  sums: Tally,
+  sample: Sample,
+  stop: Stop | null,
+  { folder, asking }: JudgeOptions,
+  { console, resumeCommand }: Surroundings,
+): number {
+  const table = describeFigures(figures, sample, folder.judgements);
+  console.print(table);
+  for (const line of table.split('\n')) console.record('info', line);
+  if (sums.unreadable > 0) {
+    console.warning(
+      `No verdict was found in ${plural(sums.unreadable, 'answer')} of the judge; their pairs are undecided and count ` +
+        `for nothing. What it said stands in ${folder.judgements}.`,
+    );
+  }
+  if (stop?.reason === 'budget') {
+    console.warning(`Stopped before --max_cost ${asking.maxCost ?? 0} would be exceeded; raise it to go on.`);
+  }
+  if (sums.unanswered > 0) {
+    console.error(
+      `${plural(sums.unanswered, 'request')} without an answer, so their pairs are undecided. Try them again with ` +
+        `the same command: ${resumeCommand}`,
+    );
+  }
+  return figures.win_rate === null || sums.unanswered > 0 ? EXIT.incomplete : EXIT.done;
+}
+
+/** A judgement that did not come to its end: every verdict is saved, no figure is written. */
+async function endEarly(
+  stop: Exclude<Stop, { reason: 'budget' }>,
+  { asking }: JudgeOptions,
+  index: JournalIndex,
+  { console, interruption, resumeCommand }: Surroundings,
+): Promise<number> {
+  const saved = `${plural(index.rows - index.count('pending'), 'verdict')} of ${count(index.rows)} saved`;
+  if (stop.reason === 'interrupted') {
+    console.warning(`Stopped; ${saved}. Go on with the same command: ${resumeCommand}`);
+    return interruption.exitCode;
+  }
+  throw new UserError(
+    `${await describeStop(stop, asking)} (${saved}.) Then go on with the same command: ${resumeCommand}`,
+  );
+}
+
+/** What a judgement would ask and cost; nothing is sent or written. */
+async function dryRun(
+  options: JudgeOptions,
+  prompts: JudgePrompts,
+  surroundings: Surroundings,
+): Promise<number> {
+  const { asking, folder } = options;
+  const sample = await chooseRows(options, surroundings);
+  const estimate = new RequestEstimate(asking);
+  const stopIfAsked = (): void => {
+    surroundings.interruption.soft.throwIfAborted();
+  };
+  await readPairs(folder.reannotated, sample, stopIfAsked, (pair) => {
+    for (const body of bodiesOf(pair, options, prompts)) estimate.add(Buffer.from(JSON.stringify(body)));
+  });
+  const price = await findPrice(asking.annotator.provider, asking.annotator.model);
+  process.stdout.write(`${estimate.describe(price)}\n`);
+  return EXIT.done;
+}

@@ -1,0 +1,73 @@
+/** The flags of `reannotate judge`. */
+
+import { resolveAnnotator } from '../annotators/index.js';
+import {
+  DEFAULT_ANNOTATOR,
+  DEFAULT_JUDGE,
+  DEFAULT_SAMPLE,
+  DEFAULT_SAMPLE_SEED,
+  FlagReader,
+  parseRunOptions,
+  type RawFlags,
+  type RunOptions,
+} from '../options.js';
+import { isReasoningModel } from '../requests/parameters.js';
+import { runFolder, runName, type RunFolder } from '../run/folder.js';
+
+const LARGEST_SAMPLE = 1_000_000;
+/** Room for some sentences and the verdict; a reasoning model thinks within the same bound. */
+const MAXIMUM_TOKENS = 1024;
+const MAXIMUM_REASONING_TOKENS = 8192;
+
+/** What one invocation of `reannotate judge` is to do. */
+export interface JudgeOptions {
+  /** How the judge is asked; its annotator is the judge. */
+  asking: RunOptions;
+  /** The name of the annotator whose answers are judged. */
+  judged: string;
+  /** The folders of the run that is judged. */
+  folder: RunFolder;
+  /** Pairs at most. */
+  sample: number;
+  /** Decides which. */
+  seed: number;
+  /** Null for the program's own. */
+  promptsFile: string | null;
+  dryRun: boolean;
+}
+
+/**
+ * Checks and converts the flags of `judge`.
+ * @throws UsageError that names the flag, what was given and what is taken
+ */
+export function parseJudgeOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): JudgeOptions {
+  const flags = new FlagReader(raw);
+  const judge = flags.text('judge') ?? DEFAULT_JUDGE;
+  const { model } = resolveAnnotator(judge, flags.text('base_url') !== null, 'judge');
+  const maximumTokens = isReasoningModel(model) ? MAXIMUM_REASONING_TOKENS : MAXIMUM_TOKENS;
+  const options = parseRunOptions(
+    {
+      max_tokens: String(maximumTokens),
+      ...raw,
+      annotator: judge,
+      temperature: '0',
+      // This command's own seed chooses rows, and its dry run is another one.
+      seed: undefined,
+      dry_run: undefined,
+      // What is missing is asked for at every start, and failed requests with it.
+      resume: true,
+    },
+    variables,
+  );
+  // Whoever it was that answered: his name is all that the folder's name needs.
+  const { name: judged } = resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, true);
+  return Object.freeze({
+    asking: options,
+    judged,
+    folder: runFolder(options.saveDir, options.tempDir, runName(options.dataset, judged)),
+    sample: flags.integer('sample', 1, LARGEST_SAMPLE) ?? DEFAULT_SAMPLE,
+    seed: flags.integer('seed', 0, 0xffff_ffff) ?? DEFAULT_SAMPLE_SEED,
+    promptsFile: flags.text('judge_prompts'),
+    dryRun: flags.on('dry_run'),
+  });
+}
