@@ -4,23 +4,28 @@ import { costOf, type Price } from '../annotators/prices.js';
 import type { JudgeFigures } from '../judge/figures.js';
 import type { Sample } from '../judge/sample.js';
 import type { RunOptions } from '../options.js';
+import { isReasoningModel } from '../requests/parameters.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { count, dollars, inert, plural } from '../text.js';
 
 /** Characters that a bar of all pairs has. */
 const BAR = 30;
-/** Tokens of a verdict with its reasons, as the prompts ask for them. */
-const USUAL_VERDICT_TOKENS = 150;
+/** Tokens of a verdict with its reasons, as the prompts ask for them; reasoning models think before they write. */
+const USUAL_TOKENS = 150;
+const USUAL_REASONING_TOKENS = 1000;
 
 /** What requests come to, before they are sent. */
 export class RequestEstimate {
   requests = 0;
   #promptTokens = 0;
   readonly #maximumTokens: number;
+  readonly #usualTokens: number;
   readonly #tokens = new TokenEstimate(0);
 
   constructor(private readonly options: RunOptions) {
+    const usual = isReasoningModel(options.annotator.model) ? USUAL_REASONING_TOKENS : USUAL_TOKENS;
     this.#maximumTokens = options.generation.max_tokens;
+    this.#usualTokens = Math.min(usual, this.#maximumTokens);
   }
 
   /** @param body of a request, as JSON */
@@ -37,7 +42,7 @@ export class RequestEstimate {
     const cost = (completionTokens: number): string =>
       dollars(costOf({ promptTokens: this.#promptTokens, completionTokens, cachedTokens: 0 }, price));
     return (
-      `${what}: about ${cost(requests * Math.min(USUAL_VERDICT_TOKENS, this.#maximumTokens))}, and ` +
+      `${what}: about ${cost(requests * this.#usualTokens)}, and ` +
       `${cost(requests * this.#maximumTokens)} where every verdict takes all ${count(this.#maximumTokens)} tokens.`
     );
   }

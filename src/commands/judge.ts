@@ -2,8 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Price } from '../annotators/prices.js';
-import { findPrice } from '../annotators/prices.js';
+import { findPrice, type Price } from '../annotators/prices.js';
 import { EXIT, UserError } from '../errors.js';
 import { readSummary, type JudgeFigures } from '../judge/figures.js';
 import { winRate, winRateInterval } from '../judge/interval.js';
@@ -16,7 +15,8 @@ import { findEndpoint } from '../options.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import { readJobs } from '../run/jobs.js';
-import { JournalIndex, scanJournal } from '../run/journal.js';
+import { JournalIndex } from '../run/journal.js';
+import { readJournal } from '../run/prepare.js';
 import { writeSummary } from '../run/summary.js';
 import { Totals } from '../run/totals.js';
 import { nearest } from '../suggest.js';
@@ -52,7 +52,7 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
     const setup = await setupOf(options, prompts);
     const work = await prepare(options, prompts, setup, sample, surroundings);
     const totals = new Totals(work.counters, price, new Date());
-    const index = await readVerdicts(work, sample, totals);
+    const index = await readVerdicts(work, sample, totals, surroundings);
     tellEstimate(options, work, index, price, surroundings);
     const run = { index, rows: index.rows, naming: namingOf(sample) };
     const { stop } = await askOnline(asking, work, run, totals, price, surroundings, () => undefined);
@@ -132,10 +132,15 @@ async function prepare(
 }
 
 /** What was answered before. */
-async function readVerdicts(work: JudgeFolder, sample: Sample, totals: Totals): Promise<JournalIndex> {
+async function readVerdicts(
+  work: JudgeFolder,
+  sample: Sample,
+  totals: Totals,
+  { console }: Surroundings,
+): Promise<JournalIndex> {
   const index = new JournalIndex(askedRows(sample).length * ORDERS.length);
   // A judgement is small enough to parse every line, so that a damaged one is asked for again at once.
-  await scanJournal(work.journal, index, true, (entry) => {
+  await readJournal(work, index, true, console, (entry) => {
     if (entry.kind === 'answer') totals.addAnswer(entry.answer);
     else if (entry.usage !== null) totals.addUnusable(entry.usage);
   });

@@ -114,6 +114,8 @@ export async function askOnline(
     stopListening();
     clearInterval(saving);
     endProgress();
+    // What is paid for goes to disk before what only counts it.
+    journal.flush();
     totals.save();
     await client.abort();
     journal.close();

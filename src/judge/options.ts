@@ -14,7 +14,8 @@ import {
 import { isReasoningModel } from '../requests/parameters.js';
 import { runFolder, runName, type RunFolder } from '../run/folder.js';
 
-const LARGEST_SAMPLE = 1_000_000;
+/** Tells a win rate to a quarter of a per cent, which no judge's taste is worth; and memory grows with the sample. */
+const LARGEST_SAMPLE = 100_000;
 /** Room for some sentences and the verdict; a reasoning model thinks within the same bound. */
 const MAXIMUM_TOKENS = 1024;
 const MAXIMUM_REASONING_TOKENS = 8192;

@@ -17,6 +17,7 @@ import {
   type BufferedFile,
 } from '../files.js';
 import { isObject, parseJson } from '../json.js';
+import { dropped } from '../memory.js';
 import { shownBaseUrl } from '../options.js';
 import { runName } from '../run/folder.js';
 import { requestBody, readJobs } from '../run/jobs.js';
@@ -89,9 +90,9 @@ export async function prepareJobs(
   onProgress: (rows: number) => void,
 ): Promise<JudgeFolder> {
   const folder = judgeFolder(options, setup);
-  if (existsSync(folder.setup) && existsSync(folder.jobs)) return folder;
   makeFolder(folder.path);
   removeTemporaryFiles(folder.path);
+  if (existsSync(folder.setup) && existsSync(folder.jobs)) return folder;
   await replaceFile(folder.jobs, async (file) => {
     let request = 0;
     await readPairs(options.folder.reannotated, sample, onProgress, (pair) => {
@@ -132,6 +133,7 @@ async function takeAnswersOver(parent: string, folder: JudgeFolder, setup: Setup
   const wanted = new Map<string, number[]>();
   for (const { requestIdx, body } of readJobs(folder.jobs)) {
     const key = keyOf(parseJson(body.toString('utf8')));
+    dropped(body.length * 3);
     wanted.set(key, [...(wanted.get(key) ?? []), requestIdx]);
   }
   await replaceFile(folder.journal, async (file) => {
@@ -153,6 +155,7 @@ function isAlike(path: string, { model, base_url: baseUrl }: Setup): boolean {
 /** Only whole answers: one that was cut short, say, may get further with other parameters. */
 function copyAnswer(line: Buffer, wanted: Map<string, number[]>, file: BufferedFile): void {
   const entry = parseJournalLine(line);
+  dropped(line.length * 3);
   if (entry?.kind !== 'answer' || entry.completion.state !== 'ok') return;
   const [request, response] = JSON.parse(line.toString('utf8')) as unknown[];
   const requestIdx = wanted.get(keyOf(request))?.shift();

@@ -68,7 +68,8 @@ async function readYaml(file: string): Promise<unknown> {
   }
   const { parse } = await import('yaml');
   try {
-    return parse(text);
+    // Its warnings would go past everything that keeps a terminal clean.
+    return parse(text, { logLevel: 'error' });
   } catch (error) {
     throw new UserError(`--judge_prompts ${file} is no YAML: ${inert(messageOf(error), 200)}`);
   }

@@ -2,6 +2,7 @@
 
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { breather, readAt, replaceFile } from '../files.js';
+import { dropped } from '../memory.js';
 import { parseJournalLine } from '../run/journal-line.js';
 import type { JournalIndex } from '../run/journal.js';
 import { inert } from '../text.js';
@@ -94,6 +95,7 @@ function readOpinion(descriptor: number | null, index: JournalIndex, request: nu
   if (descriptor === null || place === null)
     return { preference: null, isAnswered: false, text: 'not asked yet' };
   const entry = parseJournalLine(readAt(descriptor, place.offset, place.length));
+  dropped(place.length * 3);
   if (entry?.kind !== 'answer') {
     const why = entry?.errors.at(-1) ?? 'its line in the journal can’t be read';
     return { preference: null, isAnswered: false, text: `failed: ${inert(why, 400)}` };

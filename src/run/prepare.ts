@@ -197,8 +197,13 @@ async function writeRowsWithProgress(
   }
 }
 
-async function readJournal(
-  folder: RunFolder,
+/**
+ * Reads a journal into an index, and tells of lines that can't be read.
+ * @param several true where every line is to be parsed
+ * @param onEntry called for every line that counts
+ */
+export async function readJournal(
+  folder: Pick<RunFolder, 'journal'>,
   index: JournalIndex,
   several: boolean,
   console: Console,

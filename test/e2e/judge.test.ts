@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import type { JudgeFigures } from '../../src/judge/figures.js';
 import {
@@ -25,6 +26,8 @@ import {
 vi.setConfig({ testTimeout: 60_000 });
 
 const JUDGED = ['--annotator', 'gpt-4o-mini'];
+
+const KILL_AT_RENAME = fileURLToPath(new URL('../support/kill-at-rename.js', import.meta.url));
 
 interface Judgement {
   request_idx: number;
@@ -386,6 +389,72 @@ describe('judge', () => {
     expect(run.stderr).toMatch(/refused the key.*Then go on with the same command: npx reannotate judge/);
     expect(asked(server)).toHaveLength(1);
     expect(figures(folder)).toBeUndefined();
+  });
+
+  it('gives the same figures after a power cut at any rename, and pays for nothing twice', async () => {
+    const server = await api((pair) => (pair.row === 2 ? 'VERDICT: A' : prefer('new', pair)));
+    const whole = await finishedRun(server, 6);
+    expect((await runCli(whole.args, { env: pointingAt(server) })).code).toBe(0);
+    const told = (folder: string): unknown => ({ ...figures(folder), judged_at: null, results_digest: null });
+    let renames = 0;
+    for (let isDead = true; isDead;) {
+      renames += 1;
+      const { folder, args } = await finishedRun(server, 6);
+      server.requests.length = 0;
+      const kill = { KILL_AT_RENAME: String(renames), NODE_OPTIONS: `--import ${KILL_AT_RENAME}` };
+      const cut = await runCli(args, { env: { ...pointingAt(server), ...kill } });
+      isDead = cut.signal === 'SIGKILL';
+      expect((await runCli(args, { env: pointingAt(server) })).code).toBe(0);
+      expect(server.requests, `killed at rename ${renames}`).toHaveLength(12);
+      expect(told(folder)).toEqual(told(whole.folder));
+      expect(judgements(folder)).toEqual(judgements(whole.folder));
+      expect(filesBelow(folder).filter((path) => /tmp$|lock$/.test(path))).toEqual([]);
+    }
+    // Jobs, setup, verdicts, summary: each of them is a state on disk.
+    expect(renames).toBeGreaterThan(4);
+  });
+
+  it('hides a key that the judge repeats', async () => {
+    const server = await api(
+      (pair, { headers }) => `Your key is ${headers.authorization ?? ''}.\n${prefer('new', pair)}`,
+    );
+    const { folder, args } = await finishedRun(server, 3);
+    const run = await runCli(args, { env: pointingAt(server) });
+    expect(run.code, run.stderr).toBe(0);
+    expect(judgements(folder)[0]?.reason).toContain('Bearer [redacted]');
+    for (const file of filesBelow(folder)) expect(readFileSync(file, 'utf8')).not.toContain('sk-test-key');
+  });
+
+  it('asks again for a verdict whose line in the journal is damaged', async () => {
+    const server = await api((pair) => prefer('new', pair));
+    const { folder, args } = await finishedRun(server, 5);
+    expect((await runCli(args, { env: pointingAt(server) })).code).toBe(0);
+    const journal =
+      filesBelow(join(folder, 'temp')).find((path) => /judge\/.*output\.jsonl$/.test(path)) ?? '';
+    const lines = readFileSync(journal, 'utf8').split('\n');
+    lines[3] = `${lines[3]?.slice(0, 80) ?? ''}\u0000`;
+    writeFileSync(journal, lines.join('\n'));
+    server.requests.length = 0;
+    const run = await runCli(args, { env: pointingAt(server) });
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stderr).toContain("can't be read; their rows are asked again");
+    expect(server.requests).toHaveLength(1);
+    expect(figures(folder)).toMatchObject({ wins: 5 });
+  });
+
+  it('leaves a run alone that another process works on', async () => {
+    const server = await api(async (pair) => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return prefer('new', pair);
+    });
+    const { args } = await finishedRun(server, 10);
+    const first = startCli([...args, '--max_concurrency', '2'], { env: pointingAt(server) });
+    while (asked(server).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const second = await runCli(args, { env: pointingAt(server) });
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain('Another process works on this run');
+    expect((await first.finished).code).toBe(0);
+    expect(asked(server)).toHaveLength(20);
   });
 
   it('shows hostile answers of the judge inert', async () => {
