@@ -5,9 +5,12 @@ import type { Reporter } from './types.js';
 
 /** How often a plain line is written where there is no terminal. */
 const PLAIN_INTERVAL_MS = 10_000;
+const PLAIN_COLUMNS = 300;
 /** What lasts less than this shows no progress. */
 const PATIENCE_MS = 300;
 const REDRAW_INTERVAL_MS = 100;
+/** ora's symbol and the space after it. */
+const SYMBOL_COLUMNS = 2;
 
 export interface ConsoleOptions {
   level: LogLevel;
@@ -27,6 +30,8 @@ export class Console implements Reporter {
   #log: LogFile | null = null;
   #spinner: Ora | null = null;
   #timer: NodeJS.Timeout | null = null;
+  /** Columns of the lines that the terminal shows. */
+  #drawn: number[] = [];
   /** Until the spinner appears: what is over sooner would only flicker, and would wait for the spinner to load. */
   #waiting: NodeJS.Timeout | null = null;
 
@@ -66,13 +71,14 @@ export class Console implements Reporter {
 
   /**
    * Shows `render()` until the returned function is called.
-   * @param render the progress line without a line end
+   * @param render the progress line without a line end, or several of them; given the columns that there are
    */
-  showProgress(render: () => string): () => void {
-    if (this.isTerminal) return this.#showSpinner(() => [render()]);
+  showProgress(render: (columns: number) => string | string[]): () => void {
+    if (this.isTerminal) return this.#showSpinner((columns) => [render(columns)].flat());
     if (this.#threshold > LOG_LEVELS.info) return () => undefined;
     const timer = setInterval(() => {
-      this.#stream.write(`${inert(render(), 300)}\n`);
+      const line = [render(PLAIN_COLUMNS)].flat().join(' · ');
+      this.#stream.write(`${inert(this.#redactor.text(line), PLAIN_COLUMNS)}\n`);
     }, PLAIN_INTERVAL_MS);
     timer.unref();
     return () => {
@@ -95,7 +101,7 @@ export class Console implements Reporter {
     return this.#stream.isTTY && process.env['TERM'] !== 'dumb';
   }
 
-  #showSpinner(render: () => string[]): () => void {
+  #showSpinner(render: (columns: number) => string[]): () => void {
     const waiting = setTimeout(() => void this.#startSpinner(render), PATIENCE_MS);
     this.#waiting = waiting;
     return () => {
@@ -103,16 +109,18 @@ export class Console implements Reporter {
     };
   }
 
-  async #startSpinner(render: () => string[]): Promise<void> {
+  async #startSpinner(render: (columns: number) => string[]): Promise<void> {
     const waiting = this.#waiting;
     const { default: ora } = await import('ora');
     // It may be over meanwhile.
     if (waiting === null || this.#waiting !== waiting) return;
     // ora draws a symbol and a space before the text, and a line as wide as the terminal would wrap.
-    const text = (): string =>
-      render()
-        .map((line) => inert(line, Math.max(10, this.#stream.columns - 3)))
-        .join('\n');
+    const text = (): string => {
+      const columns = Math.max(10, this.#stream.columns - 3);
+      const lines = render(columns).map((line) => inert(this.#redactor.text(line), columns));
+      this.#drawn = lines.map((line) => line.length + SYMBOL_COLUMNS);
+      return lines.join('\n');
+    };
     // stdin stays untouched: ora would put it in raw mode, and Ctrl-C belongs to the run.
     const spinner = ora({ text: text(), stream: this.#stream, discardStdin: false }).start();
     this.#spinner = spinner;
@@ -121,7 +129,19 @@ export class Console implements Reporter {
     }, REDRAW_INTERVAL_MS);
     timer.unref();
     this.#timer = timer;
+    this.#stream.on('resize', this.#clearWrapped);
   }
+
+  /** Lines that were as wide as the terminal take up more of them in a narrower one, and ora clears what it drew. */
+  readonly #clearWrapped = (): void => {
+    const { columns } = this.#stream;
+    const rows = this.#drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);
+    if (this.#spinner === null || rows <= this.#drawn.length) return;
+    this.#stream.cursorTo(0);
+    this.#stream.moveCursor(0, 1 - rows);
+    this.#stream.clearScreenDown();
+    this.#stream.write('\n'.repeat(this.#drawn.length - 1));
+  };
 
   /** Takes the progress line away and gives the terminal its cursor back; harmless where there is none. */
   endProgress(): void {
@@ -129,6 +149,7 @@ export class Console implements Reporter {
     this.#waiting = null;
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    this.#stream.off('resize', this.#clearWrapped);
     this.#spinner?.stop();
     this.#spinner = null;
   }
@@ -136,8 +157,14 @@ export class Console implements Reporter {
   #say(level: LogLevel, message: string): void {
     this.#log?.write(level, message);
     if (LOG_LEVELS[level] < this.#threshold) return;
-    const prefix = level === 'info' || level === 'debug' ? '' : `${level}: `;
+    const prefix = level === 'info' || level === 'debug' ? '' : `${this.#coloured(level)}: `;
     this.#aboveProgress(`${prefix}${inert(this.#redactor.text(message), 2000)}\n`);
+  }
+
+  /** Colours that can be read on a dark and on a light background; `hasColors` heeds NO_COLOR and FORCE_COLOR. */
+  #coloured(level: 'warning' | 'error'): string {
+    if (!this.isTerminal || !this.#stream.hasColors()) return level;
+    return level === 'error' ? `\u001b[1;31m${level}\u001b[0m` : `\u001b[1m${level}\u001b[0m`;
   }
 
   #aboveProgress(text: string): void {

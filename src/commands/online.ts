@@ -16,8 +16,9 @@ import { JournalWriter, type JournalIndex } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
-import { count, dollars, duration, plural } from '../text.js';
+import { count, plural } from '../text.js';
 import { openAsking } from './asking.js';
+import { Meter } from './meter.js';
 import type { Surroundings } from './surroundings.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
@@ -102,7 +103,7 @@ export async function askOnline(
 
   const started = performance.now();
   const meter = new Meter(processor, limiter, totals, before, run.rows);
-  const endProgress = console.showProgress(() => meter.line());
+  const endProgress = console.showProgress((columns) => meter.render(columns));
   const saving = setInterval(() => {
     totals.saveNowAndThen(performance.now());
   }, 1000);
@@ -221,49 +222,6 @@ function heed(
     interruption.soft.removeEventListener('abort', finish);
     interruption.hard.removeEventListener('abort', abandon);
   };
-}
-
-/** The progress line: how far, how fast, what it costs, when it is done. */
-class Meter {
-  readonly #started = performance.now();
-  /** Times and counts of the last half minute, for a rate that settles. */
-  readonly #samples: { time: number; done: number }[] = [];
-
-  constructor(
-    private readonly processor: Processor,
-    private readonly limiter: RateLimiter,
-    private readonly totals: Totals,
-    private readonly before: number,
-    private readonly rows: number,
-  ) {}
-
-  line(): string {
-    const { answered, failed } = this.processor.counts;
-    const session = answered + failed;
-    const done = this.before + session;
-    const rate = this.#rate(session);
-    const parts = [`${count(done)}/${count(this.rows)} (${Math.floor((done / this.rows) * 100)} %)`];
-    const pause = this.limiter.gateMilliseconds;
-    if (pause > 1000) parts.push(`cooling down for ${duration(pause)}`);
-    parts.push(
-      `${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s`,
-      `${count(this.processor.inFlight)} in flight`,
-    );
-    if (failed > 0) parts.push(`${count(failed)} failed`);
-    if (this.totals.cost !== null) parts.push(dollars(this.totals.cost));
-    if (rate > 0) parts.push(`${duration(((this.rows - done) / rate) * 1000)} left`);
-    return parts.join(' · ');
-  }
-
-  #rate(session: number): number {
-    const now = performance.now();
-    this.#samples.push({ time: now, done: session });
-    while (this.#samples.length > 2 && now - (this.#samples[0]?.time ?? now) > 30_000) this.#samples.shift();
-    const first = this.#samples[0];
-    if (first === undefined || now - first.time < 500)
-      return session / Math.max(0.5, (now - this.#started) / 1000);
-    return (session - first.done) / ((now - first.time) / 1000);
-  }
 }
 
 function describeLimits(limiter: RateLimiter): string {

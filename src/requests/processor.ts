@@ -100,6 +100,8 @@ export class Processor {
   #aborted = false;
   #refusedAtStart = 0;
   #failuresInRow = 0;
+  /** Why a request was answered with 429, or not at all, since the last answer. */
+  #lastTrouble: string | null = null;
   #exhaustedInRow = 0;
   #moreJobs = true;
   #lastSuccess: number;
@@ -113,6 +115,12 @@ export class Processor {
     this.#lastSuccess = this.#started;
     // Every row that backs off listens to it.
     setMaxListeners(0, this.#waits.signal);
+  }
+
+  /** What went wrong last and how many milliseconds ago the last answer came; null where one came since. */
+  get trouble(): { message: string; silence: number } | null {
+    const silence = this.#options.clock.now() - this.#lastSuccess;
+    return this.#lastTrouble === null ? null : { message: inert(this.#lastTrouble, 200), silence };
   }
 
   /** Requests whose answer is awaited. */
@@ -323,6 +331,7 @@ export class Processor {
   #succeeded(): void {
     this.#failuresInRow = 0;
     this.#exhaustedInRow = 0;
+    this.#lastTrouble = null;
     this.#lastSuccess = this.#options.clock.now();
     this.#options.concurrency.succeeded();
   }
@@ -330,6 +339,7 @@ export class Processor {
   #throttled(verdict: Extract<Verdict, { kind: 'throttle' }>, sentAt: number): void {
     const { limiter, concurrency, clock, reporter } = this.#options;
     this.counts.throttled += 1;
+    this.#lastTrouble = verdict.message;
     reporter.debug(`Throttled: ${verdict.message}`);
     if (verdict.wait !== null && verdict.wait > LONGEST_WAIT_MS) {
       const message = `the API asks to wait ${Math.round(verdict.wait / 60_000)} minutes (${verdict.message})`;
@@ -364,6 +374,7 @@ export class Processor {
   #failedAgain(verdict: Extract<Verdict, { kind: 'transient' }>, sentAt: number): boolean {
     const { limiter, concurrency, clock } = this.#options;
     this.#failuresInRow += 1;
+    this.#lastTrouble = verdict.message;
     if (verdict.overloaded) concurrency.overloaded(sentAt);
     if (this.counts.answered === 0) return false;
     if (verdict.unreachable || this.#failuresInRow >= OUTAGE_FAILURES) {

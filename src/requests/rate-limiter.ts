@@ -149,6 +149,8 @@ export class RateLimiter {
   #nextBoost: number;
   #latency = 0;
   readonly #waited = { requests: 0, tokens: 0, gate: 0 };
+  /** What was let through so far; tokens as the API reserves them. */
+  readonly granted = { requests: 0, tokens: 0 };
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: RateLimiterOptions) {
@@ -230,6 +232,8 @@ export class RateLimiter {
     if (tokenWait > 0) return this.#blocked('tokens', tokenWait);
     this.#requests.bucket?.take(1);
     this.#tokens.bucket?.take(tokens);
+    this.granted.requests += 1;
+    this.granted.tokens += tokens;
     return 0;
   }
 

@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import type { JudgeFigures } from '../../src/judge/figures.js';
 import {
@@ -14,6 +13,7 @@ import {
   wordsOf,
 } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
+import { withFault } from '../support/disk-fault.js';
 import {
   apiError,
   completion,
@@ -26,8 +26,6 @@ import {
 vi.setConfig({ testTimeout: 60_000 });
 
 const JUDGED = ['--annotator', 'gpt-4o-mini'];
-
-const KILL_AT_RENAME = fileURLToPath(new URL('../support/kill-at-rename.js', import.meta.url));
 
 interface Judgement {
   request_idx: number;
@@ -397,11 +395,10 @@ describe('judge', () => {
     expect((await runCli(whole.args, { env: pointingAt(server) })).code).toBe(0);
     const told = (folder: string): unknown => ({ ...figures(folder), judged_at: null, results_digest: null });
     let renames = 0;
-    for (let isDead = true; isDead;) {
-      renames += 1;
+    for (let isDead = true; isDead; renames++) {
       const { folder, args } = await finishedRun(server, 6);
       server.requests.length = 0;
-      const kill = { KILL_AT_RENAME: String(renames), NODE_OPTIONS: `--import ${KILL_AT_RENAME}` };
+      const kill = withFault({ call: 'renameSync', at: renames, code: 'SIGKILL' }, folder);
       const cut = await runCli(args, { env: { ...pointingAt(server), ...kill } });
       isDead = cut.signal === 'SIGKILL';
       expect((await runCli(args, { env: pointingAt(server) })).code).toBe(0);
