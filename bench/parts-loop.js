@@ -50,6 +50,7 @@ const processor = new Processor({
     failed: (job, sent, errors) => {
       throw new Error(errors.at(-1));
     },
+    exchanged: ignore,
     wasted: ignore,
     parameterChanged: ignore,
   },

@@ -1,5 +1,5 @@
 // Bundles src/ into dist/ and makes the two commands executable.
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { rolldown } from 'rolldown';
 
 /**
@@ -21,4 +21,16 @@ const bundle = await rolldown({
 });
 await bundle.write({ dir: 'dist', chunkFileNames: '[name].js', comments: { legal: true } });
 await bundle.close();
+// The page of a report: one script and one style sheet, which the command puts into each page.
+const page = await rolldown({ input: 'src/report/page/main.ts', platform: 'browser' });
+await page.write({
+  file: 'dist/report-page/page.js',
+  format: 'iife',
+  minify: true,
+  comments: { legal: true },
+});
+await page.close();
+const styles = ['node_modules/uplot/dist/uPlot.min.css', 'src/report/page/page.css'];
+writeFileSync('dist/report-page/page.css', styles.map((path) => readFileSync(path, 'utf8')).join('\n'));
+
 for (const command of ['dist/cli.js', 'dist/watch-batch.js']) chmodSync(command, 0o755);

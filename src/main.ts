@@ -48,6 +48,10 @@ export async function runProgram(
       const resumeCommand = ['npx', 'reannotate', ...process.argv.slice(2)].map(shellWord).join(' ');
       process.exitCode = await judge(options, { console: command(flags), interruption, resumeCommand });
     },
+    report: async (path, flags) => {
+      const { report } = await import('./commands/report.js');
+      process.exitCode = await report(path ?? null, flags, command(flags));
+    },
     demo: async (flags) => {
       const { demo } = await import('./commands/demo.js');
       process.exitCode = await demo(flags, { console: command(flags), interruption });

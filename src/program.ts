@@ -19,6 +19,8 @@ export interface Handlers {
   reannotate(flags: RawFlags): Promise<void>;
   watchBatch(flags: RawFlags): Promise<void>;
   judge(flags: RawFlags): Promise<void>;
+  /** @param path the run's folder; undefined where flags name the run */
+  report(path: string | undefined, flags: RawFlags): Promise<void>;
   demo(flags: RawFlags): Promise<void>;
   simulate(flags: RawFlags): Promise<void>;
 }
@@ -57,6 +59,7 @@ export function reannotateProgram(version: string, handlers: Handlers): Command 
     .action(async (flags: RawFlags) => handlers.reannotate(flags));
   addRunFlags(program);
   program.addCommand(judgeCommand(handlers));
+  program.addCommand(reportCommand(handlers));
   program.addCommand(demoCommand(handlers));
   program.addCommand(simulateCommand(handlers));
   return program;
@@ -153,6 +156,23 @@ function judgeCommand(handlers: Handlers): Command {
     .allowExcessArguments(false)
     .exitOverride()
     .action(async (flags: RawFlags) => handlers.judge(flags));
+}
+
+function reportCommand(handlers: Handlers): Command {
+  return new Command('report')
+    .description('Makes the page that shows a finished run: report.html, one file that needs no network.')
+    .usage('[FOLDER] [flags]')
+    .argument('[folder]', 'the folder of the run’s results; or name the run by its flags')
+    .option('--annotator <name>', `the run's annotator (default: ${DEFAULT_ANNOTATOR})`)
+    .option('--dataset <id_or_path>', "the run's dataset")
+    .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
+    .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
+    .option('--output <file>', 'the page (default: report.html beside the results)')
+    .option('--sample <n>', 'rows to read that are chosen at random (default: 500)')
+    .option('--rows <n,n>', 'rows to read in any case, counted from 0')
+    .allowExcessArguments(false)
+    .exitOverride()
+    .action(async (path: string | undefined, flags: RawFlags) => handlers.report(path, flags));
 }
 
 function demoCommand(handlers: Handlers): Command {

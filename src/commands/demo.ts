@@ -14,6 +14,7 @@ import { packageFile } from '../package.js';
 import type { Console } from '../progress.js';
 import { runFolder, runName } from '../run/folder.js';
 import { startSimulator } from '../simulator/server.js';
+import { shellWord } from '../text.js';
 import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, parseWatchOptions } from '../watch-options.js';
 import { reannotate } from './reannotate.js';
 import type { Surroundings } from './surroundings.js';
@@ -71,12 +72,13 @@ export async function demo(
     console.info(`A simulated API and Hub answer at ${simulator.url}: no key, no network, no cost.`);
     let exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
     if (flags.on('judge') && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
-    const { reannotated, config } = runFolder(saveDir, tempDir, runName(DATASET, ANNOTATOR));
+    const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, ANNOTATOR));
     console.print(
       [
         '',
         `Old and new answers stand side by side in ${reannotated}`,
         `What was asked, and how, stands in ${config}`,
+        `A page to look at it all: npx reannotate report ${shellWord(save)}`,
         ...(flags.on('judge')
           ? []
           : ['Which of them are better? A second opinion: npx reannotate demo --judge']),

@@ -121,7 +121,7 @@ export async function finish(finished: FinishedRun, assembled: Assembled, consol
   if (isOutdated)
     console.info('The results changed, so the judgement of the earlier ones is left out; judge them anew.');
   await writeConfig(folder.config, { ...finished.config, finished_at: creationDate(now) });
-  const table = describeSummary(summary, finished.session, folder.reannotated);
+  const table = describeSummary(summary, finished.session, folder);
   console.print(table);
   for (const line of table.split('\n')) console.record('info', line);
   await writeExports(finished, console);

@@ -162,6 +162,8 @@ function journaling(
       const place = journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
       index.record(job.requestIdx, completion.state, place.offset, place.length);
       totals.addAnswer(completion);
+      if (completion.usage !== null)
+        totals.timeline.spent(completion.usage.promptTokens + completion.usage.completionTokens);
       dropped(sent.length + json.length);
       console.record('debug', `${nameOf(job.requestIdx)}: ${completion.state}`);
       if (isFirst) onFirstAnswer();
@@ -181,6 +183,9 @@ function journaling(
       lastTold = now;
       const more = failures > FAILURES_SHOWN ? ` (${plural(failures, 'failure')} so far)` : '';
       console.warning(`${nameOf(job.requestIdx)} failed${more}: ${errors.at(-1) ?? ''}`);
+    },
+    exchanged: (latency, kind) => {
+      totals.timeline.exchanged(latency, kind);
     },
     wasted: (usage) => {
       totals.addWasted(usage);

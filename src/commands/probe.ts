@@ -59,6 +59,7 @@ export async function probeRows(
     failed: (_job: unknown, _sent: unknown, [...why]: string[]) => {
       errors.push(why.at(-1) ?? 'no reason');
     },
+    exchanged: () => undefined,
     wasted: (usage: Usage) => {
       wasted.push(usage);
     },

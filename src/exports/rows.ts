@@ -39,7 +39,7 @@ export class ResultLine {
 
 /** Reads all rows in their order. */
 export async function readResults(
-  { path, onProgress }: Results,
+  { path, onProgress }: Pick<Results, 'path' | 'onProgress'>,
   onRow: (line: ResultLine) => void,
 ): Promise<void> {
   const pause = breather();

@@ -85,8 +85,7 @@ async function readAll(
   onProgress: (rows: number) => void,
   onLine: Parameters<typeof readResults>[1],
 ): Promise<void> {
-  const shape = { several: false, metadata: false, chats: false };
-  await readResults({ path, shape, onProgress }, onLine);
+  await readResults({ path, onProgress }, onLine);
 }
 
 /** The pair of a row; null where one of the answers is missing or empty. The file may have been edited. */

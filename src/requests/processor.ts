@@ -44,6 +44,8 @@ export interface Job {
 export interface ProcessorEvents {
   answered(job: Job, sent: Buffer, json: Buffer, completion: Completion): void;
   failed(job: Job, sent: Buffer, errors: string[], filtered: boolean): void;
+  /** An exchange ended after so many milliseconds. */
+  exchanged(latency: number, kind: Verdict['kind']): void;
   /** Tokens of an answer that could not be used and is asked for again. */
   wasted(usage: Usage): void;
   parameterChanged(change: ParameterChange, message: string): void;
@@ -311,11 +313,14 @@ export class Processor {
     try {
       response = await this.#options.send(body);
     } catch (error) {
-      return judgeFailure(error);
+      const verdict = judgeFailure(error);
+      this.#options.events.exchanged(this.#options.clock.now() - sentAt, verdict.kind);
+      return verdict;
     }
     this.#options.limiter.observe(response.headers);
     const verdict = judgeResponse(response);
     const latency = this.#options.clock.now() - sentAt;
+    this.#options.events.exchanged(latency, verdict.kind);
     if (verdict.kind !== 'throttle') this.#options.limiter.answered(latency);
     if (verdict.kind === 'answer' && this.counts.answered === 0) this.#expect(latency);
     return verdict;

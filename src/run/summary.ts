@@ -1,9 +1,10 @@
 /** `summary.json` and the summary that is shown at the end. */
 
 import { replaceFile } from '../files.js';
-import { count, dollars, duration, plural } from '../text.js';
+import { count, dollars, duration, plural, shellWord } from '../text.js';
 import { ROW_STATES } from '../types.js';
 import type { Assembled, RowCountsByState } from './assemble.js';
+import type { RunFolder } from './folder.js';
 import type { Totals } from './totals.js';
 
 export interface Summary {
@@ -54,7 +55,7 @@ export interface SessionFigures {
 }
 
 /** The lines that end a run on the terminal. */
-export function describeSummary(summary: Summary, session: SessionFigures, result: string): string {
+export function describeSummary(summary: Summary, session: SessionFigures, folder: RunFolder): string {
   const { rows, tokens, requests } = summary;
   const states = ROW_STATES.filter((state) => state === 'ok' || rows[state] > 0).map(
     (state) => `${count(rows[state])} ${state}`,
@@ -69,7 +70,8 @@ export function describeSummary(summary: Summary, session: SessionFigures, resul
     ['Tokens', `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion`],
     ['Cost', summary.cost_usd === null ? 'not known: no price for this model' : dollars(summary.cost_usd)],
     ['Time', describeRate(session)],
-    ['Result', result],
+    ['Result', folder.reannotated],
+    ['Report', `npx reannotate report ${shellWord(folder.save)}`],
   ];
   return lines.map(([title, text]) => `${`${title ?? ''}:`.padEnd(10)}${text ?? ''}`).join('\n');
 }

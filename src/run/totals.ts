@@ -7,6 +7,7 @@ import type { AnswerFigures, Usage } from '../annotators/completion.js';
 import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../annotators/prices.js';
 import type { RunOptions } from '../options.js';
 import type { ProcessorCounts } from '../requests/processor.js';
+import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
 
 /** Figures that no file but this one holds: kept from session to session in `counters.json`. */
 interface Carried {
@@ -17,6 +18,7 @@ interface Carried {
   wasted: { promptTokens: number; completionTokens: number; cachedTokens: number };
   /** ISO 8601; when the first session began. */
   startedAt: string;
+  timeline: RecordedTimeline | null;
 }
 
 /** What a run's batches used, by their own record. */
@@ -36,6 +38,8 @@ const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 
 
 export class Totals {
   readonly startedAt: string;
+  /** How asking online went over time. */
+  readonly timeline: Timeline;
   readonly #before: Carried;
   readonly #wasted: Usage;
   /** Tokens of the journal's answers and of online answers that could not be used. */
@@ -62,7 +66,9 @@ export class Totals {
       retried: 0,
       wasted: { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
       startedAt: now.toISOString(),
+      timeline: null,
     };
+    this.timeline = new Timeline(this.#before.timeline);
     this.startedAt = this.#before.startedAt;
     this.#wasted = { ...this.#before.wasted };
     add(this.#tokens, this.#wasted);
@@ -142,7 +148,14 @@ export class Totals {
   save(): void {
     const { throttled, retried } = this.requests;
     const sent = this.#before.sent + this.#session.sent;
-    const carried: Carried = { sent, throttled, retried, wasted: this.#wasted, startedAt: this.startedAt };
+    const carried: Carried = {
+      sent,
+      throttled,
+      retried,
+      wasted: this.#wasted,
+      startedAt: this.startedAt,
+      timeline: this.timeline.record,
+    };
     const temporary = `${this.path}${TEMPORARY_SUFFIX}`;
     try {
       writeFileSync(temporary, JSON.stringify(carried), { mode: 0o600 });
@@ -175,6 +188,7 @@ function readCounters(path: string): Carried | null {
         cachedTokens: whole(wasted['cachedTokens']),
       },
       startedAt: value['startedAt'],
+      timeline: readTimeline(value['timeline']),
     };
   } catch {
     return null;

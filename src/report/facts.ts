@@ -1,0 +1,101 @@
+/** What the run's own files say about it, for people. They may have been edited: whatever is odd is left out. */
+
+import { basename } from 'node:path';
+import { isObject } from '../json.js';
+import type { ConfigFile } from '../run/config.js';
+import { count, dollars, duration } from '../text.js';
+import type { ReportData } from './data.js';
+
+/** Characters of a parameter's value. */
+const LONGEST_VALUE = 300;
+/** Parameters that say how the run was done and not what was asked. */
+const LEFT_OUT = new Set([
+  'save_dir',
+  'temp_dir',
+  'resume',
+  'resume_no_retry',
+  'overwrite',
+  'dry_run',
+  'json',
+  'probe',
+  'logging_level',
+  'api_key_env',
+  'output_format',
+  'include_metadata',
+]);
+
+/** The figures that stand at the top. */
+export function figuresOf(summary: Record<string, unknown>): [string, string][] {
+  const { requests, tokens, cost_usd: cost, started_at: started, finished_at: finished, mode } = summary;
+  const figures: [string, string][] = [];
+  if (typeof cost === 'number') figures.push(['Cost', dollars(cost)]);
+  else if (cost === null) figures.push(['Cost', 'not known']);
+  if (isObject(tokens)) {
+    const { prompt, completion } = tokens;
+    if (typeof prompt === 'number' && typeof completion === 'number')
+      figures.push(['Tokens', `${count(prompt)} in, ${count(completion)} out`]);
+  }
+  if (isObject(requests) && typeof requests['sent'] === 'number')
+    figures.push(['Requests', count(requests['sent'])], ...againOf(requests));
+  const time = Date.parse(String(finished)) - Date.parse(String(started));
+  if (Number.isFinite(time) && time >= 0) figures.push(['Time', duration(time)]);
+  if (mode === 'online' || mode === 'batch') figures.push(['Mode', mode]);
+  if (typeof finished === 'string')
+    figures.push(['Finished', `${finished.slice(0, 16).replace('T', ' ')} UTC`]);
+  return figures;
+}
+
+function againOf(requests: Record<string, unknown>): [string, string][] {
+  const [throttled, retried] = ['throttled', 'retried'].map((name) => requests[name]);
+  if (typeof throttled !== 'number' || typeof retried !== 'number' || throttled + retried === 0) return [];
+  return [['Throttled, retried', `${count(throttled)}, ${count(retried)}`]];
+}
+
+/** The parameters that shaped the answers. */
+export function parametersOf(config: Partial<ConfigFile>): [string, string][] {
+  const { params, dataset, parameter_changes: changes, uuid, creation_date: created } = config;
+  const parameters = Object.entries(isObject(params) ? params : {})
+    .filter(([name, value]) => !LEFT_OUT.has(name) && value !== null && value !== false)
+    .map(([name, value]): [string, string] => [
+      name,
+      shown(name === 'dataset' ? titleOf(String(value)) : value),
+    ]);
+  if (isObject(dataset))
+    parameters.push(
+      ...Object.entries(dataset).map(([name, value]): [string, string] => [`dataset ${name}`, shown(value)]),
+    );
+  if (Array.isArray(changes) && changes.length > 0) parameters.push(['changed by the API', shown(changes)]);
+  if (typeof created === 'string') parameters.push(['created', created]);
+  if (typeof uuid === 'string') parameters.push(['run', uuid]);
+  return parameters;
+}
+
+/** A dataset as it is told to others: of a file its name, since where it lies is nobody's business. */
+export function titleOf(dataset: string): string {
+  return /\.(?:json|jsonl|ndjson|csv|parquet)$/i.test(dataset) ? basename(dataset) : dataset;
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE).toWellFormed()}…` : text;
+}
+
+/** What `reannotate judge` found; null where nothing was judged. */
+export function judgeOf(summary: Record<string, unknown>): ReportData['judge'] {
+  const { judge } = summary;
+  if (!isObject(judge) || typeof judge['annotator'] !== 'string') return null;
+  const [rows, wins, ties, losses, undecided] = ['rows', 'wins', 'ties', 'losses', 'undecided'].map(
+    (name) => {
+      const value = judge[name];
+      return typeof value === 'number' ? value : 0;
+    },
+  ) as [number, number, number, number, number];
+  const { win_rate: rate, confidence_interval_95: interval } = judge;
+  const [low, high] = Array.isArray(interval) ? (interval as unknown[]) : [];
+  return {
+    annotator: judge['annotator'],
+    ...{ rows, wins, ties, losses, undecided },
+    winRate: typeof rate === 'number' ? rate : null,
+    interval: typeof low === 'number' && typeof high === 'number' ? [low, high] : null,
+  };
+}

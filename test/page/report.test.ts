@@ -1,0 +1,409 @@
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import {
+  foldersIn,
+  pointingAt,
+  resultsIn,
+  runCli,
+  simulator,
+  temporaryFolder,
+  wordsOf,
+} from '../support/cli.js';
+import { submit, watch } from '../support/batch-cli.js';
+import { alpacaRows, writeJson, writeJsonl } from '../support/data.js';
+import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
+import { measured } from '../support/usage.js';
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+
+/** Where Debian and others put it; `CHROMIUM` names another place. */
+const BROWSERS = [
+  process.env['CHROMIUM'],
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+];
+const executablePath = BROWSERS.find((path) => path !== undefined && existsSync(path));
+const isThere = executablePath !== undefined;
+// Continuous integration has one; on a newcomer's machine these tests, and no others, do without.
+if (!isThere && process.env['CI'] !== undefined)
+  throw new Error('The report is tested in Chromium: install it, or name one in CHROMIUM.');
+if (!isThere)
+  process.stderr.write(
+    'No Chromium was found, so the page of the report is NOT TESTED; name one in CHROMIUM.\n',
+  );
+let browser: Browser;
+
+beforeAll(async () => {
+  if (!isThere) return;
+  const quiet = [
+    '--disable-gpu',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ];
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--no-first-run', ...quiet] });
+});
+afterAll(async () => {
+  if (isThere) await browser.close();
+});
+
+/** Opens a report from disk; whatever it asks the network for, and whatever lands on the console, is a failure. */
+async function open(path: string, { hash = '', width = 1280, colorScheme = 'light' } = {}): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
+  const problems: string[] = [];
+  onTestFinished(async () => {
+    await context.close();
+    expect(problems).toEqual([]);
+  });
+  const page = await context.newPage();
+  page.on('console', (message) => problems.push(`console: ${message.text()}`));
+  page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
+  page.on('dialog', (dialog) => problems.push(`dialog: ${dialog.message()}`));
+  page.on('request', (request) => {
+    if (!request.url().startsWith('file:')) problems.push(`request: ${request.url()}`);
+  });
+  await page.goto(`file://${path}${hash}`);
+  await page.waitForSelector('.rows button, article p');
+  // Charts are drawn in the next frame.
+  await page.evaluate(
+    () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
+  );
+  return page;
+}
+
+/** A finished run of rows whose answers are remarkable in every way. */
+async function remarkableRun(folder: string): Promise<string> {
+  const long =
+    'A sentence of the kind that answers are made of, and the next one is of the same kind. '.repeat(8);
+  const german =
+    'Das ist nicht der Text, und er ist auch nicht für mich. Sie ist mit der Zeit auf das Land. '.repeat(4);
+  const answers: Record<string, unknown> = {
+    'same as before': 'Old answer, word for word.',
+    refused: completion(null, { refusal: 'I can’t help with that.' }),
+    'refused in words': 'I’m sorry, but I can’t help with that request.',
+    truncated: completion('It goes on and', { finish: 'length' }),
+    withheld: completion('', { finish: 'content_filter' }),
+    'lost code': 'No code at all here.',
+    'other script': 'Это ответ на русском языке, и в нём достаточно букв.',
+    'other language': german,
+    markdown:
+      '# Title\n\n- **bold** and `code`\n\n```js\nlet a = 1;\n```\n\n[a link](https://example.com) ![x](http://127.0.0.1:9/x.png)',
+    longer: long,
+  };
+  const old: Record<string, string> = {
+    'same as before': 'Old answer, word for word.',
+    'lost code': 'Look:\n```py\nprint(1)\n```\n',
+    'other script': 'This is an answer in English with letters enough.',
+    'other language':
+      'This is the text, and it is not for you. It is with that of the others, and are you to know.',
+  };
+  const names = [
+    ...Object.keys(answers),
+    ...Array.from({ length: 30 }, (_, row) => `ordinary ${row}`),
+    'fails',
+  ];
+  const data = writeJsonl(
+    folder,
+    'data.jsonl',
+    names.map((name) => ({
+      prompt: `Please: ${name}`,
+      response: old[name] ?? `The old answer to ${name}, of some length.`,
+    })),
+  );
+  const api = await scriptedApi(({ prompt }) => {
+    const name = prompt.slice('Please: '.length);
+    if (name === 'fails') return apiError(400, 'this prompt is refused <b>here</b>');
+    const answer = answers[name] ?? `The new answer to ${name}, of another length and with other words.`;
+    return typeof answer === 'string' ? answer : { body: answer };
+  });
+  const args = ['--annotator', 'gpt-4o-mini', '--dataset', data, ...foldersIn(folder)];
+  const run = await runCli(args, { env: pointingAt(api) });
+  expect(run.code, run.stderr).toBe(3);
+  const line = run.stderr.split('\n').find((one) => one.startsWith('Report:')) ?? '';
+  const [npx, program, ...words] = wordsOf(line.slice('Report:'.length).trim());
+  expect([npx, program]).toEqual(['npx', 'reannotate']);
+  const made = await runCli(words);
+  expect(made.code, made.stderr).toBe(0);
+  expect(made.stdout).toBe(`${resultsIn(folder).saved('report.html')}\n`);
+  return resultsIn(folder).saved('report.html');
+}
+
+describe.runIf(isThere)('the report', () => {
+  let path = '';
+  let folder = '';
+  beforeAll(async () => {
+    // Made once: every test of this block only reads it.
+    const { mkdtempSync } = await import('node:fs');
+    const { tmpdir } = await import('node:os');
+    folder = mkdtempSync(join(tmpdir(), 'reannotate-report-'));
+  });
+
+  async function made(): Promise<string> {
+    if (path === '') path = await remarkableRun(folder);
+    return path;
+  }
+  afterAll(async () => {
+    const { rmSync } = await import('node:fs');
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('is one file of its owner, with a policy that lets nothing in', async () => {
+    const html = readFileSync(await made(), 'utf8');
+    expect(statSync(await made()).mode & 0o777).toBe(0o600);
+    expect(html).toContain("default-src 'none'; script-src 'sha256-");
+    expect(html).not.toMatch(
+      /unsafe-inline|unsafe-eval|https?:\/\/(?!127|www\.w3\.org|example\.com)[^"'\s]*\.(?:js|css)/,
+    );
+    expect(html).not.toContain(folder);
+  });
+
+  it('tells the ledger, the figures and what changed', async () => {
+    const page = await open(await made());
+    const text = await page.innerText('main');
+    for (const told of [
+      'data.jsonl',
+      'gpt-4o-mini',
+      '37 ok',
+      '1 truncated',
+      '1 refused',
+      '1 filtered',
+      '1 failed',
+    ])
+      expect(text).toContain(told);
+    const flags = await page.locator('.flags tbody tr').allInnerTexts();
+    const rowsOf = Object.fromEntries(flags.map((row) => row.split('\t').slice(0, 2) as [string, string]));
+    expect(rowsOf).toEqual({
+      Empty: '0',
+      Refusal: '1',
+      Truncated: '1',
+      'Nearly identical': '1',
+      'Lost code block': '1',
+      'Other script': '1',
+      'Other language': '1',
+    });
+    expect(await page.title()).toBe('data.jsonl → gpt-4o-mini · reannotate report');
+  });
+
+  it('draws every chart with data, and tells each as a table', async () => {
+    const page = await open(await made());
+    const painted = await page.locator('.plot canvas').evaluateAll((canvases) =>
+      canvases.map((canvas) => {
+        const { width, height } = canvas as HTMLCanvasElement;
+        const pixels = (canvas as HTMLCanvasElement).getContext('2d')?.getImageData(0, 0, width, height).data;
+        return new Set(pixels === undefined ? [] : new Uint32Array(pixels.buffer)).size;
+      }),
+    );
+    expect(painted).toHaveLength(4);
+    for (const colors of painted) expect(colors).toBeGreaterThan(10);
+    expect(await page.locator('.plot[role=img][aria-label]').count()).toBe(4);
+    for (const table of await page.locator('details.table').all()) {
+      await table.locator('summary').click();
+      expect(await table.locator('tbody td').count()).toBeGreaterThan(0);
+      expect(await table.locator('tbody').innerText()).toMatch(/[1-9]/);
+    }
+    expect(await page.locator('.bars li').allInnerTexts()).toContain('stop\n37');
+  });
+
+  it('searches, filters, sorts and has an address for every row', async () => {
+    const page = await open(await made());
+    await page.getByRole('searchbox').fill('ORDINARY 17');
+    expect(await page.locator('.rows button').count()).toBe(1);
+    expect(await page.locator('article').innerText()).toContain('Please: ordinary 17');
+    expect(page.url()).toMatch(/row=27&q=ORDINARY\+17$/);
+    await page.getByRole('searchbox').fill('');
+    await page.getByLabel('State', { exact: true }).selectOption('failed');
+    expect(await page.locator('article').innerText()).toContain('this prompt is refused <b>here</b>');
+    await page.getByLabel('State', { exact: true }).selectOption('');
+    await page.getByLabel('Order').selectOption('same');
+    expect(await page.locator('.rows button').first().innerText()).toContain('same as before');
+    await page.getByLabel('What is remarkable').selectOption('lost code');
+    expect(await page.locator('.rows button').count()).toBe(1);
+    const sent = await open(await made(), { hash: '#row=8&view=text' });
+    expect(await sent.locator('article h3').innerText()).toBe('Row 8');
+    const unknown = await open(await made(), { hash: '#row=4000' });
+    expect(await unknown.locator('article').innerText()).toBe('No row is like that.');
+  });
+
+  it('shows what differs word by word, Markdown as such without images, and the bare text', async () => {
+    const page = await open(await made(), { hash: '#row=20' });
+    expect(await page.locator('article del').first().innerText()).toBe('old');
+    expect(await page.locator('article ins').first().innerText()).toBe('new');
+    const formatted = await open(await made(), { hash: '#row=8&view=rendered' });
+    const answer = formatted.locator('.pair section').nth(1);
+    expect(await answer.locator('strong').innerText()).toBe('bold');
+    expect(await answer.locator('pre code').innerText()).toContain('let a = 1;');
+    expect(await answer.locator('a').getAttribute('rel')).toContain('noopener');
+    expect(await answer.locator('img').count()).toBe(0);
+  });
+
+  it('is used with the keyboard alone', async () => {
+    const page = await open(await made());
+    const row = (): Promise<string> => page.locator('article h3').innerText();
+    const first = await row();
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    expect(await row()).not.toBe(first);
+    await page.keyboard.press('k');
+    await page.keyboard.press('k');
+    expect(await row()).toBe(first);
+    await page.keyboard.press('v');
+    expect(await page.locator('.views [aria-pressed=true]').innerText()).toBe('Rendered');
+    await page.keyboard.press('/');
+    await page.keyboard.type('jk');
+    expect(await page.getByRole('searchbox').inputValue()).toBe('jk');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('?');
+    expect(await page.locator('dialog').isVisible()).toBe(true);
+    await page.keyboard.press('Escape');
+    expect(await page.locator('dialog').isVisible()).toBe(false);
+    const before = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    await page.keyboard.press('t');
+    expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).not.toBe(before);
+  });
+
+  it.each([
+    [1280, 'light'],
+    [1280, 'dark'],
+    [390, 'light'],
+    [390, 'dark'],
+  ] as const)('fits %i columns, %s', async (width, colorScheme) => {
+    const page = await open(await made(), { width, colorScheme });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    // Text and its ground differ enough to be read (WCAG 2.2, 1.4.3).
+    const contrasts = await page.evaluate(() => {
+      const light = (color: string): number => {
+        const [r = 0, g = 0, b = 0] = (color.match(/[\d.]+/g) ?? []).map(Number).map((part) => {
+          const share = part / 255;
+          return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      };
+      const ground = light(getComputedStyle(document.body).backgroundColor);
+      return ['body', '.quiet', 'a'].map((selector) => {
+        const element = document.querySelector(selector);
+        const ink = light(element === null ? '' : getComputedStyle(element).color);
+        return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+      });
+    });
+    for (const contrast of contrasts) expect(contrast).toBeGreaterThan(4.5);
+  });
+});
+
+describe.runIf(isThere)('a report of hostile rows', () => {
+  it('runs nothing of theirs, and shows what cannot be seen', async () => {
+    const folder = temporaryFolder();
+    const attacks = [
+      '</script><script>alert(1)</script>',
+      '<img src=x onerror=alert(2)><svg onload=alert(3)>',
+      '[click](javascript:alert(4)) <a href="javascript:alert(5)">x</a> <iframe src="http://127.0.0.1:9/"></iframe>',
+      '<!--<script>',
+      '\u202egnp.exe\u202c and \u2066isolated\u2069 \u0000\u0007\u200b',
+      '<style>body{display:none}</style><base href="http://127.0.0.1:9/">',
+      '[a]('.repeat(2000),
+      `1 MB: ${'y'.repeat(1_000_000)}`,
+      '__proto__',
+    ];
+    const data = writeJsonl(
+      folder,
+      'data.jsonl',
+      attacks.map((text) => ({ prompt: text, response: text })),
+    );
+    const api = await scriptedApi(({ prompt }) => `${prompt} and more`);
+    const args = ['--annotator', 'gpt-4o-mini', '--dataset', data, ...foldersIn(folder)];
+    expect((await runCli(args, { env: pointingAt(api) })).code).toBe(0);
+    const made = await runCli([
+      'report',
+      '--annotator',
+      'gpt-4o-mini',
+      '--dataset',
+      data,
+      ...foldersIn(folder),
+    ]);
+    expect(made.code, made.stderr).toBe(0);
+    const path = made.stdout.trim();
+    expect(statSync(path).size).toBeLessThan(2e6);
+    const page = await open(path);
+    for (const view of ['differences', 'rendered', 'text']) {
+      for (const row of attacks.keys()) {
+        await page.evaluate((hash) => {
+          location.hash = hash;
+        }, `#row=${row}&view=${view}`);
+        await page.waitForFunction(
+          (title) => document.querySelector('article h3')?.textContent === title,
+          `Row ${row}`,
+        );
+        const text = await page.locator('article').innerText();
+        expect(await page.locator('.reader :is(img, svg, iframe, style, base, script)').count()).toBe(0);
+        expect(await page.locator('a[href^="javascript:"]').count()).toBe(0);
+        if (row === 4 && view === 'text') expect(text).toContain('U+202E');
+        if (row === 5) expect(text).toContain('<style>');
+      }
+    }
+  });
+});
+
+describe.runIf(isThere)('reports of other runs', () => {
+  it('tells of batches, and of a judge', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(20));
+    const api = await simulator();
+    await submit(api, data, folder, ['--max_batch_size', '10']);
+    const watched = await watch(api, data, folder);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(watched.stderr).toContain('npx reannotate report');
+    const run = ['--annotator', 'gpt-4o-mini', '--dataset', data, ...foldersIn(folder)];
+    const judged = await runCli(['judge', ...run, '--sample', '10'], { env: pointingAt(api) });
+    expect(judged.code, judged.stderr).toBe(0);
+    const made = await runCli(['report', ...run]);
+    expect(made.code, made.stderr).toBe(0);
+    const page = await open(made.stdout.trim());
+    const text = await page.innerText('main');
+    expect(text).toContain('Minutes that batches took');
+    expect(text).toMatch(/compared 10 pairs of answers, blind and in both orders/);
+    expect(text).toMatch(/\d new is better/);
+  });
+
+  it('is made of any number of rows in bounded memory and room, and says how rows were chosen', async () => {
+    const folder = temporaryFolder();
+    const save = join(folder, 'saved', 'many_gpt-4o-mini');
+    mkdirSync(save, { recursive: true });
+    const rows = 30_000;
+    const lines = Array.from({ length: rows }, (_, row) =>
+      JSON.stringify({
+        system_prompt: '',
+        user_prompt: `Question ${row}`,
+        annotation_original: `Old ${row} ${'word '.repeat(row % 50)}`,
+        annotation: row % 1000 === 7 ? null : `New ${row} ${'other words '.repeat(row % 90)}`,
+      }),
+    );
+    writeFileSync(join(save, 'reannotated.json'), `[\n${lines.join(',\n')}\n]\n`);
+    const { env, usage } = measured();
+    const made = await runCli(['report', save, '--rows', '12345', '--sample', '100'], { env });
+    expect(made.code, made.stderr).toBe(0);
+    expect(usage().megabytes).toBeLessThan(200);
+    expect(statSync(made.stdout.trim()).size).toBeLessThan(15e6);
+    const page = await open(made.stdout.trim(), { hash: '#row=12345' });
+    expect(await page.locator('article').innerText()).toContain('Question 12345');
+    const text = await page.innerText('main');
+    expect(text).toMatch(/of 30,000 rows are shown: a random sample of 100, and those that changed most/);
+    expect(text).toContain('30 pending');
+    expect(text).toContain('Throughput and latency over time were not recorded for this run.');
+  });
+
+  it.each([
+    [['report'], 2, /Which run\?/],
+    [['report', '/nonexistent'], 1, /is no folder/],
+    [['report', '.'], 1, /There is no .*reannotated\.json/],
+    [['report', '--dataset', 'never/run'], 1, /the run is not finished/],
+    [['report', '.', '--rows', 'x'], 2, /--rows takes/],
+    [['report', '.', '--smaple', '3'], 2, /--sample/],
+  ] as const)('%j ends with %i and a sentence', async (args, code, sentence) => {
+    const run = await runCli([...args]);
+    expect(run.code, run.stderr).toBe(code);
+    expect(run.stderr).toMatch(sentence);
+  });
+});
