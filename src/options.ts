@@ -5,6 +5,8 @@ import { UsageError, UserError } from './errors.js';
 import { parseOutputFormats, type OutputFormat } from './exports/index.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 import { PROVIDERS } from './providers/index.js';
+import { checkRepositoryName } from './publishing/repository-name.js';
+import type { PushRequest } from './publishing/repository.js';
 import { inert, Redactor } from './text.js';
 import type { HubEnvironment } from './types.js';
 
@@ -74,6 +76,8 @@ export interface RunOptions {
   includeMetadata: boolean;
   /** What the results are written as; `json` is always among them. */
   outputFormats: readonly OutputFormat[];
+  /** Where the results go on the Hub; null where they do not. */
+  push: PushRequest | null;
   loggingLevel: LogLevel;
   annotator: Annotator;
   environment: Environment;
@@ -141,6 +145,7 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     maxCost: flags.number('max_cost', 0),
     includeMetadata: flags.on('include_metadata'),
     outputFormats: parseOutputFormats(flags.text('output_format')),
+    push: pushRequest(flags),
     loggingLevel: parseLogLevel(flags.text('logging_level')),
     annotator: resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, baseUrl !== null),
     environment: readEnvironment(variables, apiKeyVariable),
@@ -155,6 +160,20 @@ function earlierFiles(flags: FlagReader): RunOptions['earlier'] {
     );
   }
   return given[0] ?? 'refuse';
+}
+
+function pushRequest(flags: FlagReader): PushRequest | null {
+  const repository = flags.text('push_to_hub');
+  if (repository !== null) {
+    return {
+      repository: checkRepositoryName(repository, '--push_to_hub'),
+      private: flags.on('private'),
+      yes: flags.on('yes'),
+    };
+  }
+  const alone = (['private', 'yes'] as const).find((flag) => flags.on(flag));
+  if (alone !== undefined) throw new UsageError(`--${alone} belongs to --push_to_hub; give both.`);
+  return null;
 }
 
 function generationParameters(flags: FlagReader): GenerationParameters {

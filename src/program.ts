@@ -38,6 +38,8 @@ Examples:
       at half the price; prints the watch-batch command that collects the answers
   $ npx reannotate judge --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant
       another model compares old and new answers of a finished run, blind and in both orders
+  $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --resume --push_to_hub me/answers
+      a finished run is pushed to the Hub; nothing is asked
   $ npx reannotate --annotator groq/llama-3.3-70b-versatile --dataset answers.jsonl
   $ npx reannotate --annotator my-model --base_url http://localhost:8000/v1 --dataset answers.jsonl
 
@@ -112,6 +114,9 @@ function addRunFlags(program: Command): void {
       '--output_format <a,b>',
       `one or more of ${OUTPUT_FORMATS.join(', ')} (default: json, always written)`,
     )
+    .option('--push_to_hub <user/name>', 'push the results to a dataset on the Hugging Face Hub (HF_TOKEN)')
+    .option('--private', 'with --push_to_hub: make the dataset private')
+    .option('--yes', 'with --push_to_hub: replace files that are there')
     .option('--logging_level <level>', 'debug, info, warning or error (default: info)');
 }
 
@@ -182,6 +187,7 @@ function demoCommand(handlers: Handlers): Command {
     )
     .option('--batch', 'in batches: submit, watch, mend what went wrong, collect')
     .option('--judge', 'and then have the answers judged')
+    .option('--push_to_hub <user/name>', 'also push the results, to a Hub that is gone with the demo')
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
     .allowExcessArguments(false)
@@ -228,6 +234,7 @@ function simulateCommand(handlers: Handlers): Command {
       'a model that exists; may be given several times (default: every name)',
       collect,
     )
+    .option('--hub_user <name>', 'the account that --push_to_hub may write to (default: me)')
     .option('--gated <id>', 'a dataset that needs a token; may be given several times', collect)
     .allowExcessArguments(false)
     .exitOverride()

@@ -38,7 +38,9 @@ export interface WatchOptions {
  */
 export function parseWatchOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): WatchOptions {
   const flags = new FlagReader(raw);
-  const run = parseRunOptions({ ...raw, resume: true, batch: true }, variables);
+  // --yes also goes with --cancel alone.
+  const yes = flags.text('push_to_hub') === null ? undefined : raw['yes'];
+  const run = parseRunOptions({ ...raw, yes, resume: true, batch: true }, variables);
   const sources = ['batch_ids', 'batch_objects_file', 'recover'].filter((name) => raw[name] !== undefined);
   if (sources.length > 1) {
     throw new UsageError(

@@ -51,13 +51,15 @@ export function watchBatchProgram(version: string, handlers: Handlers): Command 
       'flex: with --finish_online, at the price of a batch, where the model has it',
     )
     .option('--cancel', 'stop the run’s batches and collect what they answered')
-    .option('--yes', 'do not ask before --cancel')
+    .option('--yes', 'do not ask before --cancel; with --push_to_hub: replace files that are there')
     .option('--graph', 'save plots of the batches’ durations (SVG and PNG)')
     .option('--include_metadata', 'add state, model, finish reason and usage to each row')
     .option(
       '--output_format <a,b>',
       `one or more of ${OUTPUT_FORMATS.join(', ')} (default: as it was given to reannotate)`,
     )
+    .option('--push_to_hub <user/name>', 'push the results to a dataset on the Hugging Face Hub (HF_TOKEN)')
+    .option('--private', 'with --push_to_hub: make the dataset private')
     .option('--max_cost <usd>', 'submit or ask nothing that may cost more')
     .option('--max_batch_size <n>', 'requests in one new batch file')
     .option('--max_batch_bytes <n>', 'bytes in one new batch file')

@@ -11,6 +11,7 @@ import {
   type RawFlags,
 } from '../options.js';
 import { packageFile } from '../package.js';
+import { checkRepositoryName } from '../publishing/repository-name.js';
 import type { Console } from '../progress.js';
 import { runFolder, runName } from '../run/folder.js';
 import { startSimulator } from '../simulator/server.js';
@@ -32,6 +33,8 @@ const BATCH_MS = 3000;
 /** What a demo works with. */
 interface Demo {
   folders: { save_dir: string; temp_dir: string };
+  /** Where the results are pushed to; null for nowhere. */
+  repository: string | null;
   variables: NodeJS.ProcessEnv;
   surroundings: Surroundings;
 }
@@ -45,10 +48,13 @@ export async function demo(
   const saveDir = flags.text('save_dir') ?? DEFAULT_SAVE_DIR;
   const tempDir = flags.text('temp_dir') ?? DEFAULT_TEMP_DIR;
   const inBatches = flags.on('batch');
+  const repository = flags.text('push_to_hub');
+  if (repository !== null) checkRepositoryName(repository, '--push_to_hub');
   const simulator = await startSimulator({
     answersFile: packageFile('datasets/examples/answers.jsonl'),
     datasets: { [DATASET]: packageFile('datasets/examples/instructions.jsonl') },
     latencyMs: 20,
+    hubUser: repository?.split('/')[0],
     batchValidationMs: 500,
     batchDurationMs: BATCH_MS,
     // What can go wrong with batches is a part of what there is to see.
@@ -56,11 +62,13 @@ export async function demo(
   });
   const work: Demo = {
     folders: { save_dir: saveDir, temp_dir: tempDir },
+    repository,
     variables: {
       OPENAI_API_KEY: KEY,
       OPENAI_BASE_URL: `${simulator.url}/v1`,
       HF_DATASETS_SERVER_URL: simulator.url,
       HF_ENDPOINT: simulator.url,
+      HF_TOKEN: KEY,
     },
     surroundings: {
       console,
@@ -95,8 +103,8 @@ export async function demo(
 }
 
 /** The flags of both. A demo starts anew each time; what an earlier one left is moved aside, as --overwrite does. */
-function runFlags({ folders }: Demo): RawFlags {
-  return { dataset: DATASET, annotator: ANNOTATOR, ...folders };
+function runFlags({ folders, repository }: Demo): RawFlags {
+  return { dataset: DATASET, annotator: ANNOTATOR, ...folders, push_to_hub: repository ?? undefined };
 }
 
 function runOnline(work: Demo): Promise<number> {

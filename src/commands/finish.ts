@@ -1,6 +1,7 @@
 /** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
 
 import { EXIT } from '../errors.js';
+import type { ResultShape } from '../exports/exporter.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import { keepJudgement } from '../judge/figures.js';
 import type { RunOptions } from '../options.js';
@@ -20,6 +21,13 @@ import {
 } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
 import { count, inert, plural } from '../text.js';
+import type { Surroundings } from './surroundings.js';
+
+/** What takes a run's results elsewhere once they are written. */
+export interface Publisher {
+  /** @throws UserError where that fails; the results are safe */
+  publish(finished: FinishedRun, summary: Summary): Promise<void>;
+}
 
 /** A run whose answers are in the journal. */
 export interface FinishedRun {
@@ -35,6 +43,21 @@ export interface FinishedRun {
   stop: Stop | null;
   /** What brings the missing rows, as a sentence with a command. */
   tryAgain: string;
+  /** Null where the results stay here. */
+  publisher: Publisher | null;
+}
+
+/**
+ * What takes the results elsewhere; it is looked at before anything is paid for. Null where they stay here.
+ * @throws UserError where it can't work
+ */
+export async function publisherOf(
+  options: RunOptions,
+  surroundings: Surroundings,
+): Promise<Publisher | null> {
+  if (options.push === null) return null;
+  const { preparePush } = await import('./push.js');
+  return preparePush(options.push, options.environment, surroundings);
 }
 
 type AssembledRun = Pick<FinishedRun, 'options' | 'folder' | 'run'>;
@@ -82,14 +105,20 @@ async function assembleOnce({ options, folder, run }: AssembledRun, console: Con
   }
 }
 
-/** Writes what `--output_format` asks for beside `reannotated.json`, which must be complete. */
-async function writeExports({ options, folder, run }: FinishedRun, console: Console): Promise<void> {
+/** What the rows of a run hold besides prompt and answers. */
+export function resultShape({ options, run }: Pick<FinishedRun, 'options' | 'run'>): ResultShape {
   const { format } = run.identity.found;
-  const shape = {
+  return {
     several: options.generation.n > 1,
     metadata: options.includeMetadata,
     chats: format === 'messages' || format === 'conversations',
   };
+}
+
+/** Writes what `--output_format` asks for beside `reannotated.json`, which must be complete. */
+async function writeExports(finished: FinishedRun, console: Console): Promise<void> {
+  const { options, folder, run } = finished;
+  const shape = resultShape(finished);
   for (const name of options.outputFormats) {
     if (name === 'json') continue;
     let done = 0;
@@ -109,8 +138,9 @@ async function writeExports({ options, folder, run }: FinishedRun, console: Cons
 }
 
 /**
- * Tells how a run went whose results are written.
+ * Tells how a run went whose results are written, and publishes them.
  * @returns the exit code
+ * @throws UserError where they can't be published
  */
 export async function finish(finished: FinishedRun, assembled: Assembled, console: Console): Promise<number> {
   const { options, folder, totals, mode } = finished;
@@ -131,9 +161,12 @@ export async function finish(finished: FinishedRun, assembled: Assembled, consol
         'a larger value needs a new run (--overwrite).',
     );
   }
-  if (assembled.missing === 0) return EXIT.done;
-  tellMissing(assembled, finished, console);
-  return EXIT.incomplete;
+  try {
+    await finished.publisher?.publish(finished, summary);
+  } finally {
+    if (assembled.missing > 0) tellMissing(assembled, finished, console);
+  }
+  return assembled.missing === 0 ? EXIT.done : EXIT.incomplete;
 }
 
 function tellMissing(

@@ -253,6 +253,9 @@ function watchConfig(
     params: {
       ...(earlier.params ?? effectiveParameters(options, shownBaseUrl(options))),
       output_format: options.outputFormats,
+      ...(options.push === null
+        ? {}
+        : { push_to_hub: options.push.repository, private: options.push.private, yes: options.push.yes }),
     },
   };
 }

@@ -12,7 +12,7 @@ import { earlierFiles, existsAlready, runFolder, runName, type RunFolder } from 
 import { findDataset, prepareRun, requestShape, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
-import { assembleResults, finish } from './finish.js';
+import { assembleResults, finish, publisherOf } from './finish.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
 import { describeStop } from './stops.js';
@@ -44,6 +44,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
   if (isResumed) refuseUnknownBatches(folder, options);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
   if (!isResumed || leftBehind.length === 0) findEndpoint(options);
+  const publisher = await publisherOf(options, surroundings);
   const found =
     leftBehind.length === 0 || options.earlier === 'overwrite'
       ? await findDataset(options, surroundings.console, surroundings.interruption.soft)
@@ -79,7 +80,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     const ledger = Ledger.open(folder);
     totals.setBatches(ledger.totals());
     const tryAgain = `Try them again with: ${surroundings.resumeCommand}`;
-    const finished = { options: writing, folder, run, totals, config, tryAgain };
+    const finished = { options: writing, folder, run, totals, config, tryAgain, publisher };
     if (options.batch) {
       const { submitBatches } = await import('./submit-batches.js');
       const batchRun = { options: writing, folder, run, ledger, totals, price };
@@ -131,7 +132,7 @@ function warnOfBatches(folder: RunFolder, options: RunOptions, { console }: Surr
   if (under.length === 0) return;
   console.warning(
     `The earlier run has ${plural(under.length, 'batch', 'batches')} under way, which go on and are billed. ` +
-      `Stop them with: ${watchCommandLine({ ...options, saveDir: 'cancelled', tempDir: 'cancelled/temp' }, under, ['--cancel'])}`,
+      `Stop them with: ${watchCommandLine({ ...options, saveDir: 'cancelled', tempDir: 'cancelled/temp', push: null }, under, ['--cancel'])}`,
   );
 }
 

@@ -33,6 +33,7 @@ export async function simulate(raw: RawFlags, signal: AbortSignal): Promise<void
       seed: flags.integer('seed', 0) ?? undefined,
       datasets: pairs('dataset_file', flags.text('dataset_file')),
       parquet: pairs('parquet_file', flags.text('parquet_file')),
+      hubUser: flags.text('hub_user') ?? undefined,
       gated: list(flags.text('gated')) ?? undefined,
     },
     (line) => process.stderr.write(`${line}\n`),

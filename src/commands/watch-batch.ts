@@ -18,7 +18,7 @@ import { readJob } from '../run/jobs.js';
 import { plural } from '../text.js';
 import type { WatchOptions } from '../watch-options.js';
 import { openBatchClient } from './batch-tools.js';
-import { assembleResults, finish, type FinishedRun } from './finish.js';
+import { assembleResults, finish, publisherOf, type FinishedRun, type Publisher } from './finish.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
 import { openWatchedRun, readObjects, requireRecord, type WatchedRun } from './open-watched-run.js';
@@ -50,11 +50,12 @@ export async function watchBatch(watching: WatchOptions, surroundings: Surroundi
   try {
     const fromFile = watching.batchObjectsFile === null ? null : readObjects(watching.batchObjectsFile);
     if (watching.batchIds === null && fromFile === null && !watching.recover) requireRecord(folder, options);
+    const publisher = await publisherOf(options, surroundings);
     return await inFolder(folder, 'watch-batch', options, console, () =>
       describing(options, async () => {
         const watched = await openWatchedRun(watching, fromFile, folder, client, price, surroundings);
         if (watching.cancel && !(await cancelBatches(watched, surroundings))) return EXIT.done;
-        return follow(watched, surroundings);
+        return follow(watched, publisher, surroundings);
       }),
     );
   } catch (error) {
@@ -67,7 +68,11 @@ export async function watchBatch(watching: WatchOptions, surroundings: Surroundi
 }
 
 /** Watches, and does what was asked about the rows that have no answer then. */
-async function follow(watched: WatchedRun, surroundings: Surroundings): Promise<number> {
+async function follow(
+  watched: WatchedRun,
+  publisher: Publisher | null,
+  surroundings: Surroundings,
+): Promise<number> {
   const { watching, options, ledger } = watched;
   const { console, interruption, resumeCommand } = surroundings;
   const started = performance.now();
@@ -85,7 +90,10 @@ async function follow(watched: WatchedRun, surroundings: Surroundings): Promise<
     if (!goesOn) break;
   }
   const session = { answered, milliseconds: performance.now() - started, bound: null };
-  const finished = { ...watched, mode: 'batch' as const, tryAgain: tryAgain(watched), stop: rounds.stop };
+  const finished = {
+    ...watched,
+    ...{ mode: 'batch' as const, tryAgain: tryAgain(watched), stop: rounds.stop, publisher },
+  };
   if (watching.then !== 'finish_online') return end({ ...finished, session }, watched, surroundings);
   // What was never submitted is asked online like the rest.
   ledger.forget(ledger.unsubmitted);

@@ -38,5 +38,10 @@ export function watchCommandLine(
     words.push('--max_batch_bytes', String(options.maxBatchBytes));
   if (options.includeMetadata) words.push('--include_metadata');
   if (options.outputFormats.length > 1) words.push('--output_format', options.outputFormats.join(','));
+  if (options.push !== null) {
+    words.push('--push_to_hub', options.push.repository);
+    if (options.push.private) words.push('--private');
+    if (options.push.yes) words.push('--yes');
+  }
   return [...words, ...more].map(shellWord).join(' ');
 }

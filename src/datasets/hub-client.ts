@@ -194,9 +194,7 @@ export class HubClient {
 
   async #backOff(attempt: number, asked: number | null, problem: Error, lost: number): Promise<void> {
     const { reporter, signal } = this.options;
-    const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
-    const wait =
-      Math.min(asked ?? 0, LONGEST_WAIT_MS) + this.#random() * (asked === null ? ceiling : BACKOFF_BASE_MS);
+    const wait = pauseAfter(attempt, asked, this.#random);
     if (wait + lost > TOLD_FROM_MS) reporter.info(`Trying again in ${duration(wait)}: ${problem.message}`);
     else reporter.debug(`Trying the Hub again: ${problem.message}`);
     await this.#clock.sleep(wait, signal);
@@ -296,8 +294,22 @@ function errorCode(answer: Answer): string | null {
   return isObject(value) && typeof value['error_code'] === 'string' ? inert(value['error_code'], 80) : null;
 }
 
+/**
+ * Milliseconds to wait after a failed try, with jitter.
+ * @param attempt of the try that failed, from 1
+ * @param asked milliseconds that the server asked for; null where it did not
+ */
+export function pauseAfter(
+  attempt: number,
+  asked: number | null,
+  random: () => number = Math.random,
+): number {
+  const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
+  return Math.min(asked ?? 0, LONGEST_WAIT_MS) + random() * (asked === null ? ceiling : BACKOFF_BASE_MS);
+}
+
 /** `Retry-After`, or the seconds until the window ends in `RateLimit: "api";r=0;t=55`. */
-function askedWait(headers: Headers): number | null {
+export function askedWait(headers: Headers): number | null {
   const asked = retryAfter(headers);
   if (asked !== null) return asked;
   const limit = headers['ratelimit'];

@@ -74,8 +74,8 @@ class Table {
     const columnData = this.#columns.map(({ name }, index) => ({ name, data: this.#values[index] ?? [] }));
     void this.#writer.write({ columnData, rowGroupSize: rows });
     this.#values = this.#columns.map(() => []);
-    // Every text was encoded, and every page compressed.
-    dropped(this.#bytes * 2);
+    // Every row was parsed, every text encoded, every page put together and compressed, in buffers that grew by doubling.
+    dropped(this.#bytes * 8);
     this.#bytes = 0;
   }
 }

@@ -54,6 +54,9 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
     max_cost: options.maxCost,
     include_metadata: options.includeMetadata,
     output_format: options.outputFormats,
+    push_to_hub: options.push?.repository ?? null,
+    private: options.push?.private ?? false,
+    yes: options.push?.yes ?? false,
     logging_level: options.loggingLevel,
   };
 }

@@ -5,12 +5,10 @@
 
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import type { OutgoingHttpHeaders } from 'node:http';
 import { pipeline } from 'node:stream';
 import { fileProblem } from '../files.js';
-import { hashOf } from './answers.js';
-import { draw, pickFault, type HubFault } from './faults.js';
 import { featuresOf, loadDataset, type Feature, type HubDataset, type Row } from './hub-data.js';
+import { answering, HubError, HubFaults } from './hub-error.js';
 import { bearerToken, decodePath, sendJson, type Exchange, type Route } from './http.js';
 import type { SimulatorSettings } from './options.js';
 import type { Statistics } from './statistics.js';
@@ -19,27 +17,13 @@ const SUBSET = 'default';
 const MAXIMUM_ROWS = 100;
 const PARQUET_FILE = 'refs%2Fconvert%2Fparquet/default/train/0000.parquet';
 
-/** An error of the datasets-server, whose code stands in a header. */
-class HubError extends Error {
-  override readonly name = 'HubError';
-
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    message: string,
-    readonly headers: OutgoingHttpHeaders = {},
-  ) {
-    super(message);
-  }
-}
-
 interface ParquetFile {
   path: string;
   bytes: number;
 }
 
 export class Hub {
-  readonly #attempts = new Map<string, number>();
+  readonly #faults: HubFaults;
   readonly #features = new Map<Row[], Feature[]>();
 
   private constructor(
@@ -47,7 +31,9 @@ export class Hub {
     private readonly statistics: Statistics,
     private readonly datasets: ReadonlyMap<string, HubDataset>,
     private readonly parquet: ReadonlyMap<string, ParquetFile>,
-  ) {}
+  ) {
+    this.#faults = new HubFaults(settings, statistics);
+  }
 
   /**
    * Loads the files. A dataset that has only a Parquet file has its rows from there.
@@ -72,22 +58,12 @@ export class Hub {
     const get = (path: string, respond: (exchange: Exchange, dataset: HubDataset) => unknown): Route => ({
       method: 'GET',
       path,
-      handle: (exchange) => {
-        this.#guard(exchange, () => {
+      handle: (exchange) =>
+        answering(exchange, this.statistics, () => {
           const dataset = this.#requireDataset(exchange, required(exchange.query, 'dataset'));
-          this.#spoil(exchange);
+          this.#faults.spoil(exchange);
           sendJson(exchange.response, 200, respond(exchange, dataset), { 'x-revision': dataset.revision });
-        });
-      },
-    });
-    const file = (method: string): Route => ({
-      method,
-      path: '/datasets/*',
-      handle: (exchange) => {
-        this.#guard(exchange, () => {
-          this.#sendFile(exchange);
-        });
-      },
+        }),
     });
     return [
       get('/splits', (_, dataset) => ({ splits: splitsOf(dataset), pending: [], failed: [] })),
@@ -102,21 +78,12 @@ export class Hub {
         statistics: false,
       })),
       get('/parquet', (exchange, dataset) => this.#parquetFiles(exchange, dataset)),
-      file('GET'),
-      file('HEAD'),
     ];
   }
 
-  /** Runs a handler and answers its error as the datasets-server does. */
-  #guard({ response }: Exchange, handle: () => void): void {
-    this.statistics.count('hubRequests');
-    try {
-      handle();
-    } catch (error) {
-      if (!(error instanceof HubError)) throw error;
-      const headers = { 'x-error-code': error.code, ...error.headers };
-      sendJson(response, error.status, { error: error.message }, headers);
-    }
+  /** The commit of a served dataset; null where there is none of this name. */
+  revisionOf(exchange: Exchange, id: string): string | null {
+    return this.datasets.has(id) ? this.#requireDataset(exchange, id).revision : null;
   }
 
   /** A dataset that one may not see is reported like one that does not exist. */
@@ -140,17 +107,6 @@ export class Hub {
       'The dataset does not exist, or is not accessible with the current credentials (private or gated). ' +
         'Please check the spelling of the dataset name or retry with other authentication credentials.',
     );
-  }
-
-  /** @throws HubError where a fault is drawn for this attempt at this URL */
-  #spoil({ request }: Exchange): void {
-    const key = hashOf(request.url ?? '');
-    const attempt = this.#attempts.get(key) ?? 0;
-    this.#attempts.set(key, attempt + 1);
-    const fault = pickFault(this.settings.hubFaults, draw(this.settings.seed, key, attempt, 0));
-    if (fault === null) return;
-    this.statistics.countHubFault(fault);
-    throw HUB_ERRORS[fault]();
   }
 
   #rows({ query }: Exchange, dataset: HubDataset): unknown {
@@ -229,15 +185,18 @@ export class Hub {
     return { parquet_files: files, pending: [], failed: [], partial: false };
   }
 
-  /** Serves a Parquet file, whole or a range of it. */
-  #sendFile(exchange: Exchange): void {
+  /**
+   * Serves a Parquet file, whole or a range of it.
+   * @throws HubError where there is none
+   */
+  sendFile(exchange: Exchange): void {
     const { method, path, request, response } = exchange;
     const id = [...this.parquet.keys()].find((one) => isFileOf(one, path));
     if (id === undefined) throw new HubError(404, 'EntryNotFound', 'Entry not found');
     const { revision } = this.#requireDataset(exchange, id);
     const file = this.parquet.get(id);
     if (file === undefined) throw new HubError(404, 'EntryNotFound', 'Entry not found');
-    if (method === 'GET') this.#spoil(exchange);
+    if (method === 'GET') this.#faults.spoil(exchange);
     const range = readRange(request.headers.range, file.bytes);
     if (range === null) {
       throw new HubError(416, 'InvalidRange', 'Range not satisfiable', {
@@ -264,23 +223,6 @@ export class Hub {
     return known;
   }
 }
-
-const HUB_ERRORS: Readonly<Record<HubFault, () => HubError>> = {
-  // https://huggingface.co/docs/hub/rate-limits: r requests remain for t seconds.
-  '429': () =>
-    new HubError(429, 'TooManyRequests', 'Too many requests. Please retry later.', {
-      'retry-after': '1',
-      ratelimit: '"api";r=0;t=1',
-      'ratelimit-policy': '"fixed window";"api";q=500;w=300',
-    }),
-  '500': () => new HubError(500, 'UnexpectedError', 'Unexpected error.'),
-  ResponseNotReady: () =>
-    new HubError(
-      500,
-      'ResponseNotReady',
-      'The server is busier than usual and the response is not ready yet. Please retry later.',
-    ),
-};
 
 function splitsOf({ id, splits }: HubDataset): unknown[] {
   return [...splits.keys()].map((split) => ({ dataset: id, config: SUBSET, split }));

@@ -46,8 +46,20 @@ export interface SimulatorSettings extends SimulatorLimits {
   parquet: Readonly<Record<string, string>>;
   /** Dataset ids that can only be read with `hubToken`. */
   gated: readonly string[];
-  /** The Hub token that opens gated datasets; null where none does. */
+  /** What the cards of `datasets` say, such as `{"license": "mit"}`. */
+  datasetCards: Readonly<Record<string, unknown>>;
+  /** The Hub token that opens gated datasets, where any other is refused; null where any is taken, and none opens them. */
   hubToken: string | null;
+  /** The account of Hub tokens. */
+  hubUser: string;
+  /** Organisations that it belongs to. */
+  hubOrganisations: readonly string[];
+  /** What its tokens may do. */
+  hubRole: 'read' | 'write';
+  /** Large files of more bytes than this are uploaded in parts of this size. */
+  hubPartBytes: number;
+  /** The address below which large files are uploaded; null for the simulator's own. */
+  hubStorageUrl: string | null;
   /** Shares (0 to 1) of datasets-server requests that go wrong, by kind of fault. */
   hubFaults: HubFaultShares;
   /** Milliseconds that a batch is validated. */
@@ -84,7 +96,13 @@ export const SIMULATOR_DEFAULTS: SimulatorSettings = {
   datasets: {},
   parquet: {},
   gated: [],
+  datasetCards: {},
   hubToken: null,
+  hubUser: 'me',
+  hubOrganisations: [],
+  hubRole: 'write',
+  hubPartBytes: 64 << 20,
+  hubStorageUrl: null,
   hubFaults: {},
   batchValidationMs: 5,
   batchDurationMs: 20,

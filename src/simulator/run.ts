@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { startSimulator } from './server.js';
-import type { SimulatorOptions } from './options.js';
+import { SIMULATOR_DEFAULTS, type SimulatorOptions } from './options.js';
 
 /**
  * Starts a simulator, writes how to use it, and serves until the signal aborts.
@@ -30,8 +30,10 @@ function instructions(url: string, options: SimulatorOptions): string[] {
     '',
     `  export OPENAI_BASE_URL=${url}/v1`,
     `  export OPENAI_API_KEY=${options.apiKey ?? 'simulator'}`,
-    `  export HF_DATASETS_SERVER_URL=${url}`,
+    `  export HF_DATASETS_SERVER_URL=${url} HF_ENDPOINT=${url}`,
+    `  export HF_TOKEN=${options.hubToken ?? 'hf_simulator'}`,
     '',
+    `Results can be pushed to ${options.hubUser ?? SIMULATOR_DEFAULTS.hubUser}/NAME, and are gone with the simulator.`,
     ...(datasets.length > 0 ? [`Datasets: ${datasets.join(', ')}`] : []),
     `What it did so far: ${url}/simulator/statistics`,
   ];

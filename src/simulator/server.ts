@@ -12,6 +12,7 @@ import { Batches } from './batches.js';
 import { ChatEndpoint } from './chat.js';
 import { FileStore } from './files.js';
 import { ApiError, sendError, sendJson, type Exchange, type Route } from './http.js';
+import { HubRepositories } from './hub-repositories.js';
 import { Hub } from './hub.js';
 import { modelRoutes } from './models.js';
 import { simulatorSettings, type SimulatorLimits, type SimulatorOptions } from './options.js';
@@ -44,6 +45,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const statistics = new Statistics();
   const limits = new RateLimits(settings);
   const hub = await Hub.open(settings, statistics);
+  const repositories = new HubRepositories(settings, statistics, hub);
   const answers = settings.answersFile === null ? null : new ReplayedAnswers(settings.answersFile);
   const chat = new ChatEndpoint({ settings, limits, statistics, answers });
   const files = new FileStore(settings, statistics);
@@ -54,6 +56,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     ...batches.routes(),
     ...modelRoutes(settings.models, settings.apiKey),
     ...hub.routes(),
+    ...repositories.routes(),
     statisticsRoute(statistics),
   ]);
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, router.answer);
@@ -76,6 +79,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
       await closeServer(server);
       await batches.close();
       files.close();
+      repositories.close();
       answers?.close();
     },
   };

@@ -21,7 +21,7 @@ export interface SimulatorStatistics {
   replayed: number;
   /** Hash of the messages (see `promptHash`) and the answers given to them. */
   answersByPrompt: Record<string, number>;
-  /** Requests to the datasets-server and for Parquet files. */
+  /** Requests to the datasets-server and the Hub. */
   hubRequests: number;
   /** Faults of the datasets-server by kind. */
   hubFaults: Record<string, number>;

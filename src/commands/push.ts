@@ -1,0 +1,178 @@
+/** `--push_to_hub`: looked at before anything is paid for, done once the results are written. */
+
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf, UserError } from '../errors.js';
+import { exportFile, exportResults } from '../exports/index.js';
+import type { Environment } from '../options.js';
+import { packageVersion } from '../package.js';
+import { datasetCard, isOnHub } from '../publishing/card.js';
+import { HubConnection } from '../publishing/connection.js';
+import { Repository, type PushRequest } from '../publishing/repository.js';
+import type { Summary } from '../run/summary.js';
+import { count, duration, inert, plural } from '../text.js';
+import { resultShape, type FinishedRun, type Publisher } from './finish.js';
+import type { Surroundings } from './surroundings.js';
+
+/**
+ * Looks whether the push that is asked for can be expected to work, so that no run ends with one that is refused.
+ * @returns what pushes at the end
+ * @throws UserError where it can't work
+ */
+export async function preparePush(
+  push: PushRequest,
+  environment: Environment,
+  surroundings: Surroundings,
+): Promise<Publisher> {
+  const { token } = environment.hub;
+  if (token === null) {
+    throw new UserError(
+      `No token: --push_to_hub needs one that may write to ${push.repository} in the environment variable HF_TOKEN ` +
+        `(${environment.hub.endpoint}/settings/tokens). Set it and run the command again.`,
+    );
+  }
+  if (/[^\u0021-\u007e]/.test(token)) {
+    throw new UserError('HF_TOKEN holds a space or another character that no token has; copy it again.');
+  }
+  const publisher = new HubPublisher(push, environment, surroundings);
+  await publisher.check();
+  return publisher;
+}
+
+class HubPublisher implements Publisher {
+  constructor(
+    private readonly request: PushRequest,
+    private readonly environment: Environment,
+    private readonly surroundings: Surroundings,
+  ) {}
+
+  async check(): Promise<void> {
+    await this.#connected(async (repository) => {
+      const exists = await repository.check();
+      const kind = exists ? 'which exists' : this.request.private ? 'new and private' : 'new';
+      this.surroundings.console.info(`The results will be pushed to ${repository.url} (${kind}).`);
+    });
+  }
+
+  async publish(finished: FinishedRun, summary: Summary): Promise<void> {
+    const { console } = this.surroundings;
+    const { rows } = summary;
+    if (rows.pending > 0) {
+      console.warning(
+        `Not pushed to ${this.request.repository}: ${plural(rows.pending, 'row')} not asked yet. A run is pushed once it is whole.`,
+      );
+      return;
+    }
+    try {
+      await this.#connected((repository) => this.#push(repository, finished, summary));
+    } catch (error) {
+      throw this.#notPushed(error);
+    }
+  }
+
+  async #push(repository: Repository, finished: FinishedRun, summary: Summary): Promise<void> {
+    const { console } = this.surroundings;
+    const { redactor } = this.environment;
+    const { folder, run, options } = finished;
+    const started = performance.now();
+    const endProgress = console.showProgress(
+      () => `Pushing to ${this.request.repository}: ${duration(performance.now() - started)}`,
+    );
+    const data = await parquetFile(finished);
+    try {
+      const card = await datasetCard({
+        repository: this.request.repository,
+        identity: run.identity,
+        annotator: options.annotator,
+        summary,
+        shape: resultShape(finished),
+        changes: finished.config.parameter_changes ?? [],
+        licenses: await this.#licenses(repository, finished),
+        version: packageVersion(),
+      });
+      const files = {
+        card: redactor.text(card),
+        summary: redactor.text(readFileSync(folder.summary, 'utf8')),
+        data: data.path,
+      };
+      const what = plural(summary.rows.total, 'row');
+      const title = `Add ${what} annotated by ${inert(options.annotator.name, 100)}`;
+      const isNew = await repository.push(files, title);
+      console.info(
+        isNew
+          ? `Pushed ${what} to ${repository.url}`
+          : `Nothing to push: ${repository.url} holds these ${count(summary.rows.total)} rows already.`,
+      );
+    } finally {
+      data.remove();
+      endProgress();
+    }
+  }
+
+  /** What the source's card says; a card without a licence is better than no push. */
+  async #licenses(repository: Repository, { run }: FinishedRun): Promise<string[]> {
+    if (!isOnHub(run.identity)) return [];
+    const { dataset } = run.identity.asked;
+    try {
+      return await repository.licensesOf(dataset);
+    } catch (error) {
+      this.surroundings.interruption.soft.throwIfAborted();
+      const { console } = this.surroundings;
+      console.warning(
+        `The licence of ${inert(dataset, 120)} is not known (${inert(messageOf(error), 160)}); the card names none.`,
+      );
+      return [];
+    }
+  }
+
+  async #connected<T>(work: (repository: Repository) => Promise<T>): Promise<T> {
+    const { console, interruption } = this.surroundings;
+    const connection = new HubConnection(this.environment.hub, console, interruption.soft);
+    try {
+      return await work(await Repository.open(connection, this.request));
+    } finally {
+      await connection.close();
+    }
+  }
+
+  #notPushed(error: unknown): UserError {
+    const { interruption, resumeCommand } = this.surroundings;
+    const { repository } = this.request;
+    const options = { cause: error };
+    const again = `Push them with: ${resumeCommand}`;
+    if (interruption.soft.aborted) {
+      return new UserError(
+        `Stopped before the push to ${repository} was over; the results are saved. ${again}`,
+        interruption.exitCode,
+        options,
+      );
+    }
+    if (!(error instanceof UserError)) throw error;
+    return new UserError(
+      `The results are saved, but not pushed to ${repository}. ${error.message} ${again}`,
+      undefined,
+      options,
+    );
+  }
+}
+
+/** The results as Parquet: the file that the run has written, or one for the push alone. */
+async function parquetFile(finished: FinishedRun): Promise<{ path: string; remove: () => void }> {
+  const { options, folder } = finished;
+  const name = exportFile('parquet');
+  if (options.outputFormats.includes('parquet'))
+    return { path: join(folder.save, name), remove: () => undefined };
+  const path = join(folder.temp, name);
+  const results = {
+    path: folder.reannotated,
+    shape: resultShape(finished),
+    onProgress: () => undefined,
+  };
+  await exportResults('parquet', results, folder.temp);
+  return {
+    path,
+    remove: () => {
+      rmSync(path, { force: true });
+    },
+  };
+}

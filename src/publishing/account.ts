@@ -1,0 +1,62 @@
+/** Whose token it is, and whether it may write where it is to. */
+
+import { UserError } from '../errors.js';
+import { isObject } from '../json.js';
+import { inert } from '../text.js';
+
+/**
+ * Checks what `whoami-v2` tells against the repository that is to be written to. What it does not tell is let through:
+ * the Hub itself has the last word.
+ * @param account the answer of `/api/whoami-v2`
+ * @param repository `USER/NAME`
+ * @throws UserError where the push would be refused
+ */
+export function requireWritable(account: unknown, repository: string, endpoint: string): void {
+  const [namespace = ''] = repository.split('/');
+  const { names, role, scopes } = readAccount(account);
+  const remedy = `make one that may write at ${endpoint}/settings/tokens, and set HF_TOKEN`;
+  if (role === 'read') throw new UserError(`HF_TOKEN may only read: ${remedy}.`);
+  if (role === 'fineGrained' && scopes !== null) {
+    const suits = scopes.some(
+      ({ entity, permissions }) =>
+        (entity === namespace || entity === repository) && permissions.includes('repo.write'),
+    );
+    if (!suits) throw new UserError(`HF_TOKEN may not write to ${repository}: ${remedy}.`);
+    return;
+  }
+  const [name = ''] = names;
+  if (name === '' || names.some((one) => one.toLowerCase() === namespace.toLowerCase())) return;
+  throw new UserError(
+    `HF_TOKEN belongs to ${inert(name, 96)}, who is not in ${namespace}: give --push_to_hub ${inert(name, 96)}/NAME, or set ` +
+      'the token of an account that is.',
+  );
+}
+
+interface Account {
+  /** The user's own name, then those of the organisations. */
+  names: string[];
+  role: string | null;
+  /** What a fine-grained token may do where; null where that is not told. */
+  scopes: { entity: string; permissions: unknown[] }[] | null;
+}
+
+function readAccount(account: unknown): Account {
+  if (!isObject(account)) return { names: [], role: null, scopes: null };
+  const { auth, orgs } = account;
+  const token = isObject(auth) && isObject(auth['accessToken']) ? auth['accessToken'] : {};
+  const fineGrained = isObject(token['fineGrained']) ? token['fineGrained'] : {};
+  return {
+    names: [account, ...(Array.isArray(orgs) ? (orgs as unknown[]) : [])].flatMap(nameOf),
+    role: typeof token['role'] === 'string' ? token['role'] : null,
+    scopes: Array.isArray(fineGrained['scoped'])
+      ? (fineGrained['scoped'] as unknown[]).filter(isObject).map(({ entity, permissions }) => ({
+          entity: nameOf(entity)[0] ?? '',
+          permissions: Array.isArray(permissions) ? (permissions as unknown[]) : [],
+        }))
+      : null,
+  };
+}
+
+function nameOf(value: unknown): string[] {
+  return isObject(value) && typeof value['name'] === 'string' ? [value['name']] : [];
+}

@@ -1,0 +1,212 @@
+/** The dataset card that is pushed with results: what they are, and where they come from. */
+
+import { basename } from 'node:path';
+import type { Annotator } from '../annotators/index.js';
+import { askedFor, type AskedFor, type RunIdentity } from '../run/identity.js';
+import { parseRunOptions } from '../options.js';
+import type { ResultShape } from '../exports/exporter.js';
+import type { ParameterChange } from '../requests/parameters.js';
+import type { Summary } from '../run/summary.js';
+import { count, dollars, inert, plural, shellWord } from '../text.js';
+import { ROW_STATES } from '../types.js';
+import { codeBlock, plain, table } from './markdown.js';
+import { DATA_PATH } from './repository.js';
+
+/** Models and changes of parameters that are named one by one. */
+const MOST_NAMED = 10;
+
+/** What a card tells. */
+export interface CardFacts {
+  /** `USER/NAME` on the Hub. */
+  repository: string;
+  identity: RunIdentity;
+  annotator: Annotator;
+  summary: Summary;
+  shape: ResultShape;
+  changes: readonly ParameterChange[];
+  /** The licences of the dataset that was annotated; none where they are not known. */
+  licenses: readonly string[];
+  /** Of this program. */
+  version: string;
+}
+
+/** A dataset of the Hub has a subset; a file has none. */
+export function isOnHub({ found }: Pick<RunIdentity, 'found'>): boolean {
+  return found.subset !== null;
+}
+
+/** The card as Markdown with YAML before it. */
+export async function datasetCard(facts: CardFacts): Promise<string> {
+  const { repository, identity } = facts;
+  const { dataset, annotator } = identity.asked;
+  return [
+    `---\n${await metadata(facts)}---`,
+    `# ${plain(sourceName(identity))}, answered by ${plain(annotator)}`,
+    `Every prompt of ${plain(sourceName(identity))} with its original answer and a new one by ` +
+      `${plain(annotator)}, made with reannotate. The new answers are the text of a language model: they may be wrong.`,
+    codeBlock('python', `from datasets import load_dataset\n\nload_dataset("${repository}", split="train")`),
+    '## Columns',
+    table(['Column', 'What'], columns(facts.shape)),
+    '## Rows',
+    table(['State', 'Rows'], states(facts.summary)),
+    '## Provenance',
+    table(['', ''], provenance(facts)),
+    ...parameterChanges(facts.changes),
+    '## Command',
+    codeBlock('sh', commandLine(identity.asked, isOnHub(identity) ? dataset : sourceName(identity))),
+    '`summary.json` has the figures for programs.\n',
+  ].join('\n\n');
+}
+
+async function metadata({ identity, summary, licenses }: CardFacts): Promise<string> {
+  const { stringify } = await import('yaml');
+  const [license] = licenses;
+  return stringify(
+    {
+      ...(license === undefined ? {} : { license: licenses.length === 1 ? license : licenses }),
+      tags: ['reannotate', 'synthetic'],
+      ...(isOnHub(identity) ? { source_datasets: [identity.asked.dataset] } : {}),
+      size_categories: [sizeCategory(summary.rows.total)],
+      // The file by its name: what else may stand in the folder is not of this run.
+      configs: [{ config_name: 'default', data_files: [{ split: 'train', path: DATA_PATH }] }],
+    },
+    { lineWidth: 0 },
+  );
+}
+
+/** The Hub's classes of sizes, such as `1K<n<10K`. */
+function sizeCategory(rows: number): string {
+  const bounds = ['1K', '10K', '100K', '1M', '10M', '100M', '1B'];
+  const above = bounds.findIndex((_, index) => rows < 1000 * 10 ** index);
+  if (above === 0) return 'n<1K';
+  return above === -1 ? 'n>1B' : `${bounds[above - 1] ?? ''}<n<${bounds[above] ?? ''}`;
+}
+
+/** The dataset's name; of a file the last part of its path, since the rest is nobody's business. */
+function sourceName(identity: RunIdentity): string {
+  const { dataset } = identity.asked;
+  return isOnHub(identity) ? dataset : basename(dataset.replaceAll('\\', '/'));
+}
+
+function columns({ several, metadata: withMetadata, chats }: ResultShape): string[][] {
+  return [
+    ['`system_prompt`', 'the system prompt, may be empty'],
+    ['`user_prompt`', 'the prompt as it was sent; null where the row could not be used'],
+    ['`annotation_original`', 'the original answer; null where there was none'],
+    ['`annotation`', 'the new answer; null where there is none'],
+    ...(chats ? [['`messages`', 'the request as it was sent, with all its turns']] : []),
+    ...(several ? [['`annotations`', 'all new answers; `annotation` is the first']] : []),
+    ...(withMetadata
+      ? [
+          ['`state`', 'what became of the row, as below'],
+          ['`model`, `finish_reason`', 'as the API told them'],
+          ['`prompt_tokens`, `completion_tokens`', 'as the API counted them'],
+        ]
+      : []),
+  ];
+}
+
+const STATE_MEANINGS: Readonly<Record<(typeof ROW_STATES)[number], string>> = {
+  ok: 'answered',
+  truncated: 'answered up to the most tokens that were allowed',
+  refused: 'the model refused to answer',
+  filtered: 'withheld by a content filter',
+  failed: 'without an answer',
+  pending: 'not asked',
+};
+
+function states({ rows }: Summary): string[][] {
+  const told = ROW_STATES.filter((state) => rows[state] > 0);
+  return [
+    ...told.map((state) => [`\`${state}\`: ${STATE_MEANINGS[state]}`, count(rows[state])]),
+    ['all', count(rows.total)],
+  ];
+}
+
+function provenance(facts: CardFacts): string[][] {
+  const { identity, annotator, summary, licenses, version } = facts;
+  const { asked, found } = identity;
+  const unknown = 'not known';
+  const source = isOnHub(identity)
+    ? [
+        ['Source', `${plain(asked.dataset)} on the Hugging Face Hub`],
+        ['Subset, split', [found.subset, found.split].map((name) => plain(name ?? unknown)).join(', ')],
+        ['Revision', found.revision === null ? unknown : plain(found.revision)],
+        [
+          'Licence of the source',
+          licenses.length === 0 ? unknown : licenses.map((tag) => plain(tag)).join(', '),
+        ],
+      ]
+    : [['Source', `the file ${plain(sourceName(identity))}`]];
+  return [
+    ...source,
+    ['Format', plain(found.format)],
+    ['Annotator', `${plain(annotator.name)} (${plain(annotator.provider.title)})`],
+    ['Models that answered', modelsOf(summary)],
+    ['Parameters', parameters(asked)],
+    ['Asked', summary.mode === 'batch' ? 'in batches' : 'online'],
+    ['Requests', count(summary.requests.sent)],
+    ['Tokens', `${count(summary.tokens.prompt)} prompt, ${count(summary.tokens.completion)} completion`],
+    ['Cost', summary.cost_usd === null ? unknown : `${dollars(summary.cost_usd)} by the list price`],
+    ['Date', plain(summary.started_at.slice(0, 'YYYY-MM-DD'.length))],
+    ['Made with', `reannotate ${plain(version)}`],
+  ];
+}
+
+function modelsOf({ models }: Summary): string {
+  const all = Object.entries(models);
+  if (all.length === 0) return 'not known';
+  const named = all
+    .slice(0, MOST_NAMED)
+    .map(([model, rows]) => `${plain(model, 100)} (${plural(rows, 'row')})`);
+  const more = all.length - named.length;
+  return [...named, ...(more > 0 ? [`${count(more)} more`] : [])].join(', ');
+}
+
+const GENERATION = [
+  'temperature',
+  'top_p',
+  'seed',
+  'max_tokens',
+  'n',
+  'frequency_penalty',
+  'presence_penalty',
+  'stop',
+  'logit_bias',
+] as const satisfies readonly (keyof AskedFor)[];
+
+function parameters(asked: AskedFor): string {
+  return GENERATION.filter((name) => (asked[name] ?? null) !== null)
+    .map((name) => `\`${name}\` ${plain(JSON.stringify(asked[name]))}`)
+    .join(', ');
+}
+
+function parameterChanges(changes: readonly ParameterChange[]): string[] {
+  if (changes.length === 0) return [];
+  const lines = changes.slice(0, MOST_NAMED).map(({ parameter, renamed_to: name, reason }) => {
+    const what = name === null ? 'was left out' : `was sent as ${plain(name)}`;
+    return `- ${plain(parameter)} ${what}: ${plain(reason)}`;
+  });
+  return ['Parameters that were sent otherwise:', lines.join('\n')];
+}
+
+/** The command that asks for the same, with the flags that differ from their defaults. */
+function commandLine(asked: AskedFor, dataset: string): string {
+  const usual = askedFor(parseRunOptions({ dataset: 'usual' }, {}));
+  const words = ['npx', 'reannotate', '--annotator', asked.annotator, '--dataset', dataset];
+  for (const name of Object.keys(usual) as (keyof AskedFor)[]) {
+    const value = asked[name] ?? null;
+    if (['annotator', 'dataset', 'model'].includes(name) || value === null) continue;
+    if (JSON.stringify(value) === JSON.stringify(usual[name])) continue;
+    words.push(`--${name}`);
+    if (value !== true) words.push(flagValue(value));
+  }
+  return words.map((word) => shellWord(inert(word, 500))).join(' ');
+}
+
+/** A value as its flag takes it. */
+function flagValue(value: string | number | boolean | string[] | Record<string, number>): string {
+  if (Array.isArray(value))
+    return value.map((one) => one.replaceAll('\n', '\\n').replaceAll('\t', '\\t')).join(',');
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

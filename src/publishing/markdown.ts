@@ -1,0 +1,26 @@
+/** Text from outside in Markdown, where it is to be read and to do nothing. */
+
+import { inert } from '../text.js';
+
+/** What makes emphasis, code, links, tags, entities, addresses, mentions, formulas, headings and cells of a table. */
+const MARKUP = /[\\`*_{}[\]()<>#+!|~&:@$"'=^]/g;
+
+/** One line that Markdown shows as it stands. */
+export function plain(text: string, maximum = 200): string {
+  return inert(text, maximum)
+    .replace(MARKUP, '\\$&')
+    .replace(/www\./gi, (start) => start.replace('.', '\\.'));
+}
+
+/** A table; its cells must be Markdown already. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** A block of code, which no text in it can end. */
+export function codeBlock(language: string, text: string): string {
+  const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return `${fence}${language}\n${text}\n${fence}`;
+}
