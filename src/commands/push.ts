@@ -66,7 +66,7 @@ class HubPublisher implements Publisher {
     try {
       await this.#connected((repository) => this.#push(repository, finished, summary));
     } catch (error) {
-      throw this.#notPushed(error);
+      throw this.#notPushed(error, summary);
     }
   }
 
@@ -135,11 +135,14 @@ class HubPublisher implements Publisher {
     }
   }
 
-  #notPushed(error: unknown): UserError {
+  #notPushed(error: unknown, { rows }: Summary): UserError {
     const { interruption, resumeCommand } = this.surroundings;
     const { repository } = this.request;
     const options = { cause: error };
-    const again = `Push them with: ${resumeCommand}`;
+    // A push is not to ask failed rows again.
+    const hasFailed = rows.failed + rows.filtered > 0;
+    const command = hasFailed ? resumeCommand.replace(/ --resume$/, ' --resume_no_retry') : resumeCommand;
+    const again = `Push them with: ${command}`;
     if (interruption.soft.aborted) {
       return new UserError(
         `Stopped before the push to ${repository} was over; the results are saved. ${again}`,

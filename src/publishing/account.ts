@@ -13,41 +13,50 @@ import { inert } from '../text.js';
  */
 export function requireWritable(account: unknown, repository: string, endpoint: string): void {
   const [namespace = ''] = repository.split('/');
-  const { names, role, scopes } = readAccount(account);
+  const { names, role, scopes, isPerson } = readAccount(account);
   const remedy = `make one that may write at ${endpoint}/settings/tokens, and set HF_TOKEN`;
   if (role === 'read') throw new UserError(`HF_TOKEN may only read: ${remedy}.`);
   if (role === 'fineGrained' && scopes !== null) {
     const suits = scopes.some(
       ({ entity, permissions }) =>
-        (entity === namespace || entity === repository) && permissions.includes('repo.write'),
+        (isSame(entity, namespace) || isSame(entity, repository)) && permissions.includes('repo.write'),
     );
     if (!suits) throw new UserError(`HF_TOKEN may not write to ${repository}: ${remedy}.`);
     return;
   }
   const [name = ''] = names;
-  if (name === '' || names.some((one) => one.toLowerCase() === namespace.toLowerCase())) return;
+  if (!isPerson || name === '' || names.some((one) => isSame(one, namespace))) return;
+  const shown = inert(name, 96);
   throw new UserError(
-    `HF_TOKEN belongs to ${inert(name, 96)}, who is not in ${namespace}: give --push_to_hub ${inert(name, 96)}/NAME, or set ` +
-      'the token of an account that is.',
+    `HF_TOKEN belongs to ${shown}, who is not in ${namespace}: give --push_to_hub ${shown}/NAME, or set the token of an ` +
+      'account that is.',
   );
+}
+
+/** Names on the Hub differ by more than their case. */
+function isSame(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
 }
 
 interface Account {
   /** The user's own name, then those of the organisations. */
   names: string[];
   role: string | null;
+  /** False for the token of an app, which may write where it was let in. */
+  isPerson: boolean;
   /** What a fine-grained token may do where; null where that is not told. */
   scopes: { entity: string; permissions: unknown[] }[] | null;
 }
 
 function readAccount(account: unknown): Account {
-  if (!isObject(account)) return { names: [], role: null, scopes: null };
-  const { auth, orgs } = account;
+  if (!isObject(account)) return { names: [], role: null, isPerson: false, scopes: null };
+  const { auth, orgs, type } = account;
   const token = isObject(auth) && isObject(auth['accessToken']) ? auth['accessToken'] : {};
   const fineGrained = isObject(token['fineGrained']) ? token['fineGrained'] : {};
   return {
     names: [account, ...(Array.isArray(orgs) ? (orgs as unknown[]) : [])].flatMap(nameOf),
     role: typeof token['role'] === 'string' ? token['role'] : null,
+    isPerson: type !== 'app' && (!isObject(auth) || !String(auth['type']).startsWith('app_token')),
     scopes: Array.isArray(fineGrained['scoped'])
       ? (fineGrained['scoped'] as unknown[]).filter(isObject).map(({ entity, permissions }) => ({
           entity: nameOf(entity)[0] ?? '',

@@ -17,7 +17,7 @@ import {
 } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { faultyProxy, type Fault, type PassingRequest } from '../support/faulty-proxy.js';
-import { completion, scriptedApi } from '../support/scripted-api.js';
+import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -349,7 +349,7 @@ describe('before anything is asked', () => {
 
   it.each([
     ['me/answers', ['repo.content.read', 'repo.write'], 0],
-    ['me', ['repo.write'], 0],
+    ['Me', ['repo.write'], 0],
     ['me/answers', ['repo.content.read'], 1],
     ['me/other', ['repo.write'], 1],
   ])('a fine-grained token for %s with %j is told', async (name, permissions, code) => {
@@ -364,6 +364,20 @@ describe('before anything is asked', () => {
     const run = await push(proxy, args, 'me/answers');
     expect(run.code, run.stderr).toBe(code);
     if (code === 1) expect(run.stderr).toContain('HF_TOKEN may not write to me/answers');
+  });
+
+  it('an app’s token is left to the Hub, which has the last word', async () => {
+    const { args } = rehearse();
+    const api = await simulator();
+    const body = { type: 'app', name: 'some-app', auth: { type: 'app_token' } };
+    const proxy = await faultyProxy(
+      () => api.url,
+      ({ line }) => (line === 'GET /api/whoami-v2' ? { status: 200, body: JSON.stringify(body) } : null),
+    );
+    expect((await push(proxy, args, 'me/answers')).code).toBe(0);
+    const refused = await push(proxy, rehearse().args, 'them/answers');
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('The account of HF_TOKEN may not write to them/answers');
   });
 
   it('an organisation of the account is as good as the account', async () => {
@@ -499,6 +513,30 @@ describe('a Hub that fails', () => {
       expect(await rowsOf(api, 'me/answers')).toEqual(resultsIn(folder).rows());
     },
   );
+
+  it('for good: the printed command leaves failed rows alone', async () => {
+    const { folder, args } = rehearse();
+    let isBroken = true;
+    const chat = await scriptedApi(({ prompt }) =>
+      prompt.includes('number 3 ') ? apiError(400, 'not this one') : 'new',
+    );
+    const { api, proxy } = await behind(({ line }) =>
+      isBroken && line.endsWith('/preupload/main') ? { status: 403 } : null,
+    );
+    const env = { ...pointingAt(proxy, { HF_TOKEN: TOKEN }), OPENAI_BASE_URL: `${chat.url}/v1` };
+    const run = await runCli([...args, '--push_to_hub', 'me/answers'], { env });
+    expect(run.code).toBe(1);
+    expect(resultsIn(folder).summary().rows['failed']).toBe(1);
+    const asked = chat.requests.length;
+    isBroken = false;
+    const [, , ...words] = wordsOf(/Push them with: (.*)\n$/.exec(run.stderr)?.[1] ?? '');
+    const again = await runCli(words, { env });
+    expect(again.code, again.stderr).toBe(3);
+    expect(again.stderr).toContain('Pushed 12 rows');
+    expect(chat.requests).toHaveLength(asked);
+    const card = await fileOf(api, 'me/answers', 'README.md');
+    expect(told(card, '`failed`: without an answer')).toBe('1');
+  });
 
   it('can be left with Ctrl-C: the results are safe', async () => {
     const { folder, args } = rehearse();
