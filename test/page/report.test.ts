@@ -51,8 +51,17 @@ afterAll(async () => {
   if (isThere) await browser.close();
 });
 
+interface Opened {
+  hash: string;
+  width: number;
+  colorScheme: 'light' | 'dark';
+}
+
 /** Opens a report from disk; whatever it asks the network for, and whatever lands on the console, is a failure. */
-async function open(path: string, { hash = '', width = 1280, colorScheme = 'light' } = {}): Promise<Page> {
+async function open(
+  path: string,
+  { hash = '', width = 1280, colorScheme = 'light' }: Partial<Opened> = {},
+): Promise<Page> {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
   const problems: string[] = [];
   onTestFinished(async () => {
