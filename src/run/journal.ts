@@ -40,8 +40,9 @@ export class JournalIndex {
 
   constructor(readonly rows: number) {
     this.#states = new Uint8Array(rows).fill(JournalIndex.#pending);
-    this.#offsets = new Float64Array(rows);
-    this.#lengths = new Uint32Array(rows);
+    // Filled, so that the system gives the memory now: a run that is too large fails at its start.
+    this.#offsets = new Float64Array(rows).fill(0);
+    this.#lengths = new Uint32Array(rows).fill(0);
     this.#counts[JournalIndex.#pending] = rows;
   }
 

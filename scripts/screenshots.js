@@ -1,0 +1,61 @@
+// Makes the pictures of the README: `node scripts/screenshots.js`, after `npm run build`. Needs Chromium (or CHROMIUM).
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const program = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+const pictures = fileURLToPath(new URL('../docs/images/', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'reannotate-pictures-'));
+
+/** Runs the program in an empty folder and returns what a terminal would show. */
+function run(...words) {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [program, ...words], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(stderr);
+  return { shown: `${stderr}${stdout}`, stdout };
+}
+
+/** A terminal, as far as a picture needs one. */
+function terminal(command, output) {
+  const escape = (text) => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  return `<!doctype html><meta charset="utf-8"><style>
+    body { margin: 0; background: #fff; }
+    div { display: inline-block; background: #16191d; color: #dfe3e8; border-radius: 10px; padding: 18px 22px; }
+    pre { margin: 0; font: 14px/1.5 'DejaVu Sans Mono', monospace; white-space: pre-wrap; width: 104ch; }
+    b { color: #79aef5; font-weight: 400; }
+  </style><div><pre><b>$</b> ${escape(command)}\n${escape(output.trimEnd())}</pre></div>`;
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+try {
+  mkdirSync(pictures, { recursive: true });
+  const { shown } = run('demo', '--judge');
+  const [, save] = /npx reannotate report (\S+)/.exec(shown) ?? [];
+  const report = run('report', save).stdout.trim();
+
+  const page = await browser.newPage({ deviceScaleFactor: 2 });
+  await page.setContent(terminal('npx reannotate demo --judge', shown));
+  await page.locator('div').screenshot({ path: join(pictures, 'terminal.png') });
+
+  await page.setViewportSize({ width: 1180, height: 1500 });
+  await page.goto(`file://${resolve(folder, report)}`);
+  await page.waitForTimeout(500);
+  await page.screenshot({ path: join(pictures, 'report.png') });
+} finally {
+  await browser.close();
+  rmSync(folder, { recursive: true, force: true });
+}
