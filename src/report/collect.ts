@@ -121,10 +121,13 @@ class Pass {
     const { annotation_original: old, annotation } = row;
     if (old !== null) this.#old.add(old.length);
     if (annotation !== null) this.#new.add(annotation.length);
-    const pair = old === null || annotation === null ? null : { old, new: annotation, state };
+    const pair =
+      old === null || annotation === null
+        ? null
+        : { old, new: annotation, state, similarity: similarity(old, annotation) };
     const flags = pair === null ? [] : flagsOf(pair);
     for (const flag of flags) count(this.#flags, flag);
-    const change = pair === null || pair.old === '' ? null : 1 - similarity(pair.old, pair.new);
+    const change = pair === null || pair.old === '' ? null : 1 - pair.similarity;
     const ratio = pair === null || pair.old === '' ? null : pair.new.length / pair.old.length;
     if (pair !== null) this.#compared += 1;
     if (ratio !== null) this.#ratios.add(ratio);

@@ -2,13 +2,14 @@
 
 import type { RowState } from '../types.js';
 import { languageOf, scriptOf } from './language.js';
-import { similarity } from './similarity.js';
 
 /** A row that has both answers. */
 export interface Pair {
   old: string;
   new: string;
   state: RowState;
+  /** How much they have in common, from 0 to 1. */
+  similarity: number;
 }
 
 const NEAR_IDENTICAL = 0.9;
@@ -22,7 +23,7 @@ const FLAGS = {
   empty: (pair) => pair.new.trim() === '',
   refusal: ({ new: answer, state }) => state === 'refused' || REFUSALS.test(answer.slice(0, REFUSAL_LENGTH)),
   truncated: ({ state }) => state === 'truncated',
-  identical: ({ old, new: answer }) => old !== '' && similarity(old, answer) >= NEAR_IDENTICAL,
+  identical: ({ old, similarity }) => old !== '' && similarity >= NEAR_IDENTICAL,
   'lost code': ({ old, new: answer }) => FENCE.test(old) && !FENCE.test(answer),
   'new script': ({ old, new: answer }) => differs(scriptOf(old), scriptOf(answer)),
   'new language': ({ old, new: answer }) => differs(languageOf(old), languageOf(answer)),

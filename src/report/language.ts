@@ -1,12 +1,12 @@
 /** What script a text is written in, and a guess at its language: enough to see that an answer changed its own. */
 
 /** So much of a text tells its script. */
-const LOOKED_AT = 2000;
+const LOOKED_AT = 600;
 /** Letters that are needed to tell. */
 const FEWEST_LETTERS = 20;
 /** The share of letters that makes a script the text's own. */
 const MAJORITY = 0.5;
-const WORDS_LOOKED_AT = 300;
+const WORDS_LOOKED_AT = 100;
 const FEWEST_HITS = 5;
 
 const SCRIPTS: readonly [name: string, letters: RegExp][] = [
@@ -22,8 +22,9 @@ const SCRIPTS: readonly [name: string, letters: RegExp][] = [
   ['Japanese', /[\p{Script=Hiragana}\p{Script=Katakana}]/gu],
   ['Han', /\p{Script=Han}/gu],
 ];
-const ASCII_ONLY = /^[\p{ASCII}]*$/u;
-const ASCII_LETTERS = /[A-Za-z]/g;
+const ASCII_ONLY = /^[\0-\x7f]*$/;
+/** `FEWEST_LETTERS` letters, whatever stands between them. */
+const ASCII_LETTERS = /(?:[A-Za-z][^A-Za-z]*){20}/;
 /** Of a Japanese text at least this share of its letters is kana. */
 const KANA_SHARE = 0.1;
 
@@ -41,8 +42,7 @@ const STOP_WORDS: Readonly<Record<string, ReadonlySet<string>>> = {
 /** The script that most letters of a text belong to; null where there are too few, or none prevails. */
 export function scriptOf(text: string): string | null {
   const start = text.slice(0, LOOKED_AT);
-  if (ASCII_ONLY.test(start))
-    return (start.match(ASCII_LETTERS)?.length ?? 0) >= FEWEST_LETTERS ? 'Latin' : null;
+  if (ASCII_ONLY.test(start)) return ASCII_LETTERS.test(start) ? 'Latin' : null;
   const counts = new Map(SCRIPTS.map(([name, letters]) => [name, start.match(letters)?.length ?? 0]));
   const all = [...counts.values()].reduce((sum, letters) => sum + letters, 0);
   const kana = counts.get('Japanese') ?? 0;

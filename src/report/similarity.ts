@@ -1,8 +1,8 @@
 /** How much two texts have in common, at the price of reading them once. */
 
 /** Words of each text that are compared. */
-const WORDS_COMPARED = 1500;
-const CHARACTERS_COMPARED = 20_000;
+const WORDS_COMPARED = 500;
+const CHARACTERS_COMPARED = 6000;
 
 /**
  * The share of pairs of neighbouring words that two texts have in common (the Sørensen–Dice coefficient of their

@@ -6,7 +6,7 @@
 import { isObject } from '../json.js';
 
 const STEPS = 240;
-const FIRST_STEP_MS = 1000;
+const FIRST_STEP_MS = 100;
 /** Latencies are counted by powers of this from `FASTEST_MS` on: within a fifth is near enough. */
 const LATENCY_RATIO = 1.2;
 const FASTEST_MS = 10;
