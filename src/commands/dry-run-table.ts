@@ -61,7 +61,7 @@ function describePrice(price: PriceRange | null): string {
 
 function describeTime({ minutes }: DryRun): string {
   if (minutes === null) {
-    return 'depends on the account: give --max_requests_per_minute and --max_tokens_per_minute to see it';
+    return 'depends on the account: give --max_requests_per_minute and --max_tokens_per_minute, or --probe 1, to see it';
   }
   return `at least ${duration(minutes.online * 60_000)}, bound by the ${minutes.bound} a minute`;
 }

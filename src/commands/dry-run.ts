@@ -40,7 +40,7 @@ export interface DryRun {
   /** Null where no price is known, or where the provider has no such service. */
   price_usd: { online: PriceRange | null; flex: PriceRange | null; batch: PriceRange | null };
   batches: number | null;
-  /** At least, at the limits that were given; null where none was. */
+  /** At least, at the limits that were given or that a probe was told; null where none is known. */
   minutes: { online: number; bound: 'requests' | 'tokens' } | null;
   probe: Probe | null;
   examples: { request_idx: number; body: Record<string, unknown> }[];
@@ -173,7 +173,7 @@ function figures(
       batch: hasBatches ? priced(BATCH_DISCOUNT) : null,
     },
     batches: hasBatches ? batchesFor(options, estimate) : null,
-    minutes: minutesFor(options, requests, promptTokens + maximum),
+    minutes: minutesFor(probe?.limits ?? limitsOf(options), requests, promptTokens + maximum),
   };
 }
 
@@ -183,10 +183,14 @@ function batchesFor(options: RunOptions, { requests, bytes }: Estimate): number 
 }
 
 /** @param tokens that the API reserves: `max_tokens` for every request, whatever is used of it */
-function minutesFor(options: RunOptions, requests: number, tokens: number): DryRun['minutes'] {
-  const { maxRequestsPerMinute, maxTokensPerMinute } = options;
-  if (maxRequestsPerMinute === null && maxTokensPerMinute === null) return null;
-  const byRequests = maxRequestsPerMinute === null ? 0 : requests / maxRequestsPerMinute;
-  const byTokens = maxTokensPerMinute === null ? 0 : tokens / maxTokensPerMinute;
+function minutesFor(limits: Probe['limits'], requests: number, tokens: number): DryRun['minutes'] {
+  const { requestsPerMinute, tokensPerMinute } = limits;
+  if (requestsPerMinute === null && tokensPerMinute === null) return null;
+  const byRequests = requestsPerMinute === null ? 0 : requests / requestsPerMinute;
+  const byTokens = tokensPerMinute === null ? 0 : tokens / tokensPerMinute;
   return { online: Math.max(byRequests, byTokens), bound: byRequests > byTokens ? 'requests' : 'tokens' };
+}
+
+function limitsOf({ maxRequestsPerMinute, maxTokensPerMinute }: RunOptions): Probe['limits'] {
+  return { requestsPerMinute: maxRequestsPerMinute, tokensPerMinute: maxTokensPerMinute };
 }

@@ -27,6 +27,8 @@ export interface Probe {
   completionMargin: number;
   /** US dollars that the probe itself cost; null where no price is known. */
   cost: number | null;
+  /** What the API told of the account's limits, or what was given; null where neither. */
+  limits: { requestsPerMinute: number | null; tokensPerMinute: number | null };
   /** The last thing that went wrong with a row. */
   error: string | null;
 }
@@ -67,7 +69,7 @@ export async function probeRows(
       console.warning(message);
     },
   };
-  const { client, processor } = await openAsking(options, budget, events, console);
+  const { client, limiter, processor } = await openAsking(options, budget, events, console);
   const abandon = (): void => {
     processor.abandon();
     void client.abort();
@@ -108,6 +110,7 @@ export async function probeRows(
     completionTokens: average,
     completionMargin: CONFIDENCE * spread,
     cost: price === null ? null : cost(),
+    limits: { requestsPerMinute: limiter.requestsPerMinute, tokensPerMinute: limiter.tokensPerMinute },
     error: errors.at(-1) ?? null,
   };
 }

@@ -35,6 +35,13 @@ describe('the queue', () => {
     expect(nextFromQueue(chunks, 600, NOW)).toEqual([]);
   });
 
+  it('does not wait for a time that was noted before the clock was set back', () => {
+    const later = chunk(1, 300, { tryAgainAt: NOW + 60_000 });
+    const lost = chunk(2, 300, { tryAgainAt: NOW + 86_400_000 });
+    expect(nextFromQueue([later], 1000, NOW)).toEqual([]);
+    expect(nextFromQueue([lost], 1000, NOW)).toEqual([lost]);
+  });
+
   it('lets one go for each that ended, where the limit is not known', () => {
     const chunks = [underWay(0, 400), chunk(1, 300), chunk(2, 300)];
     expect(nextFromQueue(chunks, null, NOW)).toEqual([]);

@@ -56,6 +56,18 @@ describe('--dry_run', () => {
     expect(run.stdout).toContain('| line');
   });
 
+  it('tells the time at the limits that a probe was told of', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(3000));
+    const api = await simulator({ requestsPerMinute: 300 });
+    const args = [...ANNOTATOR, '--dataset', data, '--dry_run', ...foldersIn(folder)];
+    const unknown = await runCli(args, { env: pointingAt(api) });
+    expect(unknown.stdout).toMatch(/Time online +depends on the account: .*--probe 1/);
+    const probed = await runCli([...args, '--probe', '1'], { env: pointingAt(api) });
+    expect(probed.code, probed.stderr).toBe(0);
+    expect(probed.stdout).toMatch(/Time online +at least 10 min 0 s, bound by the requests a minute/);
+  });
+
   it('asks some rows with --probe, says what that cost, and keeps nothing', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(200));

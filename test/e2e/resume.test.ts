@@ -327,6 +327,31 @@ describe('going on with a run', () => {
     expect(api.requests).toHaveLength(2);
   });
 
+  it('gives no row the answer of another, and takes an intact line where a damaged one stands before it', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(6));
+    const api = await simulator();
+    const args = [...ANNOTATOR, '--dataset', data, ...foldersIn(folder)];
+    expect((await runCli(args, { env: pointingAt(api) })).code).toBe(0);
+    const whole = resultsIn(folder).bytes();
+    const journal = resultsIn(folder).temp('output.jsonl');
+    const lines = readFileSync(journal, 'utf8').trimEnd().split('\n');
+    const lineOf = (row: number): string =>
+      lines.find((line) => line.endsWith(`{"request_idx":${row}}]`)) ?? '';
+    const renumbered = lineOf(1).replace(/"request_idx":1\}\]$/, '"request_idx":3}]');
+    // The line of row 1 claims to be of row 3, whose own one comes later; the one of row 4 is damaged and stands twice.
+    const broken = lineOf(4).replace(/"content":"(?=[^"]*","refusal")/, '"content":"\u0001');
+    expect(broken).not.toBe(lineOf(4));
+    const kept = [renumbered, broken, lineOf(0), lineOf(2), lineOf(3), lineOf(4), lineOf(5)];
+    writeFileSync(journal, `${kept.join('\n')}\n`);
+    const run = await runCli([...args, '--resume'], { env: pointingAt(api) });
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stderr).toMatch(/lines? of .*output\.jsonl can't be read or answer another row/);
+    expect(resultsIn(folder).bytes()).toBe(whole);
+    // Row 1 alone has no line of its own any more.
+    expect(api.statistics().requests).toBe(7);
+  });
+
   it('asks again, at once and once, for a row whose line is damaged where only its text shows it', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(5));

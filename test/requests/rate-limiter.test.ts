@@ -243,6 +243,9 @@ describe('retryAfter', () => {
     [{ 'retry-after': '1.5' }, 1500],
     [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, 60_000],
     [{ 'retry-after': 'Wed, 21 Oct 2020 07:28:00 GMT' }, null],
+    // This machine's clock may be wrong; the server's own tells how long.
+    [{ 'retry-after': 'Wed, 21 Oct 2020 07:28:00 GMT', date: 'Wed, 21 Oct 2020 07:27:55 GMT' }, 5000],
+    [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT', date: 'nonsense' }, 60_000],
     [{ 'retry-after': 'soon' }, null],
     [{ 'retry-after': '-5' }, null],
     [{ 'retry-after': '' }, null],
