@@ -2,7 +2,7 @@
 
 import type { RunOptions } from '../options.js';
 import { count, dollars, duration, inert, plural } from '../text.js';
-import type { DryRun, PriceRange } from './dry-run.js';
+import type { DryRun, PriceRange } from './dry-run-result.js';
 
 const EXAMPLE_CHARACTERS = 600;
 const LINE_CHARACTERS = 160;

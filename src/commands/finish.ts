@@ -1,51 +1,17 @@
 /** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
 
 import { EXIT } from '../errors.js';
-import type { ResultShape } from '../exports/exporter.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import { keepJudgement } from '../judge/figures.js';
 import type { RunOptions } from '../options.js';
 import type { Console } from '../progress.js';
-import type { Stop } from '../requests/processor.js';
 import { assemble, type Assembled } from '../run/assemble.js';
-import { creationDate, writeConfig, type ConfigFile } from '../run/config.js';
-import type { RunFolder } from '../run/folder.js';
+import { creationDate, writeConfig } from '../run/config.js';
 import { noteDamaged, scanJournal } from '../run/journal.js';
-import type { PreparedRun } from '../run/prepare.js';
-import {
-  describeSummary,
-  summarise,
-  writeSummary,
-  type SessionFigures,
-  type Summary,
-} from '../run/summary.js';
-import type { Totals } from '../run/totals.js';
+import { describeSummary, summarise, writeSummary } from '../run/summary.js';
 import { count, inert, plural } from '../text.js';
+import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
 import type { Surroundings } from './surroundings.js';
-
-/** What takes a run's results elsewhere once they are written. */
-export interface Publisher {
-  /** @throws UserError where that fails; the results are safe */
-  publish(finished: FinishedRun, summary: Summary): Promise<void>;
-}
-
-/** A run whose answers are in the journal. */
-export interface FinishedRun {
-  options: RunOptions;
-  folder: RunFolder;
-  run: PreparedRun;
-  totals: Totals;
-  config: ConfigFile;
-  mode: Summary['mode'];
-  /** What this session did, for the summary on the terminal. */
-  session: SessionFigures;
-  /** Why asking stopped before its end; null where it did not. */
-  stop: Stop | null;
-  /** What brings the missing rows, as a sentence with a command. */
-  tryAgain: string;
-  /** Null where the results stay here. */
-  publisher: Publisher | null;
-}
 
 /**
  * What takes the results elsewhere; it is looked at before anything is paid for. Null where they stay here.
@@ -103,16 +69,6 @@ async function assembleOnce({ options, folder, run }: AssembledRun, console: Con
   } finally {
     endProgress();
   }
-}
-
-/** What the rows of a run hold besides prompt and answers. */
-export function resultShape({ options, run }: Pick<FinishedRun, 'options' | 'run'>): ResultShape {
-  const { format } = run.identity.found;
-  return {
-    several: options.generation.n > 1,
-    metadata: options.includeMetadata,
-    chats: format === 'messages' || format === 'conversations',
-  };
 }
 
 /** Writes what `--output_format` asks for beside `reannotated.json`, which must be complete. */

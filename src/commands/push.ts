@@ -11,7 +11,7 @@ import { HubConnection } from '../publishing/connection.js';
 import { Repository, type PushRequest } from '../publishing/repository.js';
 import type { Summary } from '../run/summary.js';
 import { count, duration, inert, plural } from '../text.js';
-import { resultShape, type FinishedRun, type Publisher } from './finish.js';
+import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
 import type { Surroundings } from './surroundings.js';
 
 /**

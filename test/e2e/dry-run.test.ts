@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { Tokenizer } from '../../src/annotators/tokenizer.js';
 import { RowCounter, RowSample } from '../../src/run/estimate.js';
-import type { DryRun } from '../../src/commands/dry-run.js';
+import type { DryRun } from '../../src/commands/dry-run-result.js';
 import { foldersIn, pointingAt, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { apiError, scriptedApi } from '../support/scripted-api.js';

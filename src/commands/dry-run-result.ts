@@ -1,0 +1,31 @@
+/** What a dry run tells. */
+
+import type { Probe } from './probe.js';
+
+/** US dollars. */
+export interface PriceRange {
+  /** Answers as long as the original ones, or as the probe's. */
+  expected: number;
+  /** With `--probe`, the ends of the 95 % confidence interval; null without. */
+  low: number | null;
+  high: number | null;
+  /** Every answer as long as `--max_tokens` allows. */
+  maximum: number;
+}
+
+/** All that a dry run tells; `--json` prints it as it is. */
+export interface DryRun {
+  rows: number;
+  unusable_rows: number;
+  requests: number;
+  /** `margin`: with 95 % confidence, as a share; 0 where every row was counted. */
+  prompt_tokens: { expected: number; margin: number; tokenizer: string };
+  completion_tokens: { expected: number; low: number | null; high: number | null; maximum: number };
+  /** Null where no price is known, or where the provider has no such service. */
+  price_usd: { online: PriceRange | null; flex: PriceRange | null; batch: PriceRange | null };
+  batches: number | null;
+  /** At least, at the limits that were given or that a probe was told; null where none is known. */
+  minutes: { online: number; bound: 'requests' | 'tokens' } | null;
+  probe: Probe | null;
+  examples: { request_idx: number; body: Record<string, unknown> }[];
+}

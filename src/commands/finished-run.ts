@@ -1,0 +1,44 @@
+/** A run that is about to end, as what writes and publishes its results sees it. */
+
+import type { ResultShape } from '../exports/exporter.js';
+import type { RunOptions } from '../options.js';
+import type { Stop } from '../requests/processor.js';
+import type { ConfigFile } from '../run/config.js';
+import type { RunFolder } from '../run/folder.js';
+import type { PreparedRun } from '../run/prepare.js';
+import type { SessionFigures, Summary } from '../run/summary.js';
+import type { Totals } from '../run/totals.js';
+
+/** What takes a run's results elsewhere once they are written. */
+export interface Publisher {
+  /** @throws UserError where that fails; the results are safe */
+  publish(finished: FinishedRun, summary: Summary): Promise<void>;
+}
+
+/** A run whose answers are in the journal. */
+export interface FinishedRun {
+  options: RunOptions;
+  folder: RunFolder;
+  run: PreparedRun;
+  totals: Totals;
+  config: ConfigFile;
+  mode: Summary['mode'];
+  /** What this session did, for the summary on the terminal. */
+  session: SessionFigures;
+  /** Why asking stopped before its end; null where it did not. */
+  stop: Stop | null;
+  /** What brings the missing rows, as a sentence with a command. */
+  tryAgain: string;
+  /** Null where the results stay here. */
+  publisher: Publisher | null;
+}
+
+/** What the rows of a run hold besides prompt and answers. */
+export function resultShape({ options, run }: Pick<FinishedRun, 'options' | 'run'>): ResultShape {
+  const { format } = run.identity.found;
+  return {
+    several: options.generation.n > 1,
+    metadata: options.includeMetadata,
+    chats: format === 'messages' || format === 'conversations',
+  };
+}
