@@ -179,7 +179,20 @@ function syncFolder(path: string): void {
 export function removeTemporaryFiles(folder: string): void {
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) {
-    if (name.endsWith(TEMPORARY_SUFFIX)) rmSync(join(folder, name), { force: true });
+    if (name.endsWith(TEMPORARY_SUFFIX) && !isLockInTheMaking(name))
+      rmSync(join(folder, name), { force: true });
+  }
+}
+
+/** A process that lives makes a lock without having one: what it works with is not left behind. */
+function isLockInTheMaking(name: string): boolean {
+  const owner = Number(/^lock\.(?:stale\.)?(\d+)\./.exec(name)?.[1] ?? NaN);
+  if (!Number.isSafeInteger(owner) || owner === process.pid) return false;
+  try {
+    process.kill(owner, 0);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) === 'EPERM';
   }
 }
 

@@ -52,13 +52,17 @@ export function lockFolder(folder: string): () => void {
 /** Creates a lock together with its content, so that nobody ever sees it empty; false where there is one. */
 function createWhole(path: string): boolean {
   const temporary = `${path}.${process.pid}${TEMPORARY_SUFFIX}`;
+  let isWritten = false;
   try {
     writeLock(temporary, 'w');
+    isWritten = true;
     linkSync(temporary, path);
     return true;
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === 'EEXIST') return false;
+    // Whoever took the lock meanwhile removed what dead processes left, and took this for such.
+    if (code === 'ENOENT' && isWritten) return false;
     // Some file systems have no hard links.
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP')
       throw fileProblem(error, `write ${path}`);
