@@ -188,6 +188,7 @@ function demoCommand(handlers: Handlers): Command {
     .option('--batch', 'in batches: submit, watch, mend what went wrong, collect')
     .option('--judge', 'and then have the answers judged')
     .option('--push_to_hub <user/name>', 'also push the results, to a Hub that is gone with the demo')
+    .option('--output_format <a,b>', `also write the results as ${OUTPUT_FORMATS.slice(1).join(', ')}`)
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
     .allowExcessArguments(false)

@@ -33,6 +33,8 @@ const BATCH_MS = 3000;
 /** What a demo works with. */
 interface Demo {
   folders: { save_dir: string; temp_dir: string };
+  /** Null for `reannotated.json` alone. */
+  outputFormat: string | null;
   /** Where the results are pushed to; null for nowhere. */
   repository: string | null;
   variables: NodeJS.ProcessEnv;
@@ -62,6 +64,7 @@ export async function demo(
   });
   const work: Demo = {
     folders: { save_dir: saveDir, temp_dir: tempDir },
+    outputFormat: flags.text('output_format'),
     repository,
     variables: {
       OPENAI_API_KEY: KEY,
@@ -103,8 +106,14 @@ export async function demo(
 }
 
 /** The flags of both. A demo starts anew each time; what an earlier one left is moved aside, as --overwrite does. */
-function runFlags({ folders, repository }: Demo): RawFlags {
-  return { dataset: DATASET, annotator: ANNOTATOR, ...folders, push_to_hub: repository ?? undefined };
+function runFlags({ folders, outputFormat, repository }: Demo): RawFlags {
+  return {
+    dataset: DATASET,
+    annotator: ANNOTATOR,
+    ...folders,
+    output_format: outputFormat ?? undefined,
+    push_to_hub: repository ?? undefined,
+  };
 }
 
 function runOnline(work: Demo): Promise<number> {

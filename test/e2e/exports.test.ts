@@ -344,6 +344,13 @@ describe('--output_format', () => {
     expect(rows).toEqual(results.rows());
   });
 
+  it('is shown by the demo, without a key or a network', async () => {
+    const cwd = temporaryFolder();
+    const run = await runCli(['demo', '--output_format', 'jsonl,dpo'], { cwd });
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stderr).toMatch(/^reannotated\.jsonl: 134 rows\ndpo\.jsonl: 134 rows$/m);
+  });
+
   it('refuses a name that it does not know before anything is written, and suggests one', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(2));
