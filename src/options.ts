@@ -69,7 +69,7 @@ export interface RunOptions {
   dryRun: boolean;
   /** A dry run's figures as JSON. */
   json: boolean;
-  /** Rows that a dry run really asks; null for none. */
+  /** Rows that a dry run really asks; 0: only the account's limits, of any server; null: as it comes. */
   probe: number | null;
   /** US dollars. */
   maxCost: number | null;
@@ -110,7 +110,7 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
   }
   const dryRun = flags.on('dry_run');
   const json = flags.on('json');
-  const probe = flags.integer('probe', 1, MAXIMUM_PROBE);
+  const probe = flags.integer('probe', 0, MAXIMUM_PROBE);
   if (!dryRun && (json || probe !== null)) {
     throw new UsageError(`--${json ? 'json' : 'probe'} belongs to --dry_run; give both.`);
   }

@@ -105,9 +105,12 @@ function addRunFlags(program: Command): void {
     .option('--top_logprobs <n>', 'of so many tokens at each place')
     .option('--base_url <url>', 'any OpenAI-compatible server')
     .option('--api_key_env <name>', 'environment variable that holds the key')
-    .option('--dry_run', 'count rows and tokens and show the price; nothing is sent')
+    .option('--dry_run', 'count rows and tokens and show the price; sends nothing that costs')
     .option('--json', 'with --dry_run: the figures as JSON')
-    .option('--probe <n>', 'with --dry_run: really ask n rows, which is paid for, to narrow the estimate')
+    .option(
+      '--probe <n>',
+      'with --dry_run: really ask n rows, which is paid for, to narrow the estimate; 0 asks for the account’s limits alone',
+    )
     .option('--max_cost <usd>', 'stop before spending more')
     .option('--include_metadata', 'add state, model, finish reason and usage to each row')
     .option(

@@ -24,8 +24,14 @@ export interface DryRun {
   /** Null where no price is known, or where the provider has no such service. */
   price_usd: { online: PriceRange | null; flex: PriceRange | null; batch: PriceRange | null };
   batches: number | null;
-  /** At least, at the limits that were given or that a probe was told; null where none is known. */
-  minutes: { online: number; bound: 'requests' | 'tokens' } | null;
+  /** Given by flags or told by the API; null where not known. A day's limit is told by small accounts. */
+  limits: {
+    requests_per_minute: number | null;
+    tokens_per_minute: number | null;
+    requests_per_day: number | null;
+  };
+  /** At least, at these limits; null where none is known. */
+  minutes: { online: number; bound: 'requests' | 'tokens' | 'requests a day' } | null;
   probe: Probe | null;
   examples: { request_idx: number; body: Record<string, unknown> }[];
 }

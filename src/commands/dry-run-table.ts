@@ -30,6 +30,7 @@ export function dryRunTable(result: DryRun, options: RunOptions): string {
     ['Price flex', price.flex === null ? null : describePrice(price.flex)],
     ['Price in batches', result.batches === null ? 'no batches here' : describePrice(price.batch)],
     ['Batches', result.batches === null ? 'none' : count(result.batches)],
+    ['Limits', describeLimits(result)],
     ['Time online', describeTime(result)],
     [
       'Probe',
@@ -59,11 +60,22 @@ function describePrice(price: PriceRange | null): string {
   return `${dollars(price.expected)}${range}, ${dollars(price.maximum)} at most`;
 }
 
+function describeLimits({ limits, minutes }: DryRun): string | null {
+  if (minutes === null) return null;
+  const told = [
+    [limits.requests_per_minute, 'requests a minute'],
+    [limits.tokens_per_minute, 'tokens a minute'],
+    [limits.requests_per_day, 'requests a day'],
+  ] as const;
+  return told.flatMap(([limit, unit]) => (limit === null ? [] : [`${count(limit)} ${unit}`])).join(', ');
+}
+
 function describeTime({ minutes }: DryRun): string {
   if (minutes === null) {
-    return 'depends on the account: give --max_requests_per_minute and --max_tokens_per_minute, or --probe 1, to see it';
+    return 'depends on the account: give --max_requests_per_minute and --max_tokens_per_minute to see it, or --probe 0 to ask the API';
   }
-  return `at least ${duration(minutes.online * 60_000)}, bound by the ${minutes.bound} a minute`;
+  const bound = minutes.bound === 'requests a day' ? minutes.bound : `${minutes.bound} a minute`;
+  return `at least ${duration(minutes.online * 60_000)}, bound by the ${bound}`;
 }
 
 /** A request as people read it: its turns, then its parameters. */

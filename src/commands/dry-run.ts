@@ -1,4 +1,4 @@
-/** `--dry_run`: what a run would ask and cost. Nothing is written, and nothing is sent but what `--probe` asks for. */
+/** `--dry_run`: what a run would ask and cost. Nothing is written, and nothing that costs is sent but `--probe`'s rows. */
 
 import { hasFlexTier } from '../annotators/index.js';
 import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../annotators/prices.js';
@@ -10,8 +10,10 @@ import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
 import { count, inert } from '../text.js';
+import type { AccountLimits } from '../requests/rate-limiter.js';
 import type { PromptRow } from '../types.js';
 import type { DryRun, PriceRange } from './dry-run-result.js';
+import { findLimits } from './account-limits.js';
 import { dryRunTable } from './dry-run-table.js';
 import { probeRows, type Probe } from './probe.js';
 import type { Surroundings } from './surroundings.js';
@@ -26,13 +28,15 @@ export async function dryRun(options: RunOptions, surroundings: Surroundings): P
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
   const estimate = await countRows(options, tokenizer, sample, surroundings);
-  const probe = probed === null ? null : await probeSample(sample, probed, options, price, surroundings);
+  const probe =
+    probed === null || probed === 0 ? null : await probeSample(sample, probed, options, price, surroundings);
+  const limits = probe?.limits ?? (await findLimits(options, surroundings));
   const shape = requestShape(options);
   const examples = spread(sample.rows(), EXAMPLES).map(({ index, row }) => ({
     request_idx: index,
     body: requestBody(messagesOf(row), shape),
   }));
-  const result = { ...figures(options, estimate, tokenizer, price, probe), probe, examples };
+  const result = { ...figures(options, estimate, tokenizer, price, probe, limits), probe, examples };
   const text = options.json ? JSON.stringify(result, null, 2) : dryRunTable(result, options);
   process.stdout.write(`${text}\n`);
   return EXIT.done;
@@ -103,6 +107,7 @@ function figures(
   tokenizer: Tokenizer,
   price: Price | null,
   probe: Probe | null,
+  limits: AccountLimits,
 ): Omit<DryRun, 'probe' | 'examples'> {
   const { generation, annotator } = options;
   const { requests } = estimate;
@@ -146,7 +151,12 @@ function figures(
       batch: hasBatches ? priced(BATCH_DISCOUNT) : null,
     },
     batches: hasBatches ? batchesFor(options, estimate) : null,
-    minutes: minutesFor(probe?.limits ?? limitsOf(options), requests, promptTokens + maximum),
+    limits: {
+      requests_per_minute: limits.requestsPerMinute,
+      tokens_per_minute: limits.tokensPerMinute,
+      requests_per_day: limits.requestsPerDay,
+    },
+    minutes: minutesFor(limits, requests, promptTokens + maximum),
   };
 }
 
@@ -156,14 +166,13 @@ function batchesFor(options: RunOptions, { requests, bytes }: Estimate): number 
 }
 
 /** @param tokens that the API reserves: `max_tokens` for every request, whatever is used of it */
-function minutesFor(limits: Probe['limits'], requests: number, tokens: number): DryRun['minutes'] {
-  const { requestsPerMinute, tokensPerMinute } = limits;
-  if (requestsPerMinute === null && tokensPerMinute === null) return null;
-  const byRequests = requestsPerMinute === null ? 0 : requests / requestsPerMinute;
-  const byTokens = tokensPerMinute === null ? 0 : tokens / tokensPerMinute;
-  return { online: Math.max(byRequests, byTokens), bound: byRequests > byTokens ? 'requests' : 'tokens' };
-}
-
-function limitsOf({ maxRequestsPerMinute, maxTokensPerMinute }: RunOptions): Probe['limits'] {
-  return { requestsPerMinute: maxRequestsPerMinute, tokensPerMinute: maxTokensPerMinute };
+function minutesFor(limits: AccountLimits, requests: number, tokens: number): DryRun['minutes'] {
+  const bounds = [
+    { bound: 'requests' as const, amount: requests, limit: limits.requestsPerMinute, minutes: 1 },
+    { bound: 'tokens' as const, amount: tokens, limit: limits.tokensPerMinute, minutes: 1 },
+    { bound: 'requests a day' as const, amount: requests, limit: limits.requestsPerDay, minutes: 24 * 60 },
+  ].flatMap(({ bound, amount, limit, minutes }) =>
+    limit === null ? [] : [{ bound, online: (amount / limit) * minutes }],
+  );
+  return bounds.toSorted((a, b) => b.online - a.online)[0] ?? null;
 }

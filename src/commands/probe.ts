@@ -2,6 +2,7 @@
 
 import { UserError } from '../errors.js';
 import type { RunOptions } from '../options.js';
+import type { AccountLimits } from '../requests/rate-limiter.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { CostBudget } from '../run/budget.js';
 import { costOf, type Price } from '../annotators/prices.js';
@@ -28,7 +29,7 @@ export interface Probe {
   /** US dollars that the probe itself cost; null where no price is known. */
   cost: number | null;
   /** What the API told of the account's limits, or what was given; null where neither. */
-  limits: { requestsPerMinute: number | null; tokensPerMinute: number | null };
+  limits: AccountLimits;
   /** The last thing that went wrong with a row. */
   error: string | null;
 }
@@ -110,7 +111,11 @@ export async function probeRows(
     completionTokens: average,
     completionMargin: CONFIDENCE * spread,
     cost: price === null ? null : cost(),
-    limits: { requestsPerMinute: limiter.requestsPerMinute, tokensPerMinute: limiter.tokensPerMinute },
+    limits: {
+      requestsPerMinute: limiter.requestsPerMinute,
+      tokensPerMinute: limiter.tokensPerMinute,
+      requestsPerDay: limiter.requestsPerDay,
+    },
     error: errors.at(-1) ?? null,
   };
 }

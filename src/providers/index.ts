@@ -15,6 +15,8 @@ export interface Provider {
   streamed: boolean;
   /** True where the provider has OpenAI's Batch API. */
   batches: boolean;
+  /** True where a request without messages is refused for free, by an answer that tells the account's limits. */
+  tellsLimitsForFree: boolean;
   /** The provider's name in the price table; null where what a request costs is not known. */
   priceId: string | null;
   /** Generation parameters that go by another name here. */
@@ -27,7 +29,14 @@ function provider(
   apiKeyVariable: string | null,
   more: Partial<Provider> = {},
 ): Provider {
-  const usual = { baseUrlVariable: null, streamed: false, batches: false, priceId: null, renames: {} };
+  const usual = {
+    baseUrlVariable: null,
+    streamed: false,
+    batches: false,
+    tellsLimitsForFree: false,
+    priceId: null,
+    renames: {},
+  };
   return { ...usual, title, baseUrl, apiKeyVariable, ...more };
 }
 
@@ -35,6 +44,7 @@ export const PROVIDERS = {
   openai: provider('OpenAI', 'https://api.openai.com/v1', 'OPENAI_API_KEY', {
     baseUrlVariable: 'OPENAI_BASE_URL',
     batches: true,
+    tellsLimitsForFree: true,
     priceId: 'openai',
   }),
   sambanova: provider('SambaNova', 'https://api.sambanova.ai/v1', 'SAMBANOVA_API_KEY', {

@@ -164,6 +164,9 @@ export class RateLimiter {
     this.#set(this.#tokens, options.tokensPerMinute);
   }
 
+  /** Told by the headers of small accounts, where it stands in the place of the minute's; it does not set the pace. */
+  requestsPerDay: number | null = null;
+
   /** Requests a minute in force; null where no limit is known. */
   get requestsPerMinute(): number | null {
     return this.#requests.perMinute;
@@ -282,11 +285,11 @@ export class RateLimiter {
 
   #follow(limit: Limit, headers: Headers, kind: 'requests' | 'tokens'): void {
     if (limit.fixed) return;
-    const perMinute = numberHeader(headers, `x-ratelimit-limit-${kind}`);
-    if (perMinute === null || perMinute <= 0 || perMinute === limit.perMinute) return;
-    if (isDaily(headers, kind, perMinute)) return;
+    const told = limitIn(headers, kind);
+    if (told?.daily === true && kind === 'requests') this.requestsPerDay = told.limit;
+    if (told === null || told.daily || told.limit === limit.perMinute) return;
     if (kind === 'requests') this.#learntPerMinute = null;
-    this.#set(limit, perMinute);
+    this.#set(limit, told.limit);
   }
 
   #set(limit: Limit, perMinute: number | null): void {
@@ -401,6 +404,28 @@ function numberHeader(headers: Headers, name: string): number | null {
   const text = header(headers, name);
   if (text === null || !/^\d{1,15}$/.test(text.trim())) return null;
   return Number(text);
+}
+
+/** What an answer's headers tell of the account's limits; null where they tell nothing. */
+export interface AccountLimits {
+  requestsPerMinute: number | null;
+  tokensPerMinute: number | null;
+  requestsPerDay: number | null;
+}
+
+export function readLimits(headers: Headers): AccountLimits {
+  const requests = limitIn(headers, 'requests');
+  const tokens = limitIn(headers, 'tokens');
+  return {
+    requestsPerMinute: requests === null || requests.daily ? null : requests.limit,
+    tokensPerMinute: tokens === null || tokens.daily ? null : tokens.limit,
+    requestsPerDay: requests?.daily === true ? requests.limit : null,
+  };
+}
+
+function limitIn(headers: Headers, kind: 'requests' | 'tokens'): { limit: number; daily: boolean } | null {
+  const limit = numberHeader(headers, `x-ratelimit-limit-${kind}`);
+  return limit === null || limit <= 0 ? null : { limit, daily: isDaily(headers, kind, limit) };
 }
 
 /** On small accounts the figure may be a day's: then a single request takes seconds to come back. */

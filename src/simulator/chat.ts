@@ -86,6 +86,7 @@ export class ChatEndpoint {
     try {
       const body = await readBody(request);
       requireApiKey(request, settings.apiKey);
+      this.#tellLimits(response);
       chat = readChatRequest(body, settings.models);
       this.#throttle(chat, response);
     } catch (error) {
@@ -109,12 +110,17 @@ export class ChatEndpoint {
     const reserved = (chat.maximumTokens ?? DEFAULT_RESERVED_TOKENS) * chat.choices;
     const tokens = Math.ceil(chat.characters / CHARACTERS_PER_TOKEN) + reserved;
     const throttled = limits.admit(tokens);
-    if (settings.limitHeaders) {
-      for (const [name, value] of Object.entries(limits.headers())) response.setHeader(name, value);
-    }
+    this.#tellLimits(response);
     if (throttled === null) return;
     statistics.count('throttled');
     throw rateLimitError(chat.model, throttled, settings.limitHeaders);
+  }
+
+  /** OpenAI tells the limits on refusals as well. */
+  #tellLimits(response: ServerResponse): void {
+    const { settings, limits } = this.#parts;
+    if (!settings.limitHeaders) return;
+    for (const [name, value] of Object.entries(limits.headers())) response.setHeader(name, value);
   }
 
   /** What becomes of a request that was let through; the same at each repetition of a run, whatever the timing. */

@@ -1,6 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Tokenizer } from '../../src/annotators/tokenizer.js';
 import { RowCounter, RowSample } from '../../src/run/estimate.js';
 import type { DryRun } from '../../src/commands/dry-run-result.js';
@@ -62,10 +64,84 @@ describe('--dry_run', () => {
     const api = await simulator({ requestsPerMinute: 300 });
     const args = [...ANNOTATOR, '--dataset', data, '--dry_run', ...foldersIn(folder)];
     const unknown = await runCli(args, { env: pointingAt(api) });
-    expect(unknown.stdout).toMatch(/Time online +depends on the account: .*--probe 1/);
+    expect(unknown.stdout).toMatch(/Time online +depends on the account: .*--probe 0/);
     const probed = await runCli([...args, '--probe', '1'], { env: pointingAt(api) });
     expect(probed.code, probed.stderr).toBe(0);
     expect(probed.stdout).toMatch(/Time online +at least 10 min 0 s, bound by the requests a minute/);
+  });
+
+  it('asks for the limits without a row, and without paying', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(3000));
+    const api = await simulator({ requestsPerMinute: 300, tokensPerMinute: 6_000_000 });
+    const args = [...ANNOTATOR, '--dataset', data, '--dry_run', ...foldersIn(folder)];
+    const asked = await runCli([...args, '--probe', '0'], { env: pointingAt(api) });
+    expect(asked.code, asked.stderr).toBe(0);
+    expect(asked.stdout).toMatch(/Limits +300 requests a minute, 6,000,000 tokens a minute/);
+    expect(asked.stdout).toMatch(/Time online +at least 10 min 0 s, bound by the requests a minute/);
+    expect(asked.stdout).not.toMatch(/^Probe/m);
+    expect(asked.stderr).not.toMatch(/paid/);
+    expect(api.statistics()).toMatchObject({ requests: 1, rejected: 1, answered: 0 });
+    const args2 = [...args, '--probe', '0', '--json', '--max_requests_per_minute', '30'];
+    const partly = await runCli(args2, { env: pointingAt(api) });
+    expect((JSON.parse(partly.stdout) as DryRun).limits).toEqual({
+      requests_per_minute: 30,
+      tokens_per_minute: 6_000_000,
+      requests_per_day: null,
+    });
+  });
+
+  it('tells of a limit a day, which small accounts have, and of what would stop the run', async () => {
+    const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(3000));
+    const args = [...ANNOTATOR, '--dataset', data, '--dry_run', '--probe', '0'];
+    // The headers of OpenAI's real answer to a request without messages.
+    const headers = {
+      'x-ratelimit-limit-requests': '1000',
+      'x-ratelimit-limit-tokens': '200000',
+      'x-ratelimit-remaining-requests': '977',
+      'x-ratelimit-remaining-tokens': '199983',
+      'x-ratelimit-reset-requests': '33m7.2s',
+      'x-ratelimit-reset-tokens': '4ms',
+    };
+    const daily = await scriptedApi(() => ({ ...apiError(400, 'empty array', 'empty_array'), headers }));
+    const told = await runCli(args, { env: pointingAt(daily) });
+    expect(told.stdout).toMatch(/Limits +200,000 tokens a minute, 1,000 requests a day/);
+    expect(told.stdout).toMatch(/Time online +at least 72 h 0 min, bound by the requests a day/);
+    const wrong = await scriptedApi(() => apiError(401, 'no', 'invalid_api_key'));
+    const refused = await runCli(args, { env: pointingAt(wrong) });
+    expect(refused.code).toBe(0);
+    expect(refused.stderr).toMatch(/A run would stop at once: .* refused the key in OPENAI_API_KEY/);
+    const lenient = await scriptedApi(() => 'answer');
+    const answered = await runCli(args, { env: pointingAt(lenient) });
+    expect(answered.stderr).toMatch(/answered a request without messages/);
+    const gone = await runCli(args, { env: pointingAt({ url: 'http://127.0.0.1:1' }) });
+    expect(gone.code).toBe(0);
+    expect(gone.stderr).toMatch(/limits are not known: .*ECONNREFUSED/);
+    expect(gone.stdout).toMatch(/depends on the account/);
+  });
+
+  it('asks OpenAI itself of its own accord, with a key alone', async () => {
+    const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(3));
+    const targets: (string | undefined)[] = [];
+    const proxy = createServer().on('connect', ({ url }, socket) => {
+      targets.push(url);
+      socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      proxy.close();
+    });
+    const env = {
+      HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+      OPENAI_BASE_URL: undefined,
+    };
+    const args = [...ANNOTATOR, '--dataset', data, '--dry_run'];
+    await runCli(args, { env: { ...env, OPENAI_API_KEY: undefined } });
+    await runCli([...args, '--base_url', 'https://other.test/v1'], { env: { ...env, OPENAI_API_KEY: 'k' } });
+    expect(targets).toEqual([]);
+    const asked = await runCli(args, { env: { ...env, OPENAI_API_KEY: 'k' } });
+    expect(asked.code, asked.stderr).toBe(0);
+    expect(targets).toEqual(['api.openai.com:443']);
   });
 
   it('asks some rows with --probe, says what that cost, and keeps nothing', async () => {
