@@ -90,6 +90,13 @@ export async function askOnline(
   const events = journaling(journal, index, naming, totals, options, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
+      const { requestsPerDay } = asking.limiter;
+      if (requestsPerDay !== null && waiting > requestsPerDay) {
+        console.warning(
+          `The account allows ${plural(requestsPerDay, 'request')} a day, and ${count(waiting)} are to be sent: ` +
+            `that takes ${count(Math.ceil(waiting / requestsPerDay))} days. The run can be stopped and resumed at any time.`,
+        );
+      }
       // A table of prices takes longer to load than anything else here, and nothing waited for it.
       if (price === null) void totals.findPrice(options);
     },
@@ -232,7 +239,9 @@ function heed(
 function describeLimits(limiter: RateLimiter): string {
   const told = (limit: number | null, noun: string): string =>
     limit === null ? `no limit of ${noun}s known` : `${plural(limit, noun)} a minute`;
-  return `Limits: ${told(limiter.requestsPerMinute, 'request')}, ${told(limiter.tokensPerMinute, 'token')}`;
+  const { requestsPerDay } = limiter;
+  const daily = requestsPerDay === null ? '' : `, ${plural(requestsPerDay, 'request')} a day`;
+  return `Limits: ${told(limiter.requestsPerMinute, 'request')}, ${told(limiter.tokensPerMinute, 'token')}${daily}`;
 }
 
 function describeBound(limit: BindingLimit, limiter: RateLimiter): string | null {

@@ -369,6 +369,23 @@ describe('a run online', () => {
     ]);
   });
 
+  it('takes a limit a day for no limit a minute, and tells how many days there are to ask', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(41));
+    const headers = {
+      'x-ratelimit-limit-requests': '20',
+      'x-ratelimit-remaining-requests': '19',
+      'x-ratelimit-reset-requests': '1h12m0s',
+    };
+    const api = await scriptedApi(({ prompt }) => ({ headers, body: completion(prompt) }));
+    const run = await runCli([...ANNOTATOR, '--dataset', data, ...foldersIn(folder)], {
+      env: pointingAt(api),
+    });
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stderr).toMatch(/allows 20 requests a day, and 41 are to be sent: that takes 3 days/);
+    expect(readFileSync(resultsIn(folder).temp('output.log'), 'utf8')).toContain('20 requests a day');
+  });
+
   it('stops before --max_cost is exceeded, and goes on when it is raised', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(200));
