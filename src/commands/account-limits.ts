@@ -83,7 +83,7 @@ async function problemOf(verdict: Verdict, options: RunOptions): Promise<string 
     case 'answer':
       return 'The server answered a request without messages, which was meant to be refused and may have cost something.';
     case 'transient':
-      return `${findEndpoint(options).baseUrl} gives no usable answer (${verdict.message}).`;
+      return `${findEndpoint(options).baseUrl}: ${verdict.message}.`;
     case 'throttle':
     case 'row':
     case 'parameter':
