@@ -2,14 +2,7 @@
 
 import { isObject } from '../json.js';
 import type { RowState } from '../types.js';
-
-/** Tokens that an answer states; fields that a server leaves out are 0. */
-export interface Usage {
-  promptTokens: number;
-  completionTokens: number;
-  /** The part of the prompt tokens that was read from the provider's cache, at a lower price. */
-  cachedTokens: number;
-}
+import { readUsage, type Usage } from './usage.js';
 
 export interface Completion {
   state: Exclude<RowState, 'failed' | 'pending'>;
@@ -99,17 +92,6 @@ function textOf(content: unknown): string | null {
         .join('')
     : content;
   return typeof text === 'string' && text !== '' ? text : null;
-}
-
-/** The token counts of a usage object; null where there is none. */
-export function readUsage(usage: unknown): Usage | null {
-  if (!isObject(usage)) return null;
-  const details = usage['prompt_tokens_details'];
-  return {
-    promptTokens: numberOr(usage['prompt_tokens'], 0),
-    completionTokens: numberOr(usage['completion_tokens'], 0),
-    cachedTokens: isObject(details) ? numberOr(details['cached_tokens'], 0) : 0,
-  };
 }
 
 function numberOr(value: unknown, otherwise: number): number {

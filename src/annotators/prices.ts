@@ -1,5 +1,5 @@
 import type { Provider } from '../providers/index.js';
-import type { Usage } from './completion.js';
+import type { Usage } from './usage.js';
 
 /** US dollars a token. */
 export interface Price {

@@ -6,7 +6,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Usage } from '../annotators/completion.js';
+import type { Usage } from '../annotators/usage.js';
 import { UserError } from '../errors.js';
 import { replaceFile } from '../files.js';
 import { isObject, parseJson } from '../json.js';

@@ -6,7 +6,7 @@ import type { AccountLimits } from '../requests/rate-limiter.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { CostBudget } from '../run/budget.js';
 import { costOf, type Price } from '../annotators/prices.js';
-import type { Usage } from '../annotators/completion.js';
+import type { Usage } from '../annotators/usage.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
 import { requestShape } from '../run/prepare.js';
 import { plural } from '../text.js';

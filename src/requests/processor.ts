@@ -7,7 +7,8 @@
 
 import { messageOf } from '../errors.js';
 import { setMaxListeners } from 'node:events';
-import type { Completion, Usage } from '../annotators/completion.js';
+import type { Completion } from '../annotators/completion.js';
+import type { Usage } from '../annotators/usage.js';
 import { inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
 import type { Concurrency } from './concurrency.js';

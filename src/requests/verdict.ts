@@ -12,7 +12,8 @@
 
 import { isUtf8 } from 'node:buffer';
 import { isObject, parseJson } from '../json.js';
-import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
+import { readCompletion, type Completion } from '../annotators/completion.js';
+import { readUsage, type Usage } from '../annotators/usage.js';
 import { systemErrorCode, messageOf } from '../errors.js';
 import { inert } from '../text.js';
 import { errorObject, flagOf, parameterVerdict, type ParameterChange } from './parameters.js';

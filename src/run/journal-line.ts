@@ -5,7 +5,8 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { readCompletion, readUsage, type Completion, type Usage } from '../annotators/completion.js';
+import { readCompletion, type Completion } from '../annotators/completion.js';
+import { readUsage, type Usage } from '../annotators/usage.js';
 import { standsAt, wordsBehind, zeroByte } from '../bytes.js';
 import { isObject, parseJson } from '../json.js';
 

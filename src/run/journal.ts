@@ -16,7 +16,8 @@ import {
   readSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { AnswerFigures, Usage } from '../annotators/completion.js';
+import type { AnswerFigures } from '../annotators/completion.js';
+import type { Usage } from '../annotators/usage.js';
 import { breather, endOfLine, fileProblem, readBlocks, replaceFile, writeAll } from '../files.js';
 import { parseJson } from '../json.js';
 import { dropped } from '../memory.js';

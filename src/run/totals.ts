@@ -3,7 +3,8 @@
 import { TEMPORARY_SUFFIX } from '../files.js';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isObject } from '../json.js';
-import type { AnswerFigures, Usage } from '../annotators/completion.js';
+import type { AnswerFigures } from '../annotators/completion.js';
+import type { Usage } from '../annotators/usage.js';
 import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../annotators/prices.js';
 import type { RunOptions } from '../options.js';
 import type { ProcessorCounts } from '../requests/processor.js';
