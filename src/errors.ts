@@ -8,9 +8,14 @@
 /** Exit codes, as `reannotate --help` and the README promise them. */
 export const EXIT = {
   done: 0,
+  /** Needs a person: a wrong key, no credit, a refused parameter. Running the same command again changes nothing. */
   cannotGoOn: 1,
   commandLine: 2,
   incomplete: 3,
+  /** May pass by itself (server, network, disk, a lock held elsewhere); `EX_TEMPFAIL` of sysexits.h. */
+  tryLater: 75,
+  /** 128 + the number of the signal, as shells report it. */
+  hungUp: 129,
   interrupted: 130,
   terminated: 143,
 } as const;
@@ -25,6 +30,15 @@ export class UserError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+}
+
+/** A problem that may pass by itself, so that a scheduler may run the same command again: exit code 75. */
+export class TemporaryError extends UserError {
+  override readonly name: string = 'TemporaryError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, EXIT.tryLater, options);
   }
 }
 
@@ -47,6 +61,13 @@ export function systemErrorCode(error: unknown): string | undefined {
       current instanceof AggregateError && current.errors.length > 0 ? current.errors[0] : current.cause;
   }
   return undefined;
+}
+
+const TLS_CODES = /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/;
+
+/** True for a certificate that is not trusted, or a server that does not speak TLS: trying again changes nothing. */
+export function isTlsProblem(error: unknown): boolean {
+  return TLS_CODES.test(systemErrorCode(error) ?? '');
 }
 
 /** The message of anything that was thrown. */

@@ -13,7 +13,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { systemErrorCode, UserError, messageOf } from './errors.js';
+import { systemErrorCode, TemporaryError, UserError, messageOf } from './errors.js';
 
 const CHUNK_BYTES = 1 << 18;
 const NEWLINE = 0x0a;
@@ -22,9 +22,9 @@ export const TEMPORARY_SUFFIX = '.reannotate-tmp';
 
 const HINTS: Readonly<Record<string, string>> = {
   ENOSPC:
-    'the disk is full. Free some space and go on with --resume (watch-batch and judge: with the same command)',
+    'the disk is full. Free some space and resume with --resume (watch-batch and judge: with the same command)',
   EDQUOT:
-    'the disk quota is used up. Free some space and go on with --resume (watch-batch and judge: with the same command)',
+    'the disk quota is used up. Free some space and resume with --resume (watch-batch and judge: with the same command)',
   EACCES:
     'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
   EPERM: 'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
@@ -43,11 +43,20 @@ export function isFileProblem(error: unknown): boolean {
   return Object.hasOwn(HINTS, systemErrorCode(error) ?? '');
 }
 
+/** Troubles of a disk or a network file system that may pass without a change to the command. */
+const PASSING_CODES = new Set([
+  ...['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'ENOLCK'],
+  ...['ESTALE', 'ETIMEDOUT', 'EREMOTEIO', 'ENOTCONN', 'EHOSTDOWN', 'ENXIO'],
+]);
+
 /** A sentence for a failed file operation that tells what to do; `action` reads like "write /path/file". */
 export function fileProblem(error: unknown, action: string): UserError {
   const code = systemErrorCode(error);
   const reason = (code !== undefined && HINTS[code]) ?? messageOf(error);
-  return new UserError(`Cannot ${action}: ${String(reason)}.`, undefined, { cause: error });
+  const message = `Cannot ${action}: ${String(reason)}.`;
+  return PASSING_CODES.has(code ?? '')
+    ? new TemporaryError(message, { cause: error })
+    : new UserError(message, undefined, { cause: error });
 }
 
 /** Makes a folder that only its owner can read (it will hold prompts), with its parents. */

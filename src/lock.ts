@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { systemErrorCode, UserError } from './errors.js';
+import { systemErrorCode, TemporaryError } from './errors.js';
 import { fileProblem, TEMPORARY_SUFFIX } from './files.js';
 
 interface LockOwner {
@@ -27,7 +27,7 @@ interface LockOwner {
 /**
  * Keeps a second process off a folder until the returned function is called.
  * A lock whose process is dead is taken over.
- * @throws UserError that names the process which holds it
+ * @throws TemporaryError that names the process which holds it
  */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, 'lock');
@@ -40,7 +40,7 @@ export function lockFolder(folder: string): () => void {
     const found = readIfThere(path);
     const holder = found === null ? null : parseLock(found.content);
     if (holder !== null && isOriginal(holder, found) && isAlive(holder)) {
-      throw new UserError(
+      throw new TemporaryError(
         `Another process works on this run (process ${holder.pid} on ${holder.host}). Wait for it or stop it; ` +
           `if it is gone for certain, delete ${path}.`,
       );

@@ -86,8 +86,9 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
   }
   if (isFileProblem(error)) {
     const path = (error as NodeJS.ErrnoException).path;
-    console.error(fileProblem(error, path === undefined ? "use the run's files" : `use ${path}`).message);
-    return EXIT.cannotGoOn;
+    const problem = fileProblem(error, path === undefined ? "use the run's files" : `use ${path}`);
+    console.error(problem.message);
+    return problem.exitCode;
   }
   const stack =
     error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined ? `\n${error.stack ?? ''}` : '';

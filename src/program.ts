@@ -43,8 +43,9 @@ Examples:
   $ npx reannotate --annotator groq/llama-3.3-70b-versatile --dataset answers.jsonl
   $ npx reannotate --annotator my-model --base_url http://localhost:8000/v1 --dataset answers.jsonl
 
-Exit codes: 0 every row is annotated; 1 the run could not go on; 2 wrong command line; 3 some rows have no
-annotation; 130 and 143 stopped by Ctrl-C and SIGTERM. All of it is in the README.`;
+Exit codes: 0 every row is annotated; 1 something needs your attention first (key, model, credit, parameters);
+2 wrong command line; 3 some rows have no annotation; 75 a server, the network or the disk failed, so the same command
+with --resume may work later; 130 and 143 stopped by Ctrl-C and SIGTERM. The README has the details.`;
 
 /** The program `reannotate`. */
 export function reannotateProgram(version: string, handlers: Handlers): Command {
@@ -132,8 +133,9 @@ Examples:
   $ npx reannotate judge --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --judge gpt-4.1 --sample 300
       after an interruption the same command goes on; a larger sample asks only for what is new
 
-Exit codes: 0 every pair is judged; 1 it could not go on; 2 wrong command line; 3 some requests have no answer, or no
-pair is decided; 130 and 143 stopped by Ctrl-C and SIGTERM.`;
+Exit codes: 0 every pair is judged; 1 something needs your attention first (key, model, credit); 2 wrong command line;
+3 some requests have no answer, or no pair is decided; 75 a server, the network or the disk failed, so the same command
+may work later; 130 and 143 stopped by Ctrl-C and SIGTERM.`;
 
 function judgeCommand(handlers: Handlers): Command {
   return new Command('judge')

@@ -24,7 +24,7 @@ import { count, inert, plural, shellWord } from '../text.js';
 import { inFolder } from './in-folder.js';
 import { describeFigures, RequestEstimate } from './judge-table.js';
 import { askOnline, type Naming } from './online.js';
-import { describeStop } from './stops.js';
+import { stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
 
 /** Runs that are named where the one that is wanted does not exist. */
@@ -246,9 +246,7 @@ async function endEarly(
     console.warning(`Stopped; ${saved}. Go on with the same command: ${resumeCommand}`);
     return interruption.exitCode;
   }
-  throw new UserError(
-    `${await describeStop(stop, asking)} (${saved}.) Then go on with the same command: ${resumeCommand}`,
-  );
+  throw await stopError(stop, asking, `(${saved}.) Then resume with the same command: ${resumeCommand}`);
 }
 
 /** What a judgement would ask and cost; nothing is sent or written. */

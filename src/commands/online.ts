@@ -85,7 +85,7 @@ export async function askOnline(
       ? null
       : new CostBudget(options.maxCost, price, completionTokens, () => totals.cost ?? 0);
   const journal = new JournalWriter(folder.journal, (error) => {
-    asking.processor.stop({ reason: 'error', cause: 'other', message: error.message });
+    asking.processor.stop({ reason: 'error', cause: 'disk', message: error.message });
   });
   const events = journaling(journal, index, naming, totals, options, console, {
     onFirstAnswer: () => {

@@ -12,7 +12,7 @@ import { requestShape } from '../run/prepare.js';
 import { plural } from '../text.js';
 import type { PromptRow } from '../types.js';
 import { openAsking } from './asking.js';
-import { describeStop } from './stops.js';
+import { stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
 
 const CONFIDENCE = 1.96;
@@ -88,7 +88,7 @@ export async function probeRows(
     });
     const stop = await processor.run(jobs);
     interruption.soft.throwIfAborted();
-    if (stop?.reason === 'error') throw new UserError(await describeStop(stop, options));
+    if (stop?.reason === 'error') throw await stopError(stop, options);
     if (usages.length === 0) {
       throw new UserError(
         `None of ${plural(rows.length, 'row')} was answered; the last failed with: ${errors.at(-1) ?? 'no reason'}.`,

@@ -153,7 +153,7 @@ class HubPublisher implements Publisher {
     if (!(error instanceof UserError)) throw error;
     return new UserError(
       `The results are saved, but not pushed to ${repository}. ${error.message} ${again}`,
-      undefined,
+      error.exitCode,
       options,
     );
   }

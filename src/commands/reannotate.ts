@@ -15,7 +15,7 @@ import { count, plural } from '../text.js';
 import { assembleResults, finish, publisherOf } from './finish.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
-import { describeStop } from './stops.js';
+import { stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
 import { requireBatches, watchCommandLine } from './watch-command.js';
 
@@ -176,5 +176,5 @@ async function endEarly(
     console.warning(`Stopped; ${saved}. Go on with: ${resumeCommand}`);
     return interruption.exitCode;
   }
-  throw new UserError(`${await describeStop(stop, options)} (${saved}.) Then go on with: ${resumeCommand}`);
+  throw await stopError(stop, options, `(${saved}.) Then resume with: ${resumeCommand}`);
 }

@@ -1,18 +1,41 @@
-/** Why a run could not go on, and what to do about it, in one sentence or two. */
+/** Why a run stopped, what to do about it, and the exit code that tells a scheduler. */
 
 import type { CallFailed } from '../batches/calls.js';
+import { EXIT, TemporaryError, UserError } from '../errors.js';
 import { findEndpoint, type RunOptions } from '../options.js';
-import type { Stop } from '../requests/processor.js';
+import type { Stop, StopCause } from '../requests/processor.js';
 import { nearest } from '../suggest.js';
 import { inert } from '../text.js';
 
 const MODELS_TIMEOUT_MS = 10_000;
 
+/** A stop that was not asked for. */
+export type ErrorStop = Extract<Stop, { reason: 'error' }>;
+
+/** Whether the same command may work later (75), or a person has to change something first (1). */
+const EXIT_CODES: Readonly<Record<StopCause, number>> = {
+  key: EXIT.cannotGoOn,
+  model: EXIT.cannotGoOn,
+  quota: EXIT.cannotGoOn,
+  refused: EXIT.cannotGoOn,
+  other: EXIT.cannotGoOn,
+  unreachable: EXIT.tryLater,
+  limit: EXIT.tryLater,
+  disk: EXIT.tryLater,
+  lock: EXIT.tryLater,
+};
+
+/**
+ * A stop as the error that ends the command, with its exit code.
+ * @param next what follows the reason: what is saved, and the command to run next
+ */
+export async function stopError(stop: ErrorStop, options: RunOptions, next = ''): Promise<UserError> {
+  const message = `${await describeStop(stop, options)} ${next}`.trim();
+  return new UserError(message, EXIT_CODES[stop.cause]);
+}
+
 /** Describes an error that ended the run. */
-export async function describeStop(
-  stop: Extract<Stop, { reason: 'error' }>,
-  options: RunOptions,
-): Promise<string> {
+export async function describeStop(stop: ErrorStop, options: RunOptions): Promise<string> {
   const { provider, model } = options.annotator;
   const { baseUrl } = findEndpoint(options);
   const said = inert(stop.message, 400);
@@ -28,8 +51,13 @@ export async function describeStop(
       return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
     case 'unreachable':
       return `${baseUrl} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
+    case 'limit':
+      return `${baseUrl} takes no more requests for now (${said}). Run the command again once the limit has reset.`;
     case 'refused':
       return `${baseUrl} refuses the requests: ${said}. Check the model and the generation parameters.`;
+    case 'disk':
+    case 'lock':
+      return said.endsWith('.') ? said : `${said}.`;
     case 'other':
       return said.endsWith('.') ? said : `${baseUrl}: ${said}. Check the address, the model and the flags.`;
   }
@@ -54,6 +82,18 @@ async function modelHint(options: RunOptions): Promise<string> {
     // The list is a courtesy; the error itself has been told.
   }
   return '';
+}
+
+/** A failed call of the Batch API as the error that ends the command, with its exit code. */
+export async function failureError(failure: CallFailed, options: RunOptions): Promise<UserError> {
+  const message = await describeFailure(failure, options);
+  const { verdict } = failure;
+  const mayPass =
+    verdict.kind === 'transient' ||
+    verdict.kind === 'throttle' ||
+    (verdict.kind === 'run' && EXIT_CODES[verdict.cause] === EXIT.tryLater);
+  const cause = { cause: failure };
+  return mayPass ? new TemporaryError(message, cause) : new UserError(message, EXIT.cannotGoOn, cause);
 }
 
 /** A failed call of the Batch API in a sentence for the user. */

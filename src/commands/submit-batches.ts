@@ -15,7 +15,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
 import { openBatchClient, submitParts } from './batch-tools.js';
-import { describeFailure, describeStop } from './stops.js';
+import { failureError, stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
 import { watchCommandLine } from './watch-command.js';
 
@@ -79,9 +79,7 @@ async function requireModel(options: RunOptions, client: BatchClient): Promise<v
     const isCertain =
       status === 401 || (verdict.cause === 'model' && /model_not_found/.test(verdict.message));
     if (!isCertain) return;
-    throw new UserError(
-      await describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, options),
-    );
+    throw await stopError({ reason: 'error', cause: verdict.cause, message: verdict.message }, options);
   }
 }
 
@@ -192,15 +190,12 @@ async function report(
   }
   const first = submitted.failed[0];
   if (first !== undefined) {
-    const why =
-      first.reason instanceof CallFailed
-        ? await describeFailure(first.reason, options)
-        : first.reason.message;
+    const why = first.reason instanceof CallFailed ? await failureError(first.reason, options) : first.reason;
     const total = ids.length + missing;
     console.error(
-      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why} Submit what is missing with: ${resumeCommand}`,
+      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} Submit what is missing with: ${resumeCommand}`,
     );
-    return EXIT.cannotGoOn;
+    return why instanceof UserError ? why.exitCode : EXIT.cannotGoOn;
   }
   if (submitted.unaffordable.length > 0) {
     console.error(
@@ -217,8 +212,7 @@ export async function describing<T>(options: RunOptions, work: () => Promise<T>)
   try {
     return await work();
   } catch (error) {
-    if (error instanceof CallFailed)
-      throw new UserError(await describeFailure(error, options), undefined, { cause: error });
+    if (error instanceof CallFailed) throw await failureError(error, options);
     throw error;
   }
 }

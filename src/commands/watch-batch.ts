@@ -11,7 +11,7 @@ import { RawFile } from '../batches/raw-files.js';
 import { BatchReader } from '../batches/reader.js';
 import { resolveCreation, submitChunks } from '../batches/submit.js';
 import { watch, type Watched } from '../batches/watch.js';
-import { EXIT, messageOf, UsageError, UserError } from '../errors.js';
+import { EXIT, messageOf, UsageError } from '../errors.js';
 import { priceFor } from '../run/budget.js';
 import { runFolder, runName } from '../run/folder.js';
 import { readJob } from '../run/jobs.js';
@@ -23,7 +23,7 @@ import type { FinishedRun, Publisher } from './finished-run.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
 import { openWatchedRun, readObjects, requireRecord, type WatchedRun } from './open-watched-run.js';
-import { describeStop } from './stops.js';
+import { stopError } from './stops.js';
 import { RetryRounds } from './retry-rounds.js';
 import { describing } from './submit-batches.js';
 import type { Surroundings } from './surroundings.js';
@@ -105,7 +105,7 @@ async function follow(
     return interruption.exitCode;
   }
   if (asked.stop?.reason === 'error') {
-    throw new UserError(`${await describeStop(asked.stop, options)} Then go on with: ${resumeCommand}`);
+    throw await stopError(asked.stop, options, `Then resume with: ${resumeCommand}`);
   }
   session.answered += asked.answered;
   session.milliseconds = performance.now() - started;

@@ -8,7 +8,7 @@
 import type { Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
 import { openProxyAgent } from '../proxy-agent.js';
-import { messageOf, systemErrorCode, UserError } from '../errors.js';
+import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../errors.js';
 import { retryAfter, systemClock, type Clock, type Headers } from '../requests/rate-limiter.js';
 import { duration, inert } from '../text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
@@ -44,8 +44,10 @@ export class HubError extends UserError {
     readonly code: string | null,
     /** True where another way to the same rows may work. */
     readonly mayWorkOtherwise: boolean,
+    /** True where the same request may be answered later. */
+    mayPass = false,
   ) {
-    super(message);
+    super(message, mayPass ? EXIT.tryLater : EXIT.cannotGoOn);
   }
 }
 
@@ -112,7 +114,7 @@ export class HubClient {
         value = parseJson(body.toString('utf8'));
         if (isObject(value)) return null;
         const message = `${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`;
-        return new HubError(message, null, true);
+        return new HubError(message, null, true, true);
       },
     );
     this.#pin(answer.headers);
@@ -154,9 +156,9 @@ export class HubClient {
     if (typeof revision !== 'string' || revision === '') return;
     this.#revision ??= revision.slice(0, 200);
     if (this.#revision === revision.slice(0, 200)) return;
-    throw new UserError(
+    throw new TemporaryError(
       `The dataset ${inert(this.options.dataset, 120)} changed on the Hub while it was read (revision ` +
-        `${inert(this.#revision, 50)}, then ${inert(revision, 50)}); run the command again to read it anew.`,
+        `${inert(this.#revision, 50)}, then ${inert(revision, 50)}); run the command again to read the new one.`,
     );
   }
 
@@ -253,6 +255,7 @@ export class HubClient {
         'HF_DATASETS_SERVER_URL; a local file needs no network.',
       null,
       true,
+      !isTlsProblem(error),
     );
   }
 
@@ -264,7 +267,7 @@ export class HubClient {
     const page = `${this.options.hub.endpoint}/datasets/${name}`;
     const hasToken = this.options.hub.token !== null;
     const message = explain({ code, status: answer.status, name, page, hasToken, said, what });
-    return new HubError(message, code, mayWorkOtherwise(code, answer.status));
+    return new HubError(message, code, mayWorkOtherwise(code, answer.status), passes(answer));
   }
 }
 

@@ -2,7 +2,7 @@
 
 import pLimit from 'p-limit';
 import { isObject } from '../json.js';
-import { UserError } from '../errors.js';
+import { TemporaryError, type UserError } from '../errors.js';
 import { inert } from '../text.js';
 import type { RowSelection, SourceRow } from '../types.js';
 import type { HubClient } from './hub-client.js';
@@ -113,7 +113,7 @@ function readRow(row: unknown, index: number, columns: readonly string[]): Sourc
 }
 
 function unexpected(dataset: string, what: string): UserError {
-  return new UserError(
+  return new TemporaryError(
     `The Hub answered for ${inert(dataset, 120)} with ${what}; run the command again later.`,
   );
 }

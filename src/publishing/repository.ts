@@ -2,7 +2,7 @@
 
 import type * as Library from '@huggingface/hub';
 import { createHash } from 'node:crypto';
-import { messageOf, UserError } from '../errors.js';
+import { EXIT, isTlsProblem, messageOf, UserError } from '../errors.js';
 import { fileProblem, isFileProblem } from '../files.js';
 import { isObject } from '../json.js';
 import { pauseAfter } from '../datasets/hub-client.js';
@@ -268,14 +268,14 @@ export class Repository {
     if (error instanceof Unanswered) {
       return new UserError(
         `${error.message}. Check the network and the variables HTTPS_PROXY and HF_ENDPOINT.`,
-        undefined,
+        isTlsProblem(error) ? EXIT.cannotGoOn : EXIT.tryLater,
         options,
       );
     }
     if (error instanceof this.library.HubApiError)
       return new UserError(
         explainStatus(error.statusCode, saidBy(error.data), repository, endpoint),
-        undefined,
+        mayPass(error.statusCode) ? EXIT.tryLater : EXIT.cannotGoOn,
         options,
       );
     if (isFileProblem(error)) return fileProblem(error, 'read what is to be pushed');
@@ -286,6 +286,11 @@ export class Repository {
       options,
     );
   }
+}
+
+/** True for a status after which the same push may succeed later. */
+function mayPass(status: number): boolean {
+  return [408, 429].includes(status) || status >= 500;
 }
 
 /** One sentence for each status, which says what to do. */

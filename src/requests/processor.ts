@@ -5,7 +5,7 @@
  * every wait can be aborted. One real row goes first: a wrong key, model or parameter costs one request.
  */
 
-import { messageOf } from '../errors.js';
+import { messageOf, TemporaryError } from '../errors.js';
 import { setMaxListeners } from 'node:events';
 import type { Completion } from '../annotators/completion.js';
 import type { Usage } from '../annotators/usage.js';
@@ -74,13 +74,24 @@ export interface ProcessorOptions {
   reporter: Reporter;
 }
 
+/**
+ * What ended a run:
+ *
+ * - `key`, `model`, `refused`: what was sent is wrong; `quota`: no credit is left. A person has to act.
+ * - `unreachable`: no connection, time-outs, server errors; `limit`: a rate limit or a quota that resets by itself;
+ *   `disk`: a file can't be written; `lock`: another process took the run over. These may pass.
+ * - `other`: anything else.
+ */
+export type StopCause =
+  'key' | 'model' | 'quota' | 'refused' | 'unreachable' | 'limit' | 'disk' | 'lock' | 'other';
+
 /** Why a run ended before its last job. */
 export type Stop =
   | { reason: 'interrupted' }
   | { reason: 'budget' }
   | {
       reason: 'error';
-      cause: 'key' | 'model' | 'quota' | 'unreachable' | 'refused' | 'other';
+      cause: StopCause;
       message: string;
     };
 
@@ -257,7 +268,7 @@ export class Processor {
       // Only a defect of ours or a full disk ends here; the row stays pending either way.
       this.stop({
         reason: 'error',
-        cause: 'other',
+        cause: error instanceof TemporaryError ? 'disk' : 'other',
         message: messageOf(error),
       });
     } finally {
@@ -349,14 +360,14 @@ export class Processor {
     reporter.debug(`Throttled: ${verdict.message}`);
     if (verdict.wait !== null && verdict.wait > LONGEST_WAIT_MS) {
       const message = `the API asks to wait ${Math.round(verdict.wait / 60_000)} minutes (${verdict.message})`;
-      this.stop({ reason: 'error', cause: 'quota', message });
+      this.stop({ reason: 'error', cause: 'limit', message });
       return;
     }
     const tooFast = limiter.throttled(verdict.wait);
     if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(sentAt);
     if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS) {
       const message = `nothing but 429 for an hour (${verdict.message})`;
-      this.stop({ reason: 'error', cause: 'quota', message });
+      this.stop({ reason: 'error', cause: 'limit', message });
     }
   }
 

@@ -14,7 +14,7 @@ import { isUtf8 } from 'node:buffer';
 import { isObject, parseJson } from '../json.js';
 import { readCompletion, type Completion } from '../annotators/completion.js';
 import { readUsage, type Usage } from '../annotators/usage.js';
-import { systemErrorCode, messageOf } from '../errors.js';
+import { isTlsProblem, messageOf, systemErrorCode } from '../errors.js';
 import { inert } from '../text.js';
 import { errorObject, flagOf, parameterVerdict, type ParameterChange } from './parameters.js';
 import { retryAfter, type Headers } from './rate-limiter.js';
@@ -48,7 +48,6 @@ export type Verdict =
 const QUOTA_CODES =
   /insufficient_quota|credit_balance_exhausted|spend_limit_exceeded|usage_limit_exceeded|billing_hard_limit_reached|billing_not_active|access_terminated|insufficient[_ ](?:balance|credits?)/i;
 
-const TLS_CODES = /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/;
 const UNREACHABLE_CODES = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -171,7 +170,7 @@ function describeBody(text: string): string {
 export function judgeFailure(error: unknown): Verdict {
   const code = systemErrorCode(error) ?? '';
   const text = messageOf(error);
-  if (TLS_CODES.test(code)) {
+  if (isTlsProblem(error)) {
     const message = `no trusted connection (${code}: ${inert(text, 200)}); set NODE_EXTRA_CA_CERTS where a proxy has its own certificate`;
     return { kind: 'run', cause: 'other', message };
   }

@@ -229,7 +229,7 @@ describe('going on with a run', () => {
     const { child, finished } = startCli(args, { env: pointingAt(api) });
     await journalHas(folder, 1);
     const second = await runCli([...args, '--resume'], { env: pointingAt(api) });
-    expect(second.code).toBe(1);
+    expect(second.code).toBe(75);
     expect(second.stderr).toContain(`process ${child.pid ?? 0}`);
     child.kill('SIGKILL');
     await finished;

@@ -48,10 +48,10 @@ async function survive(fault: DiskFault, data: string): Promise<Outcome> {
 
 /** What is wrong with the end of a run that met a fault: it is told in a sentence, or does no harm. */
 function problemOf({ code, stderr }: Finished): string | null {
-  if (code !== 0 && code !== 1) return `exit code ${code}: ${stderr}`;
+  if (code !== 0 && code !== 1 && code !== 75) return `exit code ${code}: ${stderr}`;
   if (/\n\s+at |unexpected problem|injected/i.test(stderr)) return `not for users: ${stderr}`;
   const last = stderr.trimEnd().split('\n').at(-1) ?? '';
-  return code === 1 && !/^error: .{20,}/.test(last) ? `no sentence: ${stderr}` : null;
+  return code !== 0 && !/^error: .{20,}/.test(last) ? `no sentence: ${stderr}` : null;
 }
 
 it('a disk that fails at any call costs a sentence, no row and no second payment', async () => {

@@ -38,7 +38,7 @@ function outcomeOf(folder: string, paid: number): Outcome {
 function expectOneAtATime(runs: readonly Finished[]): void {
   const worked = runs.filter(({ code }) => code === 0);
   const keptOff = runs.filter(
-    ({ code, stderr }) => code === 1 && stderr.includes('Another process works on this run'),
+    ({ code, stderr }) => code === 75 && stderr.includes('Another process works on this run'),
   );
   if (worked.length === 0 || worked.length + keptOff.length !== runs.length)
     throw new Error(runs.map(({ code, stderr }) => `${code}: ${stderr}`).join('\n'));
