@@ -45,7 +45,8 @@ Examples:
 
 Exit codes: 0 every row is annotated; 1 something needs your attention first (key, model, credit, parameters);
 2 wrong command line; 3 some rows have no annotation; 75 a server, the network or the disk failed, so the same command
-with --resume may work later; 130 and 143 stopped by Ctrl-C and SIGTERM. The README has the details.`;
+with --resume may work later (also after SIGUSR2); 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP. The README
+has the details.`;
 
 /** The program `reannotate`. */
 export function reannotateProgram(version: string, handlers: Handlers): Command {
@@ -135,7 +136,7 @@ Examples:
 
 Exit codes: 0 every pair is judged; 1 something needs your attention first (key, model, credit); 2 wrong command line;
 3 some requests have no answer, or no pair is decided; 75 a server, the network or the disk failed, so the same command
-may work later; 130 and 143 stopped by Ctrl-C and SIGTERM.`;
+may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`;
 
 function judgeCommand(handlers: Handlers): Command {
   return new Command('judge')

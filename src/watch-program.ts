@@ -22,7 +22,7 @@ Stopped and started again it goes on where it was: nothing is downloaded or paid
 
 Exit codes: 0 every row is annotated; 1 something needs your attention first (key, model, credit); 2 wrong command
 line; 3 some rows have no annotation; 75 a server, the network or the disk failed, so the same command may work later;
-130 and 143 stopped by Ctrl-C and SIGTERM (the batches continue).`;
+130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP (the batches continue).`;
 
 /** The program `watch-batch`. */
 export function watchBatchProgram(version: string, handlers: Handlers): Command {

@@ -205,7 +205,7 @@ function journaling(
   };
 }
 
-/** Ctrl-C: no new requests; those in flight get half a minute, or until the second Ctrl-C. */
+/** A signal: no new requests; those in flight get half a minute, or until the second Ctrl-C. */
 function heed(
   interruption: Interruption,
   processor: Processor,
@@ -221,8 +221,8 @@ function heed(
     processor.stop({ reason: 'interrupted' });
     if (processor.inFlight === 0) return;
     console.warning(
-      `Stopping: waiting up to ${GRACE_MS / 1000} s for ${plural(processor.inFlight, 'request')} in flight; ` +
-        'press Ctrl-C again to stop at once.',
+      `Stopping: waiting up to ${GRACE_MS / 1000} s for ${plural(processor.inFlight, 'request')} in flight` +
+        (interruption.signal === 'SIGINT' ? '; press Ctrl-C again to stop at once.' : '.'),
     );
     grace = setTimeout(abandon, GRACE_MS);
   };

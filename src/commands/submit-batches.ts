@@ -154,7 +154,8 @@ async function submitWithProgress(
     () => `Submitting: ${count(ledger.open.length - before)} of ${plural(total, 'batch', 'batches')}`,
   );
   const onInterrupt = (): void => {
-    console.warning('Stopping: finishing the uploads under way; press Ctrl-C again to stop at once.');
+    const hint = interruption.signal === 'SIGINT' ? '; press Ctrl-C again to stop at once' : '';
+    console.warning(`Stopping: finishing the uploads in progress${hint}.`);
   };
   interruption.soft.addEventListener('abort', onInterrupt);
   try {
