@@ -1,7 +1,7 @@
 /** Calls of the Batch API that go on where trying again helps, and fail with a verdict where it does not. */
 
 import { UserError } from '../errors.js';
-import type { Clock } from '../requests/rate-limiter.js';
+import type { Clock } from '../requests/clock.js';
 import type { Verdict } from '../requests/verdict.js';
 import { judgeCall, statusOf } from './client.js';
 

@@ -3,7 +3,7 @@
  * waited for room in the queue. A network that fails is waited for, however long.
  */
 
-import type { Clock } from '../requests/rate-limiter.js';
+import type { Clock } from '../requests/clock.js';
 import type { RunFolder } from '../run/folder.js';
 import { duration, inert } from '../text.js';
 import type { Reporter } from '../types.js';

@@ -3,7 +3,7 @@
 import { findEndpoint, type RunOptions } from '../options.js';
 import { packageVersion } from '../package.js';
 import { ChatClient } from '../providers/chat-client.js';
-import { readLimits, type AccountLimits } from '../requests/rate-limiter.js';
+import { readLimits, type AccountLimits } from '../requests/limits/headers.js';
 import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
 import { describeStop } from './stops.js';
 import type { Surroundings } from './surroundings.js';

@@ -6,7 +6,8 @@ import { ChatClient } from '../providers/chat-client.js';
 import { Concurrency, measureBusy } from '../requests/concurrency.js';
 import { ParameterFit } from '../requests/parameters.js';
 import { Processor, type Budget, type ProcessorEvents } from '../requests/processor.js';
-import { RateLimiter, systemClock } from '../requests/rate-limiter.js';
+import { RateLimiter } from '../requests/rate-limiter.js';
+import { systemClock } from '../requests/clock.js';
 import type { Reporter } from '../types.js';
 
 export interface Asking {

@@ -6,7 +6,7 @@ import type { Chunk, Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { findEndpoint, type RunOptions } from '../options.js';
 import { packageVersion } from '../package.js';
-import { systemClock } from '../requests/rate-limiter.js';
+import { systemClock } from '../requests/clock.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { Totals } from '../run/totals.js';
 import type { Reporter } from '../types.js';

@@ -10,7 +10,7 @@ import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
 import { count, inert } from '../text.js';
-import type { AccountLimits } from '../requests/rate-limiter.js';
+import type { AccountLimits } from '../requests/limits/headers.js';
 import type { PromptRow } from '../types.js';
 import type { DryRun, PriceRange } from './dry-run-result.js';
 import { findLimits } from './account-limits.js';

@@ -21,7 +21,7 @@ import { UserError } from '../errors.js';
 import { unionOfFormats } from '../exports/index.js';
 import { parseJson } from '../json.js';
 import { shownBaseUrl, type GenerationParameters, type RunOptions } from '../options.js';
-import { systemClock } from '../requests/rate-limiter.js';
+import { systemClock } from '../requests/clock.js';
 import { effectiveParameters, readConfig, writeConfig, type ConfigFile } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
 import { askedFor, readIdentity, type AskedFor } from '../run/identity.js';

@@ -2,7 +2,7 @@
 
 import { UserError } from '../errors.js';
 import type { RunOptions } from '../options.js';
-import type { AccountLimits } from '../requests/rate-limiter.js';
+import type { AccountLimits } from '../requests/limits/headers.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { CostBudget } from '../run/budget.js';
 import { costOf, type Price } from '../annotators/prices.js';

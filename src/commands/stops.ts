@@ -5,7 +5,7 @@ import { EXIT, TemporaryError, UserError } from '../errors.js';
 import { findEndpoint, type RunOptions } from '../options.js';
 import type { Stop, StopCause } from '../requests/processor.js';
 import { nearest } from '../suggest.js';
-import { inert } from '../text.js';
+import { duration, inert } from '../text.js';
 
 const MODELS_TIMEOUT_MS = 10_000;
 
@@ -52,7 +52,7 @@ export async function describeStop(stop: ErrorStop, options: RunOptions): Promis
     case 'unreachable':
       return `${baseUrl} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
     case 'limit':
-      return `${baseUrl} takes no more requests for now (${said}). Run the command again once the limit has reset.`;
+      return `${baseUrl} takes no more requests ${untilWhen(stop.wait)} (${said}). Run the command again once the limit has reset.`;
     case 'refused':
       return `${baseUrl} refuses the requests: ${said}. Check the model and the generation parameters.`;
     case 'disk':
@@ -61,6 +61,15 @@ export async function describeStop(stop: ErrorStop, options: RunOptions): Promis
     case 'other':
       return said.endsWith('.') ? said : `${baseUrl}: ${said}. Check the address, the model and the flags.`;
   }
+}
+
+/** `until 2026-01-31 14:05 (in 9 h 3 min)`, in local time; the year tells a clock that is wrong. */
+function untilWhen(wait: number | undefined): string {
+  if (wait === undefined) return 'for now';
+  const date = new Date(Date.now() + wait);
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `until ${day} ${two(date.getHours())}:${two(date.getMinutes())} local time (in ${duration(wait)})`;
 }
 
 /** The models that the server has, where it tells them. */

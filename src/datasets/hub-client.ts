@@ -9,7 +9,8 @@ import type { Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../errors.js';
-import { retryAfter, systemClock, type Clock, type Headers } from '../requests/rate-limiter.js';
+import { systemClock, type Clock } from '../requests/clock.js';
+import { retryAfter, type Headers } from '../requests/limits/headers.js';
 import { duration, inert } from '../text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 

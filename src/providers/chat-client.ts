@@ -7,7 +7,7 @@ import { constants, gunzipSync, brotliDecompressSync, inflateSync } from 'node:z
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import { hasProxy } from '../proxy.js';
-import type { Headers } from '../requests/rate-limiter.js';
+import type { Headers } from '../requests/limits/headers.js';
 import type { ChatResponse } from '../requests/verdict.js';
 import { Intake, type Arrival } from './intake.js';
 import { CompletionStream } from './stream.js';

@@ -9,7 +9,7 @@ import { askedWait, pauseAfter } from '../datasets/hub-client.js';
 import { messageOf, systemErrorCode, UserError } from '../errors.js';
 import { packageVersion } from '../package.js';
 import { openProxyAgent } from '../proxy-agent.js';
-import { systemClock } from '../requests/rate-limiter.js';
+import { systemClock } from '../requests/clock.js';
 import { duration, inert } from '../text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 

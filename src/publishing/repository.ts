@@ -6,7 +6,7 @@ import { EXIT, isTlsProblem, messageOf, UserError } from '../errors.js';
 import { fileProblem, isFileProblem } from '../files.js';
 import { isObject } from '../json.js';
 import { pauseAfter } from '../datasets/hub-client.js';
-import { systemClock } from '../requests/rate-limiter.js';
+import { systemClock } from '../requests/clock.js';
 import { inert } from '../text.js';
 import { requireWritable } from './account.js';
 import { DiskBlob } from './disk-blob.js';

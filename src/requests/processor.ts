@@ -13,12 +13,13 @@ import { inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
 import type { Concurrency } from './concurrency.js';
 import type { ParameterChange, ParameterFit } from './parameters.js';
-import type { Clock, RateLimiter } from './rate-limiter.js';
+import type { RateLimiter } from './rate-limiter.js';
+import type { Clock } from './clock.js';
 import { judgeFailure, judgeResponse, type ChatResponse, type Verdict } from './verdict.js';
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 30_000;
-/** A server that asks for more is told to the user, who goes on later with --resume. */
+/** Where a server asks for more, the run ends and says when to resume it. */
 const LONGEST_WAIT_MS = 60 * 60_000;
 /** Rows that may be refused one after the other at the start before the run itself is taken to be at fault. */
 const REFUSALS_AT_START = 20;
@@ -93,6 +94,8 @@ export type Stop =
       reason: 'error';
       cause: StopCause;
       message: string;
+      /** Milliseconds until a limit lifts, where the server says so. */
+      wait?: number;
     };
 
 /** Counters since the processor was made. */
@@ -359,14 +362,13 @@ export class Processor {
     this.#lastTrouble = verdict.message;
     reporter.debug(`Throttled: ${verdict.message}`);
     if (verdict.wait !== null && verdict.wait > LONGEST_WAIT_MS) {
-      const message = `the API asks to wait ${Math.round(verdict.wait / 60_000)} minutes (${verdict.message})`;
-      this.stop({ reason: 'error', cause: 'limit', message });
+      this.stop({ reason: 'error', cause: 'limit', message: verdict.message, wait: verdict.wait });
       return;
     }
     const tooFast = limiter.throttled(verdict.wait);
     if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(sentAt);
     if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS) {
-      const message = `nothing but 429 for an hour (${verdict.message})`;
+      const message = `no answers but 429 for an hour: ${verdict.message}`;
       this.stop({ reason: 'error', cause: 'limit', message });
     }
   }

@@ -7,43 +7,15 @@
  * the gate and the rate that 429s teach apply.
  */
 
-/** Time and timers, handed in so that tests can turn the clock. */
-export interface Clock {
-  /** Milliseconds on a clock that never jumps. */
-  now(): number;
-  /** Resolves after the given milliseconds, or at once when the signal aborts. */
-  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
-}
-
-/** The machine's own clock. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  sleep: (milliseconds, signal) =>
-    new Promise((resolve) => {
-      if (signal?.aborted === true) {
-        resolve();
-        return;
-      }
-      const finish = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', finish);
-        resolve();
-      };
-      const timer = setTimeout(finish, milliseconds);
-      signal?.addEventListener('abort', finish);
-    }),
-};
-
-/** Header values that matter here; names are lower case. */
-export type Headers = Readonly<Record<string, string | string[] | undefined>>;
+import { systemClock, type Clock } from './clock.js';
+import { Bucket } from './limits/bucket.js';
+import { dayLimit, minuteRate, statedLimits, type Headers } from './limits/headers.js';
 
 /** The share of a limit that is aimed at: the rest absorbs what the network adds to the spacing of requests. */
 const UTILISATION = 0.985;
 /** Capacity that may pile up while nothing is sent, in seconds of the limit's rate. */
 const REQUEST_BURST_SECONDS = 0.02;
 const TOKEN_BURST_SECONDS = 1;
-/** A limit whose implied window is longer than this is a daily one and says nothing about a minute. */
-const LONGEST_MINUTE_WINDOW_MS = 30 * 60_000;
 /** How fast a rate that 429s cut comes back, as a share of the limit a second. */
 const RECOVERY_PER_SECOND = 0.005;
 const LOWEST_FACTOR = 0.1;
@@ -67,45 +39,6 @@ const BOOST_PAUSE_MS = 5000;
 const BOOST_PAUSE_AFTER_429_MS = 60_000;
 /** The span over which the rate of answers is measured, to learn a limit that no header tells. */
 const MEASURE_MS = 2000;
-
-/** A bucket that fills at an even rate and holds at most `burst`. */
-class Bucket {
-  #level: number;
-  #updated: number;
-
-  constructor(
-    /** Units a millisecond. */
-    public rate: number,
-    public burst: number,
-    now: number,
-  ) {
-    this.#level = burst;
-    this.#updated = now;
-  }
-
-  #fill(now: number): void {
-    this.#level = Math.min(this.burst, this.#level + (now - this.#updated) * this.rate);
-    this.#updated = now;
-  }
-
-  /** Milliseconds until `amount` can be taken; an amount above the burst needs a full bucket and leaves a debt. */
-  wait(amount: number, now: number): number {
-    this.#fill(now);
-    const missing = Math.min(amount, this.burst) - this.#level;
-    return missing <= 1e-9 ? 0 : missing / this.rate;
-  }
-
-  take(amount: number): void {
-    this.#level -= amount;
-  }
-
-  adjust(rate: number, burst: number, now: number): void {
-    this.#fill(now);
-    this.rate = rate;
-    this.burst = burst;
-    this.#level = Math.min(this.#level, burst);
-  }
-}
 
 interface Limit {
   /** Units a minute; null where unknown. */
@@ -246,17 +179,16 @@ export class RateLimiter {
     return Math.max(wait, 0.1);
   }
 
-  /**
-   * Follows the headers of any answer (help.openai.com: `x-ratelimit-limit-requests` and the like; `reset` is the
-   * time until the bucket is full again, from which a daily limit is told from a minute's).
-   */
+  /** Follows the limits that any answer's headers state. */
   observe(headers: Headers): void {
-    this.#follow(this.#requests, headers, 'requests');
-    this.#follow(this.#tokens, headers, 'tokens');
-    const remaining = numberHeader(headers, 'x-ratelimit-remaining-tokens');
-    const limit = numberHeader(headers, 'x-ratelimit-limit-tokens');
-    if (remaining !== null && limit !== null && limit > 0 && !this.#tokens.fixed)
-      this.#adjustBoost(remaining / limit);
+    for (const stated of statedLimits(headers)) {
+      if (stated.unit === 'requests') this.requestsPerDay = dayLimit(stated) ?? this.requestsPerDay;
+      const perMinute = minuteRate(stated);
+      if (perMinute === null) continue;
+      this.#follow(stated.unit === 'requests' ? this.#requests : this.#tokens, perMinute);
+      if (stated.unit === 'tokens' && !this.#tokens.fixed && stated.remaining !== null)
+        this.#adjustBoost(stated.remaining / (stated.limit ?? Infinity));
+    }
   }
 
   #adjustBoost(full: number): void {
@@ -283,13 +215,10 @@ export class RateLimiter {
   }
   #lastTokenWait = -Infinity;
 
-  #follow(limit: Limit, headers: Headers, kind: 'requests' | 'tokens'): void {
-    if (limit.fixed) return;
-    const told = limitIn(headers, kind);
-    if (told?.daily === true && kind === 'requests') this.requestsPerDay = told.limit;
-    if (told === null || told.daily || told.limit === limit.perMinute) return;
-    if (kind === 'requests') this.#learntPerMinute = null;
-    this.#set(limit, told.limit);
+  #follow(limit: Limit, perMinute: number): void {
+    if (limit.fixed || perMinute === limit.perMinute) return;
+    if (limit === this.#requests) this.#learntPerMinute = null;
+    this.#set(limit, perMinute);
   }
 
   #set(limit: Limit, perMinute: number | null): void {
@@ -306,7 +235,7 @@ export class RateLimiter {
       ? Math.max(1, perSecond * REQUEST_BURST_SECONDS)
       : Math.max(1, perSecond * TOKEN_BURST_SECONDS);
     const now = this.#clock.now();
-    if (limit.bucket === null) limit.bucket = new Bucket(perSecond / 1000, burst, now);
+    if (limit.bucket === null) limit.bucket = new Bucket(perSecond / 1000, burst, burst, now);
     else limit.bucket.adjust(perSecond / 1000, burst, now);
   }
 
@@ -393,74 +322,4 @@ export class RateLimiter {
       this.#apply(this.#tokens);
     }
   }
-}
-
-function header(headers: Headers, name: string): string | null {
-  const value = headers[name];
-  return (Array.isArray(value) ? value[0] : value) ?? null;
-}
-
-function numberHeader(headers: Headers, name: string): number | null {
-  const text = header(headers, name);
-  if (text === null || !/^\d{1,15}$/.test(text.trim())) return null;
-  return Number(text);
-}
-
-/** What an answer's headers tell of the account's limits; null where they tell nothing. */
-export interface AccountLimits {
-  requestsPerMinute: number | null;
-  tokensPerMinute: number | null;
-  requestsPerDay: number | null;
-}
-
-export function readLimits(headers: Headers): AccountLimits {
-  const requests = limitIn(headers, 'requests');
-  const tokens = limitIn(headers, 'tokens');
-  return {
-    requestsPerMinute: requests === null || requests.daily ? null : requests.limit,
-    tokensPerMinute: tokens === null || tokens.daily ? null : tokens.limit,
-    requestsPerDay: requests?.daily === true ? requests.limit : null,
-  };
-}
-
-function limitIn(headers: Headers, kind: 'requests' | 'tokens'): { limit: number; daily: boolean } | null {
-  const limit = numberHeader(headers, `x-ratelimit-limit-${kind}`);
-  return limit === null || limit <= 0 ? null : { limit, daily: isDaily(headers, kind, limit) };
-}
-
-/** On small accounts the figure may be a day's: then a single request takes seconds to come back. */
-function isDaily(headers: Headers, kind: string, limit: number): boolean {
-  const remaining = numberHeader(headers, `x-ratelimit-remaining-${kind}`);
-  const reset = parseDuration(header(headers, `x-ratelimit-reset-${kind}`));
-  if (remaining === null || reset === null || remaining >= limit) return false;
-  return (reset * limit) / (limit - remaining) > LONGEST_MINUTE_WINDOW_MS;
-}
-
-/** Milliseconds of a Go-like duration (`12ms`, `1s`, `6m0s`, `1h2m3.5s`); null where it is none. */
-export function parseDuration(text: string | null): number | null {
-  if (text === null || text.length > 40 || !/^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/.test(text)) return null;
-  const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-  let total = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
-    total += Number(amount) * (units[unit ?? ''] ?? 0);
-  }
-  return total;
-}
-
-/**
- * Milliseconds that a server asks to wait: `retry-after-ms`, else `retry-after` in seconds or as a date (the order
- * of the official SDK). Null where there is none or it makes no sense.
- * @param nowDate the wall clock, for dates; the server's own `date` comes before it, as this machine's may be wrong
- */
-export function retryAfter(headers: Headers, nowDate: number = Date.now()): number | null {
-  const milliseconds = Number(header(headers, 'retry-after-ms') ?? NaN);
-  if (Number.isFinite(milliseconds) && milliseconds >= 0) return milliseconds;
-  const text = header(headers, 'retry-after');
-  if (text === null || text.trim() === '') return null;
-  const seconds = Number(text);
-  if (Number.isFinite(seconds)) return seconds >= 0 ? seconds * 1000 : null;
-  const date = Date.parse(text);
-  const sent = Date.parse(header(headers, 'date') ?? '');
-  const now = Number.isFinite(sent) ? sent : nowDate;
-  return Number.isFinite(date) && date > now ? date - now : null;
 }

@@ -17,7 +17,7 @@ import { readUsage, type Usage } from '../annotators/usage.js';
 import { isTlsProblem, messageOf, systemErrorCode } from '../errors.js';
 import { inert } from '../text.js';
 import { errorObject, flagOf, parameterVerdict, type ParameterChange } from './parameters.js';
-import { retryAfter, type Headers } from './rate-limiter.js';
+import { retryAfter, type Headers } from './limits/headers.js';
 
 /** An HTTP answer, read to its end. */
 export interface ChatResponse {

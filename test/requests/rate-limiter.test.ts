@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseDuration, RateLimiter, retryAfter } from '../../src/requests/rate-limiter.js';
+import { RateLimiter } from '../../src/requests/rate-limiter.js';
 import { FakeClock } from '../support/fake-clock.js';
 
 const never = new AbortController().signal;
@@ -234,46 +233,5 @@ describe('RateLimiter', () => {
     await clock.runUntil(10);
     stop.abort();
     expect(await turn).toBe(false);
-  });
-});
-
-describe('retryAfter', () => {
-  it.each([
-    [{ 'retry-after-ms': '250', 'retry-after': '9' }, 250],
-    [{ 'retry-after': '1.5' }, 1500],
-    [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, 60_000],
-    [{ 'retry-after': 'Wed, 21 Oct 2020 07:28:00 GMT' }, null],
-    // This machine's clock may be wrong; the server's own tells how long.
-    [{ 'retry-after': 'Wed, 21 Oct 2020 07:28:00 GMT', date: 'Wed, 21 Oct 2020 07:27:55 GMT' }, 5000],
-    [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT', date: 'nonsense' }, 60_000],
-    [{ 'retry-after': 'soon' }, null],
-    [{ 'retry-after': '-5' }, null],
-    [{ 'retry-after': '' }, null],
-    [{}, null],
-  ])('reads %j as %s ms', (headers, expected) => {
-    expect(retryAfter(headers, Date.parse('Wed, 21 Oct 2026 07:27:00 GMT'))).toBe(expected);
-  });
-
-  it('never throws and never returns a negative or endless wait', () => {
-    fc.assert(
-      fc.property(fc.string(), fc.string(), (ms, text) => {
-        const wait = retryAfter({ 'retry-after-ms': ms, 'retry-after': text });
-        expect(wait === null || (Number.isFinite(wait) && wait >= 0)).toBe(true);
-      }),
-    );
-  });
-});
-
-describe('parseDuration', () => {
-  it.each([
-    ['12ms', 12],
-    ['1s', 1000],
-    ['6m0s', 360_000],
-    ['1h2m3.5s', 3_723_500],
-    ['', null],
-    ['soon', null],
-    [null, null],
-  ])('reads %j as %s', (text, expected) => {
-    expect(parseDuration(text)).toBe(expected);
   });
 });
