@@ -366,6 +366,11 @@ export function findEndpoint(options: RunOptions): Endpoint {
   return { baseUrl: url, apiKey: key === '' ? null : key };
 }
 
+/** True where the requests go to another server than the provider's own. */
+export function hasOwnServer(options: RunOptions): boolean {
+  return shownBaseUrl(options) !== options.annotator.provider.baseUrl;
+}
+
 /** The address that requests go to, for the record; a missing key is no matter here. */
 export function shownBaseUrl({ annotator, environment, baseUrl }: RunOptions): string {
   const { provider } = annotator;

@@ -22,9 +22,6 @@ export interface Completion {
   rawUsage: unknown;
 }
 
-/** The part of an answer that counts for a run's figures. */
-export type AnswerFigures = Pick<Completion, 'usage' | 'isFlex'>;
-
 /**
  * Reads a chat completion; null where it holds no usable answer (no choices, or an empty text although nothing
  * stopped the model), which is worth another try.

@@ -7,6 +7,8 @@
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Completion } from '../annotators/completion.js';
+import { addUsage, NO_USAGE, type AnswerFigures } from '../annotators/usage.js';
+import { fullyReported, usageOfAnswer } from '../annotators/usage-estimate.js';
 import { UserError } from '../errors.js';
 import { breathe, readAt, readLines } from '../files.js';
 import { dropped } from '../memory.js';
@@ -22,7 +24,7 @@ import { LineIndex } from './line-index.js';
 import { bodyOf, rowOfId } from './request-line.js';
 import type { BatchClient } from './client.js';
 import { download } from './download.js';
-import { addUsage, type Chunk, type Collected, type Ledger } from './ledger.js';
+import { type Chunk, type Collected, type Ledger } from './ledger.js';
 import { judgeResult, readResultLine } from './results.js';
 
 const BREATHE_EVERY = 200;
@@ -38,7 +40,7 @@ export interface CollectParts {
   redactor: Redactor;
   /** The body of a row's request, for batches whose input file can't be had. */
   requestOf: (row: number) => Buffer;
-  onAnswer: (completion: Completion) => void;
+  onAnswer: (answer: AnswerFigures) => void;
 }
 
 /** What one batch came to. */
@@ -110,8 +112,8 @@ class Collection {
     at: 0,
     processed: 0,
     answers: 0,
-    usage: { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
-    wasted: { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
+    usage: NO_USAGE,
+    wasted: NO_USAGE,
   };
   readonly #outcome: BatchOutcome = { answers: 0, invalidRows: [] };
   readonly #reasons = new Map<string, number>();
@@ -243,18 +245,18 @@ class Collection {
   #answered(row: number, json: Buffer, completion: Completion, journal: JournalWriter): void {
     const { index, redactor, onAnswer } = this.parts;
     this.result.answers += 1;
-    if (completion.usage !== null) this.result.usage = addUsage(this.result.usage, completion.usage);
+    const usage =
+      fullyReported(completion.usage) ?? usageOfAnswer(completion.usage, this.#request(row), json);
+    this.result.usage = addUsage(this.result.usage, usage);
     this.#outcome.answers += 1;
     if (index.isAnswered(row)) {
       // Either an earlier start took it before it was killed, or the row was answered elsewhere and this was for nothing.
-      if (!this.#isTaken(row, json) && completion.usage !== null) {
-        this.result.wasted = addUsage(this.result.wasted, completion.usage);
-      }
+      if (!this.#isTaken(row, json)) this.result.wasted = addUsage(this.result.wasted, usage);
       return;
     }
     const place = journal.appendAnswer(this.#request(row), redactor.bytes(json), row);
     index.record(row, completion.state, place.offset, place.length);
-    onAnswer(completion);
+    onAnswer({ usage, isFlex: completion.isFlex });
   }
 
   /** True where the journal holds this very answer. */

@@ -6,7 +6,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Usage } from '../annotators/usage.js';
+import { addUsage, NO_USAGE, restoreUsage, type Usage } from '../annotators/usage.js';
 import { UserError } from '../errors.js';
 import { replaceFile } from '../files.js';
 import { isObject, parseJson } from '../json.js';
@@ -80,8 +80,6 @@ interface LedgerFile {
   learnt: ParameterChange[];
 }
 
-const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
-
 export class Ledger {
   readonly chunks: Chunk[];
   readonly superseded: Batch[];
@@ -116,7 +114,11 @@ export class Ledger {
     const file = value as unknown as LedgerFile;
     return new Ledger(folder, {
       ...file,
-      chunks: file.chunks.map((chunk) => ({ ...chunk, batch: readBatch(chunk.batch?.raw ?? null) })),
+      chunks: file.chunks.map((chunk) => ({
+        ...chunk,
+        batch: readBatch(chunk.batch?.raw ?? null),
+        collected: restoreCollected(chunk.collected),
+      })),
     });
   }
 
@@ -227,11 +229,9 @@ export function newChunk(
   };
 }
 
-/** The sum of what two answers used. */
-export function addUsage(a: Usage, b: Usage): Usage {
-  return {
-    promptTokens: a.promptTokens + b.promptTokens,
-    completionTokens: a.completionTokens + b.completionTokens,
-    cachedTokens: a.cachedTokens + b.cachedTokens,
-  };
+/** What a collected batch came to; earlier versions wrote less of its usage. */
+function restoreCollected(collected: Collected | null): Collected | null {
+  return collected === null
+    ? null
+    : { ...collected, usage: restoreUsage(collected.usage), wasted: restoreUsage(collected.wasted) };
 }

@@ -45,7 +45,7 @@ export class Meter {
   constructor(
     private readonly processor: Pick<Processor, 'counts' | 'inFlight' | 'trouble'>,
     private readonly limiter: Pick<RateLimiter, 'granted' | keyof Limits>,
-    private readonly totals: Pick<Totals, 'tokens' | 'cost'>,
+    private readonly totals: Pick<Totals, 'tokens' | 'cost' | 'isCostEstimated'>,
     private readonly before: number,
     private readonly rows: number,
     private readonly now: () => number = () => performance.now(),
@@ -111,10 +111,13 @@ export class Meter {
   #cost(done: number, answered: number): Part[] {
     const spent = this.totals.cost;
     if (spent === null) return [];
-    const parts = [{ text: dollars(spent), expendable: 4 }];
+    const about = this.totals.isCostEstimated ? '≈' : '';
+    const parts = [{ text: `${about}${dollars(spent)}`, expendable: 4 }];
     if (answered < ANSWERS_FOR_COST || done >= this.rows || spent === 0) return parts;
     const expected = Number(((spent / done) * this.rows).toPrecision(2));
-    return [{ text: `${dollars(spent)} of about ${dollars(Math.max(spent, expected))}`, expendable: 5 }];
+    return [
+      { text: `${about}${dollars(spent)} of about ${dollars(Math.max(spent, expected))}`, expendable: 5 },
+    ];
   }
 
   #timeLeft(session: number, rate: number, now: number): Part[] {

@@ -9,7 +9,9 @@ import type { ParameterChange } from '../requests/parameters.js';
 import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';
 import type { BindingLimit, RateLimiter } from '../requests/rate-limiter.js';
 import { TokenEstimate } from '../requests/tokens.js';
-import { CostBudget } from '../run/budget.js';
+import { usageOfAnswer } from '../annotators/usage-estimate.js';
+import type { Usage } from '../annotators/usage.js';
+import { CostBudget, costUnknown } from '../run/budget.js';
 import type { RunFolder } from '../run/folder.js';
 import { readJobs } from '../run/jobs.js';
 import { JournalWriter, type JournalIndex } from '../run/journal.js';
@@ -81,7 +83,7 @@ export async function askOnline(
   findEndpoint(options);
   const completionTokens = options.generation.max_tokens * options.generation.n;
   const budget =
-    options.maxCost === null || price === null
+    options.maxCost === null
       ? null
       : new CostBudget(options.maxCost, price, completionTokens, () => totals.cost ?? 0);
   const journal = new JournalWriter(folder.journal, (error) => {
@@ -102,6 +104,15 @@ export async function askOnline(
     },
     onChange: () => {
       onChanges(asking.parameters.learnt);
+    },
+    onUse: (usage) => {
+      budget?.observe(usage);
+      if (budget === null || totals.cost !== null) return;
+      asking.processor.stop({
+        reason: 'error',
+        cause: 'other',
+        message: costUnknown(options.annotator.name),
+      });
     },
   });
   const asking = await openAsking(options, budget, events, console);
@@ -150,6 +161,14 @@ function* jobs(
   }
 }
 
+/** What else happens as answers come. */
+interface Occasions {
+  onFirstAnswer: () => void;
+  onChange: () => void;
+  /** Something was billed. */
+  onUse: (usage: Usage) => void;
+}
+
 /** What happens to a row's answer or failure: into the journal first, then into the figures. */
 function journaling(
   journal: JournalWriter,
@@ -158,7 +177,7 @@ function journaling(
   totals: Totals,
   options: RunOptions,
   console: Surroundings['console'],
-  { onFirstAnswer, onChange }: { onFirstAnswer: () => void; onChange: () => void },
+  { onFirstAnswer, onChange, onUse }: Occasions,
 ): ProcessorEvents {
   const { redactor } = options.environment;
   let isFirst = true;
@@ -168,9 +187,10 @@ function journaling(
     answered: (job, sent, json, completion) => {
       const place = journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
       index.record(job.requestIdx, completion.state, place.offset, place.length);
-      totals.addAnswer(completion);
-      if (completion.usage !== null)
-        totals.timeline.spent(completion.usage.promptTokens + completion.usage.completionTokens);
+      const usage = usageOfAnswer(completion.usage, sent, json);
+      totals.addAnswer({ usage, isFlex: completion.isFlex });
+      totals.timeline.spent(usage.promptTokens + usage.completionTokens);
+      onUse(usage);
       dropped(sent.length + json.length);
       console.record('debug', `${nameOf(job.requestIdx)}: ${completion.state}`);
       if (isFirst) onFirstAnswer();
@@ -196,6 +216,7 @@ function journaling(
     },
     wasted: (usage) => {
       totals.addWasted(usage);
+      onUse(usage);
     },
     parameterChanged: (change, message) => {
       const what = change.renamed_to === null ? 'is left out' : `is sent as ${change.renamed_to}`;

@@ -5,8 +5,9 @@ import type { RunOptions } from '../options.js';
 import type { AccountLimits } from '../requests/limits/headers.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { CostBudget } from '../run/budget.js';
-import { costOf, type Price } from '../annotators/prices.js';
-import type { Usage } from '../annotators/usage.js';
+import { totalCost, type Price } from '../annotators/prices.js';
+import { addUsage, NO_USAGE, type Usage } from '../annotators/usage.js';
+import { usageOfAnswer } from '../annotators/usage-estimate.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
 import { requestShape } from '../run/prepare.js';
 import { plural } from '../text.js';
@@ -48,16 +49,18 @@ export async function probeRows(
   /** Paid for as well, but no measure of an answer's length. */
   const wasted: Usage[] = [];
   const errors: string[] = [];
-  const cost = (): number =>
-    price === null ? 0 : [...usages, ...wasted].reduce((sum, usage) => sum + costOf(usage, price), 0);
+  const cost = (): number | null =>
+    totalCost([...usages, ...wasted].reduce(addUsage, NO_USAGE), price)?.amount ?? null;
   const completionTokens = options.generation.max_tokens * options.generation.n;
   const budget =
-    options.maxCost === null || price === null
+    options.maxCost === null
       ? null
-      : new CostBudget(options.maxCost, price, completionTokens, cost);
+      : new CostBudget(options.maxCost, price, completionTokens, () => cost() ?? 0);
   const events = {
-    answered: (_job: unknown, _sent: unknown, _json: unknown, { usage }: { usage: Usage | null }) => {
-      if (usage !== null) usages.push(usage);
+    answered: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {
+      const usage = usageOfAnswer(reported, sent, json);
+      usages.push(usage);
+      budget?.observe(usage);
     },
     failed: (_job: unknown, _sent: unknown, [...why]: string[]) => {
       errors.push(why.at(-1) ?? 'no reason');
@@ -65,6 +68,7 @@ export async function probeRows(
     exchanged: () => undefined,
     wasted: (usage: Usage) => {
       wasted.push(usage);
+      budget?.observe(usage);
     },
     parameterChanged: (_change: unknown, message: string) => {
       console.warning(message);
@@ -110,7 +114,7 @@ export async function probeRows(
     promptTokens: mean(({ promptTokens: tokens }) => tokens),
     completionTokens: average,
     completionMargin: CONFIDENCE * spread,
-    cost: price === null ? null : cost(),
+    cost: cost(),
     limits: {
       requestsPerMinute: limiter.requestsPerMinute,
       tokensPerMinute: limiter.tokensPerMinute,

@@ -21,6 +21,8 @@ export interface Provider {
   priceId: string | null;
   /** Generation parameters that go by another name here. */
   renames: Readonly<Record<string, string>>;
+  /** True where answers state what they cost. */
+  statesCost: boolean;
 }
 
 function provider(
@@ -36,6 +38,7 @@ function provider(
     tellsLimitsForFree: false,
     priceId: null,
     renames: {},
+    statesCost: false,
   };
   return { ...usual, title, baseUrl, apiKeyVariable, ...more };
 }
@@ -53,6 +56,7 @@ export const PROVIDERS = {
   }),
   openrouter: provider('OpenRouter', 'https://openrouter.ai/api/v1', 'OPENROUTER_API_KEY', {
     priceId: 'openrouter',
+    statesCost: true,
   }),
   together: provider('Together', 'https://api.together.xyz/v1', 'TOGETHER_API_KEY', { priceId: 'together' }),
   groq: provider('Groq', 'https://api.groq.com/openai/v1', 'GROQ_API_KEY', { priceId: 'groq' }),
@@ -64,7 +68,10 @@ export const PROVIDERS = {
   fireworks: provider('Fireworks', 'https://api.fireworks.ai/inference/v1', 'FIREWORKS_API_KEY', {
     priceId: 'fireworks',
   }),
-  xai: provider('xAI', 'https://api.x.ai/v1', 'XAI_API_KEY', { priceId: 'x-ai' }),
+  xai: provider('xAI', 'https://api.x.ai/v1', 'XAI_API_KEY', {
+    priceId: 'x-ai',
+    statesCost: true,
+  }),
   gemini: provider('Gemini', 'https://generativelanguage.googleapis.com/v1beta/openai', 'GEMINI_API_KEY', {
     priceId: 'google',
   }),

@@ -1,62 +1,111 @@
 import { costOf, findPrice, type Price } from '../annotators/prices.js';
+import type { Usage } from '../annotators/usage.js';
 import { UserError } from '../errors.js';
-import type { RunOptions } from '../options.js';
+import { hasOwnServer, type RunOptions } from '../options.js';
 import type { Budget, Job } from '../requests/processor.js';
 import { inert } from '../text.js';
 
+/** What exceeded its worst case once may do so again, and by more. */
+const MARGIN = 2;
+/** Stated costs are rounded. */
+const TOLERANCE = 1.01;
+
 /**
  * Keeps a run under `--max_cost`: before a request is sent, its worst case and that of all in flight must fit beside
- * what was spent. A prompt never has more tokens than bytes, so the worst case is certain.
+ * what was spent. A prompt never has more tokens than bytes, and an answer no more than `max_tokens`, unless answers show
+ * otherwise (hidden reasoning is billed beyond `max_tokens`, and a stated cost may be above the table's price); then the
+ * worst case is raised, for requests in flight as well.
  */
 export class CostBudget implements Budget {
-  #reserved = 0;
-  readonly #reservations = new Map<number, number>();
+  /** Bodies in flight: how many, and their bytes in all. */
+  readonly #inFlight = new Map<number, number>();
+  #bytesInFlight = 0;
+  /** Tokens of the longest answer beyond `completionTokens`. */
+  #longest = 0;
+  /** How often over an answer cost what the price says. */
+  #overcharge = 1;
+  /** Upper bounds of the price where no table knows it, from what answers state. */
+  #learnt: Price | null = null;
 
   /**
    * @param maximum US dollars
+   * @param price null where it is not known: then one request goes alone, and what its answer states bounds the others
    * @param completionTokens the most that one request may be answered with, over all its choices
    * @param spent US dollars so far, over all sessions
    */
   constructor(
     private readonly maximum: number,
-    private readonly price: Price,
+    private readonly price: Price | null,
     private readonly completionTokens: number,
     private readonly spent: () => number,
   ) {}
 
   reserve(job: Job): boolean {
-    const worst = this.worstCase(job);
-    if (this.spent() + this.#reserved + worst > this.maximum) return false;
-    this.#reserved += worst;
-    this.#reservations.set(job.requestIdx, worst);
+    const requests = this.#inFlight.size + 1;
+    const worst = this.#worstCase(requests, this.#bytesInFlight + job.body.length);
+    const fits =
+      worst === null ? requests === 1 && this.spent() < this.maximum : this.spent() + worst <= this.maximum;
+    if (!fits) return false;
+    this.#inFlight.set(job.requestIdx, job.body.length);
+    this.#bytesInFlight += job.body.length;
     return true;
   }
 
   settle(job: Job): void {
-    this.#reserved -= this.#reservations.get(job.requestIdx) ?? 0;
-    this.#reservations.delete(job.requestIdx);
+    this.#bytesInFlight -= this.#inFlight.get(job.requestIdx) ?? 0;
+    this.#inFlight.delete(job.requestIdx);
   }
 
-  /** US dollars that one job may cost at most. */
-  worstCase(job: Job): number {
-    return costOf(
-      { promptTokens: job.body.length, completionTokens: this.completionTokens, cachedTokens: 0 },
-      this.price,
-    );
+  /** Learns from what one request used, whether its answer was of use or not. */
+  observe(usage: Usage): void {
+    this.#longest = Math.max(this.#longest, usage.completionTokens);
+    if (usage.stated === null) return;
+    const { cost, promptTokens, completionTokens } = usage.stated;
+    if (this.price !== null) {
+      const expected = costOf(usage.stated, this.price);
+      if (expected > 0) this.#overcharge = Math.max(this.#overcharge, cost / expected);
+    } else if (promptTokens > 0 && completionTokens > 0) {
+      this.#learnt = lower(this.#learnt, cost / promptTokens, cost / completionTokens);
+    }
   }
+
+  /** US dollars that requests may cost at most; null where that is not known yet. */
+  #worstCase(requests: number, bytes: number): number | null {
+    const price = this.price ?? this.#learnt;
+    if (price === null) return null;
+    const longest = this.#longest > this.completionTokens ? this.#longest * MARGIN : this.completionTokens;
+    const overcharge = this.#overcharge > TOLERANCE ? this.#overcharge * MARGIN : 1;
+    return overcharge * costOf({ promptTokens: bytes, completionTokens: requests * longest }, price);
+  }
+}
+
+/** A price is no higher than an answer's whole cost for each of its tokens; the lowest such bound holds. */
+function lower(bound: Price | null, perPromptToken: number, perCompletionToken: number): Price {
+  const input = Math.min(bound?.input ?? Infinity, perPromptToken);
+  const output = Math.min(bound?.output ?? Infinity, perCompletionToken);
+  return { input, cachedInput: input, cacheWriteInput: input, output };
 }
 
 /**
  * The price of a run's model; null where none is known.
- * @throws UserError where `--max_cost` can't be kept therefore
+ * @throws UserError where `--max_cost` can't be kept for that reason: batches need the price beforehand, and online the
+ *   answers must be ones that may state their cost
  */
 export async function priceFor(options: RunOptions): Promise<Price | null> {
   const { provider, model, name } = options.annotator;
   const price = await findPrice(provider, model);
-  if (price === null && options.maxCost !== null) {
-    throw new UserError(
-      `--max_cost can't be kept: no price is known for ${inert(name, 80)}. Leave the flag out.`,
-    );
-  }
-  return price;
+  if (price !== null || options.maxCost === null) return price;
+  const mayStateCost = !options.batch && (provider.statesCost || hasOwnServer(options));
+  if (mayStateCost) return null;
+  throw new UserError(
+    `--max_cost cannot be kept: no price is known for ${inert(name, 80)}. Leave the flag out.`,
+  );
+}
+
+/** Why a run under `--max_cost` stops: no price is known, and the answers state no cost either. */
+export function costUnknown(name: string): string {
+  return (
+    `--max_cost cannot be kept: no price is known for ${inert(name, 80)}, and its answers do not state what they cost. ` +
+    'Leave the flag out.'
+  );
 }

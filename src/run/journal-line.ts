@@ -6,13 +6,20 @@
 
 import { isUtf8 } from 'node:buffer';
 import { readCompletion, type Completion } from '../annotators/completion.js';
-import { readUsage, type Usage } from '../annotators/usage.js';
+import { fullyReported, usageFromTexts } from '../annotators/usage-estimate.js';
+import { MOST_TOKENS, readUsage, type AnswerFigures, type Usage } from '../annotators/usage.js';
 import { standsAt, wordsBehind, zeroByte } from '../bytes.js';
 import { isObject, parseJson } from '../json.js';
 
 /** What one line of the journal says. */
 export type JournalEntry =
-  | { row: number; kind: 'answer'; completion: Completion }
+  | {
+      row: number;
+      kind: 'answer';
+      completion: Completion;
+      /** What it used; counted from the texts of the line where the answer does not report it. */
+      figures: () => AnswerFigures;
+    }
   | { row: number; kind: 'failure'; state: 'failed' | 'filtered'; errors: string[]; usage: Usage | null };
 
 /** Marks, in a failed line's list, a row that a provider's filter refused. */
@@ -24,7 +31,7 @@ export function parseJournalLine(line: Buffer): JournalEntry | null {
   if (!isUtf8(line)) return null;
   const value = parseJson(line.toString('utf8'));
   if (!Array.isArray(value) || value.length !== 3) return null;
-  const [, response, metadata] = value as unknown[];
+  const [request, response, metadata] = value as unknown[];
   const row = isObject(metadata) ? metadata['request_idx'] : undefined;
   if (typeof row !== 'number' || !Number.isSafeInteger(row) || row < 0) return null;
   if (Array.isArray(response)) {
@@ -36,7 +43,11 @@ export function parseJournalLine(line: Buffer): JournalEntry | null {
     return { row, kind: 'failure', state: filtered ? 'filtered' : 'failed', errors, usage: null };
   }
   const completion = readCompletion(response);
-  if (completion !== null) return { row, kind: 'answer', completion };
+  if (completion !== null) {
+    const { usage, isFlex } = completion;
+    const figures = (): AnswerFigures => ({ usage: usageFromTexts(usage, request, response), isFlex });
+    return { row, kind: 'answer', completion, figures };
+  }
   // The Python tool saved answers without text as good ones; they are none.
   const usage = isObject(response) ? readUsage(response['usage']) : null;
   return { row, kind: 'failure', state: 'failed', errors: ['the answer holds no text'], usage };
@@ -80,6 +91,8 @@ const AFTER_TEXT = [
 const USAGE = Buffer.from('"usage":');
 const PROMPT_TOKENS = Buffer.from('{"prompt_tokens":');
 const COMPLETION_TOKENS = Buffer.from('"completion_tokens":');
+/** Parts of the names under which an answer states its cost, or cached tokens otherwise than OpenAI does. */
+const OTHER_DIALECTS = ['cost', 'cache_'].map((word) => Buffer.from(word));
 const TOTAL_TOKENS = Buffer.from('"total_tokens":');
 const CACHED_TOKENS = Buffer.from('"cached_tokens":');
 const COMPACT_COMPLETION = Buffer.from(',"completion_tokens":');
@@ -101,10 +114,13 @@ const SPACE = 0x20;
 const TILDE = 0x7e;
 const ZERO = 0x30;
 const NINE = 0x39;
+const OPENING_BRACE = 0x7b;
 const CLOSING_BRACE = 0x7d;
 const CLOSING_BRACKET = 0x5d;
 const LONGEST_NUMBER = 15;
 const LONGEST_MODEL = 200;
+const LONGEST_USAGE = 4096;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Looks at the end of a line. Only for runs that ask for one choice.
@@ -116,7 +132,7 @@ export function glance(bytes: Buffer, start: number, end: number): Glance | null
   const responseEnd = endOfResponse(bytes, start, end);
   if (responseEnd === -1) return null;
   const row = lastRow;
-  const usage = readAsBefore(bytes, start, responseEnd) ?? readAnew(bytes, start, responseEnd);
+  const usage = fullyReported(readAsBefore(bytes, start, responseEnd) ?? readAnew(bytes, start, responseEnd));
   return usage === null ? null : { row, usage, isFlex: lastRest.isFlex };
 }
 
@@ -126,7 +142,7 @@ export function glance(bytes: Buffer, start: number, end: number): Glance | null
  */
 
 /** From the text's closing quote to the first number, both as they have been understood once. */
-let lastMiddle: Buffer = Buffer.alloc(0);
+let lastMiddle: Buffer = NOTHING;
 /** From the last number to the response's end. */
 let lastRest = { bytes: Buffer.alloc(0) as Buffer, cachedTokens: 0, isFlex: false };
 
@@ -148,7 +164,15 @@ function readAsBefore(bytes: Buffer, start: number, responseEnd: number): Usage 
   // Right after another quote the text's closing one would be its opening one.
   if (promptTokens === -1 || at <= start || bytes[at - 1] === QUOTE) return null;
   if (bytes.compare(lastMiddle, 0, lastMiddle.length, at, promptAt) !== 0) return null;
-  return { promptTokens, completionTokens, cachedTokens: lastRest.cachedTokens };
+  return plainUsage(promptTokens, completionTokens, totalTokens);
+}
+
+/** Counts that mean what they mean at OpenAI; null where another dialect gives them another meaning. */
+function plainUsage(promptTokens: number, completionTokens: number, totalTokens: number): Usage | null {
+  const { cachedTokens } = lastRest;
+  if (totalTokens !== promptTokens + completionTokens || cachedTokens > promptTokens) return null;
+  if (totalTokens > MOST_TOKENS) return null;
+  return { promptTokens, completionTokens, cachedTokens, cacheWriteTokens: 0, stated: null, estimated: 0 };
 }
 
 function readAnew(bytes: Buffer, start: number, responseEnd: number): Usage | null {
@@ -157,7 +181,10 @@ function readAnew(bytes: Buffer, start: number, responseEnd: number): Usage | nu
   const choicesEnd = endOfChoices(bytes, finishAt);
   if (choicesEnd === -1) return null;
   const usageAt = findUsage(bytes, choicesEnd, responseEnd);
-  const usage = usageAt === -1 ? null : readUsageAt(bytes, usageAt, responseEnd);
+  const usage =
+    usageAt === -1
+      ? null
+      : (readUsageAt(bytes, usageAt, responseEnd) ?? parseUsageAt(bytes, usageAt, responseEnd));
   // The tier may stand before the usage.
   if (usage === null || bytes.subarray(choicesEnd, usageAt).includes(SERVICE_TIER)) return null;
   const textEnd = endOfTextBefore(bytes, finishAt);
@@ -227,10 +254,46 @@ function readUsageAt(bytes: Buffer, usageAt: number, end: number): Usage | null 
   const completionTokens = numberAt(bytes, at);
   at = afterDigits(bytes, at);
   const total = afterSpace(bytes, at + 1);
-  if (standsAt(bytes, TOTAL_TOKENS, total))
-    at = afterDigits(bytes, afterSpace(bytes, total + TOTAL_TOKENS.length));
-  if (completionTokens === null || !readRest(bytes, at, end)) return null;
-  return { promptTokens, completionTokens, cachedTokens: lastRest.cachedTokens };
+  if (completionTokens === null || !standsAt(bytes, TOTAL_TOKENS, total)) return null;
+  at = afterSpace(bytes, total + TOTAL_TOKENS.length);
+  const totalTokens = numberAt(bytes, at);
+  if (totalTokens === null || !readRest(bytes, afterDigits(bytes, at), end)) return null;
+  return plainUsage(promptTokens, completionTokens, totalTokens);
+}
+
+/**
+ * Parses the usage object alone, which is short: it states a cost, or its counts are of another dialect. Nothing of it
+ * is kept for the next line.
+ */
+function parseUsageAt(bytes: Buffer, usageAt: number, end: number): Usage | null {
+  lastMiddle = NOTHING;
+  const from = afterSpace(bytes, usageAt + USAGE.length);
+  const to = endOfObject(bytes, from, Math.min(end, from + LONGEST_USAGE));
+  if (to === -1) return null;
+  const rest = bytes.subarray(to, end);
+  // Of two keys of one name the last counts.
+  if (rest.includes(USAGE)) return null;
+  lastRest = { bytes: NOTHING, cachedTokens: 0, isFlex: namesFlex(rest) };
+  return readUsage(parseJson(bytes.toString('utf8', from, to)));
+}
+
+/** Where an object ends that begins at a place, exclusive; -1 where it does not before `limit`. */
+function endOfObject(bytes: Buffer, start: number, limit: number): number {
+  if (bytes[start] !== OPENING_BRACE) return -1;
+  let depth = 0;
+  let isText = false;
+  for (let at = start; at < limit; at++) {
+    const byte = bytes[at];
+    if (byte === BACKSLASH) at += 1;
+    else if (byte === QUOTE) isText = !isText;
+    else if (isText) continue;
+    else if (byte === OPENING_BRACE) depth += 1;
+    else if (byte === CLOSING_BRACE) {
+      depth -= 1;
+      if (depth === 0) return at + 1;
+    }
+  }
+  return -1;
 }
 
 function findUsage(bytes: Buffer, from: number, end: number): number {
@@ -243,14 +306,18 @@ function findUsage(bytes: Buffer, from: number, end: number): number {
 /** Reads what follows the numbers into `lastRest`; false where the parser has to. */
 function readRest(bytes: Buffer, from: number, end: number): boolean {
   const rest = bytes.subarray(from, end);
+  if (OTHER_DIALECTS.some((word) => rest.includes(word))) return false;
   const cachedAt = rest.indexOf(CACHED_TOKENS);
   const cachedTokens =
     cachedAt === -1 ? 0 : numberAt(rest, afterSpace(rest, cachedAt + CACHED_TOKENS.length));
   if (cachedTokens === null) return false;
-  const tierAt = rest.indexOf(SERVICE_TIER);
-  const isFlex = tierAt !== -1 && standsAt(rest, FLEX, afterSpace(rest, tierAt + SERVICE_TIER.length));
-  lastRest = { bytes: Buffer.from(rest), cachedTokens, isFlex };
+  lastRest = { bytes: Buffer.from(rest), cachedTokens, isFlex: namesFlex(rest) };
   return true;
+}
+
+function namesFlex(rest: Buffer): boolean {
+  const tierAt = rest.indexOf(SERVICE_TIER);
+  return tierAt !== -1 && standsAt(rest, FLEX, afterSpace(rest, tierAt + SERVICE_TIER.length));
 }
 
 /**

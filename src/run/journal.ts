@@ -16,8 +16,7 @@ import {
   readSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { AnswerFigures } from '../annotators/completion.js';
-import type { Usage } from '../annotators/usage.js';
+import type { AnswerFigures, Usage } from '../annotators/usage.js';
 import { breather, endOfLine, fileProblem, readBlocks, replaceFile, writeAll } from '../files.js';
 import { parseJson } from '../json.js';
 import { dropped } from '../memory.js';
@@ -213,7 +212,7 @@ function noteParsed(
   else if (entry.kind === 'failure') {
     if (index.record(entry.row, entry.state, offset, bytes.length, true)) onEntry(entry);
   } else if (index.record(entry.row, entry.completion.state, offset, bytes.length)) {
-    onEntry({ kind: 'answer', answer: entry.completion });
+    onEntry({ kind: 'answer', answer: entry.figures() });
   }
 }
 

@@ -12,6 +12,10 @@ export interface Summary {
   requests: { sent: number; throttled: number; retried: number };
   tokens: { prompt: number; completion: number };
   cost_usd: number | null;
+  /** Answers whose tokens were counted from their texts, because the server does not report them; absent where none. */
+  tokens_estimated?: number;
+  /** Present where a part of the cost had to be estimated. */
+  cost_estimated?: true;
   models: Record<string, number>;
   mode: 'online' | 'batch';
   started_at: string;
@@ -31,6 +35,8 @@ export function summarise(
     tokens: { prompt: totals.tokens.prompt, completion: totals.tokens.completion },
     // A millionth of a dollar is more precise than any bill.
     cost_usd: cost === null ? null : Math.round(cost * 1e6) / 1e6,
+    ...(totals.estimatedAnswers > 0 ? { tokens_estimated: totals.estimatedAnswers } : {}),
+    ...(totals.isCostEstimated ? { cost_estimated: true as const } : {}),
     // No entry can be taken for a prototype's.
     models: Object.fromEntries(models),
     mode,
@@ -67,13 +73,26 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
   const lines = [
     ['Rows', `${count(rows.total)}: ${states.join(', ')}`],
     ['Requests', [`${count(requests.sent)} sent`, ...extra].join(', ')],
-    ['Tokens', `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion`],
-    ['Cost', summary.cost_usd === null ? 'not known: no price for this model' : dollars(summary.cost_usd)],
+    [
+      'Tokens',
+      `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion${describeEstimate(summary)}`,
+    ],
+    ['Cost', describeCost(summary)],
     ['Time', describeRate(session)],
     ['Result', folder.reannotated],
     ['Report', `npx reannotate report ${shellWord(folder.save)}`],
   ];
   return lines.map(([title, text]) => `${`${title ?? ''}:`.padEnd(10)}${text ?? ''}`).join('\n');
+}
+
+function describeEstimate({ tokens_estimated: answers }: Summary): string {
+  if (answers === undefined) return '';
+  return ` (estimated: the server reports no usage for ${plural(answers, 'answer')})`;
+}
+
+function describeCost({ cost_usd: cost, cost_estimated: isEstimate }: Summary): string {
+  if (cost === null) return 'not known: no price for this model';
+  return isEstimate === true ? `≈${dollars(cost)} (estimated)` : dollars(cost);
 }
 
 function describeRate(session: SessionFigures): string {

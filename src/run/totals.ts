@@ -3,9 +3,16 @@
 import { TEMPORARY_SUFFIX } from '../files.js';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isObject } from '../json.js';
-import type { AnswerFigures } from '../annotators/completion.js';
-import type { Usage } from '../annotators/usage.js';
-import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../annotators/prices.js';
+import { findPrice, totalCost, type Cost, type Price } from '../annotators/prices.js';
+import {
+  accumulate,
+  addUsage,
+  copyUsage,
+  NO_USAGE,
+  restoreUsage,
+  type AnswerFigures,
+  type Usage,
+} from '../annotators/usage.js';
 import type { RunOptions } from '../options.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
@@ -16,7 +23,7 @@ interface Carried {
   throttled: number;
   retried: number;
   /** Tokens of answers that could not be used and were asked for again. */
-  wasted: { promptTokens: number; completionTokens: number; cachedTokens: number };
+  wasted: Usage;
   /** ISO 8601; when the first session began. */
   startedAt: string;
   timeline: RecordedTimeline | null;
@@ -35,7 +42,6 @@ export interface BatchTotals {
 }
 
 const SAVE_INTERVAL_MS = 2000;
-const NO_USAGE: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
 
 export class Totals {
   readonly startedAt: string;
@@ -43,10 +49,10 @@ export class Totals {
   readonly timeline: Timeline;
   readonly #before: Carried;
   readonly #wasted: Usage;
-  /** Tokens of the journal's answers and of online answers that could not be used. */
-  readonly #tokens: Usage = { ...NO_USAGE };
-  /** Those of them that flex processing answered, at the batch price. */
-  readonly #flex: Usage = { ...NO_USAGE };
+  /** Of the journal's answers and of online answers that could not be used. */
+  readonly #used: Usage;
+  /** The part of it that flex processing answered, at the batch price. */
+  readonly #flex: Usage = copyUsage(NO_USAGE);
   #batches: BatchTotals = { usage: NO_USAGE, wasted: NO_USAGE, processed: 0, answers: 0 };
   #answers = 0;
   #session: ProcessorCounts = { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 };
@@ -65,14 +71,14 @@ export class Totals {
       sent: 0,
       throttled: 0,
       retried: 0,
-      wasted: { promptTokens: 0, completionTokens: 0, cachedTokens: 0 },
+      wasted: NO_USAGE,
       startedAt: now.toISOString(),
       timeline: null,
     };
     this.timeline = new Timeline(this.#before.timeline);
     this.startedAt = this.#before.startedAt;
-    this.#wasted = { ...this.#before.wasted };
-    add(this.#tokens, this.#wasted);
+    this.#wasted = copyUsage(this.#before.wasted);
+    this.#used = copyUsage(this.#wasted);
   }
 
   /** Looks the model's price up where that was not done at the start. */
@@ -91,30 +97,36 @@ export class Totals {
   }
 
   /** An answer that the journal holds. */
-  addAnswer(completion: AnswerFigures): void {
+  addAnswer({ usage, isFlex }: AnswerFigures): void {
     this.#answers += 1;
-    if (completion.usage !== null) add(this.#tokens, completion.usage);
-    if (completion.usage !== null && completion.isFlex) add(this.#flex, completion.usage);
+    accumulate(this.#used, usage);
+    if (isFlex) accumulate(this.#flex, usage);
   }
 
   /** Tokens of an unusable answer that the journal holds, so that they need not be carried. */
   addUnusable(usage: Usage): void {
-    add(this.#tokens, usage);
+    accumulate(this.#used, usage);
   }
 
   /** Tokens that were paid for an answer which could not be used. */
   addWasted(usage: Usage): void {
-    add(this.#wasted, usage);
-    add(this.#tokens, usage);
+    accumulate(this.#wasted, usage);
+    accumulate(this.#used, usage);
+  }
+
+  get #all(): Usage {
+    return addUsage(this.#used, this.#batches.wasted);
   }
 
   /** Tokens over all sessions and batches. */
   get tokens(): { prompt: number; completion: number } {
-    const { wasted } = this.#batches;
-    return {
-      prompt: this.#tokens.promptTokens + wasted.promptTokens,
-      completion: this.#tokens.completionTokens + wasted.completionTokens,
-    };
+    const { promptTokens, completionTokens } = this.#all;
+    return { prompt: promptTokens, completion: completionTokens };
+  }
+
+  /** Answers whose tokens were counted from their texts, because the server does not report them. */
+  get estimatedAnswers(): number {
+    return this.#all.estimated;
   }
 
   /** Requests over all sessions. A killed session may not have counted its last ones, but its answers count. */
@@ -130,12 +142,18 @@ export class Totals {
     return Math.max(this.#before.sent + this.#session.sent, this.#answers - this.#batches.answers);
   }
 
-  /** US dollars so far; null where no price is known. */
+  /** US dollars so far; null where nothing is known of it. */
   get cost(): number | null {
-    if (this.price === null) return null;
-    const { usage, wasted } = this.#batches;
-    const discounted = costOf(usage, this.price) + costOf(this.#flex, this.price);
-    return costOf(this.#tokens, this.price) + costOf(wasted, this.price) - discounted * (1 - BATCH_DISCOUNT);
+    return this.#cost?.amount ?? null;
+  }
+
+  /** True where the cost, or a part of it, had to be estimated. */
+  get isCostEstimated(): boolean {
+    return this.#cost?.isEstimate ?? false;
+  }
+
+  get #cost(): Cost | null {
+    return totalCost(this.#all, this.price, [this.#batches.usage, this.#flex]);
   }
 
   /** Saves the figures every few seconds at most, so that a killed session is counted nearly to its end. */
@@ -167,27 +185,16 @@ export class Totals {
   }
 }
 
-function add(sum: Usage, usage: Usage): void {
-  sum.promptTokens += usage.promptTokens;
-  sum.completionTokens += usage.completionTokens;
-  sum.cachedTokens += usage.cachedTokens;
-}
-
 function readCounters(path: string): Carried | null {
   if (!existsSync(path)) return null;
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
     if (!isObject(value) || typeof value['startedAt'] !== 'string') return null;
-    const wasted = isObject(value['wasted']) ? value['wasted'] : {};
     return {
       sent: whole(value['sent']),
       throttled: whole(value['throttled']),
       retried: whole(value['retried']),
-      wasted: {
-        promptTokens: whole(wasted['promptTokens']),
-        completionTokens: whole(wasted['completionTokens']),
-        cachedTokens: whole(wasted['cachedTokens']),
-      },
+      wasted: restoreUsage(value['wasted']),
       startedAt: value['startedAt'],
       timeline: readTimeline(value['timeline']),
     };

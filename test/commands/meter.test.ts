@@ -17,6 +17,7 @@ function scene(
     tokensPerMinute: null,
     tokens: { prompt: 0, completion: 0 },
     cost: null,
+    isCostEstimated: false,
   };
   let now = 0;
   const meter = new Meter(state, state, state, before, rows, () => now);
@@ -33,6 +34,7 @@ interface State {
   tokensPerMinute: number | null;
   tokens: { prompt: number; completion: number };
   cost: number | null;
+  isCostEstimated: boolean;
 }
 
 /** So many answers a second for some seconds, looked at ten times a second. */

@@ -161,6 +161,22 @@ describe('a glance at a line of the journal', () => {
       '"usage":{"prompt_tokens":1,"completion_tokens":2}',
     ),
   );
+  const tokens = fc.constantFrom(0, 1, 7, 2000, 1e9, '12', -1, 1.5, null);
+  const dialects = fc.record(
+    {
+      total_tokens: tokens,
+      completion_tokens: tokens,
+      cost: fc.constantFrom(0, 0.0012, '0.5', -1, null, { total_cost: 0.01 }),
+      cost_in_usd_ticks: fc.constantFrom(0, 1_176_500, 1e99),
+      cached_tokens: tokens,
+      prompt_cache_hit_tokens: tokens,
+      cache_read_input_tokens: tokens,
+      cache_creation_input_tokens: tokens,
+      completion_tokens_details: fc.record({ reasoning_tokens: tokens }),
+      note: fc.constantFrom('}', '"cost":1}', '\\"'),
+    },
+    { requiredKeys: [] },
+  );
   const answer = fc.record({
     content: fc.option(text),
     finish: fc.constantFrom('stop', 'stop', 'stop', 'length', 'content_filter'),
@@ -169,18 +185,20 @@ describe('a glance at a line of the journal', () => {
     cached: fc.option(fc.nat(1000)),
     tier: fc.option(fc.constantFrom('default', 'flex')),
     noUsage: fc.boolean(),
+    /** What other servers report beside or instead of OpenAI's counts. */
+    dialect: fc.oneof({ weight: 3, arbitrary: fc.constant({}) }, dialects),
     row: fc.nat(1_000_000),
     /** Fields in another order, more of them, a failure. */
     shape: fc.constantFrom('usual', 'usual', 'usual', 'spaced', 'usage first', 'vllm', 'failure', 'escaped'),
   });
 
   function lineOf(one: typeof answer extends fc.Arbitrary<infer Answer> ? Answer : never): string {
-    const { content, finish, refusal, model, cached, tier, noUsage, row, shape } = one;
+    const { content, finish, refusal, model, cached, tier, noUsage, dialect, row, shape } = one;
     const whole = completion(content, { finish, model, ...(refusal === null ? {} : { refusal }) });
     const { usage, ...rest } = whole;
     const details =
       cached === null ? {} : { prompt_tokens_details: { cached_tokens: cached, audio_tokens: 0 } };
-    const used = noUsage ? {} : { usage: { ...(usage as object), ...details } };
+    const used = noUsage ? {} : { usage: { ...(usage as object), ...details, ...dialect } };
     const choices = rest['choices'] as Record<string, unknown>[];
     if (shape === 'vllm' && choices[0] !== undefined) choices[0]['stop_reason'] = null;
     const tiers = tier === null ? {} : { service_tier: tier };
@@ -215,7 +233,8 @@ describe('a glance at a line of the journal', () => {
         if (found === null) return;
         seen += 1;
         if (entry?.kind !== 'answer') throw new Error('a glance took something else for an answer');
-        const { state, model, usage, isFlex, annotation } = entry.completion;
+        const { state, model, annotation } = entry.completion;
+        const { usage, isFlex } = entry.figures();
         expect({
           state: 'ok',
           row: found.row,
