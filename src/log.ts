@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { inert, type Redactor } from './text.js';
+import { messageOf } from './errors.js';
+import { inert, plural, type Redactor } from './text.js';
 
 /** Python's level numbers, which `--logging_level` accepts as well. */
 export const LOG_LEVELS = { debug: 10, info: 20, warning: 30, error: 40 } as const;
@@ -20,29 +21,66 @@ export function logTime(date: Date): string {
  * are not for the log. A log that can't be written (a full disk) never stops a run.
  */
 export class LogFile {
-  #descriptor: number | null;
+  /** Null where the file can't be opened, or is closed. */
+  #descriptor: number | null = null;
+  /** Lines that could not be written, and why. */
+  #lost = 0;
+  #reason = '';
+  /** True where the file ends with a part of a line. */
+  #isTorn = false;
   readonly #threshold: number;
   readonly #redactor: Redactor;
 
-  constructor(path: string, level: LogLevel, redactor: Redactor) {
-    this.#descriptor = openSync(path, 'a', 0o600);
+  constructor(
+    private readonly path: string,
+    level: LogLevel,
+    redactor: Redactor,
+  ) {
+    try {
+      this.#descriptor = openSync(path, 'a', 0o600);
+    } catch (error) {
+      this.#reason = messageOf(error);
+    }
     this.#threshold = LOG_LEVELS[level];
     this.#redactor = redactor;
   }
 
   /** Appends one line where `level` is at or above the file's threshold. */
   write(level: LogLevel, message: string): void {
-    if (this.#descriptor === null || LOG_LEVELS[level] < this.#threshold) return;
+    if (LOG_LEVELS[level] < this.#threshold) return;
+    if (this.#descriptor === null) {
+      this.#lost += 1;
+      return;
+    }
     const text = inert(this.#redactor.text(message), MAXIMUM_MESSAGE_LENGTH);
+    const line = Buffer.from(
+      `${this.#isTorn ? '\n' : ''}${logTime(new Date())} - ${level.toUpperCase()} - ${text}\n`,
+    );
     try {
-      writeSync(this.#descriptor, `${logTime(new Date())} - ${level.toUpperCase()} - ${text}\n`);
-    } catch {
-      // The disk is full or gone: what matters is told on stderr, and the answers come first.
+      this.#isTorn = writeSync(this.#descriptor, line) < line.length;
+      if (this.#isTorn) this.#lost += 1;
+    } catch (error) {
+      // The disk is full or gone: the answers come first.
+      this.#lost += 1;
+      this.#reason = messageOf(error);
     }
   }
 
+  /** What is missing from the file, as a sentence; null where nothing is. */
+  get problem(): string | null {
+    if (this.#lost === 0) return null;
+    const reason = this.#reason === '' ? 'the disk is full' : this.#reason;
+    return `${plural(this.#lost, 'line')} could not be written to ${this.path} (${inert(reason, 200)}).`;
+  }
+
   close(): void {
-    if (this.#descriptor !== null) closeSync(this.#descriptor);
+    if (this.#descriptor === null) return;
+    try {
+      closeSync(this.#descriptor);
+    } catch (error) {
+      this.#lost += 1;
+      this.#reason = messageOf(error);
+    }
     this.#descriptor = null;
   }
 }

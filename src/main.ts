@@ -7,6 +7,7 @@ import { Interruption } from './interruption.js';
 import { parseLogLevel, parseRunOptions, readEnvironment, type RawFlags } from './options.js';
 import { packageVersion } from './package.js';
 import { acceptKebabCase, type Handlers } from './program.js';
+import { finishOutput, tolerateBrokenStreams, writeOutput } from './output.js';
 import { Console } from './progress.js';
 import { inert, shellWord } from './text.js';
 
@@ -19,7 +20,7 @@ export async function runProgram(
 ): Promise<void> {
   const interruption = new Interruption();
   const stopListening = interruption.listen();
-  endQuietlyOnClosedPipe();
+  tolerateBrokenStreams();
   const redactor = safeRedactor();
   let console = new Console({ level: 'info', redactor });
   const command = (flags: RawFlags): Console => {
@@ -63,13 +64,20 @@ export async function runProgram(
   };
   try {
     const program = makeProgram(packageVersion(), handlers);
+    for (const one of [program, ...program.commands]) one.configureOutput({ writeOut: writeOutput });
     await program.parseAsync(acceptKebabCase(program, process.argv.slice(2)), { from: 'user' });
   } catch (error) {
     console.endProgress();
     process.exitCode = explain(error, console, interruption);
-  } finally {
-    stopListening();
   }
+  try {
+    await finishOutput();
+  } catch (error) {
+    const exitCode = explain(error, console, interruption);
+    // What went wrong before counts for more.
+    if (process.exitCode === undefined || process.exitCode === EXIT.done) process.exitCode = exitCode;
+  }
+  stopListening();
 }
 
 /** Shows an error as the last thing on stderr and returns the exit code. */
@@ -112,14 +120,6 @@ function safeRedactor(): ReturnType<typeof readEnvironment>['redactor'] {
         ? word.slice(word.indexOf('=') + 1)
         : (process.argv[named + 1] ?? null);
   return readEnvironment(bare, variable).redactor;
-}
-
-/** `reannotate --help | head` is no error. */
-function endQuietlyOnClosedPipe(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.done);
-    throw error;
-  });
 }
 
 /** The command line that goes on with a run. */

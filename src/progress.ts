@@ -46,6 +46,11 @@ export class Console implements Reporter {
     this.#log = log;
   }
 
+  /** The log is about to be closed: messages go to the terminal alone. */
+  detachLog(): void {
+    this.#log = null;
+  }
+
   debug(message: string): void {
     this.#say('debug', message);
   }
@@ -78,7 +83,7 @@ export class Console implements Reporter {
     if (this.#threshold > LOG_LEVELS.info) return () => undefined;
     const timer = setInterval(() => {
       const line = [render(PLAIN_COLUMNS)].flat().join(' · ');
-      this.#stream.write(`${inert(this.#redactor.text(line), PLAIN_COLUMNS)}\n`);
+      this.#write(`${inert(this.#redactor.text(line), PLAIN_COLUMNS)}\n`);
     }, PLAIN_INTERVAL_MS);
     timer.unref();
     return () => {
@@ -169,11 +174,20 @@ export class Console implements Reporter {
 
   #aboveProgress(text: string): void {
     if (this.#spinner === null) {
-      this.#stream.write(text);
+      this.#write(text);
       return;
     }
     this.#spinner.clear();
-    this.#stream.write(text);
+    this.#write(text);
     this.#spinner.render();
+  }
+
+  /** A message that nobody can receive any more is no reason to stop; see `output.ts` for errors that come later. */
+  #write(text: string): void {
+    try {
+      this.#stream.write(text);
+    } catch {
+      // A full disk, in versions of Node that throw.
+    }
   }
 }

@@ -6,6 +6,7 @@ import { loadTokenizer, type Tokenizer } from '../annotators/tokenizer.js';
 import { EXIT, UserError } from '../errors.js';
 import { RowProblem } from '../formats/row-problem.js';
 import { MAXIMUM_BATCH_SIZE, type RunOptions } from '../options.js';
+import { printResult } from '../output.js';
 import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
@@ -38,7 +39,7 @@ export async function dryRun(options: RunOptions, surroundings: Surroundings): P
   }));
   const result = { ...figures(options, estimate, tokenizer, price, probe, limits), probe, examples };
   const text = options.json ? JSON.stringify(result, null, 2) : dryRunTable(result, options);
-  process.stdout.write(`${text}\n`);
+  await printResult(`${text}\n`);
   return EXIT.done;
 }
 

@@ -41,7 +41,9 @@ export async function inFolder(
       console.record('error', messageOf(error));
       throw error;
     } finally {
+      console.detachLog();
       log.close();
+      if (log.problem !== null) console.warning(log.problem);
     }
   } finally {
     unlock();

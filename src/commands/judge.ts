@@ -12,6 +12,7 @@ import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { readPairs, sampleRows, type Sample } from '../judge/sample.js';
 import { tally, type Tally } from '../judge/tally.js';
 import { findEndpoint } from '../options.js';
+import { printResult } from '../output.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import { readJobs } from '../run/jobs.js';
@@ -265,6 +266,6 @@ async function dryRun(
     for (const body of bodiesOf(pair, options, prompts)) estimate.add(Buffer.from(JSON.stringify(body)));
   });
   const price = await findPrice(asking.annotator.provider, asking.annotator.model);
-  process.stdout.write(`${estimate.describe(price)}\n`);
+  await printResult(`${estimate.describe(price)}\n`);
   return EXIT.done;
 }

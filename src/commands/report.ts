@@ -12,6 +12,7 @@ import {
   FlagReader,
   type RawFlags,
 } from '../options.js';
+import { printResult } from '../output.js';
 import { packageVersion } from '../package.js';
 import type { Console } from '../progress.js';
 import { collect } from '../report/collect.js';
@@ -61,7 +62,7 @@ export async function report(path: string | null, raw: RawFlags, console: Consol
     });
     endProgress();
     console.info(`${plural(data.rows, 'row')}, ${count(data.shown.length)} of them to read.`);
-    process.stdout.write(`${options.output}\n`);
+    await printResult(`${options.output}\n`, `The page is ${options.output}.`);
     return 0;
   } finally {
     endProgress();

@@ -10,6 +10,7 @@ import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from 
 import { EXIT, UserError } from '../errors.js';
 import type { RunOptions } from '../options.js';
 import type { RunFolder } from '../run/folder.js';
+import { printResult } from '../output.js';
 import { JournalWriter } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { Totals } from '../run/totals.js';
@@ -176,13 +177,13 @@ async function report(
   if (ids.length > 0) {
     const what = plural(ids.length, 'batch', 'batches');
     console.info(`${what} with ${plural(requests, 'request')} under way. Watch and collect with:`);
-    process.stdout.write(`${watchCommandLine(options, ids)}\n`);
+    await printCommand(watchCommandLine(options, ids));
   }
   const waiting = ledger.chunks.filter(({ state }) => state === 'waiting').length;
   if (waiting > 0) {
     const what = plural(waiting, 'batch file');
     console.warning(`The API's queue is full: ${what} wait, and watch-batch submits them as there is room.`);
-    if (ids.length === 0) process.stdout.write(`${watchCommandLine(options, [])}\n`);
+    if (ids.length === 0) await printCommand(watchCommandLine(options, []));
   }
   const missing = ledger.unsubmitted.length - waiting;
   if (submitted.interrupted) {
@@ -206,6 +207,11 @@ async function report(
     return EXIT.incomplete;
   }
   return EXIT.done;
+}
+
+/** The one line on standard output that scripts read. */
+async function printCommand(command: string): Promise<void> {
+  await printResult(`${command}\n`, `The batches are submitted; watch and collect them with: ${command}`);
 }
 
 /** Makes a call's failure a sentence. */
