@@ -1,5 +1,6 @@
 /** Flags and environment, made into typed options once; every default lives here. */
 
+import { DEFAULT_ENCODING, encodingNamed } from './datasets/encodings.js';
 import { resolveAnnotator, type Annotator } from './annotators/index.js';
 import { UsageError, UserError } from './errors.js';
 import { parseOutputFormats, type OutputFormat } from './exports/index.js';
@@ -48,6 +49,8 @@ export interface RunOptions {
   promptColumn: string | null;
   responseColumn: string | null;
   systemColumn: string | null;
+  /** Of a local text file, a canonical name such as `windows-1252`. */
+  encoding: string;
   limit: number | null;
   offset: number;
   saveDir: string;
@@ -123,6 +126,7 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     promptColumn: flags.text('prompt_column'),
     responseColumn: flags.text('response_column'),
     systemColumn: flags.text('system_column'),
+    encoding: encodingNamed(flags.text('encoding') ?? DEFAULT_ENCODING),
     limit: flags.integer('limit', 1),
     offset: flags.integer('offset', 0) ?? 0,
     saveDir: flags.text('save_dir') ?? DEFAULT_SAVE_DIR,

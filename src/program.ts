@@ -79,6 +79,7 @@ function addRunFlags(program: Command): void {
     .option('--prompt_column <name>', 'column that holds the prompt')
     .option('--response_column <name>', 'column that holds the original answer')
     .option('--system_column <name>', 'column that holds the system prompt')
+    .option('--encoding <name>', 'encoding of a local text file, such as windows-1252 (default: utf-8)')
     .option('--limit <n>', 'rows at most (default: all)')
     .option('--offset <n>', 'rows to skip (default: 0)')
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)

@@ -48,6 +48,8 @@ export interface OpenDataset {
   revision: string | null;
   subset: string | null;
   split: string | null;
+  /** Names that several columns have, so that none of them can be used; none where absent. */
+  repeatedColumns?: string[];
   /** What the user should know before rows are used, each a sentence. */
   warnings: string[];
   /** The selected rows in order; `index` counts from the dataset's first row. Memory use is bounded. */
@@ -60,6 +62,8 @@ export interface DatasetRequest {
   dataset: string;
   subset: string | null;
   split: string | null;
+  /** Of a local text file, a canonical name; UTF-8 where absent. */
+  encoding?: string;
 }
 
 /** Addresses and credentials of the Hugging Face Hub, taken from the environment once. */

@@ -233,6 +233,7 @@ function withAsked(options: RunOptions, before: AskedFor | null, origin: BatchOr
     promptColumn: options.promptColumn ?? asked.prompt_column,
     responseColumn: options.responseColumn ?? asked.response_column,
     systemColumn: options.systemColumn ?? asked.system_column,
+    encoding: asked.encoding ?? options.encoding,
     limit: options.limit ?? asked.limit,
     offset: options.offset === 0 ? asked.offset : options.offset,
     generation,

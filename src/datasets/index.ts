@@ -6,9 +6,11 @@ import { extname, join } from 'node:path';
 import { systemErrorCode, UserError } from '../errors.js';
 import { fileProblem } from '../files.js';
 import { inert } from '../text.js';
+import { DEFAULT_ENCODING } from './encodings.js';
+import type { LocalRequest } from './local.js';
 import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter } from '../types.js';
 
-type OpenFile = (request: DatasetRequest) => Promise<OpenDataset>;
+type OpenFile = (request: LocalRequest) => Promise<OpenDataset>;
 
 const jsonl = async (): Promise<OpenFile> => (await import('./local-jsonl.js')).openLocalJsonl;
 const csv = async (): Promise<OpenFile> => (await import('./local-csv.js')).openLocalCsv;
@@ -38,7 +40,7 @@ export async function openDataset(
   const name = request.dataset;
   const load = FILES[extname(name).toLowerCase()];
   if (load !== undefined || /^[./~]|^[A-Za-z]:\\/.test(name) || isFile(name)) {
-    return openFile({ ...request, dataset: expandHome(name) }, load);
+    return openFile({ ...request, dataset: expandHome(name) }, load, signal);
   }
   if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
     throw new UserError(
@@ -46,13 +48,22 @@ export async function openDataset(
         `files end in ${Object.keys(FILES).join(', ')}.`,
     );
   }
+  refuseEncoding(request, 'a dataset of the Hub');
   const { openHubDataset } = await import('./hub.js');
   return openHubDataset(request, hub, reporter, signal);
+}
+
+function refuseEncoding({ dataset, encoding }: DatasetRequest, what: string): void {
+  if (encoding === undefined || encoding === DEFAULT_ENCODING) return;
+  throw new UserError(
+    `--encoding is for local text files; ${inert(dataset, 120)} is ${what}, whose text is always UTF-8. Leave it out.`,
+  );
 }
 
 async function openFile(
   request: DatasetRequest,
   load: (() => Promise<OpenFile>) | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<OpenDataset> {
   const path = request.dataset;
   const shown = inert(path, 300);
@@ -64,9 +75,11 @@ async function openFile(
   }
   if (request.subset !== null)
     throw new UserError(`--subset is for datasets of the Hub; ${shown} is a file.`);
+  if (extname(path).toLowerCase() === '.parquet') refuseEncoding(request, 'a Parquet file');
   try {
     const open = await load();
-    return await open(request);
+    const encoding = request.encoding ?? DEFAULT_ENCODING;
+    return await open({ file: { path, encoding }, split: request.split, signal });
   } catch (error) {
     throw error instanceof UserError || systemErrorCode(error) === undefined
       ? error

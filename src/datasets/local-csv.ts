@@ -1,76 +1,173 @@
-import { createReadStream } from 'node:fs';
-import { basename } from 'node:path';
-import { parse, type CsvError } from 'csv-parse';
+import { basename, extname } from 'node:path';
 import { UserError } from '../errors.js';
-import { inert } from '../text.js';
-import type { DatasetRequest, OpenDataset, SourceRow } from '../types.js';
-import { localDataset, select, textLines } from './local.js';
+import { breather } from '../files.js';
+import { count, inert, plural } from '../text.js';
+import type { OpenDataset, SourceRow } from '../types.js';
+import {
+  CsvReader,
+  UnclosedQuote,
+  type BackslashEvidence,
+  type CsvDialect,
+  type CsvRecord,
+} from './csv-records.js';
+import { localDataset, select, type LocalRequest } from './local.js';
+import { utf8Pieces, type TextFile } from './text-file.js';
 
-/** A CSV file with a header row; `;` and tabs are found out as delimiters. Cells are text, empty ones included. */
-export async function openLocalCsv(request: DatasetRequest): Promise<OpenDataset> {
-  const path = request.dataset;
-  const delimiter = findDelimiter(path);
-  const records = readRecords(path, delimiter);
-  const header = (await records.next()).value as CsvRecord | undefined;
-  if (header === undefined) throw new UserError(`${path} is empty.`);
-  await records.return(undefined);
-  const columns = header.record.map((name) => name.trim());
-  if (columns.length === 1 && columns[0] === '') throw new UserError(`${path} has no header row.`);
-  return localDataset(columns, null, (selection) => select(csvRows(path, delimiter, columns), selection));
+/** Tried in this order; of a `.tsv` file the tab comes first. */
+const DELIMITERS = [',', ';', '\t', '|'];
+const RECORDS_TO_COMPARE = 50;
+/** `sep=;` as a first line is Excel's own way to name the delimiter. */
+const SEPARATOR_LINE = /^"?sep=([^"\r\n])"?(?:\r\n|\r|\n|$)/i;
+
+/** How a file is read. */
+interface Csv {
+  file: TextFile;
+  dialect: CsvDialect;
+  columns: string[];
+  /** Records before the first row: the header, and a line that names the delimiter. */
+  headers: number;
 }
 
-function findDelimiter(path: string): string {
-  for (const { text } of textLines(path)) {
-    if (text.trim() === '') continue;
-    if (text.includes(',')) return ',';
-    return text.includes(';') ? ';' : text.includes('\t') ? '\t' : ',';
+/**
+ * A CSV or TSV file with a header row. It is read through once before anything else, so that an unclosed quote or a
+ * wrong byte far down is found before anything is sent. Cells are text, empty ones included.
+ */
+export async function openLocalCsv({ file, signal }: LocalRequest): Promise<OpenDataset> {
+  const csv = readHeader(file);
+  const survey = await surveyRecords(csv, signal);
+  const { inside, atEnd } = survey.evidence;
+  // Only where every such quote makes sense as an escaped one.
+  if (inside > 0 && atEnd === 0) csv.dialect = { ...csv.dialect, backslash: true };
+  const { rows, warnings } = csv.dialect.backslash ? await surveyRecords(csv, signal) : survey;
+  const dataset = localDataset(csv.columns, rows, (selection) => select(csvRows(csv), selection), warnings);
+  return { ...dataset, repeatedColumns: repeated(csv.columns) };
+}
+
+function readHeader(file: TextFile): Csv {
+  const sample = (utf8Pieces(file).next().value as Buffer | undefined)?.toString('utf8') ?? '';
+  const path = inert(file.path, 300);
+  if (sample.trim() === '') throw new UserError(`${path} is empty.`);
+  const separator = SEPARATOR_LINE.exec(sample)?.[1];
+  const delimiter = separator ?? findDelimiter(sample, extname(file.path).toLowerCase() === '.tsv');
+  const headers = separator === undefined ? 1 : 2;
+  const dialect = { delimiter, backslash: false };
+  const header = firstRecords(sample, dialect)[headers - 1];
+  if (header === undefined || header.cells.every((cell) => cell.trim() === '')) {
+    throw new UserError(`${path} has no header row.`);
   }
-  return ',';
+  return { file, dialect, headers, columns: columnNames(header.cells) };
 }
 
-async function* csvRows(path: string, delimiter: string, columns: string[]): AsyncGenerator<SourceRow> {
-  let index = -1;
-  for await (const { record, line } of readRecords(path, delimiter)) {
-    index += 1;
-    if (index === 0) continue;
-    yield rowOf(record, line, index - 1, columns, path);
+/** A column without a name is called as pandas calls it. */
+function columnNames(cells: readonly string[]): string[] {
+  return cells.map((cell, place) => (cell.trim() === '' ? `Unnamed: ${place}` : cell.trim()));
+}
+
+/** The delimiter by which the first records have as many cells as the header; of several the one that makes most cells. */
+function findDelimiter(sample: string, isTsv: boolean): string {
+  const order = isTsv ? ['\t', ...DELIMITERS.filter((one) => one !== '\t')] : DELIMITERS;
+  const scores = order.map((delimiter) => {
+    const records = firstRecords(sample, { delimiter, backslash: false });
+    const cells = records[0]?.cells.length ?? 1;
+    const alike =
+      records.filter((record) => record.cells.length === cells).length / Math.max(1, records.length);
+    return { delimiter, cells, alike };
+  });
+  const several = scores.filter(({ cells }) => cells > 1);
+  return several.toSorted((a, b) => b.alike - a.alike || b.cells - a.cells)[0]?.delimiter ?? order[0] ?? ',';
+}
+
+function firstRecords(sample: string, dialect: CsvDialect): CsvRecord[] {
+  const reader = new CsvReader(dialect);
+  const records = reader.push(sample);
+  // The last may be cut off; where it is the only one it is the header of a short file.
+  if (records.length < 2) {
+    try {
+      records.push(...reader.end());
+    } catch {
+      // Said when the rows are read.
+    }
+  }
+  return records.slice(0, RECORDS_TO_COMPARE);
+}
+
+/** What a first reading of all records finds. */
+interface Survey {
+  rows: number;
+  warnings: string[];
+  evidence: BackslashEvidence;
+}
+
+async function surveyRecords(csv: Csv, signal: AbortSignal | undefined): Promise<Survey> {
+  let records = 0;
+  let short = 0;
+  let firstShort = 0;
+  const reader = new CsvReader(csv.dialect);
+  const pause = breather();
+  for (const batch of recordBatches(csv, reader)) {
+    for (const { cells, line } of batch) {
+      records += 1;
+      if (records <= csv.headers || cells.length >= csv.columns.length) continue;
+      short += 1;
+      if (short === 1) firstShort = line;
+    }
+    signal?.throwIfAborted();
+    await pause();
+  }
+  const name = inert(basename(csv.file.path), 120);
+  const warnings: string[] = [];
+  if (short > 0) {
+    warnings.push(
+      `${plural(short, 'row')} of ${name} ${short === 1 ? 'has' : 'have'} fewer cells than the header (the first at line ` +
+        `${count(firstShort)}); the missing cells count as empty.`,
+    );
+  }
+  const { evidence } = reader;
+  if (evidence.inside > 0 && evidence.atEnd > 0) {
+    warnings.push(
+      `Line ${count(evidence.line ?? 0)} of ${name} has \\" inside quotes. It is read as Excel and pandas read it, where the ` +
+        'quotes end there; write quotes inside cells as "" if that is wrong.',
+    );
+  }
+  return { rows: Math.max(0, records - csv.headers), warnings, evidence };
+}
+
+async function* csvRows(csv: Csv): AsyncGenerator<SourceRow> {
+  let index = -csv.headers - 1;
+  const pause = breather();
+  for (const batch of recordBatches(csv, new CsvReader(csv.dialect))) {
+    for (const record of batch) {
+      index += 1;
+      if (index >= 0) yield rowOf(record, index, csv);
+    }
+    await pause();
   }
 }
 
-function rowOf(record: string[], line: number, index: number, columns: string[], path: string): SourceRow {
-  if (record.length !== columns.length) {
-    const problem = `the row that ends at line ${line} of ${basename(path)} has ${record.length} cells, the header ${columns.length}`;
+/** Spreadsheets leave empty cells at the end of a row out, or write more of them than the header has. */
+function rowOf({ cells, line }: CsvRecord, index: number, { columns, file }: Csv): SourceRow {
+  if (cells.slice(columns.length).some((cell) => cell !== '')) {
+    const problem =
+      `the row at line ${line} of ${inert(basename(file.path), 120)} has ${cells.length} cells, the header ` +
+      `${columns.length}; put cells that hold the delimiter into quotes`;
     return { index, problem };
   }
-  return { index, value: Object.fromEntries(columns.map((column, position) => [column, record[position]])) };
+  return { index, value: Object.fromEntries(columns.map((column, place) => [column, cells[place] ?? null])) };
 }
 
-interface CsvRecord {
-  record: string[];
-  /** The line at which the record ends, counted from 1. */
-  line: number;
-}
-
-async function* readRecords(path: string, delimiter: string): AsyncGenerator<CsvRecord> {
-  const parser = parse({
-    bom: true,
-    delimiter,
-    relax_column_count: true,
-    skip_empty_lines: true,
-    info: true,
-  });
-  const stream = createReadStream(path);
-  stream.on('error', (error) => parser.destroy(error));
+/** The records of a file, header included, as many at a time as a piece of it completes. */
+function* recordBatches({ file }: Csv, reader: CsvReader): Generator<CsvRecord[]> {
+  for (const piece of utf8Pieces(file)) yield reader.push(piece.toString('utf8'));
   try {
-    for await (const item of stream.pipe(parser)) {
-      const { record, info } = item as { record: string[]; info: { lines: number } };
-      yield { record, line: info.lines };
-    }
+    yield reader.end();
   } catch (error) {
-    const { code, message } = error as CsvError;
-    if (!code.startsWith('CSV_')) throw error;
-    throw new UserError(`${path} is not proper CSV: ${inert(message, 200)}.`);
-  } finally {
-    stream.destroy();
+    if (!(error instanceof UnclosedQuote)) throw error;
+    throw new UserError(
+      `${inert(file.path, 300)} is not proper CSV: ${error.message}. Close it, or double it ("").`,
+    );
   }
+}
+
+function repeated(columns: readonly string[]): string[] {
+  return [...new Set(columns.filter((column, place) => columns.indexOf(column) !== place))];
 }

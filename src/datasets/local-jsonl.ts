@@ -1,51 +1,83 @@
 import { basename } from 'node:path';
-import { UserError, messageOf } from '../errors.js';
+import { UserError } from '../errors.js';
 import { breather } from '../files.js';
-import { kindOf } from '../formats/cells.js';
-import { inert } from '../text.js';
-import type { DatasetRequest, OpenDataset, SourceRow } from '../types.js';
-import { columnsOf, firstRows, localDataset, select, textLines, type TextLine } from './local.js';
+import { count, inert } from '../text.js';
+import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
+import { parseRow } from './json-row.js';
+import { ColumnNames, MOST_COLUMNS, skipSpace } from './json-scan.js';
+import { localDataset, type LocalRequest } from './local.js';
+import { textLines, type TextFile, type TextLine } from './text-file.js';
 
-/** Rows after which it is looked whether somebody else needs a turn. */
+/** Rows between two checks whether anything else is waiting for a turn. */
 const ROWS_BETWEEN_BREATHS = 100;
 
-/** A file of one JSON object a line. A bad line is one row's problem; a file without a good one is refused. */
-export async function openLocalJsonl(request: DatasetRequest): Promise<OpenDataset> {
-  const path = request.dataset;
-  const first = await firstRows(jsonLines(path));
-  const good = first.filter((row) => 'value' in row).map((row) => row.value);
-  const problem = first.find((row) => 'problem' in row);
-  if (good.length === 0 && problem !== undefined) {
-    throw new UserError(
-      `${path} is no JSON Lines file: ${problem.problem}. Each line must be a JSON object.`,
-    );
+/**
+ * A file of one JSON object a line. It is read through once to learn its columns, and so that wrong bytes are found
+ * before anything is sent. A bad line is one row's problem; a file without a good one is refused.
+ */
+export async function openLocalJsonl({ file, signal }: LocalRequest): Promise<OpenDataset> {
+  const names = new ColumnNames();
+  let rows = 0;
+  let first: TextLine | null = null;
+  const pause = breather();
+  for (const line of textLines(file)) {
+    if (isBlank(line)) continue;
+    first ??= { number: line.number, bytes: Buffer.from(line.bytes) };
+    names.learn(line.bytes);
+    rows += 1;
+    if (rows % ROWS_BETWEEN_BREATHS === 0) {
+      signal?.throwIfAborted();
+      await pause();
+    }
   }
-  return localDataset(columnsOf(good), first.length === 0 ? 0 : null, (selection) =>
-    select(jsonLines(path), selection),
+  if (names.names.length === 0 && first !== null) refuseNoRows(file, first);
+  const warnings = columnWarnings(names, file);
+  return localDataset(names.names, rows, (selection) => jsonLines(file, selection), warnings);
+}
+
+/** A sentence where a file has more columns than are kept. */
+export function columnWarnings(names: ColumnNames, file: TextFile): string[] {
+  if (!names.isFull) return [];
+  return [
+    `${inert(basename(file.path), 120)} has more than ${count(MOST_COLUMNS)} different columns; only the first ` +
+      `${count(MOST_COLUMNS)} are known.`,
+  ];
+}
+
+function refuseNoRows(file: TextFile, first: TextLine): void {
+  const row = parseRow(first.bytes.toString('utf8'), []);
+  if (!('problem' in row)) return;
+  throw new UserError(
+    `${inert(file.path, 300)} is not a JSON Lines file: line ${first.number} of ${inert(basename(file.path), 120)} ` +
+      `${row.problem}. Each line must be a JSON object.`,
   );
 }
 
-async function* jsonLines(path: string): AsyncGenerator<SourceRow> {
-  let index = 0;
+async function* jsonLines(
+  file: TextFile,
+  { columns, offset, limit, signal }: RowSelection,
+): AsyncGenerator<SourceRow> {
+  const end = limit === null ? Infinity : offset + limit;
+  let index = -1;
   const pause = breather();
-  for (const line of textLines(path)) {
-    if (line.text.trim() === '') continue;
-    yield readLine(line, index, path);
+  for (const line of textLines(file)) {
+    if (isBlank(line)) continue;
     index += 1;
-    if (index % ROWS_BETWEEN_BREATHS === 0) await pause();
+    if (index >= end) return;
+    if (index >= offset) yield readLine(line, index, file, columns);
+    if (index % ROWS_BETWEEN_BREATHS === 0) {
+      signal?.throwIfAborted();
+      await pause();
+    }
   }
 }
 
-function readLine({ number, text }: TextLine, index: number, path: string): SourceRow {
-  const where = `line ${number} of ${basename(path)}`;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    return { index, problem: `${where} is not JSON (${inert(messageOf(error), 120)})` };
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { index, problem: `${where} is ${kindOf(value)}, not an object` };
-  }
-  return { index, value: value as Record<string, unknown> };
+function readLine(line: TextLine, index: number, file: TextFile, columns: readonly string[]): SourceRow {
+  const row = parseRow(line.bytes.toString('utf8'), columns);
+  if ('value' in row) return { index, value: row.value };
+  return { index, problem: `line ${line.number} of ${inert(basename(file.path), 120)} ${row.problem}` };
+}
+
+function isBlank({ bytes }: TextLine): boolean {
+  return skipSpace(bytes, 0) === bytes.length;
 }

@@ -1,12 +1,11 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { readAt } from '../files.js';
-import type { DatasetRequest, OpenDataset } from '../types.js';
-import { localDataset } from './local.js';
+import type { OpenDataset } from '../types.js';
+import { localDataset, type LocalRequest } from './local.js';
 import { ParquetFile, readParquetFiles } from './parquet.js';
 
 /** A local Parquet file, read by byte range. */
-export async function openLocalParquet(request: DatasetRequest): Promise<OpenDataset> {
-  const path = request.dataset;
+export async function openLocalParquet({ file: { path } }: LocalRequest): Promise<OpenDataset> {
   const { size } = statSync(path);
   const slice = (start: number, end = size): ArrayBuffer => {
     // What a damaged file says of itself may point anywhere.

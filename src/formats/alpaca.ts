@@ -1,4 +1,4 @@
-import { optionalText, originalAnswer, requiredText } from './cells.js';
+import { contextText, optionalText, originalAnswer, requiredText } from './cells.js';
 import type { Format } from './format.js';
 
 /** The prompt of Stanford Alpaca for an instruction without further input; the line breaks are part of it. */
@@ -31,7 +31,7 @@ export const alpaca: Format = {
       : null,
   apply: (row, roles) => ({
     system_prompt: optionalText(row, roles.system),
-    user_prompt: alpacaPrompt(requiredText(row, roles.prompt), optionalText(row, roles.input)),
+    user_prompt: alpacaPrompt(requiredText(row, roles.prompt), contextText(row, roles.input)),
     annotation_original: originalAnswer(row, roles.response),
   }),
 };

@@ -33,6 +33,7 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
   return {
     // Beside the flags this has the model that the annotator stands for.
     ...askedFor(options),
+    encoding: options.encoding,
     save_dir: options.saveDir,
     temp_dir: options.tempDir,
     resume: options.earlier === 'resume',

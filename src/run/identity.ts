@@ -1,6 +1,7 @@
 /** What makes two runs the same run; kept in `run.json`, and compared before a run goes on. */
 
 import { existsSync, readFileSync } from 'node:fs';
+import { DEFAULT_ENCODING } from '../datasets/encodings.js';
 import { UserError } from '../errors.js';
 import { replaceFile } from '../files.js';
 import type { FormatName } from '../formats/index.js';
@@ -16,6 +17,8 @@ export interface AskedFor extends GenerationParameters {
   prompt_column: string | null;
   response_column: string | null;
   system_column: string | null;
+  /** Null where it is UTF-8. */
+  encoding: string | null;
   limit: number | null;
   offset: number;
   annotator: string;
@@ -48,6 +51,7 @@ export function askedFor(options: RunOptions): AskedFor {
     prompt_column: options.promptColumn,
     response_column: options.responseColumn,
     system_column: options.systemColumn,
+    encoding: options.encoding === DEFAULT_ENCODING ? null : options.encoding,
     limit: options.limit,
     offset: options.offset,
     annotator: options.annotator.name,

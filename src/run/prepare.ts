@@ -32,8 +32,9 @@ export async function findDataset(
   console: Console,
   signal: AbortSignal,
 ): Promise<FoundDataset> {
-  const { dataset: name, subset, split, environment } = options;
-  const dataset = await openDataset({ dataset: name, subset, split }, environment.hub, console, signal);
+  const { dataset: name, subset, split, encoding, environment } = options;
+  const request = { dataset: name, subset, split, encoding };
+  const dataset = await openDataset(request, environment.hub, console, signal);
   if (dataset.totalRows === 0) throw new UserError(`The dataset ${inert(name, 120)} has no rows.`);
   if (dataset.totalRows !== null && options.offset >= dataset.totalRows) {
     throw new UserError(
@@ -41,6 +42,7 @@ export async function findDataset(
     );
   }
   const format = chooseFormat(name, dataset.columns, options);
+  refuseRepeated(name, dataset, format);
   const { prompt, response } = format.roles;
   console.info(
     `Format ${format.name}: prompts from "${inert(prompt, 60)}", original answers from ` +
@@ -48,6 +50,16 @@ export async function findDataset(
   );
   for (const warning of dataset.warnings) console.warning(warning);
   return { dataset, format };
+}
+
+/** Which of two columns of one name is meant, nobody can tell. */
+function refuseRepeated(name: string, { repeatedColumns = [] }: OpenDataset, format: ChosenFormat): void {
+  const used = repeatedColumns.filter((column) => format.columns.includes(column));
+  if (used.length === 0) return;
+  throw new UserError(
+    `${inert(name, 120)} has several columns called ${used.map((column) => `"${inert(column, 60)}"`).join(', ')}. ` +
+      'Rename all but one of them in the header, or name other columns with --prompt_column and --response_column.',
+  );
 }
 
 /** What all requests of this run have in common. */

@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { parse } from 'csv-parse/sync';
 import { parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
+import { CsvReader } from '../datasets/csv-records.js';
 import { messageOf, UserError } from '../errors.js';
 import { fileProblem } from '../files.js';
 import { isObject } from '../json.js';
@@ -52,7 +52,7 @@ async function readSplits(bytes: Buffer, extension: string): Promise<Map<string,
           .map((line) => JSON.parse(line) as unknown),
       );
     case '.csv':
-      return trainOf(parse(bytes, { columns: true, bom: true }));
+      return trainOf(csvRows(bytes.toString('utf8')));
     case '.parquet':
       return trainOf(await readParquet(bytes));
     default:
@@ -60,6 +60,14 @@ async function readSplits(bytes: Buffer, extension: string): Promise<Map<string,
         `${extension === '' ? 'a file without an ending' : extension} is none of .json, .jsonl, .csv, .parquet`,
       );
   }
+}
+
+function csvRows(text: string): Row[] {
+  const reader = new CsvReader({ delimiter: ',', backslash: false });
+  const [header, ...rows] = [...reader.push(text.replace(/^\ufeff/, '')), ...reader.end()];
+  return rows.map(({ cells }) =>
+    Object.fromEntries((header?.cells ?? []).map((column, place) => [column, cells[place] ?? ''])),
+  );
 }
 
 function jsonSplits(value: unknown): Map<string, Row[]> {

@@ -14,6 +14,7 @@ const asked: AskedFor = {
   prompt_column: null,
   response_column: null,
   system_column: null,
+  encoding: null,
   limit: null,
   offset: 0,
   annotator: 'gpt-4o-mini',
