@@ -54,6 +54,7 @@ const processor = new Processor({
     exchanged: ignore,
     wasted: ignore,
     parameterChanged: ignore,
+    shortened: ignore,
   },
   reporter: { debug: ignore, info: ignore, warning: ignore },
 });

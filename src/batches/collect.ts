@@ -229,7 +229,8 @@ class Collection {
         this.#failed(row, verdict.message, verdict.filtered, journal);
         break;
       case 'parameter':
-        this.#learn(verdict.change);
+        if (verdict.certain) for (const change of verdict.changes) this.#learn(change);
+        else this.#failed(row, verdict.message, false, journal);
         break;
       case 'transient':
         if (verdict.usage !== null) {

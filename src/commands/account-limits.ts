@@ -87,6 +87,7 @@ async function problemOf(verdict: Verdict, options: RunOptions): Promise<string 
     case 'throttle':
     case 'row':
     case 'parameter':
+    case 'value':
       return null;
   }
 }

@@ -20,6 +20,7 @@ export interface Asking {
 
 /**
  * Opens what sends a run's requests; whoever opens it aborts or closes `client`.
+ * @param hasAnswers true where earlier sessions of the run have answers
  * @throws UserError where the key is missing
  */
 export async function openAsking(
@@ -27,6 +28,7 @@ export async function openAsking(
   budget: Budget | null,
   events: ProcessorEvents,
   reporter: Reporter,
+  hasAnswers = false,
 ): Promise<Asking> {
   const { baseUrl, apiKey } = findEndpoint(options);
   const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
@@ -49,6 +51,7 @@ export async function openAsking(
     limiter,
     concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy()),
     parameters,
+    hasAnswers,
     maxAttempts: options.maxAttempts,
     budget,
     clock: systemClock,

@@ -5,7 +5,7 @@ import type { Interruption } from '../interruption.js';
 import { dropped } from '../memory.js';
 import { findEndpoint, type RunOptions } from '../options.js';
 import type { ChatClient } from '../providers/chat-client.js';
-import type { ParameterChange } from '../requests/parameters.js';
+import { flagOf, type ParameterChange } from '../requests/parameters.js';
 import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';
 import type { BindingLimit, RateLimiter } from '../requests/rate-limiter.js';
 import { TokenEstimate } from '../requests/tokens.js';
@@ -73,6 +73,7 @@ export async function askOnline(
   const waiting = index.countWanted(retry);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null };
   const before = run.rows - waiting;
+  const hasAnswers = index.count('ok') + index.count('truncated') > 0;
   console.info(
     before === 0
       ? `Asking ${options.annotator.name} for ${plural(waiting, naming.answer)}.`
@@ -115,7 +116,7 @@ export async function askOnline(
       });
     },
   });
-  const asking = await openAsking(options, budget, events, console);
+  const asking = await openAsking(options, budget, events, console, hasAnswers);
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts);
 
@@ -182,6 +183,7 @@ function journaling(
   const { redactor } = options.environment;
   let isFirst = true;
   let failures = 0;
+  let isShortened = false;
   let lastTold = 0;
   return {
     answered: (job, sent, json, completion) => {
@@ -219,11 +221,36 @@ function journaling(
       onUse(usage);
     },
     parameterChanged: (change, message) => {
-      const what = change.renamed_to === null ? 'is left out' : `is sent as ${change.renamed_to}`;
-      console.warning(`From here on ${change.parameter} ${what}: ${message}`);
+      console.warning(describeChange(change, message));
       onChange();
     },
+    shortened: (job, tokens, message) => {
+      const text =
+        `${nameOf(job.requestIdx)} is sent again with --max_tokens ${tokens}, because its prompt leaves no room for ` +
+        `more: ${message}`;
+      if (isShortened) {
+        console.record('debug', text);
+        return;
+      }
+      isShortened = true;
+      console.warning(`${text} (Other rows like it are not reported.)`);
+    },
   };
+}
+
+/** A change that the API forced on the run, for the user. */
+function describeChange(
+  { parameter, renamed_to: name, at_most: most }: ParameterChange,
+  message: string,
+): string {
+  const flag = flagOf(parameter);
+  const what =
+    most !== undefined
+      ? `${flag} is lowered to ${most}`
+      : name === null
+        ? `${flag} is not sent any more`
+        : `${flag} is sent as ${name}`;
+  return `${what}, for the rest of this run: ${message}`;
 }
 
 /** A signal: no new requests; those in flight get half a minute, or until the second Ctrl-C. */

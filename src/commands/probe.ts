@@ -73,6 +73,7 @@ export async function probeRows(
     parameterChanged: (_change: unknown, message: string) => {
       console.warning(message);
     },
+    shortened: () => undefined,
   };
   const { client, limiter, processor } = await openAsking(options, budget, events, console);
   const abandon = (): void => {

@@ -17,6 +17,7 @@ const EXIT_CODES: Readonly<Record<StopCause, number>> = {
   key: EXIT.cannotGoOn,
   model: EXIT.cannotGoOn,
   quota: EXIT.cannotGoOn,
+  account: EXIT.cannotGoOn,
   refused: EXIT.cannotGoOn,
   other: EXIT.cannotGoOn,
   unreachable: EXIT.tryLater,
@@ -49,6 +50,8 @@ export async function describeStop(stop: ErrorStop, options: RunOptions): Promis
       return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${await modelHint(options)}`;
     case 'quota':
       return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
+    case 'account':
+      return `${baseUrl} does not serve this account (${said}). Check the account’s settings with the provider.`;
     case 'unreachable':
       return `${baseUrl} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
     case 'limit':

@@ -11,18 +11,24 @@ import type { Completion } from '../annotators/completion.js';
 import type { Usage } from '../annotators/usage.js';
 import { inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
+import { Adaptation, newRow, type Refused, type RowAdaptation } from './adaptation.js';
 import type { Concurrency } from './concurrency.js';
 import type { ParameterChange, ParameterFit } from './parameters.js';
 import type { RateLimiter } from './rate-limiter.js';
 import type { Clock } from './clock.js';
+import { RefusalStreak } from './refusal-streak.js';
 import { judgeFailure, judgeResponse, type ChatResponse, type Verdict } from './verdict.js';
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 30_000;
 /** Where a server asks for more, the run ends and says when to resume it. */
 const LONGEST_WAIT_MS = 60 * 60_000;
-/** Rows that may be refused one after the other at the start before the run itself is taken to be at fault. */
-const REFUSALS_AT_START = 20;
+/** A server that asks to wait before the next attempt is obeyed up to this long. */
+const LONGEST_ATTEMPT_WAIT_MS = 10 * 60_000;
+/** While a server loads its model it is asked this often. */
+const LOADING_WAIT_MS = 5_000;
+/** Rows that, refused for their own reasons, show that key, model and parameters are right. */
+const EXPLAINED_AT_START = 20;
 /** Rows that may use up their attempts one after the other before the server is taken to be at fault. */
 const EXHAUSTED_AT_START = 2;
 const EXHAUSTED_IN_ROW = 10;
@@ -51,6 +57,8 @@ export interface ProcessorEvents {
   /** Tokens of an answer that could not be used and is asked for again. */
   wasted(usage: Usage): void;
   parameterChanged(change: ParameterChange, message: string): void;
+  /** A row is sent again with so many tokens for its answer, because its prompt leaves no more. */
+  shortened(job: Job, tokens: number, message: string): void;
 }
 
 /** Keeps the run under a sum of money; see `run/budget.ts`. */
@@ -66,6 +74,8 @@ export interface ProcessorOptions {
   limiter: RateLimiter;
   concurrency: Concurrency;
   parameters: ParameterFit;
+  /** True where earlier sessions of this run have answers: its parameters are right, and one refusal stops nothing. */
+  hasAnswers?: boolean;
   /** Tries for one row; throttled and adapted requests cost none. */
   maxAttempts: number;
   budget: Budget | null;
@@ -78,13 +88,14 @@ export interface ProcessorOptions {
 /**
  * What ended a run:
  *
- * - `key`, `model`, `refused`: what was sent is wrong; `quota`: no credit is left. A person has to act.
+ * - `key`, `model`, `refused`: what was sent is wrong; `quota`: no credit is left; `account`: the provider does not
+ *   serve this account, or not from here. A person has to act.
  * - `unreachable`: no connection, time-outs, server errors; `limit`: a rate limit or a quota that resets by itself;
  *   `disk`: a file can't be written; `lock`: another process took the run over. These may pass.
  * - `other`: anything else.
  */
 export type StopCause =
-  'key' | 'model' | 'quota' | 'refused' | 'unreachable' | 'limit' | 'disk' | 'lock' | 'other';
+  'key' | 'model' | 'quota' | 'account' | 'refused' | 'unreachable' | 'limit' | 'disk' | 'lock' | 'other';
 
 /** Why a run ended before its last job. */
 export type Stop =
@@ -115,7 +126,12 @@ export class Processor {
   readonly #waits = new AbortController();
   #stop: Stop | null = null;
   #aborted = false;
-  #refusedAtStart = 0;
+  readonly #adaptation: Adaptation;
+  readonly #streak = new RefusalStreak();
+  /** Rows that were refused for reasons of their own before any was answered. */
+  #explainedAtStart = 0;
+  /** True while rows go one at a time. */
+  #oneByOne = true;
   #failuresInRow = 0;
   /** Why a request was answered with 429, or not at all, since the last answer. */
   #lastTrouble: string | null = null;
@@ -128,6 +144,7 @@ export class Processor {
   constructor(options: ProcessorOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.#adaptation = new Adaptation(options.parameters, options.budget !== null, options.events);
     this.#started = options.clock.now();
     this.#lastSuccess = this.#started;
     // Every row that backs off listens to it.
@@ -179,9 +196,9 @@ export class Processor {
     this.stop({ reason: 'interrupted' });
   }
 
-  /** One row at a time until one is answered. */
+  /** One row at a time until one is answered, or enough of them are refused for reasons of their own. */
   async #first(iterator: Iterator<Job>): Promise<void> {
-    while (this.#stop === null && this.counts.answered === 0) {
+    while (this.#stop === null && this.counts.answered === 0 && this.#explainedAtStart < EXPLAINED_AT_START) {
       const next = iterator.next();
       if (next.done === true) return;
       const admitted = this.#admit(next.value);
@@ -190,6 +207,7 @@ export class Processor {
   }
 
   async #rest(iterator: Iterator<Job>): Promise<void> {
+    this.#oneByOne = false;
     while (this.#stop === null) {
       const next = iterator.next();
       if (next.done === true) {
@@ -283,25 +301,26 @@ export class Processor {
   async #attempts(job: Job): Promise<void> {
     const { events, maxAttempts } = this.#options;
     const errors: string[] = [];
+    const row = newRow();
     for (;;) {
       const sentAt = this.#options.clock.now();
-      const sent = this.#options.parameters.apply(job.body);
+      const sent = this.#adaptation.bodyOf(job, row);
       const verdict = await this.#send(sent, sentAt);
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
         case 'answer':
           this.#succeeded();
+          this.#adaptation.answered(row);
           this.counts.answered += 1;
           events.answered(job, sent, verdict.json, verdict.completion);
-          return;
-        case 'row':
-          this.#refused(job, sent, [...errors, verdict.message], verdict.filtered);
           return;
         case 'run':
           this.stop({ reason: 'error', cause: verdict.cause, message: verdict.message });
           return;
+        case 'row':
         case 'parameter':
-          if (!this.#adapt(verdict, job, sent)) return;
+        case 'value':
+          if (!this.#adapted(verdict, job, sent, row, errors)) return;
           break;
         case 'throttle':
           this.#throttled(verdict, sentAt);
@@ -314,7 +333,10 @@ export class Processor {
             return;
           }
           this.counts.retried += 1;
-          await this.#backOff(errors.length, verdict.wait);
+          await this.#backOff(
+            errors.length,
+            verdict.wait ?? (verdict.loading === true ? LOADING_WAIT_MS : 0),
+          );
       }
       if (this.#stop !== null) return;
       const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
@@ -333,7 +355,7 @@ export class Processor {
       return verdict;
     }
     this.#options.limiter.observe(response.headers);
-    const verdict = judgeResponse(response);
+    const verdict = judgeResponse(response, body);
     const latency = this.#options.clock.now() - sentAt;
     this.#options.events.exchanged(latency, verdict.kind);
     if (verdict.kind !== 'throttle') this.#options.limiter.answered(latency);
@@ -351,6 +373,7 @@ export class Processor {
   #succeeded(): void {
     this.#failuresInRow = 0;
     this.#exhaustedInRow = 0;
+    this.#streak.end();
     this.#lastTrouble = null;
     this.#lastSuccess = this.#options.clock.now();
     this.#options.concurrency.succeeded();
@@ -373,17 +396,26 @@ export class Processor {
     }
   }
 
-  /** Changes the refused parameter for the whole run; false where that was done already and does not help. */
-  #adapt(verdict: Extract<Verdict, { kind: 'parameter' }>, job: Job, sent: Buffer): boolean {
-    const { parameters, events } = this.#options;
-    if (parameters.learn(verdict.change)) {
-      events.parameterChanged(verdict.change, verdict.message);
-      return true;
+  /** Sends a refused request again where it can be made to fit; false where the row has failed or the run stops. */
+  #adapted(verdict: Refused, job: Job, sent: Buffer, row: RowAdaptation, errors: string[]): boolean {
+    const { answered } = this.counts;
+    const hasAnswers = answered > 0 || this.#options.hasAnswers === true;
+    const isFirst = answered === 0 && this.#oneByOne;
+    const outcome = this.#adaptation.consider(verdict, job, sent, row, isFirst, hasAnswers);
+    switch (outcome.action) {
+      case 'send again':
+        return true;
+      case 'stop':
+        this.stop({ reason: 'error', cause: 'refused', message: outcome.message });
+        return false;
+      case 'fail': {
+        const { message, filtered, explained } = outcome;
+        this.#fail(job, sent, [...errors, message], filtered);
+        if (!explained) this.#refused(message);
+        else if (answered === 0) this.#explainedAtStart += 1;
+        return false;
+      }
     }
-    // Requests that were under way when the change was learnt are simply sent again.
-    if (!parameters.apply(job.body).equals(sent)) return true;
-    this.#refused(job, sent, [verdict.message], false);
-    return false;
   }
 
   /**
@@ -395,6 +427,10 @@ export class Processor {
     this.#failuresInRow += 1;
     this.#lastTrouble = verdict.message;
     if (verdict.overloaded) concurrency.overloaded(sentAt);
+    if (verdict.loading === true) {
+      if (clock.now() - this.#lastSuccess > OUTAGE_MAXIMUM_MS) this.#unreachable(verdict.message);
+      return true;
+    }
     if (this.counts.answered === 0) return false;
     if (verdict.unreachable || this.#failuresInRow >= OUTAGE_FAILURES) {
       const steps = Math.min(10, Math.floor(this.#failuresInRow / OUTAGE_FAILURES));
@@ -423,18 +459,15 @@ export class Processor {
     const bearable = this.counts.answered === 0 ? EXHAUSTED_AT_START : EXHAUSTED_IN_ROW;
     const tellsOfServer = verdict.unreachable || (this.#exhaustedInRow >= bearable && this.#moreJobs);
     if (tellsOfServer) this.#unreachable(verdict.message);
-    if (!verdict.unreachable) this.#refused(job, sent, errors, false);
+    if (!verdict.unreachable) this.#fail(job, sent, errors, false);
   }
 
-  #refused(job: Job, sent: Buffer, errors: string[], filtered: boolean): void {
-    if (this.counts.answered === 0) {
-      this.#refusedAtStart += 1;
-      if (this.#refusedAtStart >= REFUSALS_AT_START) {
-        const message = `the first ${plural(this.#refusedAtStart, 'row')} were all refused, the last with: ${errors.at(-1) ?? ''}`;
-        this.stop({ reason: 'error', cause: 'refused', message });
-      }
-    }
-    this.#fail(job, sent, errors, filtered);
+  /** Where many rows in a row are refused and none of the refusals says why, the run is at fault, not they. */
+  #refused(message: string): void {
+    const times = this.#streak.add(message, this.counts.answered > 0);
+    if (times === null) return;
+    const what = `${plural(times, 'row')} in a row were refused, the last with: ${message}`;
+    this.stop({ reason: 'error', cause: 'refused', message: what });
   }
 
   #fail(job: Job, sent: Buffer, errors: string[], filtered: boolean): void {
@@ -448,9 +481,9 @@ export class Processor {
   }
 
   /** Exponential back-off with full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). */
-  async #backOff(attempt: number, serverWait: number | null): Promise<void> {
+  async #backOff(attempt: number, serverWait: number): Promise<void> {
     const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
-    const asked = Math.min(serverWait ?? 0, BACKOFF_MAXIMUM_MS);
+    const asked = Math.min(serverWait, LONGEST_ATTEMPT_WAIT_MS);
     await this.#options.clock.sleep(asked + this.#random() * ceiling, this.#waits.signal);
   }
 }

@@ -7,7 +7,10 @@
  * - `transient`: 408, 409, 5xx, a reset, a time-out, a torn or empty body: try again;
  * - `throttle`: 429: wait, at no cost to the row;
  * - `parameter`: the model does not take a parameter: change it for the whole run and send again;
+ * - `value`: it takes the parameter, but not this value;
  * - `run`: a wrong key, an unknown model, no credit: nothing that is sent can succeed, so stop.
+ *
+ * What refusals mean is a table of its own, `refusals.ts`.
  */
 
 import { isUtf8 } from 'node:buffer';
@@ -16,8 +19,10 @@ import { readCompletion, type Completion } from '../annotators/completion.js';
 import { readUsage, type Usage } from '../annotators/usage.js';
 import { isTlsProblem, messageOf, systemErrorCode } from '../errors.js';
 import { inert } from '../text.js';
-import { errorObject, flagOf, parameterVerdict, type ParameterChange } from './parameters.js';
+import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { retryAfter, type Headers } from './limits/headers.js';
+import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
+import { isLargerThanLimit, meaningOf, roomIn, type Meaning, type RunCause } from './refusals.js';
 
 /** An HTTP answer, read to its end. */
 export interface ChatResponse {
@@ -28,25 +33,39 @@ export interface ChatResponse {
 
 export type Verdict =
   | { kind: 'answer'; completion: Completion; /** The answer as one line of JSON. */ json: Buffer }
-  | { kind: 'row'; message: string; filtered: boolean }
+  | {
+      kind: 'row';
+      message: string;
+      filtered: boolean;
+      /** True where the message says what is wrong with this row: others are not concerned. */
+      explained: boolean;
+      /** Tokens that an answer to this prompt may have, where that is why it was refused; null where not known. */
+      room: number | null;
+    }
   | {
       kind: 'transient';
       message: string;
       /** No connection could be made: the network's or the server's fault, never the row's. */
       unreachable: boolean;
       overloaded: boolean;
+      /** The server is up, and not ready yet: it loads the model. */
+      loading?: boolean;
       /** Milliseconds that the server asked to wait. */
       wait: number | null;
       /** What an unusable answer cost nevertheless. */
       usage: Usage | null;
     }
   | { kind: 'throttle'; message: string; wait: number | null }
-  | { kind: 'parameter'; message: string; change: ParameterChange }
-  | { kind: 'run'; message: string; cause: 'key' | 'model' | 'quota' | 'other' };
-
-/** Codes and types of a 429 (or 402, 403) that only a payment or a higher limit ends. */
-const QUOTA_CODES =
-  /insufficient_quota|credit_balance_exhausted|spend_limit_exceeded|usage_limit_exceeded|billing_hard_limit_reached|billing_not_active|access_terminated|insufficient[_ ](?:balance|credits?)/i;
+  | {
+      kind: 'parameter';
+      message: string;
+      changes: ParameterChange[];
+      /** False where the message names parameters, and what it says of them is not understood. */
+      certain: boolean;
+    }
+  /** One whose value is out of range, whatever the row. */
+  | { kind: 'value'; message: string; parameter: string }
+  | { kind: 'run'; message: string; cause: RunCause | 'other' };
 
 const UNREACHABLE_CODES = new Set([
   'ECONNREFUSED',
@@ -61,17 +80,20 @@ const UNREACHABLE_CODES = new Set([
   'ENFILE',
 ]);
 
-/** The verdict on an answer that arrived. */
-export function judgeResponse(response: ChatResponse): Verdict {
+/**
+ * The verdict on an answer that arrived.
+ * @param sent the request's body; where it is given, only parameters that it holds can be refused
+ */
+export function judgeResponse(response: ChatResponse, sent: Buffer | null = null): Verdict {
   const text = response.body.toString('utf8');
-  const value = parseJson(text);
-  const error = errorObject(value);
-  if (response.status >= 200 && response.status < 300) {
-    return error === null
-      ? judgeSuccess(response, value)
-      : judgeError(statusOf(error) ?? 500, response, error);
+  if (response.status < 200 || response.status >= 300) {
+    return judgeRefusal(response.status, parseError(text), text, response, sent);
   }
-  return judgeError(response.status, response, error ?? { message: describeBody(text) });
+  const value = parseJson(text);
+  const error = errorIn(value);
+  return error === null
+    ? judgeSuccess(response, value)
+    : judgeRefusal(statusOf(error) ?? 500, value, text, response, sent);
 }
 
 function judgeSuccess(response: ChatResponse, value: unknown): Verdict {
@@ -92,78 +114,141 @@ function oneLine(body: Buffer, value: unknown): Buffer {
     : Buffer.from(JSON.stringify(value), 'utf8');
 }
 
-function judgeError(status: number, response: ChatResponse, error: Record<string, unknown>): Verdict {
-  const text = typeof error['message'] === 'string' ? error['message'] : '';
-  const code = [error['code'], error['type']].filter((part) => typeof part === 'string').join(' ');
-  const message = `${status}${code === '' ? '' : ` ${inert(code, 80)}`}: ${inert(text, 300) || 'no message'}`;
-  const quota = QUOTA_CODES.test(code) || (status === 402 && !/max_tokens/i.test(text));
-  if (quota) return { kind: 'run', cause: 'quota', message };
-  if (status === 429) return judgeThrottle(response.headers, message, text);
-  if (status === 401) return { kind: 'run', cause: 'key', message };
-  if (status === 403) return judgeForbidden(message, text);
-  if (status === 404) return judgeNotFound(message, code, text);
-  if (status === 400 || status === 422) return judgeRefused(error, message, text, code);
+function judgeRefusal(
+  status: number,
+  value: unknown,
+  text: string,
+  response: ChatResponse,
+  sent: Buffer | null,
+): Verdict {
+  const refusal = readRefusal(status, value, text, response.headers);
+  const body = sent === null ? null : requestOf(sent);
+  const meaning = meaningOf(refusal);
+  if (meaning !== null) return verdictFor(meaning, refusal, body);
+  const about = [400, 422, 500].includes(status) ? parameterVerdict(refusal, body) : null;
+  const message = describeRefusal(refusal);
+  if (about === null || (status === 500 && (about.kind === 'wrong' || !about.certain))) {
+    return verdictForStatus(refusal);
+  }
+  if (about.kind === 'change') {
+    return { kind: 'parameter', message, changes: about.changes, certain: about.certain };
+  }
+  const { parameter } = about;
+  return { kind: 'value', message: `${message} (see ${flagOf(parameter)})`, parameter };
+}
+
+function verdictFor(meaning: Meaning, refusal: Refusal, sent: Record<string, unknown> | null): Verdict {
+  const message = describeRefusal(refusal);
+  if ('run' in meaning) return { kind: 'run', cause: meaning.run, message };
+  if ('later' in meaning) {
+    const wait = waitOf(refusal);
+    if (meaning.later === 'throttle') return { kind: 'throttle', message, wait };
+    return { ...transient(message), overloaded: true, loading: meaning.later === 'loading', wait };
+  }
+  if (meaning.row === 'filtered') return rowVerdict(message, { filtered: true, explained: true });
+  const maximum = sent === null ? null : (maximumIn(sent)?.value ?? null);
+  return rowVerdict(message, { explained: true, room: roomIn(refusal, maximum) });
+}
+
+/** What a refusal means that nothing but its status tells. */
+function verdictForStatus(refusal: Refusal): Verdict {
+  const { status } = refusal;
+  const message = describeRefusal(refusal);
+  if (status === 429) {
+    // "Request too large for gpt-4o … Limit 30000, Requested 40123": no waiting helps.
+    if (isLargerThanLimit(refusal)) return rowVerdict(message, { explained: true });
+    return { kind: 'throttle', message, wait: waitOf(refusal) };
+  }
+  if (status === 401 || status === 403) return { kind: 'run', cause: 'key', message };
+  if (status === 404 || status === 410) {
+    const cause = /\bmodel\b/i.test(refusal.text) ? 'model' : 'other';
+    return { kind: 'run', cause, message };
+  }
   if (status >= 300 && status < 400)
-    return { kind: 'run', cause: 'other', message: redirection(status, response) };
+    return { kind: 'run', cause: 'other', message: redirection(status, refusal.headers) };
   if (status === 405) return { kind: 'run', cause: 'other', message };
-  if (status === 408 || status === 409 || status === 425 || status >= 500) {
-    const overloaded = status === 503 || status === 529;
-    return { ...transient(message), overloaded, wait: retryAfter(response.headers) };
-  }
-  return { kind: 'row', message, filtered: false };
+  if (MAY_PASS.has(status) || status >= 500) return { ...transient(message), wait: waitOf(refusal) };
+  return rowVerdict(message, {});
 }
 
-function judgeThrottle(headers: Headers, message: string, text: string): Verdict {
-  // "Request too large for gpt-4o … Limit 30000, Requested 40123": no waiting helps.
-  const sizes = /limit[: ]+([\d,]+)[^]*?requested[: ]+([\d,]+)/i.exec(text);
-  const limit = Number(sizes?.[1]?.replaceAll(',', '') ?? NaN);
-  const requested = Number(sizes?.[2]?.replaceAll(',', '') ?? NaN);
-  const used = /used[: ]+[\d,]+/i.test(text);
-  if (/request too large/i.test(text) || (requested > limit && !used)) {
-    return { kind: 'row', message, filtered: false };
-  }
-  return { kind: 'throttle', message, wait: retryAfter(headers) };
+/** 424: a gateway's upstream failed; 499: a proxy gave up. */
+const MAY_PASS = new Set([408, 409, 424, 425, 499]);
+
+function waitOf(refusal: Refusal): number | null {
+  return retryAfter(refusal.headers) ?? refusal.wait;
 }
 
-function judgeForbidden(message: string, text: string): Verdict {
-  // OpenRouter answers 403 where its moderation flags one prompt.
-  if (/moderation|flagged/i.test(text)) return { kind: 'row', message, filtered: true };
-  return { kind: 'run', cause: 'key', message };
+function requestOf(sent: Buffer): Record<string, unknown> | null {
+  const value = parseJson(sent.toString('utf8'));
+  return isObject(value) ? value : null;
 }
 
-function judgeNotFound(message: string, code: string, text: string): Verdict {
-  const aboutModel = /model_not_found/.test(code) || /\bmodel\b/i.test(text);
-  return { kind: 'run', cause: aboutModel ? 'model' : 'other', message };
+function rowVerdict(
+  message: string,
+  more: Partial<Pick<Extract<Verdict, { kind: 'row' }>, 'filtered' | 'explained' | 'room'>>,
+): Verdict {
+  return { kind: 'row', message, filtered: false, explained: false, room: null, ...more };
 }
 
-function judgeRefused(error: Record<string, unknown>, message: string, text: string, code: string): Verdict {
-  if (/content_filter|content_policy|responsible_?ai/i.test(code))
-    return { kind: 'row', message, filtered: true };
-  if (/model_not_found|invalid_model/.test(code)) return { kind: 'run', cause: 'model', message };
-  if (/api_key_invalid|api key not valid/i.test(`${code} ${text}`))
-    return { kind: 'run', cause: 'key', message };
-  const verdict = parameterVerdict(error, text);
-  if (verdict === null) return { kind: 'row', message, filtered: false };
-  if (verdict.kind === 'change') return { kind: 'parameter', message, change: verdict.change };
-  return { kind: 'run', cause: 'other', message: `${message} (see ${flagOf(verdict.parameter)})` };
-}
-
-function redirection(status: number, response: ChatResponse): string {
-  const location = response.headers['location'];
+function redirection(status: number, headers: Headers): string {
+  const location = headers['location'];
   const target = typeof location === 'string' ? ` to ${inert(location, 200)}` : '';
   return `${status}: the server redirects${target}; redirects are not followed, so that the key stays where it belongs`;
 }
 
-/** Providers that answer 200 with an error put the status into its code. */
-function statusOf(error: Record<string, unknown>): number | null {
-  const code = Number(error['code'] ?? error['status']);
-  return Number.isInteger(code) && code >= 400 && code < 600 ? code : null;
+/** What a 2xx body holds in place of an answer where it is an error; null where it is none. */
+function errorIn(value: unknown): unknown {
+  const body: unknown = Array.isArray(value) ? value[0] : value;
+  if (!isObject(body)) return null;
+  const { error, errors, base_resp: base } = body;
+  if ((isObject(error) && Object.keys(error).length > 0) || (typeof error === 'string' && error !== ''))
+    return error;
+  if (Array.isArray(body['choices']) && body['choices'].length > 0) return null;
+  if (Array.isArray(errors) && errors.length > 0) return errors[0];
+  // MiniMax: 0 is success.
+  if (isObject(base) && base['status_code'] !== undefined && base['status_code'] !== 0) return base;
+  const isError = body['object'] === 'error' || body['type'] === 'error' || body['success'] === false;
+  if (isError || body['detail'] !== undefined) return body;
+  const hasCode = body['code'] !== undefined || body['error_code'] !== undefined;
+  const hasMessage = ['message', 'msg', 'error_msg'].some((key) => typeof body[key] === 'string');
+  return hasCode && hasMessage ? body : null;
 }
 
-function describeBody(text: string): string {
-  if (text.trim() === '') return 'an empty body';
-  const title = /<title[^>]*>([^<]{1,200})<\/title>/i.exec(text.slice(0, 5000));
-  return title?.[1] ?? inert(text.slice(0, 400), 200);
+/** Statuses of errors that come without one, by their type or gRPC status. */
+const STATUS_OF_TYPE: Readonly<Record<string, number>> = {
+  invalid_request_error: 400,
+  authentication_error: 401,
+  permission_error: 403,
+  not_found_error: 404,
+  request_too_large: 413,
+  rate_limit_error: 429,
+  rate_limit_exceeded: 429,
+  insufficient_quota: 429,
+  api_error: 500,
+  server_error: 500,
+  overloaded_error: 529,
+  INVALID_ARGUMENT: 400,
+  FAILED_PRECONDITION: 400,
+  UNAUTHENTICATED: 401,
+  PERMISSION_DENIED: 403,
+  NOT_FOUND: 404,
+  RESOURCE_EXHAUSTED: 429,
+  INTERNAL: 500,
+  UNAVAILABLE: 503,
+  DEADLINE_EXCEEDED: 504,
+};
+
+/** Providers that answer 200 with an error put the status into it. */
+function statusOf(error: unknown): number | null {
+  if (!isObject(error)) return null;
+  for (const key of ['status_code', 'code', 'status', 'http_status', 'error_code', 'type']) {
+    const value = error[key];
+    const status = Number(value);
+    if (Number.isInteger(status) && status >= 400 && status < 600) return status;
+    if (typeof value === 'string' && Object.hasOwn(STATUS_OF_TYPE, value))
+      return STATUS_OF_TYPE[value] ?? null;
+  }
+  return null;
 }
 
 /** The verdict on a request that got no answer. */
@@ -175,7 +260,7 @@ export function judgeFailure(error: unknown): Verdict {
     return { kind: 'run', cause: 'other', message };
   }
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' || code === 'ERR_BUFFER_TOO_LARGE') {
-    return { kind: 'row', message: 'the answer is larger than 64 MB', filtered: false };
+    return rowVerdict('the answer is larger than 64 MB', { explained: true });
   }
   const unreachable = UNREACHABLE_CODES.has(code);
   return { ...transient(`no answer (${code === '' ? '' : `${code}: `}${inert(text, 200)})`), unreachable };

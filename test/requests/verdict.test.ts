@@ -75,7 +75,7 @@ describe('judgeResponse', () => {
     [
       'a wrong value',
       judgeApiError(400, 'max_tokens is too large', 'invalid_value', 'max_tokens'),
-      { kind: 'run' },
+      { kind: 'value', parameter: 'max_tokens' },
     ],
   ])('takes %s for what it is', (_, verdict, expected) => {
     expect(verdict).toMatchObject(expected);
@@ -98,7 +98,9 @@ describe('judgeResponse', () => {
     fc.assert(
       fc.property(status, body, (code, text) => {
         const verdict = judge(code, text);
-        expect(['answer', 'row', 'transient', 'throttle', 'parameter', 'run']).toContain(verdict.kind);
+        expect(['answer', 'row', 'transient', 'throttle', 'parameter', 'value', 'run']).toContain(
+          verdict.kind,
+        );
         if ('message' in verdict) expect(verdict.message).not.toMatch(/[\u0000-\u001f]/);
       }),
     );

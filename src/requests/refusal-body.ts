@@ -1,0 +1,207 @@
+/**
+ * Reads an error body in whatever shape a server gives it: OpenAI's `error` object, a text in its place, an array
+ * around it, FastAPI's `detail`, AWS's `message`, problem details (RFC 9457), nested errors of gateways. What it says
+ * is bounded here, before any pattern is tried on it.
+ */
+
+import { isObject, parseJson } from '../json.js';
+import { inert } from '../text.js';
+import type { Headers } from './limits/headers.js';
+import { parseDuration } from './limits/waits.js';
+
+/** Characters of an error's text that are looked at; what matters stands at its beginning. */
+const LONGEST_TEXT = 4000;
+const LONGEST_CODES = 400;
+/** Bodies beyond this many characters are not parsed: only their beginning is looked at. */
+const LONGEST_BODY = 2_000_000;
+const DEEPEST = 6;
+const MOST_VALUES = 200;
+
+/** What a server said when it refused a request. */
+export interface Refusal {
+  status: number;
+  /** All codes, types and reasons, separated by spaces. */
+  codes: string;
+  /** All messages, separated by spaces. */
+  text: string;
+  /** What the fields for it name as the part of the request that is at fault, such as `top_p` or `messages[0]`. */
+  named: string[];
+  /** Milliseconds that the body asks to wait; null where it asks for none. */
+  wait: number | null;
+  headers: Headers;
+}
+
+/** Fields that hold a message, or something that holds one. */
+const MESSAGES = new Set([
+  'message',
+  'Message',
+  'msg',
+  'error',
+  'errors',
+  'err',
+  'error_msg',
+  'error_message',
+  'errorMessage',
+  'error_description',
+  'status_msg',
+  'statusMessage',
+  'detail',
+  'details',
+  'title',
+  'description',
+  'faultstring',
+  'exception',
+  // Upstream errors inside those of gateways: OpenRouter, Azure, Apigee, MiniMax.
+  'metadata',
+  'raw',
+  'innererror',
+  'fault',
+  'base_resp',
+]);
+const CODES = new Set([
+  'code',
+  'Code',
+  'type',
+  '__type',
+  'status',
+  'reason',
+  'reasons',
+  'error_code',
+  'errorCode',
+  'error_type',
+  'status_code',
+]);
+const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc']);
+
+/** Reads the answer to a request that was refused. */
+export function readRefusal(status: number, value: unknown, raw: string, headers: Headers): Refusal {
+  const collector = new Collector();
+  if (value !== undefined) collector.visit(value, 0);
+  if (!collector.hasText) collector.addText(value === undefined ? describeText(raw) : '');
+  // Bedrock gives the kind of an error in a header alone.
+  const kind = headers['x-amzn-errortype'];
+  if (typeof kind === 'string') collector.addCode(kind.slice(0, 100));
+  return { status, ...collector.result(), headers };
+}
+
+/** The value of a body; undefined where it is not JSON or too large to be an error's. */
+export function parseError(raw: string): unknown {
+  return raw.length > LONGEST_BODY ? undefined : parseJson(raw);
+}
+
+class Collector {
+  #codes: string[] = [];
+  #texts: string[] = [];
+  #characters = 0;
+  #values = 0;
+  readonly #named: string[] = [];
+  #wait: number | null = null;
+
+  get hasText(): boolean {
+    return this.#texts.length > 0;
+  }
+
+  result(): Pick<Refusal, 'codes' | 'text' | 'named' | 'wait'> {
+    const text = this.#texts.join(' ').slice(0, LONGEST_TEXT);
+    return {
+      codes: [...new Set(this.#codes)].join(' ').slice(0, LONGEST_CODES),
+      text,
+      named: this.#named,
+      wait: this.#wait ?? waitIn(text),
+    };
+  }
+
+  addText(text: string): void {
+    if (text === '' || this.#characters >= LONGEST_TEXT) return;
+    const bounded = text.slice(0, LONGEST_TEXT);
+    // Several fields often say the same.
+    if (this.#texts.includes(bounded)) return;
+    this.#texts.push(bounded);
+    this.#characters += bounded.length;
+  }
+
+  addCode(code: string): void {
+    if (code !== '' && this.#codes.length < 20) this.#codes.push(code.slice(0, 100));
+  }
+
+  visit(value: unknown, depth: number): void {
+    if (depth > DEEPEST || this.#values++ > MOST_VALUES) return;
+    if (typeof value === 'string') this.#visitText(value, depth);
+    else if (Array.isArray(value)) for (const one of value.slice(0, 20)) this.visit(one, depth + 1);
+    else if (isObject(value)) {
+      for (const key in value) this.#visitField(key, value[key], depth + 1);
+    }
+  }
+
+  /** A text may be the JSON of another server's error. */
+  #visitText(text: string, depth: number): void {
+    const first = text.trimStart()[0];
+    const inner = first === '{' || first === '[' ? parseError(text) : undefined;
+    if (inner === undefined) this.addText(text);
+    else this.visit(inner, depth + 1);
+  }
+
+  #visitField(key: string, value: unknown, depth: number): void {
+    if (CODES.has(key)) this.#visitCode(value, depth);
+    else if (NAMES.has(key)) this.#visitName(value);
+    else if (MESSAGES.has(key)) this.visit(value, depth);
+    else if (key === 'retryDelay' && typeof value === 'string') this.#wait ??= parseDuration(value);
+    else if ((key === 'retry_after' || key === 'estimated_time') && typeof value === 'number' && value >= 0)
+      this.#wait ??= value * 1000;
+  }
+
+  #visitCode(value: unknown, depth: number): void {
+    if (typeof value === 'string') this.addCode(value);
+    else if (typeof value === 'number') this.addCode(String(value));
+    else if (Array.isArray(value)) for (const one of value.slice(0, 5)) this.#visitCode(one, depth + 1);
+    else this.visit(value, depth);
+  }
+
+  #visitName(value: unknown): void {
+    const last: unknown = Array.isArray(value)
+      ? value.findLast((one) => typeof one === 'string' && one !== '__root__')
+      : value;
+    if (typeof last === 'string' && last !== '' && last.length <= 100 && this.#named.length < 20)
+      this.#named.push(last);
+  }
+}
+
+/** Milliseconds that a text asks to wait: `try again in 1m26.4s`, `Please retry after 6 seconds`. */
+function waitIn(text: string): number | null {
+  const compact = /(?:try again|retry|wait)\D{0,20}?((?:\d{1,9}(?:\.\d{1,12})?(?:ms|s|m|h|d)){1,5})\b/i.exec(
+    text,
+  );
+  if (compact !== null) return parseDuration(compact[1] ?? null);
+  const spoken =
+    /(?:try again|retry|wait)\D{0,20}?(\d{1,9}(?:\.\d{1,12})?) ?(millisecond|second|sec|minute|min|hour)/i.exec(
+      text,
+    );
+  const units: Record<string, number> = {
+    millisecond: 1,
+    sec: 1000,
+    second: 1000,
+    min: 60_000,
+    minute: 60_000,
+    hour: 3_600_000,
+  };
+  return spoken === null ? null : Number(spoken[1]) * (units[spoken[2]?.toLowerCase() ?? ''] ?? 0);
+}
+
+/** What a body that is not JSON says: the title of a page, or its beginning. */
+function describeText(raw: string): string {
+  const start = raw.slice(0, LONGEST_TEXT);
+  if (start.trim() === '') return 'an empty body';
+  const title = /<title[^>]{0,100}>([^<]{1,200})<\/title>/i.exec(start);
+  return title?.[1] ?? start;
+}
+
+/** The one line that people read: status, codes and text. */
+export function describeRefusal({ status, codes, text, named }: Refusal): string {
+  const words = codes
+    .split(' ')
+    .filter((code) => code !== String(status) && /[a-z]|^\d{4,}$/i.test(code))
+    .join(' ');
+  const unsaid = named.filter((name) => !text.includes(name)).join(', ');
+  const about = unsaid === '' ? '' : ` (${inert(unsaid, 100)})`;
+  return `${status}${words === '' ? '' : ` ${inert(words, 80)}`}: ${inert(text, 300) || 'no message'}${about}`;
+}

@@ -1,0 +1,414 @@
+/**
+ * What a refusal means, as a table. The first entry that fits decides; where none does, the parameters that the text
+ * names and then the status do. A new provider's wording is a new entry, with where it was seen, and a line in
+ * `test/requests/refusals.test.ts`.
+ */
+
+import type { Refusal } from './refusal-body.js';
+
+/** Why nothing that is sent can succeed. */
+export type RunCause = 'key' | 'model' | 'quota' | 'account';
+
+export type Meaning =
+  /** Nothing that is sent can succeed until the user does something. */
+  | { run: RunCause }
+  /** This row's own fault: withheld by a filter, too long for the model, or refused without a further reason. */
+  | { row: 'filtered' | 'too long' }
+  /** Works after a while: too many requests, no capacity, the model is being loaded. */
+  | { later: 'throttle' | 'busy' | 'loading' };
+
+interface Entry {
+  means: Meaning;
+  /** Statuses that it is seen with; any where left out. */
+  status?: readonly number[];
+  /** In the codes, types and reasons. */
+  code?: RegExp;
+  /** In the codes and the text; all of them. */
+  text?: RegExp | readonly RegExp[];
+  /** What makes it something else. */
+  unless?: RegExp;
+  source: string;
+}
+
+/** Where a refusal of the request itself is seen; 5xx come from gateways that wrap it. */
+const REFUSED = [400, 401, 402, 403, 404, 412, 413, 422, 429, 500, 503];
+const NO_CREDIT: Meaning = { run: 'quota' };
+const WRONG_KEY: Meaning = { run: 'key' };
+const NO_MODEL: Meaning = { run: 'model' };
+const ACCOUNT: Meaning = { run: 'account' };
+const FILTERED: Meaning = { row: 'filtered' };
+const TOO_LONG: Meaning = { row: 'too long' };
+
+/*
+ * Patterns are linear: no repetition inside another, and every gap between words is bounded. Texts that need several
+ * words anywhere are lists of patterns.
+ */
+export const REFUSALS: readonly Entry[] = [
+  // No credit: waiting does not help.
+  {
+    means: NO_CREDIT,
+    status: [402],
+    source: 'RFC 9110; OpenRouter, DeepSeek, Hugging Face, Cerebras, Together',
+  },
+  {
+    means: NO_CREDIT,
+    code: /insufficient_quota|credit_balance_exhausted|spend_limit_exceeded|usage_limit_exceeded|billing_hard_limit|billing_not_active/,
+    source: 'OpenAI, guides/error-codes',
+  },
+  { means: NO_CREDIT, code: /exceeded_current_quota_error/, source: 'Moonshot 429, docs of errors' },
+  {
+    means: NO_CREDIT,
+    code: /^(?:.* )?(?:1113|1008|30001)(?: |$)/,
+    source: 'Zhipu 429 1113, MiniMax 1008, SiliconFlow 403 30001',
+  },
+  {
+    means: NO_CREDIT,
+    code: /Arrearage|AllocationQuota\.FreeTierOnly|PrepaidBillOverdue|PostpaidBillOverdue/,
+    source: 'Alibaba Model Studio, error codes',
+  },
+  {
+    means: NO_CREDIT,
+    code: /AccountOverdue|InArrears|OutOfService/,
+    source: 'Volcengine, Tencent Cloud error codes',
+  },
+  {
+    means: NO_CREDIT,
+    code: /not_enough_balance|insufficient_(?:user_)?(?:balance|credits?|funds|quota)|payment_required|budget_exceeded|ExceededBudget/i,
+    source: 'Novita, DeepSeek, Cerebras, new-api, LiteLLM',
+  },
+  {
+    means: NO_CREDIT,
+    code: /BILLING_DISABLED|INVALID_PAYMENT_INSTRUMENT/,
+    source: 'Vertex AI 403, Bedrock 403',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /credit balance is too low|reached your specified API usage limits|used up your daily free allocation/i,
+    source: 'Anthropic 400, Cloudflare Workers AI 429',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /used all available credits|doesn.t have any credits|monthly included credits|free tier of the model has been exhausted|trial key[^.]{0,80}limited to/i,
+    source: 'xAI 429 and 403, Hugging Face 402, Alibaba 403, Cohere 429',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /(?:insufficient|not enough|no more|no remaining|out of|run out of) (?:account |available |user |your )?(?:balance|credits?|funds)\b/i,
+    source: 'DeepSeek 402, Novita 403, Replicate 402, DeepInfra 402',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /balance (?:is )?(?:insufficient|too low|not enough|depleted|exhausted)|balance has been (?:depleted|exhausted)/i,
+    source: 'SiliconFlow 403, Moonshot 429, Hyperbolic 402',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /requires more credits|credit limit exceeded|out of credits|credits? (?:has|have) (?:been )?(?:depleted|exhausted|expired|run out)/i,
+    source: 'OpenRouter 402, Together 402, Perplexity 401',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /(?:spend(?:ing)?|billing|usage) (?:hard )?(?:limit|cap) (?:has been |was )?(?:reached|exceeded)|(?:reached|exceeded|reaching) (?:its|your|the) (?:monthly )?(?:spend(?:ing)?|billing|usage) (?:limit|cap)|monthly spending limit/i,
+    source: 'xAI 429, Fireworks 412, OpenAI 400',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /budget has been exceeded|budget exceeded|exceeded (?:the |your )?budget|over budget/i,
+    source: 'LiteLLM 400 and 429, Portkey 412',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /billing to be enabled|check your billing details|account is (?:not active|past due)|unpaid invoice|failure to pay/i,
+    unless: /RESOURCE_EXHAUSTED|plan and billing details/,
+    source: 'Vertex AI 403, OpenAI 429 billing_not_active, Fireworks 412',
+  },
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /余额不足|额度不足|额度已用|余额已用|欠费|已欠费|账户余额/,
+    source: 'one-api, new-api, SiliconFlow, Zhipu',
+  },
+
+  // The account may not use this at all.
+  {
+    means: ACCOUNT,
+    code: /unsupported_country_region_territory|organization_restricted|account_deactivated|access_terminated|SERVICE_DISABLED|CONSUMER_SUSPENDED/,
+    source: 'OpenAI 403 and 401, Groq 400, Moonshot, Google 403',
+  },
+  {
+    means: ACCOUNT,
+    status: REFUSED,
+    text: /User location is not supported|Country, region, or territory not supported|not available in your (?:country|region)/i,
+    source: 'Gemini 400, OpenAI 403',
+  },
+  {
+    means: ACCOUNT,
+    status: REFUSED,
+    text: /organization must be verified|(?:organization|account|workspace|team|project)[^.]{0,60} (?:has been|is|was) (?:restricted|disabled|deactivated|suspended|banned|blocked|archived)/i,
+    source: 'OpenAI 403, Groq 400, Anthropic 400, Fireworks 412',
+  },
+  {
+    means: ACCOUNT,
+    status: REFUSED,
+    text: /matching your data policy|has not been used in project|must accept the (?:model |licen[cs]e )?terms/i,
+    source: 'OpenRouter 404, Google 403, Groq 400 model_terms_required',
+  },
+
+  // The key.
+  {
+    means: WRONG_KEY,
+    code: /invalid_api_key|API_KEY_INVALID|authentication_error|invalid_authentication_error|InvalidApiKey|no_db_connection|auth_error|UNAUTHENTICATED|UnrecognizedClientException|token_not_found_in_db/,
+    unless: /key_model_access_denied|not allowed to access model/i,
+    source: 'OpenAI, Gemini 400, Anthropic, Moonshot, Alibaba, LiteLLM without a database 400, Bedrock',
+  },
+  {
+    means: WRONG_KEY,
+    status: REFUSED,
+    text: /(?:incorrect|invalid|wrong|missing|malformed|expired|no|unknown) (?:api|access|virtual|proxy|subscription|authentication|auth|bearer)[- ]?(?:server )?(?:key|token|credential)/i,
+    source: 'xAI 400, LiteLLM 401, Azure 401, one-api 401',
+  },
+  {
+    means: WRONG_KEY,
+    status: REFUSED,
+    text: /api[- ]?key (?:is |was |has )?(?:not valid|invalid|incorrect|expired|missing|required|not found|been (?:revoked|disabled|deleted))|no auth credentials found|Authentication Error, |invalid proxy server token/i,
+    source: 'Gemini 400, OpenRouter 401, LiteLLM 400',
+  },
+  {
+    means: WRONG_KEY,
+    status: REFUSED,
+    text: /无效的令牌|令牌(?:已过期|无效|状态不可用)|身份验证失败/,
+    source: 'one-api and new-api 401, Zhipu 401',
+  },
+
+  // The model.
+  {
+    means: NO_MODEL,
+    code: /model_not_found|model_not_available|model_not_supported|model_decommissioned|model_not_active|invalid_model|unknown_model|DeploymentNotFound|ModelNotFound|ModelNotExist|InvalidModel|key_model_access_denied|team_model_access_denied/,
+    source:
+      'OpenAI 404, Together 400, Hugging Face 400, Groq 400, Mistral 400, Azure 404, GitHub Models 400, LiteLLM 401',
+  },
+  {
+    means: NO_MODEL,
+    code: /(?:^| )(?:5007|1211)(?: |$)/,
+    source: 'Cloudflare Workers AI 400 5007, Zhipu 400 1211',
+  },
+  {
+    means: NO_MODEL,
+    status: REFUSED,
+    text: /Model Not Exist|No such model|Invalid model name passed in|is not a valid model(?: ID)?|no model (?:is )?(?:named|loaded)|No models loaded|unknown model/i,
+    source: 'DeepSeek 400, Cloudflare, LiteLLM 400, OpenRouter 400, LM Studio 404',
+  },
+  {
+    means: NO_MODEL,
+    status: REFUSED,
+    text: /No endpoints found for|No allowed providers are available|not supported by any provider you have enabled|Unable to access (?:non-serverless )?model/i,
+    source: 'OpenRouter 404, Hugging Face 400, Together 400',
+  },
+  {
+    means: NO_MODEL,
+    status: REFUSED,
+    text: /无可用渠道|没有可用渠道|no available channels?|模型不存在/i,
+    source: 'one-api and new-api 503, Zhipu',
+  },
+  {
+    means: NO_MODEL,
+    status: REFUSED,
+    text: /\bmodels?\b[^.]{0,120}? (?:does not exist|doesn.t exist|not found|was not found|is not found|could not be found|has been (?:decommissioned|deprecated|retired|removed|shut down)|is (?:deprecated|unavailable|not available|no longer available|not deployed)(?: and|$|\.| for| to))/i,
+    unless: /parameter|argument/i,
+    source: 'vLLM 404, Cohere 422, Gemini 404, Vertex AI 404, Groq 400',
+  },
+  {
+    means: NO_MODEL,
+    status: REFUSED,
+    text: /try pulling it first|LLM Provider NOT provided|provided model identifier is invalid|on-demand throughput isn.t supported|You don.t have access to the model|not (?:have|allowed) (?:access )?to (?:access )?(?:the )?model|not a chat model|only supported in v1\/(?:responses|completions)/i,
+    source: 'Ollama 404, LiteLLM 400, Bedrock 400 and 403, OpenAI 403 and 404',
+  },
+  {
+    means: NO_MODEL,
+    status: REFUSED,
+    text: /unsupported model\b|model (?:is )?not supported\b/i,
+    unless: /parameter|argument|with this model|for this model|by this model/i,
+    source: 'Groq, NVIDIA, Alibaba 400 model_not_supported',
+  },
+
+  // Content that a filter withholds.
+  {
+    means: FILTERED,
+    code: /content_filter|content_policy|responsible_?ai|data_?inspection_?failed|invalid_prompt|content_blocked|prompt_blocked|guardrail|ContentPolicyViolation|SensitiveContentDetected|PROHIBITED_CONTENT/i,
+    source: 'Azure 400, OpenAI 400, Alibaba 400, Moonshot 400, LiteLLM, Volcengine',
+  },
+  {
+    means: FILTERED,
+    code: /^(?:.* )?(?:1301|1026|1027)(?: |$)/,
+    source: 'Zhipu 400 1301, MiniMax 1026 and 1027',
+  },
+  {
+    means: FILTERED,
+    status: [400, 403, 422, 451, 500],
+    text: /Content Exists Risk|inappropriate content|requires moderation|(?:input|prompt|content|message)[^.]{0,60} flagged|flagged (?:by|as|for)|safety system|content management policy|blocked by (?:our |the |a )?(?:content|safety|guardrail)|SAFETY_CHECK_TYPE|violates? (?:\w+ ){0,4}(?:guidelines|polic(?:y|ies))|ContentPolicyViolation|guardrail/i,
+    source: 'DeepSeek 400, Alibaba 400, OpenRouter 403, OpenAI 400, Azure 400, xAI 403, LiteLLM 400',
+  },
+  {
+    means: FILTERED,
+    status: [400, 403, 422, 451, 500],
+    text: /敏感|违规|不安全/,
+    source: 'Zhipu 400, Baidu',
+  },
+
+  // Too long for the model, or for what one request may be.
+  { means: TOO_LONG, status: [413], source: 'RFC 9110; GitHub Models, Groq, nginx' },
+  {
+    means: TOO_LONG,
+    code: /context_length_exceeded|context_window|ContextWindowExceeded|string_above_max_length|tokens_limit_reached|request_too_large|exceed_context_size_error|input_too_long/i,
+    source: 'OpenAI 400, Groq 400, LiteLLM, GitHub Models 413, llama.cpp 400',
+  },
+  {
+    means: TOO_LONG,
+    status: REFUSED,
+    text: /maximum (?:context|prompt|input|sequence|model) length|exceeds? (?:the )?(?:available )?(?:context|max(?:imum)? context)|context (?:window|size|length) (?:limit )?(?:of|exceeded)|exceed context limit|ContextWindowExceeded/i,
+    unless: /per minute/i,
+    source: 'OpenAI 400, vLLM 400, llama.cpp 400 and 500, Anthropic 400, SGLang 400, xAI 400, LM Studio 400',
+  },
+  {
+    means: TOO_LONG,
+    status: REFUSED,
+    text: /prompt (?:is )?too long|input is too long|reduce (?:the )?length of|too large for model with|Range of input length|request(?:ed)? too large|max(?:imum)? payload/i,
+    unless: /per minute|per day/i,
+    source: 'Anthropic 400, Bedrock 400, Groq 400, Mistral 400, Alibaba 400, Ollama 400',
+  },
+  {
+    means: TOO_LONG,
+    status: REFUSED,
+    text: /tokens`? \+ `?max_new_tokens|input token count[^.]{0,60}exceeds|max_tokens must be (?:at least 1|positive|greater than 0)[^-]{0,20}got -/i,
+    source: 'TGI 422, Together 400, Gemini 400, vLLM 400',
+  },
+  {
+    means: TOO_LONG,
+    status: [400, 422, 500],
+    text: [
+      /\btokens?\b|\blength\b/i,
+      /\b(?:prompt|inputs?|context|messages?|sequence)\b/i,
+      /exceed|too (?:long|large|many|big)|not fit|(?:longer|larger|greater|more) than|over the limit/i,
+    ],
+    unless:
+      /per (?:minute|day|hour)|(?:completion|output) tokens\b[^.]{0,40}(?:at most|maximum)|at most [\d,]{1,12} (?:completion|output) tokens|extra_forbidden/i,
+    source: 'many servers, in words of their own',
+  },
+
+  // Later.
+  {
+    means: { later: 'loading' },
+    status: [503, 500, 425],
+    text: /loading model|model[^.]{0,120} is (?:currently |still )?(?:loading|starting|being loaded)|warming up/i,
+    source: 'llama.cpp 503, Hugging Face 503, TGI',
+  },
+  { means: { later: 'busy' }, status: [498], source: 'Groq, flex processing: capacity exceeded' },
+  { means: { later: 'busy' }, status: [503, 529], source: 'RFC 9110; Anthropic overloaded_error' },
+  {
+    means: { later: 'busy' },
+    status: [400, 408, 409, 424, 425, 500, 502, 504],
+    code: /overloaded|capacity_exceeded|UNAVAILABLE|ServiceUnavailable|ModelNotReady|no_healthy/i,
+    source: 'Anthropic, Groq, Google, Bedrock, LiteLLM',
+  },
+  {
+    means: { later: 'busy' },
+    status: [400],
+    text: /no healthy (?:deployment|upstream)/i,
+    source: 'LiteLLM 400',
+  },
+];
+
+/** The meaning that the table gives a refusal; null where no entry fits. */
+export function meaningOf(refusal: Refusal): Meaning | null {
+  return entryFor(refusal)?.means ?? null;
+}
+
+/** The entry that decides. */
+export function entryFor(refusal: Refusal): Entry | undefined {
+  const all = `${refusal.codes} ${refusal.text}`;
+  return REFUSALS.find(
+    ({ status, code, text, unless }) =>
+      (status === undefined || status.includes(refusal.status)) &&
+      (code === undefined || code.test(refusal.codes)) &&
+      (text === undefined || (text instanceof RegExp ? [text] : text).every((one) => one.test(all))) &&
+      (unless === undefined || !unless.test(all)),
+  );
+}
+
+/** Tokens that are left for the answer, and the row's own fault where that is too few. */
+interface RoomRule {
+  pattern: RegExp;
+  source: string;
+}
+
+/** How messages tell the limit of the context and what the prompt takes of it. */
+const ROOM: readonly RoomRule[] = [
+  {
+    pattern:
+      /maximum context length (?:is|of) (?<limit>[\d,]{1,12})[^]{0,120}?\((?:about )?(?<input>[\d,]{1,12}) (?:in the (?:messages|prompt)|of text input)/i,
+    source: 'OpenAI, DeepSeek, older vLLM, OpenRouter',
+  },
+  {
+    pattern:
+      /maximum context length (?:is|of) (?<limit>[\d,]{1,12})[^]{0,160}?(?<input>[\d,]{1,12}) (?:input tokens|tokens from the input|prompt tokens|tokens in (?:the|your) (?:prompt|input|messages))/i,
+    source: 'vLLM, SGLang',
+  },
+  {
+    pattern: /must be <= (?<limit>[\d,]{1,12})\. Given: (?<input>[\d,]{1,12}) `?inputs?`?/i,
+    source: 'TGI, Together',
+  },
+  {
+    pattern: /context limit: (?<input>[\d,]{1,12}) \+ [\d,]{1,12} > (?<limit>[\d,]{1,12})/i,
+    source: 'Anthropic',
+  },
+  {
+    pattern:
+      /Prompt contains (?<input>[\d,]{1,12}) tokens[^]{0,80}?model with (?<limit>[\d,]{1,12}) maximum context length/i,
+    source: 'Mistral',
+  },
+];
+/** `Limit 6000, Requested 7044`: what is requested includes the tokens that the answer may have. */
+const LIMIT = /limit:? ([\d,]{1,12})/i;
+const REQUESTED = /requested:? ([\d,]{1,12})/i;
+const USED = /used:? [\d,]{1,12}/i;
+
+/**
+ * The most tokens that an answer to this prompt may have, as the message tells.
+ * @param maximum what the refused request allowed for its answer
+ * @returns null where the message does not tell
+ */
+export function roomIn({ text }: Refusal, maximum: number | null): number | null {
+  for (const { pattern } of ROOM) {
+    const { limit, input } = pattern.exec(text)?.groups ?? {};
+    if (limit !== undefined && input !== undefined) return numberOf(limit) - numberOf(input);
+  }
+  const sizes = sizesIn(text);
+  return sizes === null || maximum === null ? null : sizes.limit - (sizes.requested - maximum);
+}
+
+/** True where a request alone is more than a minute's limit: no waiting helps. */
+export function isLargerThanLimit({ text }: Refusal): boolean {
+  if (/request too large/i.test(text)) return true;
+  const sizes = sizesIn(text);
+  return sizes !== null && sizes.requested > sizes.limit && !USED.test(text);
+}
+
+function sizesIn(text: string): { limit: number; requested: number } | null {
+  const limit = LIMIT.exec(text)?.[1];
+  const requested = REQUESTED.exec(text)?.[1];
+  return limit === undefined || requested === undefined
+    ? null
+    : { limit: numberOf(limit), requested: numberOf(requested) };
+}
+
+function numberOf(digits: string): number {
+  return Number(digits.replaceAll(',', ''));
+}

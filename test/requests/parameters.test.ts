@@ -1,0 +1,200 @@
+import { describe, expect, it } from 'vitest';
+import { readRefusal } from '../../src/requests/refusal-body.js';
+import {
+  applyChanges,
+  drop,
+  ParameterFit,
+  parameterVerdict,
+  type ParameterChange,
+} from '../../src/requests/parameters.js';
+
+/** A request with every parameter, at values that change nothing. */
+const SENT = {
+  model: 'm',
+  messages: [],
+  temperature: 1,
+  top_p: 1,
+  seed: 42,
+  max_tokens: 2048,
+  n: 1,
+  frequency_penalty: 0,
+  presence_penalty: 0,
+  stop: ['x'],
+  logit_bias: {},
+  logprobs: true,
+  top_logprobs: 2,
+};
+
+function error(message: string, more: Record<string, unknown> = {}): unknown {
+  return { error: { message, type: 'invalid_request_error', param: null, code: null, ...more } };
+}
+
+function verdictOn(body: unknown, sent: Record<string, unknown> | null = SENT) {
+  return parameterVerdict(readRefusal(400, body, JSON.stringify(body), {}), sent);
+}
+
+/** Refusals as they were reported, and the parameters to leave out or (`a→b`) rename. */
+// prettier-ignore
+const WORDINGS: readonly [name: string, body: unknown, changed: string[]][] = [
+  ['OpenAI, param and code', error('x', { param: 'temperature', code: 'unsupported_value' }), ['temperature']],
+  ['OpenAI, another name', error("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", { param: 'max_tokens', code: 'unsupported_parameter' }), ['max_tokens→max_completion_tokens']],
+  ['OpenAI, only the default', error("Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported."), ['temperature']],
+  ['OpenAI, unrecognized', error('Unrecognized request argument supplied: seed'), ['seed']],
+  ['OpenAI, several unrecognized', error('Unrecognized request arguments supplied: seed, n'), ['seed', 'n']],
+  ['OpenAI, incompatible', error('Model incompatible request argument supplied: temperature'), ['temperature']],
+  ['OpenAI, unknown', error("Unknown parameter: 'logit_bias'.", { param: 'logit_bias', code: 'unknown_parameter' }), ['logit_bias']],
+  ['xAI', { code: 'Client specified an invalid argument', error: 'Model grok-4 does not support parameter presencePenalty.' }, ['presence_penalty']],
+  ['older xAI', { code: 'Client specified an invalid argument', error: 'Argument not supported on this model: frequencyPenalty' }, ['frequency_penalty']],
+  ['xAI, stop', { code: 'invalid-argument', error: 'Model grok-4 does not support parameter stop.' }, ['stop']],
+  ['Gemini, unknown name', [{ error: { code: 400, message: 'Invalid JSON payload received. Unknown name "seed": Cannot find field.', status: 'INVALID_ARGUMENT' } }], ['seed']],
+  ['Gemini, several', [{ error: { code: 400, message: 'Invalid JSON payload received. Unknown name "seed": Cannot find field.\nInvalid JSON payload received. Unknown name "logit_bias": Cannot find field.', status: 'INVALID_ARGUMENT' } }], ['seed', 'logit_bias']],
+  ['Gemini, penalties', [{ error: { code: 400, message: 'Penalty is not enabled for models/gemini-2.5-flash', status: 'INVALID_ARGUMENT' } }], ['presence_penalty', 'frequency_penalty']],
+  ['Gemini, one penalty', [{ error: { code: 400, message: 'Presence penalty is not enabled for this model', status: 'INVALID_ARGUMENT' } }], ['presence_penalty']],
+  ['Gemini, candidates', [{ error: { code: 400, message: 'Multiple candidates is not enabled for this model', status: 'INVALID_ARGUMENT' } }], ['n']],
+  ['Gemini, logprobs', [{ error: { code: 400, message: 'Logprobs is not enabled for this model', status: 'INVALID_ARGUMENT' } }], ['logprobs', 'top_logprobs']],
+  ['Claude, both', error('`temperature` and `top_p` cannot both be specified for this model. Please use only one.'), ['top_p']],
+  ['Claude, deprecated', error('`temperature` is deprecated for this model.'), ['temperature']],
+  ['Claude, top_p', error('`top_p` cannot be set for this model'), ['top_p']],
+  ['Claude on Bedrock, both', { message: 'temperature and top_p are mutually exclusive. Only one of them may be given.' }, ['top_p']],
+  ['LiteLLM', error("litellm.UnsupportedParamsError: x does not support parameters: ['seed', 'n'], for model=y. To drop these, set `litellm.drop_params=True`"), ['seed', 'n']],
+  ['Bedrock', { message: 'Malformed input request: #: extraneous key [n] is not permitted, please reformat your input and try again.' }, ['n']],
+  ['Bedrock, several', { message: 'Malformed input request: #: extraneous key [frequency_penalty] is not permitted#: extraneous key [presence_penalty] is not permitted' }, ['frequency_penalty', 'presence_penalty']],
+  ['FastAPI', { detail: [{ type: 'extra_forbidden', loc: ['body', 'seed'], msg: 'Extra inputs are not permitted', input: 42 }] }, ['seed']],
+  ['FastAPI, several', { detail: ['seed', 'n'].map((name) => ({ type: 'extra_forbidden', loc: ['body', name], msg: 'Extra inputs are not permitted' })) }, ['seed', 'n']],
+  ['Mistral', { object: 'error', message: { detail: [{ type: 'extra_forbidden', loc: ['body', 'frequency_penalty'], msg: 'Extra inputs are not permitted', input: 0 }] }, type: 'invalid_request_error', param: null }, ['frequency_penalty']],
+  ['a flat error', { message: 'frequency_penalty is not supported by this model', param: 'frequency_penalty', code: 'unsupported_parameter' }, ['frequency_penalty']],
+  ['a flat error without a field', { message: 'frequency_penalty is not supported by this model' }, ['frequency_penalty']],
+  ['TGI, a range', { error: 'Input validation error: `top_p` must be > 0.0 and < 1.0', error_type: 'validation' }, ['top_p']],
+  ['Moonshot, one value', error('invalid temperature: only 0.6 is allowed for this model'), ['temperature']],
+  ['Groq', error("property 'frequency_penalty' is unsupported"), ['frequency_penalty']],
+  ['Groq, logprobs', error('`logprobs` is not supported with this model'), ['logprobs']],
+  ['JSON Schema', error('Additional properties are not allowed (`logit_bias` was unexpected)'), ['logit_bias']],
+  ['camel case', error('"topP" is not allowed'), ['top_p']],
+  ['camel case in a path', error('Unknown name "presencePenalty" at \'generation_config\': Cannot find field.'), ['presence_penalty']],
+  ['Azure', error('Unrecognized request argument supplied: logprobs'), ['logprobs', 'top_logprobs']],
+  ['Python', error("create() got an unexpected keyword argument 'top_logprobs'"), ['top_logprobs']],
+  ['a path in param', error('Unsupported', { param: 'body.top_p' }), ['top_p']],
+  ['a field named parameter', { error: { message: 'not supported', parameter: 'seed' } }, ['seed']],
+  ['advice names others', error('Parameter seed is not supported. Supported parameters: temperature, top_p, max_tokens'), ['seed']],
+  ['typographic quotes', error('The parameter “seed” is not recognised'), ['seed']],
+];
+
+function shown(changes: readonly ParameterChange[]): string[] {
+  return changes.map(({ parameter, renamed_to: name }) =>
+    name === null ? parameter : `${parameter}→${name}`,
+  );
+}
+
+describe('a refusal of parameters', () => {
+  it.each(WORDINGS)('is understood: %s', (_, body, changed) => {
+    const verdict = verdictOn(body);
+    expect(verdict).toMatchObject({ kind: 'change', certain: true });
+    expect(verdict?.kind === 'change' ? shown(verdict.changes) : []).toEqual(changed);
+  });
+
+  it.each<[string, unknown]>([
+    ['the messages', error('Unsupported value', { param: 'messages[0].content' })],
+    ['something else', error('This request is not supported')],
+    ['a parameter that was not sent', error("'top_k' is not supported")],
+  ])('is none where it is about %s', (_, body) => {
+    expect(verdictOn(body)).toBeNull();
+  });
+
+  it('concerns only what was sent', () => {
+    const body = error('`seed` and `temperature` are not supported');
+    expect(verdictOn(body, { seed: 1 })).toMatchObject({ changes: [{ parameter: 'seed' }] });
+    expect(verdictOn(body, {})).toBeNull();
+  });
+
+  it('is uncertain where the wording is not known', () => {
+    expect(verdictOn(error('Please mind `presence_penalty`'))).toMatchObject({
+      kind: 'change',
+      certain: false,
+      changes: [{ parameter: 'presence_penalty' }],
+    });
+  });
+
+  it('is about the value where that is out of range, unless the value changes nothing', () => {
+    const body = error('`top_p` must be > 0.0 and < 1.0');
+    expect(verdictOn(body, { top_p: 1 })).toMatchObject({ kind: 'change' });
+    expect(verdictOn(body, { top_p: 0 })).toEqual({ kind: 'wrong', parameter: 'top_p' });
+  });
+
+  // prettier-ignore
+  it.each<[string, unknown, number]>([
+    ['OpenAI', error('max_tokens is too large: 99999. This model supports at most 16384 completion tokens, whereas you provided 99999.', { param: 'max_tokens', code: 'invalid_value' }), 16_384],
+    ['Anthropic', error('max_tokens: 99999 > 4096, which is the maximum allowed number of output tokens for claude-3-haiku'), 4096],
+    ['Groq', error('`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens` is less than the `context_window` for this model'), 8192],
+    ['DeepSeek', error('Invalid max_tokens value, the valid range of max_tokens is [1, 8192]'), 8192],
+    ['Alibaba', error('Range of max_tokens should be [1, 8192]'), 8192],
+    ['Vertex AI', error('Unable to submit request because it has a maxOutputTokens value of 99999 but the supported range is from 1 (inclusive) to 65537 (exclusive).'), 65_536],
+    ['Bedrock', { message: 'The maximum tokens you requested exceeds the model limit of 4096. Try again with a maximum tokens value that is lower than 4096.' }, 4096],
+    ['vLLM', error('max_tokens=99999 cannot be greater than max_model_len=4096'), 4096],
+  ])('lowers a maximum that is beyond the model’s: %s', (_, body, most) => {
+    expect(verdictOn(body, { max_tokens: 99_999 })).toMatchObject({
+      kind: 'change',
+      changes: [{ parameter: 'max_tokens', at_most: most }],
+    });
+  });
+});
+
+describe('the changes of a run', () => {
+  const body = Buffer.from(JSON.stringify({ messages: [], max_tokens: 2048, seed: 1 }));
+  const applied = (fit: ParameterFit): unknown => JSON.parse(fit.apply(body).toString());
+
+  it('send the same bytes where nothing was learnt', () => {
+    expect(new ParameterFit().apply(body)).toBe(body);
+  });
+
+  it('are learnt once', () => {
+    const fit = new ParameterFit();
+    expect(fit.learn(drop('seed'))).not.toBeNull();
+    expect(fit.learn(drop('seed'))).toBeNull();
+    expect(applied(fit)).toEqual({ messages: [], max_tokens: 2048 });
+  });
+
+  it('leave out a maximum that is refused under both names', () => {
+    const fit = new ParameterFit();
+    fit.learn(drop('max_tokens'));
+    expect(applied(fit)).toEqual({ messages: [], max_completion_tokens: 2048, seed: 1 });
+    fit.learn(drop('max_completion_tokens'));
+    expect(applied(fit)).toEqual({ messages: [], seed: 1 });
+  });
+
+  it('lower a maximum further, and never raise it', () => {
+    const fit = new ParameterFit();
+    const cap = (most: number): ParameterChange => ({
+      ...drop('max_tokens'),
+      renamed_to: null,
+      at_most: most,
+    });
+    fit.learn(cap(1000));
+    expect(fit.learn(cap(1500))).toBeNull();
+    expect(fit.learn(cap(500))).not.toBeNull();
+    expect(applied(fit)).toMatchObject({ max_tokens: 500 });
+    fit.learn(drop('max_tokens'));
+    expect(applied(fit)).toMatchObject({ max_completion_tokens: 500 });
+  });
+
+  it('can be taken back', () => {
+    const fit = new ParameterFit();
+    const change = fit.learn(drop('seed'));
+    fit.forget(change === null ? [] : [change]);
+    expect(applied(fit)).toMatchObject({ seed: 1 });
+  });
+
+  it('know what the user gave, under either name', () => {
+    const fit = new ParameterFit(new Set(['max_tokens']));
+    expect(['max_tokens', 'max_completion_tokens', 'seed'].map((name) => fit.isGiven(name))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  });
+
+  it('leave what is not there alone', () => {
+    const value = { a: 1 };
+    applyChanges(value, [drop('seed'), { ...drop('n'), at_most: 1 }]);
+    expect(value).toEqual({ a: 1 });
+  });
+});
