@@ -32,10 +32,11 @@ export async function openAsking(
 ): Promise<Asking> {
   const { baseUrl, apiKey } = findEndpoint(options);
   const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
+  const timeout = options.requestTimeout * 1000;
   const client = await ChatClient.open({
     baseUrl,
     apiKey,
-    timeout: options.requestTimeout * 1000,
+    timeout,
     connections: maximum,
     streamed: options.annotator.provider.streamed,
     userAgent: `reannotate/${packageVersion()}`,
@@ -49,7 +50,7 @@ export async function openAsking(
   const processor = new Processor({
     send: (body) => client.send(body),
     limiter,
-    concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy()),
+    concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
     parameters,
     hasAnswers,
     maxAttempts: options.maxAttempts,

@@ -187,7 +187,8 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
 
   /** @param timeout milliseconds that are over */
   cut(timeout: number): void {
-    this.#controller?.abort(new Error(`the answer took longer than --request_timeout (${timeout / 1000} s)`));
+    const message = `the answer took longer than --request_timeout (${timeout / 1000} s)`;
+    this.#controller?.abort(Object.assign(new Error(message), { code: 'REQUEST_TIMEOUT' }));
   }
 
   #body(): Buffer {

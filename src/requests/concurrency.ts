@@ -1,7 +1,16 @@
+import { LatencyByLoad } from './latency-by-load.js';
+import { ThroughputSearch } from './throughput-search.js';
+
 /** True where this process has no time left, so that more requests in flight would only wait in memory. */
 export type IsBusy = () => boolean;
 
+/** Requests in flight at first, where the first answer was fast enough for that. */
 const INITIAL_LIMIT = 16;
+/** At first the requests in flight may take this share of a request's time even if the server takes one at a time. */
+const INITIAL_TIMEOUT_SHARE = 0.5;
+const OVERLOAD_FACTOR = 0.8;
+/** More requests for each answer once the server was overloaded. */
+const CAREFUL_GROWTH = 0.1;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
 
@@ -21,37 +30,60 @@ export function measureBusy(): IsBusy {
   };
 }
 
+/** How one exchange went. */
+export interface Exchanged {
+  /** When it was sent. */
+  sentAt: number;
+  /** Requests in flight when it was sent, itself included. */
+  inFlight: number;
+  /** Milliseconds that it took. */
+  latency: number;
+}
+
 /**
- * How many requests may be in flight: additive up, multiplicative down, as TCP does it (RFC 5681), with a doubling
- * start. It is bounded by sockets, not by the rate: the rate limiter does the pacing.
+ * How many requests may be in flight. As long as answers take no longer, they double in the time of an answer, as TCP
+ * starts (RFC 5681); the rate limiter does the pacing. Once answers slow down with the load, throughput decides
+ * (`ThroughputSearch`). A time-out or a refusal for overload takes a fifth away.
  */
 export class Concurrency {
   #limit: number;
-  #slowStart = true;
+  #isCareful = false;
+  #search: ThroughputSearch | null = null;
+  #latencies = new LatencyByLoad();
   #inFlight = 0;
+  #yielded = 0;
+  #isInterrupted = false;
   #lastCut = -Infinity;
   #waiters: (() => void)[] = [];
 
   /**
    * @param maximum requests in flight at most
-   * @param fixed true where the user chose the number: then it is used from the start and only overload lowers it
+   * @param isFixed true where the user chose the number: then it is used from the start and only overload lowers it
+   * @param timeout milliseconds that one request may take
    */
   constructor(
     readonly maximum: number,
-    fixed: boolean,
+    private readonly isFixed: boolean,
     private readonly now: () => number,
     private readonly isBusy: IsBusy = () => false,
+    private readonly timeout = Infinity,
   ) {
-    this.#limit = fixed ? maximum : Math.min(maximum, INITIAL_LIMIT);
+    this.#limit = isFixed ? maximum : Math.min(maximum, INITIAL_LIMIT);
   }
 
+  /** Places in use. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
+  /** Places in use and those that were given up for a while. */
+  get held(): number {
+    return this.#inFlight + this.#yielded;
+  }
+
   /** Requests that may be in flight now. */
   get limit(): number {
-    return Math.floor(this.#limit);
+    return this.#search?.level ?? Math.floor(this.#limit);
   }
 
   /** Takes a place, or returns a promise to wait for before trying again. */
@@ -60,7 +92,7 @@ export class Concurrency {
       this.#inFlight += 1;
       return null;
     }
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    return this.#someoneLeaves();
   }
 
   leave(): void {
@@ -68,43 +100,91 @@ export class Concurrency {
     this.#wake();
   }
 
-  /** Lets everybody who waits look again, for instance when the run stops. */
+  /** Where more are in flight than may be, gives the caller's place up until there is room. Null: there is. */
+  makeRoom(): Promise<void> | null {
+    return this.#inFlight <= this.limit ? null : this.#yield();
+  }
+
+  async #yield(): Promise<void> {
+    this.#yielded += 1;
+    this.leave();
+    while (this.#inFlight >= this.limit && !this.#isInterrupted) await this.#someoneLeaves();
+    this.#yielded -= 1;
+    this.#inFlight += 1;
+  }
+
+  #someoneLeaves(): Promise<void> {
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
   #wake(): void {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter();
   }
 
-  /** Wakes whoever waits, without freeing a place. */
+  /** Wakes everybody who waits, without freeing a place; from now on nobody waits for room. */
   interrupt(): void {
+    this.#isInterrupted = true;
     this.#wake();
   }
 
   /**
-   * Starts with as many as a known rate keeps in flight, since the rate limiter does the pacing.
-   * @param inFlight the rate times the time of an answer (Little's law)
+   * The first answer arrived, which tells how many may be sent at once without waiting too long for each other.
+   * @param latency milliseconds that it took
    */
-  expect(inFlight: number): void {
-    if (!this.#slowStart || !Number.isFinite(inFlight)) return;
-    this.#limit = Math.min(this.maximum, Math.max(this.#limit, Math.ceil(inFlight)));
-    this.#wake();
+  start(latency: number): void {
+    if (this.isFixed) return;
+    const most = (INITIAL_TIMEOUT_SHARE * this.timeout) / Math.max(1, latency);
+    this.#limit = Math.max(1, Math.min(this.#limit, Math.floor(most)));
   }
 
   /** An answer arrived; more may be tried where all places were in use. */
-  succeeded(): void {
-    if (this.#limit >= this.maximum || this.#inFlight < this.limit * 0.8 || this.isBusy()) return;
-    this.#limit = Math.min(this.maximum, this.#limit + (this.#slowStart ? 1 : 0.1));
+  succeeded({ inFlight, latency }: Exchanged): void {
+    // What this process is too busy to read in time says nothing about the server.
+    if (this.isBusy()) return;
+    if (!this.isFixed) this.#latencies.add(inFlight, latency);
+    if (this.#search !== null) {
+      const shortest = this.#latencies.shortest ?? 1;
+      const variation = this.#latencies.variation(inFlight);
+      this.#search.answered(this.now(), this.#inFlight, variation, shortest);
+      if (this.#search.isNeedless) this.#endSearch(this.#search.level);
+    } else if (!this.#startsSearch(inFlight)) {
+      this.#grow();
+    }
     this.#wake();
   }
 
+  #grow(): void {
+    if (this.#inFlight < this.#limit * BUSY_SHARE) return;
+    this.#limit = Math.min(
+      this.maximum,
+      this.#limit + (this.#isCareful || this.isFixed ? CAREFUL_GROWTH : 1),
+    );
+  }
+
+  #startsSearch(inFlight: number): boolean {
+    if (this.isFixed || this.#search !== null || !this.#latencies.rises(inFlight)) return false;
+    this.#search = new ThroughputSearch(this.#limit, this.maximum, this.timeout);
+    return true;
+  }
+
+  #endSearch(level: number): void {
+    this.#search = null;
+    this.#limit = level;
+    this.#latencies = new LatencyByLoad();
+  }
+
   /**
-   * The server is overloaded (or throttles without telling a limit).
-   * @param sentAt when the request that tells so was sent: those sent before the last cut tell nothing new
+   * The server is overloaded: it says so, throttles without telling a limit, or did not answer in time. Requests that
+   * were sent before the last reduction say nothing new.
    */
-  overloaded(sentAt: number): void {
+  overloaded({ sentAt, inFlight, latency }: Exchanged): void {
+    if (!this.isFixed && latency >= this.timeout) this.#latencies.add(inFlight, latency);
     if (sentAt < this.#lastCut) return;
     this.#lastCut = this.now();
-    this.#slowStart = false;
-    this.#limit = Math.max(1, this.#limit * 0.8);
+    this.#isCareful = true;
+    if (this.#search !== null) this.#search.overloaded();
+    else if (!this.#startsSearch(inFlight)) this.#limit = Math.max(1, this.#limit * OVERLOAD_FACTOR);
   }
 }

@@ -12,7 +12,7 @@ import type { Usage } from '../annotators/usage.js';
 import { inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
 import { Adaptation, newRow, type Refused, type RowAdaptation } from './adaptation.js';
-import type { Concurrency } from './concurrency.js';
+import type { Concurrency, Exchanged } from './concurrency.js';
 import type { ParameterChange, ParameterFit } from './parameters.js';
 import type { RateLimiter } from './rate-limiter.js';
 import type { Clock } from './clock.js';
@@ -34,8 +34,6 @@ const EXHAUSTED_AT_START = 2;
 const EXHAUSTED_IN_ROW = 10;
 /** Failures one after the other, over all rows, that make everybody wait. */
 const OUTAGE_FAILURES = 10;
-/** Answers differ in length, so more than the first one's time times the rate may be in flight. */
-const HEADROOM = 2;
 const OUTAGE_MINIMUM_MS = 60_000;
 const OUTAGE_MAXIMUM_MS = 15 * 60_000;
 const OUTAGE_GATE_MAXIMUM_MS = 10_000;
@@ -278,7 +276,7 @@ export class Processor {
   }
 
   async #drain(): Promise<void> {
-    while (this.#options.concurrency.inFlight > 0) await this.#someoneLeaves();
+    while (this.#options.concurrency.held > 0) await this.#someoneLeaves();
   }
 
   /** Sees one job through: sends it until it is answered, failed, or the run stops. */
@@ -303,13 +301,12 @@ export class Processor {
     const errors: string[] = [];
     const row = newRow();
     for (;;) {
-      const sentAt = this.#options.clock.now();
       const sent = this.#adaptation.bodyOf(job, row);
-      const verdict = await this.#send(sent, sentAt);
+      const { verdict, exchanged } = await this.#send(sent);
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
         case 'answer':
-          this.#succeeded();
+          this.#succeeded(exchanged);
           this.#adaptation.answered(row);
           this.counts.answered += 1;
           events.answered(job, sent, verdict.json, verdict.completion);
@@ -323,11 +320,11 @@ export class Processor {
           if (!this.#adapted(verdict, job, sent, row, errors)) return;
           break;
         case 'throttle':
-          this.#throttled(verdict, sentAt);
+          this.#throttled(verdict, exchanged);
           break;
         case 'transient':
           if (verdict.usage !== null) events.wasted(verdict.usage);
-          if (!this.#failedAgain(verdict, sentAt)) errors.push(verdict.message);
+          if (!this.#failedAgain(verdict, exchanged)) errors.push(verdict.message);
           if (errors.length >= maxAttempts) {
             this.#exhausted(job, sent, errors, verdict);
             return;
@@ -339,47 +336,43 @@ export class Processor {
           );
       }
       if (this.#stop !== null) return;
+      const room = this.#options.concurrency.makeRoom();
+      if (room !== null) await room;
       const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
       if (turn !== null && !(await turn)) return;
     }
   }
 
-  async #send(body: Buffer, sentAt: number): Promise<Verdict> {
+  async #send(body: Buffer): Promise<{ verdict: Verdict; exchanged: Exchanged }> {
     this.counts.sent += 1;
-    let response: ChatResponse;
+    const { clock, concurrency, limiter, events } = this.#options;
+    const exchanged = { sentAt: clock.now(), inFlight: concurrency.inFlight, latency: 0 };
+    let response: ChatResponse | null = null;
+    let failure: unknown;
     try {
       response = await this.#options.send(body);
     } catch (error) {
-      const verdict = judgeFailure(error);
-      this.#options.events.exchanged(this.#options.clock.now() - sentAt, verdict.kind);
-      return verdict;
+      failure = error;
     }
-    this.#options.limiter.observe(response.headers);
-    const verdict = judgeResponse(response, body);
-    const latency = this.#options.clock.now() - sentAt;
-    this.#options.events.exchanged(latency, verdict.kind);
-    if (verdict.kind !== 'throttle') this.#options.limiter.answered(latency);
-    if (verdict.kind === 'answer' && this.counts.answered === 0) this.#expect(latency);
-    return verdict;
+    exchanged.latency = clock.now() - exchanged.sentAt;
+    const verdict = response === null ? judgeFailure(failure) : judgeResponse(response, body);
+    if (response !== null) limiter.observe(response.headers);
+    if (response !== null && verdict.kind !== 'throttle') limiter.answered(exchanged.latency);
+    events.exchanged(exchanged.latency, verdict.kind);
+    if (verdict.kind === 'answer' && this.counts.answered === 0) concurrency.start(exchanged.latency);
+    return { verdict, exchanged };
   }
 
-  /** The first answer tells how long one takes, and its headers how many a minute there may be. */
-  #expect(latency: number): void {
-    const { limiter, concurrency } = this.#options;
-    const perMinute = limiter.requestsPerMinute;
-    if (perMinute !== null) concurrency.expect((perMinute / 60_000) * latency * HEADROOM);
-  }
-
-  #succeeded(): void {
+  #succeeded(exchanged: Exchanged): void {
     this.#failuresInRow = 0;
     this.#exhaustedInRow = 0;
     this.#streak.end();
     this.#lastTrouble = null;
     this.#lastSuccess = this.#options.clock.now();
-    this.#options.concurrency.succeeded();
+    this.#options.concurrency.succeeded(exchanged);
   }
 
-  #throttled(verdict: Extract<Verdict, { kind: 'throttle' }>, sentAt: number): void {
+  #throttled(verdict: Extract<Verdict, { kind: 'throttle' }>, exchanged: Exchanged): void {
     const { limiter, concurrency, clock, reporter } = this.#options;
     this.counts.throttled += 1;
     this.#lastTrouble = verdict.message;
@@ -389,7 +382,7 @@ export class Processor {
       return;
     }
     const tooFast = limiter.throttled(verdict.wait);
-    if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(sentAt);
+    if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(exchanged);
     if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS) {
       const message = `no answers but 429 for an hour: ${verdict.message}`;
       this.stop({ reason: 'error', cause: 'limit', message });
@@ -422,15 +415,11 @@ export class Processor {
    * Takes note of a failure that may pass. Where many come without an answer between them, everybody waits a while.
    * Returns true where it costs the row no attempt: a server that can't be reached is not the row's fault.
    */
-  #failedAgain(verdict: Extract<Verdict, { kind: 'transient' }>, sentAt: number): boolean {
+  #failedAgain(verdict: Extract<Verdict, { kind: 'transient' }>, exchanged: Exchanged): boolean {
     const { limiter, concurrency, clock } = this.#options;
     this.#failuresInRow += 1;
     this.#lastTrouble = verdict.message;
-    if (verdict.overloaded) concurrency.overloaded(sentAt);
-    if (verdict.loading === true) {
-      if (clock.now() - this.#lastSuccess > OUTAGE_MAXIMUM_MS) this.#unreachable(verdict.message);
-      return true;
-    }
+    if (verdict.overloaded) concurrency.overloaded(exchanged);
     if (this.counts.answered === 0) return false;
     if (verdict.unreachable || this.#failuresInRow >= OUTAGE_FAILURES) {
       const steps = Math.min(10, Math.floor(this.#failuresInRow / OUTAGE_FAILURES));

@@ -80,6 +80,11 @@ const UNREACHABLE_CODES = new Set([
   'ENFILE',
 ]);
 
+/** No answer in time: the server has more to do than it can. */
+const TIMEOUT_CODES = new Set(['REQUEST_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
+/** Statuses that say the same: the server's own time-outs, and those of proxies before it. */
+const OVERLOAD_STATUSES = new Set([408, 503, 504, 524, 529]);
+
 /**
  * The verdict on an answer that arrived.
  * @param sent the request's body; where it is given, only parameters that it holds can be refused
@@ -167,7 +172,9 @@ function verdictForStatus(refusal: Refusal): Verdict {
   if (status >= 300 && status < 400)
     return { kind: 'run', cause: 'other', message: redirection(status, refusal.headers) };
   if (status === 405) return { kind: 'run', cause: 'other', message };
-  if (MAY_PASS.has(status) || status >= 500) return { ...transient(message), wait: waitOf(refusal) };
+  if (MAY_PASS.has(status) || status >= 500) {
+    return { ...transient(message), overloaded: OVERLOAD_STATUSES.has(status), wait: waitOf(refusal) };
+  }
   return rowVerdict(message, {});
 }
 
@@ -263,7 +270,12 @@ export function judgeFailure(error: unknown): Verdict {
     return rowVerdict('the answer is larger than 64 MB', { explained: true });
   }
   const unreachable = UNREACHABLE_CODES.has(code);
-  return { ...transient(`no answer (${code === '' ? '' : `${code}: `}${inert(text, 200)})`), unreachable };
+  const overloaded = TIMEOUT_CODES.has(code);
+  return {
+    ...transient(`no answer (${code === '' ? '' : `${code}: `}${inert(text, 200)})`),
+    unreachable,
+    overloaded,
+  };
 }
 
 function transient(message: string): Extract<Verdict, { kind: 'transient' }> {

@@ -2,18 +2,21 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Concurrency } from '../../src/requests/concurrency.js';
 import { TokenEstimate, decodedLength } from '../../src/requests/tokens.js';
+import { logNormal, Simulation, type ServerModel } from '../support/server-model.js';
+
+const QUICK = { sentAt: 0, inFlight: 1, latency: 100 };
 
 describe('Concurrency', () => {
   /** Keeps every place in use and lets so many answers arrive. */
   function answers(concurrency: Concurrency, count: number): void {
     for (let answer = 0; answer < count; answer++) {
-      while (concurrency.enter() === null);
-      concurrency.succeeded();
+      while (concurrency.inFlight < concurrency.limit) void concurrency.enter();
+      concurrency.succeeded({ ...QUICK, inFlight: concurrency.inFlight });
       concurrency.leave();
     }
   }
 
-  it('doubles while all places are used, up to the maximum', () => {
+  it('doubles while all places are used and answers take no longer, up to the maximum', () => {
     const concurrency = new Concurrency(100, false, () => 0);
     const first = concurrency.limit;
     answers(concurrency, first);
@@ -26,7 +29,7 @@ describe('Concurrency', () => {
     const idle = new Concurrency(100, false, () => 0);
     void idle.enter();
     const before = idle.limit;
-    for (let answer = 0; answer < 50; answer++) idle.succeeded();
+    for (let answer = 0; answer < 50; answer++) idle.succeeded(QUICK);
     expect(idle.limit).toBe(before);
     const busy = new Concurrency(
       100,
@@ -38,31 +41,164 @@ describe('Concurrency', () => {
     expect(busy.limit).toBe(before);
   });
 
-  it('shrinks once for requests that were under way together, and never below one', () => {
+  it('shrinks once for requests that were sent together, and never below one', () => {
     let now = 10;
     const concurrency = new Concurrency(10, true, () => now);
-    concurrency.overloaded(5);
-    concurrency.overloaded(5);
+    concurrency.overloaded({ ...QUICK, sentAt: 5 });
+    concurrency.overloaded({ ...QUICK, sentAt: 5 });
     expect(concurrency.limit).toBe(8);
-    for (let round = 0; round < 50; round++) concurrency.overloaded((now += 1));
+    for (let round = 0; round < 50; round++) concurrency.overloaded({ ...QUICK, sentAt: (now += 1) });
     expect(concurrency.limit).toBe(1);
   });
 
-  it('starts with what a known rate keeps in flight', () => {
-    const concurrency = new Concurrency(300, false, () => 0);
-    concurrency.expect(200);
-    expect(concurrency.limit).toBe(200);
-    concurrency.expect(9000);
-    expect(concurrency.limit).toBe(300);
+  it('starts with no more than can be answered in half of a request’s time one after the other', () => {
+    const concurrency = new Concurrency(
+      512,
+      false,
+      () => 0,
+      () => false,
+      2000,
+    );
+    concurrency.start(200);
+    expect(concurrency.limit).toBe(5);
   });
 
-  it('lets whoever waits look again when a place is free', async () => {
+  it('wakes those who wait for a place when one is free', async () => {
     const concurrency = new Concurrency(1, true, () => 0);
     expect(concurrency.enter()).toBeNull();
     const full = concurrency.enter();
     concurrency.leave();
     await full;
     expect(concurrency.enter()).toBeNull();
+  });
+
+  it('takes a place back from a row that is tried again while too many are in flight', async () => {
+    const concurrency = new Concurrency(2, true, () => 0);
+    void concurrency.enter();
+    void concurrency.enter();
+    expect(concurrency.makeRoom()).toBeNull();
+    concurrency.overloaded(QUICK);
+    expect(concurrency.limit).toBe(1);
+    const room = concurrency.makeRoom();
+    expect([concurrency.inFlight, concurrency.held]).toEqual([1, 2]);
+    concurrency.leave();
+    await room;
+    expect([concurrency.inFlight, concurrency.held]).toEqual([1, 1]);
+  });
+
+  it('lets nobody wait for room once the run stops', async () => {
+    const concurrency = new Concurrency(2, true, () => 0);
+    void concurrency.enter();
+    void concurrency.enter();
+    concurrency.overloaded(QUICK);
+    const room = concurrency.makeRoom();
+    concurrency.interrupt();
+    await room;
+    expect(concurrency.inFlight).toBe(2);
+  });
+});
+
+describe('Concurrency against server models', () => {
+  const constant = (milliseconds: number) => () => milliseconds;
+  const batched = logNormal(1000, 0.5);
+
+  /** Server, rows, the least share of the throughput of the best fixed number, and the most requests in vain. */
+  it.each<[string, ServerModel, number, number, number]>([
+    [
+      '2 slots, time-outs after ten answers',
+      { slots: 2, service: constant(200), timeout: 2000 },
+      200,
+      0.97,
+      5,
+    ],
+    [
+      '2 slots, time-outs after five answers',
+      { slots: 2, service: constant(200), timeout: 1000 },
+      200,
+      0.95,
+      10,
+    ],
+    ['1 slot', { slots: 1, service: constant(200), timeout: 2000 }, 200, 0.95, 8],
+    [
+      '1 slot, time-outs after three answers',
+      { slots: 1, service: constant(3000), timeout: 10_000 },
+      200,
+      0.93,
+      10,
+    ],
+    [
+      '2 slots, answers of many lengths',
+      { slots: 2, service: logNormal(1000, 0.5), timeout: 6000 },
+      300,
+      0.85,
+      15,
+    ],
+    [
+      '1 slot, answers of very many lengths',
+      { slots: 1, service: logNormal(1000, 1), timeout: 60_000 },
+      300,
+      0.9,
+      5,
+    ],
+    [
+      '4 slots, a queue of 512',
+      { slots: 4, queue: 512, service: logNormal(1000, 0.5), timeout: 600_000 },
+      1000,
+      0.93,
+      0,
+    ],
+    ['8 slots', { slots: 8, service: constant(1000), timeout: 60_000 }, 600, 0.97, 0],
+    [
+      '8 slots, answers of very many lengths',
+      { slots: 8, service: logNormal(1000, 1), timeout: 60_000 },
+      800,
+      0.85,
+      5,
+    ],
+    ['64 slots', { slots: 64, service: logNormal(2000, 0.7), timeout: 60_000 }, 3000, 0.85, 5],
+    [
+      '4 slots and no queue',
+      { slots: 4, queue: 0, service: logNormal(1000, 0.5), timeout: 60_000 },
+      400,
+      0.85,
+      100,
+    ],
+    [
+      '100 slots and no queue',
+      { slots: 100, queue: 0, service: logNormal(1000, 0.5), timeout: 60_000 },
+      4000,
+      0.8,
+      150,
+    ],
+    [
+      'requests that slow each other down, and together get more',
+      { slots: 256, service: (random, busy) => batched(random) * (1 + busy / 32), timeout: 600_000 },
+      4000,
+      0.9,
+      0,
+    ],
+    ['a wide server', { slots: 1000, service: constant(500), timeout: 60_000 }, 8000, 0.8, 0],
+    [
+      'a wide server, answers of many lengths',
+      { slots: 1000, service: logNormal(3000, 0.7), timeout: 600_000 },
+      8000,
+      0.65,
+      0,
+    ],
+  ])('%s', (_, server, rows, share, inVain) => {
+    const { timeout = Infinity } = server;
+    const play = (maximum: number, isFixed: boolean, seed: number): ReturnType<Simulation['run']> => {
+      const simulation = new Simulation(server, rows, seed);
+      const isBusy = (): boolean => false;
+      return simulation.run(new Concurrency(maximum, isFixed, () => simulation.now, isBusy, timeout));
+    };
+    const fixed = [1, 2, 4, 8, 64, 100, 512].filter((maximum) => maximum <= Math.max(8, server.slots * 2));
+    const best = Math.min(...fixed.map((maximum) => play(maximum, true, 7).time));
+    for (const seed of [1, 7]) {
+      const adapted = play(512, false, seed);
+      expect(best / adapted.time).toBeGreaterThan(share);
+      expect(adapted.requests - rows).toBeLessThanOrEqual(inVain);
+    }
   });
 });
 

@@ -1,0 +1,79 @@
+/** Short latencies are compared as if they took this much longer: a queue of milliseconds harms nobody. */
+const NEGLIGIBLE_MS = 20;
+/** Answers that a band remembers; older ones fade. */
+const MEMORY = 32;
+/** The standard deviation of the logarithm that is assumed before there are answers to tell it by. */
+const ASSUMED_DEVIATION = 0.3;
+const ASSUMED_ANSWERS = 4;
+/** Answers that a band needs before it is believed. */
+const LEAST_ANSWERS = 4;
+/** Latency that has risen by this factor has risen. */
+const RISE = 1.5;
+
+/** Latencies under one range of loads, as mean and variance of their logarithm: answers' lengths have a heavy tail. */
+interface Band {
+  answers: number;
+  mean: number;
+  variance: number;
+}
+
+/** How long answers take, by how many requests were in flight when they were sent: 1, 2 to 3, 4 to 7, and so on. */
+export class LatencyByLoad {
+  readonly #bands: (Band | undefined)[] = [];
+
+  /** @param latency milliseconds; for a request that timed out, as long as it was waited for */
+  add(inFlight: number, latency: number): void {
+    const index = bandOf(inFlight);
+    const band = (this.#bands[index] ??= { answers: 0, mean: 0, variance: 0 });
+    band.answers += 1;
+    const weight = 1 / Math.min(band.answers, MEMORY);
+    const difference = Math.log(latency + NEGLIGIBLE_MS) - band.mean;
+    band.mean += weight * difference;
+    band.variance = (1 - weight) * (band.variance + weight * difference * difference);
+  }
+
+  /**
+   * True where answers take clearly longer under this load than under a lower one: longer by half, and by more than
+   * chance explains.
+   */
+  rises(inFlight: number): boolean {
+    const index = bandOf(inFlight);
+    const band = this.#bands[index];
+    if (band === undefined || band.answers < LEAST_ANSWERS) return false;
+    for (let below = 0; below < index; below++) {
+      const lower = this.#bands[below];
+      if (lower === undefined) continue;
+      const error = Math.sqrt(varianceOf(band) / remembered(band) + varianceOf(lower) / remembered(lower));
+      if (band.mean - lower.mean > Math.log(RISE) + error) return true;
+    }
+    return false;
+  }
+
+  /** The typical latency under the load where it is shortest, in milliseconds; null before the first answer. */
+  get shortest(): number | null {
+    const means = this.#bands.flatMap((band) => (band === undefined ? [] : [band.mean]));
+    return means.length === 0 ? null : Math.max(1, Math.exp(Math.min(...means)) - NEGLIGIBLE_MS);
+  }
+
+  /** Standard deviation of latency under a load, as a share of its mean. */
+  variation(inFlight: number): number {
+    const band = this.#bands[bandOf(inFlight)];
+    const variance = band === undefined ? ASSUMED_DEVIATION ** 2 : varianceOf(band);
+    return Math.sqrt(Math.exp(variance) - 1);
+  }
+}
+
+function bandOf(inFlight: number): number {
+  return Math.floor(Math.log2(Math.max(1, inFlight)));
+}
+
+function remembered({ answers }: Band): number {
+  return Math.min(answers, MEMORY);
+}
+
+/** The variance that was seen, mixed with the one that is assumed while there are few answers. */
+function varianceOf(band: Band): number {
+  const answers = remembered(band);
+  const assumed = ASSUMED_DEVIATION ** 2 * ASSUMED_ANSWERS;
+  return (band.variance * answers + assumed) / (answers + ASSUMED_ANSWERS);
+}
