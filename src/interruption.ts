@@ -71,6 +71,13 @@ export class Interruption {
     };
   }
 
+  /** Stops at once without a signal: what goes on would be another process's work. The same command may be run later. */
+  abandon(): void {
+    this.#signal ??= 'SIGUSR2';
+    this.#soft.abort();
+    this.#hard.abort();
+  }
+
   /** Takes note of a signal. */
   receive(signal: NodeJS.Signals): void {
     this.#signal ??= signal;

@@ -8,6 +8,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addUsage, NO_USAGE, restoreUsage, type Usage } from '../annotators/usage.js';
 import { UserError } from '../errors.js';
+import { requireLock } from '../fence.js';
 import { replaceFile } from '../files.js';
 import { isObject, parseJson } from '../json.js';
 import type { ParameterChange } from '../requests/parameters.js';
@@ -179,6 +180,7 @@ export class Ledger {
   }
 
   async #write(): Promise<void> {
+    requireLock();
     const { chunks, superseded, queueLimit, learnt, batches } = this;
     await replaceFile(this.folder.batches, (file) => {
       const value = {

@@ -1,51 +1,89 @@
 /** A run's folders, taken for one process at a time, with their log. */
 
-import { messageOf } from '../errors.js';
+import { messageOf, TemporaryError } from '../errors.js';
+import { workUnder } from '../fence.js';
 import { makeFolder, removeTemporaryFiles } from '../files.js';
-import { lockFolder } from '../lock.js';
+import { FolderLock } from '../lock.js';
 import { LogFile } from '../log.js';
 import type { RunOptions } from '../options.js';
-import type { Console } from '../progress.js';
 import { earlierFiles, moveAside, type RunFolder } from '../run/folder.js';
 import { inert } from '../text.js';
+import type { Surroundings } from './surroundings.js';
 
 /**
  * Works in a run's folders and gives them back whatever happens.
  * @param command the name of the command, for the log
+ * @throws TemporaryError where another process works on the run, or took it over while this one was frozen
  */
 export async function inFolder(
   folder: RunFolder,
   command: string,
   options: RunOptions,
-  console: Console,
+  surroundings: Surroundings,
   work: () => Promise<number>,
 ): Promise<number> {
+  const { console } = surroundings;
   makeFolder(folder.save);
   makeFolder(folder.temp);
-  let unlock = lockFolder(folder.temp);
+  let lock = await takeLock(folder, surroundings);
   try {
     if (options.earlier === 'overwrite' && earlierFiles(folder).length > 0) {
-      unlock();
+      lock.release();
       const moved = moveAside(folder, new Date());
-      unlock = lockFolder(folder.temp);
+      lock = await takeLock(folder, surroundings);
       console.info(`Moved the earlier run aside: ${moved.join(', ')}.`);
     }
     removeTemporaryFiles(folder.save);
     removeTemporaryFiles(folder.temp);
-    const log = new LogFile(folder.log, options.loggingLevel, options.environment.redactor);
-    console.attachLog(log);
-    console.record('info', `${command} ${options.annotator.name} on ${inert(options.dataset, 200)}`);
-    try {
-      return await work();
-    } catch (error) {
-      console.record('error', messageOf(error));
-      throw error;
-    } finally {
-      console.detachLog();
-      log.close();
-      if (log.problem !== null) console.warning(log.problem);
-    }
+    const exitCode = await withLog(folder, command, options, console, work);
+    if (lock.lost !== null) throw lockLost(lock.lost, surroundings);
+    return exitCode;
+  } catch (error) {
+    throw lock.lost === null ? error : lockLost(lock.lost, surroundings);
   } finally {
-    unlock();
+    workUnder(null);
+    lock.release();
+  }
+}
+
+async function takeLock(folder: RunFolder, { console, interruption }: Surroundings): Promise<FolderLock> {
+  const lock = await FolderLock.acquire(folder.temp, {
+    signal: interruption.soft,
+    onWait: (message) => {
+      console.warning(message);
+    },
+  });
+  lock.onLost(() => {
+    interruption.abandon();
+  });
+  workUnder(lock);
+  return lock;
+}
+
+function lockLost(reason: string, { resumeCommand }: Surroundings): TemporaryError {
+  return new TemporaryError(
+    `${reason} Answers that were on their way are kept beside the journal, and the next run takes them in: ${resumeCommand}`,
+  );
+}
+
+async function withLog(
+  folder: RunFolder,
+  command: string,
+  options: RunOptions,
+  console: Surroundings['console'],
+  work: () => Promise<number>,
+): Promise<number> {
+  const log = new LogFile(folder.log, options.loggingLevel, options.environment.redactor);
+  console.attachLog(log);
+  console.record('info', `${command} ${options.annotator.name} on ${inert(options.dataset, 200)}`);
+  try {
+    return await work();
+  } catch (error) {
+    console.record('error', messageOf(error));
+    throw error;
+  } finally {
+    console.detachLog();
+    log.close();
+    if (log.problem !== null) console.warning(log.problem);
   }
 }

@@ -48,7 +48,7 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
     console.warning(
       `${judged} judges its own answers, which models tend to prefer; name another with --judge.`,
     );
-  return inFolder(folder, 'judge', asking, console, async () => {
+  return inFolder(folder, 'judge', asking, surroundings, async () => {
     const sample = await chooseRows(options, surroundings);
     const setup = await setupOf(options, prompts);
     const work = await prepare(options, prompts, setup, sample, surroundings);

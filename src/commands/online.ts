@@ -3,6 +3,7 @@
 import type { Price } from '../annotators/prices.js';
 import type { Interruption } from '../interruption.js';
 import { dropped } from '../memory.js';
+import { holdsLock } from '../fence.js';
 import { findEndpoint, type RunOptions } from '../options.js';
 import type { ChatClient } from '../providers/chat-client.js';
 import { flagOf, type ParameterChange } from '../requests/parameters.js';
@@ -136,7 +137,7 @@ export async function askOnline(
     endProgress();
     // What is paid for goes to disk before what only counts it.
     journal.flush();
-    totals.save();
+    if (holdsLock()) totals.save();
     await client.abort();
     journal.close();
   }

@@ -50,7 +50,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       ? await findDataset(options, surroundings.console, surroundings.interruption.soft)
       : null;
   if (options.earlier === 'overwrite') warnOfBatches(folder, options, surroundings);
-  return inFolder(folder, 'reannotate', options, surroundings.console, async () => {
+  return inFolder(folder, 'reannotate', options, surroundings, async () => {
     const now = new Date();
     const totals = new Totals(folder.counters, price, now);
     const started = await readConfig(folder.config, now);

@@ -52,7 +52,7 @@ export async function watchBatch(watching: WatchOptions, surroundings: Surroundi
     const fromFile = watching.batchObjectsFile === null ? null : readObjects(watching.batchObjectsFile);
     if (watching.batchIds === null && fromFile === null && !watching.recover) requireRecord(folder, options);
     const publisher = await publisherOf(options, surroundings);
-    return await inFolder(folder, 'watch-batch', options, console, () =>
+    return await inFolder(folder, 'watch-batch', options, surroundings, () =>
       describing(options, async () => {
         const watched = await openWatchedRun(watching, fromFile, folder, client, price, surroundings);
         if (watching.cancel && !(await cancelBatches(watched, surroundings))) return EXIT.done;

@@ -12,11 +12,14 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
+  rmSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { AnswerFigures, Usage } from '../annotators/usage.js';
+import { holdsLock, rescuePath } from '../fence.js';
 import { breather, endOfLine, fileProblem, readBlocks, replaceFile, writeAll } from '../files.js';
 import { parseJson } from '../json.js';
 import { dropped } from '../memory.js';
@@ -151,6 +154,7 @@ export async function scanJournal(
   const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0 };
   if (!existsSync(path)) return report;
   repairEnd(path, report);
+  takeInRescued(path);
   const damaged = readDamaged(path);
   const pause = breather();
   for (const { bytes, offset } of readBlocks(path)) {
@@ -238,6 +242,28 @@ function repairEnd(path: string, report: JournalReport): void {
   }
 }
 
+/** Takes in the lines that a process saved elsewhere after it had lost the run to another one. */
+function takeInRescued(path: string): void {
+  const folder = dirname(path);
+  const names = readdirSync(folder).filter((name) => name.startsWith(`${basename(path)}.rescued-`));
+  for (const name of names.sort()) {
+    const rescued = join(folder, name);
+    const journal = openSync(path, 'a');
+    try {
+      for (const { bytes } of readBlocks(rescued)) {
+        // A torn last line is nobody's answer.
+        writeAll(journal, bytes.subarray(0, bytes.lastIndexOf(NEWLINE) + 1));
+      }
+      fdatasyncSync(journal);
+    } catch (error) {
+      throw fileProblem(error, `take ${rescued} into ${path}`);
+    } finally {
+      closeSync(journal);
+    }
+    rmSync(rescued);
+  }
+}
+
 function writeAtEnd(path: string, text: string): void {
   const descriptor = openSync(path, 'a');
   try {
@@ -265,7 +291,7 @@ function lastLineStart(descriptor: number, size: number): number {
  * within 50 ms, and is forced to disk at least every second.
  */
 export class JournalWriter {
-  readonly #descriptor: number;
+  #descriptor: number;
   #buffer = Buffer.allocUnsafe(INITIAL_BUFFER_BYTES);
   #used = 0;
   /** Bytes of the file that are known to be whole lines. */
@@ -275,6 +301,8 @@ export class JournalWriter {
   #syncing = false;
   #failure: unknown = null;
   #closed = false;
+  /** True once lines go to a file of their own, because the journal is another process's by now. */
+  #isDiverted = false;
   readonly #timer: NodeJS.Timeout;
 
   /**
@@ -343,6 +371,7 @@ export class JournalWriter {
   flush(): void {
     if (this.#used === 0) return;
     try {
+      if (!holdsLock()) this.#divert();
       writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
       this.#written += this.#used;
       this.#used = 0;
@@ -352,6 +381,15 @@ export class JournalWriter {
       this.#undoPartialWrite();
       this.onFailure(fileProblem(error, `write ${this.path}`));
     }
+  }
+
+  /** What came after another process took the run over is paid for, and the journal is no longer this one's to write. */
+  #divert(): void {
+    if (this.#isDiverted) return;
+    this.#isDiverted = true;
+    closeSync(this.#descriptor);
+    this.#descriptor = openSync(rescuePath(this.path), 'a', 0o600);
+    this.#written = fstatSync(this.#descriptor).size;
   }
 
   /** A full disk may take half a line; the file ends with whole lines again. */
@@ -384,6 +422,7 @@ export class JournalWriter {
     clearInterval(this.#timer);
     this.#closed = true;
     try {
+      if (this.#used > 0 && !holdsLock()) this.#divert();
       // Space may have been freed since the failure.
       writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
       this.#used = 0;
