@@ -8,8 +8,9 @@ import { LOG_LEVELS, type LogLevel } from './log.js';
 import { PROVIDERS } from './providers/index.js';
 import { checkRepositoryName } from './publishing/repository-name.js';
 import type { PushRequest } from './publishing/repository.js';
+import { checkRunName } from './run/folder.js';
 import { inert, Redactor } from './text.js';
-import type { HubEnvironment } from './types.js';
+import { RETRIABLE_STATES, type HubEnvironment, type RetriableState } from './types.js';
 
 export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
 export const DEFAULT_JUDGE = 'gpt-4o';
@@ -55,8 +56,12 @@ export interface RunOptions {
   offset: number;
   saveDir: string;
   tempDir: string;
+  /** Another name for the run's folders; null for the one made of dataset and annotator. */
+  runName: string | null;
   /** What to do about the files of an earlier run of this name. */
   earlier: 'refuse' | 'resume' | 'resume_no_retry' | 'overwrite';
+  /** States whose rows are sent again; rows without an answer are sent in any case. */
+  retry: readonly RetriableState[];
   batch: boolean;
   maxBatchSize: number;
   maxBatchBytes: number;
@@ -131,7 +136,9 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     offset: flags.integer('offset', 0) ?? 0,
     saveDir: flags.text('save_dir') ?? DEFAULT_SAVE_DIR,
     tempDir: flags.text('temp_dir') ?? DEFAULT_TEMP_DIR,
+    runName: runNameOf(flags),
     earlier: earlierFiles(flags),
+    retry: statesToRetry(flags),
     batch: flags.on('batch'),
     maxBatchSize,
     maxBatchBytes: flags.integer('max_batch_bytes', 1000, MAXIMUM_BATCH_BYTES) ?? MAXIMUM_BATCH_BYTES,
@@ -164,6 +171,23 @@ function earlierFiles(flags: FlagReader): RunOptions['earlier'] {
     );
   }
   return given[0] ?? 'refuse';
+}
+
+function runNameOf(flags: FlagReader): string | null {
+  const name = flags.text('run_name');
+  return name === null ? null : checkRunName(name);
+}
+
+function statesToRetry(flags: FlagReader): readonly RetriableState[] {
+  const text = flags.text('retry');
+  if (text === null) return flags.on('resume_no_retry') ? [] : ['failed'];
+  if (!flags.on('resume')) throw new UsageError('--retry goes with --resume; give both.');
+  const states = text.split(/[\s,]+/).filter((state) => state !== '');
+  const wrong = states.find((state) => !(RETRIABLE_STATES as readonly string[]).includes(state));
+  if (wrong !== undefined || states.length === 0) {
+    throw new UsageError(`--retry takes ${RETRIABLE_STATES.join(', ')}, not ${inert(wrong ?? text, 40)}.`);
+  }
+  return RETRIABLE_STATES.filter((state) => states.includes(state));
 }
 
 function pushRequest(flags: FlagReader): PushRequest | null {

@@ -32,8 +32,8 @@ Examples:
   $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --dry_run
       rows, tokens and price; nothing is sent
   $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100
-  $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100 --resume
-      go on after any interruption
+  $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --resume
+      extend the trial to the whole dataset; the same command resumes after any interruption
   $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --batch
       at half the price; prints the watch-batch command that collects the answers
   $ npx reannotate judge --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant
@@ -80,13 +80,18 @@ function addRunFlags(program: Command): void {
     .option('--response_column <name>', 'column that holds the original answer')
     .option('--system_column <name>', 'column that holds the system prompt')
     .option('--encoding <name>', 'encoding of a local text file, such as windows-1252 (default: utf-8)')
-    .option('--limit <n>', 'rows at most (default: all)')
+    .option('--limit <n>', 'rows at most (default: all); --resume with a larger one extends the run')
     .option('--offset <n>', 'rows to skip (default: 0)')
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
-    .option('--resume', 'go on with an earlier run; failed rows are tried again')
-    .option('--resume_no_retry', 'the same, but rows that failed stay failed')
-    .option('--overwrite', 'start anew; the files of an earlier run are moved aside')
+    .option('--run_name <name>', "name of the run's folders (default: <dataset>_<annotator>)")
+    .option('--resume', 'continue an earlier run; failed rows are retried')
+    .option('--resume_no_retry', 'continue an earlier run; failed rows are not retried')
+    .option(
+      '--retry <states>',
+      'with --resume: which rows to retry, of failed, refused, filtered, truncated (default: failed)',
+    )
+    .option('--overwrite', "start over; the earlier run's files are kept under a timestamped name")
     .option('--batch', 'submit to the OpenAI Batch API instead of asking online')
     .option('--max_batch_size <n>', `requests in one batch file (default: ${MAXIMUM_BATCH_SIZE})`)
     .option('--max_batch_bytes <n>', `bytes in one batch file (default: ${MAXIMUM_BATCH_BYTES})`)
@@ -154,6 +159,7 @@ function judgeCommand(handlers: Handlers): Command {
     .option('--judge_prompts <file>', 'YAML in place of prompts/judge.yaml')
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
+    .option('--run_name <name>', 'as it was given to the run')
     .option('--max_tokens <n>', 'tokens of a verdict at most (default: 1024, and 8192 for reasoning models)')
     .option('--max_requests_per_minute <n>', 'rate limit (default: what the API says)')
     .option('--max_tokens_per_minute <n>', 'rate limit (default: what the API says)')
@@ -179,6 +185,7 @@ function reportCommand(handlers: Handlers): Command {
     .option('--dataset <id_or_path>', "the run's dataset")
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
+    .option('--run_name <name>', 'as it was given to the run')
     .option('--output <file>', 'the page (default: report.html beside the results)')
     .option('--sample <n>', 'rows to read that are chosen at random (default: 500)')
     .option('--rows <n,n>', 'rows to read in any case, counted from 0')

@@ -4,6 +4,10 @@
 export const ROW_STATES = ['ok', 'truncated', 'refused', 'filtered', 'failed', 'pending'] as const;
 export type RowState = (typeof ROW_STATES)[number];
 
+/** States that `--retry` takes: rows that have no answer, or half of one. */
+export const RETRIABLE_STATES = ['failed', 'refused', 'filtered', 'truncated'] as const;
+export type RetriableState = (typeof RETRIABLE_STATES)[number];
+
 /** One turn of a chat request. */
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant';
@@ -50,6 +54,8 @@ export interface OpenDataset {
   split: string | null;
   /** Names that several columns have, so that none of them can be used; none where absent. */
   repeatedColumns?: string[];
+  /** The files that a local dataset is read from; absent for one of the Hub. */
+  files?: readonly string[];
   /** What the user should know before rows are used, each a sentence. */
   warnings: string[];
   /** The selected rows in order; `index` counts from the dataset's first row. Memory use is bounded. */

@@ -42,6 +42,7 @@ export function watchBatchProgram(version: string, handlers: Handlers): Command 
     .option('--annotator <name>', `as it was given to reannotate (default: ${DEFAULT_ANNOTATOR})`)
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)
     .option('--temp_dir <dir>', `parent of the working files (default: ${DEFAULT_TEMP_DIR})`)
+    .option('--run_name <name>', 'as it was given to reannotate')
     .option('--check_interval <seconds>', `time between two polls (default: ${DEFAULT_CHECK_INTERVAL_S})`)
     .option('--output_file <file>', `raw result lines of all batches (default: ${DEFAULT_OUTPUT_FILE})`)
     .option('--error_file <file>', `raw error lines of all batches (default: ${DEFAULT_ERROR_FILE})`)

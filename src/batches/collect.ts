@@ -250,7 +250,7 @@ class Collection {
       fullyReported(completion.usage) ?? usageOfAnswer(completion.usage, this.#request(row), json);
     this.result.usage = addUsage(this.result.usage, usage);
     this.#outcome.answers += 1;
-    if (index.isAnswered(row)) {
+    if (!index.isImprovedBy(row, completion.state)) {
       // Either an earlier start took it before it was killed, or the row was answered elsewhere and this was for nothing.
       if (!this.#isTaken(row, json)) this.result.wasted = addUsage(this.result.wasted, usage);
       return;

@@ -161,7 +161,7 @@ function tellEstimate(
 ): void {
   const estimate = new RequestEstimate(asking);
   for (const { requestIdx, body } of readJobs(work.jobs)) {
-    if (index.isWanted(requestIdx, true)) estimate.add(body);
+    if (index.isWanted(requestIdx, asking.retry)) estimate.add(body);
   }
   if (estimate.requests > 0) console.info(estimate.describe(price));
 }
@@ -169,7 +169,6 @@ function tellEstimate(
 function namingOf(sample: Sample): Naming {
   const rows = askedRows(sample);
   return {
-    answer: 'verdict',
     one: 'verdict',
     nameOf: (request) => {
       const { row } = rows[Math.floor(request / ORDERS.length)] ?? { row: -1 };

@@ -31,18 +31,18 @@ const FAILURES_SHOWN = 5;
 
 /** What is asked for, in messages. */
 export interface Naming {
-  /** What one request brings, such as `answer`. */
-  answer: string;
   /** What the count of all is of, such as `row`. */
   one: string;
   /** What a request is about, such as `Row 17`. */
   nameOf: (requestIdx: number) => string;
 }
 
-const ROWS: Naming = { answer: 'answer', one: 'row', nameOf: (row) => `Row ${row}` };
+const ROWS: Naming = { one: 'row', nameOf: (row) => `Row ${row}` };
 
 /** Requests, and what of them is answered. */
 export interface Askable extends Pick<PreparedRun, 'index' | 'rows'> {
+  /** Rows for which there is no request. */
+  unusable?: number;
   /** Where they are no rows of a dataset. */
   naming?: Naming;
 }
@@ -69,17 +69,12 @@ export async function askOnline(
 ): Promise<Asked> {
   const { console, interruption } = surroundings;
   const { index, naming = ROWS } = run;
-  const retry = options.earlier !== 'resume_no_retry';
-  const wanted = (row: number): boolean => index.isWanted(row, retry);
-  const waiting = index.countWanted(retry);
+  const wanted = (row: number): boolean => index.isWanted(row, options.retry);
+  const waiting = index.countWanted(options.retry);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null };
   const before = run.rows - waiting;
   const hasAnswers = index.count('ok') + index.count('truncated') > 0;
-  console.info(
-    before === 0
-      ? `Asking ${options.annotator.name} for ${plural(waiting, naming.answer)}.`
-      : `Going on: ${count(before)} of ${plural(run.rows, naming.one)} done with, ${count(waiting)} to ask.`,
-  );
+  console.info(describeStart(run, waiting, options.annotator.name));
 
   // A missing key is told before anything is opened.
   findEndpoint(options);
@@ -149,6 +144,18 @@ export async function askOnline(
   };
 }
 
+/** `Sending 3 requests to gpt-4o-mini.` or `Resuming: 2 of 5 rows are done, 3 to go.` */
+function describeStart(
+  { rows, unusable = 0, naming = ROWS }: Askable,
+  waiting: number,
+  name: string,
+): string {
+  const done = rows - waiting - unusable;
+  const skipped = unusable === 0 ? '' : ` (${plural(unusable, 'row')} cannot be used)`;
+  if (done === 0) return `Sending ${plural(waiting, 'request')} to ${name}${skipped}.`;
+  return `Resuming: ${count(done)} of ${plural(rows, naming.one)} are done, ${count(waiting)} to go${skipped}.`;
+}
+
 function* jobs(
   folder: Pick<RunFolder, 'jobs'>,
   wanted: (row: number) => boolean,
@@ -189,9 +196,11 @@ function journaling(
   return {
     answered: (job, sent, json, completion) => {
       const place = journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
-      index.record(job.requestIdx, completion.state, place.offset, place.length);
+      const counts = index.record(job.requestIdx, completion.state, place.offset, place.length);
       const usage = usageOfAnswer(completion.usage, sent, json);
-      totals.addAnswer({ usage, isFlex: completion.isFlex });
+      if (counts) totals.addAnswer({ usage, isFlex: completion.isFlex });
+      // A retried row keeps its earlier answer; no later session finds this one in the journal's figures.
+      else totals.addWasted(usage);
       totals.timeline.spent(usage.promptTokens + usage.completionTokens);
       onUse(usage);
       dropped(sent.length + json.length);
@@ -301,5 +310,6 @@ function describeBound(limit: BindingLimit, limiter: RateLimiter): string | null
       : `the limit of ${plural(told, 'request')} a minute`;
   }
   if (limit === 'tokens') return `the limit of ${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute`;
-  return limit === 'gate' ? 'pauses that the API asked for' : null;
+  if (limit === 'outage') return 'pauses after failed requests';
+  return limit === 'gate' ? 'pauses after 429 responses' : null;
 }

@@ -22,7 +22,13 @@ import { unionOfFormats } from '../exports/index.js';
 import { parseJson } from '../json.js';
 import { shownBaseUrl, type GenerationParameters, type RunOptions } from '../options.js';
 import { systemClock } from '../requests/clock.js';
-import { effectiveParameters, readConfig, writeConfig, type ConfigFile } from '../run/config.js';
+import {
+  configDataset,
+  effectiveParameters,
+  readConfig,
+  writeConfig,
+  type ConfigFile,
+} from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
 import { askedFor, readIdentity, type AskedFor } from '../run/identity.js';
 import { prepareRun, type PreparedRun } from '../run/prepare.js';
@@ -87,7 +93,7 @@ export async function openWatchedRun(
   const wanted: WantedRun = { dataset, annotator: annotator.name, run: identity?.uuid ?? null };
   const news = await findBatches(watching, fromFile, folder, ledger, client, wanted, surroundings);
   const origin = originOf(news, wanted);
-  const earlierConfig = await readConfig(folder.config, new Date());
+  const earlierConfig = await readConfig(folder.config, new Date(), identity);
   const options = {
     ...withAsked(watching.run, identity?.asked ?? null, origin),
     includeMetadata: watching.run.includeMetadata || earlierConfig.params?.['include_metadata'] === true,
@@ -95,19 +101,13 @@ export async function openWatchedRun(
   };
   const totals = new Totals(folder.counters, price, new Date());
   const config = watchConfig(earlierConfig, options, origin);
-  const run = await prepareRun(
-    options,
-    folder,
-    { uuid: config.uuid, created: config.creation_date },
-    null,
-    console,
-    interruption.soft,
-    (entry) => {
-      if (entry.kind === 'answer') totals.addAnswer(entry.answer);
-      else if (entry.usage !== null) totals.addUnusable(entry.usage);
-    },
-  );
-  config.dataset = { ...run.identity.found, rows: run.rows };
+  const fresh = { uuid: config.uuid, created: config.creation_date };
+  const preparation = { folder, fresh, found: null, console, signal: interruption.soft };
+  const run = await prepareRun(options, preparation, (entry) => {
+    if (entry.kind === 'answer') totals.addAnswer(entry.answer);
+    else if (entry.usage !== null) totals.addUnusable(entry.usage);
+  });
+  config.dataset = configDataset(run.identity, run.rows);
   await writeConfig(folder.config, config);
   const submission = submitParts(
     options,

@@ -7,11 +7,19 @@ import { unionOfFormats } from '../exports/index.js';
 import { findEndpoint, shownBaseUrl, type RunOptions } from '../options.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
-import { effectiveParameters, readConfig, writeConfig, type ConfigFile } from '../run/config.js';
-import { earlierFiles, existsAlready, runFolder, runName, type RunFolder } from '../run/folder.js';
+import {
+  configDataset,
+  effectiveParameters,
+  readConfig,
+  writeConfig,
+  type ConfigFile,
+} from '../run/config.js';
+import { findRunFolder, type RunFolder } from '../run/folder.js';
+import { readIdentity } from '../run/identity.js';
 import { findDataset, prepareRun, requestShape, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
+import { checkEarlierRun } from './earlier-run.js';
 import { assembleResults, finish, publisherOf } from './finish.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
@@ -30,18 +38,13 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     return dryRun(options, surroundings);
   }
   if (options.batch) requireBatches(options);
-  const folder = runFolder(
-    options.saveDir,
-    options.tempDir,
-    runName(options.dataset, options.annotator.name),
-  );
+  const folder = findRunFolder({ ...options, annotator: options.annotator.name });
   // Where money bounds nothing, the price is looked up once the first request is out.
   const price = options.batch || options.maxCost !== null ? await priceFor(options) : null;
   const isResumed = options.earlier === 'resume' || options.earlier === 'resume_no_retry';
-  const leftBehind = earlierFiles(folder);
-  if (leftBehind.length > 0 && options.earlier === 'refuse') throw existsAlready(leftBehind);
   // Before anything is written: the batches know whose they are, and this run is to take that over.
   if (isResumed) refuseUnknownBatches(folder, options);
+  const leftBehind = checkEarlierRun(folder, options);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
   if (!isResumed || leftBehind.length === 0) findEndpoint(options);
   const publisher = await publisherOf(options, surroundings);
@@ -53,28 +56,29 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
   return inFolder(folder, 'reannotate', options, surroundings, async () => {
     const now = new Date();
     const totals = new Totals(folder.counters, price, now);
-    const started = await readConfig(folder.config, now);
-    const before = started.params?.['output_format'];
-    const writing = { ...options, outputFormats: unionOfFormats(options.outputFormats, before) };
+    const identity = readIdentity(folder.run);
+    const started = await readConfig(folder.config, now, identity);
+    const writing = withOutputsOf(started.params, options);
     const config: ConfigFile = {
       uuid: started.uuid,
       creation_date: started.creation_date,
       params: effectiveParameters(writing, shownBaseUrl(options)),
     };
-    await writeConfig(folder.config, config);
-    const run = await prepareRun(
-      options,
+    // The config of a run that exists changes only once it is certain that the command line fits it.
+    if (identity === null) await writeConfig(folder.config, config);
+    const preparation = {
       folder,
-      { uuid: started.uuid, created: started.creation_date },
+      fresh: { uuid: started.uuid, created: started.creation_date },
       found,
-      surroundings.console,
-      surroundings.interruption.soft,
-      (entry) => {
-        if (entry.kind === 'answer') totals.addAnswer(entry.answer);
-        else if (entry.usage !== null) totals.addUnusable(entry.usage);
-      },
-    );
-    config.dataset = { ...run.identity.found, rows: run.rows };
+      console: surroundings.console,
+      signal: surroundings.interruption.soft,
+    };
+    const run = await prepareRun(options, preparation, (entry) => {
+      if (entry.kind === 'answer') totals.addAnswer(entry.answer);
+      else if (entry.usage !== null) totals.addUnusable(entry.usage);
+    });
+    config.dataset = configDataset(run.identity, run.rows);
+    if (identity !== null) await writeConfig(folder.config, config);
     const changes = [...requestShape(options).changes];
     if (changes.length > 0) config.parameter_changes = changes;
     const ledger = Ledger.open(folder);
@@ -117,6 +121,18 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       );
     }
   });
+}
+
+/**
+ * What the results of a resumed run hold besides what is asked for now: it was asked for before, so none of its files
+ * ends up older, or with less in it, than another.
+ */
+function withOutputsOf(before: ConfigFile['params'] | undefined, options: RunOptions): RunOptions {
+  return {
+    ...options,
+    includeMetadata: options.includeMetadata || before?.['include_metadata'] === true,
+    outputFormats: unionOfFormats(options.outputFormats, before?.['output_format']),
+  };
 }
 
 /** Batches go on, and are billed, although their run's folders are moved aside. */

@@ -19,7 +19,7 @@ import { collect } from '../report/collect.js';
 import { titleOf } from '../report/facts.js';
 import { renderPage } from '../report/html.js';
 import { readConfig, type ConfigFile } from '../run/config.js';
-import { runFolder, runName, type RunFolder } from '../run/folder.js';
+import { checkRunName, findRunFolder, runFolder, type RunFolder } from '../run/folder.js';
 import { count, inert, plural } from '../text.js';
 
 const DEFAULT_SAMPLE = 500;
@@ -82,11 +82,14 @@ async function byFlags(flags: FlagReader): Promise<Found> {
     );
   }
   const { name } = resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, true);
-  const folder = runFolder(
-    flags.text('save_dir') ?? DEFAULT_SAVE_DIR,
-    flags.text('temp_dir') ?? DEFAULT_TEMP_DIR,
-    runName(dataset, name),
-  );
+  const given = flags.text('run_name');
+  const folder = findRunFolder({
+    saveDir: flags.text('save_dir') ?? DEFAULT_SAVE_DIR,
+    tempDir: flags.text('temp_dir') ?? DEFAULT_TEMP_DIR,
+    dataset,
+    annotator: name,
+    runName: given === null ? null : checkRunName(given),
+  });
   const config = await readConfig(folder.config, new Date());
   return { options: optionsOf(flags, folder, dataset, name), config };
 }

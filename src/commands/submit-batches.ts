@@ -105,10 +105,9 @@ export async function planRows(
   isAllowed: (row: number) => boolean,
 ): Promise<number> {
   const { index } = run;
-  const retry = options.earlier !== 'resume_no_retry';
   const underWay = await rowsUnderWay(ledger, run.rows);
   const wanted = (row: number): boolean =>
-    underWay[row] === 0 && index.isWanted(row, retry) && isAllowed(row);
+    underWay[row] === 0 && index.isWanted(row, options.retry) && isAllowed(row);
   let planned = 0;
   // Where the journal can't be written, closing it says so.
   const journal = new JournalWriter(folder.journal, () => undefined);

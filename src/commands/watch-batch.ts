@@ -13,7 +13,7 @@ import { resolveCreation, submitChunks } from '../batches/submit.js';
 import { watch, type Watched } from '../batches/watch.js';
 import { EXIT, messageOf, UsageError } from '../errors.js';
 import { priceFor } from '../run/budget.js';
-import { runFolder, runName } from '../run/folder.js';
+import { findRunFolder } from '../run/folder.js';
 import { readJob } from '../run/jobs.js';
 import { plural } from '../text.js';
 import type { WatchOptions } from '../watch-options.js';
@@ -41,11 +41,7 @@ export async function watchBatch(watching: WatchOptions, surroundings: Surroundi
   if (watching.cancel && !watching.yes && !process.stdin.isTTY) {
     throw new UsageError('--cancel asks before it cancels, and nobody is here to answer; give --yes.');
   }
-  const folder = runFolder(
-    options.saveDir,
-    options.tempDir,
-    runName(options.dataset, options.annotator.name),
-  );
+  const folder = findRunFolder({ ...options, annotator: options.annotator.name });
   const price = await priceFor(options);
   const client = openBatchClient(options, interruption.soft);
   try {

@@ -30,6 +30,7 @@ export function watchCommandLine(
   words.push('--dataset', options.dataset, '--annotator', options.annotator.name);
   if (options.saveDir !== DEFAULT_SAVE_DIR) words.push('--save_dir', options.saveDir);
   if (options.tempDir !== DEFAULT_TEMP_DIR) words.push('--temp_dir', options.tempDir);
+  if (options.runName !== null) words.push('--run_name', options.runName);
   if (options.baseUrl !== null) words.push('--base_url', options.baseUrl);
   if (options.apiKeyVariable !== null) words.push('--api_key_env', options.apiKeyVariable);
   if (options.maxBatchSize !== MAXIMUM_BATCH_SIZE)

@@ -38,9 +38,10 @@ export async function openDataset(
   signal?: AbortSignal,
 ): Promise<OpenDataset> {
   const name = request.dataset;
-  const load = FILES[extname(name).toLowerCase()];
-  if (load !== undefined || /^[./~]|^[A-Za-z]:\\/.test(name) || isFile(name)) {
-    return openFile({ ...request, dataset: expandHome(name) }, load, signal);
+  const files = localFiles(name);
+  if (files !== null) {
+    const dataset = await openFile({ ...request, dataset: expandHome(name) }, readerOf(name), signal);
+    return { ...dataset, files };
   }
   if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
     throw new UserError(
@@ -58,6 +59,19 @@ function refuseEncoding({ dataset, encoding }: DatasetRequest, what: string): vo
   throw new UserError(
     `--encoding is for local text files; ${inert(dataset, 120)} is ${what}, whose text is always UTF-8. Leave it out.`,
   );
+}
+
+/**
+ * The files that a local dataset is read from, whether or not they exist; null where the name is one of the Hub.
+ * Every name that `openDataset` takes for a local one has files here: a run recognises its dataset by their content.
+ */
+export function localFiles(name: string): string[] | null {
+  const isLocal = readerOf(name) !== undefined || /^[./~]|^[A-Za-z]:\\/.test(name) || isFile(name);
+  return isLocal ? [expandHome(name)] : null;
+}
+
+function readerOf(name: string): (() => Promise<OpenFile>) | undefined {
+  return FILES[extname(name).toLowerCase()];
 }
 
 async function openFile(

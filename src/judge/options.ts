@@ -12,7 +12,7 @@ import {
   type RunOptions,
 } from '../options.js';
 import { isReasoningModel } from '../requests/parameters.js';
-import { runFolder, runName, type RunFolder } from '../run/folder.js';
+import { findRunFolder, type RunFolder } from '../run/folder.js';
 
 /** Tells a win rate to a quarter of a per cent, which no judge's taste is worth; and memory grows with the sample. */
 const LARGEST_SAMPLE = 100_000;
@@ -57,6 +57,7 @@ export function parseJudgeOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): 
       dry_run: undefined,
       // What is missing is asked for at every start, and failed requests with it.
       resume: true,
+      retry: 'failed,filtered',
     },
     variables,
   );
@@ -65,7 +66,7 @@ export function parseJudgeOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): 
   return Object.freeze({
     asking: options,
     judged,
-    folder: runFolder(options.saveDir, options.tempDir, runName(options.dataset, judged)),
+    folder: findRunFolder({ ...options, annotator: judged }),
     sample: flags.integer('sample', 1, LARGEST_SAMPLE) ?? DEFAULT_SAMPLE,
     seed: flags.integer('seed', 0, 0xffff_ffff) ?? DEFAULT_SAMPLE_SEED,
     promptsFile: flags.text('judge_prompts'),

@@ -423,7 +423,10 @@ export class Processor {
     if (this.counts.answered === 0) return false;
     if (verdict.unreachable || this.#failuresInRow >= OUTAGE_FAILURES) {
       const steps = Math.min(10, Math.floor(this.#failuresInRow / OUTAGE_FAILURES));
-      limiter.closeGate(this.#random() * Math.min(OUTAGE_GATE_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** steps));
+      limiter.closeGate(
+        this.#random() * Math.min(OUTAGE_GATE_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** steps),
+        'outage',
+      );
     }
     if (!verdict.unreachable) return false;
     // A run that has worked for long is patient for longer.

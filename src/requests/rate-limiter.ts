@@ -57,7 +57,8 @@ export interface RateLimiterOptions {
   random?: () => number;
 }
 
-export type BindingLimit = 'requests' | 'tokens' | 'gate' | null;
+/** `gate`: pauses after 429s; `outage`: pauses after failed connections and time-outs. */
+export type BindingLimit = 'requests' | 'tokens' | 'gate' | 'outage' | null;
 
 export class RateLimiter {
   readonly #clock: Clock;
@@ -70,6 +71,8 @@ export class RateLimiter {
   #lastCut = -Infinity;
   #gateOpens = 0;
   #gateClosed = 0;
+  /** What closed the gate last. */
+  #gateCause: 'gate' | 'outage' = 'gate';
   #throttledInRow = 0;
   /** Requests a minute that 429s taught where no header tells a limit. */
   #learntPerMinute: number | null = null;
@@ -81,7 +84,7 @@ export class RateLimiter {
   #boost = 1;
   #nextBoost: number;
   #latency = 0;
-  readonly #waited = { requests: 0, tokens: 0, gate: 0 };
+  readonly #waited = { requests: 0, tokens: 0, gate: 0, outage: 0 };
   /** What was let through so far; tokens as the API reserves them. */
   readonly granted = { requests: 0, tokens: 0 };
   #last: Promise<unknown> = Promise.resolve();
@@ -117,10 +120,11 @@ export class RateLimiter {
 
   /** What requests waited for most so far; null where they hardly waited. */
   get bindingLimit(): BindingLimit {
-    const longest = Math.max(this.#waited.requests, this.#waited.tokens, this.#waited.gate);
+    const longest = Math.max(...Object.values(this.#waited));
     if (longest < 100) return null;
-    if (longest === this.#waited.gate) return 'gate';
-    return longest === this.#waited.requests ? 'requests' : 'tokens';
+    return (
+      (['gate', 'outage', 'requests', 'tokens'] as const).find((by) => this.#waited[by] === longest) ?? null
+    );
   }
 
   /** True where one request's tokens are above a minute's limit, so that no waiting helps. */
@@ -161,7 +165,7 @@ export class RateLimiter {
     const now = this.#clock.now();
     this.#recover(now);
     const gate = this.#gateOpens - now;
-    if (gate > 0) return this.#blocked('gate', gate);
+    if (gate > 0) return this.#blocked(this.#gateCause, gate);
     const requestWait = this.#requests.bucket?.wait(1, now) ?? 0;
     const tokenWait = this.#tokens.bucket?.wait(tokens, now) ?? 0;
     if (requestWait > 0 && requestWait >= tokenWait) return this.#blocked('requests', requestWait);
@@ -173,7 +177,7 @@ export class RateLimiter {
     return 0;
   }
 
-  #blocked(by: 'requests' | 'tokens' | 'gate', wait: number): number {
+  #blocked(by: Exclude<BindingLimit, null>, wait: number): number {
     this.#waited[by] += Math.min(wait, 1000);
     if (by === 'tokens') this.#lastTokenWait = this.#clock.now();
     return Math.max(wait, 0.1);
@@ -267,7 +271,7 @@ export class RateLimiter {
     );
     const wait = retryAfter ?? (alreadyClosed ? 0 : ceiling * (0.5 + this.#random() / 2));
     // Another few milliseconds, so that a slice of the server's clock is surely over.
-    this.closeGate(wait + 5 + this.#random() * 20);
+    this.closeGate(wait + 5 + this.#random() * 20, 'gate');
     this.#noteOutcome(true);
     if (this.#boost > 1) this.#setBoost(1, now + BOOST_PAUSE_AFTER_429_MS);
     const share = this.#outcomes.filter(Boolean).length / OUTCOMES;
@@ -282,8 +286,9 @@ export class RateLimiter {
   }
 
   /** Closes the gate for at least that many milliseconds from now. */
-  closeGate(milliseconds: number): void {
+  closeGate(milliseconds: number, cause: 'gate' | 'outage'): void {
     const now = this.#clock.now();
+    if (now + milliseconds > this.#gateOpens) this.#gateCause = cause;
     this.#gateClosed = now;
     this.#gateOpens = Math.max(this.#gateOpens, now + milliseconds);
   }

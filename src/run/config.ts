@@ -1,4 +1,4 @@
-/** `config.yaml`: what a run was asked to do, for people and for the record. */
+/** `config.yaml`: the settings of a run, for people and for the record. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
@@ -8,15 +8,21 @@ import type { RunOptions } from '../options.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { askedFor, type RunIdentity } from './identity.js';
 
+type ConfigDataset = RunIdentity['found'] & {
+  rows: number;
+  /** Absolute paths of a local dataset's files. */
+  paths?: string[];
+};
+
 export interface ConfigFile {
   uuid: string;
   /** `YYYY_MM_DD-HH_MM_SS`, as the Python tool writes it. */
   creation_date: string;
   params: Record<string, unknown>;
-  dataset?: RunIdentity['found'] & { rows: number };
-  /** Parameters that were sent otherwise than the flags say, and why. */
+  dataset?: ConfigDataset;
+  /** Parameters that were changed or left out, and why. */
   parameter_changes?: ParameterChange[];
-  /** The run's batches that were under way when it was last submitted. */
+  /** The run's batches that were in progress after the last submission. */
   batch_ids?: string[];
   finished_at?: string;
 }
@@ -36,9 +42,11 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
     encoding: options.encoding,
     save_dir: options.saveDir,
     temp_dir: options.tempDir,
+    run_name: options.runName,
     resume: options.earlier === 'resume',
     resume_no_retry: options.earlier === 'resume_no_retry',
     overwrite: options.earlier === 'overwrite',
+    retry: options.retry,
     batch: options.batch,
     max_batch_size: options.maxBatchSize,
     max_batch_bytes: options.maxBatchBytes,
@@ -62,14 +70,25 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
   };
 }
 
-/** A config that exists already, so that a run that goes on keeps its identity; a new identity otherwise. */
+/** What `config.yaml` says of the dataset. */
+export function configDataset({ found, source }: RunIdentity, rows: number): ConfigDataset {
+  const paths = source?.files.map(({ path }) => path);
+  return { ...found, rows, ...(paths === undefined ? {} : { paths }) };
+}
+
+/**
+ * The config of a run that exists, or the start of a new one. Who the run is comes from `run.json` where that exists,
+ * so that a lost or damaged config is rebuilt with the same uuid.
+ * @param identity what `run.json` holds; null where there is none
+ */
 export async function readConfig(
   path: string,
   now: Date,
+  identity: Pick<RunIdentity, 'uuid' | 'created'> | null = null,
 ): Promise<Pick<ConfigFile, 'uuid' | 'creation_date'> & Partial<ConfigFile>> {
   const earlier = existsSync(path) ? await readYaml(path) : null;
-  const uuid = earlier?.['uuid'];
-  const created = earlier?.['creation_date'];
+  const uuid = identity?.uuid ?? earlier?.['uuid'];
+  const created = identity?.created ?? earlier?.['creation_date'];
   return {
     ...(earlier as Partial<ConfigFile> | null),
     uuid: typeof uuid === 'string' ? uuid : randomUUID(),

@@ -2,10 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
-import { UserError } from '../errors.js';
+import { basename, join, resolve } from 'node:path';
+import { UsageError } from '../errors.js';
 import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../files.js';
+import { inert } from '../text.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
 const LONGEST_NAME_BYTES = 220;
@@ -14,18 +15,89 @@ const LONGEST_NAME_BYTES = 220;
 const MISLEADING = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /**
- * The name that both folders of a run carry: `<dataset>_<annotator>` with every `/` as `_`. Whatever could point
- * outside the parent folder, that a file system refuses, or that a terminal would show as something else becomes `_`
- * as well.
+ * The name of both folders of a run: `<dataset>_<annotator>` with every `/` as `_`. Anything that could point outside
+ * the parent folder, hide the folder, confuse a shell or a terminal, or that a file system refuses becomes `_` too.
+ * A relative path is named after what it leads to: `../x.jsonl` gives `x.jsonl_…`.
  */
 export function runName(dataset: string, annotator: string): string {
+  return safeName(`${datasetLabel(dataset)}_${annotator}`);
+}
+
+/** What earlier versions called the folder; it differs where a name began with a dot, such as `../x.jsonl`. */
+function formerRunName(dataset: string, annotator: string): string {
+  return safeName(`${dataset}_${annotator}`);
+}
+
+/** Whether a folder's name was given by `--run_name`, and is not made of dataset and annotator. */
+export function isGivenName(name: string, dataset: string, annotator: string): boolean {
+  return name !== runName(dataset, annotator) && name !== formerRunName(dataset, annotator);
+}
+
+function datasetLabel(dataset: string): string {
+  if (dataset === '-') return 'stdin';
+  const trimmed = dataset.replace(/^(?:\.{1,2}[/\\])+/, '').replace(/[/\\]+$/, '');
+  // `.` and `..` have no name of their own, so the folder that they lead to gives it.
+  const label = /^\.{0,2}$/.test(trimmed) ? basename(resolve(dataset)) : trimmed;
+  return label.replace(/^\.+/, '').replace(/[*?]/g, '_') || 'dataset';
+}
+
+function safeName(text: string): string {
   const forbidden = process.platform === 'win32' ? /[/\\:*?"<>|]/g : /\//g;
-  const name = `${dataset}_${annotator}`.replace(forbidden, '_').replace(MISLEADING, '_').toWellFormed();
+  const name = text.replace(forbidden, '_').replace(MISLEADING, '_').toWellFormed();
   if (Buffer.byteLength(name) <= LONGEST_NAME_BYTES) return name;
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 12);
   let start = name.slice(0, LONGEST_NAME_BYTES - digest.length - 1);
   while (Buffer.byteLength(start) > LONGEST_NAME_BYTES - digest.length - 1) start = start.slice(0, -1);
   return `${start.toWellFormed()}_${digest}`;
+}
+
+/**
+ * Checks `--run_name`: it names two folders, so it must be one plain file name.
+ * @throws UsageError that says what is wrong
+ */
+export function checkRunName(name: string): string {
+  const problem = /[/\\]/.test(name)
+    ? 'it contains a slash, and names a folder, not a path'
+    : /^[.-]/.test(name)
+      ? `it begins with ${JSON.stringify(name[0])}`
+      : name.trim() !== name
+        ? 'it begins or ends with a space'
+        : name.search(MISLEADING) !== -1 || !name.isWellFormed()
+          ? 'it contains characters that cannot be seen'
+          : /[:*?"<>|]/.test(name)
+            ? 'it contains one of : * ? " < > |'
+            : Buffer.byteLength(name) > LONGEST_NAME_BYTES
+              ? `it is longer than ${LONGEST_NAME_BYTES} bytes`
+              : null;
+  if (problem === null) return name;
+  throw new UsageError(`--run_name ${inert(name, 60)}: ${problem}. Give a plain name such as trial-2.`);
+}
+
+/** What decides where a run's folders are. */
+export interface RunPlace {
+  saveDir: string;
+  tempDir: string;
+  dataset: string;
+  /** The annotator's name. */
+  annotator: string;
+  /** `--run_name`; null for the name made of dataset and annotator. */
+  runName: string | null;
+}
+
+/**
+ * The folders of a run. Where only folders under a name of earlier versions exist, these are the run's.
+ * Nothing is created.
+ */
+export function findRunFolder({ saveDir, tempDir, dataset, annotator, runName: given }: RunPlace): RunFolder {
+  if (given !== null) return runFolder(saveDir, tempDir, given);
+  const current = runFolder(saveDir, tempDir, runName(dataset, annotator));
+  const former = runFolder(saveDir, tempDir, formerRunName(dataset, annotator));
+  return former.name !== current.name && !hasBegun(current) && hasBegun(former) ? former : current;
+}
+
+/** Whether anything of a run exists, even if it was killed before it had loaded a row. */
+export function hasBegun(folder: RunFolder): boolean {
+  return existsSync(folder.temp) || existsSync(folder.save);
 }
 
 export interface RunFolder {
@@ -80,14 +152,6 @@ export function earlierFiles(folder: RunFolder): string[] {
   const { run, rows, jobs, journal, batches, reannotated, batchObjects } = folder;
   const files = [run, rows, jobs, journal, batches, reannotated, batchObjects, ...exportFiles(folder.save)];
   return files.filter((path) => existsSync(path));
-}
-
-/** The error for a run that exists already, with the three ways out. */
-export function existsAlready(files: readonly string[]): UserError {
-  return new UserError(
-    `An earlier run left ${files.join(', ')}. Go on with it with --resume (failed rows are tried again), or with ` +
-      '--resume_no_retry (they stay failed), or start anew with --overwrite (its files are moved aside).',
-  );
 }
 
 /**

@@ -1,4 +1,4 @@
-/** What makes two runs the same run; kept in `run.json`, and compared before a run goes on. */
+/** What makes two runs the same run: kept in `run.json`, and compared before a run is resumed. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { DEFAULT_ENCODING } from '../datasets/encodings.js';
@@ -6,9 +6,10 @@ import { UserError } from '../errors.js';
 import { replaceFile } from '../files.js';
 import type { FormatName } from '../formats/index.js';
 import type { GenerationParameters, RunOptions } from '../options.js';
-import { inert } from '../text.js';
+import { inert, plural } from '../text.js';
+import type { FileFingerprint } from './fingerprint.js';
 
-/** The flags that decide what is asked; the others may change between a run and its resumption. */
+/** The flags that decide which requests are sent; the others may change when a run is resumed. */
 export interface AskedFor extends GenerationParameters {
   dataset: string;
   subset: string | null;
@@ -39,6 +40,12 @@ export interface RunIdentity {
     format: FormatName;
     columns: string[];
   };
+  /** The files of a local dataset; null for one of the Hub, absent in runs of earlier versions. */
+  source?: { files: FileFingerprint[] } | null;
+  /** Parent of the results, as it was given; absent in runs of earlier versions. */
+  save_dir?: string;
+  /** True while rows are being added for a larger `--limit`: `rows.jsonl` may still be the shorter one. */
+  isGrowing?: boolean;
 }
 
 /** The identity that a command line asks for. */
@@ -71,7 +78,10 @@ export function readIdentity(path: string): RunIdentity | null {
   } catch {
     // Falls through to the message.
   }
-  throw new UserError(`${path} can't be read, so this run can't go on; start anew with --overwrite.`);
+  throw new UserError(
+    `${path} cannot be read, so this run cannot be resumed. Start over with --overwrite (the old files are kept), and ` +
+      'see docs/run-folder.md for how to keep the answers.',
+  );
 }
 
 export async function writeIdentity(path: string, identity: RunIdentity): Promise<void> {
@@ -80,25 +90,59 @@ export async function writeIdentity(path: string, identity: RunIdentity): Promis
   });
 }
 
+/** Compared on their own: the dataset by its content, and a limit may grow. */
+const COMPARED_ELSEWHERE: readonly string[] = ['dataset', 'limit'];
+
 /**
  * Compares a run with what the command line asks for now.
- * @throws UserError that names each difference and the way out
+ * @throws UserError that names each difference and what to do about it
  */
 export function refuseChanges(earlier: AskedFor, now: AskedFor): void {
   const changes = Object.entries(now)
     .filter(
       ([flag, value]) =>
+        !COMPARED_ELSEWHERE.includes(flag) &&
         JSON.stringify(earlier[flag as keyof AskedFor] ?? null) !== JSON.stringify(value ?? null),
     )
     .filter(([flag]) => flag !== 'model' || earlier.annotator === now.annotator)
-    .map(
-      ([flag, value]) => `--${flag} was ${shown(earlier[flag as keyof AskedFor])} and is now ${shown(value)}`,
-    );
+    .map(([flag, value]) => describeChange(flag, earlier[flag as keyof AskedFor], value));
   if (changes.length === 0) return;
   throw new UserError(
-    `This run was begun with other parameters: ${changes.join('; ')}. Give the earlier values to go on with it, or ` +
-      'start anew with --overwrite or another --save_dir and --temp_dir.',
+    `This run was started with other parameters: ${changes.join('; ')}. Use the earlier values to resume it, or start ` +
+      'another run: --run_name NAME keeps both, --overwrite starts over (the old files are kept).',
   );
+}
+
+function describeChange(flag: string, earlier: unknown, now: unknown): string {
+  return `--${flag} was ${shown(earlier)} and is now ${shown(now)}`;
+}
+
+/**
+ * What a `--limit` means for a run that exists: `grow` where rows are to be added.
+ * @param earlier the limit that the run has; null for none
+ * @param rows that the run has; null where its rows are lost and loaded again
+ * @param isGrowing whether an earlier attempt to add rows was interrupted
+ * @throws UserError where the limit would leave out rows that the run has
+ */
+export function compareLimits(
+  earlier: number | null,
+  now: number | null,
+  rows: number | null,
+  isGrowing: boolean,
+): 'same' | 'grow' {
+  const least = rows ?? earlier ?? Infinity;
+  if (now !== null && now < least) {
+    const has = rows === null ? '' : ` has ${plural(rows, 'row')}, and`;
+    const wanted = earlier === null ? 'no --limit' : `--limit ${Math.max(rows ?? 0, earlier)}`;
+    throw new UserError(
+      `This run${has} was started with ${wanted}; --limit ${now} would leave rows out. Use ${wanted} to resume it, or ` +
+        'start a smaller run with --run_name NAME.',
+    );
+  }
+  if (rows === null || now === rows) return 'same';
+  if (isGrowing) return 'grow';
+  // Fewer rows than the limit: the dataset has no more.
+  return earlier !== null && rows >= earlier ? 'grow' : 'same';
 }
 
 function shown(value: unknown): string {

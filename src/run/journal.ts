@@ -24,13 +24,23 @@ import { breather, endOfLine, fileProblem, readBlocks, replaceFile, writeAll } f
 import { parseJson } from '../json.js';
 import { dropped } from '../memory.js';
 import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
-import { ROW_STATES, type RowState } from '../types.js';
+import { ROW_STATES, type RetriableState, type RowState } from '../types.js';
 
 const SYNC_INTERVAL_MS = 1000;
 const INITIAL_BUFFER_BYTES = 1 << 18;
 const NEWLINE = 0x0a;
 const COMMA = 0x2c;
 const OPENING_BRACKET = 0x5b;
+
+/** Of two answers to one row the one with more of an answer counts, and of equals the first. */
+const WORTH: Readonly<Record<RowState, number>> = {
+  pending: 0,
+  failed: 0,
+  filtered: 1,
+  refused: 1,
+  truncated: 2,
+  ok: 3,
+};
 
 /** Where each row stands in the journal: 13 bytes a row, so that a million rows fit into 13 MB. */
 export class JournalIndex {
@@ -67,9 +77,21 @@ export class JournalIndex {
   /** Rows that the provider refused as filtered have no answer: they count like failed ones. */
   readonly #errors = new Set<number>();
 
-  /** Notes a line for a row: a later line wins over a failed one, never over an answer. Returns whether it counts. */
+  /**
+   * Whether another answer would replace what a row has: it always replaces a failure, and an answer only where it is
+   * worth more, as a retried row's may be. So the same lines give the same result whenever they are read.
+   */
+  isImprovedBy(row: number, state: RowState): boolean {
+    return !this.isAnswered(row) || WORTH[state] > WORTH[this.state(row)];
+  }
+
+  /**
+   * Notes a line for a row: a later line wins over a failed one, and over an answer only with a better one. Returns
+   * whether it counts.
+   */
   record(row: number, state: RowState, offset: number, length: number, isError = false): boolean {
-    if (row >= this.rows || this.isAnswered(row)) return false;
+    if (row >= this.rows) return false;
+    if (this.isAnswered(row) && (isError || !this.isImprovedBy(row, state))) return false;
     const code = ROW_STATES.indexOf(state);
     const before = this.#states[row] ?? JournalIndex.#pending;
     this.#counts[before] = (this.#counts[before] ?? 0) - 1;
@@ -93,16 +115,18 @@ export class JournalIndex {
   }
 
   /**
-   * True for a row that is to be asked: a pending one, and with `retry` one that failed. A row that can't be used
-   * failed without a line in the journal, and no further try changes that.
+   * True for a row that is to be sent: a pending one, and one in a state that is to be retried. A row that cannot be
+   * used failed without a line in the journal, and retrying does not change that.
    */
-  isWanted(row: number, retry: boolean): boolean {
-    if (row >= this.rows || this.isAnswered(row)) return false;
-    return this.state(row) === 'pending' || (retry && this.place(row) !== null);
+  isWanted(row: number, retry: readonly RetriableState[]): boolean {
+    if (row >= this.rows) return false;
+    const state = this.state(row);
+    if (state === 'pending') return true;
+    return (retry as readonly RowState[]).includes(state) && this.lengthOf(row) > 0;
   }
 
-  /** How many rows are to be asked. */
-  countWanted(retry: boolean): number {
+  /** How many rows are to be sent. */
+  countWanted(retry: readonly RetriableState[]): number {
     let wanted = 0;
     for (let row = 0; row < this.rows; row++) if (this.isWanted(row, retry)) wanted += 1;
     return wanted;

@@ -1,6 +1,6 @@
 /**
- * From options to a run that is ready to be asked: rows with their prompts, jobs, and the journal of what was
- * answered before. An earlier run is gone on with from its own files alone.
+ * From options to a run that is ready to be sent: rows with their prompts, jobs, and the journal of earlier answers.
+ * A run is resumed from its own files alone, unless a larger `--limit` adds rows to it.
  */
 
 import { existsSync, rmSync } from 'node:fs';
@@ -13,12 +13,21 @@ import { knownChanges } from '../requests/parameters.js';
 import { count, inert, plural } from '../text.js';
 import type { OpenDataset } from '../types.js';
 import type { RunFolder } from './folder.js';
-import { askedFor, readIdentity, refuseChanges, writeIdentity, type RunIdentity } from './identity.js';
+import { fingerprint, isUntouched, type FileFingerprint } from './fingerprint.js';
+import {
+  askedFor,
+  compareLimits,
+  readIdentity,
+  refuseChanges,
+  writeIdentity,
+  type RunIdentity,
+} from './identity.js';
 import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
 import { JournalIndex, scanJournal, type ScannedEntry } from './journal.js';
 import { countRows, writeRows } from './rows.js';
+import { checkSource } from './source.js';
 
-/** Row-level problems that are told one by one; the rest is counted. */
+/** Row-level problems that are shown one by one; the rest is counted. */
 const PROBLEMS_SHOWN = 5;
 
 export interface FoundDataset {
@@ -26,7 +35,7 @@ export interface FoundDataset {
   format: ChosenFormat;
 }
 
-/** Opens the dataset and settles how its rows become prompts; nothing is written. */
+/** Opens the dataset and decides how its rows become prompts; nothing is written. */
 export async function findDataset(
   options: RunOptions,
   console: Console,
@@ -77,69 +86,209 @@ export interface PreparedRun {
   identity: RunIdentity;
   index: JournalIndex;
   rows: number;
+  /** Rows that cannot be used, so that there is no request for them. */
+  unusable: number;
+}
+
+/** What preparing a run needs besides its options. */
+export interface Preparation {
+  folder: RunFolder;
+  fresh: Pick<RunIdentity, 'uuid' | 'created'>;
+  /** The dataset where it is open already; otherwise it is opened only if rows are missing. */
+  found: FoundDataset | null;
+  console: Console;
+  signal: AbortSignal;
 }
 
 /**
  * Makes or finds `run.json`, `rows.jsonl` and `jobs.json`, and reads the journal.
- * @param found the dataset where it was opened already; it is opened only if rows are missing
  * @param onEntry called for every line of the journal that counts
+ * @throws UserError where the command line asks for something else than the run was started with
  */
 export async function prepareRun(
   options: RunOptions,
-  folder: RunFolder,
-  fresh: Pick<RunIdentity, 'uuid' | 'created'>,
-  found: FoundDataset | null,
-  console: Console,
-  signal: AbortSignal,
+  preparation: Preparation,
   onEntry: (entry: ScannedEntry) => void,
 ): Promise<PreparedRun> {
+  const { folder, console } = preparation;
   const earlier = readIdentity(folder.run);
   if (earlier !== null) refuseChanges(earlier.asked, askedFor(options));
-  let identity = earlier;
-  if (identity === null || !existsSync(folder.rows)) {
-    const opened = found ?? (await findDataset(options, console, signal));
-    identity = await loadRows(options, folder, earlier, fresh, opened, console, signal);
-  }
-  if (!existsSync(folder.jobs)) {
-    await writeJobsWithProgress(options, folder, console);
-  }
+  const isWhole = earlier !== null && existsSync(folder.rows);
+  const identity = isWhole
+    ? await continueRun(options, preparation, earlier)
+    : await startRun(options, preparation, earlier);
+  if (!existsSync(folder.jobs)) await writeJobsWithProgress(options, folder, console);
   const { total, unusableRows } = await countRows(folder.rows);
   const index = new JournalIndex(total);
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   await readJournal(folder, index, options.generation.n > 1, console, onEntry);
-  return { identity, index, rows: total };
+  return { identity, index, rows: total, unusable: unusableRows.size };
 }
 
-async function loadRows(
+/** A run that has its rows: it keeps them, and a larger limit adds to them. */
+async function continueRun(
   options: RunOptions,
-  folder: RunFolder,
-  earlier: RunIdentity | null,
-  fresh: Pick<RunIdentity, 'uuid' | 'created'>,
-  { dataset, format }: FoundDataset,
-  console: Console,
-  signal: AbortSignal,
+  preparation: Preparation,
+  earlier: RunIdentity,
 ): Promise<RunIdentity> {
-  const { revision, subset, split } = dataset;
-  if (earlier !== null && earlier.found.revision !== revision) {
+  const { folder, console } = preparation;
+  const { note, isGone } = await checkSource(earlier, options.dataset, folder.temp);
+  const { total } = await countRows(folder.rows);
+  const { limit } = earlier.asked;
+  const growth = compareLimits(limit, options.limit, total, earlier.isGrowing === true);
+  if (growth === 'grow') {
+    if (isGone) {
+      throw new UserError(
+        `${inert(options.dataset, 200)} no longer exists, so no rows can be added to the ${count(total)} of this run. ` +
+          `Finish these with --limit ${total}.`,
+      );
+    }
+    if (note !== null) console.info(note);
+    return growRun(options, preparation, earlier, total);
+  }
+  if (note !== null) console.info(note);
+  if (limit === options.limit && earlier.isGrowing !== true) return earlier;
+  const identity = settled(earlier, options);
+  await writeIdentity(folder.run, identity);
+  return identity;
+}
+
+/** The identity of a run whose rows are complete for the limit that is asked for. */
+function settled(earlier: RunIdentity, options: RunOptions): RunIdentity {
+  const identity = { ...earlier, asked: { ...earlier.asked, limit: options.limit } };
+  delete identity.isGrowing;
+  return identity;
+}
+
+/**
+ * Adds rows to a run. `run.json` says so first and last, so that a crash at any point leaves a run that either has its
+ * old rows, or all of them; jobs are written again from the rows.
+ */
+async function growRun(
+  options: RunOptions,
+  preparation: Preparation,
+  earlier: RunIdentity,
+  rows: number,
+): Promise<RunIdentity> {
+  const { folder, console, signal } = preparation;
+  const asked = options.limit === null ? 'all rows' : `--limit ${count(options.limit)}`;
+  console.info(`Extending this run from ${plural(rows, 'row')} to ${asked}.`);
+  const found = preparation.found ?? (await findDatasetAgain(options, preparation, rows));
+  if (found !== null) {
+    refuseOtherRows(earlier, found, rows);
+    const growing = { ...settled(earlier, options), isGrowing: true };
+    await writeIdentity(folder.run, growing);
+    const { offset, limit } = options;
+    const selection = { offset: offset + rows, limit: limit === null ? null : limit - rows };
+    rmSync(folder.jobs, { force: true });
+    await writeRowsWithProgress(options, folder, found, { ...selection, keep: true }, console, signal);
+  }
+  const identity = settled(earlier, options);
+  await writeIdentity(folder.run, identity);
+  return identity;
+}
+
+/** Opens the dataset of a run that is to grow; null where it has no rows beyond those of the run. */
+async function findDatasetAgain(
+  options: RunOptions,
+  { console, signal }: Preparation,
+  rows: number,
+): Promise<FoundDataset | null> {
+  const next = options.offset + rows;
+  try {
+    const found = await findDataset(options, console, signal);
+    const { totalRows } = found.dataset;
+    return totalRows !== null && totalRows <= next ? null : found;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
     throw new UserError(
-      `The dataset changed since this run began (revision ${inert(earlier.found.revision ?? 'none', 50)}, now ` +
-        `${inert(revision ?? 'none', 50)}); start anew with --overwrite.`,
+      `No rows can be added to the ${count(rows)} of this run: ${error.message} To finish these alone, use --limit ${rows}.`,
+      error.exitCode,
+      { cause: error },
     );
   }
+}
+
+/** @throws UserError where the dataset no longer gives the rows that the run began with */
+function refuseOtherRows(earlier: RunIdentity, { dataset, format }: FoundDataset, rows: number): void {
+  refuseOtherRevision(
+    earlier,
+    dataset,
+    ` To finish the ${count(rows)} rows of this run alone, use --limit ${rows}.`,
+  );
+  const { format: name, columns } = earlier.found;
+  if (name === format.name && JSON.stringify(columns) === JSON.stringify(format.columns)) return;
+  throw new UserError(
+    `The rows of this run were read as ${name} (columns ${columns.join(', ')}), and now they would be read as ` +
+      `${format.name} (columns ${format.columns.join(', ')}). Name the format and columns with flags, or start ` +
+      'another run with --run_name NAME.',
+  );
+}
+
+function refuseOtherRevision(earlier: RunIdentity, { revision }: OpenDataset, hint = ''): void {
+  if (earlier.found.revision === revision) return;
+  throw new UserError(
+    `The dataset has changed since this run started (revision ${inert(earlier.found.revision ?? 'none', 50)}, now ` +
+      `${inert(revision ?? 'none', 50)}).${hint} Or start over with --overwrite, or another run with --run_name NAME.`,
+  );
+}
+
+/** A run without rows: new, or killed before it had loaded them, or started by the Python tool. */
+async function startRun(
+  options: RunOptions,
+  preparation: Preparation,
+  earlier: RunIdentity | null,
+): Promise<RunIdentity> {
+  const { folder, fresh, console, signal } = preparation;
+  if (earlier !== null) {
+    await checkSource(earlier, options.dataset, folder.temp);
+    compareLimits(earlier.asked.limit, options.limit, null, false);
+  }
+  const found = preparation.found ?? (await findDataset(options, console, signal));
+  const { dataset, format } = found;
+  if (earlier !== null) refuseOtherRevision(earlier, dataset);
+  const { revision, subset, split } = dataset;
+  const files = await fingerprintsOf(dataset, console);
+  const { offset, limit } = options;
+  await writeRowsWithProgress(options, folder, found, { offset, limit, keep: false }, console, signal);
+  refuseTouched(files);
   const identity: RunIdentity = {
     version: 1,
     ...fresh,
     ...(earlier === null ? {} : { uuid: earlier.uuid, created: earlier.created }),
     asked: askedFor(options),
     found: { revision, subset, split, format: format.name, columns: format.columns },
+    source: files === null ? null : { files },
+    save_dir: options.saveDir,
   };
-  await writeRowsWithProgress(options, folder, dataset, format, console, signal);
-  if (earlier === null) {
-    // From here on the run is ours; where that can't be, the Python tool's run stays as it was.
-    if (existsSync(folder.jobs)) await takeOver(options, folder, console);
-    await writeIdentity(folder.run, identity);
-  }
+  // From here on the run is ours; where that cannot be, the Python tool's run stays as it was.
+  if (earlier === null && existsSync(folder.jobs)) await takeOver(options, folder, console);
+  rmSync(folder.jobs, { force: true });
+  await writeIdentity(folder.run, identity);
   return identity;
+}
+
+/** What the files of a local dataset hold; null for a dataset of the Hub. */
+async function fingerprintsOf(dataset: OpenDataset, console: Console): Promise<FileFingerprint[] | null> {
+  if (dataset.files === undefined) return null;
+  const taken: FileFingerprint[] = [];
+  const total = dataset.files.length;
+  const endProgress = console.showProgress(() => `Reading files: ${count(taken.length)} of ${count(total)}`);
+  try {
+    for (const path of dataset.files) taken.push(await fingerprint(path));
+  } finally {
+    endProgress();
+  }
+  return taken;
+}
+
+/** @throws UserError where a file was written to while its rows were read */
+function refuseTouched(files: readonly FileFingerprint[] | null): void {
+  const touched = files?.find((file) => !isUntouched(file));
+  if (touched === undefined) return;
+  throw new UserError(
+    `${inert(touched.path, 200)} changed while it was read. Run the command again once nothing writes to it.`,
+  );
 }
 
 async function writeJobsWithProgress(
@@ -162,19 +311,25 @@ async function writeJobsWithProgress(
 
 async function takeOver(options: RunOptions, folder: RunFolder, console: Console): Promise<void> {
   await compareJobs(folder.jobs, folder.rows, requestShape(options));
-  console.info('Taking over the run that the Python tool began.');
-  rmSync(folder.jobs);
+  console.info('Taking over a run of the Python tool.');
+}
+
+/** The rows of a dataset that are to be written. */
+interface Part {
+  offset: number;
+  limit: number | null;
+  /** Whether they follow the rows that the run has. */
+  keep: boolean;
 }
 
 async function writeRowsWithProgress(
   options: RunOptions,
   folder: RunFolder,
-  dataset: OpenDataset,
-  format: ChosenFormat,
+  { dataset, format }: FoundDataset,
+  { offset, limit, keep }: Part,
   console: Console,
   signal: AbortSignal,
 ): Promise<void> {
-  const { offset, limit } = options;
   const available = dataset.totalRows === null ? null : dataset.totalRows - offset;
   const expected = available === null ? limit : Math.min(available, limit ?? available);
   let loaded = 0;
@@ -182,27 +337,23 @@ async function writeRowsWithProgress(
   const endProgress = console.showProgress(
     () => `Loading rows: ${count(loaded)}${expected === null ? '' : ` of ${count(expected)}`}`,
   );
+  const onProblem = (_: number, problem: string): void => {
+    problems += 1;
+    if (problems <= PROBLEMS_SHOWN)
+      console.warning(problem.startsWith('row ') ? `Skipped ${problem}` : `Skipped: ${problem}`);
+  };
   try {
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal });
-    const counts = await writeRows(
-      folder.rows,
-      rows,
-      format,
-      (_, problem) => {
-        problems += 1;
-        if (problems <= PROBLEMS_SHOWN) console.warning(`Not usable: ${problem}`);
-      },
-      (done) => {
-        loaded = done;
-      },
-    );
-    if (counts.total === 0) {
+    const counts = await writeRows(folder.rows, rows, format, keep, onProblem, (done) => {
+      loaded = done;
+    });
+    if (counts.total === 0 && !keep) {
       rmSync(folder.rows, { force: true });
       throw new UserError(
         `The dataset ${inert(options.dataset, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`,
       );
     }
-    if (problems > PROBLEMS_SHOWN) console.warning(`${plural(problems, 'row')} can't be used in all.`);
+    if (problems > PROBLEMS_SHOWN) console.warning(`${plural(problems, 'row')} cannot be used in total.`);
     console.info(`Loaded ${plural(counts.total, 'row')} of ${inert(options.dataset, 120)}.`);
   } finally {
     endProgress();
@@ -210,7 +361,7 @@ async function writeRowsWithProgress(
 }
 
 /**
- * Reads a journal into an index, and tells of lines that can't be read.
+ * Reads a journal into an index, and reports lines that cannot be read.
  * @param several true where every line is to be parsed
  * @param onEntry called for every line that counts
  */
@@ -226,7 +377,7 @@ export async function readJournal(
     console.warning(`Cut a torn last line of ${report.tornBytes} bytes off ${folder.journal}.`);
   if (report.damaged > 0) {
     console.warning(
-      `${plural(report.damaged, 'line')} of ${folder.journal} can't be read; their rows are asked again.`,
+      `${plural(report.damaged, 'line')} of ${folder.journal} cannot be read; their rows are sent again.`,
     );
   }
   if (report.foreign > 0) {

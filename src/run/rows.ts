@@ -1,13 +1,13 @@
 /**
  * `rows.jsonl`: the run's rows with their prompts, in order, one line each. It is what makes a resumed run
- * independent of the Hub: existing means complete.
+ * independent of the Hub: existing means complete. A larger `--limit` replaces it as a whole by one with more rows.
  *
  * A usable row's line is the row as it will stand in `reannotated.json`, without its annotation; a row that can't be
  * used is `{"problem": "…", "row": {…}}`.
  */
 
 import { standsAt } from '../bytes.js';
-import { breather, endOfLine, readBlocks, replaceFile } from '../files.js';
+import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../files.js';
 import type { ChosenFormat } from '../formats/index.js';
 import { RowProblem } from '../formats/row-problem.js';
 import { inert } from '../text.js';
@@ -23,17 +23,22 @@ export interface RowCounts {
 
 /**
  * Writes the rows of a dataset as prompts.
- * @param onProgress called with the rows so far
+ * @param keep whether the rows that the file has already stay before the new ones; a crash leaves the old file or the
+ *   whole new one
+ * @param onProgress called with the new rows so far
+ * @returns what was added
  */
 export async function writeRows(
   path: string,
   source: AsyncIterable<SourceRow>,
   format: ChosenFormat,
+  keep: boolean,
   onProblem: (index: number, problem: string) => void,
   onProgress: (rows: number) => void,
 ): Promise<RowCounts> {
   const counts = { total: 0, unusable: 0 };
   await replaceFile(path, async (file) => {
+    if (keep) await copyInto(file, path);
     for await (const row of source) {
       const { line, problem } = rowLine(row, format);
       if (problem !== null) {
@@ -46,6 +51,14 @@ export async function writeRows(
     }
   });
   return counts;
+}
+
+async function copyInto(file: BufferedFile, path: string): Promise<void> {
+  const pause = breather();
+  for (const { bytes } of readBlocks(path)) {
+    file.write(bytes);
+    await pause();
+  }
 }
 
 function rowLine(row: SourceRow, format: ChosenFormat): { line: string; problem: string | null } {

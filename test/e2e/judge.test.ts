@@ -258,7 +258,7 @@ describe('judge', () => {
     expect(kills).toBe(3);
     const last = await runCli(args, { env: pointingAt(server) });
     expect(last.code, last.stderr).toBe(0);
-    expect(last.stderr).toMatch(/Going on: \d+ of 120 verdicts done with/);
+    expect(last.stderr).toMatch(/Resuming: \d+ of 120 verdicts are done/);
     expect(figures(folder)).toMatchObject({ wins: 60 });
     expect(new Set(answered).size).toBe(120);
     expect(answered.length - 120).toBeLessThanOrEqual(kills * inFlight);
@@ -434,7 +434,7 @@ describe('judge', () => {
     server.requests.length = 0;
     const run = await runCli(args, { env: pointingAt(server) });
     expect(run.code, run.stderr).toBe(0);
-    expect(run.stderr).toContain("can't be read; their rows are asked again");
+    expect(run.stderr).toContain('cannot be read; their rows are sent again');
     expect(server.requests).toHaveLength(1);
     expect(figures(folder)).toMatchObject({ wins: 5 });
   });

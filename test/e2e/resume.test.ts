@@ -5,6 +5,7 @@ import {
   foldersIn,
   pointingAt,
   resultsIn,
+  resuming,
   runCli,
   simulator,
   startCli,
@@ -70,7 +71,7 @@ describe('going on with a run', () => {
     for (const delay of [80, 350, 420, 300, 500, 380]) {
       const onDisk = new Set(answeredRows(killed));
       const before = asked.length;
-      const { child, finished } = startCli([...args(killed), '--resume'], { env: pointingAt(api) });
+      const { child, finished } = startCli([...args(killed), ...resuming(killed)], { env: pointingAt(api) });
       await new Promise((resolve) => setTimeout(resolve, delay));
       child.kill('SIGKILL');
       if ((await finished).signal === 'SIGKILL') kills += 1;
@@ -80,7 +81,9 @@ describe('going on with a run', () => {
     expect(kills).toBeGreaterThan(0);
     const onDisk = new Set(answeredRows(killed));
     const before = asked.length;
-    expect(await runCli([...args(killed), '--resume'], { env: pointingAt(api) })).toMatchObject({ code: 0 });
+    expect(await runCli([...args(killed), ...resuming(killed)], { env: pointingAt(api) })).toMatchObject({
+      code: 0,
+    });
     expect(asked.slice(before).filter((row) => onDisk.has(row))).toEqual([]);
     expect(resultsIn(killed).bytes()).toBe(resultsIn(whole).bytes());
     expect(asked.length - new Set(asked).size).toBeLessThanOrEqual(kills * inFlight);
@@ -198,7 +201,7 @@ describe('going on with a run', () => {
     expect(api.requests).toHaveLength(3);
   });
 
-  it('refuses changed parameters by name, and an earlier run without a flag with the three ways out', async () => {
+  it('refuses changed parameters by name, and an earlier run without a flag with the ways out', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3));
     const api = await simulator();
@@ -206,14 +209,18 @@ describe('going on with a run', () => {
     await runCli(args, { env: pointingAt(api) });
     const again = await runCli(args, { env: pointingAt(api) });
     expect(again.code).toBe(1);
-    for (const word of ['output.jsonl', '--resume', '--resume_no_retry', '--overwrite'])
+    for (const word of ['temp/', '--resume', '--resume_no_retry', '--overwrite', '--run_name'])
       expect(again.stderr).toContain(word);
-    const changed = await runCli([...args, '--resume', '--temperature', '0.2', '--limit', '2'], {
+    const changed = await runCli([...args, '--resume', '--temperature', '0.2'], {
       env: pointingAt(api),
     });
     expect(changed.code).toBe(1);
     expect(changed.stderr).toContain('--temperature was 1 and is now 0.2');
-    expect(changed.stderr).toContain('--limit was not given and is now 2');
+    const smaller = await runCli([...args, '--resume', '--limit', '2'], { env: pointingAt(api) });
+    expect(smaller.code).toBe(1);
+    expect(smaller.stderr).toContain(
+      'has 3 rows, and was started with no --limit; --limit 2 would leave rows out',
+    );
     const anew = await runCli([...args, '--overwrite', '--temperature', '0.2'], { env: pointingAt(api) });
     expect(anew.code).toBe(0);
     expect(readdirSync(join(folder, 'saved'))).toHaveLength(2);

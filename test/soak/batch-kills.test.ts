@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { SimulatorOptions } from '../../src/simulator/options.js';
 import { batchArguments, startWatch, submit, watch } from '../support/batch-cli.js';
-import { pointingAt, resultsIn, simulator, startCli, temporaryFolder } from '../support/cli.js';
+import { pointingAt, resultsIn, resuming, simulator, startCli, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
 import { countCalls, describeFault, withFault, type DiskFault } from '../support/disk-fault.js';
 import { leftovers } from '../support/journal.js';
@@ -31,7 +31,7 @@ async function scene(options: SimulatorOptions = {}): Promise<Scene> {
 /** The run's end, whatever happened before: no batch twice, no answer twice, no row lost. */
 async function expectWhole({ api, proxy, data, folder }: Scene, batches: number): Promise<Outcome> {
   proxy.aim(null, () => undefined);
-  const submitted = await submit(proxy, data, folder, [...SIZE, '--resume']);
+  const submitted = await submit(proxy, data, folder, [...SIZE, ...resuming(folder)]);
   expect(submitted.code, submitted.stderr).toBe(0);
   const watched = await watch(proxy, data, folder, ['--retry_failed', ...SIZE]);
   expect(watched.code, watched.stderr).toBe(0);

@@ -3,6 +3,7 @@ import {
   foldersIn,
   pointingAt,
   resultsIn,
+  resuming,
   runCli,
   simulator,
   startCli,
@@ -84,7 +85,7 @@ async function survive(
     paidTwice += asked.filter((row) => onDisk.has(row)).length;
   };
   const start = (more: Record<string, string> = {}): ReturnType<typeof startCli> =>
-    startCli([...args(folder), '--resume'], { env: { ...env, ...more } });
+    startCli([...args(folder), ...resuming(folder)], { env: { ...env, ...more } });
   for (let round = 0; round < times; round++) {
     await session(async () => {
       if ((await kill(start, folder)).signal === 'SIGKILL') kills += 1;

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { it, vi } from 'vitest';
 import { startWatch, submit } from '../support/batch-cli.js';
@@ -6,11 +7,13 @@ import {
   foldersIn,
   pointingAt,
   resultsIn,
+  resuming,
   simulator,
   startCli,
   temporaryFolder,
   type Finished,
 } from '../support/cli.js';
+import { runName } from '../../src/run/folder.js';
 import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
 import { journalLines, leftovers, rowOf } from '../support/journal.js';
 import { scriptedApi } from '../support/scripted-api.js';
@@ -52,12 +55,14 @@ it('lets one process at a time work on a run', async () => {
     ({ number, batch }) => `${batch ? 'batch' : 'online'} ${number}`,
     async ({ number, batch }) => {
       const folder = join(temporaryFolder(), 'run');
+      // As a process leaves it that was killed at its very start.
+      mkdirSync(join(folder, 'temp', runName(data, 'gpt-4o-mini')), { recursive: true });
       const api = await simulator({ latencyMs: 20, batchDurationMs: 100 });
       const start = async (place: number): Promise<Finished> => {
         await new Promise((resolve) => setTimeout(resolve, (place * number * 7) % 90));
         if (batch) return startWatch(api, data, folder).finished;
-        const args = ['--dataset', data, '--resume', '--max_concurrency', '4', ...foldersIn(folder)];
-        return startCli(args, { env: pointingAt(api) }).finished;
+        const args = ['--dataset', data, '--annotator', 'gpt-4o-mini', '--resume', '--max_concurrency', '4'];
+        return startCli([...args, ...foldersIn(folder)], { env: pointingAt(api) }).finished;
       };
       if (batch) {
         const both = await Promise.all(
@@ -92,7 +97,7 @@ it('goes on in a copy of its folders, made while it ran', async () => {
       const original = join(temporaryFolder(), 'original');
       const copy = join(temporaryFolder(), 'copy');
       const args = (folder: string): string[] => [
-        ...['--dataset', data, '--resume', '--max_concurrency', '4'],
+        ...['--dataset', data, ...resuming(folder), '--max_concurrency', '4'],
         ...foldersIn(folder),
       ];
       let begun = (): void => undefined;

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -84,6 +84,14 @@ export function pointingAt(
     HF_ENDPOINT: url,
     ...more,
   };
+}
+
+/** `--resume` where a run below a folder has begun; without one there is nothing to resume, which is an error. */
+export function resuming(folder: string): string[] {
+  const hasBegun = ['saved', 'temp'].some(
+    (parent) => existsSync(join(folder, parent)) && readdirSync(join(folder, parent)).length > 0,
+  );
+  return hasBegun ? ['--resume'] : [];
 }
 
 /** The flags that put a run's folders below one folder. */

@@ -1,0 +1,137 @@
+/** Whether a run still belongs to the dataset that the command line names. */
+
+import { statSync } from 'node:fs';
+import { localFiles } from '../datasets/index.js';
+import { UserError } from '../errors.js';
+import { count, inert, plural } from '../text.js';
+import { compareFile, resolvedPath, type FileChange, type FileFingerprint } from './fingerprint.js';
+import type { RunIdentity } from './identity.js';
+
+/** What a comparison found that does not stop the run; null for nothing. */
+type Note = string | null;
+
+/** Why the run's rows can no longer be read from its dataset, though it can finish without; null where they can. */
+export interface SourceCheck {
+  note: Note;
+  isGone: boolean;
+}
+
+/**
+ * Compares a run's dataset with the one that the command line names.
+ * @param folder of the run's working files, for messages
+ * @throws UserError where a file has changed since the run started, or is another one
+ */
+export async function checkSource(
+  earlier: Pick<RunIdentity, 'asked' | 'source'>,
+  dataset: string,
+  folder: string,
+): Promise<SourceCheck> {
+  const before = earlier.source?.files ?? [];
+  const files = localFiles(dataset);
+  if (before.length === 0) {
+    // A Hub dataset, standard input, or a run of an earlier version: only the name is known.
+    if (!isSameName(earlier.asked.dataset, dataset)) throw otherName(earlier.asked.dataset, dataset, folder);
+    return { note: null, isGone: files?.every((path) => !exists(path)) ?? false };
+  }
+  if (files === null || files.every((path) => !exists(path))) {
+    if (!isSameName(earlier.asked.dataset, dataset) && resolvedPath(dataset) !== before[0]?.path)
+      throw otherName(earlier.asked.dataset, dataset, folder);
+    const note = `${inert(dataset, 200)} no longer exists. This run has its own copy of the rows and continues without it.`;
+    return { note, isGone: true };
+  }
+  return { note: await compareFiles(before, files, folder), isGone: false };
+}
+
+/** @throws UserError that says what differs */
+async function compareFiles(
+  before: readonly FileFingerprint[],
+  files: readonly string[],
+  folder: string,
+): Promise<Note> {
+  const isMoved = files.some((path, index) => resolvedPath(path) !== before[index]?.path);
+  if (before.length !== files.length) throw otherFiles(before, files, folder);
+  let moved: Note = null;
+  for (const [index, earlier] of before.entries()) {
+    const path = files[index] ?? '';
+    const change = await compareFile(earlier, path);
+    if (change.kind === 'same') {
+      if (isMoved)
+        moved = `This run started with ${inert(earlier.path, 200)}; ${inert(path, 200)} has the same content.`;
+      continue;
+    }
+    throw resolvedPath(path) === earlier.path
+      ? changed(earlier, path, change)
+      : otherContent(earlier, path, change, folder);
+  }
+  return moved;
+}
+
+function changed(earlier: FileFingerprint, path: string, change: FileChange): UserError {
+  return new UserError(
+    `${inert(path, 200)} has changed since this run started: ${describeChange(earlier, path, change)}. Restore the ` +
+      'earlier file to resume this run, or give the new one a run of its own with --run_name NAME.',
+  );
+}
+
+function otherContent(earlier: FileFingerprint, path: string, change: FileChange, folder: string): UserError {
+  return new UserError(
+    `${folder} holds a run of another file, ${inert(earlier.path, 200)}. ${inert(resolvedPath(path), 200)} differs: ` +
+      `${describeChange(earlier, path, change)}. Give it a run of its own with --run_name NAME.`,
+  );
+}
+
+function describeChange(earlier: FileFingerprint, path: string, change: FileChange): string {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  switch (change.kind) {
+    case 'gone':
+      return 'it no longer exists';
+    case 'appended':
+      return `${plural(change.bytes, 'byte')} of rows were appended, and the first ${count(earlier.size)} bytes are unchanged`;
+    default:
+      return size === earlier.size
+        ? `its content is different, at the same size of ${plural(size, 'byte')}`
+        : `its content is different (${plural(earlier.size, 'byte')} then, ${count(size)} now)`;
+  }
+}
+
+function otherFiles(before: readonly FileFingerprint[], files: readonly string[], folder: string): UserError {
+  const then = new Set(before.map(({ path }) => path));
+  const now = new Set(files.map(resolvedPath));
+  const listed = (title: string, paths: readonly string[]): string =>
+    paths.length === 0
+      ? ''
+      : ` ${title}: ${paths
+          .slice(0, 3)
+          .map((path) => inert(path, 120))
+          .join(', ')}${paths.length > 3 ? ', …' : ''}.`;
+  return new UserError(
+    `The run in ${folder} was started with ${plural(before.length, 'file')}, and --dataset now has ${count(files.length)}.` +
+      listed(
+        'New',
+        [...now].filter((path) => !then.has(path)),
+      ) +
+      listed(
+        'Missing',
+        [...then].filter((path) => !now.has(path)),
+      ) +
+      ' Restore the earlier files to resume this run, or give the new ones a run of their own with --run_name NAME.',
+  );
+}
+
+function otherName(earlier: string, now: string, folder: string): UserError {
+  return new UserError(
+    `${folder} holds a run of ${inert(earlier, 200)}, not of ${inert(now, 200)}. To resume that run, use ` +
+      `--dataset ${inert(earlier, 200)}. Give this dataset a run of its own with --run_name NAME.`,
+  );
+}
+
+function isSameName(earlier: string, now: string): boolean {
+  if (earlier === now) return true;
+  return (
+    localFiles(earlier) !== null && localFiles(now) !== null && resolvedPath(earlier) === resolvedPath(now)
+  );
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
