@@ -72,5 +72,17 @@ export function isTlsProblem(error: unknown): boolean {
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
+  // Where several addresses of a host were tried, each has its own error.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
   return error instanceof Error ? error.message : String(error);
+}
+
+/** A sentence for the user, wherever in the chain of causes it is; null where there is none. */
+export function userErrorIn(error: unknown): UserError | null {
+  let current: unknown = error;
+  for (let depth = 0; depth < 5 && current instanceof Error; depth++) {
+    if (current instanceof UserError) return current;
+    current = current.cause;
+  }
+  return null;
 }

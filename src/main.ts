@@ -9,6 +9,7 @@ import { packageVersion } from './package.js';
 import { acceptKebabCase, type Handlers } from './program.js';
 import { finishOutput, tolerateBrokenStreams, writeOutput } from './output.js';
 import { Console } from './progress.js';
+import { withoutSecrets } from './providers/address.js';
 import { inert, shellWord } from './text.js';
 
 /**
@@ -39,14 +40,14 @@ export async function runProgram(
       const { watchBatch } = await import('./commands/watch-batch.js');
       const { parseWatchOptions } = await import('./watch-options.js');
       const options = parseWatchOptions(flags, process.env);
-      const resumeCommand = ['npx', 'watch-batch', ...process.argv.slice(2)].map(shellWord).join(' ');
+      const resumeCommand = shownCommandLine(['npx', 'watch-batch', ...process.argv.slice(2)]);
       process.exitCode = await watchBatch(options, { console: command(flags), interruption, resumeCommand });
     },
     judge: async (flags) => {
       const { judge } = await import('./commands/judge.js');
       const { parseJudgeOptions } = await import('./judge/options.js');
       const options = parseJudgeOptions(flags, process.env);
-      const resumeCommand = ['npx', 'reannotate', ...process.argv.slice(2)].map(shellWord).join(' ');
+      const resumeCommand = shownCommandLine(['npx', 'reannotate', ...process.argv.slice(2)]);
       process.exitCode = await judge(options, { console: command(flags), interruption, resumeCommand });
     },
     report: async (path, flags) => {
@@ -108,22 +109,26 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
   return EXIT.cannotGoOn;
 }
 
-/** A wrong address in the environment is told by the command itself; until then nothing secret is known. */
+/** What hides secrets until the flags are read, which may fail with an address or a key in the message. */
 function safeRedactor(): ReturnType<typeof readEnvironment>['redactor'] {
   const bare = { ...process.env, HF_ENDPOINT: undefined, HF_DATASETS_SERVER_URL: undefined };
-  const named = process.argv.findIndex((word) => /^--api[-_]key[-_]env(?:=|$)/.test(word));
-  const word = process.argv[named] ?? '';
-  const variable =
-    named === -1
-      ? null
-      : word.includes('=')
-        ? word.slice(word.indexOf('=') + 1)
-        : (process.argv[named + 1] ?? null);
-  return readEnvironment(bare, variable).redactor;
+  return readEnvironment(bare, flagValue('api_key_env'), flagValue('base_url')).redactor;
+}
+
+/** A flag's value on the raw command line; null where it is not given. */
+function flagValue(name: string): string | null {
+  const pattern = new RegExp(`^--${name.replaceAll('_', '[-_]')}(?:=(.*)|$)`, 's');
+  const at = process.argv.findIndex((word) => pattern.test(word));
+  return at === -1 ? null : (pattern.exec(process.argv[at] ?? '')?.[1] ?? process.argv[at + 1] ?? null);
 }
 
 /** The command line that goes on with a run. */
 export function resumeCommandLine(words: readonly string[]): string {
   const kept = words.filter((word) => !/^--(?:resume|resume[-_]no[-_]retry|overwrite)$/.test(word));
-  return ['npx', 'reannotate', ...kept, '--resume'].map(shellWord).join(' ');
+  return shownCommandLine(['npx', 'reannotate', ...kept, '--resume']);
+}
+
+/** A command line to paste; passwords and keys in addresses are left out. */
+function shownCommandLine(words: readonly string[]): string {
+  return words.map((word) => shellWord(withoutSecrets(word))).join(' ');
 }

@@ -2,12 +2,14 @@
 
 import { DEFAULT_ENCODING, encodingNamed } from './datasets/encodings.js';
 import { resolveAnnotator, type Annotator } from './annotators/index.js';
-import { UsageError, UserError } from './errors.js';
+import { UsageError } from './errors.js';
 import { parseOutputFormats, type OutputFormat } from './exports/index.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 import { PROVIDERS } from './providers/index.js';
 import { checkRepositoryName } from './publishing/repository-name.js';
 import type { PushRequest } from './publishing/repository.js';
+import { isIncomplete, secretsIn, shownAddress } from './providers/address.js';
+import { readKey } from './providers/key.js';
 import { checkRunName } from './run/folder.js';
 import { inert, Redactor } from './text.js';
 import { RETRIABLE_STATES, type HubEnvironment, type RetriableState } from './types.js';
@@ -159,7 +161,7 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     push: pushRequest(flags),
     loggingLevel: parseLogLevel(flags.text('logging_level')),
     annotator: resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, baseUrl !== null),
-    environment: readEnvironment(variables, apiKeyVariable),
+    environment: readEnvironment(variables, apiKeyVariable, baseUrl),
   });
 }
 
@@ -318,29 +320,52 @@ function range(minimum: number, maximum: number): string {
   return open ? ` ${low}` : ` from ${minimum} to ${maximum}`;
 }
 
-function checkUrl(text: string, source: string): string {
+/**
+ * Checks an address that a flag or a variable gives.
+ * @returns the text as it was given, which may hold a password or a key: `shownAddress` leaves them out
+ * @throws UsageError where it is no web address
+ */
+export function checkUrl(given: string, source: string): string {
+  const text = given.trim();
   const url = URL.canParse(text) ? new URL(text) : null;
+  const shown = inert(shownAddress(text), 80);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    const bare = /^[\w.-]+(?::\d+)?(?:\/|$)/.test(text) ? ` Did you mean http://${shown}?` : '';
     throw new UsageError(
-      `${source} takes an address such as https://api.openai.com/v1, not ${inert(text, 80)}.`,
+      `${source} takes an address such as https://api.openai.com/v1, not ${shown}.${bare}`,
     );
   }
-  if (url.username !== '' || url.password !== '') {
+  if (isIncomplete(text)) {
     throw new UsageError(
-      `${source} holds a name or password; put the key into the variable that --api_key_env names.`,
+      `${source} ${shown} was recorded without its password or key; give the whole address again.`,
     );
   }
-  return text.replace(/\/+$/, '');
+  return text;
 }
 
-/** Takes what the program uses from the environment; a `.env` file is not read. */
-export function readEnvironment(variables: NodeJS.ProcessEnv, apiKeyVariable: string | null): Environment {
+/** Variables whose addresses may hold a password. */
+const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'];
+
+/**
+ * Takes what the program uses from the environment; a `.env` file is not read.
+ * @param baseUrl the flag's, whose secrets are kept out of messages
+ */
+export function readEnvironment(
+  variables: NodeJS.ProcessEnv,
+  apiKeyVariable: string | null,
+  baseUrl: string | null,
+): Environment {
   const keys = Object.values(PROVIDERS).map((provider) => provider.apiKeyVariable);
   const names = [...keys, apiKeyVariable, 'HF_TOKEN'].filter((name) => name !== null);
+  const baseUrls = Object.values(PROVIDERS).flatMap(({ baseUrlVariable }) => baseUrlVariable ?? []);
+  const addresses = [...baseUrls, ...PROXY_VARIABLES, 'HF_ENDPOINT', 'HF_DATASETS_SERVER_URL'];
   const token = variables['HF_TOKEN']?.trim() ?? '';
   return {
     variables,
-    redactor: new Redactor(names.map((name) => variables[name]?.trim())),
+    redactor: new Redactor([
+      ...names.flatMap((name) => [variables[name]?.trim(), readKey(variables[name] ?? '')]),
+      ...[baseUrl, ...addresses.map((name) => variables[name])].flatMap((text) => secretsIn(text ?? '')),
+    ]),
     hub: {
       endpoint: address(variables, 'HF_ENDPOINT', 'https://huggingface.co'),
       datasetsServerUrl: address(
@@ -355,54 +380,11 @@ export function readEnvironment(variables: NodeJS.ProcessEnv, apiKeyVariable: st
 
 function address(variables: NodeJS.ProcessEnv, name: string, otherwise: string): string {
   const value = variables[name]?.trim() ?? '';
-  return value === '' ? otherwise : checkUrl(value, name);
-}
-
-/** Where requests go and the key that goes with them. */
-export interface Endpoint {
-  baseUrl: string;
-  apiKey: string | null;
-}
-
-/**
- * Settles server and key of the run's annotator.
- * @throws UserError that names the variable to set where a key is needed and missing
- */
-export function findEndpoint(options: RunOptions): Endpoint {
-  const { annotator, environment, baseUrl, apiKeyVariable } = options;
-  const { provider } = annotator;
-  const variable = apiKeyVariable ?? provider.apiKeyVariable;
-  const key = variable === null ? '' : (environment.variables[variable]?.trim() ?? '');
-  const url =
-    baseUrl ??
-    (provider.baseUrlVariable === null
-      ? provider.baseUrl
-      : address(environment.variables, provider.baseUrlVariable, provider.baseUrl));
-  // A server of one's own may need no key; if it does, it will say so.
-  const needed = apiKeyVariable !== null || (baseUrl === null && provider.apiKeyVariable !== null);
-  if (key === '' && needed && variable !== null) {
-    throw new UserError(
-      `No API key: ${annotator.name} needs one in the environment variable ${variable}. ` +
-        `Set it (export ${variable}=…) and run the command again.`,
-    );
-  }
-  if (/[^\u0021-\u007e]/.test(key)) {
-    throw new UserError(
-      `The key in ${variable ?? ''} holds a space or another character that no key has; copy it again.`,
-    );
-  }
-  return { baseUrl: url, apiKey: key === '' ? null : key };
-}
-
-/** True where the requests go to another server than the provider's own. */
-export function hasOwnServer(options: RunOptions): boolean {
-  return shownBaseUrl(options) !== options.annotator.provider.baseUrl;
-}
-
-/** The address that requests go to, for the record; a missing key is no matter here. */
-export function shownBaseUrl({ annotator, environment, baseUrl }: RunOptions): string {
-  const { provider } = annotator;
-  const variable =
-    provider.baseUrlVariable === null ? undefined : environment.variables[provider.baseUrlVariable];
-  return baseUrl ?? variable ?? provider.baseUrl;
+  if (value === '') return otherwise;
+  const text = checkUrl(value, name);
+  const { username, password } = new URL(text);
+  if (username === '' && password === '') return text.replace(/\/+$/, '');
+  throw new UsageError(
+    `${name} contains a name or password, which the Hub does not take; put a token into HF_TOKEN.`,
+  );
 }

@@ -11,6 +11,7 @@ import OpenAI, { APIError } from 'openai';
 import { request, type Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
 import { UserError } from '../errors.js';
+import { authorization, requestUrl, type ApiAddress } from '../providers/address.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
 import { inert, type Redactor } from '../text.js';
@@ -27,7 +28,7 @@ const CONNECTIONS = 8;
 const PAGE = 100;
 
 export interface BatchClientOptions {
-  baseUrl: string;
+  address: ApiAddress;
   /** Null where the server needs none. */
   apiKey: string | null;
   /** Milliseconds until an answer has to begin, and between two pieces of one. */
@@ -75,18 +76,19 @@ export class BatchClient {
     // One listener for all calls: the SDK would leave one behind for each.
     options.signal.addEventListener('abort', () => void this.close(), { once: true });
     this.#api = new OpenAI({
-      // The SDK wants some key; without one the header is taken away below.
-      apiKey: options.apiKey ?? 'none',
-      baseURL: options.baseUrl,
+      // The SDK wants some key; what authorises the requests is in the headers below.
+      apiKey: 'none',
+      baseURL: requestUrl({ base: options.address.base, query: '' }, '/files').replace(/\/files$/, ''),
       maxRetries: 0,
       timeout: options.timeout,
       logLevel: 'off',
       defaultHeaders: {
         'user-agent': options.userAgent,
-        ...(options.apiKey === null ? { authorization: null } : {}),
+        authorization: null,
+        ...authorization(options.address, options.apiKey),
       },
       fetch: (address, init) => {
-        const url = addressOf(address);
+        const url = withQuery(addressOf(address), options.address.query);
         return send(url, init ?? {}, url.pathname.endsWith('/content') ? unbounded : bounded);
       },
     });
@@ -234,6 +236,12 @@ async function* multipart(head: Buffer, path: string, tail: Buffer): AsyncGenera
 
 function addressOf(address: string | URL | Request): URL {
   return new URL(address instanceof Request ? address.url : address);
+}
+
+/** The query of the base URL, such as Azure's `api-version`, follows every path. */
+function withQuery(url: URL, query: string): URL {
+  for (const [name, value] of new URLSearchParams(query)) url.searchParams.append(name, value);
+  return url;
 }
 
 /** `fetch` as far as the SDK needs it, over undici's `request`: no redirects, no hidden buffering. */

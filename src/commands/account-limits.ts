@@ -1,6 +1,7 @@
 /** The account's rate limits for `--dry_run`: given by flags, told to a probe, or asked for without cost. */
 
-import { findEndpoint, type RunOptions } from '../options.js';
+import { findEndpoint, hasOwnServer } from '../endpoint.js';
+import type { RunOptions } from '../options.js';
 import { packageVersion } from '../package.js';
 import { ChatClient } from '../providers/chat-client.js';
 import { readLimits, type AccountLimits } from '../requests/limits/headers.js';
@@ -37,17 +38,16 @@ function refusesForFree(options: RunOptions): boolean {
   const { provider } = options.annotator;
   const variable = options.apiKeyVariable ?? provider.apiKeyVariable;
   if (variable === null || (options.environment.variables[variable]?.trim() ?? '') === '') return false;
-  const { baseUrl } = findEndpoint(options);
-  return provider.tellsLimitsForFree && new URL(baseUrl).origin === new URL(provider.baseUrl).origin;
+  return provider.tellsLimitsForFree && !hasOwnServer(options);
 }
 
 async function askWithoutMessages(
   options: RunOptions,
   { console, interruption }: Surroundings,
 ): Promise<AccountLimits> {
-  const { baseUrl, apiKey } = findEndpoint(options);
+  const { address, apiKey } = findEndpoint(options);
   const client = await ChatClient.open({
-    baseUrl,
+    address,
     apiKey,
     timeout: Math.min(ASKING_TIMEOUT_MS, options.requestTimeout * 1000),
     connections: 1,

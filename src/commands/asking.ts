@@ -1,7 +1,8 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
+import { findEndpoint } from '../endpoint.js';
 import { requireLock } from '../fence.js';
-import { DEFAULT_CONCURRENCY, findEndpoint, type RunOptions } from '../options.js';
+import { DEFAULT_CONCURRENCY, type RunOptions } from '../options.js';
 import { packageVersion } from '../package.js';
 import { ChatClient } from '../providers/chat-client.js';
 import { Concurrency, measureBusy } from '../requests/concurrency.js';
@@ -31,11 +32,11 @@ export async function openAsking(
   reporter: Reporter,
   hasAnswers = false,
 ): Promise<Asking> {
-  const { baseUrl, apiKey } = findEndpoint(options);
+  const { address, apiKey } = findEndpoint(options);
   const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
   const timeout = options.requestTimeout * 1000;
   const client = await ChatClient.open({
-    baseUrl,
+    address,
     apiKey,
     timeout,
     connections: maximum,

@@ -4,7 +4,8 @@ import { BATCH_DISCOUNT, costOf, type Price } from '../annotators/prices.js';
 import { BatchClient } from '../batches/client.js';
 import type { Chunk, Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
-import { findEndpoint, type RunOptions } from '../options.js';
+import { findEndpoint } from '../endpoint.js';
+import type { RunOptions } from '../options.js';
 import { packageVersion } from '../package.js';
 import { systemClock } from '../requests/clock.js';
 import type { RunIdentity } from '../run/identity.js';
@@ -16,9 +17,9 @@ const CALL_TIMEOUT_MS = 60_000;
 
 /** A client for the run's provider. */
 export function openBatchClient(options: RunOptions, signal: AbortSignal): BatchClient {
-  const { baseUrl, apiKey } = findEndpoint(options);
+  const { address, apiKey } = findEndpoint(options);
   return new BatchClient({
-    baseUrl,
+    address,
     apiKey,
     timeout: Math.min(options.requestTimeout * 1000, CALL_TIMEOUT_MS),
     userAgent: `reannotate/${packageVersion()}`,

@@ -11,7 +11,7 @@ import { bodiesOf, ORDERS, prepareJobs, setupOf, type JudgeFolder, type Setup } 
 import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { readPairs, sampleRows, type Sample } from '../judge/sample.js';
 import { tally, type Tally } from '../judge/tally.js';
-import { findEndpoint } from '../options.js';
+import { findEndpoint } from '../endpoint.js';
 import { printResult } from '../output.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';

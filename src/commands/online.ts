@@ -3,8 +3,9 @@
 import type { Price } from '../annotators/prices.js';
 import type { Interruption } from '../interruption.js';
 import { dropped } from '../memory.js';
+import { findEndpoint } from '../endpoint.js';
 import { holdsLock } from '../fence.js';
-import { findEndpoint, type RunOptions } from '../options.js';
+import type { RunOptions } from '../options.js';
 import type { ChatClient } from '../providers/chat-client.js';
 import { flagOf, type ParameterChange } from '../requests/parameters.js';
 import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';

@@ -20,7 +20,8 @@ import type { SubmitParts } from '../batches/submit.js';
 import { UserError } from '../errors.js';
 import { unionOfFormats } from '../exports/index.js';
 import { parseJson } from '../json.js';
-import { shownBaseUrl, type GenerationParameters, type RunOptions } from '../options.js';
+import { shownBaseUrl } from '../endpoint.js';
+import type { GenerationParameters, RunOptions } from '../options.js';
 import { systemClock } from '../requests/clock.js';
 import {
   configDataset,

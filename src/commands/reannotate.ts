@@ -4,7 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Ledger } from '../batches/ledger.js';
 import { messageOf, UserError } from '../errors.js';
 import { unionOfFormats } from '../exports/index.js';
-import { findEndpoint, shownBaseUrl, type RunOptions } from '../options.js';
+import { findEndpoint, shownBaseUrl } from '../endpoint.js';
+import type { RunOptions } from '../options.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import {

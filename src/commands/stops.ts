@@ -2,12 +2,14 @@
 
 import type { CallFailed } from '../batches/calls.js';
 import { EXIT, TemporaryError, UserError } from '../errors.js';
-import { findEndpoint, type RunOptions } from '../options.js';
+import { findEndpoint } from '../endpoint.js';
+import type { RunOptions } from '../options.js';
 import type { Stop, StopCause } from '../requests/processor.js';
+import { packageVersion } from '../package.js';
+import { requestUrl, shownAddress, versionHint } from '../providers/address.js';
+import { listModels } from '../providers/models.js';
 import { nearest } from '../suggest.js';
 import { duration, inert } from '../text.js';
-
-const MODELS_TIMEOUT_MS = 10_000;
 
 /** A stop that was not asked for. */
 export type ErrorStop = Extract<Stop, { reason: 'error' }>;
@@ -38,22 +40,24 @@ export async function stopError(stop: ErrorStop, options: RunOptions, next = '')
 /** Describes an error that ended the run. */
 export async function describeStop(stop: ErrorStop, options: RunOptions): Promise<string> {
   const { provider, model } = options.annotator;
-  const { baseUrl } = findEndpoint(options);
+  const { baseUrl, apiKey } = findEndpoint(options);
   const said = inert(stop.message, 400);
   const variable = options.apiKeyVariable ?? provider.apiKeyVariable;
   switch (stop.cause) {
     case 'key':
-      return variable === null
-        ? `${baseUrl} wants a key (${said}). Name the variable that holds it with --api_key_env.`
+      if (variable === null)
+        return `${baseUrl} wants a key (${said}). Name the variable that holds it with --api_key_env.`;
+      return apiKey === null
+        ? `${baseUrl} wants a key (${said}), and none was sent because ${variable} is empty. Set it.`
         : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;
     case 'model':
-      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${await modelHint(options)}`;
+      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, options)}${await modelHint(options)}`;
     case 'quota':
       return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
     case 'account':
       return `${baseUrl} does not serve this account (${said}). Check the account’s settings with the provider.`;
     case 'unreachable':
-      return `${baseUrl} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
+      return `${askedAddress(options)} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
     case 'limit':
       return `${baseUrl} takes no more requests ${untilWhen(stop.wait)} (${said}). Run the command again once the limit has reset.`;
     case 'refused':
@@ -62,7 +66,9 @@ export async function describeStop(stop: ErrorStop, options: RunOptions): Promis
     case 'lock':
       return said.endsWith('.') ? said : `${said}.`;
     case 'other':
-      return said.endsWith('.') ? said : `${baseUrl}: ${said}. Check the address, the model and the flags.`;
+      return said.endsWith('.')
+        ? said
+        : `${baseUrl}: ${said}. Check the address, the model and the flags.${addressHint(said, options)}`;
   }
 }
 
@@ -75,25 +81,28 @@ function untilWhen(wait: number | undefined): string {
   return `until ${day} ${two(date.getHours())}:${two(date.getMinutes())} local time (in ${duration(wait)})`;
 }
 
-/** The models that the server has, where it tells them. */
+/** The models that the server has, where it lists them. */
 async function modelHint(options: RunOptions): Promise<string> {
-  const { baseUrl, apiKey } = findEndpoint(options);
-  try {
-    const { default: OpenAI } = await import('openai');
-    const client = new OpenAI({
-      apiKey: apiKey ?? 'none',
-      baseURL: baseUrl,
-      maxRetries: 0,
-      timeout: MODELS_TIMEOUT_MS,
-    });
-    const names: string[] = [];
-    for await (const { id } of await client.models.list()) names.push(inert(id, 80));
-    if (names.length > 0)
-      return ` The nearest it has: ${nearest(options.annotator.model, names).join(', ')}.`;
-  } catch {
-    // The list is a courtesy; the error itself has been told.
-  }
-  return '';
+  const { address, apiKey } = findEndpoint(options);
+  const names = await listModels(address, apiKey, `reannotate/${packageVersion()}`);
+  return names.length === 0
+    ? ''
+    : ` The nearest it has: ${nearest(options.annotator.model, names).join(', ')}.`;
+}
+
+/** Where the request went, and which address to try instead, after a 404. */
+function addressHint(said: string, options: RunOptions): string {
+  if (!said.startsWith('404')) return '';
+  const { address } = findEndpoint(options);
+  const better = versionHint(address);
+  const hint =
+    better === null ? '' : ` Most servers have /v1 in their address: try --base_url ${shownAddress(better)}.`;
+  return ` The request went to ${askedAddress(options)}.${hint}`;
+}
+
+/** The address that chat requests go to, without secrets. */
+function askedAddress(options: RunOptions): string {
+  return inert(shownAddress(requestUrl(findEndpoint(options).address, '/chat/completions')), 300);
 }
 
 /** A failed call of the Batch API as the error that ends the command, with its exit code. */

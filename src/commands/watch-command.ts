@@ -8,6 +8,7 @@ import {
   MAXIMUM_BATCH_SIZE,
   type RunOptions,
 } from '../options.js';
+import { shownAddress } from '../providers/address.js';
 import { shellWord } from '../text.js';
 
 /** @throws UsageError where the annotator's provider has no Batch API */
@@ -31,7 +32,7 @@ export function watchCommandLine(
   if (options.saveDir !== DEFAULT_SAVE_DIR) words.push('--save_dir', options.saveDir);
   if (options.tempDir !== DEFAULT_TEMP_DIR) words.push('--temp_dir', options.tempDir);
   if (options.runName !== null) words.push('--run_name', options.runName);
-  if (options.baseUrl !== null) words.push('--base_url', options.baseUrl);
+  if (options.baseUrl !== null) words.push('--base_url', shownAddress(options.baseUrl));
   if (options.apiKeyVariable !== null) words.push('--api_key_env', options.apiKeyVariable);
   if (options.maxBatchSize !== MAXIMUM_BATCH_SIZE)
     words.push('--max_batch_size', String(options.maxBatchSize));

@@ -18,7 +18,7 @@ import {
 } from '../files.js';
 import { isObject, parseJson } from '../json.js';
 import { dropped } from '../memory.js';
-import { shownBaseUrl } from '../options.js';
+import { shownBaseUrl } from '../endpoint.js';
 import { runName } from '../run/folder.js';
 import { requestBody, readJobs } from '../run/jobs.js';
 import { parseJournalLine } from '../run/journal-line.js';

@@ -6,9 +6,11 @@
 import { constants, gunzipSync, brotliDecompressSync, inflateSync } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
-import { hasProxy } from '../proxy.js';
+import { lookupOnLoopback } from '../loopback.js';
+import { proxyFor } from '../proxy.js';
 import type { Headers } from '../requests/limits/headers.js';
 import type { ChatResponse } from '../requests/verdict.js';
+import { authorization, requestUrl, type ApiAddress } from './address.js';
 import { Intake, type Arrival } from './intake.js';
 import { CompletionStream } from './stream.js';
 
@@ -17,8 +19,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const SWEEP_INTERVAL_MS = 250;
 
 export interface ChatClientOptions {
-  /** Such as `https://api.openai.com/v1`. */
-  baseUrl: string;
+  address: ApiAddress;
   /** Null where the server needs none. */
   apiKey: string | null;
   /** One request's time in milliseconds, from sending to the last byte. */
@@ -44,7 +45,7 @@ export class ChatClient {
 
   /** A client for one run. */
   static async open(options: ChatClientOptions): Promise<ChatClient> {
-    const url = new URL(`${options.baseUrl.replace(/\/+$/, '')}/chat/completions`);
+    const url = new URL(requestUrl(options.address, '/chat/completions'));
     return new ChatClient(url, await openDispatcher(url, options), options);
   }
 
@@ -57,7 +58,7 @@ export class ChatClient {
       'content-type': 'application/json',
       accept: options.streamed ? 'text/event-stream' : 'application/json',
       'user-agent': options.userAgent,
-      ...(options.apiKey === null ? {} : { authorization: `Bearer ${options.apiKey}` }),
+      ...authorization(options.address, options.apiKey),
     };
     this.#dispatcher = dispatcher;
     // One timer for all requests: a timer or an abort signal for each costs a quarter of the whole request.
@@ -211,7 +212,8 @@ async function openDispatcher(url: URL, options: ChatClientOptions): Promise<Dis
     maxResponseSize: MAXIMUM_ANSWER_BYTES,
     connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, options.timeout) },
   };
-  if (!hasProxy()) return new Pool(url.origin, settings);
+  if (proxyFor(url) === null)
+    return new Pool(url.origin, { ...settings, connect: { ...settings.connect, ...lookupOnLoopback(url) } });
   const { openProxyAgent } = await import('../proxy-agent.js');
   return openProxyAgent(settings);
 }

@@ -17,7 +17,7 @@ import { isUtf8 } from 'node:buffer';
 import { isObject, parseJson } from '../json.js';
 import { readCompletion, type Completion } from '../annotators/completion.js';
 import { readUsage, type Usage } from '../annotators/usage.js';
-import { isTlsProblem, messageOf, systemErrorCode } from '../errors.js';
+import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../errors.js';
 import { inert } from '../text.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { retryAfter, type Headers } from './limits/headers.js';
@@ -260,6 +260,8 @@ function statusOf(error: unknown): number | null {
 
 /** The verdict on a request that got no answer. */
 export function judgeFailure(error: unknown): Verdict {
+  const refusal = userErrorIn(error);
+  if (refusal !== null) return { kind: 'run', cause: 'other', message: refusal.message };
   const code = systemErrorCode(error) ?? '';
   const text = messageOf(error);
   if (isTlsProblem(error)) {

@@ -1,7 +1,8 @@
 import { costOf, findPrice, type Price } from '../annotators/prices.js';
 import type { Usage } from '../annotators/usage.js';
 import { UserError } from '../errors.js';
-import { hasOwnServer, type RunOptions } from '../options.js';
+import { hasOwnServer } from '../endpoint.js';
+import type { RunOptions } from '../options.js';
 import type { Budget, Job } from '../requests/processor.js';
 import { inert } from '../text.js';
 
