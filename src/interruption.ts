@@ -71,11 +71,10 @@ export class Interruption {
     };
   }
 
-  /** Stops at once without a signal: what goes on would be another process's work. The same command may be run later. */
-  abandon(): void {
+  /** Drains without a signal, because what is left is another process's work. The same command may be run later. */
+  drain(): void {
     this.#signal ??= 'SIGUSR2';
     this.#soft.abort();
-    this.#hard.abort();
   }
 
   /** Takes note of a signal. */

@@ -1,4 +1,4 @@
-import type { Ora } from 'ora';
+import type { LiveLines } from './live-lines.js';
 import { LOG_LEVELS, type LogFile, type LogLevel } from './log.js';
 import { inert, type Redactor } from './text.js';
 import type { Reporter } from './types.js';
@@ -9,8 +9,6 @@ const PLAIN_COLUMNS = 300;
 /** What lasts less than this shows no progress. */
 const PATIENCE_MS = 300;
 const REDRAW_INTERVAL_MS = 100;
-/** ora's symbol and the space after it. */
-const SYMBOL_COLUMNS = 2;
 
 export interface ConsoleOptions {
   level: LogLevel;
@@ -28,11 +26,9 @@ export class Console implements Reporter {
   readonly #threshold: number;
   readonly #redactor: Redactor;
   #log: LogFile | null = null;
-  #spinner: Ora | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  /** Columns of the lines that the terminal shows. */
-  #drawn: number[] = [];
-  /** Until the spinner appears: what is over sooner would only flicker, and would wait for the spinner to load. */
+  #lines: LiveLines | null = null;
+  #endLines: (() => void) | null = null;
+  /** Until the lines appear: what is over sooner would only flicker. */
   #waiting: NodeJS.Timeout | null = null;
 
   constructor(options: ConsoleOptions) {
@@ -79,7 +75,7 @@ export class Console implements Reporter {
    * @param render the progress line without a line end, or several of them; given the columns that there are
    */
   showProgress(render: (columns: number) => string | string[]): () => void {
-    if (this.isTerminal) return this.#showSpinner((columns) => [render(columns)].flat());
+    if (this.isTerminal) return this.#showLines((columns) => [render(columns)].flat());
     if (this.#threshold > LOG_LEVELS.info) return () => undefined;
     const timer = setInterval(() => {
       const line = [render(PLAIN_COLUMNS)].flat().join(' · ');
@@ -98,65 +94,62 @@ export class Console implements Reporter {
    */
   showTable(render: (rows: number) => string[]): () => void {
     if (!this.isTerminal) return () => undefined;
-    return this.#showSpinner(() => render(Math.max(3, this.#stream.rows - 2)));
+    return this.#showLines(() => render(Math.max(3, this.#stream.rows - 2)));
   }
 
-  /** True where lines can be redrawn in place. */
+  /** True where lines can be redrawn in place, and somebody watches: CI services keep a log of what they show. */
   get isTerminal(): boolean {
-    return this.#stream.isTTY && process.env['TERM'] !== 'dumb';
+    return this.#stream.isTTY && process.env['TERM'] !== 'dumb' && process.env['CI'] === undefined;
   }
 
-  #showSpinner(render: (columns: number) => string[]): () => void {
-    const waiting = setTimeout(() => void this.#startSpinner(render), PATIENCE_MS);
+  #showLines(render: (columns: number) => string[]): () => void {
+    const waiting = setTimeout(() => void this.#startLines(render), PATIENCE_MS);
     this.#waiting = waiting;
     return () => {
       this.endProgress();
     };
   }
 
-  async #startSpinner(render: (columns: number) => string[]): Promise<void> {
+  async #startLines(render: (columns: number) => string[]): Promise<void> {
     const waiting = this.#waiting;
-    const { default: ora } = await import('ora');
+    const { LiveLines } = await import('./live-lines.js');
     // It may be over meanwhile.
     if (waiting === null || this.#waiting !== waiting) return;
-    // ora draws a symbol and a space before the text, and a line as wide as the terminal would wrap.
-    const text = (): string => {
-      const columns = Math.max(10, this.#stream.columns - 3);
-      const lines = render(columns).map((line) => inert(this.#redactor.text(line), columns));
-      this.#drawn = lines.map((line) => line.length + SYMBOL_COLUMNS);
-      return lines.join('\n');
+    const lines = new LiveLines(this.#stream, { coloured: this.#hasColours });
+    const draw = (): void => {
+      const { columns } = lines;
+      lines.draw(render(columns).map((line) => inert(this.#redactor.text(line), columns)));
     };
-    // stdin stays untouched: ora would put it in raw mode, and Ctrl-C belongs to the run.
-    const spinner = ora({ text: text(), stream: this.#stream, discardStdin: false }).start();
-    this.#spinner = spinner;
-    const timer = setInterval(() => {
-      spinner.text = text();
-    }, REDRAW_INTERVAL_MS);
+    const onContinue = (): void => {
+      lines.forget();
+      draw();
+    };
+    const stop = (): void => {
+      lines.stop();
+    };
+    this.#lines = lines;
+    const timer = setInterval(draw, REDRAW_INTERVAL_MS);
     timer.unref();
-    this.#timer = timer;
-    this.#stream.on('resize', this.#clearWrapped);
+    this.#stream.on('resize', draw);
+    process.on('SIGCONT', onContinue);
+    process.on('exit', stop);
+    this.#endLines = () => {
+      clearInterval(timer);
+      this.#stream.off('resize', draw);
+      process.off('SIGCONT', onContinue);
+      process.off('exit', stop);
+      stop();
+    };
+    draw();
   }
-
-  /** Lines that were as wide as the terminal take up more of them in a narrower one, and ora clears what it drew. */
-  readonly #clearWrapped = (): void => {
-    const { columns } = this.#stream;
-    const rows = this.#drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);
-    if (this.#spinner === null || rows <= this.#drawn.length) return;
-    this.#stream.cursorTo(0);
-    this.#stream.moveCursor(0, 1 - rows);
-    this.#stream.clearScreenDown();
-    this.#stream.write('\n'.repeat(this.#drawn.length - 1));
-  };
 
   /** Takes the progress line away and gives the terminal its cursor back; harmless where there is none. */
   endProgress(): void {
     if (this.#waiting !== null) clearTimeout(this.#waiting);
     this.#waiting = null;
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
-    this.#stream.off('resize', this.#clearWrapped);
-    this.#spinner?.stop();
-    this.#spinner = null;
+    this.#endLines?.();
+    this.#endLines = null;
+    this.#lines = null;
   }
 
   #say(level: LogLevel, message: string): void {
@@ -166,20 +159,23 @@ export class Console implements Reporter {
     this.#aboveProgress(`${prefix}${inert(this.#redactor.text(message), 2000)}\n`);
   }
 
-  /** Colours that can be read on a dark and on a light background; `hasColors` heeds NO_COLOR and FORCE_COLOR. */
+  /** Colours that can be read on a dark and on a light background. */
   #coloured(level: 'warning' | 'error'): string {
-    if (!this.isTerminal || !this.#stream.hasColors()) return level;
+    if (!this.#hasColours) return level;
     return level === 'error' ? `\u001b[1;31m${level}\u001b[0m` : `\u001b[1m${level}\u001b[0m`;
   }
 
+  /** NO_COLOR (no-color.org) wins over FORCE_COLOR, and nothing but a terminal gets control characters. */
+  get #hasColours(): boolean {
+    const { NO_COLOR: no, FORCE_COLOR: force } = process.env;
+    if (!this.isTerminal || (no !== undefined && no !== '')) return false;
+    if (force !== undefined) return force !== '0' && force !== 'false';
+    return this.#stream.hasColors();
+  }
+
   #aboveProgress(text: string): void {
-    if (this.#spinner === null) {
-      this.#write(text);
-      return;
-    }
-    this.#spinner.clear();
-    this.#write(text);
-    this.#spinner.render();
+    if (this.#lines === null) this.#write(text);
+    else this.#lines.writeAbove(text);
   }
 
   /** A message that nobody can receive any more is no reason to stop; see `output.ts` for errors that come later. */

@@ -1,7 +1,7 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
 import { findEndpoint } from '../endpoint.js';
-import { requireLock } from '../fence.js';
+import { holdsLock } from '../fence.js';
 import { DEFAULT_CONCURRENCY, type RunOptions } from '../options.js';
 import { packageVersion } from '../package.js';
 import { ChatClient } from '../providers/chat-client.js';
@@ -50,11 +50,9 @@ export async function openAsking(
   const parameters = new ParameterFit();
   const isFixed = options.maxConcurrency !== null;
   const processor = new Processor({
+    send: (body) => client.send(body),
     // A process that was frozen for a while may find the run in the hands of another: that one pays now.
-    send: (body) => {
-      requireLock();
-      return client.send(body);
-    },
+    mayProceed: holdsLock,
     limiter,
     concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
     parameters,

@@ -54,7 +54,7 @@ async function takeLock(folder: RunFolder, { console, interruption }: Surroundin
     },
   });
   lock.onLost(() => {
-    interruption.abandon();
+    interruption.drain();
   });
   workUnder(lock);
   return lock;

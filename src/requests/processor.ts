@@ -69,6 +69,8 @@ export interface Budget {
 
 export interface ProcessorOptions {
   send: (body: Buffer) => Promise<ChatResponse>;
+  /** Looked at before each request; where it is false nothing more is sent, and the row stays pending. */
+  mayProceed?: () => boolean;
   limiter: RateLimiter;
   concurrency: Concurrency;
   parameters: ParameterFit;
@@ -301,6 +303,7 @@ export class Processor {
     const errors: string[] = [];
     const row = newRow();
     for (;;) {
+      if (this.#options.mayProceed?.() === false) return;
       const sent = this.#adaptation.bodyOf(job, row);
       const { verdict, exchanged } = await this.#send(sent);
       if (this.#aborted && verdict.kind !== 'answer') return;

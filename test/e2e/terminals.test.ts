@@ -1,7 +1,8 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, symlinkSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { journalLines } from '../support/journal.js';
@@ -101,6 +102,45 @@ async function processesGone(folder: string): Promise<void> {
   const path = resultsIn(folder).temp('lock');
   while (existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 20));
 }
+
+const hasTmux = spawnSync('tmux', ['-V']).status === 0;
+
+describe('a terminal', () => {
+  it.skipIf(!hasTmux)(
+    'that is made narrower and wider shows one progress line, without colours under NO_COLOR',
+    async () => {
+      const { args, env, received } = await rehearse(400, 250);
+      const socket = join(temporaryFolder(), 'tmux');
+      const tmux = (...words: string[]): string =>
+        spawnSync('tmux', ['-S', socket, '-f', '/dev/null', ...words], {
+          env: {
+            PATH: process.env['PATH'],
+            HOME: '/nonexistent',
+            TERM: 'xterm-256color',
+            LANG: 'C.UTF-8',
+            ...env,
+            NO_COLOR: '1',
+          },
+          encoding: 'utf8',
+        }).stdout;
+      const shown = (): string[] =>
+        tmux('capture-pane', '-p', '-e', '-t', 'run')
+          .split('\n')
+          .filter((line) => /^\S .*\d+\/400/.test(line));
+      onTestFinished(() => void tmux('kill-server'));
+      tmux('new-session', '-d', '-s', 'run', '-x', '200', '-y', '30', process.execPath, CLI, ...args);
+      await received(8);
+      for (const width of [80, 40, 120, 25]) {
+        while (shown().length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+        tmux('resize-window', '-t', 'run', '-x', String(width));
+        // Two more frames.
+        await new Promise((resolve) => setTimeout(resolve, 250));
+        expect(shown()).toHaveLength(1);
+        expect(shown()[0]).not.toContain('\u001b');
+      }
+    },
+  );
+});
 
 describe('output that nobody receives', () => {
   it.skipIf(!hasDevFull)(
