@@ -52,6 +52,8 @@ export interface RunOptions {
   promptColumn: string | null;
   responseColumn: string | null;
   systemColumn: string | null;
+  inputColumn: string | null;
+  messagesColumn: string | null;
   /** Of a local text file, a canonical name such as `windows-1252`. */
   encoding: string;
   limit: number | null;
@@ -133,6 +135,8 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     promptColumn: flags.text('prompt_column'),
     responseColumn: flags.text('response_column'),
     systemColumn: flags.text('system_column'),
+    inputColumn: flags.text('input_column'),
+    messagesColumn: flags.text('messages_column'),
     encoding: encodingNamed(flags.text('encoding') ?? DEFAULT_ENCODING),
     limit: flags.integer('limit', 1),
     offset: flags.integer('offset', 0) ?? 0,

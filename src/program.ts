@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { OUTPUT_FORMATS } from './exports/index.js';
+import { FORMAT_NAMES } from './formats/format.js';
 import {
   DEFAULT_ANNOTATOR,
   DEFAULT_JUDGE,
@@ -75,10 +76,12 @@ function addRunFlags(program: Command): void {
     .option('--dataset <id_or_path>', 'Hub dataset id, or a .json, .jsonl, .csv or .parquet file')
     .option('--subset <name>', 'subset of a Hub dataset (default: the only one, or "default")')
     .option('--split <name>', 'split (default: train)')
-    .option('--format <name>', 'alpaca, glaive, messages, conversations or columns (default: by the columns)')
-    .option('--prompt_column <name>', 'column that holds the prompt')
-    .option('--response_column <name>', 'column that holds the original answer')
-    .option('--system_column <name>', 'column that holds the system prompt')
+    .option('--format <name>', `${FORMAT_NAMES.join(', ')} (default: detected from the columns)`)
+    .option('--prompt_column <name>', 'column with the prompt')
+    .option('--response_column <name>', 'column with the original answer; "none" for no column')
+    .option('--system_column <name>', 'column with the system prompt, or none')
+    .option('--input_column <name>', 'column with the input or context of the prompt, or none')
+    .option('--messages_column <name>', 'column with a chat, or none')
     .option('--encoding <name>', 'encoding of a local text file, such as windows-1252 (default: utf-8)')
     .option('--limit <n>', 'rows at most (default: all); --resume with a larger one extends the run')
     .option('--offset <n>', 'rows to skip (default: 0)')

@@ -13,10 +13,28 @@ export interface PriceRange {
   maximum: number;
 }
 
+/** What each column of the dataset is used for; names as the dataset spells them. */
+export interface UsedColumns {
+  format: string;
+  prompt: string;
+  /** What is sent beside it. */
+  inputs: string[];
+  choices: string | null;
+  system: string | null;
+  history: string | null;
+  response: string | null;
+  unused: string[];
+  /** Those of the unused that look like part of the prompt. */
+  looks_like_prompt: string[];
+}
+
 /** All that a dry run tells; `--json` prints it as it is. */
 export interface DryRun {
   rows: number;
   unusable_rows: number;
+  /** Why, for the first of them. */
+  problems: string[];
+  columns: UsedColumns;
   requests: number;
   /** `margin`: with 95 % confidence, as a share; 0 where every row was counted. */
   prompt_tokens: { expected: number; margin: number; tokenizer: string };

@@ -18,6 +18,8 @@ export function dryRunTable(result: DryRun, options: RunOptions): string {
       'Rows',
       `${count(result.rows)}${result.unusable_rows > 0 ? `, ${count(result.unusable_rows)} of them not usable` : ''}`,
     ],
+    ['Columns', describeUse(result.columns)],
+    ['Not used', result.columns.unused.length === 0 ? null : inert(result.columns.unused.join(', '), 300)],
     ['Requests', count(result.requests)],
     ['Prompt tokens', `${about} (${prompt.tokenizer})`],
     [
@@ -44,6 +46,12 @@ export function dryRunTable(result: DryRun, options: RunOptions): string {
   const width = Math.max(...shown.map(([title]) => title.length)) + 2;
   const table = shown.map(([title, text]) => `${title.padEnd(width)}${text}`).join('\n');
   return [table, ...result.examples.map(example)].join('\n\n');
+}
+
+function describeUse({ prompt, inputs, choices, system, history, response }: DryRun['columns']): string {
+  const beside = [...inputs, choices, system, history].filter((column) => column !== null);
+  const names = [prompt, ...beside].map((column) => inert(column, 60)).join(', ');
+  return `${names}${response === null ? '' : ` → ${inert(response, 60)}`}`;
 }
 
 function atMost(tokens: number, options: RunOptions): string {

@@ -12,8 +12,9 @@ import { messagesOf, requestBody } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
 import { count, inert } from '../text.js';
 import type { AccountLimits } from '../requests/limits/headers.js';
-import type { PromptRow } from '../types.js';
-import type { DryRun, PriceRange } from './dry-run-result.js';
+import type { PromptRow, SourceRow } from '../types.js';
+import type { ChosenFormat } from '../formats/index.js';
+import type { DryRun, PriceRange, UsedColumns } from './dry-run-result.js';
 import { findLimits } from './account-limits.js';
 import { dryRunTable } from './dry-run-table.js';
 import { probeRows, type Probe } from './probe.js';
@@ -21,6 +22,8 @@ import type { Surroundings } from './surroundings.js';
 
 /** Requests that are shown as examples. */
 const EXAMPLES = 3;
+/** Row-level problems that are shown one by one. */
+const PROBLEMS_SHOWN = 5;
 
 /** Prints what a run would come to. Exit code 0. */
 export async function dryRun(options: RunOptions, surroundings: Surroundings): Promise<number> {
@@ -28,7 +31,7 @@ export async function dryRun(options: RunOptions, surroundings: Surroundings): P
   const price = await findPrice(annotator.provider, annotator.model);
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
-  const estimate = await countRows(options, tokenizer, sample, surroundings);
+  const { estimate, columns, problems } = await countRows(options, tokenizer, sample, surroundings);
   const probe =
     probed === null || probed === 0 ? null : await probeSample(sample, probed, options, price, surroundings);
   const limits = probe?.limits ?? (await findLimits(options, surroundings));
@@ -37,10 +40,18 @@ export async function dryRun(options: RunOptions, surroundings: Surroundings): P
     request_idx: index,
     body: requestBody(messagesOf(row), shape),
   }));
-  const result = { ...figures(options, estimate, tokenizer, price, probe, limits), probe, examples };
+  const counted = figures(options, estimate, tokenizer, price, probe, limits);
+  const result = { ...counted, problems, columns, probe, examples };
   const text = options.json ? JSON.stringify(result, null, 2) : dryRunTable(result, options);
   await printResult(`${text}\n`);
   return EXIT.done;
+}
+
+/** What one reading of all rows gives. */
+interface Counted {
+  estimate: Estimate;
+  columns: UsedColumns;
+  problems: string[];
 }
 
 async function countRows(
@@ -48,18 +59,21 @@ async function countRows(
   tokenizer: Tokenizer,
   sample: RowSample,
   { console, interruption }: Surroundings,
-): Promise<Estimate> {
+): Promise<Counted> {
   const { dataset, format } = await findDataset(options, console, interruption.soft);
   const counter = new RowCounter(tokenizer);
   const shape = requestShape(options);
+  const problems: string[] = [];
   const endProgress = console.showProgress(() => `Counting rows: ${count(counter.rows)}`);
   try {
     const { offset, limit } = options;
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal: interruption.soft });
     for await (const row of rows) {
-      const prompt = 'value' in row ? usable(() => format.apply(row.value)) : null;
-      if (prompt === null) counter.addUnusable();
-      else {
+      const prompt = readRow(row, format);
+      if (typeof prompt === 'string') {
+        counter.addUnusable();
+        if (problems.length < PROBLEMS_SHOWN) problems.push(inert(prompt, 500));
+      } else {
         sample.add(counter.rows, prompt);
         counter.add(prompt, Buffer.byteLength(JSON.stringify(requestBody(messagesOf(prompt), shape))));
       }
@@ -68,16 +82,34 @@ async function countRows(
     endProgress();
   }
   if (counter.rows === 0) throw new UserError(`The dataset ${inert(options.dataset, 120)} has no rows.`);
-  return counter.estimate();
+  for (const problem of problems) console.warning(`Not usable: ${problem}`);
+  return { estimate: counter.estimate(), columns: usedColumns(format), problems };
 }
 
-function usable(make: () => PromptRow): PromptRow | null {
+/** The prompt of a row, or why it has none. */
+function readRow(row: SourceRow, format: ChosenFormat): PromptRow | string {
+  if ('problem' in row) return row.problem;
   try {
-    return make();
+    return format.apply(row.value);
   } catch (error) {
-    if (error instanceof RowProblem) return null;
+    if (error instanceof RowProblem) return `row ${row.index}: ${error.message}`;
     throw error;
   }
+}
+
+function usedColumns({ name, roles, unused, suspicious }: ChosenFormat): UsedColumns {
+  const { prompt, inputs, choices, system, history, response } = roles;
+  return {
+    format: name,
+    prompt,
+    inputs,
+    choices,
+    system,
+    history,
+    response,
+    unused,
+    looks_like_prompt: suspicious,
+  };
 }
 
 async function probeSample(
@@ -109,7 +141,7 @@ function figures(
   price: Price | null,
   probe: Probe | null,
   limits: AccountLimits,
-): Omit<DryRun, 'probe' | 'examples'> {
+): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems'> {
   const { generation, annotator } = options;
   const { requests } = estimate;
   const maximum = requests * generation.max_tokens * generation.n;

@@ -234,6 +234,8 @@ function withAsked(options: RunOptions, before: AskedFor | null, origin: BatchOr
     promptColumn: options.promptColumn ?? asked.prompt_column,
     responseColumn: options.responseColumn ?? asked.response_column,
     systemColumn: options.systemColumn ?? asked.system_column,
+    inputColumn: options.inputColumn ?? asked.input_column,
+    messagesColumn: options.messagesColumn ?? asked.messages_column,
     encoding: asked.encoding ?? options.encoding,
     limit: options.limit ?? asked.limit,
     offset: options.offset === 0 ? asked.offset : options.offset,

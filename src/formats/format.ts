@@ -1,20 +1,30 @@
-import type { PromptRow } from '../types.js';
+export type Row = Readonly<Record<string, unknown>>;
 
-/** Which columns play which part; null where the dataset has none for it. */
+/** The names that `--format` takes. */
+export const FORMAT_NAMES = [
+  'messages',
+  'conversations',
+  'chat',
+  'alpaca',
+  'glaive',
+  'columns',
+  'preference',
+  'reannotated',
+] as const;
+export type FormatName = (typeof FORMAT_NAMES)[number];
+
+/** Which columns play which part; null, or an empty list, where the dataset has none for it. */
 export interface ColumnRoles {
+  /** Text, or a chat whose last answer is the original one. */
   prompt: string;
-  /** The further input that `alpaca` templates know. */
-  input: string | null;
-  response: string | null;
+  /** What the prompt is about, in the order in which the dataset has it. */
+  inputs: string[];
+  /** The answers to choose from. */
+  choices: string | null;
   system: string | null;
-}
-
-/** How rows of one shape become prompts. */
-export interface Format {
-  /** Finds the columns of this format among a dataset's; null where they are not there. */
-  detect(columns: readonly string[]): ColumnRoles | null;
-  /** Columns as named in a message, for a dataset that lacks them. */
-  needs: string;
-  /** Makes the prompt. @throws RowProblem for a row that holds none */
-  apply(row: Readonly<Record<string, unknown>>, roles: ColumnRoles): PromptRow;
+  /** Turns before the prompt. */
+  history: string | null;
+  response: string | null;
+  /** Whole requests of several turns, of which `prompt` is the last; only in this program's own results. */
+  requests: string[];
 }

@@ -1,20 +1,26 @@
-/**
- * The dataset formats: how a row becomes a prompt. Each format has a file of its own and one line in `FORMATS`;
- * detection tries them in that order.
- */
+/** Which columns of a dataset become the prompt, and how: settled once, before any row is read. */
 
 import { UsageError, UserError } from '../errors.js';
 import { inert } from '../text.js';
 import type { PromptRow } from '../types.js';
-import { alpaca } from './alpaca.js';
-import { columns } from './columns.js';
-import type { ColumnRoles, Format } from './format.js';
-import { glaive } from './glaive.js';
-import { conversations, messages } from './messages.js';
+import { findColumn, looksLikePrompt } from './column-names.js';
+import { FORMAT_NAMES, type ColumnRoles, type FormatName, type Row } from './format.js';
+import { readAlpaca, readChat, readGlaive, readPlain, readPreference, readReannotated } from './rows.js';
+import { detectShape, GLAIVE, SHAPES, type Shape } from './shapes.js';
 
-/** Order matters: the first that fits a dataset's columns is taken; `glaive` is taken by name only. */
-export const FORMATS = { messages, conversations, alpaca, columns, glaive } satisfies Record<string, Format>;
-export type FormatName = keyof typeof FORMATS;
+export type { FormatName } from './format.js';
+
+/** What reads the rows of each format. */
+const READERS: Readonly<Record<FormatName, (row: Row, roles: ColumnRoles) => PromptRow>> = {
+  messages: readChat,
+  conversations: readChat,
+  chat: readChat,
+  alpaca: readAlpaca,
+  glaive: readGlaive,
+  columns: readPlain,
+  preference: readPreference,
+  reannotated: readReannotated,
+};
 
 /** The Hub datasets of the Python tool, which keep their prompts to the letter. */
 export const KNOWN_DATASETS: Readonly<Record<string, FormatName>> = {
@@ -26,11 +32,14 @@ export const KNOWN_DATASETS: Readonly<Record<string, FormatName>> = {
   'glaiveai/glaive-code-assistant': 'glaive',
 };
 
+/** Names that users gave; null where they gave none, `none` for a column that is not to be used. */
 export interface FormatFlags {
   format: string | null;
   promptColumn: string | null;
   responseColumn: string | null;
   systemColumn: string | null;
+  inputColumn: string | null;
+  messagesColumn: string | null;
 }
 
 export interface ChosenFormat {
@@ -38,12 +47,19 @@ export interface ChosenFormat {
   roles: ColumnRoles;
   /** The columns that are read, each once. */
   columns: string[];
-  apply(row: Readonly<Record<string, unknown>>): PromptRow;
+  /** The columns that are not. */
+  unused: string[];
+  /** Those of the latter that look as if they were a part of the prompt. */
+  suspicious: string[];
+  apply(row: Row): PromptRow;
 }
 
+/** The value of a flag for a column that is not to be used. */
+const NONE = 'none';
+
 /**
- * Settles the format of a dataset: the one that `--format` names, the one its id is known by, or the first that fits
- * its columns; `--prompt_column` and the like replace what was found.
+ * Settles the format of a dataset: the one that `--format` names, the one its id is known by, or the first shape that
+ * fits its columns; flags that name columns replace what was found.
  * @throws UserError that lists the columns and the flags where nothing fits
  */
 export function chooseFormat(
@@ -51,66 +67,186 @@ export function chooseFormat(
   available: readonly string[],
   flags: FormatFlags,
 ): ChosenFormat {
-  for (const [flag, column] of Object.entries({
-    prompt_column: flags.promptColumn,
-    response_column: flags.responseColumn,
-    system_column: flags.systemColumn,
-  })) {
-    if (column !== null && !available.includes(column)) throw missingColumn(flag, column, available);
-  }
-  const name = formatName(dataset, available, flags);
-  const format: Format = FORMATS[name];
-  const roles = withFlags(format.detect(available), flags);
-  if (roles === null) throw lacksColumns(name, format, available);
-  const used = [roles.prompt, roles.input, roles.response, roles.system].filter((column) => column !== null);
-  return { name, roles, columns: [...new Set(used)], apply: (row) => format.apply(row, roles) };
-}
-
-function formatName(dataset: string, available: readonly string[], flags: FormatFlags): FormatName {
-  if (flags.format !== null) {
-    if (Object.hasOwn(FORMATS, flags.format)) return flags.format as FormatName;
-    throw new UsageError(
-      `Unknown --format ${inert(flags.format, 40)}. Known are ${Object.keys(FORMATS).join(', ')}.`,
-    );
-  }
-  if (Object.hasOwn(KNOWN_DATASETS, dataset)) {
-    const known = KNOWN_DATASETS[dataset] as FormatName;
-    if (FORMATS[known].detect(available) !== null) return known;
-  }
-  if (flags.promptColumn !== null) return 'columns';
-  const fitting = Object.entries<Format>(FORMATS).find(([, format]) => format.detect(available) !== null);
-  if (fitting !== undefined) return fitting[0] as FormatName;
-  throw new UserError(
-    `No format fits the columns of ${inert(dataset, 120)}: ${listed(available)}. Name the columns with ` +
-      '--prompt_column and --response_column (and --system_column), or a format with --format.',
+  checkFlags(available, flags);
+  const { name, roles: found } = findRoles(dataset, available, flags);
+  const roles = withFlags(found, flags);
+  const { prompt, inputs, choices, system, history, response, requests } = roles;
+  const used = [prompt, ...inputs, choices, system, history, response, ...requests].filter(
+    (column) => column !== null,
   );
-}
-
-function withFlags(found: ColumnRoles | null, flags: FormatFlags): ColumnRoles | null {
-  const prompt = flags.promptColumn ?? found?.prompt;
-  if (prompt === undefined) return null;
+  const columns = [...new Set(used)];
+  const unused = available.filter((column) => !columns.includes(column));
+  const declined = declinedColumns(found, flags);
   return {
-    prompt,
-    input: found?.input ?? null,
-    response: flags.responseColumn ?? found?.response ?? null,
-    system: flags.systemColumn ?? found?.system ?? null,
+    name,
+    roles,
+    columns,
+    unused,
+    suspicious: unused.filter(
+      (column) => looksLikePrompt(column, holdsChat(name, roles)) && !declined.includes(column),
+    ),
+    apply: (row) => READERS[name](row, roles),
   };
 }
 
-function missingColumn(flag: string, column: string, available: readonly string[]): UserError {
-  return new UserError(
-    `--${flag} ${inert(column, 80)}: the dataset has no such column. It has ${listed(available)}.`,
+/** True where the prompt is a whole dialogue, so that a question beside it is its first turn once more. */
+function holdsChat(name: FormatName, { prompt, response }: ColumnRoles): boolean {
+  return READERS[name] === readChat || name === 'reannotated' || prompt === response;
+}
+
+/** Columns that `none` turned off: their user knows of them. */
+function declinedColumns(found: ColumnRoles, flags: FormatFlags): string[] {
+  return [
+    ...(flags.systemColumn === NONE && found.system !== null ? [found.system] : []),
+    ...(flags.inputColumn === NONE ? found.inputs : []),
+  ];
+}
+
+function checkFlags(available: readonly string[], flags: FormatFlags): void {
+  if (flags.promptColumn === NONE) {
+    throw new UsageError('--prompt_column none: a row without a prompt cannot be sent; name a column.');
+  }
+  if (flags.promptColumn !== null && flags.messagesColumn !== null && flags.messagesColumn !== NONE) {
+    throw new UsageError('--prompt_column and --messages_column name the same thing; give one of them.');
+  }
+  for (const [flag, column] of columnFlags(flags)) {
+    if (column !== null && column !== NONE && !available.includes(column)) {
+      throw new UserError(
+        `--${flag} ${inert(column, 80)}: the dataset has no such column. It has ${listed(available)}.`,
+      );
+    }
+  }
+}
+
+function columnFlags(flags: FormatFlags): [string, string | null][] {
+  return [
+    ['prompt_column', flags.promptColumn],
+    ['response_column', flags.responseColumn],
+    ['system_column', flags.systemColumn],
+    ['input_column', flags.inputColumn],
+    ['messages_column', flags.messagesColumn],
+  ];
+}
+
+interface FoundRoles {
+  name: FormatName;
+  roles: ColumnRoles;
+}
+
+function findRoles(dataset: string, available: readonly string[], flags: FormatFlags): FoundRoles {
+  const wanted = formatNamed(flags.format);
+  if (wanted !== null) return rolesOf(wanted, available, flags);
+  if (flags.messagesColumn !== null && flags.messagesColumn !== NONE) {
+    return { name: 'chat', roles: rolesAround(flags.messagesColumn, available) };
+  }
+  if (flags.promptColumn !== null) {
+    return { name: 'columns', roles: detectAround(flags.promptColumn, available, 'columns') };
+  }
+  const known = Object.hasOwn(KNOWN_DATASETS, dataset) ? (KNOWN_DATASETS[dataset] ?? null) : null;
+  if (known !== null) {
+    const roles = detect(known, available);
+    if (roles !== null) return { name: known, roles };
+  }
+  refuseMessageTable(available);
+  for (const shape of SHAPES) {
+    if (flags.messagesColumn === NONE && READERS[shape.format] === readChat) continue;
+    const roles = detectShape(shape, available);
+    if (roles !== null) return { name: shape.format, roles };
+  }
+  throw new UserError(
+    `No format fits the columns of ${inert(dataset, 120)}: ${listed(available)}. Name the column with the prompt with ` +
+      '--prompt_column (or --messages_column for a chat), and the one with the original answer with ' +
+      '--response_column; or choose a format with --format.',
   );
 }
 
-function lacksColumns(name: string, format: Format, available: readonly string[]): UserError {
-  return new UserError(
-    `Format ${name} needs ${format.needs}, but the dataset has ${listed(available)}. Name the columns with ` +
-      '--prompt_column and --response_column, or choose another --format.',
+function formatNamed(name: string | null): FormatName | null {
+  if (name === null) return null;
+  const found = FORMAT_NAMES.find((known) => known === name);
+  if (found !== undefined) return found;
+  throw new UsageError(`Unknown --format ${inert(name, 40)}. Known are ${FORMAT_NAMES.join(', ')}.`);
+}
+
+function rolesOf(name: FormatName, available: readonly string[], flags: FormatFlags): FoundRoles {
+  const prompt = flags.promptColumn ?? (flags.messagesColumn === NONE ? null : flags.messagesColumn);
+  const roles = prompt === null ? detect(name, available) : detectAround(prompt, available, name);
+  if (roles !== null) return { name, roles };
+  const [shape] = shapesOf(name);
+  const needs = [shape?.prompt[0], shape?.needsResponse === true ? shape.response[0] : undefined].filter(
+    (column) => column !== undefined,
   );
+  throw new UserError(
+    `Format ${name} needs the ${needs.length === 1 ? 'column' : 'columns'} ${needs.join(' and ')}, but the dataset has ` +
+      `${listed(available)}. Name the columns with --prompt_column and --response_column, or choose another --format.`,
+  );
+}
+
+function shapesOf(name: FormatName): Shape[] {
+  return [...SHAPES, GLAIVE].filter((shape) => shape.format === name);
+}
+
+function detect(name: FormatName, available: readonly string[]): ColumnRoles | null {
+  for (const shape of shapesOf(name)) {
+    const roles = detectShape(shape, available);
+    if (roles !== null) return roles;
+  }
+  return null;
+}
+
+/** The roles of the other columns where the prompt's is known: as in a shape that it belongs to, if there is one. */
+function detectAround(prompt: string, available: readonly string[], name: FormatName): ColumnRoles {
+  const lower = prompt.toLowerCase();
+  for (const shape of shapesOf(name)) {
+    if (!shape.prompt.includes(lower)) continue;
+    const roles = detectShape(
+      { ...shape, prompt: [prompt], needsInputs: false, needsResponse: false },
+      available,
+    );
+    if (roles !== null && (roles.response !== null || !shape.needsResponse)) return { ...roles, prompt };
+  }
+  return rolesAround(prompt, available);
+}
+
+function rolesAround(prompt: string, available: readonly string[]): ColumnRoles {
+  const system = ['system_prompt', 'system']
+    .map((one) => findColumn(available, one))
+    .find((one) => one !== null);
+  return {
+    prompt,
+    inputs: [],
+    choices: null,
+    system: system ?? null,
+    history: null,
+    response: null,
+    requests: [],
+  };
+}
+
+/** A table of single messages: rows that are parts of a tree, as OpenAssistant's. */
+function refuseMessageTable(available: readonly string[]): void {
+  if (!['parent_id', 'role', 'text'].every((column) => available.includes(column))) return;
+  throw new UserError(
+    'The rows of this dataset are single messages of trees (parent_id, role, text), not conversations. Write one row ' +
+      'for each path of a tree, with its turns in a column "messages".',
+  );
+}
+
+function withFlags(found: ColumnRoles, flags: FormatFlags): ColumnRoles {
+  const chosen = (flag: string | null, otherwise: string | null): string | null =>
+    flag === NONE ? null : (flag ?? otherwise);
+  const inputs =
+    flags.inputColumn === null ? found.inputs : flags.inputColumn === NONE ? [] : [flags.inputColumn];
+  return {
+    ...found,
+    inputs,
+    response: chosen(flags.responseColumn, found.response),
+    system: chosen(flags.systemColumn, found.system),
+  };
 }
 
 function listed(columns: readonly string[]): string {
   if (columns.length === 0) return 'no columns';
-  return inert(columns.map((column) => inert(column, 60)).join(', '), 600);
+  // A name with a comma in it would look like two.
+  const names = columns.map((column) => (/[,"]/.test(column) ? `"${inert(column, 60)}"` : inert(column, 60)));
+  return inert(names.join(', '), 600);
 }

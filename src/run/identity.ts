@@ -18,6 +18,8 @@ export interface AskedFor extends GenerationParameters {
   prompt_column: string | null;
   response_column: string | null;
   system_column: string | null;
+  input_column: string | null;
+  messages_column: string | null;
   /** Null where it is UTF-8. */
   encoding: string | null;
   limit: number | null;
@@ -58,6 +60,8 @@ export function askedFor(options: RunOptions): AskedFor {
     prompt_column: options.promptColumn,
     response_column: options.responseColumn,
     system_column: options.systemColumn,
+    input_column: options.inputColumn,
+    messages_column: options.messagesColumn,
     encoding: options.encoding === DEFAULT_ENCODING ? null : options.encoding,
     limit: options.limit,
     offset: options.offset,

@@ -12,6 +12,7 @@ import type { Console } from '../progress.js';
 import { knownChanges } from '../requests/parameters.js';
 import { count, inert, plural } from '../text.js';
 import type { OpenDataset } from '../types.js';
+import { columnWarnings, describeColumns } from './columns.js';
 import type { RunFolder } from './folder.js';
 import { fingerprint, isUntouched, type FileFingerprint } from './fingerprint.js';
 import {
@@ -52,11 +53,8 @@ export async function findDataset(
   }
   const format = chooseFormat(name, dataset.columns, options);
   refuseRepeated(name, dataset, format);
-  const { prompt, response } = format.roles;
-  console.info(
-    `Format ${format.name}: prompts from "${inert(prompt, 60)}", original answers from ` +
-      `${response === null ? `"${inert(prompt, 60)}"` : `"${inert(response, 60)}"`}.`,
-  );
+  console.info(describeColumns(format));
+  for (const warning of columnWarnings(format)) console.warning(warning);
   for (const warning of dataset.warnings) console.warning(warning);
   return { dataset, format };
 }

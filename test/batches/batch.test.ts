@@ -14,6 +14,8 @@ const asked: AskedFor = {
   prompt_column: null,
   response_column: null,
   system_column: null,
+  input_column: null,
+  messages_column: null,
   encoding: null,
   limit: null,
   offset: 0,

@@ -176,7 +176,7 @@ describe('what a newcomer may do wrong', () => {
       ['g.jsonl', 'no\njson\n', /line 1 of g.jsonl is not JSON/],
       ['h.parquet', 'PAR1 nothing', /can't be read as Parquet/],
       ['i.csv', '', /is empty/],
-      ['j.jsonl', '{"text": "x"}\n', /No format fits the columns.*text.*--prompt_column/],
+      ['j.jsonl', '{"label": "x"}\n', /No format fits the columns.*label.*--prompt_column/],
       ['k.json', '[]', /no rows/],
       ['l.jsonl', '', /no rows/],
       ['m.txt', 'x', /can't be told from its name/],

@@ -172,7 +172,7 @@ describe('a run online', () => {
       { prompt: 'bad', response: 'old' },
       { prompt: 'policy', response: 'old' },
       { prompt: null, response: 'old' },
-      { prompt: 7, response: 'old' },
+      { prompt: [7], response: 'old' },
       { prompt: 'thinking', response: 'old' },
     ]);
     const api = await scriptedApi(({ prompt }) => {
@@ -228,7 +228,7 @@ describe('a run online', () => {
         error: expect.stringContaining('content_policy_violation') as string,
       },
       { request_idx: 6, state: 'failed', error: expect.stringContaining('"prompt" is null') as string },
-      { request_idx: 7, state: 'failed', error: expect.stringContaining('a number') as string },
+      { request_idx: 7, state: 'failed', error: expect.stringContaining('a list') as string },
       { request_idx: 8, state: 'truncated', error: expect.stringContaining('--max_tokens') as string },
     ]);
   });

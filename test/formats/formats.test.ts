@@ -1,46 +1,546 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseFormat, FORMATS, KNOWN_DATASETS } from '../../src/formats/index.js';
-import type { Format } from '../../src/formats/format.js';
+import { UserError } from '../../src/errors.js';
+import { looksLikePrompt } from '../../src/formats/column-names.js';
+import { FORMAT_NAMES } from '../../src/formats/format.js';
+import { chooseFormat, KNOWN_DATASETS, type FormatFlags } from '../../src/formats/index.js';
 import { RowProblem } from '../../src/formats/row-problem.js';
+import { SHAPES } from '../../src/formats/shapes.js';
+import { messagesOf } from '../../src/run/jobs.js';
 
-const noFlags = { format: null, promptColumn: null, responseColumn: null, systemColumn: null };
+const noFlags: FormatFlags = {
+  format: null,
+  promptColumn: null,
+  responseColumn: null,
+  systemColumn: null,
+  inputColumn: null,
+  messagesColumn: null,
+};
 
-describe('every format', () => {
-  it.each(Object.entries<Format>(FORMATS))(
-    '%s says what it needs, detects only that, and never takes a hostile row for a prompt',
-    (name, format) => {
-      expect(format.needs).toMatch(/column/);
-      expect(format.detect([])).toBeNull();
-      expect(format.detect(['unrelated'])).toBeNull();
-      const columns = [
+/** The request that a row makes, as role and text, and its original answer. */
+function requestOf(row: Record<string, unknown>, flags: Partial<FormatFlags> = {}): unknown {
+  const prompt = chooseFormat('me/data', Object.keys(row), { ...noFlags, ...flags }).apply(row);
+  const turns = messagesOf(prompt).map(({ role, content }) => [role, content]);
+  return [...turns, ['original', prompt.annotation_original]];
+}
+
+describe('every shape', () => {
+  it('never takes a hostile row for a prompt', () => {
+    const columns = [
+      ...new Set(SHAPES.flatMap((shape) => shape.examples.flatMap((row) => Object.keys(row)))),
+    ];
+    const row = fc.dictionary(fc.constantFrom(...columns, '__proto__'), fc.jsonValue(), { minKeys: 1 });
+    fc.assert(
+      fc.property(row, fc.constantFrom(...FORMAT_NAMES, null), (value, format) => {
+        try {
+          const chosen = chooseFormat('me/data', Object.keys(value), { ...noFlags, format });
+          const prompt = chosen.apply(value);
+          expect(prompt.user_prompt.trim()).not.toBe('');
+          expect(typeof prompt.system_prompt).toBe('string');
+          expect(prompt.annotation_original === null || typeof prompt.annotation_original === 'string').toBe(
+            true,
+          );
+        } catch (error) {
+          expect(error instanceof RowProblem || error instanceof UserError, String(error)).toBe(true);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('sends every column that looks like part of a prompt, or warns of it', () => {
+    const names = [
+      ...[
         'instruction',
         'input',
         'output',
+        'response',
         'question',
         'answer',
-        'messages',
-        'conversations',
         'prompt',
-        'response',
-      ];
-      const roles = format.detect(columns);
-      if (roles === null) throw new Error(`${name} does not fit its own columns`);
-      const row = fc.dictionary(fc.constantFrom(...columns, '__proto__', 'system'), fc.jsonValue());
-      fc.assert(
-        fc.property(row, (value) => {
-          try {
-            const prompt = format.apply(value, roles);
-            expect(typeof prompt.user_prompt).toBe('string');
-            expect(prompt.user_prompt).not.toBe('');
-            expect(typeof prompt.system_prompt).toBe('string');
-          } catch (error) {
-            expect(error).toBeInstanceOf(RowProblem);
-          }
-        }),
-      );
-    },
-  );
+        'context',
+        'Context',
+        'CHOICES',
+      ],
+      ...[
+        'options',
+        'system',
+        'system_prompt',
+        'history',
+        'passages',
+        'retrieved_contexts',
+        'image_url',
+        'source_code',
+      ],
+      ...[
+        'few_shot_examples',
+        'option_a',
+        'tools',
+        'chosen',
+        'rejected',
+        'completion',
+        'query',
+        'text',
+        'id',
+        'ctx',
+      ],
+    ];
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.constantFrom(...names), { minLength: 1 }), (columns) => {
+        const row = Object.fromEntries(columns.map((name, place) => [name, `text ${place} of ${name}`]));
+        let sent: string;
+        let warned: string[];
+        try {
+          const chosen = chooseFormat('me/data', columns, noFlags);
+          expect([...chosen.columns, ...chosen.unused].toSorted()).toEqual(columns.toSorted());
+          warned = chosen.suspicious;
+          sent = JSON.stringify(chosen.apply(row));
+        } catch (error) {
+          if (!(error instanceof RowProblem) && !(error instanceof UserError)) throw error;
+          return;
+        }
+        for (const name of columns.filter((column) => looksLikePrompt(column, false))) {
+          expect(sent.includes(JSON.stringify(row[name]).slice(1, -1)) || warned.includes(name), name).toBe(
+            true,
+          );
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('rows', () => {
+  const asked = [
+    ['user', 'Name a tree.'],
+    ['original', 'Oak.'],
+  ];
+  const alpaca = (instruction: string, input: string): string =>
+    `Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.\n\n### Instruction:\n${instruction}\n\n### Input:\n${input}\n\n### Response:`;
+  it.each<[string, Record<string, unknown>, unknown]>([
+    [
+      'GPTeacher',
+      { instruction: 'Add.', input: '4 and 5', response: '9' },
+      [
+        ['user', alpaca('Add.', '4 and 5')],
+        ['original', '9'],
+      ],
+    ],
+    [
+      'Dolly',
+      { instruction: 'Which?', context: 'The Elbe.', response: 'Elbe' },
+      [
+        ['user', alpaca('Which?', 'The Elbe.')],
+        ['original', 'Elbe'],
+      ],
+    ],
+    [
+      'an input and a context',
+      { instruction: 'I', input: 'a', context: 'b', output: 'o' },
+      [
+        ['user', alpaca('I', 'a\n\nb')],
+        ['original', 'o'],
+      ],
+    ],
+    [
+      'numbers and lists',
+      { instruction: 42, input: ['2', { a: 3 }], output: true },
+      [
+        ['user', alpaca('42', '["2",{"a":3}]')],
+        ['original', 'true'],
+      ],
+    ],
+    [
+      'SQuAD',
+      { context: 'Built in 1821.', question: 'When?', answers: { text: ['1821'], answer_start: [9] } },
+      [
+        ['user', 'Built in 1821.\n\nWhen?'],
+        ['original', '1821'],
+      ],
+    ],
+    [
+      'a question with choices',
+      { question: 'A bird?', choices: ['Stone', 'Robin'], answer: 1 },
+      [
+        ['user', 'A bird?\n\nA. Stone\nB. Robin'],
+        ['original', '1'],
+      ],
+    ],
+    [
+      'ARC',
+      { question: 'A bird?', choices: { label: ['1', '2'], text: ['Stone', 'Robin'] }, answerKey: '2' },
+      [
+        ['user', 'A bird?\n\n1. Stone\n2. Robin'],
+        ['original', null],
+      ],
+    ],
+    [
+      'choices as JSON text',
+      { question: 'A bird?', options: '{"A": "Stone", "B": "Robin"}', answer: 'B' },
+      [
+        ['user', 'A bird?\n\nA. Stone\nB. Robin'],
+        ['original', 'B'],
+      ],
+    ],
+    [
+      'system and history',
+      { query: 'Its colour?', response: 'Brown.', system: 'Be a guide.', history: [['A bird?', 'Robin.']] },
+      [
+        ['system', 'Be a guide.'],
+        ['user', 'A bird?'],
+        ['assistant', 'Robin.'],
+        ['user', 'Its colour?'],
+        ['original', 'Brown.'],
+      ],
+    ],
+    ['an empty history', { query: 'Name a tree.', response: 'Oak.', history: [] }, asked],
+    ['capitals', { Instruction: 'Name a tree.', Response: 'Oak.' }, asked],
+    [
+      'HumanEval',
+      { task_id: 'X/0', prompt: 'def f(x):', canonical_solution: 'return 2*x', test: '…' },
+      [
+        ['user', 'def f(x):'],
+        ['original', 'return 2*x'],
+      ],
+    ],
+    [
+      'a prompt alone',
+      { text: 'Name a tree.' },
+      [
+        ['user', 'Name a tree.'],
+        ['original', null],
+      ],
+    ],
+    ['preference', { prompt: 'Name a tree.', chosen: 'Oak.', rejected: 'Chair.' }, asked],
+    [
+      'preference of messages',
+      {
+        prompt: [{ role: 'user', content: 'Name a tree.' }],
+        chosen: [{ role: 'assistant', content: 'Oak.' }],
+        rejected: [],
+      },
+      asked,
+    ],
+    [
+      'preference of one message',
+      {
+        conversations: [{ from: 'human', value: 'Name a tree.' }],
+        chosen: { from: 'gpt', value: 'Oak.' },
+        rejected: {},
+      },
+      asked,
+    ],
+    [
+      'preference of dialogues',
+      {
+        chosen: [
+          { role: 'user', content: 'Name a tree.' },
+          { role: 'assistant', content: 'Oak.' },
+        ],
+        rejected: [],
+      },
+      asked,
+    ],
+    ['HH', { chosen: '\n\nHuman: Name a tree.\n\nAssistant: Oak.', rejected: '\n\nHuman: …' }, asked],
+    [
+      'UltraFeedback binarized',
+      {
+        prompt: 'Name a tree.',
+        chosen: [
+          { role: 'user', content: 'Name a tree.' },
+          { role: 'assistant', content: 'Oak.' },
+        ],
+        rejected: [],
+        messages: [],
+      },
+      asked,
+    ],
+    [
+      'preference of JSON text',
+      { prompt: 'Name a tree.', chosen: '[{"role": "assistant", "content": "Oak."}]', rejected: '' },
+      asked,
+    ],
+    [
+      'preference whose answer is no text',
+      { prompt: 'Name a tree.', chosen: { score: 1 }, rejected: '' },
+      [
+        ['user', 'Name a tree.'],
+        ['original', null],
+      ],
+    ],
+    [
+      'OpenAI’s preference',
+      {
+        input: { messages: [{ role: 'user', content: 'Name a tree.' }], tools: [] },
+        preferred_output: [{ role: 'assistant', content: 'Oak.' }],
+        non_preferred_output: [],
+      },
+      asked,
+    ],
+    [
+      'a null last answer',
+      {
+        messages: [
+          { role: 'user', content: 'Name a tree.' },
+          { role: 'assistant', content: null },
+        ],
+      },
+      [
+        ['user', 'Name a tree.'],
+        ['original', null],
+      ],
+    ],
+    [
+      'TRL’s prompt and completion',
+      {
+        prompt: [
+          { role: 'system', content: 'S' },
+          { role: 'user', content: 'Name a tree.' },
+        ],
+        completion: [{ role: 'assistant', content: 'Oak.' }],
+      },
+      [['system', 'S'], ...asked],
+    ],
+    [
+      'ms-swift pairs',
+      { system: 'S', conversation: [{ human: 'Name a tree.', assistant: 'Oak.' }] },
+      [['system', 'S'], ...asked],
+    ],
+    ['a struct of lists', { messages: { from: ['human', 'gpt'], value: ['Name a tree.', 'Oak.'] } }, asked],
+    ['UltraChat', { id: 1, data: ['Name a tree.', 'Oak.'] }, asked],
+    [
+      'MT-bench',
+      { turns: ['A line.', 'Shorter.'], category: 'x' },
+      [
+        ['user', 'A line.'],
+        ['user', 'Shorter.'],
+        ['original', null],
+      ],
+    ],
+    [
+      'text for content',
+      {
+        conversations: [
+          { role: 'user', text: 'Name a tree.' },
+          { role: 'assistant', text: 'Oak.' },
+        ],
+      },
+      asked,
+    ],
+    [
+      'a chat as JSON text',
+      { messages: '[{"role":"User","content":"Name a tree."},{"role":"assistant","content":"Oak."}]' },
+      asked,
+    ],
+    [
+      'text parts',
+      {
+        messages: [
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: 'Name' },
+              { type: 'text', text: 'a tree.' },
+            ],
+          },
+          { role: 'assistant', content: 'Oak.' },
+        ],
+      },
+      [
+        ['user', 'Name\na tree.'],
+        ['original', 'Oak.'],
+      ],
+    ],
+    [
+      'own results',
+      {
+        system_prompt: '',
+        user_prompt: 'Name a tree.',
+        annotation_original: 'Oak.',
+        annotation: 'x',
+        messages: null,
+      },
+      asked,
+    ],
+    [
+      'own results of chats',
+      {
+        system_prompt: '',
+        user_prompt: 'c',
+        annotation_original: 'd',
+        annotation: 'x',
+        request_messages: [
+          { role: 'user', content: 'a' },
+          { role: 'assistant', content: 'b' },
+          { role: 'user', content: 'c' },
+        ],
+        messages: [],
+      },
+      [
+        ['user', 'a'],
+        ['assistant', 'b'],
+        ['user', 'c'],
+        ['original', 'd'],
+      ],
+    ],
+  ])('of %s become requests', (_, row, expected) => {
+    expect(requestOf(row)).toEqual(expected);
+  });
+
+  it.each<[Record<string, unknown>, RegExp]>([
+    [{ instruction: ['a'], input: '', output: '5' }, /"instruction" is a list, not text/],
+    [{ prompt: null, response: 'x' }, /"prompt" is null/],
+    [
+      { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },
+      /part of type "image_url"/,
+    ],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'a' },
+          { role: 'tool', content: 'b' },
+        ],
+      },
+      /turn 2 .*tool/,
+    ],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'a' },
+          { role: 'assistant', content: null, tool_calls: [{}] },
+        ],
+      },
+      /turn 2 .*tool/,
+    ],
+    [{ prompt: { role: 'prompter', text: 'a', replies: [] } }, /"prompt" is an object/],
+    [{ messages: { role: 'prompter', replies: [] } }, /tree of messages/],
+    [{ chosen: 'just text', rejected: 'other' }, /holds no dialogue/],
+  ])('that hold none are refused: %j', (row, message) => {
+    expect(() => requestOf(row)).toThrow(message);
+  });
+
+  it('are taken as flags say', () => {
+    const row = {
+      question: 'Q',
+      context: 'C',
+      notes: 'N',
+      system: 'S',
+      answer: 'A',
+      log: [{ role: 'user', content: 'L' }],
+    };
+    const plain = [
+      ['user', 'C\n\nQ'],
+      ['original', 'A'],
+    ];
+    expect(requestOf(row, { systemColumn: 'none' })).toEqual(plain);
+    expect(requestOf(row, { inputColumn: 'none', systemColumn: 'none' })).toEqual([
+      ['user', 'Q'],
+      ['original', 'A'],
+    ]);
+    expect(requestOf(row, { inputColumn: 'notes' })).toEqual([
+      ['system', 'S'],
+      ['user', 'N\n\nQ'],
+      ['original', 'A'],
+    ]);
+    expect(requestOf(row, { responseColumn: 'none', systemColumn: 'none' })).toEqual([
+      ['user', 'C\n\nQ'],
+      ['original', null],
+    ]);
+    expect(requestOf(row, { promptColumn: 'notes', systemColumn: 'none' })).toEqual([
+      ['user', 'N'],
+      ['original', null],
+    ]);
+    expect(requestOf(row, { messagesColumn: 'log', responseColumn: 'answer' })).toEqual([
+      ['system', 'S'],
+      ['user', 'L'],
+      ['original', 'A'],
+    ]);
+    expect(requestOf({ messages: 'x', prompt: 'Q', response: 'A' }, { messagesColumn: 'none' })).toEqual([
+      ['user', 'Q'],
+      ['original', 'A'],
+    ]);
+    expect(() => requestOf(row, { promptColumn: 'none' })).toThrow(/--prompt_column none/);
+    expect(() => requestOf(row, { promptColumn: 'notes', messagesColumn: 'log' })).toThrow(
+      /give one of them/,
+    );
+    const alpacaRow = { instruction: 'Add.', input: '4', response: '9' };
+    expect(
+      requestOf(alpacaRow, { format: 'alpaca', promptColumn: 'instruction', responseColumn: 'response' }),
+    ).toEqual(requestOf(alpacaRow));
+  });
+
+  it('of a table of single messages are refused as a whole', () => {
+    expect(() => requestOf({ message_id: '1', parent_id: null, role: 'prompter', text: 'Hi' })).toThrow(
+      /single messages of trees/,
+    );
+  });
+});
+
+describe('columns that look like part of a prompt', () => {
+  it.each([
+    'context',
+    'Contexts',
+    'ctx',
+    'system',
+    'system_prompt',
+    'history',
+    'tools',
+    'images',
+    'image_url',
+    'audio_path',
+    'choices',
+    'options',
+    'option_a',
+    'choice2',
+    'passages',
+    'retrievedPassages',
+    'source_code',
+    'documents',
+    'video',
+    'hypothesis',
+    'few_shot_examples',
+    'functions',
+    'query',
+    'starter-code',
+    'image_0',
+  ])('%s does', (name) => {
+    expect(looksLikePrompt(name, false)).toBe(true);
+  });
+
+  it.each([
+    'id',
+    'category',
+    'score',
+    'input_tokens',
+    'context_length',
+    'image_count',
+    'language',
+    'source',
+    'url',
+    'answerKey',
+    'code_hash',
+    'rejected',
+    'annotation',
+    'difficulty',
+    'text_len',
+    '',
+  ])('%s does not', (name) => {
+    expect(looksLikePrompt(name, false)).toBe(false);
+  });
+
+  it('are those that another column of the prompt leaves out', () => {
+    const columns = ['id', 'images', 'prompt', 'prompt_id', 'messages', 'tools'];
+    const { unused, suspicious } = chooseFormat('me/data', columns, noFlags);
+    expect(unused).toEqual(['id', 'images', 'prompt', 'prompt_id', 'tools']);
+    expect(suspicious).toEqual(['images', 'tools']);
+    expect(chooseFormat('me/data', ['question', 'instruction', 'answer'], noFlags).suspicious).toEqual([
+      'instruction',
+    ]);
+    expect(
+      chooseFormat('me/data', ['question', 'context', 'answer'], { ...noFlags, inputColumn: 'none' })
+        .suspicious,
+    ).toEqual([]);
+  });
 });
 
 describe('chooseFormat', () => {

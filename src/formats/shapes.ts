@@ -1,0 +1,352 @@
+/**
+ * The shapes that datasets have, in the order in which they are tried. A shape says by which names it finds its columns,
+ * and what reads its rows; a new one is an entry here with an example, which docs/datasets.md shows.
+ */
+
+import { findAll, findColumn, findFirst } from './column-names.js';
+import type { ColumnRoles, FormatName, Row } from './format.js';
+
+export interface Shape {
+  format: FormatName;
+  title: string;
+  /** Names of the prompt's column, the likeliest first. Empty where the answer's column holds the prompt, too. */
+  prompt: readonly string[];
+  /** Names of the original answer's column, the likeliest first. */
+  response: readonly string[];
+  /** True where a dataset without the latter has another shape. */
+  needsResponse: boolean;
+  /** Names of which at least one must be there besides. */
+  needsAlso?: readonly string[];
+  /** Names of columns that go with the prompt; all that are there are taken. */
+  inputs?: readonly string[];
+  /** True where a dataset without one of these has another shape. */
+  needsInputs?: boolean;
+  choices?: readonly string[];
+  system?: readonly string[];
+  history?: readonly string[];
+  requests?: readonly string[];
+  examples: readonly Row[];
+}
+
+const SYSTEM = ['system_prompt', 'system', 'system_message'];
+const HISTORY = ['history'];
+const INPUTS = ['input', 'inputs', 'context', 'contexts', 'ctx', 'passage'];
+const CHOICES = ['choices', 'options'];
+const ANSWERS = [
+  'output',
+  'response',
+  'answer',
+  'completion',
+  'solution',
+  'answers',
+  'target',
+  'targets',
+  'reply',
+];
+
+/** A prompt and an answer as they stand, with what goes with them. */
+function pair(prompt: readonly string[], response: readonly string[], examples: readonly Row[]): Shape {
+  return {
+    format: 'columns',
+    title: `\`${prompt[0] ?? ''}\` with \`${response.join('` or `')}\``,
+    prompt,
+    response,
+    needsResponse: true,
+    inputs: INPUTS,
+    choices: CHOICES,
+    system: SYSTEM,
+    history: HISTORY,
+    examples,
+  };
+}
+
+function chat(format: FormatName, title: string, prompt: readonly string[], examples: readonly Row[]): Shape {
+  return {
+    format,
+    title,
+    prompt,
+    // Its last answer is the original one.
+    response: [],
+    needsResponse: false,
+    system: SYSTEM,
+    examples,
+  };
+}
+
+const turn = (role: string, content: string): Row => ({ role, content });
+
+export const SHAPES: readonly Shape[] = [
+  {
+    format: 'reannotated',
+    title: 'results of this program',
+    prompt: ['user_prompt'],
+    response: ['annotation_original'],
+    needsResponse: true,
+    system: ['system_prompt'],
+    requests: ['request_messages', 'messages'],
+    examples: [
+      { system_prompt: '', user_prompt: 'Name a tree.', annotation_original: 'Oak.', annotation: 'A birch.' },
+    ],
+  },
+  {
+    format: 'preference',
+    title: 'preference: a prompt, `chosen`, `rejected`',
+    prompt: [
+      'prompt',
+      'messages',
+      'conversations',
+      'conversation',
+      'question',
+      'query',
+      'instruction',
+      'problem',
+      'input',
+    ],
+    response: ['chosen', 'preferred_output', 'chosen_response', 'accepted', 'preferred'],
+    needsResponse: true,
+    needsAlso: ['rejected', 'non_preferred_output', 'rejected_response', 'dispreferred'],
+    inputs: INPUTS,
+    system: SYSTEM,
+    history: HISTORY,
+    examples: [
+      { prompt: 'Name a fruit.', chosen: 'Apple.', rejected: 'Chair.' },
+      {
+        prompt: [turn('user', 'Name a fruit.')],
+        chosen: [turn('assistant', 'Apple.')],
+        rejected: [turn('assistant', 'Chair.')],
+      },
+      {
+        conversations: [{ from: 'human', value: 'Name a fruit.' }],
+        chosen: { from: 'gpt', value: 'Apple.' },
+        rejected: { from: 'gpt', value: 'Chair.' },
+      },
+      {
+        input: { messages: [turn('user', 'Name a fruit.')] },
+        preferred_output: [turn('assistant', 'Apple.')],
+        non_preferred_output: [turn('assistant', 'Chair.')],
+      },
+    ],
+  },
+  {
+    format: 'preference',
+    title: 'preference: `chosen` and `rejected` are whole dialogues',
+    prompt: [],
+    response: ['chosen'],
+    needsResponse: true,
+    needsAlso: ['rejected'],
+    system: SYSTEM,
+    examples: [
+      {
+        chosen: [turn('user', 'Name a fruit.'), turn('assistant', 'Apple.')],
+        rejected: [turn('user', 'Name a fruit.'), turn('assistant', 'Chair.')],
+      },
+      {
+        chosen: '\n\nHuman: Name a fruit.\n\nAssistant: Apple.',
+        rejected: '\n\nHuman: Name a fruit.\n\nAssistant: Chair.',
+      },
+    ],
+  },
+  chat(
+    'messages',
+    'a chat in `messages`',
+    ['messages'],
+    [
+      { messages: [turn('user', 'Name a tree.'), turn('assistant', 'Oak.')] },
+      {
+        messages: [
+          turn('system', 'Be brief.'),
+          turn('user', 'Hi'),
+          turn('assistant', 'Hello.'),
+          turn('user', 'A tree?'),
+          turn('assistant', 'Oak.'),
+        ],
+      },
+      {
+        messages: [
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: 'Name a' },
+              { type: 'text', text: 'tree.' },
+            ],
+          },
+          { role: 'assistant', content: null },
+        ],
+      },
+    ],
+  ),
+  chat(
+    'conversations',
+    'a chat in `conversations`',
+    ['conversations'],
+    [
+      {
+        conversations: [
+          { from: 'human', value: 'Name a tree.' },
+          { from: 'gpt', value: 'Oak.' },
+        ],
+      },
+      { conversations: { role: ['user', 'assistant'], content: ['Name a tree.', 'Oak.'] } },
+      {
+        conversations: [
+          { role: 'user', text: '6*7?' },
+          { role: 'assistant', text: '42' },
+        ],
+      },
+      { conversations: '[{"role": "user", "content": "Name a tree."}]' },
+    ],
+  ),
+  chat(
+    'chat',
+    'a chat under another name',
+    ['conversation', 'dialog', 'dialogue', 'dialogues', 'chat'],
+    [
+      { conversation: [turn('user', 'Name a tree.'), turn('assistant', 'Oak.')] },
+      { system: 'Be kind.', conversation: [{ human: 'Name a tree.', assistant: 'Oak.' }] },
+      { dialog: ['Name a tree.', 'Oak.', 'And a bird?', 'Robin.'] },
+    ],
+  ),
+  {
+    format: 'alpaca',
+    title: '`instruction` and `output`',
+    prompt: ['instruction'],
+    response: ['output'],
+    needsResponse: true,
+    inputs: INPUTS,
+    choices: CHOICES,
+    system: SYSTEM,
+    history: HISTORY,
+    examples: [
+      { instruction: 'Name a tree.', input: '', output: 'Oak.' },
+      {
+        instruction: 'Add.',
+        input: '4 and 5',
+        output: '9',
+        system: 'Be exact.',
+        history: [['Hi', 'Hello.']],
+      },
+    ],
+  },
+  {
+    format: 'alpaca',
+    title: '`instruction` with `input` or `context`',
+    prompt: ['instruction'],
+    response: ANSWERS,
+    needsResponse: false,
+    inputs: INPUTS,
+    needsInputs: true,
+    choices: CHOICES,
+    system: SYSTEM,
+    history: HISTORY,
+    examples: [
+      { instruction: 'Add.', input: '4 and 5', response: '9' },
+      { instruction: 'Which river?', context: 'The ferry crosses the Elbe.', response: 'The Elbe.' },
+      { instruction: 'Add.', input: '4 and 5' },
+    ],
+  },
+  pair(
+    ['question'],
+    ['answer', 'response', 'solution', 'answers'],
+    [
+      { question: 'Name a tree.', answer: 'Oak.' },
+      {
+        context: 'The mill was built in 1821.',
+        question: 'When?',
+        answers: { text: ['1821'], answer_start: [22] },
+      },
+      { question: 'Which is a bird?', choices: ['Stone', 'Robin'], answer: 1 },
+    ],
+  ),
+  pair(
+    ['prompt'],
+    ['response', 'completion', 'answer', 'output', 'canonical_solution'],
+    [
+      { prompt: 'Name a tree.', response: 'Oak.' },
+      { prompt: [turn('user', 'Name a tree.')], completion: [turn('assistant', 'Oak.')] },
+    ],
+  ),
+  pair(
+    ['query'],
+    ['response', 'answer'],
+    [{ query: 'And its colour?', response: 'Brown.', history: [['Name a bird.', 'Robin.']] }],
+  ),
+  pair(['problem'], ['solution', 'answer'], [{ problem: '2+2', solution: '4' }]),
+  pair(['instruction'], ['response', 'completion', 'answer'], [{ Instruction: 'Double 4', Response: '8' }]),
+  pair(['input'], ['output', 'target'], [{ input: 'Name a tree.', output: 'Oak.' }]),
+  pair(['inputs'], ['targets', 'outputs'], [{ inputs: 'Name a tree.', targets: 'Oak.' }]),
+  pair(['text'], ['code'], [{ text: 'Write a function that doubles x.', code: 'def f(x): return 2*x' }]),
+  pair(
+    ['problem_statement'],
+    ['patch', 'solution'],
+    [{ problem_statement: 'It crashes.', patch: 'diff --git' }],
+  ),
+  pair(['user', 'human'], ['assistant', 'bot', 'gpt'], [{ user: 'Name a tree.', assistant: 'Oak.' }]),
+  pair(['prompt', 'question', 'query', 'problem', 'instruction', 'task'], ANSWERS, []),
+  chat(
+    'chat',
+    'a chat in `turns` or `data`',
+    ['turns', 'data'],
+    [
+      { turns: ['Write a line about rain.', 'Make it shorter.'] },
+      { data: ['Name a bird.', 'Robin.', 'And a fish?', 'Trout.'] },
+    ],
+  ),
+  {
+    format: 'columns',
+    title: 'a prompt alone',
+    prompt: [
+      'prompt',
+      'instruction',
+      'question',
+      'query',
+      'problem',
+      'inputs',
+      'input',
+      'user_prompt',
+      'task',
+      'problem_statement',
+      'text',
+    ],
+    response: [],
+    needsResponse: false,
+    inputs: ['context', 'contexts', 'ctx', 'passage', 'input'],
+    choices: CHOICES,
+    system: SYSTEM,
+    history: HISTORY,
+    examples: [
+      { prompt: 'Name a tree.' },
+      { prompt: [turn('user', '2+2?')], reward_model: { ground_truth: '4' } },
+    ],
+  },
+];
+
+/** A question under `question` in the template of Alpaca; taken by the name of the format alone. */
+export const GLAIVE: Shape = {
+  format: 'glaive',
+  title: '`question` and `answer`, as `glaiveai/glaive-code-assistant` is asked',
+  prompt: ['question'],
+  response: ['answer'],
+  needsResponse: true,
+  examples: [{ question: 'Name a tree.', answer: 'Oak.' }],
+};
+
+/** Finds the columns of a shape among a dataset's; null where it has another shape. */
+export function detectShape(shape: Shape, columns: readonly string[]): ColumnRoles | null {
+  const response = findFirst(columns, shape.response);
+  if (response === null && shape.needsResponse) return null;
+  const prompt = shape.prompt.length === 0 ? response : findFirst(columns, shape.prompt);
+  if (prompt === null) return null;
+  if (shape.needsAlso !== undefined && findFirst(columns, shape.needsAlso) === null) return null;
+  const taken = [prompt, response];
+  const inputs = findAll(columns, shape.inputs ?? []).filter((column) => !taken.includes(column));
+  if (inputs.length === 0 && shape.needsInputs === true) return null;
+  return {
+    prompt,
+    inputs,
+    choices: findFirst(columns, shape.choices ?? []),
+    system: findFirst(columns, shape.system ?? []),
+    history: findFirst(columns, shape.history ?? []),
+    response,
+    requests: (shape.requests ?? []).flatMap((name) => findColumn(columns, name) ?? []),
+  };
+}

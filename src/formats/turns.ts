@@ -1,0 +1,198 @@
+/** Chats in the spellings in which datasets hold them, as turns. */
+
+import { isObject, parseJson } from '../json.js';
+import type { ChatMessage } from '../types.js';
+import { cell, kindOf, scalarText } from './cells.js';
+import { RowProblem } from './row-problem.js';
+
+/** A turn; the content of an answer that is to be made may be null. */
+export interface Turn {
+  role: ChatMessage['role'];
+  content: string | null;
+}
+
+/** The spellings of roles: OpenAI's, ShareGPT's, OpenAssistant's and those of older sets; compared in lower case. */
+const ROLES: Readonly<Record<string, Turn['role']>> = {
+  system: 'system',
+  developer: 'system',
+  user: 'user',
+  human: 'user',
+  prompter: 'user',
+  instruction: 'user',
+  question: 'user',
+  assistant: 'assistant',
+  gpt: 'assistant',
+  chatgpt: 'assistant',
+  bing: 'assistant',
+  bard: 'assistant',
+  model: 'assistant',
+  bot: 'assistant',
+  ai: 'assistant',
+  chatbot: 'assistant',
+  response: 'assistant',
+  answer: 'assistant',
+};
+
+/** Roles of calls of tools and of what they return. */
+const TOOL_ROLES = new Set([
+  'tool',
+  'tools',
+  'tool_call',
+  'tool_calls',
+  'tool_response',
+  'function',
+  'function_call',
+  'function_response',
+  'function-call',
+  'function-response',
+  'observation',
+  'ipython',
+]);
+
+const ROLE_KEYS = ['role', 'from', 'speaker', 'author', 'sender'];
+const CONTENT_KEYS = ['content', 'value', 'text', 'message', 'utterance'];
+
+/** Objects that hold a question and its answer instead of one turn: ms-swift, xtuner, and others. */
+const PAIRS = [
+  ['human', 'assistant'],
+  ['user', 'assistant'],
+  ['human', 'gpt'],
+  ['human', 'bot'],
+  ['user', 'bot'],
+  ['prompt', 'response'],
+  ['prompt', 'completion'],
+  ['question', 'answer'],
+  ['query', 'response'],
+  ['instruction', 'output'],
+  ['instruction', 'response'],
+  ['input', 'output'],
+] as const;
+
+/** Who speaks in a list of plain texts: in turn, or (MT-bench's `turns`) always the user. */
+export type Speakers = 'alternating' | 'user';
+
+/** True for what is surely a chat: a list of objects, lists of roles and texts, or an object that holds either. */
+export function isChat(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0 && value.every((one) => isObject(one));
+  return isObject(value) && (Array.isArray(value['messages']) || zipped(value) !== null);
+}
+
+/**
+ * The turns of a chat: messages, `{human, assistant}` pairs, pairs of texts, texts in turn, one object of lists, or any
+ * of them as JSON text; or a transcript with `Human:` and `Assistant:`.
+ * @param column for messages
+ * @throws RowProblem that names the turn
+ */
+export function readTurns(value: unknown, column: string, speakers: Speakers = 'alternating'): Turn[] {
+  if (typeof value === 'string') return readText(value, column, speakers);
+  if (isObject(value)) {
+    if (Array.isArray(value['replies'])) {
+      throw new RowProblem(
+        `"${column}" is a tree of messages, of which each path is a chat of its own; write one row for each path`,
+      );
+    }
+    const list = Array.isArray(value['messages']) ? value['messages'] : zipped(value);
+    if (list !== null) return readTurns(list, column, speakers);
+  }
+  if (!Array.isArray(value)) throw new RowProblem(`"${column}" is ${kindOf(value)}, not a list of turns`);
+  return value.flatMap((item: unknown, place) =>
+    readItem(item, place, `turn ${place + 1} of "${column}"`, speakers),
+  );
+}
+
+function readText(text: string, column: string, speakers: Speakers): Turn[] {
+  const parsed = /^\s*[[{]/.test(text) ? parseJson(text) : undefined;
+  if (Array.isArray(parsed) || isObject(parsed)) return readTurns(parsed, column, speakers);
+  const turns = readTranscript(text);
+  if (turns === null) throw new RowProblem(`"${column}" is a string, not a list of turns`);
+  return turns;
+}
+
+const SPEAKER = /(?:^|\n\n)(Human|User|Assistant|AI|H|A): ?/g;
+
+/** `\n\nHuman: …\n\nAssistant: …`, as in Anthropic's HH-RLHF; null for any other text. */
+export function readTranscript(text: string): Turn[] | null {
+  if (!/^\s*(?:Human|User|H): /.test(text)) return null;
+  const trimmed = text.replace(/^\s+/, '');
+  const starts = [...trimmed.matchAll(SPEAKER)];
+  return starts.map((match, place) => ({
+    role: /^(?:Human|User|H)$/.test(match[1] ?? '') ? 'user' : 'assistant',
+    content: trimmed.slice(match.index + match[0].length, starts[place + 1]?.index ?? trimmed.length).trim(),
+  }));
+}
+
+/** `{"role": [...], "content": [...]}`, as Parquet and `datasets` hold lists of structs; null for anything else. */
+function zipped(value: Record<string, unknown>): Record<string, unknown>[] | null {
+  const role = ROLE_KEYS.find((key) => Array.isArray(value[key]));
+  const content = CONTENT_KEYS.find((key) => Array.isArray(value[key]));
+  if (role === undefined || content === undefined) return null;
+  const contents = value[content] as unknown[];
+  return (value[role] as unknown[]).map((one, place) => ({ role: one, content: contents[place] ?? null }));
+}
+
+function readItem(item: unknown, place: number, where: string, speakers: Speakers): Turn[] {
+  if (typeof item === 'string') {
+    const isUser = speakers === 'user' || place % 2 === 0;
+    return [{ role: isUser ? 'user' : 'assistant', content: item }];
+  }
+  if (Array.isArray(item) && item.length === 2) {
+    const [user, assistant] = item as [unknown, unknown];
+    return [
+      { role: 'user', content: contentOf(user, where) },
+      { role: 'assistant', content: contentOf(assistant, where) },
+    ];
+  }
+  if (!isObject(item)) throw new RowProblem(`${where} is ${kindOf(item)}, not a message`);
+  return ROLE_KEYS.some((key) => cell(item, key) !== null)
+    ? [readMessage(item, where)]
+    : readPair(item, where);
+}
+
+function readPair(item: Record<string, unknown>, where: string): Turn[] {
+  const pair = PAIRS.find((keys) => keys.every((key) => Object.hasOwn(item, key)));
+  if (pair === undefined) throw new RowProblem(`${where} has no role that is known`);
+  const [user, assistant] = pair;
+  const system = cell(item, 'system');
+  const input = user === 'instruction' ? contentOf(cell(item, 'input'), where) : null;
+  const asked = contentOf(item[user], where);
+  return [
+    ...(typeof system === 'string' && system !== '' ? [{ role: 'system' as const, content: system }] : []),
+    { role: 'user', content: input === null || input === '' ? asked : `${asked ?? ''}\n\n${input}` },
+    { role: 'assistant', content: contentOf(item[assistant], where) },
+  ];
+}
+
+function readMessage(item: Record<string, unknown>, where: string): Turn {
+  const spelled = ROLE_KEYS.map((key) => cell(item, key)).find((value) => value !== null);
+  const name = typeof spelled === 'string' ? spelled.trim().toLowerCase() : '';
+  const calls = ['tool_calls', 'function_call'].some((key) => isCall(cell(item, key)));
+  if (TOOL_ROLES.has(name) || calls) {
+    throw new RowProblem(`${where} calls a tool or is what a tool returned, which cannot be sent yet`);
+  }
+  if (!Object.hasOwn(ROLES, name)) throw new RowProblem(`${where} has no role that is known`);
+  const content = CONTENT_KEYS.map((key) => cell(item, key)).find((value) => value !== null) ?? null;
+  return { role: ROLES[name] as Turn['role'], content: contentOf(content, where) };
+}
+
+function isCall(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== null && value !== '';
+}
+
+/** Text as it stands, text parts joined by line breaks; null where there is none. */
+function contentOf(value: unknown, where: string): string | null {
+  if (value === null || value === undefined) return null;
+  const text = scalarText(value);
+  if (text !== null) return text;
+  const parts: unknown[] = Array.isArray(value) ? value : [value];
+  return parts.map((part) => partText(part, where)).join('\n');
+}
+
+function partText(part: unknown, where: string): string {
+  if (typeof part === 'string') return part;
+  if (!isObject(part)) throw new RowProblem(`${where} has ${kindOf(part)} for its text`);
+  const text = cell(part, 'text') ?? cell(part, 'content');
+  const type = scalarText(cell(part, 'type'));
+  if ((type === null || /^(?:input_|output_)?text$/.test(type)) && typeof text === 'string') return text;
+  if (type === null) throw new RowProblem(`${where} has an object for its text`);
+  throw new RowProblem(`${where} holds a part of type "${type}", which cannot be sent yet`);
+}

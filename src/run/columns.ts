@@ -1,0 +1,37 @@
+/** What the columns of a dataset are used for, in words: nothing of a prompt is left out without a word. */
+
+import type { ChosenFormat } from '../formats/index.js';
+import { inert } from '../text.js';
+
+const MOST_NAMES = 30;
+
+/** One line: the format, the columns of the prompt and the answer, and those that are not used. */
+export function describeColumns({ name, roles, unused }: ChosenFormat): string {
+  const with_ = [...roles.inputs, roles.choices, roles.system, roles.history].filter(
+    (column) => column !== null,
+  );
+  const prompt = `prompts from ${quoted([roles.prompt])}${with_.length === 0 ? '' : ` with ${quoted(with_)}`}`;
+  const rest = unused.length === 0 ? '' : ` Not used: ${quoted(unused)}.`;
+  return `Format ${name}: ${prompt}, original answers ${originals(name, roles)}.${rest}`;
+}
+
+function originals(name: string, { prompt, response }: ChosenFormat['roles']): string {
+  if (response !== null) return `from ${quoted([response])}`;
+  return ['messages', 'conversations', 'chat'].includes(name) ? `from ${quoted([prompt])}` : 'none';
+}
+
+/** A sentence about columns that look like a part of the prompt and are not used. */
+export function columnWarnings({ suspicious }: ChosenFormat): string[] {
+  if (suspicious.length === 0) return [];
+  const one = suspicious.length === 1;
+  return [
+    `${quoted(suspicious)} ${one ? 'looks' : 'look'} like part of the prompt and ${one ? 'is' : 'are'} not sent. ` +
+      'Use --input_column, --system_column, --prompt_column or --messages_column to send a column.',
+  ];
+}
+
+function quoted(columns: readonly string[]): string {
+  const names = columns.slice(0, MOST_NAMES).map((column) => `"${inert(column, 60)}"`);
+  const more = columns.length - names.length;
+  return more > 0 ? `${names.join(', ')} and ${more} more` : names.join(', ');
+}

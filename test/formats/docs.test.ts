@@ -1,0 +1,50 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { chooseFormat } from '../../src/formats/index.js';
+import { GLAIVE, SHAPES, type Shape } from '../../src/formats/shapes.js';
+import { messagesOf } from '../../src/run/jobs.js';
+
+const DOCS = new URL('../../docs/datasets.md', import.meta.url);
+const TABLE = /(<!-- shapes -->\n)[^]*(<!-- \/shapes -->)/;
+
+const noFlags = {
+  format: null,
+  promptColumn: null,
+  responseColumn: null,
+  systemColumn: null,
+  inputColumn: null,
+  messagesColumn: null,
+};
+
+/** A line of the table: an example row, the request that is really made of it, and its original answer. */
+function line(shape: Shape, row: Readonly<Record<string, unknown>>): string {
+  const format = shape === GLAIVE ? 'glaive' : null;
+  const chosen = chooseFormat('me/data', Object.keys(row), { ...noFlags, format });
+  expect(chosen.name, JSON.stringify(row)).toBe(shape.format);
+  const prompt = chosen.apply(row);
+  const turns = messagesOf(prompt).map(({ role, content }) => `${role}: ${code(shortened(content))}`);
+  const original = prompt.annotation_original === null ? 'none' : code(prompt.annotation_original);
+  return `| ${shape.title} | \`${shape.format}\` | ${code(JSON.stringify(row))} | ${turns.join('<br>')} | ${original} |`;
+}
+
+/** The template of Alpaca is always the same. */
+function shortened(content: string): string {
+  return content.replace(/^Below is [^#]*(?=### Instruction:)/, '… ');
+}
+
+function code(text: string): string {
+  return `\`${text.replaceAll('\n', '↵').replaceAll('|', '\\|')}\``;
+}
+
+it('docs/datasets.md shows the request of every shape', () => {
+  const rows = [...SHAPES, GLAIVE].flatMap((shape) => shape.examples.map((row) => line(shape, row)));
+  const table = [
+    '| shape | format | row | request | original answer |',
+    '|---|---|---|---|---|',
+    ...rows,
+  ].join('\n');
+  const before = readFileSync(DOCS, 'utf8');
+  const after = before.replace(TABLE, (_, open: string, close: string) => `${open}\n${table}\n\n${close}`);
+  if (process.env['UPDATE_DOCS'] !== undefined) writeFileSync(DOCS, after);
+  else expect(before).toBe(after);
+});
