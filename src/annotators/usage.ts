@@ -46,17 +46,25 @@ export const MOST_TOKENS = 1e8;
 /** US dollars; no single answer costs more. */
 const HIGHEST_COST = 1000;
 
+/** A field by its name, or by the names of an object and of a field in it. */
+type Field = string | readonly [string, string];
+
 /*
  * Where the counts are found; the first number wins. Fields of the Responses and of Anthropic's API are here because
  * gateways pass them on unchanged.
  */
-const PROMPT = ['prompt_tokens', 'input_tokens', 'promptTokens', 'inputTokens'];
-const COMPLETION = ['completion_tokens', 'output_tokens', 'completionTokens', 'outputTokens'];
-const TOTAL = ['total_tokens', 'totalTokens'];
-const CACHED = [
+const PROMPT: readonly Field[] = ['prompt_tokens', 'input_tokens', 'promptTokens', 'inputTokens'];
+const COMPLETION: readonly Field[] = [
+  'completion_tokens',
+  'output_tokens',
+  'completionTokens',
+  'outputTokens',
+];
+const TOTAL: readonly Field[] = ['total_tokens', 'totalTokens'];
+const CACHED: readonly Field[] = [
   // OpenAI and most others; the second is the Responses API.
-  'prompt_tokens_details.cached_tokens',
-  'input_tokens_details.cached_tokens',
+  ['prompt_tokens_details', 'cached_tokens'],
+  ['input_tokens_details', 'cached_tokens'],
   // DeepSeek: https://api-docs.deepseek.com/guides/kv_cache
   'prompt_cache_hit_tokens',
   // Anthropic, and LiteLLM for it: https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching
@@ -67,27 +75,27 @@ const CACHED = [
   'cached_content_token_count',
   'cachedContentTokenCount',
 ];
-const CACHE_WRITES = [
+const CACHE_WRITES: readonly Field[] = [
   'cache_creation_input_tokens',
   // OpenRouter
-  'prompt_tokens_details.cache_write_tokens',
+  ['prompt_tokens_details', 'cache_write_tokens'],
   // LiteLLM
-  'prompt_tokens_details.cache_creation_tokens',
+  ['prompt_tokens_details', 'cache_creation_tokens'],
 ];
-const REASONING = [
-  'completion_tokens_details.reasoning_tokens',
-  'output_tokens_details.reasoning_tokens',
+const REASONING: readonly Field[] = [
+  ['completion_tokens_details', 'reasoning_tokens'],
+  ['output_tokens_details', 'reasoning_tokens'],
   'reasoning_tokens',
 ];
 
 /** Where an answer states what it cost, and how many of that unit make one US dollar. */
-const COSTS: readonly { field: string; perDollar: number }[] = [
+const COSTS: readonly { field: Field; perDollar: number }[] = [
   // xAI: https://docs.x.ai/developers/cost-tracking
   { field: 'cost_in_usd_ticks', perDollar: 1e10 },
   // OpenRouter: https://openrouter.ai/docs/use-cases/usage-accounting
   { field: 'cost', perDollar: 1 },
   // Perplexity, whose `cost` is an object: https://docs.perplexity.ai/api-reference/chat-completions-post
-  { field: 'cost.total_cost', perDollar: 1 },
+  { field: ['cost', 'total_cost'], perDollar: 1 },
   { field: 'total_cost', perDollar: 1 },
   // DeepInfra: https://deepinfra.com/docs/openai_api
   { field: 'estimated_cost', perDollar: 1 },
@@ -151,13 +159,13 @@ function readCost(usage: Record<string, unknown>): number | null {
 
 /** With a key of one's own, OpenRouter's `cost` is its fee, and the provider bills its own price beside it. */
 function upstreamCost(usage: Record<string, unknown>): number {
-  const upstream = numeric(fieldAt(usage, 'cost_details.upstream_inference_cost'));
+  const upstream = numeric(fieldAt(usage, ['cost_details', 'upstream_inference_cost']));
   const isBilled =
     usage['is_byok'] === true && upstream !== null && upstream >= 0 && upstream <= HIGHEST_COST;
   return isBilled ? upstream : 0;
 }
 
-function firstCount(usage: Record<string, unknown>, fields: readonly string[]): number | null {
+function firstCount(usage: Record<string, unknown>, fields: readonly Field[]): number | null {
   for (const field of fields) {
     const value = numeric(fieldAt(usage, field));
     if (value !== null && value >= 0 && value <= MOST_TOKENS) return Math.round(value);
@@ -165,12 +173,10 @@ function firstCount(usage: Record<string, unknown>, fields: readonly string[]): 
   return null;
 }
 
-/** A field by its name, or by two names with a dot between them. */
-function fieldAt(usage: Record<string, unknown>, field: string): unknown {
-  const dot = field.indexOf('.');
-  if (dot === -1) return Object.hasOwn(usage, field) ? usage[field] : undefined;
-  const outer = usage[field.slice(0, dot)];
-  return isObject(outer) ? outer[field.slice(dot + 1)] : undefined;
+function fieldAt(usage: Record<string, unknown>, field: Field): unknown {
+  if (typeof field === 'string') return usage[field];
+  const outer = usage[field[0]];
+  return isObject(outer) ? outer[field[1]] : undefined;
 }
 
 /** A number, also one that is written as text. */

@@ -91,10 +91,13 @@ const AFTER_TEXT = [
 const USAGE = Buffer.from('"usage":');
 const PROMPT_TOKENS = Buffer.from('{"prompt_tokens":');
 const COMPLETION_TOKENS = Buffer.from('"completion_tokens":');
-/** Parts of the names under which an answer states its cost, or cached tokens otherwise than OpenAI does. */
-const OTHER_DIALECTS = ['cost', 'cache_'].map((word) => Buffer.from(word));
 const TOTAL_TOKENS = Buffer.from('"total_tokens":');
-const CACHED_TOKENS = Buffer.from('"cached_tokens":');
+const CACHED_TOKENS = Buffer.from('cached_tokens":');
+const COST = Buffer.from('cost');
+const CACHE = Buffer.from('cache_');
+const LETTER_A = 0x61;
+const LETTER_C = 0x63;
+const LETTER_O = 0x6f;
 const COMPACT_COMPLETION = Buffer.from(',"completion_tokens":');
 const COMPACT_TOTAL = Buffer.from(',"total_tokens":');
 const SERVICE_TIER = Buffer.from('"service_tier":');
@@ -305,14 +308,34 @@ function findUsage(bytes: Buffer, from: number, end: number): number {
 
 /** Reads what follows the numbers into `lastRest`; false where the parser has to. */
 function readRest(bytes: Buffer, from: number, end: number): boolean {
-  const rest = bytes.subarray(from, end);
-  if (OTHER_DIALECTS.some((word) => rest.includes(word))) return false;
-  const cachedAt = rest.indexOf(CACHED_TOKENS);
-  const cachedTokens =
-    cachedAt === -1 ? 0 : numberAt(rest, afterSpace(rest, cachedAt + CACHED_TOKENS.length));
+  const cachedTokens = cachedTokensIn(bytes, from, end);
   if (cachedTokens === null) return false;
+  const rest = bytes.subarray(from, end);
   lastRest = { bytes: Buffer.from(rest), cachedTokens, isFlex: namesFlex(rest) };
   return true;
+}
+
+/**
+ * The cached tokens as OpenAI reports them; null where there is a part of another dialect's names: `cost` for a cost that
+ * the answer states, or `cache_` for other counts of cached tokens. One pass is half the time of searching for each.
+ */
+function cachedTokensIn(bytes: Buffer, from: number, end: number): number | null {
+  let cachedTokens: number | null = 0;
+  let isFound = false;
+  for (let at = from; at < end && cachedTokens !== null; at++) {
+    // An escape may spell a name otherwise.
+    if (bytes[at] === BACKSLASH) return null;
+    if (bytes[at] !== LETTER_C) continue;
+    if (bytes[at + 1] === LETTER_O) {
+      if (standsAt(bytes, COST, at)) return null;
+    } else if (bytes[at + 1] === LETTER_A) {
+      if (standsAt(bytes, CACHE, at)) return null;
+      if (isFound || bytes[at - 1] !== QUOTE || !standsAt(bytes, CACHED_TOKENS, at)) continue;
+      isFound = true;
+      cachedTokens = numberAt(bytes, afterSpace(bytes, at + CACHED_TOKENS.length));
+    }
+  }
+  return cachedTokens;
 }
 
 function namesFlex(rest: Buffer): boolean {
