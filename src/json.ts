@@ -20,8 +20,8 @@ export class ExactNumber {
   constructor(readonly text: string) {}
 }
 
-/** `NaN` and infinities are not JSON, but Python's `json.dump` writes them; inside a string they are text. */
-const NOT_JSON = /-?\b(?:NaN|Infinity)\b/g;
+/** `NaN` and infinities are not JSON, but Python's `json.dump` and C's `printf` write them; inside a string they are text. */
+const NOT_JSON = /-?\b(?:NaN|Infinity|nan|inf)\b/g;
 const NUMBER = /-?\d[\d.eE+-]*/g;
 const JSON_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
@@ -33,7 +33,7 @@ export function parseLenient(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    if (!text.includes('NaN') && !text.includes('Infinity')) throw error;
+    if (!/nan|inf/i.test(text)) throw error;
     return JSON.parse(outsideStrings(text, withoutNaN));
   }
 }
@@ -58,7 +58,7 @@ export function parseExact(text: string): unknown {
 }
 
 function withoutNaN(part: string): string {
-  return part.includes('N') || part.includes('I') ? part.replace(NOT_JSON, 'null') : part;
+  return /[NIni]/.test(part) ? part.replace(NOT_JSON, 'null') : part;
 }
 
 /** Changes what stands between the strings of JSON text. */

@@ -66,6 +66,8 @@ export interface RunOptions {
   earlier: 'refuse' | 'resume' | 'resume_no_retry' | 'overwrite';
   /** States whose rows are sent again; rows without an answer are sent in any case. */
   retry: readonly RetriableState[];
+  /** Finish reasons that mean a whole answer besides those that are known to; `null` for none given. */
+  acceptFinishReason: readonly string[];
   batch: boolean;
   maxBatchSize: number;
   maxBatchBytes: number;
@@ -145,6 +147,7 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     runName: runNameOf(flags),
     earlier: earlierFiles(flags),
     retry: statesToRetry(flags),
+    acceptFinishReason: finishReasons(flags.text('accept_finish_reason')),
     batch: flags.on('batch'),
     maxBatchSize,
     maxBatchBytes: flags.integer('max_batch_bytes', 1000, MAXIMUM_BATCH_BYTES) ?? MAXIMUM_BATCH_BYTES,
@@ -194,6 +197,11 @@ function statesToRetry(flags: FlagReader): readonly RetriableState[] {
     throw new UsageError(`--retry takes ${RETRIABLE_STATES.join(', ')}, not ${inert(wrong ?? text, 40)}.`);
   }
   return RETRIABLE_STATES.filter((state) => states.includes(state));
+}
+
+function finishReasons(text: string | null): string[] {
+  const reasons = (text ?? '').split(',').map((reason) => reason.trim());
+  return [...new Set(reasons.filter((reason) => reason !== ''))];
 }
 
 function pushRequest(flags: FlagReader): PushRequest | null {

@@ -95,6 +95,11 @@ function addRunFlags(program: Command): void {
       'with --resume: which rows to retry, of failed, refused, filtered, truncated (default: failed)',
     )
     .option('--overwrite', "start over; the earlier run's files are kept under a timestamped name")
+    .option(
+      '--accept_finish_reason <reason>',
+      'a finish reason, or null, that this server uses for whole answers; may be repeated',
+      collect,
+    )
     .option('--batch', 'submit to the OpenAI Batch API instead of asking online')
     .option('--max_batch_size <n>', `requests in one batch file (default: ${MAXIMUM_BATCH_SIZE})`)
     .option('--max_batch_bytes <n>', `bytes in one batch file (default: ${MAXIMUM_BATCH_BYTES})`)
@@ -169,6 +174,11 @@ function judgeCommand(handlers: Handlers): Command {
     .option('--max_concurrency <n>', 'requests in flight at most (default: adapted)')
     .option('--max_attempts <n>', 'tries for one request (default: 5)')
     .option('--request_timeout <seconds>', "one request's time (default: 600)")
+    .option(
+      '--accept_finish_reason <reason>',
+      'a finish reason, or null, that the judge’s server uses for whole answers; may be repeated',
+      collect,
+    )
     .option('--base_url <url>', 'any OpenAI-compatible server, for the judge')
     .option('--api_key_env <name>', 'environment variable that holds its key')
     .option('--dry_run', 'tell requests and price; nothing is sent')

@@ -2,6 +2,7 @@
 
 import { isObject } from '../json.js';
 import type { RowState } from '../types.js';
+import { nameOfReason, STANDARD_RULES, type Ending, type FinishRules } from './finish-reason.js';
 import { readUsage, type Usage } from './usage.js';
 
 export interface Completion {
@@ -22,58 +23,105 @@ export interface Completion {
   rawUsage: unknown;
 }
 
+/** What an answer of the chat completions API turned out to be. */
+export type Answer =
+  | { kind: 'whole'; completion: Completion }
+  /** A choice ended in a way that is not known to mean a whole answer; `reason` as `--accept_finish_reason` takes it. */
+  | { kind: 'partial'; reason: string; usage: Usage | null }
+  /** There is no choice, or no text although nothing stopped the model. */
+  | { kind: 'empty'; usage: Usage | null }
+  /** A choice carries the error that ended it, as OpenRouter reports failures of its upstreams. */
+  | { kind: 'error'; error: Record<string, unknown>; usage: Usage | null }
+  /** This is no chat completion. */
+  | { kind: 'foreign' };
+
 /**
- * Reads a chat completion; null where it holds no usable answer (no choices, or an empty text although nothing
- * stopped the model), which is worth another try.
+ * Reads a chat completion.
+ *
+ * Where it has several choices (`--n`), every one of them counts: one that broke off makes the answer partial, one that
+ * reached its limit makes it truncated. A later choice that was filtered or refused, or that has no text, is a null
+ * among `annotations`, and the row keeps the state of its first choice.
  * @see https://platform.openai.com/docs/api-reference/chat/object
  */
-export function readCompletion(response: unknown): Completion | null {
-  if (!isObject(response) || !Array.isArray(response['choices'])) return null;
-  const choices = inOrder(response['choices']);
-  const first = choices[0];
-  if (first === undefined) return null;
-  const message = isObject(first['message']) ? first['message'] : {};
-  const text = textOf(message['content']);
-  const finishReason = typeof first['finish_reason'] === 'string' ? first['finish_reason'] : null;
-  const judged = judge(text, refusalOf(message), finishReason);
-  if (judged === null) return null;
-  return {
-    state: judged.state,
-    annotations: choices.length === 1 ? [text] : choices.map(textOfChoice),
-    annotation: judged.annotation,
-    note: judged.note,
+export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULES): Answer {
+  if (!isObject(response) || !Array.isArray(response['choices'])) return { kind: 'foreign' };
+  const usage = readUsage(response['usage']);
+  const choices = inOrder(response['choices']).map((choice) => readChoice(choice, rules));
+  const [first] = choices;
+  if (first === undefined) return { kind: 'empty', usage };
+  const error = choices.find((choice) => choice.error !== null)?.error ?? null;
+  if (error !== null) return { kind: 'error', error, usage };
+  const partial = choices.find(({ ending }) => ending === 'unknown');
+  if (partial !== undefined) return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage };
+  const judged = judge(first, choices);
+  if (judged === null) return { kind: 'empty', usage };
+  const completion: Completion = {
+    ...judged,
+    annotations: choices.map((choice) => (isWithheld(choice) ? null : choice.text)),
     model: typeof response['model'] === 'string' ? response['model'] : null,
-    finishReason,
-    usage: readUsage(response['usage']),
+    finishReason: typeof first.finishReason === 'string' ? first.finishReason : null,
+    usage,
     isFlex: response['service_tier'] === 'flex',
     rawUsage: response['usage'] ?? null,
+  };
+  return { kind: 'whole', completion };
+}
+
+/** One choice, read. */
+interface Choice {
+  text: string | null;
+  refusal: string | null;
+  finishReason: unknown;
+  ending: Ending;
+  error: Record<string, unknown> | null;
+}
+
+function readChoice(choice: Record<string, unknown>, rules: FinishRules): Choice {
+  const message = isObject(choice['message']) ? choice['message'] : {};
+  const { finish_reason: finishReason, error } = choice;
+  return {
+    text: textOf(message['content']),
+    refusal: refusalOf(message),
+    finishReason,
+    ending: rules.endingOf(finishReason),
+    error: isObject(error) && Object.keys(error).length > 0 ? error : null,
   };
 }
 
 function inOrder(choices: readonly unknown[]): Record<string, unknown>[] {
   const objects = choices.filter(isObject);
   if (objects.length < 2) return objects;
-  return objects.sort((a, b) => numberOr(a['index'], 0) - numberOr(b['index'], 0));
+  return objects.sort((a, b) => indexOf(a) - indexOf(b));
 }
 
-function textOfChoice(choice: Record<string, unknown>): string | null {
-  return isObject(choice['message']) ? textOf(choice['message']['content']) : null;
+function indexOf({ index }: Record<string, unknown>): number {
+  return typeof index === 'number' && index >= 0 ? index : 0;
 }
 
+/** The row's state by its choices; null where its first one holds nothing. */
 function judge(
-  text: string | null,
-  refusal: string | null,
-  finishReason: string | null,
+  first: Choice,
+  choices: readonly Choice[],
 ): Pick<Completion, 'state' | 'annotation' | 'note'> | null {
-  if (finishReason === 'content_filter') {
+  const { text, refusal, ending } = first;
+  if (ending === 'filtered') {
     return { state: 'filtered', annotation: null, note: 'the provider’s content filter withheld the answer' };
   }
-  if (refusal !== null && text === null) return { state: 'refused', annotation: null, note: refusal };
-  if (finishReason === 'length') {
+  if (isWithheld(first)) {
+    return { state: 'refused', annotation: null, note: refusal ?? text ?? 'the model refused' };
+  }
+  if (ending === 'truncated') {
     const note = 'all tokens were used before any text was written; raise --max_tokens';
     return { state: 'truncated', annotation: text, note: text === null ? note : null };
   }
-  return text === null ? null : { state: 'ok', annotation: text, note: null };
+  if (text === null) return null;
+  const isCut = choices.length > 1 && choices.some((choice) => choice.ending === 'truncated');
+  return { state: isCut ? 'truncated' : 'ok', annotation: text, note: null };
+}
+
+/** True where what the choice says is no answer: the filter or the model itself withheld that. */
+function isWithheld({ text, refusal, ending }: Choice): boolean {
+  return ending === 'filtered' || ending === 'refused' || (refusal !== null && text === null);
 }
 
 function refusalOf(message: Record<string, unknown>): string | null {
@@ -81,16 +129,15 @@ function refusalOf(message: Record<string, unknown>): string | null {
   return typeof refusal === 'string' && refusal !== '' ? refusal : null;
 }
 
-/** A message's text; some providers send it in parts (`[{type: "text", text: "…"}]`). Null where it is empty. */
+/** A message's text. Some providers send it in parts, Mistral with its reasoning among them. Null where it is empty. */
 function textOf(content: unknown): string | null {
-  const text = Array.isArray(content)
-    ? content
-        .map((part: unknown) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : ''))
-        .join('')
-    : content;
+  const text = Array.isArray(content) ? content.map(textOfPart).join('') : content;
   return typeof text === 'string' && text !== '' ? text : null;
 }
 
-function numberOr(value: unknown, otherwise: number): number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : otherwise;
+/** @see https://docs.mistral.ai/capabilities/reasoning/ `{type: "thinking", thinking: […]}` beside `{type: "text", text}` */
+function textOfPart(part: unknown): string {
+  if (typeof part === 'string') return part;
+  if (!isObject(part) || typeof part['text'] !== 'string') return '';
+  return part['type'] === 'thinking' || part['type'] === 'reasoning' ? '' : part['text'];
 }

@@ -7,12 +7,14 @@
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Completion } from '../annotators/completion.js';
-import { addUsage, NO_USAGE, type AnswerFigures } from '../annotators/usage.js';
+import type { FinishRules } from '../annotators/finish-reason.js';
+import { addUsage, NO_USAGE, type AnswerFigures, type Usage } from '../annotators/usage.js';
 import { fullyReported, usageOfAnswer } from '../annotators/usage-estimate.js';
 import { UserError } from '../errors.js';
 import { breathe, readAt, readLines } from '../files.js';
 import { dropped } from '../memory.js';
 import type { ParameterChange } from '../requests/parameters.js';
+import { usageOf, type Verdict } from '../requests/verdict.js';
 import type { RunFolder } from '../run/folder.js';
 import { JournalWriter, type JournalIndex } from '../run/journal.js';
 import { count, inert, plural, type Redactor } from '../text.js';
@@ -25,6 +27,7 @@ import { bodyOf, rowOfId } from './request-line.js';
 import type { BatchClient } from './client.js';
 import { download } from './download.js';
 import { type Chunk, type Collected, type Ledger } from './ledger.js';
+import { unpackResults } from './result-file.js';
 import { judgeResult, readResultLine } from './results.js';
 
 const BREATHE_EVERY = 200;
@@ -40,7 +43,11 @@ export interface CollectParts {
   redactor: Redactor;
   /** The body of a row's request, for batches whose input file can't be had. */
   requestOf: (row: number) => Buffer;
+  /** Which finish reasons mean a whole answer. */
+  rules: FinishRules;
   onAnswer: (answer: AnswerFigures) => void;
+  /** An answer that may be incomplete was written to the journal. */
+  onPartial: (usage: Usage) => void;
 }
 
 /** What one batch came to. */
@@ -90,10 +97,10 @@ async function fetchChecked(collection: Collection, batch: Batch, parts: Collect
     const fileId = kind === 'output' ? batch.outputFileId : batch.errorFileId;
     if (fileId === null) continue;
     const path = resultPath(parts.folder, batch, kind);
-    let isThere = await download(parts.client, fileId, path, parts.waiting, parts.redactor);
+    let isThere = await fetchResults(fileId, path, parts);
     if (isThere && (await collection.check(path, kind)) > 0) {
       rmSync(path);
-      isThere = await download(parts.client, fileId, path, parts.waiting, parts.redactor);
+      isThere = await fetchResults(fileId, path, parts);
       if (isThere) collection.tellDamage(await collection.check(path, kind), path);
     }
     if (isThere) files[kind] = path;
@@ -104,6 +111,17 @@ async function fetchChecked(collection: Collection, batch: Batch, parts: Collect
   }
   collection.tellChecks();
   return files;
+}
+
+/** Downloads a file as JSON Lines; false where the account has it no more. */
+async function fetchResults(
+  fileId: string,
+  path: string,
+  { client, waiting, redactor }: CollectParts,
+): Promise<boolean> {
+  if (!(await download(client, fileId, path, waiting, redactor))) return false;
+  await unpackResults(path, redactor);
+  return true;
 }
 
 /** One batch while it is collected. */
@@ -219,7 +237,7 @@ class Collection {
       return;
     }
     seen[row] = 1;
-    const verdict = judgeResult(line);
+    const verdict = judgeResult(line, this.parts.rules);
     if (line.response !== null && line.response.status > 0) this.result.processed += 1;
     switch (verdict.kind) {
       case 'answer':
@@ -232,13 +250,15 @@ class Collection {
         if (verdict.certain) for (const change of verdict.changes) this.#learn(change);
         else this.#failed(row, verdict.message, false, journal);
         break;
-      case 'transient':
-        if (verdict.usage !== null) {
-          this.result.usage = addUsage(this.result.usage, verdict.usage);
-          this.result.wasted = addUsage(this.result.wasted, verdict.usage);
-        }
+      case 'partial':
+        this.#partial(row, verdict, journal);
         break;
       default:
+    }
+    const wasted = verdict.kind === 'partial' ? null : usageOf(verdict);
+    if (wasted !== null) {
+      this.result.usage = addUsage(this.result.usage, wasted);
+      this.result.wasted = addUsage(this.result.wasted, wasted);
     }
     this.#reason(verdict.message);
   }
@@ -258,6 +278,23 @@ class Collection {
     const place = journal.appendAnswer(this.#request(row), redactor.bytes(json), row);
     index.record(row, completion.state, place.offset, place.length);
     onAnswer({ usage, isFlex: completion.isFlex });
+  }
+
+  /** An answer that may be incomplete is kept: it counts as soon as its finish reason is accepted. */
+  #partial(
+    row: number,
+    { json, usage: reported }: Extract<Verdict, { kind: 'partial' }>,
+    journal: JournalWriter,
+  ): void {
+    const { index, redactor, onPartial } = this.parts;
+    const usage = usageOfAnswer(reported, this.#request(row), json);
+    this.result.usage = addUsage(this.result.usage, usage);
+    if (index.isAnswered(row)) {
+      this.result.wasted = addUsage(this.result.wasted, usage);
+      return;
+    }
+    journal.appendAnswer(this.#request(row), redactor.bytes(json), row);
+    onPartial(usage);
   }
 
   /** True where the journal holds this very answer. */

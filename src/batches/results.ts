@@ -1,53 +1,87 @@
 /** A line of a batch's output or error file. */
 
-import { isObject, parseJson } from '../json.js';
+import type { FinishRules } from '../annotators/finish-reason.js';
+import { isObject } from '../json.js';
+import { parseLooseJson } from '../loose-json.js';
 import { judgeResponse, type Verdict } from '../requests/verdict.js';
 import { inert } from '../text.js';
 
 export interface ResultLine {
-  /** The `custom_id` as it came; null where there is none. */
-  id: unknown;
+  /** The `custom_id` as text; null where there is none. */
+  id: string | null;
   /** The answer; null where the request got none. */
-  response: { status: number; body: unknown } | null;
+  response: {
+    /** 0 where the request was never answered. */
+    status: number;
+    /** JSON, or the text of a body that was not taken apart. */
+    body: unknown;
+  } | null;
   /** Why there is no answer; null where nothing is said. */
   error: { code: string; message: string } | null;
 }
+
+/** Codes of a request that got no answer because it is itself at fault: it would be refused again. */
+const ROWS_FAULT = /^(?:invalid_prompt|invalid_request(?:_error)?)$/;
 
 /**
  * Reads a line; null where it is no JSON object.
  * @see https://platform.openai.com/docs/api-reference/batch/request-output
  */
 export function readResultLine(line: Buffer): ResultLine | null {
-  const value = parseJson(line.toString('utf8'));
+  const value = parseLooseJson(line.toString('utf8').replace(/^\uFEFF/, ''));
   if (!isObject(value)) return null;
-  const { response, error } = value;
+  const { custom_id: id, response, error } = value;
   return {
-    id: value['custom_id'],
-    response: isObject(response)
-      ? {
-          status: typeof response['status_code'] === 'number' ? response['status_code'] : 0,
-          body: response['body'],
-        }
-      : null,
+    id: typeof id === 'string' ? id : typeof id === 'number' ? String(id) : null,
+    response: isObject(response) ? readResponse(response) : null,
     error: isObject(error) ? { code: text(error['code']), message: text(error['message']) } : null,
   };
 }
 
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+function readResponse(response: Record<string, unknown>): ResultLine['response'] {
+  const { status_code: code, body = null } = response;
+  // Some servers leave the wrapping out.
+  const found = body === null && Array.isArray(response['choices']) ? response : body;
+  const status = typeof code === 'string' ? Number(code) : code;
+  if (typeof status === 'number' && Number.isInteger(status)) return { status, body: found };
+  // A body without a status speaks for itself: an error in it is judged as such.
+  return { status: isEmpty(found) ? 0 : 200, body: found };
 }
 
-/** What a line means for its row: by the same rules as an answer that came online, or why there is none. */
-export function judgeResult({ response, error }: ResultLine): Verdict {
+function isEmpty(body: unknown): boolean {
+  return body === null || body === '' || (isObject(body) && Object.keys(body).length === 0);
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+/**
+ * What a line means for its row: by the same rules as an answer that came online, or why there is none.
+ * @param rules which finish reasons mean a whole answer
+ */
+export function judgeResult({ response, error }: ResultLine, rules?: FinishRules): Verdict {
   // Error files hold lines with status 0 and an empty body: the request was never answered (tidyverse/ellmer#830).
-  if (response === null || response.status === 0 || !isObject(response.body)) {
-    return unanswered(describe(error, response?.status ?? null));
+  if (response === null || response.status === 0 || isEmpty(response.body)) {
+    return unanswered(error, response?.status ?? null);
   }
-  return judgeResponse({
-    status: response.status,
-    headers: {},
-    body: Buffer.from(JSON.stringify(response.body), 'utf8'),
-  });
+  const { status, body } = response;
+  const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body), 'utf8');
+  const verdict = judgeResponse({ status, headers: {}, body: bytes }, null, rules);
+  // A batch can't stream: such a model takes no part in one.
+  return verdict.kind === 'stream' ? rowsFault(verdict.message, false) : verdict;
+}
+
+function unanswered(error: ResultLine['error'], status: number | null): Verdict {
+  const message = describe(error, status);
+  if (error !== null && ROWS_FAULT.test(error.code)) {
+    return rowsFault(message, error.code === 'invalid_prompt');
+  }
+  return { kind: 'transient', message, unreachable: false, overloaded: false, wait: null, usage: null };
+}
+
+function rowsFault(message: string, filtered: boolean): Verdict {
+  return { kind: 'row', message, filtered, explained: true, room: null };
 }
 
 function describe(error: ResultLine['error'], status: number | null): string {
@@ -58,8 +92,4 @@ function describe(error: ResultLine['error'], status: number | null): string {
       .join(': ');
   }
   return `no answer${status === null ? '' : ` (status ${status}, empty body)`}`;
-}
-
-function unanswered(message: string): Verdict {
-  return { kind: 'transient', message, unreachable: false, overloaded: false, wait: null, usage: null };
 }

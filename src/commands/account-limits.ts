@@ -81,11 +81,14 @@ async function problemOf(verdict: Verdict, options: RunOptions): Promise<string 
       return `A run would stop at once: ${await describeStop({ reason: 'error', cause, message }, options)}`;
     }
     case 'answer':
+    case 'partial':
       return 'The server answered a request without messages, which was meant to be refused and may have cost something.';
     case 'transient':
+    case 'unreadable':
       return `${findEndpoint(options).baseUrl}: ${verdict.message}.`;
     case 'throttle':
     case 'row':
+    case 'stream':
     case 'parameter':
     case 'value':
       return null;

@@ -1,5 +1,6 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
+import { FinishRules } from '../annotators/finish-reason.js';
 import { findEndpoint } from '../endpoint.js';
 import { holdsLock } from '../fence.js';
 import { DEFAULT_CONCURRENCY, type RunOptions } from '../options.js';
@@ -7,7 +8,12 @@ import { packageVersion } from '../package.js';
 import { ChatClient } from '../providers/chat-client.js';
 import { Concurrency, measureBusy } from '../requests/concurrency.js';
 import { ParameterFit } from '../requests/parameters.js';
-import { Processor, type Budget, type ProcessorEvents } from '../requests/processor.js';
+import {
+  Processor,
+  type Budget,
+  type ProcessorEvents,
+  type ProcessorOptions,
+} from '../requests/processor.js';
 import { RateLimiter } from '../requests/rate-limiter.js';
 import { systemClock } from '../requests/clock.js';
 import type { Reporter } from '../types.js';
@@ -23,6 +29,7 @@ export interface Asking {
 /**
  * Opens what sends a run's requests; whoever opens it aborts or closes `client`.
  * @param hasAnswers true where earlier sessions of the run have answers
+ * @param partialBefore answers of earlier sessions that all end with one unknown reason
  * @throws UserError where the key is missing
  */
 export async function openAsking(
@@ -31,6 +38,7 @@ export async function openAsking(
   events: ProcessorEvents,
   reporter: Reporter,
   hasAnswers = false,
+  partialBefore: ProcessorOptions['partialBefore'] = null,
 ): Promise<Asking> {
   const { address, apiKey } = findEndpoint(options);
   const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
@@ -57,6 +65,8 @@ export async function openAsking(
     concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
     parameters,
     hasAnswers,
+    finishRules: new FinishRules(options.acceptFinishReason),
+    partialBefore,
     maxAttempts: options.maxAttempts,
     budget,
     clock: systemClock,

@@ -1,5 +1,6 @@
 /** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
 
+import { FinishRules } from '../annotators/finish-reason.js';
 import { EXIT } from '../errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import { keepJudgement } from '../judge/figures.js';
@@ -34,9 +35,10 @@ type AssembledRun = Pick<FinishedRun, 'options' | 'folder' | 'run'>;
  */
 export async function assembleResults(finished: AssembledRun, console: Console): Promise<Assembled> {
   const { options, folder, run } = finished;
+  const rules = new FinishRules(options.acceptFinishReason);
   let damaged: Assembled['damaged'] = [];
   for (;;) {
-    const assembled = await assembleOnce(finished, console);
+    const assembled = await assembleOnce(finished, rules, console);
     damaged = [...damaged, ...assembled.damaged];
     if (assembled.damaged.length === 0) return { ...assembled, damaged };
     await noteDamaged(
@@ -46,14 +48,18 @@ export async function assembleResults(finished: AssembledRun, console: Console):
     for (const { row } of assembled.damaged) run.index.forget(row);
     const lines = plural(assembled.damaged.length, 'line');
     console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
-    await scanJournal(folder.journal, run.index, options.generation.n > 1, () => undefined);
+    await scanJournal(folder.journal, run.index, options.generation.n > 1, () => undefined, rules);
     const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
     if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
     damaged = damaged.filter((one) => !hasOtherLine(one));
   }
 }
 
-async function assembleOnce({ options, folder, run }: AssembledRun, console: Console): Promise<Assembled> {
+async function assembleOnce(
+  { options, folder, run }: AssembledRun,
+  rules: FinishRules,
+  console: Console,
+): Promise<Assembled> {
   let done = 0;
   const endProgress = console.showProgress(
     () => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`,
@@ -62,6 +68,7 @@ async function assembleOnce({ options, folder, run }: AssembledRun, console: Con
     return await assemble(folder, run.index, {
       includeMetadata: options.includeMetadata,
       several: options.generation.n > 1,
+      rules,
       onProgress: (rows) => {
         done = rows;
       },

@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { FinishRules } from '../annotators/finish-reason.js';
 import { findPrice, type Price } from '../annotators/prices.js';
 import { EXIT, UserError } from '../errors.js';
 import { readSummary, type JudgeFigures } from '../judge/figures.js';
@@ -53,12 +54,13 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
     const setup = await setupOf(options, prompts);
     const work = await prepare(options, prompts, setup, sample, surroundings);
     const totals = new Totals(work.counters, price, new Date());
-    const index = await readVerdicts(work, sample, totals, surroundings);
+    const rules = new FinishRules(asking.acceptFinishReason);
+    const index = await readVerdicts(work, sample, rules, totals, surroundings);
     tellEstimate(options, work, index, price, surroundings);
     const run = { index, rows: index.rows, naming: namingOf(sample) };
     const { stop } = await askOnline(asking, work, run, totals, price, surroundings, () => undefined);
     if (stop !== null && stop.reason !== 'budget') return endEarly(stop, options, index, surroundings);
-    const sums = await tally(folder.judgements, sample, work.journal, index);
+    const sums = await tally(folder.judgements, sample, work.journal, index, rules);
     const figures = figuresOf(setup, sums, totals);
     await writeSummary(folder.summary, { ...readSummary(folder.summary), judge: figures });
     return finish(figures, sums, sample, stop, options, surroundings);
@@ -136,12 +138,13 @@ async function prepare(
 async function readVerdicts(
   work: JudgeFolder,
   sample: Sample,
+  rules: FinishRules,
   totals: Totals,
   { console }: Surroundings,
 ): Promise<JournalIndex> {
   const index = new JournalIndex(askedRows(sample).length * ORDERS.length);
   // A judgement is small enough to parse every line, so that a damaged one is asked for again at once.
-  await readJournal(work, index, true, console, (entry) => {
+  await readJournal(work, index, true, rules, console, (entry) => {
     if (entry.kind === 'answer') totals.addAnswer(entry.answer);
     else if (entry.usage !== null) totals.addUnusable(entry.usage);
   });

@@ -41,7 +41,8 @@ export interface Naming {
 const ROWS: Naming = { one: 'row', nameOf: (row) => `Row ${row}` };
 
 /** Requests, and what of them is answered. */
-export interface Askable extends Pick<PreparedRun, 'index' | 'rows'> {
+export interface Askable
+  extends Pick<PreparedRun, 'index' | 'rows'>, Partial<Pick<PreparedRun, 'partialBefore'>> {
   /** Rows for which there is no request. */
   unusable?: number;
   /** Where they are no rows of a dataset. */
@@ -113,7 +114,7 @@ export async function askOnline(
       });
     },
   });
-  const asking = await openAsking(options, budget, events, console, hasAnswers);
+  const asking = await openAsking(options, budget, events, console, hasAnswers, run.partialBefore);
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts);
 
@@ -209,6 +210,14 @@ function journaling(
       if (isFirst) onFirstAnswer();
       isFirst = false;
     },
+    partial: (job, sent, json, usage) => {
+      journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
+      // Not carried in the counters: the journal has it.
+      const used = usageOfAnswer(usage, sent, json);
+      totals.addUnusable(used);
+      onUse(used);
+      dropped(sent.length + json.length);
+    },
     failed: (job, sent, errors, filtered) => {
       const place = journal.appendFailure(
         sent,
@@ -245,6 +254,9 @@ function journaling(
       }
       isShortened = true;
       console.warning(`${text} (Other rows like it are not reported.)`);
+    },
+    streamed: (message) => {
+      console.warning(`From here on answers are streamed: ${message}`);
     },
   };
 }

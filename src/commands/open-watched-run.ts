@@ -25,6 +25,7 @@ import type { GenerationParameters, RunOptions } from '../options.js';
 import { systemClock } from '../requests/clock.js';
 import {
   configDataset,
+  acceptedReasons,
   effectiveParameters,
   readConfig,
   writeConfig,
@@ -99,6 +100,7 @@ export async function openWatchedRun(
     ...withAsked(watching.run, identity?.asked ?? null, origin),
     includeMetadata: watching.run.includeMetadata || earlierConfig.params?.['include_metadata'] === true,
     outputFormats: unionOfFormats(watching.run.outputFormats, earlierConfig.params?.['output_format']),
+    acceptFinishReason: acceptedReasons(watching.run.acceptFinishReason, earlierConfig.params),
   };
   const totals = new Totals(folder.counters, price, new Date());
   const config = watchConfig(earlierConfig, options, origin);
@@ -257,6 +259,7 @@ function watchConfig(
     params: {
       ...(earlier.params ?? effectiveParameters(options, shownBaseUrl(options))),
       output_format: options.outputFormats,
+      accept_finish_reason: options.acceptFinishReason,
       ...(options.push === null
         ? {}
         : { push_to_hub: options.push.repository, private: options.push.private, yes: options.push.yes }),

@@ -65,6 +65,11 @@ export async function probeRows(
     failed: (_job: unknown, _sent: unknown, [...why]: string[]) => {
       errors.push(why.at(-1) ?? 'no reason');
     },
+    partial: (_job: unknown, sent: Buffer, json: Buffer, reported: Usage | null) => {
+      const usage = usageOfAnswer(reported, sent, json);
+      wasted.push(usage);
+      budget?.observe(usage);
+    },
     exchanged: () => undefined,
     wasted: (usage: Usage) => {
       wasted.push(usage);
@@ -74,6 +79,9 @@ export async function probeRows(
       console.warning(message);
     },
     shortened: () => undefined,
+    streamed: (message: string) => {
+      console.warning(message);
+    },
   };
   const { client, limiter, processor } = await openAsking(options, budget, events, console);
   const abandon = (): void => {

@@ -10,6 +10,7 @@ import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import {
   configDataset,
+  acceptedReasons,
   effectiveParameters,
   readConfig,
   writeConfig,
@@ -74,7 +75,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       console: surroundings.console,
       signal: surroundings.interruption.soft,
     };
-    const run = await prepareRun(options, preparation, (entry) => {
+    const run = await prepareRun(writing, preparation, (entry) => {
       if (entry.kind === 'answer') totals.addAnswer(entry.answer);
       else if (entry.usage !== null) totals.addUnusable(entry.usage);
     });
@@ -100,7 +101,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     await leaveBatches(ledger, options);
     const session = { answered: 0, milliseconds: 0, bound: null as string | null };
     for (let round = 0; ; round++) {
-      const asked = await askOnline(options, folder, run, totals, price, surroundings, (learnt) => {
+      const asked = await askOnline(writing, folder, run, totals, price, surroundings, (learnt) => {
         config.parameter_changes = [...changes, ...learnt];
       });
       session.answered += asked.answered;
@@ -133,6 +134,7 @@ function withOutputsOf(before: ConfigFile['params'] | undefined, options: RunOpt
     ...options,
     includeMetadata: options.includeMetadata || before?.['include_metadata'] === true,
     outputFormats: unionOfFormats(options.outputFormats, before?.['output_format']),
+    acceptFinishReason: acceptedReasons(options.acceptFinishReason, before),
   };
 }
 

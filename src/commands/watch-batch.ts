@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
+import { FinishRules } from '../annotators/finish-reason.js';
 import { hasEnded } from '../batches/batch.js';
 import { CallFailed, Interrupted, persist } from '../batches/calls.js';
 import { LineIndex } from '../batches/line-index.js';
@@ -177,8 +178,12 @@ async function watchOnce(watched: WatchedRun, { console }: Surroundings): Promis
           index: run.index,
           redactor: options.environment.redactor,
           requestOf: (row) => readJob(jobs?.read(row) ?? Buffer.alloc(0))?.body ?? Buffer.from('{}'),
+          rules: new FinishRules(options.acceptFinishReason),
           onAnswer: (completion) => {
             totals.addAnswer(completion);
+          },
+          onPartial: (usage) => {
+            totals.addUnusable(usage);
           },
         });
         totals.setBatches(ledger.totals());

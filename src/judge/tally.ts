@@ -3,6 +3,7 @@
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { breather, readAt, replaceFile } from '../files.js';
 import { dropped } from '../memory.js';
+import type { FinishRules } from '../annotators/finish-reason.js';
 import { parseJournalLine } from '../run/journal-line.js';
 import type { JournalIndex } from '../run/journal.js';
 import { inert } from '../text.js';
@@ -52,12 +53,14 @@ interface Opinion {
 /**
  * Writes one line for each pair of the sample.
  * @param journal need not exist
+ * @param rules which finish reasons mean a whole answer
  */
 export async function tally(
   path: string,
   sample: Sample,
   journal: string,
   index: JournalIndex,
+  rules: FinishRules,
 ): Promise<Tally> {
   const sums: Tally = {
     wins: 0,
@@ -77,7 +80,7 @@ export async function tally(
       for (const { row, isIdentical } of sample.rows) {
         const opinions = isIdentical
           ? null
-          : ORDERS.map((order) => readOpinion(descriptor, index, request++, order));
+          : ORDERS.map((order) => readOpinion(descriptor, index, request++, order, rules));
         const judgement = opinions === null ? identicalPair(row) : judge(row, opinions);
         count(sums, judgement, opinions);
         file.write(`${JSON.stringify(judgement)}\n`);
@@ -90,15 +93,25 @@ export async function tally(
   return sums;
 }
 
-function readOpinion(descriptor: number | null, index: JournalIndex, request: number, order: Order): Opinion {
+function readOpinion(
+  descriptor: number | null,
+  index: JournalIndex,
+  request: number,
+  order: Order,
+  rules: FinishRules,
+): Opinion {
   const place = index.place(request);
   if (descriptor === null || place === null)
     return { preference: null, isAnswered: false, text: 'not asked yet' };
-  const entry = parseJournalLine(readAt(descriptor, place.offset, place.length));
+  const entry = parseJournalLine(readAt(descriptor, place.offset, place.length), rules);
   dropped(place.length * 3);
   if (entry?.kind !== 'answer') {
-    const why = entry?.errors.at(-1) ?? 'its line in the journal can’t be read';
-    return { preference: null, isAnswered: false, text: `failed: ${inert(why, 400)}` };
+    const why = entry?.kind === 'failure' ? entry.errors.at(-1) : null;
+    return {
+      preference: null,
+      isAnswered: false,
+      text: `failed: ${inert(why ?? 'its line in the journal can’t be read', 400)}`,
+    };
   }
   const { state, annotation, note } = entry.completion;
   // What was cut short may have been about to quote somebody else's verdict.

@@ -3,7 +3,6 @@
  * CPU and memory (it serves files, batches and models, where that does not matter).
  */
 
-import { constants, gunzipSync, brotliDecompressSync, inflateSync } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import { lookupOnLoopback } from '../loopback.js';
@@ -11,10 +10,10 @@ import { proxyFor } from '../proxy.js';
 import type { Headers } from '../requests/limits/headers.js';
 import type { ChatResponse } from '../requests/verdict.js';
 import { authorization, requestUrl, type ApiAddress } from './address.js';
+import { decodeBody, MAXIMUM_ANSWER_BYTES } from './decoding.js';
 import { Intake, type Arrival } from './intake.js';
 import { CompletionStream } from './stream.js';
 
-const MAXIMUM_ANSWER_BYTES = 64 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const SWEEP_INTERVAL_MS = 250;
 
@@ -37,7 +36,6 @@ export class ChatClient {
   readonly #path: string;
   readonly #headers: Record<string, string>;
   readonly #timeout: number;
-  readonly #streamed: boolean;
   readonly #underWay = new Set<Exchange>();
   readonly #intake = new Intake();
   readonly #sweep: NodeJS.Timeout;
@@ -53,7 +51,6 @@ export class ChatClient {
     this.#origin = url.origin;
     this.#path = url.pathname + url.search;
     this.#timeout = options.timeout;
-    this.#streamed = options.streamed;
     this.#headers = {
       'content-type': 'application/json',
       accept: options.streamed ? 'text/event-stream' : 'application/json',
@@ -72,7 +69,7 @@ export class ChatClient {
    */
   send(body: Buffer): Promise<ChatResponse> {
     return new Promise((resolve, reject) => {
-      const exchange = new Exchange(this.#streamed, resolve, reject, this.#underWay, this.#intake);
+      const exchange = new Exchange(resolve, reject, this.#underWay, this.#intake);
       this.#underWay.add(exchange);
       const request = {
         origin: this.#origin,
@@ -125,7 +122,6 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
   #pausedAt = 0;
 
   constructor(
-    private readonly streamed: boolean,
     private readonly resolve: (response: ChatResponse) => void,
     private readonly reject: (error: unknown) => void,
     private readonly underWay: Set<Exchange>,
@@ -141,7 +137,8 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
     if (status < 200) return;
     this.#status = status;
     this.#headers = headers;
-    if (this.streamed && status === 200 && isEventStream(headers)) this.#stream = new CompletionStream();
+    // Some servers stream although nobody asked for it.
+    if (status === 200 && isEventStream(headers)) this.#stream = new CompletionStream();
   }
 
   onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
@@ -198,7 +195,7 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
     const bytes = first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces);
     this.#pieces = [];
     const encoding = this.#headers['content-encoding'];
-    return encoding === undefined || encoding === 'identity' ? bytes : decompress(bytes, String(encoding));
+    return encoding === undefined ? bytes : decodeBody(bytes, String(encoding));
   }
 }
 
@@ -218,18 +215,10 @@ async function openDispatcher(url: URL, options: ChatClientOptions): Promise<Dis
   return openProxyAgent(settings);
 }
 
+/** True for a stream that can be read as it comes; a compressed one is read at its end. */
 function isEventStream(headers: Headers): boolean {
   const type = headers['content-type'];
-  return typeof type === 'string' && type.includes('text/event-stream');
-}
-
-/** No compression is asked for; a server that compresses all the same is read within the same bound. */
-function decompress(bytes: Buffer, encoding: string): Buffer {
-  const bound = { maxOutputLength: MAXIMUM_ANSWER_BYTES };
-  if (encoding === 'gzip' || encoding === 'x-gzip') {
-    return gunzipSync(bytes, { ...bound, finishFlush: constants.Z_SYNC_FLUSH });
-  }
-  if (encoding === 'br') return brotliDecompressSync(bytes, bound);
-  if (encoding === 'deflate') return inflateSync(bytes, bound);
-  throw new Error(`the answer is compressed in an unknown way (${encoding.slice(0, 40)})`);
+  const encoding = headers['content-encoding'];
+  const isPlain = encoding === undefined || encoding === 'identity';
+  return isPlain && typeof type === 'string' && type.includes('text/event-stream');
 }

@@ -1,25 +1,44 @@
 /** A streamed chat completion (server-sent events), put together to the object that an unstreamed one would be. */
 
 import { createParser } from 'eventsource-parser';
+import { messageOf } from '../errors.js';
 import { isObject } from '../json.js';
+import { parseLooseJson } from '../loose-json.js';
+import { mergeDelta } from './delta.js';
+
+/** More choices than `--n` takes; a stream with more is hostile. */
+const MOST_CHOICES = 1024;
+/** Characters of lines that are not events: kept to say what came instead of a stream, or to read it after all. */
+const MOST_STRAY = 64 * 1024 * 1024;
+/** Fields of a chunk that the whole answer does not have, or that stand in it at a place of their own. */
+const NOT_COPIED = new Set(['object', 'choices', 'usage', 'obfuscation', '__proto__']);
+
+type Fields = Record<string, unknown>;
 
 interface Choice {
-  index: number;
-  message: { role: string; content: string | null; refusal?: string };
-  finish_reason: string | null;
+  message: Fields;
+  /** Log probabilities, a provider's own finish reason, and whatever else belongs to the choice. */
+  more: Fields;
+  finishReason: unknown;
 }
 
-/** Collects the chunks of one streamed answer. */
+/** Collects the events of one streamed answer. */
 export class CompletionStream {
   readonly #decoder = new TextDecoder();
   readonly #choices = new Map<number, Choice>();
-  #envelope: Record<string, unknown> = {};
-  #usage: unknown;
+  readonly #envelope: Fields = {};
+  #usage: unknown = null;
   #error: unknown;
-  #finished = false;
+  #done = false;
+  #stray = '';
+  /** The first event that is an object, for an answer of some other API. */
+  #first: Fields | null = null;
   readonly #parser = createParser({
-    onEvent: ({ data }) => {
-      this.#event(data);
+    onEvent: ({ data, event }) => {
+      this.#event(data, event);
+    },
+    onError: ({ line }) => {
+      if (line !== undefined) this.#strayLine(line);
     },
   });
 
@@ -29,56 +48,118 @@ export class CompletionStream {
   }
 
   /**
-   * The whole answer as JSON. A stream that broke off gives an incomplete text, which no JSON reader takes for an
-   * answer; an error that came in the stream is given as the body's `error`.
+   * The whole answer as JSON. A failure within the stream, or a stream that broke off, comes as `error`, with the usage
+   * that was reported. What was no stream at all is returned as it came.
    */
   finish(): Buffer {
+    // The last event may lack the empty line that ends it.
     this.#parser.feed(`${this.#decoder.decode()}\n\n`);
-    if (this.#error !== undefined) return Buffer.from(JSON.stringify({ error: this.#error }));
-    const choices = [...this.#choices.values()];
-    const complete =
-      this.#finished || (choices.length > 0 && choices.every((one) => one.finish_reason !== null));
-    if (!complete) return Buffer.from('{"choices":');
-    return Buffer.from(
-      JSON.stringify({ ...this.#envelope, object: 'chat.completion', choices, usage: this.#usage ?? null }),
-    );
+    const error = this.#error ?? this.#breakage();
+    if (error !== undefined) return toJson({ error, usage: this.#usage });
+    if (this.#choices.size === 0)
+      return this.#first === null ? Buffer.from(this.#stray) : toJson(this.#first);
+    const { id, created, model, ...more } = this.#envelope;
+    const choices = [...this.#choices].sort(([a], [b]) => a - b).map(toChoice);
+    // In the order in which OpenAI writes them: the journal's reader is quickest there.
+    return toJson({ id, object: 'chat.completion', created, model, choices, usage: this.#usage, ...more });
   }
 
-  #event(data: string): void {
-    if (data.trim() === '[DONE]') {
-      this.#finished = true;
-      return;
+  /** Why the stream is not at its end; undefined where it is. */
+  #breakage(): Fields | undefined {
+    const { size } = this.#choices;
+    const ended = [...this.#choices.values()].filter(({ finishReason }) => isGiven(finishReason)).length;
+    if (this.#done || ended === size) {
+      // Text among the events of an answer that came to no end is what went wrong with it.
+      const isFailure = size > 0 && ended < size && this.#stray.trim() !== '';
+      return isFailure ? { message: this.#stray.trim() } : undefined;
     }
-    let chunk: unknown;
-    try {
-      chunk = JSON.parse(data);
-    } catch {
-      return;
-    }
-    if (!isObject(chunk)) return;
-    if (chunk['error'] !== undefined && chunk['error'] !== null) this.#error = chunk['error'];
-    if (isObject(chunk['usage'])) this.#usage = chunk['usage'];
-    for (const key of ['id', 'created', 'model', 'system_fingerprint']) {
-      if (chunk[key] !== undefined && chunk[key] !== null)
-        this.#envelope = { ...this.#envelope, [key]: chunk[key] };
-    }
-    if (Array.isArray(chunk['choices'])) chunk['choices'].filter(isObject).forEach(this.#addChoice);
-  }
-
-  readonly #addChoice = (part: Record<string, unknown>): void => {
-    const index = typeof part['index'] === 'number' ? part['index'] : 0;
-    const choice = this.#choices.get(index) ?? {
-      index,
-      message: { role: 'assistant', content: null },
-      finish_reason: null,
+    const message = this.#stray.trim();
+    return {
+      type: 'stream_error',
+      message: message === '' ? 'the stream broke off before its end' : `the stream broke off: ${message}`,
     };
-    this.#choices.set(index, choice);
-    const delta = isObject(part['delta']) ? part['delta'] : {};
-    if (typeof delta['content'] === 'string')
-      choice.message.content = (choice.message.content ?? '') + delta['content'];
-    if (typeof delta['refusal'] === 'string') {
-      choice.message.refusal = (choice.message.refusal ?? '') + delta['refusal'];
+  }
+
+  /** A line that is not a field of an event, or an event that is not JSON: some servers stream bare JSON, and some proxies put their errors here. */
+  #strayLine(line: string): void {
+    const value = line.startsWith('{') ? parseLooseJson(line) : undefined;
+    if (isObject(value) && (Array.isArray(value['choices']) || isGiven(value['error']))) this.#chunk(value);
+    else if (this.#stray.length + line.length <= MOST_STRAY) this.#stray += `${line}\n`;
+  }
+
+  #event(data: string, event: string | undefined): void {
+    if (data.trim() === '[DONE]') {
+      this.#done = true;
+      return;
     }
-    if (typeof part['finish_reason'] === 'string') choice.finish_reason = part['finish_reason'];
+    const chunk = parseLooseJson(data);
+    if (event === 'error') this.#error ??= errorOf(chunk) ?? (isObject(chunk) ? chunk : { message: data });
+    else if (isObject(chunk)) this.#chunk(chunk);
+    // A piece of the answer is lost.
+    else if (/^\s*\{/.test(data)) this.#error ??= { message: 'an event of the stream is not valid JSON' };
+    else this.#strayLine(data);
+  }
+
+  #chunk(chunk: Fields): void {
+    this.#first ??= chunk;
+    if (isObject(chunk['usage'])) this.#usage = chunk['usage'];
+    const error = errorOf(chunk);
+    if (error !== null) this.#error ??= error;
+    for (const [name, value] of Object.entries(chunk)) {
+      // Azure's first chunk, about the prompt's filter, has an empty id and model.
+      if (isGiven(value) && value !== 0 && !NOT_COPIED.has(name)) this.#envelope[name] = value;
+    }
+    // Groq reports what was used in a field of its own where `stream_options` is not known.
+    const { x_groq: groq } = chunk;
+    if (this.#usage === null && isObject(groq) && isObject(groq['usage'])) this.#usage = groq['usage'];
+    const { choices } = chunk;
+    if (!Array.isArray(choices)) return;
+    try {
+      choices.filter(isObject).forEach(this.#addChoice);
+    } catch (problem) {
+      this.#error ??= { message: messageOf(problem) };
+    }
+  }
+
+  readonly #addChoice = (part: Fields): void => {
+    const { index, delta, message, finish_reason: finishReason, ...more } = part;
+    const key = typeof index === 'number' && Number.isSafeInteger(index) ? index : 0;
+    const choice = this.#choices.get(key) ?? {
+      message: { role: 'assistant', content: null },
+      more: {},
+      finishReason: null,
+    };
+    this.#choices.set(key, choice);
+    if (this.#choices.size > MOST_CHOICES)
+      throw new Error(`the stream has more than ${MOST_CHOICES} choices`);
+    if (isObject(delta)) mergeDelta(choice.message, delta);
+    // A whole answer as one event, or at the end of its pieces.
+    else if (isObject(message)) choice.message = { ...choice.message, ...message };
+    mergeDelta(choice.more, more);
+    if (isGiven(finishReason)) choice.finishReason = finishReason;
   };
+}
+
+function toChoice([index, { message, more, finishReason }]: [number, Choice]): Fields {
+  return { index, message, ...more, finish_reason: finishReason };
+}
+
+/**
+ * The error that a chunk is or carries: OpenAI's and OpenRouter's `error`, vLLM's and SGLang's `object: "error"`,
+ * Anthropic's `type: "error"`. Null where there is none.
+ */
+function errorOf(chunk: unknown): Fields | null {
+  if (!isObject(chunk)) return null;
+  const { error } = chunk;
+  if (isObject(error) && Object.keys(error).length > 0) return error;
+  if (typeof error === 'string' && error !== '') return { ...chunk, message: error };
+  return chunk['object'] === 'error' || (chunk['type'] === 'error' && !isGiven(error)) ? chunk : null;
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+function toJson(value: Fields): Buffer {
+  return Buffer.from(JSON.stringify(value), 'utf8');
 }

@@ -8,6 +8,7 @@
 import { messageOf, TemporaryError } from '../errors.js';
 import { setMaxListeners } from 'node:events';
 import type { Completion } from '../annotators/completion.js';
+import type { FinishRules } from '../annotators/finish-reason.js';
 import type { Usage } from '../annotators/usage.js';
 import { inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
@@ -17,7 +18,9 @@ import type { ParameterChange, ParameterFit } from './parameters.js';
 import type { RateLimiter } from './rate-limiter.js';
 import type { Clock } from './clock.js';
 import { RefusalStreak } from './refusal-streak.js';
-import { judgeFailure, judgeResponse, type ChatResponse, type Verdict } from './verdict.js';
+import { Streaming } from './streaming.js';
+import { UnusableAnswers, type Reaction } from './unusable-answers.js';
+import { judgeFailure, judgeResponse, usageOf, type ChatResponse, type Verdict } from './verdict.js';
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 30_000;
@@ -49,6 +52,8 @@ export interface Job {
 /** What the processor tells as it happens; each call returns at once. */
 export interface ProcessorEvents {
   answered(job: Job, sent: Buffer, json: Buffer, completion: Completion): void;
+  /** An answer that may be incomplete: kept, since a later run may accept its finish reason, and asked for again. */
+  partial(job: Job, sent: Buffer, json: Buffer, usage: Usage | null): void;
   failed(job: Job, sent: Buffer, errors: string[], filtered: boolean): void;
   /** An exchange ended after so many milliseconds. */
   exchanged(latency: number, kind: Verdict['kind']): void;
@@ -57,6 +62,8 @@ export interface ProcessorEvents {
   parameterChanged(change: ParameterChange, message: string): void;
   /** A row is sent again with so many tokens for its answer, because its prompt leaves no more. */
   shortened(job: Job, tokens: number, message: string): void;
+  /** From here on all requests are streamed: the model answers no others. */
+  streamed(message: string): void;
 }
 
 /** Keeps the run under a sum of money; see `run/budget.ts`. */
@@ -76,6 +83,10 @@ export interface ProcessorOptions {
   parameters: ParameterFit;
   /** True where earlier sessions of this run have answers: its parameters are right, and one refusal stops nothing. */
   hasAnswers?: boolean;
+  /** Which finish reasons mean a whole answer. */
+  finishRules: FinishRules;
+  /** Answers of earlier sessions that all end with one unknown reason, where there are no others. */
+  partialBefore: { reason: string; answers: number } | null;
   /** Tries for one row; throttled and adapted requests cost none. */
   maxAttempts: number;
   budget: Budget | null;
@@ -109,6 +120,9 @@ export type Stop =
       wait?: number;
     };
 
+/** Why a row may be sent again. */
+type Failure = Extract<Verdict, { kind: 'partial' | 'unreadable' | 'transient' }>;
+
 /** Counters since the processor was made. */
 export interface ProcessorCounts {
   sent: number;
@@ -137,6 +151,12 @@ export class Processor {
   #lastTrouble: string | null = null;
   #exhaustedInRow = 0;
   #moreJobs = true;
+  readonly #streaming = new Streaming();
+  readonly #unusable: UnusableAnswers;
+  /** Jobs to come back to once another row was answered, or no others are left. */
+  readonly #setAside: Job[] = [];
+  /** What they ran into. */
+  readonly #earlierErrors = new Map<Job, string[]>();
   #lastSuccess: number;
   readonly #started: number;
   #wakeDrain: (() => void) | null = null;
@@ -144,6 +164,7 @@ export class Processor {
   constructor(options: ProcessorOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
+    this.#unusable = new UnusableAnswers(options.partialBefore);
     this.#adaptation = new Adaptation(options.parameters, options.budget !== null, options.events);
     this.#started = options.clock.now();
     this.#lastSuccess = this.#started;
@@ -199,25 +220,32 @@ export class Processor {
   /** One row at a time until one is answered, or enough of them are refused for reasons of their own. */
   async #first(iterator: Iterator<Job>): Promise<void> {
     while (this.#stop === null && this.counts.answered === 0 && this.#explainedAtStart < EXPLAINED_AT_START) {
-      const next = iterator.next();
-      if (next.done === true) return;
-      const admitted = this.#admit(next.value);
-      if (admitted === true || (await admitted)) await this.#process(next.value);
+      const job = this.#next(iterator);
+      if (job === null) return;
+      const admitted = this.#admit(job);
+      if (admitted === true || (await admitted)) await this.#process(job);
     }
   }
 
   async #rest(iterator: Iterator<Job>): Promise<void> {
     this.#oneByOne = false;
     while (this.#stop === null) {
-      const next = iterator.next();
-      if (next.done === true) {
-        this.#moreJobs = false;
-        return;
-      }
-      const admitted = this.#admit(next.value);
+      const job = this.#next(iterator);
+      if (job === null) return;
+      const admitted = this.#admit(job);
       // Nothing to wait for: a promise for each request would cost more than all that was looked at.
-      if (admitted === true || (await admitted)) void this.#process(next.value);
+      if (admitted === true || (await admitted)) void this.#process(job);
     }
+  }
+
+  /** The job to send next; null where none is left. Those set aside come last, or as soon as any row was answered. */
+  #next(iterator: Iterator<Job>): Job | null {
+    if (this.#setAside.length === 0 || this.counts.answered === 0) {
+      const next = iterator.next();
+      if (next.done !== true) return next.value;
+      this.#moreJobs = false;
+    }
+    return this.#setAside.shift() ?? null;
   }
 
   /** Waits, if it has to, for a place, for capacity and for the budget; false where the run stopped or the job is done with. */
@@ -293,19 +321,22 @@ export class Processor {
         message: messageOf(error),
       });
     } finally {
+      this.#unusable.forget(job.requestIdx);
       this.#options.budget?.settle(job);
       this.#leave();
     }
   }
 
   async #attempts(job: Job): Promise<void> {
-    const { events, maxAttempts } = this.#options;
-    const errors: string[] = [];
+    const { events } = this.#options;
+    const errors = this.#errorsOf(job);
     const row = newRow();
     for (;;) {
       if (this.#options.mayProceed?.() === false) return;
-      const sent = this.#adaptation.bodyOf(job, row);
+      const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
       const { verdict, exchanged } = await this.#send(sent);
+      if (verdict.kind === 'partial') events.partial(job, sent, verdict.json, verdict.usage);
+      else this.#waste(usageOf(verdict));
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
         case 'answer':
@@ -325,18 +356,13 @@ export class Processor {
         case 'throttle':
           this.#throttled(verdict, exchanged);
           break;
+        case 'stream':
+          if (this.#streaming.switchOn()) events.streamed(verdict.message);
+          break;
+        case 'partial':
+        case 'unreadable':
         case 'transient':
-          if (verdict.usage !== null) events.wasted(verdict.usage);
-          if (!this.#failedAgain(verdict, exchanged)) errors.push(verdict.message);
-          if (errors.length >= maxAttempts) {
-            this.#exhausted(job, sent, errors, verdict);
-            return;
-          }
-          this.counts.retried += 1;
-          await this.#backOff(
-            errors.length,
-            verdict.wait ?? (verdict.loading === true ? LOADING_WAIT_MS : 0),
-          );
+          if (!(await this.#tryAgain(verdict, job, sent, errors, exchanged))) return;
       }
       if (this.#stop !== null) return;
       const room = this.#options.concurrency.makeRoom();
@@ -344,6 +370,62 @@ export class Processor {
       const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
       if (turn !== null && !(await turn)) return;
     }
+  }
+
+  /**
+   * After a failure that may pass: waits until the row is to be sent again; false where it is not, since it failed for
+   * good, waits for others, or the run stops.
+   */
+  async #tryAgain(
+    verdict: Failure,
+    job: Job,
+    sent: Buffer,
+    errors: string[],
+    exchanged: Exchanged,
+  ): Promise<boolean> {
+    const mayWait = errors.length === 0 && this.#moreJobs;
+    if (verdict.kind !== 'transient' || !this.#failedAgain(verdict, exchanged)) errors.push(verdict.message);
+    const { kind } = this.#react(verdict, job, mayWait);
+    if (kind === 'stop') return false;
+    if (kind === 'set aside') {
+      this.#setAside.push(job);
+      this.#earlierErrors.set(job, errors);
+      return false;
+    }
+    if (kind === 'fail' || errors.length >= this.#options.maxAttempts) {
+      this.#exhausted(job, sent, errors, verdict);
+      return false;
+    }
+    this.counts.retried += 1;
+    await this.#backOff(errors.length, waitFor(verdict));
+    return true;
+  }
+
+  #waste(usage: Usage | null): void {
+    if (usage !== null) this.#options.events.wasted(usage);
+  }
+
+  /** What a job ran into before it was set aside. */
+  #errorsOf(job: Job): string[] {
+    return (this.#earlierErrors.size === 0 ? undefined : this.#earlierErrors.get(job)) ?? [];
+  }
+
+  /** What to do about an answer that cannot be used; a run that would get no others is stopped. */
+  #react(verdict: Failure, job: Job, mayWait: boolean): Reaction {
+    const hasAnswers = this.counts.answered > 0;
+    const reaction = this.#reactionTo(verdict, job, hasAnswers, mayWait);
+    if (reaction.kind === 'stop') {
+      const cause = verdict.kind === 'unreadable' && verdict.isTorn ? 'unreachable' : 'other';
+      this.stop({ reason: 'error', cause, message: reaction.message });
+    }
+    return reaction;
+  }
+
+  #reactionTo(verdict: Failure, job: Job, hasAnswers: boolean, mayWait: boolean): Reaction {
+    this.#lastTrouble = verdict.message;
+    if (verdict.kind === 'partial') return this.#unusable.partial(verdict, hasAnswers, mayWait);
+    if (verdict.kind === 'unreadable') return this.#unusable.unreadable(job.requestIdx, verdict, hasAnswers);
+    return verdict.inAnswer === true && !hasAnswers && mayWait ? this.#unusable.broken() : { kind: 'retry' };
   }
 
   async #send(body: Buffer): Promise<{ verdict: Verdict; exchanged: Exchanged }> {
@@ -358,7 +440,8 @@ export class Processor {
       failure = error;
     }
     exchanged.latency = clock.now() - exchanged.sentAt;
-    const verdict = response === null ? judgeFailure(failure) : judgeResponse(response, body);
+    const verdict =
+      response === null ? judgeFailure(failure) : judgeResponse(response, body, this.#options.finishRules);
     if (response !== null) limiter.observe(response.headers);
     if (response !== null && verdict.kind !== 'throttle') limiter.answered(exchanged.latency);
     events.exchanged(exchanged.latency, verdict.kind);
@@ -444,17 +527,13 @@ export class Processor {
   }
 
   /** A row used up its attempts. Where that happens to one row after the other, the server is at fault, not they. */
-  #exhausted(
-    job: Job,
-    sent: Buffer,
-    errors: string[],
-    verdict: Extract<Verdict, { kind: 'transient' }>,
-  ): void {
+  #exhausted(job: Job, sent: Buffer, errors: string[], verdict: Failure): void {
+    const unreachable = verdict.kind === 'transient' && verdict.unreachable;
     this.#exhaustedInRow += 1;
     const bearable = this.counts.answered === 0 ? EXHAUSTED_AT_START : EXHAUSTED_IN_ROW;
-    const tellsOfServer = verdict.unreachable || (this.#exhaustedInRow >= bearable && this.#moreJobs);
+    const tellsOfServer = unreachable || (this.#exhaustedInRow >= bearable && this.#moreJobs);
     if (tellsOfServer) this.#unreachable(verdict.message);
-    if (!verdict.unreachable) this.#fail(job, sent, errors, false);
+    if (!unreachable) this.#fail(job, sent, errors, false);
   }
 
   /** Where many rows in a row are refused and none of the refusals says why, the run is at fault, not they. */
@@ -481,6 +560,12 @@ export class Processor {
     const asked = Math.min(serverWait, LONGEST_ATTEMPT_WAIT_MS);
     await this.#options.clock.sleep(asked + this.#random() * ceiling, this.#waits.signal);
   }
+}
+
+/** Milliseconds that a server asked to wait, or that it takes to load a model. */
+function waitFor(verdict: Failure): number {
+  if (verdict.kind !== 'transient') return 0;
+  return verdict.wait ?? (verdict.loading === true ? LOADING_WAIT_MS : 0);
 }
 
 function tooLarge(job: Job, limiter: RateLimiter): string {

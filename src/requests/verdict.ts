@@ -3,6 +3,9 @@
  * headers are known.
  *
  * - `answer`: the row has its answer, whatever its state;
+ * - `partial`: an answer that may be half of one: try again, and keep it in case its ending is accepted later;
+ * - `unreadable`: a 200 without a chat completion: try again once, then it is the server's way;
+ * - `stream`: the model only streams: send the request again as a streamed one, and all others too;
  * - `row`: this prompt can't be answered (400, too large, filtered): the row fails, the run goes on;
  * - `transient`: 408, 409, 5xx, a reset, a time-out, a torn or empty body: try again;
  * - `throttle`: 429: wait, at no cost to the row;
@@ -13,16 +16,20 @@
  * What refusals mean is a table of its own, `refusals.ts`.
  */
 
-import { isUtf8 } from 'node:buffer';
 import { isObject, parseJson } from '../json.js';
-import { readCompletion, type Completion } from '../annotators/completion.js';
-import { readUsage, type Usage } from '../annotators/usage.js';
+import type { Completion } from '../annotators/completion.js';
+import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js';
+import type { Usage } from '../annotators/usage.js';
 import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../errors.js';
 import { inert } from '../text.js';
+import { readBody } from './answer-body.js';
+import { judgeAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { retryAfter, type Headers } from './limits/headers.js';
 import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
 import { isLargerThanLimit, meaningOf, roomIn, type Meaning, type RunCause } from './refusals.js';
+import { asksForStream } from './stream-only.js';
+import { isStreamed } from './streaming.js';
 
 /** An HTTP answer, read to its end. */
 export interface ChatResponse {
@@ -33,6 +40,21 @@ export interface ChatResponse {
 
 export type Verdict =
   | { kind: 'answer'; completion: Completion; /** The answer as one line of JSON. */ json: Buffer }
+  /** An answer whose finish reason does not say that it is whole; `json` as one line. */
+  | { kind: 'partial'; message: string; reason: string; json: Buffer; usage: Usage | null }
+  /** A 200 that holds no answer; `shape` is the same for those that are wrong in the same way. */
+  | {
+      kind: 'unreadable';
+      message: string;
+      shape: string;
+      /** True where the server is certain to answer every request like this: it speaks another API. */
+      isForeign: boolean;
+      /** True where something cut the answer off, or all of it: that may pass. */
+      isTorn: boolean;
+      usage: Usage | null;
+    }
+  /** The model answers streamed requests only. */
+  | { kind: 'stream'; message: string }
   | {
       kind: 'row';
       message: string;
@@ -41,6 +63,7 @@ export type Verdict =
       explained: boolean;
       /** Tokens that an answer to this prompt may have, where that is why it was refused; null where not known. */
       room: number | null;
+      usage?: Usage | null;
     }
   | {
       kind: 'transient';
@@ -54,8 +77,10 @@ export type Verdict =
       wait: number | null;
       /** What an unusable answer cost nevertheless. */
       usage: Usage | null;
+      /** True where the error came within an answer: other rows may have better luck. */
+      inAnswer?: boolean;
     }
-  | { kind: 'throttle'; message: string; wait: number | null }
+  | { kind: 'throttle'; message: string; wait: number | null; usage?: Usage | null }
   | {
       kind: 'parameter';
       message: string;
@@ -66,6 +91,11 @@ export type Verdict =
   /** One whose value is out of range, whatever the row. */
   | { kind: 'value'; message: string; parameter: string }
   | { kind: 'run'; message: string; cause: RunCause | 'other' };
+
+/** What an answer that cannot be used has cost; null where nothing is reported. */
+export function usageOf(verdict: Verdict): Usage | null {
+  return ('usage' in verdict ? verdict.usage : null) ?? null;
+}
 
 const UNREACHABLE_CODES = new Set([
   'ECONNREFUSED',
@@ -88,35 +118,21 @@ const OVERLOAD_STATUSES = new Set([408, 503, 504, 524, 529]);
 /**
  * The verdict on an answer that arrived.
  * @param sent the request's body; where it is given, only parameters that it holds can be refused
+ * @param rules which finish reasons mean a whole answer
  */
-export function judgeResponse(response: ChatResponse, sent: Buffer | null = null): Verdict {
-  const text = response.body.toString('utf8');
-  if (response.status < 200 || response.status >= 300) {
-    return judgeRefusal(response.status, parseError(text), text, response, sent);
+export function judgeResponse(
+  response: ChatResponse,
+  sent: Buffer | null = null,
+  rules: FinishRules = STANDARD_RULES,
+): Verdict {
+  const { status, headers, body } = response;
+  if (status < 200 || status >= 300) {
+    const text = body.toString('utf8');
+    return judgeRefusal(status, parseError(text), text, response, sent);
   }
-  const value = parseJson(text);
-  const error = errorIn(value);
-  return error === null
-    ? judgeSuccess(response, value)
-    : judgeRefusal(statusOf(error) ?? 500, value, text, response, sent);
-}
-
-function judgeSuccess(response: ChatResponse, value: unknown): Verdict {
-  if (value === undefined) return transient('the answer is not complete JSON');
-  const completion = readCompletion(value);
-  if (completion === null) {
-    const usage = isObject(value) ? readUsage(value['usage']) : null;
-    return { ...transient('the answer holds no text'), usage };
-  }
-  return { kind: 'answer', completion, json: oneLine(response.body, value) };
-}
-
-/** The bytes as they came where they are one line of valid UTF-8, and otherwise the same value written anew. */
-function oneLine(body: Buffer, value: unknown): Buffer {
-  const first = body[0];
-  return first === 0x7b && !body.includes(0x0a) && isUtf8(body)
-    ? body
-    : Buffer.from(JSON.stringify(value), 'utf8');
+  return judgeAnswer(response, readBody(body, headers), rules, (error) =>
+    judgeRefusal(statusOf(error) ?? 500, error, '', response, sent),
+  );
 }
 
 function judgeRefusal(
@@ -128,6 +144,9 @@ function judgeRefusal(
 ): Verdict {
   const refusal = readRefusal(status, value, text, response.headers);
   const body = sent === null ? null : requestOf(sent);
+  if (asksForStream(refusal.text) && status < 500 && !(sent !== null && isStreamed(sent))) {
+    return { kind: 'stream', message: describeRefusal(refusal) };
+  }
   const meaning = meaningOf(refusal);
   if (meaning !== null) return verdictFor(meaning, refusal, body);
   const about = [400, 422, 500].includes(status) ? parameterVerdict(refusal, body) : null;
@@ -201,24 +220,6 @@ function redirection(status: number, headers: Headers): string {
   const location = headers['location'];
   const target = typeof location === 'string' ? ` to ${inert(location, 200)}` : '';
   return `${status}: the server redirects${target}; redirects are not followed, so that the key stays where it belongs`;
-}
-
-/** What a 2xx body holds in place of an answer where it is an error; null where it is none. */
-function errorIn(value: unknown): unknown {
-  const body: unknown = Array.isArray(value) ? value[0] : value;
-  if (!isObject(body)) return null;
-  const { error, errors, base_resp: base } = body;
-  if ((isObject(error) && Object.keys(error).length > 0) || (typeof error === 'string' && error !== ''))
-    return error;
-  if (Array.isArray(body['choices']) && body['choices'].length > 0) return null;
-  if (Array.isArray(errors) && errors.length > 0) return errors[0];
-  // MiniMax: 0 is success.
-  if (isObject(base) && base['status_code'] !== undefined && base['status_code'] !== 0) return base;
-  const isError = body['object'] === 'error' || body['type'] === 'error' || body['success'] === false;
-  if (isError || body['detail'] !== undefined) return body;
-  const hasCode = body['code'] !== undefined || body['error_code'] !== undefined;
-  const hasMessage = ['message', 'msg', 'error_msg'].some((key) => typeof body[key] === 'string');
-  return hasCode && hasMessage ? body : null;
 }
 
 /** Statuses of errors that come without one, by their type or gRPC status. */

@@ -6,6 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import { rmSync } from 'node:fs';
 import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../files.js';
+import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js';
 import { dropped } from '../memory.js';
 import type { RowState } from '../types.js';
 import { AnswerWindow } from './answer-window.js';
@@ -30,6 +31,8 @@ export interface AssembleOptions {
   includeMetadata: boolean;
   /** True where a row holds `annotations`, all choices. */
   several: boolean;
+  /** Which finish reasons mean a whole answer; those that are known to where it is left out. */
+  rules?: FinishRules;
   onProgress: (rows: number) => void;
 }
 
@@ -177,17 +180,17 @@ class Assembly {
     const end = this.answers.end(position);
     if (start === -1) return withoutAnswer('pending', null);
     const line = bytes.subarray(start, end);
-    const entry = parseJournalLine(line);
+    const entry = parseJournalLine(line, this.options.rules ?? STANDARD_RULES);
     dropped(line.length);
     const row = this.result.rows.total;
-    const isAnswer = entry?.kind === 'answer';
     // A scan looks at a line's end alone; what it took for an answer may turn out to be none.
     const isOurs = entry?.row === row && asksRow(line, rowLine);
-    if (!isOurs || (!isAnswer && this.index.isAnswered(row))) {
+    const isFailure = entry?.kind === 'failure' && !this.index.isAnswered(row);
+    if (!isOurs || (entry.kind !== 'answer' && !isFailure)) {
       this.result.damaged.push({ row, offset: this.answers.offset(position) });
       return withoutAnswer('pending', null);
     }
-    if (!isAnswer) return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
+    if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
     const { state, annotation, annotations, note, model, finishReason, rawUsage } = entry.completion;
     this.#countModel(model?.slice(0, LONGEST_MODEL) ?? 'unknown');
     return {

@@ -47,6 +47,7 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
     resume_no_retry: options.earlier === 'resume_no_retry',
     overwrite: options.earlier === 'overwrite',
     retry: options.retry,
+    accept_finish_reason: options.acceptFinishReason,
     batch: options.batch,
     max_batch_size: options.maxBatchSize,
     max_batch_bytes: options.maxBatchBytes,
@@ -68,6 +69,13 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
     yes: options.push?.yes ?? false,
     logging_level: options.loggingLevel,
   };
+}
+
+/** The finish reasons that a run accepts: what was accepted once stays accepted. */
+export function acceptedReasons(now: readonly string[], params: ConfigFile['params'] | undefined): string[] {
+  const before = params?.['accept_finish_reason'];
+  const earlier = Array.isArray(before) ? before.filter((one): one is string => typeof one === 'string') : [];
+  return [...new Set([...earlier, ...now])];
 }
 
 /** What `config.yaml` says of the dataset. */

@@ -5,7 +5,8 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { readCompletion, type Completion } from '../annotators/completion.js';
+import { readAnswer, type Completion } from '../annotators/completion.js';
+import { FinishRules, NO_REASON, STANDARD_RULES } from '../annotators/finish-reason.js';
 import { fullyReported, usageFromTexts } from '../annotators/usage-estimate.js';
 import { MOST_TOKENS, readUsage, type AnswerFigures, type Usage } from '../annotators/usage.js';
 import { standsAt, wordsBehind, zeroByte } from '../bytes.js';
@@ -20,13 +21,18 @@ export type JournalEntry =
       /** What it used; counted from the texts of the line where the answer does not report it. */
       figures: () => AnswerFigures;
     }
+  /** An answer that is not known to be whole: the row is still to be asked, unless its reason is accepted. */
+  | { row: number; kind: 'partial'; reason: string; usage: Usage }
   | { row: number; kind: 'failure'; state: 'failed' | 'filtered'; errors: string[]; usage: Usage | null };
 
 /** Marks, in a failed line's list, a row that a provider's filter refused. */
 export const FILTERED_MARK = 'filtered by the provider';
 
-/** Reads one line; null where it is damaged or not of this format. */
-export function parseJournalLine(line: Buffer): JournalEntry | null {
+/**
+ * Reads one line; null where it is damaged or not of this format.
+ * @param rules which finish reasons mean a whole answer: lines of earlier versions are judged by them as well
+ */
+export function parseJournalLine(line: Buffer, rules: FinishRules = STANDARD_RULES): JournalEntry | null {
   // Answers are written as UTF-8, whatever a server sent.
   if (!isUtf8(line)) return null;
   const value = parseJson(line.toString('utf8'));
@@ -42,15 +48,55 @@ export function parseJournalLine(line: Buffer): JournalEntry | null {
     if (filtered) errors.pop();
     return { row, kind: 'failure', state: filtered ? 'filtered' : 'failed', errors, usage: null };
   }
-  const completion = readCompletion(response);
-  if (completion !== null) {
-    const { usage, isFlex } = completion;
-    const figures = (): AnswerFigures => ({ usage: usageFromTexts(usage, request, response), isFlex });
-    return { row, kind: 'answer', completion, figures };
+  const answer = readAnswer(response, isWithoutReasons(request, response) ? ANY_ENDING : rules);
+  switch (answer.kind) {
+    case 'whole':
+      return wholeAnswer(row, answer.completion, request, response);
+    case 'partial':
+      return {
+        row,
+        kind: 'partial',
+        reason: answer.reason,
+        usage: usageFromTexts(answer.usage, request, response),
+      };
+    case 'error':
+      return {
+        row,
+        kind: 'partial',
+        reason: 'error',
+        usage: usageFromTexts(answer.usage, request, response),
+      };
+    // The Python tool saved answers without text as good ones; they are not.
+    case 'empty':
+      return emptyAnswer(row, answer.usage);
+    case 'foreign':
+      return emptyAnswer(row, isObject(response) ? readUsage(response['usage']) : null);
   }
-  // The Python tool saved answers without text as good ones; they are none.
-  const usage = isObject(response) ? readUsage(response['usage']) : null;
-  return { row, kind: 'failure', state: 'failed', errors: ['the answer holds no text'], usage };
+}
+
+function wholeAnswer(row: number, completion: Completion, request: unknown, response: unknown): JournalEntry {
+  const { usage, isFlex } = completion;
+  const figures = (): AnswerFigures => ({ usage: usageFromTexts(usage, request, response), isFlex });
+  return { row, kind: 'answer', completion, figures };
+}
+
+const ANY_ENDING = new FinishRules([NO_REASON]);
+
+/**
+ * True for a line of the Python tool whose choices have no field for a finish reason at all. It kept what its API client
+ * gave it, so there was nothing to judge by, and its users have paid for these answers. Its requests name every
+ * parameter, as null where it has no value, which ours never do.
+ */
+function isWithoutReasons(request: unknown, response: unknown): boolean {
+  if (!isObject(request) || request['logit_bias'] !== null) return false;
+  const choices = isObject(response) ? response['choices'] : null;
+  return (
+    Array.isArray(choices) && choices.every((one) => isObject(one) && one['finish_reason'] === undefined)
+  );
+}
+
+function emptyAnswer(row: number, usage: Usage | null): JournalEntry {
+  return { row, kind: 'failure', state: 'failed', errors: ['the answer has no text'], usage };
 }
 
 /** What is seen at the end of a line whose answer's state is `ok`. */
@@ -75,6 +121,7 @@ export interface FoundText {
 const REQUEST_IDX = Buffer.from('{"request_idx":');
 const FINISH_REASON = Buffer.from('"finish_reason":');
 const STOP = Buffer.from('"stop"');
+const ERROR = Buffer.from('"error":');
 /** Keys that some servers write after the finish reason. */
 const NOTHING_MORE = [',"logprobs":null', ',"stop_reason":null', ', "logprobs": null'].map((text) =>
   Buffer.from(text),
@@ -191,11 +238,17 @@ function readAnew(bytes: Buffer, start: number, responseEnd: number): Usage | nu
   // The tier may stand before the usage.
   if (usage === null || bytes.subarray(choicesEnd, usageAt).includes(SERVICE_TIER)) return null;
   const textEnd = endOfTextBefore(bytes, finishAt);
-  if (textEnd === -1) return findText(bytes, start, finishAt) === null ? null : usage;
+  if (textEnd === -1) return isPlainAnswer(bytes, start, finishAt) ? usage : null;
   const promptAt = usageAt + USAGE.length + PROMPT_TOKENS.length;
   const isCompact = isDigit(bytes[promptAt]) && standsAt(bytes, PROMPT_TOKENS, usageAt + USAGE.length);
   if (isCompact) lastMiddle = Buffer.from(bytes.subarray(textEnd, promptAt));
   return usage;
+}
+
+/** True where there is a text and, between it and the finish reason, no error of the choice. */
+function isPlainAnswer(bytes: Buffer, start: number, finishAt: number): boolean {
+  const text = findText(bytes, start, finishAt);
+  return text !== null && !bytes.subarray(text.start, finishAt).includes(ERROR);
 }
 
 /** The row that a line is about, by its end; null where it does not end as lines of the journal do. */

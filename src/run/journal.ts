@@ -23,7 +23,9 @@ import { holdsLock, rescuePath } from '../fence.js';
 import { breather, endOfLine, fileProblem, readBlocks, replaceFile, writeAll } from '../files.js';
 import { parseJson } from '../json.js';
 import { dropped } from '../memory.js';
+import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js';
 import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
+import { PartialLines, type PartialRows } from './partial-lines.js';
 import { ROW_STATES, type RetriableState, type RowState } from '../types.js';
 
 const SYNC_INTERVAL_MS = 1000;
@@ -162,11 +164,14 @@ export interface JournalReport {
   /** Lines of rows that this run does not have. */
   foreign: number;
   lines: number;
+  /** Rows whose answers may be incomplete, by how they ended; they are still to be asked. */
+  partial: PartialRows[];
 }
 
 /**
  * Reads an existing journal into an index, in bounded memory.
  * @param several true where rows have more than one choice, so that every line has to be parsed
+ * @param rules which finish reasons mean a whole answer; lines that earlier versions took for one are judged again
  * @param onEntry called for every line that counts
  */
 export async function scanJournal(
@@ -174,8 +179,10 @@ export async function scanJournal(
   index: JournalIndex,
   several: boolean,
   onEntry: (entry: ScannedEntry) => void,
+  rules: FinishRules = STANDARD_RULES,
 ): Promise<JournalReport> {
-  const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0 };
+  const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0, partial: [] };
+  const partial = new PartialLines(index.rows);
   if (!existsSync(path)) return report;
   repairEnd(path, report);
   takeInRescued(path);
@@ -193,15 +200,26 @@ export async function scanJournal(
         continue;
       }
       const seen = several ? null : glance(bytes, start, end);
-      if (seen === null) noteParsed(bytes.subarray(start, end), offset + start, index, report, onEntry);
-      else if (seen.row >= index.rows) report.foreign += 1;
+      if (seen === null) {
+        noteParsed(bytes.subarray(start, end), offset + start, { index, report, partial, rules, onEntry });
+      } else if (seen.row >= index.rows) report.foreign += 1;
       else if (index.record(seen.row, 'ok', offset + start, end - start)) {
         onEntry({ kind: 'answer', answer: seen });
       }
     }
     await pause();
   }
+  report.partial = partial.unanswered(index);
   return report;
+}
+
+/** A journal that is being read. */
+interface Scan {
+  index: JournalIndex;
+  report: JournalReport;
+  partial: PartialLines;
+  rules: FinishRules;
+  onEntry: (entry: ScannedEntry) => void;
 }
 
 /** Where the list of damaged lines stands that only the assembly found: a scan looks at a line's ends alone. */
@@ -226,19 +244,17 @@ export async function noteDamaged(journalPath: string, offsets: readonly number[
 }
 
 /** A line that a glance does not tell everything of. */
-function noteParsed(
-  bytes: Buffer,
-  offset: number,
-  index: JournalIndex,
-  report: JournalReport,
-  onEntry: (entry: ScannedEntry) => void,
-): void {
-  const entry = parseJournalLine(bytes);
+function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
+  const { index, report, onEntry } = scan;
+  const entry = parseJournalLine(bytes, scan.rules);
   dropped(bytes.length * 3);
   if (entry === null) report.damaged += 1;
   else if (entry.row >= index.rows) report.foreign += 1;
   else if (entry.kind === 'failure') {
     if (index.record(entry.row, entry.state, offset, bytes.length, true)) onEntry(entry);
+  } else if (entry.kind === 'partial') {
+    scan.partial.note(entry.row, entry.reason);
+    onEntry({ kind: 'failure', usage: entry.usage });
   } else if (index.record(entry.row, entry.completion.state, offset, bytes.length)) {
     onEntry({ kind: 'answer', answer: entry.figures() });
   }

@@ -4,13 +4,14 @@
  */
 
 import { existsSync, rmSync } from 'node:fs';
+import { FinishRules, NO_REASON } from '../annotators/finish-reason.js';
 import { openDataset } from '../datasets/index.js';
 import { UserError } from '../errors.js';
 import { chooseFormat, type ChosenFormat } from '../formats/index.js';
 import type { RunOptions } from '../options.js';
 import type { Console } from '../progress.js';
 import { knownChanges } from '../requests/parameters.js';
-import { count, inert, plural } from '../text.js';
+import { count, inert, plural, shellWord } from '../text.js';
 import type { OpenDataset } from '../types.js';
 import { columnWarnings, describeColumns } from './columns.js';
 import type { RunFolder } from './folder.js';
@@ -24,12 +25,15 @@ import {
   type RunIdentity,
 } from './identity.js';
 import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
-import { JournalIndex, scanJournal, type ScannedEntry } from './journal.js';
+import { JournalIndex, scanJournal, type JournalReport, type ScannedEntry } from './journal.js';
+import type { PartialRows } from './partial-lines.js';
 import { countRows, writeRows } from './rows.js';
 import { checkSource } from './source.js';
 
 /** Row-level problems that are shown one by one; the rest is counted. */
 const PROBLEMS_SHOWN = 5;
+/** Finish reasons that are named. */
+const REASONS_SHOWN = 3;
 
 export interface FoundDataset {
   dataset: OpenDataset;
@@ -84,6 +88,8 @@ export interface PreparedRun {
   identity: RunIdentity;
   index: JournalIndex;
   rows: number;
+  /** Answers that all end with one unknown reason, where the journal has no others. */
+  partialBefore: { reason: string; answers: number } | null;
   /** Rows that cannot be used, so that there is no request for them. */
   unusable: number;
 }
@@ -119,8 +125,23 @@ export async function prepareRun(
   const { total, unusableRows } = await countRows(folder.rows);
   const index = new JournalIndex(total);
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
-  await readJournal(folder, index, options.generation.n > 1, console, onEntry);
-  return { identity, index, rows: total, unusable: unusableRows.size };
+  const rules = new FinishRules(options.acceptFinishReason);
+  const report = await readJournal(folder, index, options.generation.n > 1, rules, console, onEntry);
+  return {
+    identity,
+    index,
+    rows: total,
+    unusable: unusableRows.size,
+    partialBefore: onlyReason(report.partial, index),
+  };
+}
+
+function onlyReason(partial: readonly PartialRows[], index: JournalIndex): PreparedRun['partialBefore'] {
+  const [only, other] = partial;
+  const hasAnswers = index.rows > index.count('pending') + index.count('failed');
+  return only === undefined || other !== undefined || hasAnswers
+    ? null
+    : { reason: only.reason, answers: only.rows };
 }
 
 /** A run that has its rows: it keeps them, and a larger limit adds to them. */
@@ -361,16 +382,18 @@ async function writeRowsWithProgress(
 /**
  * Reads a journal into an index, and reports lines that cannot be read.
  * @param several true where every line is to be parsed
+ * @param rules which finish reasons mean a whole answer
  * @param onEntry called for every line that counts
  */
 export async function readJournal(
   folder: Pick<RunFolder, 'journal'>,
   index: JournalIndex,
   several: boolean,
+  rules: FinishRules,
   console: Console,
   onEntry: (entry: ScannedEntry) => void,
-): Promise<void> {
-  const report = await scanJournal(folder.journal, index, several, onEntry);
+): Promise<JournalReport> {
+  const report = await scanJournal(folder.journal, index, several, onEntry, rules);
   if (report.tornBytes > 0)
     console.warning(`Cut a torn last line of ${report.tornBytes} bytes off ${folder.journal}.`);
   if (report.damaged > 0) {
@@ -383,4 +406,19 @@ export async function readJournal(
       `${plural(report.foreign, 'line')} of ${folder.journal} belong to rows that this run does not have.`,
     );
   }
+  const [most] = report.partial;
+  if (most !== undefined) console.warning(describePartial(report.partial, folder.journal));
+  return report;
+}
+
+function describePartial(partial: readonly PartialRows[], journal: string): string {
+  const rows = partial.reduce((sum, one) => sum + one.rows, 0);
+  const name = (reason: string): string =>
+    reason === NO_REASON ? 'no finish reason' : `finish reason “${inert(reason, 60)}”`;
+  const listed = partial.slice(0, REASONS_SHOWN).map((one) => `${count(one.rows)} with ${name(one.reason)}`);
+  const [most] = partial;
+  return (
+    `${plural(rows, 'answer')} of ${journal} may be incomplete (${listed.join(', ')}), so these rows are not done. If this ` +
+    `server ends whole answers like this, add --accept_finish_reason ${shellWord(inert(most?.reason ?? NO_REASON, 60))}.`
+  );
 }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { readCompletion } from '../../src/annotators/completion.js';
 import { ANNOTATORS, resolveAnnotator } from '../../src/annotators/index.js';
 import { costOf, findPrice } from '../../src/annotators/prices.js';
 import { loadTokenizer, pieces } from '../../src/annotators/tokenizer.js';
@@ -93,49 +92,5 @@ describe('tokens', () => {
     expect(tokenizer.count('a'.repeat(100_000))).toBeGreaterThan(10_000);
     expect([...pieces('word '.repeat(1000))].join('')).toBe('word '.repeat(1000));
     expect([...pieces('🙂'.repeat(2000))].every((piece) => piece.isWellFormed())).toBe(true);
-  });
-});
-
-describe('readCompletion', () => {
-  const answer = (message: unknown, finish: unknown = 'stop'): unknown => ({
-    choices: [{ message, finish_reason: finish }],
-  });
-
-  it.each([
-    ['a text', answer({ content: 'x' }), 'ok', 'x'],
-    [
-      'a text in parts',
-      answer({
-        content: [
-          { type: 'text', text: 'x' },
-          { type: 'text', text: 'y' },
-        ],
-      }),
-      'ok',
-      'xy',
-    ],
-    ['no finish reason', answer({ content: 'x' }, null), 'ok', 'x'],
-    ['a cut text', answer({ content: 'x' }, 'length'), 'truncated', 'x'],
-    ['nothing but thoughts', answer({ content: null }, 'length'), 'truncated', null],
-    ['a refusal', answer({ content: null, refusal: 'no' }), 'refused', null],
-    ['a filtered text', answer({ content: 'x' }, 'content_filter'), 'filtered', null],
-  ])('takes %s', (_, response, state, annotation) => {
-    expect(readCompletion(response)).toMatchObject({ state, annotation });
-  });
-
-  it.each([
-    null,
-    1,
-    'x',
-    [],
-    {},
-    { choices: [] },
-    { choices: null },
-    { choices: [null] },
-    answer(null),
-    answer({ content: '' }),
-    answer({ content: null }, 'stop'),
-  ])('finds no answer in %j', (response) => {
-    expect(readCompletion(response)).toBeNull();
   });
 });

@@ -20,12 +20,25 @@ function judgeApiError(
   return judge(status, apiError(status, message, code, param).body);
 }
 
+const KINDS: Verdict['kind'][] = [
+  'answer',
+  'partial',
+  'unreadable',
+  'stream',
+  'row',
+  'transient',
+  'throttle',
+  'parameter',
+  'value',
+  'run',
+];
+
 describe('judgeResponse', () => {
   it.each<[string, Verdict, Partial<Verdict>]>([
     ['an answer', judge(200, completion('x')), { kind: 'answer' }],
     ['"error": null', judge(200, { ...completion('x'), error: null }), { kind: 'answer' }],
-    ['torn JSON', judge(200, '{"choices":[{"mess'), { kind: 'transient' }],
-    ['an empty body', judge(200, ''), { kind: 'transient' }],
+    ['torn JSON', judge(200, '{"choices":[{"mess'), { kind: 'unreadable', isTorn: true }],
+    ['an empty body', judge(200, ''), { kind: 'unreadable', isTorn: true }],
     ['no choices', judge(200, { choices: [] }), { kind: 'transient' }],
     ['200 with an error', judge(200, { error: { message: 'upstream', code: 502 } }), { kind: 'transient' }],
     ['200 with a throttle', judge(200, { error: { message: 'slow', code: 429 } }), { kind: 'throttle' }],
@@ -98,9 +111,7 @@ describe('judgeResponse', () => {
     fc.assert(
       fc.property(status, body, (code, text) => {
         const verdict = judge(code, text);
-        expect(['answer', 'row', 'transient', 'throttle', 'parameter', 'value', 'run']).toContain(
-          verdict.kind,
-        );
+        expect(KINDS).toContain(verdict.kind);
         if ('message' in verdict) expect(verdict.message).not.toMatch(/[\u0000-\u001f]/);
       }),
     );

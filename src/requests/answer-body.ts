@@ -1,0 +1,123 @@
+/**
+ * What stands in the body of an answer. Nearly always it is one JSON object, and its bytes are kept as they came. Where
+ * it is not, what can be read is read: it has been paid for.
+ */
+
+import { isUtf8 } from 'node:buffer';
+import { parseJson } from '../json.js';
+import { isTornJson, parseLooseJson } from '../loose-json.js';
+import { decodeUnannounced } from '../providers/decoding.js';
+import { CompletionStream } from '../providers/stream.js';
+import { inert, plural } from '../text.js';
+import type { Headers } from './limits/headers.js';
+
+const OPENING_BRACE = 0x7b;
+const NEWLINE = 0x0a;
+/** Characters of an unreadable body that are shown. */
+const SHOWN = 80;
+/** Characters that tell one kind of unreadable body from another. */
+const TELLING = 24;
+
+/** A body that holds JSON, in whatever wrapping. */
+export interface ReadableBody {
+  kind: 'json';
+  value: unknown;
+  /** True where the value was read from the bytes as they came. */
+  isPlain: boolean;
+}
+
+/** A body that holds none. */
+export interface UnreadableBody {
+  kind: 'unreadable';
+  /** For people: content type, length, first characters. */
+  description: string;
+  /** The same for bodies that are broken in the same way. */
+  shape: string;
+  /** True for JSON that breaks off, and for nothing at all. */
+  isTorn: boolean;
+  /** The text that was found. */
+  text: string;
+}
+
+/** Reads a body to its end. */
+export function readBody(bytes: Buffer, headers: Headers): ReadableBody | UnreadableBody {
+  const value = parseJson(bytes.toString('utf8'));
+  if (value !== undefined) return { kind: 'json', value, isPlain: true };
+  const text = textOf(decodeUnannounced(bytes), headers);
+  const found = parseWrapped(text);
+  return found === undefined
+    ? unreadable(bytes, text, headers)
+    : { kind: 'json', value: found, isPlain: false };
+}
+
+/** A body as one line of JSON: the bytes as they came where they are that, and otherwise the value written again. */
+export function lineOf(body: ReadableBody, bytes: Buffer): Buffer {
+  const isLine = body.isPlain && bytes[0] === OPENING_BRACE && !bytes.includes(NEWLINE) && isUtf8(bytes);
+  return isLine ? bytes : Buffer.from(JSON.stringify(body.value), 'utf8');
+}
+
+/** Text by its byte order mark, by the zeros of UTF-16, or by the charset of its content type; without its mark. */
+function textOf(bytes: Buffer, headers: Headers): string {
+  const [first, second] = bytes;
+  if (first === 0xff && second === 0xfe) return decode(bytes, 'utf-16le');
+  if (first === 0xfe && second === 0xff) return decode(bytes, 'utf-16be');
+  if (second === 0 && first !== 0) return decode(bytes, 'utf-16le');
+  if (first === 0 && second !== 0) return decode(bytes, 'utf-16be');
+  if (isUtf8(bytes)) return decode(bytes, 'utf-8');
+  return decode(bytes, charsetOf(headers) ?? 'utf-8');
+}
+
+function decode(bytes: Buffer, encoding: string): string {
+  try {
+    return new TextDecoder(encoding).decode(bytes);
+  } catch {
+    // Not every build of Node knows every encoding.
+    return bytes.toString('utf8');
+  }
+}
+
+function charsetOf(headers: Headers): string | null {
+  return /charset="?([\w-]{1,40})/i.exec(contentType(headers))?.[1] ?? null;
+}
+
+function contentType(headers: Headers): string {
+  const type = headers['content-type'];
+  return typeof type === 'string' ? type : '';
+}
+
+/**
+ * JSON with what some servers put around it: blanks and zeros that keep a connection open, the `data: [DONE]` of a
+ * stream, or a whole stream that nobody asked for (QuantumNous/new-api#5230).
+ */
+function parseWrapped(text: string): unknown {
+  const trimmed = withoutEnd(text.replace(/^[\s\0\uFEFF]+/, ''));
+  const value = parseLooseJson(trimmed);
+  if (value !== undefined) return value;
+  if (!/^(?:data|event|id|retry)?:|^\{[^\n]*\n/.test(trimmed)) return undefined;
+  const stream = new CompletionStream();
+  stream.push(Buffer.from(trimmed, 'utf8'));
+  return parseJson(stream.finish().toString('utf8'));
+}
+
+/** Without blanks, zeros and the `data: [DONE]` of a stream at the end. */
+function withoutEnd(text: string): string {
+  let end = text.trimEnd();
+  while (end.endsWith('\0')) end = end.slice(0, -1).trimEnd();
+  if (!end.endsWith('[DONE]') || end.startsWith('data:')) return end;
+  end = end.slice(0, -'[DONE]'.length).trimEnd();
+  return end.endsWith('data:') ? end.slice(0, -'data:'.length).trimEnd() : end;
+}
+
+function unreadable(bytes: Buffer, text: string, headers: Headers): UnreadableBody {
+  const type = inert(contentType(headers), 60) || 'no content type';
+  const start = text.trimStart();
+  const isTorn = /^[[{]/.test(start) && isTornJson(start);
+  if (start === '') {
+    return { kind: 'unreadable', description: `an empty body (${type})`, shape: 'empty', isTorn: true, text };
+  }
+  // A torn answer that is torn elsewhere the next time is bad luck; at the same place it is the server's way.
+  const shape = `${type}|${start.slice(0, TELLING).replace(/\d+/g, '0')}|${isTorn ? bytes.length : 'whole'}`;
+  const what = isTorn ? 'incomplete JSON' : 'not JSON';
+  const description = `${what} (${type}, ${plural(bytes.length, 'byte')}): ${inert(start, SHOWN)}`;
+  return { kind: 'unreadable', description, shape, isTorn, text };
+}

@@ -1,0 +1,118 @@
+/** The verdict on a 200: an answer, a part of one, an error in its place, or something else altogether. */
+
+import { readAnswer } from '../annotators/completion.js';
+import { NO_REASON, type FinishRules } from '../annotators/finish-reason.js';
+import { readUsage, type Usage } from '../annotators/usage.js';
+import { isObject } from '../json.js';
+import { inert, shellWord } from '../text.js';
+import { lineOf, type ReadableBody, type UnreadableBody } from './answer-body.js';
+import { describeForeign, describePage, describeUnknown } from './foreign-answer.js';
+import type { ChatResponse, Verdict } from './verdict.js';
+
+/** What an error means, by its own status; handed in, since errors are judged elsewhere. */
+type ErrorJudge = (error: unknown) => Verdict;
+
+/**
+ * Judges an answer with a status of success.
+ * @param rules which finish reasons mean a whole answer
+ * @param judgeError for errors that come in the place of an answer or inside it
+ */
+export function judgeAnswer(
+  response: ChatResponse,
+  body: ReadableBody | UnreadableBody,
+  rules: FinishRules,
+  judgeError: ErrorJudge,
+): Verdict {
+  if (body.kind === 'unreadable') return judgeUnreadable(body);
+  const { value } = body;
+  const error = errorIn(value);
+  if (error !== null) return withUsage(judgeError(error), usageOf(value));
+  const answer = readAnswer(value, rules);
+  switch (answer.kind) {
+    case 'whole':
+      return { kind: 'answer', completion: answer.completion, json: lineOf(body, response.body) };
+    case 'partial':
+      return {
+        kind: 'partial',
+        message: describePartial(answer.reason),
+        reason: answer.reason,
+        json: lineOf(body, response.body),
+        usage: answer.usage,
+      };
+    case 'error':
+      return withinAnswer(judgeError(answer.error), answer.usage);
+    case 'empty':
+    case 'foreign':
+      return judgeWithoutText(value, answer.kind);
+  }
+}
+
+/** What a 2xx body holds in place of an answer where it is an error; null where it is none. */
+function errorIn(value: unknown): unknown {
+  const body: unknown = Array.isArray(value) ? value[0] : value;
+  if (!isObject(body)) return null;
+  const { error, errors, base_resp: base } = body;
+  if ((isObject(error) && Object.keys(error).length > 0) || (typeof error === 'string' && error !== ''))
+    return error;
+  if (Array.isArray(body['choices']) && body['choices'].length > 0) return null;
+  if (Array.isArray(errors) && errors.length > 0) return errors[0];
+  // MiniMax: 0 is success.
+  if (isObject(base) && base['status_code'] !== undefined && base['status_code'] !== 0) return base;
+  const isError = body['object'] === 'error' || body['type'] === 'error' || body['success'] === false;
+  if (isError || body['detail'] !== undefined) return body;
+  const hasCode = body['code'] !== undefined || body['error_code'] !== undefined;
+  const hasMessage = ['message', 'msg', 'error_msg'].some((key) => typeof body[key] === 'string');
+  return hasCode && hasMessage ? body : null;
+}
+
+/** Tokens of an answer that cannot be used are paid for as well. */
+function withUsage(verdict: Verdict, usage: Usage | null): Verdict {
+  const { kind } = verdict;
+  return kind === 'transient' || kind === 'throttle' || kind === 'row' ? { ...verdict, usage } : verdict;
+}
+
+function withinAnswer(verdict: Verdict, usage: Usage | null): Verdict {
+  return verdict.kind === 'transient' ? { ...verdict, usage, inAnswer: true } : withUsage(verdict, usage);
+}
+
+function describePartial(reason: string): string {
+  const what = reason === NO_REASON ? 'no finish reason' : `finish reason “${inert(reason, 60)}”`;
+  return (
+    `the answer ended with ${what}, so it may be incomplete ` +
+    `(if this server ends whole answers like this: --accept_finish_reason ${shellWord(inert(reason, 60))})`
+  );
+}
+
+function judgeWithoutText(value: unknown, kind: 'empty' | 'foreign'): Verdict {
+  const usage = usageOf(value);
+  const foreign = describeForeign(value);
+  if (foreign !== null) return unreadable(foreign, foreign, { isForeign: true, isTorn: false }, usage);
+  if (kind === 'empty') return emptyAnswer(usage);
+  const unknown = describeUnknown(value);
+  return unreadable(`the answer is ${unknown}`, unknown, { isForeign: false, isTorn: false }, usage);
+}
+
+function emptyAnswer(usage: Usage | null): Verdict {
+  const message = 'the answer has no text';
+  return { kind: 'transient', message, unreachable: false, overloaded: false, wait: null, usage };
+}
+
+function judgeUnreadable({ description, shape, isTorn, text }: UnreadableBody): Verdict {
+  const page = describePage(text);
+  return page === null
+    ? unreadable(`the answer is ${description}`, shape, { isForeign: false, isTorn }, null)
+    : unreadable(page, 'page', { isForeign: true, isTorn: false }, null);
+}
+
+function unreadable(
+  message: string,
+  shape: string,
+  kind: { isForeign: boolean; isTorn: boolean },
+  usage: Usage | null,
+): Verdict {
+  return { kind: 'unreadable', message, shape, ...kind, usage };
+}
+
+function usageOf(value: unknown): Usage | null {
+  return isObject(value) ? readUsage(value['usage']) : null;
+}

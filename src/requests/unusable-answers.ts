@@ -1,0 +1,97 @@
+/**
+ * What to do about answers that cost money and cannot be used: those that may be incomplete, and those that cannot be
+ * read. A server that always answers like that must not be paid for every row five times before anybody notices.
+ */
+
+import { NO_REASON } from '../annotators/finish-reason.js';
+import { inert, plural, shellWord } from '../text.js';
+import type { Verdict } from './verdict.js';
+
+/** Answers that may end with the same unknown reason before it is taken for the server's way. */
+const SAME_REASON_AT_START = 10;
+/** Rows whose first answer was incomplete that wait for others to show whether the server can do better. */
+const MOST_SET_ASIDE = 10;
+/** Unreadable answers at the start of a run: of the same shape, and of any. */
+const SAME_SHAPE_AT_START = 2;
+const UNREADABLE_AT_START = 3;
+
+type Partial = Extract<Verdict, { kind: 'partial' }>;
+type Unreadable = Extract<Verdict, { kind: 'unreadable' }>;
+
+export type Reaction =
+  /** Try the row again. */
+  | { kind: 'retry' }
+  /** Go on with the next row, and come back to this one later. */
+  | { kind: 'set aside' }
+  /** The row fails: it would be answered like this again. */
+  | { kind: 'fail' }
+  /** Every row would be answered like this. */
+  | { kind: 'stop'; message: string };
+
+const RETRY: Reaction = { kind: 'retry' };
+
+/** What is seen of such answers in one run; the decisions depend on nothing else. */
+export class UnusableAnswers {
+  #reason: string | null = null;
+  #sameReason = 0;
+  #setAside = 0;
+  readonly #shapes = new Map<string, number>();
+  #unreadable = 0;
+  /** The shape of each row's last unreadable answer, while the row is tried again. */
+  readonly #shapeOf = new Map<number, string>();
+
+  /** @param earlier how many answers the journal holds that end with one unknown reason, where it holds no others */
+  constructor(earlier: { reason: string; answers: number } | null = null) {
+    if (earlier === null) return;
+    this.#reason = earlier.reason;
+    // One more tells whether the server still does so.
+    this.#sameReason = Math.min(earlier.answers, SAME_REASON_AT_START - 1);
+  }
+
+  /**
+   * An answer may be incomplete.
+   * @param hasAnswers whether the run has had a whole answer
+   * @param mayWait whether the row was not tried before and there are others
+   */
+  partial({ reason }: Partial, hasAnswers: boolean, mayWait: boolean): Reaction {
+    if (hasAnswers) return RETRY;
+    this.#sameReason = this.#reason === null || this.#reason === reason ? this.#sameReason + 1 : -Infinity;
+    this.#reason ??= reason;
+    if (this.#sameReason >= SAME_REASON_AT_START) return { kind: 'stop', message: stopForReason(reason) };
+    return mayWait ? this.broken() : RETRY;
+  }
+
+  /** An answer came with an error in it, and the run has had no whole one: maybe other rows have better luck. */
+  broken(): Reaction {
+    if (this.#setAside >= MOST_SET_ASIDE) return RETRY;
+    this.#setAside += 1;
+    return { kind: 'set aside' };
+  }
+
+  /** An answer cannot be read. */
+  unreadable(row: number, { message, shape, isForeign }: Unreadable, hasAnswers: boolean): Reaction {
+    const isSame = this.#shapeOf.get(row) === shape;
+    this.#shapeOf.set(row, shape);
+    if (hasAnswers) return isSame ? { kind: 'fail' } : RETRY;
+    this.#unreadable += 1;
+    const same = (this.#shapes.get(shape) ?? 0) + 1;
+    this.#shapes.set(shape, same);
+    const isCertain = isForeign || same >= SAME_SHAPE_AT_START || this.#unreadable >= UNREADABLE_AT_START;
+    return isCertain ? { kind: 'stop', message } : RETRY;
+  }
+
+  /** A row is done with. */
+  forget(row: number): void {
+    if (this.#shapeOf.size > 0) this.#shapeOf.delete(row);
+  }
+}
+
+function stopForReason(reason: string): string {
+  const name = inert(reason, 60);
+  const what = reason === NO_REASON ? 'without a finish reason' : `with finish reason “${name}”`;
+  return (
+    `The first ${plural(SAME_REASON_AT_START, 'answer')} all ended ${what}, so they may be incomplete. If this server ` +
+    `ends whole answers like this, add --accept_finish_reason ${shellWord(name)} to the command below: the answers that ` +
+    'came are kept, and not paid for again.'
+  );
+}
