@@ -107,10 +107,36 @@ const COSTS: readonly { field: Field; perDollar: number }[] = [
  */
 export function readUsage(usage: unknown): Usage | null {
   if (!isObject(usage)) return null;
+  const plain = readPlain(usage);
+  if (plain !== null) return plain.promptTokens + plain.completionTokens === 0 ? null : plain;
   const reported = readTokens(usage);
   const cost = readCost(usage);
   if (cost === null && reported.promptTokens === 0 && reported.completionTokens === 0) return null;
   return { ...reported, stated: cost === null ? null : { ...reported, cost }, estimated: 0 };
+}
+
+/** OpenAI's counts and nothing else, as most answers have them; every answer comes by here, so that pays. */
+function readPlain(usage: Record<string, unknown>): Usage | null {
+  const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = usage;
+  if (!isCount(promptTokens) || !isCount(completionTokens)) return null;
+  if (usage['total_tokens'] !== promptTokens + completionTokens) return null;
+  const details = usage['prompt_tokens_details'];
+  const known = 3 + Number(details !== undefined) + Number(usage['completion_tokens_details'] !== undefined);
+  if (Object.keys(usage).length !== known) return null;
+  if (details === undefined) return plainUsage(promptTokens, completionTokens, 0);
+  if (!isObject(details) || 'cache_write_tokens' in details || 'cache_creation_tokens' in details)
+    return null;
+  const cachedTokens = details['cached_tokens'] ?? 0;
+  if (!isCount(cachedTokens) || cachedTokens > promptTokens) return null;
+  return plainUsage(promptTokens, completionTokens, cachedTokens);
+}
+
+function plainUsage(promptTokens: number, completionTokens: number, cachedTokens: number): Usage {
+  return { promptTokens, completionTokens, cachedTokens, cacheWriteTokens: 0, stated: null, estimated: 0 };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MOST_TOKENS / 2;
 }
 
 function readTokens(usage: Record<string, unknown>): TokenCounts {

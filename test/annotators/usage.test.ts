@@ -205,6 +205,30 @@ describe('a usage object', () => {
     );
   });
 
+  it('is read alike with and without fields that say nothing', () => {
+    const number = fc.oneof(fc.nat(3000), fc.constantFrom(-1, 1.5, 1e9, null, '7'));
+    const usage = fc.record(
+      {
+        prompt_tokens: number,
+        completion_tokens: number,
+        total_tokens: number,
+        prompt_tokens_details: fc.record(
+          { cached_tokens: number, cache_write_tokens: number },
+          { requiredKeys: [] },
+        ),
+        completion_tokens_details: fc.record({ reasoning_tokens: number }),
+      },
+      { requiredKeys: ['prompt_tokens', 'completion_tokens'] },
+    );
+    fc.assert(
+      fc.property(usage, fc.boolean(), (one, isSum) => {
+        const sum = Number(one.prompt_tokens) + Number(one.completion_tokens);
+        const reported = isSum ? { ...one, total_tokens: sum } : one;
+        expect(readUsage(reported)).toEqual(readUsage({ ...reported, note: 'nothing' }));
+      }),
+    );
+  });
+
   it('is restored from what an earlier version wrote', () => {
     expect(restoreUsage({ promptTokens: 5, completionTokens: 7, cachedTokens: 1 })).toEqual({
       ...NO_USAGE,
