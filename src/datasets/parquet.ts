@@ -3,11 +3,13 @@
  * needed column, whatever the size of its row groups (one of 200,000 long rows would cost half a gigabyte whole).
  */
 
-import type { AsyncBuffer, FileMetaData, RowGroup, SchemaTree } from 'hyparquet';
+import type { AsyncBuffer, FileMetaData, RowGroup, SchemaElement, SchemaTree } from 'hyparquet';
 import { UserError, messageOf } from '../errors.js';
+import { ExactNumber } from '../json.js';
 import { dropped } from '../memory.js';
 import { inert } from '../text.js';
 import type { RowSelection, SourceRow } from '../types.js';
+import { exactValue, NotText, PARSERS } from './parquet-values.js';
 
 const FETCH_BYTES = 1 << 20;
 /** A single page larger than this is no page of an honest file. */
@@ -51,6 +53,7 @@ export class ParquetFile {
    */
   static async open(file: AsyncBuffer, title: string): Promise<ParquetFile> {
     const hyparquet = await loadHyparquet();
+    await refuseEncrypted(file, title);
     try {
       return new ParquetFile(hyparquet, file, await hyparquet.parquetMetadataAsync(file), title);
     } catch (error) {
@@ -124,8 +127,10 @@ export class ParquetFile {
           rowStart: from,
           rowEnd: to,
           compressors: this.hyparquet.compressors,
+          parsers: PARSERS,
         });
       } catch (error) {
+        if (error instanceof NotText) throw binary(this.title, columns.join('", "'));
         throw damaged(this.title, error);
       }
       yield* rows;
@@ -146,6 +151,7 @@ export class ParquetFile {
 /** Reads one flat column of one row group from its first value on. */
 class ColumnCursor {
   readonly #decoder: Decoder;
+  readonly #exact: ((value: unknown) => unknown) | null;
   #position: number;
   readonly #end: number;
   /** Bytes that were fetched and not decoded yet. */
@@ -162,21 +168,28 @@ class ColumnCursor {
     readonly column: string,
     private readonly title: string,
   ) {
-    const metadata = group.columns.find((chunk) => chunk.meta_data?.path_in_schema[0] === column)?.meta_data;
+    const chunk = group.columns.find((one) => one.meta_data?.path_in_schema[0] === column);
+    if (chunk?.crypto_metadata !== undefined) throw encrypted(title, `its column "${inert(column, 60)}"`);
+    const metadata = chunk?.meta_data;
     if (metadata === undefined) throw damaged(title, new Error(`column ${column} is missing in a row group`));
     const schemaPath = hyparquet.getTreePath(tree, metadata.path_in_schema);
     const element = schemaPath.at(-1)?.element;
     if (element === undefined) throw damaged(title, new Error(`column ${column} is not in the schema`));
+    const isDecimal = element.converted_type === 'DECIMAL';
     this.#decoder = {
       pathInSchema: metadata.path_in_schema,
-      element,
+      // The decoder would make decimals floating-point numbers.
+      element: isDecimal ? withoutType(element) : element,
+      utf8: !isDecimal,
       schemaPath,
       type: metadata.type,
       codec: metadata.codec,
       compressors: hyparquet.compressors,
-      parsers: hyparquet.DEFAULT_PARSERS,
+      parsers: { ...hyparquet.DEFAULT_PARSERS, ...PARSERS },
     };
-    this.#position = Number(metadata.dictionary_page_offset ?? metadata.data_page_offset);
+    this.#exact = exactValue(element);
+    // Some writers put 0 where there is no dictionary (apache/parquet-testing, dict-page-offset-zero.parquet).
+    this.#position = Number(metadata.dictionary_page_offset ?? 0) || Number(metadata.data_page_offset);
     this.#end = this.#position + Number(metadata.total_compressed_size);
   }
 
@@ -186,7 +199,8 @@ class ColumnCursor {
   }
 
   next(): unknown {
-    return this.#values[this.#index++];
+    const value = this.#values[this.#index++];
+    return this.#exact === null || value === null || value === undefined ? value : this.#exact(value);
   }
 
   /** Decodes pages until there is a value. */
@@ -200,6 +214,7 @@ class ColumnCursor {
       try {
         await this.#page();
       } catch (error) {
+        if (error instanceof NotText) throw binary(this.title, this.column);
         throw damaged(this.title, error);
       }
     }
@@ -256,6 +271,12 @@ function join(first: Uint8Array, second: Uint8Array): Uint8Array {
   return joined;
 }
 
+function withoutType(element: SchemaElement): SchemaElement {
+  const copy = { ...element };
+  delete copy.converted_type;
+  return copy;
+}
+
 function isFlat(tree: SchemaTree, column: string): boolean {
   const node = tree.children.find((child) => child.element.name === column);
   return node !== undefined && node.children.length === 0 && node.element.repetition_type !== 'REPEATED';
@@ -268,7 +289,8 @@ function define(row: Record<string, unknown>, name: string, value: unknown): voi
 
 /** A decoded value as JSON would hold it. */
 function plain(value: unknown): unknown {
-  if (value === undefined) return null;
+  if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) return null;
+  if (value instanceof ExactNumber) return value;
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
@@ -279,6 +301,27 @@ function plain(value: unknown): unknown {
     return result;
   }
   return value;
+}
+
+/** The end of a file whose footer is encrypted (Parquet Modular Encryption). */
+const ENCRYPTED_FOOTER = 0x45524150;
+
+async function refuseEncrypted(file: AsyncBuffer, title: string): Promise<void> {
+  if (file.byteLength < 4) return;
+  const end = await file.slice(file.byteLength - 4, file.byteLength);
+  if (end.byteLength === 4 && new DataView(end).getUint32(0, true) === ENCRYPTED_FOOTER)
+    throw encrypted(title, 'it');
+}
+
+function encrypted(title: string, what: string): UserError {
+  return new UserError(`${title} cannot be read: ${what} is encrypted. Write a file without encryption.`);
+}
+
+function binary(title: string, columns: string): UserError {
+  return new UserError(
+    `${title} cannot be read: "${inert(columns, 200)}" holds binary data, not text. Choose other columns with ` +
+      '--prompt_column, --response_column and --input_column (none for no column).',
+  );
 }
 
 function damaged(title: string, error: unknown): UserError {

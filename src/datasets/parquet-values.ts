@@ -1,0 +1,81 @@
+/** Values of Parquet columns with the text that they have: exact decimals and times, and bytes only where they are text. */
+
+import type { ParquetParsers, SchemaElement } from 'hyparquet';
+import { parseExact } from '../json.js';
+
+/** Bytes that are not UTF-8 stand in a column that is read as text. */
+export class NotText extends Error {}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function textOf(bytes: Uint8Array): string | undefined {
+  // Null values come as undefined, whatever the declared type says.
+  if ((bytes as Uint8Array | undefined) === undefined) return undefined;
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw new NotText('bytes that are not text');
+  }
+}
+
+/** Replaces hyparquet's parsers, which lose microseconds, decode any bytes, and cut a cell's first U+FEFF off. */
+export const PARSERS: Partial<ParquetParsers> = {
+  timestampFromMicroseconds: (micros) => timeText(micros, 6),
+  timestampFromNanoseconds: (nanos) => timeText(nanos, 9),
+  dateFromDays: (days) => new Date(days * 86_400_000).toISOString().slice(0, 10),
+  stringFromBytes: textOf,
+  jsonFromBytes: (bytes) => {
+    const text = textOf(bytes);
+    return text === undefined ? undefined : parseExact(text);
+  },
+};
+
+/** A time in ISO 8601, with as many digits of a second as it has, three at least. */
+function timeText(units: bigint | undefined, digits: number): string | undefined {
+  if (units === undefined) return undefined;
+  const unit = 10n ** BigInt(digits - 3);
+  // Rounds down, for times before 1970, too.
+  const rest = ((units % unit) + unit) % unit;
+  const date = new Date(Number((units - rest) / unit));
+  if (Number.isNaN(date.getTime())) return String(units);
+  const more =
+    rest === 0n
+      ? ''
+      : String(rest)
+          .padStart(digits - 3, '0')
+          .replace(/0+$/, '');
+  return date.toISOString().replace('Z', `${more}Z`);
+}
+
+/** What makes a column's raw values exact; null where they are already. */
+export function exactValue(element: SchemaElement): ((value: unknown) => unknown) | null {
+  if (element.converted_type === 'DECIMAL') {
+    const scale = element.scale ?? 0;
+    return (value) => decimalText(value, scale);
+  }
+  return element.type === 'FLOAT' ? shortestFloat : null;
+}
+
+/** An unscaled integer, big-endian two's complement where it comes as bytes, with the point where it belongs. */
+function decimalText(value: unknown, scale: number): unknown {
+  const unscaled = value instanceof Uint8Array ? integerOf(value) : BigInt(value as number | bigint);
+  const digits = String(unscaled < 0n ? -unscaled : unscaled).padStart(scale + 1, '0');
+  const sign = unscaled < 0n ? '-' : '';
+  return scale === 0 ? sign + digits : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+}
+
+function integerOf(bytes: Uint8Array): bigint {
+  return bytes.length === 0
+    ? 0n
+    : BigInt.asIntN(bytes.length * 8, BigInt(`0x${Buffer.from(bytes).toString('hex')}`));
+}
+
+/** The shortest number that is the same in 32 bits: 0.1, not 0.10000000149011612. */
+function shortestFloat(value: unknown): unknown {
+  if (typeof value !== 'number') return value;
+  for (let precision = 6; precision < 9; precision++) {
+    const short = Number(value.toPrecision(precision));
+    if (Math.fround(short) === value) return short;
+  }
+  return value;
+}
