@@ -33,8 +33,15 @@ export async function runProgram(
     reannotate: async (flags) => {
       const { reannotate } = await import('./commands/reannotate.js');
       const options = parseRunOptions(flags, process.env);
-      const resumeCommand = resumeCommandLine(process.argv.slice(2));
-      process.exitCode = await reannotate(options, { console: command(flags), interruption, resumeCommand });
+      const words = process.argv.slice(2);
+      const { resumeCommandLine } = await import('./commands/next-command.js');
+      const resumeCommand = resumeCommandLine(words);
+      process.exitCode = await reannotate(options, {
+        console: command(flags),
+        interruption,
+        resumeCommand,
+        words,
+      });
     },
     watchBatch: async (flags) => {
       const { watchBatch } = await import('./commands/watch-batch.js');
@@ -120,12 +127,6 @@ function flagValue(name: string): string | null {
   const pattern = new RegExp(`^--${name.replaceAll('_', '[-_]')}(?:=(.*)|$)`, 's');
   const at = process.argv.findIndex((word) => pattern.test(word));
   return at === -1 ? null : (pattern.exec(process.argv[at] ?? '')?.[1] ?? process.argv[at + 1] ?? null);
-}
-
-/** The command line that goes on with a run. */
-export function resumeCommandLine(words: readonly string[]): string {
-  const kept = words.filter((word) => !/^--(?:resume|resume[-_]no[-_]retry|overwrite)$/.test(word));
-  return shownCommandLine(['npx', 'reannotate', ...kept, '--resume']);
 }
 
 /** A command line to paste; passwords and keys in addresses are left out. */

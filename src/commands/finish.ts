@@ -12,6 +12,7 @@ import { noteDamaged, scanJournal } from '../run/journal.js';
 import { describeSummary, summarise, writeSummary } from '../run/summary.js';
 import { count, inert, plural } from '../text.js';
 import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
+import { commandLine, costToSuggest, retryCommandLine } from './next-command.js';
 import type { Surroundings } from './surroundings.js';
 
 /**
@@ -112,7 +113,7 @@ export async function finish(finished: FinishedRun, assembled: Assembled, consol
   const { kept, isOutdated } = await keepJudgement(folder);
   await writeSummary(folder.summary, { ...summary, ...kept });
   if (isOutdated)
-    console.info('The results changed, so the judgement of the earlier ones is left out; judge them anew.');
+    console.info('The answers changed, so the old verdicts were removed. Run reannotate judge again.');
   await writeConfig(folder.config, { ...finished.config, finished_at: creationDate(now) });
   const table = describeSummary(summary, finished.session, folder);
   console.print(table);
@@ -121,7 +122,7 @@ export async function finish(finished: FinishedRun, assembled: Assembled, consol
   if (assembled.rows.truncated > 0) {
     console.warning(
       `${plural(assembled.rows.truncated, 'answer')} ended at --max_tokens ${options.generation.max_tokens}; ` +
-        'a larger value needs a new run (--overwrite).',
+        'a larger value needs a run of its own (--run_name NAME).',
     );
   }
   try {
@@ -132,24 +133,62 @@ export async function finish(finished: FinishedRun, assembled: Assembled, consol
   return assembled.missing === 0 ? EXIT.done : EXIT.incomplete;
 }
 
-function tellMissing(
-  assembled: Assembled,
-  { options, folder, stop, tryAgain }: FinishedRun,
-  console: Console,
-): void {
-  const why = assembled.reasons.map(({ error, rows }) => `${count(rows)} × ${inert(error, 160)}`).join('; ');
-  if (why !== '') console.warning(`Why: ${why}`);
-  if (stop?.reason === 'budget') {
-    console.warning(
-      `Stopped before --max_cost ${options.maxCost ?? 0} would be exceeded; raise it to go on.`,
-    );
+function tellMissing(assembled: Assembled, finished: FinishedRun, console: Console): void {
+  const { options, folder, stop, totals, needed = null } = finished;
+  const { rows, missing } = assembled;
+  const reasons = describeReasons(assembled);
+  if (reasons !== '') console.warning(`Reasons: ${reasons}`);
+  const states = (['failed', 'refused', 'filtered', 'pending'] as const)
+    .filter((state) => rows[state] > 0)
+    .map((state) => `${count(rows[state])} ${state === 'pending' ? 'not sent' : state}`);
+  // Most truncated rows have an answer; those that were cut off before it are the rest.
+  const cutOff = missing - rows.failed - rows.refused - rows.filtered - rows.pending;
+  if (cutOff > 0) states.push(`${count(cutOff)} truncated`);
+  const what = `${plural(missing, 'row')} without an answer (${states.join(', ')}; see ${folder.failedRows}).`;
+  if (stop?.reason !== 'budget') {
+    console.error(`${what} ${adviceFor(assembled, finished)}`);
+    return;
   }
-  const retriable = assembled.rows.failed + assembled.rows.pending - assembled.unusable;
-  const again =
-    retriable > 0 || assembled.rows.filtered > 0
-      ? tryAgain
-      : 'Another try would change nothing: mend the rows in the dataset, or the parameters.';
+  const maximum = options.maxCost ?? 0;
+  const spent = totals.cost ?? 0;
+  const done = rows.total - rows.pending - assembled.unusable;
+  const cost = costToSuggest(maximum, { spent, done, left: rows.pending, needed });
+  const command =
+    finished.words === undefined
+      ? finished.tryAgain
+      : `Continue with: ${commandLine(finished.words, { resume_no_retry: null, overwrite: null, max_cost: String(cost), resume: true })}`;
   console.error(
-    `${plural(assembled.missing, 'row')} without an annotation (listed in ${folder.failedRows}). ${again}`,
+    `${what} Stopped: the next request could exceed --max_cost ${maximum}. For all rows about ${cost} is needed. ${command}`,
   );
+}
+
+/** `3 × 500 server_error: …; 4 more rows for other reasons` */
+function describeReasons({ reasons, rows, missing }: Assembled): string {
+  const told = reasons.map(({ error, rows: times }) => `${count(times)} × ${inert(error, 160)}`);
+  const others = missing - rows.pending - reasons.reduce((sum, { rows: times }) => sum + times, 0);
+  if (others > 0 && told.length > 0) told.push(`${plural(others, 'more row')} for other reasons`);
+  return told.join('; ');
+}
+
+/** How to get the missing rows, or why that cannot be done by retrying. */
+function adviceFor({ rows, unusable }: Assembled, { tryAgain, words }: FinishedRun): string {
+  const advice: string[] = [];
+  const failed = rows.failed - unusable;
+  if (failed + rows.pending > 0) advice.push(tryAgain);
+  const withheld = (['refused', 'filtered'] as const).filter((state) => rows[state] > 0);
+  if (withheld.length > 0) {
+    const states = failed > 0 ? ['failed', ...withheld] : withheld;
+    const how =
+      words === undefined
+        ? `--retry ${withheld.join(',')} with reannotate --resume`
+        : retryCommandLine(words, states);
+    advice.push(`${withheld.join(' and ')} rows are not retried unless you ask for it: ${how}`);
+  }
+  if (unusable > 0)
+    advice.push(
+      `${plural(unusable, 'row')} cannot be used, and retrying will not help: fix them in the dataset, or change the parameters.`,
+    );
+  if (advice.length === 0)
+    advice.push('A larger --max_tokens may give them an answer, in a run of its own (--run_name NAME).');
+  return advice.map((one) => `${one.charAt(0).toUpperCase()}${one.slice(1)}`).join(' — ');
 }

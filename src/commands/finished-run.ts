@@ -27,8 +27,12 @@ export interface FinishedRun {
   session: SessionFigures;
   /** Why asking stopped before its end; null where it did not. */
   stop: Stop | null;
-  /** What brings the missing rows, as a sentence with a command. */
+  /** How to retry rows that failed or were not sent, as a sentence with a command. */
   tryAgain: string;
+  /** The words of `reannotate`'s command line; absent where another command made the run. */
+  words?: readonly string[] | undefined;
+  /** US dollars that the next request would have needed where `--max_cost` ended the run. */
+  needed?: number | null;
   /** Null where the results stay here. */
   publisher: Publisher | null;
 }

@@ -7,6 +7,7 @@ import { FolderLock } from '../lock.js';
 import { LogFile } from '../log.js';
 import type { RunOptions } from '../options.js';
 import { earlierFiles, moveAside, type RunFolder } from '../run/folder.js';
+import { JournalGone } from '../run/journal.js';
 import { inert } from '../text.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -39,7 +40,8 @@ export async function inFolder(
     if (lock.lost !== null) throw lockLost(lock.lost, surroundings);
     return exitCode;
   } catch (error) {
-    throw lock.lost === null ? error : lockLost(lock.lost, surroundings);
+    // A folder that is gone says where its answers are.
+    throw lock.lost === null || error instanceof JournalGone ? error : lockLost(lock.lost, surroundings);
   } finally {
     workUnder(null);
     lock.release();

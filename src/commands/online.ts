@@ -1,5 +1,6 @@
 /** Asks a run's pending rows online: jobs through the processor into the journal. */
 
+import { existsSync } from 'node:fs';
 import type { Price } from '../annotators/prices.js';
 import type { Interruption } from '../interruption.js';
 import { dropped } from '../memory.js';
@@ -16,7 +17,7 @@ import type { Usage } from '../annotators/usage.js';
 import { CostBudget, costUnknown } from '../run/budget.js';
 import type { RunFolder } from '../run/folder.js';
 import { readJobs } from '../run/jobs.js';
-import { JournalWriter, type JournalIndex } from '../run/journal.js';
+import { JournalGone, JournalWriter, type JournalIndex } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
@@ -52,6 +53,8 @@ export interface Askable
 /** How asking went. */
 export interface Asked extends SessionFigures {
   stop: Stop | null;
+  /** US dollars in all that the request which `--max_cost` kept back would have needed; null where it kept none. */
+  needed: number | null;
 }
 
 /**
@@ -61,7 +64,7 @@ export interface Asked extends SessionFigures {
  */
 export async function askOnline(
   options: RunOptions,
-  folder: Pick<RunFolder, 'jobs' | 'journal'>,
+  folder: Pick<RunFolder, 'jobs' | 'journal'> & Partial<Pick<RunFolder, 'save'>>,
   run: Askable,
   totals: Totals,
   price: Price | null,
@@ -73,7 +76,7 @@ export async function askOnline(
   const { index, naming = ROWS } = run;
   const wanted = (row: number): boolean => index.isWanted(row, options.retry);
   const waiting = index.countWanted(options.retry);
-  if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null };
+  if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null, needed: null };
   const before = run.rows - waiting;
   const hasAnswers = index.count('ok') + index.count('truncated') > 0;
   console.info(describeStart(run, waiting, options.annotator.name));
@@ -86,7 +89,8 @@ export async function askOnline(
       ? null
       : new CostBudget(options.maxCost, price, completionTokens, () => totals.cost ?? 0);
   const journal = new JournalWriter(folder.journal, (error) => {
-    asking.processor.stop({ reason: 'error', cause: 'disk', message: error.message });
+    const cause = error instanceof JournalGone ? 'other' : 'disk';
+    asking.processor.stop({ reason: 'error', cause, message: error.message });
   });
   const events = journaling(journal, index, naming, totals, options, console, {
     onFirstAnswer: () => {
@@ -122,6 +126,10 @@ export async function askOnline(
   const meter = new Meter(processor, limiter, totals, before, run.rows);
   const endProgress = console.showProgress((columns) => meter.render(columns));
   const saving = setInterval(() => {
+    if (folder.save !== undefined && !existsSync(folder.save)) {
+      const message = `The folder of the results, ${folder.save}, was deleted or moved while this run used it.`;
+      processor.stop({ reason: 'error', cause: 'other', message });
+    }
     totals.saveNowAndThen(performance.now());
   }, 1000);
   const stopListening = heed(interruption, processor, client, surroundings);
@@ -143,6 +151,7 @@ export async function askOnline(
     answered: processor.counts.answered,
     milliseconds: performance.now() - started,
     bound: describeBound(limiter.bindingLimit, limiter),
+    needed: budget?.needed ?? null,
   };
 }
 

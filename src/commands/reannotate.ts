@@ -24,6 +24,7 @@ import { count, plural } from '../text.js';
 import { checkEarlierRun } from './earlier-run.js';
 import { assembleResults, finish, publisherOf } from './finish.js';
 import { inFolder } from './in-folder.js';
+import { nextStep, retryCommandLine } from './next-command.js';
 import { askOnline } from './online.js';
 import { stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
@@ -85,8 +86,9 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     if (changes.length > 0) config.parameter_changes = changes;
     const ledger = Ledger.open(folder);
     totals.setBatches(ledger.totals());
-    const tryAgain = `Try them again with: ${surroundings.resumeCommand}`;
-    const finished = { options: writing, folder, run, totals, config, tryAgain, publisher };
+    const { words } = surroundings;
+    const tryAgain = `Retry them with: ${words === undefined ? surroundings.resumeCommand : retryCommandLine(words, ['failed'])}`;
+    const finished = { options: writing, folder, run, totals, config, tryAgain, publisher, words };
     if (options.batch) {
       const { submitBatches } = await import('./submit-batches.js');
       const batchRun = { options: writing, folder, run, ledger, totals, price };
@@ -108,7 +110,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       session.milliseconds += asked.milliseconds;
       session.bound ??= asked.bound;
       if (asked.stop !== null && asked.stop.reason !== 'budget') {
-        await writeConfig(folder.config, config);
+        if (existsSync(folder.save)) await writeConfig(folder.config, config);
         return endEarly(asked.stop, options, run, surroundings);
       }
       const assembled = await assembleResults(finished, surroundings.console);
@@ -117,7 +119,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       if (assembled.damaged.length > 0 && asked.stop === null && round === 0) continue;
       await totals.findPrice(options);
       return finish(
-        { ...finished, mode: 'online', session, stop: asked.stop },
+        { ...finished, mode: 'online', session, stop: asked.stop, needed: asked.needed },
         assembled,
         surroundings.console,
       );
@@ -187,13 +189,18 @@ async function endEarly(
   stop: Exclude<Stop, { reason: 'budget' }>,
   options: RunOptions,
   run: PreparedRun,
-  { console, interruption, resumeCommand }: Surroundings,
+  { console, interruption, resumeCommand, words }: Surroundings,
 ): Promise<number> {
   const left = run.index.count('pending');
   const saved = `${plural(run.rows - left, 'row')} of ${count(run.rows)} saved`;
   if (stop.reason === 'interrupted') {
-    console.warning(`Stopped; ${saved}. Go on with: ${resumeCommand}`);
+    console.warning(`Stopped; ${saved}. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
   }
-  throw await stopError(stop, options, `(${saved}.) Then resume with: ${resumeCommand}`);
+  const hasAnswers = run.index.count('ok') + run.index.count('truncated') > 0;
+  const { baseUrl } = findEndpoint(options);
+  throw await stopError(stop, options, (nearest) => {
+    const situation = { words, hasAnswers, nearest, baseUrl };
+    return `(${saved}.) ${words === undefined ? `Then resume with: ${resumeCommand}` : nextStep(stop, options, { ...situation, words })}`;
+  });
 }

@@ -30,15 +30,25 @@ const EXIT_CODES: Readonly<Record<StopCause, number>> = {
 
 /**
  * A stop as the error that ends the command, with its exit code.
- * @param next what follows the reason: what is saved, and the command to run next
+ * @param next what follows the reason: what is saved, and the command to run next; it may depend on the models that the
+ *   server has where it does not have this one, nearest first
  */
-export async function stopError(stop: ErrorStop, options: RunOptions, next = ''): Promise<UserError> {
-  const message = `${await describeStop(stop, options)} ${next}`.trim();
-  return new UserError(message, EXIT_CODES[stop.cause]);
+export async function stopError(
+  stop: ErrorStop,
+  options: RunOptions,
+  next: string | ((nearest: readonly string[]) => string) = '',
+): Promise<UserError> {
+  const models = stop.cause === 'model' ? await nearestModels(options) : [];
+  const what = typeof next === 'string' ? next : next(models);
+  return new UserError(`${describe(stop, options, models)} ${what}`.trim(), EXIT_CODES[stop.cause]);
 }
 
 /** Describes an error that ended the run. */
 export async function describeStop(stop: ErrorStop, options: RunOptions): Promise<string> {
+  return describe(stop, options, stop.cause === 'model' ? await nearestModels(options) : []);
+}
+
+function describe(stop: ErrorStop, options: RunOptions, models: readonly string[]): string {
   const { provider, model } = options.annotator;
   const { baseUrl, apiKey } = findEndpoint(options);
   const said = inert(stop.message, 400);
@@ -51,7 +61,7 @@ export async function describeStop(stop: ErrorStop, options: RunOptions): Promis
         ? `${baseUrl} wants a key (${said}), and none was sent because ${variable} is empty. Set it.`
         : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;
     case 'model':
-      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, options)}${await modelHint(options)}`;
+      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, options)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
     case 'quota':
       return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
     case 'account':
@@ -81,13 +91,11 @@ function untilWhen(wait: number | undefined): string {
   return `until ${day} ${two(date.getHours())}:${two(date.getMinutes())} local time (in ${duration(wait)})`;
 }
 
-/** The models that the server has, where it lists them. */
-async function modelHint(options: RunOptions): Promise<string> {
+/** The models that the server has, nearest first; none where it does not list them. */
+async function nearestModels(options: RunOptions): Promise<string[]> {
   const { address, apiKey } = findEndpoint(options);
   const names = await listModels(address, apiKey, `reannotate/${packageVersion()}`);
-  return names.length === 0
-    ? ''
-    : ` The nearest it has: ${nearest(options.annotator.model, names).join(', ')}.`;
+  return names.length === 0 ? [] : nearest(options.annotator.model, names);
 }
 
 /** Where the request went, and which address to try instead, after a 404. */

@@ -5,6 +5,8 @@ import type { Console } from '../progress.js';
 export interface Surroundings {
   console: Console;
   interruption: Interruption;
-  /** The command line that goes on with this run, for messages. */
+  /** The command line that resumes this run, for messages. */
   resumeCommand: string;
+  /** The words of the command line after the program; absent where it is not `reannotate` with flags. */
+  words?: readonly string[];
 }

@@ -102,7 +102,7 @@ export async function assemble(
 
 /** The rows that were written so far. */
 class Assembly {
-  readonly #reasons = new Map<string, number>();
+  readonly #reasons = new Map<string, { error: string; rows: number }>();
   /** Where lines of `rows.jsonl` start and end in the block at hand. */
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
@@ -230,18 +230,17 @@ class Assembly {
       `${JSON.stringify({ request_idx: request, state: outcome.state, error: outcome.error })}\n`,
     );
     if (outcome.annotation !== null || outcome.error === null) return;
-    // Messages that differ in a number alone are one reason; a handful is enough to tell the user.
-    const reason = outcome.error.replace(/\d+/g, 'N').slice(0, 200);
-    if (this.#reasons.has(reason) || this.#reasons.size < REASONS_KEPT)
-      this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+    // Messages that differ in numbers alone are one reason, apart from the status; the first one stands for all.
+    const text = outcome.error.slice(0, 200);
+    const reason = `${text.slice(0, 3)}${text.slice(3).replace(/\d+/g, 'N')}`;
+    const known = this.#reasons.get(reason);
+    if (known !== undefined) known.rows += 1;
+    else if (this.#reasons.size < REASONS_KEPT) this.#reasons.set(reason, { error: text, rows: 1 });
   }
 
   /** Why rows have no annotation, most frequent first. */
   reasons(): Assembled['reasons'] {
-    return [...this.#reasons]
-      .map(([error, rows]) => ({ error, rows }))
-      .sort((a, b) => b.rows - a.rows)
-      .slice(0, REASONS_TOLD);
+    return [...this.#reasons.values()].sort((a, b) => b.rows - a.rows).slice(0, REASONS_TOLD);
   }
 }
 

@@ -21,6 +21,7 @@ export class CostBudget implements Budget {
   /** Bodies in flight: how many, and their bytes in all. */
   readonly #inFlight = new Map<number, number>();
   #bytesInFlight = 0;
+  #needed: number | null = null;
   /** Tokens of the longest answer beyond `completionTokens`. */
   #longest = 0;
   /** How often over an answer cost what the price says. */
@@ -46,10 +47,18 @@ export class CostBudget implements Budget {
     const worst = this.#worstCase(requests, this.#bytesInFlight + job.body.length);
     const fits =
       worst === null ? requests === 1 && this.spent() < this.maximum : this.spent() + worst <= this.maximum;
-    if (!fits) return false;
+    if (!fits) {
+      this.#needed = this.spent() + (worst ?? 0);
+      return false;
+    }
     this.#inFlight.set(job.requestIdx, job.body.length);
     this.#bytesInFlight += job.body.length;
     return true;
+  }
+
+  /** US dollars in all that the request which was refused last would have needed; null where none was. */
+  get needed(): number | null {
+    return this.#needed;
   }
 
   settle(job: Job): void {

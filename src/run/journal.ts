@@ -16,11 +16,22 @@ import {
   readFileSync,
   readSync,
   rmSync,
+  statSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { AnswerFigures, Usage } from '../annotators/usage.js';
+import { UserError } from '../errors.js';
 import { holdsLock, rescuePath } from '../fence.js';
-import { breather, endOfLine, fileProblem, readBlocks, replaceFile, writeAll } from '../files.js';
+import {
+  breather,
+  endOfLine,
+  fileProblem,
+  makeFolder,
+  readAt,
+  readBlocks,
+  replaceFile,
+  writeAll,
+} from '../files.js';
 import { parseJson } from '../json.js';
 import { dropped } from '../memory.js';
 import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js';
@@ -326,6 +337,9 @@ function lastLineStart(descriptor: number, size: number): number {
   return 0;
 }
 
+/** The journal is no longer where it was opened: its folder was deleted, moved or replaced. */
+export class JournalGone extends UserError {}
+
 /**
  * Appends to the journal. What arrives in one turn of the event loop goes to the file in one write at its end, well
  * within 50 ms, and is forced to disk at least every second.
@@ -354,7 +368,8 @@ export class JournalWriter {
     private readonly onFailure: (error: Error) => void,
   ) {
     try {
-      this.#descriptor = openSync(path, 'a', 0o600);
+      // Readable, so that it can be saved where its folder is deleted.
+      this.#descriptor = openSync(path, 'a+', 0o600);
       this.#written = fstatSync(this.#descriptor).size;
     } catch (error) {
       throw fileProblem(error, `write ${path}`);
@@ -425,7 +440,8 @@ export class JournalWriter {
 
   /** What came after another process took the run over is paid for, and the journal is no longer this one's to write. */
   #divert(): void {
-    if (this.#isDiverted) return;
+    // A journal that is gone is saved as a whole when it is closed.
+    if (this.#isDiverted || !this.#isInPlace()) return;
     this.#isDiverted = true;
     closeSync(this.#descriptor);
     this.#descriptor = openSync(rescuePath(this.path), 'a', 0o600);
@@ -442,6 +458,11 @@ export class JournalWriter {
   }
 
   readonly #sync = (): void => {
+    if (this.#failure === null && !this.#isInPlace()) {
+      this.#failure = new JournalGone(`${dirname(this.path)} was deleted, moved or replaced.`);
+      this.onFailure(this.#failure as Error);
+      return;
+    }
     if (!this.#dirty || this.#syncing) return;
     this.#dirty = false;
     this.#syncing = true;
@@ -467,11 +488,70 @@ export class JournalWriter {
       writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
       this.#used = 0;
       fdatasyncSync(this.#descriptor);
+      if (!this.#isInPlace()) throw this.#rescue();
     } catch (error) {
+      if (error instanceof UserError) throw error;
       this.#undoPartialWrite();
       throw fileProblem(error, `write ${this.path}`);
     } finally {
       closeSync(this.#descriptor);
+    }
+  }
+
+  /** Whether the path still leads to the open file; true where that cannot be told. */
+  #isInPlace(): boolean {
+    if (this.#isDiverted) return true;
+    try {
+      const own = fstatSync(this.#descriptor);
+      const found = statSync(this.path, { throwIfNoEntry: false });
+      return found?.ino === own.ino && found.dev === own.dev;
+    } catch {
+      return true;
+    }
+  }
+
+  /**
+   * Saves what a deleted journal held, which is paid for: an open file can be read until it is closed. A journal that
+   * was only moved is safe where it is.
+   */
+  #rescue(): JournalGone {
+    const folder = dirname(this.path);
+    if (fstatSync(this.#descriptor).nlink > 0) {
+      return new JournalGone(
+        `${folder} was moved or replaced while this run used it. Every answer so far is in the moved folder: move it ` +
+          `back to ${folder}, then run the command again with --resume.`,
+      );
+    }
+    if (fstatSync(this.#descriptor).size === 0)
+      return new JournalGone(
+        `${folder} was deleted while this run used it. No answer was lost; start the run again.`,
+      );
+    makeFolder(folder);
+    const isFree = !existsSync(this.path);
+    const target = isFree ? this.path : `${folder}.rescued-${process.pid}-${Date.now()}.jsonl`;
+    this.#copyTo(target);
+    const next = isFree
+      ? 'Run the command again with --resume: it pays for no answer twice.'
+      : `Another run uses that folder now. To continue, add the file to ${basename(this.path)} in a folder of its own.`;
+    return new JournalGone(
+      `${folder} was deleted or replaced while this run used it. Every answer so far was saved to ${target}. ${next}`,
+    );
+  }
+
+  #copyTo(path: string): void {
+    const target = openSync(path, 'wx', 0o600);
+    try {
+      const { size } = fstatSync(this.#descriptor);
+      const buffer = Buffer.allocUnsafe(INITIAL_BUFFER_BYTES);
+      for (let offset = 0; offset < size;) {
+        const part = readAt(this.#descriptor, offset, Math.min(buffer.length, size - offset), buffer);
+        if (part.length === 0) break;
+        writeAll(target, part);
+        offset += part.length;
+      }
+      fdatasyncSync(target);
+    } finally {
+      closeSync(target);
     }
   }
 }

@@ -340,7 +340,7 @@ describe('judge', () => {
     isBroken = false;
     const changed = await runCli([...annotate, '--resume'], { env: pointingAt(server) });
     expect(changed.code, changed.stderr).toBe(0);
-    expect(changed.stderr).toContain('the judgement of the earlier ones is left out');
+    expect(changed.stderr).toContain('the old verdicts were removed');
     expect(figures(folder)).toBeUndefined();
     expect(existsSync(resultsIn(folder).saved('judgements.jsonl'))).toBe(false);
     const before = asked(server).length;

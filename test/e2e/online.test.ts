@@ -188,8 +188,17 @@ describe('a run online', () => {
       env: pointingAt(api),
     });
     expect(run.code).toBe(3);
-    expect(run.stderr).toContain('7 rows without an annotation');
-    expect(run.stderr).toContain('--resume');
+    expect(run.stderr).toContain(
+      '7 rows without an answer (3 failed, 1 refused, 2 filtered, 1 truncated; see',
+    );
+    expect(run.stderr).toMatch(
+      /Reasons: .*400 invalid_request_error: This prompt is bad.*more rows? for other reasons/,
+    );
+    expect(run.stderr).toContain('Retry them with: npx reannotate');
+    expect(run.stderr).toMatch(
+      /Refused and filtered rows are not retried .*--resume --retry failed,refused,filtered/,
+    );
+    expect(run.stderr).toContain('2 rows cannot be used, and retrying will not help');
     const results = resultsIn(folder);
     expect(results.summary().rows).toEqual({
       total: 9,
@@ -211,6 +220,19 @@ describe('a run online', () => {
       null,
       null,
     ]);
+    // Those that were withheld are sent again on demand alone, and a retry that gives less changes nothing.
+    const bytes = results.bytes();
+    const sent = api.requests.length;
+    const resumed = [...ANNOTATOR, '--dataset', data, ...foldersIn(folder), '--resume'];
+    const env = pointingAt(api);
+    expect(await runCli([...resumed, '--retry', 'refused,filtered'], { env })).toMatchObject({ code: 3 });
+    expect(
+      api.requests
+        .slice(sent)
+        .map(({ prompt }) => prompt)
+        .sort(),
+    ).toEqual(['filtered', 'policy', 'refused']);
+    expect(results.bytes()).toBe(bytes);
     expect(results.rows()[0]?.metadata).toEqual({
       state: 'ok',
       model: 'gpt-4o-mini-2024-07-18',

@@ -1,4 +1,12 @@
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -109,7 +117,7 @@ describe('going on with a run', () => {
       child.kill(signal);
       const run = await finished;
       expect(run.code).toBe(code);
-      expect(run.stderr).toContain('Go on with: npx reannotate --annotator gpt-4o-mini');
+      expect(run.stderr).toContain('Resume with: npx reannotate --annotator gpt-4o-mini');
       expect(run.stderr.trimEnd()).toMatch(/--resume$/);
       // Everything that was answered is on disk.
       expect(resultsIn(folder).lines('output.jsonl')).toHaveLength(api.statistics().answered);
@@ -119,6 +127,25 @@ describe('going on with a run', () => {
       expect(resultsIn(folder).summary().requests['sent']).toBe(30);
     },
   );
+
+  it('notices within seconds that its folder was deleted, saves every answer, and resumes from them', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(25));
+    const slow = await simulator({ latencyMs: 150 });
+    const args = [...ANNOTATOR, '--dataset', data, '--max_concurrency', '1', ...foldersIn(folder)];
+    const { finished } = startCli(args, { env: pointingAt(slow) });
+    await journalHas(folder, 2);
+    rmSync(resultsIn(folder).temp('.'), { recursive: true });
+    const run = await finished;
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/was deleted .* Every answer so far was saved to \S+output\.jsonl\./);
+    const paid = slow.statistics().answered;
+    expect(paid).toBeLessThan(25);
+    const fast = await simulator();
+    expect(await runCli([...args, '--resume'], { env: pointingAt(fast) })).toMatchObject({ code: 0 });
+    // One request may have been in flight.
+    expect(fast.statistics().answered - (25 - paid)).toBeLessThanOrEqual(1);
+  });
 
   it('stops at once at a second Ctrl-C', async () => {
     const folder = temporaryFolder();
