@@ -32,7 +32,7 @@ const index = new JournalIndex(Number(count));
 const totals = new Totals(`${folder}/counters.json`, null, new Date());
 const processor = new Processor({
   send: (body) => client.send(body),
-  limiter: new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null }),
+  limiter: new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, completionTokens: 2048 }),
   concurrency: new Concurrency(Number(inFlight), true, () => systemClock.now(), measureBusy()),
   parameters: new ParameterFit(),
   maxAttempts: 5,
@@ -60,7 +60,7 @@ const processor = new Processor({
 });
 
 function* jobs() {
-  const estimate = new TokenEstimate(2048);
+  const estimate = new TokenEstimate();
   for (const { requestIdx, body } of readJobs(`${folder}/jobs.json`)) {
     yield { requestIdx, body, tokens: estimate.of(body) };
   }

@@ -87,8 +87,8 @@ export function compared(figure, used, baseline, name) {
 }
 
 /** Runs the program below a folder. */
-export function measureCli(folder, dataset, url, more = []) {
-  return measure([...cliArguments(folder, dataset), ...more], cliEnvironment(url));
+export function measureCli(folder, dataset, url, more = [], env = {}) {
+  return measure([...cliArguments(folder, dataset), ...more], { ...cliEnvironment(url), ...env });
 }
 
 /** What starts a run below a folder. */

@@ -241,6 +241,10 @@ function simulateCommand(handlers: Handlers): Command {
     .option('--parquet_file <id=path>', 'the same for its Parquet file', collect)
     .option('--requests_per_minute <n>', 'rate limit')
     .option('--tokens_per_minute <n>', 'rate limit')
+    .option(
+      '--token_charge <reserved|used>',
+      'what counts against the token limit: what a request may use (default), or what its answer used',
+    )
     .option('--limit_window_ms <n>', 'the time over which a minute’s limit is enforced (default: 1000)')
     .option('--no_limit_headers', 'send no x-ratelimit headers')
     .option('--latency_ms <n>', 'time of an answer (default: 0)')

@@ -90,7 +90,7 @@ interface ChunkLine {
 class LineSource {
   readonly #jobs;
   readonly #fit = new ParameterFit();
-  readonly #estimate = new TokenEstimate(0);
+  readonly #estimate = new TokenEstimate();
   /** A row is asked once, whatever the jobs say. */
   readonly #seen: Uint8Array;
   #next: ChunkLine | null | undefined;
@@ -162,7 +162,7 @@ export async function halve(folder: RunFolder, ledger: Ledger, chunk: Chunk): Pr
   const number = ledger.nextNumber;
   const halves = [number, number + 1].map((one) => newChunk(one, `jobs_batch_${one}.json`, NOTHING));
   const middle = Math.ceil(chunk.requests / 2);
-  const estimate = new TokenEstimate(0);
+  const estimate = new TokenEstimate();
   for (const [position, half] of halves.entries()) {
     await replaceFile(join(folder.temp, half.file ?? ''), async (file) => {
       await copyLines(

@@ -54,6 +54,7 @@ export async function openAsking(
   const limiter = new RateLimiter({
     requestsPerMinute: options.maxRequestsPerMinute,
     tokensPerMinute: options.maxTokensPerMinute,
+    completionTokens: options.generation.max_tokens * options.generation.n,
   });
   const parameters = new ParameterFit();
   const isFixed = options.maxConcurrency !== null;

@@ -20,7 +20,7 @@ export class RequestEstimate {
   #promptTokens = 0;
   readonly #maximumTokens: number;
   readonly #usualTokens: number;
-  readonly #tokens = new TokenEstimate(0);
+  readonly #tokens = new TokenEstimate();
 
   constructor(private readonly options: RunOptions) {
     const usual = isReasoningModel(options.annotator.model) ? USUAL_REASONING_TOKENS : USUAL_TOKENS;

@@ -135,7 +135,7 @@ export async function askOnline(
   const stopListening = heed(interruption, processor, client, surroundings);
   let stop: Stop | null;
   try {
-    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(completionTokens), serviceTier));
+    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(), serviceTier));
   } finally {
     stopListening();
     clearInterval(saving);

@@ -93,7 +93,7 @@ export async function probeRows(
     () => `Probing: ${processor.counts.answered} of ${plural(rows.length, 'row')}`,
   );
   try {
-    const estimate = new TokenEstimate(completionTokens);
+    const estimate = new TokenEstimate();
     const shape = requestShape(options);
     const jobs = rows.map(({ index, row }) => {
       const body = Buffer.from(JSON.stringify(requestBody(messagesOf(row), shape)));

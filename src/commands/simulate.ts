@@ -19,6 +19,7 @@ export async function simulate(raw: RawFlags, signal: AbortSignal): Promise<void
       models: list(flags.text('model')),
       requestsPerMinute: flags.number('requests_per_minute', Number.MIN_VALUE),
       tokensPerMinute: flags.number('tokens_per_minute', Number.MIN_VALUE),
+      tokenCharge: tokenCharge(flags.text('token_charge')),
       limitWindowMs: flags.number('limit_window_ms', 1) ?? undefined,
       limitHeaders: !flags.on('no_limit_headers'),
       latencyMs: flags.number('latency_ms', 0) ?? undefined,
@@ -39,6 +40,12 @@ export async function simulate(raw: RawFlags, signal: AbortSignal): Promise<void
     (line) => process.stderr.write(`${line}\n`),
     signal,
   );
+}
+
+function tokenCharge(text: string | null): 'reserved' | 'used' | undefined {
+  if (text === null) return undefined;
+  if (text === 'reserved' || text === 'used') return text;
+  throw new UsageError(`--token_charge takes reserved or used, not ${text.slice(0, 80)}.`);
 }
 
 function list(text: string | null): string[] | null {

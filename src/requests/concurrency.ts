@@ -149,14 +149,13 @@ export class Concurrency {
       const variation = this.#latencies.variation(inFlight);
       this.#search.answered(this.now(), this.#inFlight, variation, shortest);
       if (this.#search.isNeedless) this.#endSearch(this.#search.level);
-    } else if (!this.#startsSearch(inFlight)) {
+    } else if (this.#inFlight >= this.#limit * BUSY_SHARE && !this.#startsSearch(inFlight)) {
       this.#grow();
     }
     this.#wake();
   }
 
   #grow(): void {
-    if (this.#inFlight < this.#limit * BUSY_SHARE) return;
     this.#limit = Math.min(
       this.maximum,
       this.#limit + (this.#isCareful || this.isFixed ? CAREFUL_GROWTH : 1),

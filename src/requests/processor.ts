@@ -9,14 +9,16 @@ import { messageOf, TemporaryError } from '../errors.js';
 import { setMaxListeners } from 'node:events';
 import type { Completion } from '../annotators/completion.js';
 import type { FinishRules } from '../annotators/finish-reason.js';
-import type { Usage } from '../annotators/usage.js';
+import type { TokenCounts, Usage } from '../annotators/usage.js';
 import { inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
 import { Adaptation, newRow, type Refused, type RowAdaptation } from './adaptation.js';
 import type { Concurrency, Exchanged } from './concurrency.js';
 import type { ParameterChange, ParameterFit } from './parameters.js';
 import type { RateLimiter } from './rate-limiter.js';
+import { CHARACTERS_PER_TOKEN } from './tokens.js';
 import type { Clock } from './clock.js';
+import type { Charged } from './limits/token-charge.js';
 import { RefusalStreak } from './refusal-streak.js';
 import { Streaming } from './streaming.js';
 import { UnusableAnswers, type Reaction } from './unusable-answers.js';
@@ -41,12 +43,10 @@ const OUTAGE_MINIMUM_MS = 60_000;
 const OUTAGE_MAXIMUM_MS = 15 * 60_000;
 const OUTAGE_GATE_MAXIMUM_MS = 10_000;
 
-export interface Job {
+export interface Job extends Charged {
   requestIdx: number;
   /** The request body as JSON, without metadata. */
   body: Buffer;
-  /** Tokens that the API reserves for it. */
-  tokens: number;
 }
 
 /** What the processor tells as it happens; each call returns at once. */
@@ -251,13 +251,13 @@ export class Processor {
   /** Waits, if it has to, for a place, for capacity and for the budget; false where the run stopped or the job is done with. */
   #admit(job: Job): boolean | Promise<boolean> {
     const { concurrency, limiter, budget } = this.#options;
-    if (limiter.canNeverFit(job.tokens)) {
+    if (limiter.canNeverFit(job)) {
       this.#fail(job, job.body, [tooLarge(job, limiter)], false);
       return false;
     }
     const full = concurrency.enter();
     if (full !== null || budget !== null) return this.#admitLater(job, full);
-    const turn = limiter.acquire(job.tokens, this.#waits.signal);
+    const turn = limiter.acquire(job, this.#waits.signal);
     return turn === null || this.#admitInTurn(job, turn);
   }
 
@@ -268,7 +268,7 @@ export class Processor {
       if (this.#stop !== null) return false;
     }
     if (await this.#affordable(job)) {
-      return this.#admitInTurn(job, limiter.acquire(job.tokens, this.#waits.signal));
+      return this.#admitInTurn(job, limiter.acquire(job, this.#waits.signal));
     }
     this.#leave();
     return false;
@@ -334,7 +334,7 @@ export class Processor {
     for (;;) {
       if (this.#options.mayProceed?.() === false) return;
       const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
-      const { verdict, exchanged } = await this.#send(sent);
+      const { verdict, exchanged } = await this.#send(job, sent);
       if (verdict.kind === 'partial') events.partial(job, sent, verdict.json, verdict.usage);
       else this.#waste(usageOf(verdict));
       if (this.#aborted && verdict.kind !== 'answer') return;
@@ -354,7 +354,7 @@ export class Processor {
           if (!this.#adapted(verdict, job, sent, row, errors)) return;
           break;
         case 'throttle':
-          this.#throttled(verdict, exchanged);
+          this.#throttled(verdict, job, exchanged);
           break;
         case 'stream':
           if (this.#streaming.switchOn()) events.streamed(verdict.message);
@@ -367,7 +367,7 @@ export class Processor {
       if (this.#stop !== null) return;
       const room = this.#options.concurrency.makeRoom();
       if (room !== null) await room;
-      const turn = this.#options.limiter.acquire(job.tokens, this.#waits.signal);
+      const turn = this.#options.limiter.acquire(job, this.#waits.signal);
       if (turn !== null && !(await turn)) return;
     }
   }
@@ -428,7 +428,7 @@ export class Processor {
     return verdict.inAnswer === true && !hasAnswers && mayWait ? this.#unusable.broken() : { kind: 'retry' };
   }
 
-  async #send(body: Buffer): Promise<{ verdict: Verdict; exchanged: Exchanged }> {
+  async #send(job: Job, body: Buffer): Promise<{ verdict: Verdict; exchanged: Exchanged }> {
     this.counts.sent += 1;
     const { clock, concurrency, limiter, events } = this.#options;
     const exchanged = { sentAt: clock.now(), inFlight: concurrency.inFlight, latency: 0 };
@@ -443,7 +443,8 @@ export class Processor {
     const verdict =
       response === null ? judgeFailure(failure) : judgeResponse(response, body, this.#options.finishRules);
     if (response !== null) limiter.observe(response.headers);
-    if (response !== null && verdict.kind !== 'throttle') limiter.answered(exchanged.latency);
+    if (response !== null && verdict.kind !== 'throttle')
+      limiter.answered(job, exchanged.latency, usedBy(job, verdict));
     events.exchanged(exchanged.latency, verdict.kind);
     if (verdict.kind === 'answer' && this.counts.answered === 0) concurrency.start(exchanged.latency);
     return { verdict, exchanged };
@@ -458,7 +459,7 @@ export class Processor {
     this.#options.concurrency.succeeded(exchanged);
   }
 
-  #throttled(verdict: Extract<Verdict, { kind: 'throttle' }>, exchanged: Exchanged): void {
+  #throttled(verdict: Extract<Verdict, { kind: 'throttle' }>, job: Job, exchanged: Exchanged): void {
     const { limiter, concurrency, clock, reporter } = this.#options;
     this.counts.throttled += 1;
     this.#lastTrouble = verdict.message;
@@ -467,7 +468,7 @@ export class Processor {
       this.stop({ reason: 'error', cause: 'limit', message: verdict.message, wait: verdict.wait });
       return;
     }
-    const tooFast = limiter.throttled(verdict.wait);
+    const tooFast = limiter.throttled(job, verdict.wait, verdict.message);
     if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(exchanged);
     if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS) {
       const message = `no answers but 429 for an hour: ${verdict.message}`;
@@ -568,9 +569,19 @@ function waitFor(verdict: Failure): number {
   return verdict.wait ?? (verdict.loading === true ? LOADING_WAIT_MS : 0);
 }
 
+/** What an answer used, for the limits; where the server does not say, by the length of its text. */
+function usedBy(job: Job, verdict: Verdict): TokenCounts | null {
+  if (verdict.kind !== 'answer') return usageOf(verdict);
+  const { usage, annotations } = verdict.completion;
+  if (usage !== null) return usage;
+  const characters = annotations.reduce((sum, text) => sum + (text?.length ?? 0), 0);
+  const completionTokens = Math.ceil(characters / CHARACTERS_PER_TOKEN);
+  return { promptTokens: job.tokens, completionTokens, cachedTokens: 0, cacheWriteTokens: 0 };
+}
+
 function tooLarge(job: Job, limiter: RateLimiter): string {
   return (
-    `the request needs ${plural(job.tokens, 'token')} (prompt and --max_tokens), more than the limit of ` +
-    `${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute lets through; lower --max_tokens`
+    `the request is charged ${plural(limiter.chargeOf(job), 'token')}, more than the limit of ` +
+    `${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute lets through; lower --max_tokens or shorten the prompt`
   );
 }

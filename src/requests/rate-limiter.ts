@@ -8,14 +8,11 @@
  */
 
 import { systemClock, type Clock } from './clock.js';
-import { Bucket } from './limits/bucket.js';
-import { dayLimit, minuteRate, statedLimits, type Headers } from './limits/headers.js';
+import type { TokenCounts } from '../annotators/usage.js';
+import { dayLimit, minuteRate, statedLimits, type Headers, type LimitUnit } from './limits/headers.js';
+import { Pace } from './limits/pace.js';
+import { TokenCharge, type Charged } from './limits/token-charge.js';
 
-/** The share of a limit that is aimed at: the rest absorbs what the network adds to the spacing of requests. */
-const UTILISATION = 0.985;
-/** Capacity that may pile up while nothing is sent, in seconds of the limit's rate. */
-const REQUEST_BURST_SECONDS = 0.02;
-const TOKEN_BURST_SECONDS = 1;
 /** How fast a rate that 429s cut comes back, as a share of the limit a second. */
 const RECOVERY_PER_SECOND = 0.005;
 const LOWEST_FACTOR = 0.1;
@@ -26,33 +23,22 @@ const OUTCOMES = 60;
 const LOWEST_LEARNT_SHARE = 0.2;
 const BACKOFF_BASE_MS = 150;
 const BACKOFF_MAXIMUM_MS = 60_000;
-/**
- * Some servers take back what a request reserved and did not use, and then more may be sent than the reservations
- * add up to. It shows in a bucket that stays full: then the pace is raised by small steps, and taken back as soon as
- * the bucket is seen to empty. A step is small enough that its effect is seen before the slice of a second is empty.
- */
-const FULL_SHARE = 0.95;
+/** A limit of tokens of which less is left than this share is emptying. */
 const EMPTYING_SHARE = 0.8;
-const BOOST_STEP = 1.03;
-const BOOST_MAXIMUM = 8;
-const BOOST_PAUSE_MS = 5000;
-const BOOST_PAUSE_AFTER_429_MS = 60_000;
+/** Tokens set the pace where a request waited for them so recently. */
+const RECENTLY_MS = 1000;
+/** A rate that is only guessed is kept to without catching up. */
+const LEARNT_SAVED_SECONDS = 0.02;
 /** The span over which the rate of answers is measured, to learn a limit that no header tells. */
 const MEASURE_MS = 2000;
-
-interface Limit {
-  /** Units a minute; null where unknown. */
-  perMinute: number | null;
-  /** True where the user set it: then headers do not change it. */
-  fixed: boolean;
-  bucket: Bucket | null;
-}
 
 export interface RateLimiterOptions {
   /** Null: what the headers say. */
   requestsPerMinute: number | null;
   /** Null: what the headers say. */
   tokensPerMinute: number | null;
+  /** The most tokens of an answer, over all its choices; null where requests do not name one. */
+  completionTokens: number | null;
   clock?: Clock;
   random?: () => number;
 }
@@ -63,9 +49,12 @@ export type BindingLimit = 'requests' | 'tokens' | 'gate' | 'outage' | null;
 export class RateLimiter {
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #requests: Limit;
-  readonly #tokens: Limit;
-  /** Below 1 after 429s that came although the limit was kept: others share it, or it is lower than told. */
+  readonly #requests: Pace;
+  readonly #tokens: Pace;
+  readonly #charge: TokenCharge;
+  /** What the last answer's headers say is used of the limit of tokens. */
+  #tokensUsed: number | null = null;
+  /** Below 1 after 429s that came although the limit was kept: others share it, or it is lower than stated. */
   #factor = 1;
   #factorChanged: number;
   #lastCut = -Infinity;
@@ -74,30 +63,28 @@ export class RateLimiter {
   /** What closed the gate last. */
   #gateCause: 'gate' | 'outage' = 'gate';
   #throttledInRow = 0;
-  /** Requests a minute that 429s taught where no header tells a limit. */
-  #learntPerMinute: number | null = null;
+  /** The pace of requests that 429s taught where no header states a limit. */
+  #learnt: Pace;
   readonly #answers: number[] = [];
   #bestMeasured = 0;
   /** Of the last requests, which were throttled. */
   readonly #outcomes: boolean[] = [];
-  /** How much faster than the reservations allow tokens may flow; 1 or more. */
-  #boost = 1;
-  #nextBoost: number;
   #latency = 0;
   readonly #waited = { requests: 0, tokens: 0, gate: 0, outage: 0 };
-  /** What was let through so far; tokens as the API reserves them. */
+  #lastTokenWait = -Infinity;
+  /** What was let through so far; tokens as the API charges them. */
   readonly granted = { requests: 0, tokens: 0 };
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: RateLimiterOptions) {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
-    this.#factorChanged = this.#clock.now();
-    this.#nextBoost = this.#factorChanged + BOOST_PAUSE_MS;
-    this.#requests = { perMinute: null, fixed: options.requestsPerMinute !== null, bucket: null };
-    this.#tokens = { perMinute: null, fixed: options.tokensPerMinute !== null, bucket: null };
-    this.#set(this.#requests, options.requestsPerMinute);
-    this.#set(this.#tokens, options.tokensPerMinute);
+    const now = this.#clock.now();
+    this.#factorChanged = now;
+    this.#requests = new Pace('requests', options.requestsPerMinute, now);
+    this.#tokens = new Pace('tokens', options.tokensPerMinute, now);
+    this.#learnt = new Pace('requests', null, now, LEARNT_SAVED_SECONDS);
+    this.#charge = new TokenCharge(options.completionTokens);
   }
 
   /** Told by the headers of small accounts, where it stands in the place of the minute's; it does not set the pace. */
@@ -127,30 +114,36 @@ export class RateLimiter {
     );
   }
 
-  /** True where one request's tokens are above a minute's limit, so that no waiting helps. */
-  canNeverFit(tokens: number): boolean {
-    return this.#tokens.perMinute !== null && tokens > this.#tokens.perMinute;
+  /** True where one request is charged more than a minute's limit, so that no waiting helps. */
+  canNeverFit({ tokens }: Charged): boolean {
+    const { perMinute } = this.#tokens;
+    return perMinute !== null && this.#charge.leastOf(tokens) > perMinute;
+  }
+
+  /** The least that a request is charged. */
+  chargeOf({ tokens }: Charged): number {
+    return this.#charge.leastOf(tokens);
   }
 
   /**
-   * Waits until a request of that many tokens may be sent; callers are served in the order they came.
+   * Waits until a request may be sent; callers are served in the order they came. What it is charged is noted in it.
    * Returns null where it may be sent at once, which spares the hot path a promise. Resolves to false when the
    * signal aborted: then nothing was taken.
    */
-  acquire(tokens: number, signal: AbortSignal): Promise<boolean> | null {
-    if (this.#waiting === 0 && this.#take(tokens) === 0) return null;
+  acquire(request: Charged, signal: AbortSignal): Promise<boolean> | null {
+    if (this.#waiting === 0 && this.#take(request) === 0) return null;
     this.#waiting += 1;
-    const turn = this.#last.then(() => this.#wait(tokens, signal));
+    const turn = this.#last.then(() => this.#wait(request, signal));
     this.#last = turn;
     return turn;
   }
   #waiting = 0;
 
-  async #wait(tokens: number, signal: AbortSignal): Promise<boolean> {
+  async #wait(request: Charged, signal: AbortSignal): Promise<boolean> {
     try {
       for (;;) {
         if (signal.aborted) return false;
-        const wait = this.#take(tokens);
+        const wait = this.#take(request);
         if (wait === 0) return true;
         // Long waits are taken in pieces: a header may raise the limit, another 429 move the gate.
         await this.#clock.sleep(Math.min(wait, 1000), signal);
@@ -161,20 +154,28 @@ export class RateLimiter {
   }
 
   /** Takes the capacity of one request and returns 0, or returns the milliseconds to wait. */
-  #take(tokens: number): number {
+  #take(request: Charged): number {
     const now = this.#clock.now();
     this.#recover(now);
     const gate = this.#gateOpens - now;
     if (gate > 0) return this.#blocked(this.#gateCause, gate);
-    const requestWait = this.#requests.bucket?.wait(1, now) ?? 0;
-    const tokenWait = this.#tokens.bucket?.wait(tokens, now) ?? 0;
+    const tokens = this.#charge.of(request.tokens);
+    const requestWait = Math.max(this.#requests.wait(1, now), this.#learnt.wait(1, now));
+    const tokenWait = this.#tokens.wait(tokens, now);
     if (requestWait > 0 && requestWait >= tokenWait) return this.#blocked('requests', requestWait);
     if (tokenWait > 0) return this.#blocked('tokens', tokenWait);
-    this.#requests.bucket?.take(1);
-    this.#tokens.bucket?.take(tokens);
+    this.#requests.take(1);
+    this.#learnt.take(1);
+    this.#tokens.take(tokens);
+    request.charged = tokens;
     this.granted.requests += 1;
     this.granted.tokens += tokens;
     return 0;
+  }
+
+  #giveBack(tokens: number): void {
+    this.#tokens.giveBack(tokens);
+    this.granted.tokens -= tokens;
   }
 
   #blocked(by: Exclude<BindingLimit, null>, wait: number): number {
@@ -186,85 +187,61 @@ export class RateLimiter {
   /** Follows the limits that any answer's headers state. */
   observe(headers: Headers): void {
     for (const stated of statedLimits(headers)) {
-      if (stated.unit === 'requests') this.requestsPerDay = dayLimit(stated) ?? this.requestsPerDay;
+      const { unit, limit, remaining } = stated;
+      if (unit === 'requests') this.requestsPerDay = dayLimit(stated) ?? this.requestsPerDay;
       const perMinute = minuteRate(stated);
       if (perMinute === null) continue;
-      this.#follow(stated.unit === 'requests' ? this.#requests : this.#tokens, perMinute);
-      if (stated.unit === 'tokens' && !this.#tokens.fixed && stated.remaining !== null)
-        this.#adjustBoost(stated.remaining / (stated.limit ?? Infinity));
+      this.#follow(unit, perMinute, remaining);
+      if (unit === 'tokens' && remaining !== null && limit !== null) this.#lookAt(limit, remaining);
     }
   }
 
-  #adjustBoost(full: number): void {
+  #follow(unit: LimitUnit, perMinute: number, remaining: number | null): void {
+    const pace = unit === 'requests' ? this.#requests : this.#tokens;
+    if (pace.isFixed || perMinute === pace.perMinute) return;
     const now = this.#clock.now();
-    if (full < EMPTYING_SHARE) this.#setBoost(1, now + BOOST_PAUSE_MS);
-    else if (full >= FULL_SHARE && now >= this.#nextBoost && this.#boundByTokens(now)) {
-      // What a step does shows after as long as an answer takes.
-      this.#setBoost(
-        Math.min(BOOST_MAXIMUM, this.#boost * BOOST_STEP),
-        now + BOOST_PAUSE_MS + 3 * this.#latency,
-      );
-    }
+    if (unit === 'requests') this.#learnt = new Pace('requests', null, now, LEARNT_SAVED_SECONDS);
+    pace.set(perMinute, remaining ?? 1, now);
   }
 
-  #setBoost(boost: number, next: number): void {
-    this.#nextBoost = next;
-    if (boost === this.#boost) return;
-    this.#boost = boost;
-    this.#apply(this.#tokens);
-  }
-
-  #boundByTokens(now: number): boolean {
-    return now - this.#lastTokenWait < 1000;
-  }
-  #lastTokenWait = -Infinity;
-
-  #follow(limit: Limit, perMinute: number): void {
-    if (limit.fixed || perMinute === limit.perMinute) return;
-    if (limit === this.#requests) this.#learntPerMinute = null;
-    this.#set(limit, perMinute);
-  }
-
-  #set(limit: Limit, perMinute: number | null): void {
-    limit.perMinute = perMinute;
-    this.#apply(limit);
-  }
-
-  #apply(limit: Limit): void {
-    const isRequests = limit === this.#requests;
-    const told = isRequests ? (limit.perMinute ?? this.#learntPerMinute) : limit.perMinute;
-    if (told === null) return;
-    const perSecond = (told / 60) * UTILISATION * this.#factor * (isRequests ? 1 : this.#boost);
-    const burst = isRequests
-      ? Math.max(1, perSecond * REQUEST_BURST_SECONDS)
-      : Math.max(1, perSecond * TOKEN_BURST_SECONDS);
-    const now = this.#clock.now();
-    if (limit.bucket === null) limit.bucket = new Bucket(perSecond / 1000, burst, burst, now);
-    else limit.bucket.adjust(perSecond / 1000, burst, now);
+  #lookAt(limit: number, remaining: number): void {
+    this.#tokensUsed = limit - remaining;
+    if (remaining < EMPTYING_SHARE * limit) this.#charge.emptying(this.#clock.now());
   }
 
   /**
-   * An answer arrived that was not throttled.
+   * A response arrived that was not throttled.
    * @param latency milliseconds that it took
+   * @param usage what the answer used; null where it is none
    */
-  answered(latency: number): void {
+  answered(request: Charged, latency: number, usage: TokenCounts | null): void {
+    const now = this.#clock.now();
+    if (usage !== null) {
+      if (this.granted.requests === 1 && this.#tokensUsed !== null)
+        this.#charge.firstAnswer(request, usage, this.#tokensUsed);
+      this.#giveBack(this.#charge.settle(request, usage));
+      if (now - this.#lastTokenWait < RECENTLY_MS) this.#charge.calm(now, this.#latency);
+    }
     this.#latency += (latency - this.#latency) * 0.1;
     this.#throttledInRow = 0;
     this.#noteOutcome(false);
-    if (this.#requests.perMinute === null) this.#answers.push(this.#clock.now());
+    if (this.#requests.perMinute === null) this.#answers.push(now);
     if (this.#answers.length > 8192) this.#answers.splice(0, 4096);
   }
 
   /**
    * A 429 came: closes the gate for everybody.
    * @param retryAfter milliseconds that the server asked for; null: exponential back-off with full jitter
+   * @param message what it says
    * @returns true where so many requests are throttled that the rate must be too high
    */
-  throttled(retryAfter: number | null): boolean {
+  throttled(request: Charged, retryAfter: number | null, message = ''): boolean {
     const now = this.#clock.now();
-    // Requests that were under way when the gate closed tell nothing new.
+    // Requests that were in flight when the gate closed say nothing new.
     const alreadyClosed = this.#gateOpens > now;
     if (!alreadyClosed) this.#throttledInRow += 1;
+    if (!alreadyClosed) this.#tooMuch(request, message, now);
+    this.#giveBack(this.#charge.refund(request));
     const ceiling = Math.min(
       BACKOFF_MAXIMUM_MS,
       BACKOFF_BASE_MS * 2 ** Math.min(this.#throttledInRow - 1, 10),
@@ -273,11 +250,21 @@ export class RateLimiter {
     // Another few milliseconds, so that a slice of the server's clock is surely over.
     this.closeGate(wait + 5 + this.#random() * 20, 'gate');
     this.#noteOutcome(true);
-    if (this.#boost > 1) this.#setBoost(1, now + BOOST_PAUSE_AFTER_429_MS);
     const share = this.#outcomes.filter(Boolean).length / OUTCOMES;
     if (share < THROTTLED_SHARE) return false;
     if (now - this.#lastCut > 1000) this.#cut(now);
     return true;
+  }
+
+  /** Learns from a refusal which limit was exceeded. */
+  #tooMuch(request: Charged, message: string, now: number): void {
+    const isRecent = now - this.#lastTokenWait < RECENTLY_MS;
+    const unit = unitOf(message) ?? (isRecent || this.#requests.perMinute === null ? 'tokens' : 'requests');
+    if (unit === 'requests') this.#requests.refused(now);
+    else if (this.#tokens.perMinute !== null) {
+      this.#tokens.refused(now);
+      this.#charge.refused(request, requestedIn(message), now);
+    }
   }
 
   #noteOutcome(throttled: boolean): void {
@@ -296,9 +283,13 @@ export class RateLimiter {
   #cut(now: number): void {
     this.#lastCut = now;
     if (this.#requests.perMinute === null && this.#tokens.perMinute === null) this.#learn(now);
-    else this.#factor = Math.max(LOWEST_FACTOR, this.#factor * 0.95);
-    this.#apply(this.#requests);
-    this.#apply(this.#tokens);
+    else this.#scale(Math.max(LOWEST_FACTOR, this.#factor * 0.95), now);
+  }
+
+  #scale(factor: number, now: number): void {
+    this.#factor = factor;
+    this.#requests.scale(factor, now);
+    this.#tokens.scale(factor, now);
   }
 
   /** Without headers: what was answered in the last seconds is near what is allowed. */
@@ -307,8 +298,8 @@ export class RateLimiter {
     const measured = (recent / MEASURE_MS) * 60_000;
     this.#bestMeasured = Math.max(this.#bestMeasured, measured);
     const lowest = Math.max(1, this.#bestMeasured * LOWEST_LEARNT_SHARE);
-    const lower = Math.min(measured, (this.#learntPerMinute ?? Infinity) * 0.9);
-    if (this.#bestMeasured > 0) this.#learntPerMinute = Math.max(lowest, lower);
+    const lower = Math.min(measured, (this.#learnt.perMinute ?? Infinity) * 0.9);
+    if (this.#bestMeasured > 0) this.#learnt.set(Math.max(lowest, lower), 1, now);
   }
 
   #recover(now: number): void {
@@ -316,15 +307,25 @@ export class RateLimiter {
     if (seconds < 1) return;
     this.#factorChanged = now;
     if (now < this.#gateOpens || now - this.#gateClosed < 2000) return;
-    if (this.#learntPerMinute !== null) {
+    if (this.#learnt.perMinute !== null) {
       // Creeps upwards, faster the longer no 429 came: the true limit may have risen.
       const calm = (now - this.#lastCut) / 1000;
-      this.#learntPerMinute *= 1 + Math.min(0.2, 0.01 * calm) * Math.min(seconds, 5);
-      this.#apply(this.#requests);
+      const growth = 1 + Math.min(0.2, 0.01 * calm) * Math.min(seconds, 5);
+      this.#learnt.set(this.#learnt.perMinute * growth, 1, now);
     } else if (this.#factor < 1) {
-      this.#factor = Math.min(1, this.#factor + RECOVERY_PER_SECOND * seconds);
-      this.#apply(this.#requests);
-      this.#apply(this.#tokens);
+      this.#scale(Math.min(1, this.#factor + RECOVERY_PER_SECOND * seconds), now);
     }
   }
+}
+
+/** The limit that a refusal is about, by its text: `tokens per min (TPM)`, `Limit type: tokens`; null where unclear. */
+function unitOf(message: string): LimitUnit | null {
+  if (/\brequests?[ _-]per\b|\bRP[MD]\b|type: requests\b/i.test(message)) return 'requests';
+  return /\btokens?\b|\bTP[MD]\b/i.test(message) ? 'tokens' : null;
+}
+
+/** `Limit 30000, Used 29000, Requested 2183`: what the refused request would have been charged. */
+function requestedIn(message: string): number | null {
+  const digits = /\brequested:? ([\d,]{1,15})/i.exec(message)?.[1];
+  return digits === undefined ? null : Number(digits.replaceAll(',', ''));
 }

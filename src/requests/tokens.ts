@@ -1,11 +1,11 @@
 /**
- * What the API charges a request against the tokens-per-minute limit: the prompt's characters / 4 and
- * `max_tokens` × `n`, up front, not what a tokenizer counts (community.openai.com 360359 and 358525).
+ * What the API charges a prompt against the limit of tokens a minute: its characters / 4, not what a tokenizer counts
+ * (community.openai.com 360359 and 358525). What answers add to it is in `limits/token-charge.ts`.
  */
 
 import { wordsBehind, zeroByte } from '../bytes.js';
 
-const CHARACTERS_PER_TOKEN = 4;
+export const CHARACTERS_PER_TOKEN = 4;
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 
@@ -34,19 +34,16 @@ export function decodedLength(json: Uint8Array): number {
   return characters;
 }
 
-/** Estimates the charge of the jobs of one run, which differ in their messages alone. */
+/** Estimates the prompt tokens of the jobs of one run, which differ in their messages alone. */
 export class TokenEstimate {
   /** Characters of a job that are not message text: names of fields, parameters, roles. */
   #envelope: number | null = null;
 
-  /** @param completionTokens `max_tokens` × `n` */
-  constructor(private readonly completionTokens: number) {}
-
-  /** Tokens that the API reserves for a request body. */
+  /** Tokens of a request body's prompt. */
   of(body: Buffer): number {
     this.#envelope ??= envelopeLength(body);
     const characters = Math.max(0, decodedLength(body) - this.#envelope);
-    return Math.ceil(characters / CHARACTERS_PER_TOKEN) + this.completionTokens;
+    return Math.ceil(characters / CHARACTERS_PER_TOKEN);
   }
 }
 

@@ -165,7 +165,9 @@ export class ChatEndpoint {
   }
 
   #completionText(chat: ChatRequest, fault: Fault | null): string {
-    const spoilt = spoil(this.#completion(chat), fault);
+    const whole = this.#completion(chat);
+    this.#parts.limits.use(whole.usage.total_tokens);
+    const spoilt = spoil(whole, fault);
     return chat.stream ? completionEvents(spoilt, chat.includeUsage) : JSON.stringify(spoilt);
   }
 

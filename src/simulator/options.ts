@@ -7,8 +7,13 @@ import type { FaultShares, HubFaultShares } from './faults.js';
 export interface SimulatorLimits {
   /** Requests a minute; null for no limit. */
   requestsPerMinute: number | null;
-  /** Tokens a minute, charged up front (characters / 4 + maximum tokens × n); null for no limit. */
+  /** Tokens a minute; null for no limit. */
   tokensPerMinute: number | null;
+  /**
+   * What counts against that: `reserved`, what a request may use at most (characters / 4 + maximum tokens × n), up
+   * front, as at OpenAI; `used`, what its answer used, afterwards, as at LiteLLM.
+   */
+  tokenCharge: 'reserved' | 'used';
   /**
    * Milliseconds over which a minute's limit is enforced: with 1,000 a limit of 600 a minute lets 10 requests
    * through at once and then one every 100 ms; with 60,000 it lets 600 through at once.
@@ -85,6 +90,7 @@ export const SIMULATOR_DEFAULTS: SimulatorSettings = {
   answersFile: null,
   requestsPerMinute: null,
   tokensPerMinute: null,
+  tokenCharge: 'reserved',
   limitWindowMs: 1_000,
   limitHeaders: true,
   latencyMs: 0,

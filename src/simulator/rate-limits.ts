@@ -70,14 +70,23 @@ export class RateLimits {
     this.#buckets = this.#openBuckets();
   }
 
-  /** Charges a request and lets it through, or tells why not (then nothing is charged). */
+  /** Charges a request and lets it through, or says why not (then nothing is charged). */
   admit(tokens: number): Throttled | null {
     this.#refill();
-    const refused = this.#refusal('requests', 1) ?? this.#refusal('tokens', tokens);
+    const isReserved = this.#limits.tokenCharge === 'reserved';
+    // Where use is charged, a request is let through as long as anything is left.
+    const refused = this.#refusal('requests', 1) ?? this.#refusal('tokens', isReserved ? tokens : 1);
     if (refused !== null) return refused;
     this.#buckets.requests?.take(1);
-    this.#buckets.tokens?.take(tokens);
+    if (isReserved) this.#buckets.tokens?.take(tokens);
     return null;
+  }
+
+  /** Charges what an answer used, where that is what counts. */
+  use(tokens: number): void {
+    if (this.#limits.tokenCharge !== 'used') return;
+    this.#refill();
+    this.#buckets.tokens?.take(tokens);
   }
 
   /**

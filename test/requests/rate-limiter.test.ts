@@ -1,154 +1,299 @@
 import { setMaxListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
+import type { Charged } from '../../src/requests/limits/token-charge.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
 import { FakeClock } from '../support/fake-clock.js';
 
 const never = new AbortController().signal;
 setMaxListeners(0, never);
 
-/** A server that hands out a minute's limit evenly, a second's worth at most at once. */
+/** What one request uses and may use; as many tokens are charged as the server likes. */
+const PROMPT = 100;
+const USED = 300;
+const MOST = 2000;
+const USAGE = { promptTokens: PROMPT, completionTokens: USED, cachedTokens: 0, cacheWriteTokens: 0 };
+
+interface ServerOptions {
+  requestsPerMinute?: number;
+  tokensPerMinute?: number;
+  /** Up front, what may be used; up front, with the rest given back; or what was used, when it was. */
+  charge?: 'reserved' | 'refunded' | 'used';
+  /** The part of a minute over which limits are enforced. */
+  slice?: number;
+  hasHeaders?: boolean;
+  /** Whether refusals say what the request would have been charged. */
+  saysRequested?: boolean;
+}
+
+/** A server that hands out a minute's limits evenly, a slice's worth at most at once. */
 class Enforcer {
+  readonly options: Required<ServerOptions>;
   #requests: number;
   #tokens: number;
   #updated = 0;
   accepted = 0;
-  acceptedTokens = 0;
   throttled = 0;
+  refusal = '';
 
-  constructor(
-    public requestsPerMinute: number,
-    public tokensPerMinute: number,
-  ) {
-    this.#requests = requestsPerMinute / 60;
-    this.#tokens = tokensPerMinute / 60;
+  constructor(options: ServerOptions) {
+    this.options = {
+      requestsPerMinute: 1e9,
+      tokensPerMinute: 1e12,
+      charge: 'used',
+      slice: 1000,
+      hasHeaders: true,
+      saysRequested: true,
+      ...options,
+    };
+    this.#requests = this.#capacity(this.options.requestsPerMinute);
+    this.#tokens = this.#capacity(this.options.tokensPerMinute);
   }
 
-  request(now: number, tokens: number): boolean {
-    const seconds = (now - this.#updated) / 1000;
+  #capacity(perMinute: number): number {
+    return (perMinute * this.options.slice) / 60_000;
+  }
+
+  request(now: number): boolean {
+    const { requestsPerMinute, tokensPerMinute, charge } = this.options;
+    const minutes = (now - this.#updated) / 60_000;
     this.#updated = now;
     this.#requests = Math.min(
-      this.requestsPerMinute / 60,
-      this.#requests + (seconds * this.requestsPerMinute) / 60,
+      this.#capacity(requestsPerMinute),
+      this.#requests + minutes * requestsPerMinute,
     );
-    this.#tokens = Math.min(this.tokensPerMinute / 60, this.#tokens + (seconds * this.tokensPerMinute) / 60);
-    if (this.#requests < 1 || this.#tokens < tokens) {
+    this.#tokens = Math.min(this.#capacity(tokensPerMinute), this.#tokens + minutes * tokensPerMinute);
+    const amount = charge === 'reserved' ? PROMPT + MOST : charge === 'refunded' ? PROMPT + USED : 1;
+    if (this.#requests < 1 || this.#tokens < Math.min(amount, this.#capacity(tokensPerMinute))) {
       this.throttled += 1;
+      const requested = this.options.saysRequested ? `, Requested ${amount}` : '';
+      this.refusal =
+        this.#requests < 1
+          ? 'Rate limit reached on requests per min (RPM): Limit 1, Used 1, Requested 1'
+          : `Rate limit reached on tokens per min (TPM): Limit 1, Used 1${requested}`;
       return false;
     }
     this.#requests -= 1;
-    this.#tokens -= tokens;
+    if (charge !== 'used') this.#tokens -= amount;
     this.accepted += 1;
-    this.acceptedTokens += tokens;
     return true;
   }
 
+  answer(): void {
+    if (this.options.charge === 'used') this.#tokens -= PROMPT + USED;
+  }
+
   headers(): Record<string, string> {
-    // Told as a share of a minute, whatever slice it is enforced over.
+    const { requestsPerMinute, tokensPerMinute, hasHeaders } = this.options;
+    if (!hasHeaders) return {};
+    const used = this.#capacity(tokensPerMinute) - this.#tokens;
     return {
-      'x-ratelimit-remaining-tokens': String(Math.floor(this.#tokens * 60)),
-      'x-ratelimit-limit-requests': String(this.requestsPerMinute),
-      'x-ratelimit-limit-tokens': String(this.tokensPerMinute),
+      'x-ratelimit-remaining-requests': String(Math.floor(this.#requests)),
+      'x-ratelimit-limit-requests': String(requestsPerMinute),
+      'x-ratelimit-remaining-tokens': String(Math.max(0, Math.floor(tokensPerMinute - used))),
+      'x-ratelimit-limit-tokens': String(tokensPerMinute),
     };
   }
 }
 
-/** Sends as fast as the limiter lets it, with answers after `latency`, until the given time. */
-async function drive(
-  limiter: RateLimiter,
-  server: Enforcer,
-  clock: FakeClock,
-  until: number,
-  tokens = 600,
-): Promise<void> {
-  const latency = 40;
+interface DriveOptions {
+  limiter?: Partial<ConstructorParameters<typeof RateLimiter>[0]>;
+  /** Milliseconds of every second in which nothing is sent or read. */
+  stall?: number;
+  latency?: number;
+  /** Called once half of the time is over. */
+  halfway?: (server: Enforcer) => void;
+}
+
+/**
+ * Sends as fast as the limiter allows, one request alone at first as the program does, and returns how long it took
+ * from the first request until the last answer.
+ */
+async function drive(server: Enforcer, rows: number, options: DriveOptions = {}): Promise<number> {
+  const clock = new FakeClock();
+  const { stall = 0, latency = 200 } = options;
+  const limiter = new RateLimiter({
+    requestsPerMinute: null,
+    tokensPerMinute: null,
+    completionTokens: MOST,
+    clock,
+    random: () => 0.5,
+    ...options.limiter,
+  });
+  let [left, answered, ended] = [rows, 0, 0];
+  const awake = async (): Promise<void> => {
+    const within = clock.now() % 1000;
+    if (within < stall) await clock.sleep(stall - within);
+  };
   const feed = async (): Promise<void> => {
-    while (clock.now() < until) {
-      const turn = limiter.acquire(tokens, never);
-      if (turn === null) await Promise.resolve();
-      else await turn;
-      void answer();
+    let isFirst = true;
+    while (left > 0) {
+      left -= 1;
+      const request: Charged = { tokens: PROMPT };
+      const gate = limiter.acquire(request, never);
+      if (gate !== null) await gate;
+      await awake();
+      const delivered = deliver(request);
+      if (isFirst) await delivered;
+      isFirst = false;
     }
   };
-  const answer = async (): Promise<void> => {
-    await clock.sleep(latency / 2);
-    const accepted = server.request(clock.now(), tokens);
-    await clock.sleep(latency / 2);
-    limiter.observe(server.headers());
-    if (accepted) limiter.answered(latency);
-    else limiter.throttled(null);
+  const deliver = async (request: Charged): Promise<void> => {
+    for (;;) {
+      await clock.sleep(20);
+      const accepted = server.request(clock.now());
+      const { refusal } = server;
+      const headers = server.headers();
+      await clock.sleep(latency - 20);
+      if (accepted) server.answer();
+      await awake();
+      limiter.observe(headers);
+      if (accepted) limiter.answered(request, latency, USAGE);
+      else limiter.throttled(request, null, refusal);
+      if (accepted) break;
+      const turn = limiter.acquire(request, never);
+      if (turn !== null) await turn;
+    }
+    answered += 1;
+    ended = clock.now();
+    if (answered === Math.floor(rows / 2)) options.halfway?.(server);
   };
-  limiter.observe(server.headers());
   void feed();
-  await clock.runUntil(until);
+  for (let until = 1000; answered < rows && until < 3_600_000; until += 1000) await clock.runUntil(until);
+  return ended;
+}
+
+function open(options: Partial<ConstructorParameters<typeof RateLimiter>[0]> = {}): RateLimiter {
+  return new RateLimiter({
+    requestsPerMinute: null,
+    tokensPerMinute: null,
+    completionTokens: null,
+    clock: new FakeClock(),
+    random: () => 0.5,
+    ...options,
+  });
 }
 
 describe('RateLimiter', () => {
-  it.each([
-    ['requests', 6000, 1e9],
-    ['tokens', 1e9, 6000 * 600],
-  ])(
-    'uses at least 97 %% of a limit on %s that is enforced every second, with hardly a 429',
-    async (_, requests, tokens) => {
-      const clock = new FakeClock();
-      const limiter = new RateLimiter({
-        requestsPerMinute: null,
-        tokensPerMinute: null,
-        clock,
-        random: () => 0.5,
-      });
-      const server = new Enforcer(requests, tokens);
-      await drive(limiter, server, clock, 30_000);
-      expect(server.accepted).toBeGreaterThan(0.97 * 100 * 30);
-      expect(server.throttled).toBeLessThan(0.005 * server.accepted);
-    },
-  );
+  const all = PROMPT + MOST;
+  const used = PROMPT + USED;
 
-  it('finds out that a server takes back what is not used, and sends more', async () => {
-    const clock = new FakeClock();
-    const limiter = new RateLimiter({
-      requestsPerMinute: null,
-      tokensPerMinute: null,
-      clock,
-      random: () => 0.5,
-    });
-    const server = new Enforcer(1e9, 3000 * 600);
-    // 600 tokens are reserved, 400 are charged.
-    const charge = server.request.bind(server);
-    server.request = (now) => charge(now, 400);
-    await drive(limiter, server, clock, 120_000);
-    const reservedAlone = (3000 / 60) * 120;
-    expect(server.accepted).toBeGreaterThan(1.1 * reservedAlone);
-    expect(server.throttled).toBeLessThan(0.005 * server.accepted);
+  /** Server, rows, how much each is charged or 1, the least share of the limit, the most 429s of all, and more. */
+  it.each<[string, ServerOptions, number, number, number, number, DriveOptions?]>([
+    ['requests', { requestsPerMinute: 6000 }, 3000, 1, 0.985, 0.002],
+    ['requests, stalled', { requestsPerMinute: 6000 }, 3000, 1, 0.97, 0.005, { stall: 100 }],
+    ['requests in short slices', { requestsPerMinute: 6000, slice: 100 }, 3000, 1, 0.97, 0.01],
+    [
+      'requests in short slices, stalled',
+      { requestsPerMinute: 6000, slice: 100 },
+      3000,
+      1,
+      0.7,
+      0.01,
+      { stall: 100 },
+    ],
+    [
+      'requests that the user limits',
+      { hasHeaders: false, requestsPerMinute: 6000 },
+      3000,
+      1,
+      0.985,
+      0.002,
+      { limiter: { requestsPerMinute: 6000 } },
+    ],
+    ['few requests', { requestsPerMinute: 60 }, 60, 1, 0.985, 0.02],
+    ['reserved tokens', { tokensPerMinute: 6000 * all, charge: 'reserved' }, 3000, all, 0.97, 0.01],
+    [
+      'reserved tokens, stalled',
+      { tokensPerMinute: 6000 * all, charge: 'reserved' },
+      3000,
+      all,
+      0.97,
+      0.01,
+      { stall: 100 },
+    ],
+    [
+      'reserved tokens that no header states',
+      { tokensPerMinute: 6000 * all, charge: 'reserved', hasHeaders: false },
+      3000,
+      all,
+      0.9,
+      0.01,
+      { limiter: { tokensPerMinute: 6000 * all } },
+    ],
+    [
+      'reserved tokens that nothing states',
+      { tokensPerMinute: 6000 * all, charge: 'reserved', hasHeaders: false, saysRequested: false },
+      3000,
+      all,
+      0.85,
+      0.05,
+      { limiter: { tokensPerMinute: 6000 * all } },
+    ],
+    [
+      'reserved tokens over a minute',
+      { tokensPerMinute: 600 * all, charge: 'reserved', slice: 60_000 },
+      1800,
+      all,
+      0.97,
+      0.01,
+    ],
+    ['used tokens', { tokensPerMinute: 6000 * used }, 3000, used, 0.97, 0.01],
+    ['used tokens, stalled', { tokensPerMinute: 6000 * used }, 3000, used, 0.95, 0.01, { stall: 100 }],
+    ['used tokens, slow answers', { tokensPerMinute: 600 * used }, 600, used, 0.88, 0.01, { latency: 4000 }],
+    ['used tokens over a minute', { tokensPerMinute: 600 * used, slice: 60_000 }, 600, used, 0.95, 0.01],
+    [
+      'used tokens, requests without a maximum',
+      { tokensPerMinute: 6000 * used },
+      3000,
+      used,
+      0.97,
+      0.01,
+      { limiter: { completionTokens: null } },
+    ],
+    [
+      'used tokens that the user limits',
+      { tokensPerMinute: 6000 * used, hasHeaders: false },
+      3000,
+      used,
+      0.85,
+      0.01,
+      { limiter: { tokensPerMinute: 6000 * used } },
+    ],
+    [
+      'tokens that are given back',
+      { tokensPerMinute: 6000 * used, charge: 'refunded' },
+      3000,
+      used,
+      0.9,
+      0.01,
+    ],
+  ])('uses the limit of %s', async (_, options, rows, charge, share, throttled, more) => {
+    const server = new Enforcer(options);
+    const time = await drive(server, rows, more);
+    const { requestsPerMinute, tokensPerMinute } = server.options;
+    const ideal = rows / (Math.min(requestsPerMinute, tokensPerMinute / charge) / 60_000);
+    expect(ideal / time).toBeGreaterThan(share);
+    expect(server.throttled / rows).toBeLessThanOrEqual(throttled);
   });
 
   it('follows limits that change half way', async () => {
-    const clock = new FakeClock();
-    const limiter = new RateLimiter({
-      requestsPerMinute: null,
-      tokensPerMinute: null,
-      clock,
-      random: () => 0.5,
+    const server = new Enforcer({ requestsPerMinute: 6000 });
+    let changed = 0;
+    const time = await drive(server, 3000, {
+      halfway: ({ options }) => {
+        options.requestsPerMinute = 3000;
+        changed += 1;
+      },
     });
-    const server = new Enforcer(6000, 1e9);
-    await drive(limiter, server, clock, 10_000);
-    server.requestsPerMinute = 3000;
-    server.accepted = 0;
-    server.throttled = 0;
-    await drive(limiter, server, clock, 40_000);
-    expect(server.accepted).toBeGreaterThan(0.95 * 50 * 30);
-    expect(limiter.requestsPerMinute).toBe(3000);
+    expect(changed).toBe(1);
+    expect(45_000 / time).toBeGreaterThan(0.97);
+    expect(server.throttled).toBeLessThan(0.05 * 3000);
   });
 
   it('learns a rate from 429s where no header tells one', async () => {
     const clock = new FakeClock();
-    const limiter = new RateLimiter({
-      requestsPerMinute: null,
-      tokensPerMinute: null,
-      clock,
-      random: () => 0.5,
-    });
-    const server = new Enforcer(6000, 1e9);
-    server.headers = () => ({});
+    const limiter = open({ clock });
+    const server = new Enforcer({ requestsPerMinute: 6000, hasHeaders: false });
     let inFlight = 0;
     const feed = async (): Promise<void> => {
       while (clock.now() < 60_000) {
@@ -156,15 +301,16 @@ describe('RateLimiter', () => {
           await clock.sleep(1);
           continue;
         }
-        const turn = limiter.acquire(1, never);
+        const request = { tokens: 1 };
+        const turn = limiter.acquire(request, never);
         if (turn !== null) await turn;
         inFlight += 1;
         void (async () => {
           await clock.sleep(20);
-          const accepted = server.request(clock.now(), 1);
+          const accepted = server.request(clock.now());
           inFlight -= 1;
-          if (accepted) limiter.answered(20);
-          else limiter.throttled(null);
+          if (accepted) limiter.answered(request, 20, null);
+          else limiter.throttled(request, null);
         })();
       }
     };
@@ -175,17 +321,13 @@ describe('RateLimiter', () => {
   });
 
   it('keeps to the limit that the user set, whatever the headers say', () => {
-    const limiter = new RateLimiter({ requestsPerMinute: 60, tokensPerMinute: null, clock: new FakeClock() });
+    const limiter = open({ requestsPerMinute: 60 });
     limiter.observe({ 'x-ratelimit-limit-requests': '6000' });
     expect(limiter.requestsPerMinute).toBe(60);
   });
 
   it('takes a daily figure for what it is', () => {
-    const limiter = new RateLimiter({
-      requestsPerMinute: null,
-      tokensPerMinute: null,
-      clock: new FakeClock(),
-    });
+    const limiter = open();
     limiter.observe({
       'x-ratelimit-limit-requests': '10000',
       'x-ratelimit-remaining-requests': '9999',
@@ -195,27 +337,18 @@ describe('RateLimiter', () => {
   });
 
   it('tells at once that a request can never fit', () => {
-    const limiter = new RateLimiter({
-      requestsPerMinute: null,
-      tokensPerMinute: 1000,
-      clock: new FakeClock(),
-    });
-    expect(limiter.canNeverFit(1001)).toBe(true);
-    expect(limiter.canNeverFit(1000)).toBe(false);
+    const limiter = open({ tokensPerMinute: 1000 });
+    expect(limiter.canNeverFit({ tokens: 1001 })).toBe(true);
+    expect(limiter.canNeverFit({ tokens: 1000 })).toBe(false);
   });
 
   it('closes the gate for everybody for as long as the server asks', async () => {
     const clock = new FakeClock();
-    const limiter = new RateLimiter({
-      requestsPerMinute: null,
-      tokensPerMinute: null,
-      clock,
-      random: () => 0,
-    });
-    limiter.throttled(2000);
+    const limiter = open({ clock, random: () => 0 });
+    limiter.throttled({ tokens: 1 }, 2000);
     const sentAt: number[] = [];
     for (let request = 0; request < 3; request++) {
-      void limiter.acquire(1, never)?.then(() => sentAt.push(clock.now()));
+      void limiter.acquire({ tokens: 1 }, never)?.then(() => sentAt.push(clock.now()));
     }
     await clock.runUntil(1999);
     expect(sentAt).toEqual([]);
@@ -226,10 +359,10 @@ describe('RateLimiter', () => {
 
   it('ends every wait when the run stops, without taking capacity', async () => {
     const clock = new FakeClock();
-    const limiter = new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, clock });
-    limiter.throttled(60_000);
+    const limiter = open({ clock });
+    limiter.throttled({ tokens: 1 }, 60_000);
     const stop = new AbortController();
-    const turn = limiter.acquire(1, stop.signal);
+    const turn = limiter.acquire({ tokens: 1 }, stop.signal);
     await clock.runUntil(10);
     stop.abort();
     expect(await turn).toBe(false);

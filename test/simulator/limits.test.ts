@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { SimulatorLimits } from '../../src/simulator/options.js';
 import { formatDuration, RateLimits } from '../../src/simulator/rate-limits.js';
 import { ask, post, refused, simulate } from './support.js';
 
@@ -70,11 +71,27 @@ describe('rate limits over HTTP', () => {
 });
 
 describe('a limit', () => {
-  const at = (limits: { requestsPerMinute?: number; tokensPerMinute?: number; limitWindowMs?: number }) => {
+  const at = (limits: Partial<SimulatorLimits>) => {
     const clock = { now: 0 };
-    const whole = { requestsPerMinute: null, tokensPerMinute: null, limitWindowMs: 1_000, ...limits };
+    const tokenCharge = limits.tokenCharge ?? 'reserved';
+    const whole = {
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      limitWindowMs: 1_000,
+      ...limits,
+      tokenCharge,
+    };
     return { clock, limits: new RateLimits(whole, () => clock.now) };
   };
+
+  it('of tokens charges what answers use, afterwards, where that counts', () => {
+    const { clock, limits } = at({ tokensPerMinute: 6000, tokenCharge: 'used' });
+    expect(limits.admit(5000)).toBeNull();
+    limits.use(300);
+    expect(limits.admit(1)?.waitMs).toBeCloseTo(2010);
+    clock.now = 2010;
+    expect(limits.admit(5000)).toBeNull();
+  });
 
   it('of a minute is enforced over each second', () => {
     const { clock, limits } = at({ requestsPerMinute: 600 });

@@ -13,12 +13,18 @@ export class FakeClock implements Clock {
         resolve();
         return;
       }
-      const sleeper = { at: this.#time + milliseconds, wake: resolve };
-      this.#sleepers.push(sleeper);
-      signal?.addEventListener('abort', () => {
+      const drop = (): void => {
         this.#sleepers = this.#sleepers.filter((one) => one !== sleeper);
         resolve();
-      });
+      };
+      const wake = (): void => {
+        // A signal that many sleepers share would grow slow.
+        signal?.removeEventListener('abort', drop);
+        resolve();
+      };
+      const sleeper = { at: this.#time + milliseconds, wake };
+      this.#sleepers.push(sleeper);
+      signal?.addEventListener('abort', drop);
     });
 
   /** Goes on to the given time, waking everybody on the way and letting what they start run. */
