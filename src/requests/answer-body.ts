@@ -41,7 +41,7 @@ export interface UnreadableBody {
 
 /** Reads a body to its end. */
 export function readBody(bytes: Buffer, headers: Headers): ReadableBody | UnreadableBody {
-  const value = parseJson(bytes.toString('utf8'));
+  const value = isInOtherCharset(bytes, headers) ? undefined : parseJson(bytes.toString('utf8'));
   if (value !== undefined) return { kind: 'json', value, isPlain: true };
   const text = textOf(decodeUnannounced(bytes), headers);
   const found = parseWrapped(text);
@@ -78,6 +78,11 @@ function decode(bytes: Buffer, encoding: string): string {
 
 function charsetOf(headers: Headers): string | null {
   return /charset="?([\w-]{1,40})/i.exec(contentType(headers))?.[1] ?? null;
+}
+
+/** Read as UTF-8 such a body would be JSON all the same, with its letters lost. */
+function isInOtherCharset(bytes: Buffer, headers: Headers): boolean {
+  return contentType(headers).includes('charset') && !/utf-?8/i.test(contentType(headers)) && !isUtf8(bytes);
 }
 
 function contentType(headers: Headers): string {

@@ -25,7 +25,7 @@ const WORDINGS: readonly RegExp[] = [
 
 /** "'stream' does not support true", "stream=true is not supported": the other way round. */
 const REFUSES_STREAM =
-  /stream(?:ing)?["'`]?\s*(?:=|:|does not support|cannot be|must not be)\s*["'`]?true|stream(?:ing)?["'`]?(?: mode| parameter)? is (?:not|un)|(?:not|n't|un) ?support(?:ed)? (?:for )?["'`]?stream/i;
+  /stream(?:ing)?["'`]? (?:does not support|cannot be|must not be) ["'`]?true|stream["'`]?\s*[=:]\s*["'`]?true["'`]? is (?:not|un)|stream(?:ing)?["'`]?(?: mode| parameter)? is (?:not|un)|(?:not|n't|un) ?support(?:ed)? (?:for )?["'`]?stream/i;
 
 /** True where the text of an error says that requests to this model have to be streamed. */
 export function asksForStream(message: string): boolean {
