@@ -1,6 +1,7 @@
 /** Flags and environment, made into typed options once; every default lives here. */
 
 import { DEFAULT_ENCODING, encodingNamed } from './datasets/encodings.js';
+import { datasetName } from './datasets/names.js';
 import { resolveAnnotator, type Annotator } from './annotators/index.js';
 import { UsageError } from './errors.js';
 import { parseOutputFormats, type OutputFormat } from './exports/index.js';
@@ -130,7 +131,7 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
   }
   const maxBatchSize = flags.integer('max_batch_size', 1, MAXIMUM_BATCH_SIZE) ?? MAXIMUM_BATCH_SIZE;
   return Object.freeze({
-    dataset,
+    dataset: datasetName(dataset),
     subset: flags.text('subset'),
     split: flags.text('split'),
     format: flags.text('format'),

@@ -3,6 +3,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { resolveAnnotator } from '../annotators/index.js';
+import { datasetName } from '../datasets/names.js';
 import { UsageError, UserError } from '../errors.js';
 import { replaceFile } from '../files.js';
 import {
@@ -75,7 +76,8 @@ interface Found {
 }
 
 async function byFlags(flags: FlagReader): Promise<Found> {
-  const dataset = flags.text('dataset');
+  const named = flags.text('dataset');
+  const dataset = named === null ? null : datasetName(named);
   if (dataset === null) {
     throw new UsageError(
       'Which run? Give the folder of its results, or its --dataset and --annotator (and --save_dir, --temp_dir).',

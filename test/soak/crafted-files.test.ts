@@ -37,6 +37,11 @@ function files(): Record<string, Buffer> {
     ),
     json: Buffer.from(JSON.stringify(rows)),
     jsonl: Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n')),
+    // UTF-16 with a byte order mark.
+    tsv: Buffer.from(
+      `\ufeffprompt\tresponse\n${rows.map((row) => `${quoted(row.prompt)}\t${quoted(row.response)}`).join('\n')}`,
+      'utf16le',
+    ),
   };
 }
 
@@ -102,6 +107,8 @@ describe('a file that is damaged or crafted', () => {
           let index = 0;
           for await (const row of opened.rows({ columns: opened.columns, offset: 0, limit: null })) {
             expect(row.index).toBe(index);
+            // Bytes that are not text end the reading; they never become a character of a prompt.
+            expect(JSON.stringify(row)).not.toContain('\ufffd');
             index += 1;
           }
           read += 1;
