@@ -5,6 +5,7 @@ import { datasetName } from './datasets/names.js';
 import { resolveAnnotator, type Annotator } from './annotators/index.js';
 import { UsageError } from './errors.js';
 import { parseOutputFormats, type OutputFormat } from './exports/index.js';
+import { readGeneration, type GenerationParameters } from './generation.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
 import { PROVIDERS } from './providers/index.js';
 import { checkRepositoryName } from './publishing/repository-name.js';
@@ -28,21 +29,6 @@ export const DEFAULT_CONCURRENCY = 512;
 const MAXIMUM_PROBE = 1000;
 export const MAXIMUM_BATCH_SIZE = 50_000;
 export const MAXIMUM_BATCH_BYTES = 200_000_000;
-
-/** The parameters of a request besides model and messages, under the API's names; null ones are not sent. */
-export interface GenerationParameters {
-  temperature: number;
-  top_p: number;
-  seed: number | null;
-  max_tokens: number;
-  n: number;
-  frequency_penalty: number;
-  presence_penalty: number;
-  stop: string[] | null;
-  logit_bias: Record<string, number> | null;
-  logprobs: boolean;
-  top_logprobs: number | null;
-}
 
 /** What one invocation of `reannotate` is to do. */
 export interface RunOptions {
@@ -79,6 +65,8 @@ export interface RunOptions {
   /** Seconds. */
   requestTimeout: number;
   generation: GenerationParameters;
+  /** Generation parameters that the command line names; the others are defaults. */
+  given: ReadonlySet<string>;
   baseUrl: string | null;
   apiKeyVariable: string | null;
   dryRun: boolean;
@@ -129,6 +117,14 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
   if (!dryRun && (json || probe !== null)) {
     throw new UsageError(`--${json ? 'json' : 'probe'} belongs to --dry_run; give both.`);
   }
+  const annotator = resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, baseUrl !== null);
+  const chosen = readGeneration(flags, annotator.takesSeed);
+  const maxCost = flags.number('max_cost', 0);
+  if (maxCost !== null && chosen.generation.max_tokens === null) {
+    throw new UsageError(
+      '--max_cost needs a --max_tokens: without one nobody knows what a request in flight may cost.',
+    );
+  }
   const maxBatchSize = flags.integer('max_batch_size', 1, MAXIMUM_BATCH_SIZE) ?? MAXIMUM_BATCH_SIZE;
   return Object.freeze({
     dataset: datasetName(dataset),
@@ -157,18 +153,18 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     maxConcurrency: flags.integer('max_concurrency', 1, 10_000),
     maxAttempts: flags.integer('max_attempts', 1, 1000) ?? 5,
     requestTimeout: flags.number('request_timeout', 0.001, 86_400) ?? 600,
-    generation: generationParameters(flags),
+    ...chosen,
     baseUrl,
     apiKeyVariable,
     dryRun,
     json,
     probe,
-    maxCost: flags.number('max_cost', 0),
+    maxCost,
     includeMetadata: flags.on('include_metadata'),
     outputFormats: parseOutputFormats(flags.text('output_format')),
     push: pushRequest(flags),
     loggingLevel: parseLogLevel(flags.text('logging_level')),
-    annotator: resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, baseUrl !== null),
+    annotator,
     environment: readEnvironment(variables, apiKeyVariable, baseUrl),
   });
 }
@@ -219,52 +215,6 @@ function pushRequest(flags: FlagReader): PushRequest | null {
   return null;
 }
 
-function generationParameters(flags: FlagReader): GenerationParameters {
-  const topLogprobs = flags.integer('top_logprobs', 0, 20);
-  return {
-    temperature: flags.number('temperature', 0, 2) ?? 1,
-    top_p: flags.number('top_p', 0, 1) ?? 1,
-    seed: flags.integer('seed', Number.MIN_SAFE_INTEGER) ?? 42,
-    max_tokens: flags.integer('max_tokens', 1) ?? 2048,
-    n: flags.integer('n', 1, 128) ?? 1,
-    frequency_penalty: flags.number('frequency_penalty', -2, 2) ?? 0,
-    presence_penalty: flags.number('presence_penalty', -2, 2) ?? 0,
-    stop: stopSequences(flags.text('stop')),
-    logit_bias: logitBias(flags.text('logit_bias')),
-    logprobs: flags.on('logprobs') || topLogprobs !== null,
-    top_logprobs: topLogprobs,
-  };
-}
-
-function stopSequences(text: string | null): string[] | null {
-  if (text === null) return null;
-  // A shell makes it hard to write a line break, which is what people stop at most.
-  const sequences = text.split(',').map((one) => one.replaceAll('\\n', '\n').replaceAll('\\t', '\t'));
-  if (sequences.some((one) => one === ''))
-    throw new UsageError(`--stop ${inert(text, 60)}: a sequence is empty.`);
-  if (sequences.length > 4) throw new UsageError('--stop takes at most 4 sequences, separated by commas.');
-  return sequences;
-}
-
-function logitBias(text: string | null): Record<string, number> | null {
-  if (text === null) return null;
-  const wrong = new UsageError(`--logit_bias takes JSON such as {"50256": -100}, not ${inert(text, 60)}.`);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw wrong;
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong;
-  const entries = Object.entries(value as Record<string, unknown>);
-  if (
-    entries.some(([token, bias]) => !/^\d+$/.test(token) || typeof bias !== 'number' || Math.abs(bias) > 100)
-  ) {
-    throw wrong;
-  }
-  return Object.fromEntries(entries) as Record<string, number>;
-}
-
 /** `debug`, `info`, `warning` or `error`, or Python's 10, 20, 30 or 40. */
 export function parseLogLevel(text: string | null): LogLevel {
   if (text === null) return 'info';
@@ -293,6 +243,27 @@ export class FlagReader {
     if (typeof value !== 'string') return null;
     if (value === '') throw new UsageError(`--${name} is empty.`);
     return value;
+  }
+
+  /** True where the flag is on the command line, whatever its value. */
+  isGiven(name: string): boolean {
+    return this.raw[name] !== undefined;
+  }
+
+  /** True for `none`: the parameter is not to be sent. */
+  isNone(name: string): boolean {
+    const value = this.raw[name];
+    return typeof value === 'string' && value.toLowerCase() === 'none';
+  }
+
+  /** A flag that takes true or false, and means true alone; null where it is not given. */
+  choice(name: string): boolean | null {
+    if (this.on(name)) return true;
+    const text = this.text(name);
+    if (text === null) return null;
+    if (/^(?:true|yes|on|1)$/i.test(text)) return true;
+    if (/^(?:false|no|off|0)$/i.test(text)) return false;
+    throw new UsageError(`--${name} takes true, false or none, not ${inert(text, 40)}.`);
   }
 
   integer(name: string, minimum: number, maximum = Number.MAX_SAFE_INTEGER): number | null {

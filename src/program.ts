@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { OUTPUT_FORMATS } from './exports/index.js';
 import { FORMAT_NAMES } from './formats/format.js';
+import { GENERATION } from './generation.js';
 import {
   DEFAULT_ANNOTATOR,
   DEFAULT_JUDGE,
@@ -43,6 +44,8 @@ Examples:
       a finished run is pushed to the Hub; nothing is asked
   $ npx reannotate --annotator groq/llama-3.3-70b-versatile --dataset answers.jsonl
   $ npx reannotate --annotator my-model --base_url http://localhost:8000/v1 --dataset answers.jsonl
+
+Generation parameters (--temperature to --top_logprobs) take none as their value: then they are not sent.
 
 Exit codes: 0 every row is annotated; 1 something needs your attention first (key, model, credit, parameters);
 2 wrong command line; 3 some rows have no annotation; 75 a server, the network or the disk failed, so the same command
@@ -107,18 +110,11 @@ function addRunFlags(program: Command): void {
     .option('--max_tokens_per_minute <n>', 'rate limit (default: what the API says)')
     .option('--max_concurrency <n>', 'requests in flight at most (default: adapted)')
     .option('--max_attempts <n>', 'tries for one row (default: 5)')
-    .option('--request_timeout <seconds>', "one request's time (default: 600)")
-    .option('--temperature <t>', '(default: 1)')
-    .option('--top_p <p>', '(default: 1)')
-    .option('--seed <n>', '(default: 42)')
-    .option('--max_tokens <n>', 'tokens of an answer at most (default: 2048)')
-    .option('--n <n>', 'answers to each prompt (default: 1)')
-    .option('--frequency_penalty <x>', '(default: 0)')
-    .option('--presence_penalty <x>', '(default: 0)')
-    .option('--stop <a,b>', 'sequences that end an answer, separated by commas')
-    .option('--logit_bias <json>', 'such as {"50256": -100}')
-    .option('--logprobs', 'keep log probabilities in output.jsonl')
-    .option('--top_logprobs <n>', 'of so many tokens at each place')
+    .option('--request_timeout <seconds>', "one request's time (default: 600)");
+  for (const [name, { argument, help }] of Object.entries(GENERATION)) {
+    program.option(`--${name} ${argument}`, help);
+  }
+  program
     .option('--base_url <url>', 'any OpenAI-compatible server')
     .option('--api_key_env <name>', 'environment variable that holds the key')
     .option('--dry_run', 'count rows and tokens and show the price; sends nothing that costs')

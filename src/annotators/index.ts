@@ -51,6 +51,8 @@ export interface Annotator {
   provider: Provider;
   providerName: ProviderName;
   model: string;
+  /** True where a `seed` is known to be taken; a server of one's own is not asked to. */
+  takesSeed: boolean;
 }
 
 /**
@@ -70,12 +72,15 @@ export function resolveAnnotator(name: string, ownServer: boolean, flag = 'annot
   const entry = Object.hasOwn(ANNOTATORS, name) ? ANNOTATORS[name] : undefined;
   if (entry !== undefined) return annotator(name, entry);
   if (isProviderName(prefix) && rest !== '') return annotator(name, { provider: prefix, model: rest });
-  if (ownServer || OPENAI_MODEL.test(name)) return annotator(name, openai(name));
+  if (OPENAI_MODEL.test(name)) return annotator(name, openai(name));
+  if (ownServer) return { ...annotator(name, openai(name)), takesSeed: false };
   throw unknownAnnotator(name, prefix, flag);
 }
 
 function annotator(name: string, entry: AnnotatorEntry): Annotator {
-  return { name, provider: PROVIDERS[entry.provider], providerName: entry.provider, model: entry.model };
+  const { provider: providerName, model } = entry;
+  const provider: Provider = PROVIDERS[providerName];
+  return { name, provider, providerName, model, takesSeed: provider.takesSeed };
 }
 
 function unknownAnnotator(name: string, prefix: string, flag: string): UsageError {

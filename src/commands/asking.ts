@@ -2,6 +2,7 @@
 
 import { FinishRules } from '../annotators/finish-reason.js';
 import { findEndpoint } from '../endpoint.js';
+import { reservedTokens } from '../generation.js';
 import { holdsLock } from '../fence.js';
 import { DEFAULT_CONCURRENCY, type RunOptions } from '../options.js';
 import { packageVersion } from '../package.js';
@@ -54,9 +55,9 @@ export async function openAsking(
   const limiter = new RateLimiter({
     requestsPerMinute: options.maxRequestsPerMinute,
     tokensPerMinute: options.maxTokensPerMinute,
-    completionTokens: options.generation.max_tokens * options.generation.n,
+    completionTokens: reservedTokens(options.generation),
   });
-  const parameters = new ParameterFit();
+  const parameters = new ParameterFit(options.given);
   const isFixed = options.maxConcurrency !== null;
   const processor = new Processor({
     send: (body) => client.send(body),

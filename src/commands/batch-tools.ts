@@ -11,6 +11,7 @@ import { systemClock } from '../requests/clock.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { Totals } from '../run/totals.js';
 import type { Reporter } from '../types.js';
+import { mostTokens } from '../generation.js';
 
 /** The longest that a small call may take; what stands still longer is lost, and batches can be asked for again. */
 const CALL_TIMEOUT_MS = 60_000;
@@ -64,7 +65,7 @@ function affordability(
     costOf(
       {
         promptTokens: chunk.bytes,
-        completionTokens: chunk.requests * generation.max_tokens * generation.n,
+        completionTokens: chunk.requests * (mostTokens(generation) ?? Infinity),
         cachedTokens: 0,
       },
       price,

@@ -9,8 +9,8 @@ export interface PriceRange {
   /** With `--probe`, the ends of the 95 % confidence interval; null without. */
   low: number | null;
   high: number | null;
-  /** Every answer as long as `--max_tokens` allows. */
-  maximum: number;
+  /** Every answer as long as `--max_tokens` allows; null with `--max_tokens none`. */
+  maximum: number | null;
 }
 
 /** What each column of the dataset is used for; names as the dataset spells them. */
@@ -38,7 +38,7 @@ export interface DryRun {
   requests: number;
   /** `margin`: with 95 % confidence, as a share; 0 where every row was counted. */
   prompt_tokens: { expected: number; margin: number; tokenizer: string };
-  completion_tokens: { expected: number; low: number | null; high: number | null; maximum: number };
+  completion_tokens: { expected: number; low: number | null; high: number | null; maximum: number | null };
   /** Null where no price is known, or where the provider has no such service. */
   price_usd: { online: PriceRange | null; flex: PriceRange | null; batch: PriceRange | null };
   batches: number | null;

@@ -54,8 +54,10 @@ function describeUse({ prompt, inputs, choices, system, history, response }: Dry
   return `${names}${response === null ? '' : ` → ${inert(response, 60)}`}`;
 }
 
-function atMost(tokens: number, options: RunOptions): string {
-  return `${count(tokens)} at most (--max_tokens ${options.generation.max_tokens})`;
+function atMost(tokens: number | null, { generation }: RunOptions): string {
+  return tokens === null
+    ? 'no limit (--max_tokens none)'
+    : `${count(tokens)} at most (--max_tokens ${generation.max_tokens ?? 0})`;
 }
 
 function percent(share: number): string {
@@ -65,7 +67,7 @@ function percent(share: number): string {
 function describePrice(price: PriceRange | null): string {
   if (price === null) return 'not known for this model';
   const range = price.low === null ? '' : ` (${dollars(price.low)} to ${dollars(price.high ?? 0)})`;
-  return `${dollars(price.expected)}${range}, ${dollars(price.maximum)} at most`;
+  return `${dollars(price.expected)}${range}${price.maximum === null ? '' : `, ${dollars(price.maximum)} at most`}`;
 }
 
 function describeLimits({ limits, minutes }: DryRun): string | null {

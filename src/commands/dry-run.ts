@@ -14,6 +14,7 @@ import { count, inert } from '../text.js';
 import type { AccountLimits } from '../requests/limits/headers.js';
 import type { PromptRow, SourceRow } from '../types.js';
 import type { ChosenFormat } from '../formats/index.js';
+import { mostTokens } from '../generation.js';
 import type { DryRun, PriceRange, UsedColumns } from './dry-run-result.js';
 import { findLimits } from './account-limits.js';
 import { dryRunTable } from './dry-run-table.js';
@@ -144,11 +145,17 @@ function figures(
 ): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems'> {
   const { generation, annotator } = options;
   const { requests } = estimate;
-  const maximum = requests * generation.max_tokens * generation.n;
-  const bounded = (tokens: number): number => Math.round(Math.min(Math.max(0, tokens), maximum));
+  const most = mostTokens(generation);
+  const maximum = most === null ? null : requests * most;
+  const bounded = (tokens: number): number => Math.round(Math.min(Math.max(0, tokens), maximum ?? Infinity));
   const completion =
     probe === null
-      ? { expected: bounded(estimate.originalTokens.tokens * generation.n), low: null, high: null, maximum }
+      ? {
+          expected: bounded(estimate.originalTokens.tokens * (generation.n ?? 1)),
+          low: null,
+          high: null,
+          maximum,
+        }
       : {
           expected: bounded(probe.completionTokens * requests),
           low: bounded((probe.completionTokens - probe.completionMargin) * requests),
@@ -164,7 +171,7 @@ function figures(
       expected: cost(completion.expected),
       low: completion.low === null ? null : cost(completion.low),
       high: completion.high === null ? null : cost(completion.high),
-      maximum: cost(maximum),
+      maximum: maximum === null ? null : cost(maximum),
     };
   };
   const hasBatches = annotator.provider.batches;
@@ -189,7 +196,7 @@ function figures(
       tokens_per_minute: limits.tokensPerMinute,
       requests_per_day: limits.requestsPerDay,
     },
-    minutes: minutesFor(limits, requests, promptTokens + maximum),
+    minutes: minutesFor(limits, requests, promptTokens + (maximum ?? completion.expected)),
   };
 }
 

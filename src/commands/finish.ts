@@ -11,6 +11,7 @@ import { creationDate, writeConfig } from '../run/config.js';
 import { noteDamaged, scanJournal } from '../run/journal.js';
 import { describeSummary, summarise, writeSummary } from '../run/summary.js';
 import { count, inert, plural } from '../text.js';
+import { hasSeveral } from '../generation.js';
 import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
 import { commandLine, costToSuggest, retryCommandLine } from './next-command.js';
 import type { Surroundings } from './surroundings.js';
@@ -49,7 +50,7 @@ export async function assembleResults(finished: AssembledRun, console: Console):
     for (const { row } of assembled.damaged) run.index.forget(row);
     const lines = plural(assembled.damaged.length, 'line');
     console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
-    await scanJournal(folder.journal, run.index, options.generation.n > 1, () => undefined, rules);
+    await scanJournal(folder.journal, run.index, hasSeveral(options.generation), () => undefined, rules);
     const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
     if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
     damaged = damaged.filter((one) => !hasOtherLine(one));
@@ -68,7 +69,7 @@ async function assembleOnce(
   try {
     return await assemble(folder, run.index, {
       includeMetadata: options.includeMetadata,
-      several: options.generation.n > 1,
+      several: hasSeveral(options.generation),
       rules,
       onProgress: (rows) => {
         done = rows;
@@ -121,7 +122,7 @@ export async function finish(finished: FinishedRun, assembled: Assembled, consol
   await writeExports(finished, console);
   if (assembled.rows.truncated > 0) {
     console.warning(
-      `${plural(assembled.rows.truncated, 'answer')} ended at --max_tokens ${options.generation.max_tokens}; ` +
+      `${plural(assembled.rows.truncated, 'answer')} ${reached(options)}; ` +
         'a larger value needs a run of its own (--run_name NAME).',
     );
   }
@@ -191,4 +192,9 @@ function adviceFor({ rows, unusable }: Assembled, { tryAgain, words }: FinishedR
   if (advice.length === 0)
     advice.push('A larger --max_tokens may give them an answer, in a run of its own (--run_name NAME).');
   return advice.map((one) => `${one.charAt(0).toUpperCase()}${one.slice(1)}`).join(' — ');
+}
+
+/** What cut answers short. */
+function reached({ generation: { max_tokens: most } }: RunOptions): string {
+  return most === null ? 'ended at the model’s own limit' : `ended at --max_tokens ${most}`;
 }

@@ -8,6 +8,7 @@ import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures, Summary } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
+import { hasSeveral } from '../generation.js';
 
 /** What takes a run's results elsewhere once they are written. */
 export interface Publisher {
@@ -41,7 +42,7 @@ export interface FinishedRun {
 export function resultShape({ options, run }: Pick<FinishedRun, 'options' | 'run'>): ResultShape {
   const { format } = run.identity.found;
   return {
-    several: options.generation.n > 1,
+    several: hasSeveral(options.generation),
     metadata: options.includeMetadata,
     chats: format === 'messages' || format === 'conversations',
   };

@@ -18,14 +18,14 @@ const USUAL_REASONING_TOKENS = 1000;
 export class RequestEstimate {
   requests = 0;
   #promptTokens = 0;
-  readonly #maximumTokens: number;
+  readonly #maximumTokens: number | null;
   readonly #usualTokens: number;
   readonly #tokens = new TokenEstimate();
 
   constructor(private readonly options: RunOptions) {
     const usual = isReasoningModel(options.annotator.model) ? USUAL_REASONING_TOKENS : USUAL_TOKENS;
     this.#maximumTokens = options.generation.max_tokens;
-    this.#usualTokens = Math.min(usual, this.#maximumTokens);
+    this.#usualTokens = Math.min(usual, this.#maximumTokens ?? Infinity);
   }
 
   /** @param body of a request, as JSON */
@@ -41,10 +41,10 @@ export class RequestEstimate {
     if (price === null) return `${what}; what that costs is not known.`;
     const cost = (completionTokens: number): string =>
       dollars(costOf({ promptTokens: this.#promptTokens, completionTokens, cachedTokens: 0 }, price));
-    return (
-      `${what}: about ${cost(requests * this.#usualTokens)}, and ` +
-      `${cost(requests * this.#maximumTokens)} where every verdict takes all ${count(this.#maximumTokens)} tokens.`
-    );
+    const usual = `${what}: about ${cost(requests * this.#usualTokens)}`;
+    const most = this.#maximumTokens;
+    if (most === null) return `${usual}, and more where verdicts are longer (--max_tokens none).`;
+    return `${usual}, and ${cost(requests * most)} where every verdict takes all ${count(most)} tokens.`;
   }
 }
 

@@ -22,6 +22,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
+import { mostTokens } from '../generation.js';
 import { openAsking } from './asking.js';
 import { Meter } from './meter.js';
 import type { Surroundings } from './surroundings.js';
@@ -83,11 +84,15 @@ export async function askOnline(
 
   // A missing key is told before anything is opened.
   findEndpoint(options);
-  const completionTokens = options.generation.max_tokens * options.generation.n;
   const budget =
     options.maxCost === null
       ? null
-      : new CostBudget(options.maxCost, price, completionTokens, () => totals.cost ?? 0);
+      : new CostBudget(
+          options.maxCost,
+          price,
+          mostTokens(options.generation) ?? Infinity,
+          () => totals.cost ?? 0,
+        );
   const journal = new JournalWriter(folder.journal, (error) => {
     const cause = error instanceof JournalGone ? 'other' : 'disk';
     asking.processor.stop({ reason: 'error', cause, message: error.message });

@@ -21,7 +21,8 @@ import { UserError } from '../errors.js';
 import { unionOfFormats } from '../exports/index.js';
 import { parseJson } from '../json.js';
 import { shownBaseUrl } from '../endpoint.js';
-import type { GenerationParameters, RunOptions } from '../options.js';
+import { GENERATION_NAMES, type GenerationParameters } from '../generation.js';
+import type { RunOptions } from '../options.js';
 import { systemClock } from '../requests/clock.js';
 import {
   configDataset,
@@ -226,8 +227,8 @@ function withAsked(options: RunOptions, before: AskedFor | null, origin: BatchOr
   const now = askedFor(options);
   const asked = before ?? (origin === null ? now : askedBefore(origin, now));
   const generation = Object.fromEntries(
-    Object.keys(options.generation).map((name) => [name, asked[name as keyof GenerationParameters]]),
-  ) as unknown as GenerationParameters;
+    GENERATION_NAMES.map((name) => [name, asked[name] ?? null]),
+  ) as GenerationParameters;
   return {
     ...options,
     subset: options.subset ?? asked.subset,

@@ -12,6 +12,7 @@ import { messagesOf, requestBody } from '../run/jobs.js';
 import { requestShape } from '../run/prepare.js';
 import { plural } from '../text.js';
 import type { PromptRow } from '../types.js';
+import { mostTokens } from '../generation.js';
 import { openAsking } from './asking.js';
 import { stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
@@ -51,11 +52,10 @@ export async function probeRows(
   const errors: string[] = [];
   const cost = (): number | null =>
     totalCost([...usages, ...wasted].reduce(addUsage, NO_USAGE), price)?.amount ?? null;
-  const completionTokens = options.generation.max_tokens * options.generation.n;
   const budget =
     options.maxCost === null
       ? null
-      : new CostBudget(options.maxCost, price, completionTokens, () => cost() ?? 0);
+      : new CostBudget(options.maxCost, price, mostTokens(options.generation) ?? Infinity, () => cost() ?? 0);
   const events = {
     answered: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {
       const usage = usageOfAnswer(reported, sent, json);

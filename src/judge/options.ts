@@ -61,10 +61,12 @@ export function parseJudgeOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): 
     },
     variables,
   );
+  // Temperature and the shorter limit are this command's own: where the judge does not take them, it is asked without.
+  const given = new Set(['max_tokens'].filter((name) => raw[name] !== undefined));
   // Whoever it was that answered: his name is all that the folder's name needs.
   const { name: judged } = resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, true);
   return Object.freeze({
-    asking: options,
+    asking: Object.freeze({ ...options, given }),
     judged,
     folder: findRunFolder({ ...options, annotator: judged }),
     sample: flags.integer('sample', 1, LARGEST_SAMPLE) ?? DEFAULT_SAMPLE,

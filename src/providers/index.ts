@@ -19,6 +19,8 @@ export interface Provider {
   tellsLimitsForFree: boolean;
   /** The provider's name in the price table; null where what a request costs is not known. */
   priceId: string | null;
+  /** True where the provider's documentation lists `seed` (or what `renames` makes of it): then it is sent by default. */
+  takesSeed: boolean;
   /** Generation parameters that go by another name here. */
   renames: Readonly<Record<string, string>>;
   /** True where answers state what they cost. */
@@ -37,6 +39,7 @@ function provider(
     batches: false,
     tellsLimitsForFree: false,
     priceId: null,
+    takesSeed: false,
     renames: {},
     statesCost: false,
   };
@@ -49,6 +52,8 @@ export const PROVIDERS = {
     batches: true,
     tellsLimitsForFree: true,
     priceId: 'openai',
+    // platform.openai.com/docs/api-reference/chat/create
+    takesSeed: true,
   }),
   sambanova: provider('SambaNova', 'https://api.sambanova.ai/v1', 'SAMBANOVA_API_KEY', {
     baseUrlVariable: 'SAMBANOVA_BASE_URL',
@@ -56,13 +61,25 @@ export const PROVIDERS = {
   }),
   openrouter: provider('OpenRouter', 'https://openrouter.ai/api/v1', 'OPENROUTER_API_KEY', {
     priceId: 'openrouter',
+    // openrouter.ai/docs/api-reference/parameters; it is not passed on to models without one
+    takesSeed: true,
     statesCost: true,
   }),
-  together: provider('Together', 'https://api.together.xyz/v1', 'TOGETHER_API_KEY', { priceId: 'together' }),
-  groq: provider('Groq', 'https://api.groq.com/openai/v1', 'GROQ_API_KEY', { priceId: 'groq' }),
+  together: provider('Together', 'https://api.together.xyz/v1', 'TOGETHER_API_KEY', {
+    priceId: 'together',
+    // docs.together.ai/reference/chat-completions-1
+    takesSeed: true,
+  }),
+  groq: provider('Groq', 'https://api.groq.com/openai/v1', 'GROQ_API_KEY', {
+    priceId: 'groq',
+    // console.groq.com/docs/api-reference
+    takesSeed: true,
+  }),
   deepseek: provider('DeepSeek', 'https://api.deepseek.com/v1', 'DEEPSEEK_API_KEY', { priceId: 'deepseek' }),
   mistral: provider('Mistral', 'https://api.mistral.ai/v1', 'MISTRAL_API_KEY', {
     priceId: 'mistral',
+    // docs.mistral.ai/api: `random_seed`
+    takesSeed: true,
     renames: { seed: 'random_seed' },
   }),
   fireworks: provider('Fireworks', 'https://api.fireworks.ai/inference/v1', 'FIREWORKS_API_KEY', {
@@ -78,9 +95,18 @@ export const PROVIDERS = {
   anthropic: provider('Anthropic', 'https://api.anthropic.com/v1', 'ANTHROPIC_API_KEY', {
     priceId: 'anthropic',
   }),
-  ollama: provider('Ollama', 'http://localhost:11434/v1', null),
-  vllm: provider('vLLM', 'http://localhost:8000/v1', null),
-  lmstudio: provider('LM Studio', 'http://localhost:1234/v1', null),
+  ollama: provider('Ollama', 'http://localhost:11434/v1', null, {
+    // ollama/ollama:docs/openai.md
+    takesSeed: true,
+  }),
+  vllm: provider('vLLM', 'http://localhost:8000/v1', null, {
+    // docs.vllm.ai: OpenAI-compatible server
+    takesSeed: true,
+  }),
+  lmstudio: provider('LM Studio', 'http://localhost:1234/v1', null, {
+    // lmstudio.ai/docs: OpenAI compatibility endpoints
+    takesSeed: true,
+  }),
 } satisfies Record<string, Provider>;
 
 export type ProviderName = keyof typeof PROVIDERS;

@@ -9,6 +9,7 @@ import type { ParameterChange } from '../requests/parameters.js';
 import type { Summary } from '../run/summary.js';
 import { count, dollars, inert, plural, shellWord } from '../text.js';
 import { ROW_STATES } from '../types.js';
+import { asksTheSame, GENERATION_NAMES, isGenerationName, isNeutral } from '../generation.js';
 import { codeBlock, plain, table } from './markdown.js';
 import { DATA_PATH } from './repository.js';
 
@@ -163,28 +164,17 @@ function modelsOf({ models }: Summary): string {
   return [...named, ...(more > 0 ? [`${count(more)} more`] : [])].join(', ');
 }
 
-const GENERATION = [
-  'temperature',
-  'top_p',
-  'seed',
-  'max_tokens',
-  'n',
-  'frequency_penalty',
-  'presence_penalty',
-  'stop',
-  'logit_bias',
-] as const satisfies readonly (keyof AskedFor)[];
-
 function parameters(asked: AskedFor): string {
-  return GENERATION.filter((name) => (asked[name] ?? null) !== null)
+  return GENERATION_NAMES.filter((name) => (asked[name] ?? null) !== null && !isNeutral(name, asked[name]))
     .map((name) => `\`${name}\` ${plain(JSON.stringify(asked[name]))}`)
     .join(', ');
 }
 
 function parameterChanges(changes: readonly ParameterChange[]): string[] {
   if (changes.length === 0) return [];
-  const lines = changes.slice(0, MOST_NAMED).map(({ parameter, renamed_to: name, reason }) => {
-    const what = name === null ? 'was left out' : `was sent as ${plain(name)}`;
+  const lines = changes.slice(0, MOST_NAMED).map(({ parameter, renamed_to: name, at_most: most, reason }) => {
+    const sent = name === null ? 'was left out' : `was sent as ${plain(name)}`;
+    const what = most === undefined ? sent : `was lowered to ${most}`;
     return `- ${plain(parameter)} ${what}: ${plain(reason)}`;
   });
   return ['Parameters that were sent otherwise:', lines.join('\n')];
@@ -192,14 +182,20 @@ function parameterChanges(changes: readonly ParameterChange[]): string[] {
 
 /** The command that asks for the same, with the flags that differ from their defaults. */
 function commandLine(asked: AskedFor, dataset: string): string {
-  const usual = askedFor(parseRunOptions({ dataset: 'usual' }, {}));
+  // A server of one's own may have any model.
+  const flags = { dataset: 'usual', annotator: asked.annotator, base_url: 'http://localhost' };
+  const usual = askedFor(parseRunOptions(flags, {}));
   const words = ['npx', 'reannotate', '--annotator', asked.annotator, '--dataset', dataset];
   for (const name of Object.keys(usual) as (keyof AskedFor)[]) {
     const value = asked[name] ?? null;
-    if (['annotator', 'dataset', 'model'].includes(name) || value === null) continue;
-    if (JSON.stringify(value) === JSON.stringify(usual[name])) continue;
+    if (
+      ['annotator', 'dataset', 'model'].includes(name) ||
+      asksTheSame(name, value, usual[name] ?? null, false)
+    )
+      continue;
+    if (value === null && !isGenerationName(name)) continue;
     words.push(`--${name}`);
-    if (value !== true) words.push(flagValue(value));
+    if (value !== true) words.push(value === null ? 'none' : flagValue(value));
   }
   return words.map((word) => shellWord(inert(word, 500))).join(' ');
 }

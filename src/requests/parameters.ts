@@ -4,17 +4,8 @@
  * first, then from names in quotes, then from names in plain text.
  */
 
+import { isNeutral } from '../generation.js';
 import type { Refusal } from './refusal-body.js';
-
-/** Values that change nothing: the API's own defaults (https://platform.openai.com/docs/api-reference/chat/create). */
-export const NEUTRAL: Readonly<Record<string, unknown>> = {
-  temperature: 1,
-  top_p: 1,
-  n: 1,
-  frequency_penalty: 0,
-  presence_penalty: 0,
-  logprobs: false,
-};
 
 /** Parameters that may be left out or renamed, with the names that servers call them by; never the prompt or model. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
@@ -275,8 +266,7 @@ export function parameterVerdict(
     return { kind: 'change', changes: named.map((parameter) => drop(parameter)), certain: false };
   }
   const [first = ''] = named;
-  const isNeutral = sent !== null && Object.hasOwn(NEUTRAL, first) && NEUTRAL[first] === sent[first];
-  return isNeutral
+  return sent !== null && isNeutral(first, sent[first])
     ? { kind: 'change', changes: [drop(first)], certain: true }
     : { kind: 'wrong', parameter: first };
 }

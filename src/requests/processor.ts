@@ -507,6 +507,10 @@ export class Processor {
     this.#failuresInRow += 1;
     this.#lastTrouble = verdict.message;
     if (verdict.overloaded) concurrency.overloaded(exchanged);
+    if (verdict.loading === true) {
+      if (clock.now() - this.#lastSuccess > OUTAGE_MAXIMUM_MS) this.#unreachable(verdict.message);
+      return true;
+    }
     if (this.counts.answered === 0) return false;
     if (verdict.unreachable || this.#failuresInRow >= OUTAGE_FAILURES) {
       const steps = Math.min(10, Math.floor(this.#failuresInRow / OUTAGE_FAILURES));

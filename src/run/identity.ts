@@ -5,7 +5,8 @@ import { DEFAULT_ENCODING } from '../datasets/encodings.js';
 import { UserError } from '../errors.js';
 import { replaceFile } from '../files.js';
 import type { FormatName } from '../formats/index.js';
-import type { GenerationParameters, RunOptions } from '../options.js';
+import { asksTheSame, type GenerationParameters } from '../generation.js';
+import type { RunOptions } from '../options.js';
 import { inert, plural } from '../text.js';
 import type { FileFingerprint } from './fingerprint.js';
 
@@ -99,14 +100,15 @@ const COMPARED_ELSEWHERE: readonly string[] = ['dataset', 'limit'];
 
 /**
  * Compares a run with what the command line asks for now.
+ * @param given generation parameters that the command line names
  * @throws UserError that names each difference and what to do about it
  */
-export function refuseChanges(earlier: AskedFor, now: AskedFor): void {
+export function refuseChanges(earlier: AskedFor, now: AskedFor, given: ReadonlySet<string>): void {
   const changes = Object.entries(now)
     .filter(
       ([flag, value]) =>
         !COMPARED_ELSEWHERE.includes(flag) &&
-        JSON.stringify(earlier[flag as keyof AskedFor] ?? null) !== JSON.stringify(value ?? null),
+        !asksTheSame(flag, earlier[flag as keyof AskedFor] ?? null, value, given.has(flag)),
     )
     .filter(([flag]) => flag !== 'model' || earlier.annotator === now.annotator)
     .map(([flag, value]) => describeChange(flag, earlier[flag as keyof AskedFor], value));
@@ -118,7 +120,7 @@ export function refuseChanges(earlier: AskedFor, now: AskedFor): void {
 }
 
 function describeChange(flag: string, earlier: unknown, now: unknown): string {
-  return `--${flag} was ${shown(earlier)} and is now ${shown(now)}`;
+  return `--${flag} was ${shown(flag, earlier)} and is now ${shown(flag, now)}`;
 }
 
 /**
@@ -149,7 +151,10 @@ export function compareLimits(
   return earlier !== null && rows >= earlier ? 'grow' : 'same';
 }
 
-function shown(value: unknown): string {
-  if (value === null || value === undefined) return 'not given';
+/** Parameters that are sent unless `none` is given. */
+const SENT_BY_DEFAULT = new Set(['max_tokens', 'seed']);
+
+function shown(flag: string, value: unknown): string {
+  if (value === null || value === undefined) return SENT_BY_DEFAULT.has(flag) ? 'none' : 'not given';
   return inert(typeof value === 'string' ? value : JSON.stringify(value), 80);
 }

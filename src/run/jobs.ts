@@ -4,7 +4,7 @@ import { isObject, parseJson } from '../json.js';
 import { UserError } from '../errors.js';
 import { standsAt } from '../bytes.js';
 import { breather, endOfLine, readBlocks, readLines, replaceFile, type BufferedFile } from '../files.js';
-import type { GenerationParameters } from '../options.js';
+import { asksTheSame, isGenerationName, type GenerationParameters } from '../generation.js';
 import type { Provider } from '../providers/index.js';
 import { applyChanges, type ParameterChange } from '../requests/parameters.js';
 import { inert } from '../text.js';
@@ -20,19 +20,18 @@ const CLOSING_BRACE = 0x7d;
 export interface RequestShape {
   model: string;
   generation: GenerationParameters;
+  /** Those that the command line names. */
+  given: ReadonlySet<string>;
   provider: Provider;
   changes: readonly ParameterChange[];
 }
 
-/** The body of one request; parameters that are null or not asked for are left out. */
+/** The body of one request; parameters that are null are left out. */
 export function requestBody(messages: readonly ChatMessage[], shape: RequestShape): Record<string, unknown> {
-  const { logprobs, top_logprobs: topLogprobs, ...generation } = shape.generation;
   const body: Record<string, unknown> = { model: shape.model, messages };
-  for (const [name, value] of Object.entries(generation)) {
+  for (const [name, value] of Object.entries(shape.generation)) {
     if (value !== null) body[name] = value;
   }
-  if (logprobs) body['logprobs'] = true;
-  if (topLogprobs !== null) body['top_logprobs'] = topLogprobs;
   if (shape.provider.streamed) {
     body['stream'] = true;
     body['stream_options'] = { include_usage: true };
@@ -213,14 +212,29 @@ export async function compareJobs(jobsPath: string, rowsPath: string, shape: Req
 function compareJob(job: JobLine, row: PromptRow, shape: RequestShape, path: string): void {
   const theirs = parseObject(job.body) ?? {};
   const ours = requestBody(messagesOf(row), shape);
-  for (const [name, value] of Object.entries(ours)) {
+  const names = new Set([...Object.keys(ours), ...Object.keys(theirs).filter(isGenerationName)]);
+  for (const name of names) {
+    const value = ours[name];
     const other = theirs[name];
-    if (other === undefined || JSON.stringify(other) === JSON.stringify(value)) continue;
-    const what = name === 'messages' ? 'another prompt' : `${name} ${inert(JSON.stringify(other), 60)}`;
+    if (
+      isGenerationName(name) ? asksTheSame(name, other, value, shape.given.has(name)) : isEqual(other, value)
+    ) {
+      continue;
+    }
+    const what = name === 'messages' ? 'another prompt' : `${name} ${shown(other)}`;
     throw new UserError(
       `${path} asks row ${job.requestIdx} with ${what}, which is not what this command line and dataset give` +
-        `${name === 'messages' ? '' : ` (${inert(JSON.stringify(value), 60)})`}. Give the same parameters to go on with ` +
+        `${name === 'messages' ? '' : ` (${shown(value)})`}. Give the same parameters to go on with ` +
         'that run, or start anew with --overwrite.',
     );
   }
+}
+
+/** What the Python tool left out it did not ask for otherwise. */
+function isEqual(theirs: unknown, ours: unknown): boolean {
+  return theirs === undefined || JSON.stringify(theirs) === JSON.stringify(ours);
+}
+
+function shown(value: unknown): string {
+  return value === undefined || value === null ? 'not given' : inert(JSON.stringify(value), 60);
 }

@@ -7,6 +7,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { FinishRules, NO_REASON } from '../annotators/finish-reason.js';
 import { openDataset } from '../datasets/index.js';
 import { UserError } from '../errors.js';
+import { hasSeveral } from '../generation.js';
 import { chooseFormat, type ChosenFormat } from '../formats/index.js';
 import type { RunOptions } from '../options.js';
 import type { Console } from '../progress.js';
@@ -79,6 +80,7 @@ export function requestShape(options: RunOptions): RequestShape {
   return {
     model,
     generation: options.generation,
+    given: options.given,
     provider,
     changes: knownChanges(model, provider.renames),
   };
@@ -116,7 +118,7 @@ export async function prepareRun(
 ): Promise<PreparedRun> {
   const { folder, console } = preparation;
   const earlier = readIdentity(folder.run);
-  if (earlier !== null) refuseChanges(earlier.asked, askedFor(options));
+  if (earlier !== null) refuseChanges(earlier.asked, askedFor(options), options.given);
   const isWhole = earlier !== null && existsSync(folder.rows);
   const identity = isWhole
     ? await continueRun(options, preparation, earlier)
@@ -126,7 +128,7 @@ export async function prepareRun(
   const index = new JournalIndex(total);
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const rules = new FinishRules(options.acceptFinishReason);
-  const report = await readJournal(folder, index, options.generation.n > 1, rules, console, onEntry);
+  const report = await readJournal(folder, index, hasSeveral(options.generation), rules, console, onEntry);
   return {
     identity,
     index,

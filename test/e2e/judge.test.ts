@@ -128,7 +128,8 @@ describe('judge', () => {
     const requests = asked(server);
     expect(requests).toHaveLength(58);
     for (const { body, prompt } of requests) {
-      expect(body).toMatchObject({ model: 'gpt-4o', temperature: 0, max_tokens: 1024, n: 1 });
+      expect(body).toMatchObject({ model: 'gpt-4o', temperature: 0, max_tokens: 1024 });
+      expect(body).not.toHaveProperty('n');
       expect(prompt).not.toMatch(/\bold_|\bnew_|annotation|original|gpt-4o-mini/);
     }
     const orders = new Map<number, boolean[]>();

@@ -41,13 +41,8 @@ describe('a run online', () => {
     expect(jobs[7]).toEqual({
       model: 'gpt-4o-mini',
       messages: [{ role: 'user', content: alpacaText(rows[7] as (typeof rows)[0]) }],
-      temperature: 1,
-      top_p: 1,
       seed: 42,
       max_tokens: 2048,
-      n: 1,
-      frequency_penalty: 0,
-      presence_penalty: 0,
       metadata: { request_idx: 7 },
     });
     const journal = results.lines('output.jsonl') as [

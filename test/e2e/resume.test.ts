@@ -242,7 +242,7 @@ describe('going on with a run', () => {
       env: pointingAt(api),
     });
     expect(changed.code).toBe(1);
-    expect(changed.stderr).toContain('--temperature was 1 and is now 0.2');
+    expect(changed.stderr).toContain('--temperature was not given and is now 0.2');
     const smaller = await runCli([...args, '--resume', '--limit', '2'], { env: pointingAt(api) });
     expect(smaller.code).toBe(1);
     expect(smaller.stderr).toContain(

@@ -1,0 +1,315 @@
+import { describe, expect, it } from 'vitest';
+import { Concurrency } from '../../src/requests/concurrency.js';
+import { ParameterFit } from '../../src/requests/parameters.js';
+import { Processor, type Stop } from '../../src/requests/processor.js';
+import { RateLimiter } from '../../src/requests/rate-limiter.js';
+import type { ChatResponse } from '../../src/requests/verdict.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { apiError, completion } from '../support/scripted-api.js';
+
+interface Reply {
+  status?: number;
+  headers?: Record<string, string>;
+  body: unknown;
+}
+type Body = Record<string, unknown> & { row: number };
+/** What a server says to a request; `times` counts those of the same row from 0. */
+type Script = (body: Body, times: number) => Reply | Error;
+
+const LATENCY_MS = 10;
+const A_DAY_MS = 86_400_000;
+const ok: Reply = { body: completion('yes') };
+const tooLong = apiError(400, 'prompt is too long: 9000 tokens > 4096 maximum');
+
+interface Played {
+  stop: Stop | null;
+  /** What became of each row that anything became of. */
+  rows: Record<number, 'answered' | 'failed' | 'filtered'>;
+  changed: string[];
+  shortened: number[];
+  sent: number;
+  /** The body that each row was answered to. */
+  bodies: Map<number, Body>;
+}
+
+/** Runs rows through a processor on a clock of its own; `at` is called when so many requests were sent. */
+async function play(
+  rows: number,
+  script: Script,
+  options: {
+    hasAnswers?: boolean;
+    given?: string[];
+    budget?: boolean;
+    concurrency?: number;
+    parameters?: Record<string, unknown>;
+    at?: { request: number; run: (processor: Processor) => void };
+  } = {},
+): Promise<Played> {
+  const clock = new FakeClock();
+  const played: Played = { stop: null, rows: {}, changed: [], shortened: [], sent: 0, bodies: new Map() };
+  const times = new Map<number, number>();
+  const send = async (bytes: Buffer): Promise<ChatResponse> => {
+    const body = JSON.parse(bytes.toString('utf8')) as Body;
+    const time = times.get(body.row) ?? 0;
+    times.set(body.row, time + 1);
+    if (played.sent++ === options.at?.request) options.at.run(processor);
+    await clock.sleep(LATENCY_MS);
+    const reply = script(body, time);
+    if (reply instanceof Error) throw reply;
+    const { status = 200, headers = {}, body: value } = reply;
+    return { status, headers, body: Buffer.from(JSON.stringify(value)) };
+  };
+  const ignore = (): void => undefined;
+  const processor: Processor = new Processor({
+    send,
+    limiter: new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      completionTokens: 1,
+      clock,
+      random: () => 0.5,
+    }),
+    concurrency: new Concurrency(options.concurrency ?? 4, true, clock.now),
+    parameters: new ParameterFit(new Set(options.given ?? [])),
+    hasAnswers: options.hasAnswers ?? false,
+    maxAttempts: 3,
+    budget: options.budget === true ? { reserve: () => true, settle: ignore } : null,
+    clock,
+    random: () => 0.5,
+    events: {
+      answered: ({ requestIdx }, sent) => {
+        played.rows[requestIdx] = 'answered';
+        played.bodies.set(requestIdx, JSON.parse(sent.toString('utf8')) as Body);
+      },
+      failed: ({ requestIdx }, _sent, _errors, filtered) => {
+        played.rows[requestIdx] = filtered ? 'filtered' : 'failed';
+      },
+      exchanged: ignore,
+      wasted: ignore,
+      partial: ignore,
+      streamed: ignore,
+      parameterChanged: ({ parameter, renamed_to: name }) => {
+        played.changed.push(name === null ? parameter : `${parameter}→${name}`);
+      },
+      shortened: (_job, tokens) => {
+        played.shortened.push(tokens);
+      },
+    },
+    reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
+  });
+  const jobs = Array.from({ length: rows }, (_, row) => ({
+    requestIdx: row,
+    body: Buffer.from(JSON.stringify({ row, messages: [], max_tokens: 2048, ...options.parameters })),
+    tokens: 1,
+  }));
+  const run = processor.run(jobs);
+  await clock.runUntil(A_DAY_MS);
+  played.stop = await run;
+  return played;
+}
+
+/** When a row meets its refusal. */
+const PHASES = {
+  'as the very first': { row: 0, before: ok, hasAnswers: false },
+  'before any answer': { row: 2, before: tooLong, hasAnswers: false },
+  'after answers': { row: 5, before: ok, hasAnswers: false },
+  'first of a resumed run': { row: 0, before: ok, hasAnswers: true },
+} as const;
+type Phase = keyof typeof PHASES;
+const NAMES = Object.keys(PHASES) as Phase[];
+const ROWS = 9;
+
+type Outcome =
+  | 'answered'
+  | 'failed'
+  | 'filtered'
+  | 'key'
+  | 'model'
+  | 'quota'
+  | 'account'
+  | 'refused'
+  | 'limit'
+  | 'unreachable'
+  | 'other';
+
+/** Every kind of verdict: what the server says to that row, and what becomes of it in each phase. */
+// prettier-ignore
+const VERDICTS: readonly [name: string, says: Script, outcomes: readonly Outcome[], given?: string[]][] = [
+  ['an answer', () => ok, ['answered', 'answered', 'answered', 'answered']],
+  ['a refusal that does not say why', () => apiError(400, 'no'), ['failed', 'failed', 'failed', 'failed']],
+  ['a filter', () => apiError(400, 'x', 'content_filter'), ['filtered', 'filtered', 'filtered', 'filtered']],
+  ['too long', () => tooLong, ['failed', 'failed', 'failed', 'failed']],
+  ['too long beside max_tokens', ({ max_tokens: most }) => (Number(most) <= 1096 ? ok : apiError(400, 'maximum context length is 4096 tokens and your request has 3000 input tokens', null, 'max_tokens')), ['answered', 'answered', 'answered', 'answered']],
+  ['no room left', () => apiError(400, 'maximum context length is 4096 tokens and your request has 4090 input tokens', null, 'max_tokens'), ['failed', 'failed', 'failed', 'failed']],
+  ['a parameter', (body) => ('seed' in body ? apiError(400, 'x', 'unsupported_parameter', 'seed') : ok), ['answered', 'answered', 'answered', 'answered']],
+  ['a parameter in unknown words', (body) => ('seed' in body ? apiError(400, 'Mind the `seed`!') : ok), ['answered', 'answered', 'failed', 'answered']],
+  ['a parameter that is not the reason', () => apiError(400, 'Mind the `seed`!'), ['failed', 'failed', 'failed', 'failed']],
+  ['a parameter that stays refused', () => apiError(400, "'seed' is not supported"), ['failed', 'failed', 'failed', 'failed']],
+  ['a value that the user gave', () => apiError(400, 'must be below 10', 'invalid_value', 'seed'), ['refused', 'refused', 'failed', 'failed'], ['seed']],
+  ['a value that is our default', (body) => ('seed' in body ? apiError(400, 'must be below 10', 'invalid_value', 'seed') : ok), ['answered', 'answered', 'answered', 'answered']],
+  ['a wrong key', () => apiError(400, 'Incorrect API key provided'), ['key', 'key', 'key', 'key']],
+  ['no such model', () => apiError(404, 'no model', 'model_not_found'), ['model', 'model', 'model', 'model']],
+  ['no credit', () => apiError(400, 'Your credit balance is too low'), ['quota', 'quota', 'quota', 'quota']],
+  ['a closed account', () => apiError(403, 'x', 'unsupported_country_region_territory'), ['account', 'account', 'account', 'account']],
+  ['a redirect', () => ({ status: 307, body: '' }), ['other', 'other', 'other', 'other']],
+  ['a throttle that passes', (_, times) => (times < 3 ? apiError(429, 'slow down') : ok), ['answered', 'answered', 'answered', 'answered']],
+  ['a throttle for hours', () => ({ status: 429, headers: { 'retry-after': '20000' }, body: {} }), ['limit', 'limit', 'limit', 'limit']],
+  ['trouble that passes', (_, times) => (times < 2 ? apiError(500, 'oops') : ok), ['answered', 'answered', 'answered', 'answered']],
+  ['trouble that stays', () => apiError(500, 'oops'), ['failed', 'failed', 'failed', 'failed']],
+  ['a model that is being loaded', (_, times) => (times < 60 ? apiError(503, 'Loading model') : ok), ['answered', 'answered', 'answered', 'answered']],
+  ['a broken connection that passes', (_, times) => (times < 1 ? Object.assign(new Error('x'), { code: 'ECONNRESET' }) : ok), ['answered', 'answered', 'answered', 'answered']],
+];
+
+const CASES = VERDICTS.flatMap(([name, says, outcomes, given]) =>
+  NAMES.map((phase, index) => [name, phase, says, outcomes[index] as Outcome, given ?? []] as const),
+);
+
+function outcomeOf({ stop, rows }: Played, row: number): string {
+  if (stop !== null && rows[row] === undefined) return stop.reason === 'error' ? stop.cause : stop.reason;
+  return rows[row] ?? 'pending';
+}
+
+describe('a row', () => {
+  it.each(CASES)('that meets %s %s', async (_, phase, says, outcome, given) => {
+    const { row, before, hasAnswers } = PHASES[phase];
+    const script: Script = (body, times) =>
+      body.row === row ? says(body, times) : body.row < row ? before : ok;
+    const played = await play(ROWS, script, { hasAnswers, given, parameters: { seed: 42 } });
+    expect(outcomeOf(played, row)).toBe(outcome);
+    const isStopped = !['answered', 'failed', 'filtered'].includes(outcome);
+    expect(played.stop === null).toBe(!isStopped);
+    // Everybody else is dealt with unless the run stops, and nobody is failed by what another row met.
+    const others = Object.entries(played.rows).filter(([other]) => Number(other) > row);
+    if (!isStopped) expect(others).toHaveLength(ROWS - 1 - row);
+    for (const [, state] of others) expect(state).toBe('answered');
+  });
+
+  it.each(VERDICTS.filter(([name]) => name !== 'an answer'))(
+    'that meets %s while the run is given up stays pending',
+    async (_, says) => {
+      const at = {
+        request: 0,
+        run: (processor: Processor) => {
+          processor.abandon();
+        },
+      };
+      const { rows, stop } = await play(3, says, { at, parameters: { seed: 42 } });
+      expect(rows).toEqual({});
+      expect(stop).toEqual({ reason: 'interrupted' });
+    },
+  );
+
+  it('keeps an answer that comes although the run is given up', async () => {
+    const at = {
+      request: 0,
+      run: (processor: Processor) => {
+        processor.abandon();
+      },
+    };
+    expect((await play(3, () => ok, { at })).rows).toEqual({ 0: 'answered' });
+  });
+});
+
+describe('refusals', () => {
+  it('stop a run where nothing is said and twenty rows in a row meet them', async () => {
+    const played = await play(60, ({ row }) => apiError(400, `Request ${row} was refused`));
+    expect(played).toMatchObject({ sent: 20, stop: { cause: 'refused' } });
+    expect((await play(60, () => apiError(400, 'no'), { hasAnswers: true })).sent).toBe(20);
+  });
+
+  it('stop a run that had answers, where they do not end', async () => {
+    const { stop, rows } = await play(400, ({ row }) => (row < 30 ? ok : apiError(400, 'no')));
+    expect(stop).toMatchObject({ cause: 'refused' });
+    expect(Object.values(rows).filter((state) => state === 'failed').length).toBeLessThanOrEqual(54);
+  });
+
+  it.each([
+    ['too long', tooLong, 'failed'],
+    ['413', { status: 413, body: '' }, 'failed'],
+    ['a filter', apiError(400, 'x', 'content_filter'), 'filtered'],
+  ])('that explain themselves do not, however many come first: %s', async (_, reply, state) => {
+    for (const hasAnswers of [false, true]) {
+      const { stop, rows } = await play(150, ({ row }) => (row < 120 ? reply : ok), { hasAnswers });
+      expect(stop).toBeNull();
+      expect(Object.values(rows).filter((one) => one === state)).toHaveLength(120);
+      expect(Object.values(rows).filter((one) => one === 'answered')).toHaveLength(30);
+    }
+  });
+
+  it('of one row now and then never stop a run', async () => {
+    const { stop, rows } = await play(300, ({ row }) => (row % 3 === 2 ? apiError(400, 'no') : ok));
+    expect(stop).toBeNull();
+    expect(Object.values(rows).filter((state) => state === 'failed')).toHaveLength(100);
+  });
+
+  it('of several parameters are all learnt, each said once, and cost requests in flight nothing', async () => {
+    const refusing: Script = (body) => {
+      const refused = ['seed', 'n'].filter((name) => name in body);
+      return refused.length > 0
+        ? apiError(400, `Unrecognized request arguments supplied: ${refused.join(', ')}`)
+        : ok;
+    };
+    const played = await play(40, refusing, { parameters: { seed: 1, n: 2 } });
+    expect(played).toMatchObject({ stop: null, changed: ['seed', 'n'], sent: 41 });
+    // Where the server changes its mind in mid-run, those in flight are sent again.
+    const later = await play(40, (body, times) => (body.row > 10 ? refusing(body, times) : ok), {
+      parameters: { seed: 1 },
+    });
+    expect(later).toMatchObject({ stop: null, changed: ['seed'] });
+    expect(Object.values(later.rows)).toEqual(new Array(40).fill('answered'));
+  });
+
+  it('of a row that is too long shorten that row alone, and never below an answer of use', async () => {
+    const script: Script = ({ row, max_tokens: most }) =>
+      row % 2 === 1 && Number(most) > 500
+        ? apiError(400, 'maximum context length is 4096 tokens and your request has 3596 input tokens')
+        : ok;
+    const { bodies, shortened, stop } = await play(6, script);
+    expect(stop).toBeNull();
+    expect([...bodies].map(([row, body]) => [row, body['max_tokens']])).toEqual(
+      expect.arrayContaining([
+        [0, 2048],
+        [1, 500],
+        [2, 2048],
+        [3, 500],
+      ]),
+    );
+    expect(shortened).toEqual([500, 500, 500]);
+  });
+
+  it('of a maximum beyond the model’s lower it for the run', async () => {
+    const script: Script = ({ max_tokens: most }) =>
+      Number(most) > 1000
+        ? apiError(
+            400,
+            'max_tokens is too large: 2048. This model supports at most 1000 completion tokens',
+            'invalid_value',
+            'max_tokens',
+          )
+        : ok;
+    const { bodies, changed, sent } = await play(5, script, { given: ['max_tokens'] });
+    expect(changed).toEqual(['max_tokens']);
+    expect(sent).toBe(6);
+    for (const body of bodies.values()) expect(body['max_tokens']).toBe(1000);
+  });
+
+  it('of both names of the maximum leave it out, but never where --max_cost needs it', async () => {
+    const script: Script = (body) => {
+      const name = ['max_tokens', 'max_completion_tokens'].find((one) => one in body);
+      return name === undefined
+        ? ok
+        : apiError(400, `'${name}' is not supported`, 'unsupported_parameter', name);
+    };
+    const free = await play(3, script);
+    expect(free).toMatchObject({
+      stop: null,
+      changed: ['max_tokens→max_completion_tokens', 'max_completion_tokens'],
+    });
+    const { stop, rows } = await play(3, script, { budget: true });
+    expect(stop).toMatchObject({
+      cause: 'refused',
+      message: expect.stringContaining('--max_cost') as string,
+    });
+    expect(rows).toEqual({});
+  });
+});
