@@ -277,9 +277,9 @@ describe('what goes wrong in batches', () => {
     const watched = await watch(api, data, folder, ['--retry_failed']);
     expect(watched.code).toBe(3);
     expect(api.statistics().batchesCreated).toBe(2);
-    expect(resultsIn(folder).summary().rows).toMatchObject({ ok: 19, failed: 1 });
+    expect(resultsIn(folder).summary().rows).toMatchObject({ ok: 19, filtered: 1 });
     expect(resultsIn(folder).lines('failed_rows.jsonl')).toMatchObject([
-      { state: 'failed', error: expect.stringMatching(/^400 .*flagged/) as string },
+      { state: 'filtered', error: expect.stringMatching(/^400 .*flagged/) as string },
     ]);
   });
 
