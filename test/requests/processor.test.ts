@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { FinishRules } from '../../src/annotators/finish-reason.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
 import { ParameterFit } from '../../src/requests/parameters.js';
 import { Processor, type Stop } from '../../src/requests/processor.js';
@@ -72,6 +73,8 @@ async function play(
     concurrency: new Concurrency(options.concurrency ?? 4, true, clock.now),
     parameters: new ParameterFit(new Set(options.given ?? [])),
     hasAnswers: options.hasAnswers ?? false,
+    finishRules: new FinishRules(),
+    partialBefore: null,
     maxAttempts: 3,
     budget: options.budget === true ? { reserve: () => true, settle: ignore } : null,
     clock,
