@@ -83,7 +83,8 @@ async function countRows(
     endProgress();
   }
   if (counter.rows === 0) throw new UserError(`The dataset ${inert(options.dataset, 120)} has no rows.`);
-  for (const problem of problems) console.warning(`Not usable: ${problem}`);
+  for (const problem of problems)
+    console.warning(problem.startsWith('row ') ? `Skipped ${problem}` : `Skipped: ${problem}`);
   return { estimate: counter.estimate(), columns: usedColumns(format), problems };
 }
 

@@ -102,6 +102,12 @@ export async function probeRows(
     const stop = await processor.run(jobs);
     interruption.soft.throwIfAborted();
     if (stop?.reason === 'error') throw await stopError(stop, options);
+    if (stop?.reason === 'budget') {
+      const sent = plural(processor.counts.answered + processor.counts.failed, 'row');
+      const what = `--max_cost ${options.maxCost ?? 0} ended the probe after ${sent} of ${rows.length}`;
+      if (usages.length === 0) throw new UserError(`${what}: not even one request fits. Raise --max_cost.`);
+      console.warning(`${what}, so the estimate is less certain.`);
+    }
     if (usages.length === 0) {
       throw new UserError(
         `None of ${plural(rows.length, 'row')} was answered; the last failed with: ${errors.at(-1) ?? 'no reason'}.`,

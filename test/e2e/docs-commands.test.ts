@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { simulator, temporaryFolder } from '../support/cli.js';
+import { alpacaRows, writeJson, writeJsonl } from '../support/data.js';
+
+const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** The blocks of commands in a page, in order. */
+function blocksOf(page: string): string[] {
+  return [...readFileSync(file(page), 'utf8').matchAll(/^```sh\n([^]*?)^```$/gm)].map(
+    ([, text]) => text ?? '',
+  );
+}
+
+/** Blocks that CI runs by themselves. */
+const RUN_ELSEWHERE = /^npm ci && npm (?:test|run demo)\n$/;
+
+/** What cannot be reached from a test, and what stands for it. */
+function rewrite(block: string, url: string, port: number): string {
+  return (
+    block
+      .replace(/^export (?:OPENAI_API_KEY|HF_TOKEN)=….*$/gm, '')
+      // "In another terminal" is in the background here.
+      .replace(/^(npx reannotate simulate [^]*?[^\\])\n/gm, (_, command: string) =>
+        [
+          `${command} &`,
+          'SIMULATOR=$!',
+          "trap 'kill $SIMULATOR' EXIT",
+          'until (: > /dev/tcp/127.0.0.1/8088) 2> /dev/null; do sleep 0.1; done\n',
+        ].join('\n'),
+      )
+      .replaceAll('8088', String(port))
+      .replaceAll('http://localhost:8000/v1', `${url}/v1`)
+      .replace(/'https:\/\/NAME\.openai\.azure\.com[^']*'/, `${url}/v1`)
+      .replaceAll(
+        /--annotator groq\/\S+/g,
+        (flag) => `${flag} --base_url ${url}/v1 --api_key_env OPENAI_API_KEY`,
+      )
+      .replaceAll('AZURE_OPENAI_API_KEY', 'OPENAI_API_KEY')
+      .replaceAll('batch_a,batch_b', '$(sed -n "s/.*--batch_ids \\([^ ]*\\).*/\\1/p" batch.out)')
+      .replaceAll(/^(npx reannotate .*--batch)$/gm, '$1 | tee batch.out')
+      .replaceAll(/^(npx watch-batch .*)$/gm, '$1 --check_interval 0.1')
+  );
+}
+
+/** `npx` without a package manager: the built programs. */
+function fakeNpx(folder: string): string {
+  const bin = join(folder, 'bin');
+  mkdirSync(bin);
+  const lines = ['reannotate:cli', 'watch-batch:watch-batch'].map((pair) => {
+    const [name = '', built = ''] = pair.split(':');
+    return `${name}) shift; exec ${process.execPath} ${file(`dist/${built}.js`)} "$@";;`;
+  });
+  writeFileSync(
+    join(bin, 'npx'),
+    `#!/bin/sh\ncase "$1" in\n${lines.join('\n')}\nesac\necho "no $1" >&2; exit 1\n`,
+  );
+  chmodSync(join(bin, 'npx'), 0o755);
+  return bin;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+it('the commands of the README run in their printed order, from a fresh home', async () => {
+  const home = temporaryFolder();
+  const rows = alpacaRows(110);
+  const glaive = rows.map(({ instruction, output }) => ({ question: instruction, answer: output }));
+  const hub = temporaryFolder();
+  const { url } = await simulator({
+    datasets: {
+      'glaiveai/glaive-code-assistant': writeJson(hub, 'glaive.json', glaive),
+    },
+    batchDurationMs: 50,
+  });
+  const port = await freePort();
+  mkdirSync(join(home, 'datasets'));
+  symlinkSync(file('datasets/examples'), join(home, 'datasets', 'examples'));
+  writeJsonl(home, 'answers.jsonl', rows.slice(0, 3));
+  writeFileSync(join(home, 'tickets.csv'), 'body,reply\nhelp,yes\n');
+  const blocks = blocksOf('README.md').filter((block) => !RUN_ELSEWHERE.test(block));
+  expect(blocks.length).toBeGreaterThan(8);
+  const script = ['set -euo pipefail', ...blocks.map((block) => rewrite(block, url, port))].join('\n');
+  const run = spawn('bash', ['-vc', script], {
+    cwd: home,
+    env: {
+      PATH: `${fakeNpx(home)}:${process.env['PATH'] ?? ''}`,
+      HOME: home,
+      OPENAI_API_KEY: 'sk-test-key-0001',
+      OPENAI_BASE_URL: `${url}/v1`,
+      HF_DATASETS_SERVER_URL: url,
+      HF_ENDPOINT: url,
+      HF_TOKEN: 'hf_simulator',
+    },
+  });
+  let output = '';
+  run.stdout.on('data', (text) => (output += String(text)));
+  run.stderr.on('data', (text) => (output += String(text)));
+  const code = await new Promise((resolve) => run.on('close', resolve));
+  expect(code, output.slice(-4000)).toBe(0);
+});
