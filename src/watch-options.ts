@@ -26,6 +26,8 @@ export interface WatchOptions {
   then: 'stop' | 'retry_failed' | 'finish_online';
   serviceTier: 'flex' | null;
   recover: boolean;
+  /** Batches (or batch files whose creation stayed in doubt) of which nothing more is expected. */
+  giveUp: readonly string[];
   graph: boolean;
   cancel: boolean;
   /** True where nobody is to be asked before something is cancelled. */
@@ -57,7 +59,7 @@ export function parseWatchOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): 
   }
   return Object.freeze({
     run,
-    batchIds: batchIds(flags.text('batch_ids')),
+    batchIds: batchIds(flags.text('batch_ids'), 'batch_ids'),
     batchObjectsFile: flags.text('batch_objects_file'),
     // Not even a test should ask without a pause.
     checkInterval: Math.max(
@@ -69,20 +71,23 @@ export function parseWatchOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): 
     then: flags.on('retry_failed') ? 'retry_failed' : flags.on('finish_online') ? 'finish_online' : 'stop',
     serviceTier: serviceTier(flags, run),
     recover: flags.on('recover'),
+    giveUp: batchIds(flags.text('give_up'), 'give_up') ?? [],
     graph: flags.on('graph'),
     cancel: flags.on('cancel'),
     yes: flags.on('yes'),
   });
 }
 
-function batchIds(text: string | null): string[] | null {
+/** Ids, separated by commas; plain ones may be separated by spaces as well, which other ids can contain. */
+function batchIds(text: string | null, flag: string): string[] | null {
   if (text === null) return null;
-  const ids = text.split(/[\s,]+/).filter((id) => id !== '');
+  const ids = text
+    .split(/[,\n]/)
+    .flatMap((part) => (/^[\s\w.-]*$/.test(part) ? part.split(/\s+/) : [part.trim()]))
+    .filter((id) => id !== '');
   const wrong = ids.find((id) => !isId(id));
   if (wrong !== undefined || ids.length === 0) {
-    throw new UsageError(
-      `--batch_ids takes ids such as batch_abc,batch_def, not ${inert(wrong ?? text, 60)}.`,
-    );
+    throw new UsageError(`--${flag} takes ids such as batch_abc,batch_def, not ${inert(wrong ?? text, 60)}.`);
   }
   return [...new Set(ids)];
 }

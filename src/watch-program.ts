@@ -38,6 +38,11 @@ export function watchBatchProgram(version: string, handlers: Handlers): Command 
     .option('--batch_ids <id,id>', 'batches to collect (default: those that this folder knows)')
     .option('--batch_objects_file <file>', 'take the batches from a file such as batch_objects.json')
     .option('--recover', 'find the run’s batches in the account by their metadata')
+    .option(
+      '--give_up <id,id>',
+      'count these batches as gone although the account cannot prove it: their rows may be sent again',
+      (value: string, earlier: string | undefined) => (earlier === undefined ? value : `${earlier},${value}`),
+    )
     .option('--dataset <id_or_path>', 'as it was given to reannotate')
     .option('--annotator <name>', `as it was given to reannotate (default: ${DEFAULT_ANNOTATOR})`)
     .option('--save_dir <dir>', `parent of the results (default: ${DEFAULT_SAVE_DIR})`)

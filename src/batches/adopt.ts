@@ -4,8 +4,8 @@
  * their metadata and, where the API still has it, with the very file that was submitted.
  */
 
-import { mkdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { mkdirSync, rmSync } from 'node:fs';
+import { relative } from 'node:path';
 import { UserError } from '../errors.js';
 import { breathe, readLines } from '../files.js';
 import { isObject, parseJson } from '../json.js';
@@ -19,11 +19,15 @@ import { CallFailed, type Waiting } from './calls.js';
 import { LineIndex } from './line-index.js';
 import { bodyOf, rowOf } from './request-line.js';
 import type { BatchClient } from './client.js';
-import { resultPath } from './collect.js';
-import { download } from './download.js';
-import { newChunk, type Chunk, type Ledger } from './ledger.js';
-import { isFor, readOrigin, type BatchOrigin } from './metadata.js';
-import { accountBatches } from './submit.js';
+import { listsNothing, walkAccount } from './account.js';
+import { nameOf, newChunk, type Chunk } from './chunk.js';
+import { download, FileTooLarge } from './download.js';
+import type { Ledger } from './ledger.js';
+import { isFor, isOtherFile, readOrigin, type BatchOrigin, type DatasetSource } from './metadata.js';
+import { resultPath } from './result-files.js';
+
+/** The API takes 200 MB (OpenAI), some servers 512 MB. */
+const MAXIMUM_INPUT_BYTES = 1 << 30;
 
 /** What is known of the run that batches are looked up for. */
 export interface WantedRun {
@@ -31,6 +35,8 @@ export interface WantedRun {
   annotator: string;
   /** The run's uuid; null where this folder knows nothing of a run yet. */
   run: string | null;
+  /** Which local file it is; null for a dataset of the Hub. */
+  source: DatasetSource | null;
 }
 
 /**
@@ -47,6 +53,16 @@ export function originOf(batches: readonly Batch[], wanted: WantedRun): BatchOri
       throw new UserError(
         `${id} was submitted for the dataset ${inert(origin.dataset, 120)} and the annotator ` +
           `${inert(origin.annotator, 80)}, which is not what --dataset and --annotator name.`,
+      );
+    }
+    if (
+      isOtherFile(origin, wanted.source) &&
+      origin.source?.content !== null &&
+      wanted.source?.content !== null
+    ) {
+      throw new UserError(
+        `${inert(id, 80)} was submitted for another file of this name (${inert(origin.dataset, 120)}): its content differs from ` +
+          `--dataset ${inert(wanted.dataset, 120)}.`,
       );
     }
     const expected: string | undefined = wanted.run ?? first?.run;
@@ -69,6 +85,17 @@ export function askedBefore(origin: BatchOrigin, now: AskedFor): AskedFor {
   return { ...nothing, ...origin.asked, dataset, annotator } as AskedFor;
 }
 
+/** What a search of the account brought. */
+export interface FoundRun {
+  batches: Batch[];
+  /** Batches looked at. */
+  seen: number;
+  /** Why there may be more; null where the whole list was read. */
+  doubt: string | null;
+  /** Names of other files than the wanted one that batches of its name were submitted for. */
+  otherFiles: string[];
+}
+
 /**
  * The account's batches of a run, found by their metadata; those of the newest run where this folder knows none.
  * @param onProgress called with the number of batches looked at
@@ -78,19 +105,64 @@ export async function findInAccount(
   wanted: WantedRun,
   waiting: Waiting,
   onProgress: (batches: number) => void,
-): Promise<Batch[]> {
+): Promise<FoundRun> {
   const runs = new Map<string, Batch[]>();
+  const otherFiles = new Set<string>();
   let looked = 0;
-  for await (const batch of accountBatches(client, waiting)) {
+  const { doubt, seen } = await walkAccount(client, waiting, null, (batch) => {
     onProgress(++looked);
     const origin = readOrigin(batch.metadata);
-    if (origin === null || !isFor(origin, wanted.dataset, wanted.annotator)) continue;
-    if (wanted.run !== null && origin.run !== wanted.run) continue;
-    runs.set(origin.run, [...(runs.get(origin.run) ?? []), batch]);
-  }
+    if (origin === null || !isFor(origin, wanted.dataset, wanted.annotator)) return false;
+    if (wanted.run !== null && origin.run !== wanted.run) return false;
+    if (wanted.run === null && isOtherFile(origin, wanted.source)) otherFiles.add(origin.dataset);
+    else runs.set(origin.run, [...(runs.get(origin.run) ?? []), batch]);
+    return false;
+  });
   const newest = (batches: readonly Batch[]): number =>
     Math.max(...batches.map(({ createdAt }) => createdAt));
-  return [...runs.values()].sort((a, b) => newest(b) - newest(a))[0] ?? [];
+  const [batches = []] = [...runs.values()].sort((a, b) => newest(b) - newest(a));
+  return { batches, seen, doubt, otherFiles: [...otherFiles] };
+}
+
+/** The account's batches of a run that this folder does not know of. */
+export interface Siblings {
+  batches: Batch[];
+  /** Why there may be more; null where the account says for certain. */
+  doubt: string | null;
+  /** True where the server's list shows none at all of the run's batches, or does not exist. */
+  isBlind: boolean;
+}
+
+/**
+ * Looks for batches of a run that were submitted from elsewhere: before rows are paid for it must be known where they
+ * may already have been sent.
+ * @param earliest seconds since 1970 before which the run cannot have had batches
+ * @param isOurAccount true where this key has just seen one of the run's batches
+ */
+export async function findSiblings(
+  run: string,
+  ledger: Ledger,
+  client: BatchClient,
+  waiting: Waiting,
+  earliest: number | null,
+  isOurAccount: boolean,
+): Promise<Siblings> {
+  const known = new Set(ledger.batches.map(({ id }) => id));
+  const batches: Batch[] = [];
+  let knownSeen = 0;
+  try {
+    const { doubt } = await walkAccount(client, waiting, earliest, (batch) => {
+      if (known.has(batch.id)) knownSeen += 1;
+      else if (readOrigin(batch.metadata)?.run === run) batches.push(batch);
+      return false;
+    });
+    const isBlind = known.size > 0 && knownSeen === 0;
+    const stranger = 'this key sees none of the run’s batches, so it may belong to another project';
+    return { batches, doubt: doubt ?? (isBlind && !isOurAccount ? stranger : null), isBlind };
+  } catch (error) {
+    if (listsNothing(error)) return { batches: [], doubt: null, isBlind: true };
+    throw error;
+  }
 }
 
 /** Enters batches into the ledger and returns their chunks. */
@@ -108,27 +180,29 @@ export function enter(batches: readonly Batch[], ledger: Ledger): Chunk[] {
 function enterGroup(group: readonly Batch[], ledger: Ledger): Chunk[] {
   const live = group.filter((batch) => !isQueueRefusal(batch));
   const kept = live.length > 0 ? live : group.slice(-1);
-  ledger.superseded.push(...group.filter((batch) => !kept.includes(batch)));
+  ledger.supersede(group.filter((batch) => !kept.includes(batch)));
   return kept.map((batch) => {
     const origin = readOrigin(batch.metadata);
     const unanswered = ledger.chunks.find((chunk) => isMadeOf(batch, chunk));
     if (unanswered !== undefined) {
-      return Object.assign(unanswered, { state: 'submitted', batch } satisfies Partial<Chunk>);
+      ledger.change(unanswered, { kind: 'created', batch });
+      return unanswered;
     }
     const isTaken = origin === null || ledger.chunks.some(({ number }) => number === origin.chunk);
-    const chunk = newChunk(isTaken ? ledger.nextNumber : origin.chunk, null, {
-      requests: batch.counts.total,
-      bytes: 0,
-      tokens: 0,
-    });
-    Object.assign(chunk, {
+    const chunk: Chunk = {
+      ...newChunk(isTaken ? ledger.nextNumber : origin.chunk, null, {
+        requests: batch.counts.total,
+        bytes: 0,
+        tokens: 0,
+      }),
       state: 'submitted',
       isAdopted: true,
       inputFileId: batch.inputFileId,
       attempt: origin?.attempt ?? 1,
+      creation: origin?.creation ?? null,
       batch,
-    } satisfies Partial<Chunk>);
-    ledger.chunks.push(chunk);
+    };
+    ledger.add([chunk]);
     return chunk;
   });
 }
@@ -140,6 +214,7 @@ function isMadeOf(batch: Batch, chunk: Chunk): boolean {
 
 export interface InputParts {
   folder: RunFolder;
+  ledger: Ledger;
   client: BatchClient;
   waiting: Waiting;
   reporter: Reporter;
@@ -152,7 +227,7 @@ export interface InputParts {
  * @throws UserError where batch and dataset do not belong together
  */
 export async function bringInputs(chunks: readonly Chunk[], parts: InputParts): Promise<void> {
-  const { folder, rows, reporter } = parts;
+  const { folder, ledger, rows, reporter } = parts;
   mkdirSync(folder.downloads, { recursive: true, mode: 0o700 });
   const { index: jobs } = await LineIndex.build(
     folder.jobs,
@@ -164,12 +239,12 @@ export async function bringInputs(chunks: readonly Chunk[], parts: InputParts): 
       const path = await bringInput(chunk, parts);
       if (path === null) {
         reporter.warning(
-          `The file that ${chunk.batch?.id ?? ''} was made of can't be had; its prompts are not compared with the dataset's.`,
+          `The file that ${nameOf(chunk)} was made of is not available; its prompts are not compared with the dataset's.`,
         );
         continue;
       }
-      await comparePrompts(path, chunk, jobs);
-      chunk.file = relative(folder.temp, path);
+      const size = await comparePrompts(path, nameOf(chunk), jobs);
+      ledger.describeInput(chunk, { file: relative(folder.temp, path), ...size });
     }
   } finally {
     jobs.close();
@@ -181,20 +256,36 @@ async function bringInput(
   { folder, client, waiting, redactor }: InputParts,
 ): Promise<string | null> {
   if (chunk.batch === null || chunk.inputFileId === null) return null;
-  const path = join(resultPath(folder, chunk.batch, 'input'));
+  const path = resultPath(folder, chunk.batch, 'input');
+  if (path === null) return null;
+  const parts = { client, waiting, redactor, maximumBytes: MAXIMUM_INPUT_BYTES };
   try {
-    return (await download(client, chunk.inputFileId, path, waiting, redactor)) ? path : null;
+    if (!(await download(chunk.inputFileId, path, parts))) return null;
+    if (holdsRequests(path)) return path;
+    // A page or an error in place of the file: it is not kept.
+    rmSync(path);
+    return null;
   } catch (error) {
     // The account that made it keeps it; without it the answers are still taken.
     if (error instanceof CallFailed && error.verdict.kind === 'row') return null;
+    if (error instanceof FileTooLarge) return null;
     throw error;
   }
 }
 
-async function comparePrompts(path: string, chunk: Chunk, jobs: LineIndex): Promise<void> {
-  const id = chunk.batch?.id ?? '';
+/** True for a file whose first line is a request. */
+function holdsRequests(path: string): boolean {
+  for (const { bytes } of readLines(path)) if (bytes.length > 0) return bodyOf(bytes) !== null;
+  return false;
+}
+
+async function comparePrompts(
+  path: string,
+  id: string,
+  jobs: LineIndex,
+): Promise<Pick<Chunk, 'requests' | 'bytes'>> {
+  const size = { requests: 0, bytes: 0 };
   let number = 0;
-  chunk.requests = 0;
   for (const { bytes } of readLines(path)) {
     number += 1;
     if (bytes.length === 0) continue;
@@ -211,10 +302,11 @@ async function comparePrompts(path: string, chunk: Chunk, jobs: LineIndex): Prom
     if (job === null || theirs !== messagesIn(readJob(job)?.body ?? null)) {
       throw notTogether(id, `it asked row ${row} with another prompt than the dataset gives`, jobs.rows);
     }
-    chunk.requests += 1;
-    chunk.bytes += bytes.length + 1;
+    size.requests += 1;
+    size.bytes += bytes.length + 1;
     if (number % 500 === 0) await breathe();
   }
+  return size;
 }
 
 function messagesIn(body: Buffer | null): string | null {

@@ -1,5 +1,6 @@
 /** What a Batch object says. It comes from outside, or from a file that somebody may have edited, so it is checked. */
 
+import { createHash } from 'node:crypto';
 import type { Batch as ApiBatch } from 'openai/resources/batches';
 import { isObject } from '../json.js';
 import { count, inert, plural } from '../text.js';
@@ -18,48 +19,80 @@ export interface Batch {
   createdAt: number;
   /** Seconds since 1970; null while requests are not yet worked on. */
   inProgressAt: number | null;
-  /** Seconds since 1970; null while the batch goes on. */
+  /** Seconds since 1970; null until the batch ends. */
   endedAt: number | null;
-  /** As the API tells them: shown, and never believed. */
+  /** False where the API gives no counts, so that they are all 0. */
+  hasCounts: boolean;
+  /** As the API gives them: shown, and a reason to wait where more lines should be there. */
   counts: { total: number; completed: number; failed: number };
   errors: { code: string; message: string; line: number | null }[];
   metadata: Readonly<Record<string, string>>;
   raw: Record<string, unknown>;
 }
 
-/** Ids go into paths and addresses. */
-const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$/;
+/** Gateways pack routing data into ids, some 330 characters of base64 (BerriAI/litellm#10650). */
+const LONGEST_ID = 4096;
+/** Controls and separators, which would break a line of a log or a request; `.` and `..` change the path of a URL. */
+const NO_ID = /[\p{Cc}\u2028\u2029]|^\s|\s$|^\.{1,2}$/u;
 const ENDED: ReadonlySet<string> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);
-/** How many reasons of a failed batch are told. */
-const ERRORS_TOLD = 3;
+/** How many reasons of a failed batch are shown. */
+const ERRORS_SHOWN = 3;
+/** A time beyond this many seconds (the year 5138) is in milliseconds. */
+const LATEST_SECONDS = 1e11;
 
-/** True for text that can be a batch's or a file's id. */
+/**
+ * Other names for OpenAI's statuses, in lower case: Together writes them in upper case, Novita `PROGRESS`, Mistral
+ * the others (docs.mistral.ai/capabilities/batch, UKGovernmentBEIS/inspect_ai `_together_batch.py`).
+ */
+const STATUS_NAMES: Readonly<Record<string, BatchStatus>> = {
+  queued: 'validating',
+  progress: 'in_progress',
+  running: 'in_progress',
+  success: 'completed',
+  timeout_exceeded: 'expired',
+  cancellation_requested: 'cancelling',
+  canceling: 'cancelling',
+  canceled: 'cancelled',
+};
+
+/**
+ * True for text that can be the id of a batch or a file. Ids are opaque: any printable text of up to 4,096 characters.
+ * They are percent-encoded in addresses, and files are never named after them.
+ */
 export function isId(text: string): boolean {
-  return ID.test(text) && !text.includes('..');
+  return text.length > 0 && text.length <= LONGEST_ID && text.isWellFormed() && !NO_ID.test(text);
 }
 
-/** Reads a Batch object; null where it is none. */
+/** A short name for an id: what files are named by. */
+export function idDigest(...ids: readonly string[]): string {
+  return createHash('sha256').update(ids.join('\n')).digest('hex').slice(0, 24);
+}
+
+/** Reads a Batch object; null where it is none. Together wraps a new one in `{job}`. */
 export function readBatch(value: unknown): Batch | null {
   if (!isObject(value)) return null;
+  if (value['id'] === undefined && isObject(value['job'])) return readBatch(value['job']);
   const { id, status, metadata } = value;
   if (typeof id !== 'string' || !isId(id) || typeof status !== 'string') return null;
-  const counts = isObject(value['request_counts']) ? value['request_counts'] : {};
+  const counts = isObject(value['request_counts']) ? value['request_counts'] : null;
   const ends = ['completed_at', 'failed_at', 'expired_at', 'cancelled_at'].map((name) =>
     seconds(value[name]),
   );
+  const named = status.trim().toLowerCase();
   return {
     id,
-    status,
+    status: STATUS_NAMES[named] ?? named,
     inputFileId: fileId(value['input_file_id']),
     outputFileId: fileId(value['output_file_id']),
     errorFileId: fileId(value['error_file_id']),
     createdAt: seconds(value['created_at']) ?? 0,
     inProgressAt: seconds(value['in_progress_at']),
     endedAt: ends.find((end) => end !== null) ?? null,
+    hasCounts: counts !== null && typeof counts['completed'] === 'number',
     counts: {
-      total: seconds(counts['total']) ?? 0,
-      completed: seconds(counts['completed']) ?? 0,
-      failed: seconds(counts['failed']) ?? 0,
+      total: wholeNumber(counts?.['total']),
+      completed: wholeNumber(counts?.['completed']),
+      failed: wholeNumber(counts?.['failed']),
     },
     errors: readErrors(value['errors']),
     metadata: isObject(metadata) ? texts(metadata) : {},
@@ -71,8 +104,15 @@ function fileId(value: unknown): string | null {
   return typeof value === 'string' && isId(value) ? value : null;
 }
 
+function wholeNumber(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
+}
+
+/** A time as the API gives it: seconds, with some servers milliseconds or ISO 8601. */
 function seconds(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+  const number = typeof value === 'string' ? Date.parse(value) : value;
+  if (typeof number !== 'number' || !Number.isFinite(number) || number < 0) return null;
+  return typeof value === 'string' || number > LATEST_SECONDS ? Math.floor(number / 1000) : number;
 }
 
 function texts(metadata: Record<string, unknown>): Record<string, string> {
@@ -95,7 +135,7 @@ function readErrors(errors: unknown): Batch['errors'] {
     }));
 }
 
-/** True where nothing more will happen to a batch. A status that is not known counts as one that goes on. */
+/** True where nothing more will happen to a batch. An unknown status counts as one of a batch that still runs. */
 export function hasEnded(batch: Batch): boolean {
   return ENDED.has(batch.status);
 }
@@ -119,7 +159,7 @@ export function queueLimit(message: string): number | null {
 /** Why a batch failed, in words, with the lines that its errors name. */
 export function describeErrors(batch: Batch): string {
   if (batch.errors.length === 0) return 'the API gives no reason';
-  const told = batch.errors.slice(0, ERRORS_TOLD).map(({ code, message, line }) => {
+  const told = batch.errors.slice(0, ERRORS_SHOWN).map(({ code, message, line }) => {
     const where = line === null ? '' : `line ${count(line)}: `;
     return `${where}${inert(message, 200) || inert(code, 80) || 'no message'}`;
   });

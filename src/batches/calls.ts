@@ -1,9 +1,9 @@
-/** Calls of the Batch API that go on where trying again helps, and fail with a verdict where it does not. */
+/** Calls of the Batch API, retried where that helps; they fail with a verdict where it does not. */
 
 import { UserError } from '../errors.js';
 import type { Clock } from '../requests/clock.js';
 import type { Verdict } from '../requests/verdict.js';
-import { judgeCall, statusOf } from './client.js';
+import { judgeCall, statusOf, UnreadableAnswer } from './client.js';
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 60_000;
@@ -22,6 +22,16 @@ export class CallFailed extends Error {
     options: ErrorOptions,
   ) {
     super(verdict.message, options);
+  }
+
+  /** True where the server accepted the call, and its answer could not be read. */
+  get isAccepted(): boolean {
+    return this.cause instanceof UnreadableAnswer;
+  }
+
+  /** True where the server says that what the call is about does not exist, or not for this key. */
+  get isAbsence(): boolean {
+    return this.status === 404 || this.status === 410;
   }
 }
 

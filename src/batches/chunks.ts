@@ -4,10 +4,10 @@
  * that comes first. They are streamed in both directions; memory holds a number for each row at most.
  */
 
-import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import { breathe, readLines, replaceFile, type BufferedFile } from '../files.js';
+import { breathe, readLines, replaceFile } from '../files.js';
 import { isObject, parseJson } from '../json.js';
 import { dropped } from '../memory.js';
 import { ParameterFit } from '../requests/parameters.js';
@@ -16,7 +16,8 @@ import type { RunFolder } from '../run/folder.js';
 import { readJobs } from '../run/jobs.js';
 import { count, plural } from '../text.js';
 import { bodyOf, REQUEST_URL, requestLine, rowOf } from './request-line.js';
-import { newChunk, type Chunk, type Ledger } from './ledger.js';
+import { newChunk, type Chunk } from './chunk.js';
+import type { Ledger } from './ledger.js';
 
 const CHUNK_FILE = /^jobs_batch_(\d+)\.json$/;
 const BREATHE_EVERY = 1000;
@@ -55,21 +56,24 @@ export async function planChunks(
   while (lines.peek() !== null) {
     const number = first + chunks.length;
     const file = `jobs_batch_${number}.json`;
-    const chunk = newChunk(number, file, NOTHING);
-    await writeChunk(join(folder.temp, file), chunk, lines, limits);
-    chunks.push(chunk);
+    const size = await writeChunk(join(folder.temp, file), lines, limits);
+    chunks.push(newChunk(number, file, size));
   }
-  const only = chunks.length === 1 && first === 0 ? chunks[0] : undefined;
-  if (only !== undefined) {
+  if (chunks.length === 1 && first === 0) {
     renameSync(join(folder.temp, 'jobs_batch_0.json'), join(folder.temp, 'jobs_batch.json'));
-    only.file = 'jobs_batch.json';
+    chunks[0] = { ...(chunks[0] as Chunk), file: 'jobs_batch.json' };
   }
-  ledger.chunks.push(...chunks);
+  ledger.add(chunks);
   await ledger.save();
   return chunks;
 }
 
-const NOTHING = { requests: 0, bytes: 0, tokens: 0 };
+/** How large a file of requests is. */
+interface Size {
+  requests: number;
+  bytes: number;
+  tokens: number;
+}
 
 /** Files of a plan that was killed before it was written down. */
 function removeUnknownFiles(folder: RunFolder, ledger: Ledger): void {
@@ -133,23 +137,25 @@ class LineSource {
   }
 }
 
-async function writeChunk(path: string, chunk: Chunk, lines: LineSource, limits: ChunkLimits): Promise<void> {
+async function writeChunk(path: string, lines: LineSource, limits: ChunkLimits): Promise<Size> {
+  const size: Size = { requests: 0, bytes: 0, tokens: 0 };
   await replaceFile(path, async (file) => {
     for (let line = lines.peek(); line !== null; line = lines.peek()) {
-      if (chunk.requests >= limits.requests || chunk.bytes + line.bytes.length > limits.bytes) return;
+      if (size.requests >= limits.requests || size.bytes + line.bytes.length > limits.bytes) return;
       file.write(line.bytes);
-      addLine(chunk, line.bytes.length, line.tokens);
+      addLine(size, line.bytes.length, line.tokens);
       lines.take();
       dropped(line.bytes.length * 2);
-      if (chunk.requests % BREATHE_EVERY === 0) await breathe();
+      if (size.requests % BREATHE_EVERY === 0) await breathe();
     }
   });
+  return size;
 }
 
-function addLine(chunk: Chunk, bytes: number, tokens: number): void {
-  chunk.requests += 1;
-  chunk.bytes += bytes;
-  chunk.tokens += tokens;
+function addLine(size: Size, bytes: number, tokens: number): void {
+  size.requests += 1;
+  size.bytes += bytes;
+  size.tokens += tokens;
 }
 
 /**
@@ -160,50 +166,38 @@ export async function halve(folder: RunFolder, ledger: Ledger, chunk: Chunk): Pr
   const path = ledger.pathOf(chunk);
   if (path === null || chunk.requests < 2) return false;
   const number = ledger.nextNumber;
-  const halves = [number, number + 1].map((one) => newChunk(one, `jobs_batch_${one}.json`, NOTHING));
   const middle = Math.ceil(chunk.requests / 2);
-  const estimate = new TokenEstimate();
-  for (const [position, half] of halves.entries()) {
-    await replaceFile(join(folder.temp, half.file ?? ''), async (file) => {
-      await copyLines(
-        path,
-        file,
-        half,
-        position === 0 ? 0 : middle,
-        position === 0 ? middle : Infinity,
-        estimate,
-      );
-    });
-    half.state = 'waiting';
+  const halves: Chunk[] = [];
+  for (const [position, one] of [number, number + 1].entries()) {
+    const file = `jobs_batch_${one}.json`;
+    const [from, to] = position === 0 ? [0, middle] : [middle, Infinity];
+    halves.push(newChunk(one, file, await copyLines(path, join(folder.temp, file), from, to)));
   }
-  chunk.state = 'halved';
-  if (chunk.batch !== null) ledger.superseded.push(chunk.batch);
-  chunk.batch = null;
-  ledger.chunks.push(...halves);
+  ledger.change(chunk, { kind: 'halved' });
+  ledger.add(halves);
+  for (const half of halves) ledger.change(half, { kind: 'waits', reason: null, tryAgainAt: null });
   await ledger.save();
   return true;
 }
 
-async function copyLines(
-  path: string,
-  file: BufferedFile,
-  half: Chunk,
-  from: number,
-  to: number,
-  estimate: TokenEstimate,
-): Promise<void> {
-  let number = 0;
-  for (const { bytes } of readLines(path)) {
-    if (number >= to) return;
-    if (number >= from) {
-      file.write(bytes);
-      file.write('\n');
-      const body = bodyOf(bytes);
-      addLine(half, bytes.length + 1, body === null ? 0 : estimate.of(body));
+async function copyLines(source: string, target: string, from: number, to: number): Promise<Size> {
+  const size: Size = { requests: 0, bytes: 0, tokens: 0 };
+  const estimate = new TokenEstimate();
+  await replaceFile(target, async (file) => {
+    let number = 0;
+    for (const { bytes } of readLines(source)) {
+      if (number >= to) return;
+      if (number >= from) {
+        file.write(bytes);
+        file.write('\n');
+        const body = bodyOf(bytes);
+        addLine(size, bytes.length + 1, body === null ? 0 : estimate.of(body));
+      }
+      number += 1;
+      if (number % BREATHE_EVERY === 0) await breathe();
     }
-    number += 1;
-    if (number % BREATHE_EVERY === 0) await breathe();
-  }
+  });
+  return size;
 }
 
 /**
@@ -249,12 +243,17 @@ function damaged(path: string, what: string): UserError {
   );
 }
 
-/** Marks the rows of all chunks whose batch may still answer them: asking them again would pay twice. */
-export async function rowsUnderWay(ledger: Ledger, rows: number): Promise<Uint8Array> {
+/** Marks the rows of all chunks whose batch may still answer them: sending them again would pay twice. */
+export async function rowsHeld(ledger: Ledger, rows: number): Promise<Uint8Array> {
+  return rowsIn(ledger.holding, ledger, rows);
+}
+
+/** Marks the rows of chunks; all rows where the file of one is not available. */
+export async function rowsIn(chunks: readonly Chunk[], ledger: Ledger, rows: number): Promise<Uint8Array> {
   const marks = new Uint8Array(rows);
-  for (const chunk of [...ledger.open, ...ledger.unsubmitted]) {
+  for (const chunk of chunks) {
     const path = ledger.pathOf(chunk);
-    if (path === null) {
+    if (path === null || !existsSync(path)) {
       marks.fill(1);
       continue;
     }

@@ -10,7 +10,7 @@ import { Readable } from 'node:stream';
 import OpenAI, { APIError } from 'openai';
 import { request, type Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
-import { UserError } from '../errors.js';
+import { systemErrorCode } from '../errors.js';
 import { authorization, requestUrl, type ApiAddress } from '../providers/address.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
@@ -56,6 +56,30 @@ export interface Download {
   bytes: AsyncIterable<Uint8Array>;
 }
 
+/** A file that the API has. */
+export interface UploadedFile {
+  id: string;
+  /** Seconds since 1970 by the server's clock; null where it does not say. */
+  createdAt: number | null;
+}
+
+/** An entry of the list that is no Batch object. */
+export interface UnreadableEntry {
+  /** Null where it has none. */
+  id: string | null;
+  /** True where it says that this program did not make it. */
+  isForeign: boolean;
+}
+
+/** A page of the account's batches. */
+export interface BatchPage {
+  batches: Batch[];
+  unreadable: UnreadableEntry[];
+  hasMore: boolean;
+  /** What to ask for the next page with; null at the end, or where the page does not say. */
+  next: string | null;
+}
+
 export class BatchClient {
   readonly #api: OpenAI;
   readonly #dispatchers: Dispatcher[];
@@ -97,13 +121,13 @@ export class BatchClient {
   /**
    * Uploads a batch input file, streamed.
    * @param expiresAfter seconds until the API deletes it
-   * @returns the file's id
+   * @returns the file's id, and when the server says it was made
    */
-  async upload(path: string, name: string, expiresAfter: number): Promise<string> {
+  async upload(path: string, name: string, expiresAfter: number): Promise<UploadedFile> {
     return this.#fitting(() => this.#upload(path, name, expiresAfter));
   }
 
-  async #upload(path: string, name: string, expiresAfter: number): Promise<string> {
+  async #upload(path: string, name: string, expiresAfter: number): Promise<UploadedFile> {
     const boundary = `reannotate-${randomUUID()}`;
     const fields = {
       purpose: 'batch',
@@ -122,20 +146,28 @@ export class BatchClient {
         'Content-Type: application/jsonl\r\n\r\n',
     );
     const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
-    const answer: unknown = await this.#api.post('/files', {
-      body: Readable.from(multipart(head, path, tail)),
-      headers: {
-        'content-type': `multipart/form-data; boundary=${boundary}`,
-        'content-length': String(head.length + statSync(path).size + tail.length),
-      },
-      timeout: TRANSFER_TIMEOUT_MS,
-    });
-    const file = objectOf(answer);
-    const id = file?.['id'];
-    if (typeof id !== 'string' || !isId(id)) throw unexpected('the upload', answer);
-    return id;
+    const answer = await readAnswer(
+      'the upload',
+      this.#api
+        .post('/files', {
+          body: Readable.from(multipart(head, path, tail)),
+          headers: {
+            'content-type': `multipart/form-data; boundary=${boundary}`,
+            'content-length': String(head.length + statSync(path).size + tail.length),
+          },
+          timeout: TRANSFER_TIMEOUT_MS,
+        })
+        .asResponse(),
+    );
+    const id = isObject(answer) ? answer['id'] : null;
+    if (typeof id !== 'string' || !isId(id)) throw new UnreadableAnswer('the upload', answer);
+    return { id, createdAt: readCreatedAt(answer) };
   }
 
+  /**
+   * Makes a batch.
+   * @throws UnreadableAnswer where the server accepted the order and its answer says no id: the batch exists
+   */
   async create(order: BatchOrder): Promise<Batch> {
     return this.#fitting(() => this.#create(order));
   }
@@ -154,16 +186,16 @@ export class BatchClient {
   }
 
   async #create(order: BatchOrder): Promise<Batch> {
-    const answer: unknown = await this.#api.batches.create({
+    const body = {
       input_file_id: order.inputFileId,
       endpoint: '/v1/chat/completions',
       completion_window: '24h',
       metadata: order.metadata,
       ...(this.#takesExpiry
-        ? { output_expires_after: { anchor: 'created_at' as const, seconds: order.outputExpiresAfter } }
+        ? { output_expires_after: { anchor: 'created_at', seconds: order.outputExpiresAfter } }
         : {}),
-    });
-    return this.#batch(answer);
+    };
+    return this.#batch(this.#api.post('/batches', { body }).asResponse());
   }
 
   /** Throws where the account has no such model, or the key is wrong; costs nothing. */
@@ -172,33 +204,51 @@ export class BatchClient {
   }
 
   async retrieve(id: string): Promise<Batch> {
-    return this.#batch(await this.#api.batches.retrieve(id));
+    return this.#batch(this.#api.get(`/batches/${encodeURIComponent(id)}`).asResponse());
   }
 
   async cancel(id: string): Promise<Batch> {
-    return this.#batch(await this.#api.batches.cancel(id));
+    return this.#batch(this.#api.post(`/batches/${encodeURIComponent(id)}/cancel`).asResponse());
+  }
+
+  /** Whether the API has a file's record for this key. Some gateways keep none, and have the content only. */
+  async hasFile(id: string): Promise<boolean> {
+    const path = `/files/${encodeURIComponent(id)}`;
+    const answer = await readAnswer('a file', this.#api.get(path).asResponse());
+    return isObject(answer) && answer['id'] === id;
   }
 
   /**
-   * A page of the account's batches, newest first.
+   * A page of the account's batches, newest first with OpenAI.
    * @param after the last id of the page before; null for the first
-   * @returns the page, and the id to go on after; null at the end
    */
-  async list(after: string | null): Promise<{ batches: Batch[]; next: string | null }> {
+  async list(after: string | null): Promise<BatchPage> {
     const query = { limit: PAGE, ...(after === null ? {} : { after }) };
-    const answer: unknown = await this.#api.get('/batches', { query });
-    const data = objectOf(answer)?.['data'];
-    if (!Array.isArray(data)) throw unexpected('the list of batches', answer);
-    const batches = data.map((one) => readBatch(this.#clean(one))).filter((batch) => batch !== null);
-    const last = batches.at(-1)?.id ?? null;
-    return { batches, next: objectOf(answer)?.['has_more'] === true && last !== after ? last : null };
+    const answer = await readAnswer('the list of batches', this.#api.get('/batches', { query }).asResponse());
+    const page = isObject(answer) ? answer : {};
+    const list: unknown = Array.isArray(answer) ? answer : page['data'];
+    if (!Array.isArray(list)) throw new UnreadableAnswer('the list of batches', answer);
+    const data: unknown[] = list;
+    const end = data.at(-1);
+    const entries = data.map((one) => ({ one: this.#clean(one), batch: readBatch(this.#clean(one)) }));
+    const last = idOf(page['last_id']) ?? idOf(isObject(end) ? end['id'] : null);
+    // Where nothing is said, a full page may have another one after it.
+    const hasMore = page['has_more'] === true || (page['has_more'] === undefined && data.length >= PAGE);
+    return {
+      batches: entries.flatMap(({ batch }) => (batch === null ? [] : [batch])),
+      unreadable: entries.flatMap(({ one, batch }) => (batch === null ? [describeEntry(one)] : [])),
+      hasMore,
+      next: hasMore ? last : null,
+    };
   }
 
   /** Opens a file's content from a byte on. */
   async download(fileId: string, from: number): Promise<Download> {
-    const response = await this.#api.files.content(fileId, {
-      headers: { accept: 'application/octet-stream', ...(from > 0 ? { range: `bytes=${from}-` } : {}) },
-    });
+    const response = await this.#api
+      .get(`/files/${encodeURIComponent(fileId)}/content`, {
+        headers: { accept: 'application/octet-stream', ...(from > 0 ? { range: `bytes=${from}-` } : {}) },
+      })
+      .asResponse();
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');
     const offset = response.status === 206 && range !== null ? Number(range[1]) : 0;
     const length = Number(response.headers.get('content-length') ?? NaN);
@@ -210,14 +260,16 @@ export class BatchClient {
     };
   }
 
-  #batch(answer: unknown): Batch {
-    const batch = readBatch(this.#clean(objectOf(answer)));
-    if (batch === null) throw unexpected('a batch', answer);
+  async #batch(response: Promise<Response>): Promise<Batch> {
+    const answer = await readAnswer('a batch', response);
+    const batch = readBatch(this.#clean(answer));
+    if (batch === null) throw new UnreadableAnswer('a batch', answer);
     return batch;
   }
 
   /** Batch objects are written to files, where a key that a server echoes must not stand. */
   #clean(answer: unknown): unknown {
+    if (answer === undefined) return answer;
     const text = JSON.stringify(answer);
     const clean = this.#redactor.text(text);
     return clean === text ? answer : parseJson(clean);
@@ -270,15 +322,53 @@ function headersOf(headers: Dispatcher.ResponseData['headers']): [string, string
   );
 }
 
-/** Servers that do not say that their answer is JSON are read all the same. */
-function objectOf(answer: unknown): Record<string, unknown> | null {
-  const value = typeof answer === 'string' ? parseJson(answer) : answer;
-  return isObject(value) ? value : null;
+/**
+ * The value of an answer that the server gave with a 2xx, whatever type it says it has; text where it is no JSON.
+ * @throws UnreadableAnswer where it broke off: what was ordered is done nevertheless
+ */
+async function readAnswer(what: string, pending: Promise<Response>): Promise<unknown> {
+  const response = await pending;
+  let text: string;
+  try {
+    text = await response.text();
+  } catch (error) {
+    const code = systemErrorCode(error);
+    throw new UnreadableAnswer(what, `it broke off${code === undefined ? '' : ` (${code})`}`, {
+      cause: error,
+    });
+  }
+  return parseJson(text.replace(/^\ufeff/, '')) ?? text;
 }
 
-function unexpected(what: string, answer: unknown): UserError {
-  const said = typeof answer === 'string' ? answer : JSON.stringify(answer ?? null);
-  return new UserError(`The answer about ${what} is not what the Batch API gives: ${inert(said, 200)}`);
+function readCreatedAt(file: unknown): number | null {
+  const at = isObject(file) ? file['created_at'] : null;
+  return typeof at === 'number' && Number.isFinite(at) && at > 0 ? at : null;
+}
+
+function idOf(value: unknown): string | null {
+  return typeof value === 'string' && isId(value) ? value : null;
+}
+
+/** What an entry of the list that is no Batch object still says. */
+function describeEntry(entry: unknown): UnreadableEntry {
+  const { id, metadata } = isObject(entry) ? entry : {};
+  return { id: idOf(id), isForeign: isObject(metadata) && metadata['tool'] !== 'reannotate' };
+}
+
+/** A 2xx whose content is not what the API gives: something was done, and what is not known. */
+export class UnreadableAnswer extends Error {
+  override readonly name = 'UnreadableAnswer';
+
+  constructor(what: string, answer: unknown, options?: ErrorOptions) {
+    const said = typeof answer === 'string' ? describeText(answer) : JSON.stringify(answer ?? null);
+    super(`The answer about ${what} is not what the Batch API gives: ${inert(said, 200)}`, options);
+  }
+}
+
+/** Of a page its title. */
+function describeText(text: string): string {
+  const title = /<title[^>]*>([^<]{1,200})<\/title>/i.exec(text.slice(0, 5000))?.[1];
+  return title === undefined ? text.trim() || 'nothing' : `a page titled "${title.trim()}"`;
 }
 
 /** The HTTP status that a call failed with; null where there was no answer. */
@@ -288,6 +378,10 @@ export function statusOf(error: unknown): number | null {
 
 /** What the failure of a call means, by the same rules as for a chat request. */
 export function judgeCall(error: unknown): Verdict {
+  if (error instanceof UnreadableAnswer) {
+    const { message } = error;
+    return { kind: 'transient', message, unreachable: false, overloaded: false, wait: null, usage: null };
+  }
   if (!(error instanceof APIError) || statusOf(error) === null) return judgeFailure(error);
   const headers = error.headers as Headers | undefined;
   return judgeResponse({

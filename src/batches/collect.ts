@@ -4,8 +4,7 @@
  * answered is paid for and counts.
  */
 
-import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import type { Completion } from '../annotators/completion.js';
 import type { FinishRules } from '../annotators/finish-reason.js';
 import { addUsage, NO_USAGE, type AnswerFigures, type Usage } from '../annotators/usage.js';
@@ -25,9 +24,16 @@ import { rowAtLine } from './chunks.js';
 import { LineIndex } from './line-index.js';
 import { bodyOf, rowOfId } from './request-line.js';
 import type { BatchClient } from './client.js';
-import { download } from './download.js';
-import { type Chunk, type Collected, type Ledger } from './ledger.js';
-import { unpackResults } from './result-file.js';
+import { saidOf, type Chunk, type Collected } from './chunk.js';
+import type { Delivery } from './delivery.js';
+import type { Ledger } from './ledger.js';
+import {
+  fetchResults,
+  lineCount,
+  type FileCheck,
+  type ResultFiles,
+  type ResultKind,
+} from './result-files.js';
 import { judgeResult, readResultLine } from './results.js';
 
 const BREATHE_EVERY = 200;
@@ -48,6 +54,16 @@ export interface CollectParts {
   onAnswer: (answer: AnswerFigures) => void;
   /** An answer that may be incomplete was written to the journal. */
   onPartial: (usage: Usage) => void;
+  /** The most bytes that a result file of so many requests can have. */
+  maximumBytes: (requests: number) => number;
+}
+
+/** How a batch is looked at this time. */
+export interface Look {
+  /** Milliseconds since this process looked at it before; 0 for the first time. */
+  elapsed: number;
+  /** True where the user expects nothing more of it. */
+  givenUp: boolean;
 }
 
 /** What one batch came to. */
@@ -57,77 +73,46 @@ export interface BatchOutcome {
   invalidRows: number[];
 }
 
-/** The files of a batch that are on disk; null where it has none. */
-export interface ResultFiles {
-  output: string | null;
-  error: string | null;
-}
-
-/** Where the result files of a batch are kept. */
-export function resultPath(folder: RunFolder, batch: Batch, kind: 'output' | 'error' | 'input'): string {
-  return join(folder.downloads, `${batch.id}_${kind}.jsonl`);
-}
-
 /**
- * Collects one ended batch; done twice it changes nothing.
+ * Collects what there is of an ended batch, and notes in the ledger whether that is all; done twice it changes nothing.
  * @throws UserError where batch and dataset do not belong together
  */
-export async function collect(chunk: Chunk, batch: Batch, parts: CollectParts): Promise<BatchOutcome> {
+export async function collect(
+  chunk: Chunk,
+  batch: Batch,
+  { elapsed, givenUp }: Look,
+  parts: CollectParts,
+): Promise<BatchOutcome> {
   const { folder, ledger } = parts;
   mkdirSync(folder.downloads, { recursive: true, mode: 0o700 });
   const path = ledger.pathOf(chunk);
   const requests = path === null ? null : (await LineIndex.build(path, parts.index.rows)).index;
   try {
     const collection = new Collection(chunk, batch, requests, parts);
-    const files = await fetchChecked(collection, batch, parts);
+    const files = await fetchResults(
+      chunk,
+      batch,
+      (file, kind) => collection.check(file, kind),
+      parts,
+      parts.maximumBytes(Math.max(chunk.requests, batch.counts.total)),
+    );
+    collection.tellChecks(files);
     const outcome = await collection.journal(files);
-    chunk.collected = { ...collection.result, at: Date.now() };
-    chunk.state = 'collected';
-    await ledger.save();
+    const { collected, delivery } = collection.result(files);
+    await ledger.apply(chunk, { kind: 'delivered', collected, delivery, elapsed, givenUp });
     return outcome;
   } finally {
     requests?.close();
   }
 }
 
-/** Downloads both files and checks them; a damaged one is downloaded a second time. */
-async function fetchChecked(collection: Collection, batch: Batch, parts: CollectParts): Promise<ResultFiles> {
-  const files: ResultFiles = { output: null, error: null };
-  for (const kind of ['output', 'error'] as const) {
-    const fileId = kind === 'output' ? batch.outputFileId : batch.errorFileId;
-    if (fileId === null) continue;
-    const path = resultPath(parts.folder, batch, kind);
-    let isThere = await fetchResults(fileId, path, parts);
-    if (isThere && (await collection.check(path, kind)) > 0) {
-      rmSync(path);
-      isThere = await fetchResults(fileId, path, parts);
-      if (isThere) collection.tellDamage(await collection.check(path, kind), path);
-    }
-    if (isThere) files[kind] = path;
-    else
-      parts.reporter.warning(
-        `The ${kind} file of ${batch.id} is gone from the account; its rows stay pending.`,
-      );
-  }
-  collection.tellChecks();
-  return files;
-}
-
-/** Downloads a file as JSON Lines; false where the account has it no more. */
-async function fetchResults(
-  fileId: string,
-  path: string,
-  { client, waiting, redactor }: CollectParts,
-): Promise<boolean> {
-  if (!(await download(client, fileId, path, waiting, redactor))) return false;
-  await unpackResults(path, redactor);
-  return true;
+function isBlank(bytes: Buffer): boolean {
+  return bytes.length === 0 || (bytes.length < 4 && bytes.toString('latin1').trim() === '');
 }
 
 /** One batch while it is collected. */
 class Collection {
-  readonly result: Collected = {
-    at: 0,
+  readonly #sums = {
     processed: 0,
     answers: 0,
     usage: NO_USAGE,
@@ -135,8 +120,8 @@ class Collection {
   };
   readonly #outcome: BatchOutcome = { answers: 0, invalidRows: [] };
   readonly #reasons = new Map<string, number>();
-  /** Lines for rows that were asked here, and for others, by file. */
-  readonly #checked = new Map<string, { known: number; foreign: number }>();
+  /** Rows with a line. */
+  #accounted = 0;
   #lines = 0;
 
   constructor(
@@ -146,56 +131,72 @@ class Collection {
     private readonly parts: CollectParts,
   ) {}
 
+  /** What the batch came to so far, and what of it arrived. */
+  result(files: ResultFiles): { collected: Collected; delivery: Delivery } {
+    const { chunk, batch } = this;
+    const accounted = this.#accounted;
+    const checks = [files.output.check, files.error.check];
+    return {
+      collected: {
+        ...this.#sums,
+        at: chunk.collected?.at ?? Date.now(),
+        accounted,
+        said: saidOf(batch),
+      },
+      delivery: {
+        requests: this.requests?.size ?? Math.max(chunk.requests, batch.counts.total),
+        accounted,
+        damaged: checks.reduce((sum, check) => sum + (check?.damaged ?? 0), 0),
+        outputLines: lineCount(files.output.check),
+        files: { output: files.output.state, error: files.error.state },
+      },
+    };
+  }
+
   /** True for a row that this batch was asked for. */
   #isAsked(row: number | null): row is number {
     if (row === null || row >= this.parts.index.rows) return false;
     return this.requests === null || this.requests.has(row);
   }
 
-  /**
-   * Reads a file without taking anything from it.
-   * @returns how many lines are damaged
-   */
-  async check(path: string, kind: 'output' | 'error'): Promise<number> {
-    const lines = { known: 0, foreign: 0 };
-    let damaged = 0;
+  /** Reads a file without taking anything from it. */
+  async check(path: string, kind: ResultKind): Promise<FileCheck> {
+    const check: FileCheck = { known: 0, foreign: 0, damaged: 0 };
     let number = 0;
+    /** Lines that are no part of a result file, unless other lines show that it is one. */
+    let other = 0;
     for (const { bytes } of readLines(path)) {
-      if (bytes.length === 0) continue;
+      if (isBlank(bytes)) continue;
       const line = readResultLine(bytes);
-      if (line === null) damaged += 1;
-      else if (this.#isAsked(rowOfId(line.id))) lines.known += 1;
-      else lines.foreign += 1;
+      if (line === null || line.id === null) {
+        if (bytes.includes('"custom_id"')) check.damaged += 1;
+        else other += 1;
+      } else if (this.#isAsked(rowOfId(line.id))) check.known += 1;
+      else check.foreign += 1;
       dropped(bytes.length * 3);
       number += 1;
       if (number % BREATHE_EVERY === 0) await breathe();
     }
-    this.#checked.set(kind, lines);
+    if (lineCount(check) > 0) check.damaged += other;
     this.parts.reporter.debug(`${this.batch.id}: ${plural(number, 'line')} in the ${kind} file.`);
-    return damaged;
-  }
-
-  tellDamage(lines: number, path: string): void {
-    if (lines === 0) return;
-    const what = plural(lines, 'line');
-    this.parts.reporter.warning(
-      `${what} of ${path} can't be read, also after a second download; their rows stay pending.`,
-    );
+    return check;
   }
 
   /** @throws UserError where none of the answers is for a row of this run */
-  tellChecks(): void {
-    const checked = [...this.#checked.values()];
-    const foreign = checked.reduce((sum, lines) => sum + lines.foreign, 0);
+  tellChecks(files: ResultFiles): void {
+    const checks = [files.output.check, files.error.check].filter((check) => check !== null);
+    const foreign = checks.reduce((sum, check) => sum + check.foreign, 0);
     if (foreign === 0) return;
-    if (checked.every(({ known }) => known === 0)) {
+    if (checks.every(({ known }) => known === 0)) {
       throw new UserError(
-        `${this.batch.id} does not belong to this dataset: none of its ${plural(foreign, 'answer')} is for one of ` +
+        `${inert(this.batch.id, 80)} does not belong to this dataset: none of its ${plural(foreign, 'answer')} is for one of ` +
           `the ${plural(this.parts.index.rows, 'row')}. Check --batch_ids, --dataset and --annotator.`,
       );
     }
     const what = plural(foreign, 'answer');
-    this.parts.reporter.warning(`${this.batch.id}: ${what} to rows that were not asked there; left out.`);
+    this.parts.reporter.warning(
+      `${inert(this.batch.id, 80)}: ${what} to rows that were not asked there; left out.`,
+    );
   }
 
   /** Takes what the files hold into the journal. */
@@ -208,7 +209,7 @@ class Collection {
     });
     const seen = new Uint8Array(this.parts.index.rows);
     try {
-      for (const path of [files.output, files.error]) {
+      for (const path of [files.output.path, files.error.path]) {
         if (path === null) continue;
         for (const { bytes } of readLines(path)) {
           this.#take(bytes, journal, seen);
@@ -237,8 +238,9 @@ class Collection {
       return;
     }
     seen[row] = 1;
+    this.#accounted += 1;
     const verdict = judgeResult(line, this.parts.rules);
-    if (line.response !== null && line.response.status > 0) this.result.processed += 1;
+    if (line.response !== null && line.response.status > 0) this.#sums.processed += 1;
     switch (verdict.kind) {
       case 'answer':
         this.#answered(row, verdict.json, verdict.completion, journal);
@@ -257,24 +259,24 @@ class Collection {
     }
     const wasted = verdict.kind === 'partial' ? null : usageOf(verdict);
     if (wasted !== null) {
-      this.result.usage = addUsage(this.result.usage, wasted);
-      this.result.wasted = addUsage(this.result.wasted, wasted);
+      this.#sums.usage = addUsage(this.#sums.usage, wasted);
+      this.#sums.wasted = addUsage(this.#sums.wasted, wasted);
     }
     this.#reason(verdict.message);
   }
 
   #answered(row: number, json: Buffer, completion: Completion, journal: JournalWriter): void {
     const { index, redactor, onAnswer } = this.parts;
-    this.result.answers += 1;
+    this.#sums.answers += 1;
     const usage =
       fullyReported(completion.usage) ?? usageOfAnswer(completion.usage, this.#request(row), json);
-    this.result.usage = addUsage(this.result.usage, usage);
-    this.#outcome.answers += 1;
+    this.#sums.usage = addUsage(this.#sums.usage, usage);
     if (!index.isImprovedBy(row, completion.state)) {
       // Either an earlier start took it before it was killed, or the row was answered elsewhere and this was for nothing.
-      if (!this.#isTaken(row, json)) this.result.wasted = addUsage(this.result.wasted, usage);
+      if (!this.#isTaken(row, json)) this.#sums.wasted = addUsage(this.#sums.wasted, usage);
       return;
     }
+    this.#outcome.answers += 1;
     const place = journal.appendAnswer(this.#request(row), redactor.bytes(json), row);
     index.record(row, completion.state, place.offset, place.length);
     onAnswer({ usage, isFlex: completion.isFlex });
@@ -288,11 +290,13 @@ class Collection {
   ): void {
     const { index, redactor, onPartial } = this.parts;
     const usage = usageOfAnswer(reported, this.#request(row), json);
-    this.result.usage = addUsage(this.result.usage, usage);
+    this.#sums.usage = addUsage(this.#sums.usage, usage);
     if (index.isAnswered(row)) {
-      this.result.wasted = addUsage(this.result.wasted, usage);
+      this.#sums.wasted = addUsage(this.#sums.wasted, usage);
       return;
     }
+    // Looked at again, it is in the journal.
+    if (this.chunk.collected !== null) return;
     journal.appendAnswer(this.#request(row), redactor.bytes(json), row);
     onPartial(usage);
   }
@@ -314,6 +318,8 @@ class Collection {
   #failed(row: number, message: string, filtered: boolean, journal: JournalWriter): void {
     const { index, redactor } = this.parts;
     if (index.isAnswered(row)) return;
+    // Looked at again, it failed before.
+    if (this.chunk.collected !== null && index.state(row) !== 'pending') return;
     const errors = [inert(redactor.text(message), 500)];
     const place = journal.appendFailure(this.#request(row), errors, filtered, row);
     index.record(row, filtered ? 'filtered' : 'failed', place.offset, place.length, true);
@@ -327,8 +333,7 @@ class Collection {
 
   /** A parameter that the model does not take is changed in the batches to come. */
   #learn(change: ParameterChange): void {
-    const { learnt } = this.parts.ledger;
-    if (!learnt.some(({ parameter }) => parameter === change.parameter)) learnt.push(change);
+    this.parts.ledger.learn([change]);
   }
 
   /** Rows whose own line made the whole batch fail. */
@@ -358,12 +363,14 @@ class Collection {
   #tell(): void {
     const { batch, chunk } = this;
     const { reporter } = this.parts;
-    const { answers } = this.result;
+    const { answers } = this.#sums;
+    if (chunk.collected?.answers === answers) return;
     const reasons = [...this.#reasons].sort((a, b) => b[1] - a[1]).slice(0, REASONS_TOLD);
     const why = reasons.map(([reason, times]) => `${count(times)} × ${reason}`).join('; ');
     const asked = chunk.requests > 0 ? ` of ${count(chunk.requests)}` : '';
-    const text = `${batch.id} ${inert(batch.status, 40)}: ${count(answers)}${asked} answered${why === '' ? '' : ` (${why})`}.`;
-    if (batch.status === 'failed') reporter.warning(`${batch.id} failed: ${describeErrors(batch)}.`);
+    const text = `${inert(batch.id, 80)} ${inert(batch.status, 40)}: ${count(answers)}${asked} answered${why === '' ? '' : ` (${why})`}.`;
+    if (batch.status === 'failed')
+      reporter.warning(`${inert(batch.id, 80)} failed: ${describeErrors(batch)}.`);
     else if (answers < chunk.requests || why !== '') reporter.warning(text);
     else reporter.info(text);
   }

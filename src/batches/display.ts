@@ -2,7 +2,8 @@
 
 import { count, duration, inert, plural } from '../text.js';
 import { hasEnded, type Batch } from './batch.js';
-import type { Chunk, Ledger } from './ledger.js';
+import type { Chunk } from './chunk.js';
+import type { Ledger } from './ledger.js';
 
 /** Seconds of work before an estimate means something. */
 const ESTIMATE_AFTER_S = 5;
@@ -39,7 +40,7 @@ export class BatchDisplay {
     const changed = this.ledger.chunks.filter((chunk) => {
       const key = `${chunk.state} ${chunk.batch?.id ?? ''} ${chunk.batch?.status ?? ''} ${JSON.stringify(chunk.batch?.counts)}`;
       const isNew =
-        this.#told.get(chunk.number) !== key && chunk.state !== 'halved' && chunk.state !== 'collected';
+        this.#told.get(chunk.number) !== key && !['halved', 'collected', 'given_up'].includes(chunk.state);
       this.#told.set(chunk.number, key);
       return isNew;
     });
@@ -64,8 +65,11 @@ function chunkLine(chunk: Chunk, now: Date): string {
   const left = hasEnded(batch) ? null : estimate(batch, seconds);
   const parts = [inert(batch.status, 20), countsOf(chunk, batch), age];
   if (left !== null) parts.push(`about ${duration(left * 1000)} left`);
-  // The id comes last: where the terminal is narrow it is what can be done without.
-  return [...parts, batch.id].join(' · ');
+  if (chunk.state === 'short') parts.push('answers missing');
+  if (chunk.state === 'gone') parts.push('gone from the account');
+  if (chunk.state === 'submitted' && chunk.doubt !== null) parts.push('waiting for the rest');
+  // The id comes last: where the terminal is narrow it is the least needed.
+  return [...parts, inert(batch.id, 80)].join(' · ');
 }
 
 /** `done / failed / total`, as far as the API tells. */

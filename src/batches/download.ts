@@ -1,4 +1,4 @@
-/** Downloads a result file, streamed to disk; what was cut off goes on where it stopped. */
+/** Downloads a result file, streamed to disk and bounded; one that was cut off continues where it stopped. */
 
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { UserError, systemErrorCode } from '../errors.js';
@@ -8,30 +8,39 @@ import { dropped } from '../memory.js';
 import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
 import type { BatchClient } from './client.js';
 
-/** How a download that is not finished yet ends; it stays when the program goes, and goes on with the next start. */
+/** How an unfinished download is named; it stays when the program ends, and the next start continues it. */
 const PARTIAL_SUFFIX = '.part';
 /** Failures one after the other without a byte between them. */
 const TRIES = 8;
 
+/** A file that is larger than what was asked for can be. */
+export class FileTooLarge extends Error {
+  override readonly name = 'FileTooLarge';
+}
+
+/** What a download works with. */
+export interface DownloadParts {
+  client: BatchClient;
+  waiting: Waiting;
+  redactor: Redactor;
+  /** A larger file is not taken. */
+  maximumBytes: number;
+}
+
 /**
  * Brings a file of the API onto the disk. A file that is there already is complete.
- * @returns false where the API has no such file (any more)
- * @throws CallFailed or Interrupted; what came is kept
+ * @returns false where the API says that it has no such file
+ * @throws CallFailed, Interrupted (what came is kept) or FileTooLarge
  */
-export async function download(
-  client: BatchClient,
-  fileId: string,
-  path: string,
-  waiting: Waiting,
-  redactor: Redactor,
-): Promise<boolean> {
+export async function download(fileId: string, path: string, parts: DownloadParts): Promise<boolean> {
+  const { client, waiting, redactor, maximumBytes } = parts;
   if (existsSync(path)) return true;
   const partial = `${path}${PARTIAL_SUFFIX}`;
   let failures = 0;
   for (;;) {
     const before = sizeOf(partial);
     try {
-      if (await downloadOnce(client, fileId, partial)) {
+      if (await downloadOnce(client, fileId, partial, maximumBytes)) {
         await redact(partial, redactor);
         renameSync(partial, path);
         return true;
@@ -40,9 +49,12 @@ export async function download(
     } catch (error) {
       if (waiting.signal.aborted) throw new Interrupted();
       const code = systemErrorCode(error);
-      if (error instanceof UserError || code === 'ENOSPC' || code === 'EIO') throw error;
+      if (error instanceof FileTooLarge) rmSync(partial, { force: true });
+      if (error instanceof FileTooLarge || error instanceof UserError) throw error;
+      if (code === 'ENOSPC' || code === 'EIO') throw error;
       const failure = callFailed(error);
-      if (failure.status === 404) return false;
+      // 403: of another project.
+      if (failure.isAbsence || [400, 403].includes(failure.status ?? 0)) return false;
       // More bytes are here than there: they are not this file's.
       if (failure.status === 416) rmSync(partial, { force: true });
       failures = sizeOf(partial) > before ? 1 : failures + 1;
@@ -57,11 +69,17 @@ function sizeOf(path: string): number {
 }
 
 /** One connection's worth. Returns whether the file is complete. */
-async function downloadOnce(client: BatchClient, fileId: string, path: string): Promise<boolean> {
+async function downloadOnce(
+  client: BatchClient,
+  fileId: string,
+  path: string,
+  maximumBytes: number,
+): Promise<boolean> {
   const have = sizeOf(path);
   const { offset, total, bytes } = await client.download(fileId, have);
+  if (total !== null && total > maximumBytes) throw new FileTooLarge(`${total} bytes`);
   const descriptor = openSync(path, 'a', 0o600);
-  // A server that knows no ranges begins anew; what is here already is skipped.
+  // A server that knows no ranges sends the file from its start; what is here already is skipped.
   let skip = Math.max(0, have - offset);
   let size = have;
   try {
@@ -70,6 +88,7 @@ async function downloadOnce(client: BatchClient, fileId: string, path: string): 
       skip -= piece.length - fresh.length;
       writeAll(descriptor, fresh);
       size += fresh.length;
+      if (size > maximumBytes) throw new FileTooLarge(`more than ${maximumBytes} bytes`);
       dropped(piece.length);
     }
     fsyncSync(descriptor);

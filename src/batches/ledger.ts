@@ -13,65 +13,15 @@ import { replaceFile } from '../files.js';
 import { isObject, parseJson } from '../json.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import type { RunFolder } from '../run/folder.js';
-import { readBatch, type Batch } from './batch.js';
+import { isQueueRefusal, readBatch, type Batch } from './batch.js';
+import { CHUNK_STATES, newChunk, type Chunk, type ChunkState, type Collected } from './chunk.js';
+import { holdsRows, isOutstanding, transition, type ChunkEvent } from './chunk-states.js';
 
-/**
- * - `planned`: its file is written, nothing is uploaded;
- * - `uploaded`: the API has its file;
- * - `creating`: a batch is being made of it; where no answer came, only the account's list can tell whether it was;
- * - `submitted`: a batch is under way, or has ended and is not yet collected;
- * - `waiting`: the queue was full; it is submitted when there is room;
- * - `collected`: what its batch answered is in the journal;
- * - `halved`: it did not fit into the queue at all; two smaller ones took its place.
- */
-export type ChunkState =
-  'planned' | 'uploaded' | 'creating' | 'submitted' | 'waiting' | 'collected' | 'halved';
-
-/** Rows that are submitted together. */
-export interface Chunk {
-  /** Counts the run's chunks from 0. */
-  number: number;
-  /** Its input file, below the run's folder of working files; null where it can't be had (somebody else's batch). */
-  file: string | null;
-  /** True for a batch that was not submitted from this folder, but found by its id or in the account. */
-  isAdopted: boolean;
-  requests: number;
-  bytes: number;
-  /** Tokens of its prompts, roughly: what the queue's limit counts. */
-  tokens: number;
-  state: ChunkState;
-  inputFileId: string | null;
-  /** How many times a batch was made of it, or may have been. */
-  attempt: number;
-  /** Milliseconds since 1970; when the last of them was about to be made. */
-  creatingAt: number | null;
-  /** Why the queue refused it, and when it may be tried again (milliseconds since 1970). */
-  refusedBy: string | null;
-  tryAgainAt: number | null;
-  refusals: number;
-  batch: Batch | null;
-  /** Polls since its batch ended. */
-  endedPolls: number;
-  /** What its batch came to; null until it is collected. */
-  collected: Collected | null;
-}
-
-/** What a collected batch came to. */
-export interface Collected {
-  /** Milliseconds since 1970. */
-  at: number;
-  /** Requests that the API worked on, whatever came of them. */
-  processed: number;
-  /** Answers that went into the journal. */
-  answers: number;
-  /** Tokens that were billed, at the batch price. */
-  usage: Usage;
-  /** The part of them that was spent on answers which could not be used. */
-  wasted: Usage;
-}
+/** Where a chunk is while it is changed. */
+type Writable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
 
 interface LedgerFile {
-  version: 1;
+  version: 1 | 2;
   chunks: Chunk[];
   /** Batches that the queue refused and that were submitted again since. */
   superseded: unknown[];
@@ -82,10 +32,10 @@ interface LedgerFile {
 }
 
 export class Ledger {
-  readonly chunks: Chunk[];
-  readonly superseded: Batch[];
-  readonly learnt: ParameterChange[];
-  queueLimit: number | null;
+  readonly #chunks: Writable<Chunk>[];
+  readonly #superseded: Batch[];
+  readonly #learnt: ParameterChange[];
+  #queueLimit: number | null;
   #saving: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
 
@@ -93,10 +43,10 @@ export class Ledger {
     private readonly folder: RunFolder,
     file: LedgerFile | null,
   ) {
-    this.chunks = file?.chunks ?? [];
-    this.superseded = (file?.superseded ?? []).map(readBatch).filter((batch) => batch !== null);
-    this.learnt = file?.learnt ?? [];
-    this.queueLimit = file?.queueLimit ?? null;
+    this.#chunks = file?.chunks ?? [];
+    this.#superseded = (file?.superseded ?? []).map(readBatch).filter((batch) => batch !== null);
+    this.#learnt = file?.learnt ?? [];
+    this.#queueLimit = file?.queueLimit ?? null;
   }
 
   /**
@@ -106,56 +56,149 @@ export class Ledger {
   static open(folder: RunFolder): Ledger {
     if (!existsSync(folder.batches)) return new Ledger(folder, null);
     const value = parseJson(readFileSync(folder.batches, 'utf8'));
-    if (!isObject(value) || value['version'] !== 1 || !Array.isArray(value['chunks'])) {
+    const chunks = isObject(value) && Array.isArray(value['chunks']) ? value['chunks'].map(readChunk) : [];
+    if (
+      !isObject(value) ||
+      (value['version'] !== 1 && value['version'] !== 2) ||
+      !Array.isArray(value['chunks']) ||
+      chunks.includes(null)
+    ) {
       throw new UserError(
-        `${folder.batches} can't be read. Move it away and run npx watch-batch --recover with the same dataset and ` +
+        `${folder.batches} cannot be read. Move it away and run npx watch-batch --recover with the same dataset and ` +
           'annotator: it finds the batches in the account.',
       );
     }
-    const file = value as unknown as LedgerFile;
+    const known = chunks.filter((chunk) => chunk !== null);
     return new Ledger(folder, {
-      ...file,
-      chunks: file.chunks.map((chunk) => ({
-        ...chunk,
-        batch: readBatch(chunk.batch?.raw ?? null),
-        collected: restoreCollected(chunk.collected),
-      })),
+      ...(value as unknown as LedgerFile),
+      chunks: value['version'] === 1 ? known.map(fromVersion1) : known,
     });
   }
 
-  /** Chunks whose batch is under way, or has ended and is not collected. */
+  get chunks(): readonly Chunk[] {
+    return this.#chunks;
+  }
+
+  /** Parameters that the API refused, for the chunks to come. */
+  get learnt(): readonly ParameterChange[] {
+    return this.#learnt;
+  }
+
+  /** The queue's limit in tokens; null until a refusal names it. */
+  get queueLimit(): number | null {
+    return this.#queueLimit;
+  }
+
+  /** Chunks whose batch is running, or has ended and is not collected. */
   get open(): Chunk[] {
-    return this.chunks.filter((chunk) => chunk.state === 'submitted');
+    return this.#chunks.filter((chunk) => chunk.state === 'submitted');
   }
 
   /** Chunks that still have to be submitted, whatever kept them. */
   get unsubmitted(): Chunk[] {
-    return this.chunks.filter(({ state }) => ['planned', 'uploaded', 'creating', 'waiting'].includes(state));
+    return this.#chunks.filter(({ state }) => ['planned', 'uploaded', 'creating', 'waiting'].includes(state));
   }
 
   /** Chunks of which a batch may exist although its creation was not answered. */
   get unanswered(): Chunk[] {
-    return this.chunks.filter(({ state }) => state === 'creating');
+    return this.#chunks.filter(({ state }) => state === 'creating');
   }
 
-  /** Forgets chunks of which no batch exists: their rows are free again. */
-  forget(chunks: readonly Chunk[]): void {
-    for (const chunk of chunks) this.chunks.splice(this.chunks.indexOf(chunk), 1);
+  /** Chunks whose rows must not be sent again, since a batch may answer them or has done so out of reach. */
+  get holding(): Chunk[] {
+    return this.#chunks.filter(holdsRows);
+  }
+
+  /** Chunks that nothing more is known of until their batch is looked at again or given up. */
+  get outstanding(): Chunk[] {
+    return this.#chunks.filter(isOutstanding);
   }
 
   /** Every batch that is known. */
   get batches(): Batch[] {
-    const current = this.chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));
-    return [...this.superseded, ...current].sort((a, b) => a.createdAt - b.createdAt);
+    const current = this.#chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));
+    return [...this.#superseded, ...current].sort((a, b) => a.createdAt - b.createdAt);
   }
 
   get nextNumber(): number {
-    return this.chunks.reduce((highest, { number }) => Math.max(highest, number), -1) + 1;
+    return this.#chunks.reduce((highest, { number }) => Math.max(highest, number), -1) + 1;
+  }
+
+  /**
+   * Notes what happened to a chunk. Nothing else changes one.
+   * @returns the chunk's state afterwards
+   * @throws Error where that cannot happen in its state
+   */
+  change(chunk: Chunk, event: ChunkEvent): ChunkState {
+    const own = this.#own(chunk);
+    if (event.kind === 'halved' || event.kind === 'waits') this.#supersede(own);
+    Object.assign(own, transition(own, event));
+    if (event.kind === 'waits') own.batch = null;
+    return own.state;
+  }
+
+  /** The same, and on disk when the promise is fulfilled. */
+  async apply(chunk: Chunk, event: ChunkEvent): Promise<ChunkState> {
+    const state = this.change(chunk, event);
+    await this.save();
+    return state;
+  }
+
+  /** A batch that the queue refused stays on the list of the run's batches. */
+  #supersede(chunk: Chunk): void {
+    if (chunk.batch !== null) this.#superseded.push(chunk.batch);
+  }
+
+  #own(chunk: Chunk): Writable<Chunk> {
+    const own = this.#chunks.find((one) => one === chunk);
+    if (own === undefined) throw new Error('a chunk of another ledger');
+    return own;
+  }
+
+  add(chunks: readonly Chunk[]): void {
+    this.#chunks.push(...chunks);
+  }
+
+  /** Notes the input file of a batch that was not submitted from here. */
+  describeInput(chunk: Chunk, input: Pick<Chunk, 'file' | 'requests' | 'bytes'>): void {
+    Object.assign(this.#own(chunk), input);
+  }
+
+  /** Batches that were submitted again under another id. */
+  supersede(batches: readonly Batch[]): void {
+    this.#superseded.push(...batches);
+  }
+
+  /** A batch of ours ended, so those that wait for room may try. */
+  noteRoom(now: number): void {
+    for (const chunk of this.#chunks) {
+      if (chunk.state === 'waiting' && chunk.tryAgainAt === null) chunk.tryAgainAt = now;
+    }
+  }
+
+  noteQueueLimit(limit: number | null): void {
+    this.#queueLimit = limit ?? this.#queueLimit;
+  }
+
+  /** Parameters that the API does not take are changed in the chunks to come. */
+  learn(changes: readonly ParameterChange[]): void {
+    for (const change of changes) {
+      if (!this.#learnt.some(({ parameter }) => parameter === change.parameter)) this.#learnt.push(change);
+    }
+  }
+
+  /** Forgets chunks of which no batch exists: their rows are free again. */
+  forget(chunks: readonly Chunk[]): void {
+    for (const chunk of chunks) {
+      // Whether a batch exists is not known: forgetting it would pay twice.
+      if (chunk.state === 'creating') continue;
+      this.#chunks.splice(this.#chunks.indexOf(this.#own(chunk)), 1);
+    }
   }
 
   /** Tokens billed at the batch price, those of them that were wasted, and requests that were worked on. */
   totals(): { usage: Usage; wasted: Usage; processed: number; answers: number } {
-    const collected = this.chunks.flatMap((chunk) => (chunk.collected === null ? [] : [chunk.collected]));
+    const collected = this.#chunks.flatMap((chunk) => (chunk.collected === null ? [] : [chunk.collected]));
     return {
       usage: collected.reduce((sum, one) => addUsage(sum, one.usage), NO_USAGE),
       wasted: collected.reduce((sum, one) => addUsage(sum, one.wasted), NO_USAGE),
@@ -181,10 +224,11 @@ export class Ledger {
 
   async #write(): Promise<void> {
     requireLock();
-    const { chunks, superseded, queueLimit, learnt, batches } = this;
+    const { batches, queueLimit, learnt } = this;
+    const [chunks, superseded] = [this.#chunks, this.#superseded];
     await replaceFile(this.folder.batches, (file) => {
       const value = {
-        version: 1,
+        version: 2,
         queueLimit,
         learnt,
         superseded: superseded.map(({ raw }) => raw),
@@ -207,33 +251,41 @@ export class Ledger {
   }
 }
 
-/** A chunk that nothing has happened to. */
-export function newChunk(
-  number: number,
-  file: string | null,
-  size: { requests: number; bytes: number; tokens: number },
-): Chunk {
+/** A chunk of `batches.json`; fields that an earlier version did not have get their defaults. Null where it is none. */
+function readChunk(value: unknown): Writable<Chunk> | null {
+  if (!isObject(value)) return null;
+  const { number, file, requests, bytes, tokens, state, batch } = value;
+  const sizes = { requests: Number(requests), bytes: Number(bytes), tokens: Number(tokens) };
+  if (typeof number !== 'number' || !Object.values(sizes).every(Number.isFinite)) return null;
+  if (!CHUNK_STATES.includes(state as ChunkState)) return null;
+  const chunk = {
+    ...newChunk(number, typeof file === 'string' ? file : null, sizes),
+    ...(value as Partial<Chunk>),
+    batch: readBatch(isObject(batch) ? batch['raw'] : null),
+    collected: restoreCollected((value as Partial<Chunk>).collected ?? null),
+  };
+  // A batch whose object was damaged must not be taken for one that never was.
+  return isObject(batch) && chunk.batch === null ? null : chunk;
+}
+
+/** What a collected batch came to; earlier versions wrote less of it. */
+function restoreCollected(collected: Partial<Collected> | null): Collected | null {
+  if (collected === null) return null;
+  const { at = 0, processed = 0, answers = 0, accounted = null, said = null, usage, wasted } = collected;
   return {
-    number,
-    file,
-    isAdopted: false,
-    ...size,
-    state: 'planned',
-    inputFileId: null,
-    attempt: 0,
-    creatingAt: null,
-    refusedBy: null,
-    tryAgainAt: null,
-    refusals: 0,
-    batch: null,
-    endedPolls: 0,
-    collected: null,
+    ...{ at, processed, answers, accounted, said },
+    usage: restoreUsage(usage ?? NO_USAGE),
+    wasted: restoreUsage(wasted ?? NO_USAGE),
   };
 }
 
-/** What a collected batch came to; earlier versions wrote less of its usage. */
-function restoreCollected(collected: Collected | null): Collected | null {
-  return collected === null
-    ? null
-    : { ...collected, usage: restoreUsage(collected.usage), wasted: restoreUsage(collected.wasted) };
+/**
+ * What an earlier version called `collected` may also be a batch that one 404 made "gone", or one whose files came
+ * late: its rows are held until `watch-batch` has looked at it again, which costs nothing.
+ */
+function fromVersion1(chunk: Writable<Chunk>): Writable<Chunk> {
+  if (chunk.state !== 'collected') return chunk;
+  if (chunk.batch === null || isQueueRefusal(chunk.batch)) return { ...chunk, state: 'too_large' };
+  if (chunk.collected === null) return { ...chunk, state: 'submitted' };
+  return { ...chunk, state: 'short' };
 }

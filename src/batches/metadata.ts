@@ -3,13 +3,17 @@
  * run, the chunk, and the flags that decide which rows it asks and how.
  */
 
-import { basename } from 'node:path';
+import { createHash } from 'node:crypto';
+import { existsSync, statSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { digestOfFile } from '../files.js';
 import type { AskedFor, RunIdentity } from '../run/identity.js';
 import { isObject, parseJson } from '../json.js';
 
 /** The API takes 16 pairs with values of at most 512 characters. */
 const LONGEST_VALUE = 512;
-const SETTINGS_PARTS = 8;
+/** Earlier versions wrote up to 8 parts, which are still read. */
+const SETTINGS_PARTS = { written: 6, read: 8 };
 const TOOL = 'reannotate';
 
 /** What a batch says of where it belongs. */
@@ -21,15 +25,70 @@ export interface BatchOrigin {
   dataset: string;
   annotator: string;
   revision: string | null;
+  /** Differs for each creation of a batch; null where an earlier version made it. */
+  creation: string | null;
+  /** Which local file the dataset is; null for one of the Hub, or where an earlier version made the batch. */
+  source: DatasetSource | null;
   /** When the run began, `YYYY_MM_DD-HH_MM_SS`; empty where it is not told. */
   created: string;
   /** The flags that differ from their defaults; null where they were too long to be told. */
   asked: Partial<AskedFor> | null;
 }
 
-/** The metadata of a run's batch. */
-export function batchMetadata(identity: RunIdentity, chunk: number, attempt: number): Record<string, string> {
+/** What tells local datasets of one name apart. Digests, so that no path of this machine leaves it. */
+export interface DatasetSource {
+  /** Of the resolved path. */
+  path: string;
+  /** Of the content; null where the run does not know it. */
+  content: string | null;
+}
+
+/** A run as far as it says which files its dataset is. */
+interface WithSource {
+  uuid: string;
+  source?: { files: readonly { sha256: string }[] } | null;
+}
+
+/** The source of a run's dataset; null for one of the Hub. */
+export function sourceOf(dataset: string, identity: WithSource | null): DatasetSource | null {
+  const files = identity?.source?.files ?? [];
+  if (files.length === 0 && !existsSync(dataset)) return null;
+  const content = files.length === 0 ? null : contentDigest(files.map(({ sha256 }) => sha256));
+  return { path: shortDigest(resolve(dataset)), content };
+}
+
+/** The same, with the file read where the run does not know its content. */
+export async function readSource(
+  dataset: string,
+  identity: WithSource | null,
+): Promise<DatasetSource | null> {
+  const source = sourceOf(dataset, identity);
+  if (source === null || source.content !== null || !statSync(dataset).isFile()) return source;
+  return { ...source, content: contentDigest([await digestOfFile(dataset)]) };
+}
+
+function contentDigest(digests: readonly string[]): string {
+  return shortDigest(JSON.stringify(digests));
+}
+
+function shortDigest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+/** Which batch of a run it is. */
+export interface BatchNumber {
+  chunk: number;
+  attempt: number;
+  creation: string | null;
+}
+
+/** The metadata of a run's batch: 8 to 10 pairs, and up to 6 with the settings. */
+export function batchMetadata(
+  identity: RunIdentity,
+  { chunk, attempt, creation }: BatchNumber,
+): Record<string, string> {
   const { dataset, annotator } = identity.asked;
+  const source = sourceOf(dataset, identity);
   return {
     tool: TOOL,
     run: identity.uuid,
@@ -38,6 +97,8 @@ export function batchMetadata(identity: RunIdentity, chunk: number, attempt: num
     dataset: cut(dataset),
     annotator: cut(annotator),
     created: identity.created,
+    ...(creation === null ? {} : { creation }),
+    ...(source === null ? {} : { source: JSON.stringify(source) }),
     ...(identity.found.revision === null ? {} : { revision: cut(identity.found.revision) }),
     ...settingsParts(identity.asked),
   };
@@ -52,7 +113,7 @@ function settingsParts(asked: AskedFor): Record<string, string> {
     ([name, value]) => value !== null && name !== 'dataset' && name !== 'annotator',
   );
   const text = JSON.stringify(Object.fromEntries(told));
-  if (text.length > LONGEST_VALUE * SETTINGS_PARTS) return {};
+  if (text.length > LONGEST_VALUE * SETTINGS_PARTS.written) return {};
   const parts: Record<string, string> = {};
   for (let start = 0, part = 1; start < text.length; part++) {
     // A value that begins or ends within a surrogate pair would not survive.
@@ -66,7 +127,7 @@ function settingsParts(asked: AskedFor): Record<string, string> {
 
 /** Reads what `batchMetadata` wrote; null for a batch that another tool made. */
 export function readOrigin(metadata: Readonly<Record<string, string>>): BatchOrigin | null {
-  const { tool, run, chunk, attempt, dataset, annotator, revision, created } = metadata;
+  const { tool, run, chunk, attempt, dataset, annotator, revision, created, creation } = metadata;
   if (tool !== TOOL || run === undefined || dataset === undefined || annotator === undefined) return null;
   const number = Number(chunk);
   if (!Number.isSafeInteger(number) || number < 0) return null;
@@ -77,6 +138,8 @@ export function readOrigin(metadata: Readonly<Record<string, string>>): BatchOri
     dataset,
     annotator,
     revision: revision ?? null,
+    creation: creation ?? null,
+    source: parseSource(metadata['source']),
     created: created ?? '',
     asked: readSettings(metadata),
   };
@@ -84,19 +147,33 @@ export function readOrigin(metadata: Readonly<Record<string, string>>): BatchOri
 
 function readSettings(metadata: Readonly<Record<string, string>>): Partial<AskedFor> | null {
   let text = '';
-  for (let part = 1; part <= SETTINGS_PARTS; part++) text += metadata[`settings_${part}`] ?? '';
+  for (let part = 1; part <= SETTINGS_PARTS.read; part++) text += metadata[`settings_${part}`] ?? '';
   const value = parseJson(text);
   return isObject(value) ? value : null;
 }
 
+function parseSource(text: string | undefined): DatasetSource | null {
+  const value = text === undefined ? null : parseJson(text);
+  if (!isObject(value) || typeof value['path'] !== 'string') return null;
+  return { path: value['path'], content: typeof value['content'] === 'string' ? value['content'] : null };
+}
+
 /**
- * True where a batch was submitted for this dataset and annotator. A local file may stand in another folder now, so its
- * name is enough; its rows are compared with what was submitted anyway.
+ * True where a batch was submitted for a dataset of this name and this annotator. A local file may be in another
+ * folder now, so its name is enough; `isOtherFile` and the prompts themselves tell files of one name apart.
  */
 export function isFor(origin: BatchOrigin, dataset: string, annotator: string): boolean {
-  const isFile = /\.(?:jsonl?|csv|parquet)$/i.test(dataset);
+  const isFile = origin.source !== null || /\.(?:jsonl?|csv|parquet)$/i.test(dataset);
   const isSame = isFile
     ? basename(origin.dataset) === basename(cut(dataset))
     : origin.dataset === cut(dataset);
   return isSame && origin.annotator === cut(annotator);
+}
+
+/** True where a batch is known to be of another file than the one that is asked for: `a/train.jsonl`, `b/train.jsonl`. */
+export function isOtherFile(origin: BatchOrigin, wanted: DatasetSource | null): boolean {
+  const { source } = origin;
+  if (source === null || wanted === null) return false;
+  if (source.content !== null && wanted.content !== null) return source.content !== wanted.content;
+  return source.path !== wanted.path;
 }

@@ -5,7 +5,7 @@
  */
 
 import { hasEnded } from './batch.js';
-import type { Chunk } from './ledger.js';
+import type { Chunk } from './chunk.js';
 
 const LONGEST_PAUSE_MS = 30 * 60_000;
 /** Refusals of a chunk that was alone, before it is halved although it should fit: others may fill the queue. */
@@ -44,17 +44,18 @@ function isDue(time: number, now: number): boolean {
   return time <= now || time > now + LONGEST_PAUSE_MS;
 }
 
-/** A batch of ours ended, so those that wait for room may try. */
-export function roomWasMade(chunks: readonly Chunk[], now: number): void {
-  for (const chunk of chunks) {
-    if (chunk.state === 'waiting' && chunk.tryAgainAt === null) chunk.tryAgainAt = now;
-  }
+/** What becomes of a chunk that the queue refused. */
+export interface Refusal {
+  /** True where it cannot fit at all and is to be halved. */
+  isTooLarge: boolean;
+  /** Milliseconds since 1970; null where it waits until a batch of ours ends. */
+  tryAgainAt: number | null;
+  refusals: number;
 }
 
 /**
- * Puts a chunk that the queue refused back among those that wait.
- * @param pause milliseconds to wait at first where nothing of ours is under way that could make room
- * @returns true where the chunk can't fit at all, and is to be halved
+ * Decides on a chunk that the queue refused.
+ * @param pause milliseconds to wait at first where no batch of ours is running that could make room
  */
 export function refused(
   chunk: Chunk,
@@ -62,13 +63,11 @@ export function refused(
   limit: number | null,
   now: number,
   pause: number,
-): boolean {
+): Refusal {
   const isAlone = !chunks.some((one) => one !== chunk && isUnderWay(one));
-  chunk.state = 'waiting';
-  chunk.tryAgainAt = null;
-  if (!isAlone) return false;
-  chunk.refusals += 1;
-  if (limit === null || chunk.tokens > limit || chunk.refusals >= REFUSALS_BEFORE_HALVING) return true;
-  chunk.tryAgainAt = now + Math.min(LONGEST_PAUSE_MS, pause * 2 ** chunk.refusals);
-  return false;
+  if (!isAlone) return { isTooLarge: false, tryAgainAt: null, refusals: chunk.refusals };
+  const refusals = chunk.refusals + 1;
+  const isTooLarge = limit === null || chunk.tokens > limit || refusals >= REFUSALS_BEFORE_HALVING;
+  const wait = Math.min(LONGEST_PAUSE_MS, pause * 2 ** refusals);
+  return { isTooLarge, tryAgainAt: isTooLarge ? null : now + wait, refusals };
 }

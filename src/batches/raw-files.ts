@@ -5,27 +5,41 @@ import {
   closeSync,
   constants,
   existsSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   readSync,
   renameSync,
   statSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { breathe, readAt, fileProblem, makeFolder, writeAll } from '../files.js';
+import { breathe, readAt, fileProblem, makeFolder, replaceFile, writeAll } from '../files.js';
 import type { Reporter } from '../types.js';
 
 const CHUNK_BYTES = 1 << 20;
 
-/** One of the two files. What stands in it is always a beginning of its sources, one after the other. */
+/** A source as it was when it was last looked at. */
+interface Source {
+  path: string;
+  bytes: number;
+}
+
+/**
+ * One of the two files. Its content is always a beginning of its sources, one after the other; a file with anything
+ * else in it is another run's, and is neither appended to nor overwritten.
+ */
 export class RawFile {
-  /** Bytes of the sources that the file holds; null until it was compared with them. */
-  #length: number | null = null;
+  /** What the file holds. */
+  #written: readonly Source[] = [];
+  /** The file as this process left it, to notice others that write to it. */
+  #left: { inode: number; bytes: number } | null = null;
+  #isTaken = false;
 
   /** @throws UserError where nothing can be written there, which is better known before hours of waiting */
   constructor(
     private readonly path: string,
-    flag: string,
+    private readonly flag: string,
     private readonly reporter: Reporter,
   ) {
     try {
@@ -37,66 +51,115 @@ export class RawFile {
   }
 
   /**
-   * Appends what is missing.
-   * @param sources the downloads in the order in which they were collected
+   * Brings the file up to date.
+   * @param paths the downloads in the order in which they were first collected
    */
-  async update(sources: readonly string[]): Promise<void> {
-    this.#length ??= await this.#compare(sources);
-    const total = sources.reduce((sum, source) => sum + statSync(source).size, 0);
-    if (total === this.#length) return;
-    const target = openSync(this.path, 'a', 0o600);
+  async update(paths: readonly string[]): Promise<void> {
+    if (this.#isTaken) return;
+    const sources = paths.map((path) => ({ path, bytes: statSync(path).size }));
+    if (this.#isTakenByOthers()) return;
+    // As long as this process has written nothing, another one may have.
+    const written = this.#left === null ? await this.#compare(sources) : this.#written;
+    const isPrefix = written.every(
+      ({ path, bytes }, index) => sources[index]?.path === path && sources[index].bytes === bytes,
+    );
+    this.#written = written;
+    if (isPrefix && written.length === sources.length) return;
     try {
-      for await (const bytes of contentFrom(sources, this.#length)) {
-        writeAll(target, bytes);
-        this.#length += bytes.length;
-      }
-      fsyncSync(target);
+      if (isPrefix) await this.#append(sources.slice(written.length));
+      else await this.#rewrite(sources);
     } catch (error) {
       throw fileProblem(error, `write ${this.path}`);
+    }
+    this.#written = sources;
+    const { ino: inode, size: bytes } = statSync(this.path);
+    this.#left = { inode, bytes };
+  }
+
+  async #append(sources: readonly Source[]): Promise<void> {
+    const target = openSync(this.path, 'a', 0o600);
+    try {
+      for await (const bytes of contentOf(sources)) writeAll(target, bytes);
+      fsyncSync(target);
     } finally {
       closeSync(target);
     }
   }
 
-  /** How much of the sources the file holds. A file with anything else in it is another run's: it is moved aside. */
-  async #compare(sources: readonly string[]): Promise<number> {
-    if (!existsSync(this.path)) return 0;
-    const size = statSync(this.path).size;
-    if (size === 0) return 0;
-    const existing = openSync(this.path, 'r');
-    let compared = 0;
-    try {
-      const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-      for await (const bytes of contentFrom(sources, 0)) {
-        const length = Math.min(bytes.length, size - compared);
-        if (!readAt(existing, compared, length, buffer).equals(bytes.subarray(0, length))) break;
-        compared += length;
-        if (compared === size) return size;
-      }
-    } finally {
-      closeSync(existing);
+  /** A download that was short at first has more lines now. */
+  async #rewrite(sources: readonly Source[]): Promise<void> {
+    await replaceFile(this.path, async (file) => {
+      for await (const bytes of contentOf(sources)) file.write(Buffer.from(bytes));
+    });
+  }
+
+  /** Another watch in the same folder replaced the file, or writes to it as well. */
+  #isTakenByOthers(): boolean {
+    if (this.#left === null) return false;
+    const now = statSync(this.path, { throwIfNoEntry: false });
+    if (now?.ino === this.#left.inode && now.size === this.#left.bytes) return false;
+    if (now === undefined) {
+      this.#left = null;
+      return false;
     }
+    this.#isTaken = true;
+    this.reporter.warning(
+      `Another program writes to ${this.path}, so this run's lines are not added to it any more; its results are not ` +
+        `affected. Run watch-batch again with ${this.flag} and a name of its own.`,
+    );
+    return true;
+  }
+
+  /** Which sources the file holds. A file with anything else in it is another run's: it is moved aside. */
+  async #compare(sources: readonly Source[]): Promise<Source[]> {
+    const found = statSync(this.path, { throwIfNoEntry: false });
+    if (found === undefined || found.size === 0) return [];
+    const same = await this.#sameSources(sources, found.size);
+    if (same !== null) return same;
     const aside = `${this.path}.${new Date().toISOString().replace(/[:.]/g, '-')}`;
     renameSync(this.path, aside);
     this.reporter.warning(`${this.path} held lines of other batches; it is now ${aside}.`);
-    return 0;
+    return [];
+  }
+
+  /** The sources that the file consists of; null where it holds something else. One that was cut short is cut to none. */
+  async #sameSources(sources: readonly Source[], size: number): Promise<Source[] | null> {
+    const existing = openSync(this.path, 'r+');
+    try {
+      const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+      let compared = 0;
+      for await (const bytes of contentOf(sources)) {
+        const length = Math.min(bytes.length, size - compared);
+        if (!readAt(existing, compared, length, buffer).equals(bytes.subarray(0, length))) return null;
+        compared += length;
+        if (compared === size) break;
+      }
+      if (compared < size) return null;
+      let end = 0;
+      const whole: Source[] = [];
+      for (const source of sources) {
+        if (end + source.bytes > size) break;
+        end += source.bytes;
+        whole.push(source);
+      }
+      // Killed while a source was appended: what came of it is written again.
+      if (end < size) ftruncateSync(existing, end);
+      this.#left = { inode: fstatSync(existing).ino, bytes: end };
+      return whole;
+    } finally {
+      closeSync(existing);
+    }
   }
 }
 
-/** The bytes of several files, one after the other, from some byte on; each piece is valid until the next. */
-async function* contentFrom(sources: readonly string[], from: number): AsyncGenerator<Buffer> {
+/** The bytes of several files, one after the other; each piece is valid until the next. */
+async function* contentOf(sources: readonly Source[]): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-  let skip = from;
-  for (const source of sources) {
-    const size = statSync(source).size;
-    if (skip >= size) {
-      skip -= size;
-      continue;
-    }
-    const descriptor = openSync(source, 'r');
+  for (const { path, bytes } of sources) {
+    const descriptor = openSync(path, 'r');
     try {
-      for (let position = skip; position < size;) {
-        const read = readSync(descriptor, buffer, 0, CHUNK_BYTES, position);
+      for (let position = 0; position < bytes;) {
+        const read = readSync(descriptor, buffer, 0, Math.min(CHUNK_BYTES, bytes - position), position);
         if (read === 0) break;
         position += read;
         yield buffer.subarray(0, read);
@@ -105,6 +168,5 @@ async function* contentFrom(sources: readonly string[], from: number): AsyncGene
     } finally {
       closeSync(descriptor);
     }
-    skip = 0;
   }
 }

@@ -9,7 +9,7 @@ const AT_ONCE = 5;
 
 export interface ReadBatches {
   found: Map<string, Batch>;
-  /** Ids that the API does not know, or that belong to somebody else, with its answer. */
+  /** Ids that the API says it does not know, or not for this key, with its answer. */
   missing: Map<string, CallFailed>;
 }
 
@@ -57,7 +57,7 @@ export class BatchReader {
       found.set(id, await this.client.retrieve(id));
     } catch (error) {
       const failure = callFailed(error);
-      if (failure.status !== 404) throw failure;
+      if (!failure.isAbsence) throw failure;
       missing.set(id, failure);
     }
   }

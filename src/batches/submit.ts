@@ -3,10 +3,11 @@
  * its id right after; where an answer to a creation is missing, the account's list tells whether the batch exists.
  */
 
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import pLimit from 'p-limit';
 import { APIError } from 'openai';
-import { UserError } from '../errors.js';
+import { EXIT, UserError } from '../errors.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { Reporter } from '../types.js';
 import { inert, plural } from '../text.js';
@@ -23,7 +24,9 @@ import {
 } from './calls.js';
 import { checkChunk } from './chunks.js';
 import type { BatchClient } from './client.js';
-import type { Chunk, Ledger } from './ledger.js';
+import { listsNothing, ownsInput, walkAccount } from './account.js';
+import type { Chunk } from './chunk.js';
+import type { Ledger } from './ledger.js';
 import { batchMetadata, readOrigin } from './metadata.js';
 
 const AT_ONCE = 4;
@@ -34,8 +37,10 @@ const CREATE_TRIES = 5;
 /** A batch may take so long to appear in the account's list. */
 const SETTLE_MS = 5000;
 const SETTLE_POLL_MS = 1000;
-/** The newest batches come first, so one that was made just now is on the first pages. */
-const PAGES_LOOKED_AT = 10;
+/** How long a list that proves nothing is asked for again. */
+const DOUBT_MS = 20_000;
+/** Clocks of a server's files and batches may differ by so many seconds. */
+const CLOCK_MARGIN_S = 600;
 /** The longest that the API keeps a file which expires: a watcher may come back after a holiday. */
 const FILES_EXPIRE_AFTER_S = 30 * 86_400;
 
@@ -45,6 +50,8 @@ export interface SubmitParts {
   identity: RunIdentity;
   waiting: Waiting;
   reporter: Reporter;
+  /** True for a chunk of which the user said that no batch exists. */
+  isGivenUp: (chunk: Chunk) => boolean;
   /** False where a chunk's worst case does not fit under `--max_cost`. */
   affordable: (chunk: Chunk) => boolean;
 }
@@ -70,7 +77,7 @@ export async function submitChunks(chunks: readonly Chunk[], parts: SubmitParts)
   const one = async (chunk: Chunk): Promise<void> => {
     if (stopped || parts.waiting.signal.aborted) return;
     if (queueIsFull && chunk.state !== 'creating') {
-      await wait(chunk, null, parts.ledger);
+      await parts.ledger.apply(chunk, { kind: 'waits', reason: null, tryAgainAt: null });
       return;
     }
     if (chunk.state !== 'creating' && !parts.affordable(chunk)) {
@@ -92,14 +99,6 @@ export async function submitChunks(chunks: readonly Chunk[], parts: SubmitParts)
   return submitted;
 }
 
-/** Puts a chunk off until the queue has room. */
-async function wait(chunk: Chunk, reason: string | null, ledger: Ledger): Promise<void> {
-  chunk.state = 'waiting';
-  chunk.refusedBy = reason ?? chunk.refusedBy;
-  chunk.tryAgainAt = null;
-  await ledger.save();
-}
-
 async function submit(chunk: Chunk, parts: SubmitParts): Promise<void> {
   const { ledger, reporter } = parts;
   if (chunk.state === 'creating' && (await findCreated(chunk, parts))) return;
@@ -109,7 +108,7 @@ async function submit(chunk: Chunk, parts: SubmitParts): Promise<void> {
   await create(chunk, path, parts);
   if (chunk.batch !== null) {
     reporter.info(
-      `Submitted ${chunk.file ?? ''} (${plural(chunk.requests, 'request')}) as ${chunk.batch.id}.`,
+      `Submitted ${chunk.file ?? ''} (${plural(chunk.requests, 'request')}) as ${inert(chunk.batch.id, 80)}.`,
     );
   }
 }
@@ -122,63 +121,57 @@ async function upload(
   await checkChunk(path, chunk);
   // The name tells an account's owner where a file comes from.
   const name = `reannotate-${identity.uuid}-${chunk.number}.jsonl`;
-  chunk.inputFileId = await persist(() => client.upload(path, name, FILES_EXPIRE_AFTER_S), waiting);
-  chunk.state = 'uploaded';
-  await ledger.save();
+  const { id, createdAt } = await persist(() => client.upload(path, name, FILES_EXPIRE_AFTER_S), waiting);
+  await ledger.apply(chunk, { kind: 'uploaded', fileId: id, at: createdAt });
 }
 
 async function create(chunk: Chunk, path: string, parts: SubmitParts): Promise<void> {
-  const { ledger, client, identity, waiting } = parts;
+  const { ledger, waiting } = parts;
   let hasUploadedAgain = false;
   for (let tries = 1; ; tries++) {
     await pace(parts);
-    chunk.state = 'creating';
-    chunk.attempt += 1;
-    chunk.creatingAt = Date.now();
-    await ledger.save();
-    let failure: CallFailed;
-    try {
-      const metadata = batchMetadata(identity, chunk.number, chunk.attempt);
-      const inputFileId = chunk.inputFileId ?? '';
-      await record(
-        chunk,
-        await client.create({ inputFileId, metadata, outputExpiresAfter: FILES_EXPIRE_AFTER_S }),
-        ledger,
-      );
+    const failure = await createOnce(chunk, parts);
+    if (failure === null) return;
+    const refusal = queueRefusal(failure.cause);
+    if (refusal !== null) {
+      ledger.noteQueueLimit(queueLimit(refusal));
+      await ledger.apply(chunk, { kind: 'waits', reason: refusal, tryAgainAt: null });
       return;
-    } catch (error) {
-      if (waiting.signal.aborted) throw new Interrupted();
-      failure = callFailed(error);
-      if (failure.verdict.kind === 'transient') {
-        // Whether the batch was made is not known; it is never made a second time without looking.
-        if (await findCreated(chunk, parts)) return;
-      } else {
-        chunk.state = 'uploaded';
-        await ledger.save();
-        const refusal = queueRefusal(error);
-        if (refusal !== null) {
-          ledger.queueLimit = queueLimit(refusal) ?? ledger.queueLimit;
-          await wait(chunk, refusal, ledger);
-          return;
-        }
-        if (isFileGone(failure) && !hasUploadedAgain) {
-          hasUploadedAgain = true;
-          await upload(chunk, path, parts);
-          continue;
-        }
-      }
+    }
+    if (isFileGone(failure) && !hasUploadedAgain) {
+      hasUploadedAgain = true;
+      await upload(chunk, path, parts);
+      continue;
     }
     if (tries >= CREATE_TRIES || !mayPass(failure)) throw failure;
     await pause(pauseAfter(failure, tries, waiting.random), waiting);
   }
 }
 
-async function record(chunk: Chunk, batch: Batch, ledger: Ledger): Promise<void> {
-  chunk.batch = batch;
-  chunk.state = 'submitted';
-  chunk.refusedBy = null;
-  chunk.tryAgainAt = null;
-  await ledger.save();
+/**
+ * Makes a batch of a chunk's file.
+ * @returns why none was made; null where it is recorded
+ * @throws CreationInDoubt where nobody can know
+ */
+async function createOnce(chunk: Chunk, parts: SubmitParts): Promise<CallFailed | null> {
+  const { ledger, client, identity, waiting } = parts;
+  const creation = randomUUID();
+  await ledger.apply(chunk, { kind: 'creating', creation, at: Date.now() });
+  const metadata = batchMetadata(identity, { chunk: chunk.number, attempt: chunk.attempt, creation });
+  const inputFileId = chunk.inputFileId ?? '';
+  try {
+    const batch = await client.create({ inputFileId, metadata, outputExpiresAfter: FILES_EXPIRE_AFTER_S });
+    await ledger.apply(chunk, { kind: 'created', batch });
+    return null;
+  } catch (error) {
+    const failure = callFailed(error);
+    if (failure.isAccepted) await ledger.apply(chunk, { kind: 'accepted' });
+    if (waiting.signal.aborted) throw new Interrupted();
+    // Whether the batch was made is not known; it is never made a second time without looking.
+    if (failure.verdict.kind === 'transient') return (await findCreated(chunk, parts)) ? null : failure;
+    await ledger.apply(chunk, { kind: 'not_created' });
+    return failure;
+  }
 }
 
 function queueRefusal(error: unknown): string | null {
@@ -209,78 +202,114 @@ async function pace({ ledger, waiting }: SubmitParts): Promise<void> {
   }
 }
 
+/** Whether a batch was made is not known, so none is made. */
+export class CreationInDoubt extends UserError {
+  override readonly name = 'CreationInDoubt';
+}
+
 /**
  * Finds out whether a batch exists whose creation was not answered, and makes none.
- * @throws UserError where nobody can know
+ * @throws CreationInDoubt where nobody can know
  */
 export async function resolveCreation(chunk: Chunk, parts: SubmitParts): Promise<void> {
   if (await findCreated(chunk, parts)) return;
   // It was on its way out of the queue, and goes back there.
-  if (chunk.refusedBy !== null) await wait(chunk, chunk.refusedBy, parts.ledger);
+  if (chunk.refusedBy !== null && chunk.state !== 'given_up') {
+    await parts.ledger.apply(chunk, { kind: 'waits', reason: null, tryAgainAt: null });
+  }
 }
 
 /**
- * Looks for a batch that was made without our hearing of it.
- * @returns whether it was found and recorded
- * @throws UserError where the API can't list batches, so that nobody knows
+ * Looks for a batch whose creation was not answered, or with something that cannot be read.
+ * @returns whether it was found and recorded, or given up; otherwise it certainly does not exist
+ * @throws CreationInDoubt where the list does not prove that it does not exist
  */
 async function findCreated(chunk: Chunk, parts: SubmitParts): Promise<boolean> {
   const { ledger, waiting, reporter } = parts;
-  const known = new Set(ledger.batches.map(({ id }) => id));
+  if (parts.isGivenUp(chunk)) {
+    await ledger.apply(chunk, { kind: 'given_up' });
+    reporter.warning(`${chunk.file ?? ''} is given up: whether a batch was made of it stays unknown.`);
+    return true;
+  }
   // Counted from now and not by the wall clock, which may have been set since: a look too early would pay twice.
   const settled = waiting.clock.now() + SETTLE_MS;
   for (;;) {
-    const isLast = waiting.clock.now() >= settled;
-    const batch = await findInAccount(chunk, known, parts);
-    if (batch !== null) {
-      reporter.info(`Found ${batch.id}, which was made of ${chunk.file ?? ''} although no answer came.`);
-      await record(chunk, batch, ledger);
+    const isSettled = waiting.clock.now() >= settled;
+    const search = await searchCreation(chunk, parts);
+    if (search.batch !== null) {
+      reporter.info(
+        `Found ${inert(search.batch.id, 80)}, which was made of ${chunk.file ?? ''} although its creation was not confirmed.`,
+      );
+      await ledger.apply(chunk, { kind: 'created', batch: search.batch });
       return true;
     }
-    if (isLast) break;
-    await pause(Math.min(SETTLE_POLL_MS, settled - waiting.clock.now()), waiting);
+    if (isSettled && search.doubt === null) break;
+    if (waiting.clock.now() >= settled + DOUBT_MS) throw inDoubt(chunk, search);
+    await pause(SETTLE_POLL_MS, waiting);
   }
-  chunk.state = chunk.inputFileId === null ? 'planned' : 'uploaded';
-  await ledger.save();
+  await ledger.apply(chunk, { kind: 'not_created' });
   return false;
 }
 
-async function findInAccount(
-  chunk: Chunk,
-  known: ReadonlySet<string>,
-  { client, identity, waiting }: SubmitParts,
-): Promise<Batch | null> {
-  try {
-    for await (const batch of accountBatches(client, waiting, PAGES_LOOKED_AT)) {
-      const origin = readOrigin(batch.metadata);
-      const isOurs =
-        batch.inputFileId === chunk.inputFileId ||
-        (origin?.run === identity.uuid && origin.chunk === chunk.number && origin.attempt === chunk.attempt);
-      if (isOurs && !known.has(batch.id)) return batch;
-    }
-  } catch (error) {
-    if (!(error instanceof CallFailed) || ![404, 405, 501].includes(error.status ?? 0)) throw error;
-    throw new UserError(
-      `No answer came when the batch of ${chunk.file ?? ''} was made, and this server does not list batches, so it ` +
-        'may or may not exist. Look at the server’s own list; if it is there, watch it with --batch_ids.',
-    );
-  }
-  return null;
+/** What the account says about a creation: the batch, or why its absence proves nothing (null where it does). */
+interface Search {
+  batch: Batch | null;
+  doubt: string | null;
+  /** False where asking again later cannot help. */
+  mayPass: boolean;
 }
 
-/** The account's batches, newest first, a page at a time. */
-export async function* accountBatches(
-  client: BatchClient,
-  waiting: Waiting,
-  maximumPages = Infinity,
-): AsyncGenerator<Batch> {
-  let after: string | null = null;
-  let pages = 0;
-  do {
-    const from: string | null = after;
-    const page: Awaited<ReturnType<BatchClient['list']>> = await persist(() => client.list(from), waiting);
-    yield* page.batches;
-    after = page.next;
-    pages += 1;
-  } while (after !== null && pages < maximumPages);
+async function searchCreation(chunk: Chunk, parts: SubmitParts): Promise<Search> {
+  const { client, identity, waiting, ledger } = parts;
+  const known = new Set(ledger.batches.map(({ id }) => id));
+  const floor = chunk.uploadedAt === null ? null : chunk.uploadedAt - CLOCK_MARGIN_S;
+  const seen: { batch: Batch | null; isOurAccount: boolean } = { batch: null, isOurAccount: false };
+  const visit = (batch: Batch): boolean => {
+    seen.isOurAccount ||= known.has(batch.id);
+    if (known.has(batch.id) || !isMadeOf(batch, chunk, identity)) return false;
+    seen.batch = batch;
+    return true;
+  };
+  try {
+    const { doubt } = await walkAccount(client, waiting, floor, visit);
+    if (seen.batch !== null) return { batch: seen.batch, doubt: null, mayPass: true };
+    if (doubt !== null) return { batch: null, doubt, mayPass: true };
+    if (chunk.isAccepted) {
+      return { batch: null, doubt: 'the account’s list does not show it yet', mayPass: true };
+    }
+    const isOurs = seen.isOurAccount || (await ownsInput(client, waiting, chunk, ledger));
+    const stranger = 'this key does not see the file that it would be made of';
+    return { batch: null, doubt: isOurs ? null : stranger, mayPass: false };
+  } catch (error) {
+    if (error instanceof CallFailed && error.isAccepted) {
+      return { batch: null, doubt: error.message, mayPass: true };
+    }
+    if (!listsNothing(error)) throw error;
+    return { batch: null, doubt: 'this server does not list batches', mayPass: false };
+  }
+}
+
+/** True for the batch that a creation without an answer made. */
+function isMadeOf(batch: Batch, chunk: Chunk, identity: RunIdentity): boolean {
+  const origin = readOrigin(batch.metadata);
+  // Whichever attempt made it, its rows are those of this file.
+  if (batch.inputFileId !== null && batch.inputFileId === chunk.inputFileId) return true;
+  // Another machine on this run may use the same numbers.
+  const creation = origin?.creation ?? null;
+  if (creation !== null && chunk.creation !== null) return creation === chunk.creation;
+  return origin?.run === identity.uuid && origin.chunk === chunk.number && origin.attempt === chunk.attempt;
+}
+
+function inDoubt(chunk: Chunk, { doubt, mayPass: isTemporary }: Search): CreationInDoubt {
+  const file = chunk.file ?? `chunk ${chunk.number}`;
+  const said = chunk.isAccepted
+    ? 'The server accepted the creation with an answer that cannot be read'
+    : 'The creation was not answered';
+  return new CreationInDoubt(
+    `A batch of ${file} may exist: ${said.charAt(0).toLowerCase()}${said.slice(1)}, and ${inert(doubt ?? '', 200)}. ` +
+      `No second one is created. Run the same command again later, with the key of the same project; if the account ` +
+      `shows the batch, collect it with watch-batch --batch_ids ID; if it certainly does not exist, use watch-batch ` +
+      `--give_up ${file}.`,
+    isTemporary ? EXIT.tryLater : EXIT.cannotGoOn,
+  );
 }

@@ -1,27 +1,31 @@
 /**
- * Watches a run's batches until nothing more will happen to them: polls, collects what has ended, and submits what
- * waited for room in the queue. A network that fails is waited for, however long.
+ * Watches a run's batches until nothing more is to be expected of them: polls, collects what has ended, and submits
+ * what waited for room in the queue. A network that fails is waited for, however long.
  */
 
 import type { Clock } from '../requests/clock.js';
 import type { RunFolder } from '../run/folder.js';
-import { duration, inert } from '../text.js';
+import { count, duration, inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
+import { UserError } from '../errors.js';
 import { hasEnded, isQueueRefusal, queueLimit, type Batch } from './batch.js';
 import { callFailed, CallFailed, Interrupted, mayPass, pause, type Waiting } from './calls.js';
+import { nameOf, type Chunk } from './chunk.js';
+import { GONE_AFTER } from './chunk-states.js';
 import { halve } from './chunks.js';
-import type { BatchOutcome } from './collect.js';
-import type { Chunk, Ledger } from './ledger.js';
-import { nextFromQueue, refused, roomWasMade } from './queue.js';
+import type { BatchOutcome, Look } from './collect.js';
+import type { Ledger } from './ledger.js';
+import { readOrigin } from './metadata.js';
+import { nextFromQueue, refused } from './queue.js';
 import type { BatchReader } from './reader.js';
-import type { Submitted } from './submit.js';
+import { CreationInDoubt, type Submitted } from './submit.js';
 
 /** The longest pause while the API can't be reached. */
 const LONGEST_PAUSE_MS = 10 * 60_000;
-/** Polls after which a batch that completed without a file is taken to have none. */
-const POLLS_FOR_FILES = 3;
-/** An outage is told of again after so long. */
-const TELL_AGAIN_MS = 15 * 60_000;
+/** An outage is mentioned again after so long. */
+const REMIND_MS = 15 * 60_000;
+/** Other batches of the run that are looked up to learn whose account this is. */
+const OTHERS_ASKED = 3;
 
 export interface WatchParts {
   folder: RunFolder;
@@ -31,10 +35,17 @@ export interface WatchParts {
   reporter: Reporter;
   /** Milliseconds between two polls. */
   checkInterval: number;
-  collect: (chunk: Chunk, batch: Batch) => Promise<BatchOutcome>;
+  /** Collects what there is of an ended batch. */
+  collect: (chunk: Chunk, batch: Batch, look: Look) => Promise<BatchOutcome>;
   submit: (chunks: readonly Chunk[]) => Promise<Submitted>;
   /** Finds out whether a batch exists whose creation was not answered. */
   resolve: (chunk: Chunk) => Promise<void>;
+  /** True where this key sees the input file of a chunk. */
+  ownsInput: (chunk: Chunk) => Promise<boolean>;
+  /** True where no row of a chunk lacks an answer. */
+  isAnswered: (chunk: Chunk) => Promise<boolean>;
+  /** True for a batch that the user gave up. */
+  isGivenUp: (chunk: Chunk) => boolean;
   /** False once nothing is to be submitted any more. */
   mayResubmit: boolean;
   /** Called after each poll. */
@@ -47,40 +58,260 @@ export interface Watched {
   answers: number;
   /** Rows whose own line made a whole batch fail. */
   invalidRows: number[];
+  /** True where this key has seen one of the run's batches. */
+  isOurAccount: boolean;
+  /** Why it is not known whether a batch exists; null where every creation is settled. */
+  inDoubt: CreationInDoubt | null;
 }
 
 /**
- * Watches until every batch has ended and is collected, or until the signal aborts.
+ * Watches until nothing more is to be expected of any batch, or until the signal aborts.
  * @throws CallFailed where the API refuses (a wrong key)
+ * @throws UserError where this key sees none of the run's batches
  */
 export async function watch(parts: WatchParts): Promise<Watched> {
-  const { ledger, waiting, checkInterval } = parts;
-  const watched: Watched = { interrupted: false, answers: 0, invalidRows: [] };
-  const outage = new Outage(parts);
-  try {
-    for (;;) {
-      const isReached = await outage.survive(async () => {
-        await resolveUnanswered(parts);
-        await poll(parts);
-        await collectEnded(parts, watched);
-      });
-      if (isReached) await submitWaiting(parts);
-      parts.onPoll();
-      if (!ledger.chunks.some(goesOn)) return watched;
-      await pause(isReached ? untilNext(ledger, checkInterval) : outage.pause, waiting);
+  return new Watch(parts).run();
+}
+
+class Watch {
+  readonly #watched: Watched = {
+    interrupted: false,
+    answers: 0,
+    invalidRows: [],
+    isOurAccount: false,
+    inDoubt: null,
+  };
+  readonly #outage: Outage;
+  /** When each chunk's batch was last asked about in this process, by the chunk's number. */
+  readonly #looks = new Map<number, number>();
+  readonly #unanswerable = new Set<Chunk>();
+  /** Answers of an account that may not be the one that made the batches. */
+  #stranger: { times: number; since: number } | null = null;
+  #hasLookedBack = false;
+
+  constructor(private readonly parts: WatchParts) {
+    this.#outage = new Outage(parts);
+  }
+
+  async run(): Promise<Watched> {
+    const { ledger, waiting, checkInterval } = this.parts;
+    try {
+      for (;;) {
+        const isReached = await this.#outage.survive(async () => {
+          await this.#resolveUnanswered();
+          await this.#lookBack();
+          await this.#poll();
+          await this.#collectEnded();
+        });
+        if (isReached) await submitWaiting(this.parts);
+        this.parts.onPoll();
+        if (!ledger.chunks.some((chunk) => this.#isExpected(chunk))) return this.#watched;
+        await pause(isReached ? untilNext(ledger, checkInterval) : this.#outage.pause, waiting);
+      }
+    } catch (error) {
+      if (!(error instanceof Interrupted)) throw error;
+      return { ...this.#watched, interrupted: true };
     }
-  } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    return { ...watched, interrupted: true };
+  }
+
+  #isExpected(chunk: Chunk): boolean {
+    const { state } = chunk;
+    if (state === 'creating') return !this.#unanswerable.has(chunk);
+    return state === 'submitted' || state === 'waiting';
+  }
+
+  /** A creation that stays in doubt does not keep the other batches from being collected. */
+  async #resolveUnanswered(): Promise<void> {
+    const { ledger, resolve, reporter } = this.parts;
+    for (const chunk of ledger.unanswered.filter((one) => !this.#unanswerable.has(one))) {
+      try {
+        await resolve(chunk);
+      } catch (error) {
+        if (!(error instanceof CreationInDoubt)) throw error;
+        this.#unanswerable.add(chunk);
+        this.#watched.inDoubt = error;
+        reporter.warning(error.message);
+      }
+    }
+  }
+
+  /** Once: batches that were given up, or delivered less than was asked, may have more by now. Asking costs nothing. */
+  async #lookBack(): Promise<void> {
+    if (this.#hasLookedBack) return;
+    const { ledger, isAnswered } = this.parts;
+    const doubtful: Chunk[] = [];
+    for (const chunk of ledger.chunks.filter(mayHaveMore)) {
+      if (!(await isAnswered(chunk))) doubtful.push(chunk);
+      else if (chunk.state === 'short' || chunk.state === 'gone') ledger.change(chunk, { kind: 'answered' });
+    }
+    await this.#ask(doubtful);
+    this.#hasLookedBack = true;
+  }
+
+  /** Batches that are running, and those that ended with something missing. */
+  async #poll(): Promise<void> {
+    const { ledger } = this.parts;
+    await this.#ask(
+      ledger.open.filter(({ batch, doubt }) => batch !== null && (!hasEnded(batch) || doubt !== null)),
+    );
+  }
+
+  async #ask(chunks: readonly Chunk[]): Promise<void> {
+    if (chunks.length === 0) return;
+    const { ledger, reader } = this.parts;
+    const { found, missing } = await reader.read(
+      chunks.flatMap(({ batch }) => (batch === null ? [] : [batch.id])),
+    );
+    if (found.size > 0) this.#watched.isOurAccount = true;
+    for (const chunk of chunks) {
+      const id = chunk.batch?.id ?? '';
+      const batch = found.get(id);
+      const failure = missing.get(id);
+      if (batch !== undefined && isSameBatch(batch, chunk)) {
+        ledger.change(chunk, { kind: 'seen', batch: withId(batch, id) });
+      } else if (failure !== undefined) await this.#absent(chunk, failure, found.size > 0);
+    }
+    await ledger.save();
+  }
+
+  async #absent(chunk: Chunk, failure: CallFailed, seesOthers: boolean): Promise<void> {
+    const { ledger, reporter, isGivenUp } = this.parts;
+    const before = chunk.state;
+    const givenUp = isGivenUp(chunk);
+    const isProven = seesOthers || (before === 'submitted' && !givenUp && (await this.#isOurAccount(chunk)));
+    const why = inert(failure.message, 200);
+    const isFirst = chunk.doubt?.kind !== 'absent';
+    const after = ledger.change(chunk, {
+      kind: 'absent',
+      why,
+      isProven,
+      elapsed: this.#elapsed(chunk),
+      givenUp,
+    });
+    const name = inert(nameOf(chunk), 80);
+    if (after === 'given_up' && before !== 'given_up') {
+      reporter.warning(`${name} is given up; its rows may be sent again.`);
+    } else if (after === 'gone' && before !== 'gone') reporter.warning(describeGone(chunk));
+    else if (before === 'submitted' && isProven && isFirst) {
+      reporter.warning(`The API has no batch ${name} just now (${why}). Asking again for some minutes.`);
+    } else if (before === 'submitted' && !isProven) this.#suspectStranger(name, why);
+  }
+
+  /** Whether this key belongs to the project that made a batch. */
+  async #isOurAccount(chunk: Chunk): Promise<boolean> {
+    const { ledger, reader, ownsInput } = this.parts;
+    if (await ownsInput(chunk)) return true;
+    const others = ledger.chunks
+      .flatMap((one) => (one === chunk || one.batch === null ? [] : [one.batch.id]))
+      .slice(-OTHERS_ASKED);
+    return others.length > 0 && (await reader.read(others)).found.size > 0;
+  }
+
+  /**
+   * None of the run's batches or files is there: most likely the key belongs to another project.
+   * @throws UserError where that stays so
+   */
+  #suspectStranger(name: string, why: string): void {
+    const { waiting, reporter } = this.parts;
+    const now = waiting.clock.now();
+    if (this.#stranger === null) {
+      reporter.warning(
+        `This key sees neither ${name} nor any other batch or file of this run (${why}). Asking again for some minutes.`,
+      );
+    }
+    this.#stranger ??= { times: 0, since: now };
+    this.#stranger.times += 1;
+    const { times, since } = this.#stranger;
+    if (times < GONE_AFTER.times || now - since < GONE_AFTER.overMs) return;
+    throw new UserError(
+      `This key sees neither ${name} nor any other batch or file of this run (${why}). Most likely it belongs to another ` +
+        'project or account: set the key that the batches were submitted with, and run the same command again. Nothing ' +
+        'was changed, and nothing was sent again.',
+    );
+  }
+
+  async #collectEnded(): Promise<void> {
+    const { ledger, mayResubmit } = this.parts;
+    for (const chunk of ledger.open) {
+      const { batch } = chunk;
+      if (batch === null || !hasEnded(batch) || chunk.doubt?.kind === 'absent') continue;
+      if (isQueueRefusal(batch) && mayResubmit && !chunk.isAdopted) await putBack(chunk, batch, this.parts);
+      else await this.#collect(chunk, batch);
+    }
+  }
+
+  async #collect(chunk: Chunk, batch: Batch): Promise<void> {
+    const { ledger, reporter, collect, isGivenUp } = this.parts;
+    const isFirst = chunk.collected === null;
+    const before = chunk.doubt?.why ?? null;
+    const look = { elapsed: this.#elapsed(chunk), givenUp: isGivenUp(chunk) };
+    const outcome = await collect(chunk, batch, look);
+    this.#watched.answers += outcome.answers;
+    this.#watched.invalidRows.push(...outcome.invalidRows);
+    if (isFirst) ledger.noteRoom(Date.now());
+    const { doubt } = ledger.chunks.find((one) => one === chunk) ?? chunk;
+    if (isIn(chunk, 'short')) reporter.warning(describeShort(chunk));
+    else if (isIn(chunk, 'given_up')) {
+      reporter.warning(`${inert(nameOf(chunk), 80)} is given up; rows without an answer may be sent again.`);
+    } else if (doubt !== null && doubt.why !== before) {
+      reporter.warning(
+        `${inert(nameOf(chunk), 80)} ended, but ${doubt.why}. Waiting for the rest, and downloading again.`,
+      );
+    }
+  }
+
+  /** Milliseconds since a batch was last asked about in this process. */
+  #elapsed({ number }: Chunk): number {
+    const now = this.parts.waiting.clock.now();
+    const last = this.#looks.get(number) ?? now;
+    this.#looks.set(number, now);
+    return now - last;
   }
 }
 
-function goesOn({ state }: Chunk): boolean {
-  return state === 'submitted' || state === 'waiting' || state === 'creating';
+function isIn({ state }: Chunk, wanted: Chunk['state']): boolean {
+  return state === wanted;
 }
 
-async function resolveUnanswered({ ledger, resolve }: WatchParts): Promise<void> {
-  for (const chunk of ledger.unanswered) await resolve(chunk);
+/** Chunks that are settled, and whose batch may nevertheless have something that never arrived. */
+function mayHaveMore({ state, batch, collected, requests }: Chunk): boolean {
+  if (batch === null) return false;
+  if (state === 'short' || state === 'gone' || state === 'given_up') return true;
+  return state === 'collected' && (collected?.accounted ?? 0) < requests;
+}
+
+/** Some gateways answer with the id that they hide; what else a batch says must be ours then. */
+function isSameBatch(batch: Batch, { batch: known }: Chunk): boolean {
+  if (known === null || batch.id === known.id) return true;
+  const [theirs, ours] = [readOrigin(batch.metadata), readOrigin(known.metadata)];
+  if (theirs !== null && ours !== null) return theirs.run === ours.run && theirs.chunk === ours.chunk;
+  return batch.inputFileId !== null && batch.inputFileId === known.inputFileId;
+}
+
+/** The batch under the id that it is asked for by. */
+function withId(batch: Batch, id: string): Batch {
+  return batch.id === id ? batch : { ...batch, id, raw: { ...batch.raw, id } };
+}
+
+function describeGone(chunk: Chunk): string {
+  const name = inert(nameOf(chunk), 80);
+  const { times = 0, overMs = 0, why = '' } = chunk.doubt ?? {};
+  return (
+    `${name} is gone: the account that made it said ${plural(times, 'time')} over ${duration(overMs)} that there is no such ` +
+    `batch (${why}). Its ${plural(chunk.requests, 'request')} may have been paid for, so the rows are held back. Every later ` +
+    `watch-batch looks for it again; if it is certainly lost, --give_up ${name} releases its rows.`
+  );
+}
+
+function describeShort(chunk: Chunk): string {
+  const name = inert(nameOf(chunk), 80);
+  const { times = 0, overMs = 0, why = '' } = chunk.doubt ?? {};
+  const missing = chunk.requests - (chunk.collected?.accounted ?? 0);
+  return (
+    `${name} ended, but ${why} (asked ${plural(times, 'time')} over ${duration(overMs)}). ${count(Math.max(0, missing))} of its ` +
+    `${plural(chunk.requests, 'request')} may have been paid for without an answer here, so their rows are held back. Every ` +
+    `later watch-batch looks again; if nothing more can come, --give_up ${name} releases them.`
+  );
 }
 
 /** Milliseconds to the next poll: sooner where a chunk's turn comes before. */
@@ -91,73 +322,29 @@ function untilNext(ledger: Ledger, checkInterval: number): number {
   return Math.max(0, Math.min(checkInterval, ...turns));
 }
 
-async function poll({ ledger, reader, reporter }: WatchParts): Promise<void> {
-  const open = ledger.open.filter(({ batch }) => batch !== null && !isReady(batch));
-  if (open.length === 0) return;
-  const { found, missing } = await reader.read(
-    open.flatMap(({ batch }) => (batch === null ? [] : [batch.id])),
-  );
-  for (const chunk of open) {
-    const id = chunk.batch?.id ?? '';
-    const batch = found.get(id);
-    if (batch !== undefined) {
-      chunk.batch = batch;
-      if (hasEnded(batch)) chunk.endedPolls += 1;
-    } else if (missing.has(id)) {
-      reporter.warning(
-        `${id} is gone from the account (${inert(missing.get(id)?.message ?? '', 200)}); its rows stay pending.`,
-      );
-      chunk.state = 'collected';
-    }
-  }
-  await ledger.save();
-}
-
-/** True where an ended batch names its files. Some say `completed` a moment before they do. */
-function isReady(batch: Batch): boolean {
-  return (
-    hasEnded(batch) &&
-    (batch.status !== 'completed' || batch.outputFileId !== null || batch.errorFileId !== null)
-  );
-}
-
-async function collectEnded(parts: WatchParts, watched: Watched): Promise<void> {
-  const { ledger } = parts;
-  for (const chunk of ledger.open) {
-    const { batch } = chunk;
-    if (batch === null || !hasEnded(batch)) continue;
-    if (!isReady(batch) && chunk.endedPolls < POLLS_FOR_FILES) continue;
-    if (isQueueRefusal(batch) && parts.mayResubmit && !chunk.isAdopted) {
-      await putBack(chunk, batch, parts);
-      continue;
-    }
-    const outcome = await parts.collect(chunk, batch);
-    watched.answers += outcome.answers;
-    watched.invalidRows.push(...outcome.invalidRows);
-    roomWasMade(ledger.chunks, Date.now());
-  }
-}
-
 /** The queue was full when a batch was validated: its chunk waits, or is halved where it can't fit. */
 async function putBack(chunk: Chunk, batch: Batch, parts: WatchParts): Promise<void> {
   const messages = batch.errors.map(({ message }) => message);
-  const reason = messages.find((message) => message !== '') ?? 'the queue is full';
-  chunk.refusedBy = inert(reason, 400);
-  if (await isHalved(chunk, parts)) return;
-  parts.ledger.superseded.push(batch);
-  chunk.batch = null;
-  parts.reporter.info(`${batch.id} did not fit into the queue; ${chunk.file ?? ''} waits for room.`);
-  await parts.ledger.save();
+  const reason = inert(messages.find((message) => message !== '') ?? 'the queue is full', 400);
+  if (await isHalved(chunk, reason, parts)) return;
+  parts.reporter.info(
+    `${inert(batch.id, 80)} did not fit into the queue; ${chunk.file ?? ''} waits for room.`,
+  );
 }
 
 /** Deals with a refusal by the queue; false where the chunk simply waits for room. */
 async function isHalved(
   chunk: Chunk,
+  reason: string,
   { ledger, folder, reporter, checkInterval }: WatchParts,
 ): Promise<boolean> {
-  const reason = chunk.refusedBy ?? '';
-  ledger.queueLimit = queueLimit(reason) ?? ledger.queueLimit;
-  if (!refused(chunk, ledger.chunks, ledger.queueLimit, Date.now(), checkInterval)) return false;
+  ledger.noteQueueLimit(queueLimit(reason));
+  const refusal = refused(chunk, ledger.chunks, ledger.queueLimit, Date.now(), checkInterval);
+  if (!refusal.isTooLarge) {
+    const { tryAgainAt, refusals } = refusal;
+    await ledger.apply(chunk, { kind: 'waits', reason, tryAgainAt, refusals });
+    return false;
+  }
   if (await halve(folder, ledger, chunk)) {
     reporter.info(
       `${chunk.file ?? ''} is larger than the queue takes (${inert(reason, 200)}); it is submitted in two halves.`,
@@ -168,8 +355,7 @@ async function isHalved(
   reporter.warning(
     `The one request of ${chunk.file ?? ''} is larger than the queue takes (${inert(reason, 200)}).`,
   );
-  chunk.state = 'collected';
-  await ledger.save();
+  await ledger.apply(chunk, { kind: 'too_large' });
   return true;
 }
 
@@ -180,15 +366,17 @@ async function submitWaiting(parts: WatchParts): Promise<void> {
   const { failed } = await parts.submit(next);
   // Some servers tell of a full queue at once.
   const again = next.filter(({ state, tryAgainAt }) => state === 'waiting' && tryAgainAt === null);
-  for (const chunk of again) await isHalved(chunk, parts);
+  for (const chunk of again) await isHalved(chunk, chunk.refusedBy ?? '', parts);
   for (const { chunk, reason } of failed) {
-    if (reason instanceof CallFailed && !mayPass(reason)) throw reason;
-    if (!(reason instanceof CallFailed)) throw reason;
+    // Whether it was made is looked up with the next poll.
+    if (reason instanceof CreationInDoubt) continue;
+    if (!(reason instanceof CallFailed) || !mayPass(reason)) throw reason;
     reporter.warning(
       `${chunk.file ?? ''} could not be submitted (${inert(reason.message, 200)}); trying again later.`,
     );
-    if (chunk.state !== 'creating') chunk.state = 'waiting';
-    chunk.tryAgainAt = Date.now() + Math.max(parts.checkInterval, 1000);
+    if (chunk.state === 'creating') continue;
+    const tryAgainAt = Date.now() + Math.max(parts.checkInterval, 1000);
+    ledger.change(chunk, { kind: 'waits', reason: null, tryAgainAt });
   }
   await ledger.save();
 }
@@ -197,7 +385,7 @@ async function submitWaiting(parts: WatchParts): Promise<void> {
 class Outage {
   #failures = 0;
   #since = 0;
-  #told = 0;
+  #mentioned = 0;
   readonly #clock: Clock;
 
   constructor(private readonly parts: WatchParts) {
@@ -222,10 +410,10 @@ class Outage {
       this.#failures += 1;
       const now = this.#clock.now();
       if (this.#failures === 1) this.#since = now;
-      if (this.#failures === 1 || now - this.#told > TELL_AGAIN_MS) {
-        this.#told = now;
+      if (this.#failures === 1 || now - this.#mentioned > REMIND_MS) {
+        this.#mentioned = now;
         reporter.warning(
-          `The API can't be reached (${inert(failure.message, 200)}); the batches go on without it. Trying again.`,
+          `The API can't be reached (${inert(failure.message, 200)}); the batches run without it. Trying again.`,
         );
       }
       return false;

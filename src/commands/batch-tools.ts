@@ -2,7 +2,8 @@
 
 import { BATCH_DISCOUNT, costOf, type Price } from '../annotators/prices.js';
 import { BatchClient } from '../batches/client.js';
-import type { Chunk, Ledger } from '../batches/ledger.js';
+import type { Chunk } from '../batches/chunk.js';
+import type { Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { findEndpoint } from '../endpoint.js';
 import type { RunOptions } from '../options.js';
@@ -39,12 +40,14 @@ export function submitParts(
   price: Price | null,
   reporter: Reporter,
   signal: AbortSignal,
+  isGivenUp: (chunk: Chunk) => boolean = () => false,
 ): SubmitParts {
   return {
     ledger,
     client,
     identity,
     reporter,
+    isGivenUp,
     waiting: { clock: systemClock, random: Math.random, signal },
     affordable: affordability(options, ledger, totals, price),
   };

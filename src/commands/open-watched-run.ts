@@ -8,13 +8,15 @@ import {
   enter,
   findInAccount,
   originOf,
+  type FoundRun,
   type WantedRun,
 } from '../batches/adopt.js';
 import { readBatch, type Batch } from '../batches/batch.js';
-import { CallFailed, persist, type Waiting } from '../batches/calls.js';
+import { persist } from '../batches/calls.js';
+import { nameOf, type Chunk } from '../batches/chunk.js';
 import type { BatchClient } from '../batches/client.js';
 import { Ledger } from '../batches/ledger.js';
-import type { BatchOrigin } from '../batches/metadata.js';
+import { readOrigin, readSource, sourceOf, type BatchOrigin } from '../batches/metadata.js';
 import { BatchReader } from '../batches/reader.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { UserError } from '../errors.js';
@@ -33,12 +35,13 @@ import {
   type ConfigFile,
 } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
-import { askedFor, readIdentity, type AskedFor } from '../run/identity.js';
+import { askedFor, readIdentity, type AskedFor, type RunIdentity } from '../run/identity.js';
 import { prepareRun, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, inert, plural } from '../text.js';
 import type { WatchOptions } from '../watch-options.js';
 import { submitParts } from './batch-tools.js';
+import { findUnknownBatches } from './before-paying.js';
 import type { Surroundings } from './surroundings.js';
 
 const MAXIMUM_OBJECTS_BYTES = 256 << 20;
@@ -55,6 +58,8 @@ export interface WatchedRun {
   client: BatchClient;
   submission: SubmitParts;
   config: ConfigFile;
+  /** True for a chunk that `--give_up` names. */
+  isGivenUp: (chunk: Chunk) => boolean;
 }
 
 /** @throws UserError where nothing here tells of batches */
@@ -93,7 +98,10 @@ export async function openWatchedRun(
   const ledger = Ledger.open(folder);
   const identity = readIdentity(folder.run);
   const { dataset, annotator } = watching.run;
-  const wanted: WantedRun = { dataset, annotator: annotator.name, run: identity?.uuid ?? null };
+  const isKnown = ledger.chunks.length > 0;
+  // A folder that knows its batches needs no other proof of its dataset.
+  const source = isKnown ? sourceOf(dataset, identity) : await readSource(dataset, identity);
+  const wanted: WantedRun = { dataset, annotator: annotator.name, run: identity?.uuid ?? null, source };
   const news = await findBatches(watching, fromFile, folder, ledger, client, wanted, surroundings);
   const origin = originOf(news, wanted);
   const earlierConfig = await readConfig(folder.config, new Date(), identity);
@@ -111,8 +119,11 @@ export async function openWatchedRun(
     if (entry.kind === 'answer') totals.addAnswer(entry.answer);
     else if (entry.usage !== null) totals.addUnusable(entry.usage);
   });
+  refuseOtherRevision(news, run.identity);
+  ledger.learn(config.parameter_changes ?? []);
   config.dataset = configDataset(run.identity, run.rows);
   await writeConfig(folder.config, config);
+  const isGivenUp = givenUp(watching.giveUp);
   const submission = submitParts(
     options,
     ledger,
@@ -122,32 +133,87 @@ export async function openWatchedRun(
     price,
     console,
     interruption.soft,
+    isGivenUp,
   );
-  if (news.length > 0) {
-    const { waiting } = submission;
-    const others =
-      watching.then === 'stop' || origin === null
-        ? []
-        : await othersOf(origin, news, ledger, client, waiting);
-    if (others.length > 0) {
-      console.info(
-        `The account has ${plural(others.length, 'more batch', 'more batches')} of this run, which count as well.`,
-      );
-    }
-    const chunks = enter([...news, ...others], ledger);
-    await bringInputs(chunks, {
-      folder,
-      client,
-      waiting,
-      reporter: console,
-      redactor: options.environment.redactor,
-      rows: run.rows,
-    });
-    await ledger.save();
-    console.info(`${plural(chunks.length, 'batch', 'batches')} taken over into ${folder.batchObjects}.`);
-  }
+  const watched: WatchedRun = {
+    ...{ watching, options, folder, run, ledger, totals, price, client, submission, config, isGivenUp },
+  };
+  await adopt(news, watched, surroundings);
+  requireKnown(watching.giveUp, ledger);
   totals.setBatches(ledger.totals());
-  return { watching, options, folder, run, ledger, totals, price, client, submission, config };
+  return watched;
+}
+
+function givenUp(names: readonly string[]): (chunk: Chunk) => boolean {
+  return ({ batch, file }) => names.includes(batch?.id ?? '') || names.includes(file ?? '');
+}
+
+/** @throws UserError where `--give_up` names a batch that this run does not have */
+function requireKnown(names: readonly string[], ledger: Ledger): void {
+  const known = ledger.chunks.flatMap(({ batch, file }) => [batch?.id ?? '', file ?? '']);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const outstanding = ledger.outstanding.map(nameOf);
+  const what =
+    outstanding.length === 0
+      ? 'none of its batches is outstanding'
+      : `outstanding are ${outstanding.join(', ')}`;
+  throw new UserError(`--give_up ${inert(unknown, 80)}: this run has no such batch; ${inert(what, 300)}.`);
+}
+
+/**
+ * A dataset that changed since the batches were submitted has other rows, or other answers beside them.
+ * @throws UserError that names both revisions
+ */
+function refuseOtherRevision(batches: readonly Batch[], { found, asked }: RunIdentity): void {
+  for (const { id, metadata } of batches) {
+    const revision = readOrigin(metadata)?.revision ?? null;
+    if (revision === null || found.revision === null || revision === found.revision) continue;
+    throw new UserError(
+      `${inert(id, 80)} was submitted for revision ${inert(revision, 50)} of ${inert(asked.dataset, 120)}, and the dataset is now at ` +
+        `revision ${inert(found.revision, 50)}. Collect it in the folder that it was submitted from.`,
+    );
+  }
+}
+
+/** Enters batches into the ledger, and compares what they ask with the dataset. */
+async function adopt(
+  batches: readonly Batch[],
+  { ledger, folder, client, submission, options, run }: WatchedRun,
+  { console }: Surroundings,
+): Promise<void> {
+  const adopted = enter(batches, ledger);
+  // A file that was not available when its batch was adopted may be by now.
+  const unknown = ledger.chunks.filter(({ isAdopted, file }) => isAdopted && file === null);
+  await bringInputs([...new Set([...adopted, ...unknown])], {
+    ...{ folder, ledger, client, waiting: submission.waiting, reporter: console },
+    redactor: options.environment.redactor,
+    rows: run.rows,
+  });
+  if (adopted.length === 0) return;
+  await ledger.save();
+  console.info(`${plural(adopted.length, 'batch', 'batches')} added to ${folder.batchObjects}.`);
+}
+
+/**
+ * Before rows are paid for: batches of this run that were submitted from elsewhere become part of it.
+ * @returns whether there are some
+ */
+export async function adoptSiblings(
+  watched: WatchedRun,
+  isOurAccount: boolean,
+  surroundings: Surroundings,
+): Promise<boolean> {
+  const { submission } = watched;
+  const paying = { ...watched, waiting: submission.waiting, reporter: surroundings.console };
+  const found = await findUnknownBatches(paying, isOurAccount);
+  if (found.length === 0) return false;
+  surroundings.console.info(
+    `The account has ${plural(found.length, 'more batch', 'more batches')} of this run, which ${found.length === 1 ? 'counts' : 'count'} as well.`,
+  );
+  refuseOtherRevision(found, watched.run.identity);
+  await adopt(found, watched, surroundings);
+  return true;
 }
 
 /** Batches that the ledger does not know yet, as the API has them now. */
@@ -171,13 +237,9 @@ async function findBatches(
       const found = await findInAccount(client, wanted, waiting, (batches) => {
         looked = batches;
       });
-      if (found.length === 0 && ledger.chunks.length === 0) {
-        throw new UserError(
-          `None of the account's ${plural(looked, 'batch', 'batches')} was submitted by reannotate for ` +
-            `${inert(wanted.dataset, 120)} with ${wanted.annotator}. Check --dataset, --annotator and the key.`,
-        );
-      }
-      return found.filter(({ id }) => !known.has(id));
+      if (found.doubt !== null) console.warning(`Some batches may be missing: ${inert(found.doubt, 200)}.`);
+      if (found.batches.length === 0 && ledger.chunks.length === 0) throw nothingFound(found, wanted);
+      return found.batches.filter(({ id }) => !known.has(id));
     } finally {
       endProgress();
     }
@@ -199,27 +261,19 @@ async function findBatches(
   return [...found.values()];
 }
 
-/**
- * Further batches of a run that was submitted elsewhere. Before rows are asked again it must be known where they may
- * already be asked.
- */
-async function othersOf(
-  origin: BatchOrigin,
-  news: readonly Batch[],
-  ledger: Ledger,
-  client: BatchClient,
-  waiting: Waiting,
-): Promise<Batch[]> {
-  const known = new Set([...ledger.batches, ...news].map(({ id }) => id));
-  const { dataset, annotator, run } = origin;
-  try {
-    const found = await findInAccount(client, { dataset, annotator, run }, waiting, () => undefined);
-    return found.filter(({ id }) => !known.has(id));
-  } catch (error) {
-    // A server that does not list batches can't tell.
-    if (error instanceof CallFailed && [404, 405, 501].includes(error.status ?? 0)) return [];
-    throw error;
+function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserError {
+  const what = `${inert(wanted.dataset, 120)} with ${wanted.annotator}`;
+  if (otherFiles.length > 0) {
+    const names = otherFiles.slice(0, 3).map((name) => inert(name, 120));
+    return new UserError(
+      `The account has batches for another file of this name (${names.join(', ')}), and none for ${what}. If it is the same ` +
+        'file, name its batches with --batch_ids: their prompts are compared with it.',
+    );
   }
+  return new UserError(
+    `None of the account's ${plural(seen, 'batch', 'batches')} was submitted by reannotate for ${what}. Check --dataset, ` +
+      '--annotator and the key.',
+  );
 }
 
 /** The options of the run that is watched: what decided its requests when it was begun, and the rest as given now. */

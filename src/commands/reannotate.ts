@@ -6,6 +6,7 @@ import { messageOf, UserError } from '../errors.js';
 import { unionOfFormats } from '../exports/index.js';
 import { findEndpoint, shownBaseUrl } from '../endpoint.js';
 import type { RunOptions } from '../options.js';
+import type { ParameterChange } from '../requests/parameters.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import {
@@ -82,9 +83,11 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     });
     config.dataset = configDataset(run.identity, run.rows);
     if (identity !== null) await writeConfig(folder.config, config);
-    const changes = [...requestShape(options).changes];
+    const changes = distinct([...requestShape(options).changes, ...(started.parameter_changes ?? [])]);
     if (changes.length > 0) config.parameter_changes = changes;
     const ledger = Ledger.open(folder);
+    // What was learnt online holds for batches as well.
+    ledger.learn(changes);
     totals.setBatches(ledger.totals());
     const { words } = surroundings;
     const tryAgain = `Retry them with: ${words === undefined ? surroundings.resumeCommand : retryCommandLine(words, ['failed'])}`;
@@ -100,11 +103,15 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       const assembled = await assembleResults(finished, surroundings.console);
       return finish({ ...finished, mode: 'batch', session, stop: null }, assembled, surroundings.console);
     }
-    await leaveBatches(ledger, options);
+    if (ledger.chunks.length > 0) {
+      const { leaveBatches } = await import('./leave-batches.js');
+      const outstanding = await leaveBatches(ledger, run, options, surroundings);
+      if (outstanding !== null) finished.tryAgain = `${tryAgain} ${outstanding}`;
+    }
     const session = { answered: 0, milliseconds: 0, bound: null as string | null };
     for (let round = 0; ; round++) {
       const asked = await askOnline(writing, folder, run, totals, price, surroundings, (learnt) => {
-        config.parameter_changes = [...changes, ...learnt];
+        config.parameter_changes = distinct([...changes, ...learnt]);
       });
       session.answered += asked.answered;
       session.milliseconds += asked.milliseconds;
@@ -167,21 +174,9 @@ function refuseUnknownBatches(folder: RunFolder, options: RunOptions): void {
   );
 }
 
-/**
- * Before rows are asked online: none of them may be in a batch, now or later.
- * @throws UserError where batches are under way
- */
-async function leaveBatches(ledger: Ledger, options: RunOptions): Promise<void> {
-  const underWay = ledger.chunks.filter(({ state }) => state === 'submitted' || state === 'creating');
-  if (underWay.length > 0) {
-    throw new UserError(
-      `Rows of this run are in ${plural(underWay.length, 'batch', 'batches')} under way; asking them online would pay ` +
-        `twice. Collect them first with: ${watchCommandLine(options, [])} (--cancel stops them before).`,
-    );
-  }
-  if (ledger.unsubmitted.length === 0) return;
-  ledger.forget(ledger.unsubmitted);
-  await ledger.save();
+/** Changes of parameters by their names; the first of a name counts. */
+function distinct(changes: readonly ParameterChange[]): ParameterChange[] {
+  return [...new Map([...changes].reverse().map((change) => [change.parameter, change])).values()].reverse();
 }
 
 /** A run that did not come to its end: everything is saved, nothing is assembled. */

@@ -1,12 +1,16 @@
+import type { Batch } from '../batches/batch.js';
 import { CallFailed, mayPass } from '../batches/calls.js';
+import { cancelBatch } from '../batches/cancel.js';
+import type { Chunk } from '../batches/chunk.js';
 import { submitChunks } from '../batches/submit.js';
 import type { Watched } from '../batches/watch.js';
-import { plural } from '../text.js';
-import type { WatchedRun } from './open-watched-run.js';
+import { inert, plural } from '../text.js';
+import { findUnknownBatches } from './before-paying.js';
+import { adoptSiblings, type WatchedRun } from './open-watched-run.js';
 import { planRows } from './submit-batches.js';
 import type { Surroundings } from './surroundings.js';
 
-/** `--retry_failed`: rounds of new batches, bounded, so that a row which fails for its own fault is not sent for ever. */
+/** `--retry_failed`: rounds of new batches, bounded, so that a row which fails for its own fault is not sent forever. */
 export class RetryRounds {
   /** Why no further round was made although rows are missing; null where there is no particular reason. */
   stop: { reason: 'budget' } | null = null;
@@ -25,7 +29,7 @@ export class RetryRounds {
     const { console } = this.surroundings;
     for (const row of last.invalidRows) this.#never.add(row);
     if (this.#made > 0 && last.answers === 0) {
-      console.warning('A whole round brought no answer; no further one is made.');
+      console.warning('A whole round brought no answer, so no further one is submitted.');
       return false;
     }
     if (this.#made >= options.maxAttempts) return false;
@@ -35,10 +39,12 @@ export class RetryRounds {
     this.#made += 1;
     const { failed, unaffordable } = await submitChunks(chunks, submission);
     if (unaffordable.length > 0) this.stop = { reason: 'budget' };
+    await this.#yieldToOthers(chunks);
     // What a failing network kept back waits for its turn like what the queue kept back.
     for (const { chunk, reason } of failed) {
-      if (reason instanceof CallFailed && mayPass(reason) && chunk.state !== 'creating')
-        chunk.state = 'waiting';
+      if (reason instanceof CallFailed && mayPass(reason) && isSubmittable(chunk)) {
+        ledger.change(chunk, { kind: 'waits', reason: null, tryAgainAt: null });
+      }
     }
     await ledger.save();
     const first = failed.find(({ chunk }) => chunk.state !== 'waiting' && chunk.state !== 'creating');
@@ -51,6 +57,35 @@ export class RetryRounds {
     return ledger.unsubmitted.some(({ state }) => state === 'waiting' || state === 'creating');
   }
 
+  /**
+   * Another machine on this run may have retried at the same moment: each looks at the account's list after it has
+   * submitted, and whoever's batch is the younger cancels its own before it costs anything.
+   */
+  async #yieldToOthers(chunks: readonly Chunk[]): Promise<void> {
+    const { submission, ledger, client } = this.watched;
+    const { console } = this.surroundings;
+    const ours = chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));
+    const others = await findUnknownBatches(
+      { ...this.watched, waiting: submission.waiting, reporter: console },
+      true,
+    );
+    if (!isYounger(ours, others)) return;
+    console.warning(
+      'Another machine has submitted the rows of this run at the same moment; ours are cancelled.',
+    );
+    for (const chunk of chunks) {
+      if (chunk.batch === null) continue;
+      const cancelled = await cancelBatch(chunk.batch.id, client, submission.waiting);
+      if (cancelled.kind === 'not_stopped') {
+        console.warning(`${inert(chunk.batch.id, 80)} could not be cancelled: ${inert(cancelled.why, 200)}.`);
+      } else if (cancelled.batch.id === chunk.batch.id) {
+        ledger.change(chunk, { kind: 'seen', batch: cancelled.batch });
+      }
+    }
+    await ledger.save();
+    await adoptSiblings(this.watched, true, this.surroundings);
+  }
+
   /** A row that failed for its own fault is sent once more, and one that made a whole batch fail is not. */
   #isAllowed(row: number): boolean {
     if (this.#never.has(row)) return false;
@@ -59,4 +94,22 @@ export class RetryRounds {
     this.#sentAgain.add(row);
     return true;
   }
+}
+
+function isSubmittable({ state }: Chunk): boolean {
+  return state === 'planned' || state === 'uploaded' || state === 'waiting';
+}
+
+/** True where another machine's oldest batch is older than our oldest; both machines decide alike. */
+function isYounger(ours: readonly Batch[], others: readonly Batch[]): boolean {
+  const [mine, theirs] = [oldest(ours), oldest(others)];
+  return mine !== undefined && theirs !== undefined && compareAge(theirs, mine) < 0;
+}
+
+function oldest(batches: readonly Batch[]): Batch | undefined {
+  return [...batches].sort(compareAge)[0];
+}
+
+function compareAge(a: Batch, b: Batch): number {
+  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
 }

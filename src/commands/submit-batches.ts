@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import type { Price } from '../annotators/prices.js';
 import { callFailed, CallFailed } from '../batches/calls.js';
 import type { BatchClient } from '../batches/client.js';
-import { planChunks, rowsUnderWay } from '../batches/chunks.js';
+import { planChunks } from '../batches/chunks.js';
 import type { Ledger } from '../batches/ledger.js';
 import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
 import { EXIT, UserError } from '../errors.js';
@@ -16,6 +16,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
 import { openBatchClient, submitParts } from './batch-tools.js';
+import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
 import { failureError, stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
 import { watchCommandLine } from './watch-command.js';
@@ -92,6 +93,14 @@ async function preparePlan(
 ): Promise<void> {
   for (const chunk of ledger.unanswered) await describing(options, () => resolveCreation(chunk, parts));
   ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
+  const heldRows = await holdRows({ run, ledger });
+  const outstanding = describeOutstanding(options, ledger);
+  if (heldRows > 0 && outstanding !== null) console.warning(outstanding);
+  if (run.index.countWanted(options.retry) > 0) {
+    const { client, waiting } = parts;
+    const paying = { options, run, ledger, client, waiting, reporter: console };
+    await describing(options, () => refuseUnknownBatches(paying));
+  }
   await planRows({ options, folder, run, ledger }, console, () => true);
 }
 
@@ -105,9 +114,8 @@ export async function planRows(
   isAllowed: (row: number) => boolean,
 ): Promise<number> {
   const { index } = run;
-  const underWay = await rowsUnderWay(ledger, run.rows);
-  const wanted = (row: number): boolean =>
-    underWay[row] === 0 && index.isWanted(row, options.retry) && isAllowed(row);
+  await holdRows({ run, ledger });
+  const wanted = (row: number): boolean => index.isWanted(row, options.retry) && isAllowed(row);
   let planned = 0;
   // Where the journal can't be written, closing it says so.
   const journal = new JournalWriter(folder.journal, () => undefined);

@@ -27,7 +27,10 @@ export function watchCommandLine(
   more: readonly string[] = [],
 ): string {
   const words = ['npx', 'watch-batch'];
-  if (batchIds.length > 0) words.push('--batch_ids', batchIds.join(','));
+  // The folder knows its own batches; an id with a comma or a space cannot be in a list.
+  if (batchIds.length > 0 && !batchIds.some((id) => /[\s,]/.test(id))) {
+    words.push('--batch_ids', batchIds.join(','));
+  }
   words.push('--dataset', options.dataset, '--annotator', options.annotator.name);
   if (options.saveDir !== DEFAULT_SAVE_DIR) words.push('--save_dir', options.saveDir);
   if (options.tempDir !== DEFAULT_TEMP_DIR) words.push('--temp_dir', options.tempDir);

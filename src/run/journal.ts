@@ -87,6 +87,14 @@ export class JournalIndex {
     return state !== JournalIndex.#failed && state !== JournalIndex.#pending && !this.#errors.has(row);
   }
 
+  /** Rows that are not to be sent, whatever their state; null for none. */
+  #held: Uint8Array | null = null;
+
+  /** Keeps rows from being sent: 1 for each that a batch may still answer. */
+  hold(rows: Uint8Array): void {
+    this.#held = rows;
+  }
+
   /** Rows that the provider refused as filtered have no answer: they count like failed ones. */
   readonly #errors = new Set<number>();
 
@@ -132,7 +140,7 @@ export class JournalIndex {
    * used failed without a line in the journal, and retrying does not change that.
    */
   isWanted(row: number, retry: readonly RetriableState[]): boolean {
-    if (row >= this.rows) return false;
+    if (row >= this.rows || this.#held?.[row] === 1) return false;
     const state = this.state(row);
     if (state === 'pending') return true;
     return (retry as readonly RowState[]).includes(state) && this.lengthOf(row) > 0;

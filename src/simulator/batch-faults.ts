@@ -24,6 +24,20 @@ export const BATCH_FAULTS = {
   duplicate_line: 'one line of the output file is there twice',
   foreign_line: 'the output file has a line more, with the custom_id foreign-1',
   torn_line: 'one line of the output file is cut in the middle',
+  lost_line: 'one line of the output file is missing, although request_counts have its request completed',
+  long_ids: 'it and its files have ids of 330 characters, with slashes and signs',
+  absent_once: 'the first time that it is asked for, it is said not to exist',
+  page_once: 'the first time that it is asked for, the answer is a page',
+  late_files: 'it names its files only after it was asked for six times since its end',
+  late_output: 'it names its output file only after it was asked for six times since its end',
+  unreadable_entry: 'the list of batches has it without its id',
+  unlisted: 'the list of batches does not have it',
+  unreadable_create: 'it is made, and the answer to its creation is a page',
+  file_absent: 'the first download of each of its files is answered with a 404',
+  file_empty: 'the first download of each of its files is empty',
+  file_page: 'the first download of each of its files is a page',
+  file_error: 'the first download of each of its files is an error object with status 200',
+  file_short: 'the first download of each of its files lacks the last line',
 } as const;
 export type BatchFault = keyof typeof BATCH_FAULTS;
 export type BatchFaultShares = Readonly<Partial<Record<BatchFault, number>>>;
@@ -34,6 +48,17 @@ export type BatchFaultShares = Readonly<Partial<Record<BatchFault, number>>>;
  */
 export function parseBatchFaults(text: string): BatchFaultShares {
   return parseShares(text, BATCH_FAULTS);
+}
+
+/** What is sent for the first download of a file in place of its content. */
+export type DownloadFault = 'absent' | 'empty' | 'page' | 'error' | 'short';
+
+/** The fault of a batch's files; null for none. */
+export function downloadFault(faults: ReadonlySet<BatchFault>): DownloadFault | null {
+  for (const fault of ['absent', 'empty', 'page', 'error', 'short'] as const) {
+    if (faults.has(`file_${fault}`)) return fault;
+  }
+  return null;
 }
 
 /** Keeps the draws of faults and of the order of lines apart. */

@@ -18,7 +18,7 @@ import {
 } from './batch-input.js';
 import type { ChatEndpoint } from './chat.js';
 import type { ChatCompletion } from './completions.js';
-import { newId, unixTime, type FileStore, type StoredFile } from './files.js';
+import { newId, newLongId, unixTime, type FileStore, type StoredFile } from './files.js';
 import { ApiError } from './http.js';
 import { snapshotOf } from './models.js';
 import type { SimulatorSettings } from './options.js';
@@ -29,6 +29,8 @@ import type { Statistics } from './statistics.js';
 const WINDOW_SECONDS = 86_400;
 /** The longest that a timer can wait. */
 const FOREVER_MS = 2 ** 31 - 1;
+/** Requests for an ended batch before it names its files. */
+const LATE_READS = 6;
 /** What a batch is told that has the fault `queue` where no limit is set. */
 const USUAL_TOKEN_LIMIT = 90_000;
 
@@ -77,7 +79,7 @@ interface ResultLine {
 
 /** One batch and its life. */
 export class Batch {
-  readonly id = newId('batch_', 16);
+  readonly id: string;
   readonly owner: string;
   /** Input tokens while it is worked on. */
   enqueuedTokens = 0;
@@ -93,6 +95,9 @@ export class Batch {
   #status: Status = 'validating';
   #errors: InputError[] = [];
   #ended = false;
+  /** How often it was asked for since it ended. */
+  #reads = 0;
+  #wasRead = false;
   #stopped = false;
   #life: Promise<void> = Promise.resolve();
   readonly #output: ResultFile;
@@ -104,6 +109,7 @@ export class Batch {
     private readonly origin: BatchOrigin,
     private readonly queue: () => number,
   ) {
+    this.id = origin.faults.has('long_ids') ? newLongId('batch') : newId('batch_', 16);
     this.owner = origin.owner;
     this.#lineFaults = new Set(origin.faults);
     this.#output = new ResultFile(parts.files, `${this.id}_output.jsonl`);
@@ -114,6 +120,7 @@ export class Batch {
   describe(): object {
     const { order, input } = this.origin;
     const time = (status: Status): number | null => this.#times.get(status) ?? null;
+    if (this.#ended) this.#reads += 1;
     return {
       id: this.id,
       object: 'batch',
@@ -123,8 +130,8 @@ export class Batch {
       input_file_id: input.id,
       completion_window: order.completionWindow,
       status: this.#status,
-      output_file_id: this.#output.stored?.id ?? null,
-      error_file_id: this.#failures.stored?.id ?? null,
+      output_file_id: this.#isLate('late_output') ? null : (this.#output.stored?.id ?? null),
+      error_file_id: this.#isLate(null) ? null : (this.#failures.stored?.id ?? null),
       created_at: this.#createdAt,
       in_progress_at: time('in_progress'),
       expires_at: this.#createdAt + WINDOW_SECONDS,
@@ -138,6 +145,28 @@ export class Batch {
       usage: this.#ended ? this.#usage() : null,
       metadata: order.metadata,
     };
+  }
+
+  /** True as long as it was not asked for often enough since its end. */
+  #isLate(fault: BatchFault | null): boolean {
+    const { faults } = this.origin;
+    const isSpoilt = faults.has('late_files') || (fault !== null && faults.has(fault));
+    return isSpoilt && this.#reads <= LATE_READS;
+  }
+
+  /** What spoils the answer to a request for this batch alone: the first one, where the fault is planned. */
+  spoilRead(): 'absent' | 'page' | null {
+    const { faults } = this.origin;
+    if (this.#wasRead) return null;
+    this.#wasRead = true;
+    return faults.has('absent_once') ? 'absent' : faults.has('page_once') ? 'page' : null;
+  }
+
+  /** The batch as the list has it; null where it does not. */
+  listed(): object | null {
+    const { faults } = this.origin;
+    if (faults.has('unlisted')) return null;
+    return faults.has('unreadable_entry') ? { ...this.describe(), id: null } : this.describe();
   }
 
   /** Begins to work; whatever goes wrong with that makes the batch fail. */
@@ -265,6 +294,7 @@ export class Batch {
 
   #writeAnswer(line: ResultLine): void {
     const text = this.#textOf(line);
+    if (this.#lineFaults.delete('lost_line')) return;
     if (this.#lineFaults.delete('torn_line')) {
       this.#output.write(text.slice(0, text.length >> 1));
       return;
@@ -296,7 +326,7 @@ export class Batch {
   #store(): void {
     const { order, faults } = this.origin;
     for (const file of [this.#output, this.#failures]) {
-      file.store(this.owner, order.resultLifetime, faults.has('cut_download'));
+      file.store(this.owner, order.resultLifetime, faults);
     }
   }
 

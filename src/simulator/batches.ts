@@ -1,9 +1,10 @@
 /** `/v1/batches`: batches that are checked, worked on as time goes by, and spoilt where a fault is planned or drawn. */
 
+import type { ServerResponse } from 'node:http';
 import { faultsOfBatch } from './batch-faults.js';
 import { readBatchOrder } from './batch-input.js';
 import { Batch, type BatchParts } from './batch.js';
-import { listPage, ownerOf, type StoredFile } from './files.js';
+import { listPage, ownerOf, SIGN_IN_PAGE, type StoredFile } from './files.js';
 import { ApiError, readBody, sendJson, type Exchange, type Route } from './http.js';
 
 const PAGE_SIZES = { usual: 20, most: 100 };
@@ -35,7 +36,7 @@ export class Batches {
         this.#list(exchange, owner);
       }),
       route('GET', '/v1/batches/*', ({ path, response }, owner) => {
-        sendJson(response, 200, this.#require(path.slice('/v1/batches/'.length), owner).describe());
+        this.#read(decodeURIComponent(path.slice('/v1/batches/'.length)), owner, response);
       }),
       route('POST', '/v1/batches/*', (exchange, owner) => {
         this.#cancel(exchange, owner);
@@ -66,6 +67,10 @@ export class Batches {
     statistics.count('batchesCreated');
     batch.start();
     if (faults.has('hang_create')) return;
+    if (faults.has('unreadable_create')) {
+      sendPage(response);
+      return;
+    }
     if (faults.has('error_create')) {
       const message = 'The server had an error while processing your request. Sorry about that!';
       throw new ApiError(500, message, { type: 'server_error' });
@@ -85,11 +90,20 @@ export class Batches {
   #list({ query, response }: Exchange, owner: string): void {
     const batches = [...this.#batches.values()].filter((batch) => batch.owner === owner).reverse();
     const { data, frame } = listPage(batches, query, PAGE_SIZES, noSuchBatch);
-    sendJson(response, 200, { ...frame, data: data.map((batch) => batch.describe()) });
+    const entries = data.map((batch) => batch.listed()).filter((entry) => entry !== null);
+    sendJson(response, 200, { ...frame, data: entries });
+  }
+
+  #read(id: string, owner: string, response: ServerResponse): void {
+    const batch = this.#require(id, owner);
+    const fault = batch.spoilRead();
+    if (fault === 'absent') throw noSuchBatch(id);
+    if (fault === 'page') sendPage(response);
+    else sendJson(response, 200, batch.describe());
   }
 
   #cancel({ path, response }: Exchange, owner: string): void {
-    const [id = '', action, ...rest] = path.slice('/v1/batches/'.length).split('/');
+    const [id = '', action, ...rest] = path.slice('/v1/batches/'.length).split('/').map(decodeURIComponent);
     if (action !== 'cancel' || rest.length > 0) throw new ApiError(404, `Invalid URL (POST ${path})`);
     const batch = this.#require(id, owner);
     batch.cancel();
@@ -108,6 +122,12 @@ export class Batches {
       .filter((batch) => batch.owner === owner)
       .reduce((sum, batch) => sum + batch.enqueuedTokens, 0);
   }
+}
+
+/** A page where an object should be, with status 200. */
+function sendPage(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/html' });
+  response.end(SIGN_IN_PAGE);
 }
 
 function noSuchBatch(id: string): ApiError {

@@ -4,11 +4,12 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream';
+import type { DownloadFault } from './batch-faults.js';
 import { inRange, oneOf, readLifetime } from './batch-input.js';
 import { missingField, receiveForm } from './form.js';
 import { ApiError, bearerToken, requireApiKey, sendJson, type Exchange, type Route } from './http.js';
@@ -32,6 +33,8 @@ export interface StoredFile {
   purpose: 'batch' | 'batch_output';
   /** Offsets at which a download was begun and cut; null where none is cut. */
   cuts: Set<number> | null;
+  /** What the next download gets in place of the content; null for the content. */
+  fault: DownloadFault | null;
 }
 
 /** Seconds since 1970, as every time of the API is told. */
@@ -42,6 +45,12 @@ export function unixTime(): number {
 /** An id that no other simulator gives either: a client may remember one for longer than a simulator runs. */
 export function newId(prefix: string, bytes: number): string {
   return prefix + randomBytes(bytes).toString('hex');
+}
+
+/** The id that a gateway makes, which packs routing data into it (BerriAI/litellm#10650). */
+export function newLongId(prefix: string): string {
+  const bytes = Buffer.concat([Buffer.from(`gateway:${prefix};`), randomBytes(238)]);
+  return `${prefix}/${bytes.toString('base64')}==`;
 }
 
 /**
@@ -130,9 +139,13 @@ export class FileStore {
    * Takes in a file that is complete.
    * @param lifetime seconds until it expires
    */
-  add(file: Omit<StoredFile, 'id' | 'createdAt' | 'expiresAt'>, lifetime: number): StoredFile {
+  add(
+    file: Omit<StoredFile, 'id' | 'createdAt' | 'expiresAt'>,
+    lifetime: number,
+    id = newId('file-', 12),
+  ): StoredFile {
     const createdAt = unixTime();
-    const stored = { ...file, id: newId('file-', 12), createdAt, expiresAt: createdAt + lifetime };
+    const stored = { ...file, id, createdAt, expiresAt: createdAt + lifetime };
     this.#files.set(stored.id, stored);
     return stored;
   }
@@ -162,7 +175,7 @@ export class FileStore {
         seconds === undefined ? undefined : Number(seconds),
       );
       if (file === null) throw missingField('file');
-      const stored = this.add({ owner, path, ...file, purpose: 'batch', cuts: null }, lifetime);
+      const stored = this.add({ owner, path, ...file, purpose: 'batch', cuts: null, fault: null }, lifetime);
       this.statistics.count('filesUploaded');
       sendJson(response, 200, describe(stored));
     } catch (error) {
@@ -198,6 +211,12 @@ export class FileStore {
 
   async #download({ request, response }: Exchange, file: StoredFile): Promise<void> {
     this.statistics.count('fileDownloads');
+    const { fault } = file;
+    file.fault = null;
+    if (fault !== null) {
+      sendSpoilt(response, fault, file);
+      return;
+    }
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const start = Number(range?.[1] ?? 0);
     const last = file.bytes - 1;
@@ -236,8 +255,24 @@ export class FileStore {
 }
 
 function partsOf({ path }: Exchange): string[] {
-  return path.slice('/v1/files/'.length).split('/');
+  return path.slice('/v1/files/'.length).split('/').map(decodeURIComponent);
 }
+
+/** Something else in place of a file's content. */
+function sendSpoilt(response: ServerResponse, fault: DownloadFault, file: StoredFile): void {
+  if (fault === 'absent') throw noSuchFile(file.id);
+  const type = { empty: 'application/octet-stream', page: 'text/html', error: 'application/json' };
+  const error = { error: { message: 'The file is being prepared.', type: 'server_error' } };
+  const body =
+    fault === 'short'
+      ? readFileSync(file.path, 'utf8').replace(/[^\n]*\n$/, '')
+      : { empty: '', page: SIGN_IN_PAGE, error: JSON.stringify(error) }[fault];
+  response.writeHead(200, { 'content-type': fault === 'short' ? type.empty : type[fault] });
+  response.end(body);
+}
+
+/** What gateways send with status 200 to somebody whose session is over. */
+export const SIGN_IN_PAGE = '<!doctype html><html><head><title>Sign in</title></head><body></body></html>\n';
 
 function noSuchFile(id: string): ApiError {
   return new ApiError(404, `No such File object: ${id}`, { param: 'id' });

@@ -1,7 +1,8 @@
 /** A file of results that a batch writes. */
 
 import { BufferedFile } from '../files.js';
-import type { FileStore, StoredFile } from './files.js';
+import { downloadFault, type BatchFault } from './batch-faults.js';
+import { newLongId, type FileStore, type StoredFile } from './files.js';
 
 /** A result file in the making: it comes to be with its first line. */
 export class ResultFile {
@@ -22,16 +23,18 @@ export class ResultFile {
     this.#bytes += bytes.length;
   }
 
-  store(owner: string, lifetime: number, cut: boolean): void {
+  store(owner: string, lifetime: number, faults: ReadonlySet<BatchFault>): void {
     if (this.#file === null) return;
     const { path } = this.#file;
     this.#file.flush();
     this.abandon();
-    const cuts = cut ? new Set<number>() : null;
+    const cuts = faults.has('cut_download') ? new Set<number>() : null;
+    const fault = downloadFault(faults);
     const { name } = this;
     this.stored = this.files.add(
-      { owner, path, bytes: this.#bytes, name, purpose: 'batch_output', cuts },
+      { owner, path, bytes: this.#bytes, name, purpose: 'batch_output', cuts, fault },
       lifetime,
+      faults.has('long_ids') ? newLongId('file') : undefined,
     );
   }
 

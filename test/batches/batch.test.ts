@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { describeErrors, isId, isQueueRefusal, queueLimit, readBatch } from '../../src/batches/batch.js';
-import { batchMetadata, readOrigin } from '../../src/batches/metadata.js';
+import {
+  describeErrors,
+  idDigest,
+  isId,
+  isQueueRefusal,
+  queueLimit,
+  readBatch,
+} from '../../src/batches/batch.js';
+import { batchMetadata, isOtherFile, readOrigin } from '../../src/batches/metadata.js';
 import { judgeResult, readResultLine } from '../../src/batches/results.js';
 import { askedBefore } from '../../src/batches/adopt.js';
 import type { AskedFor, RunIdentity } from '../../src/run/identity.js';
@@ -54,10 +61,58 @@ describe('a Batch object', () => {
     );
   });
 
-  it('never has an id that leads out of a folder', () => {
-    for (const id of ['../x', 'a/b', '', '.', 'a..b', 'x'.repeat(300), 'a\nb', 'a b']) {
+  it.each([
+    'batch_abc',
+    'batches/abc',
+    '../x',
+    'a..b',
+    'a b',
+    'YmF0Y2g+/9==',
+    'größe-第一',
+    'x'.repeat(4096),
+    'id;with,signs?#%2F&',
+  ])('takes %s for an id, since ids are opaque', (id) => {
+    expect(readBatch({ id, status: 'completed' })?.id).toBe(id);
+    expect(idDigest(id)).toMatch(/^[0-9a-f]{24}$/);
+  });
+
+  it.each(['', '.', '..', 'a\nb', 'a\u0000b', ' a', 'a\u0085', 'a\u2028b', '\ud800', 'x'.repeat(4097)])(
+    'does not take %j for an id',
+    (id) => {
       expect(readBatch({ id, status: 'completed' })).toBeNull();
-    }
+    },
+  );
+
+  it.each([
+    ['COMPLETED', 'completed'],
+    [' Failed', 'failed'],
+    ['SUCCESS', 'completed'],
+    ['TIMEOUT_EXCEEDED', 'expired'],
+    ['CANCELLATION_REQUESTED', 'cancelling'],
+    ['PROGRESS', 'in_progress'],
+    ['canceled', 'cancelled'],
+    ['something_new', 'something_new'],
+  ])('reads the status %s', (status, expected) => {
+    expect(readBatch({ id: 'a', status })?.status).toBe(expected);
+  });
+
+  it.each([
+    [1_700_000_000, 1_700_000_000],
+    [1_700_000_000_123, 1_700_000_000],
+    ['2023-11-14T22:13:20Z', 1_700_000_000],
+    ['never', 0],
+    [null, 0],
+  ])('reads the time %s', (time, expected) => {
+    expect(readBatch({ id: 'a', status: 'completed', created_at: time })?.createdAt).toBe(expected);
+  });
+
+  it('is found in a wrapping answer, and says whether there are counts', () => {
+    const job = { id: 'b', status: 'VALIDATING', request_counts: null };
+    expect(readBatch({ job, warning: '' })).toMatchObject({
+      id: 'b',
+      status: 'validating',
+      hasCounts: false,
+    });
   });
 
   it('tells why it failed, with line numbers and without controls', () => {
@@ -109,18 +164,39 @@ describe('the metadata of a batch', () => {
     fc.assert(
       fc.property(flags, (more) => {
         const run = identity(more);
-        const metadata = batchMetadata(run, 3, 2);
+        const metadata = batchMetadata(run, { chunk: 3, attempt: 2, creation: 'c'.repeat(36) });
         expect(Object.keys(metadata).length).toBeLessThanOrEqual(16);
         for (const [name, value] of Object.entries(metadata)) {
           expect(name.length).toBeLessThanOrEqual(64);
           expect(value.length).toBeLessThanOrEqual(512);
         }
         const origin = readOrigin(metadata);
-        expect(origin).toMatchObject({ run: 'a-uuid', chunk: 3, attempt: 2, revision: 'abc' });
+        expect(origin).toMatchObject({
+          run: 'a-uuid',
+          chunk: 3,
+          attempt: 2,
+          revision: 'abc',
+          creation: 'c'.repeat(36),
+        });
         if (origin?.asked === null || origin === null) return;
         expect(JSON.stringify(askedBefore(origin, asked))).toBe(JSON.stringify(run.asked));
       }),
     );
+  });
+
+  it.each([
+    ['the same path, content unknown', { path: 'p', content: null }, { path: 'p', content: 'c' }, false],
+    ['another path, content unknown', { path: 'p', content: null }, { path: 'q', content: null }, true],
+    ['moved', { path: 'p', content: 'c' }, { path: 'q', content: 'c' }, false],
+    ['edited in its place', { path: 'p', content: 'c' }, { path: 'p', content: 'd' }, true],
+    ['of the Hub', null, { path: 'p', content: 'c' }, false],
+  ])('tells files of one name apart: %s', (_, theirs, ours, isOther) => {
+    const metadata = {
+      ...batchMetadata(identity({}), { chunk: 0, attempt: 1, creation: null }),
+      ...(theirs === null ? {} : { source: JSON.stringify(theirs) }),
+    };
+    const origin = readOrigin(metadata);
+    expect(origin !== null && isOtherFile(origin, ours)).toBe(isOther);
   });
 
   it('says nothing of a run where another tool wrote it', () => {

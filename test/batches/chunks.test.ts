@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { checkChunk, halve, planChunks } from '../../src/batches/chunks.js';
 import { LineIndex } from '../../src/batches/line-index.js';
 import { bodyOf, rowOf, rowOfId } from '../../src/batches/request-line.js';
-import { Ledger, type Chunk } from '../../src/batches/ledger.js';
+import type { Chunk } from '../../src/batches/chunk.js';
+import { Ledger } from '../../src/batches/ledger.js';
 import { runFolder, type RunFolder } from '../../src/run/folder.js';
 import { temporaryFolder } from '../support/cli.js';
 
@@ -90,6 +91,7 @@ describe('chunks', () => {
     const { ledger, chunks } = await plan(folder, 7, { requests: 100, bytes: 100_000 });
     const [whole] = chunks;
     if (whole === undefined) throw new Error('no chunk');
+    ledger.change(whole, { kind: 'waits', reason: 'full', tryAgainAt: null });
     expect(await halve(folder, ledger, whole)).toBe(true);
     const halves = ledger.chunks.filter(({ state }) => state === 'waiting');
     expect(halves.map(({ requests }) => requests)).toEqual([4, 3]);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readBatch, type Batch } from '../../src/batches/batch.js';
-import { newChunk, type Chunk } from '../../src/batches/ledger.js';
-import { nextFromQueue, refused, roomWasMade } from '../../src/batches/queue.js';
+import { newChunk, type Chunk } from '../../src/batches/chunk.js';
+import { nextFromQueue, refused } from '../../src/batches/queue.js';
 
 function batch(status: string): Batch {
   const read = readBatch({ id: 'batch_1', status, created_at: 1 });
@@ -45,8 +45,8 @@ describe('the queue', () => {
   it('lets one go for each that ended, where the limit is not known', () => {
     const chunks = [underWay(0, 400), chunk(1, 300), chunk(2, 300)];
     expect(nextFromQueue(chunks, null, NOW)).toEqual([]);
-    roomWasMade(chunks, NOW);
-    expect(nextFromQueue(chunks, null, NOW).map(({ number }) => number)).toEqual([1]);
+    const roomMade = chunks.map((one) => (one.state === 'waiting' ? { ...one, tryAgainAt: NOW } : one));
+    expect(nextFromQueue(roomMade, null, NOW).map(({ number }) => number)).toEqual([1]);
   });
 
   it('tries one that is alone whatever the estimate says', () => {
@@ -55,17 +55,21 @@ describe('the queue', () => {
 
   it('waits for its own batches before it halves anything', () => {
     const one = chunk(1, 5000, { state: 'submitted', batch: batch('failed') });
-    expect(refused(one, [one, underWay(0, 10)], 1000, NOW, 60_000)).toBe(false);
-    expect(one).toMatchObject({ state: 'waiting', tryAgainAt: null });
+    expect(refused(one, [one, underWay(0, 10)], 1000, NOW, 60_000)).toEqual({
+      isTooLarge: false,
+      tryAgainAt: null,
+      refusals: 0,
+    });
   });
 
   it('halves a chunk that is larger than the whole limit, or alone and refused although it should fit', () => {
     const large = chunk(1, 5000, { state: 'submitted', batch: batch('failed') });
-    expect(refused(large, [large], 1000, NOW, 60_000)).toBe(true);
+    expect(refused(large, [large], 1000, NOW, 60_000).isTooLarge).toBe(true);
     const fitting = chunk(2, 500, { state: 'submitted', batch: batch('failed') });
-    expect(refused(fitting, [fitting], 1000, NOW, 60_000)).toBe(false);
-    expect(fitting.tryAgainAt).toBe(NOW + 120_000);
-    expect(nextFromQueue([fitting], 1000, NOW)).toEqual([]);
-    expect(refused(fitting, [fitting], 1000, NOW, 60_000)).toBe(true);
+    const first = refused(fitting, [fitting], 1000, NOW, 60_000);
+    expect(first).toEqual({ isTooLarge: false, tryAgainAt: NOW + 120_000, refusals: 1 });
+    const waiting = { ...fitting, state: 'waiting' as const, ...first };
+    expect(nextFromQueue([waiting], 1000, NOW)).toEqual([]);
+    expect(refused(waiting, [waiting], 1000, NOW, 60_000).isTooLarge).toBe(true);
   });
 });

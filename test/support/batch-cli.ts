@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Simulator } from '../../src/simulator/server.js';
 import { foldersIn, pointingAt, runCli, startCli, wordsOf, type CliOptions, type Finished } from './cli.js';
 
@@ -79,4 +80,10 @@ export function idsOf({ stdout }: Finished): string[] {
 /** The online result of the same rows, for comparison. */
 export function online(api: Simulator | { url: string }, dataset: string, folder: string): Promise<Finished> {
   return runCli(batchArguments(dataset, join(folder, 'online')), { env: pointingAt(api) });
+}
+
+/** The environment in which minutes of a watch's patience take about a second. */
+export function impatient(factor = 600): Record<string, string> {
+  const preload = fileURLToPath(new URL('./fast-clock-preload.js', import.meta.url));
+  return { NODE_OPTIONS: `--import=${preload}`, CLOCK_FACTOR: String(factor) };
 }

@@ -1,0 +1,52 @@
+/** What an online run does about the batches of its folder: none of their rows may be sent. */
+
+import type { Ledger } from '../batches/ledger.js';
+import { UserError } from '../errors.js';
+import type { RunOptions } from '../options.js';
+import { systemClock } from '../requests/clock.js';
+import type { PreparedRun } from '../run/prepare.js';
+import { count, plural } from '../text.js';
+import { openBatchClient } from './batch-tools.js';
+import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
+import { describing } from './submit-batches.js';
+import type { Surroundings } from './surroundings.js';
+import { watchCommandLine } from './watch-command.js';
+
+/**
+ * Before rows are sent online: none of them may be in a batch, now or later.
+ * @returns what is to be done about rows that are held back; null where none is
+ * @throws UserError where batches are running, here or submitted from elsewhere
+ */
+export async function leaveBatches(
+  ledger: Ledger,
+  run: PreparedRun,
+  options: RunOptions,
+  { console, interruption }: Surroundings,
+): Promise<string | null> {
+  const running = ledger.chunks.filter(({ state }) => state === 'submitted' || state === 'creating');
+  if (running.length > 0) {
+    throw new UserError(
+      `Rows of this run are in ${plural(running.length, 'batch', 'batches')} that may still answer them; sending them online ` +
+        `would pay twice. Collect them first with: ${watchCommandLine(options, [])} (--cancel stops them before).`,
+    );
+  }
+  if (ledger.unsubmitted.length > 0) {
+    ledger.forget(ledger.unsubmitted);
+    await ledger.save();
+  }
+  const held = await holdRows({ run, ledger });
+  if (run.index.countWanted(options.retry) > 0) {
+    const client = openBatchClient(options, interruption.soft);
+    const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
+    try {
+      await describing(options, () =>
+        refuseUnknownBatches({ options, run, ledger, client, waiting, reporter: console }),
+      );
+    } finally {
+      await client.close();
+    }
+  }
+  const outstanding = held > 0 ? describeOutstanding(options, ledger) : null;
+  if (outstanding !== null) console.warning(`${count(held)} rows are not sent. ${outstanding}`);
+  return outstanding;
+}

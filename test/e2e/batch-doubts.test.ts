@@ -1,0 +1,182 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Simulator } from '../../src/simulator/server.js';
+import { batchArguments, idsOf, impatient, submit, watch } from '../support/batch-cli.js';
+import { pointingAt, resultsIn, runCli, simulator, temporaryFolder, type Finished } from '../support/cli.js';
+import { alpacaRows, writeJson } from '../support/data.js';
+import { faultyProxy } from '../support/faulty-proxy.js';
+
+const ROWS = 6;
+const env = impatient();
+
+function dataset(): { data: string; folder: string; root: string } {
+  const root = temporaryFolder();
+  return { root, folder: join(root, 'run'), data: writeJson(root, 'data.json', alpacaRows(ROWS)) };
+}
+
+function paid(api: Simulator): number {
+  return Object.values(api.statistics().answersByPrompt).reduce((sum, times) => sum + times, 0);
+}
+
+function online(api: { url: string }, data: string, folder: string): Promise<Finished> {
+  return runCli([...batchArguments(data, folder), '--resume'], { env: pointingAt(api) });
+}
+
+describe('a batch that never delivers all that it says it did', () => {
+  it('keeps its rows from being paid for again, until the user gives it up', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator({ batchPlans: [['lost_line']] });
+    const [id = ''] = idsOf(await submit(api, data, folder));
+    const watched = await watch(api, data, folder, ['--retry_failed'], { env });
+    expect(watched.code, watched.stderr).toBe(3);
+    expect(watched.stderr).toMatch(/it says that 6 requests completed, and 5 answers have arrived/);
+    expect(watched.stderr).toContain(`--give_up ${id}`);
+    expect(watched.stderr).not.toContain('Submit them as a new batch');
+    const sent = await online(api, data, folder);
+    expect(sent.code, sent.stderr).toBe(3);
+    expect(sent.stderr).toMatch(/1 rows? (?:is|are) not sent/);
+    expect(paid(api)).toBe(ROWS);
+    const again = await watch(api, data, folder, ['--finish_online', '--give_up', id], { env });
+    expect(again.code, again.stderr).toBe(0);
+    expect(api.statistics().batchesCreated).toBe(1);
+    expect(paid(api)).toBe(ROWS + 1);
+  });
+});
+
+describe('a key of another project', () => {
+  it('changes nothing, and says what is most likely wrong', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator();
+    await submit(api, data, folder);
+    const stranger = { ...env, OPENAI_API_KEY: 'sk-of-another-project' };
+    const wrong = await watch(api, data, folder, ['--retry_failed'], { env: stranger });
+    expect(wrong.code, wrong.stderr).toBe(1);
+    expect(wrong.stderr).toMatch(/belongs to another project or account/);
+    const right = await watch(api, data, folder);
+    expect(right.code, right.stderr).toBe(0);
+    expect(paid(api)).toBe(ROWS);
+  });
+});
+
+describe('a creation with an answer that cannot be read', () => {
+  it('is found in the account', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator({ batchPlans: [['unreadable_create', 'long_ids']] });
+    const submitted = await submit(api, data, folder, [], { env });
+    expect(submitted.code, submitted.stderr).toBe(0);
+    const watched = await watch(api, data, folder);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(api.statistics().batchesCreated).toBe(1);
+  });
+
+  it('is never made a second time while the list does not show it', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator({ batchPlans: [['unreadable_create', 'unlisted']] });
+    const submitted = await submit(api, data, folder, [], { env });
+    expect(submitted.code, submitted.stderr).toBe(75);
+    expect(submitted.stderr).toMatch(/A batch of jobs_batch\.json may exist: .*No second one is created/);
+    expect((await submit(api, data, folder, ['--resume'], { env })).code).toBe(75);
+    expect((await watch(api, data, folder, ['--finish_online'], { env })).code).toBe(3);
+    expect(api.statistics().batchesCreated).toBe(1);
+    expect(paid(api)).toBe(ROWS);
+    const released = await watch(api, data, folder, ['--finish_online', '--give_up', 'jobs_batch.json'], {
+      env,
+    });
+    expect(released.code, released.stderr).toBe(0);
+    expect(paid(api)).toBe(2 * ROWS);
+  });
+
+  it('is not made again under a key that cannot see it', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator({ batchPlans: [['error_create']] });
+    let isFirst = true;
+    // The answer to the creation never comes, and what asks then has another key.
+    const proxy = await faultyProxy(
+      () => api.url,
+      ({ line }) => {
+        if (line !== 'GET /v1/batches' || !isFirst) return null;
+        isFirst = false;
+        return { status: 401, body: '{"error":{"message":"Incorrect API key"}}' };
+      },
+    );
+    expect((await submit(proxy, data, folder, [], { env })).code).toBe(1);
+    const stranger = { ...env, OPENAI_API_KEY: 'sk-of-another-project' };
+    const wrong = await submit(api, data, folder, ['--resume'], { env: stranger });
+    expect(wrong.code, wrong.stderr).toBe(1);
+    expect(wrong.stderr).toMatch(/this key does not see the file/);
+    expect((await submit(api, data, folder, ['--resume'], { env })).code).toBe(0);
+    expect(api.statistics().batchesCreated).toBe(1);
+  });
+});
+
+describe('a cancellation that the server does not know', () => {
+  it('sends nothing online', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator({ batchDurationMs: 600_000 });
+    const proxy = await faultyProxy(
+      () => api.url,
+      ({ line }) => (line.endsWith('/cancel') ? { status: 404 } : null),
+    );
+    await submit(proxy, data, folder);
+    const cancelled = await watch(proxy, data, folder, ['--cancel', '--yes', '--finish_online']);
+    expect(cancelled.code, cancelled.stderr).toBe(1);
+    expect(cancelled.stderr).toMatch(
+      /could not be cancelled and may still run: batch_.*Nothing is sent online/,
+    );
+    expect(api.statistics().requests).toBe(0);
+  });
+});
+
+describe('a run on two machines', () => {
+  it('is not retried where the other one has retried it', async () => {
+    const { data, folder, root } = dataset();
+    const api = await simulator({ batchPlans: [['expire'], ['stuck']], batchDurationMs: 0 });
+    const ids = idsOf(await submit(api, data, folder));
+    const elsewhere = join(root, 'elsewhere');
+    expect((await watch(api, data, elsewhere, ['--batch_ids', ids.join(',')])).code).toBe(3);
+    expect((await watch(api, data, folder)).code).toBe(3);
+    const other = await submit(api, data, elsewhere, ['--resume']);
+    expect(other.code, other.stderr).toBe(0);
+    // Its batch never ends, so neither machine may send its rows.
+    const sent = await online(api, data, folder);
+    expect(sent.code, sent.stderr).toBe(1);
+    expect(sent.stderr).toMatch(/1 batch of this run that this folder does not know of .*--batch_ids/);
+    const cancelled = await watch(api, data, elsewhere, ['--cancel', '--yes']);
+    expect(cancelled.code, cancelled.stderr).toBe(3);
+    const retried = await watch(api, data, folder, ['--retry_failed']);
+    expect(retried.stderr).toMatch(/1 more batch of this run, which counts as well/);
+    expect(retried.code, retried.stderr).toBe(0);
+    expect(paid(api)).toBe(ROWS);
+  });
+});
+
+describe('what an earlier version left', () => {
+  it('is looked at again: batches given up too early, and a page kept in place of a file', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator();
+    await submit(api, data, folder, ['--max_batch_size', '3']);
+    expect((await watch(api, data, folder)).code).toBe(0);
+    const { temp, saved } = resultsIn(folder);
+    const ledger = JSON.parse(readFileSync(temp('batches.json'), 'utf8')) as {
+      version: number;
+      chunks: { state: string; batch: { raw: { id: string } }; collected: unknown }[];
+    };
+    // As version 1 wrote it: one batch "gone" after a 404, the other one collected from a page.
+    ledger.version = 1;
+    const [first, second] = ledger.chunks;
+    if (first === undefined || second === undefined) throw new Error('two chunks');
+    first.collected = null;
+    const page = join(temp('downloads'), `${second.batch.raw.id}_output.jsonl`);
+    rmSync(temp('downloads'), { recursive: true });
+    mkdirSync(temp('downloads'));
+    writeFileSync(page, '<html><title>Sign in</title></html>');
+    writeFileSync(temp('batches.json'), JSON.stringify(ledger));
+    writeFileSync(temp('output.jsonl'), '');
+    rmSync(saved('reannotated.json'));
+    const watched = await watch(api, data, folder, ['--retry_failed']);
+    expect(watched.code, watched.stderr).toBe(0);
+    expect(api.statistics().batchesCreated).toBe(2);
+    expect(paid(api)).toBe(ROWS);
+  });
+});
