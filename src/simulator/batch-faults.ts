@@ -115,9 +115,9 @@ const ROW_FAULTS: Readonly<Partial<Record<BatchFault, RowFailure>>> = {
     status: 400,
     body: new ApiError(
       400,
-      'Invalid prompt: your prompt was flagged as potentially violating our usage policy.',
+      "This model's maximum context length is 128000 tokens. Please reduce the length of the messages.",
       {
-        code: 'invalid_prompt',
+        code: 'context_length_exceeded',
       },
     ).body,
   },

@@ -271,16 +271,16 @@ describe('what goes wrong in batches', () => {
     expect(retried.code, retried.stderr).toBe(0);
   });
 
-  it('does not send a row for ever that fails for its own fault', async () => {
+  it('sends a row that fails for its own fault once more, and then no more', async () => {
     const { data, folder } = dataset(20);
     const api = await simulator({ batchFaults: { row_refused: 1 } });
     await submit(api, data, folder);
     const watched = await watch(api, data, folder, ['--retry_failed']);
     expect(watched.code).toBe(3);
     expect(api.statistics().batchesCreated).toBe(2);
-    expect(resultsIn(folder).summary().rows).toMatchObject({ ok: 19, filtered: 1 });
+    expect(resultsIn(folder).summary().rows).toMatchObject({ ok: 19, failed: 1 });
     expect(resultsIn(folder).lines('failed_rows.jsonl')).toMatchObject([
-      { state: 'filtered', error: expect.stringMatching(/^400 .*flagged/) as string },
+      { state: 'failed', error: expect.stringMatching(/^400 .*context length/) as string },
     ]);
   });
 
@@ -449,7 +449,7 @@ describe('watching', () => {
     const wrongRows = await watch(api, data, join(root, 'third'), ids, { cwd: root });
     expect(wrongRows.code).toBe(1);
     expect(wrongRows.stderr).toMatch(
-      /does not belong to this dataset of 10 rows: it asked row 0 with another prompt/,
+      /was submitted for another file of this name \(.*data\.json\): its content differs/,
     );
   });
 
