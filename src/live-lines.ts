@@ -5,15 +5,14 @@
  * are therefore counted at the width that the terminal has now, just before they are cleared.
  */
 
+import ora, { type Ora } from 'ora';
 import stringWidth from 'string-width';
 
 const ESCAPE = '\u001b[';
 const HIDE_CURSOR = `${ESCAPE}?25l`;
 const SHOW_CURSOR = `${ESCAPE}?25h`;
 const CLEAR_DOWN = `${ESCAPE}J`;
-const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-const PLAIN_FRAMES = ['-', '\\', '|', '/'];
-/** A frame and the space after it. */
+/** ora's symbol and the space after it. */
 const FRAME_COLUMNS = 2;
 /** A line as wide as the terminal wraps on some. */
 const MARGIN = 1;
@@ -34,9 +33,9 @@ export interface LiveLinesOptions {
 }
 
 export class LiveLines {
-  readonly #frames: readonly string[];
+  /** Only its frames: it would count the rows at the width that the terminal had when it drew them. */
+  readonly #spinner: Ora;
   readonly #rewraps: boolean;
-  #frame = 0;
   /** Columns of each line that is on the terminal now. */
   #drawn: number[] = [];
   #lines: readonly string[] = [];
@@ -47,7 +46,7 @@ export class LiveLines {
     private readonly options: LiveLinesOptions,
   ) {
     const { environment = process.env } = options;
-    this.#frames = environment['TERM'] === 'linux' ? PLAIN_FRAMES : FRAMES;
+    this.#spinner = ora({ color: false });
     this.#rewraps = rewraps(environment);
   }
 
@@ -59,7 +58,6 @@ export class LiveLines {
   /** Shows these lines in place of the earlier ones, with the next frame of the spinner. */
   draw(lines: readonly string[]): void {
     this.#lines = lines;
-    this.#frame = (this.#frame + 1) % this.#frames.length;
     this.#write(this.#cleared() + this.#drawing());
   }
 
@@ -84,13 +82,14 @@ export class LiveLines {
   #drawing(): string {
     if (this.#lines.length === 0) return '';
     const { columns } = this;
-    const frame = this.#frames[this.#frame] ?? '';
-    const symbol = this.options.coloured ? `${ESCAPE}36m${frame}${ESCAPE}39m` : frame;
     const fitted = this.#lines.map((line) => fit(line, columns));
+    this.#spinner.text = fitted.join('\n');
+    const frame = this.#spinner.frame();
+    const shown = this.options.coloured ? frame.replace(/^\S+/, `${ESCAPE}36m$&${ESCAPE}39m`) : frame;
     this.#drawn = fitted.map((line, index) => widthOf(line) + (index === 0 ? FRAME_COLUMNS : 0));
     const hide = this.#isCursorHidden ? '' : HIDE_CURSOR;
     this.#isCursorHidden = true;
-    return `${hide}${symbol} ${fitted.join('\n')}`;
+    return `${hide}${shown}`;
   }
 
   /** Clears what is drawn; the cursor is at its end. */
