@@ -27,11 +27,16 @@ const BYTES_A_TOKEN = 64;
 /** A token with up to 20 alternatives, each with its bytes. */
 const BYTES_A_TOKEN_WITH_LOGPROBS = 6000;
 
+/** Of an answer where nothing bounds it: no model gives more. */
+const MOST_TOKENS = 128 << 10;
+
 /** The most bytes that the result file of so many requests can have: what is far above is something else. */
 function maximumBytes({ generation }: RunOptions, requests: number): number {
   const { max_tokens: tokens, n, logprobs } = generation;
-  const bytesAToken = logprobs ? BYTES_A_TOKEN_WITH_LOGPROBS : BYTES_A_TOKEN;
-  return LEAST_MAXIMUM_BYTES + requests * (BYTES_A_REQUEST + tokens * n * bytesAToken);
+  const bytesAToken = logprobs === true ? BYTES_A_TOKEN_WITH_LOGPROBS : BYTES_A_TOKEN;
+  return (
+    LEAST_MAXIMUM_BYTES + requests * (BYTES_A_REQUEST + (tokens ?? MOST_TOKENS) * (n ?? 1) * bytesAToken)
+  );
 }
 
 /** Watches until every batch has ended and is collected. */
