@@ -55,8 +55,12 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
   if (partial !== undefined) return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage };
   const judged = judge(first, choices);
   if (judged === null) return { kind: 'empty', usage };
+  // Written out: a spread would take longer than all else here.
+  const { state, annotation, note } = judged;
   const completion: Completion = {
-    ...judged,
+    state,
+    annotation,
+    note,
     annotations: choices.map((choice) => (isWithheld(choice) ? null : choice.text)),
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason: typeof first.finishReason === 'string' ? first.finishReason : null,
