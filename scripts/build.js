@@ -3,11 +3,11 @@ import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { rolldown } from 'rolldown';
 
 /**
- * Dependencies that every run loads go into the bundle: finding and reading their many files would take longer than
- * starting Node. All others are loaded when they are needed.
+ * Dependencies that every run loads, or every run in batches, go into the bundle: finding and reading their many files
+ * would take longer than starting Node. All others are loaded when they are needed.
  */
 const BUNDLED =
-  /^(?:commander|yaml|p-limit|yocto-queue|eventsource-parser|fastest-levenshtein|undici\/lib\/)/;
+  /^(?:commander|yaml|p-limit|yocto-queue|eventsource-parser|fastest-levenshtein|undici\/lib\/|openai$)/;
 
 rmSync('dist', { recursive: true, force: true });
 const bundle = await rolldown({

@@ -7,7 +7,11 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import { buildConnector, Dispatcher, Pool } from 'undici';
+import type { buildConnector as Connecting } from 'undici';
+import sendRequest from 'undici/lib/api/api-request.js';
+import buildConnector from 'undici/lib/core/connect.js';
+import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
+import Pool from 'undici/lib/dispatcher/pool.js';
 import { messageOf, systemErrorCode, UserError } from './errors.js';
 import { lookupOnLoopback } from './loopback.js';
 import { proxyAuthorization, proxyFor, shownProxy, type Proxy } from './proxy.js';
@@ -82,6 +86,9 @@ class RoutingAgent extends Dispatcher {
     await Promise.all([...this.#routes.values()].map((route) => route.destroy()));
   }
 }
+
+// As undici's entry does it for every dispatcher.
+RoutingAgent.prototype.request = sendRequest;
 
 /** Asks a proxy for an `http:` address, with the whole address in the place of the path. */
 class ForwardingAgent extends Dispatcher {
@@ -162,7 +169,7 @@ function refusing407(handler: Dispatcher.DispatchHandler, refusal: () => Error):
 }
 
 /** Connects to a proxy; errors name it. */
-function naming(proxy: Proxy, timeout: number): buildConnector.connector {
+function naming(proxy: Proxy, timeout: number): Connecting.connector {
   const connect = buildConnector({ timeout, ...lookupOnLoopback(proxy.url) });
   return (options, callback) => {
     connect(options, (...[error, socket]: [Error | null, unknown]) => {
@@ -173,7 +180,7 @@ function naming(proxy: Proxy, timeout: number): buildConnector.connector {
 }
 
 /** Connects to the target through a tunnel, and makes TLS in it. */
-function tunnelThrough(proxy: Proxy, timeout: number): buildConnector.connector {
+function tunnelThrough(proxy: Proxy, timeout: number): Connecting.connector {
   const secure = buildConnector({ timeout });
   return (options, callback) => {
     const port = options.port === '' ? '443' : options.port;

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import OpenAI, { APIError } from 'openai';
-import { request, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
 import { systemErrorCode } from '../errors.js';
 import { authorization, requestUrl, type ApiAddress } from '../providers/address.js';
@@ -299,9 +299,10 @@ function withQuery(url: URL, query: string): URL {
 /** `fetch` as far as the SDK needs it, over undici's `request`: no redirects, no hidden buffering. */
 async function send(url: URL, init: RequestInit, dispatcher: Dispatcher): Promise<Response> {
   const { body } = init;
-  const response = await request(url, {
-    dispatcher,
-    method: init.method ?? 'GET',
+  const response = await dispatcher.request({
+    origin: url.origin,
+    path: `${url.pathname}${url.search}`,
+    method: (init.method ?? 'GET') as Dispatcher.HttpMethod,
     headers: Object.fromEntries(new Headers(init.headers)),
     body:
       body instanceof ReadableStream ? Readable.fromWeb(body as never) : ((body ?? null) as string | null),
