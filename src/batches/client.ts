@@ -302,7 +302,7 @@ async function send(url: URL, init: RequestInit, dispatcher: Dispatcher): Promis
   const response = await dispatcher.request({
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
-    method: (init.method ?? 'GET') as Dispatcher.HttpMethod,
+    method: init.method ?? 'GET',
     headers: Object.fromEntries(new Headers(init.headers)),
     body:
       body instanceof ReadableStream ? Readable.fromWeb(body as never) : ((body ?? null) as string | null),
