@@ -11,7 +11,8 @@ const BUNDLED =
 
 rmSync('dist', { recursive: true, force: true });
 const bundle = await rolldown({
-  input: ['src/cli.ts', 'src/watch-batch.ts'],
+  // The last one is a process that the program starts, so it has a file of its own.
+  input: ['src/cli.ts', 'src/watch-batch.ts', 'src/datasets/parquet-decoder.ts'],
   platform: 'node',
   external: (name) => /^[^./]/.test(name) && !/^[A-Z]:/i.test(name) && !BUNDLED.test(name),
   onLog: (level, log) => {

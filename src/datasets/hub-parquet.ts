@@ -3,7 +3,12 @@
 import { isObject } from '../json.js';
 import type { HubClient } from './hub-client.js';
 import type { HubTable } from './hub-rows.js';
-import { ParquetFile } from './parquet.js';
+import { UserError } from '../errors.js';
+import { inert } from '../text.js';
+import { ParquetProcess, type ParquetTable } from './parquet-process.js';
+
+/** The Hub makes row groups of 100 MB at most; a page or a column of one is less. */
+const LARGEST_RANGE_BYTES = 128 << 20;
 
 interface ListedFile {
   url: string;
@@ -15,26 +20,38 @@ interface ListedFile {
 export async function openHubParquet(
   client: HubClient,
   table: HubTable,
-): Promise<{ files: ParquetFile[]; partial: boolean }> {
+  signal?: AbortSignal,
+): Promise<{ files: ParquetTable[]; partial: boolean }> {
   const answer = await client.get('parquet', { dataset: table.dataset });
   const listed = Array.isArray(answer['parquet_files']) ? answer['parquet_files'].filter(isObject) : [];
   const own = listed
     .filter((file) => file['config'] === table.subset && file['split'] === table.split)
     .flatMap((file) => readListed(file));
-  const files: ParquetFile[] = [];
+  const decoder = new ParquetProcess();
+  const files: ParquetTable[] = [];
   // A handful of footers: one after the other is soon done, and kind to the Hub.
   for (const { url, filename, size } of own) {
-    const buffer = {
-      byteLength: size,
-      slice: (start: number, end = size) => client.range(url, start, Math.min(end, size)),
+    const title = `${inert(filename, 120)} of ${inert(table.dataset, 120)}`;
+    const range = (start: number, end: number): Promise<ArrayBuffer> => {
+      if (end - start <= LARGEST_RANGE_BYTES) return client.range(url, start, end);
+      const megabytes = Math.round((end - start) / (1 << 20));
+      throw new UserError(
+        `${title} needs ${megabytes} MB at once, which is too much. Download it and give its path.`,
+      );
     };
-    files.push(await ParquetFile.open(buffer, `${filename} of ${table.dataset}`));
+    files.push(await decoder.open({ size, range }, title, signal));
   }
   return { files, partial: answer['partial'] === true };
 }
 
 function readListed(file: Record<string, unknown>): ListedFile[] {
   const { url, filename, size } = file;
-  if (typeof url !== 'string' || !URL.canParse(url) || typeof size !== 'number' || !(size > 0)) return [];
+  if (
+    typeof url !== 'string' ||
+    !URL.canParse(url) ||
+    typeof size !== 'number' ||
+    !(Number.isSafeInteger(size) && size > 0)
+  )
+    return [];
   return [{ url, filename: typeof filename === 'string' ? filename : 'a Parquet file', size }];
 }

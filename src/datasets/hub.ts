@@ -14,7 +14,7 @@ import type {
 import { HubClient, HubError } from './hub-client.js';
 import { openHubParquet } from './hub-parquet.js';
 import { readHubRows, readTableFacts, type HubTable, type TableFacts } from './hub-rows.js';
-import { readParquetFiles, type ParquetFile } from './parquet.js';
+import { readParquetFiles, type ParquetTable } from './parquet-process.js';
 
 /** Above so many rows Parquet files are read instead of pages. */
 const PARQUET_FROM_ROWS = 3000;
@@ -28,7 +28,7 @@ export async function openHubDataset(
 ): Promise<OpenDataset> {
   const client = new HubClient({ hub, dataset: request.dataset, reporter, signal });
   const table = await findTable(client, request);
-  const source = new HubSource(client, table, reporter);
+  const source = new HubSource(client, table, reporter, signal);
   const facts = await source.open();
   const name = inert(request.dataset, 120);
   const warnings = facts.partial
@@ -91,12 +91,13 @@ function choose(
 class HubSource {
   #facts: TableFacts | null = null;
   #pagesProblem: HubError | null = null;
-  #parquet: ParquetFile[] | null = null;
+  #parquet: ParquetTable[] | null = null;
 
   constructor(
     private readonly client: HubClient,
     private readonly table: HubTable,
     private readonly reporter: Reporter,
+    private readonly signal: AbortSignal | undefined,
   ) {}
 
   /** Columns and number of rows, from a page or, where pages don't work, from Parquet. */
@@ -149,7 +150,7 @@ class HubSource {
   }
 
   /** The Parquet files where they hold the same rows as the pages. */
-  async #usableParquet(): Promise<ParquetFile[] | null> {
+  async #usableParquet(): Promise<ParquetTable[] | null> {
     if (this.#parquet !== null) return this.#parquet;
     try {
       const facts = await this.#openParquet();
@@ -163,7 +164,7 @@ class HubSource {
   }
 
   async #openParquet(): Promise<TableFacts | null> {
-    const { files, partial } = await openHubParquet(this.client, this.table);
+    const { files, partial } = await openHubParquet(this.client, this.table, this.signal);
     if (files.length === 0) return null;
     this.#parquet = files;
     const totalRows = files.reduce((sum, file) => sum + file.rows, 0);

@@ -2,6 +2,7 @@
 
 import { standsAt } from '../bytes.js';
 import { isObject, parseLenient } from '../json.js';
+import { count } from '../text.js';
 
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
@@ -14,6 +15,12 @@ const BACKSLASH = 0x5c;
 
 /** Distinct names that are kept: a table has hundreds of columns at most, a hostile file millions of names. */
 export const MOST_COLUMNS = 10_000;
+
+/** @param file its name, inert */
+export function manyColumnsWarning(file: string): string {
+  const most = count(MOST_COLUMNS);
+  return `${file} has more than ${most} different columns; only the first ${most} can be used.`;
+}
 
 /** Where the first byte stands from `at` on that is no white space; `bytes.length` where there is none. */
 export function skipSpace(bytes: Uint8Array, at: number): number {

@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
 import { UserError } from '../errors.js';
 import { breather } from '../files.js';
-import { count, inert } from '../text.js';
+import { inert } from '../text.js';
 import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
 import { parseRow } from './json-row.js';
-import { ColumnNames, MOST_COLUMNS, skipSpace } from './json-scan.js';
+import { ColumnNames, manyColumnsWarning, skipSpace } from './json-scan.js';
 import { localDataset, type LocalRequest } from './local.js';
 import { textLines, type TextFile, type TextLine } from './text-file.js';
 
@@ -37,11 +37,7 @@ export async function openLocalJsonl({ file, signal }: LocalRequest): Promise<Op
 
 /** A sentence where a file has more columns than are kept. */
 export function columnWarnings(names: ColumnNames, file: TextFile): string[] {
-  if (!names.isFull) return [];
-  return [
-    `${inert(basename(file.path), 120)} has more than ${count(MOST_COLUMNS)} different columns; only the first ` +
-      `${count(MOST_COLUMNS)} are known.`,
-  ];
+  return names.isFull ? [manyColumnsWarning(inert(basename(file.path), 120))] : [];
 }
 
 function refuseNoRows(file: TextFile, first: TextLine): void {

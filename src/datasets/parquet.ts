@@ -8,12 +8,15 @@ import { UserError, messageOf } from '../errors.js';
 import { ExactNumber } from '../json.js';
 import { dropped } from '../memory.js';
 import { inert } from '../text.js';
-import type { RowSelection, SourceRow } from '../types.js';
+import { MOST_COLUMNS } from './json-scan.js';
+import { checkChunk, checkPage, LARGEST_FOOTER_BYTES } from './parquet-limits.js';
 import { exactValue, NotText, PARSERS } from './parquet-values.js';
 
 const FETCH_BYTES = 1 << 20;
-/** A single page larger than this is no page of an honest file. */
-const LARGEST_PAGE_BYTES = 1 << 30;
+/** What is read of a file's end at once: nearly always all of its metadata. */
+const TAIL_BYTES = 1 << 19;
+/** The metadata's length and `PAR1`. */
+const TRAILER_BYTES = 8;
 const LONGEST_HEADER_BYTES = 16 << 20;
 
 type Hyparquet = Awaited<ReturnType<typeof loadHyparquet>>;
@@ -35,27 +38,38 @@ async function loadHyparquet() {
 export class ParquetFile {
   readonly columns: string[];
   readonly rows: number;
+  /** True where the file has more columns than are known. */
+  readonly isCut: boolean;
 
   private constructor(
     private readonly hyparquet: Hyparquet,
     private readonly file: AsyncBuffer,
     private readonly metadata: FileMetaData,
     private readonly title: string,
+    /** Told what is decoded next. */
+    private readonly onPlace: (place: string) => void,
   ) {
-    this.columns = hyparquet.parquetSchema(metadata).children.map((child) => child.element.name);
-    this.rows = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
+    const { children } = hyparquet.parquetSchema(metadata);
+    this.columns = children.slice(0, MOST_COLUMNS).map((child) => child.element.name);
+    this.isCut = children.length > MOST_COLUMNS;
+    this.rows = metadata.row_groups.reduce((sum, group) => sum + rowsOf(group), 0);
   }
 
   /**
    * Reads the footer.
    * @param title the file's name for messages
+   * @param onPlace told what is decoded next, in words that follow "decoding"
    * @throws UserError where the file is no Parquet file or is incomplete
    */
-  static async open(file: AsyncBuffer, title: string): Promise<ParquetFile> {
+  static async open(
+    file: AsyncBuffer,
+    title: string,
+    onPlace: (place: string) => void = () => undefined,
+  ): Promise<ParquetFile> {
     const hyparquet = await loadHyparquet();
-    await refuseEncrypted(file, title);
     try {
-      return new ParquetFile(hyparquet, file, await hyparquet.parquetMetadataAsync(file), title);
+      const metadata = hyparquet.parquetMetadata(await readFooter(file, title));
+      return new ParquetFile(hyparquet, file, metadata, title, onPlace);
     } catch (error) {
       throw damaged(title, error);
     }
@@ -73,36 +87,50 @@ export class ParquetFile {
   ): AsyncGenerator<Record<string, unknown>> {
     const wanted = columns.filter((column) => this.columns.includes(column));
     let groupStart = 0;
-    for (const group of this.metadata.row_groups) {
-      const groupRows = Number(group.num_rows);
+    for (const [index, group] of this.metadata.row_groups.entries()) {
+      const groupRows = rowsOf(group);
       const from = Math.max(start - groupStart, 0);
       const to = Math.min(end - groupStart, groupRows);
-      if (from < to) yield* this.#readGroup(group, groupStart, wanted, from, to, signal);
+      if (from < to) yield* this.#readGroup(index, groupStart, wanted, from, to, signal);
       groupStart += groupRows;
     }
   }
 
   async *#readGroup(
-    group: RowGroup,
+    index: number,
     groupStart: number,
     columns: readonly string[],
     from: number,
     to: number,
     signal?: AbortSignal,
   ): AsyncGenerator<Record<string, unknown>> {
+    const group = this.metadata.row_groups[index] as RowGroup;
     const tree = this.hyparquet.parquetSchema(this.metadata);
     const flat = columns.filter((column) => isFlat(tree, column));
     const nested = columns.filter((column) => !flat.includes(column));
     const cursors = flat.map(
-      (column) => new ColumnCursor(this.hyparquet, this.file, group, tree, column, this.title),
+      (column) =>
+        new ColumnCursor(
+          this.hyparquet,
+          this.file,
+          group,
+          tree,
+          column,
+          placeOf(index, [column]),
+          this.title,
+        ),
     );
+    if (nested.length > 0) this.#checkNested(index, nested);
     const nestedRows =
       nested.length === 0 ? null : this.#readNested(nested, groupStart + from, groupStart + to);
     for (let row = 0; row < to; row++) {
       signal?.throwIfAborted();
       const value: Record<string, unknown> = {};
       for (const cursor of cursors) {
-        if (!cursor.ready) await cursor.load();
+        if (!cursor.ready) {
+          this.onPlace(cursor.place);
+          await cursor.load();
+        }
         const cellValue = cursor.next();
         if (row >= from) define(value, cursor.column, plain(cellValue));
       }
@@ -112,6 +140,18 @@ export class ParquetFile {
       for (const column of nested) define(value, column, plain(rest?.[column]));
       yield value;
     }
+  }
+
+  #checkNested(index: number, columns: readonly string[]): void {
+    const place = placeOf(index, columns);
+    try {
+      for (const { meta_data: metadata } of this.metadata.row_groups[index]?.columns ?? [])
+        if (metadata !== undefined && columns.includes(metadata.path_in_schema[0] ?? ''))
+          checkChunk(metadata);
+    } catch (error) {
+      throw damaged(this.title, error, place);
+    }
+    this.onPlace(place);
   }
 
   /** Lists and structs: hyparquet puts them together, a row group at a time (its pages need not end with a row). */
@@ -141,7 +181,7 @@ export class ParquetFile {
   #groupEnd(row: number): number {
     let end = 0;
     for (const group of this.metadata.row_groups) {
-      end += Number(group.num_rows);
+      end += rowsOf(group);
       if (row < end) break;
     }
     return end;
@@ -166,6 +206,8 @@ class ColumnCursor {
     group: RowGroup,
     tree: SchemaTree,
     readonly column: string,
+    /** Where it stands in the file, for messages. */
+    readonly place: string,
     private readonly title: string,
   ) {
     const chunk = group.columns.find((one) => one.meta_data?.path_in_schema[0] === column);
@@ -215,7 +257,7 @@ class ColumnCursor {
         await this.#page();
       } catch (error) {
         if (error instanceof NotText) throw binary(this.title, this.column);
-        throw damaged(this.title, error);
+        throw damaged(this.title, error, this.place);
       }
     }
   }
@@ -223,7 +265,7 @@ class ColumnCursor {
   async #page(): Promise<void> {
     const { header, length } = await this.#header();
     const size = header.compressed_page_size;
-    if (!(size >= 0 && size <= LARGEST_PAGE_BYTES)) throw new Error(`a page of ${size} bytes`);
+    checkPage(header);
     await this.#fetch(length + size);
     const bytes = this.#bytes.subarray(length, length + size);
     this.#bytes = this.#bytes.subarray(length + size);
@@ -303,14 +345,38 @@ function plain(value: unknown): unknown {
   return value;
 }
 
-/** The end of a file whose footer is encrypted (Parquet Modular Encryption). */
-const ENCRYPTED_FOOTER = 0x45524150;
+/** The end of a file, and that of one whose footer is encrypted (Parquet Modular Encryption). */
+const MAGIC = 0x31524150;
+const ENCRYPTED_MAGIC = 0x45524150;
 
-async function refuseEncrypted(file: AsyncBuffer, title: string): Promise<void> {
-  if (file.byteLength < 4) return;
-  const end = await file.slice(file.byteLength - 4, file.byteLength);
-  if (end.byteLength === 4 && new DataView(end).getUint32(0, true) === ENCRYPTED_FOOTER)
-    throw encrypted(title, 'it');
+/** The metadata at a file's end, with its trailer; its claimed length is checked before it is read. */
+async function readFooter(file: AsyncBuffer, title: string): Promise<ArrayBuffer> {
+  const size = file.byteLength;
+  if (!(size >= TRAILER_BYTES)) throw new Error('it is too short');
+  const tail = await file.slice(Math.max(0, size - TAIL_BYTES), size);
+  if (tail.byteLength < TRAILER_BYTES) throw new Error('it ends too early');
+  const trailer = new DataView(tail, tail.byteLength - TRAILER_BYTES);
+  const magic = trailer.getUint32(4, true);
+  if (magic === ENCRYPTED_MAGIC) throw encrypted(title, 'it');
+  if (magic !== MAGIC) throw new Error('it does not end with PAR1');
+  const length = trailer.getUint32(0, true);
+  if (length > size - TRAILER_BYTES)
+    throw new Error(`its metadata claims ${length} bytes, more than the file has`);
+  if (length > LARGEST_FOOTER_BYTES) throw new Error(`its metadata claims ${length} bytes`);
+  const whole = length + TRAILER_BYTES;
+  return whole <= tail.byteLength ? tail : file.slice(size - whole, size);
+}
+
+/** @throws Error where a row group claims a number of rows that is none */
+function rowsOf(group: RowGroup): number {
+  const rows = Number(group.num_rows);
+  if (!Number.isSafeInteger(rows) || rows < 0) throw new Error(`a row group claims ${group.num_rows} rows`);
+  return rows;
+}
+
+function placeOf(group: number, columns: readonly string[]): string {
+  const names = columns.slice(0, 3).map((column) => `"${inert(column, 60)}"`);
+  return `row group ${group + 1}, column ${names.join(', ')}`;
 }
 
 function encrypted(title: string, what: string): UserError {
@@ -324,38 +390,13 @@ function binary(title: string, columns: string): UserError {
   );
 }
 
-function damaged(title: string, error: unknown): UserError {
+/** @param place in the file, where it is known */
+function damaged(title: string, error: unknown, place = ''): UserError {
   if (error instanceof UserError) return error;
-  const reason = inert(messageOf(error), 200);
+  const reason = `${place === '' ? '' : `${place}: `}${inert(messageOf(error), 200)}`;
   return new UserError(
-    `${title} can't be read as Parquet: ${reason}. It may be incomplete; get it again.`,
+    `${title} can't be read as Parquet: ${reason}. It may be damaged or incomplete; get it again.`,
     undefined,
-    {
-      cause: error,
-    },
+    { cause: error },
   );
-}
-
-/** The selected rows of several files that follow each other. */
-export async function* readParquetFiles(
-  files: readonly ParquetFile[],
-  { columns, offset, limit, signal }: RowSelection,
-): AsyncGenerator<SourceRow> {
-  const end = limit === null ? Infinity : offset + limit;
-  let fileStart = 0;
-  for (const file of files) {
-    let index = Math.max(offset, fileStart);
-    if (index < end && index < fileStart + file.rows) {
-      for await (const value of file.read(
-        columns,
-        index - fileStart,
-        Math.min(end - fileStart, file.rows),
-        signal,
-      )) {
-        yield { index, value };
-        index += 1;
-      }
-    }
-    fileStart += file.rows;
-  }
 }

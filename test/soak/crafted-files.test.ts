@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it, vi } from 'vitest';
 import { openDataset } from '../../src/datasets/index.js';
+import { ParquetFile } from '../../src/datasets/parquet.js';
 import { UserError } from '../../src/errors.js';
 import { temporaryFolder } from '../support/cli.js';
 import { cases, Tally } from './tally.js';
@@ -11,6 +12,8 @@ import { cases, Tally } from './tally.js';
 vi.setConfig({ testTimeout: 3_600_000 });
 
 const RUNS = cases(150, 2500);
+/** Each of these starts a process. */
+const PARQUET_RUNS = cases(4, 500);
 const HUB = { endpoint: '', datasetsServerUrl: '', token: null };
 const ignore = (): void => undefined;
 
@@ -95,6 +98,7 @@ describe('a file that is damaged or crafted', () => {
   const valid = files();
   it.each(Object.keys(valid))('gives rows, row problems or a sentence: .%s', async (ending) => {
     const tally = new Tally(`fuzz: damaged and crafted .${ending} files`);
+    const runs = ending === 'parquet' ? PARQUET_RUNS : RUNS;
     const path = join(temporaryFolder(), `data.${ending}`);
     let read = 0;
     let refused = 0;
@@ -118,12 +122,33 @@ describe('a file that is damaged or crafted', () => {
           refused += 1;
         }
       }),
+      { numRuns: runs },
+    );
+    expect(read + refused).toBe(runs);
+    tally.survived(runs);
+    // A bad line is one row's problem, so JSON Lines are hardly ever refused.
+    if (!/jsonl|parquet/.test(ending)) expect(refused).toBeGreaterThan(0);
+  });
+
+  it('gives rows or a sentence where Parquet is decoded', async () => {
+    const tally = new Tally('fuzz: damaged Parquet, without its process');
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(damage, fc.boolean(), async (steps, tail) => {
+        const bytes = Uint8Array.from(apply(valid['parquet'] ?? Buffer.alloc(0), steps, tail));
+        try {
+          const file = await ParquetFile.open(bytes.buffer, 'data.parquet');
+          for await (const row of file.read(file.columns, 0, Math.min(file.rows, 1000)))
+            expect(JSON.stringify(row)).not.toContain('\ufffd');
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          refused += 1;
+        }
+      }),
       { numRuns: RUNS },
     );
-    expect(read + refused).toBe(RUNS);
     tally.survived(RUNS);
-    // A bad line is one row's problem, so JSON Lines are hardly ever refused.
-    if (ending !== 'jsonl') expect(refused).toBeGreaterThan(0);
+    expect(refused).toBeGreaterThan(0);
   });
 
   it('leaves prototypes alone', () => {

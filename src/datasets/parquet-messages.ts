@@ -1,0 +1,29 @@
+/** What the program and its Parquet decoder say to each other. Each question has one answer, with the same number. */
+
+/** Where the decoder gets bytes from: a path of its own, or the program (`size` bytes, by ranges). */
+export type ParquetSource = { path: string } | { size: number };
+
+export type Question =
+  | { kind: 'open'; file: number; source: ParquetSource; title: string }
+  /** Starts reading rows; the rows come with `next`. */
+  | { kind: 'read'; file: number; columns: readonly string[]; start: number; end: number }
+  | { kind: 'next' };
+
+export type ToDecoder =
+  | (Question & { number: number })
+  /** Bytes that the decoder asked for. */
+  | { kind: 'bytes'; bytes: Uint8Array };
+
+export type Answer =
+  | { kind: 'opened'; columns: string[]; rows: number; isCut: boolean }
+  | { kind: 'started' }
+  /** Cells row by row, in the order of `columns`; `ended` where no more follow. */
+  | { kind: 'rows'; columns: string[]; rows: unknown[][]; ended: boolean }
+  /** The file is at fault: a sentence, and the code that the program exits with. */
+  | { kind: 'refused'; message: string };
+
+export type FromDecoder =
+  | (Answer & { number: number })
+  | { kind: 'range'; file: number; start: number; end: number }
+  /** What is decoded from now on, for a sentence should it end the decoder, and the bytes read since the last rows. */
+  | { kind: 'place'; place: string; bytes: number };
