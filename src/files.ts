@@ -1,8 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
+  constants,
   existsSync,
+  fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -17,8 +20,12 @@ import { systemErrorCode, TemporaryError, UserError, messageOf } from './errors.
 
 const CHUNK_BYTES = 1 << 18;
 const NEWLINE = 0x0a;
-/** How files end that a killed process may leave half-written; the next run removes them. */
+const LONGEST_NAME_KEPT = 60;
+/** How temporary files end; what a killed process leaves half-written, the next run removes by this name. */
 export const TEMPORARY_SUFFIX = '.reannotate-tmp';
+
+const LEFTOVER = /^[0-9a-f]{16}\.reannotate-tmp$/;
+const LEFTOVER_AGE_MS = 3_600_000;
 
 const HINTS: Readonly<Record<string, string>> = {
   ENOSPC:
@@ -33,6 +40,8 @@ const HINTS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long. Choose a shorter path with --save_dir and --temp_dir',
   ENOTDIR: 'a part of the path is a file, not a folder',
   EEXIST: 'a file stands where a folder is needed',
+  ELOOP:
+    'a symbolic link is in its place, and links are not followed here. Remove the link, or give the path that it leads to',
   EISDIR: 'it is a folder',
   ENOENT: 'there is no such file or folder',
   EIO: 'the disk reported an error',
@@ -81,15 +90,62 @@ function makeOneFolder(path: string): void {
   }
 }
 
-/** Collects small writes into large ones; not atomic by itself. */
+// Windows has neither: a link needs rights there that other users don't have.
+const NO_FOLLOW = constants.O_NOFOLLOW as number | undefined;
+const NO_WAIT = constants.O_NONBLOCK as number | undefined;
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND } = constants;
+
+/** Ways to open a file; `create` fails with EEXIST where anything is in its place. */
+const WAYS = {
+  read: O_RDONLY,
+  change: O_RDWR,
+  append: O_WRONLY | O_CREAT | O_APPEND,
+  'append and read': O_RDWR | O_CREAT | O_APPEND,
+  create: O_WRONLY | O_CREAT | O_EXCL,
+} as const;
+
+/**
+ * Opens a file of the program's own, readable by its owner alone where it is made. The one way to open such a file: a
+ * symbolic link in its place is not followed, and a named pipe does not stop the program.
+ * @returns the descriptor
+ * @throws a system error; ELOOP for a link
+ */
+export function openFile(path: string, way: keyof typeof WAYS): number {
+  const descriptor = openSync(path, WAYS[way] | (NO_FOLLOW ?? 0) | (NO_WAIT ?? 0), 0o600);
+  const found = way === 'create' ? null : fstatSync(descriptor);
+  if (found === null || found.isFile() || found.isCharacterDevice()) return descriptor;
+  closeSync(descriptor);
+  throw Object.assign(new Error('it is not a regular file'), {
+    code: found.isDirectory() ? 'EISDIR' : 'ENOTSUP',
+  });
+}
+
+/** The error for a link in a file's place, as `openFile` gives it. */
+export function linkRefused(): Error {
+  return Object.assign(new Error('a symbolic link is in its place'), { code: 'ELOOP' });
+}
+
+/** A name beside a file that nobody can guess, for what is to replace it. */
+function temporaryName(path: string): string {
+  // Together with its suffixes a long name would be too long for a file system.
+  const name = basename(path).slice(0, LONGEST_NAME_KEPT);
+  return join(dirname(path), `.${name}.${randomBytes(8).toString('hex')}${TEMPORARY_SUFFIX}`);
+}
+
+function refuseLink(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) throw linkRefused();
+}
+
+/** Collects small writes into large ones, in a file that it makes; not atomic by itself. */
 export class BufferedFile {
   readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   readonly #descriptor: number;
   #used = 0;
   #isOpen = true;
 
+  /** @throws a system error, EEXIST where there is such a file */
   constructor(readonly path: string) {
-    this.#descriptor = openSync(path, 'w', 0o600);
+    this.#descriptor = openFile(path, 'create');
   }
 
   /** Appends text (as UTF-8) or bytes. */
@@ -147,15 +203,16 @@ export function writeAll(descriptor: number, bytes: Uint8Array): void {
 
 /**
  * Makes or replaces a file as a whole: readers see the old content or the new one, never a part, and after a
- * crash the same. `write` fills the file; if it throws, the old content stays.
+ * crash the same. `write` fills the file; if it throws, the old content stays. A symbolic link is not replaced.
  */
 export async function replaceFile(
   path: string,
   write: (file: BufferedFile) => void | Promise<void>,
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}${TEMPORARY_SUFFIX}`);
+  const temporary = temporaryName(path);
   let file: BufferedFile | null = null;
   try {
+    refuseLink(path);
     file = new BufferedFile(temporary);
     await write(file);
     file.finish();
@@ -167,6 +224,27 @@ export async function replaceFile(
     rmSync(temporary, { force: true });
     if (error instanceof UserError || systemErrorCode(error) === undefined) throw error;
     throw fileProblem(error, `write ${path}`);
+  }
+}
+
+/**
+ * Replaces a small file that may be lost in a crash: as a whole, but without waiting for the disk.
+ * @throws a system error
+ */
+export function replaceQuickly(path: string, text: string): void {
+  const temporary = temporaryName(path);
+  try {
+    refuseLink(path);
+    const descriptor = openFile(temporary, 'create');
+    try {
+      writeAll(descriptor, Buffer.from(text));
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
 }
 
@@ -189,6 +267,23 @@ export function removeTemporaryFiles(folder: string): void {
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) {
     if (name.endsWith(TEMPORARY_SUFFIX) && !isLockInTheMaking(name))
+      rmSync(join(folder, name), { force: true });
+  }
+}
+
+/**
+ * Removes what killed processes left beside a file outside a run's folders, where no lock tells whether one still works
+ * on it: only files of this user that nothing was written to for an hour.
+ */
+export function removeLeftovers(path: string): void {
+  const folder = dirname(path);
+  if (!existsSync(folder)) return;
+  const start = `.${basename(path).slice(0, LONGEST_NAME_KEPT)}.`;
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(start) || !LEFTOVER.test(name.slice(start.length))) continue;
+    const found = lstatSync(join(folder, name), { throwIfNoEntry: false });
+    if (found?.isFile() !== true || Date.now() - found.mtimeMs < LEFTOVER_AGE_MS) continue;
+    if (process.geteuid === undefined || found.uid === process.geteuid())
       rmSync(join(folder, name), { force: true });
   }
 }

@@ -18,7 +18,6 @@ import {
   existsSync,
   fstatSync,
   linkSync,
-  openSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -27,7 +26,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode, TemporaryError, UserError } from './errors.js';
-import { fileProblem, TEMPORARY_SUFFIX } from './files.js';
+import { fileProblem, openFile, TEMPORARY_SUFFIX } from './files.js';
 import { parseOwner, stateOf, systemVantage, type LockOwner, type Vantage } from './lock-owner.js';
 import { systemClock, type Clock } from './requests/clock.js';
 import { inert } from './text.js';
@@ -147,17 +146,18 @@ export class FolderLock {
 
   /** Makes the lock together with its content, so that nobody ever sees it empty; false where there is one. */
   #create(): boolean {
-    const temporary = `${this.#path}.${process.pid}.${this.token}${TEMPORARY_SUFFIX}`;
+    const name = `${process.pid}.${randomBytes(12).toString('hex')}${TEMPORARY_SUFFIX}`;
+    const temporary = `${this.#path}.${name}`;
     let isWritten = false;
     try {
-      this.#write(temporary, 'w');
+      this.#write(temporary);
       isWritten = true;
       linkSync(temporary, this.#path);
       return this.#made();
     } catch (error) {
       const code = systemErrorCode(error);
       // A network file system may repeat a request whose answer was lost, and report its own success as EEXIST.
-      if (code === 'EEXIST') return this.#hasTwoNames() && this.#made();
+      if (code === 'EEXIST' && isWritten) return this.#hasTwoNames() && this.#made();
       // Whoever took the lock meanwhile removed what dead processes left, and took this for such.
       if (code === 'ENOENT' && isWritten) return false;
       // Some file systems have no hard links.
@@ -171,7 +171,7 @@ export class FolderLock {
 
   #createExclusively(): boolean {
     try {
-      this.#write(this.#path, 'wx');
+      this.#write(this.#path);
       return this.#made();
     } catch (error) {
       if (systemErrorCode(error) === 'EEXIST') return false;
@@ -184,9 +184,9 @@ export class FolderLock {
     return this.#descriptor !== null && fstatSync(this.#descriptor).nlink === 2;
   }
 
-  #write(path: string, flags: 'w' | 'wx'): void {
+  #write(path: string): void {
     this.#close();
-    this.#descriptor = openSync(path, flags, 0o600);
+    this.#descriptor = openFile(path, 'create');
     this.#beat(this.#descriptor);
   }
 
@@ -304,7 +304,7 @@ class Watch {
  */
 function readIfThere(path: string, mustBeReadable = false): Found | null {
   try {
-    const descriptor = openSync(path, 'r');
+    const descriptor = openFile(path, 'read');
     try {
       return { content: readFileSync(descriptor, 'utf8'), inode: fstatSync(descriptor).ino };
     } finally {

@@ -1,5 +1,6 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { messageOf } from './errors.js';
+import { openFile } from './files.js';
 import { inert, plural, type Redactor } from './text.js';
 
 /** Python's level numbers, which `--logging_level` accepts as well. */
@@ -37,7 +38,7 @@ export class LogFile {
     redactor: Redactor,
   ) {
     try {
-      this.#descriptor = openSync(path, 'a', 0o600);
+      this.#descriptor = openFile(path, 'append');
     } catch (error) {
       this.#reason = messageOf(error);
     }

@@ -4,8 +4,8 @@
  * that cannot be read, or belongs to another project.
  */
 
-import { closeSync, existsSync, openSync } from 'node:fs';
-import { readAt } from '../files.js';
+import { closeSync, existsSync } from 'node:fs';
+import { openFile, readAt } from '../files.js';
 import { plural } from '../text.js';
 import type { Batch } from './batch.js';
 import { callFailed, CallFailed, Interrupted, mayPass, persist, type Waiting } from './calls.js';
@@ -161,7 +161,7 @@ async function hasContent(
 
 function sample(path: string): Buffer {
   if (!existsSync(path)) return Buffer.alloc(0);
-  const descriptor = openSync(path, 'r');
+  const descriptor = openFile(path, 'read');
   try {
     return readAt(descriptor, 0, SAMPLE_BYTES);
   } finally {

@@ -4,10 +4,11 @@
  * their metadata and, where the API still has it, with the very file that was submitted.
  */
 
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { relative } from 'node:path';
 import { UserError } from '../errors.js';
 import { breathe, readLines } from '../files.js';
+import { makeOwnFolder } from '../own-folder.js';
 import { isObject, parseJson } from '../json.js';
 import type { RunFolder } from '../run/folder.js';
 import type { AskedFor } from '../run/identity.js';
@@ -228,7 +229,7 @@ export interface InputParts {
  */
 export async function bringInputs(chunks: readonly Chunk[], parts: InputParts): Promise<void> {
   const { folder, ledger, rows, reporter } = parts;
-  mkdirSync(folder.downloads, { recursive: true, mode: 0o700 });
+  makeOwnFolder(folder.downloads);
   const { index: jobs } = await LineIndex.build(
     folder.jobs,
     rows,

@@ -4,13 +4,14 @@
  * answered is paid for and counts.
  */
 
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Completion } from '../annotators/completion.js';
 import type { FinishRules } from '../annotators/finish-reason.js';
 import { addUsage, NO_USAGE, type AnswerFigures, type Usage } from '../annotators/usage.js';
 import { fullyReported, usageOfAnswer } from '../annotators/usage-estimate.js';
 import { UserError } from '../errors.js';
-import { breathe, readAt, readLines } from '../files.js';
+import { breathe, openFile, readAt, readLines } from '../files.js';
+import { makeOwnFolder } from '../own-folder.js';
 import { dropped } from '../memory.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { usageOf, type Verdict } from '../requests/verdict.js';
@@ -84,7 +85,7 @@ export async function collect(
   parts: CollectParts,
 ): Promise<BatchOutcome> {
   const { folder, ledger } = parts;
-  mkdirSync(folder.downloads, { recursive: true, mode: 0o700 });
+  makeOwnFolder(folder.downloads);
   const path = ledger.pathOf(chunk);
   const requests = path === null ? null : (await LineIndex.build(path, parts.index.rows)).index;
   try {
@@ -306,7 +307,7 @@ class Collection {
     const place = this.parts.index.place(row);
     if (place === null) return false;
     const end = Buffer.from(`,{"request_idx":${row}}]`);
-    const journal = openSync(this.parts.folder.journal, 'r');
+    const journal = openFile(this.parts.folder.journal, 'read');
     try {
       const line = readAt(journal, place.offset, place.length);
       return line.subarray(0, -end.length).subarray(-json.length).equals(json);

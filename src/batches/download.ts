@@ -1,8 +1,8 @@
 /** Downloads a result file, streamed to disk and bounded; one that was cut off continues where it stopped. */
 
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, renameSync, rmSync, statSync } from 'node:fs';
 import { UserError, systemErrorCode } from '../errors.js';
-import { fileProblem, readLines, replaceFile, writeAll } from '../files.js';
+import { fileProblem, openFile, readLines, replaceFile, writeAll } from '../files.js';
 import type { Redactor } from '../text.js';
 import { dropped } from '../memory.js';
 import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
@@ -78,7 +78,7 @@ async function downloadOnce(
   const have = sizeOf(path);
   const { offset, total, bytes } = await client.download(fileId, have);
   if (total !== null && total > maximumBytes) throw new FileTooLarge(`${total} bytes`);
-  const descriptor = openSync(path, 'a', 0o600);
+  const descriptor = openFile(path, 'append');
   // A server that knows no ranges sends the file from its start; what is here already is skipped.
   let skip = Math.max(0, have - offset);
   let size = have;

@@ -1,5 +1,5 @@
-import { closeSync, openSync } from 'node:fs';
-import { breathe, readAt, readLines } from '../files.js';
+import { closeSync } from 'node:fs';
+import { breathe, openFile, readAt, readLines } from '../files.js';
 import { rowOf } from './request-line.js';
 
 const BREATHE_EVERY = 1000;
@@ -18,7 +18,7 @@ export class LineIndex {
   ) {
     this.#offsets = new Float64Array(rows);
     this.#lengths = new Uint32Array(rows);
-    this.#descriptor = openSync(path, 'r');
+    this.#descriptor = openFile(path, 'read');
   }
 
   /**

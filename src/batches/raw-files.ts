@@ -8,13 +8,22 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  openSync,
   readSync,
   renameSync,
   statSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { breathe, readAt, fileProblem, makeFolder, replaceFile, writeAll } from '../files.js';
+import {
+  breathe,
+  fileProblem,
+  makeFolder,
+  openFile,
+  readAt,
+  removeLeftovers,
+  replaceFile,
+  writeAll,
+} from '../files.js';
+import { requireOwnFile } from '../own-folder.js';
 import type { Reporter } from '../types.js';
 
 const CHUNK_BYTES = 1 << 20;
@@ -44,6 +53,8 @@ export class RawFile {
   ) {
     try {
       makeFolder(dirname(path));
+      requireOwnFile(path);
+      removeLeftovers(path);
       accessSync(existsSync(path) ? path : dirname(path), constants.W_OK);
     } catch (error) {
       throw fileProblem(error, `write ${path} (${flag})`);
@@ -77,7 +88,7 @@ export class RawFile {
   }
 
   async #append(sources: readonly Source[]): Promise<void> {
-    const target = openSync(this.path, 'a', 0o600);
+    const target = openFile(this.path, 'append');
     try {
       for await (const bytes of contentOf(sources)) writeAll(target, bytes);
       fsyncSync(target);
@@ -124,7 +135,7 @@ export class RawFile {
 
   /** The sources that the file consists of; null where it holds something else. One that was cut short is cut to none. */
   async #sameSources(sources: readonly Source[], size: number): Promise<Source[] | null> {
-    const existing = openSync(this.path, 'r+');
+    const existing = openFile(this.path, 'change');
     try {
       const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
       let compared = 0;
@@ -156,7 +167,7 @@ export class RawFile {
 async function* contentOf(sources: readonly Source[]): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   for (const { path, bytes } of sources) {
-    const descriptor = openSync(path, 'r');
+    const descriptor = openFile(path, 'read');
     try {
       for (let position = 0; position < bytes;) {
         const read = readSync(descriptor, buffer, 0, Math.min(CHUNK_BYTES, bytes - position), position);

@@ -3,12 +3,12 @@
  * everything that reads them reads lines.
  */
 
-import { closeSync, createReadStream, openSync } from 'node:fs';
+import { closeSync, createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { systemErrorCode, UserError } from '../errors.js';
 import { endOfValue, OPEN_BRACE } from '../datasets/json-scan.js';
-import { breathe, readAt, readLines, replaceFile, type BufferedFile } from '../files.js';
+import { breathe, openFile, readAt, readLines, replaceFile, type BufferedFile } from '../files.js';
 import type { Redactor } from '../text.js';
 
 /** Enough to see how a file begins. */
@@ -36,7 +36,7 @@ export async function unpackResults(path: string, redactor: Redactor): Promise<v
 }
 
 function headOf(path: string): Buffer {
-  const descriptor = openSync(path, 'r');
+  const descriptor = openFile(path, 'read');
   try {
     return readAt(descriptor, 0, HEAD_BYTES);
   } finally {

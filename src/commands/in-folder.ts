@@ -8,6 +8,7 @@ import { LogFile } from '../log.js';
 import type { RunOptions } from '../options.js';
 import { earlierFiles, moveAside, type RunFolder } from '../run/folder.js';
 import { JournalGone } from '../run/journal.js';
+import { requireOwnRun } from '../run/own-run.js';
 import { inert } from '../text.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -26,6 +27,7 @@ export async function inFolder(
   const { console } = surroundings;
   makeFolder(folder.save);
   makeFolder(folder.temp);
+  requireOwnRun(folder);
   let lock = await takeLock(folder, surroundings);
   try {
     if (options.earlier === 'overwrite' && earlierFiles(folder).length > 0) {

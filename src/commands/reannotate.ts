@@ -19,6 +19,7 @@ import {
 } from '../run/config.js';
 import { findRunFolder, type RunFolder } from '../run/folder.js';
 import { readIdentity } from '../run/identity.js';
+import { requireOwnRun } from '../run/own-run.js';
 import { findDataset, prepareRun, requestShape, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
@@ -43,6 +44,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
   }
   if (options.batch) requireBatches(options);
   const folder = findRunFolder({ ...options, annotator: options.annotator.name });
+  requireOwnRun(folder);
   // Where money bounds nothing, the price is looked up once the first request is out.
   const price = options.batch || options.maxCost !== null ? await priceFor(options) : null;
   const isResumed = options.earlier === 'resume' || options.earlier === 'resume_no_retry';

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { resolveAnnotator } from '../annotators/index.js';
 import { datasetName } from '../datasets/names.js';
 import { UsageError, UserError } from '../errors.js';
-import { replaceFile } from '../files.js';
+import { removeLeftovers, replaceFile } from '../files.js';
 import {
   DEFAULT_ANNOTATOR,
   DEFAULT_SAVE_DIR,
@@ -58,6 +58,7 @@ export async function report(path: string | null, raw: RawFlags, console: Consol
       },
     });
     const page = renderPage(data);
+    removeLeftovers(options.output);
     await replaceFile(options.output, (file) => {
       file.write(page);
     });

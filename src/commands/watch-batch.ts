@@ -5,6 +5,7 @@ import type { Watched } from '../batches/watch.js';
 import { EXIT, messageOf, UsageError } from '../errors.js';
 import { priceFor } from '../run/budget.js';
 import { findRunFolder } from '../run/folder.js';
+import { requireOwnRun } from '../run/own-run.js';
 import { plural } from '../text.js';
 import type { WatchOptions } from '../watch-options.js';
 import type { RunOptions } from '../options.js';
@@ -42,6 +43,7 @@ export async function watchBatch(watching: WatchOptions, surroundings: Surroundi
     throw new UsageError('--cancel asks before it cancels, and nobody is here to answer; give --yes.');
   }
   const folder = findRunFolder({ ...options, annotator: options.annotator.name });
+  requireOwnRun(folder);
   const price = await priceFor(options);
   const client = openBatchClient(options, interruption.soft);
   try {

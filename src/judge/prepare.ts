@@ -10,12 +10,12 @@ import { join } from 'node:path';
 import {
   breather,
   digestOfFile,
-  makeFolder,
   readLines,
   removeTemporaryFiles,
   replaceFile,
   type BufferedFile,
 } from '../files.js';
+import { makeOwnFolder } from '../own-folder.js';
 import { isObject, parseJson } from '../json.js';
 import { dropped } from '../memory.js';
 import { shownBaseUrl } from '../endpoint.js';
@@ -90,7 +90,7 @@ export async function prepareJobs(
   onProgress: (rows: number) => void,
 ): Promise<JudgeFolder> {
   const folder = judgeFolder(options, setup);
-  makeFolder(folder.path);
+  makeOwnFolder(folder.path);
   removeTemporaryFiles(folder.path);
   if (existsSync(folder.setup) && existsSync(folder.jobs)) return folder;
   await replaceFile(folder.jobs, async (file) => {

@@ -1,7 +1,7 @@
 /** The end of a judgement: the journal's verdicts become `judgements.jsonl` and sums. */
 
-import { closeSync, existsSync, openSync } from 'node:fs';
-import { breather, readAt, replaceFile } from '../files.js';
+import { closeSync, existsSync } from 'node:fs';
+import { breather, openFile, readAt, replaceFile } from '../files.js';
 import { dropped } from '../memory.js';
 import type { FinishRules } from '../annotators/finish-reason.js';
 import { parseJournalLine } from '../run/journal-line.js';
@@ -72,7 +72,7 @@ export async function tally(
     unanswered: 0,
     unreadable: 0,
   };
-  const descriptor = existsSync(journal) ? openSync(journal, 'r') : null;
+  const descriptor = existsSync(journal) ? openFile(journal, 'read') : null;
   try {
     await replaceFile(path, async (file) => {
       const pause = breather();

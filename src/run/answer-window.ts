@@ -1,8 +1,8 @@
 /** The journal's lines of rows that follow each other, read together: answers stand there in the order they came. */
 
 import { isUtf8 } from 'node:buffer';
-import { closeSync, existsSync, openSync } from 'node:fs';
-import { readAt } from '../files.js';
+import { closeSync, existsSync } from 'node:fs';
+import { openFile, readAt } from '../files.js';
 import type { JournalIndex } from './journal.js';
 
 /** Lines are read in one go as long as what lies between two of them is less than this. */
@@ -24,7 +24,7 @@ export class AnswerWindow {
     path: string,
     private readonly index: JournalIndex,
   ) {
-    this.#descriptor = existsSync(path) ? openSync(path, 'r') : null;
+    this.#descriptor = existsSync(path) ? openFile(path, 'read') : null;
   }
 
   /** What the lines of the window stand in; valid until the next one is read. */

@@ -11,7 +11,6 @@ import {
   fdatasyncSync,
   fstatSync,
   ftruncateSync,
-  openSync,
   readdirSync,
   readFileSync,
   readSync,
@@ -27,6 +26,7 @@ import {
   endOfLine,
   fileProblem,
   makeFolder,
+  openFile,
   readAt,
   readBlocks,
   replaceFile,
@@ -281,7 +281,7 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
 
 /** Cuts a last line that a crash tore; one that is whole and lacks only its newline gets it. */
 function repairEnd(path: string, report: JournalReport): void {
-  const descriptor = openSync(path, 'r+');
+  const descriptor = openFile(path, 'change');
   try {
     const size = fstatSync(descriptor).size;
     const lineStart = lastLineStart(descriptor, size);
@@ -307,7 +307,7 @@ function takeInRescued(path: string): void {
   const names = readdirSync(folder).filter((name) => name.startsWith(`${basename(path)}.rescued-`));
   for (const name of names.sort()) {
     const rescued = join(folder, name);
-    const journal = openSync(path, 'a');
+    const journal = openFile(path, 'append');
     try {
       for (const { bytes } of readBlocks(rescued)) {
         // A torn last line is nobody's answer.
@@ -324,7 +324,7 @@ function takeInRescued(path: string): void {
 }
 
 function writeAtEnd(path: string, text: string): void {
-  const descriptor = openSync(path, 'a');
+  const descriptor = openFile(path, 'append');
   try {
     writeAll(descriptor, Buffer.from(text));
   } finally {
@@ -377,7 +377,7 @@ export class JournalWriter {
   ) {
     try {
       // Readable, so that it can be saved where its folder is deleted.
-      this.#descriptor = openSync(path, 'a+', 0o600);
+      this.#descriptor = openFile(path, 'append and read');
       this.#written = fstatSync(this.#descriptor).size;
     } catch (error) {
       throw fileProblem(error, `write ${path}`);
@@ -452,7 +452,7 @@ export class JournalWriter {
     if (this.#isDiverted || !this.#isInPlace()) return;
     this.#isDiverted = true;
     closeSync(this.#descriptor);
-    this.#descriptor = openSync(rescuePath(this.path), 'a', 0o600);
+    this.#descriptor = openFile(rescuePath(this.path), 'append');
     this.#written = fstatSync(this.#descriptor).size;
   }
 
@@ -547,7 +547,7 @@ export class JournalWriter {
   }
 
   #copyTo(path: string): void {
-    const target = openSync(path, 'wx', 0o600);
+    const target = openFile(path, 'create');
     try {
       const { size } = fstatSync(this.#descriptor);
       const buffer = Buffer.allocUnsafe(INITIAL_BUFFER_BYTES);

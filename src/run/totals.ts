@@ -1,7 +1,7 @@
 /** What a run used, over all the sessions that it took. */
 
-import { TEMPORARY_SUFFIX } from '../files.js';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { replaceQuickly } from '../files.js';
 import { isObject } from '../json.js';
 import { findPrice, totalCost, type Cost, type Price } from '../annotators/prices.js';
 import {
@@ -175,10 +175,8 @@ export class Totals {
       startedAt: this.startedAt,
       timeline: this.timeline.record,
     };
-    const temporary = `${this.path}${TEMPORARY_SUFFIX}`;
     try {
-      writeFileSync(temporary, JSON.stringify(carried), { mode: 0o600 });
-      renameSync(temporary, this.path);
+      replaceQuickly(this.path, JSON.stringify(carried));
     } catch {
       // Nothing that a result depends on.
     }

@@ -1,8 +1,8 @@
 /** Multipart forms, streamed: a file goes to disk as it comes, whatever its size. */
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { writeAll } from '../files.js';
+import { openFile, writeAll } from '../files.js';
 import { ApiError } from './http.js';
 
 const MAXIMUM_UPLOAD_BYTES = 512 * 1024 * 1024;
@@ -126,7 +126,7 @@ export class FormReader {
     this.#part = { name, fileName, content: Buffer.alloc(0) };
     if (fileName === null) return;
     if (name !== 'file' || this.file !== null) throw badForm();
-    this.#descriptor = openSync(this.path, 'w', 0o600);
+    this.#descriptor = openFile(this.path, 'create');
     this.file = { name: fileName, bytes: 0 };
   }
 

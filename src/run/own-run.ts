@@ -1,0 +1,21 @@
+/** Whether a run's folders and files are this user's alone. */
+
+import { lstatSync } from 'node:fs';
+import { fileProblem, linkRefused } from '../files.js';
+import { requireOwnFolder } from '../own-folder.js';
+import type { RunFolder } from './folder.js';
+
+/**
+ * Makes sure that nobody else owns, can write to or has led elsewhere what a run reads and writes. What does not exist
+ * yet is fine.
+ * @throws UserError that names the path and says what to do
+ */
+export function requireOwnRun(folder: RunFolder): void {
+  const folders = [folder.save, folder.temp, folder.downloads, folder.judge];
+  for (const path of folders) requireOwnFolder(path);
+  for (const [what, path] of Object.entries(folder) as [keyof RunFolder, string][]) {
+    if (what === 'name' || folders.includes(path)) continue;
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true)
+      throw fileProblem(linkRefused(), `use ${path}`);
+  }
+}
