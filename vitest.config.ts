@@ -1,13 +1,30 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
+const ELSEWHERE = ['test/e2e/**', 'test/soak/**', 'test/page/**'];
+
+/** A part of the tests, which `vitest run --project NAME` runs by itself. */
+const project = (name: string, include: string, exclude: string[] = []): object => ({
+  extends: true,
+  test: { name, include: [include], exclude },
+});
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    // Most tests wait for a program that they started, so every core may have a worker.
-    maxWorkers: availableParallelism(),
+    // Most tests wait for a program that they started, so there may be more of them than cores.
+    maxWorkers: Math.ceil(1.5 * availableParallelism()),
     reporters: ['default', ['json', { outputFile: '.test-report.json' }]],
+    projects: [
+      // Everything that starts no program: decisions, parsers, journals, the simulator.
+      project('unit', 'test/**/*.test.ts', ELSEWHERE),
+      // The built program from outside.
+      project('e2e', 'test/e2e/**/*.test.ts'),
+      // A sample of each class of faults; `npm run soak` tries all of them.
+      project('faults', 'test/soak/**/*.test.ts'),
+      // The page of the report in a browser.
+      project('page', 'test/page/**/*.test.ts'),
+    ],
   },
 });

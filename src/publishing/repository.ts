@@ -56,6 +56,15 @@ const COMMIT_TRIES = 3;
 const LICENSE = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$/;
 const MAXIMUM_LICENSES = 5;
 
+/** The licences that the metadata of a dataset card names; what is no tag of a licence is left out. */
+export function licensesIn(cardData: unknown): string[] {
+  const named: unknown = isObject(cardData) ? cardData['license'] : null;
+  return [named]
+    .flat()
+    .filter((license): license is string => typeof license === 'string' && LICENSE.test(license))
+    .slice(0, MAXIMUM_LICENSES);
+}
+
 export class Repository {
   private constructor(
     private readonly library: typeof Library,
@@ -114,11 +123,7 @@ export class Repository {
       name: dataset,
       additionalFields: ['cardData'],
     });
-    const named: unknown = isObject(cardData) ? cardData['license'] : null;
-    return [named]
-      .flat()
-      .filter((license): license is string => typeof license === 'string' && LICENSE.test(license))
-      .slice(0, MAXIMUM_LICENSES);
+    return licensesIn(cardData);
   }
 
   get #access(): { accessToken: string; hubUrl: string; fetch: typeof fetch } {

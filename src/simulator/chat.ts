@@ -95,7 +95,7 @@ export class ChatEndpoint {
       throw error;
     }
     const outcome = this.#drawOutcome(chat);
-    if (outcome.latencyMs > 0) await delay(outcome.latencyMs, undefined, { ref: false });
+    if (outcome.latencyMs > 0) await latency(outcome.latencyMs, response);
     if (response.destroyed) {
       statistics.count('aborted');
       return;
@@ -194,6 +194,19 @@ export class ChatEndpoint {
     );
     return { texts, replayed: replayed !== null };
   }
+}
+
+/** Waits so many milliseconds, or until the client is gone. */
+async function latency(milliseconds: number, response: ServerResponse): Promise<void> {
+  if (response.destroyed) return;
+  const gone = new AbortController();
+  const leave = (): void => {
+    gone.abort();
+  };
+  response.once('close', leave);
+  // An aborted wait rejects, and has nothing else to say.
+  await delay(milliseconds, undefined, { ref: false, signal: gone.signal }).catch(() => undefined);
+  response.off('close', leave);
 }
 
 interface Outcome {

@@ -66,7 +66,7 @@ it('killed at any file operation while it submits, it ends as if it had not been
     submit(plain.proxy, plain.data, plain.folder, SIZE, { env }),
   );
   await tally.play(
-    deaths(calls, 8),
+    deaths(calls, 2),
     describeFault,
     async (fault) => {
       const one = await scene();
@@ -87,7 +87,7 @@ it('killed at any file operation while it watches, it ends as if it had not been
     watch(plain.proxy, plain.data, plain.folder, ['--retry_failed', ...SIZE], { env }),
   );
   await tally.play(
-    deaths(calls, 8),
+    deaths(calls, 2),
     describeFault,
     async (fault) => {
       const one = await scene({ batchPlans: [[], ['expire']] });
@@ -102,7 +102,7 @@ it('killed at any file operation while it watches, it ends as if it had not been
   tally.expectAll();
 });
 
-/** A death at each call, or a sample of them in which every kind of call is. */
+/** A death at each call, or a sample of them. */
 function deaths(calls: Record<string, number>, sample: number): DiskFault[] {
   const all = Object.entries(calls).flatMap(([call, times]) =>
     Array.from({ length: times }, (_, at) => ({ call, at, code: 'SIGKILL' })),
@@ -126,10 +126,14 @@ function describePoint({ step, number, moment }: KillPoint): string {
 it('killed before, during and after each request while it submits, it ends as if it had not been', async () => {
   const tally = new Tally(`${NAME}: at each request while submitting`);
   await tally.play(
-    points([
-      ['POST /v1/files', BATCHES],
-      ['POST /v1/batches', BATCHES],
-    ]),
+    // The sample has each of the three moments once.
+    spread(
+      points([
+        ['POST /v1/files', BATCHES],
+        ['POST /v1/batches', BATCHES],
+      ]),
+      3,
+    ),
     describePoint,
     async (point) => {
       const one = await scene();
@@ -151,13 +155,16 @@ it('killed before, during and after each request while it submits, it ends as if
 it('killed before, during and after each request while it watches, it ends as if it had not been', async () => {
   const tally = new Tally(`${NAME}: at each request while watching`);
   await tally.play(
-    points([
-      ['GET /v1/batches', 2],
-      ['GET /v1/files/', 3],
-      // The second batch expires half way: its rest is submitted anew.
-      ['POST /v1/files', 1],
-      ['POST /v1/batches', 1],
-    ]),
+    spread(
+      points([
+        ['GET /v1/batches', 2],
+        ['GET /v1/files/', 3],
+        // The second batch expires halfway, and its remaining rows are submitted again.
+        ['POST /v1/files', 1],
+        ['POST /v1/batches', 1],
+      ]),
+      3,
+    ),
     describePoint,
     async (point) => {
       const one = await scene({ batchPlans: [[], ['expire']], batchDurationMs: 150 });

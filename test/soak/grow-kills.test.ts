@@ -34,7 +34,7 @@ it('killed at any file operation while a run grows, it resumes and pays for no r
   const faults = Object.entries(calls).flatMap(([call, times]) =>
     Array.from({ length: times }, (_, at) => ({ call, at, code: 'SIGKILL' })),
   );
-  await tally.play(spread(faults, 4), describeFault, async (fault): Promise<Outcome> => {
+  await tally.play(spread(faults, 2), describeFault, async (fault): Promise<Outcome> => {
     const api = await simulator();
     const env = pointingAt(api);
     const folder = temporaryFolder();

@@ -7,7 +7,7 @@ import { alpacaRows, writeJson } from '../support/data.js';
 import { leftovers } from '../support/journal.js';
 import { scriptedApi } from '../support/scripted-api.js';
 import { measured } from '../support/usage.js';
-import { cases, Tally, type Outcome } from './tally.js';
+import { cases, spread, Tally, type Outcome } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
 
@@ -81,8 +81,8 @@ function outcomeOf(folder: string, api: ChaosApi, rows: number): Outcome {
 
 it('gets every row into exactly one state whatever 30 % of the answers are', async () => {
   const tally = new Tally('server: each of its faults in 30 % of the answers');
-  const kinds = cases(0, 1) === 0 ? SMALL.filter((_, index) => index % 4 === 1) : SMALL;
-  await tally.play(kinds, String, (kind) => survive([kind], cases(20, 60)), 4);
+  // A sample of two; the next test mixes all of them.
+  await tally.play(spread(SMALL, 2), String, (kind) => survive([kind], cases(20, 60)), 4);
   tally.expectAll();
 });
 
@@ -107,7 +107,7 @@ it('keeps its memory where answers are 50 MB long or unpack to 300 MB', async ()
 
 it('never follows a redirection with its key', async () => {
   const tally = new Tally('server: redirections to another host');
-  await tally.play([301, 302, 303, 307, 308], String, async (status) => {
+  await tally.play(spread([301, 302, 303, 307, 308], 2), String, async (status) => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(20));
     const other = await scriptedApi(({ prompt }) => prompt);

@@ -51,7 +51,7 @@ it('lets one process at a time work on a run', async () => {
   const tally = new Tally('several processes on one run, online and with batches');
   const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(ROWS));
   await tally.play(
-    Array.from({ length: cases(4, 60) }, (_, number) => ({ number, batch: number % 2 === 1 })),
+    Array.from({ length: cases(2, 60) }, (_, number) => ({ number, batch: number % 2 === 1 })),
     ({ number, batch }) => `${batch ? 'batch' : 'online'} ${number}`,
     async ({ number, batch }) => {
       const folder = join(temporaryFolder(), 'run');
@@ -88,7 +88,7 @@ it('goes on in a copy of its folders, made while it ran', async () => {
   const data = writeJson(temporaryFolder(), 'data.json', rows);
   const rowOfPrompt = new Map(rows.map((row, index) => [alpacaText(row), index]));
   await tally.play(
-    Array.from({ length: cases(3, 40) }, (_, number) => ({
+    Array.from({ length: cases(2, 40) }, (_, number) => ({
       requests: 2 + ((number * 7) % 30),
       alive: number % 2 === 0,
     })),
