@@ -3,6 +3,7 @@
 import { DEFAULT_ENCODING, encodingNamed } from './datasets/encodings.js';
 import { datasetName } from './datasets/names.js';
 import { resolveAnnotator, type Annotator } from './annotators/index.js';
+import { REASONING_MODES, type ReasoningMode } from './annotators/reasoning.js';
 import { UsageError } from './errors.js';
 import { parseOutputFormats, type OutputFormat } from './exports/index.js';
 import { readGeneration, type GenerationParameters } from './generation.js';
@@ -77,6 +78,8 @@ export interface RunOptions {
   /** US dollars. */
   maxCost: number | null;
   includeMetadata: boolean;
+  /** Where reasoning goes; null where the run's own record decides, and otherwise it is `separate`. */
+  reasoning: ReasoningMode | null;
   /** What the results are written as; `json` is always among them. */
   outputFormats: readonly OutputFormat[];
   /** Where the results go on the Hub; null where they do not. */
@@ -161,12 +164,21 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     probe,
     maxCost,
     includeMetadata: flags.on('include_metadata'),
+    reasoning: reasoningMode(flags.text('reasoning')),
     outputFormats: parseOutputFormats(flags.text('output_format')),
     push: pushRequest(flags),
     loggingLevel: parseLogLevel(flags.text('logging_level')),
     annotator,
     environment: readEnvironment(variables, apiKeyVariable, baseUrl),
   });
+}
+
+function reasoningMode(text: string | null): ReasoningMode | null {
+  if (text === null) return null;
+  const mode = REASONING_MODES.find((one) => one === text);
+  if (mode === undefined)
+    throw new UsageError(`--reasoning takes ${REASONING_MODES.join(', ')}, not ${inert(text, 40)}.`);
+  return mode;
 }
 
 function earlierFiles(flags: FlagReader): RunOptions['earlier'] {

@@ -126,6 +126,10 @@ function addRunFlags(program: Command): void {
     .option('--max_cost <usd>', 'stop before spending more')
     .option('--include_metadata', 'add state, model, finish reason and usage to each row')
     .option(
+      '--reasoning <mode>',
+      'where a model’s reasoning goes: separate, a field of its own (default); inline, before the answer as <think>…</think>; drop',
+    )
+    .option(
       '--output_format <a,b>',
       `one or more of ${OUTPUT_FORMATS.join(', ')} (default: json, always written)`,
     )

@@ -61,6 +61,7 @@ export function watchBatchProgram(version: string, handlers: Handlers): Command 
     .option('--yes', 'do not ask before --cancel; with --push_to_hub: replace files that are there')
     .option('--graph', 'save plots of the batches’ durations (SVG and PNG)')
     .option('--include_metadata', 'add state, model, finish reason and usage to each row')
+    .option('--reasoning <mode>', 'separate, inline or drop (default: as it was given to reannotate)')
     .option(
       '--output_format <a,b>',
       `one or more of ${OUTPUT_FORMATS.join(', ')} (default: as it was given to reannotate)`,

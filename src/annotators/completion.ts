@@ -3,12 +3,15 @@
 import { isObject } from '../json.js';
 import type { RowState } from '../types.js';
 import { nameOfReason, STANDARD_RULES, type Ending, type FinishRules } from './finish-reason.js';
+import { readMessage } from './reasoning.js';
 import { readUsage, type Usage } from './usage.js';
 
 export interface Completion {
   state: Exclude<RowState, 'failed' | 'pending'>;
-  /** The text of every choice in the order of `index`; null where a choice has none. */
+  /** The text of every choice in the order of `index`, without its reasoning; null where a choice has none. */
   annotations: (string | null)[];
+  /** The reasoning of every choice, in the same order; null where a choice gives none, or is withheld. */
+  reasonings: (string | null)[];
   /** The first choice's text as the row's annotation; null where it is refused or filtered, or has none. */
   annotation: string | null;
   /** Why the state is not `ok`, where the answer says more than its finish reason. */
@@ -62,6 +65,7 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
     annotation,
     note,
     annotations: choices.map((choice) => (isWithheld(choice) ? null : choice.text)),
+    reasonings: choices.map((choice) => (isWithheld(choice) ? null : choice.reasoning)),
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason: typeof first.finishReason === 'string' ? first.finishReason : null,
     usage,
@@ -74,6 +78,7 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
 /** One choice, read. */
 interface Choice {
   text: string | null;
+  reasoning: string | null;
   refusal: string | null;
   finishReason: unknown;
   ending: Ending;
@@ -83,11 +88,14 @@ interface Choice {
 function readChoice(choice: Record<string, unknown>, rules: FinishRules): Choice {
   const message = isObject(choice['message']) ? choice['message'] : {};
   const { finish_reason: finishReason, error } = choice;
+  const ending = rules.endingOf(finishReason);
+  const { text, reasoning } = readMessage(message, ending === 'complete');
   return {
-    text: textOf(message['content']),
+    text,
+    reasoning,
     refusal: refusalOf(message),
     finishReason,
-    ending: rules.endingOf(finishReason),
+    ending,
     error: isObject(error) && Object.keys(error).length > 0 ? error : null,
   };
 }
@@ -131,17 +139,4 @@ function isWithheld({ text, refusal, ending }: Choice): boolean {
 function refusalOf(message: Record<string, unknown>): string | null {
   const refusal = message['refusal'];
   return typeof refusal === 'string' && refusal !== '' ? refusal : null;
-}
-
-/** A message's text. Some providers send it in parts, Mistral with its reasoning among them. Null where it is empty. */
-function textOf(content: unknown): string | null {
-  const text = Array.isArray(content) ? content.map(textOfPart).join('') : content;
-  return typeof text === 'string' && text !== '' ? text : null;
-}
-
-/** @see https://docs.mistral.ai/capabilities/reasoning/ `{type: "thinking", thinking: […]}` beside `{type: "text", text}` */
-function textOfPart(part: unknown): string {
-  if (typeof part === 'string') return part;
-  if (!isObject(part) || typeof part['text'] !== 'string') return '';
-  return part['type'] === 'thinking' || part['type'] === 'reasoning' ? '' : part['text'];
 }

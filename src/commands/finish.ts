@@ -1,6 +1,7 @@
 /** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
 
 import { FinishRules } from '../annotators/finish-reason.js';
+import { DEFAULT_REASONING_MODE } from '../annotators/reasoning.js';
 import { EXIT } from '../errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import { keepJudgement } from '../judge/figures.js';
@@ -70,6 +71,7 @@ async function assembleOnce(
     return await assemble(folder, run.index, {
       includeMetadata: options.includeMetadata,
       several: hasSeveral(options.generation),
+      reasoning: options.reasoning ?? DEFAULT_REASONING_MODE,
       rules,
       onProgress: (rows) => {
         done = rows;
@@ -107,7 +109,8 @@ async function writeExports(finished: FinishedRun, console: Console): Promise<vo
  * @returns the exit code
  * @throws UserError where they can't be published
  */
-export async function finish(finished: FinishedRun, assembled: Assembled, console: Console): Promise<number> {
+export async function finish(run: FinishedRun, assembled: Assembled, console: Console): Promise<number> {
+  const finished = { ...run, hasReasoning: assembled.hasReasoning };
   const { options, folder, totals, mode } = finished;
   const now = new Date();
   const summary = summarise(assembled, totals, mode, now);

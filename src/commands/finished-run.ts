@@ -34,16 +34,23 @@ export interface FinishedRun {
   words?: readonly string[] | undefined;
   /** US dollars that the next request would have needed where `--max_cost` ended the run. */
   needed?: number | null;
+  /** True where the rows hold `reasoning`; known once the results are written. */
+  hasReasoning?: boolean;
   /** Null where the results stay here. */
   publisher: Publisher | null;
 }
 
 /** What the rows of a run hold besides prompt and answers. */
-export function resultShape({ options, run }: Pick<FinishedRun, 'options' | 'run'>): ResultShape {
+export function resultShape({
+  options,
+  run,
+  hasReasoning = false,
+}: Pick<FinishedRun, 'options' | 'run' | 'hasReasoning'>): ResultShape {
   const { format } = run.identity.found;
   return {
     several: hasSeveral(options.generation),
     metadata: options.includeMetadata,
+    reasoning: hasReasoning,
     chats: format === 'messages' || format === 'conversations',
   };
 }

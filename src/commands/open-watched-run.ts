@@ -29,6 +29,7 @@ import { systemClock } from '../requests/clock.js';
 import {
   configDataset,
   acceptedReasons,
+  reasoningModeOf,
   effectiveParameters,
   readConfig,
   writeConfig,
@@ -108,6 +109,7 @@ export async function openWatchedRun(
   const options = {
     ...withAsked(watching.run, identity?.asked ?? null, origin),
     includeMetadata: watching.run.includeMetadata || earlierConfig.params?.['include_metadata'] === true,
+    reasoning: reasoningModeOf(watching.run.reasoning, earlierConfig.params),
     outputFormats: unionOfFormats(watching.run.outputFormats, earlierConfig.params?.['output_format']),
     acceptFinishReason: acceptedReasons(watching.run.acceptFinishReason, earlierConfig.params),
   };

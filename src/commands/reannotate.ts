@@ -14,6 +14,7 @@ import {
   acceptedReasons,
   effectiveParameters,
   readConfig,
+  reasoningModeOf,
   writeConfig,
   type ConfigFile,
 } from '../run/config.js';
@@ -144,6 +145,7 @@ function withOutputsOf(before: ConfigFile['params'] | undefined, options: RunOpt
   return {
     ...options,
     includeMetadata: options.includeMetadata || before?.['include_metadata'] === true,
+    reasoning: reasoningModeOf(options.reasoning, before),
     outputFormats: unionOfFormats(options.outputFormats, before?.['output_format']),
     acceptFinishReason: acceptedReasons(options.acceptFinishReason, before),
   };

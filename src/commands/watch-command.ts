@@ -1,5 +1,6 @@
 /** The command that watches a run's batches, and whether there can be any. */
 
+import { DEFAULT_REASONING_MODE } from '../annotators/reasoning.js';
 import { UsageError } from '../errors.js';
 import {
   DEFAULT_SAVE_DIR,
@@ -42,6 +43,8 @@ export function watchCommandLine(
   if (options.maxBatchBytes !== MAXIMUM_BATCH_BYTES)
     words.push('--max_batch_bytes', String(options.maxBatchBytes));
   if (options.includeMetadata) words.push('--include_metadata');
+  if (options.reasoning !== null && options.reasoning !== DEFAULT_REASONING_MODE)
+    words.push('--reasoning', options.reasoning);
   if (options.outputFormats.length > 1) words.push('--output_format', options.outputFormats.join(','));
   if (options.push !== null) {
     words.push('--push_to_hub', options.push.repository);

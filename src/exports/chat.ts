@@ -1,5 +1,6 @@
 /** Rows as chats, as the formats for training want them. */
 
+import { withReasoning } from '../annotators/reasoning.js';
 import type { ChatMessage } from '../types.js';
 import type { ResultRow } from './rows.js';
 
@@ -15,12 +16,26 @@ export function requestMessages(row: ResultRow): ChatMessage[] | null {
 }
 
 /** The turn that answers a request. */
-export function answerMessage(content: string): ChatMessage {
-  return { role: 'assistant', content };
+export interface AnswerMessage extends ChatMessage {
+  /** Absent where the model gave none. */
+  reasoning_content?: string;
 }
 
+export function answerMessage(content: string, reasoning: string | null = null): AnswerMessage {
+  return { role: 'assistant', content, ...(reasoning === null ? {} : { reasoning_content: reasoning }) };
+}
+
+/** How a chat shows the reasoning of its last turn: in a field of its own, or before its text. */
+type ReasoningPlace = 'field' | 'text';
+
 /** Request and new answer; null where one of them is missing. */
-export function annotatedChat(row: ResultRow): ChatMessage[] | null {
+export function annotatedChat(row: ResultRow, place: ReasoningPlace): (ChatMessage | AnswerMessage)[] | null {
   const request = requestMessages(row);
-  return request === null || row.annotation === null ? null : [...request, answerMessage(row.annotation)];
+  const { annotation, reasoning = null } = row;
+  if (request === null || annotation === null) return null;
+  const answer =
+    place === 'field'
+      ? answerMessage(annotation, reasoning)
+      : answerMessage(withReasoning(reasoning, annotation));
+  return [...request, answer];
 }

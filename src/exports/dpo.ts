@@ -16,5 +16,9 @@ export const dpo: Exporter = (results, path) =>
       return leaveOut('without an answer of each kind');
     }
     if (annotation === original) return leaveOut('with the same answer twice');
-    return { prompt, chosen: [answerMessage(annotation)], rejected: [answerMessage(original)] };
+    return {
+      prompt,
+      chosen: [answerMessage(annotation, row.reasoning)],
+      rejected: [answerMessage(original)],
+    };
   });

@@ -6,6 +6,8 @@ export interface ResultShape {
   several: boolean;
   /** True where rows hold `metadata`. */
   metadata: boolean;
+  /** True where rows hold `reasoning`. */
+  reasoning: boolean;
   /** True where the dataset holds chats, whose requests may have several turns. */
   chats: boolean;
 }

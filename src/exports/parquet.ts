@@ -97,8 +97,10 @@ function columnsOf(shape: ResultShape): Column[] {
     text('annotation_original', 'OPTIONAL', (row) => row.annotation_original),
     text('annotation', 'OPTIONAL', (row) => row.annotation),
   ];
+  if (shape.reasoning) columns.push(text('reasoning', 'OPTIONAL', (row) => row.reasoning ?? null));
   if (shape.chats) columns.push(MESSAGES);
-  if (shape.several) columns.push(ANNOTATIONS);
+  if (shape.several) columns.push(texts('annotations', (row) => row.annotations ?? []));
+  if (shape.several && shape.reasoning) columns.push(texts('reasonings', (row) => row.reasonings ?? []));
   if (!shape.metadata) return columns;
   return [
     ...columns,
@@ -152,8 +154,7 @@ const MESSAGES: Column = {
   value: requestMessages,
 };
 
-const ANNOTATIONS: Column = {
-  name: 'annotations',
-  schema: list('annotations', 'REQUIRED', [textElement('element', 'OPTIONAL')]),
-  value: (row) => row.annotations ?? [],
-};
+/** A list of texts, some of which may be missing. */
+function texts(name: string, value: (row: ResultRow) => (string | null)[]): Column {
+  return { name, schema: list(name, 'REQUIRED', [textElement('element', 'OPTIONAL')]), value };
+}

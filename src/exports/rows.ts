@@ -18,7 +18,10 @@ export interface ResultRow {
   annotation_original: string | null;
   messages?: ChatMessage[];
   annotation: string | null;
+  /** Present in all rows of a file where a row has some; null where a row has none. */
+  reasoning?: string | null;
   annotations?: (string | null)[];
+  reasonings?: (string | null)[];
   metadata?: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
 }
 

@@ -86,7 +86,7 @@ function isSameText(last: Fields, piece: Fields): boolean {
   return CONTENT_TEXTS.some((field) => isGrowing(last[field]) && isGrowing(piece[field]));
 }
 
-const CONTENT_TEXTS = ['text', 'thinking'];
+const CONTENT_TEXTS = ['text', 'thinking', 'summary'];
 
 function isGrowing(value: unknown): boolean {
   return typeof value === 'string' || Array.isArray(value);

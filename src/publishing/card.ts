@@ -89,14 +89,18 @@ function sourceName(identity: RunIdentity): string {
   return isOnHub(identity) ? dataset : basename(dataset.replaceAll('\\', '/'));
 }
 
-function columns({ several, metadata: withMetadata, chats }: ResultShape): string[][] {
+function columns({ several, metadata: withMetadata, chats, reasoning }: ResultShape): string[][] {
   return [
     ['`system_prompt`', 'the system prompt, may be empty'],
     ['`user_prompt`', 'the prompt as it was sent; null where the row could not be used'],
     ['`annotation_original`', 'the original answer; null where there was none'],
     ['`annotation`', 'the new answer; null where there is none'],
+    ...(reasoning
+      ? [['`reasoning`', 'what the model thought before it answered; null where it gave none']]
+      : []),
     ...(chats ? [['`messages`', 'the request as it was sent, with all its turns']] : []),
     ...(several ? [['`annotations`', 'all new answers; `annotation` is the first']] : []),
+    ...(several && reasoning ? [['`reasonings`', 'the reasoning of each of them']] : []),
     ...(withMetadata
       ? [
           ['`state`', 'what became of the row, as below'],

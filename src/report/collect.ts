@@ -118,7 +118,7 @@ class Pass {
     const state = row.metadata?.state ?? failure?.state ?? (row.annotation === null ? 'pending' : 'ok');
     count(this.#states, state);
     count(this.#reasons, row.metadata?.finish_reason ?? REASONS[state]);
-    const { annotation_original: old, annotation } = row;
+    const { annotation_original: old, annotation, reasoning = null } = row;
     if (old !== null) this.#old.add(old.length);
     if (annotation !== null) this.#new.add(annotation.length);
     const pair =
@@ -138,7 +138,13 @@ class Pass {
       prompt: cut(row.user_prompt ?? ''),
       old: old === null ? null : cut(old),
       new: annotation === null ? null : cut(annotation),
-      lengths: { prompt: row.user_prompt?.length ?? 0, old: old?.length ?? 0, new: annotation?.length ?? 0 },
+      reasoning: reasoning === null ? null : cut(reasoning),
+      lengths: {
+        prompt: row.user_prompt?.length ?? 0,
+        old: old?.length ?? 0,
+        new: annotation?.length ?? 0,
+        reasoning: reasoning?.length ?? 0,
+      },
       flags,
       change: change === null ? null : Math.round(change * 1000) / 1000,
       error: failure?.error ?? null,

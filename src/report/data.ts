@@ -19,8 +19,10 @@ export interface ShownRow {
   prompt: string;
   old: string | null;
   new: string | null;
+  /** What the model thought before its answer; null where it gave none. */
+  reasoning: string | null;
   /** Characters before anything was cut. */
-  lengths: { prompt: number; old: number; new: number };
+  lengths: { prompt: number; old: number; new: number; reasoning: number };
   flags: FlagName[];
   /** 0: the same words; 1: none in common. Null where one of the answers is missing. */
   change: number | null;

@@ -22,6 +22,7 @@ const LEFT_OUT = new Set([
   'api_key_env',
   'output_format',
   'include_metadata',
+  'reasoning',
 ]);
 
 /** The figures that stand at the top. */

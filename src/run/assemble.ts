@@ -6,7 +6,9 @@
 import { isUtf8 } from 'node:buffer';
 import { rmSync } from 'node:fs';
 import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../files.js';
+import type { Completion } from '../annotators/completion.js';
 import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js';
+import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../annotators/reasoning.js';
 import { dropped } from '../memory.js';
 import type { RowState } from '../types.js';
 import { AnswerWindow } from './answer-window.js';
@@ -19,6 +21,7 @@ import { isUnusable, type UnusableRow } from './rows.js';
 const ANNOTATION = Buffer.from(',"annotation":');
 const FIRST_ROW = Buffer.from('\n');
 const NEXT_ROW = Buffer.from(',\n');
+const NO_REASONING = Buffer.from(',"reasoning":null');
 const ROW_END = Buffer.from('}');
 /** Characters of a model's name that are kept: it comes from outside. */
 const LONGEST_MODEL = 200;
@@ -31,6 +34,8 @@ export interface AssembleOptions {
   includeMetadata: boolean;
   /** True where a row holds `annotations`, all choices. */
   several: boolean;
+  /** Where reasoning goes. */
+  reasoning: ReasoningMode;
   /** Which finish reasons mean a whole answer; those that are known to where it is left out. */
   rules?: FinishRules;
   onProgress: (rows: number) => void;
@@ -44,6 +49,7 @@ interface Outcome {
   /** As JSON; null for none. */
   annotation: string | null;
   annotations: (string | null)[];
+  reasonings: (string | null)[];
   error: string | null;
   metadata: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
 }
@@ -53,6 +59,8 @@ export interface Assembled {
   rows: RowCountsByState;
   /** Answers by the model that gave them. */
   models: Map<string, number>;
+  /** True where rows have a key for reasoning. */
+  hasReasoning: boolean;
   /** Rows without an annotation. */
   missing: number;
   /** Rows that can't be used and that no further try will change. */
@@ -63,15 +71,36 @@ export interface Assembled {
   damaged: { row: number; offset: number }[];
 }
 
-/** Writes the results of a run. */
+/**
+ * Writes the results of a run. All rows of a file have the same keys, so at the first reasoning that is to have a key the
+ * file is started over: a model that thinks nearly always does so in the first row.
+ */
 export async function assemble(
   folder: RunFolder,
   index: JournalIndex,
   options: AssembleOptions,
 ): Promise<Assembled> {
+  try {
+    return await assembleWith(folder, index, options, false);
+  } catch (error) {
+    if (!(error instanceof ReasoningFound)) throw error;
+    return assembleWith(folder, index, options, true);
+  }
+}
+
+/** There is reasoning, and the rows have no key for it. */
+class ReasoningFound extends Error {}
+
+async function assembleWith(
+  folder: RunFolder,
+  index: JournalIndex,
+  options: AssembleOptions,
+  hasReasoning: boolean,
+): Promise<Assembled> {
   const result: Assembled = {
     rows: { total: 0, ok: 0, truncated: 0, refused: 0, filtered: 0, failed: 0, pending: 0 },
     models: new Map(),
+    hasReasoning,
     missing: 0,
     unusable: 0,
     reasons: [],
@@ -162,11 +191,13 @@ class Assembly {
     const textEnd = text === null ? -1 : endOfText(bytes, text.start, lineEnd);
     if (text === null || textEnd === -1) return false;
     if (!isAnsweredBy(bytes, promptEnd, text.start)) return false;
+    if (mayHaveReasoningAfter(bytes, textEnd, lineEnd)) return false;
     if (!isWhole && !isUtf8(bytes.subarray(text.start, textEnd))) return false;
     // The line ends in `}`: what is added goes before it.
     this.reannotated.writeRange(block, start, end - 1);
     this.reannotated.write(ANNOTATION);
     this.reannotated.writeRange(bytes, text.start, textEnd);
+    if (this.result.hasReasoning) this.reannotated.write(NO_REASONING);
     this.reannotated.write(ROW_END);
     this.#countModel(text.model);
     this.result.rows.ok += 1;
@@ -191,15 +222,34 @@ class Assembly {
       return withoutAnswer('pending', null);
     }
     if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
-    const { state, annotation, annotations, note, model, finishReason, rawUsage } = entry.completion;
+    const { state, annotation, note, model, finishReason, rawUsage } = entry.completion;
+    const { annotations, reasonings } = this.#placeReasoning(entry.completion);
     this.#countModel(model?.slice(0, LONGEST_MODEL) ?? 'unknown');
     return {
       state,
-      annotation: annotation === null ? null : JSON.stringify(annotation),
+      annotation: annotation === null ? null : JSON.stringify(annotations[0] ?? annotation),
       annotations,
+      reasonings,
       error: note,
       metadata: { state, model, finish_reason: finishReason, usage: rawUsage },
     };
+  }
+
+  /** @throws ReasoningFound */
+  #placeReasoning({ annotations, reasonings }: Completion): Pick<Completion, 'annotations' | 'reasonings'> {
+    if (reasonings.every((one) => one === null)) return { annotations, reasonings };
+    switch (this.options.reasoning) {
+      case 'separate':
+        if (!this.result.hasReasoning) throw new ReasoningFound();
+        return { annotations, reasonings };
+      case 'inline': {
+        const inline = (text: string | null, choice: number): string | null =>
+          text === null ? null : withReasoning(reasonings[choice] ?? null, text);
+        return { annotations: annotations.map(inline), reasonings };
+      }
+      case 'drop':
+        return { annotations, reasonings };
+    }
   }
 
   #countModel(model: string): void {
@@ -213,7 +263,10 @@ class Assembly {
     else file.write(line.subarray(0, line.length - 1));
     file.write(ANNOTATION);
     file.write(outcome.annotation ?? 'null');
+    const { hasReasoning } = this.result;
+    if (hasReasoning) file.write(`,"reasoning":${JSON.stringify(outcome.reasonings[0] ?? null)}`);
     if (options.several) file.write(`,"annotations":${JSON.stringify(outcome.annotations)}`);
+    if (options.several && hasReasoning) file.write(`,"reasonings":${JSON.stringify(outcome.reasonings)}`);
     if (options.includeMetadata) file.write(`,"metadata":${JSON.stringify(outcome.metadata)}`);
     file.write(ROW_END);
   }
@@ -254,5 +307,5 @@ function parseUnusable(line: Buffer): UnusableRow {
 
 function withoutAnswer(state: RowState, error: string | null): Outcome {
   const metadata = { state, model: null, finish_reason: null, usage: null };
-  return { state, annotation: null, annotations: [], error, metadata };
+  return { state, annotation: null, annotations: [], reasonings: [], error, metadata };
 }

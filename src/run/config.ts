@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
+import { DEFAULT_REASONING_MODE, REASONING_MODES, type ReasoningMode } from '../annotators/reasoning.js';
 import { isObject } from '../json.js';
 import { replaceFile } from '../files.js';
 import type { RunOptions } from '../options.js';
@@ -63,12 +64,22 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
     probe: options.probe,
     max_cost: options.maxCost,
     include_metadata: options.includeMetadata,
+    reasoning: options.reasoning ?? DEFAULT_REASONING_MODE,
     output_format: options.outputFormats,
     push_to_hub: options.push?.repository ?? null,
     private: options.push?.private ?? false,
     yes: options.push?.yes ?? false,
     logging_level: options.loggingLevel,
   };
+}
+
+/** Where a run's reasoning goes: as it is given now, or as it was before. */
+export function reasoningModeOf(
+  now: ReasoningMode | null,
+  params: ConfigFile['params'] | undefined,
+): ReasoningMode {
+  const before = REASONING_MODES.find((mode) => mode === params?.['reasoning']);
+  return now ?? before ?? DEFAULT_REASONING_MODE;
 }
 
 /** The finish reasons that a run accepts: what was accepted once stays accepted. */

@@ -7,6 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readAnswer, type Completion } from '../annotators/completion.js';
 import { FinishRules, NO_REASON, STANDARD_RULES } from '../annotators/finish-reason.js';
+import { endsClosingTag, isBesideClosingTag, mayBeginWithReasoning } from '../annotators/reasoning.js';
 import { fullyReported, usageFromTexts } from '../annotators/usage-estimate.js';
 import { MOST_TOKENS, readUsage, type AnswerFigures, type Usage } from '../annotators/usage.js';
 import { standsAt, wordsBehind, zeroByte } from '../bytes.js';
@@ -158,6 +159,8 @@ const CHOICES = Buffer.from('"choices":');
 const COMPACT = Buffer.from('[{"index":0,"message":{"role":"assistant","content":"');
 const SPACED = Buffer.from('[{"index": 0, "message": {"role": "assistant", "content": "');
 const QUOTE = 0x22;
+const TAG_START = 0x3c;
+const TAG_END = 0x3e;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const SPACE = 0x20;
@@ -509,11 +512,12 @@ for (const letter of Buffer.from('"\\bfnrt')) USUAL_ESCAPES[letter] = 1;
  * Where a text ends as JSON, closing quote included.
  * @param start where `findText` saw it begin
  * @param limit where its line ends, exclusive
- * @returns -1 where `JSON.stringify` would write the text otherwise, or where the line is damaged. That the bytes are
- *   UTF-8 is left to the caller, who can look at many texts at once.
+ * @returns -1 where `JSON.stringify` would write the text otherwise, where it may hold reasoning, or where the line is
+ *   damaged. That the bytes are UTF-8 is left to the caller, who can look at many texts at once.
  */
 export function endOfText(bytes: Buffer, start: number, limit: number): number {
   let at = start + 1;
+  if (mayBeginWithReasoning(bytes, at)) return -1;
   for (;;) {
     at = skipOrdinary(bytes, at, limit);
     if (at >= limit) return -1;
@@ -521,8 +525,12 @@ export function endOfText(bytes: Buffer, start: number, limit: number): number {
     if (kind === FORBIDDEN) return -1;
     if (kind === ENDS) {
       const next = bytes[at + 1];
-      return next === COMMA || next === CLOSING_BRACE ? at + 1 : -1;
+      const isEnd = next === COMMA || next === CLOSING_BRACE;
+      return isEnd && !(bytes[at - 1] === TAG_END && endsClosingTag(bytes, at)) ? at + 1 : -1;
     }
+    // Where the template opened it, reasoning is known by its closing tag alone, which borders a line break.
+    if ((bytes[at - 1] === TAG_END || bytes[at + 2] === TAG_START) && isBesideClosingTag(bytes, at))
+      return -1;
     if (USUAL_ESCAPES[bytes[at + 1] ?? 0] !== 1) return -1;
     at += 2;
   }

@@ -443,7 +443,7 @@ describe('every format', () => {
   it('reads back to the rows of reannotated.json', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'reannotated.json');
-    const shape = { several: true, metadata: true, chats: true };
+    const shape = { several: true, metadata: true, chats: true, reasoning: false };
     await fc.assert(
       fc.asyncProperty(fc.array(resultRow, { maxLength: 40 }), async (generated) => {
         const lines = generated.map((row) => JSON.stringify(row));
@@ -480,7 +480,7 @@ describe('every format', () => {
     for (const rows of [1, 12_000]) {
       const line = JSON.stringify({ ...empty, ...(rows === 1 ? { annotation: 'x'.repeat(10 << 20) } : {}) });
       writeFileSync(path, `[\n${new Array(rows).fill(line).join(',\n')}\n]\n`);
-      const shape = { several: true, metadata: true, chats: true };
+      const shape = { several: true, metadata: true, chats: true, reasoning: false };
       await exportResults('parquet', { path, shape, onProgress: () => undefined }, folder);
       const read = await readParquet(join(folder, 'reannotated.parquet'));
       expect(read.rows).toHaveLength(rows);

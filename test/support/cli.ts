@@ -104,6 +104,7 @@ export interface ResultRow {
   user_prompt: string | null;
   annotation_original: string | null;
   annotation: string | null;
+  reasoning?: string | null;
   annotations?: (string | null)[];
   messages?: { role: string; content: string }[];
   metadata?: Record<string, unknown>;

@@ -240,6 +240,7 @@ export class Reader {
       ...(one.system === '' ? [] : [block('System prompt', one.system, one.system.length)]),
       block('Prompt', one.prompt, one.lengths.prompt),
       ...(one.error === null ? [] : [block('Error', one.error, one.error.length)]),
+      ...(one.reasoning === null ? [] : [folded('Reasoning', one.reasoning, one.lengths.reasoning)]),
       element('div', { class: 'pair' }, ...this.#answers(one)),
     ];
   }
@@ -272,7 +273,7 @@ function startOf(prompt: string): string {
 }
 
 function matches(one: ShownRow, wanted: string): boolean {
-  return [one.prompt, one.old, one.new, one.error, String(one.row)].some((text) =>
+  return [one.prompt, one.old, one.new, one.reasoning, one.error, String(one.row)].some((text) =>
     (text ?? '').toLowerCase().includes(wanted),
   );
 }
@@ -289,6 +290,16 @@ function block(title: string, text: string, length: number): HTMLElement {
     {},
     heading(title, text, length),
     element('div', { class: 'text raw short', dir: 'auto', tabindex: 0 }, ...plainText(text)),
+  );
+}
+
+/** A block that opens when it is asked to. */
+function folded(title: string, text: string, length: number): HTMLElement {
+  return element(
+    'details',
+    { class: 'table' },
+    element('summary', {}, `${title} (${number(length)} characters)`),
+    element('div', { class: 'text raw', dir: 'auto', tabindex: 0 }, ...plainText(text)),
   );
 }
 
