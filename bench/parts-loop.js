@@ -11,7 +11,7 @@ import { TokenEstimate } from './modules/requests/tokens.js';
 import { readJobs } from './modules/run/jobs.js';
 import { JournalIndex, JournalWriter } from './modules/run/journal.js';
 import { Totals } from './modules/run/totals.js';
-import { Redactor } from './modules/text.js';
+import { Redactor } from './modules/secrets/redactor.js';
 
 const [url, folder, count, inFlight, ...without] = process.argv.slice(2);
 const has = (part) => !without.includes(part);
@@ -25,7 +25,7 @@ const client = await ChatClient.open({
   streamed: false,
   userAgent: 'reannotate/benchmark',
 });
-const redactor = new Redactor(['benchmark']);
+const redactor = new Redactor([{ value: 'sk-benchmark-0123456789', source: 'the benchmark' }]);
 const log = has('log') ? new LogFile(`${folder}/output.log`, 'info', redactor) : null;
 const journal = has('journal') ? new JournalWriter(`${folder}/output.jsonl`, ignore) : null;
 const index = new JournalIndex(Number(count));
@@ -35,14 +35,14 @@ const processor = new Processor({
   limiter: new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, completionTokens: 2048 }),
   concurrency: new Concurrency(Number(inFlight), true, () => systemClock.now(), measureBusy()),
   parameters: new ParameterFit(),
+  redactor,
   maxAttempts: 5,
   budget: null,
   clock: systemClock,
   events: {
     answered: (job, sent, json, completion) => {
-      const shown = redactor.bytes(json);
       if (journal !== null) {
-        const place = journal.appendAnswer(sent, shown, job.requestIdx);
+        const place = journal.appendAnswer(sent, json, job.requestIdx);
         index.record(job.requestIdx, completion.state, place.offset, place.length);
       }
       totals.addAnswer(completion);

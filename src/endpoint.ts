@@ -3,6 +3,7 @@
 import { UserError } from './errors.js';
 import { checkUrl, type RunOptions } from './options.js';
 import { readKey } from './providers/key.js';
+import { knownSecrets } from './secrets/known-secrets.js';
 import { readAddress, shownAddress, type ApiAddress } from './providers/address.js';
 
 export interface Endpoint {
@@ -37,6 +38,8 @@ export function findEndpoint(options: RunOptions): Endpoint {
       `The key in ${variable ?? ''} contains a space or another character that no key has; copy it again.`,
     );
   }
+  // A run that is resumed may take its key from a variable that only its record names.
+  environment.redactor.add(knownSecrets(environment.variables, variable === null ? [] : [variable], [url]));
   return { address, baseUrl: shownAddress(address.base + address.query), apiKey: key === '' ? null : key };
 }
 

@@ -1,7 +1,8 @@
 import { closeSync, writeSync } from 'node:fs';
 import { messageOf } from './errors.js';
 import { openFile } from './files.js';
-import { inert, plural, type Redactor } from './text.js';
+import type { Redactor } from './secrets/redactor.js';
+import { inert, plural } from './text.js';
 
 /** Python's level numbers, which `--logging_level` accepts as well. */
 export const LOG_LEVELS = { debug: 10, info: 20, warning: 30, error: 40 } as const;

@@ -4,12 +4,14 @@ import { CommanderError, type Command } from 'commander';
 import { EXIT, messageOf, UserError } from './errors.js';
 import { fileProblem, isFileProblem } from './files.js';
 import { Interruption } from './interruption.js';
-import { parseLogLevel, parseRunOptions, readEnvironment, type RawFlags } from './options.js';
+import { parseLogLevel, parseRunOptions, type RawFlags } from './options.js';
 import { packageVersion } from './package.js';
 import { acceptKebabCase, type Handlers } from './program.js';
 import { finishOutput, tolerateBrokenStreams, writeOutput } from './output.js';
 import { Console } from './progress.js';
 import { withoutSecrets } from './providers/address.js';
+import { knownSecrets, valuesOfFlag } from './secrets/known-secrets.js';
+import { Redactor } from './secrets/redactor.js';
 import { inert, shellWord } from './text.js';
 
 /**
@@ -22,7 +24,7 @@ export async function runProgram(
   const interruption = new Interruption();
   const stopListening = interruption.listen();
   tolerateBrokenStreams();
-  const redactor = safeRedactor();
+  const redactor = redactorFor(process.argv);
   let console = new Console({ level: 'info', redactor });
   const command = (flags: RawFlags): Console => {
     const level = typeof flags['logging_level'] === 'string' ? flags['logging_level'] : null;
@@ -32,7 +34,7 @@ export async function runProgram(
   const handlers: Handlers = {
     reannotate: async (flags) => {
       const { reannotate } = await import('./commands/reannotate.js');
-      const options = parseRunOptions(flags, process.env);
+      const options = parseRunOptions(flags, process.env, redactor);
       const words = process.argv.slice(2);
       const { resumeCommandLine } = await import('./commands/next-command.js');
       const resumeCommand = resumeCommandLine(words);
@@ -46,14 +48,14 @@ export async function runProgram(
     watchBatch: async (flags) => {
       const { watchBatch } = await import('./commands/watch-batch.js');
       const { parseWatchOptions } = await import('./watch-options.js');
-      const options = parseWatchOptions(flags, process.env);
+      const options = parseWatchOptions(flags, process.env, redactor);
       const resumeCommand = shownCommandLine(['npx', 'watch-batch', ...process.argv.slice(2)]);
       process.exitCode = await watchBatch(options, { console: command(flags), interruption, resumeCommand });
     },
     judge: async (flags) => {
       const { judge } = await import('./commands/judge.js');
       const { parseJudgeOptions } = await import('./judge/options.js');
-      const options = parseJudgeOptions(flags, process.env);
+      const options = parseJudgeOptions(flags, process.env, redactor);
       const resumeCommand = shownCommandLine(['npx', 'reannotate', ...process.argv.slice(2)]);
       process.exitCode = await judge(options, { console: command(flags), interruption, resumeCommand });
     },
@@ -116,17 +118,14 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
   return EXIT.cannotGoOn;
 }
 
-/** What hides secrets until the flags are read, which may fail with an address or a key in the message. */
-function safeRedactor(): ReturnType<typeof readEnvironment>['redactor'] {
-  const bare = { ...process.env, HF_ENDPOINT: undefined, HF_DATASETS_SERVER_URL: undefined };
-  return readEnvironment(bare, flagValue('api_key_env'), flagValue('base_url')).redactor;
-}
-
-/** A flag's value on the raw command line; null where it is not given. */
-function flagValue(name: string): string | null {
-  const pattern = new RegExp(`^--${name.replaceAll('_', '[-_]')}(?:=(.*)|$)`, 's');
-  const at = process.argv.findIndex((word) => pattern.test(word));
-  return at === -1 ? null : (pattern.exec(process.argv[at] ?? '')?.[1] ?? process.argv[at + 1] ?? null);
+/**
+ * What hides secrets from the first message on: reading the flags may fail with an address or a key in the message. It
+ * learns more as soon as it is known which key a run uses.
+ */
+function redactorFor(words: readonly string[]): Redactor {
+  return new Redactor(
+    knownSecrets(process.env, valuesOfFlag(words, 'api_key_env'), valuesOfFlag(words, 'base_url')),
+  );
 }
 
 /** A command line to paste; passwords and keys in addresses are left out. */

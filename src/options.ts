@@ -8,13 +8,13 @@ import { UsageError } from './errors.js';
 import { parseOutputFormats, type OutputFormat } from './exports/index.js';
 import { readGeneration, type GenerationParameters } from './generation.js';
 import { LOG_LEVELS, type LogLevel } from './log.js';
-import { PROVIDERS } from './providers/index.js';
 import { checkRepositoryName } from './publishing/repository-name.js';
 import type { PushRequest } from './publishing/repository.js';
-import { isIncomplete, secretsIn, shownAddress } from './providers/address.js';
-import { readKey } from './providers/key.js';
+import { isIncomplete, shownAddress } from './providers/address.js';
 import { checkRunName } from './run/folder.js';
-import { inert, Redactor } from './text.js';
+import { knownSecrets } from './secrets/known-secrets.js';
+import { Redactor } from './secrets/redactor.js';
+import { inert } from './text.js';
 import { RETRIABLE_STATES, type HubEnvironment, type RetriableState } from './types.js';
 
 export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
@@ -102,9 +102,14 @@ export type RawFlags = Readonly<Record<string, string | boolean | undefined>>;
 
 /**
  * Checks and converts the flags of the main command.
+ * @param redactor learns the secrets that these flags name
  * @throws UsageError that names the flag, what was given and what is taken
  */
-export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): RunOptions {
+export function parseRunOptions(
+  raw: RawFlags,
+  variables: NodeJS.ProcessEnv,
+  redactor = new Redactor(),
+): RunOptions {
   const flags = new FlagReader(raw);
   const baseUrl = flags.url('base_url');
   const apiKeyVariable = flags.text('api_key_env');
@@ -169,7 +174,7 @@ export function parseRunOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): Ru
     push: pushRequest(flags),
     loggingLevel: parseLogLevel(flags.text('logging_level')),
     annotator,
-    environment: readEnvironment(variables, apiKeyVariable, baseUrl),
+    environment: readEnvironment(variables, apiKeyVariable, baseUrl, redactor),
   });
 }
 
@@ -339,29 +344,24 @@ export function checkUrl(given: string, source: string): string {
   return text;
 }
 
-/** Variables whose addresses may hold a password. */
-const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'];
-
-/**
- * Takes what the program uses from the environment; a `.env` file is not read.
- * @param baseUrl the flag's, whose secrets are kept out of messages
- */
-export function readEnvironment(
+/** Takes what the program uses from the environment; a `.env` file is not read. */
+function readEnvironment(
   variables: NodeJS.ProcessEnv,
   apiKeyVariable: string | null,
   baseUrl: string | null,
+  redactor: Redactor,
 ): Environment {
-  const keys = Object.values(PROVIDERS).map((provider) => provider.apiKeyVariable);
-  const names = [...keys, apiKeyVariable, 'HF_TOKEN'].filter((name) => name !== null);
-  const baseUrls = Object.values(PROVIDERS).flatMap(({ baseUrlVariable }) => baseUrlVariable ?? []);
-  const addresses = [...baseUrls, ...PROXY_VARIABLES, 'HF_ENDPOINT', 'HF_DATASETS_SERVER_URL'];
   const token = variables['HF_TOKEN']?.trim() ?? '';
+  redactor.add(
+    knownSecrets(
+      variables,
+      apiKeyVariable === null ? [] : [apiKeyVariable],
+      baseUrl === null ? [] : [baseUrl],
+    ),
+  );
   return {
     variables,
-    redactor: new Redactor([
-      ...names.flatMap((name) => [variables[name]?.trim(), readKey(variables[name] ?? '')]),
-      ...[baseUrl, ...addresses.map((name) => variables[name])].flatMap((text) => secretsIn(text ?? '')),
-    ]),
+    redactor,
     hub: {
       endpoint: address(variables, 'HF_ENDPOINT', 'https://huggingface.co'),
       datasetsServerUrl: address(

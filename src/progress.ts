@@ -1,6 +1,7 @@
 import type { LiveLines } from './live-lines.js';
 import { LOG_LEVELS, type LogFile, type LogLevel } from './log.js';
-import { inert, type Redactor } from './text.js';
+import type { Redactor } from './secrets/redactor.js';
+import { inert } from './text.js';
 import type { Reporter } from './types.js';
 
 /** How often a plain line is written where there is no terminal. */

@@ -53,37 +53,3 @@ export function dollars(amount: number): string {
 export function shellWord(word: string): string {
   return /^[A-Za-z0-9_./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
-
-/** Hides secrets (API keys, tokens) wherever they turn up. */
-export class Redactor {
-  readonly #secrets: string[];
-  readonly #asBytes: Buffer[];
-
-  /** @param secrets those shorter than 6 characters are no secrets and would garble ordinary text. */
-  constructor(secrets: Iterable<string | null | undefined>) {
-    const all = [...secrets].filter((secret): secret is string => (secret?.length ?? 0) >= 6);
-    this.#secrets = [...new Set(all.flatMap(spellings))];
-    this.#asBytes = this.#secrets.map((secret) => Buffer.from(secret));
-  }
-
-  /** The text with every secret replaced. */
-  text(text: string): string {
-    let result = text;
-    for (const secret of this.#secrets) result = result.replaceAll(secret, '[redacted]');
-    return result;
-  }
-
-  /** The same for bytes of UTF-8; the buffer itself where it holds no secret. */
-  bytes(bytes: Buffer): Buffer {
-    for (const secret of this.#asBytes) {
-      if (bytes.includes(secret)) return Buffer.from(this.text(bytes.toString('utf8')), 'utf8');
-    }
-    return bytes;
-  }
-}
-
-/** A secret as it stands, as JSON and a URL write it, longest first, so that none is left in part. */
-function spellings(secret: string): string[] {
-  const ways = [JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed()), secret];
-  return ways.sort((a, b) => b.length - a.length);
-}

@@ -4,6 +4,7 @@ import { hasFlexTier } from './annotators/index.js';
 import { isId } from './batches/batch.js';
 import { UsageError } from './errors.js';
 import { FlagReader, parseRunOptions, type RawFlags, type RunOptions } from './options.js';
+import type { Redactor } from './secrets/redactor.js';
 import { inert } from './text.js';
 
 export const DEFAULT_CHECK_INTERVAL_S = 60;
@@ -36,13 +37,18 @@ export interface WatchOptions {
 
 /**
  * Checks and converts the flags of `watch-batch`.
+ * @param redactor learns the secrets that these flags name
  * @throws UsageError that names the flag, what was given and what is taken
  */
-export function parseWatchOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): WatchOptions {
+export function parseWatchOptions(
+  raw: RawFlags,
+  variables: NodeJS.ProcessEnv,
+  redactor?: Redactor,
+): WatchOptions {
   const flags = new FlagReader(raw);
   // --yes also goes with --cancel alone.
   const yes = flags.text('push_to_hub') === null ? undefined : raw['yes'];
-  const run = parseRunOptions({ ...raw, yes, resume: true, batch: true }, variables);
+  const run = parseRunOptions({ ...raw, yes, resume: true, batch: true }, variables, redactor);
   const sources = ['batch_ids', 'batch_objects_file', 'recover'].filter((name) => raw[name] !== undefined);
   if (sources.length > 1) {
     throw new UsageError(

@@ -14,7 +14,8 @@ import { systemErrorCode } from '../errors.js';
 import { authorization, requestUrl, type ApiAddress } from '../providers/address.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
-import { inert, type Redactor } from '../text.js';
+import type { Redactor } from '../secrets/redactor.js';
+import { inert } from '../text.js';
 import { isId, readBatch, type Batch } from './batch.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -113,7 +114,8 @@ export class BatchClient {
       },
       fetch: (address, init) => {
         const url = withQuery(addressOf(address), options.address.query);
-        return send(url, init ?? {}, url.pathname.endsWith('/content') ? unbounded : bounded);
+        const isFile = url.pathname.endsWith('/content');
+        return send(url, init ?? {}, isFile ? unbounded : bounded, this.#redactor);
       },
     });
   }
@@ -230,7 +232,7 @@ export class BatchClient {
     if (!Array.isArray(list)) throw new UnreadableAnswer('the list of batches', answer);
     const data: unknown[] = list;
     const end = data.at(-1);
-    const entries = data.map((one) => ({ one: this.#clean(one), batch: readBatch(this.#clean(one)) }));
+    const entries = data.map((one) => ({ one, batch: readBatch(one) }));
     const last = idOf(page['last_id']) ?? idOf(isObject(end) ? end['id'] : null);
     // Where nothing is said, a full page may have another one after it.
     const hasMore = page['has_more'] === true || (page['has_more'] === undefined && data.length >= PAGE);
@@ -262,17 +264,9 @@ export class BatchClient {
 
   async #batch(response: Promise<Response>): Promise<Batch> {
     const answer = await readAnswer('a batch', response);
-    const batch = readBatch(this.#clean(answer));
+    const batch = readBatch(answer);
     if (batch === null) throw new UnreadableAnswer('a batch', answer);
     return batch;
-  }
-
-  /** Batch objects are written to files, where a key that a server echoes must not stand. */
-  #clean(answer: unknown): unknown {
-    if (answer === undefined) return answer;
-    const text = JSON.stringify(answer);
-    const clean = this.#redactor.text(text);
-    return clean === text ? answer : parseJson(clean);
   }
 
   async close(): Promise<void> {
@@ -296,24 +290,35 @@ function withQuery(url: URL, query: string): URL {
   return url;
 }
 
-/** `fetch` as far as the SDK needs it, over undici's `request`: no redirects, no hidden buffering. */
-async function send(url: URL, init: RequestInit, dispatcher: Dispatcher): Promise<Response> {
-  const { body } = init;
+/**
+ * `fetch` as far as the SDK needs it, over undici's `request`: no redirects, no hidden buffering. Secrets are taken out
+ * of headers and of everything but a file, which `download` cleans on the disk.
+ */
+async function send(
+  url: URL,
+  init: RequestInit,
+  dispatcher: Dispatcher,
+  redactor: Redactor,
+): Promise<Response> {
+  const { body: sent } = init;
   const response = await dispatcher.request({
     origin: url.origin,
     path: `${url.pathname}${url.search}`,
     method: init.method ?? 'GET',
     headers: Object.fromEntries(new Headers(init.headers)),
     body:
-      body instanceof ReadableStream ? Readable.fromWeb(body as never) : ((body ?? null) as string | null),
+      sent instanceof ReadableStream ? Readable.fromWeb(sent as never) : ((sent ?? null) as string | null),
     signal: init.signal ?? null,
   });
   const { statusCode } = response;
   const isEmpty = statusCode === 204 || statusCode === 304 || statusCode < 200;
   if (isEmpty) await response.body.dump();
-  return new Response(isEmpty ? null : (Readable.toWeb(response.body) as never), {
+  const isFile = url.pathname.endsWith('/content') && statusCode < 300;
+  const content = async (): Promise<Uint8Array<ArrayBuffer>> =>
+    new Uint8Array(redactor.bytes(Buffer.from(await response.body.arrayBuffer())));
+  return new Response(isEmpty ? null : isFile ? (Readable.toWeb(response.body) as never) : await content(), {
     status: statusCode < 200 || statusCode > 599 ? 502 : statusCode,
-    headers: headersOf(response.headers),
+    headers: headersOf(redactor.headers(response.headers)),
   });
 }
 

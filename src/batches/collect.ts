@@ -17,7 +17,8 @@ import type { ParameterChange } from '../requests/parameters.js';
 import { usageOf, type Verdict } from '../requests/verdict.js';
 import type { RunFolder } from '../run/folder.js';
 import { JournalWriter, type JournalIndex } from '../run/journal.js';
-import { count, inert, plural, type Redactor } from '../text.js';
+import type { Redactor } from '../secrets/redactor.js';
+import { count, inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
 import { describeErrors, type Batch } from './batch.js';
 import type { Waiting } from './calls.js';
@@ -240,7 +241,7 @@ class Collection {
     }
     seen[row] = 1;
     this.#accounted += 1;
-    const verdict = judgeResult(line, this.parts.rules);
+    const verdict = judgeResult(line, this.parts.rules, this.parts.redactor);
     if (line.response !== null && line.response.status > 0) this.#sums.processed += 1;
     switch (verdict.kind) {
       case 'answer':
@@ -267,7 +268,7 @@ class Collection {
   }
 
   #answered(row: number, json: Buffer, completion: Completion, journal: JournalWriter): void {
-    const { index, redactor, onAnswer } = this.parts;
+    const { index, onAnswer } = this.parts;
     this.#sums.answers += 1;
     const usage =
       fullyReported(completion.usage) ?? usageOfAnswer(completion.usage, this.#request(row), json);
@@ -278,7 +279,7 @@ class Collection {
       return;
     }
     this.#outcome.answers += 1;
-    const place = journal.appendAnswer(this.#request(row), redactor.bytes(json), row);
+    const place = journal.appendAnswer(this.#request(row), json, row);
     index.record(row, completion.state, place.offset, place.length);
     onAnswer({ usage, isFlex: completion.isFlex });
   }
@@ -289,7 +290,7 @@ class Collection {
     { json, usage: reported }: Extract<Verdict, { kind: 'partial' }>,
     journal: JournalWriter,
   ): void {
-    const { index, redactor, onPartial } = this.parts;
+    const { index, onPartial } = this.parts;
     const usage = usageOfAnswer(reported, this.#request(row), json);
     this.#sums.usage = addUsage(this.#sums.usage, usage);
     if (index.isAnswered(row)) {
@@ -298,7 +299,7 @@ class Collection {
     }
     // Looked at again, it is in the journal.
     if (this.chunk.collected !== null) return;
-    journal.appendAnswer(this.#request(row), redactor.bytes(json), row);
+    journal.appendAnswer(this.#request(row), json, row);
     onPartial(usage);
   }
 

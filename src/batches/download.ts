@@ -3,7 +3,7 @@
 import { closeSync, existsSync, fsyncSync, renameSync, rmSync, statSync } from 'node:fs';
 import { UserError, systemErrorCode } from '../errors.js';
 import { fileProblem, openFile, readLines, replaceFile, writeAll } from '../files.js';
-import type { Redactor } from '../text.js';
+import type { Redactor } from '../secrets/redactor.js';
 import { dropped } from '../memory.js';
 import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
 import type { BatchClient } from './client.js';

@@ -9,7 +9,7 @@ import { createGunzip } from 'node:zlib';
 import { systemErrorCode, UserError } from '../errors.js';
 import { endOfValue, OPEN_BRACE } from '../datasets/json-scan.js';
 import { breathe, openFile, readAt, readLines, replaceFile, type BufferedFile } from '../files.js';
-import type { Redactor } from '../text.js';
+import type { Redactor } from '../secrets/redactor.js';
 
 /** Enough to see how a file begins. */
 const HEAD_BYTES = 4096;

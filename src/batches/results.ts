@@ -1,5 +1,6 @@
 /** A line of a batch's output or error file. */
 
+import type { Redactor } from '../secrets/redactor.js';
 import type { FinishRules } from '../annotators/finish-reason.js';
 import { isObject } from '../json.js';
 import { parseLooseJson } from '../loose-json.js';
@@ -59,15 +60,20 @@ function text(value: unknown): string {
 /**
  * What a line means for its row: by the same rules as an answer that came online, or why there is none.
  * @param rules which finish reasons mean a whole answer
+ * @param redactor as for `judgeResponse`
  */
-export function judgeResult({ response, error }: ResultLine, rules?: FinishRules): Verdict {
+export function judgeResult(
+  { response, error }: ResultLine,
+  rules?: FinishRules,
+  redactor?: Redactor,
+): Verdict {
   // Error files hold lines with status 0 and an empty body: the request was never answered (tidyverse/ellmer#830).
   if (response === null || response.status === 0 || isEmpty(response.body)) {
     return unanswered(error, response?.status ?? null);
   }
   const { status, body } = response;
   const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body), 'utf8');
-  const verdict = judgeResponse({ status, headers: {}, body: bytes }, null, rules);
+  const verdict = judgeResponse({ status, headers: {}, body: bytes }, null, rules, redactor);
   // A batch can't stream: such a model takes no part in one.
   return verdict.kind === 'stream' ? rowsFault(verdict.message, false) : verdict;
 }

@@ -46,6 +46,7 @@ async function askWithoutMessages(
   { console, interruption }: Surroundings,
 ): Promise<AccountLimits> {
   const { address, apiKey } = findEndpoint(options);
+  const { redactor } = options.environment;
   const client = await ChatClient.open({
     address,
     apiKey,
@@ -59,12 +60,12 @@ async function askWithoutMessages(
   try {
     const body = Buffer.from(JSON.stringify({ model: options.annotator.model, messages: [] }));
     const response = await client.send(body);
-    const warning = await problemOf(judgeResponse(response), options);
+    const warning = await problemOf(judgeResponse(response, null, undefined, redactor), options);
     if (warning !== null) console.warning(warning);
     return readLimits(response.headers);
   } catch (error) {
     interruption.soft.throwIfAborted();
-    const warning = await problemOf(judgeFailure(error), options);
+    const warning = await problemOf(judgeFailure(error, redactor), options);
     console.warning(`The account’s limits are not known: ${warning ?? 'no answer'}`);
     return { requestsPerMinute: null, tokensPerMinute: null, requestsPerDay: null };
   } finally {

@@ -67,6 +67,7 @@ export async function openAsking(
     concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
     parameters,
     hasAnswers,
+    redactor: options.environment.redactor,
     finishRules: new FinishRules(options.acceptFinishReason),
     partialBefore,
     maxAttempts: options.maxAttempts,

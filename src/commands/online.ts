@@ -97,7 +97,7 @@ export async function askOnline(
     const cause = error instanceof JournalGone ? 'other' : 'disk';
     asking.processor.stop({ reason: 'error', cause, message: error.message });
   });
-  const events = journaling(journal, index, naming, totals, options, console, {
+  const events = journaling(journal, index, naming, totals, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
       const { requestsPerDay } = asking.limiter;
@@ -200,18 +200,16 @@ function journaling(
   index: JournalIndex,
   { nameOf }: Naming,
   totals: Totals,
-  options: RunOptions,
   console: Surroundings['console'],
   { onFirstAnswer, onChange, onUse }: Occasions,
 ): ProcessorEvents {
-  const { redactor } = options.environment;
   let isFirst = true;
   let failures = 0;
   let isShortened = false;
   let lastTold = 0;
   return {
     answered: (job, sent, json, completion) => {
-      const place = journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
+      const place = journal.appendAnswer(sent, json, job.requestIdx);
       const counts = index.record(job.requestIdx, completion.state, place.offset, place.length);
       const usage = usageOfAnswer(completion.usage, sent, json);
       if (counts) totals.addAnswer({ usage, isFlex: completion.isFlex });
@@ -225,7 +223,7 @@ function journaling(
       isFirst = false;
     },
     partial: (job, sent, json, usage) => {
-      journal.appendAnswer(sent, redactor.bytes(json), job.requestIdx);
+      journal.appendAnswer(sent, json, job.requestIdx);
       // Not carried in the counters: the journal has it.
       const used = usageOfAnswer(usage, sent, json);
       totals.addUnusable(used);
@@ -233,12 +231,7 @@ function journaling(
       dropped(sent.length + json.length);
     },
     failed: (job, sent, errors, filtered) => {
-      const place = journal.appendFailure(
-        sent,
-        errors.map((error) => redactor.text(error)),
-        filtered,
-        job.requestIdx,
-      );
+      const place = journal.appendFailure(sent, errors, filtered, job.requestIdx);
       index.record(job.requestIdx, filtered ? 'filtered' : 'failed', place.offset, place.length, true);
       failures += 1;
       const now = performance.now();

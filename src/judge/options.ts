@@ -1,5 +1,6 @@
 /** The flags of `reannotate judge`. */
 
+import type { Redactor } from '../secrets/redactor.js';
 import { resolveAnnotator } from '../annotators/index.js';
 import {
   DEFAULT_ANNOTATOR,
@@ -39,9 +40,14 @@ export interface JudgeOptions {
 
 /**
  * Checks and converts the flags of `judge`.
+ * @param redactor learns the secrets that these flags name
  * @throws UsageError that names the flag, what was given and what is taken
  */
-export function parseJudgeOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): JudgeOptions {
+export function parseJudgeOptions(
+  raw: RawFlags,
+  variables: NodeJS.ProcessEnv,
+  redactor?: Redactor,
+): JudgeOptions {
   const flags = new FlagReader(raw);
   const judge = flags.text('judge') ?? DEFAULT_JUDGE;
   const { model } = resolveAnnotator(judge, flags.text('base_url') !== null, 'judge');
@@ -60,6 +66,7 @@ export function parseJudgeOptions(raw: RawFlags, variables: NodeJS.ProcessEnv): 
       retry: 'failed,filtered',
     },
     variables,
+    redactor,
   );
   // Temperature and the shorter limit are this command's own: where the judge does not take them, it is asked without.
   const given = new Set(['max_tokens'].filter((name) => raw[name] !== undefined));

@@ -8,6 +8,7 @@ import { parseJson } from '../json.js';
 import { isTornJson, parseLooseJson } from '../loose-json.js';
 import { decodeUnannounced } from '../providers/decoding.js';
 import { CompletionStream } from '../providers/stream.js';
+import type { Redactor } from '../secrets/redactor.js';
 import { inert, plural } from '../text.js';
 import type { Headers } from './limits/headers.js';
 
@@ -22,8 +23,8 @@ const TELLING = 24;
 export interface ReadableBody {
   kind: 'json';
   value: unknown;
-  /** True where the value was read from the bytes as they came. */
-  isPlain: boolean;
+  /** The bytes that the value was read from as they are; null where something had to be unwrapped first. */
+  plain: Buffer | null;
 }
 
 /** A body that holds none. */
@@ -39,21 +40,25 @@ export interface UnreadableBody {
   text: string;
 }
 
-/** Reads a body to its end. */
-export function readBody(bytes: Buffer, headers: Headers): ReadableBody | UnreadableBody {
+/**
+ * Reads a body to its end.
+ * @param bytes without secrets, as far as these can be seen in them
+ * @param redactor for what unpacking brings to light: a compressed text, or one that was streamed in pieces
+ */
+export function readBody(bytes: Buffer, headers: Headers, redactor: Redactor): ReadableBody | UnreadableBody {
   const value = isInOtherCharset(bytes, headers) ? undefined : parseJson(bytes.toString('utf8'));
-  if (value !== undefined) return { kind: 'json', value, isPlain: true };
-  const text = textOf(decodeUnannounced(bytes), headers);
+  if (value !== undefined) return { kind: 'json', value, plain: bytes };
+  const text = redactor.text(textOf(decodeUnannounced(bytes), headers));
   const found = parseWrapped(text);
   return found === undefined
-    ? unreadable(bytes, text, headers)
-    : { kind: 'json', value: found, isPlain: false };
+    ? unreadable(bytes, text, redactor.headers(headers))
+    : { kind: 'json', value: redactor.value(found), plain: null };
 }
 
 /** A body as one line of JSON: the bytes as they came where they are that, and otherwise the value written again. */
-export function lineOf(body: ReadableBody, bytes: Buffer): Buffer {
-  const isLine = body.isPlain && bytes[0] === OPENING_BRACE && !bytes.includes(NEWLINE) && isUtf8(bytes);
-  return isLine ? bytes : Buffer.from(JSON.stringify(body.value), 'utf8');
+export function lineOf({ value, plain }: ReadableBody): Buffer {
+  const isLine = plain !== null && plain[0] === OPENING_BRACE && !plain.includes(NEWLINE) && isUtf8(plain);
+  return isLine ? plain : Buffer.from(JSON.stringify(value), 'utf8');
 }
 
 /** Text by its byte order mark, by the zeros of UTF-16, or by the charset of its content type; without its mark. */

@@ -7,7 +7,7 @@ import { isObject } from '../json.js';
 import { inert, shellWord } from '../text.js';
 import { lineOf, type ReadableBody, type UnreadableBody } from './answer-body.js';
 import { describeForeign, describePage, describeUnknown } from './foreign-answer.js';
-import type { ChatResponse, Verdict } from './verdict.js';
+import type { Verdict } from './verdict.js';
 
 /** What an error means, by its own status; handed in, since errors are judged elsewhere. */
 type ErrorJudge = (error: unknown) => Verdict;
@@ -18,7 +18,6 @@ type ErrorJudge = (error: unknown) => Verdict;
  * @param judgeError for errors that come in the place of an answer or inside it
  */
 export function judgeAnswer(
-  response: ChatResponse,
   body: ReadableBody | UnreadableBody,
   rules: FinishRules,
   judgeError: ErrorJudge,
@@ -30,13 +29,13 @@ export function judgeAnswer(
   const answer = readAnswer(value, rules);
   switch (answer.kind) {
     case 'whole':
-      return { kind: 'answer', completion: answer.completion, json: lineOf(body, response.body) };
+      return { kind: 'answer', completion: answer.completion, json: lineOf(body) };
     case 'partial':
       return {
         kind: 'partial',
         message: describePartial(answer.reason),
         reason: answer.reason,
-        json: lineOf(body, response.body),
+        json: lineOf(body),
         usage: answer.usage,
       };
     case 'error':

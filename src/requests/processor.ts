@@ -10,6 +10,7 @@ import { setMaxListeners } from 'node:events';
 import type { Completion } from '../annotators/completion.js';
 import type { FinishRules } from '../annotators/finish-reason.js';
 import type { TokenCounts, Usage } from '../annotators/usage.js';
+import type { Redactor } from '../secrets/redactor.js';
 import { inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
 import { Adaptation, newRow, type Refused, type RowAdaptation } from './adaptation.js';
@@ -85,6 +86,8 @@ export interface ProcessorOptions {
   hasAnswers?: boolean;
   /** Which finish reasons mean a whole answer. */
   finishRules: FinishRules;
+  /** Takes secrets out of answers before anything is made of them. */
+  redactor: Redactor;
   /** Answers of earlier sessions that all end with one unknown reason, where there are no others. */
   partialBefore: { reason: string; answers: number } | null;
   /** Tries for one row; throttled and adapted requests cost none. */
@@ -440,8 +443,11 @@ export class Processor {
       failure = error;
     }
     exchanged.latency = clock.now() - exchanged.sentAt;
+    const { finishRules, redactor } = this.#options;
     const verdict =
-      response === null ? judgeFailure(failure) : judgeResponse(response, body, this.#options.finishRules);
+      response === null
+        ? judgeFailure(failure, redactor)
+        : judgeResponse(response, body, finishRules, redactor);
     if (response !== null) limiter.observe(response.headers);
     if (response !== null && verdict.kind !== 'throttle')
       limiter.answered(job, exchanged.latency, usedBy(job, verdict));

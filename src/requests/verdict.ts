@@ -22,6 +22,7 @@ import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js
 import type { Usage } from '../annotators/usage.js';
 import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../errors.js';
 import { inert } from '../text.js';
+import { NO_SECRETS, type Redactor } from '../secrets/redactor.js';
 import { readBody } from './answer-body.js';
 import { judgeAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
@@ -119,19 +120,23 @@ const OVERLOAD_STATUSES = new Set([408, 503, 504, 524, 529]);
  * The verdict on an answer that arrived.
  * @param sent the request's body; where it is given, only parameters that it holds can be refused
  * @param rules which finish reasons mean a whole answer
+ * @param redactor takes secrets out of the whole answer, before any of it is read, cut or kept
  */
 export function judgeResponse(
   response: ChatResponse,
   sent: Buffer | null = null,
   rules: FinishRules = STANDARD_RULES,
+  redactor: Redactor = NO_SECRETS,
 ): Verdict {
-  const { status, headers, body } = response;
+  const { status } = response;
+  const body = redactor.bytes(response.body);
+  const headers = (): Headers => redactor.headers(response.headers);
   if (status < 200 || status >= 300) {
     const text = body.toString('utf8');
-    return judgeRefusal(status, parseError(text), text, response, sent);
+    return judgeRefusal(status, parseError(text), text, headers(), sent);
   }
-  return judgeAnswer(response, readBody(body, headers), rules, (error) =>
-    judgeRefusal(statusOf(error) ?? 500, error, '', response, sent),
+  return judgeAnswer(readBody(body, response.headers, redactor), rules, (error) =>
+    judgeRefusal(statusOf(error) ?? 500, error, '', headers(), sent),
   );
 }
 
@@ -139,10 +144,10 @@ function judgeRefusal(
   status: number,
   value: unknown,
   text: string,
-  response: ChatResponse,
+  headers: Headers,
   sent: Buffer | null,
 ): Verdict {
-  const refusal = readRefusal(status, value, text, response.headers);
+  const refusal = readRefusal(status, value, text, headers);
   const body = sent === null ? null : requestOf(sent);
   if (asksForStream(refusal.text) && status < 500 && !(sent !== null && isStreamed(sent))) {
     return { kind: 'stream', message: describeRefusal(refusal) };
@@ -259,12 +264,15 @@ function statusOf(error: unknown): number | null {
   return null;
 }
 
-/** The verdict on a request that got no answer. */
-export function judgeFailure(error: unknown): Verdict {
+/**
+ * The verdict on a request that got no answer.
+ * @param redactor as for `judgeResponse`
+ */
+export function judgeFailure(error: unknown, redactor: Redactor = NO_SECRETS): Verdict {
   const refusal = userErrorIn(error);
   if (refusal !== null) return { kind: 'run', cause: 'other', message: refusal.message };
   const code = systemErrorCode(error) ?? '';
-  const text = messageOf(error);
+  const text = redactor.text(messageOf(error));
   if (isTlsProblem(error)) {
     const message = `no trusted connection (${code}: ${inert(text, 200)}); set NODE_EXTRA_CA_CERTS where a proxy has its own certificate`;
     return { kind: 'run', cause: 'other', message };

@@ -5,6 +5,7 @@ import { ParameterFit } from '../../src/requests/parameters.js';
 import { Processor, type Stop } from '../../src/requests/processor.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
 import type { ChatResponse } from '../../src/requests/verdict.js';
+import { NO_SECRETS } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { apiError, completion } from '../support/scripted-api.js';
 
@@ -72,6 +73,7 @@ async function play(
     }),
     concurrency: new Concurrency(options.concurrency ?? 4, true, clock.now),
     parameters: new ParameterFit(new Set(options.given ?? [])),
+    redactor: NO_SECRETS,
     hasAnswers: options.hasAnswers ?? false,
     finishRules: new FinishRules(),
     partialBefore: null,

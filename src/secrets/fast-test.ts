@@ -1,0 +1,167 @@
+/**
+ * Whether a text may hold a secret, told in a fraction of a microsecond a kilobyte: nearly every answer holds none.
+ *
+ * Wherever a spelling of at least `m` characters stands, every stretch of `m - 3` places in it begins four characters of
+ * its own. So it is enough to look at four characters in every `m - 3` (Wu and Manber, "A fast algorithm for
+ * multi-pattern searching", 1994). Escapes hide characters from that, so a text is also suspicious where an escape
+ * stands for a character that a spelling has.
+ */
+
+import type { Spelling } from './spellings.js';
+
+/** Characters that are looked at together. */
+const GRAM = 4;
+/** Longer strides win nothing. */
+const LONGEST_STRIDE = 28;
+/** Folds upper and lower case of ASCII letters; whatever else it folds costs a closer look. */
+const FOLD = 0x20202020;
+
+const BACKSLASH = 0x5c;
+const PERCENT = 0x25;
+const AMPERSAND = 0x26;
+const HASH = 0x23;
+const SLASH = 0x2f;
+const QUOTE = 0x22;
+const LETTER_U = 0x75;
+const ZERO = 0x30;
+/** Characters that HTML has names for. */
+const NAMED = Buffer.from('"&<>\'');
+
+/** How the escapes begin that are looked at: where none of them stands, nothing can be hidden. */
+interface Mark {
+  text: string;
+  bytes: Buffer;
+}
+
+export class FastTest {
+  readonly #grams = new Set<number>();
+  /** By a hash of sixteen bits, so that a look into the set is seldom needed. */
+  readonly #hashes = new Uint8Array(1 << 16);
+  readonly #stride: number;
+  /** Codes below 128 that stand in a spelling, and those that begin another escape. */
+  readonly #telling = new Uint8Array(128);
+  readonly #marks: Mark[];
+  /** True where a spelling has a character that HTML writes by its name. */
+  readonly #hasNamed: boolean;
+  /** The same for JSON, which writes a backslash as two. */
+  readonly #hasBackslash: boolean;
+
+  constructor(spellings: readonly Spelling[]) {
+    const texts = spellings.flatMap(({ text, anyCase }) => (anyCase ? [text, text.toUpperCase()] : [text]));
+    const all = texts.flatMap((text) => [Buffer.from(text, 'utf8'), Buffer.from(text, 'latin1')]);
+    const shortest = Math.min(...all.map(({ length }) => length));
+    this.#stride = Math.min(LONGEST_STRIDE, shortest - GRAM + 1);
+    for (const bytes of all) {
+      // A spelling's end tells more than its beginning, which is often the same for all keys of a provider.
+      const end = bytes.length - GRAM;
+      for (let at = end; at > end - this.#stride; at--) this.#addGram(bytes, at);
+      for (const code of bytes) if (code < 128) this.#telling[code] = 1;
+    }
+    this.#hasNamed = NAMED.some((code) => this.#telling[code] === 1);
+    this.#hasBackslash = this.#telling[BACKSLASH] === 1;
+    this.#marks = this.#marksToLookFor().map((text) => ({ text, bytes: Buffer.from(text) }));
+    // They begin another escape.
+    for (const code of [BACKSLASH, PERCENT]) this.#telling[code] = 1;
+  }
+
+  #marksToLookFor(): string[] {
+    return [
+      '\\u00',
+      '%',
+      this.#hasNamed ? '&' : '&#',
+      ...(this.#telling[SLASH] === 1 ? ['\\/'] : []),
+      ...(this.#telling[QUOTE] === 1 ? ['\\"'] : []),
+      ...(this.#hasBackslash ? ['\\\\'] : []),
+    ];
+  }
+
+  #addGram(bytes: Buffer, at: number): void {
+    const gram = bytes.readUInt32LE(at) | FOLD;
+    this.#grams.add(gram);
+    this.#hashes[hashOf(gram)] = 1;
+  }
+
+  /** False where no spelling can stand in bytes of UTF-8. */
+  bytes(bytes: Buffer): boolean {
+    const { length } = bytes;
+    const hashes = this.#hashes;
+    for (let at = 0; at + GRAM <= length; at += this.#stride) {
+      const gram =
+        (bytes[at] ?? 0) |
+        ((bytes[at + 1] ?? 0) << 8) |
+        ((bytes[at + 2] ?? 0) << 16) |
+        ((bytes[at + 3] ?? 0) << 24) |
+        FOLD;
+      if (hashes[hashOf(gram)] === 1 && this.#grams.has(gram)) return true;
+    }
+    return this.#hasTellingEscape(bytes);
+  }
+
+  /** The same for a text. */
+  text(text: string): boolean {
+    const { length } = text;
+    const hashes = this.#hashes;
+    for (let at = 0; at + GRAM <= length; at += this.#stride) {
+      const a = text.charCodeAt(at);
+      const b = text.charCodeAt(at + 1);
+      const c = text.charCodeAt(at + 2);
+      const d = text.charCodeAt(at + 3);
+      if ((a | b | c | d) > 0xff) continue;
+      const gram = a | (b << 8) | (c << 16) | (d << 24) | FOLD;
+      if (hashes[hashOf(gram)] === 1 && this.#grams.has(gram)) return true;
+    }
+    const isSuspicious = this.#marks.some(({ text: mark }) => text.includes(mark));
+    return isSuspicious && this.#hasTellingEscape(Buffer.from(text, 'latin1'));
+  }
+
+  /** True where an escape stands for a character that a spelling has, or that another escape begins with. */
+  #hasTellingEscape(bytes: Buffer): boolean {
+    for (const { bytes: mark } of this.#marks) {
+      for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at + 1)) {
+        if (this.#isTellingEscape(bytes, at)) return true;
+      }
+    }
+    return false;
+  }
+
+  #isTellingEscape(bytes: Buffer, at: number): boolean {
+    const next = bytes[at + 1] ?? 0;
+    switch (bytes[at]) {
+      case PERCENT:
+        return this.#tells(hexValue(next, bytes[at + 2] ?? 0));
+      case AMPERSAND:
+        return next === HASH || this.#hasNamed;
+      default:
+        if (next === SLASH || next === QUOTE) return this.#telling[next] === 1;
+        return next === BACKSLASH
+          ? this.#hasBackslash
+          : next === LETTER_U && this.#isTellingUnicode(bytes, at + 2);
+    }
+  }
+
+  #isTellingUnicode(bytes: Buffer, at: number): boolean {
+    if (bytes[at] !== ZERO || bytes[at + 1] !== ZERO) return false;
+    const code = hexValue(bytes[at + 2] ?? 0, bytes[at + 3] ?? 0);
+    return this.#tells(code) || (code === AMPERSAND && bytes[at + 4] === HASH);
+  }
+
+  #tells(code: number): boolean {
+    return code >= 0 && code < 128 && this.#telling[code] === 1;
+  }
+}
+
+/** The value of two hexadecimal digits; below 0 where they are none. */
+function hexValue(high: number, low: number): number {
+  return digitOf(high) * 16 + digitOf(low);
+}
+
+/** A digit's value; far below 0 where it is none. */
+function digitOf(code: number): number {
+  if (code >= ZERO && code <= 0x39) return code - ZERO;
+  const letter = code | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1000;
+}
+
+function hashOf(gram: number): number {
+  return Math.imul(gram, 0x9e3779b1) >>> 16;
+}

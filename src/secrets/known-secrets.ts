@@ -1,0 +1,93 @@
+/** What counts as a secret: which values of the environment and the command line are hidden wherever they turn up. */
+
+import { PROVIDERS } from '../providers/index.js';
+import { secretsIn } from '../providers/address.js';
+import { readKey } from '../providers/key.js';
+
+/** A value that must not get out, and where it comes from. */
+export interface Secret {
+  value: string;
+  /** For messages, such as `OPENAI_API_KEY` or `the address in HTTPS_PROXY`. */
+  source: string;
+}
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** Variables whose addresses may hold a password or a key. */
+const ADDRESSES = [
+  'HTTPS_PROXY',
+  'https_proxy',
+  'HTTP_PROXY',
+  'http_proxy',
+  'ALL_PROXY',
+  'all_proxy',
+  'HF_ENDPOINT',
+  'HF_DATASETS_SERVER_URL',
+];
+
+/**
+ * Every secret that this process knows of: the keys of all providers, `HF_TOKEN`, and the passwords and keys inside
+ * addresses.
+ * @param keyVariables more variables that hold keys, such as those of `--api_key_env`
+ * @param baseUrls the addresses that flags give
+ */
+export function knownSecrets(
+  variables: Variables,
+  keyVariables: readonly string[],
+  baseUrls: readonly string[],
+): Secret[] {
+  const providers = Object.values(PROVIDERS);
+  const keys = providers.flatMap(({ apiKeyVariable }) => apiKeyVariable ?? []);
+  const addresses = [...ADDRESSES, ...providers.flatMap(({ baseUrlVariable }) => baseUrlVariable ?? [])];
+  return [
+    ...[...keys, ...keyVariables, 'HF_TOKEN'].flatMap((name) => keysIn(variables[name] ?? '', name)),
+    ...addresses.flatMap((name) => passwordsIn(variables[name] ?? '', `the address in ${name}`)),
+    ...baseUrls.flatMap((url) => passwordsIn(url, 'the address in --base_url')),
+  ];
+}
+
+/** A key as it was set, and as it is sent. */
+function keysIn(text: string, source: string): Secret[] {
+  return [text.trim(), readKey(text)].map((value) => ({ value, source }));
+}
+
+function passwordsIn(address: string, source: string): Secret[] {
+  // Proxies are named without a scheme as well.
+  const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(address.trim()) ? address : `http://${address.trim()}`;
+  return secretsIn(whole).map((value) => ({ value, source }));
+}
+
+/**
+ * The values of a flag wherever it stands on a command line. Messages about the command line itself come before it is
+ * understood, and of a flag that is given twice all values are kept out of them.
+ */
+export function valuesOfFlag(words: readonly string[], name: string): string[] {
+  const pattern = new RegExp(`^--${name.replaceAll('_', '[-_]')}(?:=(.*))?$`, 's');
+  return words.flatMap((word, index) => {
+    const match = pattern.exec(word);
+    return match === null ? [] : (match[1] ?? words[index + 1] ?? []);
+  });
+}
+
+/** Fewer characters than that are no secret, and would garble ordinary text. */
+const SHORTEST = 8;
+/** Letters of one case, with or without hyphens, are a word up to here. */
+const LONGEST_WORD = 15;
+/** Fewer different characters than that are a row of crosses. */
+const FEWEST_DIFFERENT = 5;
+
+/** What documentation puts in the place of a key: llama.cpp, vLLM, LM Studio, LiteLLM, Ollama, LocalAI. */
+const PLACEHOLDER =
+  /^(?:sk-)?(?:no|not|your|my|fake|dummy|test|some|any|the|insert|add)[-_ ]?(?:open-?ai[-_ ])?(?:api[-_ ]?)?(?:key|token|needed|required|set|used)(?:[-_ ](?:here|required|needed|set|used))?$/i;
+
+/**
+ * True for a value that is hidden: at least 8 characters, with 5 different ones among them, and neither a word (letters
+ * of one case, up to 15) nor a placeholder such as `no-key-required`. Anything less stands in answers for reasons of
+ * its own, and hiding it would change them.
+ */
+export function isHidden(value: string): boolean {
+  if (value.length < SHORTEST || new Set(value).size < FEWEST_DIFFERENT) return false;
+  const isWord =
+    value.length <= LONGEST_WORD && /^(?:[a-z]+|[A-Z]+|[A-Z][a-z]+)(?:[-_ ][a-z]+|[-_ ][A-Z]+)*$/.test(value);
+  return !isWord && !PLACEHOLDER.test(value);
+}

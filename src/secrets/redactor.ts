@@ -1,0 +1,182 @@
+/**
+ * Hides secrets (API keys, tokens, passwords) in whatever comes from outside or goes out: as they are, with escapes of
+ * JSON, URLs and HTML in any mixture and depth, in hexadecimal and in base64.
+ *
+ * Answers are cleaned as soon as they are whole and before anything of them is cut, so that what is made of them
+ * (messages, figures, rows, files) has no secret to begin with; messages are cleaned again before they are shown.
+ */
+
+import { isObject, parseJson } from '../json.js';
+import { layersOf } from './decoded-text.js';
+import { FastTest } from './fast-test.js';
+import { isHidden, type Secret } from './known-secrets.js';
+import { spellingsOf, type Spelling } from './spellings.js';
+
+const REDACTED = '[redacted]';
+/** Texts are searched in pieces of so many characters, so that their escapes need no memory of their size. */
+const PIECE = 1 << 17;
+/** Characters that one of a spelling may be written with: `\\\\\\\\u0025…`. */
+const LONGEST_ESCAPE = 16;
+
+/** A spelling, and whose it is. */
+interface Needle extends Spelling {
+  source: string;
+}
+
+/** From a character (inclusive) to another (exclusive). */
+interface Range {
+  start: number;
+  end: number;
+  source: string;
+}
+
+export class Redactor {
+  #needles: Needle[] = [];
+  #test: FastTest | null = null;
+  /** Characters that a spelling may take, escapes included. */
+  #longest = 0;
+
+  /** @param secrets values that are too short or too ordinary to be secrets are left out; see `isHidden` */
+  constructor(secrets: Iterable<Secret> = []) {
+    this.add(secrets);
+  }
+
+  /** Learns more secrets. */
+  add(secrets: Iterable<Secret>): void {
+    const known = new Map(this.#needles.map((needle) => [needle.text, needle]));
+    const before = known.size;
+    for (const { value, source } of secrets) {
+      if (!isHidden(value)) continue;
+      for (const spelling of spellingsOf(value)) {
+        if (!known.has(spelling.text)) known.set(spelling.text, { ...spelling, source });
+      }
+    }
+    if (known.size === before) return;
+    // The longest first, so that none is left in part.
+    this.#needles = [...known.values()].sort((a, b) => b.text.length - a.text.length);
+    this.#test = new FastTest(this.#needles);
+    this.#longest = (this.#needles[0]?.text.length ?? 0) * LONGEST_ESCAPE;
+  }
+
+  /** The text with every secret replaced by `[redacted]`. */
+  text(text: string): string {
+    return this.#test?.text(text) === true ? replaced(text, this.#find(text)) : text;
+  }
+
+  /** Where the first secret of a text comes from, such as `OPENAI_API_KEY`; null where it holds none. */
+  sourceIn(text: string): string | null {
+    return this.#test?.text(text) === true ? (this.#find(text)[0]?.source ?? null) : null;
+  }
+
+  /** The same for bytes of UTF-8, which stay valid JSON where they are; the buffer itself where it holds no secret. */
+  bytes(bytes: Buffer): Buffer {
+    if (this.#test?.bytes(bytes) !== true) return bytes;
+    const text = bytes.toString('utf8');
+    const clean = replaced(text, this.#find(text));
+    if (clean === text) return bytes;
+    // A secret with quotes in it may have been found across the ends of strings.
+    const isBroken = parseJson(clean) === undefined && parseJson(text) !== undefined;
+    return Buffer.from(isBroken ? this.#rewritten(text, clean) : clean, 'utf8');
+  }
+
+  #rewritten(json: string, otherwise: string): string {
+    try {
+      return JSON.stringify(this.value(parseJson(json)));
+    } catch {
+      // Nested deeper than the stack is. Without its secrets it is no JSON, and no answer.
+      return otherwise;
+    }
+  }
+
+  /** The same for the strings, names and numbers of a JSON value; the value itself where it holds no secret. */
+  value<Value>(value: Value): Value {
+    return this.#test === null ? value : (this.#clean(value) as Value);
+  }
+
+  #clean(value: unknown): unknown {
+    if (typeof value === 'string') return this.text(value);
+    if (typeof value === 'number') return this.sourceIn(String(value)) === null ? value : REDACTED;
+    if (Array.isArray(value)) {
+      const items = value as unknown[];
+      const clean = items.map((item) => this.#clean(item));
+      return clean.some((item, index) => item !== items[index]) ? clean : items;
+    }
+    if (!isObject(value) || !isPlain(value)) return value;
+    const entries = Object.entries(value);
+    const clean = entries.map(([name, item]): [string, unknown] => [this.text(name), this.#clean(item)]);
+    const isSame = clean.every(
+      ([name, item], index) => name === entries[index]?.[0] && item === entries[index][1],
+    );
+    return isSame ? value : Object.fromEntries(clean);
+  }
+
+  /** The headers of an answer. */
+  headers<Headers extends Record<string, string | string[] | undefined>>(headers: Headers): Headers {
+    return this.value({ ...headers });
+  }
+
+  /** All places of secrets, in order and apart from each other. */
+  #find(text: string): Range[] {
+    if (text.length <= PIECE + this.#longest) return merged(this.#findIn(text, 0));
+    const ranges: Range[] = [];
+    // What begins in a piece may end in the next.
+    for (let start = 0; start < text.length; start += PIECE) {
+      const piece = text.slice(start, start + PIECE + this.#longest);
+      if (this.#test?.text(piece) === true) ranges.push(...this.#findIn(piece, start));
+    }
+    return merged(ranges);
+  }
+
+  #findIn(text: string, offset: number): Range[] {
+    const ranges: Range[] = [];
+    for (const layer of layersOf(text)) {
+      const place = (at: number): number => offset + (layer.places === null ? at : (layer.places[at] ?? 0));
+      let folded: string | null = null;
+      for (const { text: needle, anyCase, source } of this.#needles) {
+        const searched = anyCase ? (folded ??= lowerCase(layer.text)) : layer.text;
+        for (
+          let at = searched.indexOf(needle);
+          at !== -1;
+          at = searched.indexOf(needle, at + needle.length)
+        ) {
+          ranges.push({ start: place(at), end: place(at + needle.length), source });
+        }
+      }
+    }
+    return ranges;
+  }
+}
+
+/** No secrets are known. */
+export const NO_SECRETS = new Redactor();
+
+/** With ASCII's letters in lower case; others may change their length with their case. */
+function lowerCase(text: string): string {
+  return text.replace(/[A-F]+/g, (letters) => letters.toLowerCase());
+}
+
+/** Objects of our own, such as exact numbers and dates, are left alone. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function merged(ranges: Range[]): Range[] {
+  const result: Range[] = [];
+  for (const range of ranges.sort((a, b) => a.start - b.start)) {
+    const last = result.at(-1);
+    if (last !== undefined && range.start < last.end) last.end = Math.max(last.end, range.end);
+    else result.push({ ...range });
+  }
+  return result;
+}
+
+function replaced(text: string, ranges: readonly Range[]): string {
+  const parts: string[] = [];
+  let from = 0;
+  for (const { start, end } of ranges) {
+    parts.push(text.slice(from, start), REDACTED);
+    from = end;
+  }
+  return ranges.length === 0 ? text : parts.join('') + text.slice(from);
+}

@@ -1,0 +1,37 @@
+/** The ways in which a secret is written when it is not written as it is, apart from escapes (see `decoded-text.ts`). */
+
+import { fullyDecoded } from './decoded-text.js';
+
+/** Base64 of fewer bytes says too little to be recognised. */
+const FEWEST_BASE64 = 8;
+
+/** One spelling of a secret. */
+export interface Spelling {
+  text: string;
+  /** True where upper and lower case are the same. */
+  anyCase: boolean;
+}
+
+/** The secret itself, as bytes of UTF-8 that were read one by one, in hexadecimal and in base64. */
+export function spellingsOf(secret: string): Spelling[] {
+  const bytes = Buffer.from(secret, 'utf8');
+  const exact = [secret, fullyDecoded(secret), bytes.toString('latin1'), ...base64Of(bytes)];
+  return [
+    ...[...new Set(exact)].map((text) => ({ text, anyCase: false })),
+    { text: bytes.toString('hex'), anyCase: true },
+  ];
+}
+
+/**
+ * The characters of base64 that the secret alone decides, for each of the three places in a group of three bytes at
+ * which it can begin: `Basic …` and `Bearer …` put something before it.
+ */
+function base64Of(bytes: Buffer): string[] {
+  return [0, 1, 2].flatMap((before) => {
+    const encoded = Buffer.concat([Buffer.alloc(before), bytes]).toString('base64');
+    // Six bits a character; those with a bit of the neighbours are left out.
+    const core = encoded.slice(Math.ceil((before * 8) / 6), Math.floor(((before + bytes.length) * 8) / 6));
+    if (core.length < FEWEST_BASE64) return [];
+    return [core, core.replaceAll('+', '-').replaceAll('/', '_')];
+  });
+}

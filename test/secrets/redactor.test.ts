@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { isHidden, valuesOfFlag } from '../../src/secrets/known-secrets.js';
+import { Redactor } from '../../src/secrets/redactor.js';
+import { secretIn, spellings } from '../support/spelled.js';
+
+const KEYS = [
+  'sk-SECRETab/cd+efGHIJKLMNOPQRSTUVWXYZ0123456789',
+  'hf_aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567',
+  'sk-very+secret/key="1"&x\\y%41',
+  '0123456789abcdef',
+  'pässword-1',
+];
+const redactor = new Redactor(KEYS.map((value) => ({ value, source: 'KEY' })));
+const around = fc.oneof(
+  fc.string({ maxLength: 40 }),
+  fc.string({ unit: 'binary', maxLength: 20 }),
+  fc.constantFrom('%', '\\', '\\\\', '&', '&#', '"', 'Bearer ', '\\u00', 'key=', '\\u0', '100%'),
+);
+
+describe('a secret is found', () => {
+  it('in any spelling, at any place of a text', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...KEYS.slice(0, 4)).chain((key) => fc.tuple(around, spellings(key), around)),
+        (parts) => {
+          expect(secretIn(redactor.text(parts.join('')), KEYS.slice(0, 4))).toBeNull();
+        },
+      ),
+      { numRuns: 600 },
+    );
+  });
+
+  it('in bytes, which stay valid JSON', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...KEYS.slice(0, 4)), around, around, (key, before, after) => {
+        const value = { [before]: before + key + after, list: [1, key, { deep: JSON.stringify({ key }) }] };
+        const bytes = redactor.bytes(Buffer.from(JSON.stringify(value)));
+        expect(secretIn(bytes.toString(), KEYS.slice(0, 4))).toBeNull();
+        expect(Object.keys(JSON.parse(bytes.toString()) as object)).toContain('list');
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('across the ends of strings, in numbers and in names', () => {
+    const odd = new Redactor(['a1b2c3":"d4', '123456789012'].map((value) => ({ value, source: 'KEY' })));
+    expect(JSON.parse(odd.bytes(Buffer.from('{"a1b2c3":"d4"}')).toString())).toEqual({ a1b2c3: 'd4' });
+    expect(JSON.parse(odd.bytes(Buffer.from('{"n":123456789012}')).toString())).toEqual({ n: '[redacted]' });
+    expect(odd.value({ 'x 123456789012': [1, 'a'] })).toEqual({ 'x [redacted]': [1, 'a'] });
+  });
+
+  it('in a long text, also where two pieces of it meet', () => {
+    const [key = ''] = KEYS;
+    const escaped = Array.from(key, (character) => `\\u00${character.charCodeAt(0).toString(16)}`).join('');
+    for (const length of [131_072 - 20, 131_072 - 1, 131_072, 900_000]) {
+      for (const shown of [key, escaped]) {
+        const clean = redactor.text('x'.repeat(length) + shown + 'y'.repeat(900_000));
+        expect(clean.length).toBe(length + 10 + 900_000);
+      }
+    }
+  });
+
+  it('in time that grows with the length of the worst text alone', () => {
+    const worst = ['\\', '\\u0073', '%2', '&#', 'sk-SECRET', '\\\\\\u00', '&#x0'].map((part) =>
+      part.repeat(Math.ceil(1_000_000 / part.length)),
+    );
+    const started = performance.now();
+    for (const text of worst) redactor.text(text);
+    expect(performance.now() - started).toBeLessThan(20_000);
+  });
+});
+
+describe('what holds no secret', () => {
+  it('is the same buffer, text and value', () => {
+    const text =
+      '{"content":"\\u003cb\\u003e 100% \\n \\"quoted\\" a/b http:\\/\\/x %20 &amp; &lt;","n":1.0}';
+    const bytes = Buffer.from(text);
+    const value = { list: [{ text }], date: new Date(0) };
+    expect(redactor.bytes(bytes)).toBe(bytes);
+    expect(redactor.text(text)).toBe(text);
+    expect(redactor.value(value)).toBe(value);
+  });
+
+  it.each([
+    'test',
+    'none',
+    'EMPTY',
+    'ollama',
+    'lm-studio',
+    'not-needed',
+    'placeholder',
+    'sk-xxx',
+    'xxxxxxxxxxxx',
+  ])('is a value like %s, which would garble answers', (value) => {
+    expect(isHidden(value)).toBe(false);
+    expect(new Redactor([{ value, source: 'KEY' }]).text(`a ${value} answer`)).toBe(`a ${value} answer`);
+  });
+
+  it.each([
+    'no-key-required',
+    'sk-no-key-required',
+    'your-api-key',
+    'your-openai-api-key',
+    'changeme',
+    'Password',
+  ])('is a placeholder like %s', (value) => {
+    expect(isHidden(value)).toBe(false);
+  });
+
+  it.each(['sk-1234a', 'hunter22', 'sk-in-the-address', 'token-abc123', 'correcthorsebattery'])(
+    'is not one like %s',
+    (value) => {
+      expect(isHidden(value)).toBe(true);
+    },
+  );
+});
+
+it('a flag that is given twice has two values', () => {
+  const words = ['--api_key_env', 'A', '--api-key-env=B', '--api_key_env'];
+  expect(valuesOfFlag(words, 'api_key_env')).toEqual(['A', 'B']);
+});
