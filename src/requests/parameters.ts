@@ -49,7 +49,10 @@ const IN_WORDS: readonly { pattern: RegExp; parameters: readonly string[] }[] = 
   },
   { pattern: /\blogit[- ]bias\b/i, parameters: ['logit_bias'] },
   { pattern: /\bstop (?:sequences?|words?|strings?|tokens?)\b/i, parameters: ['stop'] },
-  { pattern: /\b(?:multiple|several) (?:choices|completions|candidates)\b/i, parameters: ['n'] },
+  {
+    pattern: /\b(?:multiple|several) (?:choices|completions|candidates)\b|\bn ?(?:=|must be|should be) ?1\b/i,
+    parameters: ['n'],
+  },
   {
     pattern: /\bmax(?:imum)? (?:output |completion |new )?tokens\b/i,
     parameters: ['max_tokens', 'max_completion_tokens'],

@@ -471,7 +471,8 @@ export class Processor {
     this.#lastTrouble = verdict.message;
     reporter.debug(`Throttled: ${verdict.message}`);
     if (verdict.wait !== null && verdict.wait > LONGEST_WAIT_MS) {
-      this.stop({ reason: 'error', cause: 'limit', message: verdict.message, wait: verdict.wait });
+      const when = Number.isFinite(verdict.wait) ? { wait: verdict.wait } : {};
+      this.stop({ reason: 'error', cause: 'limit', message: verdict.message, ...when });
       return;
     }
     const tooFast = limiter.throttled(job, verdict.wait, verdict.message);

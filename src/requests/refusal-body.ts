@@ -6,6 +6,7 @@
 
 import { isObject, parseJson } from '../json.js';
 import { inert } from '../text.js';
+import { withoutEcho } from './echo.js';
 import type { Headers } from './limits/headers.js';
 import { parseDuration } from './limits/waits.js';
 
@@ -22,8 +23,12 @@ export interface Refusal {
   status: number;
   /** All codes, types and reasons, separated by spaces. */
   codes: string;
-  /** All messages, separated by spaces. */
+  /** All messages, separated by spaces, without what they repeat of the prompt. */
   text: string;
+  /** The same for people, with everything in it. */
+  shown: string;
+  /** The texts of the request that was refused; empty where they are not known. */
+  prompt: string;
   /** What the fields for it name as the part of the request that is at fault, such as `top_p` or `messages[0]`. */
   named: string[];
   /** Milliseconds that the body asks to wait; null where it asks for none. */
@@ -57,6 +62,9 @@ const MESSAGES = new Set([
   'innererror',
   'fault',
   'base_resp',
+  // google.rpc.QuotaFailure and google.rpc.BadRequest.
+  'violations',
+  'fieldViolations',
 ]);
 const CODES = new Set([
   'code',
@@ -70,18 +78,28 @@ const CODES = new Set([
   'errorCode',
   'error_type',
   'status_code',
+  'quotaId',
 ]);
 const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc']);
 
-/** Reads the answer to a request that was refused. */
-export function readRefusal(status: number, value: unknown, raw: string, headers: Headers): Refusal {
-  const collector = new Collector();
+/**
+ * Reads the answer to a request that was refused.
+ * @param prompt the texts of that request; what the answer repeats of them says nothing about the request
+ */
+export function readRefusal(
+  status: number,
+  value: unknown,
+  raw: string,
+  headers: Headers,
+  prompt = '',
+): Refusal {
+  const collector = new Collector(prompt);
   if (value !== undefined) collector.visit(value, 0);
   if (!collector.hasText) collector.addText(value === undefined ? describeText(raw) : '');
   // Bedrock gives the kind of an error in a header alone.
   const kind = headers['x-amzn-errortype'];
   if (typeof kind === 'string') collector.addCode(kind.slice(0, 100));
-  return { status, ...collector.result(), headers };
+  return { status, ...collector.result(), prompt, headers };
 }
 
 /** The value of a body; undefined where it is not JSON or too large to be an error's. */
@@ -97,15 +115,19 @@ class Collector {
   readonly #named: string[] = [];
   #wait: number | null = null;
 
+  constructor(private readonly prompt: string) {}
+
   get hasText(): boolean {
     return this.#texts.length > 0;
   }
 
-  result(): Pick<Refusal, 'codes' | 'text' | 'named' | 'wait'> {
-    const text = this.#texts.join(' ').slice(0, LONGEST_TEXT);
+  result(): Pick<Refusal, 'codes' | 'text' | 'shown' | 'named' | 'wait'> {
+    const shown = this.#texts.join(' ').slice(0, LONGEST_TEXT);
+    const text = withoutEcho(shown, this.prompt);
     return {
       codes: [...new Set(this.#codes)].join(' ').slice(0, LONGEST_CODES),
       text,
+      shown,
       named: this.#named,
       wait: this.#wait ?? waitIn(text),
     };
@@ -133,10 +155,10 @@ class Collector {
     }
   }
 
-  /** A text may be the JSON of another server's error. */
+  /** A text may be the JSON of another server's error, unless it is the prompt's. */
   #visitText(text: string, depth: number): void {
-    const first = text.trimStart()[0];
-    const inner = first === '{' || first === '[' ? parseError(text) : undefined;
+    const isJson = /^\s*[[{]/.test(text) && !this.prompt.includes(text.trim());
+    const inner = isJson ? parseError(text) : undefined;
     if (inner === undefined) this.addText(text);
     else this.visit(inner, depth + 1);
   }
@@ -196,12 +218,12 @@ function describeText(raw: string): string {
 }
 
 /** The one line that people read: status, codes and text. */
-export function describeRefusal({ status, codes, text, named }: Refusal): string {
+export function describeRefusal({ status, codes, shown, named }: Refusal): string {
   const words = codes
     .split(' ')
     .filter((code) => code !== String(status) && /[a-z]|^\d{4,}$/i.test(code))
     .join(' ');
-  const unsaid = named.filter((name) => !text.includes(name)).join(', ');
+  const unsaid = named.filter((name) => !shown.includes(name)).join(', ');
   const about = unsaid === '' ? '' : ` (${inert(unsaid, 100)})`;
-  return `${status}${words === '' ? '' : ` ${inert(words, 80)}`}: ${inert(text, 300) || 'no message'}${about}`;
+  return `${status}${words === '' ? '' : ` ${inert(words, 80)}`}: ${inert(shown, 300) || 'no message'}${about}`;
 }

@@ -23,6 +23,8 @@ interface Entry {
   status?: readonly number[];
   /** In the codes, types and reasons. */
   code?: RegExp;
+  /** In a field that names the part of the request that is at fault. */
+  named?: RegExp;
   /** In the codes and the text; all of them. */
   text?: RegExp | readonly RegExp[];
   /** What makes it something else. */
@@ -137,17 +139,41 @@ export const REFUSALS: readonly Entry[] = [
     source: 'one-api, new-api, SiliconFlow, Zhipu',
   },
 
+  {
+    means: NO_CREDIT,
+    status: REFUSED,
+    text: /\b(?:key|credit|spend) limit (?:has been |was )?(?:exceeded|reached)|(?:reached|exceeded|hit) (?:its|your|the) (?:credit|spend|key) limit/i,
+    source: 'OpenRouter 403, Vercel AI Gateway',
+  },
+  {
+    means: NO_CREDIT,
+    status: [400, 401, 403, 412, 422],
+    text: [
+      /\b(?:credits?|balance|funds|prepaid|quota)\b/i,
+      /insufficient|exhaust|deplet|run out|ran out|used up|not enough|no (?:more|remaining|quota)|too low|negative|\b(?:add|buy|purchase) (?:more )?(?:credits?|funds)|top[- ]?up|recharge/i,
+    ],
+    unless: /per[- ](?:second|minute|hour|day)|try again in|RESOURCE_EXHAUSTED/i,
+    source: 'resellers, in words of their own',
+  },
+  {
+    means: NO_CREDIT,
+    status: [429],
+    text: /\b(?:add|buy|purchase) (?:more )?(?:credits?|funds)|top[- ]?up\b|recharge|no (?:more |remaining )?(?:free )?(?:credits?|quota)\b/i,
+    unless: /per[- ](?:second|minute|hour|day)|try again in|RESOURCE_EXHAUSTED/i,
+    source: 'resellers; a limit that lifts by itself asks for patience, not for money',
+  },
+
   // The account may not use this at all.
   {
     means: ACCOUNT,
-    code: /unsupported_country_region_territory|organization_restricted|account_deactivated|access_terminated|SERVICE_DISABLED|CONSUMER_SUSPENDED/,
+    code: /unsupported_country_region_territory|organization_restricted|ip_not_authorized|account_deactivated|access_terminated|model_terms_required|SERVICE_DISABLED|CONSUMER_SUSPENDED/,
     source: 'OpenAI 403 and 401, Groq 400, Moonshot, Google 403',
   },
   {
     means: ACCOUNT,
     status: REFUSED,
-    text: /User location is not supported|Country, region, or territory not supported|not available in your (?:country|region)/i,
-    source: 'Gemini 400, OpenAI 403',
+    text: /User location is not supported|Country, region, or territory not supported|not available in your (?:country|region)|not (?:allowed|authorized|permitted)[^.]{0,30} from (?:your|this) (?:IP|country|region|location)|\bIP(?: address)? [^.]{0,60}not (?:allowed|authorized|whitelisted)/i,
+    source: 'Gemini 400, OpenAI 403 and 401 ip_not_authorized',
   },
   {
     means: ACCOUNT,
@@ -158,7 +184,7 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: ACCOUNT,
     status: REFUSED,
-    text: /matching your data policy|has not been used in project|must accept the (?:model |licen[cs]e )?terms/i,
+    text: /matching your data policy|has not been used in project|(?:must|please|need to) (?:have [^.]{0,40})?accept the (?:model |licen[cs]e )?terms/i,
     source: 'OpenRouter 404, Google 403, Groq 400 model_terms_required',
   },
 
@@ -184,6 +210,12 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: WRONG_KEY,
     status: REFUSED,
+    text: /authorization(?: header)? (?:is |was )?(?:missing|required|invalid|malformed|not (?:found|provided))|(?:missing|no|invalid|malformed) authorization\b/i,
+    source: 'nginx and API gateways 400, Cloudflare 400',
+  },
+  {
+    means: WRONG_KEY,
+    status: REFUSED,
     text: /无效的令牌|令牌(?:已过期|无效|状态不可用)|身份验证失败/,
     source: 'one-api and new-api 401, Zhipu 401',
   },
@@ -194,6 +226,12 @@ export const REFUSALS: readonly Entry[] = [
     code: /model_not_found|model_not_available|model_not_supported|model_decommissioned|model_not_active|invalid_model|unknown_model|DeploymentNotFound|ModelNotFound|ModelNotExist|InvalidModel|key_model_access_denied|team_model_access_denied/,
     source:
       'OpenAI 404, Together 400, Hugging Face 400, Groq 400, Mistral 400, Azure 404, GitHub Models 400, LiteLLM 401',
+  },
+  {
+    means: NO_MODEL,
+    status: [400, 404, 422],
+    named: /^(?:body\.)?model$/,
+    source: 'OpenAI 400, Together 400, Mistral 422: `param` or `loc` is the model itself',
   },
   {
     means: NO_MODEL,
@@ -221,7 +259,7 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: NO_MODEL,
     status: REFUSED,
-    text: /\bmodels?\b[^.]{0,120}? (?:does not exist|doesn.t exist|not found|was not found|is not found|could not be found|has been (?:decommissioned|deprecated|retired|removed|shut down)|is (?:deprecated|unavailable|not available|no longer available|not deployed)(?: and|$|\.| for| to))/i,
+    text: /\bmodels?\b[^.]{0,120}? (?:does not exist|doesn.t exist|not found|was not found|is not found|could not be found|(?:is )?(?:currently )?not (?:loaded|served)|has been (?:decommissioned|deprecated|retired|removed|shut down)|is (?:deprecated|unavailable|not available|no longer available|not deployed)(?: and|$|\.| for| to))/i,
     unless: /parameter|argument/i,
     source: 'vLLM 404, Cohere 422, Gemini 404, Vertex AI 404, Groq 400',
   },
@@ -253,8 +291,9 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: FILTERED,
     status: [400, 403, 422, 451, 500],
-    text: /Content Exists Risk|inappropriate content|requires moderation|(?:input|prompt|content|message)[^.]{0,60} flagged|flagged (?:by|as|for)|safety system|content management policy|blocked by (?:our |the |a )?(?:content|safety|guardrail)|SAFETY_CHECK_TYPE|violates? (?:\w+ ){0,4}(?:guidelines|polic(?:y|ies))|ContentPolicyViolation|guardrail/i,
-    source: 'DeepSeek 400, Alibaba 400, OpenRouter 403, OpenAI 400, Azure 400, xAI 403, LiteLLM 400',
+    text: /Content Exists Risk|inappropriate content|requires moderation|(?:input|prompt|content|message)[^.]{0,60} flagged|flagged (?:by|as|for)|PROHIBITED_CONTENT|prohibited (?:words?|content|terms?)|\bNSFW\b|safety system|content management policy|blocked by (?:our |the |a )?(?:content|safety|guardrail)|SAFETY_CHECK_TYPE|violates? (?:\w+ ){0,4}(?:guidelines|polic(?:y|ies))|ContentPolicyViolation|guardrail/i,
+    source:
+      'DeepSeek 400, Alibaba 400, OpenRouter 403, OpenAI 400, Azure 400, xAI 403, Gemini 400, LiteLLM 400',
   },
   {
     means: FILTERED,
@@ -305,6 +344,12 @@ export const REFUSALS: readonly Entry[] = [
 
   // Later.
   {
+    means: { later: 'throttle' },
+    status: [400, 403, 500, 503],
+    code: /rate_?limit|throttl|too_?many_?requests|RESOURCE_EXHAUSTED/i,
+    source: 'Bedrock 400 ThrottlingException, Google 403 rateLimitExceeded, gateways that wrap a 429',
+  },
+  {
     means: { later: 'loading' },
     status: [503, 500, 425],
     text: /loading model|model[^.]{0,120} is (?:currently |still )?(?:loading|starting|being loaded)|warming up/i,
@@ -335,12 +380,20 @@ export function meaningOf(refusal: Refusal): Meaning | null {
 export function entryFor(refusal: Refusal): Entry | undefined {
   const all = `${refusal.codes} ${refusal.text}`;
   return REFUSALS.find(
-    ({ status, code, text, unless }) =>
+    ({ means, status, code, named, text, unless }) =>
       (status === undefined || status.includes(refusal.status)) &&
       (code === undefined || code.test(refusal.codes)) &&
+      (named === undefined || refusal.named.some((name) => named.test(name))) &&
       (text === undefined || (text instanceof RegExp ? [text] : text).every((one) => one.test(all))) &&
-      (unless === undefined || !unless.test(all)),
+      (unless === undefined || !unless.test(all)) &&
+      !('run' in means && text instanceof RegExp && standsInPrompt(text, all, refusal)),
   );
+}
+
+/** True where the words that would end the run may be the row's own, too few of them to be recognised as an echo. */
+function standsInPrompt(pattern: RegExp, all: string, { prompt }: Refusal): boolean {
+  const words = pattern.exec(all)?.[0];
+  return words !== undefined && prompt.includes(words);
 }
 
 /** Tokens that are left for the answer, and the row's own fault where that is too few. */

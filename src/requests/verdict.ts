@@ -24,8 +24,10 @@ import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../errors
 import { inert } from '../text.js';
 import { NO_SECRETS, type Redactor } from '../secrets/redactor.js';
 import { readBody } from './answer-body.js';
+import { promptOf } from './echo.js';
 import { judgeAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
+import { geminiDayWait, isDailyLimit } from './limits/daily.js';
 import { retryAfter, type Headers } from './limits/headers.js';
 import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
 import { isLargerThanLimit, meaningOf, roomIn, type Meaning, type RunCause } from './refusals.js';
@@ -81,7 +83,13 @@ export type Verdict =
       /** True where the error came within an answer: other rows may have better luck. */
       inAnswer?: boolean;
     }
-  | { kind: 'throttle'; message: string; wait: number | null; usage?: Usage | null }
+  | {
+      kind: 'throttle';
+      message: string;
+      /** Milliseconds until the limit lifts; Infinity for some time tomorrow, null where nothing is known. */
+      wait: number | null;
+      usage?: Usage | null;
+    }
   | {
       kind: 'parameter';
       message: string;
@@ -147,8 +155,8 @@ function judgeRefusal(
   headers: Headers,
   sent: Buffer | null,
 ): Verdict {
-  const refusal = readRefusal(status, value, text, headers);
   const body = sent === null ? null : requestOf(sent);
+  const refusal = readRefusal(status, value, text, headers, promptOf(body));
   if (asksForStream(refusal.text) && status < 500 && !(sent !== null && isStreamed(sent))) {
     return { kind: 'stream', message: describeRefusal(refusal) };
   }
@@ -170,9 +178,9 @@ function verdictFor(meaning: Meaning, refusal: Refusal, sent: Record<string, unk
   const message = describeRefusal(refusal);
   if ('run' in meaning) return { kind: 'run', cause: meaning.run, message };
   if ('later' in meaning) {
-    const wait = waitOf(refusal);
-    if (meaning.later === 'throttle') return { kind: 'throttle', message, wait };
-    return { ...transient(message), overloaded: true, loading: meaning.later === 'loading', wait };
+    if (meaning.later === 'throttle') return throttle(message, refusal);
+    const isLoading = meaning.later === 'loading';
+    return { ...transient(message), overloaded: true, loading: isLoading, wait: waitOf(refusal) };
   }
   if (meaning.row === 'filtered') return rowVerdict(message, { filtered: true, explained: true });
   const maximum = sent === null ? null : (maximumIn(sent)?.value ?? null);
@@ -186,7 +194,7 @@ function verdictForStatus(refusal: Refusal): Verdict {
   if (status === 429) {
     // "Request too large for gpt-4o … Limit 30000, Requested 40123": no waiting helps.
     if (isLargerThanLimit(refusal)) return rowVerdict(message, { explained: true });
-    return { kind: 'throttle', message, wait: waitOf(refusal) };
+    return throttle(message, refusal);
   }
   if (status === 401 || status === 403) return { kind: 'run', cause: 'key', message };
   if (status === 404 || status === 410) {
@@ -204,6 +212,11 @@ function verdictForStatus(refusal: Refusal): Verdict {
 
 /** 424: a gateway's upstream failed; 499: a proxy gave up. */
 const MAY_PASS = new Set([408, 409, 424, 425, 499]);
+
+function throttle(message: string, refusal: Refusal): Verdict {
+  const wait = geminiDayWait(refusal) ?? waitOf(refusal) ?? (isDailyLimit(refusal) ? Infinity : null);
+  return { kind: 'throttle', message, wait };
+}
 
 function waitOf(refusal: Refusal): number | null {
   return retryAfter(refusal.headers) ?? refusal.wait;

@@ -43,19 +43,26 @@ async function play(
     given?: string[];
     budget?: boolean;
     concurrency?: number;
+    /** True where the number of requests in flight follows what the server can take. */
+    adaptive?: boolean;
     parameters?: Record<string, unknown>;
+    /** Called with the number of requests at the server, whenever it changes. */
+    onFlight?: (count: number) => void;
     at?: { request: number; run: (processor: Processor) => void };
   } = {},
 ): Promise<Played> {
   const clock = new FakeClock();
   const played: Played = { stop: null, rows: {}, changed: [], shortened: [], sent: 0, bodies: new Map() };
   const times = new Map<number, number>();
+  let flying = 0;
   const send = async (bytes: Buffer): Promise<ChatResponse> => {
     const body = JSON.parse(bytes.toString('utf8')) as Body;
     const time = times.get(body.row) ?? 0;
     times.set(body.row, time + 1);
     if (played.sent++ === options.at?.request) options.at.run(processor);
+    options.onFlight?.(++flying);
     await clock.sleep(LATENCY_MS);
+    options.onFlight?.(--flying);
     const reply = script(body, time);
     if (reply instanceof Error) throw reply;
     const { status = 200, headers = {}, body: value } = reply;
@@ -71,7 +78,7 @@ async function play(
       clock,
       random: () => 0.5,
     }),
-    concurrency: new Concurrency(options.concurrency ?? 4, true, clock.now),
+    concurrency: new Concurrency(options.concurrency ?? 4, options.adaptive !== true, clock.now),
     parameters: new ParameterFit(new Set(options.given ?? [])),
     redactor: NO_SECRETS,
     hasAnswers: options.hasAnswers ?? false,
@@ -159,6 +166,8 @@ const VERDICTS: readonly [name: string, says: Script, outcomes: readonly Outcome
   ['a redirect', () => ({ status: 307, body: '' }), ['other', 'other', 'other', 'other']],
   ['a throttle that passes', (_, times) => (times < 3 ? apiError(429, 'slow down') : ok), ['answered', 'answered', 'answered', 'answered']],
   ['a throttle for hours', () => ({ status: 429, headers: { 'retry-after': '20000' }, body: {} }), ['limit', 'limit', 'limit', 'limit']],
+  ['a limit of the day', () => apiError(429, 'Rate limit exceeded: free-models-per-day'), ['limit', 'limit', 'limit', 'limit']],
+  ['the same, with the time it lifts', () => ({ status: 429, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Date.now() + 9 * 3_600_000) }, body: {} }), ['limit', 'limit', 'limit', 'limit']],
   ['trouble that passes', (_, times) => (times < 2 ? apiError(500, 'oops') : ok), ['answered', 'answered', 'answered', 'answered']],
   ['trouble that stays', () => apiError(500, 'oops'), ['failed', 'failed', 'failed', 'failed']],
   ['a model that is being loaded', (_, times) => (times < 60 ? apiError(503, 'Loading model') : ok), ['answered', 'answered', 'answered', 'answered']],
@@ -212,6 +221,60 @@ describe('a row', () => {
       },
     };
     expect((await play(3, () => ok, { at })).rows).toEqual({ 0: 'answered' });
+  });
+});
+
+describe('a limit of the day', () => {
+  it('ends the run at the first 429 with the time that the server tells, and fails nothing', async () => {
+    const nineHours = 9 * 3_600_000;
+    const limited: Script = ({ row }) =>
+      row < 3
+        ? ok
+        : {
+            status: 429,
+            headers: {
+              'x-ratelimit-remaining': '0',
+              'x-ratelimit-reset': String(Date.now() + nineHours),
+            },
+            body: {},
+          };
+    const { stop, rows, sent } = await play(50, limited, { concurrency: 1 });
+    expect(stop).toMatchObject({ reason: 'error', cause: 'limit' });
+    const wait = stop?.reason === 'error' ? (stop.wait ?? 0) : 0;
+    expect(Math.abs(wait - nineHours)).toBeLessThan(60_000);
+    expect(rows).toEqual({ 0: 'answered', 1: 'answered', 2: 'answered' });
+    expect(sent).toBe(4);
+  });
+
+  it('ends it without a time where none is told', async () => {
+    const { stop, sent } = await play(50, () => apiError(429, 'Daily limit reached'));
+    expect(stop).toMatchObject({ reason: 'error', cause: 'limit' });
+    expect(stop).not.toHaveProperty('wait');
+    expect(sent).toBe(1);
+  });
+});
+
+describe('time-outs', () => {
+  it('make rows that are tried again wait for a place too', async () => {
+    const timeout = Object.assign(new Error('x'), { code: 'REQUEST_TIMEOUT' });
+    let isOver = false;
+    const most = { before: 0, after: 0 };
+    // All that is in flight at the twentieth row times out at once.
+    const script: Script = ({ row }, times) => {
+      isOver ||= row >= 20 && times > 0;
+      return row >= 20 && times === 0 ? timeout : ok;
+    };
+    const { stop, rows } = await play(100, script, {
+      adaptive: true,
+      concurrency: 64,
+      onFlight: (count) => {
+        const phase = isOver ? 'after' : 'before';
+        most[phase] = Math.max(most[phase], count);
+      },
+    });
+    expect(most.after).toBeLessThan(most.before);
+    expect(stop).toBeNull();
+    expect(Object.values(rows).filter((state) => state === 'answered')).toHaveLength(100);
   });
 });
 

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { withoutEcho } from '../../src/requests/echo.js';
+import { geminiDayWait } from '../../src/requests/limits/daily.js';
 import { readRefusal } from '../../src/requests/refusal-body.js';
 import { entryFor, REFUSALS } from '../../src/requests/refusals.js';
 import { judgeResponse, type Verdict } from '../../src/requests/verdict.js';
@@ -51,6 +53,10 @@ const BODIES: readonly [name: string, status: number, body: unknown, expected: E
   ['billing', 403, error('Please check your billing details'), 'quota'],
   ['one-api', 403, error('该令牌额度已用尽', { type: 'one_api_error' }), 'quota'],
 
+  ['OpenRouter key limit', 403, { error: { message: 'Key limit exceeded (total limit). Manage it using https://openrouter.ai/settings/keys', code: 403 } }, 'quota'],
+  ['a reseller', 400, error('Your prepaid balance has run out. Please add credits to continue.'), 'quota'],
+  ['a reseller, 429', 429, error('You have no quota left. Please top up your account.'), 'quota'],
+
   // The account.
   ['Gemini location', 400, [{ error: { code: 400, message: 'User location is not supported for the API use.', status: 'FAILED_PRECONDITION' } }], 'account'],
   ['Groq restricted', 400, error('Organization has been restricted. Please reach out to support if you believe this was in error.', { code: 'organization_restricted' }), 'account'],
@@ -59,6 +65,9 @@ const BODIES: readonly [name: string, status: number, body: unknown, expected: E
   ['Anthropic disabled', 400, { type: 'error', error: { type: 'invalid_request_error', message: 'This organization has been disabled.' } }, 'account'],
   ['OpenRouter data policy', 404, { error: { message: 'No endpoints found matching your data policy. Enable prompt training here: https://openrouter.ai/settings/privacy', code: 404 } }, 'account'],
   ['Google service', 403, [{ error: { code: 403, message: 'Generative Language API has not been used in project 1 before or it is disabled.', status: 'PERMISSION_DENIED' } }], 'account'],
+
+  ['OpenAI address', 401, error('Your IP address 1.2.3.4 is not authorized to use this API key.', { code: 'ip_not_authorized' }), 'account'],
+  ['Groq terms', 400, error('The model `x` requires terms acceptance.', { code: 'model_terms_required' }), 'account'],
 
   // The key.
   ['OpenAI', 401, error('Incorrect API key provided: sk-1**********9.', { code: 'invalid_api_key' }), 'key'],
@@ -73,6 +82,7 @@ const BODIES: readonly [name: string, status: number, body: unknown, expected: E
   ['one-api', 401, error('无效的令牌 (request id: 20260101)', { type: 'one_api_error' }), 'key'],
   ['Cloudflare AI Gateway', 401, { success: false, result: [], messages: [], error: [{ code: 2009, message: 'Unauthorized' }] }, 'key'],
   ['OpenRouter', 401, { error: { message: 'No auth credentials found', code: 401 } }, 'key'],
+  ['a gateway without a key', 400, { message: 'Missing Authorization header' }, 'key'],
   ['no permission', 403, error('Request not allowed', { type: 'forbidden' }), 'key'],
   ['Alibaba', 401, { error: { code: 'InvalidApiKey', message: 'Incorrect API key provided.' } }, 'key'],
   ['in a 200', 200, { error: { type: 'authentication_error', message: 'bad key' } }, 'key'],
@@ -148,6 +158,9 @@ const BODIES: readonly [name: string, status: number, body: unknown, expected: E
   ['OpenAI', 400, error('Something about this request'), 'row'],
   ['a legal reason', 451, '', 'row'],
 
+  ['Gemini prohibited', 400, [{ error: { code: 400, message: 'The prompt was blocked due to PROHIBITED_CONTENT', status: 'INVALID_ARGUMENT' } }], 'filtered'],
+  ['a reseller’s filter', 422, { detail: 'NSFW content detected' }, 'filtered'],
+
   // Later.
   ['Groq flex', 498, error('Flex tier capacity exceeded, please try again later', { type: 'internal_server_error', code: 'capacity_exceeded' }), 'later'],
   ['Cloudflare 524', 524, '<html><head><title>example.com | 524: A timeout occurred</title></head></html>', 'later'],
@@ -160,6 +173,9 @@ const BODIES: readonly [name: string, status: number, body: unknown, expected: E
   ['Gemini', 429, [{ error: { code: 429, message: 'You exceeded your current quota, please check your plan and billing details.', status: 'RESOURCE_EXHAUSTED', details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '34.4s' }] } }], 'throttle'],
   ['OpenAI', 429, error('Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000, Used 29500, Requested 1500. Please try again in 2s.', { code: 'rate_limit_exceeded' }), 'throttle'],
   ['a bare one', 429, '', 'throttle'],
+  ['Bedrock', 400, { __type: 'ThrottlingException', message: 'Too many requests, please wait before trying again.' }, 'throttle'],
+  ['Google', 403, { error: { code: 403, message: 'x', errors: [{ reason: 'rateLimitExceeded' }] } }, 'throttle'],
+  ['OpenRouter for the day', 429, { error: { message: 'Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 free model requests per day', code: 429 } }, 'throttle'],
 ];
 
 function judge(status: number, body: unknown, headers: Record<string, string> = {}): Verdict {
@@ -210,6 +226,26 @@ describe('a refusal', () => {
     ['Gemini’s text', error('Please retry in 34.000s.'), 34_000],
   ])('tells how long to wait: %s', (_, body, wait) => {
     expect(judge(429, body)).toMatchObject({ kind: 'throttle', wait });
+  });
+
+  it('waits until tomorrow for a limit of a day, whatever pause of seconds is asked for', () => {
+    const details = [
+      { violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier', quotaValue: '20' }] },
+      { retryDelay: '34s' },
+    ];
+    const gemini = [{ error: { code: 429, message: 'quota', status: 'RESOURCE_EXHAUSTED', details } }];
+    const refusal = readRefusal(429, gemini, '', {});
+    // 15:00 in Los Angeles, in winter and in summer.
+    expect(geminiDayWait(refusal, Date.parse('2026-01-15T23:00:00Z'))).toBe(9 * 3_600_000);
+    expect(geminiDayWait(refusal, Date.parse('2026-07-15T22:00:00Z'))).toBe(9 * 3_600_000);
+    const verdict = judge(429, gemini);
+    expect(verdict).toMatchObject({ kind: 'throttle' });
+    expect(verdict.kind === 'throttle' && verdict.wait).toBeGreaterThan(34_000);
+    expect(judge(429, error('Daily limit reached'))).toMatchObject({ wait: Infinity });
+    expect(judge(429, error('Limits: 60 requests per minute, 1000 per day'))).toMatchObject({ wait: null });
+    expect(judge(429, error('on requests per day (RPD): Limit 9. Try again in 7m12s.'))).toMatchObject({
+      wait: 432_000,
+    });
   });
 
   it('waits as the headers say where the body says something else', () => {
@@ -288,6 +324,52 @@ describe('a refusal', () => {
     };
     const sent = Buffer.from(JSON.stringify({ messages: [], max_tokens: 2048 }));
     expect(judgeResponse(response, sent)).toMatchObject({ kind: 'row', room: 1004 });
+  });
+
+  it.each<[string, string]>([
+    ['a wrong key', 'Why do I get: Incorrect API key provided: sk-1?'],
+    ['no credit', 'What does "insufficient balance" mean?'],
+    ['in few words', '余额不足'],
+    ['a parameter', "Explain: Unsupported parameter: 'max_tokens' is not supported with this model."],
+    ['streaming', 'Fix this: This model only support stream mode, please enable it.'],
+    ['the error of another API', '{"error": {"code": "invalid_api_key", "message": "x"}}'],
+    ['a long text', `${'word '.repeat(40_000)}The account balance is too low, top up. ${'x'.repeat(99)}`],
+  ])('says nothing by what it repeats of the prompt: %s', (_, prompt) => {
+    const sent = Buffer.from(
+      JSON.stringify({ messages: [{ role: 'user', content: prompt }], max_tokens: 9 }),
+    );
+    const echo = prompt.length > 5000 ? prompt.slice(199_990) : prompt;
+    for (const body of [
+      error(`Could not process: ${echo}`),
+      error(echo),
+      { detail: [{ msg: echo, loc: ['body', 'messages', 0, 'content'] }] },
+    ]) {
+      const response = { status: 400, headers: {}, body: Buffer.from(JSON.stringify(body)) };
+      expect(judgeResponse(response, sent)).toMatchObject({ kind: 'row', filtered: false });
+    }
+  });
+
+  it('means what it says beside what it repeats, and shows both', () => {
+    const prompt = 'Why is the sky blue on a clear day, and red in the evening?';
+    const sent = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content: prompt }] }));
+    const body = Buffer.from(JSON.stringify(error(`Incorrect API key provided. Request: ${prompt}`)));
+    expect(judgeResponse({ status: 400, headers: {}, body }, sent)).toMatchObject({
+      cause: 'key',
+      message: expect.stringContaining(prompt) as string,
+    });
+  });
+
+  it('loses the echoes in it and nothing else', () => {
+    const words = fc.string({ unit: fc.constantFrom('a', 'b', ' ', 'é'), maxLength: 60 });
+    fc.assert(
+      fc.property(words, words, words, (before, prompt, after) => {
+        const text = `${before}#${prompt}#${after}`;
+        const rest = withoutEcho(text, prompt);
+        if (prompt.length < 20) expect(rest).toBe(text);
+        else if (prompt.length >= 30) expect(rest).not.toContain(prompt);
+        expect(rest.length).toBeLessThanOrEqual(text.length);
+      }),
+    );
   });
 
   it('is cut before any pattern sees it, however long it is', () => {
