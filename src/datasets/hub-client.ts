@@ -103,23 +103,33 @@ export class HubClient {
     endpoint: string,
     query: Readonly<Record<string, string | number>>,
   ): Promise<Record<string, unknown>> {
+    return (await this.getWithText(endpoint, query)).value;
+  }
+
+  /** The same with the answer's text, for numbers that JavaScript would spell otherwise. */
+  async getWithText(
+    endpoint: string,
+    query: Readonly<Record<string, string | number>>,
+  ): Promise<{ value: Record<string, unknown>; text: string }> {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) parameters.set(name, String(value));
     const url = `${this.options.hub.datasetsServerUrl}/${endpoint}?${parameters.toString()}`;
     let value: unknown;
+    let text = '';
     const answer = await this.#persist(
       () => this.#request(url, {}, MAXIMUM_JSON_BYTES),
       endpoint,
       // An answer may be torn on its way, or come from something that stands between.
       ({ body }) => {
-        value = parseJson(body.toString('utf8'));
+        text = body.toString('utf8');
+        value = parseJson(text);
         if (isObject(value)) return null;
         const message = `${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`;
         return new HubError(message, null, true, true);
       },
     );
     this.#pin(answer.headers);
-    return value as Record<string, unknown>;
+    return { value: value as Record<string, unknown>, text };
   }
 
   /** Bytes `start` (inclusive) to `end` (exclusive) of a file. */

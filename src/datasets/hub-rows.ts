@@ -1,11 +1,12 @@
 /** `/rows` of the datasets-server: pages of at most 100 rows, several at a time, handed out in order. */
 
 import pLimit from 'p-limit';
-import { isObject } from '../json.js';
+import { isObject, parseExact } from '../json.js';
 import { TemporaryError, type UserError } from '../errors.js';
 import { inert } from '../text.js';
 import type { RowSelection, SourceRow } from '../types.js';
 import type { HubClient } from './hub-client.js';
+import { hasNumbers } from './json-row.js';
 
 /** `libcommon/constants.py`, MAX_NUM_ROWS_PER_PAGE. */
 const PAGE_ROWS = 100;
@@ -74,7 +75,8 @@ async function readPage(
   length: number,
   columns: readonly string[],
 ): Promise<Page> {
-  const answer = await client.get('rows', { dataset, config: subset, split, offset, length });
+  const query = { dataset, config: subset, split, offset, length };
+  const { value: answer, text } = await client.getWithText('rows', query);
   const { rows, features, num_rows_total: total } = answer;
   if (!Array.isArray(rows)) throw unexpected(dataset, 'a page without rows');
   if (typeof total !== 'number' || !Number.isSafeInteger(total) || total < 0) {
@@ -90,8 +92,23 @@ async function readPage(
     throw unexpected(dataset, `${rows.length} rows from row ${offset} on instead of ${expected}`);
   return {
     facts,
-    rows: rows.slice(0, length).map((row: unknown, position) => readRow(row, offset + position, columns)),
+    rows: withExactNumbers(rows, text, columns)
+      .slice(0, length)
+      .map((row: unknown, position) => readRow(row, offset + position, columns)),
   };
+}
+
+/** A page's rows; those with numbers in a used column are read again, so that these keep their spelling. */
+function withExactNumbers(
+  rows: readonly unknown[],
+  text: string,
+  columns: readonly string[],
+): readonly unknown[] {
+  const isNeeded = rows.some(
+    (row) => isObject(row) && isObject(row['row']) && hasNumbers(row['row'], columns),
+  );
+  const exact = isNeeded ? parseExact(text) : null;
+  return isObject(exact) && Array.isArray(exact['rows']) ? exact['rows'] : rows;
 }
 
 function readColumns(features: unknown, rows: readonly unknown[]): string[] {

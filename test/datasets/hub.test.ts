@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { HubClient } from '../../src/datasets/hub-client.js';
 import { openDataset } from '../../src/datasets/index.js';
+import { jsonText } from '../../src/json.js';
 import type { HubEnvironment, OpenDataset, Reporter, SourceRow } from '../../src/types.js';
 import { scriptedApi, type ApiAnswer, type ApiRequest } from '../support/scripted-api.js';
 
@@ -134,6 +135,22 @@ describe('pages of the datasets-server', () => {
     await expect(read(dataset)).rejects.toThrow(
       /changed on the Hub while it was read \(revision first, then second\)/,
     );
+  });
+
+  it('keep the spelling of numbers that JavaScript would lose', async () => {
+    const api = await scriptedApi((asked) => {
+      if (!isRows(asked)) return { body: SPLITS };
+      const text = JSON.stringify(page(asked, 2).body).replaceAll(
+        '"a":"a"',
+        '"a":12345678901234567890,"b":1.0',
+      );
+      return { body: text.replace('"q":"q1"', '"q":{"x":[1.0,9007199254740993]}') };
+    });
+    const rows = await read(await openDataset(request, hubAt(api.url), silent), ['q', 'a']);
+    expect(rows.map((row) => ('value' in row ? jsonText(row.value) : row.problem))).toEqual([
+      '{"q":"q0","a":12345678901234567890,"b":1.0}',
+      '{"q":{"x":[1.0,9007199254740993]},"a":12345678901234567890,"b":1.0}',
+    ]);
   });
 
   it('with a truncated cell in a column that is used give a problem, never a prompt', async () => {
