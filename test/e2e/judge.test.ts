@@ -385,7 +385,7 @@ describe('judge', () => {
     const { folder, args } = await finishedRun(server, 10);
     const run = await runCli(args, { env: pointingAt(server) });
     expect(run.code).toBe(1);
-    expect(run.stderr).toMatch(/refused the key.*Then go on with the same command: npx reannotate judge/);
+    expect(run.stderr).toMatch(/refused the key.*Then resume with the same command: npx reannotate judge/);
     expect(asked(server)).toHaveLength(1);
     expect(figures(folder)).toBeUndefined();
   });
@@ -441,15 +441,18 @@ describe('judge', () => {
   });
 
   it('leaves a run alone that another process works on', async () => {
+    let letGo = (): void => undefined;
+    const isOver = new Promise<void>((resolve) => (letGo = resolve));
     const server = await api(async (pair) => {
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await isOver;
       return prefer('new', pair);
     });
     const { args } = await finishedRun(server, 10);
     const first = startCli([...args, '--max_concurrency', '2'], { env: pointingAt(server) });
     while (asked(server).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     const second = await runCli(args, { env: pointingAt(server) });
-    expect(second.code).toBe(1);
+    letGo();
+    expect(second.code).toBe(75);
     expect(second.stderr).toContain('Another process works on this run');
     expect((await first.finished).code).toBe(0);
     expect(asked(server)).toHaveLength(20);
