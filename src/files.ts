@@ -60,12 +60,20 @@ const PASSING_CODES = new Set([
 
 /** A sentence for a failed file operation that tells what to do; `action` reads like "write /path/file". */
 export function fileProblem(error: unknown, action: string): UserError {
-  const code = systemErrorCode(error);
-  const reason = (code !== undefined && HINTS[code]) ?? messageOf(error);
-  const message = `Cannot ${action}: ${String(reason)}.`;
-  return PASSING_CODES.has(code ?? '')
+  const message = `Cannot ${action}: ${fileReason(error)}.`;
+  return PASSING_CODES.has(systemErrorCode(error) ?? '')
     ? new TemporaryError(message, { cause: error })
     : new UserError(message, undefined, { cause: error });
+}
+
+/** Why a file operation failed, in words, and what to do about it. */
+function fileReason(error: unknown): string {
+  return HINTS[systemErrorCode(error) ?? ''] ?? messageOf(error);
+}
+
+/** The same without the advice. */
+export function bareFileReason(error: unknown): string {
+  return fileReason(error).split('. ', 1)[0] ?? '';
 }
 
 /** Makes a folder that only its owner can read (it will hold prompts), with its parents. */

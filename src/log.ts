@@ -1,6 +1,5 @@
 import { closeSync, writeSync } from 'node:fs';
-import { messageOf } from './errors.js';
-import { openFile } from './files.js';
+import { bareFileReason, openFile } from './files.js';
 import type { Redactor } from './secrets/redactor.js';
 import { inert, plural } from './text.js';
 
@@ -41,7 +40,7 @@ export class LogFile {
     try {
       this.#descriptor = openFile(path, 'append');
     } catch (error) {
-      this.#reason = messageOf(error);
+      this.#reason = bareFileReason(error);
     }
     this.#threshold = LOG_LEVELS[level];
     this.#redactor = redactor;
@@ -64,7 +63,7 @@ export class LogFile {
     } catch (error) {
       // The disk is full or gone: the answers come first.
       this.#lost += 1;
-      this.#reason = messageOf(error);
+      this.#reason = bareFileReason(error);
     }
   }
 
@@ -81,7 +80,7 @@ export class LogFile {
       closeSync(this.#descriptor);
     } catch (error) {
       this.#lost += 1;
-      this.#reason = messageOf(error);
+      this.#reason = bareFileReason(error);
     }
     this.#descriptor = null;
   }

@@ -1,6 +1,14 @@
 import { join } from 'node:path';
 import { it, vi } from 'vitest';
-import { foldersIn, pointingAt, resultsIn, runCli, temporaryFolder, type Finished } from '../support/cli.js';
+import {
+  foldersIn,
+  pointingAt,
+  resultsIn,
+  resuming,
+  runCli,
+  temporaryFolder,
+  type Finished,
+} from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { countCalls, describeFault, withFault, type DiskFault } from '../support/disk-fault.js';
 import { journalLines, leftovers } from '../support/journal.js';
@@ -32,7 +40,7 @@ async function survive(fault: DiskFault, data: string): Promise<Outcome> {
   const broken = await runCli(args, { env: { ...env, ...withFault(fault, folder) } });
   const answered = api.requests.length;
   const onDisk = journalLines(folder).length;
-  const mended = await runCli([...args, '--resume'], { env });
+  const mended = await runCli([...args, ...resuming(folder)], { env });
   if (mended.code !== 0) throw new Error(`it does not go on: ${mended.stderr}`);
   const rows = resultsIn(folder).rows();
   const left = leftovers(folder);

@@ -1,5 +1,13 @@
 import { it, vi } from 'vitest';
-import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
+import {
+  foldersIn,
+  pointingAt,
+  resultsIn,
+  resuming,
+  runCli,
+  simulator,
+  temporaryFolder,
+} from '../support/cli.js';
 import { chaosProxy, type FaultName } from '../support/chaos-api.js';
 import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
 import { leftovers } from '../support/journal.js';
@@ -40,7 +48,7 @@ async function survive(kinds: readonly FaultName[], number: number): Promise<Out
   const args = ['--dataset', `me/data-${number}`, '--max_concurrency', '16', ...foldersIn(folder)];
   for (let session = 0; session < SESSIONS; session++) {
     const { env, usage } = measured();
-    const run = await runCli([...args, '--resume'], {
+    const run = await runCli([...args, ...resuming(folder)], {
       env: { ...pointingAt(proxy, { OPENAI_BASE_URL: `${api.url}/v1` }), ...env },
     });
     if (/\n\s+at |unexpected problem/.test(run.stderr)) throw new Error(run.stderr);

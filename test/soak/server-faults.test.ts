@@ -1,7 +1,15 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
+import {
+  foldersIn,
+  pointingAt,
+  resultsIn,
+  resuming,
+  runCli,
+  simulator,
+  temporaryFolder,
+} from '../support/cli.js';
 import { chaosApi, FAULTS, type ChaosApi, type FaultName } from '../support/chaos-api.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { leftovers } from '../support/journal.js';
@@ -37,7 +45,7 @@ async function survive(kinds: readonly FaultName[], rows: number, timeout = '1.5
   ];
   for (let session = 0; session < SESSIONS; session++) {
     const { env, usage } = measured();
-    const run = await runCli([...args, '--resume'], { env: { ...pointingAt(api), ...env } });
+    const run = await runCli([...args, ...resuming(folder)], { env: { ...pointingAt(api), ...env } });
     if (![0, 1, 3, 75].includes(run.code ?? -1)) throw new Error(`code ${run.code}: ${run.stderr}`);
     if (/\n\s+at |unexpected problem|sk-test-key/.test(run.stderr)) throw new Error(run.stderr);
     if (/\u001b\[31mnginx/.test(run.stderr)) throw new Error('an escape sequence reached the terminal');
@@ -122,7 +130,7 @@ it('never follows a redirection with its key', async () => {
     if (other.requests.length > 0) throw new Error('the other host was asked');
     const asked = api.requests.length;
     const good = await scriptedApi(({ prompt }) => `answer to ${prompt}`);
-    const again = await runCli([...args, '--resume'], { env: pointingAt(good) });
+    const again = await runCli([...args, ...resuming(folder)], { env: pointingAt(good) });
     if (again.code !== 0) throw new Error(again.stderr);
     const answered = asked - Math.floor(asked / 3);
     return { paidTwice: Math.max(0, good.requests.length + answered - 20) };
@@ -196,7 +204,7 @@ it('stops where the credit is gone, and goes on where it was topped up', async (
       const stopped = await runCli(args, { env: pointingAt(poor) });
       if (stopped.code !== 1 || !/credit or quota/.test(stopped.stderr)) throw new Error(stopped.stderr);
       const rich = await simulator();
-      const run = await runCli([...args, '--resume'], { env: pointingAt(rich) });
+      const run = await runCli([...args, ...resuming(folder)], { env: pointingAt(rich) });
       if (run.code !== 0) throw new Error(run.stderr);
       return { paidTwice: poor.statistics().answered + rich.statistics().answered - 40 };
     },
