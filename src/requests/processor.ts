@@ -427,7 +427,8 @@ export class Processor {
   #reactionTo(verdict: Failure, job: Job, hasAnswers: boolean, mayWait: boolean): Reaction {
     this.#lastTrouble = verdict.message;
     if (verdict.kind === 'partial') return this.#unusable.partial(verdict, hasAnswers, mayWait);
-    if (verdict.kind === 'unreadable') return this.#unusable.unreadable(job.requestIdx, verdict, hasAnswers);
+    if (verdict.kind === 'unreadable')
+      return this.#unusable.unreadable(job.requestIdx, verdict, hasAnswers, mayWait);
     return verdict.inAnswer === true && !hasAnswers && mayWait ? this.#unusable.broken() : { kind: 'retry' };
   }
 

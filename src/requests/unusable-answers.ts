@@ -68,8 +68,16 @@ export class UnusableAnswers {
     return { kind: 'set aside' };
   }
 
-  /** An answer cannot be read. */
-  unreadable(row: number, { message, shape, isForeign }: Unreadable, hasAnswers: boolean): Reaction {
+  /**
+   * An answer cannot be read. At the start of a run another row shows whether all are answered like that.
+   * @param mayWait whether the row was not tried before and there are others
+   */
+  unreadable(
+    row: number,
+    { message, shape, isForeign }: Unreadable,
+    hasAnswers: boolean,
+    mayWait: boolean,
+  ): Reaction {
     const isSame = this.#shapeOf.get(row) === shape;
     this.#shapeOf.set(row, shape);
     if (hasAnswers) return isSame ? { kind: 'fail' } : RETRY;
@@ -77,7 +85,8 @@ export class UnusableAnswers {
     const same = (this.#shapes.get(shape) ?? 0) + 1;
     this.#shapes.set(shape, same);
     const isCertain = isForeign || same >= SAME_SHAPE_AT_START || this.#unreadable >= UNREADABLE_AT_START;
-    return isCertain ? { kind: 'stop', message } : RETRY;
+    if (isCertain) return { kind: 'stop', message };
+    return mayWait ? this.broken() : RETRY;
   }
 
   /** A row is done with. */

@@ -239,23 +239,21 @@ describe('what is done about answers that cannot be used', () => {
 
   it('pays for an unreadable answer twice at most', () => {
     const same = new UnusableAnswers();
-    expect(kinds([0, 0].map((row) => same.unreadable(row, unreadable('a'), false)))).toEqual([
+    expect(kinds([0, 0].map((row) => same.unreadable(row, unreadable('a'), false, false)))).toEqual([
       'retry',
       'stop',
     ]);
     const differing = new UnusableAnswers();
-    expect(kinds(['a', 'b', 'c'].map((shape) => differing.unreadable(0, unreadable(shape), false)))).toEqual([
-      'retry',
-      'retry',
-      'stop',
-    ]);
-    expect(new UnusableAnswers().unreadable(0, unreadable('x', true), false).kind).toBe('stop');
+    expect(
+      kinds(['a', 'b', 'c'].map((shape) => differing.unreadable(0, unreadable(shape), false, false))),
+    ).toEqual(['retry', 'retry', 'stop']);
+    expect(new UnusableAnswers().unreadable(0, unreadable('x', true), false, false).kind).toBe('stop');
     const later = new UnusableAnswers();
-    expect(kinds(['a', 'a'].map((shape) => later.unreadable(7, unreadable(shape), true)))).toEqual([
+    expect(kinds(['a', 'a'].map((shape) => later.unreadable(7, unreadable(shape), true, false)))).toEqual([
       'retry',
       'fail',
     ]);
     later.forget(7);
-    expect(later.unreadable(7, unreadable('a'), true).kind).toBe('retry');
+    expect(later.unreadable(7, unreadable('a'), true, false).kind).toBe('retry');
   });
 });

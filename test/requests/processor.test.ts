@@ -254,6 +254,23 @@ describe('a limit of the day', () => {
   });
 });
 
+describe('an unreadable answer at the start', () => {
+  it('fails its row alone where others are answered', async () => {
+    const { stop, rows } = await play(5, ({ row }) => (row === 0 ? { body: 'x' } : ok));
+    expect(stop).toBeNull();
+    expect(rows).toEqual({ 0: 'failed', 1: 'answered', 2: 'answered', 3: 'answered', 4: 'answered' });
+  });
+
+  it('stops the run at the second row that is answered like that, or the second try of the only one', async () => {
+    for (const count of [5, 1]) {
+      const { stop, rows, sent } = await play(count, () => ({ body: 'x' }));
+      expect(stop).toMatchObject({ reason: 'error' });
+      expect(rows).toEqual({});
+      expect(sent).toBe(2);
+    }
+  });
+});
+
 describe('time-outs', () => {
   it('make rows that are tried again wait for a place too', async () => {
     const timeout = Object.assign(new Error('x'), { code: 'REQUEST_TIMEOUT' });
