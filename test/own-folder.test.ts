@@ -21,7 +21,7 @@ import { requireOwnFolder } from '../src/own-folder.js';
 import { runFolder } from '../src/run/folder.js';
 import { JournalWriter } from '../src/run/journal.js';
 import { requireOwnRun } from '../src/run/own-run.js';
-import { Redactor } from '../src/text.js';
+import { Redactor } from '../src/secrets/redactor.js';
 import { foldersIn, runCli, temporaryFolder } from './support/cli.js';
 
 const NOBODY = 65_534;
