@@ -5,6 +5,9 @@
 
 import { UsageError } from './errors.js';
 import type { FlagReader } from './options.js';
+import { isObject } from './json.js';
+import { jsonArgument } from './json-argument.js';
+import { EFFORTS, type Effort } from './providers/reasoning-effort.js';
 import { inert } from './text.js';
 
 export const DEFAULT_MAX_TOKENS = 2048;
@@ -17,8 +20,12 @@ interface Parameter<Value> {
   help: string;
   /** What the API does when the parameter is left out (https://platform.openai.com/docs/api-reference/chat/create). */
   neutral?: Value;
+  /** True where `none` is a value of its own, and not a way to send nothing. */
+  takesNone?: boolean;
   /** The value that was given. */
   read(flags: FlagReader): Value | null;
+  /** A value as its flag takes it, where that is not obvious. */
+  write?(value: unknown): string;
 }
 
 function parameter<Value>(entry: Parameter<Value>): Parameter<Value> {
@@ -88,6 +95,28 @@ export const GENERATION = {
     help: 'the N most likely tokens at each position, 0 to 20 (implies --logprobs)',
     read: (flags) => flags.integer('top_logprobs', 0, 20),
   }),
+  reasoning_effort: parameter({
+    argument: '<level>',
+    help: `how much the model thinks: ${EFFORTS.join(', ')}; none switches thinking off where the model can (default: the model’s own)`,
+    takesNone: true,
+    read: (flags) => effort(flags.text('reasoning_effort')),
+  }),
+  response_format: parameter({
+    argument: '<json|@file>',
+    help: 'json for any JSON object, or @SCHEMA.json for answers by a JSON Schema',
+    read: (flags) => responseFormat(flags.text('response_format')),
+    write: writeResponseFormat,
+  }),
+  service_tier: parameter({
+    argument: '<name>',
+    help: 'such as flex (OpenAI: half price, slower), priority or default',
+    read: (flags) => serviceTier(flags.text('service_tier')),
+  }),
+  extra_body: parameter({
+    argument: '<json|@file>',
+    help: 'more fields of every request, merged last, such as {"top_k": 20}',
+    read: (flags) => extraBody(flags.text('extra_body')),
+  }),
 };
 
 export type GenerationName = keyof typeof GENERATION;
@@ -114,7 +143,8 @@ export interface ChosenParameters {
 export function readGeneration(flags: FlagReader, takesSeed: boolean): ChosenParameters {
   const given = new Set(GENERATION_NAMES.filter((name) => flags.isGiven(name)));
   const values = GENERATION_NAMES.map((name): [string, unknown] => {
-    const isSent = given.has(name) && !flags.isNone(name);
+    const entry: Parameter<unknown> = GENERATION[name];
+    const isSent = given.has(name) && (entry.takesNone === true || !flags.isNone(name));
     return [name, isSent ? GENERATION[name].read(flags) : null];
   });
   const generation = Object.fromEntries(values) as GenerationParameters;
@@ -161,6 +191,74 @@ export function isNeutral(name: string, value: unknown): boolean {
 
 export function isGenerationName(name: string): name is GenerationName {
   return Object.hasOwn(GENERATION, name);
+}
+
+/** A value as its flag takes it. */
+export function flagValue(name: string, value: unknown): string {
+  const entry: Parameter<unknown> | undefined = isGenerationName(name) ? GENERATION[name] : undefined;
+  if (entry?.write !== undefined) return entry.write(value);
+  if (Array.isArray(value))
+    return value.map((one) => String(one).replaceAll('\n', '\\n').replaceAll('\t', '\\t')).join(',');
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function effort(text: string | null): Effort | null {
+  if (text === null) return null;
+  const level = EFFORTS.find((one) => one === text.toLowerCase());
+  if (level === undefined)
+    throw new UsageError(`--reasoning_effort takes ${EFFORTS.join(', ')}, not ${inert(text, 40)}.`);
+  return level;
+}
+
+function serviceTier(text: string | null): string | null {
+  if (text === null || /^[a-z][a-z0-9_-]{0,40}$/.test(text)) return text;
+  throw new UsageError(`--service_tier takes a name such as flex, not ${inert(text, 40)}.`);
+}
+
+/** Fields that `--extra_body` may not have, and why. */
+const NOT_EXTRA: Readonly<Record<string, string>> = {
+  model: 'name the model with --annotator',
+  messages: 'the messages come from the dataset',
+  stream: 'whether answers are streamed is decided by the provider',
+  metadata: 'it would be mistaken for the row’s own in jobs.json',
+  n: 'use --n, which also decides how answers are kept',
+  max_tokens: 'use --max_tokens, by which costs are bounded',
+  max_completion_tokens: 'use --max_tokens, which is sent under this name where the model wants it',
+};
+
+function extraBody(text: string | null): Record<string, unknown> | null {
+  if (text === null) return null;
+  const fields = jsonArgument('extra_body', text);
+  const wrong = Object.keys(fields).find((name) => Object.hasOwn(NOT_EXTRA, name));
+  if (wrong !== undefined)
+    throw new UsageError(`--extra_body cannot hold "${wrong}": ${NOT_EXTRA[wrong] ?? ''}.`);
+  return Object.keys(fields).length === 0 ? null : fields;
+}
+
+/** Names of schemas that the API takes. */
+const SCHEMA_NAME = /^[\w-]{1,64}$/;
+
+/**
+ * `json`, a JSON Schema, or either of the forms in which the API takes a schema.
+ * @see https://platform.openai.com/docs/guides/structured-outputs
+ */
+function responseFormat(text: string | null): Record<string, unknown> | null {
+  if (text === null) return null;
+  if (text === 'json' || text === 'json_object') return { type: 'json_object' };
+  if (!/^[@{]/.test(text))
+    throw new UsageError(`--response_format takes json or @SCHEMA.json, not ${inert(text, 40)}.`);
+  const value = jsonArgument('response_format', text);
+  if (typeof value['type'] === 'string' && ['json_schema', 'json_object', 'text'].includes(value['type']))
+    return value;
+  if (isObject(value['schema']) && typeof value['name'] === 'string')
+    return { type: 'json_schema', json_schema: value };
+  const { title } = value;
+  const name = typeof title === 'string' && SCHEMA_NAME.test(title) ? title : 'answer';
+  return { type: 'json_schema', json_schema: { name, schema: value, strict: true } };
+}
+
+function writeResponseFormat(value: unknown): string {
+  return isObject(value) && value['type'] === 'json_object' ? 'json' : JSON.stringify(value);
 }
 
 function stopSequences(text: string | null): string[] | null {

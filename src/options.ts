@@ -2,7 +2,7 @@
 
 import { DEFAULT_ENCODING, encodingNamed } from './datasets/encodings.js';
 import { datasetName } from './datasets/names.js';
-import { resolveAnnotator, type Annotator } from './annotators/index.js';
+import { hasFlexTier, resolveAnnotator, type Annotator } from './annotators/index.js';
 import { REASONING_MODES, type ReasoningMode } from './annotators/reasoning.js';
 import { UsageError } from './errors.js';
 import { parseOutputFormats, type OutputFormat } from './exports/index.js';
@@ -133,6 +133,7 @@ export function parseRunOptions(
       '--max_cost needs a --max_tokens: without one nobody knows what a request in flight may cost.',
     );
   }
+  checkServiceTier(chosen.generation.service_tier, flags, annotator, baseUrl);
   const maxBatchSize = flags.integer('max_batch_size', 1, MAXIMUM_BATCH_SIZE) ?? MAXIMUM_BATCH_SIZE;
   return Object.freeze({
     dataset: datasetName(dataset),
@@ -160,7 +161,7 @@ export function parseRunOptions(
     maxTokensPerMinute: flags.number('max_tokens_per_minute', Number.MIN_VALUE),
     maxConcurrency: flags.integer('max_concurrency', 1, 10_000),
     maxAttempts: flags.integer('max_attempts', 1, 1000) ?? 5,
-    requestTimeout: flags.number('request_timeout', 0.001, 86_400) ?? 600,
+    requestTimeout: flags.number('request_timeout', 0.001, 86_400) ?? usualTimeout(chosen.generation),
     ...chosen,
     baseUrl,
     apiKeyVariable,
@@ -176,6 +177,28 @@ export function parseRunOptions(
     annotator,
     environment: readEnvironment(variables, apiKeyVariable, baseUrl, redactor),
   });
+}
+
+/** @throws UsageError where a tier would not be what it is chosen for, which is its price */
+function checkServiceTier(
+  tier: string | null,
+  flags: FlagReader,
+  { providerName, model, name }: Annotator,
+  baseUrl: string | null,
+): void {
+  if (tier === 'flex' && flags.on('batch'))
+    throw new UsageError('--service_tier flex is for single requests; batches have that price already.');
+  if (tier === 'flex' && providerName === 'openai' && baseUrl === null && !hasFlexTier(model))
+    throw new UsageError(`${inert(name, 80)} has no flex tier; leave --service_tier out.`);
+  if (tier === 'priority' && flags.isGiven('max_cost'))
+    throw new UsageError(
+      '--max_cost cannot be kept with --service_tier priority, whose prices are not known here.',
+    );
+}
+
+/** Flex processing takes longer: https://platform.openai.com/docs/guides/flex-processing advises 15 minutes. */
+function usualTimeout({ service_tier: tier }: GenerationParameters): number {
+  return tier === 'flex' ? 900 : 600;
 }
 
 function reasoningMode(text: string | null): ReasoningMode | null {

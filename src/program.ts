@@ -45,7 +45,8 @@ Examples:
   $ npx reannotate --annotator groq/llama-3.3-70b-versatile --dataset answers.jsonl
   $ npx reannotate --annotator my-model --base_url http://localhost:8000/v1 --dataset answers.jsonl
 
-Generation parameters (--temperature to --top_logprobs) take none as their value: then they are not sent.
+Generation parameters (--temperature to --extra_body) take none as their value: then they are not sent. Only
+--reasoning_effort none is sent: it switches thinking off.
 
 Exit codes: 0 every row is annotated; 1 something needs your attention first (key, model, credit, parameters);
 2 wrong command line; 3 some rows have no annotation; 75 a server, the network or the disk failed, so the same command

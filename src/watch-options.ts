@@ -48,7 +48,9 @@ export function parseWatchOptions(
   const flags = new FlagReader(raw);
   // --yes also goes with --cancel alone.
   const yes = flags.text('push_to_hub') === null ? undefined : raw['yes'];
-  const run = parseRunOptions({ ...raw, yes, resume: true, batch: true }, variables, redactor);
+  // The tier is for the rows that are sent online, not for batches.
+  const runFlags = { ...raw, yes, service_tier: undefined, resume: true, batch: true };
+  const run = parseRunOptions(runFlags, variables, redactor);
   const sources = ['batch_ids', 'batch_objects_file', 'recover'].filter((name) => raw[name] !== undefined);
   if (sources.length > 1) {
     throw new UsageError(

@@ -43,7 +43,90 @@ describe('what is sent', () => {
       { temperature: '1', top_p: '1', n: '1' },
       { ...defaults, temperature: 1, top_p: 1, n: 1 },
     ],
-    ['with none for all', Object.fromEntries(GENERATION_NAMES.map((name) => [name, 'none'])), {}],
+    [
+      'with none for all, which for the effort is a value',
+      Object.fromEntries(GENERATION_NAMES.map((name) => [name, 'none'])),
+      { reasoning_effort: 'none' },
+    ],
+    ['with an effort', { reasoning_effort: 'HIGH' }, { ...defaults, reasoning_effort: 'high' }],
+    [
+      'with an effort for OpenRouter',
+      { annotator: 'openrouter/a/b', reasoning_effort: 'low' },
+      { ...defaults, reasoning: { effort: 'low' } },
+    ],
+    [
+      'with an effort for DeepSeek',
+      { annotator: 'deepseek/deepseek-chat', reasoning_effort: 'high' },
+      { max_tokens: 2048, thinking: { type: 'enabled' }, reasoning_effort: 'high' },
+    ],
+    [
+      'without thinking for DeepSeek',
+      { annotator: 'deepseek/deepseek-chat', reasoning_effort: 'none' },
+      { max_tokens: 2048, thinking: { type: 'disabled' } },
+    ],
+    [
+      'with an effort for Groq',
+      { annotator: 'groq/qwen/qwen3-32b', reasoning_effort: 'high' },
+      { ...defaults, reasoning_effort: 'default', reasoning_format: 'parsed' },
+    ],
+    [
+      'with an effort for gpt-oss at Groq',
+      { annotator: 'groq/openai/gpt-oss-20b', reasoning_effort: 'high' },
+      { ...defaults, reasoning_effort: 'high' },
+    ],
+    [
+      'without thinking for vLLM',
+      { annotator: 'vllm/qwen3', reasoning_effort: 'none' },
+      { ...defaults, chat_template_kwargs: { enable_thinking: false, thinking: false } },
+    ],
+    [
+      'with an effort for vLLM, and fields that replace its own',
+      {
+        annotator: 'vllm/qwen3',
+        reasoning_effort: 'low',
+        extra_body: '{"chat_template_kwargs": {}, "top_k": 5}',
+      },
+      { ...defaults, reasoning_effort: 'low', chat_template_kwargs: {}, top_k: 5 },
+    ],
+    [
+      'without thinking for Together',
+      { annotator: 'together/m', reasoning_effort: 'none' },
+      { ...defaults, reasoning: { enabled: false } },
+    ],
+    [
+      'with an effort for Anthropic',
+      { annotator: 'anthropic/claude-sonnet-4-5', reasoning_effort: 'medium', max_tokens: '10000' },
+      { max_tokens: 10_000, thinking: { type: 'enabled', budget_tokens: 5000 } },
+    ],
+    ['with a tier', { service_tier: 'priority' }, { ...defaults, service_tier: 'priority' }],
+    ['with JSON', { response_format: 'json' }, { ...defaults, response_format: { type: 'json_object' } }],
+    [
+      'with a schema',
+      { response_format: '{"title": "City", "type": "object"}' },
+      {
+        ...defaults,
+        response_format: {
+          type: 'json_schema',
+          json_schema: { name: 'City', schema: { title: 'City', type: 'object' }, strict: true },
+        },
+      },
+    ],
+    [
+      'with a schema that has a name and is not strict',
+      { response_format: '{"name": "x", "schema": {"type": "object"}, "strict": false}' },
+      {
+        ...defaults,
+        response_format: {
+          type: 'json_schema',
+          json_schema: { name: 'x', schema: { type: 'object' }, strict: false },
+        },
+      },
+    ],
+    [
+      'with fields that replace others',
+      { temperature: '1', extra_body: '{"temperature": 0.1, "provider": {"order": ["a"]}}' },
+      { ...defaults, temperature: 0.1, provider: { order: ['a'] } },
+    ],
     ['with None', { max_tokens: 'None', seed: 'NONE' }, {}],
     [
       'with a seed where none is sent by default',
@@ -61,6 +144,18 @@ describe('what is sent', () => {
   it.each<[RawFlags, RegExp]>([
     [{ logprobs: 'maybe' }, /--logprobs takes true, false or none, not maybe/],
     [{ temperature: 'nothing' }, /--temperature takes a number/],
+    [{ reasoning_effort: 'lots' }, /--reasoning_effort takes none, minimal/],
+    [{ extra_body: '{"top_k": 5' }, /--extra_body: not JSON/],
+    [{ extra_body: '[1]' }, /--extra_body must be a JSON object/],
+    [{ extra_body: '@/nowhere/at/all.json' }, /--extra_body @\/nowhere\/at\/all\.json: ENOENT/],
+    [{ extra_body: '{"model": "x"}' }, /--extra_body cannot hold "model"/],
+    [{ extra_body: '{"top_k": 1, "messages": []}' }, /--extra_body cannot hold "messages"/],
+    [{ extra_body: '{"stream": true}' }, /--extra_body cannot hold "stream"/],
+    [{ response_format: 'yaml' }, /--response_format takes json or @SCHEMA\.json/],
+    [{ service_tier: 'a b' }, /--service_tier takes a name/],
+    [{ service_tier: 'flex', annotator: 'gpt-4o' }, /gpt-4o has no flex tier/],
+    [{ service_tier: 'flex', annotator: 'o3', batch: true }, /batches have that price already/],
+    [{ service_tier: 'priority', max_cost: '1' }, /--max_cost cannot be kept/],
     [{ max_tokens: 'none', max_cost: '1' }, /--max_cost needs a --max_tokens/],
   ])('is refused: %o', (flags, message) => {
     expect(() => optionsFor(flags)).toThrow(message);
@@ -113,6 +208,8 @@ describe('a run that is resumed', () => {
 
   it.each<[RawFlags, RawFlags, RegExp]>([
     [{}, { temperature: '0.2' }, /--temperature was not given and is now 0\.2/],
+    [{}, { extra_body: '{"top_k": 5}' }, /--extra_body was not given and is now \{"top_k":5\}/],
+    [{ reasoning_effort: 'low' }, { reasoning_effort: 'none' }, /--reasoning_effort was low and is now none/],
     [{ temperature: '0.2' }, {}, /--temperature was 0\.2 and is now not given/],
     [{}, { seed: 'none' }, /--seed was 42 and is now none/],
     [{ seed: 'none' }, {}, /--seed was none and is now 42/],

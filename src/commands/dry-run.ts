@@ -1,6 +1,7 @@
 /** `--dry_run`: what a run would ask and cost. Nothing is written, and nothing that costs is sent but `--probe`'s rows. */
 
 import { hasFlexTier } from '../annotators/index.js';
+import { isThinkingModel, TOKENS_TO_THINK } from '../annotators/thinking-models.js';
 import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../annotators/prices.js';
 import { loadTokenizer, type Tokenizer } from '../annotators/tokenizer.js';
 import { EXIT, UserError } from '../errors.js';
@@ -29,6 +30,7 @@ const PROBLEMS_SHOWN = 5;
 /** Prints what a run would come to. Exit code 0. */
 export async function dryRun(options: RunOptions, surroundings: Surroundings): Promise<number> {
   const { annotator, probe: probed } = options;
+  warnOfShortAnswers(options, surroundings);
   const price = await findPrice(annotator.provider, annotator.model);
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
@@ -46,6 +48,17 @@ export async function dryRun(options: RunOptions, surroundings: Surroundings): P
   const text = options.json ? JSON.stringify(result, null, 2) : dryRunTable(result, options);
   await printResult(`${text}\n`);
   return EXIT.done;
+}
+
+/** Reasoning counts as part of the answer, and 2,048 tokens are often gone before the answer begins. */
+function warnOfShortAnswers({ annotator, generation }: RunOptions, { console }: Surroundings): void {
+  const { max_tokens: most, reasoning_effort: effort } = generation;
+  const thinks = effort === null ? isThinkingModel(annotator.model) : effort !== 'none';
+  if (!thinks || most === null || most >= TOKENS_TO_THINK) return;
+  console.warning(
+    `${inert(annotator.name, 80)} thinks before it answers, and --max_tokens ${most} bounds both: expect truncated ` +
+      `answers. ${count(TOKENS_TO_THINK)} or more is usual, or none for no limit.`,
+  );
 }
 
 /** What one reading of all rows gives. */

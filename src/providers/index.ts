@@ -3,6 +3,17 @@
  * Base URLs are those of each provider's own documentation on OpenAI compatibility.
  */
 
+import {
+  anthropicEffort,
+  deepseekEffort,
+  groqEffort,
+  openrouterEffort,
+  plainEffort,
+  togetherEffort,
+  vllmEffort,
+  type EffortSpelling,
+} from './reasoning-effort.js';
+
 export interface Provider {
   /** The title for people. */
   title: string;
@@ -23,6 +34,8 @@ export interface Provider {
   takesSeed: boolean;
   /** Generation parameters that go by another name here. */
   renames: Readonly<Record<string, string>>;
+  /** How the provider is told how much to think. */
+  effort: EffortSpelling;
   /** True where answers state what they cost. */
   statesCost: boolean;
 }
@@ -41,6 +54,7 @@ function provider(
     priceId: null,
     takesSeed: false,
     renames: {},
+    effort: plainEffort,
     statesCost: false,
   };
   return { ...usual, title, baseUrl, apiKeyVariable, ...more };
@@ -57,25 +71,32 @@ export const PROVIDERS = {
   }),
   sambanova: provider('SambaNova', 'https://api.sambanova.ai/v1', 'SAMBANOVA_API_KEY', {
     baseUrlVariable: 'SAMBANOVA_BASE_URL',
+    effort: vllmEffort,
     streamed: true,
   }),
   openrouter: provider('OpenRouter', 'https://openrouter.ai/api/v1', 'OPENROUTER_API_KEY', {
+    effort: openrouterEffort,
     priceId: 'openrouter',
     // openrouter.ai/docs/api-reference/parameters; it is not passed on to models without one
     takesSeed: true,
     statesCost: true,
   }),
   together: provider('Together', 'https://api.together.xyz/v1', 'TOGETHER_API_KEY', {
+    effort: togetherEffort,
     priceId: 'together',
     // docs.together.ai/reference/chat-completions-1
     takesSeed: true,
   }),
   groq: provider('Groq', 'https://api.groq.com/openai/v1', 'GROQ_API_KEY', {
+    effort: groqEffort,
     priceId: 'groq',
     // console.groq.com/docs/api-reference
     takesSeed: true,
   }),
-  deepseek: provider('DeepSeek', 'https://api.deepseek.com/v1', 'DEEPSEEK_API_KEY', { priceId: 'deepseek' }),
+  deepseek: provider('DeepSeek', 'https://api.deepseek.com/v1', 'DEEPSEEK_API_KEY', {
+    effort: deepseekEffort,
+    priceId: 'deepseek',
+  }),
   mistral: provider('Mistral', 'https://api.mistral.ai/v1', 'MISTRAL_API_KEY', {
     priceId: 'mistral',
     // docs.mistral.ai/api: `random_seed`
@@ -93,6 +114,7 @@ export const PROVIDERS = {
     priceId: 'google',
   }),
   anthropic: provider('Anthropic', 'https://api.anthropic.com/v1', 'ANTHROPIC_API_KEY', {
+    effort: anthropicEffort,
     priceId: 'anthropic',
   }),
   ollama: provider('Ollama', 'http://localhost:11434/v1', null, {
@@ -101,6 +123,7 @@ export const PROVIDERS = {
   }),
   vllm: provider('vLLM', 'http://localhost:8000/v1', null, {
     // docs.vllm.ai: OpenAI-compatible server
+    effort: vllmEffort,
     takesSeed: true,
   }),
   lmstudio: provider('LM Studio', 'http://localhost:1234/v1', null, {

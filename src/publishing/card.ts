@@ -9,7 +9,7 @@ import type { ParameterChange } from '../requests/parameters.js';
 import type { Summary } from '../run/summary.js';
 import { count, dollars, inert, plural, shellWord } from '../text.js';
 import { ROW_STATES } from '../types.js';
-import { asksTheSame, GENERATION_NAMES, isGenerationName, isNeutral } from '../generation.js';
+import { asksTheSame, flagValue, GENERATION_NAMES, isGenerationName, isNeutral } from '../generation.js';
 import { codeBlock, plain, table } from './markdown.js';
 import { DATA_PATH } from './repository.js';
 
@@ -199,14 +199,7 @@ function commandLine(asked: AskedFor, dataset: string): string {
       continue;
     if (value === null && !isGenerationName(name)) continue;
     words.push(`--${name}`);
-    if (value !== true) words.push(value === null ? 'none' : flagValue(value));
+    if (value !== true) words.push(value === null ? 'none' : flagValue(name, value));
   }
   return words.map((word) => shellWord(inert(word, 500))).join(' ');
-}
-
-/** A value as its flag takes it. */
-function flagValue(value: string | number | boolean | string[] | Record<string, number>): string {
-  if (Array.isArray(value))
-    return value.map((one) => one.replaceAll('\n', '\\n').replaceAll('\t', '\\t')).join(',');
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

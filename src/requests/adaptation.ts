@@ -126,6 +126,8 @@ export class Adaptation {
     row: RowAdaptation,
   ): Outcome {
     if (!certain && row.trials >= MOST_TRIALS) return failure(message);
+    if (changes.some(({ parameter }) => parameter === 'service_tier'))
+      return { action: 'stop', message: `${message} (without --service_tier the price would be another)` };
     const learnt = changes.flatMap((change) => this.parameters.learn(change) ?? []);
     if (learnt.length === 0) {
       // Requests that were under way when the change was learnt are simply sent again.

@@ -24,6 +24,13 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   top_logprobs: [],
   stream_options: [],
   service_tier: [],
+  response_format: [],
+  reasoning_effort: [],
+  // The other spellings of --reasoning_effort.
+  reasoning: [],
+  reasoning_format: [],
+  thinking: [],
+  chat_template_kwargs: [],
 };
 const BY_NAME = new Map(
   Object.entries(NAMES).flatMap(([parameter, others]) =>
@@ -217,6 +224,9 @@ const NOT_BOTH =
 /** Ways to say that a value is out of range. */
 const OUT_OF_RANGE =
   /must be|should be|expected a|out of range|range|between|(?:greater|less|larger|smaller|higher|lower) than|at (?:most|least)|(?:above|below)[_ ]m|invalid value|invalid_value|too (?:large|high|small|low|big|many)|exceeds|maximum|minimum/i;
+/** The model takes another level of effort: the user is to choose it, because it decides what answers cost. */
+const OTHER_LEVELS =
+  /(?:supported|valid|allowed|available) (?:values|levels|options)|(?:must|should) be one of|expected one of/i;
 /** Advice on what else could be sent; the names in it are not those that are refused. */
 const ADVICE =
   /(?:[.;:!?\n] ?|, )(?:please )?(?:use|try|did you mean|consider|supported|allowed|valid|available|permitted|accepted|to drop)\b[^]*$/i;
@@ -259,6 +269,8 @@ export function parameterVerdict(
   const all = `${refusal.codes} ${refusal.text}`;
   const named = namedIn(refusal, sent);
   if (named.length === 0) return null;
+  const effort = named.find((parameter) => parameter === 'reasoning_effort');
+  if (effort !== undefined && OTHER_LEVELS.test(refusal.text)) return { kind: 'wrong', parameter: effort };
   if (NOT_BOTH.test(refusal.text) && isPair(named, sent)) {
     return { kind: 'change', changes: [drop('top_p')], certain: true };
   }
@@ -368,7 +380,10 @@ function parameterOf(name: string, sent: Readonly<Record<string, unknown>> | nul
   return parameter;
 }
 
+const EFFORT_FIELDS = new Set(['reasoning', 'reasoning_format', 'thinking', 'chat_template_kwargs']);
+
 /** The flag that sets a parameter, for messages. */
 export function flagOf(parameter: string): string {
+  if (EFFORT_FIELDS.has(parameter)) return '--reasoning_effort';
   return `--${isMaximum(parameter) ? 'max_tokens' : parameter === 'random_seed' ? 'seed' : parameter}`;
 }

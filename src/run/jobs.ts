@@ -26,18 +26,22 @@ export interface RequestShape {
   changes: readonly ParameterChange[];
 }
 
-/** The body of one request; parameters that are null are left out. */
+/** The body of one request; parameters that are null are left out, and `--extra_body` has the last word. */
 export function requestBody(messages: readonly ChatMessage[], shape: RequestShape): Record<string, unknown> {
   const body: Record<string, unknown> = { model: shape.model, messages };
-  for (const [name, value] of Object.entries(shape.generation)) {
+  const { reasoning_effort: effort, extra_body: extra, ...plain } = shape.generation;
+  for (const [name, value] of Object.entries(plain)) {
     if (value !== null) body[name] = value;
   }
+  // Runs of earlier versions have no effort.
+  if (typeof effort === 'string')
+    Object.assign(body, shape.provider.effort(effort, { model: shape.model, maxTokens: plain.max_tokens }));
   if (shape.provider.streamed) {
     body['stream'] = true;
     body['stream_options'] = { include_usage: true };
   }
   applyChanges(body, shape.changes);
-  return body;
+  return Object.assign(body, extra);
 }
 
 /** The turns that a row asks with. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readAnswer } from '../../src/annotators/completion.js';
+import { isThinkingModel } from '../../src/annotators/thinking-models.js';
 import { readMessage, withReasoning } from '../../src/annotators/reasoning.js';
 import { CompletionStream } from '../../src/providers/stream.js';
 import { endOfText } from '../../src/run/journal-line.js';
@@ -188,6 +189,37 @@ describe('reasoning', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('a model that thinks', () => {
+  it('is known by its name', () => {
+    const thinking = [
+      'o3',
+      'o4-mini',
+      'openai/o3-mini',
+      'gpt-5-nano',
+      'openai/gpt-oss-20b',
+      'deepseek-r1',
+      'qwq-32b',
+    ];
+    thinking.push(
+      'DeepSeek-R1-Distill-Qwen-7B',
+      'deepseek-reasoner',
+      'magistral-small',
+      'gemini-2.5-pro',
+      'grok-4',
+    );
+    const others = [
+      'gpt-4o',
+      'gpt-4.1',
+      'gpt-5-chat-latest',
+      'grok-4-fast-non-reasoning',
+      'llama-3.3-70b',
+      'mistral-r12',
+    ];
+    expect(thinking.filter((name) => !isThinkingModel(name))).toEqual([]);
+    expect(others.filter(isThinkingModel)).toEqual([]);
   });
 });
 

@@ -39,6 +39,10 @@ const asked: AskedFor = {
   logit_bias: null,
   logprobs: false,
   top_logprobs: null,
+  reasoning_effort: null,
+  response_format: null,
+  service_tier: null,
+  extra_body: null,
 };
 
 function identity(more: Partial<AskedFor>): RunIdentity {

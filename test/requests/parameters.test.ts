@@ -120,6 +120,24 @@ describe('a refusal of parameters', () => {
     expect(verdictOn(body, { top_p: 0 })).toEqual({ kind: 'wrong', parameter: 'top_p' });
   });
 
+  it('of effort is the user’s to change where the model names other levels, and left out where it takes none', () => {
+    const sent = { reasoning_effort: 'minimal' };
+    const level = error(
+      "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: 'low', 'medium', and 'high'.",
+    );
+    expect(verdictOn(level, sent)).toEqual({ kind: 'wrong', parameter: 'reasoning_effort' });
+    const unknown = error('Unrecognized request argument supplied: reasoning_effort');
+    expect(verdictOn(unknown, sent)).toMatchObject({
+      kind: 'change',
+      changes: [{ parameter: 'reasoning_effort', renamed_to: null }],
+    });
+    const thinking = error('thinking: Extra inputs are not permitted', { param: 'thinking' });
+    expect(verdictOn(thinking, { thinking: {} })).toMatchObject({
+      kind: 'change',
+      changes: [{ parameter: 'thinking' }],
+    });
+  });
+
   // prettier-ignore
   it.each<[string, unknown, number]>([
     ['OpenAI', error('max_tokens is too large: 99999. This model supports at most 16384 completion tokens, whereas you provided 99999.', { param: 'max_tokens', code: 'invalid_value' }), 16_384],
