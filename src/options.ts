@@ -15,7 +15,7 @@ import { checkRunName } from './run/folder.js';
 import { knownSecrets } from './secrets/known-secrets.js';
 import { Redactor } from './secrets/redactor.js';
 import { inert } from './text.js';
-import { RETRIABLE_STATES, type HubEnvironment, type RetriableState } from './types.js';
+import { HUB_HOSTS_VARIABLE, RETRIABLE_STATES, type HubEnvironment, type RetriableState } from './types.js';
 
 export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
 export const DEFAULT_JUDGE = 'gpt-4o';
@@ -392,6 +392,10 @@ function readEnvironment(
         'HF_DATASETS_SERVER_URL',
         'https://datasets-server.huggingface.co',
       ),
+      hosts: (variables[HUB_HOSTS_VARIABLE] ?? '')
+        .toLowerCase()
+        .split(/[\s,]+/)
+        .filter((host) => host !== ''),
       token: token === '' ? null : token,
     },
   };

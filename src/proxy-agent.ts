@@ -6,7 +6,7 @@
 
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import type { Socket } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import type { buildConnector as Connecting } from 'undici';
 import sendRequest from 'undici/lib/api/api-request.js';
 import buildConnector from 'undici/lib/core/connect.js';
@@ -31,6 +31,9 @@ export interface ConnectionSettings {
   connect: { timeout: number };
 }
 
+/** How the name in an address is looked up; without a `lookup`, as usual. */
+type LookupFor = (origin: URL) => { lookup?: LookupFunction };
+
 /** No connection through a proxy for now; the code is that of a system error, so that it is treated as one. */
 class ProxyProblem extends Error {
   override readonly name = 'ProxyProblem';
@@ -48,14 +51,14 @@ class ProxyProblem extends Error {
  * Opens an agent for any address: each is reached directly or through its proxy. Requests fail with a UserError where a
  * proxy refuses them for good.
  */
-export function openProxyAgent(settings: ConnectionSettings): Dispatcher {
-  return new RoutingAgent((origin) => openRoute(origin, settings));
+export function openProxyAgent(settings: ConnectionSettings, lookupFor?: LookupFor): Dispatcher {
+  return new RoutingAgent((origin) => openRoute(origin, settings, lookupFor));
 }
 
-function openRoute(origin: URL, settings: ConnectionSettings): Dispatcher {
+function openRoute(origin: URL, settings: ConnectionSettings, lookupFor?: LookupFor): Dispatcher {
   const proxy = proxyFor(origin);
   if (proxy === null) {
-    return new Pool(origin, { ...settings, connect: { ...settings.connect, ...lookupOnLoopback(origin) } });
+    return new Pool(origin, { ...settings, connect: { ...settings.connect, ...lookupOnLoopback(origin), ...lookupFor?.(origin) } });
   }
   const { timeout } = settings.connect;
   return origin.protocol === 'https:'

@@ -72,12 +72,17 @@ export interface DatasetRequest {
   encoding?: string;
 }
 
+/** Names further hosts of the Hub, for a mirror that keeps its files elsewhere. */
+export const HUB_HOSTS_VARIABLE = 'REANNOTATE_HUB_HOSTS';
+
 /** Addresses and credentials of the Hugging Face Hub, taken from the environment once. */
 export interface HubEnvironment {
   /** Without a trailing slash, e.g. `https://huggingface.co`. */
   endpoint: string;
   /** Without a trailing slash, e.g. `https://datasets-server.huggingface.co`. */
   datasetsServerUrl: string;
+  /** `host` or `host:port`, of servers that may keep the Hub's files, besides the two and those of the real Hub. */
+  hosts?: readonly string[];
   token: string | null;
 }
 

@@ -7,6 +7,7 @@
 
 import type { Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
+import { HubAddresses } from '../hub-addresses.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../errors.js';
 import { systemClock, type Clock } from '../requests/clock.js';
@@ -68,6 +69,7 @@ interface Answer {
 }
 
 export class HubClient {
+  readonly #addresses: HubAddresses;
   readonly #dispatcher: Dispatcher;
   readonly #clock: Clock;
   readonly #random: () => number;
@@ -78,12 +80,16 @@ export class HubClient {
   constructor(private readonly options: HubClientOptions) {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
-    this.#dispatcher = openProxyAgent({
-      connections: 16,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      bodyTimeout: REQUEST_TIMEOUT_MS,
-      connect: { timeout: 10_000 },
-    });
+    this.#addresses = new HubAddresses(options.hub);
+    this.#dispatcher = openProxyAgent(
+      {
+        connections: 16,
+        headersTimeout: REQUEST_TIMEOUT_MS,
+        bodyTimeout: REQUEST_TIMEOUT_MS,
+        connect: { timeout: 10_000 },
+      },
+      this.#addresses.lookupFor,
+    );
   }
 
   /** The dataset's commit, as the first answer told it; null until then or where the server does not tell. */
@@ -216,11 +222,12 @@ export class HubClient {
 
   /** One request, with redirects followed by hand so that the token stays with the Hub. */
   async #request(url: string, headers: Record<string, string>, maximumBytes: number): Promise<Answer> {
-    let target = url;
+    let target = this.#addresses.require(url, host(this.options.hub.datasetsServerUrl)).href;
     for (let redirects = 0; ; redirects++) {
+      const { origin, pathname, search } = new URL(target);
       const response = await this.#dispatcher.request({
-        origin: new URL(target).origin,
-        path: new URL(target).pathname + new URL(target).search,
+        origin,
+        path: pathname + search,
         method: 'GET',
         headers: { ...headers, 'user-agent': 'reannotate', ...this.#authorization(target) },
         signal: this.options.signal ?? null,
@@ -236,9 +243,7 @@ export class HubClient {
         await body.dump();
         if (redirects >= MAXIMUM_REDIRECTS)
           throw new HubError(`${host(url)} redirects in a circle.`, null, true);
-        target = new URL(location, target).href;
-        if (!/^https?:/.test(target))
-          throw new HubError(`${host(url)} redirects to an address that is no web address.`, null, true);
+        target = this.#addresses.require(new URL(location, target).href, host(target)).href;
         continue;
       }
       if (target !== url && statusCode < 300) this.#locations.set(url, target);

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { askedWait, pauseAfter } from '../datasets/hub-client.js';
 import { messageOf, systemErrorCode, UserError } from '../errors.js';
+import { HubAddresses } from '../hub-addresses.js';
 import { packageVersion } from '../package.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { systemClock } from '../requests/clock.js';
@@ -43,12 +44,8 @@ export class Unanswered extends Error {
 }
 
 export class HubConnection {
-  readonly #dispatcher = openProxyAgent({
-    connections: 8,
-    headersTimeout: ANSWER_TIMEOUT_MS,
-    bodyTimeout: ANSWER_TIMEOUT_MS,
-    connect: { timeout: 10_000 },
-  });
+  readonly #addresses: HubAddresses;
+  readonly #dispatcher: Dispatcher;
   readonly #userAgent = `reannotate/${packageVersion()}`;
 
   /** @param signal ends what is under way, with its reason */
@@ -56,7 +53,18 @@ export class HubConnection {
     private readonly hub: HubEnvironment,
     private readonly reporter: Reporter,
     readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.#addresses = new HubAddresses(hub);
+    this.#dispatcher = openProxyAgent(
+      {
+        connections: 8,
+        headersTimeout: ANSWER_TIMEOUT_MS,
+        bodyTimeout: ANSWER_TIMEOUT_MS,
+        connect: { timeout: 10_000 },
+      },
+      this.#addresses.lookupFor,
+    );
+  }
 
   get endpoint(): string {
     return this.hub.endpoint;
@@ -112,7 +120,8 @@ export class HubConnection {
     if (init.body instanceof Blob) headers.set('content-length', String(init.body.size));
     if (this.hub.token !== null && new URL(url).origin === new URL(this.hub.endpoint).origin)
       headers.set('authorization', `Bearer ${this.hub.token}`);
-    const { origin, pathname, search } = new URL(url);
+    // Uploads go where an answer says.
+    const { origin, pathname, search } = this.#addresses.require(url, host(this.hub.endpoint));
     // `fetch` would hold a hundred megabytes of a large file, and follow a redirect with the token or the data.
     const response = await this.#dispatcher.request({
       origin,
