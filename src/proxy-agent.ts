@@ -58,7 +58,10 @@ export function openProxyAgent(settings: ConnectionSettings, lookupFor?: LookupF
 function openRoute(origin: URL, settings: ConnectionSettings, lookupFor?: LookupFor): Dispatcher {
   const proxy = proxyFor(origin);
   if (proxy === null) {
-    return new Pool(origin, { ...settings, connect: { ...settings.connect, ...lookupOnLoopback(origin), ...lookupFor?.(origin) } });
+    return new Pool(origin, {
+      ...settings,
+      connect: { ...settings.connect, ...lookupOnLoopback(origin), ...lookupFor?.(origin) },
+    });
   }
   const { timeout } = settings.connect;
   return origin.protocol === 'https:'

@@ -1,11 +1,13 @@
 /** Text from outside, made harmless before a person or a log sees it. */
 
+import { HIDDEN } from './hidden-characters.js';
+
 /** C0 and C1 controls, ANSI escapes, bidirectional overrides and separators that some programs take for line ends. */
 const HARMFUL =
   /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 /**
- * One line of printable text: controls and escapes become single spaces, and what is longer than `maximum`
+ * One line of printable text: controls, escapes and characters that nobody sees become single spaces, and what is longer than `maximum`
  * characters is cut with an ellipsis.
  */
 export function inert(text: string, maximum = 300): string {
@@ -13,6 +15,7 @@ export function inert(text: string, maximum = 300): string {
   const line = text
     .slice(0, maximum * 2)
     .replace(HARMFUL, ' ')
+    .replace(HIDDEN, ' ')
     .replace(/ {2,}/g, ' ')
     .toWellFormed()
     .trim();

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { withMarks } from '../hidden-characters.js';
 import type { ReportData } from './data.js';
 
 /** Written by scripts/build.js from `page/`. */
@@ -24,7 +25,7 @@ export function renderPage(data: ReportData): string {
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
-  const title = escapeHtml(`${data.dataset} → ${data.annotator}`);
+  const title = escapeHtml(withMarks(`${data.dataset} → ${data.annotator}`));
   return [
     '<!doctype html>',
     '<html lang="en">',

@@ -1,6 +1,14 @@
-/** Elements made of code alone: no markup is ever parsed, so that nothing in a text can become one. */
+/**
+ * Elements made of code alone: no markup is ever parsed, so that nothing in a text can become one, and no text can hide
+ * or reorder what is beside it.
+ */
+
+import { HIDDEN, markOf, withMarks } from '../../hidden-characters.js';
 
 type Child = Node | string | null;
+
+/** Attributes that people read. */
+const SHOWN = new Set(['title', 'aria-label', 'placeholder']);
 
 /** Makes an element. Names that begin with `on` are listeners; null and false leave an attribute out. */
 export function element<Name extends keyof HTMLElementTagNameMap>(
@@ -12,30 +20,73 @@ export function element<Name extends keyof HTMLElementTagNameMap>(
   for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === false) continue;
     if (typeof value === 'function') made.addEventListener(key.slice(2), value);
-    else made.setAttribute(key, value === true ? '' : String(value));
+    else if (value === true) made.setAttribute(key, '');
+    else made.setAttribute(key, SHOWN.has(key) ? withMarks(String(value)) : String(value));
   }
-  made.append(...children.filter((child) => child !== null));
+  for (const child of children) {
+    if (typeof child === 'string') made.append(...plainText(child));
+    else if (child !== null) made.append(child);
+  }
   return made;
 }
 
-/** What moves, hides or reorders text. */
-const INVISIBLE =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/gu;
-const TO_NOTHING = /\r(?=\n)/g;
-
-/** A text as it is, with signs that nobody sees made visible. */
+/** A text as it is, with characters that nobody sees shown by their code points. */
 export function plainText(text: string): Node[] {
-  const clean = text.replace(TO_NOTHING, '');
-  const nodes: Node[] = [];
-  let end = 0;
-  for (const match of clean.matchAll(INVISIBLE)) {
-    if (match.index > end) nodes.push(document.createTextNode(clean.slice(end, match.index)));
-    const code = `U+${(match[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
-    nodes.push(element('span', { class: 'sign', title: 'a sign that cannot be seen' }, code));
-    end = match.index + match[0].length;
+  return new Passages(text).next(text.length);
+}
+
+/** A text that is shown piece by piece. Whether a character is hidden depends on its neighbours in the whole text. */
+export class Passages {
+  readonly #hidden: RegExpExecArray[];
+  #at = 0;
+  #mark = 0;
+
+  constructor(private readonly text: string) {
+    this.#hidden = [...text.matchAll(HIDDEN)];
   }
-  if (end < clean.length) nodes.push(document.createTextNode(clean.slice(end)));
-  return nodes;
+
+  /** The next piece, of so many UTF-16 units. */
+  next(length: number): Node[] {
+    const end = this.#at + length;
+    const nodes: Node[] = [];
+    for (let found = this.#hidden[this.#mark]; found !== undefined; found = this.#hidden[this.#mark]) {
+      const from = Math.max(found.index, this.#at);
+      const to = found.index + found[0].length;
+      if (from >= end) break;
+      this.#push(nodes, from);
+      const run = this.text.slice(from, Math.min(to, end));
+      // The first half of a Windows line end.
+      if (!(run === '\r' && this.text[from + 1] === '\n')) nodes.push(sign(run));
+      this.#at = from + run.length;
+      if (to > end) return nodes;
+      this.#mark += 1;
+    }
+    this.#push(nodes, end);
+    return nodes;
+  }
+
+  #push(nodes: Node[], end: number): void {
+    if (end > this.#at) nodes.push(document.createTextNode(this.text.slice(this.#at, end)));
+    this.#at = end;
+  }
+}
+
+function sign(run: string): HTMLElement {
+  const made = document.createElement('span');
+  made.className = 'sign';
+  made.title = 'a character that cannot be seen';
+  made.textContent = markOf(run);
+  return made;
+}
+
+/** Shows the hidden characters of everything in a piece of a document. */
+export function revealHidden(root: DocumentFragment): void {
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  const texts: Text[] = [];
+  while (walker.nextNode() !== null) texts.push(walker.currentNode as Text);
+  for (const text of texts) {
+    if (text.data.search(HIDDEN) !== -1) text.replaceWith(...plainText(text.data));
+  }
 }
 
 export function number(amount: number): string {

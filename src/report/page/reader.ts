@@ -2,11 +2,12 @@ import { diffWordsWithSpace } from 'diff';
 import DOMPurify from 'dompurify';
 import { marked } from 'marked';
 import type { ReportData, ShownRow } from '../data.js';
-import { element, number, plainText } from './dom.js';
+import { element, number, Passages, plainText, revealHidden } from './dom.js';
 import { FLAG_TEXTS } from './overview.js';
 
 /** Longer pairs are not compared word by word: it would take seconds. */
 const DIFF_TIMEOUT_MS = 400;
+const RENDER_TIMEOUT_MS = 1000;
 const VIEWS = [
   ['differences', 'Differences'],
   ['rendered', 'Rendered'],
@@ -308,12 +309,13 @@ function differences(old: string, now: string): { old: Node[]; new: Node[] } | n
   const changes = diffWordsWithSpace(old, now, { timeout: DIFF_TIMEOUT_MS });
   if (changes === undefined) return null;
   const sides = { old: [] as Node[], new: [] as Node[] };
+  const [before, after] = [new Passages(old), new Passages(now)];
   for (const { value, added, removed } of changes) {
-    if (added) sides.new.push(element('ins', {}, ...plainText(value)));
-    else if (removed) sides.old.push(element('del', {}, ...plainText(value)));
+    if (added) sides.new.push(element('ins', {}, ...after.next(value.length)));
+    else if (removed) sides.old.push(element('del', {}, ...before.next(value.length)));
     else {
-      sides.old.push(...plainText(value));
-      sides.new.push(...plainText(value));
+      sides.old.push(...before.next(value.length));
+      sides.new.push(...after.next(value.length));
     }
   }
   return sides;
@@ -327,10 +329,35 @@ const ALLOWED_TAGS =
 /** Markup in an answer is text like any other, and images would be asked for. */
 const escaped = ({ text }: { text: string }): string =>
   text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
-marked.use({ renderer: { html: escaped, image: escaped } });
+/** Looked at wherever the parser begins a block or a piece of a line: a text can be made to take minutes. */
+let parsingEnds = Infinity;
+const stopWhenLate = (): false => {
+  if (performance.now() > parsingEnds) throw new Error('formatting takes too long');
+  return false;
+};
+marked.use({
+  renderer: { html: escaped, image: escaped },
+  tokenizer: { space: stopWhenLate, escape: stopWhenLate },
+});
 
-/** Markdown as formatted text: what is left has no scripts, styles, images or frames. */
+/** Markdown as formatted text; as it is where it can't be formatted, or not soon enough. */
 function rendered(text: string): DocumentFragment {
+  try {
+    return formatted(text);
+  } catch {
+    const fragment = document.createDocumentFragment();
+    const note = 'This text is not shown as Markdown: it is nested too deeply, or takes too long.';
+    fragment.append(
+      element('p', { class: 'quiet' }, note),
+      element('div', { class: 'raw' }, ...plainText(text)),
+    );
+    return fragment;
+  }
+}
+
+/** What is left has no scripts, styles, images or frames. @throws where the text is nested too deeply, or takes too long */
+function formatted(text: string): DocumentFragment {
+  parsingEnds = performance.now() + RENDER_TIMEOUT_MS;
   const html = marked.parse(text, { async: false, gfm: true });
   const clean = DOMPurify.sanitize(html, {
     ALLOWED_TAGS,
@@ -343,5 +370,6 @@ function rendered(text: string): DocumentFragment {
     link.target = '_blank';
   }
   for (const code of clean.querySelectorAll('pre')) code.tabIndex = 0;
+  revealHidden(clean);
   return clean;
 }
