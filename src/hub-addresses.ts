@@ -54,12 +54,20 @@ export class AddressRefused extends UserError {}
 
 export class HubAddresses {
   readonly #own: ReadonlySet<string>;
+  /** Hosts inside this network that the environment names: of such a machine, every port is its own. */
+  readonly #inside: ReadonlySet<string>;
   readonly #named: readonly string[];
   readonly #mirror: string | null;
 
   constructor(hub: Pick<HubEnvironment, 'endpoint' | 'datasetsServerUrl' | 'hosts'>) {
     const configured = [hub.endpoint, hub.datasetsServerUrl].map((address) => new URL(address));
     this.#own = new Set(configured.map(({ origin }) => origin));
+    this.#inside = new Set(
+      configured
+        .map(({ hostname }) => hostname)
+        .filter(isInside)
+        .map(machineOf),
+    );
     this.#named = hub.hosts ?? [];
     const { protocol, hostname } = new URL(hub.endpoint);
     this.#mirror =
@@ -100,7 +108,8 @@ export class HubAddresses {
     this.#isConfigured(origin) ? {} : { lookup: lookupPublic };
 
   #isConfigured({ origin, host, hostname }: URL): boolean {
-    return this.#own.has(origin) || this.#named.some((name) => name === host || name === hostname);
+    if (this.#own.has(origin) || this.#inside.has(machineOf(hostname))) return true;
+    return this.#named.some((name) => name === host || name === hostname);
   }
 
   #isHub({ protocol, hostname, port, pathname }: URL): boolean {
@@ -119,6 +128,11 @@ function isInside(hostname: string): boolean {
     /(?:^|\.)(?:localhost|local|internal|home\.arpa)$/.test(name) ||
     !/[.:]/.test(name)
   );
+}
+
+/** Every name and address of this machine is the same. */
+function machineOf(hostname: string): string {
+  return /^(?:127\.|\[::1\]$|(?:.*\.)?localhost$)/.test(hostname) ? 'localhost' : hostname;
 }
 
 /** Looks a name up as usual, and fails where it leads to an address that is not public. */
