@@ -1,5 +1,5 @@
 // Bundles src/ into dist/ and makes the two commands executable.
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { rolldown } from 'rolldown';
 
 /**
@@ -20,11 +20,11 @@ const bundle = await rolldown({
     if (log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT') process.stderr.write(`${level}: ${log.message}\n`);
   },
 });
-await bundle.write({ dir: 'dist', chunkFileNames: '[name].js', comments: { legal: true } });
+const written = await bundle.write({ dir: 'dist', chunkFileNames: '[name].js', comments: { legal: true } });
 await bundle.close();
 // The page of a report: one script and one style sheet, which the command puts into each page.
 const page = await rolldown({ input: 'src/report/page/main.ts', platform: 'browser' });
-await page.write({
+const pageWritten = await page.write({
   file: 'dist/report-page/page.js',
   format: 'iife',
   minify: true,
@@ -34,4 +34,27 @@ await page.close();
 const styles = ['node_modules/uplot/dist/uPlot.min.css', 'src/report/page/page.css'];
 writeFileSync('dist/report-page/page.css', styles.map((path) => readFileSync(path, 'utf8')).join('\n'));
 
+const modules = [...written.output, ...pageWritten.output]
+  .flatMap((output) => (output.type === 'chunk' ? output.moduleIds : []))
+  .concat(styles);
+writeFileSync('THIRD_PARTY_NOTICES', noticesOf(modules));
+
 for (const command of ['dist/cli.js', 'dist/watch-batch.js']) chmodSync(command, 0o755);
+
+/** The licences of all packages that the files of a bundle come from, as these licences ask for. */
+function noticesOf(paths) {
+  const folders = new Set(
+    paths.flatMap((path) => /^.*node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(path)?.[0] ?? []),
+  );
+  const notices = [...folders].map((folder) => {
+    const { name, version, license, homepage } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+    const files = readdirSync(folder).filter((file) => /^(?:licen[cs]e|copying|notice)/i.test(file));
+    const texts = files.sort().map((file) => readFileSync(`${folder}/${file}`, 'utf8').trim());
+    if (texts.length === 0) throw new Error(`${name} is bundled, and its licence is nowhere in ${folder}`);
+    const title = `${name} ${version} (${license})${homepage === undefined ? '' : `\n${homepage}`}`;
+    return [title, ...texts].join('\n\n');
+  });
+  const head = 'The files in dist/ contain the following packages.';
+  const rule = `\n\n${'-'.repeat(80)}\n\n`;
+  return `${[head, ...[...new Set(notices)].sort()].join(rule)}\n`;
+}

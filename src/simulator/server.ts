@@ -12,6 +12,7 @@ import { Batches } from './batches.js';
 import { ChatEndpoint } from './chat.js';
 import { FileStore } from './files.js';
 import { ApiError, sendError, sendJson, type Exchange, type Route } from './http.js';
+import { refusePages } from './guard.js';
 import { HubRepositories } from './hub-repositories.js';
 import { Hub } from './hub.js';
 import { modelRoutes } from './models.js';
@@ -119,6 +120,7 @@ class Router {
   };
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    refusePages(request);
     const { method = 'GET', url = '/' } = request;
     const cut = url.indexOf('?');
     const path = cut === -1 ? url : url.slice(0, cut);

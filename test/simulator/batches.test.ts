@@ -493,7 +493,7 @@ describe('creating a batch', () => {
 
   it('is refused without JSON and with results as input', async () => {
     const simulator = await simulate(QUICK);
-    expect((await refused(post(simulator, 'batches', '{'))).status).toBe(400);
+    expect((await refused(post(simulator, 'batches', '{', bearer('key')))).status).toBe(400);
     const { output_file_id: id } = await run(simulator, rows(1));
     expect((await refused(post(simulator, 'batches', order(id ?? ''), bearer('key')))).message).toBe(
       "Invalid file purpose: expected 'batch', but got 'batch_output' instead.",
@@ -625,7 +625,7 @@ describe('an upload', () => {
   it('is refused where it is wrong', async () => {
     const simulator = await simulate();
     const send = (fields: Record<string, string>): ReturnType<typeof refused> =>
-      refused(post(simulator, 'files', formOf('{}', fields)));
+      refused(post(simulator, 'files', formOf('{}', fields), bearer('key')));
     expect(await send({})).toMatchObject({ status: 400, message: "'purpose' is a required property" });
     expect(await send({ purpose: 'fine-tune' })).toMatchObject({ status: 400, param: 'purpose' });
     const lifetime = { purpose: 'batch', 'expires_after[anchor]': 'created_at' };
@@ -641,13 +641,21 @@ describe('an upload', () => {
     expect(await send({ purpose: 'batch', more: 'x'.repeat(70_000) })).toMatchObject({ status: 400 });
     const noFile = new FormData();
     noFile.set('purpose', 'batch');
-    expect((await refused(post(simulator, 'files', noFile))).message).toBe("'file' is a required property");
-    expect((await refused(post(simulator, 'files', '{}'))).message).toContain('expected multipart/form-data');
+    expect((await refused(post(simulator, 'files', noFile, bearer('key')))).message).toBe(
+      "'file' is a required property",
+    );
+    expect((await refused(post(simulator, 'files', '{}', bearer('key')))).message).toContain(
+      'expected multipart/form-data',
+    );
     expect(simulator.statistics().filesUploaded).toBe(0);
   });
 
   it('is refused where it is too large', async () => {
-    const headers = { 'content-type': 'multipart/form-data; boundary=b', 'content-length': 600_000_000 };
+    const headers = {
+      'content-type': 'multipart/form-data; boundary=b',
+      'content-length': 600_000_000,
+      authorization: 'Bearer key',
+    };
     const { status, body } = await sendRaw(await simulate(), headers, []);
     expect(status).toBe(413);
     expect(body).toContain('Maximum content size limit (536870912) exceeded');

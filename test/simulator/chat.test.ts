@@ -166,7 +166,9 @@ describe('the check of a request', () => {
   it('refuses what is no JSON object', async () => {
     const simulator = await simulate();
     for (const body of ['', '{"model":', '[]', 'null', '"text"']) {
-      const response = fetch(`${simulator.url}/v1/chat/completions`, { method: 'POST', body });
+      const headers = { 'content-type': 'application/json' };
+      const response = fetch(`${simulator.url}/v1/chat/completions`, { method: 'POST', body, headers });
+
       expect(await refused(response)).toMatchObject({ status: 400, type: 'invalid_request_error' });
     }
   });
@@ -249,7 +251,7 @@ describe('the server', () => {
     const status = await new Promise((resolve) => {
       const request = httpRequest(
         `${simulator.url}/v1/chat/completions`,
-        { method: 'POST' },
+        { method: 'POST', headers: { 'content-type': 'application/json' } },
         ({ statusCode }) => {
           resolve(statusCode);
           request.destroy();
@@ -272,7 +274,9 @@ describe('the server', () => {
     await once(nonsense, 'close');
 
     const torn = connect(simulator.port, '127.0.0.1');
-    torn.write('POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{');
+    torn.write(
+      'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{',
+    );
     await received(1);
     torn.resetAndDestroy();
 

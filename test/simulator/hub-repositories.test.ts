@@ -12,7 +12,8 @@ function client(url: string, token: string | null = 'hf_x'): Record<'get' | 'pos
   const call =
     (method: string): Call =>
     async (path, body) => {
-      const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+      const type = { 'content-type': 'application/json' };
+      const headers = token === null ? type : { ...type, authorization: `Bearer ${token}` };
       const sent = typeof body === 'string' || body === undefined ? body : JSON.stringify(body);
       const response = await fetch(path.startsWith('http') ? path : `${url}${path}`, {
         method,
