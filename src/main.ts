@@ -56,8 +56,14 @@ export async function runProgram(
       const { judge } = await import('./commands/judge.js');
       const { parseJudgeOptions } = await import('./judge/options.js');
       const options = parseJudgeOptions(flags, process.env, redactor);
-      const resumeCommand = shownCommandLine(['npx', 'reannotate', ...process.argv.slice(2)]);
-      process.exitCode = await judge(options, { console: command(flags), interruption, resumeCommand });
+      const words = process.argv.slice(2);
+      const resumeCommand = shownCommandLine(['npx', 'reannotate', ...words]);
+      process.exitCode = await judge(options, {
+        console: command(flags),
+        interruption,
+        resumeCommand,
+        words,
+      });
     },
     report: async (path, flags) => {
       const { report } = await import('./commands/report.js');

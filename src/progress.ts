@@ -122,8 +122,15 @@ export class Console implements Reporter {
       lines.draw(render(columns).map((line) => inert(this.#redactor.text(line), columns)));
     };
     const onContinue = (): void => {
+      process.off('SIGTSTP', onSuspend).on('SIGTSTP', onSuspend);
       lines.forget();
       draw();
+    };
+    // Ctrl-Z: the shell gets its cursor back first, and then the signal does what it does without a listener.
+    const onSuspend = (): void => {
+      lines.stop();
+      process.off('SIGTSTP', onSuspend);
+      process.kill(process.pid, 'SIGTSTP');
     };
     const stop = (): void => {
       lines.stop();
@@ -132,11 +139,13 @@ export class Console implements Reporter {
     const timer = setInterval(draw, REDRAW_INTERVAL_MS);
     timer.unref();
     this.#stream.on('resize', draw);
+    process.on('SIGTSTP', onSuspend);
     process.on('SIGCONT', onContinue);
     process.on('exit', stop);
     this.#endLines = () => {
       clearInterval(timer);
       this.#stream.off('resize', draw);
+      process.off('SIGTSTP', onSuspend);
       process.off('SIGCONT', onContinue);
       process.off('exit', stop);
       stop();

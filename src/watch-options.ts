@@ -60,6 +60,9 @@ export function parseWatchOptions(
   if (flags.on('retry_failed') && flags.on('finish_online')) {
     throw new UsageError('--retry_failed and --finish_online exclude each other; give one of them.');
   }
+  if (flags.text('retry') !== null && !flags.on('retry_failed') && !flags.on('finish_online')) {
+    throw new UsageError('--retry goes with --retry_failed or --finish_online; give one of them.');
+  }
   if (flags.on('cancel') && flags.on('retry_failed')) {
     throw new UsageError(
       '--cancel and --retry_failed exclude each other; --cancel --finish_online asks what is left online.',

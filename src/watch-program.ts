@@ -52,7 +52,11 @@ export function watchBatchProgram(version: string, handlers: Handlers): Command 
     .option('--output_file <file>', `raw result lines of all batches (default: ${DEFAULT_OUTPUT_FILE})`)
     .option('--error_file <file>', `raw error lines of all batches (default: ${DEFAULT_ERROR_FILE})`)
     .option('--retry_failed', 'submit what has no answer in the end as a new batch, and go on watching')
-    .option('--finish_online', 'ask exactly those rows online instead')
+    .option('--finish_online', 'send exactly those rows online instead')
+    .option(
+      '--retry <states>',
+      'with --retry_failed or --finish_online: which rows are sent again, of failed, refused, filtered and truncated (default: failed)',
+    )
     .option(
       '--service_tier <tier>',
       'flex: with --finish_online, at the price of a batch, where the model has it',

@@ -40,6 +40,8 @@ export async function walkAccount(
 ): Promise<Walk> {
   const order = new ListOrder(floor);
   const seen = new Set<string>();
+  /** Where pages began. */
+  const asked = new Set<string>();
   let unreadable = 0;
   let after: string | null = null;
   for (let pages = 0; pages < MOST_PAGES; pages++) {
@@ -54,9 +56,13 @@ export async function walkAccount(
     }
     const isEnd = !page.hasMore || order.isBelowFloor(page.batches);
     if (isEnd) return { doubt: unreadable > 0 ? describeUnreadable(unreadable) : null, seen: seen.size };
-    if (page.next === null || fresh.length === 0) {
+    if (page.next === null) return { doubt: 'the account’s list of batches breaks off', seen: seen.size };
+    // A page with nothing but other tools' entries brings nothing new either, but its successor has another address.
+    const isRepeated = page.batches.length > 0 || asked.has(page.next);
+    if (fresh.length === 0 && isRepeated) {
       return { doubt: 'the account’s list of batches repeats itself', seen: seen.size };
     }
+    asked.add(page.next);
     after = page.next;
   }
   return { doubt: 'the account’s list of batches does not end', seen: seen.size };

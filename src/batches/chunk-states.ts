@@ -48,7 +48,7 @@ const POSSIBLE_IN: Readonly<Record<ChunkEvent['kind'], readonly ChunkState[]>> =
   seen: ['submitted', 'collected', 'short', 'gone', 'given_up'],
   absent: ['submitted', 'collected', 'short', 'gone', 'given_up'],
   delivered: ['submitted'],
-  answered: ['short', 'collected'],
+  answered: ['short', 'gone', 'collected'],
   given_up: ['creating'],
 };
 

@@ -4,7 +4,7 @@
  * that comes first. They are streamed in both directions; memory holds a number for each row at most.
  */
 
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { breathe, readLines, replaceFile } from '../files.js';
@@ -241,31 +241,6 @@ function damaged(path: string, what: string): UserError {
     `${path} was changed since it was written: ${what}. Delete it and run the same command with --resume: ` +
       'it is made anew.',
   );
-}
-
-/** Marks the rows of all chunks whose batch may still answer them: sending them again would pay twice. */
-export async function rowsHeld(ledger: Ledger, rows: number): Promise<Uint8Array> {
-  return rowsIn(ledger.holding, ledger, rows);
-}
-
-/** Marks the rows of chunks; all rows where the file of one is not available. */
-export async function rowsIn(chunks: readonly Chunk[], ledger: Ledger, rows: number): Promise<Uint8Array> {
-  const marks = new Uint8Array(rows);
-  for (const chunk of chunks) {
-    const path = ledger.pathOf(chunk);
-    if (path === null || !existsSync(path)) {
-      marks.fill(1);
-      continue;
-    }
-    let number = 0;
-    for (const { bytes } of readLines(path)) {
-      const row = rowOf(bytes);
-      if (row !== null && row < rows) marks[row] = 1;
-      number += 1;
-      if (number % BREATHE_EVERY === 0) await breathe();
-    }
-  }
-  return marks;
 }
 
 /** The row of a line of a chunk's file, counted from 1; null where there is no such line. */

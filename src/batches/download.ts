@@ -77,6 +77,8 @@ async function downloadOnce(
 ): Promise<boolean> {
   const have = sizeOf(path);
   const { offset, total, bytes } = await client.download(fileId, have);
+  // What lies between would be missing in the middle of the file.
+  if (offset > have) throw new Error(`the server sent bytes from ${offset} on where ${have} are here`);
   if (total !== null && total > maximumBytes) throw new FileTooLarge(`${total} bytes`);
   const descriptor = openFile(path, 'append');
   // A server that knows no ranges sends the file from its start; what is here already is skipped.

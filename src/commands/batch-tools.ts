@@ -75,13 +75,24 @@ function affordability(
     );
   const approved = new Set<Chunk>();
   return (chunk) => {
-    const underWay = new Set([...approved, ...ledger.open]);
-    const reserved = [...underWay].reduce(
-      (sum, one) => sum + (one === chunk || one.collected !== null ? 0 : worstCase(one)),
+    const billable = new Set([...approved, ...ledger.holding.filter(mayBeBilled)]);
+    const reserved = [...billable].reduce(
+      (sum, one) => sum + (one === chunk ? 0 : worstCase(one) * shareLeft(one)),
       0,
     );
     if ((totals.cost ?? 0) + reserved + worstCase(chunk) > maxCost) return false;
     approved.add(chunk);
     return true;
   };
+}
+
+/** True for a chunk of which a batch exists, or may exist, whether it can be seen or not. */
+function mayBeBilled({ state }: Chunk): boolean {
+  return state === 'creating' || state === 'submitted' || state === 'short' || state === 'gone';
+}
+
+/** The part of a chunk whose cost is not among the totals yet. */
+function shareLeft({ collected, requests }: Chunk): number {
+  if (collected === null) return 1;
+  return requests === 0 ? 0 : 1 - Math.min(1, (collected.accounted ?? 0) / requests);
 }

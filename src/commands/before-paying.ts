@@ -4,11 +4,12 @@ import { findSiblings } from '../batches/adopt.js';
 import type { Batch } from '../batches/batch.js';
 import type { Waiting } from '../batches/calls.js';
 import { nameOf } from '../batches/chunk.js';
-import { rowsHeld } from '../batches/chunks.js';
 import type { BatchClient } from '../batches/client.js';
+import { rowsHeld } from '../batches/held-rows.js';
 import type { Ledger } from '../batches/ledger.js';
 import { TemporaryError, UserError } from '../errors.js';
 import type { RunOptions } from '../options.js';
+import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { count, inert, plural } from '../text.js';
 import type { Reporter } from '../types.js';
@@ -22,6 +23,7 @@ const NAMED = 3;
 /** What the look-up needs. */
 export interface PayingRun {
   options: RunOptions;
+  folder: RunFolder;
   run: PreparedRun;
   ledger: Ledger;
   client: BatchClient;
@@ -78,8 +80,12 @@ export async function refuseUnknownBatches(paying: PayingRun): Promise<void> {
  * Keeps the rows that a batch may still answer from being sent.
  * @returns how many rows that lack an answer are kept back
  */
-export async function holdRows({ run, ledger }: Pick<PayingRun, 'run' | 'ledger'>): Promise<number> {
-  const held = await rowsHeld(ledger, run.rows);
+export async function holdRows({
+  folder,
+  run,
+  ledger,
+}: Pick<PayingRun, 'folder' | 'run' | 'ledger'>): Promise<number> {
+  const held = await rowsHeld(ledger, folder, run.rows);
   run.index.hold(held);
   let rows = 0;
   for (let row = 0; row < run.rows; row++) if (held[row] === 1 && !run.index.isAnswered(row)) rows += 1;

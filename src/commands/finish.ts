@@ -14,7 +14,7 @@ import { describeSummary, summarise, writeSummary } from '../run/summary.js';
 import { count, inert, plural } from '../text.js';
 import { hasSeveral } from '../generation.js';
 import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
-import { commandLine, costToSuggest, retryCommandLine } from './next-command.js';
+import { costToSuggest } from './next-command.js';
 import type { Surroundings } from './surroundings.js';
 
 /**
@@ -157,12 +157,9 @@ function tellMissing(assembled: Assembled, finished: FinishedRun, console: Conso
   const spent = totals.cost ?? 0;
   const done = rows.total - rows.pending - assembled.unusable;
   const cost = costToSuggest(maximum, { spent, done, left: rows.pending, needed });
-  const command =
-    finished.words === undefined
-      ? finished.tryAgain
-      : `Continue with: ${commandLine(finished.words, { resume_no_retry: null, overwrite: null, max_cost: String(cost), resume: true })}`;
   console.error(
-    `${what} Stopped: the next request could exceed --max_cost ${maximum}. For all rows about ${cost} is needed. ${command}`,
+    `${what} Stopped: the next request could exceed --max_cost ${maximum}. For all rows about ${cost} is needed. ` +
+      `Continue with: ${finished.commands.raise(cost)}`,
   );
 }
 
@@ -175,18 +172,16 @@ function describeReasons({ reasons, rows, missing }: Assembled): string {
 }
 
 /** How to get the missing rows, or why that cannot be done by retrying. */
-function adviceFor({ rows, unusable }: Assembled, { tryAgain, words }: FinishedRun): string {
+function adviceFor({ rows, unusable }: Assembled, { tryAgain, commands }: FinishedRun): string {
   const advice: string[] = [];
   const failed = rows.failed - unusable;
   if (failed + rows.pending > 0) advice.push(tryAgain);
   const withheld = (['refused', 'filtered'] as const).filter((state) => rows[state] > 0);
   if (withheld.length > 0) {
-    const states = failed > 0 ? ['failed', ...withheld] : withheld;
-    const how =
-      words === undefined
-        ? `--retry ${withheld.join(',')} with reannotate --resume`
-        : retryCommandLine(words, states);
-    advice.push(`${withheld.join(' and ')} rows are not retried unless you ask for it: ${how}`);
+    const states = failed > 0 ? (['failed', ...withheld] as const) : withheld;
+    advice.push(
+      `${withheld.join(' and ')} rows are not retried unless you ask for it: ${commands.retry(states)}`,
+    );
   }
   if (unusable > 0)
     advice.push(

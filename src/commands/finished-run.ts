@@ -2,6 +2,7 @@
 
 import type { ResultShape } from '../exports/exporter.js';
 import type { RunOptions } from '../options.js';
+import type { RetriableState } from '../types.js';
 import type { Stop } from '../requests/processor.js';
 import type { ConfigFile } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
@@ -14,6 +15,14 @@ import { hasSeveral } from '../generation.js';
 export interface Publisher {
   /** @throws UserError where that fails; the results are safe */
   publish(finished: FinishedRun, summary: Summary): Promise<void>;
+}
+
+/** The commands that the last message of a run names. */
+export interface NextCommands {
+  /** Sends rows in these states again. */
+  retry: (states: readonly RetriableState[]) => string;
+  /** Continues under another `--max_cost`. */
+  raise: (maxCost: number) => string;
 }
 
 /** A run whose answers are in the journal. */
@@ -30,8 +39,7 @@ export interface FinishedRun {
   stop: Stop | null;
   /** How to retry rows that failed or were not sent, as a sentence with a command. */
   tryAgain: string;
-  /** The words of `reannotate`'s command line; absent where another command made the run. */
-  words?: readonly string[] | undefined;
+  commands: NextCommands;
   /** US dollars that the next request would have needed where `--max_cost` ended the run. */
   needed?: number | null;
   /** True where the rows hold `reasoning`; known once the results are written. */

@@ -25,6 +25,7 @@ import { nearest } from '../suggest.js';
 import { count, inert, plural, shellWord } from '../text.js';
 import { inFolder } from './in-folder.js';
 import { describeFigures, RequestEstimate } from './judge-table.js';
+import { commandLine } from './next-command.js';
 import { askOnline, type Naming } from './online.js';
 import { stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
@@ -214,7 +215,7 @@ function finish(
   sample: Sample,
   stop: Stop | null,
   { folder, asking }: JudgeOptions,
-  { console, resumeCommand }: Surroundings,
+  { console, resumeCommand, words }: Surroundings,
 ): number {
   const table = describeFigures(figures, sample, folder.judgements);
   console.print(table);
@@ -226,12 +227,15 @@ function finish(
     );
   }
   if (stop?.reason === 'budget') {
-    console.warning(`Stopped before --max_cost ${asking.maxCost ?? 0} would be exceeded; raise it to go on.`);
+    console.warning(
+      `Stopped: the next request could exceed --max_cost ${asking.maxCost ?? 0}. What came is saved. Continue with a larger ` +
+        `amount: ${words === undefined ? resumeCommand : commandLine(words, { max_cost: 'USD' })}`,
+    );
   }
   if (sums.unanswered > 0) {
+    const again = stop === null ? ` Try them again with the same command: ${resumeCommand}` : '';
     console.error(
-      `${plural(sums.unanswered, 'request')} without an answer, so their pairs are undecided. Try them again with ` +
-        `the same command: ${resumeCommand}`,
+      `${plural(sums.unanswered, 'request')} without an answer, so their pairs are undecided.${again}`,
     );
   }
   return figures.win_rate === null || sums.unanswered > 0 ? EXIT.incomplete : EXIT.done;

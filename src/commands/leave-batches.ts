@@ -4,6 +4,7 @@ import type { Ledger } from '../batches/ledger.js';
 import { UserError } from '../errors.js';
 import type { RunOptions } from '../options.js';
 import { systemClock } from '../requests/clock.js';
+import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { count, plural } from '../text.js';
 import { openBatchClient } from './batch-tools.js';
@@ -19,6 +20,7 @@ import { watchCommandLine } from './watch-command.js';
  */
 export async function leaveBatches(
   ledger: Ledger,
+  folder: RunFolder,
   run: PreparedRun,
   options: RunOptions,
   { console, interruption }: Surroundings,
@@ -34,13 +36,13 @@ export async function leaveBatches(
     ledger.forget(ledger.unsubmitted);
     await ledger.save();
   }
-  const held = await holdRows({ run, ledger });
+  const held = await holdRows({ folder, run, ledger });
   if (run.index.countWanted(options.retry) > 0) {
     const client = openBatchClient(options, interruption.soft);
     const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
     try {
       await describing(options, () =>
-        refuseUnknownBatches({ options, run, ledger, client, waiting, reporter: console }),
+        refuseUnknownBatches({ options, folder, run, ledger, client, waiting, reporter: console }),
       );
     } finally {
       await client.close();

@@ -27,7 +27,8 @@ import { count, plural } from '../text.js';
 import { checkEarlierRun } from './earlier-run.js';
 import { assembleResults, finish, publisherOf } from './finish.js';
 import { inFolder } from './in-folder.js';
-import { nextStep, retryCommandLine } from './next-command.js';
+import type { NextCommands } from './finished-run.js';
+import { commandLine, nextStep, retryCommandLine } from './next-command.js';
 import { askOnline } from './online.js';
 import { stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
@@ -92,9 +93,9 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     // What was learnt online holds for batches as well.
     ledger.learn(changes);
     totals.setBatches(ledger.totals());
-    const { words } = surroundings;
-    const tryAgain = `Retry them with: ${words === undefined ? surroundings.resumeCommand : retryCommandLine(words, ['failed'])}`;
-    const finished = { options: writing, folder, run, totals, config, tryAgain, publisher, words };
+    const commands = nextCommands(surroundings);
+    const tryAgain = `Retry them with: ${commands.retry(['failed'])}`;
+    const finished = { options: writing, folder, run, totals, config, tryAgain, publisher, commands };
     if (options.batch) {
       const { submitBatches } = await import('./submit-batches.js');
       const batchRun = { options: writing, folder, run, ledger, totals, price };
@@ -108,7 +109,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     }
     if (ledger.chunks.length > 0) {
       const { leaveBatches } = await import('./leave-batches.js');
-      const outstanding = await leaveBatches(ledger, run, options, surroundings);
+      const outstanding = await leaveBatches(ledger, folder, run, options, surroundings);
       if (outstanding !== null) finished.tryAgain = `${tryAgain} ${outstanding}`;
     }
     const session = { answered: 0, milliseconds: 0, bound: null as string | null };
@@ -135,6 +136,21 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       );
     }
   });
+}
+
+function nextCommands({ words, resumeCommand }: Surroundings): NextCommands {
+  // `demo` has one command that does everything.
+  if (words === undefined) return { retry: () => resumeCommand, raise: () => resumeCommand };
+  return {
+    retry: (states) => retryCommandLine(words, states),
+    raise: (maxCost) =>
+      commandLine(words, {
+        resume_no_retry: null,
+        overwrite: null,
+        max_cost: String(maxCost),
+        resume: true,
+      }),
+  };
 }
 
 /**

@@ -1,7 +1,7 @@
-import type { Batch } from '../batches/batch.js';
 import { CallFailed, mayPass } from '../batches/calls.js';
 import { cancelBatch } from '../batches/cancel.js';
 import type { Chunk } from '../batches/chunk.js';
+import { mustYield } from '../batches/rivals.js';
 import { submitChunks } from '../batches/submit.js';
 import type { Watched } from '../batches/watch.js';
 import { inert, plural } from '../text.js';
@@ -59,7 +59,7 @@ export class RetryRounds {
 
   /**
    * Another machine on this run may have retried at the same moment: each looks at the account's list after it has
-   * submitted, and whoever's batch is the younger cancels its own before it costs anything.
+   * submitted, and the younger batches are cancelled before they cost anything.
    */
   async #yieldToOthers(chunks: readonly Chunk[]): Promise<void> {
     const { submission, ledger, client } = this.watched;
@@ -69,10 +69,8 @@ export class RetryRounds {
       { ...this.watched, waiting: submission.waiting, reporter: console },
       true,
     );
-    if (!isYounger(ours, others)) return;
-    console.warning(
-      'Another machine has submitted the rows of this run at the same moment; ours are cancelled.',
-    );
+    if (!(await mustYield(ours, others, client, submission.waiting))) return;
+    console.warning('Another machine submitted the rows of this run at the same moment; ours are cancelled.');
     for (const chunk of chunks) {
       if (chunk.batch === null) continue;
       const cancelled = await cancelBatch(chunk.batch.id, client, submission.waiting);
@@ -98,18 +96,4 @@ export class RetryRounds {
 
 function isSubmittable({ state }: Chunk): boolean {
   return state === 'planned' || state === 'uploaded' || state === 'waiting';
-}
-
-/** True where another machine's oldest batch is older than our oldest; both machines decide alike. */
-function isYounger(ours: readonly Batch[], others: readonly Batch[]): boolean {
-  const [mine, theirs] = [oldest(ours), oldest(others)];
-  return mine !== undefined && theirs !== undefined && compareAge(theirs, mine) < 0;
-}
-
-function oldest(batches: readonly Batch[]): Batch | undefined {
-  return [...batches].sort(compareAge)[0];
-}
-
-function compareAge(a: Batch, b: Batch): number {
-  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
 }

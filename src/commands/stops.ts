@@ -40,7 +40,7 @@ export async function stopError(
 ): Promise<UserError> {
   const models = stop.cause === 'model' ? await nearestModels(options) : [];
   const what = typeof next === 'string' ? next : next(models);
-  return new UserError(`${describe(stop, options, models)} ${what}`.trim(), EXIT_CODES[stop.cause]);
+  return new UserError(`${describe(stop, options, models, what)} ${what}`.trim(), EXIT_CODES[stop.cause]);
 }
 
 /** Describes an error that ended the run. */
@@ -48,7 +48,8 @@ export async function describeStop(stop: ErrorStop, options: RunOptions): Promis
   return describe(stop, options, stop.cause === 'model' ? await nearestModels(options) : []);
 }
 
-function describe(stop: ErrorStop, options: RunOptions, models: readonly string[]): string {
+/** @param next what is said after it: an address that is suggested there is not suggested twice */
+function describe(stop: ErrorStop, options: RunOptions, models: readonly string[], next = ''): string {
   const { provider, model } = options.annotator;
   const { baseUrl, apiKey } = findEndpoint(options);
   const said = inert(stop.message, 400);
@@ -61,7 +62,7 @@ function describe(stop: ErrorStop, options: RunOptions, models: readonly string[
         ? `${baseUrl} wants a key (${said}), and none was sent because ${variable} is empty. Set it.`
         : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;
     case 'model':
-      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, options)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
+      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, options, next)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
     case 'quota':
       return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
     case 'account':
@@ -78,7 +79,7 @@ function describe(stop: ErrorStop, options: RunOptions, models: readonly string[
     case 'other':
       return said.endsWith('.')
         ? said
-        : `${baseUrl}: ${said}. Check the address, the model and the flags.${addressHint(said, options)}`;
+        : `${baseUrl}: ${said}. Check the address, the model and the flags.${addressHint(said, options, next)}`;
   }
 }
 
@@ -99,12 +100,14 @@ async function nearestModels(options: RunOptions): Promise<string[]> {
 }
 
 /** Where the request went, and which address to try instead, after a 404. */
-function addressHint(said: string, options: RunOptions): string {
+function addressHint(said: string, options: RunOptions, next: string): string {
   if (!said.startsWith('404')) return '';
   const { address } = findEndpoint(options);
   const better = versionHint(address);
   const hint =
-    better === null ? '' : ` Most servers have /v1 in their address: try --base_url ${shownAddress(better)}.`;
+    better === null || next.includes('The address is probably')
+      ? ''
+      : ` Most servers have /v1 in their address: try --base_url ${shownAddress(better)}.`;
   return ` The request went to ${askedAddress(options)}.${hint}`;
 }
 

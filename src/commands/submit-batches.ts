@@ -17,6 +17,7 @@ import type { Totals } from '../run/totals.js';
 import { count, plural } from '../text.js';
 import { openBatchClient, submitParts } from './batch-tools.js';
 import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
+import { commandLine } from './next-command.js';
 import { failureError, stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
 import { watchCommandLine } from './watch-command.js';
@@ -93,12 +94,12 @@ async function preparePlan(
 ): Promise<void> {
   for (const chunk of ledger.unanswered) await describing(options, () => resolveCreation(chunk, parts));
   ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
-  const heldRows = await holdRows({ run, ledger });
+  const heldRows = await holdRows({ folder, run, ledger });
   const outstanding = describeOutstanding(options, ledger);
   if (heldRows > 0 && outstanding !== null) console.warning(outstanding);
   if (run.index.countWanted(options.retry) > 0) {
     const { client, waiting } = parts;
-    const paying = { options, run, ledger, client, waiting, reporter: console };
+    const paying = { options, folder, run, ledger, client, waiting, reporter: console };
     await describing(options, () => refuseUnknownBatches(paying));
   }
   await planRows({ options, folder, run, ledger }, console, () => true);
@@ -114,7 +115,7 @@ export async function planRows(
   isAllowed: (row: number) => boolean,
 ): Promise<number> {
   const { index } = run;
-  await holdRows({ run, ledger });
+  await holdRows({ folder, run, ledger });
   const wanted = (row: number): boolean => index.isWanted(row, options.retry) && isAllowed(row);
   let planned = 0;
   // Where the journal can't be written, closing it says so.
@@ -178,7 +179,7 @@ async function report(
   submitted: Submitted,
   ids: readonly string[],
   { options, ledger }: BatchRun,
-  { console, interruption, resumeCommand }: Surroundings,
+  { console, interruption, resumeCommand, words }: Surroundings,
 ): Promise<number> {
   const requests = ledger.open.reduce((sum, chunk) => sum + chunk.requests, 0);
   if (ids.length > 0) {
@@ -209,11 +210,22 @@ async function report(
   if (submitted.unaffordable.length > 0) {
     console.error(
       `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${options.maxCost ?? 0} would be ` +
-        `exceeded in the worst case. Collect what is under way, then raise it and run: ${resumeCommand}`,
+        `exceeded in the worst case. ${raiseAdvice(ids.length > 0, words, resumeCommand)}`,
     );
     return EXIT.incomplete;
   }
   return EXIT.done;
+}
+
+/** A collected batch counts with what it cost, which is far less than its worst case. */
+function raiseAdvice(isAnyRunning: boolean, words: readonly string[] | undefined, resume: string): string {
+  const larger =
+    words === undefined
+      ? resume
+      : commandLine(words, { resume_no_retry: null, overwrite: null, max_cost: 'USD', resume: true });
+  return isAnyRunning
+    ? `Collect the batches that are running, which frees most of the amount, and run: ${resume} — or allow more with: ${larger}`
+    : `Allow more with: ${larger}`;
 }
 
 /** The one line on standard output that scripts read. */

@@ -13,7 +13,7 @@ import { openBatchClient } from './batch-tools.js';
 import { describeOutstanding, holdRows } from './before-paying.js';
 import { cancelBatches } from './cancel-batches.js';
 import { assembleResults, finish, publisherOf } from './finish.js';
-import type { FinishedRun, Publisher } from './finished-run.js';
+import type { FinishedRun, NextCommands, Publisher } from './finished-run.js';
 import { inFolder } from './in-folder.js';
 import { askOnline } from './online.js';
 import {
@@ -92,6 +92,7 @@ async function follow(
   const finished = {
     ...watched,
     ...{ mode: 'batch' as const, tryAgain: '', stop: rounds.stop, publisher },
+    commands: nextCommands(watched),
   };
   if (watching.then !== 'finish_online') return end({ ...finished, session }, watched, surroundings);
   // What was never submitted is sent online like the rest.
@@ -149,8 +150,22 @@ async function tryAgain(watched: WatchedRun): Promise<string> {
 
 function submitAgain(options: RunOptions, left: number): string {
   const never = left === 0 ? '' : `${plural(left, 'batch file')} never submitted. `;
-  const retry = watchCommandLine(options, [], ['--retry_failed']);
-  return `${never}Submit them as a new batch with: ${retry} — or send them online with: ${watchCommandLine(options, [], ['--finish_online'])}`;
+  const command = (how: string): string => watchCommandLine(options, [], [how, ...costFlag(options.maxCost)]);
+  return `${never}Submit them as a new batch with: ${command('--retry_failed')} — or send them online with: ${command('--finish_online')}`;
+}
+
+function nextCommands({ options, watching }: WatchedRun): NextCommands {
+  const how = watching.then === 'finish_online' ? '--finish_online' : '--retry_failed';
+  return {
+    retry: (states) =>
+      watchCommandLine(options, [], [how, '--retry', states.join(','), ...costFlag(options.maxCost)]),
+    raise: (maxCost) => watchCommandLine(options, [], [how, ...costFlag(maxCost)]),
+  };
+}
+
+/** What spends again keeps to the limit that it had. */
+function costFlag(maxCost: number | null): string[] {
+  return maxCost === null ? [] : ['--max_cost', String(maxCost)];
 }
 
 async function finishOnline(

@@ -59,6 +59,14 @@ function times(count: number, event: ChunkEvent): ChunkEvent[] {
   return new Array<ChunkEvent>(count).fill(event);
 }
 
+describe('rows that were answered elsewhere', () => {
+  it.each(['short', 'gone', 'collected'] as const)('settle a chunk that is %s', (state) => {
+    const settled = after(chunk({ state, batch: batch('completed') }), { kind: 'answered' });
+    expect(settled).toMatchObject({ state: 'collected', doubt: null });
+    expect(holdsRows(settled)).toBe(false);
+  });
+});
+
 describe('what becomes of a chunk', () => {
   const planned = chunk({});
   const uploaded = after(planned, { kind: 'uploaded', fileId: 'file-1', at: 5 });

@@ -1,0 +1,123 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { BatchClient, Download } from '../../src/batches/client.js';
+import { download, FileTooLarge } from '../../src/batches/download.js';
+import { Redactor } from '../../src/text.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { temporaryFolder } from '../support/cli.js';
+
+const CONTENT = 'one line\nanother line\nthe last line\n';
+
+async function* pieces(text: string, size: number): AsyncGenerator<Uint8Array> {
+  await Promise.resolve();
+  for (let start = 0; start < text.length; start += size) yield Buffer.from(text.slice(start, start + size));
+}
+
+/** A gigabyte if anybody took it: counts how much was sent. */
+function endless(sent: { bytes: number }): AsyncIterable<Uint8Array> {
+  const block = Buffer.alloc(1 << 20, 'x');
+  return (async function* () {
+    await Promise.resolve();
+    for (let round = 0; round < 1024; round++) {
+      sent.bytes += block.length;
+      yield block;
+    }
+  })();
+}
+
+interface Attempt {
+  isWhole?: boolean;
+  downloads: ((from: number) => Download)[];
+  maximumBytes?: number;
+  before?: string;
+}
+
+async function attempt({ downloads, maximumBytes = 1000, before }: Attempt): Promise<{
+  result: boolean | Error;
+  path: string;
+  files: string[];
+  asked: number[];
+}> {
+  const folder = temporaryFolder();
+  const path = join(folder, 'file.jsonl');
+  if (before !== undefined) writeFileSync(`${path}.part`, before);
+  const clock = new FakeClock();
+  const asked: number[] = [];
+  const client = {
+    download: (_: string, from: number): Promise<Download> => {
+      asked.push(from);
+      const answer = downloads[Math.min(asked.length, downloads.length) - 1];
+      return answer === undefined ? Promise.reject(new Error('no answer')) : Promise.resolve(answer(from));
+    },
+  };
+  const waiting = { clock, random: () => 0, signal: new AbortController().signal };
+  const parts = {
+    client: client as unknown as BatchClient,
+    waiting,
+    redactor: new Redactor([]),
+    maximumBytes,
+  };
+  const state = { isOver: false };
+  const pending = download('file-1', path, parts)
+    .catch((error: unknown) => error as Error)
+    .finally(() => {
+      state.isOver = true;
+    });
+  while (!state.isOver) {
+    await clock.runUntil(clock.now() + 60_000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return { result: await pending, path, files: readdirSync(folder), asked };
+}
+
+const whole = (): Download => ({ offset: 0, total: CONTENT.length, bytes: pieces(CONTENT, 7) });
+const cutOff = (): Download => ({ offset: 0, total: CONTENT.length, bytes: pieces(CONTENT.slice(0, 12), 7) });
+
+describe('downloading a result file', () => {
+  it.each<[string, ((from: number) => Download)[], string | undefined]>([
+    ['in pieces', [whole], undefined],
+    ['cut off once, from a server that knows no ranges', [cutOff, whole], undefined],
+    [
+      'cut off once, from one that does',
+      [cutOff, (from) => ({ offset: from, total: CONTENT.length, bytes: pieces(CONTENT.slice(from), 7) })],
+      undefined,
+    ],
+    ['continued after an earlier start', [whole], CONTENT.slice(0, 20)],
+    [
+      'with a range that begins too late, at first',
+      [
+        (from) => ({ offset: from + 5, total: CONTENT.length, bytes: pieces(CONTENT.slice(from + 5), 7) }),
+        whole,
+      ],
+      CONTENT.slice(0, 12),
+    ],
+    ['of unknown length', [() => ({ offset: 0, total: null, bytes: pieces(CONTENT, 7) })], undefined],
+  ])('%s', async (_, downloads, before) => {
+    const { result, path, files } = await attempt({ downloads, ...(before === undefined ? {} : { before }) });
+    expect(result).toBe(true);
+    expect(readFileSync(path, 'utf8')).toBe(CONTENT);
+    expect(files).toEqual(['file.jsonl']);
+  });
+
+  it('of a size that no answers can have is not begun', async () => {
+    const sent = { bytes: 0 };
+    const { result, files } = await attempt({
+      downloads: [() => ({ offset: 0, total: 700 << 20, bytes: endless(sent) })],
+      maximumBytes: 64 << 20,
+    });
+    expect(result).toBeInstanceOf(FileTooLarge);
+    expect([sent.bytes, files]).toEqual([0, []]);
+  });
+
+  it('that grows beyond it without saying so ends there, and nothing of it stays', async () => {
+    const sent = { bytes: 0 };
+    const { result, path, files } = await attempt({
+      downloads: [() => ({ offset: 0, total: null, bytes: endless(sent) })],
+      maximumBytes: 4 << 20,
+    });
+    expect(result).toBeInstanceOf(FileTooLarge);
+    expect(sent.bytes).toBeLessThanOrEqual(6 << 20);
+    expect([existsSync(path), files]).toEqual([false, []]);
+  });
+});
