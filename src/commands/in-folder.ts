@@ -1,5 +1,6 @@
 /** A run's folders, taken for one process at a time, with their log. */
 
+import { existsSync } from 'node:fs';
 import { messageOf, TemporaryError } from '../errors.js';
 import { workUnder } from '../fence.js';
 import { makeFolder, removeTemporaryFiles } from '../files.js';
@@ -39,11 +40,13 @@ export async function inFolder(
     removeTemporaryFiles(folder.save);
     removeTemporaryFiles(folder.temp);
     const exitCode = await withLog(folder, command, options, console, work);
-    if (lock.lost !== null) throw lockLost(lock.lost, surroundings);
+    if (lock.lost !== null) throw lockLost(lock.lost, folder, surroundings);
     return exitCode;
   } catch (error) {
     // A folder that is gone says where its answers are.
-    throw lock.lost === null || error instanceof JournalGone ? error : lockLost(lock.lost, surroundings);
+    throw lock.lost === null || error instanceof JournalGone
+      ? error
+      : lockLost(lock.lost, folder, surroundings);
   } finally {
     workUnder(null);
     lock.release();
@@ -64,7 +67,15 @@ async function takeLock(folder: RunFolder, { console, interruption }: Surroundin
   return lock;
 }
 
-function lockLost(reason: string, { resumeCommand }: Surroundings): TemporaryError {
+function lockLost(reason: string, folder: RunFolder, { resumeCommand }: Surroundings): TemporaryError {
+  if (!existsSync(folder.temp)) {
+    const batches = existsSync(folder.batchObjects)
+      ? ` The run’s batches are listed in ${folder.batchObjects}, and their answers are still to be had.`
+      : '';
+    return new TemporaryError(
+      `${folder.temp} was deleted while this command used it, so it stopped.${batches} Run it again with: ${resumeCommand}`,
+    );
+  }
   return new TemporaryError(
     `${reason} Answers that were on their way are kept beside the journal, and the next run takes them in: ${resumeCommand}`,
   );

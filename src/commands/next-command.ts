@@ -63,7 +63,9 @@ export function nextStep(stop: ErrorStop, options: RunOptions, situation: Situat
   if (stop.cause === 'model' && !hasAnswers) {
     const [model] = nearest;
     const name = model === undefined ? 'MODEL' : annotatorFor(model, options);
-    return `Start again with the right name: ${commandLine(words, { ...START, annotator: name })}`;
+    // A run that has a name of its own is in the way of the next one; it holds no answer.
+    const again = options.runName === null ? {} : { overwrite: true as const };
+    return `Start again with the right name: ${commandLine(words, { ...START, annotator: name, ...again })}`;
   }
   const url = correctedUrl(baseUrl, stop.message);
   if (url !== null) {
