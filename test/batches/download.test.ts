@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { BatchClient, Download } from '../../src/batches/client.js';
 import { download, FileTooLarge } from '../../src/batches/download.js';
-import { Redactor } from '../../src/text.js';
+import { Redactor } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { temporaryFolder } from '../support/cli.js';
 

@@ -76,6 +76,13 @@ describe('what to do after a stop', () => {
       /--annotator gpt-4o-mini$/,
     ],
     [
+      'a mistyped model in a run of its own name, which exists by now',
+      { ...flags, run_name: 'trial' },
+      { cause: 'model', message: '404 model_not_found: no' },
+      false,
+      /--run_name trial --annotator gpt-4o-mini --overwrite$/,
+    ],
+    [
       'one of a provider',
       { dataset: 'a.jsonl', annotator: 'openrouter/gpt-4o-minni' },
       { cause: 'model', message: '404 model_not_found: no' },

@@ -20,7 +20,7 @@ describe('what a run costs', () => {
     args.push('--dataset', data, '--max_tokens', '50', ...foldersIn(folder));
     const tight = await runCli([...args, '--max_cost', '0.02'], { env: ENV });
     expect(tight).toMatchObject({ code: 3 });
-    expect(tight.stderr).toContain('Stopped before --max_cost 0.02');
+    expect(tight.stderr).toContain('could exceed --max_cost 0.02');
     const first = resultsIn(folder).summary();
     expect(api.requests.length).toBeGreaterThan(1);
     expect(first.cost_usd).toBeCloseTo(api.requests.length * 0.001, 9);
