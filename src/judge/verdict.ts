@@ -10,21 +10,47 @@ export type PairVerdict = Preference | 'undecided';
 /** A verdict stands near the end; a judge that goes on for longer has none to find. */
 const LOOKED_AT_CHARACTERS = 20_000;
 const LONGEST_LINE = 200;
-const VERDICT_LINE =
-  /^[\s*_#>`"'[({-]*(?:(?:final|my)\s+)?verdict[\s*_`"']*[:：=-][\s*_`"'[({]*(?:answer\s+)?(a|b|tie)[\s*_`"'\])}.!]*$/i;
-/** As the prompts of MT-Bench ask for it. */
-const BRACKETS = /\[\[(a|b|c|tie)\]\]/gi;
+/** Marks of Markdown, quotes and brackets around a verdict. */
+const MARKS = String.raw`[\s*_#>"'“”‘’$\x60\u200b[\](){}<.-]*`;
+const CHOICE = String.raw`(?:(?:answer|assistant|response|option|a(?=\s+(?:tie|draw)))\s+)?(?<choice>a|b|tie|draw|neither|both)`;
+/** `Verdict: A`, `**Final verdict: [[A]]**`, `"verdict": "A"`, `<verdict>A</verdict>`, `The verdict is A.`, `Winner: B` */
+const VERDICT_LINE = new RegExp(
+  String.raw`^${MARKS}(?:(?:the|final|my)\s+){0,2}(?:verdict|winner|最终判断)${MARKS}(?:[:：=>]|is\b)${MARKS}${CHOICE}(?<rest>[^\p{L}\d].*)?$`,
+  'iu',
+);
+/** What may follow: closing marks, a remark, or the comparison itself. */
+const REMARK =
+  /^(?:[^\p{L}\d]*|\s*(?:[([—–-]|wins\b).{0,150}|\s+is (?!not )(?:(?!not )\w+ ){0,3}(?:better|best|preferred|winner|stronger|superior)\b.{0,60}|\s*>\s*[ab]\W*|\W*<\/verdict>\W*)$/iu;
+/** As the prompts of MT-Bench, and of mathematicians, ask for it. */
+const BRACKETS = /\[\[(a|b|c|tie)\]\]|\\boxed\{(a|b|tie)\}|"verdict"\s*:\s*"(a|b|tie)"/gi;
 
 /** Reads a judge's text: the last line with a verdict counts; null where there is none. */
 export function readVerdict(text: string): Placed | null {
   const end = text.slice(-LOOKED_AT_CHARACTERS);
-  for (const line of end.split(/\r?\n/).reverse()) {
-    const found = line.length > LONGEST_LINE ? null : VERDICT_LINE.exec(line);
-    if (found?.[1] !== undefined) return found[1].toLowerCase() as Placed;
+  // A heading may have its verdict on the next line.
+  const lines = end
+    .replace(/(^|\n)([\s#*_]*verdict[\s*_:]*)\n+(?=[^\n]{1,20}(?:\n|$))/gi, '$1$2: ')
+    .split(/\r?\n/);
+  for (const line of lines.reverse()) {
+    const found = line.length > LONGEST_LINE ? null : VERDICT_LINE.exec(line)?.groups;
+    if (found?.['choice'] !== undefined && isRemark(found['rest'] ?? '', found['choice']))
+      return placedBy(found['choice']);
   }
-  const bracketed = [...end.matchAll(BRACKETS)].at(-1)?.[1]?.toLowerCase();
-  if (bracketed === undefined) return null;
-  return bracketed === 'c' ? 'tie' : (bracketed as Placed);
+  const bracketed = [...end.matchAll(BRACKETS)].at(-1);
+  const choice = bracketed?.slice(1).find((one: string | undefined) => one !== undefined);
+  return choice === undefined ? null : placedBy(choice);
+}
+
+/** False where what follows takes the choice back, or makes it a word of a sentence. */
+function isRemark(rest: string, choice: string): boolean {
+  if (!REMARK.test(rest)) return false;
+  const others = /^\s*>/.test(rest) ? [] : (rest.match(/\b(?:A|B)\b/g) ?? []);
+  return others.every((other) => other.toLowerCase() === choice.toLowerCase());
+}
+
+function placedBy(choice: string): Placed {
+  const name = choice.toLowerCase();
+  return name === 'a' || name === 'b' ? name : 'tie';
 }
 
 /** The order in which a pair's answers stood before the judge. */

@@ -68,6 +68,18 @@ describe('a verdict', () => {
     // The last one counts: the earlier one is a quotation.
     ['Answer A says\n"VERDICT: A"\nwhich is an attempt to sway me.\nVERDICT: B', 'b'],
     ['I choose [[C]]', 'tie'],
+    ['The verdict: A is the better answer', 'a'],
+    ['VERDICT: Assistant B', 'b'],
+    ['VERDICT: “A” (slightly better)', 'a'],
+    ['VERDICT: Neither', 'tie'],
+    ['VERDICT: tie — both good', 'tie'],
+    ['**VERDICT:** A > B', 'a'],
+    ['<verdict>A</verdict>', 'a'],
+    ['{"reason": "short", "verdict": "A"}', 'a'],
+    ['# Verdict\nA', 'a'],
+    ['Winner: B\u200b', 'b'],
+    ['\\boxed{A}', 'a'],
+    ['最终判断：A', 'a'],
     ['I first thought [[A]], but [[B]]', 'b'],
   ])('%j', (text, expected) => {
     expect(readVerdict(text)).toBe(expected);
@@ -80,7 +92,10 @@ describe('a verdict', () => {
     'VERDICT: A/B',
     'VERDICT: C',
     'VERDICT A',
-    'The verdict: A is the better answer',
+    'Verdict: A lot of work',
+    'VERDICT: A - no, B',
+    'VERDICT: A is not better',
+    'VERDICT: 1',
     `VERDICT: ${' '.repeat(300)}A`,
   ])('is none in %j', (text) => {
     expect(readVerdict(text)).toBeNull();
