@@ -20,7 +20,7 @@ const VERDICT_LINE = new RegExp(
 );
 /** What may follow: closing marks, a remark, or the comparison itself. */
 const REMARK =
-  /^(?:[^\p{L}\d]*|\s*(?:[([—–-]|wins\b).{0,150}|\s+is (?!not )(?:(?!not )\w+ ){0,3}(?:better|best|preferred|winner|stronger|superior)\b.{0,60}|\s*>\s*[ab]\W*|\W*<\/verdict>\W*)$/iu;
+  /^(?:[^\p{L}\d]*|[\s*_\x60"'”’$]*(?:[([—–-]|\bwins\b).{0,150}|\s+is (?!not )(?:(?!not )\w+ ){0,3}(?:better|best|preferred|winner|stronger|superior)\b.{0,60}|\s*>\s*[ab]\W*|\W*<\/verdict>\W*)$/iu;
 /** As the prompts of MT-Bench, and of mathematicians, ask for it. */
 const BRACKETS = /\[\[(a|b|c|tie)\]\]|\\boxed\{(a|b|tie)\}|"verdict"\s*:\s*"(a|b|tie)"/gi;
 
