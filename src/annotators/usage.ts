@@ -15,6 +15,8 @@ export interface TokenCounts {
 
 /** What one answer used, or the sum over many. */
 export interface Usage extends TokenCounts {
+  /** The part of the completion tokens that the server says were spent on reasoning. */
+  reasoningTokens: number;
   /** What answers that state their own cost say, and the tokens that this covers; null where none states it. */
   stated: StatedCost | null;
   /** Answers whose tokens were counted from their texts, because the server does not report them. */
@@ -39,7 +41,12 @@ const NO_TOKENS: TokenCounts = Object.freeze({
   cachedTokens: 0,
   cacheWriteTokens: 0,
 });
-export const NO_USAGE: Usage = Object.freeze({ ...NO_TOKENS, stated: null, estimated: 0 });
+export const NO_USAGE: Usage = Object.freeze({
+  ...NO_TOKENS,
+  reasoningTokens: 0,
+  stated: null,
+  estimated: 0,
+});
 
 /** No model reads or writes more in one request; a larger number is a server's mistake. */
 export const MOST_TOKENS = 1e8;
@@ -112,7 +119,13 @@ export function readUsage(usage: unknown): Usage | null {
   const reported = readTokens(usage);
   const cost = readCost(usage);
   if (cost === null && reported.promptTokens === 0 && reported.completionTokens === 0) return null;
-  return { ...reported, stated: cost === null ? null : { ...reported, cost }, estimated: 0 };
+  const reasoning = Math.min(firstCount(usage, REASONING) ?? 0, reported.completionTokens);
+  return {
+    ...reported,
+    reasoningTokens: reasoning,
+    stated: cost === null ? null : { ...reported, cost },
+    estimated: 0,
+  };
 }
 
 /** OpenAI's counts and nothing else, as most answers have them; every answer comes by here, so that pays. */
@@ -123,16 +136,36 @@ function readPlain(usage: Record<string, unknown>): Usage | null {
   const details = usage['prompt_tokens_details'];
   const known = 3 + Number(details !== undefined) + Number(usage['completion_tokens_details'] !== undefined);
   if (Object.keys(usage).length !== known) return null;
-  if (details === undefined) return plainUsage(promptTokens, completionTokens, 0);
+  const reasoning = plainReasoning(usage['completion_tokens_details'], completionTokens);
+  if (details === undefined) return plainUsage(promptTokens, completionTokens, 0, reasoning);
   if (!isObject(details) || 'cache_write_tokens' in details || 'cache_creation_tokens' in details)
     return null;
   const cachedTokens = details['cached_tokens'] ?? 0;
   if (!isCount(cachedTokens) || cachedTokens > promptTokens) return null;
-  return plainUsage(promptTokens, completionTokens, cachedTokens);
+  return plainUsage(promptTokens, completionTokens, cachedTokens, reasoning);
 }
 
-function plainUsage(promptTokens: number, completionTokens: number, cachedTokens: number): Usage {
-  return { promptTokens, completionTokens, cachedTokens, cacheWriteTokens: 0, stated: null, estimated: 0 };
+function plainReasoning(details: unknown, completionTokens: number): number {
+  const tokens = isObject(details) ? details['reasoning_tokens'] : 0;
+  return isCount(tokens) ? Math.min(tokens, completionTokens) : 0;
+}
+
+/** Counts that mean what they mean at OpenAI. */
+export function plainUsage(
+  promptTokens: number,
+  completionTokens: number,
+  cachedTokens: number,
+  reasoningTokens: number,
+): Usage {
+  return {
+    promptTokens,
+    completionTokens,
+    cachedTokens,
+    cacheWriteTokens: 0,
+    reasoningTokens,
+    stated: null,
+    estimated: 0,
+  };
 }
 
 function isCount(value: unknown): value is number {
@@ -226,6 +259,7 @@ export function copyUsage(usage: Usage): Usage {
 /** Adds to a sum in place: a journal of a million answers makes no objects for it. */
 export function accumulate(sum: Usage, usage: Usage): void {
   addTokens(sum, usage);
+  sum.reasoningTokens += usage.reasoningTokens;
   sum.estimated += usage.estimated;
   if (usage.stated === null) return;
   sum.stated ??= { ...NO_TOKENS, cost: 0 };
@@ -247,6 +281,7 @@ export function restoreUsage(value: unknown): Usage {
   const cost = isObject(stated) ? amount(stated['cost']) : 0;
   return {
     ...restoreTokens(value),
+    reasoningTokens: amount(value['reasoningTokens']),
     stated: isObject(stated) ? { ...restoreTokens(stated), cost } : null,
     estimated: amount(value['estimated']),
   };

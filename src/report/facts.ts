@@ -32,9 +32,10 @@ export function figuresOf(summary: Record<string, unknown>): [string, string][] 
   if (typeof cost === 'number') figures.push(['Cost', dollars(cost)]);
   else if (cost === null) figures.push(['Cost', 'not known']);
   if (isObject(tokens)) {
-    const { prompt, completion } = tokens;
+    const { prompt, completion, reasoning } = tokens;
     if (typeof prompt === 'number' && typeof completion === 'number')
       figures.push(['Tokens', `${count(prompt)} in, ${count(completion)} out`]);
+    if (typeof reasoning === 'number') figures.push(['Reasoning tokens', count(reasoning)]);
   }
   if (isObject(requests) && typeof requests['sent'] === 'number')
     figures.push(['Requests', count(requests['sent'])], ...againOf(requests));

@@ -9,7 +9,13 @@ import { readAnswer, type Completion } from '../annotators/completion.js';
 import { FinishRules, NO_REASON, STANDARD_RULES } from '../annotators/finish-reason.js';
 import { endsClosingTag, isBesideClosingTag, mayBeginWithReasoning } from '../annotators/reasoning.js';
 import { fullyReported, usageFromTexts } from '../annotators/usage-estimate.js';
-import { MOST_TOKENS, readUsage, type AnswerFigures, type Usage } from '../annotators/usage.js';
+import {
+  MOST_TOKENS,
+  plainUsage as usageOf,
+  readUsage,
+  type AnswerFigures,
+  type Usage,
+} from '../annotators/usage.js';
 import { standsAt, wordsBehind, zeroByte } from '../bytes.js';
 import { isObject, parseJson } from '../json.js';
 
@@ -141,6 +147,7 @@ const PROMPT_TOKENS = Buffer.from('{"prompt_tokens":');
 const COMPLETION_TOKENS = Buffer.from('"completion_tokens":');
 const TOTAL_TOKENS = Buffer.from('"total_tokens":');
 const CACHED_TOKENS = Buffer.from('cached_tokens":');
+const REASONING_TOKENS = Buffer.from('"reasoning_tokens":');
 const COST = Buffer.from('cost');
 const CACHE = Buffer.from('cache_');
 const LETTER_A = 0x61;
@@ -197,7 +204,7 @@ export function glance(bytes: Buffer, start: number, end: number): Glance | null
 /** From the text's closing quote to the first number, both as they have been understood once. */
 let lastMiddle: Buffer = NOTHING;
 /** From the last number to the response's end. */
-let lastRest = { bytes: Buffer.alloc(0) as Buffer, cachedTokens: 0, isFlex: false };
+let lastRest = { bytes: Buffer.alloc(0) as Buffer, cachedTokens: 0, reasoningTokens: 0, isFlex: false };
 
 /** The usage of a line that has the same keys and values as the one before; null for any other. */
 function readAsBefore(bytes: Buffer, start: number, responseEnd: number): Usage | null {
@@ -222,10 +229,10 @@ function readAsBefore(bytes: Buffer, start: number, responseEnd: number): Usage 
 
 /** Counts that mean what they mean at OpenAI; null where another dialect gives them another meaning. */
 function plainUsage(promptTokens: number, completionTokens: number, totalTokens: number): Usage | null {
-  const { cachedTokens } = lastRest;
+  const { cachedTokens, reasoningTokens } = lastRest;
   if (totalTokens !== promptTokens + completionTokens || cachedTokens > promptTokens) return null;
   if (totalTokens > MOST_TOKENS) return null;
-  return { promptTokens, completionTokens, cachedTokens, cacheWriteTokens: 0, stated: null, estimated: 0 };
+  return usageOf(promptTokens, completionTokens, cachedTokens, Math.min(reasoningTokens, completionTokens));
 }
 
 function readAnew(bytes: Buffer, start: number, responseEnd: number): Usage | null {
@@ -332,7 +339,7 @@ function parseUsageAt(bytes: Buffer, usageAt: number, end: number): Usage | null
   const rest = bytes.subarray(to, end);
   // Of two keys of one name the last counts.
   if (rest.includes(USAGE)) return null;
-  lastRest = { bytes: NOTHING, cachedTokens: 0, isFlex: namesFlex(rest) };
+  lastRest = { bytes: NOTHING, cachedTokens: 0, reasoningTokens: 0, isFlex: namesFlex(rest) };
   return readUsage(parseJson(bytes.toString('utf8', from, to)));
 }
 
@@ -365,9 +372,10 @@ function findUsage(bytes: Buffer, from: number, end: number): number {
 /** Reads what follows the numbers into `lastRest`; false where the parser has to. */
 function readRest(bytes: Buffer, from: number, end: number): boolean {
   const cachedTokens = cachedTokensIn(bytes, from, end);
-  if (cachedTokens === null) return false;
   const rest = bytes.subarray(from, end);
-  lastRest = { bytes: Buffer.from(rest), cachedTokens, isFlex: namesFlex(rest) };
+  const reasoningTokens = reasoningTokensIn(rest);
+  if (cachedTokens === null || reasoningTokens === null) return false;
+  lastRest = { bytes: Buffer.from(rest), cachedTokens, reasoningTokens, isFlex: namesFlex(rest) };
   return true;
 }
 
@@ -392,6 +400,12 @@ function cachedTokensIn(bytes: Buffer, from: number, end: number): number | null
     }
   }
   return cachedTokens;
+}
+
+/** The reasoning tokens as OpenAI reports them, 0 where it does not; null where they are no plain number. */
+function reasoningTokensIn(rest: Buffer): number | null {
+  const at = rest.indexOf(REASONING_TOKENS);
+  return at === -1 ? 0 : numberAt(rest, afterSpace(rest, at + REASONING_TOKENS.length));
 }
 
 function namesFlex(rest: Buffer): boolean {

@@ -10,7 +10,8 @@ import type { Totals } from './totals.js';
 export interface Summary {
   rows: RowCountsByState;
   requests: { sent: number; throttled: number; retried: number };
-  tokens: { prompt: number; completion: number };
+  /** `reasoning` is the part of the completion that was spent on it; absent where servers report none. */
+  tokens: { prompt: number; completion: number; reasoning?: number };
   cost_usd: number | null;
   /** Answers whose tokens were counted from their texts, because the server does not report them; absent where none. */
   tokens_estimated?: number;
@@ -32,7 +33,11 @@ export function summarise(
   return {
     rows,
     requests: totals.requests,
-    tokens: { prompt: totals.tokens.prompt, completion: totals.tokens.completion },
+    tokens: {
+      prompt: totals.tokens.prompt,
+      completion: totals.tokens.completion,
+      ...(totals.reasoningTokens > 0 ? { reasoning: totals.reasoningTokens } : {}),
+    },
     // A millionth of a dollar is more precise than any bill.
     cost_usd: cost === null ? null : Math.round(cost * 1e6) / 1e6,
     ...(totals.estimatedAnswers > 0 ? { tokens_estimated: totals.estimatedAnswers } : {}),
@@ -75,7 +80,7 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
     ['Requests', [`${count(requests.sent)} sent`, ...extra].join(', ')],
     [
       'Tokens',
-      `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion${describeEstimate(summary)}`,
+      `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion${describeReasoning(tokens)}${describeEstimate(summary)}`,
     ],
     ['Cost', describeCost(summary)],
     ['Time', describeRate(session)],
@@ -83,6 +88,10 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
     ['Report', `npx reannotate report ${shellWord(folder.save)}`],
   ];
   return lines.map(([title, text]) => `${`${title ?? ''}:`.padEnd(10)}${text ?? ''}`).join('\n');
+}
+
+function describeReasoning({ reasoning = 0 }: Summary['tokens']): string {
+  return reasoning === 0 ? '' : `, ${count(reasoning)} of it reasoning`;
 }
 
 function describeEstimate({ tokens_estimated: answers }: Summary): string {

@@ -124,6 +124,11 @@ export class Totals {
     return { prompt: promptTokens, completion: completionTokens };
   }
 
+  /** The part of the completion that servers report as reasoning. */
+  get reasoningTokens(): number {
+    return this.#all.reasoningTokens;
+  }
+
   /** Answers whose tokens were counted from their texts, because the server does not report them. */
   get estimatedAnswers(): number {
     return this.#all.estimated;

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { costOf, totalCost, type Price } from '../../src/annotators/prices.js';
 import { estimateTokens } from '../../src/annotators/text-tokens.js';
 import { fullyReported, usageOfAnswer } from '../../src/annotators/usage-estimate.js';
+import { glance } from '../../src/run/journal-line.js';
 import { addUsage, NO_USAGE, readUsage, restoreUsage, type Usage } from '../../src/annotators/usage.js';
 
 /** As little as a row of the table needs to say; what it leaves out is 0. */
@@ -19,6 +20,82 @@ function counts(usage: Usage | null): Counts | null {
   const named = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== 0));
   return usage.stated === null ? named : { ...named, cost: usage.stated.cost };
 }
+
+describe('reasoning tokens', () => {
+  it.each<[string, object, number]>([
+    [
+      'OpenAI',
+      {
+        prompt_tokens: 9,
+        completion_tokens: 50,
+        total_tokens: 59,
+        completion_tokens_details: { reasoning_tokens: 40 },
+      },
+      40,
+    ],
+    [
+      'xAI, beside the completion',
+      {
+        prompt_tokens: 9,
+        completion_tokens: 1,
+        total_tokens: 50,
+        completion_tokens_details: { reasoning_tokens: 40 },
+      },
+      40,
+    ],
+    [
+      'the Responses API',
+      { input_tokens: 9, output_tokens: 50, output_tokens_details: { reasoning_tokens: 40 } },
+      40,
+    ],
+    ['Perplexity', { prompt_tokens: 9, completion_tokens: 50, total_tokens: 59, reasoning_tokens: 40 }, 40],
+    [
+      'more than there can be',
+      {
+        prompt_tokens: 9,
+        completion_tokens: 5,
+        total_tokens: 14,
+        completion_tokens_details: { reasoning_tokens: 40 },
+      },
+      5,
+    ],
+    [
+      'null',
+      {
+        prompt_tokens: 9,
+        completion_tokens: 5,
+        total_tokens: 14,
+        completion_tokens_details: { reasoning_tokens: null },
+      },
+      0,
+    ],
+    ['none', { prompt_tokens: 9, completion_tokens: 5, total_tokens: 14 }, 0],
+  ])('%s', (_, usage, reasoning) => {
+    const read = readUsage(usage);
+    expect(read?.reasoningTokens).toBe(reasoning);
+    const answer = {
+      model: 'm',
+      choices: [
+        { index: 0, message: { role: 'assistant', content: 'x', refusal: null }, finish_reason: 'stop' },
+      ],
+      usage,
+    };
+    const line = Buffer.from(`[{"messages":[]},${JSON.stringify(answer)},{"request_idx":3}]`);
+    expect(glance(line, 0, line.length)?.usage.reasoningTokens ?? reasoning).toBe(reasoning);
+  });
+
+  it('are summed', () => {
+    const usage = readUsage({
+      prompt_tokens: 9,
+      completion_tokens: 50,
+      total_tokens: 59,
+      completion_tokens_details: { reasoning_tokens: 40 },
+    });
+    const sum = addUsage(usage ?? NO_USAGE, usage ?? NO_USAGE);
+    expect(sum.reasoningTokens).toBe(80);
+    expect(restoreUsage(JSON.parse(JSON.stringify(sum))).reasoningTokens).toBe(80);
+  });
+});
 
 describe('a usage object', () => {
   it.each<[string, unknown, Counts | null]>([
