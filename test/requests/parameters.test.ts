@@ -7,77 +7,12 @@ import {
   parameterVerdict,
   type ParameterChange,
 } from '../../src/requests/parameters.js';
-
-/** A request with every parameter, at values that change nothing. */
-const SENT = {
-  model: 'm',
-  messages: [],
-  temperature: 1,
-  top_p: 1,
-  seed: 42,
-  max_tokens: 2048,
-  n: 1,
-  frequency_penalty: 0,
-  presence_penalty: 0,
-  stop: ['x'],
-  logit_bias: {},
-  logprobs: true,
-  top_logprobs: 2,
-};
-
-function error(message: string, more: Record<string, unknown> = {}): unknown {
-  return { error: { message, type: 'invalid_request_error', param: null, code: null, ...more } };
-}
+import { SENT, WORDINGS } from '../support/parameter-wordings.js';
+import { error } from '../support/refusal-bodies.js';
 
 function verdictOn(body: unknown, sent: Record<string, unknown> | null = SENT) {
   return parameterVerdict(readRefusal(400, body, JSON.stringify(body), {}), sent);
 }
-
-/** Refusals as they were reported, and the parameters to leave out or (`a→b`) rename. */
-// prettier-ignore
-const WORDINGS: readonly [name: string, body: unknown, changed: string[]][] = [
-  ['OpenAI, param and code', error('x', { param: 'temperature', code: 'unsupported_value' }), ['temperature']],
-  ['OpenAI, another name', error("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", { param: 'max_tokens', code: 'unsupported_parameter' }), ['max_tokens→max_completion_tokens']],
-  ['OpenAI, only the default', error("Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported."), ['temperature']],
-  ['OpenAI, unrecognized', error('Unrecognized request argument supplied: seed'), ['seed']],
-  ['OpenAI, several unrecognized', error('Unrecognized request arguments supplied: seed, n'), ['seed', 'n']],
-  ['OpenAI, incompatible', error('Model incompatible request argument supplied: temperature'), ['temperature']],
-  ['OpenAI, unknown', error("Unknown parameter: 'logit_bias'.", { param: 'logit_bias', code: 'unknown_parameter' }), ['logit_bias']],
-  ['xAI', { code: 'Client specified an invalid argument', error: 'Model grok-4 does not support parameter presencePenalty.' }, ['presence_penalty']],
-  ['older xAI', { code: 'Client specified an invalid argument', error: 'Argument not supported on this model: frequencyPenalty' }, ['frequency_penalty']],
-  ['xAI, stop', { code: 'invalid-argument', error: 'Model grok-4 does not support parameter stop.' }, ['stop']],
-  ['Gemini, unknown name', [{ error: { code: 400, message: 'Invalid JSON payload received. Unknown name "seed": Cannot find field.', status: 'INVALID_ARGUMENT' } }], ['seed']],
-  ['Gemini, several', [{ error: { code: 400, message: 'Invalid JSON payload received. Unknown name "seed": Cannot find field.\nInvalid JSON payload received. Unknown name "logit_bias": Cannot find field.', status: 'INVALID_ARGUMENT' } }], ['seed', 'logit_bias']],
-  ['Gemini, penalties', [{ error: { code: 400, message: 'Penalty is not enabled for models/gemini-2.5-flash', status: 'INVALID_ARGUMENT' } }], ['presence_penalty', 'frequency_penalty']],
-  ['Gemini, one penalty', [{ error: { code: 400, message: 'Presence penalty is not enabled for this model', status: 'INVALID_ARGUMENT' } }], ['presence_penalty']],
-  ['Gemini, candidates', [{ error: { code: 400, message: 'Multiple candidates is not enabled for this model', status: 'INVALID_ARGUMENT' } }], ['n']],
-  ['Gemini, logprobs', [{ error: { code: 400, message: 'Logprobs is not enabled for this model', status: 'INVALID_ARGUMENT' } }], ['logprobs', 'top_logprobs']],
-  ['Claude, both', error('`temperature` and `top_p` cannot both be specified for this model. Please use only one.'), ['top_p']],
-  ['Claude, deprecated', error('`temperature` is deprecated for this model.'), ['temperature']],
-  ['Claude, top_p', error('`top_p` cannot be set for this model'), ['top_p']],
-  ['Claude on Bedrock, both', { message: 'temperature and top_p are mutually exclusive. Only one of them may be given.' }, ['top_p']],
-  ['LiteLLM', error("litellm.UnsupportedParamsError: x does not support parameters: ['seed', 'n'], for model=y. To drop these, set `litellm.drop_params=True`"), ['seed', 'n']],
-  ['Bedrock', { message: 'Malformed input request: #: extraneous key [n] is not permitted, please reformat your input and try again.' }, ['n']],
-  ['Bedrock, several', { message: 'Malformed input request: #: extraneous key [frequency_penalty] is not permitted#: extraneous key [presence_penalty] is not permitted' }, ['frequency_penalty', 'presence_penalty']],
-  ['FastAPI', { detail: [{ type: 'extra_forbidden', loc: ['body', 'seed'], msg: 'Extra inputs are not permitted', input: 42 }] }, ['seed']],
-  ['FastAPI, several', { detail: ['seed', 'n'].map((name) => ({ type: 'extra_forbidden', loc: ['body', name], msg: 'Extra inputs are not permitted' })) }, ['seed', 'n']],
-  ['Mistral', { object: 'error', message: { detail: [{ type: 'extra_forbidden', loc: ['body', 'frequency_penalty'], msg: 'Extra inputs are not permitted', input: 0 }] }, type: 'invalid_request_error', param: null }, ['frequency_penalty']],
-  ['a flat error', { message: 'frequency_penalty is not supported by this model', param: 'frequency_penalty', code: 'unsupported_parameter' }, ['frequency_penalty']],
-  ['a flat error without a field', { message: 'frequency_penalty is not supported by this model' }, ['frequency_penalty']],
-  ['TGI, a range', { error: 'Input validation error: `top_p` must be > 0.0 and < 1.0', error_type: 'validation' }, ['top_p']],
-  ['Moonshot, one value', error('invalid temperature: only 0.6 is allowed for this model'), ['temperature']],
-  ['Groq', error("property 'frequency_penalty' is unsupported"), ['frequency_penalty']],
-  ['Groq, logprobs', error('`logprobs` is not supported with this model'), ['logprobs']],
-  ['JSON Schema', error('Additional properties are not allowed (`logit_bias` was unexpected)'), ['logit_bias']],
-  ['camel case', error('"topP" is not allowed'), ['top_p']],
-  ['camel case in a path', error('Unknown name "presencePenalty" at \'generation_config\': Cannot find field.'), ['presence_penalty']],
-  ['Azure', error('Unrecognized request argument supplied: logprobs'), ['logprobs', 'top_logprobs']],
-  ['Python', error("create() got an unexpected keyword argument 'top_logprobs'"), ['top_logprobs']],
-  ['a path in param', error('Unsupported', { param: 'body.top_p' }), ['top_p']],
-  ['a field named parameter', { error: { message: 'not supported', parameter: 'seed' } }, ['seed']],
-  ['advice names others', error('Parameter seed is not supported. Supported parameters: temperature, top_p, max_tokens'), ['seed']],
-  ['typographic quotes', error('The parameter “seed” is not recognised'), ['seed']],
-];
 
 function shown(changes: readonly ParameterChange[]): string[] {
   return changes.map(({ parameter, renamed_to: name }) =>

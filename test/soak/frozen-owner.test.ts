@@ -1,0 +1,109 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { it, vi } from 'vitest';
+import { foldersIn, pointingAt, resultsIn, temporaryFolder } from '../support/cli.js';
+import { alpacaRows, writeJson } from '../support/data.js';
+import { journalLines } from '../support/journal.js';
+import { scriptedApi } from '../support/scripted-api.js';
+import { cases, Tally, type Outcome } from './tally.js';
+
+vi.setConfig({ testTimeout: 3_600_000 });
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const NAMESPACES = ['--pid', '--fork', '--kill-child', '--mount-proc', '--uts'];
+const hasNamespaces = spawnSync('unshare', [...NAMESPACES, 'true']).status === 0;
+const isSoak = process.env['SOAK'] !== undefined;
+const ROWS = 24;
+const IN_FLIGHT = 4;
+
+interface Ended {
+  code: number | null;
+  stderr: string;
+}
+
+/** The program as process 1 of a pod of its own, which no other pod can see. */
+function startPod(
+  args: string[],
+  env: Record<string, string>,
+): { child: ChildProcess; ended: Promise<Ended> } {
+  const words = [...NAMESPACES, 'bash', '-c', 'exec "$@"', 'bash', process.execPath, CLI, ...args];
+  const child = spawn('unshare', words, { env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...env } });
+  let stderr = '';
+  child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
+  const ended = new Promise<Ended>((resolve) => {
+    child.on('close', (code) => {
+      resolve({ code, stderr });
+    });
+  });
+  return { child, ended };
+}
+
+/** The program's own process, which `unshare` forked. */
+function processIn({ pid = 0 }: ChildProcess): number {
+  const [child = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  return Number(child);
+}
+
+function rescuedFiles(folder: string): string[] {
+  const runFolder = dirname(resultsIn(folder).temp('output.jsonl'));
+  return readdirSync(runFolder).filter((name) => name.includes('.rescued-'));
+}
+
+/** One pod is frozen for longer than its lock holds, a second one takes the run over, and the first wakes. */
+async function survive(number: number, data: string): Promise<Outcome> {
+  const folder = join(temporaryFolder(), 'run');
+  const api = await scriptedApi(async ({ prompt }) => {
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    return `answer to ${prompt}`;
+  });
+  const args = ['--dataset', data, '--max_concurrency', String(IN_FLIGHT), ...foldersIn(folder)];
+  const first = startPod(args, pointingAt(api));
+  while (journalLines(folder).length < 2 + number) await new Promise((resolve) => setTimeout(resolve, 20));
+  const frozen = processIn(first.child);
+  process.kill(frozen, 'SIGSTOP');
+  const inFlight = api.requests.length - journalLines(folder).length;
+  const second = await startPod([...args, '--resume'], pointingAt(api)).ended;
+  process.kill(frozen, 'SIGCONT');
+  const { code, stderr } = await first.ended;
+  const rescued = rescuedFiles(folder).length;
+  const sent = api.requests.length;
+  const third = await startPod([...args, '--resume'], pointingAt(api)).ended;
+  const missing = resultsIn(folder)
+    .rows()
+    .filter(({ annotation }) => annotation === null).length;
+  if (second.code !== 0) return { problem: `the second ended with ${second.code}: ${second.stderr}` };
+  if (third.code !== 0) return { problem: `the third ended with ${third.code}: ${third.stderr}` };
+  return {
+    lost: missing,
+    // What was in flight in the frozen process was nobody's answer when the second began.
+    paidTwice: api.requests.length - ROWS - inFlight,
+    problem:
+      code !== 75
+        ? `the frozen one ended with ${code}: ${stderr}`
+        : inFlight > 0 && rescued === 0
+          ? 'nothing was rescued'
+          : rescuedFiles(folder).length > 0
+            ? 'what was rescued was not taken in'
+            : api.requests.length > sent
+              ? 'rows were sent again after all were answered'
+              : null,
+  };
+}
+
+// The lock of a process that cannot be seen holds for a minute.
+it.skipIf(!isSoak || !hasNamespaces)(
+  'a run that is frozen for longer than its lock holds is taken over, and its answers in flight are kept (takes over a minute: soak only)',
+  async () => {
+    const tally = new Tally('locks: an owner frozen beyond its lock’s expiry, its answers rescued');
+    const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(ROWS));
+    await tally.play(
+      Array.from({ length: cases(1, 12) }, (_, number) => number),
+      (number) => `after ${2 + number} answers`,
+      (number) => survive(number, data),
+      12,
+    );
+    tally.expectAll();
+  },
+);

@@ -1,0 +1,135 @@
+import { FinishRules } from '../../src/annotators/finish-reason.js';
+import { Concurrency } from '../../src/requests/concurrency.js';
+import { ParameterFit } from '../../src/requests/parameters.js';
+import { Processor, type Stop } from '../../src/requests/processor.js';
+import { RateLimiter } from '../../src/requests/rate-limiter.js';
+import type { ChatResponse } from '../../src/requests/verdict.js';
+import { NO_SECRETS } from '../../src/secrets/redactor.js';
+import { FakeClock } from './fake-clock.js';
+import { completion } from './scripted-api.js';
+
+/** A server's answer. */
+export interface Reply {
+  status?: number;
+  headers?: Record<string, string>;
+  body: unknown;
+}
+/** A request; its row is told in it. */
+export type Body = Record<string, unknown> & { row: number };
+/** What a server says to a request; `times` counts those of the same row from 0. */
+export type Script = (body: Body, times: number) => Reply | Error;
+
+const LATENCY_MS = 10;
+const A_DAY_MS = 86_400_000;
+/** A whole answer. */
+export const ok: Reply = { body: completion('yes') };
+
+/** What came of rows. */
+export interface Played {
+  stop: Stop | null;
+  /** What became of each row that anything became of. */
+  rows: Record<number, 'answered' | 'failed' | 'filtered'>;
+  /** How often a row ended. */
+  ended: number;
+  changed: string[];
+  shortened: number[];
+  sent: number;
+  /** The body that each row was answered to. */
+  bodies: Map<number, Body>;
+}
+
+/** Runs rows through a processor on a clock of its own; `at` is called when so many requests were sent. */
+export async function play(
+  rows: number,
+  script: Script,
+  options: {
+    hasAnswers?: boolean;
+    given?: string[];
+    budget?: boolean;
+    concurrency?: number;
+    /** True where the number of requests in flight follows what the server can take. */
+    adaptive?: boolean;
+    parameters?: Record<string, unknown>;
+    /** Called with the number of requests at the server, whenever it changes. */
+    onFlight?: (count: number) => void;
+    at?: { request: number; run: (processor: Processor) => void };
+  } = {},
+): Promise<Played> {
+  const clock = new FakeClock();
+  const played: Played = {
+    stop: null,
+    rows: {},
+    ended: 0,
+    changed: [],
+    shortened: [],
+    sent: 0,
+    bodies: new Map(),
+  };
+  const times = new Map<number, number>();
+  let flying = 0;
+  const send = async (bytes: Buffer): Promise<ChatResponse> => {
+    const body = JSON.parse(bytes.toString('utf8')) as Body;
+    const time = times.get(body.row) ?? 0;
+    times.set(body.row, time + 1);
+    if (played.sent++ === options.at?.request) options.at.run(processor);
+    options.onFlight?.(++flying);
+    await clock.sleep(LATENCY_MS);
+    options.onFlight?.(--flying);
+    const reply = script(body, time);
+    if (reply instanceof Error) throw reply;
+    const { status = 200, headers = {}, body: value } = reply;
+    return { status, headers, body: Buffer.from(JSON.stringify(value)) };
+  };
+  const ignore = (): void => undefined;
+  const processor: Processor = new Processor({
+    send,
+    limiter: new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      completionTokens: 1,
+      clock,
+      random: () => 0.5,
+    }),
+    concurrency: new Concurrency(options.concurrency ?? 4, options.adaptive !== true, clock.now),
+    parameters: new ParameterFit(new Set(options.given ?? [])),
+    redactor: NO_SECRETS,
+    hasAnswers: options.hasAnswers ?? false,
+    finishRules: new FinishRules(),
+    partialBefore: null,
+    maxAttempts: 3,
+    budget: options.budget === true ? { reserve: () => true, settle: ignore } : null,
+    clock,
+    random: () => 0.5,
+    events: {
+      answered: ({ requestIdx }, sent) => {
+        played.ended += 1;
+        played.rows[requestIdx] = 'answered';
+        played.bodies.set(requestIdx, JSON.parse(sent.toString('utf8')) as Body);
+      },
+      failed: ({ requestIdx }, _sent, _errors, filtered) => {
+        played.ended += 1;
+        played.rows[requestIdx] = filtered ? 'filtered' : 'failed';
+      },
+      exchanged: ignore,
+      wasted: ignore,
+      partial: ignore,
+      streamed: ignore,
+      parameterChanged: ({ parameter, renamed_to: name }) => {
+        played.changed.push(name === null ? parameter : `${parameter}→${name}`);
+      },
+      shortened: (_job, tokens) => {
+        played.shortened.push(tokens);
+      },
+    },
+    reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
+  });
+  const jobs = Array.from({ length: rows }, (_, row) => ({
+    requestIdx: row,
+    body: Buffer.from(JSON.stringify({ row, messages: [], max_tokens: 2048, ...options.parameters })),
+    tokens: 1,
+  }));
+  const run = processor.run(jobs);
+  await clock.runUntil(A_DAY_MS);
+  played.stop = await run;
+  return played;
+}
