@@ -225,16 +225,22 @@ export class FolderLock {
       const found = readIfThere(this.#path, true);
       if (this.#isOwn(found)) this.#noteRenewal();
       else if (found !== null) this.#lose(takenBy(parseOwner(found.content)));
-      // The file was deleted; the folder is this process's again if nobody is faster.
+      // After a while without a sign of life, another process may have taken the run over, finished it and left.
+      else if (this.#silence() >= SURE_MS && this.#hasFolder()) this.#lose(takenBy(null));
+      // Someone deleted the file. The folder is still this process's unless another one is faster.
       else if (!this.#create()) this.#lose(takenBy(null));
     } catch (error) {
-      if (!existsSync(join(this.#path, '..'))) this.#lose('The working folder was deleted.');
+      if (!this.#hasFolder()) this.#lose('The working folder was deleted.');
       else if (this.#silence() >= SURE_MS) {
         const { message } = error instanceof UserError ? error : fileProblem(error, `renew ${this.#path}`);
         this.#lose(message);
       }
     }
     return this.lost === null;
+  }
+
+  #hasFolder(): boolean {
+    return existsSync(join(this.#path, '..'));
   }
 
   #silence(): number {

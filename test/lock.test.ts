@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FolderLock } from '../src/lock.js';
 import { stateOf, type LockOwner, type OwnerState, type Vantage } from '../src/lock-owner.js';
 import { temporaryFolder } from './support/cli.js';
@@ -157,17 +157,44 @@ describe('a lock on a shared folder', () => {
     expect(second.outcome()).toBeNull();
   });
 
-  it('is looked at again after the machine slept, and kept if nobody took it', async () => {
+  it('is checked again after the machine slept, and kept if nobody took it', async () => {
     const [folder, clock] = [temporaryFolder(), new FakeClock()];
     let wall = 0;
     const lock = await contender(folder, clock, 'pod-a', () => wall).lock;
-    rmSync(join(folder, 'lock'));
+    const before = readFileSync(join(folder, 'lock'), 'utf8');
     // The monotonic clock stands still while a machine sleeps.
     expect(lock.verify()).toBe(true);
-    expect(existsSync(join(folder, 'lock'))).toBe(false);
+    expect(readFileSync(join(folder, 'lock'), 'utf8')).toBe(before);
     wall = 3_600_000;
     expect(lock.verify()).toBe(true);
+    const after = readFileSync(join(folder, 'lock'), 'utf8');
+    expect(after).toContain(lock.token);
+    expect(after).not.toBe(before);
+  });
+
+  it('is made again where its file is deleted while this process gives signs of life', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const [folder, clock] = [temporaryFolder(), new FakeClock()];
+    const lock = await contender(folder, clock, 'pod-a').lock;
+    rmSync(join(folder, 'lock'));
+    vi.advanceTimersByTime(2000);
     expect(readFileSync(join(folder, 'lock'), 'utf8')).toContain(lock.token);
+    expect(lock.verify()).toBe(true);
+  });
+
+  it('is lost where another process took the run over, finished it and gave the lock back', async () => {
+    const [folder, clock] = [temporaryFolder(), new FakeClock()];
+    const slept = await frozen(folder, clock);
+    const second = contender(folder, clock, 'pod-b');
+    await clock.runUntil(61_000);
+    (await second.lock).release();
+    expect(readdirSync(folder)).toEqual([]);
+    expect(slept.verify()).toBe(false);
+    expect(slept.lost).toMatch(/took this run over.*Nothing more was sent/);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it('is lost with its folder', async () => {
