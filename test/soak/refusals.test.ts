@@ -1,4 +1,5 @@
 import { it, vi } from 'vitest';
+import { judgeResponse } from '../../src/requests/verdict.js';
 import { play, type Body, type Played, type Reply } from '../support/processor-run.js';
 import { SENT, WORDINGS } from '../support/parameter-wordings.js';
 import { BODIES, type Expected } from '../support/refusal-bodies.js';
@@ -13,13 +14,18 @@ const IN_FLIGHT = 4;
 const TROUBLED_SHARE = 0.25;
 /** Passing trouble comes at most so often to one row, which has three attempts. */
 const TIMES_AT_MOST = 2;
+const AN_HOUR_MS = 3_600_000;
 
 const ok: Reply = { body: completion('yes') };
 type Refusal = (typeof BODIES)[number];
 const meaning = (...meanings: Expected[]): Refusal[] =>
   BODIES.filter(([, , , expected]) => meanings.includes(expected));
 const OF_THE_ROW = meaning('filtered', 'too long', 'row');
-const PASSING = meaning('later', 'throttle').filter(([, status]) => status !== 200);
+/** A limit that lifts tomorrow ends the run, so it is none of these. */
+const PASSING = meaning('later', 'throttle').filter(([, status, body]) => {
+  const verdict = judgeResponse({ status, headers: {}, body: Buffer.from(JSON.stringify(body)) });
+  return status !== 200 && 'wait' in verdict && (verdict.wait ?? 0) < AN_HOUR_MS;
+});
 const OF_THE_RUN = meaning('quota', 'key', 'model', 'account');
 /** Those that say which parameters to leave out, and nothing else. */
 const PARAMETERS = WORDINGS.filter(([, , changed]) => changed.length > 0 && !changed.join().includes('→'));
