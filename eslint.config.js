@@ -1,10 +1,20 @@
 import js from '@eslint/js';
+import regexp from 'eslint-plugin-regexp';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/', 'datasets/', 'bench/modules/'] },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
+  {
+    // Whatever a pattern is tried on may come from outside: none may take more than linear time.
+    files: ['src/**'],
+    plugins: { regexp },
+    rules: {
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential' }],
+    },
+  },
   {
     languageOptions: { parserOptions: { project: ['./tsconfig.check.json', './tsconfig.page.json'] } },
     rules: {

@@ -14,7 +14,7 @@ import { isIncomplete, shownAddress } from './providers/address.js';
 import { checkRunName } from './run/folder.js';
 import { knownSecrets } from './secrets/known-secrets.js';
 import { Redactor } from './secrets/redactor.js';
-import { inert } from './text.js';
+import { inert, withoutTrailing } from './text.js';
 import { HUB_HOSTS_VARIABLE, RETRIABLE_STATES, type HubEnvironment, type RetriableState } from './types.js';
 
 export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
@@ -324,7 +324,7 @@ export class FlagReader {
   ): number | null {
     const text = this.text(name);
     if (text === null) return null;
-    const value = /^[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text)
+    const value = /^[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text)
       ? Number(text.replaceAll('_', ''))
       : NaN;
     if (valid(value) && value >= minimum && value <= maximum) return value;
@@ -406,7 +406,7 @@ function address(variables: NodeJS.ProcessEnv, name: string, otherwise: string):
   if (value === '') return otherwise;
   const text = checkUrl(value, name);
   const { username, password } = new URL(text);
-  if (username === '' && password === '') return text.replace(/\/+$/, '');
+  if (username === '' && password === '') return withoutTrailing(text, '/');
   throw new UsageError(
     `${name} contains a name or password, which the Hub does not take; put a token into HF_TOKEN.`,
   );

@@ -22,11 +22,19 @@ export function inert(text: string, maximum = 300): string {
   return line.length > maximum || text.length > maximum * 2 ? `${line.slice(0, maximum - 1)}…` : line;
 }
 
+/** The text without any of the given characters at its end. A pattern such as `/\/+$/` would take quadratic time. */
+export function withoutTrailing(text: string, characters: string): string {
+  let end = text.length;
+  while (end > 0 && characters.includes(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
+}
+
 /** Counts with thousands separators, as English readers expect them: `12,345`. */
 export function count(value: number): string {
   // `toLocaleString` loads a library of locales first, which takes longer than reading the command line.
   return Number.isInteger(value)
-    ? String(value).replace(/\B(?=(?:\d{3})+$)/g, ',')
+    ? // eslint-disable-next-line regexp/no-super-linear-move -- a number has 21 digits at most
+      String(value).replace(/\B(?=(?:\d{3})+$)/g, ',')
     : value.toLocaleString('en-US');
 }
 

@@ -2,7 +2,7 @@
 
 import type { RunOptions } from '../options.js';
 import { withoutSecrets } from '../providers/address.js';
-import { inert, shellWord } from '../text.js';
+import { inert, shellWord, withoutTrailing } from '../text.js';
 import type { ErrorStop } from './stops.js';
 
 /** Flags without a value among those that `commandLine` changes. */
@@ -106,7 +106,7 @@ export function correctedUrl(baseUrl: string, message: string): string | null {
   if (endpoint.test(baseUrl)) return baseUrl.replace(endpoint, '');
   const { pathname, search } = new URL(baseUrl);
   if (search !== '' || /\/(?:api\/)?v\d/.test(pathname)) return null;
-  return `${baseUrl.replace(/\/+$/, '')}/v1`;
+  return `${withoutTrailing(baseUrl, '/')}/v1`;
 }
 
 /**

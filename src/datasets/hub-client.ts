@@ -332,8 +332,9 @@ export function askedWait(headers: Headers): number | null {
   const asked = retryAfter(headers);
   if (asked !== null) return asked;
   const limit = headers['ratelimit'];
-  const match = typeof limit === 'string' ? /\br=(\d+).*\bt=(\d+)/.exec(limit) : null;
-  return match !== null && match[1] === '0' ? Number(match[2]) * 1000 : null;
+  if (typeof limit !== 'string' || !/\br=0\b/.test(limit)) return null;
+  const seconds = /\bt=(\d{1,9})\b/.exec(limit)?.[1];
+  return seconds === undefined ? null : Number(seconds) * 1000;
 }
 
 /** What is known of an answer that says no. */

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 const HUB_PREFIX =
   /^(?:https?:\/\/(?:www\.)?(?:huggingface\.co|hf\.co)\/datasets\/|hf:\/\/datasets\/|datasets\/)/i;
 /** What may follow it: the page's own path and query, the default revision, a slash. */
-const HUB_SUFFIX = /(?:\/(?:tree|blob|viewer)\/.*|[?#].*|@main|\/)$/;
+const HUB_SUFFIX = /(?:\/(?:tree|blob|viewer)\/[^]*|[?#][^]*|@main|\/)$/;
 const TWO_PARTS = /^[^/]+\/[^/]+$/;
 
 /**

@@ -2,6 +2,7 @@
 
 import type { ParquetParsers, SchemaElement } from 'hyparquet';
 import { parseExact } from '../json.js';
+import { withoutTrailing } from '../text.js';
 
 /** Bytes that are not UTF-8 stand in a column that is read as text. */
 export class NotText extends Error {}
@@ -38,12 +39,7 @@ function timeText(units: bigint | undefined, digits: number): string | undefined
   const rest = ((units % unit) + unit) % unit;
   const date = new Date(Number((units - rest) / unit));
   if (Number.isNaN(date.getTime())) return String(units);
-  const more =
-    rest === 0n
-      ? ''
-      : String(rest)
-          .padStart(digits - 3, '0')
-          .replace(/0+$/, '');
+  const more = rest === 0n ? '' : withoutTrailing(String(rest).padStart(digits - 3, '0'), '0');
   return date.toISOString().replace('Z', `${more}Z`);
 }
 

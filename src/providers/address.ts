@@ -1,5 +1,7 @@
 /** Addresses of APIs: read from what people write, joined with paths, and shown without the secrets in them. */
 
+import { withoutTrailing } from '../text.js';
+
 /** Stands for a secret wherever an address is shown or recorded. */
 const HIDDEN = '…';
 
@@ -19,7 +21,7 @@ const FULL_PATH = /\/(?:chat\/)?completions$/;
 /** @param text an address that `new URL` takes */
 export function readAddress(text: string): ApiAddress {
   const url = new URL(text.trim());
-  const path = url.pathname.replace(/\/+$/, '').replace(FULL_PATH, '').replace(/\/+$/, '');
+  const path = withoutTrailing(withoutTrailing(url.pathname, '/').replace(FULL_PATH, ''), '/');
   const isBasic = url.username !== '' || url.password !== '';
   const credentials = `${decoded(url.username)}:${decoded(url.password)}`;
   return {

@@ -6,6 +6,7 @@
 
 import { isNeutral } from '../generation.js';
 import type { Refusal } from './refusal-body.js';
+import { withoutTrailing } from '../text.js';
 
 /** Parameters that may be left out or renamed, with the names that servers call them by; never the prompt or model. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
@@ -364,10 +365,7 @@ function isIdentifier(word: string): boolean {
 /** The parameter that a name in any spelling is of: `body.topP`, `generation_config.max_output_tokens`. */
 function parameterOf(name: string, sent: Readonly<Record<string, unknown>> | null): string | null {
   const last = name.split('.').at(-1) ?? '';
-  const snake = last
-    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
-    .toLowerCase()
-    .replace(/[[\]0-9]+$/, '');
+  const snake = withoutTrailing(last.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase(), '[]0123456789');
   const parameter = BY_NAME.get(snake) ?? null;
   // The two names of one thing: what was sent is meant.
   if (

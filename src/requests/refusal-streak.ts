@@ -42,5 +42,5 @@ function shapeOf(message: string): string {
   return message
     .slice(0, LONGEST_SHAPE)
     .replace(/"[^"]*"|'[^']*'|`[^`]*`/g, '…')
-    .replace(/[\w-]*\d[\w-]*/g, '0');
+    .replace(/[\w-]+/g, (word) => (/\d/.test(word) ? '0' : word));
 }

@@ -6,7 +6,7 @@ import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../files.js';
-import { inert } from '../text.js';
+import { inert, withoutTrailing } from '../text.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
 const LONGEST_NAME_BYTES = 220;
@@ -35,7 +35,7 @@ export function isGivenName(name: string, dataset: string, annotator: string): b
 
 function datasetLabel(dataset: string): string {
   if (dataset === '-') return 'stdin';
-  const trimmed = dataset.replace(/^(?:\.{1,2}[/\\])+/, '').replace(/[/\\]+$/, '');
+  const trimmed = withoutTrailing(dataset.replace(/^(?:\.{1,2}[/\\])+/, ''), '/\\');
   // `.` and `..` have no name of their own, so the folder that they lead to gives it.
   const label = /^\.{0,2}$/.test(trimmed) ? basename(resolve(dataset)) : trimmed;
   return label.replace(/^\.+/, '').replace(/[*?]/g, '_') || 'dataset';

@@ -259,13 +259,17 @@ function partsOf({ path }: Exchange): string[] {
 }
 
 /** Something else in place of a file's content. */
+function withoutLastLine(text: string): string {
+  return text.slice(0, text.lastIndexOf('\n', text.length - 2) + 1);
+}
+
 function sendSpoilt(response: ServerResponse, fault: DownloadFault, file: StoredFile): void {
   if (fault === 'absent') throw noSuchFile(file.id);
   const type = { empty: 'application/octet-stream', page: 'text/html', error: 'application/json' };
   const error = { error: { message: 'The file is being prepared.', type: 'server_error' } };
   const body =
     fault === 'short'
-      ? readFileSync(file.path, 'utf8').replace(/[^\n]*\n$/, '')
+      ? withoutLastLine(readFileSync(file.path, 'utf8'))
       : { empty: '', page: SIGN_IN_PAGE, error: JSON.stringify(error) }[fault];
   response.writeHead(200, { 'content-type': fault === 'short' ? type.empty : type[fault] });
   response.end(body);

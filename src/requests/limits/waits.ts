@@ -11,7 +11,7 @@ const UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d))+$/;
-const PARTS_OF_DURATION = /(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)/g;
+const PARTS_OF_DURATION = /(\d{1,64}(?:\.\d{1,64})?)(ns|us|µs|ms|s|m|h|d)/g;
 const ISO_DURATION =
   /^P(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/;
 const NUMBER = /^\d+(?:\.\d+)?$/;

@@ -1,0 +1,100 @@
+/** The regular expressions of the program's source, and strings that are meant to make them slow. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AST, parseRegExpLiteral, visitRegExpAST } from '@eslint-community/regexpp';
+import ts from 'typescript';
+
+const SOURCE = fileURLToPath(new URL('../../src', import.meta.url));
+
+export interface Pattern {
+  /** File and line. */
+  place: string;
+  source: string;
+  flags: string;
+}
+
+/** Every literal of `src/`, once. */
+export function patternsOfSource(): Pattern[] {
+  const found = new Map<string, Pattern>();
+  for (const entry of readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })) {
+    if (!entry.endsWith('.ts')) continue;
+    const file = ts.createSourceFile(
+      entry,
+      readFileSync(join(SOURCE, entry), 'utf8'),
+      ts.ScriptTarget.Latest,
+    );
+    const visit = (node: ts.Node): void => {
+      if (ts.isRegularExpressionLiteral(node)) {
+        const line = file.getLineAndCharacterOfPosition(node.pos).line + 1;
+        const { pattern, flags } = parseRegExpLiteral(node.text);
+        found.set(node.text, { place: `${entry}:${line}`, source: pattern.raw, flags: flags.raw });
+      }
+      ts.forEachChild(node, visit);
+    };
+    visit(file);
+  }
+  return [...found.values()];
+}
+
+/** What is repeated to attack a pattern, before a character that nothing accepts. */
+export function attacksOn({ source, flags }: Pattern): string[] {
+  const attacks = new Set<string>();
+  const { pattern } = parseRegExpLiteral(`/${source}/${flags}`);
+  visitRegExpAST(pattern, {
+    onQuantifierEnter: (quantifier) => {
+      if (quantifier.max < 20) return;
+      attacks.add(sampleOf(quantifier.element));
+      attacks.add(before(quantifier) + sampleOf(quantifier.element));
+    },
+    onAlternativeEnter: ({ parent, elements }) => {
+      // The whole pattern but for its end, again and again.
+      if (parent.type === 'Pattern') attacks.add(elements.slice(0, -1).map(sampleOf).join(''));
+    },
+  });
+  return [...attacks].filter((attack) => attack !== '');
+}
+
+/** What leads from the pattern's start to a place in it. */
+function before(node: AST.Element): string {
+  const { parent } = node;
+  if (parent.type !== 'Alternative') return '';
+  const own = parent.elements.slice(0, parent.elements.indexOf(node)).map(sampleOf).join('');
+  const group = parent.parent;
+  return group.type === 'Pattern' ? own : before(group) + own;
+}
+
+/** A short text that a part of a pattern accepts. */
+function sampleOf(node: AST.Element | AST.CharacterClassElement): string {
+  switch (node.type) {
+    case 'Character':
+      return String.fromCodePoint(node.value);
+    case 'CharacterClassRange':
+      return String.fromCodePoint(node.min.value);
+    case 'CharacterSet':
+      return node.kind === 'digit'
+        ? node.negate
+          ? 'x'
+          : '1'
+        : node.kind === 'space' && !node.negate
+          ? ' '
+          : 'x';
+    case 'CharacterClass':
+      return sampleOfClass(node);
+    case 'Group':
+    case 'CapturingGroup':
+      return (node.alternatives[0]?.elements ?? []).map(sampleOf).join('');
+    case 'Quantifier':
+      return sampleOf(node.element).repeat(Math.min(Math.max(node.min, 1), 3));
+    default:
+      return '';
+  }
+}
+
+function sampleOfClass(node: AST.CharacterClass): string {
+  const [first] = node.elements;
+  if (!node.negate) return first === undefined ? '' : sampleOf(first as AST.CharacterClassElement);
+  const test = new RegExp(node.raw, node.raw.includes('\\p{') ? 'u' : '');
+  return ['x', ' ', '1', '-', '\n'].find((one) => test.test(one)) ?? 'x';
+}
