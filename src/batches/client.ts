@@ -12,6 +12,7 @@ import type { Dispatcher } from 'undici';
 import { isObject, parseJson } from '../json.js';
 import { systemErrorCode } from '../errors.js';
 import { authorization, requestUrl, type ApiAddress } from '../providers/address.js';
+import { atMinimumRate } from '../minimum-rate.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
 import type { Redactor } from '../secrets/redactor.js';
@@ -314,9 +315,10 @@ async function send(
   const isEmpty = statusCode === 204 || statusCode === 304 || statusCode < 200;
   if (isEmpty) await response.body.dump();
   const isFile = url.pathname.endsWith('/content') && statusCode < 300;
+  const body = Readable.from(atMinimumRate(response.body));
   const content = async (): Promise<Uint8Array<ArrayBuffer>> =>
-    new Uint8Array(redactor.bytes(Buffer.from(await response.body.arrayBuffer())));
-  return new Response(isEmpty ? null : isFile ? (Readable.toWeb(response.body) as never) : await content(), {
+    new Uint8Array(redactor.bytes(Buffer.concat((await body.toArray()) as Buffer[])));
+  return new Response(isEmpty ? null : isFile ? (Readable.toWeb(body) as never) : await content(), {
     status: statusCode < 200 || statusCode > 599 ? 502 : statusCode,
     headers: headersOf(redactor.headers(response.headers)),
   });

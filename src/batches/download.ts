@@ -3,6 +3,7 @@
 import { closeSync, existsSync, fsyncSync, renameSync, rmSync, statSync } from 'node:fs';
 import { UserError, systemErrorCode } from '../errors.js';
 import { fileProblem, openFile, readLines, replaceFile, writeAll } from '../files.js';
+import { TooSlow } from '../minimum-rate.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { dropped } from '../memory.js';
 import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
@@ -10,7 +11,7 @@ import type { BatchClient } from './client.js';
 
 /** How an unfinished download is named; it stays when the program ends, and the next start continues it. */
 const PARTIAL_SUFFIX = '.part';
-/** Failures one after the other without a byte between them. */
+/** Failures one after the other without progress between them. */
 const TRIES = 8;
 
 /** A file that is larger than what was asked for can be. */
@@ -57,11 +58,17 @@ export async function download(fileId: string, path: string, parts: DownloadPart
       if (failure.isAbsence || [400, 403].includes(failure.status ?? 0)) return false;
       // More bytes are here than there: they are not this file's.
       if (failure.status === 416) rmSync(partial, { force: true });
-      failures = sizeOf(partial) > before ? 1 : failures + 1;
+      // What drips brings some bytes each time.
+      const isProgress = sizeOf(partial) > before && !isTooSlow(error);
+      failures = isProgress ? 1 : failures + 1;
       if (failures >= TRIES || (!mayPass(failure) && failure.status !== 416)) throw failure;
       await pause(pauseAfter(failure, failures, waiting.random), waiting);
     }
   }
+}
+
+function isTooSlow(error: unknown): boolean {
+  return error instanceof TooSlow || (error instanceof Error && error.cause instanceof TooSlow);
 }
 
 function sizeOf(path: string): number {

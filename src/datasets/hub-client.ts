@@ -10,6 +10,7 @@ import { isObject, parseJson } from '../json.js';
 import { HubAddresses } from '../hub-addresses.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../errors.js';
+import { atMinimumRate, discard, TooSlow } from '../minimum-rate.js';
 import { systemClock, type Clock } from '../requests/clock.js';
 import { retryAfter, type Headers } from '../requests/limits/headers.js';
 import { duration, inert } from '../text.js';
@@ -18,6 +19,8 @@ import type { HubEnvironment, Reporter } from '../types.js';
 const TRIES = 6;
 /** A server that can't be reached at all is told of sooner. */
 const TRIES_UNREACHABLE = 3;
+/** So is one that is too slow: each try takes half a minute. */
+const TRIES_SLOW = 2;
 const REQUEST_TIMEOUT_MS = 30_000;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 60_000;
@@ -203,7 +206,7 @@ export class HubClient {
         wait = askedWait(answer.headers);
       } catch (error) {
         if (error instanceof UserError || this.options.signal?.aborted === true) throw error;
-        const most = UNREACHABLE.has(systemErrorCode(error) ?? '') ? TRIES_UNREACHABLE : TRIES;
+        const most = triesAfter(error);
         problem = this.#unreachable(error);
         if (attempt >= most) throw problem;
       }
@@ -240,7 +243,7 @@ export class HubClient {
         typeof location === 'string' &&
         URL.canParse(location, target)
       ) {
-        await body.dump();
+        await discard(body);
         if (redirects >= MAXIMUM_REDIRECTS)
           throw new HubError(`${host(url)} redirects in a circle.`, null, true);
         target = this.#addresses.require(new URL(location, target).href, host(target)).href;
@@ -285,6 +288,11 @@ export class HubClient {
     const message = explain({ code, status: answer.status, name, page, hasToken, said, what });
     return new HubError(message, code, mayWorkOtherwise(code, answer.status), passes(answer));
   }
+}
+
+function triesAfter(error: unknown): number {
+  if (error instanceof TooSlow) return TRIES_SLOW;
+  return UNREACHABLE.has(systemErrorCode(error) ?? '') ? TRIES_UNREACHABLE : TRIES;
 }
 
 function mayWorkOtherwise(code: string | null, status: number): boolean {
@@ -426,8 +434,7 @@ async function readBounded(
   const exact = Number.isSafeInteger(told) && told > 0 && told <= maximumBytes;
   let bytes = Buffer.from(new ArrayBuffer(exact ? told : 65_536));
   let length = 0;
-  for await (const chunk of response.body) {
-    const piece = chunk as Buffer;
+  for await (const piece of atMinimumRate(response.body)) {
     if (length + piece.length > maximumBytes) {
       throw new HubError(
         `${from} sent more than ${Math.round(maximumBytes / (1 << 20))} MB in one answer.`,

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 const HUB_PREFIX =
   /^(?:https?:\/\/(?:www\.)?(?:huggingface\.co|hf\.co)\/datasets\/|hf:\/\/datasets\/|datasets\/)/i;
 /** What may follow it: the page's own path and query, the default revision, a slash. */
-const HUB_SUFFIX = /(?:\/(?:tree|blob|viewer)\/[^]*|[?#][^]*|@main|\/)$/;
+const HUB_SUFFIX = /(?:\/(?:tree|blob|viewer)\/[^]*|@main|\/)$/;
 const TWO_PARTS = /^[^/]+\/[^/]+$/;
 
 /**
@@ -16,7 +16,7 @@ const TWO_PARTS = /^[^/]+\/[^/]+$/;
 export function datasetName(given: string): string {
   if (existsSync(given)) return given;
   const name = given.trim();
-  let id = name.replace(HUB_PREFIX, '');
+  let id = name.replace(HUB_PREFIX, '').split(/[?#]/, 1)[0] ?? '';
   for (let shorter = id.replace(HUB_SUFFIX, ''); shorter !== id; shorter = id.replace(HUB_SUFFIX, ''))
     id = shorter;
   const isPlain = id !== name && !/^[./~]/.test(name) && !/\.(?:jsonl?|ndjson|csv|tsv|parquet)$/i.test(id);

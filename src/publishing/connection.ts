@@ -9,6 +9,7 @@ import { askedWait, pauseAfter } from '../datasets/hub-client.js';
 import { messageOf, systemErrorCode, UserError } from '../errors.js';
 import { HubAddresses } from '../hub-addresses.js';
 import { packageVersion } from '../package.js';
+import { atMinimumRate, discard } from '../minimum-rate.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { systemClock } from '../requests/clock.js';
 import { duration, inert } from '../text.js';
@@ -137,7 +138,7 @@ export class HubConnection {
     const { statusCode: status, body } = response;
     const answered = headersOf(response);
     if (status >= 300 && status < 400) {
-      await body.dump();
+      await discard(body);
       throw movedAway(url, answered.get('location'));
     }
     const bytes = await readBounded(body, host(url));
@@ -165,10 +166,10 @@ function movedAway(url: string, location: string | null): UserError {
   );
 }
 
-async function readBounded(body: AsyncIterable<Uint8Array>, from: string): Promise<Uint8Array<ArrayBuffer>> {
+async function readBounded(body: Readable, from: string): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of body) {
+  for await (const chunk of atMinimumRate(body)) {
     length += chunk.length;
     if (length > MAXIMUM_ANSWER_BYTES) {
       throw new UserError(
