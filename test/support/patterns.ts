@@ -3,7 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AST, parseRegExpLiteral, visitRegExpAST } from '@eslint-community/regexpp';
+import type { AST} from '@eslint-community/regexpp';
+import { parseRegExpLiteral, visitRegExpAST } from '@eslint-community/regexpp';
 import ts from 'typescript';
 
 const SOURCE = fileURLToPath(new URL('../../src', import.meta.url));
@@ -94,7 +95,7 @@ function sampleOf(node: AST.Element | AST.CharacterClassElement): string {
 
 function sampleOfClass(node: AST.CharacterClass): string {
   const [first] = node.elements;
-  if (!node.negate) return first === undefined ? '' : sampleOf(first as AST.CharacterClassElement);
+  if (!node.negate) return first === undefined ? '' : sampleOf(first);
   const test = new RegExp(node.raw, node.raw.includes('\\p{') ? 'u' : '');
   return ['x', ' ', '1', '-', '\n'].find((one) => test.test(one)) ?? 'x';
 }
