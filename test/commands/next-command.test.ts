@@ -80,7 +80,7 @@ describe('what to do after a stop', () => {
       { ...flags, run_name: 'trial' },
       { cause: 'model', message: '404 model_not_found: no' },
       false,
-      /--run_name trial --annotator gpt-4o-mini --overwrite$/,
+      /--run_name trial --overwrite --annotator gpt-4o-mini$/,
     ],
     [
       'one of a provider',
