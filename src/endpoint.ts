@@ -2,8 +2,10 @@
 
 import { UserError } from './errors.js';
 import { checkUrl, type RunOptions } from './options.js';
+import { isLoopback } from './proxy.js';
 import { readKey } from './providers/key.js';
 import { knownSecrets } from './secrets/known-secrets.js';
+import type { Reporter } from './types.js';
 import { readAddress, shownAddress, type ApiAddress } from './providers/address.js';
 
 export interface Endpoint {
@@ -48,6 +50,25 @@ function givenBaseUrl({ annotator, environment, baseUrl }: RunOptions): string {
   const fromVariable = baseUrlVariable === null ? '' : (environment.variables[baseUrlVariable]?.trim() ?? '');
   if (baseUrl !== null) return baseUrl;
   return fromVariable === '' ? usual : checkUrl(fromVariable, baseUrlVariable ?? '');
+}
+
+/** Addresses that were warned about. */
+const warned = new Set<string>();
+
+/** Warns once of a key that travels for everybody to read. */
+export function warnOfPlainHttp(endpoint: Endpoint, reporter: Reporter): void {
+  const warning = plainHttpWarning(endpoint);
+  if (warning === null || warned.has(endpoint.baseUrl)) return;
+  warned.add(endpoint.baseUrl);
+  reporter.warning(warning);
+}
+
+/** What to say where a key is sent without encryption to another machine; null where it is not. */
+export function plainHttpWarning({ address, baseUrl, apiKey }: Endpoint): string | null {
+  const { protocol, hostname } = new URL(address.base);
+  const isSecret = apiKey !== null || address.basic !== null;
+  if (protocol !== 'http:' || isLoopback(hostname) || !isSecret) return null;
+  return `The key travels to ${baseUrl} unencrypted (http), so anybody on the way can read it. Use https where the server has it.`;
 }
 
 /** True where the requests go to another server than the provider's own. */

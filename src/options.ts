@@ -248,9 +248,10 @@ function pushRequest(flags: FlagReader): PushRequest | null {
       repository: checkRepositoryName(repository, '--push_to_hub'),
       private: flags.on('private'),
       yes: flags.on('yes'),
+      allowSecrets: flags.on('allow_secrets'),
     };
   }
-  const alone = (['private', 'yes'] as const).find((flag) => flags.on(flag));
+  const alone = (['private', 'yes', 'allow_secrets'] as const).find((flag) => flags.on(flag));
   if (alone !== undefined) throw new UsageError(`--${alone} belongs to --push_to_hub; give both.`);
   return null;
 }

@@ -137,6 +137,7 @@ function addRunFlags(program: Command): void {
     .option('--push_to_hub <user/name>', 'push the results to a dataset on the Hugging Face Hub (HF_TOKEN)')
     .option('--private', 'with --push_to_hub: make the dataset private')
     .option('--yes', 'with --push_to_hub: replace files that are there')
+    .option('--allow_secrets', 'with --push_to_hub: push although texts look like keys')
     .option('--logging_level <level>', 'debug, info, warning or error (default: info)');
 }
 

@@ -48,7 +48,8 @@ function readProxy(text: string, variable: string): URL {
   );
 }
 
-function isLoopback(hostname: string): boolean {
+/** True for names and addresses of this machine. */
+export function isLoopback(hostname: string): boolean {
   return (
     hostname === 'localhost' ||
     hostname.endsWith('.localhost') ||

@@ -72,6 +72,7 @@ export function watchBatchProgram(version: string, handlers: Handlers): Command 
     )
     .option('--push_to_hub <user/name>', 'push the results to a dataset on the Hugging Face Hub (HF_TOKEN)')
     .option('--private', 'with --push_to_hub: make the dataset private')
+    .option('--allow_secrets', 'with --push_to_hub: push although texts look like keys')
     .option('--max_cost <usd>', 'submit or ask nothing that may cost more')
     .option('--max_batch_size <n>', 'requests in one new batch file')
     .option('--max_batch_bytes <n>', 'bytes in one new batch file')

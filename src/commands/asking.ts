@@ -1,7 +1,7 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
 import { FinishRules } from '../annotators/finish-reason.js';
-import { findEndpoint } from '../endpoint.js';
+import { findEndpoint, warnOfPlainHttp } from '../endpoint.js';
 import { reservedTokens } from '../generation.js';
 import { holdsLock } from '../fence.js';
 import { DEFAULT_CONCURRENCY, type RunOptions } from '../options.js';
@@ -41,7 +41,9 @@ export async function openAsking(
   hasAnswers = false,
   partialBefore: ProcessorOptions['partialBefore'] = null,
 ): Promise<Asking> {
-  const { address, apiKey } = findEndpoint(options);
+  const endpoint = findEndpoint(options);
+  const { address, apiKey } = endpoint;
+  warnOfPlainHttp(endpoint, reporter);
   const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
   const timeout = options.requestTimeout * 1000;
   const client = await ChatClient.open({

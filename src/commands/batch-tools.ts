@@ -5,7 +5,7 @@ import { BatchClient } from '../batches/client.js';
 import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
-import { findEndpoint } from '../endpoint.js';
+import { findEndpoint, warnOfPlainHttp } from '../endpoint.js';
 import type { RunOptions } from '../options.js';
 import { packageVersion } from '../package.js';
 import { systemClock } from '../requests/clock.js';
@@ -18,8 +18,10 @@ import { mostTokens } from '../generation.js';
 const CALL_TIMEOUT_MS = 60_000;
 
 /** A client for the run's provider. */
-export function openBatchClient(options: RunOptions, signal: AbortSignal): BatchClient {
-  const { address, apiKey } = findEndpoint(options);
+export function openBatchClient(options: RunOptions, reporter: Reporter, signal: AbortSignal): BatchClient {
+  const endpoint = findEndpoint(options);
+  const { address, apiKey } = endpoint;
+  warnOfPlainHttp(endpoint, reporter);
   return new BatchClient({
     address,
     apiKey,

@@ -38,7 +38,7 @@ export async function leaveBatches(
   }
   const held = await holdRows({ folder, run, ledger });
   if (run.index.countWanted(options.retry) > 0) {
-    const client = openBatchClient(options, interruption.soft);
+    const client = openBatchClient(options, console, interruption.soft);
     const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
     try {
       await describing(options, () =>

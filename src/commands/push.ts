@@ -9,6 +9,7 @@ import { packageVersion } from '../package.js';
 import { datasetCard, isOnHub } from '../publishing/card.js';
 import { HubConnection } from '../publishing/connection.js';
 import { Repository, type PushRequest } from '../publishing/repository.js';
+import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
 import { count, duration, inert, plural } from '../text.js';
 import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
@@ -95,6 +96,7 @@ class HubPublisher implements Publisher {
         summary: redactor.text(readFileSync(folder.summary, 'utf8')),
         data: data.path,
       };
+      await refuseSecrets(files, redactor, this.request.allowSecrets);
       const what = plural(summary.rows.total, 'row');
       const title = `Add ${what} annotated by ${inert(options.annotator.name, 100)}`;
       const isNew = await repository.push(files, title);

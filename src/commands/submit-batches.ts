@@ -44,7 +44,7 @@ export async function submitBatches(
 ): Promise<number | null> {
   const { options, run, ledger, totals, price } = batchRun;
   const { console, interruption } = surroundings;
-  const client = openBatchClient(options, interruption.hard);
+  const client = openBatchClient(options, console, interruption.hard);
   const parts = submitParts(options, ledger, client, run.identity, totals, price, console, interruption.soft);
   try {
     if (ledger.chunks.length === 0) await requireModel(options, client);

@@ -45,7 +45,7 @@ export async function watchBatch(watching: WatchOptions, surroundings: Surroundi
   const folder = findRunFolder({ ...options, annotator: options.annotator.name });
   requireOwnRun(folder);
   const price = await priceFor(options);
-  const client = openBatchClient(options, interruption.soft);
+  const client = openBatchClient(options, console, interruption.soft);
   try {
     const fromFile = watching.batchObjectsFile === null ? null : readObjects(watching.batchObjectsFile);
     if (watching.batchIds === null && fromFile === null && !watching.recover) requireRecord(folder, options);

@@ -13,6 +13,7 @@ import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserErr
 import { atMinimumRate, discard, TooSlow } from '../minimum-rate.js';
 import { systemClock, type Clock } from '../requests/clock.js';
 import { retryAfter, type Headers } from '../requests/limits/headers.js';
+import { Redactor } from '../secrets/redactor.js';
 import { duration, inert } from '../text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
@@ -77,11 +78,14 @@ export class HubClient {
   readonly #clock: Clock;
   readonly #random: () => number;
   #revision: string | null = null;
+  /** A server may repeat the token that it is sent. */
+  readonly #redactor: Redactor;
   /** Where redirects of a file led, so that ranges need not ask the Hub each time. */
   readonly #locations = new Map<string, string>();
 
   constructor(private readonly options: HubClientOptions) {
     this.#clock = options.clock ?? systemClock;
+    this.#redactor = new Redactor([{ value: options.hub.token ?? '', source: 'HF_TOKEN' }]);
     this.#random = options.random ?? Math.random;
     this.#addresses = new HubAddresses(options.hub);
     this.#dispatcher = openProxyAgent(
@@ -250,10 +254,13 @@ export class HubClient {
         continue;
       }
       if (target !== url && statusCode < 300) this.#locations.set(url, target);
+      const bytes = await readBounded(response, maximumBytes, host(target));
+      const isFile = headers['range'] !== undefined && statusCode < 300;
       return {
         status: statusCode,
-        headers: answered,
-        body: await readBounded(response, maximumBytes, host(target)),
+        headers: this.#redactor.headers(answered),
+        // The rows of a Parquet file are cleaned once they are read.
+        body: isFile ? bytes : this.#redactor.bytes(bytes),
       };
     }
   }

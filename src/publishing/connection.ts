@@ -12,6 +12,7 @@ import { packageVersion } from '../package.js';
 import { atMinimumRate, discard } from '../minimum-rate.js';
 import { openProxyAgent } from '../proxy-agent.js';
 import { systemClock } from '../requests/clock.js';
+import { Redactor } from '../secrets/redactor.js';
 import { duration, inert } from '../text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
@@ -47,6 +48,8 @@ export class Unanswered extends Error {
 export class HubConnection {
   readonly #addresses: HubAddresses;
   readonly #dispatcher: Dispatcher;
+  /** A server may repeat the token that it is sent. */
+  readonly #redactor: Redactor;
   readonly #userAgent = `reannotate/${packageVersion()}`;
 
   /** @param signal ends what is under way, with its reason */
@@ -56,6 +59,7 @@ export class HubConnection {
     readonly signal: AbortSignal,
   ) {
     this.#addresses = new HubAddresses(hub);
+    this.#redactor = new Redactor([{ value: hub.token ?? '', source: 'HF_TOKEN' }]);
     this.#dispatcher = openProxyAgent(
       {
         connections: 8,
@@ -136,18 +140,18 @@ export class HubConnection {
       signal: init.signal ? AbortSignal.any([init.signal, this.signal]) : this.signal,
     });
     const { statusCode: status, body } = response;
-    const answered = headersOf(response);
+    const answered = headersOf(this.#redactor.headers(response.headers));
     if (status >= 300 && status < 400) {
       await discard(body);
       throw movedAway(url, answered.get('location'));
     }
-    const bytes = await readBounded(body, host(url));
+    const bytes = new Uint8Array(this.#redactor.bytes(await readBounded(body, host(url))));
     const isEmpty = status === 204 || status === 205;
     return new Response(isEmpty ? null : bytes, { status: Math.min(status, 599), headers: answered });
   }
 }
 
-function headersOf({ headers }: Dispatcher.ResponseData): Headers {
+function headersOf(headers: Dispatcher.ResponseData['headers']): Headers {
   const entries = Object.entries(headers).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, [value].flat().join(', ')] as [string, string]],
   );
@@ -166,7 +170,7 @@ function movedAway(url: string, location: string | null): UserError {
   );
 }
 
-async function readBounded(body: Readable, from: string): Promise<Uint8Array<ArrayBuffer>> {
+async function readBounded(body: Readable, from: string): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of atMinimumRate(body)) {

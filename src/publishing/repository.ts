@@ -20,6 +20,8 @@ export interface PushRequest {
   private: boolean;
   /** Whether files that are there may be replaced. */
   yes: boolean;
+  /** Whether texts that look like keys may be pushed; secrets that are known never are. */
+  allowSecrets: boolean;
 }
 
 /** Where files go in the repository. */

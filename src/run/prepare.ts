@@ -6,6 +6,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { FinishRules, NO_REASON } from '../annotators/finish-reason.js';
 import { openDataset } from '../datasets/index.js';
+import { redactedDataset } from '../datasets/redacted.js';
 import { UserError } from '../errors.js';
 import { hasSeveral } from '../generation.js';
 import { chooseFormat, type ChosenFormat } from '../formats/index.js';
@@ -49,7 +50,8 @@ export async function findDataset(
 ): Promise<FoundDataset> {
   const { dataset: name, subset, split, encoding, environment } = options;
   const request = { dataset: name, subset, split, encoding };
-  const dataset = await openDataset(request, environment.hub, console, signal);
+  const opened = await openDataset(request, environment.hub, console, signal);
+  const dataset = redactedDataset(opened, environment.redactor);
   if (dataset.totalRows === 0) throw new UserError(`The dataset ${inert(name, 120)} has no rows.`);
   if (dataset.totalRows !== null && options.offset >= dataset.totalRows) {
     throw new UserError(

@@ -1,11 +1,11 @@
 /** Text without its escapes, layer by layer, and where each character of it came from. */
 
 /**
- * JSON's escapes, at any depth of JSON inside JSON; percent-encoding; and what HTML writes for characters that matter to
- * it. No part of it can match in two ways, and every repetition is bounded, so that it is linear.
+ * JSON's escapes (those of JSON inside JSON are the next layer's), percent-encoding, and what HTML writes for characters
+ * that matter to it. No part of it can match in two ways, and every repetition is bounded, so that it is linear.
  */
 const ESCAPE =
-  /\\{1,8}u([0-9a-f]{4})|\\{1,8}(["/])|\\{2,8}|%([0-9a-f]{2})|&#(?:x0{0,5}([0-9a-f]{2,4})|0{0,5}(\d{2,5}));|&(quot|amp|lt|gt|apos);/gi;
+  /\\u([0-9a-f]{4})|\\(["\\/])|%([0-9a-f]{2})|&#(?:x0{0,5}([0-9a-f]{2,4})|0{0,5}(\d{2,5}));|&(quot|amp|lt|gt|apos);/gi;
 
 /** More layers than that are nobody's accident. */
 const MOST_LAYERS = 8;
@@ -62,5 +62,5 @@ function characterOf([whole, unicode, plain, percent, hex, decimal, name]: RegEx
   if (name !== undefined) return NAMED[name.toLowerCase()] ?? whole.slice(0, 1);
   const digits = unicode ?? percent ?? hex;
   if (digits !== undefined) return String.fromCharCode(parseInt(digits, 16));
-  return decimal === undefined ? '\\' : String.fromCharCode(Number(decimal) & 0xffff);
+  return String.fromCharCode(Number(decimal) & 0xffff);
 }

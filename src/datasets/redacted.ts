@@ -1,0 +1,34 @@
+/** A dataset without the secrets of this process: a server may repeat the token that it was sent in any cell or name. */
+
+import type { Redactor } from '../secrets/redactor.js';
+import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
+
+/** The dataset with every secret in its rows, its columns' names and its facts replaced, before anything is kept or sent. */
+export function redactedDataset(dataset: OpenDataset, redactor: Redactor): OpenDataset {
+  const shown = dataset.columns.map((column) => redactor.text(column));
+  const own = new Map(shown.map((column, index) => [column, dataset.columns[index] ?? column]));
+  return {
+    ...dataset,
+    columns: shown,
+    revision: redactor.value(dataset.revision),
+    subset: redactor.value(dataset.subset),
+    split: redactor.value(dataset.split),
+    warnings: redactor.value(dataset.warnings),
+    rows: (selection) => {
+      const columns = selection.columns.map((column) => own.get(column) ?? column);
+      return redactedRows(dataset, { ...selection, columns }, redactor);
+    },
+  };
+}
+
+async function* redactedRows(
+  dataset: OpenDataset,
+  selection: RowSelection,
+  redactor: Redactor,
+): AsyncGenerator<SourceRow> {
+  for await (const row of dataset.rows(selection)) {
+    yield 'problem' in row
+      ? { index: row.index, problem: redactor.text(row.problem) }
+      : { index: row.index, value: redactor.value(row.value) };
+  }
+}
