@@ -435,7 +435,7 @@ export class JournalWriter {
     if (this.#used === 0) return;
     try {
       if (!holdsLock()) this.#divert();
-      writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
+      this.#write();
       this.#written += this.#used;
       this.#used = 0;
       this.#dirty = true;
@@ -446,14 +446,27 @@ export class JournalWriter {
     }
   }
 
+  #write(): void {
+    const bytes = this.#buffer.subarray(0, this.#used);
+    writeAll(this.#descriptor, bytes);
+    if (!this.#isDiverted || fstatSync(this.#descriptor).nlink > 0) return;
+    // A later run has taken the file in and removed it, perhaps before these lines: in a new one they are not lost.
+    this.#openRescue();
+    writeAll(this.#descriptor, bytes);
+  }
+
+  #openRescue(): void {
+    closeSync(this.#descriptor);
+    this.#descriptor = openFile(rescuePath(this.path), 'append');
+    this.#written = fstatSync(this.#descriptor).size;
+  }
+
   /** What came after another process took the run over is paid for, and the journal is no longer this one's to write. */
   #divert(): void {
     // A journal that is gone is saved as a whole when it is closed.
     if (this.#isDiverted || !this.#isInPlace()) return;
     this.#isDiverted = true;
-    closeSync(this.#descriptor);
-    this.#descriptor = openFile(rescuePath(this.path), 'append');
-    this.#written = fstatSync(this.#descriptor).size;
+    this.#openRescue();
   }
 
   /** A full disk may take half a line; the file ends with whole lines again. */
@@ -493,7 +506,7 @@ export class JournalWriter {
     try {
       if (this.#used > 0 && !holdsLock()) this.#divert();
       // Space may have been freed since the failure.
-      writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
+      this.#write();
       this.#used = 0;
       fdatasyncSync(this.#descriptor);
       if (!this.#isInPlace()) throw this.#rescue();

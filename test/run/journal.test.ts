@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { workUnder } from '../../src/fence.js';
 import { readLines } from '../../src/files.js';
 import { JournalIndex, JournalWriter, scanJournal } from '../../src/run/journal.js';
 import { endOfText, findText, glance, parseJournalLine } from '../../src/run/journal-line.js';
@@ -261,5 +262,51 @@ describe('a glance at a line of the journal', () => {
         if (cut !== null) expect(() => JSON.parse(cut.text) as unknown).not.toThrow();
       }),
     );
+  });
+});
+
+describe('answers that come after another process took the run over', () => {
+  it('are taken in by every later run, also while they still come', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'output.jsonl');
+    const answer = (row: number): [Buffer, Buffer, number] => [
+      Buffer.from('{"model":"m"}'),
+      Buffer.from(JSON.stringify(completion(`answer ${row}`))),
+      row,
+    ];
+    const answered = async (): Promise<number[]> => {
+      const index = new JournalIndex(ROWS);
+      await scanJournal(path, index, false, () => undefined);
+      return [...Array(ROWS).keys()].filter((row) => index.state(row) === 'ok');
+    };
+    const writer = new JournalWriter(path, () => undefined);
+    let isHeld = true;
+    workUnder({ verify: () => isHeld, lost: 'taken over', token: 'a_token' });
+    onTestFinished(() => {
+      workUnder(null);
+    });
+    writer.appendAnswer(...answer(0));
+    writer.flush();
+    isHeld = false;
+    writer.appendAnswer(...answer(1));
+    writer.flush();
+    expect(readFileSync(path, 'utf8')).not.toContain('answer 1');
+    expect(await answered()).toEqual([0, 1]);
+    writer.appendAnswer(...answer(2));
+    writer.flush();
+    writer.appendAnswer(...answer(3));
+    expect(await answered()).toEqual([0, 1, 2]);
+    writer.close();
+    expect(await answered()).toEqual([0, 1, 2, 3]);
+    expect(readdirSync(folder)).toEqual(['output.jsonl']);
+  });
+
+  it('are taken in without a last line that is torn', async () => {
+    const path = join(temporaryFolder(), 'output.jsonl');
+    writeFileSync(path, `${answerLine(0, 'a')}\n`);
+    writeFileSync(`${path}.rescued-x`, `${answerLine(1, 'b')}\n${answerLine(2, 'c').slice(0, 30)}`);
+    const index = new JournalIndex(ROWS);
+    await scanJournal(path, index, false, () => undefined);
+    expect([0, 1, 2].map((row) => index.state(row))).toEqual(['ok', 'ok', 'pending']);
   });
 });
