@@ -110,7 +110,7 @@ async function writeExports(finished: FinishedRun, console: Console): Promise<vo
  * @throws UserError where they can't be published
  */
 export async function finish(run: FinishedRun, assembled: Assembled, console: Console): Promise<number> {
-  const finished = { ...run, hasReasoning: assembled.hasReasoning };
+  const finished = { ...run, keys: assembled.keys };
   const { options, folder, totals, mode } = finished;
   const now = new Date();
   const summary = summarise(assembled, totals, mode, now);

@@ -5,6 +5,7 @@ import type { RunOptions } from '../options.js';
 import type { RetriableState } from '../types.js';
 import type { Stop } from '../requests/processor.js';
 import type { ConfigFile } from '../run/config.js';
+import type { OptionalKeys } from '../run/assemble.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures, Summary } from '../run/summary.js';
@@ -42,8 +43,8 @@ export interface FinishedRun {
   commands: NextCommands;
   /** US dollars that the next request would have needed where `--max_cost` ended the run. */
   needed?: number | null;
-  /** True where the rows hold `reasoning`; known once the results are written. */
-  hasReasoning?: boolean;
+  /** Known once the results are written. */
+  keys?: OptionalKeys;
   /** Null where the results stay here. */
   publisher: Publisher | null;
 }
@@ -51,14 +52,11 @@ export interface FinishedRun {
 /** What the rows of a run hold besides prompt and answers. */
 export function resultShape({
   options,
-  run,
-  hasReasoning = false,
-}: Pick<FinishedRun, 'options' | 'run' | 'hasReasoning'>): ResultShape {
-  const { format } = run.identity.found;
+  keys = { chats: false, reasoning: false },
+}: Pick<FinishedRun, 'options' | 'keys'>): ResultShape {
   return {
     several: hasSeveral(options.generation),
     metadata: options.includeMetadata,
-    reasoning: hasReasoning,
-    chats: format === 'messages' || format === 'conversations',
+    ...keys,
   };
 }

@@ -9,7 +9,7 @@ export const WITHOUT_ANSWER = 'without an answer';
 
 /** The request of a row as it was sent; null where the row could not be sent. */
 export function requestMessages(row: ResultRow): ChatMessage[] | null {
-  if (row.messages !== undefined) return row.messages;
+  if (row.request_messages !== undefined && row.request_messages !== null) return row.request_messages;
   if (row.user_prompt === null) return null;
   const user: ChatMessage = { role: 'user', content: row.user_prompt };
   return row.system_prompt === '' ? [user] : [{ role: 'system', content: row.system_prompt }, user];

@@ -8,7 +8,7 @@ export interface ResultShape {
   metadata: boolean;
   /** True where rows hold `reasoning`. */
   reasoning: boolean;
-  /** True where the dataset holds chats, whose requests may have several turns. */
+  /** True where rows hold `request_messages`: some request has several turns. */
   chats: boolean;
 }
 

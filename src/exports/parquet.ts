@@ -8,7 +8,6 @@ import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { replaceFile, type BufferedFile } from '../files.js';
 import { isObject } from '../json.js';
 import { dropped } from '../memory.js';
-import { requestMessages } from './chat.js';
 import type { Exporter, ResultShape } from './exporter.js';
 import { readResults, type ResultRow } from './rows.js';
 
@@ -98,7 +97,7 @@ function columnsOf(shape: ResultShape): Column[] {
     text('annotation', 'OPTIONAL', (row) => row.annotation),
   ];
   if (shape.reasoning) columns.push(text('reasoning', 'OPTIONAL', (row) => row.reasoning ?? null));
-  if (shape.chats) columns.push(MESSAGES);
+  if (shape.chats) columns.push(REQUEST_MESSAGES);
   if (shape.several) columns.push(texts('annotations', (row) => row.annotations ?? []));
   if (shape.several && shape.reasoning) columns.push(texts('reasonings', (row) => row.reasonings ?? []));
   if (!shape.metadata) return columns;
@@ -143,15 +142,15 @@ function list(name: string, repetition: Repetition, element: SchemaElement[]): S
   ];
 }
 
-/** The request as it was sent, also where it is but a system and a user prompt. */
-const MESSAGES: Column = {
-  name: 'messages',
-  schema: list('messages', 'OPTIONAL', [
+/** The request as it was sent; null where it is no more than a system and a user prompt. */
+const REQUEST_MESSAGES: Column = {
+  name: 'request_messages',
+  schema: list('request_messages', 'OPTIONAL', [
     { name: 'element', repetition_type: 'REQUIRED', num_children: 2 },
     textElement('role', 'REQUIRED'),
     textElement('content', 'REQUIRED'),
   ]),
-  value: requestMessages,
+  value: (row) => row.request_messages ?? null,
 };
 
 /** A list of texts, some of which may be missing. */

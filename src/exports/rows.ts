@@ -16,7 +16,8 @@ export interface ResultRow {
   /** Null where the dataset's row can't be used. */
   user_prompt: string | null;
   annotation_original: string | null;
-  messages?: ChatMessage[];
+  /** The request of a chat of several turns; present in all rows of a file where a row has one. */
+  request_messages?: ChatMessage[] | null;
   annotation: string | null;
   /** Present in all rows of a file where a row has some; null where a row has none. */
   reasoning?: string | null;
@@ -36,7 +37,10 @@ export class ResultLine {
 
   /** The row itself. */
   parse(): ResultRow {
-    return parse(this.json, this.row, this.path) as ResultRow;
+    const row = parse(this.json, this.row, this.path) as ResultRow & { messages?: ChatMessage[] };
+    // Version 0.1 called a chat's request `messages`.
+    if (row.messages !== undefined) row.request_messages ??= row.messages;
+    return row;
   }
 }
 

@@ -110,7 +110,7 @@ function request(row: ResultRow): string {
     system_prompt: typeof system === 'string' ? system : '',
     user_prompt: prompt ?? '',
     annotation_original: null,
-    ...(Array.isArray(row.messages) ? { messages: row.messages } : {}),
+    ...(Array.isArray(row.request_messages) ? { messages: row.request_messages } : {}),
   });
   if (turns.length === 1) return prompt ?? '';
   return turns.map(({ role, content }) => `[${role}]\n${content}`).join('\n\n');

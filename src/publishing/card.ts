@@ -98,7 +98,7 @@ function columns({ several, metadata: withMetadata, chats, reasoning }: ResultSh
     ...(reasoning
       ? [['`reasoning`', 'what the model thought before it answered; null where it gave none']]
       : []),
-    ...(chats ? [['`messages`', 'the request as it was sent, with all its turns']] : []),
+    ...(chats ? [['`request_messages`', 'the request as it was sent, with all its turns']] : []),
     ...(several ? [['`annotations`', 'all new answers; `annotation` is the first']] : []),
     ...(several && reasoning ? [['`reasonings`', 'the reasoning of each of them']] : []),
     ...(withMetadata

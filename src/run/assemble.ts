@@ -22,7 +22,12 @@ const ANNOTATION = Buffer.from(',"annotation":');
 const FIRST_ROW = Buffer.from('\n');
 const NEXT_ROW = Buffer.from(',\n');
 const NO_REASONING = Buffer.from(',"reasoning":null');
+const NO_REQUEST_MESSAGES = Buffer.from(',"request_messages":null');
+/** The request of a chat, the last key of a line of `rows.jsonl`; inside a text its quotes would be escaped. */
+const MESSAGES_KEY = Buffer.from(',"messages":[');
+const REQUEST_MESSAGES_KEY = Buffer.from(',"request_messages":[');
 const ROW_END = Buffer.from('}');
+const CLOSING_BRACKET = 0x5d;
 /** Characters of a model's name that are kept: it comes from outside. */
 const LONGEST_MODEL = 200;
 /** Different reasons that are counted, and those that are told. */
@@ -54,13 +59,21 @@ interface Outcome {
   metadata: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
 }
 
+/** Keys that either all rows of a file have or none. */
+export interface OptionalKeys {
+  /** `request_messages`: a row has a chat of several turns. */
+  chats: boolean;
+  /** `reasoning`: a row has some. */
+  reasoning: boolean;
+}
+
 /** What the rows came to. */
 export interface Assembled {
   rows: RowCountsByState;
   /** Answers by the model that gave them. */
   models: Map<string, number>;
-  /** True where rows have a key for reasoning. */
-  hasReasoning: boolean;
+  /** The keys that rows have besides those that all have. */
+  keys: OptionalKeys;
   /** Rows without an annotation. */
   missing: number;
   /** Rows that can't be used and that no further try will change. */
@@ -72,35 +85,43 @@ export interface Assembled {
 }
 
 /**
- * Writes the results of a run. All rows of a file have the same keys, so at the first reasoning that is to have a key the
- * file is started over: a model that thinks nearly always does so in the first row.
+ * Writes the results of a run. All rows of a file have the same keys, so the file is started over at the first row that
+ * needs a key which those before it lack: a dataset of chats nearly always begins with one, and a model that thinks does
+ * so in its first answer.
  */
 export async function assemble(
   folder: RunFolder,
   index: JournalIndex,
   options: AssembleOptions,
 ): Promise<Assembled> {
-  try {
-    return await assembleWith(folder, index, options, false);
-  } catch (error) {
-    if (!(error instanceof ReasoningFound)) throw error;
-    return assembleWith(folder, index, options, true);
+  const keys: OptionalKeys = { chats: false, reasoning: false };
+  for (;;) {
+    try {
+      return await assembleWith(folder, index, options, keys);
+    } catch (error) {
+      if (!(error instanceof KeyNeeded)) throw error;
+      keys[error.key] = true;
+    }
   }
 }
 
-/** There is reasoning, and the rows have no key for it. */
-class ReasoningFound extends Error {}
+/** A row needs a key that the rows before it do not have. */
+class KeyNeeded extends Error {
+  constructor(readonly key: keyof OptionalKeys) {
+    super(`rows need a key for ${key}`);
+  }
+}
 
 async function assembleWith(
   folder: RunFolder,
   index: JournalIndex,
   options: AssembleOptions,
-  hasReasoning: boolean,
+  keys: OptionalKeys,
 ): Promise<Assembled> {
   const result: Assembled = {
     rows: { total: 0, ok: 0, truncated: 0, refused: 0, filtered: 0, failed: 0, pending: 0 },
     models: new Map(),
-    hasReasoning,
+    keys,
     missing: 0,
     unusable: 0,
     reasons: [],
@@ -193,16 +214,35 @@ class Assembly {
     if (!isAnsweredBy(bytes, promptEnd, text.start)) return false;
     if (mayHaveReasoningAfter(bytes, textEnd, lineEnd)) return false;
     if (!isWhole && !isUtf8(bytes.subarray(text.start, textEnd))) return false;
-    // The line ends in `}`: what is added goes before it.
-    this.reannotated.writeRange(block, start, end - 1);
+    this.#writePrompt(block, start, end);
     this.reannotated.write(ANNOTATION);
     this.reannotated.writeRange(bytes, text.start, textEnd);
-    if (this.result.hasReasoning) this.reannotated.write(NO_REASONING);
+    if (this.result.keys.reasoning) this.reannotated.write(NO_REASONING);
     this.reannotated.write(ROW_END);
     this.#countModel(text.model);
     this.result.rows.ok += 1;
     this.result.rows.total += 1;
     return true;
+  }
+
+  /**
+   * Writes a line of `rows.jsonl` up to its closing brace, before which the answer goes; a chat's request goes by the
+   * name that results have for it, since `messages` would be the whole conversation.
+   * @throws KeyNeeded
+   */
+  #writePrompt(block: Buffer, start: number, end: number): void {
+    const { reannotated: file } = this;
+    const { chats } = this.result.keys;
+    const key = block[end - 2] === CLOSING_BRACKET ? block.subarray(start, end).indexOf(MESSAGES_KEY) : -1;
+    if (key === -1) {
+      file.writeRange(block, start, end - 1);
+      if (chats) file.write(NO_REQUEST_MESSAGES);
+      return;
+    }
+    if (!chats) throw new KeyNeeded('chats');
+    file.writeRange(block, start, start + key);
+    file.write(REQUEST_MESSAGES_KEY);
+    file.writeRange(block, start + key + MESSAGES_KEY.length, end - 1);
   }
 
   #outcomeOf(rowLine: Buffer, position: number): Outcome {
@@ -235,12 +275,12 @@ class Assembly {
     };
   }
 
-  /** @throws ReasoningFound */
+  /** @throws KeyNeeded */
   #placeReasoning({ annotations, reasonings }: Completion): Pick<Completion, 'annotations' | 'reasonings'> {
     if (reasonings.every((one) => one === null)) return { annotations, reasonings };
     switch (this.options.reasoning) {
       case 'separate':
-        if (!this.result.hasReasoning) throw new ReasoningFound();
+        if (!this.result.keys.reasoning) throw new KeyNeeded('reasoning');
         return { annotations, reasonings };
       case 'inline': {
         const inline = (text: string | null, choice: number): string | null =>
@@ -259,11 +299,11 @@ class Assembly {
 
   #writeRow(line: Buffer, outcome: Outcome): void {
     const { reannotated: file, options } = this;
-    if (isUnusable(line)) file.write(JSON.stringify(parseUnusable(line).row).slice(0, -1));
-    else file.write(line.subarray(0, line.length - 1));
+    const prompt = isUnusable(line) ? Buffer.from(JSON.stringify(parseUnusable(line).row)) : line;
+    this.#writePrompt(prompt, 0, prompt.length);
     file.write(ANNOTATION);
     file.write(outcome.annotation ?? 'null');
-    const { hasReasoning } = this.result;
+    const { reasoning: hasReasoning } = this.result.keys;
     if (hasReasoning) file.write(`,"reasoning":${JSON.stringify(outcome.reasonings[0] ?? null)}`);
     if (options.several) file.write(`,"annotations":${JSON.stringify(outcome.annotations)}`);
     if (options.several && hasReasoning) file.write(`,"reasonings":${JSON.stringify(outcome.reasonings)}`);

@@ -31,7 +31,7 @@ interface Message {
 
 /** The requests of rows, as the formats for training hold them. */
 function request(row: ResultRow): Message[] | null {
-  if (row.messages !== undefined) return row.messages;
+  if (row.request_messages !== undefined && row.request_messages !== null) return row.request_messages;
   if (row.user_prompt === null) return null;
   const user = { role: 'user', content: row.user_prompt };
   return row.system_prompt === '' ? [user] : [{ role: 'system', content: row.system_prompt }, user];
@@ -84,7 +84,9 @@ async function readParquet(path: string): Promise<{
   const rows = await parquetReadObjects({ file });
   return {
     // hyparquet gives undefined for a list of structs that is null.
-    rows: rows.map((row) => ('messages' in row ? { ...row, messages: row['messages'] ?? null } : row)),
+    rows: rows.map((row) =>
+      'request_messages' in row ? { ...row, request_messages: row['request_messages'] ?? null } : row,
+    ),
     schema: metadata.schema,
     groups: metadata.row_groups.length,
     codecs: new Set(columns.map((column) => column.meta_data?.codec)),
@@ -103,7 +105,7 @@ function inParquet(row: ResultRow, shape: { several: boolean; metadata: boolean;
     user_prompt: row.user_prompt,
     annotation_original: row.annotation_original,
     annotation: row.annotation,
-    ...(shape.chats ? { messages: request(row) } : {}),
+    ...(shape.chats ? { request_messages: row.request_messages ?? null } : {}),
     ...(shape.several ? { annotations: row.annotations } : {}),
     ...(shape.metadata
       ? {
@@ -305,11 +307,13 @@ describe('--output_format', () => {
       [],
       [null],
     ]);
-    expect(rows.map((row) => row['messages'])).toEqual([
-      expect.any(Array),
-      [{ role: 'user', content: 'Once' }],
+    expect(rows.map((row) => row['request_messages'])).toEqual([
+      ['Be brief.', 'Hello', 'Hi', 'How are you?'].map((content): unknown =>
+        expect.objectContaining({ content }),
+      ),
       null,
-      [{ role: 'user', content: 'refused' }],
+      null,
+      null,
     ]);
   });
 
@@ -415,7 +419,7 @@ const resultRow = fc.record(
     system_prompt: text,
     user_prompt: maybe,
     annotation_original: maybe,
-    messages: fc.array(message, { minLength: 1, maxLength: 5 }),
+    request_messages: fc.option(fc.array(message, { minLength: 1, maxLength: 5 })),
     annotation: maybe,
     annotations: fc.array(maybe, { maxLength: 4 }),
     metadata: fc.record({

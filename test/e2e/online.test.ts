@@ -324,7 +324,12 @@ describe('a run online', () => {
       { from: 'human', value: 'How are you?' },
       { from: 'gpt', value: 'Fine' },
     ];
-    const data = writeJsonl(folder, 'data.jsonl', [{ conversations: turns }]);
+    const short = [
+      { from: 'human', value: 'A chat of one turn' },
+      { from: 'gpt', value: 'Yes' },
+    ];
+    // All rows have the same keys, also those before the first chat of several turns.
+    const data = writeJsonl(folder, 'data.jsonl', [{ conversations: short }, { conversations: turns }]);
     const api = await scriptedApi(() => 'Great');
     const args = [
       '--annotator',
@@ -343,13 +348,20 @@ describe('a run online', () => {
       { role: 'user', content: 'How are you?' },
     ];
     expect(api.requests[0]?.headers.authorization).toBeUndefined();
-    expect(api.requests[0]?.body).toMatchObject({ model: 'org/my-model', messages });
+    expect(api.requests[1]?.body).toMatchObject({ model: 'org/my-model', messages });
     expect(resultsIn(folder).rows()).toEqual([
+      {
+        system_prompt: '',
+        user_prompt: 'A chat of one turn',
+        annotation_original: 'Yes',
+        request_messages: null,
+        annotation: 'Great',
+      },
       {
         system_prompt: 'Be brief.',
         user_prompt: 'How are you?',
         annotation_original: 'Fine',
-        messages,
+        request_messages: messages,
         annotation: 'Great',
       },
     ]);

@@ -106,7 +106,7 @@ export interface ResultRow {
   annotation: string | null;
   reasoning?: string | null;
   annotations?: (string | null)[];
-  messages?: { role: string; content: string }[];
+  request_messages?: { role: string; content: string }[] | null;
   metadata?: Record<string, unknown>;
 }
 
