@@ -4,7 +4,7 @@ import type { Redactor } from '../secrets/redactor.js';
 import type { FinishRules } from '../annotators/finish-reason.js';
 import { isObject } from '../json.js';
 import { parseLooseJson } from '../loose-json.js';
-import { judgeResponse, type Verdict } from '../requests/verdict.js';
+import { judgeResponse, orTooDeep, type Verdict } from '../requests/verdict.js';
 import { inert } from '../text.js';
 
 export interface ResultLine {
@@ -72,8 +72,10 @@ export function judgeResult(
     return unanswered(error, response?.status ?? null);
   }
   const { status, body } = response;
-  const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body), 'utf8');
-  const verdict = judgeResponse({ status, headers: {}, body: bytes }, null, rules, redactor);
+  const verdict = orTooDeep(() => {
+    const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body), 'utf8');
+    return judgeResponse({ status, headers: {}, body: bytes }, null, rules, redactor);
+  });
   // A batch can't stream: such a model takes no part in one.
   return verdict.kind === 'stream' ? rowsFault(verdict.message, false) : verdict;
 }

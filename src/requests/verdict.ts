@@ -136,6 +136,10 @@ export function judgeResponse(
   rules: FinishRules = STANDARD_RULES,
   redactor: Redactor = NO_SECRETS,
 ): Verdict {
+  return orTooDeep(() => judge(response, sent, rules, redactor));
+}
+
+function judge(response: ChatResponse, sent: Buffer | null, rules: FinishRules, redactor: Redactor): Verdict {
   const { status } = response;
   const body = redactor.bytes(response.body);
   const headers = (): Headers => redactor.headers(response.headers);
@@ -146,6 +150,17 @@ export function judgeResponse(
   return judgeAnswer(readBody(body, response.headers, redactor), rules, (error) =>
     judgeRefusal(statusOf(error) ?? 500, error, '', headers(), sent),
   );
+}
+
+/** The verdict on what may be nested so deeply that reading or writing it exhausts the stack: one row's failure. */
+export function orTooDeep(judgeIt: () => Verdict): Verdict {
+  try {
+    return judgeIt();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const message = 'the answer is JSON that is nested too deeply';
+    return { kind: 'row', message, filtered: false, explained: true, room: null };
+  }
 }
 
 function judgeRefusal(
