@@ -39,7 +39,8 @@ const NAT64 = /^64:ff9b::(?:([0-9a-f]{1,4}):)?([0-9a-f]{1,4})$/;
 
 /** True for an IP address, in any spelling, that is not one of the public internet. */
 export function isPrivateAddress(address: string): boolean {
-  const text = address.replace(/%.*$/, '');
+  // Without the zone of a link-local address, as in `fe80::1%eth0`.
+  const [text = ''] = address.split('%', 1);
   if (isIP(text) === 4) return PRIVATE.check(text, 'ipv4');
   if (isIP(text) !== 6) return false;
   const plain = new URL(`http://[${text}]`).hostname.slice(1, -1);

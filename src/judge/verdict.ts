@@ -10,12 +10,17 @@ export type PairVerdict = Preference | 'undecided';
 /** A verdict stands near the end; a judge that goes on for longer has none to find. */
 const LOOKED_AT_CHARACTERS = 20_000;
 const LONGEST_LINE = 200;
+/** `## Verdict`, with the verdict itself on the next line. */
+const HEADING = /^[\s#*_]*verdict(?=[\s*_:]*$)/i;
+const LONGEST_UNDER_HEADING = 20;
 /** Marks of Markdown, quotes and brackets around a verdict. */
 const MARKS = String.raw`[\s*_#>"'“”‘’$\x60\u200b[\](){}<.-]*`;
+/** The same before a separator: a `>` is the separator then. */
+const MARKS_BEFORE = String.raw`[\s*_#"'“”‘’$\x60\u200b[\](){}<.-]*`;
 const CHOICE = String.raw`(?:(?:answer|assistant|response|option|a(?=\s+(?:tie|draw)))\s+)?(?<choice>a|b|tie|draw|neither|both)`;
 /** `Verdict: A`, `**Final verdict: [[A]]**`, `"verdict": "A"`, `<verdict>A</verdict>`, `The verdict is A.`, `Winner: B` */
 const VERDICT_LINE = new RegExp(
-  String.raw`^${MARKS}(?:(?:the|final|my)\s+){0,2}(?:verdict|winner|最终判断)${MARKS}(?:[:：=>]|is\b)${MARKS}${CHOICE}(?<rest>[^\p{L}\d].*)?$`,
+  String.raw`^${MARKS}(?:(?:the|final|my)\s+){0,2}(?:verdict|winner|最终判断)${MARKS_BEFORE}(?:[:：=>]|is\b)${MARKS}${CHOICE}(?<rest>[^\p{L}\d].*)?$`,
   'iu',
 );
 /** What may follow: closing marks, a remark, or the comparison itself. */
@@ -27,11 +32,7 @@ const BRACKETS = /\[\[(a|b|c|tie)\]\]|\\boxed\{(a|b|tie)\}|"verdict"\s*:\s*"(a|b
 /** Reads a judge's text: the last line with a verdict counts; null where there is none. */
 export function readVerdict(text: string): Placed | null {
   const end = text.slice(-LOOKED_AT_CHARACTERS);
-  // A heading may have its verdict on the next line.
-  const lines = end
-    .replace(/(^|\n)([\s#*_]*verdict[\s*_:]*)\n+(?=[^\n]{1,20}(?:\n|$))/gi, '$1$2: ')
-    .split(/\r?\n/);
-  for (const line of lines.reverse()) {
+  for (const line of verdictLines(end).reverse()) {
     const found = line.length > LONGEST_LINE ? null : VERDICT_LINE.exec(line)?.groups;
     if (found?.['choice'] !== undefined && isRemark(found['rest'] ?? '', found['choice']))
       return placedBy(found['choice']);
@@ -39,6 +40,18 @@ export function readVerdict(text: string): Placed | null {
   const bracketed = [...end.matchAll(BRACKETS)].at(-1);
   const choice = bracketed?.slice(1).find((one: string | undefined) => one !== undefined);
   return choice === undefined ? null : placedBy(choice);
+}
+
+/** Lines that are not empty; a heading that has its verdict on the next line is one line with it. */
+function verdictLines(text: string): string[] {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return lines.map((line, index) => {
+    const next = lines[index + 1]?.trimEnd() ?? '';
+    const heading = line.length > LONGEST_LINE ? null : HEADING.exec(line);
+    return heading === null || next.length === 0 || next.length > LONGEST_UNDER_HEADING
+      ? line.trimEnd()
+      : `${heading[0]}: ${next}`;
+  });
 }
 
 /** False where what follows takes the choice back, or makes it a word of a sentence. */
