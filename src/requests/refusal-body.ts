@@ -31,6 +31,8 @@ export interface Refusal {
   prompt: string;
   /** What the fields for it name as the part of the request that is at fault, such as `top_p` or `messages[0]`. */
   named: string[];
+  /** True where fields that only a content filter sends say that the prompt was flagged, whatever the message is. */
+  flagged: boolean;
   /** Milliseconds that the body asks to wait; null where it asks for none. */
   wait: number | null;
   headers: Headers;
@@ -113,6 +115,7 @@ class Collector {
   #characters = 0;
   #values = 0;
   readonly #named: string[] = [];
+  #flagged = false;
   #wait: number | null = null;
 
   constructor(private readonly prompt: string) {}
@@ -121,7 +124,7 @@ class Collector {
     return this.#texts.length > 0;
   }
 
-  result(): Pick<Refusal, 'codes' | 'text' | 'shown' | 'named' | 'wait'> {
+  result(): Pick<Refusal, 'codes' | 'text' | 'shown' | 'named' | 'flagged' | 'wait'> {
     const shown = this.#texts.join(' ').slice(0, LONGEST_TEXT);
     const text = withoutEcho(shown, this.prompt);
     return {
@@ -129,6 +132,7 @@ class Collector {
       text,
       shown,
       named: this.#named,
+      flagged: this.#flagged,
       wait: this.#wait ?? waitIn(text),
     };
   }
@@ -164,6 +168,7 @@ class Collector {
   }
 
   #visitField(key: string, value: unknown, depth: number): void {
+    if (isFlag(key, value)) this.#flagged = true;
     if (CODES.has(key)) this.#visitCode(value, depth);
     else if (NAMES.has(key)) this.#visitName(value);
     else if (MESSAGES.has(key)) this.visit(value, depth);
@@ -186,6 +191,31 @@ class Collector {
     if (typeof last === 'string' && last !== '' && last.length <= 100 && this.#named.length < 20)
       this.#named.push(last);
   }
+}
+
+/**
+ * True for a field in which a content filter says that it flagged the prompt:
+ * - `metadata.flagged_input`, `metadata.reasons`: OpenRouter, ModerationErrorMetadata in docs/api/reference/errors;
+ * - `content_filter_result` with a category that is `filtered`: Azure OpenAI, how-to/content-filter.
+ */
+function isFlag(key: string, value: unknown): boolean {
+  if (key === 'flagged_input') return typeof value === 'string' && value !== '';
+  // Elsewhere, `reasons` may be those of anything.
+  if (key === 'metadata') return isObject(value) && isListOfTexts(value['reasons']);
+  return (key === 'content_filter_result' || key === 'content_filter_results') && hasFiltered(value);
+}
+
+function isListOfTexts(value: unknown): boolean {
+  return (
+    Array.isArray(value) && value.length > 0 && value.slice(0, 20).every((one) => typeof one === 'string')
+  );
+}
+
+function hasFiltered(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  return Object.values(value)
+    .slice(0, MOST_VALUES)
+    .some((category) => isObject(category) && category['filtered'] === true);
 }
 
 /** Milliseconds that a text asks to wait: `try again in 1m26.4s`, `Please retry after 6 seconds`. */

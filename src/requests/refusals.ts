@@ -25,6 +25,8 @@ interface Entry {
   code?: RegExp;
   /** In a field that names the part of the request that is at fault. */
   named?: RegExp;
+  /** True for refusals whose fields say that a content filter flagged the prompt. */
+  flagged?: true;
   /** In the codes and the text; all of them. */
   text?: RegExp | readonly RegExp[];
   /** What makes it something else. */
@@ -46,6 +48,15 @@ const TOO_LONG: Meaning = { row: 'too long' };
  * words anywhere are lists of patterns.
  */
 export const REFUSALS: readonly Entry[] = [
+  // What the structure of the body says goes before any wording.
+  {
+    means: FILTERED,
+    status: [400, 403, 422, 451, 500],
+    flagged: true,
+    source:
+      'OpenRouter 403 with `metadata.flagged_input` or `metadata.reasons`, Azure `content_filter_result`',
+  },
+
   // No credit: waiting does not help.
   {
     means: NO_CREDIT,
@@ -380,9 +391,10 @@ export function meaningOf(refusal: Refusal): Meaning | null {
 export function entryFor(refusal: Refusal): Entry | undefined {
   const all = `${refusal.codes} ${refusal.text}`;
   return REFUSALS.find(
-    ({ means, status, code, named, text, unless }) =>
+    ({ means, status, code, named, flagged, text, unless }) =>
       (status === undefined || status.includes(refusal.status)) &&
       (code === undefined || code.test(refusal.codes)) &&
+      (flagged === undefined || refusal.flagged) &&
       (named === undefined || refusal.named.some((name) => named.test(name))) &&
       (text === undefined || (text instanceof RegExp ? [text] : text).every((one) => one.test(all))) &&
       (unless === undefined || !unless.test(all)) &&
