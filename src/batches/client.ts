@@ -25,6 +25,8 @@ const TRANSFER_TIMEOUT_MS = 24 * 60 * 60_000;
 /** Looking a model up is a courtesy that nobody should wait for. */
 const MODEL_TIMEOUT_MS = 10_000;
 const MAXIMUM_JSON_BYTES = 64 << 20;
+/** What is read of an error's body: messages are cut to far less, and a proxy's page may be of any size. */
+const MAXIMUM_ERROR_BYTES = 64 << 10;
 const CONNECTIONS = 8;
 /** The most that one page of the list holds. */
 const PAGE = 100;
@@ -315,13 +317,28 @@ async function send(
   const isEmpty = statusCode === 204 || statusCode === 304 || statusCode < 200;
   if (isEmpty) await response.body.dump();
   const isFile = url.pathname.endsWith('/content') && statusCode < 300;
-  const body = Readable.from(atMinimumRate(response.body));
+  const pieces = atMinimumRate(response.body);
   const content = async (): Promise<Uint8Array<ArrayBuffer>> =>
-    new Uint8Array(redactor.bytes(Buffer.concat((await body.toArray()) as Buffer[])));
-  return new Response(isEmpty ? null : isFile ? (Readable.toWeb(body) as never) : await content(), {
+    new Uint8Array(
+      redactor.bytes(await readUpTo(pieces, statusCode < 300 ? MAXIMUM_JSON_BYTES : MAXIMUM_ERROR_BYTES)),
+    );
+  const body = isEmpty ? null : isFile ? (Readable.toWeb(Readable.from(pieces)) as never) : await content();
+  return new Response(body, {
     status: statusCode < 200 || statusCode > 599 ? 502 : statusCode,
     headers: headersOf(redactor.headers(response.headers)),
   });
+}
+
+/** The first bytes of a body, whose rest is not read. Longer ones than `maximum` lose their connection. */
+async function readUpTo(pieces: AsyncIterable<Buffer>, maximum: number): Promise<Buffer> {
+  const read: Buffer[] = [];
+  let size = 0;
+  for await (const piece of pieces) {
+    read.push(piece);
+    size += piece.length;
+    if (size > maximum) break;
+  }
+  return Buffer.concat(read, Math.min(size, maximum));
 }
 
 function headersOf(headers: Dispatcher.ResponseData['headers']): [string, string][] {

@@ -1,0 +1,70 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { APIError } from 'openai';
+import { expect, it, onTestFinished } from 'vitest';
+import { BatchClient } from '../../src/batches/client.js';
+import { readAddress } from '../../src/providers/address.js';
+import { Redactor } from '../../src/secrets/redactor.js';
+
+const KEY = 'sk-SECRETabcdefGHIJKLMNOPQRSTUVWXYZ0123456789';
+const BLOCK = Buffer.alloc(1 << 16, 'x');
+/** The server gives up here, so that a client that reads everything fails the test instead of the machine. */
+const MOST_SENT = 200 << 20;
+
+/** A server whose errors begin with a text and do not end, and how many bytes it got rid of. */
+async function endlessErrors(status: number, start: string): Promise<{ url: string; sent: () => number }> {
+  let sent = 0;
+  const server = createServer((request, response) => {
+    request.resume();
+    response.writeHead(status, { 'content-type': 'text/html' });
+    response.write(start);
+    const write = (): void => {
+      while (sent < MOST_SENT && !response.destroyed) {
+        sent += BLOCK.length;
+        if (!response.write(BLOCK)) return;
+      }
+      response.end();
+    };
+    response.on('drain', write);
+    write();
+  });
+  await listen(server);
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sent: () => sent };
+}
+
+async function listen(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+}
+
+function clientOf(url: string): BatchClient {
+  const client = new BatchClient({
+    address: readAddress(`${url}/v1`),
+    apiKey: KEY,
+    timeout: 10_000,
+    userAgent: 'test',
+    redactor: new Redactor([{ value: KEY, source: 'KEY' }]),
+    signal: new AbortController().signal,
+  });
+  onTestFinished(() => client.close());
+  return client;
+}
+
+it.each<[string, number, (client: BatchClient) => Promise<unknown>]>([
+  ['a file’s content', 404, (client) => client.download('file-1', 0)],
+  ['a file’s content', 500, (client) => client.download('file-1', 10)],
+  ['a batch', 502, (client) => client.retrieve('batch_1')],
+])('of an error about %s (%i), no more than its beginning is read', async (_, status, call) => {
+  const { url, sent } = await endlessErrors(status, `your key is ${KEY}, and `);
+  const error: unknown = await call(clientOf(url)).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(APIError);
+  expect(error).toMatchObject({ status });
+  const { message } = error as APIError;
+  expect(message).toContain('your key is [redacted], and xxx');
+  expect(message.length).toBeLessThan(70_000);
+  // The rest is what the kernel's buffers take.
+  expect(sent()).toBeLessThan(20 << 20);
+});
