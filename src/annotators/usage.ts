@@ -137,6 +137,7 @@ function readPlain(usage: Record<string, unknown>): Usage | null {
   const known = 3 + Number(details !== undefined) + Number(usage['completion_tokens_details'] !== undefined);
   if (Object.keys(usage).length !== known) return null;
   const reasoning = plainReasoning(usage['completion_tokens_details'], completionTokens);
+  if (reasoning === null) return null;
   if (details === undefined) return plainUsage(promptTokens, completionTokens, 0, reasoning);
   if (!isObject(details) || 'cache_write_tokens' in details || 'cache_creation_tokens' in details)
     return null;
@@ -145,9 +146,10 @@ function readPlain(usage: Record<string, unknown>): Usage | null {
   return plainUsage(promptTokens, completionTokens, cachedTokens, reasoning);
 }
 
-function plainReasoning(details: unknown, completionTokens: number): number {
-  const tokens = isObject(details) ? details['reasoning_tokens'] : 0;
-  return isCount(tokens) ? Math.min(tokens, completionTokens) : 0;
+/** Null where it is spelled otherwise than as a number. */
+function plainReasoning(details: unknown, completionTokens: number): number | null {
+  const tokens = (isObject(details) ? details['reasoning_tokens'] : null) ?? 0;
+  return isCount(tokens) ? Math.min(tokens, completionTokens) : null;
 }
 
 /** Counts that mean what they mean at OpenAI. */

@@ -159,6 +159,8 @@ export class RateLimiter {
     this.#recover(now);
     const gate = this.#gateOpens - now;
     if (gate > 0) return this.#blocked(this.#gateCause, gate);
+    const { perMinute } = this.#tokens;
+    if (perMinute !== null) this.#charge.fitInto(perMinute, request.tokens);
     const tokens = this.#charge.of(request.tokens);
     const requestWait = Math.max(this.#requests.wait(1, now), this.#learnt.wait(1, now));
     const tokenWait = this.#tokens.wait(tokens, now);

@@ -282,6 +282,16 @@ describe('a usage object', () => {
     );
   });
 
+  it('counts reasoning that is written as text, whatever else there is', () => {
+    const usage = {
+      prompt_tokens: 3,
+      completion_tokens: 9,
+      total_tokens: 12,
+      completion_tokens_details: { reasoning_tokens: '7' },
+    };
+    expect(readUsage(usage)?.reasoningTokens).toBe(7);
+  });
+
   it('is read alike with and without fields that say nothing', () => {
     const number = fc.oneof(fc.nat(3000), fc.constantFrom(-1, 1.5, 1e9, null, '7'));
     const usage = fc.record(

@@ -342,6 +342,24 @@ describe('RateLimiter', () => {
     expect(limiter.canNeverFit({ tokens: 1000 })).toBe(false);
   });
 
+  it('a limit below what one request may use counts what answers use', async () => {
+    const clock = new FakeClock();
+    const limiter = open({ clock, tokensPerMinute: 1000, completionTokens: MOST });
+    const sentAt: number[] = [];
+    const sendThree = async (): Promise<void> => {
+      for (let sent = 0; sent < 3; sent++) {
+        const request: Charged = { tokens: PROMPT };
+        await limiter.acquire(request, never);
+        sentAt.push(clock.now());
+        limiter.answered(request, 10, USAGE);
+      }
+    };
+    void sendThree();
+    await clock.runUntil(90_000);
+    // 1,200 tokens are used in all; three reservations would take six minutes.
+    expect(sentAt).toHaveLength(3);
+  });
+
   it('closes the gate for everybody for as long as the server asks', async () => {
     const clock = new FakeClock();
     const limiter = open({ clock, random: () => 0 });

@@ -59,6 +59,15 @@ export class TokenCharge {
     return Math.ceil(promptTokens + expected + this.#share * Math.max(0, most - expected));
   }
 
+  /**
+   * As long as nothing is known, a limit that is smaller than all that one request may use is taken to count what is
+   * used: otherwise nothing would ever fit, and the server says so if that is the case.
+   * @param limit tokens a minute
+   */
+  fitInto(limit: number, promptTokens: number): void {
+    if (this.#isUnknown && promptTokens + (this.maximum ?? 0) > limit) this.#share = 0;
+  }
+
   /** The least that a request can be charged. */
   leastOf(promptTokens: number): number {
     return this.#share === 1 && !this.#isUnknown ? this.of(promptTokens) : promptTokens;
