@@ -161,7 +161,7 @@ export class RateLimiter {
     if (gate > 0) return this.#blocked(this.#gateCause, gate);
     const { perMinute } = this.#tokens;
     if (perMinute !== null) this.#charge.fitInto(perMinute, request.tokens);
-    const tokens = this.#charge.of(request.tokens);
+    const tokens = Math.min(this.#charge.of(request.tokens), perMinute ?? Infinity);
     const requestWait = Math.max(this.#requests.wait(1, now), this.#learnt.wait(1, now));
     const tokenWait = this.#tokens.wait(tokens, now);
     if (requestWait > 0 && requestWait >= tokenWait) return this.#blocked('requests', requestWait);
