@@ -24,6 +24,10 @@ const SLASH = 0x2f;
 const QUOTE = 0x22;
 const LETTER_U = 0x75;
 const ZERO = 0x30;
+const DIGIT_2 = 0x32;
+const DIGIT_3 = 0x33;
+const SEMICOLON = 0x3b;
+const AMP = [...Buffer.from('amp')];
 /** Characters that HTML has names for. */
 const NAMED = Buffer.from('"&<>\'');
 
@@ -38,8 +42,8 @@ export class FastTest {
   /** By a hash of sixteen bits, so that a look into the set is seldom needed. */
   readonly #hashes = new Uint8Array(1 << 16);
   readonly #stride: number;
-  /** Codes below 128 that stand in a spelling, and those that begin another escape. */
-  readonly #telling = new Uint8Array(128);
+  /** Codes below 256 that stand in a spelling, and those that begin another escape. */
+  readonly #telling = new Uint8Array(256);
   readonly #marks: Mark[];
   /** True where a spelling has a character that HTML writes by its name. */
   readonly #hasNamed: boolean;
@@ -55,7 +59,7 @@ export class FastTest {
       // A spelling's end tells more than its beginning, which is often the same for all keys of a provider.
       const end = bytes.length - GRAM;
       for (let at = end; at > end - this.#stride; at--) this.#addGram(bytes, at);
-      for (const code of bytes) if (code < 128) this.#telling[code] = 1;
+      for (const code of bytes) this.#telling[code] = 1;
     }
     this.#hasNamed = NAMED.some((code) => this.#telling[code] === 1);
     this.#hasBackslash = this.#telling[BACKSLASH] === 1;
@@ -68,7 +72,7 @@ export class FastTest {
     return [
       '\\u00',
       '%',
-      this.#hasNamed ? '&' : '&#',
+      '&',
       ...(this.#telling[SLASH] === 1 ? ['\\/'] : []),
       ...(this.#telling[QUOTE] === 1 ? ['\\"'] : []),
       ...(this.#hasBackslash ? ['\\\\'] : []),
@@ -128,9 +132,9 @@ export class FastTest {
     const next = bytes[at + 1] ?? 0;
     switch (bytes[at]) {
       case PERCENT:
-        return this.#tells(hexValue(next, bytes[at + 2] ?? 0));
+        return this.#tells(hexValue(next, bytes[at + 2] ?? 0), bytes, at + 3);
       case AMPERSAND:
-        return next === HASH || this.#hasNamed;
+        return this.#hasNamed || beginsEntity(bytes, at + 1);
       default:
         if (next === SLASH || next === QUOTE) return this.#telling[next] === 1;
         return next === BACKSLASH
@@ -142,11 +146,39 @@ export class FastTest {
   #isTellingUnicode(bytes: Buffer, at: number): boolean {
     if (bytes[at] !== ZERO || bytes[at + 1] !== ZERO) return false;
     const code = hexValue(bytes[at + 2] ?? 0, bytes[at + 3] ?? 0);
-    return this.#tells(code) || (code === AMPERSAND && bytes[at + 4] === HASH);
+    return this.#tells(code, bytes, at + 4);
   }
 
-  #tells(code: number): boolean {
-    return code >= 0 && code < 128 && this.#telling[code] === 1;
+  /** Whether a character matters, by its code and what follows it. */
+  #tells(code: number, bytes: Buffer, next: number): boolean {
+    if (code === AMPERSAND && beginsEntity(bytes, next)) return true;
+    return code >= 0 && this.#telling[code] === 1;
+  }
+}
+
+/** True where what follows an ampersand may be the number of a character: `#115;`, `amp;#115;`, `%23115;`. */
+function beginsEntity(bytes: Buffer, start: number): boolean {
+  let at = start;
+  while (isAmp(bytes, at) && bytes[at + AMP.length] === SEMICOLON) at += AMP.length + 1;
+  if (bytes[at] === HASH || isEscape(bytes, at)) return true;
+  // Its semicolon may be an escape.
+  return isAmp(bytes, at) && isEscape(bytes, at + AMP.length);
+}
+
+function isAmp(bytes: Buffer, at: number): boolean {
+  return AMP.every((code, index) => ((bytes[at + index] ?? 0) | 0x20) === code);
+}
+
+/** True for `%2…`, `\u0…` and the like, as punctuation is written. */
+function isEscape(bytes: Buffer, at: number): boolean {
+  const next = bytes[at + 1];
+  switch (bytes[at]) {
+    case PERCENT:
+      return next === DIGIT_2 || next === DIGIT_3;
+    case BACKSLASH:
+      return next === LETTER_U || next === BACKSLASH;
+    default:
+      return bytes[at] === AMPERSAND && (next === HASH || isAmp(bytes, at + 1));
   }
 }
 

@@ -7,10 +7,10 @@
  */
 
 import { isObject, parseJson } from '../json.js';
-import { layersOf } from './decoded-text.js';
 import { FastTest } from './fast-test.js';
 import { isHidden, type Secret } from './known-secrets.js';
-import { spellingsOf, type Spelling } from './spellings.js';
+import { SpellingTree, type Needle, type Range } from './spelling-tree.js';
+import { spellingsOf } from './spellings.js';
 
 const REDACTED = '[redacted]';
 /** Texts are searched in pieces of so many characters, so that their escapes need no memory of their size. */
@@ -18,21 +18,11 @@ const PIECE = 1 << 17;
 /** Characters that one of a spelling may be written with: `\\\\\\\\u0025…`. */
 const LONGEST_ESCAPE = 16;
 
-/** A spelling, and whose it is. */
-interface Needle extends Spelling {
-  source: string;
-}
-
-/** From a character (inclusive) to another (exclusive). */
-interface Range {
-  start: number;
-  end: number;
-  source: string;
-}
-
 export class Redactor {
   #needles: Needle[] = [];
   #test: FastTest | null = null;
+  /** Made when a text is first suspected. */
+  #tree: SpellingTree | null = null;
   /** Characters that a spelling may take, escapes included. */
   #longest = 0;
 
@@ -52,10 +42,10 @@ export class Redactor {
       }
     }
     if (known.size === before) return;
-    // The longest first, so that none is left in part.
-    this.#needles = [...known.values()].sort((a, b) => b.text.length - a.text.length);
+    this.#needles = [...known.values()];
     this.#test = new FastTest(this.#needles);
-    this.#longest = (this.#needles[0]?.text.length ?? 0) * LONGEST_ESCAPE;
+    this.#tree = null;
+    this.#longest = Math.max(...this.#needles.map(({ text }) => text.length)) * LONGEST_ESCAPE;
   }
 
   /** The text with every secret replaced by `[redacted]`. */
@@ -117,43 +107,22 @@ export class Redactor {
 
   /** All places of secrets, in order and apart from each other. */
   #find(text: string): Range[] {
-    if (text.length <= PIECE + this.#longest) return merged(this.#findIn(text, 0));
+    const tree = (this.#tree ??= new SpellingTree(this.#needles));
+    if (text.length <= PIECE + this.#longest) return merged(tree.find(text));
     const ranges: Range[] = [];
     // What begins in a piece may end in the next.
-    for (let start = 0; start < text.length; start += PIECE) {
-      const piece = text.slice(start, start + PIECE + this.#longest);
-      if (this.#test?.text(piece) === true) ranges.push(...this.#findIn(piece, start));
+    for (let offset = 0; offset < text.length; offset += PIECE) {
+      const piece = text.slice(offset, offset + PIECE + this.#longest);
+      if (this.#test?.text(piece) !== true) continue;
+      for (const { start, end, source } of tree.find(piece))
+        ranges.push({ start: offset + start, end: offset + end, source });
     }
     return merged(ranges);
-  }
-
-  #findIn(text: string, offset: number): Range[] {
-    const ranges: Range[] = [];
-    for (const layer of layersOf(text)) {
-      const place = (at: number): number => offset + (layer.places === null ? at : (layer.places[at] ?? 0));
-      let folded: string | null = null;
-      for (const { text: needle, anyCase, source } of this.#needles) {
-        const searched = anyCase ? (folded ??= lowerCase(layer.text)) : layer.text;
-        for (
-          let at = searched.indexOf(needle);
-          at !== -1;
-          at = searched.indexOf(needle, at + needle.length)
-        ) {
-          ranges.push({ start: place(at), end: place(at + needle.length), source });
-        }
-      }
-    }
-    return ranges;
   }
 }
 
 /** No secrets are known. */
 export const NO_SECRETS = new Redactor();
-
-/** With ASCII's letters in lower case; others may change their length with their case. */
-function lowerCase(text: string): string {
-  return text.replace(/[A-F]+/g, (letters) => letters.toLowerCase());
-}
 
 /** Objects of our own, such as exact numbers and dates, are left alone. */
 function isPlain(value: object): boolean {

@@ -1,6 +1,6 @@
-/** The ways in which a secret is written when it is not written as it is, apart from escapes (see `decoded-text.ts`). */
+/** The ways in which a secret is written when it is not written as it is, apart from escapes (see `readings.ts`). */
 
-import { fullyDecoded } from './decoded-text.js';
+import { withoutEscapes } from './readings.js';
 
 /** Base64 of fewer bytes says too little to be recognised. */
 const FEWEST_BASE64 = 8;
@@ -15,7 +15,7 @@ export interface Spelling {
 /** The secret itself, as bytes of UTF-8 that were read one by one, in hexadecimal and in base64. */
 export function spellingsOf(secret: string): Spelling[] {
   const bytes = Buffer.from(secret, 'utf8');
-  const exact = [secret, fullyDecoded(secret), bytes.toString('latin1'), ...base64Of(bytes)];
+  const exact = [secret, withoutEscapes(secret), bytes.toString('latin1'), ...base64Of(bytes)];
   return [
     ...[...new Set(exact)].map((text) => ({ text, anyCase: false })),
     { text: bytes.toString('hex'), anyCase: true },

@@ -7,7 +7,7 @@ import { secretIn, spellings } from '../support/spelled.js';
 const KEYS = [
   'sk-SECRETab/cd+efGHIJKLMNOPQRSTUVWXYZ0123456789',
   'hf_aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567',
-  'sk-very+secret/key="1"&x9',
+  'sk-very+secret\\y%41/key="1"&x9',
   '0123456789abcdef',
   'pässword-1',
 ];
@@ -15,7 +15,29 @@ const redactor = new Redactor(KEYS.map((value) => ({ value, source: 'KEY' })));
 const around = fc.oneof(
   fc.string({ maxLength: 40 }),
   fc.string({ unit: 'binary', maxLength: 20 }),
-  fc.constantFrom('% ', '\\', '\\\\', '&', '&#', '"', 'Bearer ', '\\u00', 'key=', '\\u0', '100% '),
+  fc.constantFrom(
+    '%',
+    '% ',
+    '\\',
+    '\\\\',
+    '&',
+    '&#',
+    '&#x',
+    '"',
+    'Bearer ',
+    'key=',
+    '100%',
+    '%2',
+    '\\u',
+    '\\u00',
+    '\\u00a',
+    '\\x',
+    '%25',
+    '%5C',
+    '%5Cu00',
+    '&amp;#',
+    '&#37;',
+  ),
 );
 
 describe('a secret is found', () => {
@@ -24,9 +46,10 @@ describe('a secret is found', () => {
       fc.property(
         fc.constantFrom(...KEYS.slice(0, 4)).chain((key) => fc.tuple(around, spellings(key), around)),
         ([before, key, after]) => {
-          // Where the text before ends with half an escape, the key's first digits may complete it.
-          const text = `${before.replace(/[%\\&#ux0-9a-f]+$/i, '')} ${key}${after}`;
-          expect(secretIn(redactor.text(text), KEYS.slice(0, 4))).toBeNull();
+          const clean = redactor.text(before + key + after);
+          expect(secretIn(clean, KEYS.slice(0, 4))).toBeNull();
+          // A decoder may join half an escape before the key with its first characters, and so miss the key.
+          expect(clean).not.toContain(key);
         },
       ),
       { numRuns: 600 },

@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 3_600_000 });
 
 const KEYS = [
   'sk-proj-Ab3_dE5gH7jK9-mN1pQ2rS4tU6vW8xY0zAbC',
-  'sk-very+secret/key="1"&x9',
+  'sk-very+secret\\y%41/key="1"&x9',
   'hf_aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbC',
   '0123456789abcdef0123456789abcdef',
 ];
@@ -21,14 +21,35 @@ const redactor = new Redactor(KEYS.map((value) => ({ value, source: 'KEY' })));
 const filler = fc.oneof(
   fc.string({ maxLength: 400 }),
   fc.nat(4500).map((length) => 'p'.repeat(length)),
-  fc.constantFrom('% ', '\\', '&#', '"', 'Bearer ', 'key=', '100% ', '\\u00'),
+  fc.constantFrom(
+    '%',
+    '% ',
+    '\\',
+    '\\\\',
+    '&',
+    '&#',
+    '&#x',
+    '"',
+    'Bearer ',
+    'key=',
+    '100%',
+    '%2',
+    '\\u',
+    '\\u00',
+    '\\u00a',
+    '\\x',
+    '%25',
+    '%5C',
+    '%5Cu00',
+    '&amp;#',
+    '&#37;',
+  ),
 );
-/** A text that holds a key somewhere. */
+/** A text that holds a key somewhere, and how the key is written there. */
 const text = fc
   .constantFrom(...KEYS)
   .chain((key) => fc.tuple(filler, spellings(key), filler))
-  // Where the text before ends with half an escape, the key's first digits may complete it.
-  .map(([before, key, after]) => `${before.replace(/[%\\&#ux0-9a-f]+$/i, '')} ${key}${after}`);
+  .map(([before, spelled, after]) => ({ spelled, shown: before + spelled + after }));
 
 /** Text as JSON, where any character may be written as an escape. */
 function asJson(value: unknown, escapeAll: boolean): string {
@@ -78,14 +99,17 @@ it('no secret gets out, in any spelling, from any place of an answer', async () 
   const tally = new Tally('fuzz: secrets in any spelling, at any place of what servers send');
   const places = Object.keys(PLACES);
   const samples = fc.sample(
-    fc.record({ place: fc.constantFrom(...places), shown: text, escapeAll: fc.boolean() }),
+    fc.record({ place: fc.constantFrom(...places), text, escapeAll: fc.boolean() }),
     cases(150, 10_000),
   );
   await tally.play(
     samples,
-    ({ place, shown }) => `${place}: ${JSON.stringify(shown).slice(0, 300)}`,
-    ({ place, shown, escapeAll }) => {
-      const found = secretIn(PLACES[place]?.(shown, escapeAll) ?? '', KEYS);
+    ({ place, text: { shown } }) => `${place}: ${JSON.stringify(shown).slice(0, 300)}`,
+    ({ place, text: { shown, spelled }, escapeAll }) => {
+      const output = PLACES[place]?.(shown, escapeAll) ?? '';
+      // A decoder may join half an escape before the key with its first characters, and so miss the key.
+      const asWritten = [spelled, JSON.stringify(spelled).slice(1, -1)].find((one) => output.includes(one));
+      const found = asWritten ?? secretIn(output, KEYS);
       return Promise.resolve({ problem: found === null ? null : `${found} is there` });
     },
   );

@@ -1,0 +1,204 @@
+/**
+ * The characters that a text may stand for, escapes of JSON, URLs and HTML read in every way. A layer-by-layer decoder
+ * has to decide which marks begin an escape, and a mark that stands by chance before a key (`100%` before `abc…`) would
+ * swallow the key's first characters. Here each place of the text has all the characters that can begin there: the one
+ * that is written, and that of every escape, whose own characters may be written as escapes too.
+ */
+
+/** A character, as its UTF-16 unit, and where what it was written as ends. */
+export interface Written {
+  code: number;
+  end: number;
+}
+
+/** Readings of one place beyond that are dropped, so that time and memory grow with the length of the text alone. */
+const MOST_READINGS = 32;
+/** JSON inside JSON doubles backslashes: a backslash is written as 1, 2, 4, … of them, up to this many. */
+const MOST_BACKSLASHES = 256;
+/** `&#x0000073;`: more digits are nobody's accident. */
+const MOST_DIGITS = 9;
+
+const QUOTE = 0x22;
+const HASH = 0x23;
+const PERCENT = 0x25;
+const AMPERSAND = 0x26;
+const SLASH = 0x2f;
+const SEMICOLON = 0x3b;
+const BACKSLASH = 0x5c;
+const LETTER_U = 0x75;
+const LETTER_X = 0x78;
+const CASE = 0x20;
+
+/** What HTML has names for, and matters to it. */
+const NAMED: readonly { name: string; code: number }[] = [
+  { name: 'quot;', code: QUOTE },
+  { name: 'amp;', code: AMPERSAND },
+  { name: 'lt;', code: 0x3c },
+  { name: 'gt;', code: 0x3e },
+  { name: 'apos;', code: 0x27 },
+];
+const NONE: readonly Written[] = [];
+const MARK = /[\\%&]/g;
+
+export class Readings {
+  /** By the places of marks: what begins there apart from the mark itself. */
+  readonly #escapes = new Map<number, Written[]>();
+  /** By the places after backslashes: what a backslash before them makes of what follows. */
+  readonly #afterBackslash = new Map<number, Written[]>();
+
+  constructor(readonly text: string) {
+    const marks = Array.from(text.matchAll(MARK), ({ index }) => index);
+    // From the end, as an escape is made of characters that follow it.
+    for (const at of marks.reverse()) {
+      const escapes = this.#escapesAt(at);
+      if (escapes.length > 0) this.#escapes.set(at, escapes);
+    }
+  }
+
+  /** What escapes that begin at a place stand for; the character that is written there itself is not among it. */
+  escapesAt(at: number): readonly Written[] {
+    return this.#escapes.get(at) ?? NONE;
+  }
+
+  /** Everything that may begin at a place. */
+  #at(at: number): readonly Written[] {
+    if (at >= this.text.length) return NONE;
+    const written = { code: this.text.charCodeAt(at), end: at + 1 };
+    const escapes = this.#escapes.get(at);
+    return escapes === undefined ? [written] : [written, ...escapes];
+  }
+
+  #escapesAt(at: number): Written[] {
+    const code = this.text.charCodeAt(at);
+    const found: Written[] = code === BACKSLASH ? this.#backslashesAt(at) : [];
+    this.#addEscapes({ code, end: at + 1 }, found);
+    // An escape may stand for a mark, which begins another one.
+    for (let next = 0; next < found.length; next++) this.#addEscapes(found[next] as Written, found);
+    return found;
+  }
+
+  /** A backslash that is written as several. */
+  #backslashesAt(at: number): Written[] {
+    const found: Written[] = [];
+    let length = 1;
+    for (let wanted = 2; wanted <= MOST_BACKSLASHES; wanted *= 2) {
+      while (length < wanted && this.text.charCodeAt(at + length) === BACKSLASH) length++;
+      if (length < wanted) break;
+      found.push({ code: BACKSLASH, end: at + wanted });
+    }
+    return found;
+  }
+
+  /** Adds what a mark makes of what follows it. */
+  #addEscapes({ code, end }: Written, found: Written[]): void {
+    if (code === BACKSLASH) addAll(this.#followingBackslash(end), found);
+    else if (code === PERCENT) addAll(this.#number(end, 16, 2, 2), found);
+    else if (code === AMPERSAND) this.#addEntities(end, found);
+  }
+
+  /** Any number of backslashes is one: JSON inside JSON, read from the inside. */
+  #followingBackslash(at: number): readonly Written[] {
+    const known = this.#afterBackslash.get(at);
+    if (known !== undefined) return known;
+    const isWritten = this.text.charCodeAt(at) === BACKSLASH;
+    const found: Written[] = [];
+    for (const { code, end } of this.#at(at)) {
+      if (code === LETTER_U) addAll(this.#number(end, 16, 4, 4), found);
+      else if (code === QUOTE || code === SLASH) add({ code, end }, found);
+      else if (code === BACKSLASH) {
+        addAll(this.#afterBackslash.get(end) ?? NONE, found);
+        // Those that are written as backslashes are counted by #backslashesAt.
+        if (!isWritten) add({ code, end }, found);
+      }
+    }
+    this.#afterBackslash.set(at, found);
+    return found;
+  }
+
+  #addEntities(at: number, found: Written[]): void {
+    for (const { code, end } of this.#at(at)) {
+      if (code !== HASH) continue;
+      addAll(this.#terminated(this.#number(end, 10, 1, MOST_DIGITS)), found);
+      for (const x of this.#at(end)) {
+        if ((x.code | CASE) !== LETTER_X) continue;
+        addAll(this.#terminated(this.#number(x.end, 16, 1, MOST_DIGITS)), found);
+      }
+    }
+    for (const { name, code } of NAMED) {
+      for (const end of this.#endsOf(name, at)) add({ code, end }, found);
+    }
+  }
+
+  /** Where a word ends that is written at a place, each of whose letters may be an escape itself. */
+  #endsOf(word: string, at: number): number[] {
+    let ends = [at];
+    for (let index = 0; index < word.length && ends.length > 0; index++) {
+      const letter = word.charCodeAt(index);
+      ends = [...new Set(ends)]
+        .slice(0, MOST_READINGS)
+        .flatMap((start) =>
+          this.#at(start).flatMap(({ code, end }) => (lower(code) === letter ? [end] : [])),
+        );
+    }
+    return ends;
+  }
+
+  /** Those that a semicolon follows. */
+  #terminated(numbers: readonly Written[]): Written[] {
+    return numbers.flatMap(({ code, end }) =>
+      this.#at(end).flatMap((next) => (next.code === SEMICOLON ? [{ code, end: next.end }] : [])),
+    );
+  }
+
+  /** Numbers of so many digits, each of which may be an escape itself. */
+  #number(at: number, base: 10 | 16, fewest: number, most: number): Written[] {
+    const found: Written[] = [];
+    let states: Written[] = [{ code: 0, end: at }];
+    for (let digits = 1; digits <= most && states.length > 0; digits++) {
+      const longer: Written[] = [];
+      for (const state of states) {
+        for (const { code, end } of this.#at(state.end)) {
+          const digit = digitOf(code);
+          const value = state.code * base + digit;
+          if (digit < base && value <= 0xffff) add({ code: value, end }, longer);
+        }
+      }
+      states = longer;
+      if (digits >= fewest) addAll(states, found);
+    }
+    return found;
+  }
+}
+
+function addAll(written: readonly Written[], to: Written[]): void {
+  for (const one of written) add(one, to);
+}
+
+function add(written: Written, to: Written[]): void {
+  if (to.length >= MOST_READINGS) return;
+  if (!to.some(({ code, end }) => code === written.code && end === written.end)) to.push(written);
+}
+
+function lower(code: number): number {
+  return code >= 0x41 && code <= 0x5a ? code | CASE : code;
+}
+
+/** A digit's value; 99 where it is none. */
+function digitOf(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const letter = code | CASE;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : 99;
+}
+
+/** The text without any escapes, each read as far as it goes. */
+export function withoutEscapes(text: string): string {
+  const readings = new Readings(text);
+  const codes: number[] = [];
+  for (let at = 0; at < text.length;) {
+    const written = { code: text.charCodeAt(at), end: at + 1 };
+    const longest = readings.escapesAt(at).reduce((best, one) => (one.end > best.end ? one : best), written);
+    codes.push(longest.code);
+    at = longest.end;
+  }
+  return codes.map((code) => String.fromCharCode(code)).join('');
+}
