@@ -24,10 +24,8 @@ const SLASH = 0x2f;
 const QUOTE = 0x22;
 const LETTER_U = 0x75;
 const ZERO = 0x30;
-const DIGIT_2 = 0x32;
-const DIGIT_3 = 0x33;
 const SEMICOLON = 0x3b;
-const AMP = [...Buffer.from('amp')];
+const LETTER_P = 0x70;
 /** Characters that HTML has names for. */
 const NAMED = Buffer.from('"&<>\'');
 
@@ -64,6 +62,8 @@ export class FastTest {
     this.#hasNamed = NAMED.some((code) => this.#telling[code] === 1);
     this.#hasBackslash = this.#telling[BACKSLASH] === 1;
     this.#marks = this.#marksToLookFor().map((text) => ({ text, bytes: Buffer.from(text) }));
+    // `%26quot%3B`
+    if (this.#hasNamed) this.#telling[AMPERSAND] = 1;
     // They begin another escape.
     for (const code of [BACKSLASH, PERCENT]) this.#telling[code] = 1;
   }
@@ -72,7 +72,9 @@ export class FastTest {
     return [
       '\\u00',
       '%',
-      '&',
+      this.#hasNamed ? '&' : '&#',
+      // `&amp;#115;`
+      ';#',
       ...(this.#telling[SLASH] === 1 ? ['\\/'] : []),
       ...(this.#telling[QUOTE] === 1 ? ['\\"'] : []),
       ...(this.#hasBackslash ? ['\\\\'] : []),
@@ -134,7 +136,9 @@ export class FastTest {
       case PERCENT:
         return this.#tells(hexValue(next, bytes[at + 2] ?? 0), bytes, at + 3);
       case AMPERSAND:
-        return this.#hasNamed || beginsEntity(bytes, at + 1);
+        return next === HASH || this.#hasNamed;
+      case SEMICOLON:
+        return ((bytes[at - 1] ?? 0) | 0x20) === LETTER_P;
       default:
         if (next === SLASH || next === QUOTE) return this.#telling[next] === 1;
         return next === BACKSLASH
@@ -151,34 +155,9 @@ export class FastTest {
 
   /** Whether a character matters, by its code and what follows it. */
   #tells(code: number, bytes: Buffer, next: number): boolean {
-    if (code === AMPERSAND && beginsEntity(bytes, next)) return true;
+    // Part of an HTML entity: of each the number sign is there, or is an escape itself.
+    if (code === HASH || ((code === AMPERSAND || code === SEMICOLON) && bytes[next] === HASH)) return true;
     return code >= 0 && this.#telling[code] === 1;
-  }
-}
-
-/** True where what follows an ampersand may be the number of a character: `#115;`, `amp;#115;`, `%23115;`. */
-function beginsEntity(bytes: Buffer, start: number): boolean {
-  let at = start;
-  while (isAmp(bytes, at) && bytes[at + AMP.length] === SEMICOLON) at += AMP.length + 1;
-  if (bytes[at] === HASH || isEscape(bytes, at)) return true;
-  // Its semicolon may be an escape.
-  return isAmp(bytes, at) && isEscape(bytes, at + AMP.length);
-}
-
-function isAmp(bytes: Buffer, at: number): boolean {
-  return AMP.every((code, index) => ((bytes[at + index] ?? 0) | 0x20) === code);
-}
-
-/** True for `%2…`, `\u0…` and the like, as punctuation is written. */
-function isEscape(bytes: Buffer, at: number): boolean {
-  const next = bytes[at + 1];
-  switch (bytes[at]) {
-    case PERCENT:
-      return next === DIGIT_2 || next === DIGIT_3;
-    case BACKSLASH:
-      return next === LETTER_U || next === BACKSLASH;
-    default:
-      return bytes[at] === AMPERSAND && (next === HASH || isAmp(bytes, at + 1));
   }
 }
 

@@ -12,7 +12,9 @@ export interface Written {
 }
 
 /** Readings of one place beyond that are dropped, so that time and memory grow with the length of the text alone. */
-const MOST_READINGS = 32;
+const MOST_READINGS = 24;
+/** Of those that are backslashes: `%5C%5C%5C%5C` may be one, two, three or four. */
+const MOST_BACKSLASH_READINGS = 4;
 /** JSON inside JSON doubles backslashes: a backslash is written as 1, 2, 4, … of them, up to this many. */
 const MOST_BACKSLASHES = 256;
 /** `&#x0000073;`: more digits are nobody's accident. */
@@ -38,7 +40,6 @@ const NAMED: readonly { name: string; code: number }[] = [
   { name: 'apos;', code: 0x27 },
 ];
 const NONE: readonly Written[] = [];
-const MARK = /[\\%&]/g;
 
 export class Readings {
   /** By the places of marks: what begins there apart from the mark itself. */
@@ -47,12 +48,23 @@ export class Readings {
   readonly #afterBackslash = new Map<number, Written[]>();
 
   constructor(readonly text: string) {
-    const marks = Array.from(text.matchAll(MARK), ({ index }) => index);
     // From the end, as an escape is made of characters that follow it.
-    for (const at of marks.reverse()) {
+    for (let at = text.length - 2; at >= 0; at--) {
+      if (!this.#mayBegin(at)) continue;
       const escapes = this.#escapesAt(at);
       if (escapes.length > 0) this.#escapes.set(at, escapes);
     }
+  }
+
+  /** False where no escape begins: most marks stand for themselves, as in `\\n` or `5 % of`. */
+  #mayBegin(at: number): boolean {
+    const code = this.text.charCodeAt(at);
+    if (code !== BACKSLASH && code !== PERCENT && code !== AMPERSAND) return false;
+    const next = this.text.charCodeAt(at + 1);
+    if (next === BACKSLASH || next === PERCENT || next === AMPERSAND) return true;
+    if (code === PERCENT) return digitOf(next) < 16;
+    if (code === BACKSLASH) return next === LETTER_U || next === QUOTE || next === SLASH;
+    return next === HASH || NAMED.some(({ name }) => name.charCodeAt(0) === lower(next));
   }
 
   /** What escapes that begin at a place stand for; the character that is written there itself is not among it. */
@@ -71,9 +83,11 @@ export class Readings {
   #escapesAt(at: number): Written[] {
     const code = this.text.charCodeAt(at);
     const found: Written[] = code === BACKSLASH ? this.#backslashesAt(at) : [];
-    this.#addEscapes({ code, end: at + 1 }, found);
+    // What follows one backslash is also what follows those that it was read as.
+    const isDone = new Set(found);
+    this.#addEscapes({ code, end: at + 1 }, found, isDone);
     // An escape may stand for a mark, which begins another one.
-    for (let next = 0; next < found.length; next++) this.#addEscapes(found[next] as Written, found);
+    for (const one of found) if (!isDone.has(one)) this.#addEscapes(one, found, isDone);
     return found;
   }
 
@@ -90,9 +104,14 @@ export class Readings {
   }
 
   /** Adds what a mark makes of what follows it. */
-  #addEscapes({ code, end }: Written, found: Written[]): void {
-    if (code === BACKSLASH) addAll(this.#followingBackslash(end), found);
-    else if (code === PERCENT) addAll(this.#number(end, 16, 2, 2), found);
+  #addEscapes({ code, end }: Written, found: Written[], isDone: Set<Written>): void {
+    if (code === BACKSLASH) {
+      for (const one of this.#followingBackslash(end)) {
+        if (one.code === BACKSLASH) isDone.add(one);
+        add(one, found);
+      }
+    }
+    if (code === PERCENT) addAll(this.#number(end, 16, 2, 2), found);
     else if (code === AMPERSAND) this.#addEntities(end, found);
   }
 
@@ -106,9 +125,9 @@ export class Readings {
       if (code === LETTER_U) addAll(this.#number(end, 16, 4, 4), found);
       else if (code === QUOTE || code === SLASH) add({ code, end }, found);
       else if (code === BACKSLASH) {
-        addAll(this.#afterBackslash.get(end) ?? NONE, found);
         // Those that are written as backslashes are counted by #backslashesAt.
         if (!isWritten) add({ code, end }, found);
+        addAll(this.#afterBackslash.get(end) ?? NONE, found);
       }
     }
     this.#afterBackslash.set(at, found);
@@ -116,7 +135,8 @@ export class Readings {
   }
 
   #addEntities(at: number, found: Written[]): void {
-    for (const { code, end } of this.#at(at)) {
+    const first = this.#at(at);
+    for (const { code, end } of first) {
       if (code !== HASH) continue;
       addAll(this.#terminated(this.#number(end, 10, 1, MOST_DIGITS)), found);
       for (const x of this.#at(end)) {
@@ -125,6 +145,7 @@ export class Readings {
       }
     }
     for (const { name, code } of NAMED) {
+      if (!first.some((one) => lower(one.code) === name.charCodeAt(0))) continue;
       for (const end of this.#endsOf(name, at)) add({ code, end }, found);
     }
   }
@@ -150,8 +171,21 @@ export class Readings {
     );
   }
 
+  /** The same for digits that are written as they are, as nearly all are; null where one may be an escape. */
+  #plainNumber(at: number, base: 10 | 16, digits: number): Written[] | null {
+    let value = 0;
+    for (let end = at; end < at + digits; end++) {
+      const digit = digitOf(this.text.charCodeAt(end));
+      if (digit >= base) return this.#escapes.has(end) ? null : [];
+      value = value * base + digit;
+    }
+    return [{ code: value, end: at + digits }];
+  }
+
   /** Numbers of so many digits, each of which may be an escape itself. */
   #number(at: number, base: 10 | 16, fewest: number, most: number): Written[] {
+    const plain = fewest === most ? this.#plainNumber(at, base, most) : null;
+    if (plain !== null) return plain;
     const found: Written[] = [];
     let states: Written[] = [{ code: 0, end: at }];
     for (let digits = 1; digits <= most && states.length > 0; digits++) {
@@ -176,7 +210,12 @@ function addAll(written: readonly Written[], to: Written[]): void {
 
 function add(written: Written, to: Written[]): void {
   if (to.length >= MOST_READINGS) return;
-  if (!to.some(({ code, end }) => code === written.code && end === written.end)) to.push(written);
+  let backslashes = 0;
+  for (const { code, end } of to) {
+    if (code === written.code && end === written.end) return;
+    if (code === BACKSLASH) backslashes++;
+  }
+  if (written.code !== BACKSLASH || backslashes < MOST_BACKSLASH_READINGS) to.push(written);
 }
 
 function lower(code: number): number {

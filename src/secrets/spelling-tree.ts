@@ -56,13 +56,18 @@ export class SpellingTree {
       const escapes = readings.escapesAt(start);
       for (const isFolded of [false, true]) {
         const root = isFolded ? this.#folded : this.#exact;
-        if (escapes.length === 0 && !root.next.has(isFolded ? folded(written) : written)) continue;
+        if (!begins(root, written, isFolded) && !escapes.some(({ code }) => begins(root, code, isFolded)))
+          continue;
         const range = longestFrom(root, start, readings, isFolded);
         if (range !== null) ranges.push(range);
       }
     }
     return ranges;
   }
+}
+
+function begins(root: Node, code: number, isFolded: boolean): boolean {
+  return root.next.has(isFolded ? folded(code) : code);
 }
 
 /** The longest spelling that begins at a place, in any way of reading it. */
