@@ -64,7 +64,11 @@ export function parametersOf(config: Partial<ConfigFile>): [string, string][] {
     ]);
   if (isObject(dataset))
     parameters.push(
-      ...Object.entries(dataset).map(([name, value]): [string, string] => [`dataset ${name}`, shown(value)]),
+      ...Object.entries(dataset).map(([name, value]): [string, string] =>
+        name === 'paths' && Array.isArray(value)
+          ? ['dataset files', shown(value.map(titleOf).join(', '))]
+          : [`dataset ${name}`, shown(value)],
+      ),
     );
   if (Array.isArray(changes) && changes.length > 0) parameters.push(['changed by the API', shown(changes)]);
   if (typeof created === 'string') parameters.push(['created', created]);
@@ -74,7 +78,7 @@ export function parametersOf(config: Partial<ConfigFile>): [string, string][] {
 
 /** A dataset as it is told to others: of a file its name, since where it lies is nobody's business. */
 export function titleOf(dataset: string): string {
-  return /\.(?:json|jsonl|ndjson|csv|parquet)$/i.test(dataset) ? basename(dataset) : dataset;
+  return /\.(?:json|jsonl|ndjson|csv|tsv|parquet)$/i.test(dataset) ? basename(dataset) : dataset;
 }
 
 function shown(value: unknown): string {
