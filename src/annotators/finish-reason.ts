@@ -74,7 +74,7 @@ export class FinishRules {
 
   /** How the choice ended that came with this finish reason, whatever its type. */
   endingOf(reason: unknown): Ending {
-    // Nearly every answer ends with a name as it stands in the table; accepting more changes nothing about complete ones.
+    // Nearly every answer ends with a reason that is in the table as spelled; accepting more reasons does not affect those.
     if (typeof reason === 'string' && ENDING_OF.get(reason) === 'complete') return 'complete';
     const name = normalized(nameOfReason(reason));
     if (this.#accepted.has(name)) return 'complete';

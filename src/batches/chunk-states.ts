@@ -8,7 +8,7 @@ import { hasEnded, type Batch } from './batch.js';
 import { saidOf, type Chunk, type ChunkState, type Collected, type Doubt } from './chunk.js';
 import { assess, type Delivery, type Patience } from './delivery.js';
 
-/** A batch is gone after so many 404s over so long, from an account that is known to be the right one. */
+/** How many 404s over how long a time make a batch gone, from an account that is known to be the right one. */
 export const GONE_AFTER: Patience = { times: 5, overMs: 5 * 60_000 };
 
 /** What happens to a chunk, or is learnt about its batch. */

@@ -56,7 +56,7 @@ export interface CollectParts {
   onAnswer: (answer: AnswerFigures) => void;
   /** An answer that may be incomplete was written to the journal. */
   onPartial: (usage: Usage) => void;
-  /** The most bytes that a result file of so many requests can have. */
+  /** The most bytes that a result file of this many requests can have. */
   maximumBytes: (requests: number) => number;
 }
 

@@ -39,7 +39,7 @@ const SETTLE_MS = 5000;
 const SETTLE_POLL_MS = 1000;
 /** How long a list that proves nothing is asked for again. */
 const DOUBT_MS = 20_000;
-/** Clocks of a server's files and batches may differ by so many seconds. */
+/** The most seconds by which the clocks of a server's files and batches may differ. */
 const CLOCK_MARGIN_S = 600;
 /** The longest that the API keeps a file which expires: a watcher may come back after a holiday. */
 const FILES_EXPIRE_AFTER_S = 30 * 86_400;

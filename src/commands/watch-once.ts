@@ -30,7 +30,7 @@ const BYTES_A_TOKEN_WITH_LOGPROBS = 6000;
 /** Of an answer where nothing bounds it: no model gives more. */
 const MOST_TOKENS = 128 << 10;
 
-/** The most bytes that the result file of so many requests can have: what is far above is something else. */
+/** The most bytes that the result file of this many requests can have; anything far larger is not a result file. */
 function maximumBytes({ generation }: RunOptions, requests: number): number {
   const { max_tokens: tokens, n, logprobs } = generation;
   const bytesAToken = logprobs === true ? BYTES_A_TOKEN_WITH_LOGPROBS : BYTES_A_TOKEN;

@@ -284,7 +284,7 @@ export class ParquetProcess {
     );
   }
 
-  /** Ends the decoder; who waits for it is told why. */
+  /** Ends the decoder; pending calls are rejected with the reason. */
   #end(reason: unknown): void {
     const child = this.#child;
     const waiting = this.#waiting;
