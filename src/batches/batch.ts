@@ -159,10 +159,10 @@ export function queueLimit(message: string): number | null {
 /** Why a batch failed, in words, with the lines that its errors name. */
 export function describeErrors(batch: Batch): string {
   if (batch.errors.length === 0) return 'the API gives no reason';
-  const told = batch.errors.slice(0, ERRORS_SHOWN).map(({ code, message, line }) => {
+  const descriptions = batch.errors.slice(0, ERRORS_SHOWN).map(({ code, message, line }) => {
     const where = line === null ? '' : `line ${count(line)}: `;
     return `${where}${inert(message, 200) || inert(code, 80) || 'no message'}`;
   });
-  const more = batch.errors.length - told.length;
-  return `${told.join('; ')}${more > 0 ? `; and ${plural(more, 'more error')}` : ''}`;
+  const more = batch.errors.length - descriptions.length;
+  return `${descriptions.join('; ')}${more > 0 ? `; and ${plural(more, 'more error')}` : ''}`;
 }

@@ -15,7 +15,7 @@ const CHANGES_TOLD = 20;
 
 /** Shows a ledger. */
 export class BatchDisplay {
-  readonly #told = new Map<number, string>();
+  readonly #announced = new Map<number, string>();
   #total = '';
 
   constructor(private readonly ledger: Ledger) {}
@@ -40,8 +40,9 @@ export class BatchDisplay {
     const changed = this.ledger.chunks.filter((chunk) => {
       const key = `${chunk.state} ${chunk.batch?.id ?? ''} ${chunk.batch?.status ?? ''} ${JSON.stringify(chunk.batch?.counts)}`;
       const isNew =
-        this.#told.get(chunk.number) !== key && !['halved', 'collected', 'given_up'].includes(chunk.state);
-      this.#told.set(chunk.number, key);
+        this.#announced.get(chunk.number) !== key &&
+        !['halved', 'collected', 'given_up'].includes(chunk.state);
+      this.#announced.set(chunk.number, key);
       return isNew;
     });
     const lines = changed.length > CHANGES_TOLD ? [] : changed.map((chunk) => chunkLine(chunk, now));

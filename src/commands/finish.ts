@@ -34,7 +34,7 @@ type AssembledRun = Pick<FinishedRun, 'options' | 'folder' | 'run'>;
 
 /**
  * Writes the results, and remembers lines of the journal that turned out to be damaged, so that no later run takes
- * them. Where a row has another line, that one counts; the rows without one are told in `damaged`.
+ * them. Where a row has another line, that one counts; the rows without one are in `damaged`.
  */
 export async function assembleResults(finished: AssembledRun, console: Console): Promise<Assembled> {
   const { options, folder, run } = finished;
@@ -165,10 +165,11 @@ function tellMissing(assembled: Assembled, finished: FinishedRun, console: Conso
 
 /** `3 × 500 server_error: …; 4 more rows for other reasons` */
 function describeReasons({ reasons, rows, missing }: Assembled): string {
-  const told = reasons.map(({ error, rows: times }) => `${count(times)} × ${inert(error, 160)}`);
+  const descriptions = reasons.map(({ error, rows: times }) => `${count(times)} × ${inert(error, 160)}`);
   const others = missing - rows.pending - reasons.reduce((sum, { rows: times }) => sum + times, 0);
-  if (others > 0 && told.length > 0) told.push(`${plural(others, 'more row')} for other reasons`);
-  return told.join('; ');
+  if (others > 0 && descriptions.length > 0)
+    descriptions.push(`${plural(others, 'more row')} for other reasons`);
+  return descriptions.join('; ');
 }
 
 /** How to get the missing rows, or why that cannot be done by retrying. */
