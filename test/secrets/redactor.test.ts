@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { isHidden, valuesOfFlag } from '../../src/secrets/known-secrets.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { secretIn, spellings } from '../support/spelled.js';
+import { BEFORE_SECRETS } from '../support/before-secrets.js';
 
 const KEYS = [
   'sk-SECRETab/cd+efGHIJKLMNOPQRSTUVWXYZ0123456789',
@@ -15,29 +16,7 @@ const redactor = new Redactor(KEYS.map((value) => ({ value, source: 'KEY' })));
 const around = fc.oneof(
   fc.string({ maxLength: 40 }),
   fc.string({ unit: 'binary', maxLength: 20 }),
-  fc.constantFrom(
-    '%',
-    '% ',
-    '\\',
-    '\\\\',
-    '&',
-    '&#',
-    '&#x',
-    '"',
-    'Bearer ',
-    'key=',
-    '100%',
-    '%2',
-    '\\u',
-    '\\u00',
-    '\\u00a',
-    '\\x',
-    '%25',
-    '%5C',
-    '%5Cu00',
-    '&amp;#',
-    '&#37;',
-  ),
+  fc.constantFrom(...BEFORE_SECRETS),
 );
 
 describe('a secret is found', () => {

@@ -7,6 +7,7 @@ import { inert } from '../../src/text.js';
 import { apiError, completion } from '../support/scripted-api.js';
 import { secretIn, spellings } from '../support/spelled.js';
 import { cases, Tally } from './tally.js';
+import { BEFORE_SECRETS } from '../support/before-secrets.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
 
@@ -21,29 +22,7 @@ const redactor = new Redactor(KEYS.map((value) => ({ value, source: 'KEY' })));
 const filler = fc.oneof(
   fc.string({ maxLength: 400 }),
   fc.nat(4500).map((length) => 'p'.repeat(length)),
-  fc.constantFrom(
-    '%',
-    '% ',
-    '\\',
-    '\\\\',
-    '&',
-    '&#',
-    '&#x',
-    '"',
-    'Bearer ',
-    'key=',
-    '100%',
-    '%2',
-    '\\u',
-    '\\u00',
-    '\\u00a',
-    '\\x',
-    '%25',
-    '%5C',
-    '%5Cu00',
-    '&amp;#',
-    '&#37;',
-  ),
+  fc.constantFrom(...BEFORE_SECRETS),
 );
 /** A text that holds a key somewhere, and how the key is written there. */
 const text = fc
