@@ -1,12 +1,12 @@
 // The online path put together as the program does it, with parts of it left out; prints CPU and time of the asking.
 import { createWriteStream } from 'node:fs';
-import { ChatClient } from './modules/providers/chat-client.js';
-import { LogFile } from './modules/log.js';
+import { ChatClient } from './modules/http/chat-client.js';
+import { LogFile } from './modules/terminal/log.js';
 import { Concurrency, measureBusy } from './modules/requests/concurrency.js';
 import { ParameterFit } from './modules/requests/parameters.js';
 import { Processor } from './modules/requests/processor.js';
 import { RateLimiter } from './modules/requests/rate-limiter.js';
-import { systemClock } from './modules/requests/clock.js';
+import { systemClock } from './modules/lib/clock.js';
 import { TokenEstimate } from './modules/requests/tokens.js';
 import { readJobs } from './modules/run/jobs.js';
 import { JournalIndex, JournalWriter } from './modules/run/journal.js';

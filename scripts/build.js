@@ -12,7 +12,11 @@ const BUNDLED =
 rmSync('dist', { recursive: true, force: true });
 const bundle = await rolldown({
   // The last one is a process that the program starts, so it has a file of its own.
-  input: ['src/cli.ts', 'src/watch-batch.ts', 'src/datasets/parquet-decoder.ts'],
+  input: {
+    cli: 'src/cli/reannotate.ts',
+    'watch-batch': 'src/cli/watch-batch.ts',
+    'parquet-decoder': 'src/datasets/parquet-decoder.ts',
+  },
   platform: 'node',
   external: (name) => /^[^./]/.test(name) && !/^[A-Z]:/i.test(name) && !BUNDLED.test(name),
   onLog: (level, log) => {

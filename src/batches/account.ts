@@ -5,8 +5,8 @@
  */
 
 import { closeSync, existsSync } from 'node:fs';
-import { openFile, readAt } from '../files.js';
-import { plural } from '../text.js';
+import { openFile, readAt } from '../lib/files.js';
+import { plural } from '../lib/text.js';
 import type { Batch } from './batch.js';
 import { callFailed, CallFailed, Interrupted, mayPass, persist, type Waiting } from './calls.js';
 import type { Chunk } from './chunk.js';

@@ -6,15 +6,15 @@
 
 import { rmSync } from 'node:fs';
 import { relative } from 'node:path';
-import { UserError } from '../errors.js';
-import { breathe, readLines } from '../files.js';
-import { makeOwnFolder } from '../own-folder.js';
-import { isObject, parseJson } from '../json.js';
+import { UserError } from '../lib/errors.js';
+import { breathe, readLines } from '../lib/files.js';
+import { makeOwnFolder } from '../lib/own-folder.js';
+import { isObject, parseJson } from '../lib/json.js';
 import type { RunFolder } from '../run/folder.js';
 import type { AskedFor } from '../run/identity.js';
 import { readJob } from '../run/jobs.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { count, inert, plural } from '../text.js';
+import { count, inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { isQueueRefusal, type Batch } from './batch.js';
 import { CallFailed, type Waiting } from './calls.js';

@@ -2,8 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import type { Batch as ApiBatch } from 'openai/resources/batches';
-import { isObject } from '../json.js';
-import { count, inert, plural } from '../text.js';
+import { isObject } from '../lib/json.js';
+import { count, inert, plural } from '../lib/text.js';
 
 /** @see https://platform.openai.com/docs/api-reference/batch/object */
 export type BatchStatus = ApiBatch['status'];

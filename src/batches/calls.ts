@@ -1,7 +1,7 @@
 /** Calls of the Batch API, retried where that helps; they fail with a verdict where it does not. */
 
-import { UserError } from '../errors.js';
-import type { Clock } from '../requests/clock.js';
+import { UserError } from '../lib/errors.js';
+import type { Clock } from '../lib/clock.js';
 import type { Verdict } from '../requests/verdict.js';
 import { judgeCall, statusOf, UnreadableAnswer } from './client.js';
 

@@ -1,7 +1,7 @@
 /** A small chart as SVG: bars or a step line over two axes with titles, units and round ticks. */
 
 import { nice, ticks } from 'd3-array';
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 
 export const CHART_WIDTH = 800;
 export const CHART_HEIGHT = 450;

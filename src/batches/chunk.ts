@@ -1,6 +1,6 @@
 /** A chunk: rows that are submitted together, what is known of their batch, and how sure that is. */
 
-import type { Usage } from '../annotators/usage.js';
+import type { Usage } from '../models/usage.js';
 import type { Batch } from './batch.js';
 
 /**

@@ -6,15 +6,15 @@
 
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
-import { breathe, readLines, replaceFile } from '../files.js';
-import { isObject, parseJson } from '../json.js';
-import { dropped } from '../memory.js';
+import { UserError } from '../lib/errors.js';
+import { breathe, readLines, replaceFile } from '../lib/files.js';
+import { isObject, parseJson } from '../lib/json.js';
+import { dropped } from '../lib/memory.js';
 import { ParameterFit } from '../requests/parameters.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import type { RunFolder } from '../run/folder.js';
 import { readJobs } from '../run/jobs.js';
-import { count, plural } from '../text.js';
+import { count, plural } from '../lib/text.js';
 import { bodyOf, REQUEST_URL, requestLine, rowOf } from './request-line.js';
 import { newChunk, type Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';

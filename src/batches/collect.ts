@@ -5,20 +5,20 @@
  */
 
 import { closeSync } from 'node:fs';
-import type { Completion } from '../annotators/completion.js';
-import type { FinishRules } from '../annotators/finish-reason.js';
-import { addUsage, NO_USAGE, type AnswerFigures, type Usage } from '../annotators/usage.js';
-import { fullyReported, usageOfAnswer } from '../annotators/usage-estimate.js';
-import { UserError } from '../errors.js';
-import { breathe, openFile, readAt, readLines } from '../files.js';
-import { makeOwnFolder } from '../own-folder.js';
-import { dropped } from '../memory.js';
+import type { Completion } from '../models/completion.js';
+import type { FinishRules } from '../models/finish-reason.js';
+import { addUsage, NO_USAGE, type AnswerFigures, type Usage } from '../models/usage.js';
+import { fullyReported, usageOfAnswer } from '../models/usage-estimate.js';
+import { UserError } from '../lib/errors.js';
+import { breathe, openFile, readAt, readLines } from '../lib/files.js';
+import { makeOwnFolder } from '../lib/own-folder.js';
+import { dropped } from '../lib/memory.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { usageOf, type Verdict } from '../requests/verdict.js';
 import type { RunFolder } from '../run/folder.js';
 import { JournalWriter, type JournalIndex } from '../run/journal.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { count, inert, plural } from '../text.js';
+import { count, inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { describeErrors, type Batch } from './batch.js';
 import type { Waiting } from './calls.js';

@@ -3,7 +3,7 @@
  * files are named late, downloads answer 404 or with a page, and counts run ahead of the lines.
  */
 
-import { plural } from '../text.js';
+import { plural } from '../lib/text.js';
 import type { Batch } from './batch.js';
 
 /** What came of one of the two files: `foreign` is a page, an error object or anything else without a result line. */

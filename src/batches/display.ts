@@ -1,6 +1,6 @@
 /** What people see of batches under way: a line a batch, and one for the whole. */
 
-import { count, duration, inert, plural } from '../text.js';
+import { count, duration, inert, plural } from '../lib/text.js';
 import { hasEnded, type Batch } from './batch.js';
 import type { Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';

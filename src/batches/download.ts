@@ -1,11 +1,11 @@
 /** Downloads a result file, streamed to disk and bounded; one that was cut off continues where it stopped. */
 
 import { closeSync, existsSync, fsyncSync, renameSync, rmSync, statSync } from 'node:fs';
-import { UserError, systemErrorCode } from '../errors.js';
-import { fileProblem, openFile, readLines, replaceFile, writeAll } from '../files.js';
-import { TooSlow } from '../minimum-rate.js';
+import { UserError, systemErrorCode } from '../lib/errors.js';
+import { fileProblem, openFile, readLines, replaceFile, writeAll } from '../lib/files.js';
+import { TooSlow } from '../http/minimum-rate.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { dropped } from '../memory.js';
+import { dropped } from '../lib/memory.js';
 import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
 import type { BatchClient } from './client.js';
 

@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { bin, max, median, quantile, range, tickStep } from 'd3-array';
-import { replaceFile } from '../files.js';
-import { duration, plural } from '../text.js';
+import { replaceFile } from '../lib/files.js';
+import { duration, plural } from '../lib/text.js';
 import { CHART_WIDTH, drawChart, type Bar, type Chart } from './chart.js';
 
 /** Sharp on dense screens. */

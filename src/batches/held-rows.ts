@@ -1,8 +1,8 @@
 /** Which rows must not be sent again, because a batch may still answer them or has answered them out of reach. */
 
 import { existsSync } from 'node:fs';
-import { breathe, readLines } from '../files.js';
-import { dropped } from '../memory.js';
+import { breathe, readLines } from '../lib/files.js';
+import { dropped } from '../lib/memory.js';
 import type { RunFolder } from '../run/folder.js';
 import type { Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';

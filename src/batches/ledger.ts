@@ -6,11 +6,11 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { addUsage, NO_USAGE, restoreUsage, type Usage } from '../annotators/usage.js';
-import { UserError } from '../errors.js';
-import { requireLock } from '../fence.js';
-import { replaceFile } from '../files.js';
-import { isObject, parseJson } from '../json.js';
+import { addUsage, NO_USAGE, restoreUsage, type Usage } from '../models/usage.js';
+import { UserError } from '../lib/errors.js';
+import { requireLock } from '../lib/fence.js';
+import { replaceFile } from '../lib/files.js';
+import { isObject, parseJson } from '../lib/json.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import type { RunFolder } from '../run/folder.js';
 import { isQueueRefusal, readBatch, type Batch } from './batch.js';

@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { breathe, openFile, readAt, readLines } from '../files.js';
+import { breathe, openFile, readAt, readLines } from '../lib/files.js';
 import { rowOf } from './request-line.js';
 
 const BREATHE_EVERY = 1000;

@@ -6,9 +6,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { digestOfFile } from '../files.js';
+import { digestOfFile } from '../lib/files.js';
 import type { AskedFor, RunIdentity } from '../run/identity.js';
-import { isObject, parseJson } from '../json.js';
+import { isObject, parseJson } from '../lib/json.js';
 
 /** The API takes 16 pairs with values of at most 512 characters. */
 const LONGEST_VALUE = 512;

@@ -22,8 +22,8 @@ import {
   removeLeftovers,
   replaceFile,
   writeAll,
-} from '../files.js';
-import { requireOwnFile } from '../own-folder.js';
+} from '../lib/files.js';
+import { requireOwnFile } from '../lib/own-folder.js';
 import type { Reporter } from '../types.js';
 
 const CHUNK_BYTES = 1 << 20;

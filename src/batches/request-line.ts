@@ -1,6 +1,6 @@
 /** A line of a batch input file: one request with its `custom_id`, which is the number of its row. */
 
-import { isObject, parseJson } from '../json.js';
+import { isObject, parseJson } from '../lib/json.js';
 
 export const REQUEST_URL = '/v1/chat/completions';
 const BEFORE_ID = '{"custom_id":"';

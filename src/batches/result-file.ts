@@ -6,9 +6,9 @@
 import { closeSync, createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { systemErrorCode, UserError } from '../errors.js';
-import { endOfValue, OPEN_BRACE } from '../datasets/json-scan.js';
-import { breathe, openFile, readAt, readLines, replaceFile, type BufferedFile } from '../files.js';
+import { systemErrorCode, UserError } from '../lib/errors.js';
+import { endOfValue, OPEN_BRACE } from '../lib/json-scan.js';
+import { breathe, openFile, readAt, readLines, replaceFile, type BufferedFile } from '../lib/files.js';
 import type { Redactor } from '../secrets/redactor.js';
 
 /** Enough to see how a file begins. */

@@ -7,7 +7,7 @@ import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunFolder } from '../run/folder.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { inert, plural } from '../text.js';
+import { inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { idDigest, type Batch } from './batch.js';
 import type { Waiting } from './calls.js';

@@ -1,11 +1,11 @@
 /** A line of a batch's output or error file. */
 
 import type { Redactor } from '../secrets/redactor.js';
-import type { FinishRules } from '../annotators/finish-reason.js';
-import { isObject } from '../json.js';
-import { parseLooseJson } from '../loose-json.js';
+import type { FinishRules } from '../models/finish-reason.js';
+import { isObject } from '../lib/json.js';
+import { parseLooseJson } from '../lib/loose-json.js';
 import { judgeResponse, orTooDeep, type Verdict } from '../requests/verdict.js';
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 
 export interface ResultLine {
   /** The `custom_id` as text; null where there is none. */

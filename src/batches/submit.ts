@@ -7,10 +7,10 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import pLimit from 'p-limit';
 import { APIError } from 'openai';
-import { EXIT, UserError } from '../errors.js';
+import { EXIT, UserError } from '../lib/errors.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { Reporter } from '../types.js';
-import { inert, plural } from '../text.js';
+import { inert, plural } from '../lib/text.js';
 import { isQueueError, queueLimit, type Batch } from './batch.js';
 import {
   callFailed,

@@ -3,11 +3,11 @@
  * what waited for room in the queue. A network that fails is waited for, however long.
  */
 
-import type { Clock } from '../requests/clock.js';
+import type { Clock } from '../lib/clock.js';
 import type { RunFolder } from '../run/folder.js';
-import { count, duration, inert, plural } from '../text.js';
+import { count, duration, inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../lib/errors.js';
 import { hasEnded, isQueueRefusal, queueLimit, type Batch } from './batch.js';
 import { callFailed, CallFailed, Interrupted, mayPass, pause, type Waiting } from './calls.js';
 import { nameOf, type Chunk } from './chunk.js';

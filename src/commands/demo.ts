@@ -1,24 +1,24 @@
 /** `reannotate demo`: the main job on bundled data, online or in batches, over real HTTP against the embedded simulator. */
 
 import { join } from 'node:path';
-import { EXIT } from '../errors.js';
-import type { Interruption } from '../interruption.js';
+import { EXIT } from '../lib/errors.js';
+import type { Interruption } from '../terminal/interruption.js';
 import {
   DEFAULT_SAVE_DIR,
   DEFAULT_TEMP_DIR,
   FlagReader,
   parseRunOptions,
   type RawFlags,
-} from '../options.js';
-import { packageFile } from '../package.js';
+} from '../cli/options.js';
+import { packageFile } from '../lib/package.js';
 import { checkRepositoryName } from '../publishing/repository-name.js';
-import type { Console } from '../progress.js';
+import type { Console } from '../terminal/progress.js';
 import { runFolder, runName } from '../run/folder.js';
 import { startSimulator } from '../simulator/server.js';
-import { shellWord } from '../text.js';
-import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, parseWatchOptions } from '../watch-options.js';
+import { shellWord } from '../lib/text.js';
+import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, parseWatchOptions } from '../cli/watch-options.js';
 import { reannotate } from './reannotate.js';
-import type { Surroundings } from './surroundings.js';
+import type { Surroundings } from '../session/surroundings.js';
 
 /** The bundled dataset's name on the simulated Hub. */
 const DATASET = 'reannotate/examples';

@@ -1,6 +1,6 @@
 /** What a dry run tells. */
 
-import type { Probe } from './probe.js';
+import type { Probe } from '../session/probe.js';
 
 /** US dollars. */
 export interface PriceRange {

@@ -1,7 +1,7 @@
 /** The table of `--dry_run`, and the requests it shows as examples. */
 
-import type { RunOptions } from '../options.js';
-import { count, dollars, duration, inert, plural } from '../text.js';
+import type { RunOptions } from '../cli/options.js';
+import { count, dollars, duration, inert, plural } from '../lib/text.js';
 import type { DryRun, PriceRange } from './dry-run-result.js';
 
 const EXAMPLE_CHARACTERS = 600;

@@ -1,26 +1,26 @@
 /** `--dry_run`: what a run would ask and cost. Nothing is written, and nothing that costs is sent but `--probe`'s rows. */
 
-import { hasFlexTier } from '../annotators/index.js';
-import { isThinkingModel, TOKENS_TO_THINK } from '../annotators/thinking-models.js';
-import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../annotators/prices.js';
-import { loadTokenizer, type Tokenizer } from '../annotators/tokenizer.js';
-import { EXIT, UserError } from '../errors.js';
+import { hasFlexTier } from '../models/annotators.js';
+import { isThinkingModel, TOKENS_TO_THINK } from '../models/thinking-models.js';
+import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../models/prices.js';
+import { loadTokenizer, type Tokenizer } from '../models/tokenizer.js';
+import { EXIT, UserError } from '../lib/errors.js';
 import { RowProblem } from '../formats/row-problem.js';
-import { MAXIMUM_BATCH_SIZE, type RunOptions } from '../options.js';
-import { printResult } from '../output.js';
+import { MAXIMUM_BATCH_SIZE, type RunOptions } from '../cli/options.js';
+import { printResult } from '../terminal/output.js';
 import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
-import { count, inert } from '../text.js';
-import type { AccountLimits } from '../requests/limits/headers.js';
+import { count, inert } from '../lib/text.js';
+import type { AccountLimits } from '../http/limit-headers.js';
 import type { PromptRow, SourceRow } from '../types.js';
 import type { ChosenFormat } from '../formats/index.js';
-import { mostTokens } from '../generation.js';
+import { mostTokens } from '../models/generation.js';
 import type { DryRun, PriceRange, UsedColumns } from './dry-run-result.js';
-import { findLimits } from './account-limits.js';
+import { findLimits } from '../session/account-limits.js';
 import { dryRunTable } from './dry-run-table.js';
-import { probeRows, type Probe } from './probe.js';
-import type { Surroundings } from './surroundings.js';
+import { probeRows, type Probe } from '../session/probe.js';
+import type { Surroundings } from '../session/surroundings.js';
 
 /** Requests that are shown as examples. */
 const EXAMPLES = 3;

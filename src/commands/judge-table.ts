@@ -1,12 +1,12 @@
 /** A judgement in words: what it will cost, and what it came to. */
 
-import { costOf, type Price } from '../annotators/prices.js';
+import { costOf, type Price } from '../models/prices.js';
 import type { JudgeFigures } from '../judge/figures.js';
 import type { Sample } from '../judge/sample.js';
-import type { RunOptions } from '../options.js';
+import type { RunOptions } from '../cli/options.js';
 import { isReasoningModel } from '../requests/parameters.js';
 import { TokenEstimate } from '../requests/tokens.js';
-import { count, dollars, inert, plural } from '../text.js';
+import { count, dollars, inert, plural } from '../lib/text.js';
 
 /** Characters that a bar of all pairs has. */
 const BAR = 30;

@@ -2,9 +2,9 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { FinishRules } from '../annotators/finish-reason.js';
-import { findPrice, type Price } from '../annotators/prices.js';
-import { EXIT, UserError } from '../errors.js';
+import { FinishRules } from '../models/finish-reason.js';
+import { findPrice, type Price } from '../models/prices.js';
+import { EXIT, UserError } from '../lib/errors.js';
 import { readSummary, type JudgeFigures } from '../judge/figures.js';
 import { winRate, winRateInterval } from '../judge/interval.js';
 import type { JudgeOptions } from '../judge/options.js';
@@ -12,8 +12,8 @@ import { bodiesOf, ORDERS, prepareJobs, setupOf, type JudgeFolder, type Setup } 
 import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { readPairs, sampleRows, type Sample } from '../judge/sample.js';
 import { tally, type Tally } from '../judge/tally.js';
-import { findEndpoint } from '../endpoint.js';
-import { printResult } from '../output.js';
+import { findEndpoint } from '../models/endpoint.js';
+import { printResult } from '../terminal/output.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import { readJobs } from '../run/jobs.js';
@@ -21,14 +21,14 @@ import { JournalIndex } from '../run/journal.js';
 import { readJournal } from '../run/prepare.js';
 import { writeSummary } from '../run/summary.js';
 import { Totals } from '../run/totals.js';
-import { nearest } from '../suggest.js';
-import { count, inert, plural, shellWord } from '../text.js';
-import { inFolder } from './in-folder.js';
+import { nearest } from '../lib/suggest.js';
+import { count, inert, plural, shellWord } from '../lib/text.js';
+import { inFolder } from '../session/in-folder.js';
 import { describeFigures, RequestEstimate } from './judge-table.js';
-import { commandLine } from './next-command.js';
-import { askOnline, type Naming } from './online.js';
-import { stopError } from './stops.js';
-import type { Surroundings } from './surroundings.js';
+import { commandLine } from '../session/next-command.js';
+import { askOnline, type Naming } from '../session/online.js';
+import { stopError } from '../session/stops.js';
+import type { Surroundings } from '../session/surroundings.js';
 
 /** Runs that are named where the one that is wanted does not exist. */
 const RUNS_SHOWN = 5;

@@ -2,18 +2,18 @@
 
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageOf, UserError } from '../errors.js';
+import { messageOf, UserError } from '../lib/errors.js';
 import { exportFile, exportResults } from '../exports/index.js';
-import type { Environment } from '../options.js';
-import { packageVersion } from '../package.js';
+import type { Environment } from '../cli/options.js';
+import { packageVersion } from '../lib/package.js';
 import { datasetCard, isOnHub } from '../publishing/card.js';
 import { HubConnection } from '../publishing/connection.js';
 import { Repository, type PushRequest } from '../publishing/repository.js';
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
-import { count, duration, inert, plural } from '../text.js';
-import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
-import type { Surroundings } from './surroundings.js';
+import { count, duration, inert, plural } from '../lib/text.js';
+import { resultShape, type FinishedRun, type Publisher } from '../session/finished-run.js';
+import type { Surroundings } from '../session/surroundings.js';
 
 /**
  * Looks whether the push that is asked for can be expected to work, so that no run ends with one that is refused.

@@ -2,10 +2,10 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { Ledger } from '../batches/ledger.js';
-import { messageOf, UserError } from '../errors.js';
+import { messageOf, UserError } from '../lib/errors.js';
 import { unionOfFormats } from '../exports/index.js';
-import { findEndpoint, shownBaseUrl } from '../endpoint.js';
-import type { RunOptions } from '../options.js';
+import { findEndpoint, shownBaseUrl } from '../models/endpoint.js';
+import type { RunOptions } from '../cli/options.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
@@ -23,16 +23,16 @@ import { readIdentity } from '../run/identity.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { findDataset, prepareRun, requestShape, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
-import { count, plural } from '../text.js';
-import { checkEarlierRun } from './earlier-run.js';
-import { assembleResults, finish, publisherOf } from './finish.js';
-import { inFolder } from './in-folder.js';
-import type { NextCommands } from './finished-run.js';
-import { commandLine, nextStep, retryCommandLine } from './next-command.js';
-import { askOnline } from './online.js';
-import { stopError } from './stops.js';
-import type { Surroundings } from './surroundings.js';
-import { requireBatches, watchCommandLine } from './watch-command.js';
+import { count, plural } from '../lib/text.js';
+import { checkEarlierRun } from '../session/earlier-run.js';
+import { assembleResults, finish, publisherOf } from '../session/finish.js';
+import { inFolder } from '../session/in-folder.js';
+import type { NextCommands } from '../session/finished-run.js';
+import { commandLine, nextStep, retryCommandLine } from '../session/next-command.js';
+import { askOnline } from '../session/online.js';
+import { stopError } from '../session/stops.js';
+import type { Surroundings } from '../session/surroundings.js';
+import { requireBatches, watchCommandLine } from '../session/watch-command.js';
 
 /**
  * Runs `reannotate`.
@@ -97,7 +97,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     const tryAgain = `Retry them with: ${commands.retry(['failed'])}`;
     const finished = { options: writing, folder, run, totals, config, tryAgain, publisher, commands };
     if (options.batch) {
-      const { submitBatches } = await import('./submit-batches.js');
+      const { submitBatches } = await import('../session/submit-batches.js');
       const batchRun = { options: writing, folder, run, ledger, totals, price };
       const exitCode = await submitBatches(batchRun, surroundings, async (ids) => {
         await writeConfig(folder.config, { ...config, batch_ids: ids });
@@ -108,7 +108,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       return finish({ ...finished, mode: 'batch', session, stop: null }, assembled, surroundings.console);
     }
     if (ledger.chunks.length > 0) {
-      const { leaveBatches } = await import('./leave-batches.js');
+      const { leaveBatches } = await import('../session/leave-batches.js');
       const outstanding = await leaveBatches(ledger, folder, run, options, surroundings);
       if (outstanding !== null) finished.tryAgain = `${tryAgain} ${outstanding}`;
     }

@@ -2,26 +2,26 @@
 
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { resolveAnnotator } from '../annotators/index.js';
+import { resolveAnnotator } from '../models/annotators.js';
 import { datasetName } from '../datasets/names.js';
-import { UsageError, UserError } from '../errors.js';
-import { removeLeftovers, replaceFile } from '../files.js';
+import { UsageError, UserError } from '../lib/errors.js';
+import { removeLeftovers, replaceFile } from '../lib/files.js';
 import {
   DEFAULT_ANNOTATOR,
   DEFAULT_SAVE_DIR,
   DEFAULT_TEMP_DIR,
   FlagReader,
   type RawFlags,
-} from '../options.js';
-import { printResult } from '../output.js';
-import { packageVersion } from '../package.js';
-import type { Console } from '../progress.js';
+} from '../cli/options.js';
+import { printResult } from '../terminal/output.js';
+import { packageVersion } from '../lib/package.js';
+import type { Console } from '../terminal/progress.js';
 import { collect } from '../report/collect.js';
 import { titleOf } from '../report/facts.js';
 import { renderPage } from '../report/html.js';
 import { readConfig, type ConfigFile } from '../run/config.js';
 import { checkRunName, findRunFolder, runFolder, type RunFolder } from '../run/folder.js';
-import { count, inert, plural } from '../text.js';
+import { count, inert, plural } from '../lib/text.js';
 
 const DEFAULT_SAMPLE = 500;
 const LARGEST_SAMPLE = 5000;

@@ -1,7 +1,7 @@
 /** `reannotate simulate`: the embedded simulator alone, to rehearse a run for free. */
 
-import { UsageError } from '../errors.js';
-import { FlagReader, type RawFlags } from '../options.js';
+import { UsageError } from '../lib/errors.js';
+import { FlagReader, type RawFlags } from '../cli/options.js';
 import { parseBatchFaults } from '../simulator/batch-faults.js';
 import { parseFaults, parseHubFaults } from '../simulator/faults.js';
 import { runSimulator } from '../simulator/run.js';

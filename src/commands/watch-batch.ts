@@ -2,33 +2,33 @@
 
 import { Interrupted } from '../batches/calls.js';
 import type { Watched } from '../batches/watch.js';
-import { EXIT, messageOf, UsageError } from '../errors.js';
+import { EXIT, messageOf, UsageError } from '../lib/errors.js';
 import { priceFor } from '../run/budget.js';
 import { findRunFolder } from '../run/folder.js';
 import { requireOwnRun } from '../run/own-run.js';
-import { plural } from '../text.js';
-import type { WatchOptions } from '../watch-options.js';
-import type { RunOptions } from '../options.js';
-import { openBatchClient } from './batch-tools.js';
-import { describeOutstanding, holdRows } from './before-paying.js';
-import { cancelBatches } from './cancel-batches.js';
-import { assembleResults, finish, publisherOf } from './finish.js';
-import type { FinishedRun, NextCommands, Publisher } from './finished-run.js';
-import { inFolder } from './in-folder.js';
-import { askOnline } from './online.js';
+import { plural } from '../lib/text.js';
+import type { WatchOptions } from '../cli/watch-options.js';
+import type { RunOptions } from '../cli/options.js';
+import { openBatchClient } from '../session/batch-tools.js';
+import { describeOutstanding, holdRows } from '../session/before-paying.js';
+import { cancelBatches } from '../session/cancel-batches.js';
+import { assembleResults, finish, publisherOf } from '../session/finish.js';
+import type { FinishedRun, NextCommands, Publisher } from '../session/finished-run.js';
+import { inFolder } from '../session/in-folder.js';
+import { askOnline } from '../session/online.js';
 import {
   adoptSiblings,
   openWatchedRun,
   readObjects,
   requireRecord,
   type WatchedRun,
-} from './open-watched-run.js';
-import { stopError } from './stops.js';
-import { RetryRounds } from './retry-rounds.js';
-import { describing } from './submit-batches.js';
-import type { Surroundings } from './surroundings.js';
-import { requireBatches, watchCommandLine } from './watch-command.js';
-import { watchOnce } from './watch-once.js';
+} from '../session/open-watched-run.js';
+import { stopError } from '../session/stops.js';
+import { RetryRounds } from '../session/retry-rounds.js';
+import { describing } from '../session/submit-batches.js';
+import type { Surroundings } from '../session/surroundings.js';
+import { requireBatches, watchCommandLine } from '../session/watch-command.js';
+import { watchOnce } from '../session/watch-once.js';
 
 /**
  * Runs `watch-batch`.

@@ -3,8 +3,8 @@
  * Encoding Standard (https://encoding.spec.whatwg.org), which `TextDecoder` implements; Python's spellings are accepted.
  */
 
-import { UsageError } from '../errors.js';
-import { inert } from '../text.js';
+import { UsageError } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
 
 /** A canonical name, such as `utf-8` or `windows-1252`. */
 export type EncodingName = string;

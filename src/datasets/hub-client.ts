@@ -6,15 +6,15 @@
  */
 
 import type { Dispatcher } from 'undici';
-import { isObject, parseJson } from '../json.js';
-import { HubAddresses } from '../hub-addresses.js';
-import { openProxyAgent } from '../proxy-agent.js';
-import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../errors.js';
-import { atMinimumRate, discard, TooSlow } from '../minimum-rate.js';
-import { systemClock, type Clock } from '../requests/clock.js';
-import { retryAfter, type Headers } from '../requests/limits/headers.js';
+import { isObject, parseJson } from '../lib/json.js';
+import { HubAddresses } from '../http/hub-addresses.js';
+import { openProxyAgent } from '../http/proxy-agent.js';
+import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../lib/errors.js';
+import { atMinimumRate, discard, TooSlow } from '../http/minimum-rate.js';
+import { systemClock, type Clock } from '../lib/clock.js';
+import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { Redactor } from '../secrets/redactor.js';
-import { duration, inert } from '../text.js';
+import { duration, inert } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
 const TRIES = 6;

@@ -1,10 +1,10 @@
 /** The Parquet files that the Hub makes of every dataset: far fewer requests than pages for many rows. */
 
-import { isObject } from '../json.js';
+import { isObject } from '../lib/json.js';
 import type { HubClient } from './hub-client.js';
 import type { HubTable } from './hub-rows.js';
-import { UserError } from '../errors.js';
-import { inert } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
 import { ParquetProcess, type ParquetTable } from './parquet-process.js';
 
 /** The Hub makes row groups of 100 MB at most; a page or a column of one is less. */

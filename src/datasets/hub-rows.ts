@@ -1,9 +1,9 @@
 /** `/rows` of the datasets-server: pages of at most 100 rows, several at a time, handed out in order. */
 
 import pLimit from 'p-limit';
-import { isObject, parseExact } from '../json.js';
-import { TemporaryError, type UserError } from '../errors.js';
-import { inert } from '../text.js';
+import { isObject, parseExact } from '../lib/json.js';
+import { TemporaryError, type UserError } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
 import type { RowSelection, SourceRow } from '../types.js';
 import type { HubClient } from './hub-client.js';
 import { hasNumbers } from './json-row.js';

@@ -1,8 +1,8 @@
 /** A dataset of the Hugging Face Hub, through the datasets-server: pages for few rows, Parquet for many. */
 
-import { isObject } from '../json.js';
-import { UserError, messageOf } from '../errors.js';
-import { count, inert } from '../text.js';
+import { isObject } from '../lib/json.js';
+import { UserError, messageOf } from '../lib/errors.js';
+import { count, inert } from '../lib/text.js';
 import type {
   DatasetRequest,
   HubEnvironment,

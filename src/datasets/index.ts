@@ -3,9 +3,9 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { extname, join } from 'node:path';
-import { systemErrorCode, UserError } from '../errors.js';
-import { fileProblem } from '../files.js';
-import { inert } from '../text.js';
+import { systemErrorCode, UserError } from '../lib/errors.js';
+import { fileProblem } from '../lib/files.js';
+import { inert } from '../lib/text.js';
 import { DEFAULT_ENCODING } from './encodings.js';
 import type { LocalRequest } from './local.js';
 import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter } from '../types.js';

@@ -3,8 +3,8 @@
  * that follow each other. Only borders are found here; a row is parsed once it is whole.
  */
 
-import { UserError } from '../errors.js';
-import { inert } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
 import {
   CLOSE_BRACE,
   CLOSE_BRACKET,
@@ -15,7 +15,7 @@ import {
   OPEN_BRACKET,
   QUOTE,
   skipSpace,
-} from './json-scan.js';
+} from '../lib/json-scan.js';
 import { utf8Pieces, type TextFile } from './text-file.js';
 
 /** How a document holds its rows. */

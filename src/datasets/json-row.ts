@@ -1,9 +1,9 @@
 /** One row of JSON text: an object whose used numbers keep their spelling. */
 
-import { messageOf } from '../errors.js';
+import { messageOf } from '../lib/errors.js';
 import { kindOf } from '../formats/cells.js';
-import { isObject, parseExact, parseLenient } from '../json.js';
-import { inert } from '../text.js';
+import { isObject, parseExact, parseLenient } from '../lib/json.js';
+import { inert } from '../lib/text.js';
 
 export type ParsedRow = { value: Record<string, unknown> } | { problem: string; isJson: boolean };
 

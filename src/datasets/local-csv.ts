@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path';
-import { UserError } from '../errors.js';
-import { breather } from '../files.js';
-import { count, inert, plural } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { breather } from '../lib/files.js';
+import { count, inert, plural } from '../lib/text.js';
 import type { OpenDataset, SourceRow } from '../types.js';
 import {
   CsvReader,

@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
-import { UserError } from '../errors.js';
-import { breather } from '../files.js';
-import { inert } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { breather } from '../lib/files.js';
+import { inert } from '../lib/text.js';
 import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
 import { documentRows, findLayout, type Layout } from './json-document.js';
 import { parseRow } from './json-row.js';
-import { ColumnNames } from './json-scan.js';
+import { ColumnNames } from '../lib/json-scan.js';
 import { columnWarnings } from './local-jsonl.js';
 import { localDataset, type LocalRequest } from './local.js';
 import type { TextFile } from './text-file.js';

@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
-import { UserError } from '../errors.js';
-import { breather } from '../files.js';
-import { inert } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { breather } from '../lib/files.js';
+import { inert } from '../lib/text.js';
 import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
 import { parseRow } from './json-row.js';
-import { ColumnNames, manyColumnsWarning, skipSpace } from './json-scan.js';
+import { ColumnNames, manyColumnsWarning, skipSpace } from '../lib/json-scan.js';
 import { localDataset, type LocalRequest } from './local.js';
 import { textLines, type TextFile, type TextLine } from './text-file.js';
 

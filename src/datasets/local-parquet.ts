@@ -1,9 +1,9 @@
 import { statSync } from 'node:fs';
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 import type { OpenDataset } from '../types.js';
 import { localDataset, type LocalRequest } from './local.js';
 import { ParquetProcess, readParquetFiles } from './parquet-process.js';
-import { manyColumnsWarning } from './json-scan.js';
+import { manyColumnsWarning } from '../lib/json-scan.js';
 import { basename } from 'node:path';
 
 /** A local Parquet file, read by byte range. */

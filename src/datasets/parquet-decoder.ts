@@ -8,9 +8,9 @@
 
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { AsyncBuffer } from 'hyparquet';
-import { messageOf, UserError } from '../errors.js';
-import { readAt } from '../files.js';
-import { ExactNumber } from '../json.js';
+import { messageOf, UserError } from '../lib/errors.js';
+import { readAt } from '../lib/files.js';
+import { ExactNumber } from '../lib/json.js';
 import type { Answer, FromDecoder, ParquetSource, Question, ToDecoder } from './parquet-messages.js';
 import { ParquetFile } from './parquet.js';
 

@@ -7,10 +7,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { UserError } from '../errors.js';
-import { ExactNumber } from '../json.js';
-import { packageFile } from '../package.js';
-import { inert } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { ExactNumber } from '../lib/json.js';
+import { packageFile } from '../lib/package.js';
+import { inert } from '../lib/text.js';
 import type { RowSelection, SourceRow } from '../types.js';
 import type { Answer, FromDecoder, ParquetSource, Question, ToDecoder } from './parquet-messages.js';
 

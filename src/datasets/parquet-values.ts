@@ -1,8 +1,8 @@
 /** Values of Parquet columns with the text that they have: exact decimals and times, and bytes only where they are text. */
 
 import type { ParquetParsers, SchemaElement } from 'hyparquet';
-import { parseExact } from '../json.js';
-import { withoutTrailing } from '../text.js';
+import { parseExact } from '../lib/json.js';
+import { withoutTrailing } from '../lib/text.js';
 
 /** Bytes that are not UTF-8 stand in a column that is read as text. */
 export class NotText extends Error {}

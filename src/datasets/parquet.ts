@@ -4,11 +4,11 @@
  */
 
 import type { AsyncBuffer, FileMetaData, RowGroup, SchemaElement, SchemaTree } from 'hyparquet';
-import { UserError, messageOf } from '../errors.js';
-import { ExactNumber } from '../json.js';
-import { dropped } from '../memory.js';
-import { inert } from '../text.js';
-import { MOST_COLUMNS } from './json-scan.js';
+import { UserError, messageOf } from '../lib/errors.js';
+import { ExactNumber } from '../lib/json.js';
+import { dropped } from '../lib/memory.js';
+import { inert } from '../lib/text.js';
+import { MOST_COLUMNS } from '../lib/json-scan.js';
 import { checkChunk, checkPage, LARGEST_FOOTER_BYTES } from './parquet-limits.js';
 import { exactValue, NotText, PARSERS } from './parquet-values.js';
 

@@ -6,9 +6,9 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
-import { UserError } from '../errors.js';
-import { readAt } from '../files.js';
-import { count, inert } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { readAt } from '../lib/files.js';
+import { count, inert } from '../lib/text.js';
 import {
   byteOrderMark,
   decoderOf,

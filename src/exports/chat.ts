@@ -1,6 +1,6 @@
 /** Rows as chats, as the formats for training want them. */
 
-import { withReasoning } from '../annotators/reasoning.js';
+import { withReasoning } from '../models/reasoning.js';
 import type { ChatMessage } from '../types.js';
 import type { ResultRow } from './rows.js';
 

@@ -4,9 +4,9 @@
  */
 
 import { join } from 'node:path';
-import { UsageError } from '../errors.js';
-import { nearest } from '../suggest.js';
-import { count, inert, plural } from '../text.js';
+import { UsageError } from '../lib/errors.js';
+import { nearest } from '../lib/suggest.js';
+import { count, inert, plural } from '../lib/text.js';
 import type { Exported, Exporter, Results } from './exporter.js';
 
 interface ExportFormat {

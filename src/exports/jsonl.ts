@@ -1,4 +1,4 @@
-import { replaceFile } from '../files.js';
+import { replaceFile } from '../lib/files.js';
 import type { Exporter } from './exporter.js';
 import { readResults } from './rows.js';
 

@@ -1,6 +1,6 @@
 /** What the formats with one JSON object a line have in common. */
 
-import { replaceFile } from '../files.js';
+import { replaceFile } from '../lib/files.js';
 import type { Exported, Results } from './exporter.js';
 import { readResults, type ResultRow } from './rows.js';
 

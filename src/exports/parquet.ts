@@ -5,9 +5,9 @@
 
 import type { SchemaElement } from 'hyparquet';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
-import { replaceFile, type BufferedFile } from '../files.js';
-import { isObject } from '../json.js';
-import { dropped } from '../memory.js';
+import { replaceFile, type BufferedFile } from '../lib/files.js';
+import { isObject } from '../lib/json.js';
+import { dropped } from '../lib/memory.js';
 import type { Exporter, ResultShape } from './exporter.js';
 import { readResults, type ResultRow } from './rows.js';
 

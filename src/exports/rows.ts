@@ -1,7 +1,7 @@
 /** The rows of a complete `reannotated.json`, read back one by one: the file is ours, and has one row a line. */
 
-import { UserError } from '../errors.js';
-import { breather, endOfLine, readBlocks } from '../files.js';
+import { UserError } from '../lib/errors.js';
+import { breather, endOfLine, readBlocks } from '../lib/files.js';
 import type { ChatMessage, RowState } from '../types.js';
 import type { Results } from './exporter.js';
 

@@ -1,6 +1,6 @@
 /** Reading cells of rows, which may hold anything. */
 
-import { ExactNumber, jsonText } from '../json.js';
+import { ExactNumber, jsonText } from '../lib/json.js';
 import { RowProblem } from './row-problem.js';
 
 type Row = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 /** Answers to choose from, as people write them below a question. */
 
-import { isObject, jsonText, parseJson } from '../json.js';
+import { isObject, jsonText, parseJson } from '../lib/json.js';
 import { cell, scalarText, contextText } from './cells.js';
 import type { Row } from './format.js';
 

@@ -1,7 +1,7 @@
 /** Which columns of a dataset become the prompt, and how: settled once, before any row is read. */
 
-import { UsageError, UserError } from '../errors.js';
-import { inert } from '../text.js';
+import { UsageError, UserError } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
 import { findColumn, looksLikePrompt } from './column-names.js';
 import { FORMAT_NAMES, type ColumnRoles, type FormatName, type Row } from './format.js';

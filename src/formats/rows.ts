@@ -1,6 +1,6 @@
 /** How the parts of a row become a request: one way for every shape, since cells say what they are. */
 
-import { isObject, parseJson } from '../json.js';
+import { isObject, parseJson } from '../lib/json.js';
 import type { ChatMessage, PromptRow } from '../types.js';
 import { alpacaPrompt } from './alpaca.js';
 import { cell, contextText, optionalText, originalAnswer, requiredText } from './cells.js';

@@ -1,6 +1,6 @@
 /** Chats in the spellings in which datasets hold them, as turns. */
 
-import { isObject, parseJson } from '../json.js';
+import { isObject, parseJson } from '../lib/json.js';
 import type { ChatMessage } from '../types.js';
 import { cell, kindOf, scalarText } from './cells.js';
 import { RowProblem } from './row-problem.js';

@@ -1,8 +1,8 @@
 /** What a judgement came to, as `summary.json` holds it under `judge`. */
 
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { digestOfFile } from '../files.js';
-import { isObject, parseJson } from '../json.js';
+import { digestOfFile } from '../lib/files.js';
+import { isObject, parseJson } from '../lib/json.js';
 import type { RunFolder } from '../run/folder.js';
 
 export interface JudgeFigures {

@@ -1,7 +1,7 @@
 /** The flags of `reannotate judge`. */
 
 import type { Redactor } from '../secrets/redactor.js';
-import { resolveAnnotator } from '../annotators/index.js';
+import { resolveAnnotator } from '../models/annotators.js';
 import {
   DEFAULT_ANNOTATOR,
   DEFAULT_JUDGE,
@@ -11,7 +11,7 @@ import {
   parseRunOptions,
   type RawFlags,
   type RunOptions,
-} from '../options.js';
+} from '../cli/options.js';
 import { isReasoningModel } from '../requests/parameters.js';
 import { findRunFolder, type RunFolder } from '../run/folder.js';
 

@@ -14,11 +14,11 @@ import {
   removeTemporaryFiles,
   replaceFile,
   type BufferedFile,
-} from '../files.js';
-import { makeOwnFolder } from '../own-folder.js';
-import { isObject, parseJson } from '../json.js';
-import { dropped } from '../memory.js';
-import { shownBaseUrl } from '../endpoint.js';
+} from '../lib/files.js';
+import { makeOwnFolder } from '../lib/own-folder.js';
+import { isObject, parseJson } from '../lib/json.js';
+import { dropped } from '../lib/memory.js';
+import { shownBaseUrl } from '../models/endpoint.js';
 import { runName } from '../run/folder.js';
 import { requestBody, readJobs } from '../run/jobs.js';
 import { parseJournalLine } from '../run/journal-line.js';

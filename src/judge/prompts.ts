@@ -2,11 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { messageOf, UserError } from '../errors.js';
-import { fileProblem } from '../files.js';
-import { isObject } from '../json.js';
-import { packageFile } from '../package.js';
-import { inert } from '../text.js';
+import { messageOf, UserError } from '../lib/errors.js';
+import { fileProblem } from '../lib/files.js';
+import { isObject } from '../lib/json.js';
+import { packageFile } from '../lib/package.js';
+import { inert } from '../lib/text.js';
 import type { ChatMessage } from '../types.js';
 import { fence, markFor } from './fence.js';
 

@@ -1,12 +1,12 @@
 /** The end of a judgement: the journal's verdicts become `judgements.jsonl` and sums. */
 
 import { closeSync, existsSync } from 'node:fs';
-import { breather, openFile, readAt, replaceFile } from '../files.js';
-import { dropped } from '../memory.js';
-import type { FinishRules } from '../annotators/finish-reason.js';
+import { breather, openFile, readAt, replaceFile } from '../lib/files.js';
+import { dropped } from '../lib/memory.js';
+import type { FinishRules } from '../models/finish-reason.js';
 import { parseJournalLine } from '../run/journal-line.js';
 import type { JournalIndex } from '../run/journal.js';
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 import type { Decided } from './interval.js';
 import { ORDERS } from './prepare.js';
 import type { Sample } from './sample.js';

@@ -1,8 +1,8 @@
 /** Whose token it is, and whether it may write where it is to. */
 
-import { UserError } from '../errors.js';
-import { isObject } from '../json.js';
-import { inert } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { isObject } from '../lib/json.js';
+import { inert } from '../lib/text.js';
 
 /**
  * Checks what `whoami-v2` tells against the repository that is to be written to. What it does not tell is let through:

@@ -1,15 +1,21 @@
 /** The dataset card that is pushed with results: what they are, and where they come from. */
 
 import { basename } from 'node:path';
-import type { Annotator } from '../annotators/index.js';
+import type { Annotator } from '../models/annotators.js';
 import { askedFor, type AskedFor, type RunIdentity } from '../run/identity.js';
-import { parseRunOptions } from '../options.js';
+import { parseRunOptions } from '../cli/options.js';
 import type { ResultShape } from '../exports/exporter.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import type { Summary } from '../run/summary.js';
-import { count, dollars, inert, plural, shellWord } from '../text.js';
+import { count, dollars, inert, plural, shellWord } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
-import { asksTheSame, flagValue, GENERATION_NAMES, isGenerationName, isNeutral } from '../generation.js';
+import {
+  asksTheSame,
+  flagValue,
+  GENERATION_NAMES,
+  isGenerationName,
+  isNeutral,
+} from '../models/generation.js';
 import { codeBlock, plain, table } from './markdown.js';
 import { DATA_PATH } from './repository.js';
 

@@ -6,14 +6,14 @@
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { askedWait, pauseAfter } from '../datasets/hub-client.js';
-import { messageOf, systemErrorCode, UserError } from '../errors.js';
-import { HubAddresses } from '../hub-addresses.js';
-import { packageVersion } from '../package.js';
-import { atMinimumRate, discard } from '../minimum-rate.js';
-import { openProxyAgent } from '../proxy-agent.js';
-import { systemClock } from '../requests/clock.js';
+import { messageOf, systemErrorCode, UserError } from '../lib/errors.js';
+import { HubAddresses } from '../http/hub-addresses.js';
+import { packageVersion } from '../lib/package.js';
+import { atMinimumRate, discard } from '../http/minimum-rate.js';
+import { openProxyAgent } from '../http/proxy-agent.js';
+import { systemClock } from '../lib/clock.js';
 import { Redactor } from '../secrets/redactor.js';
-import { duration, inert } from '../text.js';
+import { duration, inert } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
 const TRIES = 6;

@@ -2,7 +2,7 @@
 
 import { createReadStream, statSync } from 'node:fs';
 import { ReadableStream } from 'node:stream/web';
-import { dropped } from '../memory.js';
+import { dropped } from '../lib/memory.js';
 
 export class DiskBlob extends Blob {
   override readonly size: number;

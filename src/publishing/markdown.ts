@@ -1,6 +1,6 @@
 /** Text from outside in Markdown, where it is to be read and to do nothing. */
 
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 
 /** What makes emphasis, code, links, tags, entities, addresses, mentions, formulas, headings and cells of a table. */
 const MARKUP = /[\\`*_{}[\]()<>#+!|~&:@$"'=^]/g;

@@ -1,7 +1,7 @@
 /** Names of dataset repositories on the Hub. */
 
-import { UsageError } from '../errors.js';
-import { inert } from '../text.js';
+import { UsageError } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
 
 const LONGEST_PART = 96;
 const PART = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;

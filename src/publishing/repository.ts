@@ -2,12 +2,12 @@
 
 import type * as Library from '@huggingface/hub';
 import { createHash } from 'node:crypto';
-import { EXIT, isTlsProblem, messageOf, UserError } from '../errors.js';
-import { fileProblem, isFileProblem } from '../files.js';
-import { isObject } from '../json.js';
+import { EXIT, isTlsProblem, messageOf, UserError } from '../lib/errors.js';
+import { fileProblem, isFileProblem } from '../lib/files.js';
+import { isObject } from '../lib/json.js';
 import { pauseAfter } from '../datasets/hub-client.js';
-import { systemClock } from '../requests/clock.js';
-import { inert } from '../text.js';
+import { systemClock } from '../lib/clock.js';
+import { inert } from '../lib/text.js';
 import { requireWritable } from './account.js';
 import { DiskBlob } from './disk-blob.js';
 import { STAND_IN_TOKEN, Unanswered, type HubConnection } from './connection.js';

@@ -2,12 +2,12 @@
 
 import { openAsBlob } from 'node:fs';
 import { ParquetFile } from '../datasets/parquet.js';
-import { UserError } from '../errors.js';
-import { breather } from '../files.js';
-import { isObject } from '../json.js';
+import { UserError } from '../lib/errors.js';
+import { breather } from '../lib/files.js';
+import { isObject } from '../lib/json.js';
 import { keyLikeIn } from '../secrets/key-patterns.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { count, inert, plural } from '../text.js';
+import { count, inert, plural } from '../lib/text.js';
 import { CARD_PATH, SUMMARY_PATH, type PushedFiles } from './repository.js';
 
 /** Places that are named. */

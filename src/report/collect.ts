@@ -2,10 +2,10 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readBatch } from '../batches/batch.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../lib/errors.js';
 import { readResults, type ResultRow } from '../exports/rows.js';
-import { readLines } from '../files.js';
-import { isObject, parseJson } from '../json.js';
+import { readLines } from '../lib/files.js';
+import { isObject, parseJson } from '../lib/json.js';
 import { readSummary } from '../judge/figures.js';
 import type { ConfigFile } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';

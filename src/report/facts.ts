@@ -1,9 +1,9 @@
 /** What the run's own files say about it, for people. They may have been edited: whatever is odd is left out. */
 
 import { basename } from 'node:path';
-import { isObject } from '../json.js';
+import { isObject } from '../lib/json.js';
 import type { ConfigFile } from '../run/config.js';
-import { count, dollars, duration } from '../text.js';
+import { count, dollars, duration } from '../lib/text.js';
 import type { ReportData } from './data.js';
 
 /** Characters of a parameter's value. */

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { withMarks } from '../hidden-characters.js';
+import { withMarks } from '../lib/hidden-characters.js';
 import type { ReportData } from './data.js';
 
 /** Written by scripts/build.js from `page/`. */

@@ -4,13 +4,13 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { parseJson } from '../json.js';
-import { isTornJson, parseLooseJson } from '../loose-json.js';
-import { decodeUnannounced } from '../providers/decoding.js';
-import { CompletionStream } from '../providers/stream.js';
+import { parseJson } from '../lib/json.js';
+import { isTornJson, parseLooseJson } from '../lib/loose-json.js';
+import { decodeUnannounced } from '../http/decoding.js';
+import { CompletionStream } from '../http/stream.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { inert, plural } from '../text.js';
-import type { Headers } from './limits/headers.js';
+import { inert, plural } from '../lib/text.js';
+import type { Headers } from '../http/limit-headers.js';
 
 const OPENING_BRACE = 0x7b;
 const NEWLINE = 0x0a;

@@ -1,10 +1,10 @@
 /** The verdict on a 200: an answer, a part of one, an error in its place, or something else altogether. */
 
-import { readAnswer } from '../annotators/completion.js';
-import { NO_REASON, type FinishRules } from '../annotators/finish-reason.js';
-import { readUsage, type Usage } from '../annotators/usage.js';
-import { isObject } from '../json.js';
-import { inert, shellWord } from '../text.js';
+import { readAnswer } from '../models/completion.js';
+import { NO_REASON, type FinishRules } from '../models/finish-reason.js';
+import { readUsage, type Usage } from '../models/usage.js';
+import { isObject } from '../lib/json.js';
+import { inert, shellWord } from '../lib/text.js';
 import { lineOf, type ReadableBody, type UnreadableBody } from './answer-body.js';
 import { describeForeign, describePage, describeUnknown } from './foreign-answer.js';
 import type { Verdict } from './verdict.js';

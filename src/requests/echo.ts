@@ -3,7 +3,7 @@
  * provided" must not end the run because a server quotes it.
  */
 
-import { isObject } from '../json.js';
+import { isObject } from '../lib/json.js';
 
 /** Characters in common that are no coincidence. */
 const SHORTEST_ECHO = 20;

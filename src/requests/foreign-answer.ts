@@ -1,7 +1,7 @@
 /** Answers of APIs other than chat completions: somebody named the wrong address, and every answer costs money. */
 
-import { isObject } from '../json.js';
-import { inert } from '../text.js';
+import { isObject } from '../lib/json.js';
+import { inert } from '../lib/text.js';
 
 interface ForeignApi {
   /** What the answer looks like, after "The server answered with". */

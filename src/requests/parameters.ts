@@ -4,9 +4,9 @@
  * first, then from names in quotes, then from names in plain text.
  */
 
-import { isNeutral } from '../generation.js';
+import { isNeutral } from '../models/generation.js';
 import type { Refusal } from './refusal-body.js';
-import { withoutTrailing } from '../text.js';
+import { withoutTrailing } from '../lib/text.js';
 
 /** Parameters that may be left out or renamed, with the names that servers call them by; never the prompt or model. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {

@@ -5,20 +5,20 @@
  * every wait can be aborted. One real row goes first: a wrong key, model or parameter costs one request.
  */
 
-import { messageOf, TemporaryError } from '../errors.js';
+import { messageOf, TemporaryError } from '../lib/errors.js';
 import { setMaxListeners } from 'node:events';
-import type { Completion } from '../annotators/completion.js';
-import type { FinishRules } from '../annotators/finish-reason.js';
-import type { TokenCounts, Usage } from '../annotators/usage.js';
+import type { Completion } from '../models/completion.js';
+import type { FinishRules } from '../models/finish-reason.js';
+import type { TokenCounts, Usage } from '../models/usage.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { inert, plural } from '../text.js';
+import { inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { Adaptation, newRow, type Refused, type RowAdaptation } from './adaptation.js';
 import type { Concurrency, Exchanged } from './concurrency.js';
 import type { ParameterChange, ParameterFit } from './parameters.js';
 import type { RateLimiter } from './rate-limiter.js';
 import { CHARACTERS_PER_TOKEN } from './tokens.js';
-import type { Clock } from './clock.js';
+import type { Clock } from '../lib/clock.js';
 import type { Charged } from './limits/token-charge.js';
 import { RefusalStreak } from './refusal-streak.js';
 import { Streaming } from './streaming.js';

@@ -7,9 +7,9 @@
  * the gate and the rate that 429s teach apply.
  */
 
-import { systemClock, type Clock } from './clock.js';
-import type { TokenCounts } from '../annotators/usage.js';
-import { dayLimit, minuteRate, statedLimits, type Headers, type LimitUnit } from './limits/headers.js';
+import { systemClock, type Clock } from '../lib/clock.js';
+import type { TokenCounts } from '../models/usage.js';
+import { dayLimit, minuteRate, statedLimits, type Headers, type LimitUnit } from '../http/limit-headers.js';
 import { Pace } from './limits/pace.js';
 import { TokenCharge, type Charged } from './limits/token-charge.js';
 

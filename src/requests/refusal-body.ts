@@ -4,11 +4,11 @@
  * is bounded here, before any pattern is tried on it.
  */
 
-import { isObject, parseJson } from '../json.js';
-import { inert } from '../text.js';
+import { isObject, parseJson } from '../lib/json.js';
+import { inert } from '../lib/text.js';
 import { withoutEcho } from './echo.js';
-import type { Headers } from './limits/headers.js';
-import { parseDuration } from './limits/waits.js';
+import type { Headers } from '../http/limit-headers.js';
+import { parseDuration } from '../http/waits.js';
 
 /** Characters of an error's text that are looked at; what matters stands at its beginning. */
 const LONGEST_TEXT = 4000;

@@ -3,7 +3,7 @@
  * (community.openai.com 360359 and 358525). What answers add to it is in `limits/token-charge.ts`.
  */
 
-import { wordsBehind, zeroByte } from '../bytes.js';
+import { wordsBehind, zeroByte } from '../lib/bytes.js';
 
 export const CHARACTERS_PER_TOKEN = 4;
 const BACKSLASH = 0x5c;

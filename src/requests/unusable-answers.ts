@@ -3,8 +3,8 @@
  * read. A server that always answers like that must not be paid for every row five times before anybody notices.
  */
 
-import { NO_REASON } from '../annotators/finish-reason.js';
-import { inert, plural, shellWord } from '../text.js';
+import { NO_REASON } from '../models/finish-reason.js';
+import { inert, plural, shellWord } from '../lib/text.js';
 import type { Verdict } from './verdict.js';
 
 /** Answers that may end with the same unknown reason before it is taken for the server's way. */

@@ -16,19 +16,19 @@
  * What refusals mean is a table of its own, `refusals.ts`.
  */
 
-import { isObject, parseJson } from '../json.js';
-import type { Completion } from '../annotators/completion.js';
-import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js';
-import type { Usage } from '../annotators/usage.js';
-import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../errors.js';
-import { inert } from '../text.js';
+import { isObject, parseJson } from '../lib/json.js';
+import type { Completion } from '../models/completion.js';
+import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
+import type { Usage } from '../models/usage.js';
+import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
 import { NO_SECRETS, type Redactor } from '../secrets/redactor.js';
 import { readBody } from './answer-body.js';
 import { promptOf } from './echo.js';
 import { judgeAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { geminiDayWait, isDailyLimit } from './limits/daily.js';
-import { retryAfter, type Headers } from './limits/headers.js';
+import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
 import { isLargerThanLimit, meaningOf, roomIn, type Meaning, type RunCause } from './refusals.js';
 import { asksForStream } from './stream-only.js';

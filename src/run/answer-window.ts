@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { closeSync, existsSync } from 'node:fs';
-import { openFile, readAt } from '../files.js';
+import { openFile, readAt } from '../lib/files.js';
 import type { JournalIndex } from './journal.js';
 
 /** Lines are read in one go as long as what lies between two of them is less than this. */

@@ -5,11 +5,11 @@
 
 import { isUtf8 } from 'node:buffer';
 import { rmSync } from 'node:fs';
-import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../files.js';
-import type { Completion } from '../annotators/completion.js';
-import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js';
-import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../annotators/reasoning.js';
-import { dropped } from '../memory.js';
+import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../lib/files.js';
+import type { Completion } from '../models/completion.js';
+import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
+import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../models/reasoning.js';
+import { dropped } from '../lib/memory.js';
 import type { RowState } from '../types.js';
 import { AnswerWindow } from './answer-window.js';
 import type { RunFolder } from './folder.js';

@@ -1,10 +1,10 @@
-import { costOf, findPrice, type Price } from '../annotators/prices.js';
-import type { Usage } from '../annotators/usage.js';
-import { UserError } from '../errors.js';
-import { hasOwnServer } from '../endpoint.js';
-import type { RunOptions } from '../options.js';
+import { costOf, findPrice, type Price } from '../models/prices.js';
+import type { Usage } from '../models/usage.js';
+import { UserError } from '../lib/errors.js';
+import { hasOwnServer } from '../models/endpoint.js';
+import type { RunOptions } from '../cli/options.js';
 import type { Budget, Job } from '../requests/processor.js';
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 
 /** What exceeded its worst case once may do so again, and by more. */
 const MARGIN = 2;

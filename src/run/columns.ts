@@ -1,7 +1,7 @@
 /** What the columns of a dataset are used for, in words: nothing of a prompt is left out without a word. */
 
 import type { ChosenFormat } from '../formats/index.js';
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 
 const MOST_NAMES = 30;
 

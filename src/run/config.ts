@@ -2,10 +2,10 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import { DEFAULT_REASONING_MODE, REASONING_MODES, type ReasoningMode } from '../annotators/reasoning.js';
-import { isObject } from '../json.js';
-import { replaceFile } from '../files.js';
-import type { RunOptions } from '../options.js';
+import { DEFAULT_REASONING_MODE, REASONING_MODES, type ReasoningMode } from '../models/reasoning.js';
+import { isObject } from '../lib/json.js';
+import { replaceFile } from '../lib/files.js';
+import type { RunOptions } from '../cli/options.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { askedFor, type RunIdentity } from './identity.js';
 

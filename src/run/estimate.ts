@@ -1,6 +1,6 @@
 /** What a run would ask: rows, tokens and bytes, counted over a dataset in bounded memory. */
 
-import { countMessages, type Tokenizer } from '../annotators/tokenizer.js';
+import { countMessages, type Tokenizer } from '../models/tokenizer.js';
 import type { PromptRow } from '../types.js';
 import { messagesOf } from './jobs.js';
 

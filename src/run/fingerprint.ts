@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { breather, fileProblem, readAt } from '../files.js';
+import { breather, fileProblem, readAt } from '../lib/files.js';
 
 const CHUNK_BYTES = 1 << 20;
 /**

@@ -3,10 +3,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { UsageError } from '../errors.js';
+import { UsageError } from '../lib/errors.js';
 import { exportFiles } from '../exports/index.js';
-import { fileProblem, makeFolder } from '../files.js';
-import { inert, withoutTrailing } from '../text.js';
+import { fileProblem, makeFolder } from '../lib/files.js';
+import { inert, withoutTrailing } from '../lib/text.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
 const LONGEST_NAME_BYTES = 220;

@@ -2,12 +2,12 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { DEFAULT_ENCODING } from '../datasets/encodings.js';
-import { UserError } from '../errors.js';
-import { replaceFile } from '../files.js';
+import { UserError } from '../lib/errors.js';
+import { replaceFile } from '../lib/files.js';
 import type { FormatName } from '../formats/index.js';
-import { asksTheSame, type GenerationParameters } from '../generation.js';
-import type { RunOptions } from '../options.js';
-import { inert, plural } from '../text.js';
+import { asksTheSame, type GenerationParameters } from '../models/generation.js';
+import type { RunOptions } from '../cli/options.js';
+import { inert, plural } from '../lib/text.js';
 import type { FileFingerprint } from './fingerprint.js';
 
 /** The flags that decide which requests are sent; the others may change when a run is resumed. */

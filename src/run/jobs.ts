@@ -1,13 +1,13 @@
 /** `jobs.json`: one request body a line, with the row's number as metadata that is not sent. */
 
-import { isObject, parseJson } from '../json.js';
-import { UserError } from '../errors.js';
-import { standsAt } from '../bytes.js';
-import { breather, endOfLine, readBlocks, readLines, replaceFile, type BufferedFile } from '../files.js';
-import { asksTheSame, isGenerationName, type GenerationParameters } from '../generation.js';
-import type { Provider } from '../providers/index.js';
+import { isObject, parseJson } from '../lib/json.js';
+import { UserError } from '../lib/errors.js';
+import { standsAt } from '../lib/bytes.js';
+import { breather, endOfLine, readBlocks, readLines, replaceFile, type BufferedFile } from '../lib/files.js';
+import { asksTheSame, isGenerationName, type GenerationParameters } from '../models/generation.js';
+import type { Provider } from '../models/providers.js';
 import { applyChanges, type ParameterChange } from '../requests/parameters.js';
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 import type { ChatMessage, PromptRow } from '../types.js';
 import { isUnusable } from './rows.js';
 

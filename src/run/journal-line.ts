@@ -5,19 +5,19 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { readAnswer, type Completion } from '../annotators/completion.js';
-import { FinishRules, NO_REASON, STANDARD_RULES } from '../annotators/finish-reason.js';
-import { endsClosingTag, isBesideClosingTag, mayBeginWithReasoning } from '../annotators/reasoning.js';
-import { fullyReported, usageFromTexts } from '../annotators/usage-estimate.js';
+import { readAnswer, type Completion } from '../models/completion.js';
+import { FinishRules, NO_REASON, STANDARD_RULES } from '../models/finish-reason.js';
+import { endsClosingTag, isBesideClosingTag, mayBeginWithReasoning } from '../models/reasoning.js';
+import { fullyReported, usageFromTexts } from '../models/usage-estimate.js';
 import {
   MOST_TOKENS,
   plainUsage as usageOf,
   readUsage,
   type AnswerFigures,
   type Usage,
-} from '../annotators/usage.js';
-import { standsAt, wordsBehind, zeroByte } from '../bytes.js';
-import { isObject, parseJson } from '../json.js';
+} from '../models/usage.js';
+import { standsAt, wordsBehind, zeroByte } from '../lib/bytes.js';
+import { isObject, parseJson } from '../lib/json.js';
 
 /** What one line of the journal says. */
 export type JournalEntry =

@@ -3,9 +3,9 @@
  * run, would give a row somebody else's answer; the prompt that was sent tells.
  */
 
-import { standsAt } from '../bytes.js';
-import { isObject, parseJson } from '../json.js';
-import { dropped } from '../memory.js';
+import { standsAt } from '../lib/bytes.js';
+import { isObject, parseJson } from '../lib/json.js';
+import { dropped } from '../lib/memory.js';
 import type { PromptRow } from '../types.js';
 
 /** How the last turn of a request begins and ends, as `JSON.stringify` writes it. */

@@ -18,9 +18,9 @@ import {
   statSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { AnswerFigures, Usage } from '../annotators/usage.js';
-import { UserError } from '../errors.js';
-import { holdsLock, rescuePath } from '../fence.js';
+import type { AnswerFigures, Usage } from '../models/usage.js';
+import { UserError } from '../lib/errors.js';
+import { holdsLock, rescuePath } from '../lib/fence.js';
 import {
   breather,
   endOfLine,
@@ -31,10 +31,10 @@ import {
   readBlocks,
   replaceFile,
   writeAll,
-} from '../files.js';
-import { parseJson } from '../json.js';
-import { dropped } from '../memory.js';
-import { STANDARD_RULES, type FinishRules } from '../annotators/finish-reason.js';
+} from '../lib/files.js';
+import { parseJson } from '../lib/json.js';
+import { dropped } from '../lib/memory.js';
+import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
 import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
 import { PartialLines, type PartialRows } from './partial-lines.js';
 import { ROW_STATES, type RetriableState, type RowState } from '../types.js';

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
-import { isObject, parseJson } from '../json.js';
+import { isObject, parseJson } from '../lib/json.js';
 import { isGivenName } from './folder.js';
 
 /** A run, as its `run.json` describes it. */

@@ -1,8 +1,8 @@
 /** Whether a run's folders and files are this user's alone. */
 
 import { lstatSync } from 'node:fs';
-import { fileProblem, linkRefused } from '../files.js';
-import { requireOwnFolder } from '../own-folder.js';
+import { fileProblem, linkRefused } from '../lib/files.js';
+import { requireOwnFolder } from '../lib/own-folder.js';
 import type { RunFolder } from './folder.js';
 
 /**

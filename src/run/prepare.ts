@@ -4,16 +4,16 @@
  */
 
 import { existsSync, rmSync } from 'node:fs';
-import { FinishRules, NO_REASON } from '../annotators/finish-reason.js';
+import { FinishRules, NO_REASON } from '../models/finish-reason.js';
 import { openDataset } from '../datasets/index.js';
 import { redactedDataset } from '../datasets/redacted.js';
-import { UserError } from '../errors.js';
-import { hasSeveral } from '../generation.js';
+import { UserError } from '../lib/errors.js';
+import { hasSeveral } from '../models/generation.js';
 import { chooseFormat, type ChosenFormat } from '../formats/index.js';
-import type { RunOptions } from '../options.js';
-import type { Console } from '../progress.js';
+import type { RunOptions } from '../cli/options.js';
+import type { Console } from '../terminal/progress.js';
 import { knownChanges } from '../requests/parameters.js';
-import { count, inert, plural, shellWord } from '../text.js';
+import { count, inert, plural, shellWord } from '../lib/text.js';
 import type { OpenDataset } from '../types.js';
 import { columnWarnings, describeColumns } from './columns.js';
 import type { RunFolder } from './folder.js';

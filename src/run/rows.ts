@@ -6,11 +6,11 @@
  * used is `{"problem": "…", "row": {…}}`.
  */
 
-import { standsAt } from '../bytes.js';
-import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../files.js';
+import { standsAt } from '../lib/bytes.js';
+import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../lib/files.js';
 import type { ChosenFormat } from '../formats/index.js';
 import { RowProblem } from '../formats/row-problem.js';
-import { inert } from '../text.js';
+import { inert } from '../lib/text.js';
 import type { PromptRow, SourceRow } from '../types.js';
 
 const PROBLEM_PREFIX = Buffer.from('{"problem":');

@@ -2,8 +2,8 @@
 
 import { statSync } from 'node:fs';
 import { localFiles } from '../datasets/index.js';
-import { UserError } from '../errors.js';
-import { count, inert, plural } from '../text.js';
+import { UserError } from '../lib/errors.js';
+import { count, inert, plural } from '../lib/text.js';
 import { compareFile, resolvedPath, type FileChange, type FileFingerprint } from './fingerprint.js';
 import type { RunIdentity } from './identity.js';
 

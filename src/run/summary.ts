@@ -1,7 +1,7 @@
 /** `summary.json` and the summary that is shown at the end. */
 
-import { replaceFile } from '../files.js';
-import { count, dollars, duration, plural, shellWord } from '../text.js';
+import { replaceFile } from '../lib/files.js';
+import { count, dollars, duration, plural, shellWord } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import type { Assembled, RowCountsByState } from './assemble.js';
 import type { RunFolder } from './folder.js';

@@ -3,7 +3,7 @@
  * used, two neighbours become one, so that a run of a minute and one of a week take the same room.
  */
 
-import { isObject } from '../json.js';
+import { isObject } from '../lib/json.js';
 
 const STEPS = 240;
 const FIRST_STEP_MS = 100;

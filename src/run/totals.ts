@@ -1,9 +1,9 @@
 /** What a run used, over all the sessions that it took. */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { replaceQuickly } from '../files.js';
-import { isObject } from '../json.js';
-import { findPrice, totalCost, type Cost, type Price } from '../annotators/prices.js';
+import { replaceQuickly } from '../lib/files.js';
+import { isObject } from '../lib/json.js';
+import { findPrice, totalCost, type Cost, type Price } from '../models/prices.js';
 import {
   accumulate,
   addUsage,
@@ -12,8 +12,8 @@ import {
   restoreUsage,
   type AnswerFigures,
   type Usage,
-} from '../annotators/usage.js';
-import type { RunOptions } from '../options.js';
+} from '../models/usage.js';
+import type { RunOptions } from '../cli/options.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
 

@@ -1,8 +1,8 @@
 /** What counts as a secret: which values of the environment and the command line are hidden wherever they turn up. */
 
-import { PROVIDERS } from '../providers/index.js';
-import { secretsIn } from '../providers/address.js';
-import { readKey } from '../providers/key.js';
+import { PROVIDERS } from '../models/providers.js';
+import { secretsIn } from '../http/address.js';
+import { readKey } from '../models/key.js';
 
 /** A value that must not get out, and where it comes from. */
 export interface Secret {

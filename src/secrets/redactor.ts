@@ -6,7 +6,7 @@
  * (messages, figures, rows, files) has no secret to begin with; messages are cleaned again before they are shown.
  */
 
-import { isObject, parseJson } from '../json.js';
+import { isObject, parseJson } from '../lib/json.js';
 import { FastTest } from './fast-test.js';
 import { isHidden, type Secret } from './known-secrets.js';
 import { SpellingTree, type Needle, type Range } from './spelling-tree.js';

@@ -2,10 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { fileProblem, readLines } from '../files.js';
-import { UserError, messageOf } from '../errors.js';
+import { fileProblem, readLines } from '../lib/files.js';
+import { UserError, messageOf } from '../lib/errors.js';
 import { alpacaPrompt } from '../formats/alpaca.js';
-import { isObject } from '../json.js';
+import { isObject } from '../lib/json.js';
 
 /** A hash of 32 hexadecimal digits. */
 export function hashOf(text: string): string {

@@ -1,8 +1,8 @@
 /** Checks what a batch is made of: the order that creates it, and each line of its input file. */
 
 import { readSync } from 'node:fs';
-import { breathe, readLines } from '../files.js';
-import { isObject, parseJson } from '../json.js';
+import { breathe, readLines } from '../lib/files.js';
+import { isObject, parseJson } from '../lib/json.js';
 import { ApiError } from './http.js';
 
 /** The endpoint and the time that batches can have here. */

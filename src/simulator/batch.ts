@@ -2,8 +2,8 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf } from '../errors.js';
-import { breathe } from '../files.js';
+import { messageOf } from '../lib/errors.js';
+import { breathe } from '../lib/files.js';
 import { hashOf } from './answers.js';
 import { orderOfRows, rowFailures, type BatchFault, type RowFailure } from './batch-faults.js';
 import {

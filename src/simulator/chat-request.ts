@@ -1,6 +1,6 @@
 /** Checks the body of a chat completion as OpenAI does, with its wording. */
 
-import { isObject } from '../json.js';
+import { isObject } from '../lib/json.js';
 import { ApiError } from './http.js';
 import { isReasoningModel, requireModel } from './models.js';
 

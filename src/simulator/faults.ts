@@ -1,6 +1,6 @@
 /** Which requests go wrong and how: drawn from a seed, so that a run can be repeated fault by fault. */
 
-import { UsageError } from '../errors.js';
+import { UsageError } from '../lib/errors.js';
 
 /** What can go wrong with a chat completion. */
 export const FAULTS = {

@@ -2,7 +2,7 @@
 
 import { closeSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { openFile, writeAll } from '../files.js';
+import { openFile, writeAll } from '../lib/files.js';
 import { ApiError } from './http.js';
 
 const MAXIMUM_UPLOAD_BYTES = 512 * 1024 * 1024;

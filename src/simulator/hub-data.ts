@@ -6,9 +6,9 @@ import { extname } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { CsvReader } from '../datasets/csv-records.js';
-import { messageOf, UserError } from '../errors.js';
-import { fileProblem } from '../files.js';
-import { isObject } from '../json.js';
+import { messageOf, UserError } from '../lib/errors.js';
+import { fileProblem } from '../lib/files.js';
+import { isObject } from '../lib/json.js';
 
 export type Row = Record<string, unknown>;
 

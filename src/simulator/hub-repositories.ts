@@ -8,7 +8,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { parse } from 'yaml';
-import { isObject, parseJson } from '../json.js';
+import { isObject, parseJson } from '../lib/json.js';
 import { answering, HubError, HubFaults } from './hub-error.js';
 import { HubObjects } from './hub-objects.js';
 import type { Hub } from './hub.js';

@@ -6,7 +6,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
-import { fileProblem } from '../files.js';
+import { fileProblem } from '../lib/files.js';
 import { featuresOf, loadDataset, type Feature, type HubDataset, type Row } from './hub-data.js';
 import { answering, HubError, HubFaults } from './hub-error.js';
 import { bearerToken, decodePath, sendJson, type Exchange, type Route } from './http.js';

@@ -1,6 +1,6 @@
 /** A file of results that a batch writes. */
 
-import { BufferedFile } from '../files.js';
+import { BufferedFile } from '../lib/files.js';
 import { downloadFault, type BatchFault } from './batch-faults.js';
 import { newLongId, type FileStore, type StoredFile } from './files.js';
 

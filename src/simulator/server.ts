@@ -6,7 +6,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { messageOf, systemErrorCode, UserError } from '../errors.js';
+import { messageOf, systemErrorCode, UserError } from '../lib/errors.js';
 import { ReplayedAnswers } from './answers.js';
 import { Batches } from './batches.js';
 import { ChatEndpoint } from './chat.js';

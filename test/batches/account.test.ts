@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { walkAccount } from '../../src/batches/account.js';
 import { readBatch, type Batch } from '../../src/batches/batch.js';
 import type { BatchClient, BatchPage } from '../../src/batches/client.js';
-import { systemClock } from '../../src/requests/clock.js';
+import { systemClock } from '../../src/lib/clock.js';
 
 const waiting = { clock: systemClock, random: () => 0, signal: new AbortController().signal };
 const PAGE = 100;

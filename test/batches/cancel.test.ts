@@ -4,7 +4,7 @@ import { readBatch, type Batch } from '../../src/batches/batch.js';
 import { cancelBatch } from '../../src/batches/cancel.js';
 import { CallFailed } from '../../src/batches/calls.js';
 import type { BatchClient } from '../../src/batches/client.js';
-import { systemClock } from '../../src/requests/clock.js';
+import { systemClock } from '../../src/lib/clock.js';
 
 const waiting = { clock: systemClock, random: () => 0, signal: new AbortController().signal };
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NO_USAGE } from '../../src/annotators/usage.js';
+import { NO_USAGE } from '../../src/models/usage.js';
 import { readBatch, type Batch } from '../../src/batches/batch.js';
 import { CHUNK_STATES, newChunk, saidOf, type Chunk, type Collected } from '../../src/batches/chunk.js';
 import { holdsRows, transition, type ChunkEvent } from '../../src/batches/chunk-states.js';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { APIError } from 'openai';
 import { expect, it, onTestFinished } from 'vitest';
 import { BatchClient } from '../../src/batches/client.js';
-import { readAddress } from '../../src/providers/address.js';
+import { readAddress } from '../../src/http/address.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 
 const KEY = 'sk-SECRETabcdefGHIJKLMNOPQRSTUVWXYZ0123456789';

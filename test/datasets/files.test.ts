@@ -5,9 +5,9 @@ import { describe, expect, it } from 'vitest';
 import { CsvReader } from '../../src/datasets/csv-records.js';
 import { encodingNamed } from '../../src/datasets/encodings.js';
 import { openDataset } from '../../src/datasets/index.js';
-import { ColumnNames, MOST_COLUMNS } from '../../src/datasets/json-scan.js';
+import { ColumnNames, MOST_COLUMNS } from '../../src/lib/json-scan.js';
 import { textLines } from '../../src/datasets/text-file.js';
-import { ExactNumber, jsonText, parseExact, parseLenient } from '../../src/json.js';
+import { ExactNumber, jsonText, parseExact, parseLenient } from '../../src/lib/json.js';
 import type { OpenDataset, SourceRow } from '../../src/types.js';
 import { temporaryFolder } from '../support/cli.js';
 

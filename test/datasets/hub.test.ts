@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { HubClient } from '../../src/datasets/hub-client.js';
 import { openDataset } from '../../src/datasets/index.js';
-import { jsonText } from '../../src/json.js';
+import { jsonText } from '../../src/lib/json.js';
 import type { HubEnvironment, OpenDataset, Reporter, SourceRow } from '../../src/types.js';
 import { scriptedApi, type ApiAnswer, type ApiRequest } from '../support/scripted-api.js';
 

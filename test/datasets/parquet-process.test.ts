@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { ParquetProcess, type ParquetOrigin } from '../../src/datasets/parquet-process.js';
-import { jsonText } from '../../src/json.js';
+import { jsonText } from '../../src/lib/json.js';
 import { temporaryFolder } from '../support/cli.js';
 import {
   CONVERTED,

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Tokenizer } from '../../src/annotators/tokenizer.js';
+import type { Tokenizer } from '../../src/models/tokenizer.js';
 import { RowCounter, RowSample } from '../../src/run/estimate.js';
 import type { DryRun } from '../../src/commands/dry-run-result.js';
 import { foldersIn, pointingAt, runCli, simulator, temporaryFolder } from '../support/cli.js';

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FinishRules } from '../../src/annotators/finish-reason.js';
+import { FinishRules } from '../../src/models/finish-reason.js';
 import { JournalIndex, scanJournal, type JournalReport } from '../../src/run/journal.js';
 import { foldersIn, pointingAt, resultsIn, runCli, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';

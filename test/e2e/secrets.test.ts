@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { PROVIDERS } from '../../src/providers/index.js';
+import { PROVIDERS } from '../../src/models/providers.js';
 import { foldersIn, pointingAt, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import {

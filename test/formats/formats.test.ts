@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { UserError } from '../../src/errors.js';
+import { UserError } from '../../src/lib/errors.js';
 import { looksLikePrompt } from '../../src/formats/column-names.js';
 import { FORMAT_NAMES } from '../../src/formats/format.js';
 import { chooseFormat, KNOWN_DATASETS, type FormatFlags } from '../../src/formats/index.js';

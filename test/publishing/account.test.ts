@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { UsageError } from '../../src/errors.js';
+import { UsageError } from '../../src/lib/errors.js';
 import { requireWritable } from '../../src/publishing/account.js';
 import { checkRepositoryName } from '../../src/publishing/repository-name.js';
 import { licensesIn } from '../../src/publishing/repository.js';

@@ -1,7 +1,7 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import type { FinishRules } from '../../src/annotators/finish-reason.js';
-import { decodeBody } from '../../src/providers/decoding.js';
+import type { FinishRules } from '../../src/models/finish-reason.js';
+import { decodeBody } from '../../src/http/decoding.js';
 import { asksForStream } from '../../src/requests/stream-only.js';
 import { UnusableAnswers, type Reaction } from '../../src/requests/unusable-answers.js';
 import { judgeResponse, type Verdict } from '../../src/requests/verdict.js';

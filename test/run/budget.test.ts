@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addUsage, NO_USAGE, readUsage, type Usage } from '../../src/annotators/usage.js';
-import { totalCost, type Price } from '../../src/annotators/prices.js';
+import { addUsage, NO_USAGE, readUsage, type Usage } from '../../src/models/usage.js';
+import { totalCost, type Price } from '../../src/models/prices.js';
 import type { Job } from '../../src/requests/processor.js';
 import { CostBudget } from '../../src/run/budget.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import OpenAI, { toFile } from 'openai';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { UsageError } from '../../src/errors.js';
+import { UsageError } from '../../src/lib/errors.js';
 import { BATCH_FAULTS, parseBatchFaults, type BatchFault } from '../../src/simulator/batch-faults.js';
 import { promptHash } from '../../src/simulator/chat.js';
 import type { SimulatorOptions } from '../../src/simulator/options.js';

@@ -5,7 +5,7 @@ import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it, vi } from 'vitest';
 import { openDataset } from '../../src/datasets/index.js';
 import { ParquetFile } from '../../src/datasets/parquet.js';
-import { UserError } from '../../src/errors.js';
+import { UserError } from '../../src/lib/errors.js';
 import { temporaryFolder } from '../support/cli.js';
 import { cases, Tally } from './tally.js';
 

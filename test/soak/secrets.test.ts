@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { it, vi } from 'vitest';
 import { judgeFailure, judgeResponse } from '../../src/requests/verdict.js';
 import { Redactor } from '../../src/secrets/redactor.js';
-import { inert } from '../../src/text.js';
+import { inert } from '../../src/lib/text.js';
 import { apiError, completion } from '../support/scripted-api.js';
 import { secretIn, spellings } from '../support/spelled.js';
 import { cases, Tally } from './tally.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/requests/clock.js';
+import type { Clock } from '../../src/lib/clock.js';
 
 /** A clock that stands still until it is told to go on; sleepers wake in the order of their times. */
 export class FakeClock implements Clock {

@@ -1,4 +1,4 @@
-import { FinishRules } from '../../src/annotators/finish-reason.js';
+import { FinishRules } from '../../src/models/finish-reason.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
 import { ParameterFit } from '../../src/requests/parameters.js';
 import { Processor, type Stop } from '../../src/requests/processor.js';

@@ -3,7 +3,7 @@
  * or reorder what is beside it.
  */
 
-import { HIDDEN, markOf, withMarks } from '../../hidden-characters.js';
+import { HIDDEN, markOf, withMarks } from '../../lib/hidden-characters.js';
 
 type Child = Node | string | null;
 

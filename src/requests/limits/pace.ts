@@ -1,5 +1,5 @@
 import { Bucket } from './bucket.js';
-import type { LimitUnit } from './headers.js';
+import type { LimitUnit } from '../../http/limit-headers.js';
 
 /** The share of a limit that is aimed at: the rest makes up for clocks that differ. */
 const UTILISATION = 0.998;

@@ -1,4 +1,4 @@
-import type { TokenCounts } from '../../annotators/usage.js';
+import type { TokenCounts } from '../../models/usage.js';
 
 /** What is assumed of an answer before the first one, where requests name no maximum. */
 const FIRST_GUESS = 1000;

@@ -1,0 +1,139 @@
+/** Addresses of APIs: read from what people write, joined with paths, and shown without the secrets in them. */
+
+import { withoutTrailing } from '../lib/text.js';
+
+/** Stands for a secret wherever an address is shown or recorded. */
+const HIDDEN = '…';
+
+/** A server's address, taken apart. */
+export interface ApiAddress {
+  /** Scheme, host and path, with no slash, query, fragment or credentials at the end, e.g. `https://api.openai.com/v1`. */
+  base: string;
+  /** What follows the path of every request, with its question mark; empty where there is nothing. */
+  query: string;
+  /** The value of `Authorization: Basic`, from `user:password@`; null where the address has none. */
+  basic: string | null;
+}
+
+/** Paths that people copy from documentation together with the base URL. */
+const FULL_PATH = /\/(?:chat\/)?completions$/;
+
+/** @param text an address that `new URL` takes */
+export function readAddress(text: string): ApiAddress {
+  const url = new URL(text.trim());
+  const path = withoutTrailing(withoutTrailing(url.pathname, '/').replace(FULL_PATH, ''), '/');
+  const isBasic = url.username !== '' || url.password !== '';
+  const credentials = `${decoded(url.username)}:${decoded(url.password)}`;
+  return {
+    base: url.origin + path,
+    query: url.search,
+    basic: isBasic ? Buffer.from(credentials).toString('base64') : null,
+  };
+}
+
+/** A percent-encoded text as it was meant; a stray `%` stands for itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** An API's resources that belong to the account, not to one deployment of a model. */
+const ACCOUNT_PATHS = /^\/(?:models|files|batches)(?:\/|$)/;
+const DEPLOYMENT = /\/deployments\/[^/]+$/;
+
+/**
+ * The address of a request: the path goes before the query. Azure has files, batches and models beside its deployments
+ * (https://learn.microsoft.com/azure/ai-foundry/openai/reference).
+ * @param path such as `/chat/completions`
+ */
+export function requestUrl({ base, query }: Pick<ApiAddress, 'base' | 'query'>, path: string): string {
+  return `${ACCOUNT_PATHS.test(path) ? base.replace(DEPLOYMENT, '') : base}${path}${query}`;
+}
+
+/** Hosts of Azure's model services, in all its clouds. */
+const AZURE_HOST =
+  /\.(?:openai\.azure\.(?:com|us|cn)|cognitiveservices\.azure\.(?:com|us|cn)|services\.ai\.azure\.com|api\.cognitive\.microsoft\.com)$/;
+/** Azure API Management, whose subscription keys go where its owner says; by default into `api-key`. */
+const AZURE_GATEWAY = /\.azure-api\.net$/;
+/** A token of Microsoft Entra ID is a JSON Web Token; an API key is none. */
+const WEB_TOKEN = /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/;
+
+/**
+ * The headers that a request is authorised by.
+ *
+ * Azure takes a key in `api-key` and a token of Entra ID as a bearer token, as its own SDK sends them (`azure.ts` of
+ * openai-node). Behind another name, such as a gateway's, both are sent.
+ */
+export function authorization({ base, basic }: ApiAddress, apiKey: string | null): Record<string, string> {
+  if (apiKey === null) return basic === null ? {} : { authorization: `Basic ${basic}` };
+  const bearer = { authorization: `Bearer ${apiKey}` };
+  if (WEB_TOKEN.test(apiKey)) return bearer;
+  const { hostname, pathname } = new URL(base);
+  if (AZURE_HOST.test(hostname))
+    return { 'api-key': apiKey, ...(basic === null ? {} : { authorization: `Basic ${basic}` }) };
+  if (AZURE_GATEWAY.test(hostname) || /\/openai\/deployments\//.test(`${pathname}/`))
+    return { ...bearer, 'api-key': apiKey };
+  return bearer;
+}
+
+/** Names of query parameters whose value is a secret. */
+const SECRET_NAME =
+  /(?:^|[-_.])(?:key|apikey|token|auth|authorization|sig|signature|code|secret|password|passwd|pwd|pass|credentials?|jwt|bearer|session)$|key$|token$|secret$|password$/i;
+const HARMLESS_NAME = /version|model|deployment|region|location|project/i;
+
+/** An address for a person, a log or a file: passwords, and keys in the query, are left out. */
+export function shownAddress(text: string): string {
+  // A password may hold any character; what is left of the last @ before the path goes.
+  const authority = /^([a-z][a-z0-9+.-]*:)?\/\/[^\s?#]*@/i.exec(text);
+  const start =
+    authority === null ? text : `${authority[1] ?? ''}//${HIDDEN}@${text.slice(authority[0].length)}`;
+  const question = start.indexOf('?');
+  if (question === -1) return start;
+  const [query = '', ...fragment] = start.slice(question + 1).split('#');
+  const parts = query.split('&').map(shownParameter).join('&');
+  return [`${start.slice(0, question)}?${parts}`, ...fragment].join('#');
+}
+
+function shownParameter(parameter: string): string {
+  const equals = parameter.indexOf('=');
+  if (equals === -1) return looksSecret(parameter) ? HIDDEN : parameter;
+  const name = parameter.slice(0, equals);
+  const value = parameter.slice(equals + 1);
+  const isSecret = SECRET_NAME.test(decoded(name)) || (!HARMLESS_NAME.test(name) && looksSecret(value));
+  return value !== '' && isSecret ? `${name}=${HIDDEN}` : parameter;
+}
+
+/** Keys are long, and have letters and digits. */
+function looksSecret(value: string): boolean {
+  return value.length >= 16 && /\d/.test(value) && /[a-z]/i.test(value);
+}
+
+/** A text with every address in it shown without its secrets. */
+export function withoutSecrets(text: string): string {
+  return text.replace(/\b[a-z][a-z0-9+.-]*:\/\/[^\s'"<>]+/gi, shownAddress);
+}
+
+/** The secrets in an address, as they may turn up in other texts. */
+export function secretsIn(text: string): string[] {
+  if (!URL.canParse(text.trim())) return [];
+  const url = new URL(text.trim());
+  const { basic } = readAddress(text);
+  const values = [...url.searchParams].flatMap(([name, value]) =>
+    shownParameter(`${name}=${value}`).endsWith(HIDDEN) ? [value] : [],
+  );
+  return [url.password, decoded(url.password), basic ?? '', ...values].filter((secret) => secret !== '');
+}
+
+/** True for an address that was recorded without its secrets and cannot be used. */
+export function isIncomplete(text: string): boolean {
+  return text.includes(`${HIDDEN}@`) || new RegExp(`=${HIDDEN}(?:&|#|$)`).test(text);
+}
+
+/** Where a base URL lacks the version that nearly all servers have in their paths: the address to try; null otherwise. */
+export function versionHint({ base, query }: Pick<ApiAddress, 'base' | 'query'>): string | null {
+  const { pathname } = new URL(base);
+  return /\/v\d|\/openai|\/api\//.test(`${pathname}/`) ? null : `${base}/v1${query}`;
+}

@@ -1,0 +1,224 @@
+/**
+ * Sends chat completions over undici directly: on this path the official SDK's transport costs several times the
+ * CPU and memory (it serves files, batches and models, where that does not matter).
+ */
+
+import type { Dispatcher } from 'undici';
+import Pool from 'undici/lib/dispatcher/pool.js';
+import { lookupOnLoopback } from './loopback.js';
+import { proxyFor } from './proxy.js';
+import type { Headers } from './limit-headers.js';
+import type { ChatResponse } from '../requests/verdict.js';
+import { authorization, requestUrl, type ApiAddress } from './address.js';
+import { decodeBody, MAXIMUM_ANSWER_BYTES } from './decoding.js';
+import { Intake, type Arrival } from './intake.js';
+import { CompletionStream } from './stream.js';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const SWEEP_INTERVAL_MS = 250;
+
+export interface ChatClientOptions {
+  address: ApiAddress;
+  /** Null where the server needs none. */
+  apiKey: string | null;
+  /** One request's time in milliseconds, from sending to the last byte. */
+  timeout: number;
+  /** Sockets at most. */
+  connections: number;
+  /** True where answers come as server-sent events. */
+  streamed: boolean;
+  userAgent: string;
+}
+
+export class ChatClient {
+  readonly #dispatcher: Dispatcher;
+  readonly #origin: string;
+  readonly #path: string;
+  readonly #headers: Record<string, string>;
+  readonly #timeout: number;
+  readonly #underWay = new Set<Exchange>();
+  readonly #intake = new Intake();
+  readonly #sweep: NodeJS.Timeout;
+  #swept = performance.now();
+
+  /** A client for one run. */
+  static async open(options: ChatClientOptions): Promise<ChatClient> {
+    const url = new URL(requestUrl(options.address, '/chat/completions'));
+    return new ChatClient(url, await openDispatcher(url, options), options);
+  }
+
+  private constructor(url: URL, dispatcher: Dispatcher, options: ChatClientOptions) {
+    this.#origin = url.origin;
+    this.#path = url.pathname + url.search;
+    this.#timeout = options.timeout;
+    this.#headers = {
+      'content-type': 'application/json',
+      accept: options.streamed ? 'text/event-stream' : 'application/json',
+      'user-agent': options.userAgent,
+      ...authorization(options.address, options.apiKey),
+    };
+    this.#dispatcher = dispatcher;
+    // One timer for all requests: a timer or an abort signal for each costs a quarter of the whole request.
+    this.#sweep = setInterval(this.#cutSlowOnes, SWEEP_INTERVAL_MS);
+    this.#sweep.unref();
+  }
+
+  /**
+   * Posts one request body and reads the answer.
+   * @throws the transport's error where no whole answer came
+   */
+  send(body: Buffer): Promise<ChatResponse> {
+    return new Promise((resolve, reject) => {
+      const exchange = new Exchange(resolve, reject, this.#underWay, this.#intake);
+      this.#underWay.add(exchange);
+      const request = {
+        origin: this.#origin,
+        path: this.#path,
+        method: 'POST',
+        headers: this.#headers,
+        body,
+      };
+      this.#dispatcher.dispatch(request, exchange);
+    });
+  }
+
+  /** Cuts off whatever is under way. */
+  async abort(): Promise<void> {
+    clearInterval(this.#sweep);
+    await this.#dispatcher.destroy();
+  }
+
+  /** Closes idle connections; nothing may be under way. */
+  async close(): Promise<void> {
+    clearInterval(this.#sweep);
+    await this.#dispatcher.close();
+  }
+
+  readonly #cutSlowOnes = (): void => {
+    const now = performance.now();
+    const late = now - this.#swept - SWEEP_INTERVAL_MS;
+    this.#swept = now;
+    // Time in which the program itself was stopped is nobody's: answers that came in it have not been read yet.
+    const lost = late > SWEEP_INTERVAL_MS ? late : 0;
+    for (const exchange of this.#underWay) {
+      exchange.started += lost;
+      if (exchange.started < now - this.#timeout && !exchange.isPaused) exchange.cut(this.#timeout);
+    }
+  };
+}
+
+/**
+ * One request and its answer as undici tells of it. The plain handler costs about half of what `request()` costs,
+ * which makes a stream of every body (see docs/performance.md).
+ */
+class Exchange implements Dispatcher.DispatchHandler, Arrival {
+  started = performance.now();
+  #controller: Dispatcher.DispatchController | null = null;
+  #status = 0;
+  #headers: Headers = {};
+  #stream: CompletionStream | null = null;
+  #pieces: Buffer[] = [];
+  #received = 0;
+  #pausedAt = 0;
+
+  constructor(
+    private readonly resolve: (response: ChatResponse) => void,
+    private readonly reject: (error: unknown) => void,
+    private readonly underWay: Set<Exchange>,
+    private readonly intake: Intake,
+  ) {}
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Headers): void {
+    // Informational ones precede the answer.
+    if (status < 200) return;
+    this.#status = status;
+    this.#headers = headers;
+    // Some servers stream although nobody asked for it.
+    if (status === 200 && isEventStream(headers)) this.#stream = new CompletionStream();
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, bytes: Buffer): void {
+    if (this.#stream === null) this.#pieces.push(bytes);
+    else this.#stream.push(bytes);
+    this.#received += bytes.length;
+    this.intake.add(this, bytes.length);
+  }
+
+  pause(): void {
+    this.#pausedAt = performance.now();
+    this.#controller?.pause();
+  }
+
+  /** The time that it had to wait is not the server's. */
+  resume(): void {
+    this.started += performance.now() - this.#pausedAt;
+    this.#pausedAt = 0;
+    this.#controller?.resume();
+  }
+
+  get isPaused(): boolean {
+    return this.#pausedAt !== 0;
+  }
+
+  onResponseEnd(): void {
+    this.#leave();
+    try {
+      this.resolve({ status: this.#status, headers: this.#headers, body: this.#body() });
+    } catch (error) {
+      this.reject(error);
+    }
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#leave();
+    this.reject(error);
+  }
+
+  #leave(): void {
+    this.underWay.delete(this);
+    this.intake.end(this, this.#received);
+  }
+
+  /** @param timeout milliseconds that are over */
+  cut(timeout: number): void {
+    const message = `the answer took longer than --request_timeout (${timeout / 1000} s)`;
+    this.#controller?.abort(Object.assign(new Error(message), { code: 'REQUEST_TIMEOUT' }));
+  }
+
+  #body(): Buffer {
+    if (this.#stream !== null) return this.#stream.finish();
+    const [first] = this.#pieces;
+    const bytes = first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    const encoding = this.#headers['content-encoding'];
+    return encoding === undefined ? bytes : decodeBody(bytes, String(encoding));
+  }
+}
+
+/** Explicit time-outs: the defaults cut answers at 300 s (openai/openai-node#2153). */
+async function openDispatcher(url: URL, options: ChatClientOptions): Promise<Dispatcher> {
+  const settings = {
+    connections: options.connections,
+    pipelining: 1,
+    headersTimeout: options.timeout,
+    bodyTimeout: options.timeout,
+    maxResponseSize: MAXIMUM_ANSWER_BYTES,
+    connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, options.timeout) },
+  };
+  if (proxyFor(url) === null)
+    return new Pool(url.origin, { ...settings, connect: { ...settings.connect, ...lookupOnLoopback(url) } });
+  const { openProxyAgent } = await import('./proxy-agent.js');
+  return openProxyAgent(settings);
+}
+
+/** True for a stream that can be read as it comes; a compressed one is read at its end. */
+function isEventStream(headers: Headers): boolean {
+  const type = headers['content-type'];
+  const encoding = headers['content-encoding'];
+  const isPlain = encoding === undefined || encoding === 'identity';
+  return isPlain && typeof type === 'string' && type.includes('text/event-stream');
+}

@@ -1,0 +1,165 @@
+/** A streamed chat completion (server-sent events), put together to the object that an unstreamed one would be. */
+
+import { createParser } from 'eventsource-parser';
+import { messageOf } from '../lib/errors.js';
+import { isObject } from '../lib/json.js';
+import { parseLooseJson } from '../lib/loose-json.js';
+import { mergeDelta } from './delta.js';
+
+/** More choices than `--n` takes; a stream with more is hostile. */
+const MOST_CHOICES = 1024;
+/** Characters of lines that are not events: kept to say what came instead of a stream, or to read it after all. */
+const MOST_STRAY = 64 * 1024 * 1024;
+/** Fields of a chunk that the whole answer does not have, or that stand in it at a place of their own. */
+const NOT_COPIED = new Set(['object', 'choices', 'usage', 'obfuscation', '__proto__']);
+
+type Fields = Record<string, unknown>;
+
+interface Choice {
+  message: Fields;
+  /** Log probabilities, a provider's own finish reason, and whatever else belongs to the choice. */
+  more: Fields;
+  finishReason: unknown;
+}
+
+/** Collects the events of one streamed answer. */
+export class CompletionStream {
+  readonly #decoder = new TextDecoder();
+  readonly #choices = new Map<number, Choice>();
+  readonly #envelope: Fields = {};
+  #usage: unknown = null;
+  #error: unknown;
+  #done = false;
+  #stray = '';
+  /** The first event that is an object, for an answer of some other API. */
+  #first: Fields | null = null;
+  readonly #parser = createParser({
+    onEvent: ({ data, event }) => {
+      this.#event(data, event);
+    },
+    onError: ({ line }) => {
+      if (line !== undefined) this.#strayLine(line);
+    },
+  });
+
+  /** Takes the next bytes of the body. */
+  push(bytes: Uint8Array): void {
+    this.#parser.feed(this.#decoder.decode(bytes, { stream: true }));
+  }
+
+  /**
+   * The whole answer as JSON. A failure within the stream, or a stream that broke off, comes as `error`, with the usage
+   * that was reported. What was no stream at all is returned as it came.
+   */
+  finish(): Buffer {
+    // The last event may lack the empty line that ends it.
+    this.#parser.feed(`${this.#decoder.decode()}\n\n`);
+    const error = this.#error ?? this.#breakage();
+    if (error !== undefined) return toJson({ error, usage: this.#usage });
+    if (this.#choices.size === 0)
+      return this.#first === null ? Buffer.from(this.#stray) : toJson(this.#first);
+    const { id, created, model, ...more } = this.#envelope;
+    const choices = [...this.#choices].sort(([a], [b]) => a - b).map(toChoice);
+    // In the order in which OpenAI writes them: the journal's reader is quickest there.
+    return toJson({ id, object: 'chat.completion', created, model, choices, usage: this.#usage, ...more });
+  }
+
+  /** Why the stream is not at its end; undefined where it is. */
+  #breakage(): Fields | undefined {
+    const { size } = this.#choices;
+    const ended = [...this.#choices.values()].filter(({ finishReason }) => isGiven(finishReason)).length;
+    if (this.#done || ended === size) {
+      // Text among the events of an answer that came to no end is what went wrong with it.
+      const isFailure = size > 0 && ended < size && this.#stray.trim() !== '';
+      return isFailure ? { message: this.#stray.trim() } : undefined;
+    }
+    const message = this.#stray.trim();
+    return {
+      type: 'stream_error',
+      message: message === '' ? 'the stream broke off before its end' : `the stream broke off: ${message}`,
+    };
+  }
+
+  /** A line that is not a field of an event, or an event that is not JSON: some servers stream bare JSON, and some proxies put their errors here. */
+  #strayLine(line: string): void {
+    const value = line.startsWith('{') ? parseLooseJson(line) : undefined;
+    if (isObject(value) && (Array.isArray(value['choices']) || isGiven(value['error']))) this.#chunk(value);
+    else if (this.#stray.length + line.length <= MOST_STRAY) this.#stray += `${line}\n`;
+  }
+
+  #event(data: string, event: string | undefined): void {
+    if (data.trim() === '[DONE]') {
+      this.#done = true;
+      return;
+    }
+    const chunk = parseLooseJson(data);
+    if (event === 'error') this.#error ??= errorOf(chunk) ?? (isObject(chunk) ? chunk : { message: data });
+    else if (isObject(chunk)) this.#chunk(chunk);
+    // A piece of the answer is lost.
+    else if (/^\s*\{/.test(data)) this.#error ??= { message: 'an event of the stream is not valid JSON' };
+    else this.#strayLine(data);
+  }
+
+  #chunk(chunk: Fields): void {
+    this.#first ??= chunk;
+    if (isObject(chunk['usage'])) this.#usage = chunk['usage'];
+    const error = errorOf(chunk);
+    if (error !== null) this.#error ??= error;
+    for (const [name, value] of Object.entries(chunk)) {
+      // Azure's first chunk, about the prompt's filter, has an empty id and model.
+      if (isGiven(value) && value !== 0 && !NOT_COPIED.has(name)) this.#envelope[name] = value;
+    }
+    // Groq reports what was used in a field of its own where `stream_options` is not known.
+    const { x_groq: groq } = chunk;
+    if (this.#usage === null && isObject(groq) && isObject(groq['usage'])) this.#usage = groq['usage'];
+    const { choices } = chunk;
+    if (!Array.isArray(choices)) return;
+    try {
+      choices.filter(isObject).forEach(this.#addChoice);
+    } catch (problem) {
+      this.#error ??= { message: messageOf(problem) };
+    }
+  }
+
+  readonly #addChoice = (part: Fields): void => {
+    const { index, delta, message, finish_reason: finishReason, ...more } = part;
+    const key = typeof index === 'number' && Number.isSafeInteger(index) ? index : 0;
+    const choice = this.#choices.get(key) ?? {
+      message: { role: 'assistant', content: null },
+      more: {},
+      finishReason: null,
+    };
+    this.#choices.set(key, choice);
+    if (this.#choices.size > MOST_CHOICES)
+      throw new Error(`the stream has more than ${MOST_CHOICES} choices`);
+    if (isObject(delta)) mergeDelta(choice.message, delta);
+    // A whole answer as one event, or at the end of its pieces.
+    else if (isObject(message)) choice.message = { ...choice.message, ...message };
+    mergeDelta(choice.more, more);
+    if (isGiven(finishReason)) choice.finishReason = finishReason;
+  };
+}
+
+function toChoice([index, { message, more, finishReason }]: [number, Choice]): Fields {
+  return { index, message, ...more, finish_reason: finishReason };
+}
+
+/**
+ * The error that a chunk is or carries: OpenAI's and OpenRouter's `error`, vLLM's and SGLang's `object: "error"`,
+ * Anthropic's `type: "error"`. Null where there is none.
+ */
+function errorOf(chunk: unknown): Fields | null {
+  if (!isObject(chunk)) return null;
+  const { error } = chunk;
+  if (isObject(error) && Object.keys(error).length > 0) return error;
+  if (typeof error === 'string' && error !== '') return { ...chunk, message: error };
+  return chunk['object'] === 'error' || (chunk['type'] === 'error' && !isGiven(error)) ? chunk : null;
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+function toJson(value: Fields): Buffer {
+  return Buffer.from(JSON.stringify(value), 'utf8');
+}

@@ -1,0 +1,364 @@
+/**
+ * A lock that keeps a second process off a run's folder, also on a file system that several machines share.
+ *
+ * Its owner gives a sign of life every few seconds by writing a growing number into the file. Another process that can't
+ * look the owner up (another machine, another container) watches that number by its own clock, so that clocks need not
+ * agree: a number that changes is a living owner, and one that stays the same for a minute is taken over. The owner, for
+ * its part, makes sure that the lock is still its own before it sends or saves anything after a pause of half a minute
+ * (a frozen process, a sleeping machine, a network file system that hung).
+ *
+ * Taking over is a race that one wins: the lock is made by `link`, which fails where there is one, and moved aside by
+ * `rename`; a lock that turns out to have changed meanwhile is put back. The owner writes before it looks, and the other
+ * moves before it reads, so one of the two always notices.
+ */
+
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  linkSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { systemErrorCode, TemporaryError, UserError } from './errors.js';
+import { fileProblem, openFile, TEMPORARY_SUFFIX } from './files.js';
+import { parseOwner, stateOf, systemVantage, type LockOwner, type Vantage } from './lock-owner.js';
+import { systemClock, type Clock } from './clock.js';
+import { inert } from './text.js';
+
+/** How often the owner gives a sign of life. */
+const BEAT_MS = 2000;
+const POLL_MS = 500;
+/** A lock that shows no sign of life for so long is taken over. */
+export const EXPIRY_MS = 60_000;
+/** After so long without a sign of life the owner no longer takes the lock for its own unseen. */
+const SURE_MS = EXPIRY_MS / 2;
+const BEAT_DIGITS = 12;
+
+/** What making a lock needs besides the folder; tests pass their own clock and vantage. */
+export interface LockSurroundings {
+  /** Tells the user that the lock is being watched. */
+  onWait: (message: string) => void;
+  /** Ends the wait. */
+  signal: AbortSignal;
+  clock?: Clock;
+  /** Milliseconds of a clock that goes on while the machine sleeps. */
+  wallClock?: () => number;
+  vantage?: Vantage;
+}
+
+interface Found {
+  content: string;
+  inode: number;
+}
+
+export class FolderLock {
+  readonly token = randomBytes(12).toString('hex');
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #wallClock: () => number;
+  readonly #vantage: Vantage;
+  readonly #since = new Date().toISOString();
+  /** Of this lock's own file, whatever happens to its name. */
+  #descriptor: number | null = null;
+  #beats = 0;
+  #timer: NodeJS.Timeout | null = null;
+  /** When the last sign of life was given, by both clocks: one of them stands still while a machine sleeps. */
+  #renewed = 0;
+  #renewedAt = 0;
+  #lost: string | null = null;
+  #onLost: (() => void) | null = null;
+
+  /**
+   * Takes a folder for this process, waiting for a sign of life where the lock's owner can't be looked up from here.
+   * @throws TemporaryError that names the process which holds it
+   */
+  static async acquire(folder: string, surroundings: LockSurroundings): Promise<FolderLock> {
+    const lock = new FolderLock(folder, surroundings);
+    await lock.#take(surroundings);
+    lock.#timer = setInterval(() => lock.#renew(), BEAT_MS);
+    lock.#timer.unref();
+    return lock;
+  }
+
+  private constructor(folder: string, { clock, wallClock, vantage }: LockSurroundings) {
+    this.#path = join(folder, 'lock');
+    this.#clock = clock ?? systemClock;
+    this.#wallClock = wallClock ?? Date.now;
+    this.#vantage = vantage ?? systemVantage(realpathSync(folder));
+  }
+
+  /** Why this process no longer holds the lock, as a sentence; null while it does. */
+  get lost(): string | null {
+    return this.#lost;
+  }
+
+  /** Called once when the lock turns out to be lost; nothing may be sent or written to the folder from then on. */
+  onLost(handler: () => void): void {
+    this.#onLost = handler;
+  }
+
+  /** True where this process certainly holds the lock: costs two looks at a clock, and after a pause one at the file. */
+  verify(): boolean {
+    if (this.#lost !== null) return false;
+    return this.#silence() < SURE_MS || this.#renew();
+  }
+
+  /** Gives the folder back. A lock that is another's by now stays. */
+  release(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    if (this.#lost === null && this.#isOwn(readIfThere(this.#path))) rmSync(this.#path, { force: true });
+    this.#close();
+  }
+
+  async #take({ onWait, signal }: LockSurroundings): Promise<void> {
+    const watch = new Watch(this.#clock);
+    while (!this.#create()) {
+      const found = readIfThere(this.#path);
+      if (found === null) continue;
+      const owner = parseOwner(found.content);
+      const state = owner === null ? 'unknown' : stateOf(owner, found.inode, this.#vantage);
+      if (state === 'alive') throw held(owner, '');
+      if (state === 'silent') {
+        throw held(owner, ` If that process is gone for certain, delete ${this.#path}.`);
+      }
+      if (state === 'dead') {
+        moveAside(this.#path, found.content, this.token);
+        continue;
+      }
+      if (watch.look(found.content)) throw held(owner, '');
+      if (watch.unchanged >= EXPIRY_MS) {
+        moveAside(this.#path, found.content, this.token);
+        watch.restart();
+        continue;
+      }
+      if (watch.isFirst) onWait(waiting(owner));
+      await this.#clock.sleep(POLL_MS, signal);
+      signal.throwIfAborted();
+    }
+  }
+
+  /** Makes the lock together with its content, so that nobody ever sees it empty; false where there is one. */
+  #create(): boolean {
+    const name = `${process.pid}.${randomBytes(12).toString('hex')}${TEMPORARY_SUFFIX}`;
+    const temporary = `${this.#path}.${name}`;
+    let isWritten = false;
+    try {
+      this.#write(temporary);
+      isWritten = true;
+      linkSync(temporary, this.#path);
+      return this.#made();
+    } catch (error) {
+      const code = systemErrorCode(error);
+      // A network file system may repeat a request whose answer was lost, and report its own success as EEXIST.
+      if (code === 'EEXIST' && isWritten) return this.#hasTwoNames() && this.#made();
+      // Whoever took the lock meanwhile removed what dead processes left, and took this for such.
+      if (code === 'ENOENT' && isWritten) return false;
+      // Some file systems have no hard links.
+      if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS')
+        throw fileProblem(error, `write ${this.#path}`);
+      return this.#createExclusively();
+    } finally {
+      rmSync(temporary, { force: true });
+    }
+  }
+
+  #createExclusively(): boolean {
+    try {
+      this.#write(this.#path);
+      return this.#made();
+    } catch (error) {
+      if (systemErrorCode(error) === 'EEXIST') return false;
+      rmSync(this.#path, { force: true });
+      throw fileProblem(error, `write ${this.#path}`);
+    }
+  }
+
+  #hasTwoNames(): boolean {
+    return this.#descriptor !== null && fstatSync(this.#descriptor).nlink === 2;
+  }
+
+  #write(path: string): void {
+    this.#close();
+    this.#descriptor = openFile(path, 'create');
+    this.#beat(this.#descriptor);
+  }
+
+  #made(): true {
+    this.#noteRenewal();
+    return true;
+  }
+
+  /** The content has the same length every time, so that readers find the old one or the new one. */
+  #beat(descriptor: number): void {
+    this.#beats += 1;
+    const { pid, host, boot, pidNamespace, folder, startOf } = this.#vantage;
+    const content = Buffer.from(
+      JSON.stringify({
+        pid,
+        host,
+        started: startOf(pid),
+        inode: fstatSync(descriptor).ino,
+        folder,
+        boot,
+        pid_namespace: pidNamespace,
+        token: this.token,
+        since: this.#since,
+        beat: String(this.#beats).padStart(BEAT_DIGITS, '0'),
+      }),
+    );
+    for (let written = 0; written < content.length;)
+      written += writeSync(descriptor, content, written, content.length - written, written);
+  }
+
+  /** Gives a sign of life and makes sure that the lock is still this process's. Writes first: see above. */
+  #renew(): boolean {
+    if (this.#lost !== null || this.#descriptor === null) return false;
+    try {
+      this.#beat(this.#descriptor);
+      const found = readIfThere(this.#path, true);
+      if (this.#isOwn(found)) this.#noteRenewal();
+      else if (found !== null) this.#lose(takenBy(parseOwner(found.content)));
+      // After a while without a sign of life, another process may have taken the run over, finished it and left.
+      else if (this.#silence() >= SURE_MS && this.#hasFolder()) this.#lose(takenBy(null));
+      // Someone deleted the file. The folder is still this process's unless another one is faster.
+      else if (!this.#create()) this.#lose(takenBy(null));
+    } catch (error) {
+      if (!this.#hasFolder()) this.#lose('The working folder was deleted.');
+      else if (this.#silence() >= SURE_MS) {
+        const { message } = error instanceof UserError ? error : fileProblem(error, `renew ${this.#path}`);
+        this.#lose(message);
+      }
+    }
+    return this.lost === null;
+  }
+
+  #hasFolder(): boolean {
+    return existsSync(join(this.#path, '..'));
+  }
+
+  #silence(): number {
+    const clocks = [this.#clock.now() - this.#renewed, Math.abs(this.#wallClock() - this.#renewedAt)];
+    return Math.max(...clocks);
+  }
+
+  #noteRenewal(): void {
+    this.#renewed = this.#clock.now();
+    this.#renewedAt = this.#wallClock();
+  }
+
+  #isOwn(found: Found | null): boolean {
+    return found !== null && found.content.includes(this.token);
+  }
+
+  #lose(reason: string): void {
+    this.#lost = reason;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#onLost?.();
+  }
+
+  #close(): void {
+    if (this.#descriptor === null) return;
+    try {
+      closeSync(this.#descriptor);
+    } catch {
+      // A file of a server that is gone.
+    }
+    this.#descriptor = null;
+  }
+}
+
+/** How long a lock has not changed, by this process's own clock. */
+class Watch {
+  #content: string | null = null;
+  #since = 0;
+  #looks = 0;
+
+  constructor(private readonly clock: Clock) {}
+
+  /** Takes note of what a look at the lock showed; true where it changed since the last one. */
+  look(content: string): boolean {
+    this.#looks += 1;
+    const hasChanged = this.#content !== null && this.#content !== content;
+    if (this.#content === null) this.#since = this.clock.now();
+    this.#content = content;
+    return hasChanged;
+  }
+
+  get isFirst(): boolean {
+    return this.#looks === 1;
+  }
+
+  get unchanged(): number {
+    return this.clock.now() - this.#since;
+  }
+
+  restart(): void {
+    this.#content = null;
+    this.#looks = 0;
+  }
+}
+
+/**
+ * @param mustBeReadable true to throw where the file is there and can't be read
+ */
+function readIfThere(path: string, mustBeReadable = false): Found | null {
+  try {
+    const descriptor = openFile(path, 'read');
+    try {
+      return { content: readFileSync(descriptor, 'utf8'), inode: fstatSync(descriptor).ino };
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'ENOENT' && (mustBeReadable || code !== 'ESTALE')) throw fileProblem(error, `read ${path}`);
+    return null;
+  }
+}
+
+/** Of two processes that find the same stale lock one wins, and neither takes away the other's new one. */
+function moveAside(path: string, stale: string, token: string): void {
+  const aside = `${path}.stale.${process.pid}.${token}${TEMPORARY_SUFFIX}`;
+  try {
+    renameSync(path, aside);
+    if (readIfThere(aside)?.content !== stale) linkSync(aside, path);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'ENOENT' && code !== 'EEXIST') throw fileProblem(error, `replace ${path}`);
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
+function held(owner: LockOwner | null, advice: string): TemporaryError {
+  return new TemporaryError(
+    `Another process works on this run (${describe(owner)}). Wait for it or stop it.${advice}`,
+  );
+}
+
+function waiting(owner: LockOwner | null): string {
+  return (
+    `This run is locked by ${describe(owner)}, which can't be looked up from here. Waiting up to ` +
+    `${EXPIRY_MS / 1000} s for a sign of life; without one the run is taken over.`
+  );
+}
+
+function takenBy(owner: LockOwner | null): string {
+  return (
+    `Another process took this run over${owner === null ? '' : ` (${describe(owner)})`}, because this one gave no sign ` +
+    'of life for a while. Nothing more was sent.'
+  );
+}
+
+function describe(owner: LockOwner | null): string {
+  if (owner === null) return 'an unknown process';
+  const since = owner.since === null ? '' : `, since ${inert(owner.since, 30)}`;
+  return `process ${owner.pid} on ${inert(owner.host, 100)}${since}`;
+}

@@ -1,0 +1,142 @@
+/** What a chat completion says: the annotation, its state, and what it used. */
+
+import { isObject } from '../lib/json.js';
+import type { RowState } from '../types.js';
+import { nameOfReason, STANDARD_RULES, type Ending, type FinishRules } from './finish-reason.js';
+import { readMessage } from './reasoning.js';
+import { readUsage, type Usage } from './usage.js';
+
+export interface Completion {
+  state: Exclude<RowState, 'failed' | 'pending'>;
+  /** The text of every choice in the order of `index`, without its reasoning; null where a choice has none. */
+  annotations: (string | null)[];
+  /** The reasoning of every choice, in the same order; null where a choice gives none, or is withheld. */
+  reasonings: (string | null)[];
+  /** The first choice's text as the row's annotation; null where it is refused or filtered, or has none. */
+  annotation: string | null;
+  /** Why the state is not `ok`, where the answer says more than its finish reason. */
+  note: string | null;
+  /** The model that answered, usually a dated snapshot. */
+  model: string | null;
+  finishReason: string | null;
+  usage: Usage | null;
+  /** True where flex processing answered, which costs what a batch costs. */
+  isFlex: boolean;
+  /** The usage object as it came. */
+  rawUsage: unknown;
+}
+
+/** What an answer of the chat completions API turned out to be. */
+export type Answer =
+  | { kind: 'whole'; completion: Completion }
+  /** A choice ended in a way that is not known to mean a whole answer; `reason` as `--accept_finish_reason` takes it. */
+  | { kind: 'partial'; reason: string; usage: Usage | null }
+  /** There is no choice, or no text although nothing stopped the model. */
+  | { kind: 'empty'; usage: Usage | null }
+  /** A choice carries the error that ended it, as OpenRouter reports failures of its upstreams. */
+  | { kind: 'error'; error: Record<string, unknown>; usage: Usage | null }
+  /** This is no chat completion. */
+  | { kind: 'foreign' };
+
+/**
+ * Reads a chat completion.
+ *
+ * Where it has several choices (`--n`), every one of them counts: one that broke off makes the answer partial, one that
+ * reached its limit makes it truncated. A later choice that was filtered or refused, or that has no text, is a null
+ * among `annotations`, and the row keeps the state of its first choice.
+ * @see https://platform.openai.com/docs/api-reference/chat/object
+ */
+export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULES): Answer {
+  if (!isObject(response) || !Array.isArray(response['choices'])) return { kind: 'foreign' };
+  const usage = readUsage(response['usage']);
+  const choices = inOrder(response['choices']).map((choice) => readChoice(choice, rules));
+  const [first] = choices;
+  if (first === undefined) return { kind: 'empty', usage };
+  const error = choices.find((choice) => choice.error !== null)?.error ?? null;
+  if (error !== null) return { kind: 'error', error, usage };
+  const partial = choices.find(({ ending }) => ending === 'unknown');
+  if (partial !== undefined) return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage };
+  const judged = judge(first, choices);
+  if (judged === null) return { kind: 'empty', usage };
+  // Written out: a spread would take longer than all else here.
+  const { state, annotation, note } = judged;
+  const completion: Completion = {
+    state,
+    annotation,
+    note,
+    annotations: choices.map((choice) => (isWithheld(choice) ? null : choice.text)),
+    reasonings: choices.map((choice) => (isWithheld(choice) ? null : choice.reasoning)),
+    model: typeof response['model'] === 'string' ? response['model'] : null,
+    finishReason: typeof first.finishReason === 'string' ? first.finishReason : null,
+    usage,
+    isFlex: response['service_tier'] === 'flex',
+    rawUsage: response['usage'] ?? null,
+  };
+  return { kind: 'whole', completion };
+}
+
+/** One choice, read. */
+interface Choice {
+  text: string | null;
+  reasoning: string | null;
+  refusal: string | null;
+  finishReason: unknown;
+  ending: Ending;
+  error: Record<string, unknown> | null;
+}
+
+function readChoice(choice: Record<string, unknown>, rules: FinishRules): Choice {
+  const message = isObject(choice['message']) ? choice['message'] : {};
+  const { finish_reason: finishReason, error } = choice;
+  const ending = rules.endingOf(finishReason);
+  const { text, reasoning } = readMessage(message, ending === 'complete');
+  return {
+    text,
+    reasoning,
+    refusal: refusalOf(message),
+    finishReason,
+    ending,
+    error: isObject(error) && Object.keys(error).length > 0 ? error : null,
+  };
+}
+
+function inOrder(choices: readonly unknown[]): Record<string, unknown>[] {
+  const objects = choices.filter(isObject);
+  if (objects.length < 2) return objects;
+  return objects.sort((a, b) => indexOf(a) - indexOf(b));
+}
+
+function indexOf({ index }: Record<string, unknown>): number {
+  return typeof index === 'number' && index >= 0 ? index : 0;
+}
+
+/** The row's state by its choices; null where its first one holds nothing. */
+function judge(
+  first: Choice,
+  choices: readonly Choice[],
+): Pick<Completion, 'state' | 'annotation' | 'note'> | null {
+  const { text, refusal, ending } = first;
+  if (ending === 'filtered') {
+    return { state: 'filtered', annotation: null, note: 'the provider’s content filter withheld the answer' };
+  }
+  if (isWithheld(first)) {
+    return { state: 'refused', annotation: null, note: refusal ?? text ?? 'the model refused' };
+  }
+  if (ending === 'truncated') {
+    const note = 'all tokens were used before any text was written; raise --max_tokens';
+    return { state: 'truncated', annotation: text, note: text === null ? note : null };
+  }
+  if (text === null) return null;
+  const isCut = choices.length > 1 && choices.some((choice) => choice.ending === 'truncated');
+  return { state: isCut ? 'truncated' : 'ok', annotation: text, note: null };
+}
+
+/** True where what the choice says is no answer: the filter or the model itself withheld that. */
+function isWithheld({ text, refusal, ending }: Choice): boolean {
+  return ending === 'filtered' || ending === 'refused' || (refusal !== null && text === null);
+}
+
+function refusalOf(message: Record<string, unknown>): string | null {
+  const refusal = message['refusal'];
+  return typeof refusal === 'string' && refusal !== '' ? refusal : null;
+}

@@ -1,0 +1,82 @@
+/** Where a run's requests go and the key that goes with them, from flags and environment. */
+
+import { UserError } from '../lib/errors.js';
+import { checkUrl, type RunOptions } from '../cli/options.js';
+import { isLoopback } from '../http/proxy.js';
+import { readKey } from './key.js';
+import { knownSecrets } from '../secrets/known-secrets.js';
+import type { Reporter } from '../types.js';
+import { readAddress, shownAddress, type ApiAddress } from '../http/address.js';
+
+export interface Endpoint {
+  address: ApiAddress;
+  /** The address for people: no passwords or keys in it. */
+  baseUrl: string;
+  /** Null where the server needs none. */
+  apiKey: string | null;
+}
+
+/**
+ * Settles server and key of the run's annotator.
+ * @throws UserError that names the variable to set where a key is needed and missing
+ */
+export function findEndpoint(options: RunOptions): Endpoint {
+  const { annotator, environment, baseUrl, apiKeyVariable } = options;
+  const { provider } = annotator;
+  const variable = apiKeyVariable ?? provider.apiKeyVariable;
+  const key = variable === null ? '' : readKey(environment.variables[variable] ?? '');
+  const url = givenBaseUrl(options);
+  const address = readAddress(url);
+  // A server of one's own may need no key; if it does, it will say so.
+  const needed = apiKeyVariable !== null || (baseUrl === null && provider.apiKeyVariable !== null);
+  if (key === '' && needed && variable !== null && address.basic === null) {
+    throw new UserError(
+      `No API key: ${annotator.name} needs one in the environment variable ${variable}. ` +
+        `Set it (export ${variable}=…) and run the command again.`,
+    );
+  }
+  if (/[^\u0021-\u007e]/.test(key)) {
+    throw new UserError(
+      `The key in ${variable ?? ''} contains a space or another character that no key has; copy it again.`,
+    );
+  }
+  // A run that is resumed may take its key from a variable that only its record names.
+  environment.redactor.add(knownSecrets(environment.variables, variable === null ? [] : [variable], [url]));
+  return { address, baseUrl: shownAddress(address.base + address.query), apiKey: key === '' ? null : key };
+}
+
+function givenBaseUrl({ annotator, environment, baseUrl }: RunOptions): string {
+  const { baseUrl: usual, baseUrlVariable } = annotator.provider;
+  const fromVariable = baseUrlVariable === null ? '' : (environment.variables[baseUrlVariable]?.trim() ?? '');
+  if (baseUrl !== null) return baseUrl;
+  return fromVariable === '' ? usual : checkUrl(fromVariable, baseUrlVariable ?? '');
+}
+
+/** Addresses that were warned about. */
+const warned = new Set<string>();
+
+/** Warns once of a key that travels for everybody to read. */
+export function warnOfPlainHttp(endpoint: Endpoint, reporter: Reporter): void {
+  const warning = plainHttpWarning(endpoint);
+  if (warning === null || warned.has(endpoint.baseUrl)) return;
+  warned.add(endpoint.baseUrl);
+  reporter.warning(warning);
+}
+
+/** What to say where a key is sent without encryption to another machine; null where it is not. */
+export function plainHttpWarning({ address, baseUrl, apiKey }: Endpoint): string | null {
+  const { protocol, hostname } = new URL(address.base);
+  const isSecret = apiKey !== null || address.basic !== null;
+  if (protocol !== 'http:' || isLoopback(hostname) || !isSecret) return null;
+  return `The key travels to ${baseUrl} unencrypted (http), so anybody on the way can read it. Use https where the server has it.`;
+}
+
+/** True where the requests go to another server than the provider's own. */
+export function hasOwnServer(options: RunOptions): boolean {
+  return readAddress(givenBaseUrl(options)).base !== readAddress(options.annotator.provider.baseUrl).base;
+}
+
+/** The address that requests go to, for the record: no secrets in it, and a missing key does not matter here. */
+export function shownBaseUrl(options: RunOptions): string {
+  return shownAddress(givenBaseUrl(options));
+}

@@ -1,0 +1,96 @@
+import type { Provider } from './providers.js';
+import { unstatedTokens, type TokenCounts, type Usage } from './usage.js';
+
+/** US dollars a token. */
+export interface Price {
+  input: number;
+  /** For prompt tokens that the provider's cache held. */
+  cachedInput: number;
+  /** For prompt tokens that are written to the cache; some providers charge more for them. */
+  cacheWriteInput: number;
+  output: number;
+}
+
+/** The share of the online price that OpenAI's Batch API costs (https://openai.com/api/pricing). */
+export const BATCH_DISCOUNT = 0.5;
+
+const SAMPLE_TOKENS = 1000;
+
+/**
+ * The price of a model at its provider, from the table that Pydantic keeps for many providers; null where it is not
+ * known. A thousand tokens stand for the ordinary tier: some models cost more above some prompt length.
+ */
+export async function findPrice(provider: Provider, model: string): Promise<Price | null> {
+  const providerId = provider.priceId;
+  if (providerId === null) return null;
+  const { calcPrice } = await import('@pydantic/genai-prices');
+  const priced = (cache: { cache_read_tokens?: number; cache_write_tokens?: number }): Sample | null => {
+    const usage = { input_tokens: SAMPLE_TOKENS, ...cache, output_tokens: SAMPLE_TOKENS };
+    const result = calcPrice(usage, model, { providerId });
+    return result === null ? null : { input: result.input_price, output: result.output_price };
+  };
+  const plain = priced({});
+  if (plain === null) return null;
+  return {
+    input: plain.input / SAMPLE_TOKENS,
+    cachedInput: (priced({ cache_read_tokens: SAMPLE_TOKENS })?.input ?? plain.input) / SAMPLE_TOKENS,
+    cacheWriteInput: (priced({ cache_write_tokens: SAMPLE_TOKENS })?.input ?? plain.input) / SAMPLE_TOKENS,
+    output: plain.output / SAMPLE_TOKENS,
+  };
+}
+
+/** US dollars for a thousand tokens each way. */
+interface Sample {
+  input: number;
+  output: number;
+}
+
+/** What tokens cost by the table of prices, in US dollars. */
+export function costOf(
+  {
+    promptTokens,
+    completionTokens,
+    cachedTokens = 0,
+    cacheWriteTokens = 0,
+  }: Pick<TokenCounts, 'promptTokens' | 'completionTokens'> & Partial<TokenCounts>,
+  price: Price,
+): number {
+  const cached = Math.min(cachedTokens, promptTokens);
+  const written = Math.min(cacheWriteTokens, promptTokens - cached);
+  return (
+    (promptTokens - cached - written) * price.input +
+    cached * price.cachedInput +
+    written * price.cacheWriteInput +
+    completionTokens * price.output
+  );
+}
+
+/** A sum of money, and whether a part of it had to be guessed. */
+export interface Cost {
+  /** US dollars. */
+  amount: number;
+  isEstimate: boolean;
+}
+
+/**
+ * What was used cost: what the answers themselves state, and the table's price for the others. Where no price is known
+ * but some answers state their cost, the others are taken to cost as much for each token.
+ * @param price null where none is known
+ * @param discounted the part that costs `BATCH_DISCOUNT` less by the table; stated costs have it already
+ * @returns null where nothing is known of the cost
+ */
+export function totalCost(used: Usage, price: Price | null, discounted: readonly Usage[] = []): Cost | null {
+  const { stated } = used;
+  const unstated = unstatedTokens(used);
+  const statedCost = stated?.cost ?? 0;
+  const isEstimate = used.estimated > 0;
+  if (price !== null) {
+    const full = discounted.reduce((sum, part) => sum + costOf(unstatedTokens(part), price), 0);
+    return { amount: statedCost + costOf(unstated, price) - full * (1 - BATCH_DISCOUNT), isEstimate };
+  }
+  if (stated === null) return null;
+  const others = unstated.promptTokens + unstated.completionTokens;
+  const known = stated.promptTokens + stated.completionTokens;
+  if (others === 0) return { amount: statedCost, isEstimate: false };
+  return known === 0 ? null : { amount: statedCost * (1 + others / known), isEstimate: true };
+}

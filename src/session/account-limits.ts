@@ -1,0 +1,97 @@
+/** The account's rate limits for `--dry_run`: given by flags, told to a probe, or asked for without cost. */
+
+import { findEndpoint, hasOwnServer } from '../models/endpoint.js';
+import type { RunOptions } from '../cli/options.js';
+import { packageVersion } from '../lib/package.js';
+import { ChatClient } from '../http/chat-client.js';
+import { readLimits, type AccountLimits } from '../http/limit-headers.js';
+import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
+import { describeStop } from './stops.js';
+import type { Surroundings } from './surroundings.js';
+
+const ASKING_TIMEOUT_MS = 10_000;
+
+/**
+ * Limits as the flags give them, and for the rest as the API tells them: a request without messages is refused,
+ * which costs nothing, and the refusal's headers tell the limits. (OpenAI's real answer, a 400 `empty_array`, is
+ * recorded in the tests of bespokelabsai/curator, which asks this way before every run.) Nobody knows whether another
+ * server would answer it, so that one is asked with `--probe 0` alone.
+ */
+export async function findLimits(options: RunOptions, surroundings: Surroundings): Promise<AccountLimits> {
+  const given = {
+    requestsPerMinute: options.maxRequestsPerMinute,
+    tokensPerMinute: options.maxTokensPerMinute,
+    requestsPerDay: null,
+  };
+  const isGiven = given.requestsPerMinute !== null && given.tokensPerMinute !== null;
+  if (isGiven || !(options.probe === 0 || refusesForFree(options))) return given;
+  const told = await askWithoutMessages(options, surroundings);
+  return {
+    requestsPerMinute: given.requestsPerMinute ?? told.requestsPerMinute,
+    tokensPerMinute: given.tokensPerMinute ?? told.tokensPerMinute,
+    requestsPerDay: told.requestsPerDay,
+  };
+}
+
+/** True where there is a key for a server that is known to refuse requests without messages. */
+function refusesForFree(options: RunOptions): boolean {
+  const { provider } = options.annotator;
+  const variable = options.apiKeyVariable ?? provider.apiKeyVariable;
+  if (variable === null || (options.environment.variables[variable]?.trim() ?? '') === '') return false;
+  return provider.tellsLimitsForFree && !hasOwnServer(options);
+}
+
+async function askWithoutMessages(
+  options: RunOptions,
+  { console, interruption }: Surroundings,
+): Promise<AccountLimits> {
+  const { address, apiKey } = findEndpoint(options);
+  const { redactor } = options.environment;
+  const client = await ChatClient.open({
+    address,
+    apiKey,
+    timeout: Math.min(ASKING_TIMEOUT_MS, options.requestTimeout * 1000),
+    connections: 1,
+    streamed: false,
+    userAgent: `reannotate/${packageVersion()}`,
+  });
+  const abandon = (): void => void client.abort();
+  interruption.soft.addEventListener('abort', abandon, { once: true });
+  try {
+    const body = Buffer.from(JSON.stringify({ model: options.annotator.model, messages: [] }));
+    const response = await client.send(body);
+    const warning = await problemOf(judgeResponse(response, null, undefined, redactor), options);
+    if (warning !== null) console.warning(warning);
+    return readLimits(response.headers);
+  } catch (error) {
+    interruption.soft.throwIfAborted();
+    const warning = await problemOf(judgeFailure(error, redactor), options);
+    console.warning(`The account’s limits are not known: ${warning ?? 'no answer'}`);
+    return { requestsPerMinute: null, tokensPerMinute: null, requestsPerDay: null };
+  } finally {
+    interruption.soft.removeEventListener('abort', abandon);
+    await client.abort();
+  }
+}
+
+/** What the answer tells of a run to come; null where it was refused as it should be. */
+async function problemOf(verdict: Verdict, options: RunOptions): Promise<string | null> {
+  switch (verdict.kind) {
+    case 'run': {
+      const { cause, message } = verdict;
+      return `A run would stop at once: ${await describeStop({ reason: 'error', cause, message }, options)}`;
+    }
+    case 'answer':
+    case 'partial':
+      return 'The server answered a request without messages, which was meant to be refused and may have cost something.';
+    case 'transient':
+    case 'unreadable':
+      return `${findEndpoint(options).baseUrl}: ${verdict.message}.`;
+    case 'throttle':
+    case 'row':
+    case 'stream':
+    case 'parameter':
+    case 'value':
+      return null;
+  }
+}

@@ -1,0 +1,82 @@
+/** What asking needs, put together from a run's options: client, rate limiter, processor. */
+
+import { FinishRules } from '../models/finish-reason.js';
+import { findEndpoint, warnOfPlainHttp } from '../models/endpoint.js';
+import { reservedTokens } from '../models/generation.js';
+import { holdsLock } from '../lib/fence.js';
+import { DEFAULT_CONCURRENCY, type RunOptions } from '../cli/options.js';
+import { packageVersion } from '../lib/package.js';
+import { ChatClient } from '../http/chat-client.js';
+import { Concurrency, measureBusy } from '../requests/concurrency.js';
+import { ParameterFit } from '../requests/parameters.js';
+import {
+  Processor,
+  type Budget,
+  type ProcessorEvents,
+  type ProcessorOptions,
+} from '../requests/processor.js';
+import { RateLimiter } from '../requests/rate-limiter.js';
+import { systemClock } from '../lib/clock.js';
+import type { Reporter } from '../types.js';
+
+export interface Asking {
+  client: ChatClient;
+  limiter: RateLimiter;
+  /** Changes to parameters that this session learns. */
+  parameters: ParameterFit;
+  processor: Processor;
+}
+
+/**
+ * Opens what sends a run's requests; whoever opens it aborts or closes `client`.
+ * @param hasAnswers true where earlier sessions of the run have answers
+ * @param partialBefore answers of earlier sessions that all end with one unknown reason
+ * @throws UserError where the key is missing
+ */
+export async function openAsking(
+  options: RunOptions,
+  budget: Budget | null,
+  events: ProcessorEvents,
+  reporter: Reporter,
+  hasAnswers = false,
+  partialBefore: ProcessorOptions['partialBefore'] = null,
+): Promise<Asking> {
+  const endpoint = findEndpoint(options);
+  const { address, apiKey } = endpoint;
+  warnOfPlainHttp(endpoint, reporter);
+  const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
+  const timeout = options.requestTimeout * 1000;
+  const client = await ChatClient.open({
+    address,
+    apiKey,
+    timeout,
+    connections: maximum,
+    streamed: options.annotator.provider.streamed,
+    userAgent: `reannotate/${packageVersion()}`,
+  });
+  const limiter = new RateLimiter({
+    requestsPerMinute: options.maxRequestsPerMinute,
+    tokensPerMinute: options.maxTokensPerMinute,
+    completionTokens: reservedTokens(options.generation),
+  });
+  const parameters = new ParameterFit(options.given);
+  const isFixed = options.maxConcurrency !== null;
+  const processor = new Processor({
+    send: (body) => client.send(body),
+    // A process that was frozen for a while may find the run in the hands of another: that one pays now.
+    mayProceed: holdsLock,
+    limiter,
+    concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
+    parameters,
+    hasAnswers,
+    redactor: options.environment.redactor,
+    finishRules: new FinishRules(options.acceptFinishReason),
+    partialBefore,
+    maxAttempts: options.maxAttempts,
+    budget,
+    clock: systemClock,
+    events,
+    reporter,
+  });
+  return { client, limiter, parameters, processor };
+}

@@ -1,0 +1,106 @@
+/** Before rows are paid for: none of them may be in a batch, whether this folder knows of it or not. */
+
+import { findSiblings } from '../batches/adopt.js';
+import type { Batch } from '../batches/batch.js';
+import type { Waiting } from '../batches/calls.js';
+import { nameOf } from '../batches/chunk.js';
+import type { BatchClient } from '../batches/client.js';
+import { rowsHeld } from '../batches/held-rows.js';
+import type { Ledger } from '../batches/ledger.js';
+import { TemporaryError, UserError } from '../lib/errors.js';
+import type { RunOptions } from '../cli/options.js';
+import type { RunFolder } from '../run/folder.js';
+import type { PreparedRun } from '../run/prepare.js';
+import { count, inert, plural } from '../lib/text.js';
+import type { Reporter } from '../types.js';
+import { watchCommandLine } from './watch-command.js';
+
+/** A run starts at a local time of an unknown zone, by a clock that may be a little off: seconds. */
+const START_MARGIN_S = 26 * 3600;
+/** Batches that a message names. */
+const NAMED = 3;
+
+/** What the look-up needs. */
+export interface PayingRun {
+  options: RunOptions;
+  folder: RunFolder;
+  run: PreparedRun;
+  ledger: Ledger;
+  client: BatchClient;
+  waiting: Waiting;
+  reporter: Reporter;
+}
+
+/**
+ * Batches of this run that were submitted from elsewhere (another machine, a copied folder), as the account lists them.
+ * @param isOurAccount true where this key has just seen one of the run's batches
+ * @throws TemporaryError where the account does not say for certain: nothing may be paid for then
+ */
+export async function findUnknownBatches(paying: PayingRun, isOurAccount: boolean): Promise<Batch[]> {
+  const { run, ledger, client, waiting, reporter } = paying;
+  if (ledger.batches.length === 0) return [];
+  const earliest = earliestBatch(run.identity.created);
+  const found = await findSiblings(run.identity.uuid, ledger, client, waiting, earliest, isOurAccount);
+  if (found.batches.length === 0 && found.doubt !== null) {
+    throw new TemporaryError(
+      `Rows may be in batches that this folder does not know of: ${inert(found.doubt, 200)}. Nothing was sent. Run the same ` +
+        'command again later, with the key that the batches were submitted with.',
+    );
+  }
+  if (found.isBlind) {
+    reporter.warning(
+      'The server does not list the account’s batches. Batches of this run that another machine submitted are not known here.',
+    );
+  }
+  return found.batches;
+}
+
+/** Seconds since 1970 before which a run that was created at `YYYY_MM_DD-HH_MM_SS` had no batch; null if unreadable. */
+function earliestBatch(created: string): number | null {
+  const [, year, month, day] = /^(\d{4})_(\d\d)_(\d\d)-/.exec(created) ?? [];
+  const time = Date.parse(`${year ?? ''}-${month ?? ''}-${day ?? ''}T00:00:00Z`);
+  return Number.isNaN(time) ? null : time / 1000 - START_MARGIN_S;
+}
+
+/**
+ * The same for commands that do not watch batches.
+ * @throws UserError where the account has some
+ */
+export async function refuseUnknownBatches(paying: PayingRun): Promise<void> {
+  const ids = (await findUnknownBatches(paying, false)).map(({ id }) => id);
+  if (ids.length === 0) return;
+  throw new UserError(
+    `The account has ${plural(ids.length, 'batch', 'batches')} of this run that this folder does not know of (submitted from ` +
+      `another machine or folder); sending their rows again would pay twice. Collect them first with: ` +
+      watchCommandLine(paying.options, ids),
+  );
+}
+
+/**
+ * Keeps the rows that a batch may still answer from being sent.
+ * @returns how many rows that lack an answer are kept back
+ */
+export async function holdRows({
+  folder,
+  run,
+  ledger,
+}: Pick<PayingRun, 'folder' | 'run' | 'ledger'>): Promise<number> {
+  const held = await rowsHeld(ledger, folder, run.rows);
+  run.index.hold(held);
+  let rows = 0;
+  for (let row = 0; row < run.rows; row++) if (held[row] === 1 && !run.index.isAnswered(row)) rows += 1;
+  return rows;
+}
+
+/** What is to be done about rows that are held back; null where nothing is outstanding. */
+export function describeOutstanding(options: RunOptions, ledger: Ledger): string | null {
+  const { outstanding } = ledger;
+  if (outstanding.length === 0) return null;
+  const names = outstanding.slice(0, NAMED).map((chunk) => inert(nameOf(chunk), 80));
+  const more = outstanding.length > NAMED ? ` and ${count(outstanding.length - NAMED)} more` : '';
+  const what = plural(outstanding.length, 'batch', 'batches');
+  return (
+    `Rows of ${what} (${names.join(', ')}${more}) are held back, because their answers may have been paid for and not have ` +
+    `arrived. Look again later with: ${watchCommandLine(options, [])} — if a batch is certainly lost, add --give_up ID.`
+  );
+}

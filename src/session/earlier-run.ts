@@ -1,0 +1,105 @@
+/** What a run finds in its folders before it starts, and what its flags make of it. */
+
+import { existsSync } from 'node:fs';
+import { UserError } from '../lib/errors.js';
+import { DEFAULT_TEMP_DIR, type RunOptions } from '../cli/options.js';
+import { resolvedPath } from '../run/fingerprint.js';
+import { earlierFiles, hasBegun, type RunFolder } from '../run/folder.js';
+import { readIdentity, type RunIdentity } from '../run/identity.js';
+import { findRuns, nearestRuns, type KnownRun } from '../run/known-runs.js';
+import { inert, shellWord } from '../lib/text.js';
+
+/**
+ * Settles whether a run starts or resumes.
+ * @returns the files of the earlier run; none where there is no such run
+ * @throws UserError where the flags do not fit what is there: nothing is sent by mistake
+ */
+export function checkEarlierRun(folder: RunFolder, options: RunOptions): string[] {
+  const files = earlierFiles(folder);
+  switch (options.earlier) {
+    case 'overwrite':
+      return files;
+    case 'refuse':
+      if (files.length > 0) throw existsAlready(folder, files, options);
+      return files;
+    default:
+      if (!hasBegun(folder)) throw nothingToResume(folder, options);
+      refuseLostFiles(folder);
+      return files;
+  }
+}
+
+/** The error for a run that exists already, with the ways out. */
+function existsAlready(folder: RunFolder, files: readonly string[], { dataset }: RunOptions): UserError {
+  const identity = identityOf(folder);
+  const path = identity?.source?.files[0]?.path;
+  const isOther = path !== undefined && path !== resolvedPath(dataset);
+  const whose = isOther ? `, of another dataset: ${inert(path, 200)}` : describeRun(folder, files, identity);
+  const way = isOther
+    ? 'Give this dataset a run of its own with --run_name NAME'
+    : 'Continue it with --resume (failed rows are retried) or --resume_no_retry (they are not)';
+  return new UserError(
+    `A run already exists in ${folder.temp}${whose}. ${way}, or start over with --overwrite (the old files are kept ` +
+      `under another name)${isOther ? '' : '. To keep both, use --run_name NAME'}.`,
+  );
+}
+
+/** ` (--limit 100, finished)` */
+function describeRun(folder: RunFolder, files: readonly string[], identity: RunIdentity | null): string {
+  if (identity === null) return ` (${files.slice(0, 3).join(', ')}${files.length > 3 ? ', …' : ''})`;
+  const { limit } = identity.asked;
+  const facts = [
+    limit === null ? '' : `--limit ${limit}`,
+    existsSync(folder.reannotated) ? 'with results' : 'not finished',
+  ].filter((fact) => fact !== '');
+  return ` (${facts.join(', ')})`;
+}
+
+function identityOf(folder: RunFolder): RunIdentity | null {
+  try {
+    return readIdentity(folder.run);
+  } catch {
+    return null;
+  }
+}
+
+/** The error for `--resume` where no such run exists: a new one would be paid for. */
+function nothingToResume(folder: RunFolder, options: RunOptions): UserError {
+  const { dataset, annotator, tempDir } = options;
+  const wanted = { dataset, annotator: annotator.name };
+  const nearest = nearestRuns(findRuns([tempDir, DEFAULT_TEMP_DIR]), wanted);
+  const listed = nearest.map((run) => describeKnown(run, options));
+  const others =
+    listed.length === 0
+      ? ''
+      : ` The nearest existing ${listed.length === 1 ? 'run' : 'runs'}: ${listed.join('; ')}.`;
+  return new UserError(
+    `Nothing to resume: there is no run in ${folder.temp} or ${folder.save}.${others} To start a new run, leave out ` +
+      `--${options.earlier}.`,
+  );
+}
+
+/** The flags that lead to a run, as far as they differ from those given. */
+function describeKnown(run: KnownRun, options: RunOptions): string {
+  const words = ['--dataset', run.dataset, '--annotator', run.annotator];
+  if (resolvedPath(run.tempDir) !== resolvedPath(options.tempDir)) words.push('--temp_dir', run.tempDir);
+  if (run.saveDir !== null && resolvedPath(run.saveDir) !== resolvedPath(options.saveDir))
+    words.push('--save_dir', run.saveDir);
+  if (run.isNamed) words.push('--run_name', run.name);
+  return inert(words.map(shellWord).join(' '), 400);
+}
+
+/**
+ * A run of which only the results are left must not be resumed: every row would be paid for again.
+ * @throws UserError
+ */
+function refuseLostFiles(folder: RunFolder): void {
+  const { run, rows, jobs, journal, batches } = folder;
+  if ([run, rows, jobs, journal, batches].some((path) => existsSync(path))) return;
+  const left = [folder.reannotated, folder.summary].filter((path) => existsSync(path));
+  if (left.length === 0) return;
+  throw new UserError(
+    `The working files of this run are missing from ${folder.temp}, although ${left.join(' and ')} exist: resuming would ` +
+      'pay for every row again. Check --temp_dir, restore the folder, or start over with --overwrite (the old files are kept).',
+  );
+}

@@ -1,0 +1,199 @@
+/** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
+
+import { FinishRules } from '../models/finish-reason.js';
+import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
+import { EXIT } from '../lib/errors.js';
+import { describeExport, exportFile, exportResults } from '../exports/index.js';
+import { keepJudgement } from '../judge/figures.js';
+import type { RunOptions } from '../cli/options.js';
+import type { Console } from '../terminal/progress.js';
+import { assemble, type Assembled } from '../run/assemble.js';
+import { creationDate, writeConfig } from '../run/config.js';
+import { noteDamaged, scanJournal } from '../run/journal.js';
+import { describeSummary, summarise, writeSummary } from '../run/summary.js';
+import { count, inert, plural } from '../lib/text.js';
+import { hasSeveral } from '../models/generation.js';
+import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
+import { costToSuggest } from './next-command.js';
+import type { Surroundings } from './surroundings.js';
+
+/**
+ * What takes the results elsewhere; it is looked at before anything is paid for. Null where they stay here.
+ * @throws UserError where it can't work
+ */
+export async function publisherOf(
+  options: RunOptions,
+  surroundings: Surroundings,
+): Promise<Publisher | null> {
+  if (options.push === null) return null;
+  const { preparePush } = await import('../commands/push.js');
+  return preparePush(options.push, options.environment, surroundings);
+}
+
+type AssembledRun = Pick<FinishedRun, 'options' | 'folder' | 'run'>;
+
+/**
+ * Writes the results, and remembers lines of the journal that turned out to be damaged, so that no later run takes
+ * them. Where a row has another line, that one counts; the rows without one are in `damaged`.
+ */
+export async function assembleResults(finished: AssembledRun, console: Console): Promise<Assembled> {
+  const { options, folder, run } = finished;
+  const rules = new FinishRules(options.acceptFinishReason);
+  let damaged: Assembled['damaged'] = [];
+  for (;;) {
+    const assembled = await assembleOnce(finished, rules, console);
+    damaged = [...damaged, ...assembled.damaged];
+    if (assembled.damaged.length === 0) return { ...assembled, damaged };
+    await noteDamaged(
+      folder.journal,
+      assembled.damaged.map(({ offset }) => offset),
+    );
+    for (const { row } of assembled.damaged) run.index.forget(row);
+    const lines = plural(assembled.damaged.length, 'line');
+    console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
+    await scanJournal(folder.journal, run.index, hasSeveral(options.generation), () => undefined, rules);
+    const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
+    if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
+    damaged = damaged.filter((one) => !hasOtherLine(one));
+  }
+}
+
+async function assembleOnce(
+  { options, folder, run }: AssembledRun,
+  rules: FinishRules,
+  console: Console,
+): Promise<Assembled> {
+  let done = 0;
+  const endProgress = console.showProgress(
+    () => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`,
+  );
+  try {
+    return await assemble(folder, run.index, {
+      includeMetadata: options.includeMetadata,
+      several: hasSeveral(options.generation),
+      reasoning: options.reasoning ?? DEFAULT_REASONING_MODE,
+      rules,
+      onProgress: (rows) => {
+        done = rows;
+      },
+    });
+  } finally {
+    endProgress();
+  }
+}
+
+/** Writes what `--output_format` asks for beside `reannotated.json`, which must be complete. */
+async function writeExports(finished: FinishedRun, console: Console): Promise<void> {
+  const { options, folder, run } = finished;
+  const shape = resultShape(finished);
+  for (const name of options.outputFormats) {
+    if (name === 'json') continue;
+    let done = 0;
+    const endProgress = console.showProgress(
+      () => `Writing ${exportFile(name)}: ${count(done)} of ${plural(run.rows, 'row')}`,
+    );
+    const onProgress = (rows: number): void => {
+      done = rows;
+    };
+    try {
+      const results = { path: folder.reannotated, shape, onProgress };
+      console.info(describeExport(name, await exportResults(name, results, folder.save)));
+    } finally {
+      endProgress();
+    }
+  }
+}
+
+/**
+ * Tells how a run went whose results are written, and publishes them.
+ * @returns the exit code
+ * @throws UserError where they can't be published
+ */
+export async function finish(run: FinishedRun, assembled: Assembled, console: Console): Promise<number> {
+  const finished = { ...run, keys: assembled.keys };
+  const { options, folder, totals, mode } = finished;
+  const now = new Date();
+  const summary = summarise(assembled, totals, mode, now);
+  const { kept, isOutdated } = await keepJudgement(folder);
+  await writeSummary(folder.summary, { ...summary, ...kept });
+  if (isOutdated)
+    console.info('The answers changed, so the old verdicts were removed. Run reannotate judge again.');
+  await writeConfig(folder.config, { ...finished.config, finished_at: creationDate(now) });
+  const table = describeSummary(summary, finished.session, folder);
+  console.print(table);
+  for (const line of table.split('\n')) console.record('info', line);
+  await writeExports(finished, console);
+  if (assembled.rows.truncated > 0) {
+    console.warning(
+      `${plural(assembled.rows.truncated, 'answer')} ${reached(options)}; ` +
+        'a larger value needs a run of its own (--run_name NAME).',
+    );
+  }
+  try {
+    await finished.publisher?.publish(finished, summary);
+  } finally {
+    if (assembled.missing > 0) tellMissing(assembled, finished, console);
+  }
+  return assembled.missing === 0 ? EXIT.done : EXIT.incomplete;
+}
+
+function tellMissing(assembled: Assembled, finished: FinishedRun, console: Console): void {
+  const { options, folder, stop, totals, needed = null } = finished;
+  const { rows, missing } = assembled;
+  const reasons = describeReasons(assembled);
+  if (reasons !== '') console.warning(`Reasons: ${reasons}`);
+  const states = (['failed', 'refused', 'filtered', 'pending'] as const)
+    .filter((state) => rows[state] > 0)
+    .map((state) => `${count(rows[state])} ${state === 'pending' ? 'not sent' : state}`);
+  // Most truncated rows have an answer; those that were cut off before it are the rest.
+  const cutOff = missing - rows.failed - rows.refused - rows.filtered - rows.pending;
+  if (cutOff > 0) states.push(`${count(cutOff)} truncated`);
+  const what = `${plural(missing, 'row')} without an answer (${states.join(', ')}; see ${folder.failedRows}).`;
+  if (stop?.reason !== 'budget') {
+    console.error(`${what} ${adviceFor(assembled, finished)}`);
+    return;
+  }
+  const maximum = options.maxCost ?? 0;
+  const spent = totals.cost ?? 0;
+  const done = rows.total - rows.pending - assembled.unusable;
+  const cost = costToSuggest(maximum, { spent, done, left: rows.pending, needed });
+  console.error(
+    `${what} Stopped: the next request could exceed --max_cost ${maximum}. For all rows about ${cost} is needed. ` +
+      `Continue with: ${finished.commands.raise(cost)}`,
+  );
+}
+
+/** `3 × 500 server_error: …; 4 more rows for other reasons` */
+function describeReasons({ reasons, rows, missing }: Assembled): string {
+  const descriptions = reasons.map(({ error, rows: times }) => `${count(times)} × ${inert(error, 160)}`);
+  const others = missing - rows.pending - reasons.reduce((sum, { rows: times }) => sum + times, 0);
+  if (others > 0 && descriptions.length > 0)
+    descriptions.push(`${plural(others, 'more row')} for other reasons`);
+  return descriptions.join('; ');
+}
+
+/** How to get the missing rows, or why that cannot be done by retrying. */
+function adviceFor({ rows, unusable }: Assembled, { tryAgain, commands }: FinishedRun): string {
+  const advice: string[] = [];
+  const failed = rows.failed - unusable;
+  if (failed + rows.pending > 0) advice.push(tryAgain);
+  const withheld = (['refused', 'filtered'] as const).filter((state) => rows[state] > 0);
+  if (withheld.length > 0) {
+    const states = failed > 0 ? (['failed', ...withheld] as const) : withheld;
+    advice.push(
+      `${withheld.join(' and ')} rows are not retried unless you ask for it: ${commands.retry(states)}`,
+    );
+  }
+  if (unusable > 0)
+    advice.push(
+      `${plural(unusable, 'row')} cannot be used, and retrying will not help: fix them in the dataset, or change the parameters.`,
+    );
+  if (advice.length === 0)
+    advice.push('A larger --max_tokens may give them an answer, in a run of its own (--run_name NAME).');
+  return advice.map((one) => `${one.charAt(0).toUpperCase()}${one.slice(1)}`).join(' — ');
+}
+
+/** What cut answers short. */
+function reached({ generation: { max_tokens: most } }: RunOptions): string {
+  return most === null ? 'ended at the model’s own limit' : `ended at --max_tokens ${most}`;
+}

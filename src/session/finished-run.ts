@@ -1,0 +1,62 @@
+/** A run that is about to end, as what writes and publishes its results sees it. */
+
+import type { ResultShape } from '../exports/exporter.js';
+import type { RunOptions } from '../cli/options.js';
+import type { RetriableState } from '../types.js';
+import type { Stop } from '../requests/processor.js';
+import type { ConfigFile } from '../run/config.js';
+import type { OptionalKeys } from '../run/assemble.js';
+import type { RunFolder } from '../run/folder.js';
+import type { PreparedRun } from '../run/prepare.js';
+import type { SessionFigures, Summary } from '../run/summary.js';
+import type { Totals } from '../run/totals.js';
+import { hasSeveral } from '../models/generation.js';
+
+/** What takes a run's results elsewhere once they are written. */
+export interface Publisher {
+  /** @throws UserError where that fails; the results are safe */
+  publish(finished: FinishedRun, summary: Summary): Promise<void>;
+}
+
+/** The commands that the last message of a run names. */
+export interface NextCommands {
+  /** Sends rows in these states again. */
+  retry: (states: readonly RetriableState[]) => string;
+  /** Continues under another `--max_cost`. */
+  raise: (maxCost: number) => string;
+}
+
+/** A run whose answers are in the journal. */
+export interface FinishedRun {
+  options: RunOptions;
+  folder: RunFolder;
+  run: PreparedRun;
+  totals: Totals;
+  config: ConfigFile;
+  mode: Summary['mode'];
+  /** What this session did, for the summary on the terminal. */
+  session: SessionFigures;
+  /** Why asking stopped before its end; null where it did not. */
+  stop: Stop | null;
+  /** How to retry rows that failed or were not sent, as a sentence with a command. */
+  tryAgain: string;
+  commands: NextCommands;
+  /** US dollars that the next request would have needed where `--max_cost` ended the run. */
+  needed?: number | null;
+  /** Known once the results are written. */
+  keys?: OptionalKeys;
+  /** Null where the results stay here. */
+  publisher: Publisher | null;
+}
+
+/** What the rows of a run hold besides prompt and answers. */
+export function resultShape({
+  options,
+  keys = { chats: false, reasoning: false },
+}: Pick<FinishedRun, 'options' | 'keys'>): ResultShape {
+  return {
+    several: hasSeveral(options.generation),
+    metadata: options.includeMetadata,
+    ...keys,
+  };
+}

@@ -1,0 +1,104 @@
+/** A run's folders, taken for one process at a time, with their log. */
+
+import { existsSync } from 'node:fs';
+import { messageOf, TemporaryError } from '../lib/errors.js';
+import { workUnder } from '../lib/fence.js';
+import { makeFolder, removeTemporaryFiles } from '../lib/files.js';
+import { FolderLock } from '../lib/lock.js';
+import { LogFile } from '../terminal/log.js';
+import type { RunOptions } from '../cli/options.js';
+import { earlierFiles, moveAside, type RunFolder } from '../run/folder.js';
+import { JournalGone } from '../run/journal.js';
+import { requireOwnRun } from '../run/own-run.js';
+import { inert } from '../lib/text.js';
+import type { Surroundings } from './surroundings.js';
+
+/**
+ * Works in a run's folders and gives them back whatever happens.
+ * @param command the name of the command, for the log
+ * @throws TemporaryError where another process works on the run, or took it over while this one was frozen
+ */
+export async function inFolder(
+  folder: RunFolder,
+  command: string,
+  options: RunOptions,
+  surroundings: Surroundings,
+  work: () => Promise<number>,
+): Promise<number> {
+  const { console } = surroundings;
+  makeFolder(folder.save);
+  makeFolder(folder.temp);
+  requireOwnRun(folder);
+  let lock = await takeLock(folder, surroundings);
+  try {
+    if (options.earlier === 'overwrite' && earlierFiles(folder).length > 0) {
+      lock.release();
+      const moved = moveAside(folder, new Date());
+      lock = await takeLock(folder, surroundings);
+      console.info(`Moved the earlier run aside: ${moved.join(', ')}.`);
+    }
+    removeTemporaryFiles(folder.save);
+    removeTemporaryFiles(folder.temp);
+    const exitCode = await withLog(folder, command, options, console, work);
+    if (lock.lost !== null) throw lockLost(lock.lost, folder, surroundings);
+    return exitCode;
+  } catch (error) {
+    // A folder that is gone says where its answers are.
+    throw lock.lost === null || error instanceof JournalGone
+      ? error
+      : lockLost(lock.lost, folder, surroundings);
+  } finally {
+    workUnder(null);
+    lock.release();
+  }
+}
+
+async function takeLock(folder: RunFolder, { console, interruption }: Surroundings): Promise<FolderLock> {
+  const lock = await FolderLock.acquire(folder.temp, {
+    signal: interruption.soft,
+    onWait: (message) => {
+      console.warning(message);
+    },
+  });
+  lock.onLost(() => {
+    interruption.drain();
+  });
+  workUnder(lock);
+  return lock;
+}
+
+function lockLost(reason: string, folder: RunFolder, { resumeCommand }: Surroundings): TemporaryError {
+  if (!existsSync(folder.temp)) {
+    const batches = existsSync(folder.batchObjects)
+      ? ` The run’s batches are listed in ${folder.batchObjects}, and their answers are still to be had.`
+      : '';
+    return new TemporaryError(
+      `${folder.temp} was deleted while this command used it, so it stopped.${batches} Run it again with: ${resumeCommand}`,
+    );
+  }
+  return new TemporaryError(
+    `${reason} Answers that were on their way are kept beside the journal, and the next run takes them in: ${resumeCommand}`,
+  );
+}
+
+async function withLog(
+  folder: RunFolder,
+  command: string,
+  options: RunOptions,
+  console: Surroundings['console'],
+  work: () => Promise<number>,
+): Promise<number> {
+  const log = new LogFile(folder.log, options.loggingLevel, options.environment.redactor);
+  console.attachLog(log);
+  console.record('info', `${command} ${options.annotator.name} on ${inert(options.dataset, 200)}`);
+  try {
+    return await work();
+  } catch (error) {
+    console.record('error', messageOf(error));
+    throw error;
+  } finally {
+    console.detachLog();
+    log.close();
+    if (log.problem !== null) console.warning(log.problem);
+  }
+}

@@ -1,0 +1,54 @@
+/** What an online run does about the batches of its folder: none of their rows may be sent. */
+
+import type { Ledger } from '../batches/ledger.js';
+import { UserError } from '../lib/errors.js';
+import type { RunOptions } from '../cli/options.js';
+import { systemClock } from '../lib/clock.js';
+import type { RunFolder } from '../run/folder.js';
+import type { PreparedRun } from '../run/prepare.js';
+import { count, plural } from '../lib/text.js';
+import { openBatchClient } from './batch-tools.js';
+import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
+import { describing } from './submit-batches.js';
+import type { Surroundings } from './surroundings.js';
+import { watchCommandLine } from './watch-command.js';
+
+/**
+ * Before rows are sent online: none of them may be in a batch, now or later.
+ * @returns what is to be done about rows that are held back; null where none is
+ * @throws UserError where batches are running, here or submitted from elsewhere
+ */
+export async function leaveBatches(
+  ledger: Ledger,
+  folder: RunFolder,
+  run: PreparedRun,
+  options: RunOptions,
+  { console, interruption }: Surroundings,
+): Promise<string | null> {
+  const running = ledger.chunks.filter(({ state }) => state === 'submitted' || state === 'creating');
+  if (running.length > 0) {
+    throw new UserError(
+      `Rows of this run are in ${plural(running.length, 'batch', 'batches')} that may still answer them; sending them online ` +
+        `would pay twice. Collect them first with: ${watchCommandLine(options, [])} (--cancel stops them before).`,
+    );
+  }
+  if (ledger.unsubmitted.length > 0) {
+    ledger.forget(ledger.unsubmitted);
+    await ledger.save();
+  }
+  const held = await holdRows({ folder, run, ledger });
+  if (run.index.countWanted(options.retry) > 0) {
+    const client = openBatchClient(options, console, interruption.soft);
+    const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
+    try {
+      await describing(options, () =>
+        refuseUnknownBatches({ options, folder, run, ledger, client, waiting, reporter: console }),
+      );
+    } finally {
+      await client.close();
+    }
+  }
+  const outstanding = held > 0 ? describeOutstanding(options, ledger) : null;
+  if (outstanding !== null) console.warning(`${count(held)} rows are not sent. ${outstanding}`);
+  return outstanding;
+}

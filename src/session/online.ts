@@ -1,0 +1,335 @@
+/** Asks a run's pending rows online: jobs through the processor into the journal. */
+
+import { existsSync } from 'node:fs';
+import type { Price } from '../models/prices.js';
+import type { Interruption } from '../terminal/interruption.js';
+import { dropped } from '../lib/memory.js';
+import { findEndpoint } from '../models/endpoint.js';
+import { holdsLock } from '../lib/fence.js';
+import type { RunOptions } from '../cli/options.js';
+import type { ChatClient } from '../http/chat-client.js';
+import { flagOf, type ParameterChange } from '../requests/parameters.js';
+import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';
+import type { BindingLimit, RateLimiter } from '../requests/rate-limiter.js';
+import { TokenEstimate } from '../requests/tokens.js';
+import { usageOfAnswer } from '../models/usage-estimate.js';
+import type { Usage } from '../models/usage.js';
+import { CostBudget, costUnknown } from '../run/budget.js';
+import type { RunFolder } from '../run/folder.js';
+import { readJobs } from '../run/jobs.js';
+import { JournalGone, JournalWriter, type JournalIndex } from '../run/journal.js';
+import type { PreparedRun } from '../run/prepare.js';
+import type { SessionFigures } from '../run/summary.js';
+import type { Totals } from '../run/totals.js';
+import { count, plural } from '../lib/text.js';
+import { mostTokens } from '../models/generation.js';
+import { openAsking } from './asking.js';
+import { Meter } from './meter.js';
+import type { Surroundings } from './surroundings.js';
+
+/** How long requests in flight may take after the first Ctrl-C. */
+const GRACE_MS = 30_000;
+/** Failed rows are told one by one up to here; a line a second is enough after that. */
+const FAILURES_SHOWN = 5;
+
+/** What is asked for, in messages. */
+export interface Naming {
+  /** What the count of all is of, such as `row`. */
+  one: string;
+  /** What a request is about, such as `Row 17`. */
+  nameOf: (requestIdx: number) => string;
+}
+
+const ROWS: Naming = { one: 'row', nameOf: (row) => `Row ${row}` };
+
+/** Requests, and what of them is answered. */
+export interface Askable
+  extends Pick<PreparedRun, 'index' | 'rows'>, Partial<Pick<PreparedRun, 'partialBefore'>> {
+  /** Rows for which there is no request. */
+  unusable?: number;
+  /** Where they are no rows of a dataset. */
+  naming?: Naming;
+}
+
+/** How asking went. */
+export interface Asked extends SessionFigures {
+  stop: Stop | null;
+  /** US dollars in all that the request which `--max_cost` kept back would have needed; null where it kept none. */
+  needed: number | null;
+}
+
+/**
+ * Asks every row that has no answer yet.
+ * @param onChanges called when the API refused a parameter, with all changes learnt so far
+ * @param serviceTier sent with every request; null for the account's usual one
+ */
+export async function askOnline(
+  options: RunOptions,
+  folder: Pick<RunFolder, 'jobs' | 'journal'> & Partial<Pick<RunFolder, 'save'>>,
+  run: Askable,
+  totals: Totals,
+  price: Price | null,
+  surroundings: Surroundings,
+  onChanges: (learnt: readonly ParameterChange[]) => void,
+  serviceTier: 'flex' | null = null,
+): Promise<Asked> {
+  const { console, interruption } = surroundings;
+  const { index, naming = ROWS } = run;
+  const wanted = (row: number): boolean => index.isWanted(row, options.retry);
+  const waiting = index.countWanted(options.retry);
+  if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null, needed: null };
+  const before = run.rows - waiting;
+  const hasAnswers = index.count('ok') + index.count('truncated') > 0;
+  console.info(describeStart(run, waiting, options.annotator.name));
+
+  // A missing key is told before anything is opened.
+  findEndpoint(options);
+  const budget =
+    options.maxCost === null
+      ? null
+      : new CostBudget(
+          options.maxCost,
+          price,
+          mostTokens(options.generation) ?? Infinity,
+          () => totals.cost ?? 0,
+        );
+  const journal = new JournalWriter(folder.journal, (error) => {
+    const cause = error instanceof JournalGone ? 'other' : 'disk';
+    asking.processor.stop({ reason: 'error', cause, message: error.message });
+  });
+  const events = journaling(journal, index, naming, totals, console, {
+    onFirstAnswer: () => {
+      console.record('info', describeLimits(asking.limiter));
+      const { requestsPerDay } = asking.limiter;
+      if (requestsPerDay !== null && waiting > requestsPerDay) {
+        console.warning(
+          `The account allows ${plural(requestsPerDay, 'request')} a day, and ${count(waiting)} are to be sent: ` +
+            `that takes ${count(Math.ceil(waiting / requestsPerDay))} days. The run can be stopped and resumed at any time.`,
+        );
+      }
+      // A table of prices takes longer to load than anything else here, and nothing waited for it.
+      if (price === null) void totals.findPrice(options);
+    },
+    onChange: () => {
+      onChanges(asking.parameters.learnt);
+    },
+    onUse: (usage) => {
+      budget?.observe(usage);
+      if (budget === null || totals.cost !== null) return;
+      asking.processor.stop({
+        reason: 'error',
+        cause: 'other',
+        message: costUnknown(options.annotator.name),
+      });
+    },
+  });
+  const asking = await openAsking(options, budget, events, console, hasAnswers, run.partialBefore);
+  const { client, limiter, processor } = asking;
+  totals.follow(processor.counts);
+
+  const started = performance.now();
+  const meter = new Meter(processor, limiter, totals, before, run.rows);
+  const endProgress = console.showProgress((columns) => meter.render(columns));
+  const saving = setInterval(() => {
+    if (folder.save !== undefined && !existsSync(folder.save)) {
+      const message = `The folder of the results, ${folder.save}, was deleted or moved while this run used it.`;
+      processor.stop({ reason: 'error', cause: 'other', message });
+    }
+    totals.saveNowAndThen(performance.now());
+  }, 1000);
+  const stopListening = heed(interruption, processor, client, surroundings);
+  let stop: Stop | null;
+  try {
+    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(), serviceTier));
+  } finally {
+    stopListening();
+    clearInterval(saving);
+    endProgress();
+    // What is paid for goes to disk before what only counts it.
+    journal.flush();
+    if (holdsLock()) totals.save();
+    await client.abort();
+    journal.close();
+  }
+  return {
+    stop,
+    answered: processor.counts.answered,
+    milliseconds: performance.now() - started,
+    bound: describeBound(limiter.bindingLimit, limiter),
+    needed: budget?.needed ?? null,
+  };
+}
+
+/** `Sending 3 requests to gpt-4o-mini.` or `Resuming: 2 of 5 rows are done, 3 to go.` */
+function describeStart(
+  { rows, unusable = 0, naming = ROWS }: Askable,
+  waiting: number,
+  name: string,
+): string {
+  const done = rows - waiting - unusable;
+  const skipped = unusable === 0 ? '' : ` (${plural(unusable, 'row')} cannot be used)`;
+  if (done === 0) return `Sending ${plural(waiting, 'request')} to ${name}${skipped}.`;
+  return `Resuming: ${count(done)} of ${plural(rows, naming.one)} are done, ${count(waiting)} to go${skipped}.`;
+}
+
+function* jobs(
+  folder: Pick<RunFolder, 'jobs'>,
+  wanted: (row: number) => boolean,
+  estimate: TokenEstimate,
+  serviceTier: string | null,
+): Generator<Job> {
+  const tier = serviceTier === null ? null : Buffer.from(`,"service_tier":${JSON.stringify(serviceTier)}}`);
+  for (const job of readJobs(folder.jobs)) {
+    if (!wanted(job.requestIdx)) continue;
+    const body = tier === null ? job.body : Buffer.concat([job.body.subarray(0, job.body.length - 1), tier]);
+    yield { requestIdx: job.requestIdx, body, tokens: estimate.of(job.body) };
+  }
+}
+
+/** What else happens as answers come. */
+interface Occasions {
+  onFirstAnswer: () => void;
+  onChange: () => void;
+  /** Something was billed. */
+  onUse: (usage: Usage) => void;
+}
+
+/** What happens to a row's answer or failure: into the journal first, then into the figures. */
+function journaling(
+  journal: JournalWriter,
+  index: JournalIndex,
+  { nameOf }: Naming,
+  totals: Totals,
+  console: Surroundings['console'],
+  { onFirstAnswer, onChange, onUse }: Occasions,
+): ProcessorEvents {
+  let isFirst = true;
+  let failures = 0;
+  let isShortened = false;
+  let lastTold = 0;
+  return {
+    answered: (job, sent, json, completion) => {
+      const place = journal.appendAnswer(sent, json, job.requestIdx);
+      const counts = index.record(job.requestIdx, completion.state, place.offset, place.length);
+      const usage = usageOfAnswer(completion.usage, sent, json);
+      if (counts) totals.addAnswer({ usage, isFlex: completion.isFlex });
+      // A retried row keeps its earlier answer; no later session finds this one in the journal's figures.
+      else totals.addWasted(usage);
+      totals.timeline.spent(usage.promptTokens + usage.completionTokens);
+      onUse(usage);
+      dropped(sent.length + json.length);
+      console.record('debug', `${nameOf(job.requestIdx)}: ${completion.state}`);
+      if (isFirst) onFirstAnswer();
+      isFirst = false;
+    },
+    partial: (job, sent, json, usage) => {
+      journal.appendAnswer(sent, json, job.requestIdx);
+      // Not carried in the counters: the journal has it.
+      const used = usageOfAnswer(usage, sent, json);
+      totals.addUnusable(used);
+      onUse(used);
+      dropped(sent.length + json.length);
+    },
+    failed: (job, sent, errors, filtered) => {
+      const place = journal.appendFailure(sent, errors, filtered, job.requestIdx);
+      index.record(job.requestIdx, filtered ? 'filtered' : 'failed', place.offset, place.length, true);
+      failures += 1;
+      const now = performance.now();
+      if (failures > FAILURES_SHOWN && now - lastTold < 1000) return;
+      lastTold = now;
+      const more = failures > FAILURES_SHOWN ? ` (${plural(failures, 'failure')} so far)` : '';
+      console.warning(`${nameOf(job.requestIdx)} failed${more}: ${errors.at(-1) ?? ''}`);
+    },
+    exchanged: (latency, kind) => {
+      totals.timeline.exchanged(latency, kind);
+    },
+    wasted: (usage) => {
+      totals.addWasted(usage);
+      onUse(usage);
+    },
+    parameterChanged: (change, message) => {
+      console.warning(describeChange(change, message));
+      onChange();
+    },
+    shortened: (job, tokens, message) => {
+      const text =
+        `${nameOf(job.requestIdx)} is sent again with --max_tokens ${tokens}, because its prompt leaves no room for ` +
+        `more: ${message}`;
+      if (isShortened) {
+        console.record('debug', text);
+        return;
+      }
+      isShortened = true;
+      console.warning(`${text} (Other rows like it are not reported.)`);
+    },
+    streamed: (message) => {
+      console.warning(`From here on answers are streamed: ${message}`);
+    },
+  };
+}
+
+/** A change that the API forced on the run, for the user. */
+function describeChange(
+  { parameter, renamed_to: name, at_most: most }: ParameterChange,
+  message: string,
+): string {
+  const flag = flagOf(parameter);
+  const what =
+    most !== undefined
+      ? `${flag} is lowered to ${most}`
+      : name === null
+        ? `${flag} is not sent any more`
+        : `${flag} is sent as ${name}`;
+  return `${what}, for the rest of this run: ${message}`;
+}
+
+/** A signal: no new requests; those in flight get half a minute, or until the second Ctrl-C. */
+function heed(
+  interruption: Interruption,
+  processor: Processor,
+  client: ChatClient,
+  { console }: Surroundings,
+): () => void {
+  let grace: NodeJS.Timeout | null = null;
+  const abandon = (): void => {
+    processor.abandon();
+    void client.abort();
+  };
+  const finish = (): void => {
+    processor.stop({ reason: 'interrupted' });
+    if (processor.inFlight === 0) return;
+    console.warning(
+      `Stopping: waiting up to ${GRACE_MS / 1000} s for ${plural(processor.inFlight, 'request')} in flight` +
+        (interruption.signal === 'SIGINT' ? '; press Ctrl-C again to stop at once.' : '.'),
+    );
+    grace = setTimeout(abandon, GRACE_MS);
+  };
+  interruption.soft.addEventListener('abort', finish);
+  interruption.hard.addEventListener('abort', abandon);
+  if (interruption.soft.aborted) finish();
+  return () => {
+    if (grace !== null) clearTimeout(grace);
+    interruption.soft.removeEventListener('abort', finish);
+    interruption.hard.removeEventListener('abort', abandon);
+  };
+}
+
+function describeLimits(limiter: RateLimiter): string {
+  const told = (limit: number | null, noun: string): string =>
+    limit === null ? `no limit of ${noun}s known` : `${plural(limit, noun)} a minute`;
+  const { requestsPerDay } = limiter;
+  const daily = requestsPerDay === null ? '' : `, ${plural(requestsPerDay, 'request')} a day`;
+  return `Limits: ${told(limiter.requestsPerMinute, 'request')}, ${told(limiter.tokensPerMinute, 'token')}${daily}`;
+}
+
+function describeBound(limit: BindingLimit, limiter: RateLimiter): string | null {
+  if (limit === 'requests') {
+    const told = limiter.requestsPerMinute;
+    return told === null
+      ? 'the rate that the API lets through'
+      : `the limit of ${plural(told, 'request')} a minute`;
+  }
+  if (limit === 'tokens') return `the limit of ${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute`;
+  if (limit === 'outage') return 'pauses after failed requests';
+  return limit === 'gate' ? 'pauses after 429 responses' : null;
+}

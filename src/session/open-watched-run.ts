@@ -1,0 +1,325 @@
+/** Opens the run that `watch-batch` is to watch, here or on another machine than the one that submitted it. */
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import type { Price } from '../models/prices.js';
+import {
+  askedBefore,
+  bringInputs,
+  enter,
+  findInAccount,
+  originOf,
+  type FoundRun,
+  type WantedRun,
+} from '../batches/adopt.js';
+import { readBatch, type Batch } from '../batches/batch.js';
+import { persist } from '../batches/calls.js';
+import { nameOf, type Chunk } from '../batches/chunk.js';
+import type { BatchClient } from '../batches/client.js';
+import { Ledger } from '../batches/ledger.js';
+import { readOrigin, readSource, sourceOf, type BatchOrigin } from '../batches/metadata.js';
+import { BatchReader } from '../batches/reader.js';
+import type { SubmitParts } from '../batches/submit.js';
+import { UserError } from '../lib/errors.js';
+import { unionOfFormats } from '../exports/index.js';
+import { parseJson } from '../lib/json.js';
+import { shownBaseUrl } from '../models/endpoint.js';
+import { GENERATION_NAMES, type GenerationParameters } from '../models/generation.js';
+import type { RunOptions } from '../cli/options.js';
+import { systemClock } from '../lib/clock.js';
+import {
+  configDataset,
+  acceptedReasons,
+  reasoningModeOf,
+  effectiveParameters,
+  readConfig,
+  writeConfig,
+  type ConfigFile,
+} from '../run/config.js';
+import type { RunFolder } from '../run/folder.js';
+import { askedFor, readIdentity, type AskedFor, type RunIdentity } from '../run/identity.js';
+import { prepareRun, type PreparedRun } from '../run/prepare.js';
+import { Totals } from '../run/totals.js';
+import { count, inert, plural } from '../lib/text.js';
+import type { WatchOptions } from '../cli/watch-options.js';
+import { submitParts } from './batch-tools.js';
+import { findUnknownBatches } from './before-paying.js';
+import type { Surroundings } from './surroundings.js';
+
+const MAXIMUM_OBJECTS_BYTES = 256 << 20;
+
+/** A run that is being watched. */
+export interface WatchedRun {
+  watching: WatchOptions;
+  options: RunOptions;
+  folder: RunFolder;
+  run: PreparedRun;
+  ledger: Ledger;
+  totals: Totals;
+  price: Price | null;
+  client: BatchClient;
+  submission: SubmitParts;
+  config: ConfigFile;
+  /** True for a chunk that `--give_up` names. */
+  isGivenUp: (chunk: Chunk) => boolean;
+}
+
+/** @throws UserError where nothing here tells of batches */
+export function requireRecord(folder: RunFolder, options: RunOptions): void {
+  if (existsSync(folder.batches) || existsSync(folder.batchObjects)) return;
+  throw new UserError(
+    `No batches of ${inert(options.dataset, 120)} with ${options.annotator.name} are known here (${folder.batchObjects} is ` +
+      'missing). Name them with --batch_ids, find them in the account with --recover, or submit them with reannotate --batch.',
+  );
+}
+
+/** The batches that a file in the manner of `batch_objects.json` names. */
+export function readObjects(path: string): Batch[] {
+  if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
+  if (statSync(path).size > MAXIMUM_OBJECTS_BYTES)
+    throw new UserError(`${path} is too large to be a list of batches.`);
+  const value = parseJson(readFileSync(path, 'utf8'));
+  const batches = (Array.isArray(value) ? value : []).map(readBatch).filter((batch) => batch !== null);
+  if (batches.length === 0) throw new UserError(`${path} holds no JSON array of Batch objects.`);
+  return batches;
+}
+
+/**
+ * From flags to a run with its batches: what this folder knows, what the ids and the account add.
+ * @throws UserError where ids, dataset and annotator do not belong together
+ */
+export async function openWatchedRun(
+  watching: WatchOptions,
+  fromFile: readonly Batch[] | null,
+  folder: RunFolder,
+  client: BatchClient,
+  price: Price | null,
+  surroundings: Surroundings,
+): Promise<WatchedRun> {
+  const { console, interruption } = surroundings;
+  const ledger = Ledger.open(folder);
+  const identity = readIdentity(folder.run);
+  const { dataset, annotator } = watching.run;
+  const isKnown = ledger.chunks.length > 0;
+  // A folder that knows its batches needs no other proof of its dataset.
+  const source = isKnown ? sourceOf(dataset, identity) : await readSource(dataset, identity);
+  const wanted: WantedRun = { dataset, annotator: annotator.name, run: identity?.uuid ?? null, source };
+  const news = await findBatches(watching, fromFile, folder, ledger, client, wanted, surroundings);
+  const origin = originOf(news, wanted);
+  const earlierConfig = await readConfig(folder.config, new Date(), identity);
+  const options = {
+    ...withAsked(watching.run, identity?.asked ?? null, origin),
+    includeMetadata: watching.run.includeMetadata || earlierConfig.params?.['include_metadata'] === true,
+    reasoning: reasoningModeOf(watching.run.reasoning, earlierConfig.params),
+    outputFormats: unionOfFormats(watching.run.outputFormats, earlierConfig.params?.['output_format']),
+    acceptFinishReason: acceptedReasons(watching.run.acceptFinishReason, earlierConfig.params),
+  };
+  const totals = new Totals(folder.counters, price, new Date());
+  const config = watchConfig(earlierConfig, options, origin);
+  const fresh = { uuid: config.uuid, created: config.creation_date };
+  const preparation = { folder, fresh, found: null, console, signal: interruption.soft };
+  const run = await prepareRun(options, preparation, (entry) => {
+    if (entry.kind === 'answer') totals.addAnswer(entry.answer);
+    else if (entry.usage !== null) totals.addUnusable(entry.usage);
+  });
+  refuseOtherRevision(news, run.identity);
+  ledger.learn(config.parameter_changes ?? []);
+  config.dataset = configDataset(run.identity, run.rows);
+  await writeConfig(folder.config, config);
+  const isGivenUp = givenUp(watching.giveUp);
+  const submission = submitParts(
+    options,
+    ledger,
+    client,
+    run.identity,
+    totals,
+    price,
+    console,
+    interruption.soft,
+    isGivenUp,
+  );
+  const watched: WatchedRun = {
+    ...{ watching, options, folder, run, ledger, totals, price, client, submission, config, isGivenUp },
+  };
+  await adopt(news, watched, surroundings);
+  requireKnown(watching.giveUp, ledger);
+  totals.setBatches(ledger.totals());
+  return watched;
+}
+
+function givenUp(names: readonly string[]): (chunk: Chunk) => boolean {
+  return ({ batch, file }) => names.includes(batch?.id ?? '') || names.includes(file ?? '');
+}
+
+/** @throws UserError where `--give_up` names a batch that this run does not have */
+function requireKnown(names: readonly string[], ledger: Ledger): void {
+  const known = ledger.chunks.flatMap(({ batch, file }) => [batch?.id ?? '', file ?? '']);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const outstanding = ledger.outstanding.map(nameOf);
+  const what =
+    outstanding.length === 0
+      ? 'none of its batches is outstanding'
+      : `outstanding are ${outstanding.join(', ')}`;
+  throw new UserError(`--give_up ${inert(unknown, 80)}: this run has no such batch; ${inert(what, 300)}.`);
+}
+
+/**
+ * A dataset that changed since the batches were submitted has other rows, or other answers beside them.
+ * @throws UserError that names both revisions
+ */
+function refuseOtherRevision(batches: readonly Batch[], { found, asked }: RunIdentity): void {
+  for (const { id, metadata } of batches) {
+    const revision = readOrigin(metadata)?.revision ?? null;
+    if (revision === null || found.revision === null || revision === found.revision) continue;
+    throw new UserError(
+      `${inert(id, 80)} was submitted for revision ${inert(revision, 50)} of ${inert(asked.dataset, 120)}, and the dataset is now at ` +
+        `revision ${inert(found.revision, 50)}. Collect it in the folder that it was submitted from.`,
+    );
+  }
+}
+
+/** Enters batches into the ledger, and compares what they ask with the dataset. */
+async function adopt(
+  batches: readonly Batch[],
+  { ledger, folder, client, submission, options, run }: WatchedRun,
+  { console }: Surroundings,
+): Promise<void> {
+  const adopted = enter(batches, ledger);
+  // A file that was not available when its batch was adopted may be by now.
+  const unknown = ledger.chunks.filter(({ isAdopted, file }) => isAdopted && file === null);
+  await bringInputs([...new Set([...adopted, ...unknown])], {
+    ...{ folder, ledger, client, waiting: submission.waiting, reporter: console },
+    redactor: options.environment.redactor,
+    rows: run.rows,
+  });
+  if (adopted.length === 0) return;
+  await ledger.save();
+  console.info(`${plural(adopted.length, 'batch', 'batches')} added to ${folder.batchObjects}.`);
+}
+
+/**
+ * Before rows are paid for: batches of this run that were submitted from elsewhere become part of it.
+ * @returns whether there are some
+ */
+export async function adoptSiblings(
+  watched: WatchedRun,
+  isOurAccount: boolean,
+  surroundings: Surroundings,
+): Promise<boolean> {
+  const { submission } = watched;
+  const paying = { ...watched, waiting: submission.waiting, reporter: surroundings.console };
+  const found = await findUnknownBatches(paying, isOurAccount);
+  if (found.length === 0) return false;
+  surroundings.console.info(
+    `The account has ${plural(found.length, 'more batch', 'more batches')} of this run, which ${found.length === 1 ? 'counts' : 'count'} as well.`,
+  );
+  refuseOtherRevision(found, watched.run.identity);
+  await adopt(found, watched, surroundings);
+  return true;
+}
+
+/** Batches that the ledger does not know yet, as the API has them now. */
+async function findBatches(
+  watching: WatchOptions,
+  fromFile: readonly Batch[] | null,
+  folder: RunFolder,
+  ledger: Ledger,
+  client: BatchClient,
+  wanted: WantedRun,
+  { console, interruption }: Surroundings,
+): Promise<Batch[]> {
+  const known = new Set(ledger.batches.map(({ id }) => id));
+  const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
+  if (watching.recover) {
+    let looked = 0;
+    const endProgress = console.showProgress(
+      () => `Looking through the account: ${plural(looked, 'batch', 'batches')}`,
+    );
+    try {
+      const found = await findInAccount(client, wanted, waiting, (batches) => {
+        looked = batches;
+      });
+      if (found.doubt !== null) console.warning(`Some batches may be missing: ${inert(found.doubt, 200)}.`);
+      if (found.batches.length === 0 && ledger.chunks.length === 0) throw nothingFound(found, wanted);
+      return found.batches.filter(({ id }) => !known.has(id));
+    } finally {
+      endProgress();
+    }
+  }
+  const recorded =
+    fromFile ??
+    (ledger.chunks.length === 0 && existsSync(folder.batchObjects) ? readObjects(folder.batchObjects) : []);
+  const ids = (watching.batchIds ?? recorded.map(({ id }) => id)).filter((id) => !known.has(id));
+  if (ids.length === 0) return [];
+  const { found, missing } = await persist(() => new BatchReader(client).read(ids), waiting);
+  const [gone] = [...missing];
+  if (gone !== undefined) {
+    const others = missing.size > 1 ? ` and ${count(missing.size - 1)} more` : '';
+    throw new UserError(
+      `There is no batch ${gone[0]}${others} for this key (${inert(gone[1].message, 200)}): the id is wrong, or the batch ` +
+        'belongs to another account or project. Check --batch_ids and the key.',
+    );
+  }
+  return [...found.values()];
+}
+
+function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserError {
+  const what = `${inert(wanted.dataset, 120)} with ${wanted.annotator}`;
+  if (otherFiles.length > 0) {
+    const names = otherFiles.slice(0, 3).map((name) => inert(name, 120));
+    return new UserError(
+      `The account has batches for another file of this name (${names.join(', ')}), and none for ${what}. If it is the same ` +
+        'file, name its batches with --batch_ids: their prompts are compared with it.',
+    );
+  }
+  return new UserError(
+    `None of the account's ${plural(seen, 'batch', 'batches')} was submitted by reannotate for ${what}. Check --dataset, ` +
+      '--annotator and the key.',
+  );
+}
+
+/** The options of the run that is watched: what decided its requests when it was begun, and the rest as given now. */
+function withAsked(options: RunOptions, before: AskedFor | null, origin: BatchOrigin | null): RunOptions {
+  const now = askedFor(options);
+  const asked = before ?? (origin === null ? now : askedBefore(origin, now));
+  const generation = Object.fromEntries(
+    GENERATION_NAMES.map((name) => [name, asked[name] ?? null]),
+  ) as GenerationParameters;
+  return {
+    ...options,
+    subset: options.subset ?? asked.subset,
+    split: options.split ?? asked.split,
+    format: options.format ?? asked.format,
+    promptColumn: options.promptColumn ?? asked.prompt_column,
+    responseColumn: options.responseColumn ?? asked.response_column,
+    systemColumn: options.systemColumn ?? asked.system_column,
+    inputColumn: options.inputColumn ?? asked.input_column,
+    messagesColumn: options.messagesColumn ?? asked.messages_column,
+    encoding: asked.encoding ?? options.encoding,
+    limit: options.limit ?? asked.limit,
+    offset: options.offset === 0 ? asked.offset : options.offset,
+    generation,
+  };
+}
+
+function watchConfig(
+  earlier: Awaited<ReturnType<typeof readConfig>>,
+  options: RunOptions,
+  origin: BatchOrigin | null,
+): ConfigFile {
+  return {
+    ...earlier,
+    // A run that came from another machine keeps its identity.
+    ...(origin === null
+      ? {}
+      : { uuid: origin.run, ...(origin.created === '' ? {} : { creation_date: origin.created }) }),
+    params: {
+      ...(earlier.params ?? effectiveParameters(options, shownBaseUrl(options))),
+      output_format: options.outputFormats,
+      accept_finish_reason: options.acceptFinishReason,
+      ...(options.push === null
+        ? {}
+        : { push_to_hub: options.push.repository, private: options.push.private, yes: options.push.yes }),
+    },
+  };
+}

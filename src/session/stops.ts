@@ -1,0 +1,145 @@
+/** Why a run stopped, what to do about it, and the exit code that tells a scheduler. */
+
+import type { CallFailed } from '../batches/calls.js';
+import { EXIT, TemporaryError, UserError } from '../lib/errors.js';
+import { findEndpoint } from '../models/endpoint.js';
+import type { RunOptions } from '../cli/options.js';
+import type { Stop, StopCause } from '../requests/processor.js';
+import { packageVersion } from '../lib/package.js';
+import { requestUrl, shownAddress, versionHint } from '../http/address.js';
+import { listModels } from '../models/model-list.js';
+import { nearest } from '../lib/suggest.js';
+import { duration, inert } from '../lib/text.js';
+
+/** A stop that was not asked for. */
+export type ErrorStop = Extract<Stop, { reason: 'error' }>;
+
+/** Whether the same command may work later (75), or a person has to change something first (1). */
+const EXIT_CODES: Readonly<Record<StopCause, number>> = {
+  key: EXIT.cannotGoOn,
+  model: EXIT.cannotGoOn,
+  quota: EXIT.cannotGoOn,
+  account: EXIT.cannotGoOn,
+  refused: EXIT.cannotGoOn,
+  other: EXIT.cannotGoOn,
+  unreachable: EXIT.tryLater,
+  limit: EXIT.tryLater,
+  disk: EXIT.tryLater,
+  lock: EXIT.tryLater,
+};
+
+/**
+ * A stop as the error that ends the command, with its exit code.
+ * @param next what follows the reason: what is saved, and the command to run next; it may depend on the models that the
+ *   server has where it does not have this one, nearest first
+ */
+export async function stopError(
+  stop: ErrorStop,
+  options: RunOptions,
+  next: string | ((nearest: readonly string[]) => string) = '',
+): Promise<UserError> {
+  const models = stop.cause === 'model' ? await nearestModels(options) : [];
+  const what = typeof next === 'string' ? next : next(models);
+  return new UserError(`${describe(stop, options, models, what)} ${what}`.trim(), EXIT_CODES[stop.cause]);
+}
+
+/** Describes an error that ended the run. */
+export async function describeStop(stop: ErrorStop, options: RunOptions): Promise<string> {
+  return describe(stop, options, stop.cause === 'model' ? await nearestModels(options) : []);
+}
+
+/** @param next what is said after it: an address that is suggested there is not suggested twice */
+function describe(stop: ErrorStop, options: RunOptions, models: readonly string[], next = ''): string {
+  const { provider, model } = options.annotator;
+  const { baseUrl, apiKey } = findEndpoint(options);
+  const said = inert(stop.message, 400);
+  const variable = options.apiKeyVariable ?? provider.apiKeyVariable;
+  switch (stop.cause) {
+    case 'key':
+      if (variable === null)
+        return `${baseUrl} wants a key (${said}). Name the variable that holds it with --api_key_env.`;
+      return apiKey === null
+        ? `${baseUrl} wants a key (${said}), and none was sent because ${variable} is empty. Set it.`
+        : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;
+    case 'model':
+      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, options, next)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
+    case 'quota':
+      return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
+    case 'account':
+      return `${baseUrl} does not serve this account (${said}). Check the account’s settings with the provider.`;
+    case 'unreachable':
+      return `${askedAddress(options)} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
+    case 'limit':
+      return `${baseUrl} takes no more requests ${untilWhen(stop.wait)} (${said}). Run the command again once the limit has reset.`;
+    case 'refused':
+      return `${baseUrl} refuses the requests: ${said}. Check the model and the generation parameters.`;
+    case 'disk':
+    case 'lock':
+      return said.endsWith('.') ? said : `${said}.`;
+    case 'other':
+      return said.endsWith('.')
+        ? said
+        : `${baseUrl}: ${said}. Check the address, the model and the flags.${addressHint(said, options, next)}`;
+  }
+}
+
+/** `until 2026-01-31 14:05 (in 9 h 3 min)`, in local time; the year tells a clock that is wrong. */
+function untilWhen(wait: number | undefined): string {
+  if (wait === undefined) return 'for now';
+  const date = new Date(Date.now() + wait);
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `until ${day} ${two(date.getHours())}:${two(date.getMinutes())} local time (in ${duration(wait)})`;
+}
+
+/** The models that the server has, nearest first; none where it does not list them. */
+async function nearestModels(options: RunOptions): Promise<string[]> {
+  const { address, apiKey } = findEndpoint(options);
+  const names = await listModels(address, apiKey, `reannotate/${packageVersion()}`);
+  return names.length === 0 ? [] : nearest(options.annotator.model, names);
+}
+
+/** Where the request went, and which address to try instead, after a 404. */
+function addressHint(said: string, options: RunOptions, next: string): string {
+  if (!said.startsWith('404')) return '';
+  const { address } = findEndpoint(options);
+  const better = versionHint(address);
+  const hint =
+    better === null || next.includes('The address is probably')
+      ? ''
+      : ` Most servers have /v1 in their address: try --base_url ${shownAddress(better)}.`;
+  return ` The request went to ${askedAddress(options)}.${hint}`;
+}
+
+/** The address that chat requests go to, without secrets. */
+function askedAddress(options: RunOptions): string {
+  return inert(shownAddress(requestUrl(findEndpoint(options).address, '/chat/completions')), 300);
+}
+
+/** A failed call of the Batch API as the error that ends the command, with its exit code. */
+export async function failureError(failure: CallFailed, options: RunOptions): Promise<UserError> {
+  const message = await describeFailure(failure, options);
+  const { verdict } = failure;
+  const mayPass =
+    verdict.kind === 'transient' ||
+    verdict.kind === 'throttle' ||
+    (verdict.kind === 'run' && EXIT_CODES[verdict.cause] === EXIT.tryLater);
+  const cause = { cause: failure };
+  return mayPass ? new TemporaryError(message, cause) : new UserError(message, EXIT.cannotGoOn, cause);
+}
+
+/** A failed call of the Batch API in a sentence for the user. */
+export async function describeFailure(failure: CallFailed, options: RunOptions): Promise<string> {
+  const { verdict, status } = failure;
+  if (status === 404 || status === 405) {
+    const { baseUrl } = findEndpoint(options);
+    return `${baseUrl} has no Batch API (${inert(verdict.message, 200)}). Run without --batch.`;
+  }
+  if (verdict.kind === 'run') {
+    return describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, options);
+  }
+  if (verdict.kind === 'transient') {
+    return describeStop({ reason: 'error', cause: 'unreachable', message: verdict.message }, options);
+  }
+  return inert(verdict.message, 400);
+}

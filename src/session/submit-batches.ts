@@ -1,0 +1,244 @@
+/** `reannotate --batch`: a run's pending rows as batches. */
+
+import { existsSync } from 'node:fs';
+import type { Price } from '../models/prices.js';
+import { callFailed, CallFailed } from '../batches/calls.js';
+import type { BatchClient } from '../batches/client.js';
+import { planChunks } from '../batches/chunks.js';
+import type { Ledger } from '../batches/ledger.js';
+import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
+import { EXIT, UserError } from '../lib/errors.js';
+import type { RunOptions } from '../cli/options.js';
+import type { RunFolder } from '../run/folder.js';
+import { printResult } from '../terminal/output.js';
+import { JournalWriter } from '../run/journal.js';
+import type { PreparedRun } from '../run/prepare.js';
+import type { Totals } from '../run/totals.js';
+import { count, plural } from '../lib/text.js';
+import { openBatchClient, submitParts } from './batch-tools.js';
+import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
+import { commandLine } from './next-command.js';
+import { failureError, stopError } from './stops.js';
+import type { Surroundings } from './surroundings.js';
+import { watchCommandLine } from './watch-command.js';
+
+/** A run whose rows are to go into batches. */
+export interface BatchRun {
+  options: RunOptions;
+  folder: RunFolder;
+  run: PreparedRun;
+  ledger: Ledger;
+  totals: Totals;
+  price: Price | null;
+}
+
+/**
+ * Submits what is not submitted yet, and prints the command that watches it.
+ * @param onBatches called with the batches' ids once they are known
+ * @returns the exit code; null where nothing is left to be submitted or watched
+ */
+export async function submitBatches(
+  batchRun: BatchRun,
+  surroundings: Surroundings,
+  onBatches: (ids: string[]) => Promise<void>,
+): Promise<number | null> {
+  const { options, run, ledger, totals, price } = batchRun;
+  const { console, interruption } = surroundings;
+  const client = openBatchClient(options, console, interruption.hard);
+  const parts = submitParts(options, ledger, client, run.identity, totals, price, console, interruption.soft);
+  try {
+    if (ledger.chunks.length === 0) await requireModel(options, client);
+    await preparePlan(batchRun, parts, surroundings);
+    const waiting = ledger.chunks.filter(({ state }) => state === 'waiting');
+    const others = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
+    // Those that wait for the queue are the watcher's, unless nothing is there to be watched.
+    const chunks = others.length > 0 || ledger.open.length > 0 ? others : waiting;
+    if (chunks.length === 0 && ledger.open.length === 0) return null;
+    const submitted = await submitWithProgress(
+      chunks.length,
+      () => submitChunks(chunks, parts),
+      batchRun,
+      surroundings,
+    );
+    const ids = ledger.open.flatMap(({ batch }) => (batch === null ? [] : [batch.id]));
+    await onBatches(ids);
+    return await report(submitted, ids, batchRun, surroundings);
+  } finally {
+    await client.close();
+  }
+}
+
+/**
+ * A batch with a wrong key or model fails minutes or hours later, so both are looked up first.
+ * @throws UserError
+ */
+async function requireModel(options: RunOptions, client: BatchClient): Promise<void> {
+  try {
+    await client.requireModel(options.annotator.model);
+  } catch (error) {
+    const { verdict, status } = callFailed(error);
+    if (verdict.kind !== 'run') return;
+    // A server that does not tell of its models answers 404 as well.
+    const isCertain =
+      status === 401 || (verdict.cause === 'model' && /model_not_found/.test(verdict.message));
+    if (!isCertain) return;
+    throw await stopError({ reason: 'error', cause: verdict.cause, message: verdict.message }, options);
+  }
+}
+
+/** Brings the ledger up to date: what was under way at a crash, files that are gone, rows in no chunk yet. */
+async function preparePlan(
+  { options, folder, run, ledger }: BatchRun,
+  parts: SubmitParts,
+  { console }: Surroundings,
+): Promise<void> {
+  for (const chunk of ledger.unanswered) await describing(options, () => resolveCreation(chunk, parts));
+  ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
+  const heldRows = await holdRows({ folder, run, ledger });
+  const outstanding = describeOutstanding(options, ledger);
+  if (heldRows > 0 && outstanding !== null) console.warning(outstanding);
+  if (run.index.countWanted(options.retry) > 0) {
+    const { client, waiting } = parts;
+    const paying = { options, folder, run, ledger, client, waiting, reporter: console };
+    await describing(options, () => refuseUnknownBatches(paying));
+  }
+  await planRows({ options, folder, run, ledger }, console, () => true);
+}
+
+/**
+ * Plans batches for the rows that are to be asked and are in none yet.
+ * @param isAllowed a further condition for a row
+ */
+export async function planRows(
+  { options, folder, run, ledger }: Pick<BatchRun, 'options' | 'folder' | 'run' | 'ledger'>,
+  console: Surroundings['console'],
+  isAllowed: (row: number) => boolean,
+): Promise<number> {
+  const { index } = run;
+  await holdRows({ folder, run, ledger });
+  const wanted = (row: number): boolean => index.isWanted(row, options.retry) && isAllowed(row);
+  let planned = 0;
+  // Where the journal can't be written, closing it says so.
+  const journal = new JournalWriter(folder.journal, () => undefined);
+  const endProgress = console.showProgress(() => `Writing batch files: ${plural(planned, 'request')}`);
+  try {
+    const chunks = await planChunks(
+      folder,
+      ledger,
+      {
+        total: run.rows,
+        wanted,
+        onTooLarge: (row, body) => {
+          const message = `the request alone is larger than --max_batch_bytes ${options.maxBatchBytes}`;
+          const place = journal.appendFailure(body, [message], false, row);
+          index.record(row, 'failed', place.offset, place.length, true);
+          console.warning(`Row ${row} failed: ${message}.`);
+        },
+        onProgress: (rows) => {
+          planned = rows;
+        },
+      },
+      { requests: options.maxBatchSize, bytes: options.maxBatchBytes },
+    );
+    if (chunks.length > 0) {
+      console.info(
+        `Wrote ${plural(planned, 'request')} to ${plural(chunks.length, 'batch file')} in ${folder.temp}.`,
+      );
+    }
+  } finally {
+    endProgress();
+    journal.close();
+  }
+  return planned;
+}
+
+async function submitWithProgress(
+  total: number,
+  work: () => Promise<Submitted>,
+  { ledger }: BatchRun,
+  { console, interruption }: Surroundings,
+): Promise<Submitted> {
+  const before = ledger.open.length;
+  const endProgress = console.showProgress(
+    () => `Submitting: ${count(ledger.open.length - before)} of ${plural(total, 'batch', 'batches')}`,
+  );
+  const onInterrupt = (): void => {
+    const hint = interruption.signal === 'SIGINT' ? '; press Ctrl-C again to stop at once' : '';
+    console.warning(`Stopping: finishing the uploads in progress${hint}.`);
+  };
+  interruption.soft.addEventListener('abort', onInterrupt);
+  try {
+    return await work();
+  } finally {
+    interruption.soft.removeEventListener('abort', onInterrupt);
+    endProgress();
+  }
+}
+
+async function report(
+  submitted: Submitted,
+  ids: readonly string[],
+  { options, ledger }: BatchRun,
+  { console, interruption, resumeCommand, words }: Surroundings,
+): Promise<number> {
+  const requests = ledger.open.reduce((sum, chunk) => sum + chunk.requests, 0);
+  if (ids.length > 0) {
+    const what = plural(ids.length, 'batch', 'batches');
+    console.info(`${what} with ${plural(requests, 'request')} under way. Watch and collect with:`);
+    await printCommand(watchCommandLine(options, ids));
+  }
+  const waiting = ledger.chunks.filter(({ state }) => state === 'waiting').length;
+  if (waiting > 0) {
+    const what = plural(waiting, 'batch file');
+    console.warning(`The API's queue is full: ${what} wait, and watch-batch submits them as there is room.`);
+    if (ids.length === 0) await printCommand(watchCommandLine(options, []));
+  }
+  const missing = ledger.unsubmitted.length - waiting;
+  if (submitted.interrupted) {
+    console.warning(`Stopped; ${plural(missing, 'batch file')} not submitted. Go on with: ${resumeCommand}`);
+    return interruption.exitCode;
+  }
+  const first = submitted.failed[0];
+  if (first !== undefined) {
+    const why = first.reason instanceof CallFailed ? await failureError(first.reason, options) : first.reason;
+    const total = ids.length + missing;
+    console.error(
+      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} Submit what is missing with: ${resumeCommand}`,
+    );
+    return why instanceof UserError ? why.exitCode : EXIT.cannotGoOn;
+  }
+  if (submitted.unaffordable.length > 0) {
+    console.error(
+      `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${options.maxCost ?? 0} would be ` +
+        `exceeded in the worst case. ${raiseAdvice(ids.length > 0, words, resumeCommand)}`,
+    );
+    return EXIT.incomplete;
+  }
+  return EXIT.done;
+}
+
+/** A collected batch counts with what it cost, which is far less than its worst case. */
+function raiseAdvice(isAnyRunning: boolean, words: readonly string[] | undefined, resume: string): string {
+  const larger =
+    words === undefined
+      ? resume
+      : commandLine(words, { resume_no_retry: null, overwrite: null, max_cost: 'USD', resume: true });
+  return isAnyRunning
+    ? `Collect the batches that are running, which frees most of the amount, and run: ${resume} — or allow more with: ${larger}`
+    : `Allow more with: ${larger}`;
+}
+
+/** The one line on standard output that scripts read. */
+async function printCommand(command: string): Promise<void> {
+  await printResult(`${command}\n`, `The batches are submitted; watch and collect them with: ${command}`);
+}
+
+/** Makes a call's failure a sentence. */
+export async function describing<T>(options: RunOptions, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof CallFailed) throw await failureError(error, options);
+    throw error;
+  }
+}

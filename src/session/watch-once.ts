@@ -1,0 +1,137 @@
+/** One watch of a run's batches, with everything that it shows and writes on the way. */
+
+import { existsSync } from 'node:fs';
+import { FinishRules } from '../models/finish-reason.js';
+import { ownsInput } from '../batches/account.js';
+import type { Chunk } from '../batches/chunk.js';
+import { collect } from '../batches/collect.js';
+import { BatchDisplay } from '../batches/display.js';
+import { rowsIn } from '../batches/held-rows.js';
+import { LineIndex } from '../batches/line-index.js';
+import { RawFile } from '../batches/raw-files.js';
+import { BatchReader } from '../batches/reader.js';
+import { resultPath } from '../batches/result-files.js';
+import { resolveCreation, submitChunks } from '../batches/submit.js';
+import { watch, type Watched } from '../batches/watch.js';
+import type { RunOptions } from '../cli/options.js';
+import { readJob } from '../run/jobs.js';
+import type { WatchedRun } from './open-watched-run.js';
+import type { Surroundings } from './surroundings.js';
+
+/** The least that a result file may have. */
+const LEAST_MAXIMUM_BYTES = 64 << 20;
+/** What surrounds an answer, with an error's text or the echo of a request. */
+const BYTES_A_REQUEST = 64 << 10;
+/** A token of text escaped as JSON, with room for reasoning that stands there twice. */
+const BYTES_A_TOKEN = 64;
+/** A token with up to 20 alternatives, each with its bytes. */
+const BYTES_A_TOKEN_WITH_LOGPROBS = 6000;
+
+/** Of an answer where nothing bounds it: no model gives more. */
+const MOST_TOKENS = 128 << 10;
+
+/** The most bytes that the result file of this many requests can have; anything far larger is not a result file. */
+function maximumBytes({ generation }: RunOptions, requests: number): number {
+  const { max_tokens: tokens, n, logprobs } = generation;
+  const bytesAToken = logprobs === true ? BYTES_A_TOKEN_WITH_LOGPROBS : BYTES_A_TOKEN;
+  return (
+    LEAST_MAXIMUM_BYTES + requests * (BYTES_A_REQUEST + (tokens ?? MOST_TOKENS) * (n ?? 1) * bytesAToken)
+  );
+}
+
+/** Watches until every batch has ended and is collected. */
+export async function watchOnce(watched: WatchedRun, { console }: Surroundings): Promise<Watched> {
+  const { watching, options, folder, run, ledger, totals, client, submission, isGivenUp } = watched;
+  const { waiting } = submission;
+  const display = new BatchDisplay(ledger);
+  const raw = new RawResults(watched, console);
+  const jobs = ledger.chunks.some(({ file }) => file === null)
+    ? (await LineIndex.build(folder.jobs, run.rows, (line) => readJob(line)?.requestIdx ?? null)).index
+    : null;
+  await raw.update();
+  const endProgress = console.showTable((rows) => display.table(new Date(), rows));
+  try {
+    return await watch({
+      folder,
+      ledger,
+      reader: new BatchReader(client),
+      waiting,
+      reporter: console,
+      checkInterval: watching.checkInterval,
+      mayResubmit: !watching.cancel,
+      resolve: (chunk) => resolveCreation(chunk, submission),
+      submit: (chunks) => submitChunks(chunks, submission),
+      ownsInput: (chunk) => ownsInput(client, waiting, chunk, ledger),
+      isAnswered: (chunk) => isAnswered(chunk, watched),
+      isGivenUp,
+      collect: async (chunk, batch, look) => {
+        const outcome = await collect(chunk, batch, look, {
+          folder,
+          ledger,
+          client,
+          waiting,
+          reporter: console,
+          index: run.index,
+          redactor: options.environment.redactor,
+          maximumBytes: (requests) => maximumBytes(options, requests),
+          requestOf: (row) => readJob(jobs?.read(row) ?? Buffer.alloc(0))?.body ?? Buffer.from('{}'),
+          rules: new FinishRules(options.acceptFinishReason),
+          onAnswer: (completion) => {
+            totals.addAnswer(completion);
+          },
+          onPartial: (usage) => {
+            totals.addUnusable(usage);
+          },
+        });
+        totals.setBatches(ledger.totals());
+        await raw.update();
+        return outcome;
+      },
+      onPoll: () => {
+        for (const line of display.changes(new Date())) {
+          if (console.isTerminal) console.record('info', line);
+          else console.info(line);
+        }
+      },
+    });
+  } finally {
+    endProgress();
+    jobs?.close();
+    totals.save();
+  }
+}
+
+/** True where every row of a chunk has an answer. */
+async function isAnswered(chunk: Chunk, { ledger, run }: WatchedRun): Promise<boolean> {
+  const asked = await rowsIn([chunk], ledger, run.rows);
+  return !asked.some((isAsked, row) => isAsked === 1 && !run.index.isAnswered(row));
+}
+
+/** `--output_file` and `--error_file`, brought up to date whenever a batch was collected. */
+class RawResults {
+  readonly #files: { kind: 'output' | 'error'; file: RawFile }[];
+
+  constructor(
+    private readonly watched: WatchedRun,
+    console: Surroundings['console'],
+  ) {
+    const { outputFile, errorFile } = watched.watching;
+    this.#files = [
+      { kind: 'output', file: new RawFile(outputFile, '--output_file', console) },
+      { kind: 'error', file: new RawFile(errorFile, '--error_file', console) },
+    ];
+  }
+
+  async update(): Promise<void> {
+    const { ledger, folder } = this.watched;
+    const collected = ledger.chunks
+      .filter((chunk) => chunk.collected !== null)
+      .sort((a, b) => (a.collected?.at ?? 0) - (b.collected?.at ?? 0) || a.number - b.number);
+    for (const { kind, file } of this.#files) {
+      const paths = collected.flatMap(({ batch }) =>
+        batch === null ? [] : [resultPath(folder, batch, kind)],
+      );
+      await file.update(paths.filter((path): path is string => path !== null && existsSync(path)));
+    }
+  }
+}

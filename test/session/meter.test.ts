@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Meter } from '../../src/session/meter.js';
+
+/** A run as the meter sees it, and a clock that only the test turns. */
+function scene(
+  rows: number,
+  before = 0,
+): { meter: Meter; state: State; pass: (milliseconds: number) => void } {
+  const state: State = {
+    counts: { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 },
+    inFlight: 0,
+    trouble: null,
+    granted: { requests: 0, tokens: 0 },
+    gateMilliseconds: 0,
+    requestsPerMinute: null,
+    tokensPerMinute: null,
+    tokens: { prompt: 0, completion: 0 },
+    cost: null,
+    isCostEstimated: false,
+  };
+  let now = 0;
+  const meter = new Meter(state, state, state, before, rows, () => now);
+  return { meter, state, pass: (milliseconds) => (now += milliseconds) };
+}
+
+interface State {
+  counts: { sent: number; throttled: number; retried: number; answered: number; failed: number };
+  inFlight: number;
+  trouble: { message: string; silence: number } | null;
+  granted: { requests: number; tokens: number };
+  gateMilliseconds: number;
+  requestsPerMinute: number | null;
+  tokensPerMinute: number | null;
+  tokens: { prompt: number; completion: number };
+  cost: number | null;
+  isCostEstimated: boolean;
+}
+
+/** So many answers a second for some seconds, looked at ten times a second. */
+function work({ meter, state, pass }: ReturnType<typeof scene>, perSecond: number, seconds: number): string {
+  let line = '';
+  for (let tenth = 0; tenth < seconds * 10; tenth++) {
+    pass(100);
+    state.counts.answered += perSecond / 10;
+    state.granted.requests += perSecond / 10;
+    state.granted.tokens += (perSecond / 10) * 2000;
+    state.tokens.completion += (perSecond / 10) * 500;
+    if (state.cost !== null) state.cost += (perSecond / 10) * 0.001;
+    line = meter.render(200)[0] ?? '';
+  }
+  return line;
+}
+
+describe('the progress line', () => {
+  it('tells how far, how fast, which limit binds, what it costs and when it is done', () => {
+    const one = scene(12_000);
+    Object.assign(one.state, {
+      inFlight: 64,
+      requestsPerMinute: 10_000,
+      tokensPerMinute: 12_500_000,
+      cost: 0,
+    });
+    expect(work(one, 100, 20)).toBe(
+      '2,000/12,000 (16 %) · 100/s · 3.0M tokens/min · TPM 96 % · 64 in flight · $2.00 of about $12.00 · 1 min 40 s left',
+    );
+    expect(one.meter.render(200)).toHaveLength(1);
+  });
+
+  it('gives up what matters least where it is narrow, and is never wider', () => {
+    const one = scene(12_000);
+    Object.assign(one.state, { inFlight: 64, requestsPerMinute: 10_000, cost: 0 });
+    work(one, 100, 20);
+    expect(one.meter.render(90)[0]).not.toContain('in flight');
+    expect(one.meter.render(37)[0]).toBe('2,000/12,000 (16 %) · 1 min 40 s left');
+    fc.assert(
+      fc.property(fc.integer({ min: 20, max: 300 }), (columns) => {
+        const [line = ''] = one.meter.render(columns);
+        expect(line.length).toBeLessThanOrEqual(columns);
+        expect(line).toContain('2,000/12,000 (16 %)');
+      }),
+    );
+  });
+
+  it('counts what earlier sessions did as done and not as speed', () => {
+    const one = scene(10_000, 5000);
+    expect(work(one, 10, 10)).toMatch(/^5,100\/10,000 \(51 %\) · 10\/s .* 8 min 10 s left$/);
+  });
+
+  it('lets the time that is left settle instead of jump', () => {
+    const one = scene(100_000);
+    work(one, 100, 60);
+    const minutes = (line: string): number => Number(/(\d+) min/.exec(line.split(' · ').at(-1) ?? '')?.[1]);
+    const before = minutes(one.meter.render(200)[0] ?? '');
+    // A second of silence changes nothing that anybody notices.
+    const after = minutes(work(one, 0, 1));
+    expect(Math.abs(after - before)).toBeLessThanOrEqual(1);
+  });
+
+  it('has a second line for pauses and silence alone', () => {
+    const one = scene(100);
+    work(one, 1, 5);
+    expect(one.meter.render(80)).toHaveLength(1);
+    one.state.trouble = { message: '429 rate_limit_exceeded: slow down', silence: 300 };
+    expect(one.meter.render(80)).toHaveLength(1);
+    one.state.gateMilliseconds = 11_200;
+    expect(one.meter.render(80)[1]).toBe('Cooling down for 12 s: 429 rate_limit_exceeded: slow down');
+    one.state.gateMilliseconds = 0;
+    one.state.trouble = { message: 'cannot connect (ECONNREFUSED)', silence: 40_000 };
+    expect(one.meter.render(80)[1]).toBe('No answer for 40 s: cannot connect (ECONNREFUSED)');
+  });
+});
