@@ -45,6 +45,8 @@ export interface Waiting {
   clock: Clock;
   random: () => number;
   signal: AbortSignal;
+  /** How often a call is made that may pass the next time; 6 times where nothing is said. */
+  tries?: number;
 }
 
 /** @throws Interrupted where the signal aborts meanwhile */
@@ -86,7 +88,7 @@ export async function persist<T>(call: () => Promise<T>, waiting: Waiting): Prom
       if (waiting.signal.aborted) throw new Interrupted();
       if (error instanceof UserError) throw error;
       const failure = callFailed(error);
-      if (attempt >= TRIES || !mayPass(failure)) throw failure;
+      if (attempt >= (waiting.tries ?? TRIES) || !mayPass(failure)) throw failure;
       await pause(pauseAfter(failure, attempt, waiting.random), waiting);
     }
   }

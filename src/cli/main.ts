@@ -2,7 +2,7 @@
 
 import { CommanderError, type Command } from 'commander';
 import { EXIT, messageOf, UserError } from '../lib/errors.js';
-import { fileProblem, isFileProblem } from '../lib/files.js';
+import { failedAction, fileProblem, isFileProblem } from '../lib/files.js';
 import { Interruption } from '../terminal/interruption.js';
 import { parseLogLevel, parseRunOptions, type RawFlags } from './options.js';
 import { packageVersion } from '../lib/package.js';
@@ -109,8 +109,7 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
     return error.exitCode;
   }
   if (isFileProblem(error)) {
-    const path = (error as NodeJS.ErrnoException).path;
-    const problem = fileProblem(error, path === undefined ? "use the run's files" : `use ${path}`);
+    const problem = fileProblem(error, failedAction(error));
     console.error(problem.message);
     return problem.exitCode;
   }

@@ -24,6 +24,7 @@ import { requireOwnRun } from '../run/own-run.js';
 import { findDataset, prepareRun, requestShape, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
+import { reservedForBatches } from '../session/batch-cost.js';
 import { checkEarlierRun } from '../session/earlier-run.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
 import { inFolder } from '../session/in-folder.js';
@@ -111,12 +112,20 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       const { leaveBatches } = await import('../session/leave-batches.js');
       const outstanding = await leaveBatches(ledger, folder, run, options, surroundings);
       if (outstanding !== null) finished.tryAgain = `${tryAgain} ${outstanding}`;
+    } else if (isResumed && identity !== null) {
+      const { refuseCopiesBatches } = await import('../session/leave-batches.js');
+      const hadBatches = started.params?.['batch'] === true || (started.batch_ids ?? []).length > 0;
+      await refuseCopiesBatches(ledger, folder, run, options, surroundings, hadBatches);
     }
     const session = { answered: 0, milliseconds: 0, bound: null as string | null };
     for (let round = 0; ; round++) {
-      const asked = await askOnline(writing, folder, run, totals, price, surroundings, (learnt) => {
+      const onChanges = (learnt: readonly ParameterChange[]): void => {
         config.parameter_changes = distinct([...changes, ...learnt]);
-      });
+      };
+      const asked = await askOnline(
+        ...([writing, folder, run, totals, price, surroundings, onChanges, null] as const),
+        reservedForBatches(ledger, writing.generation, price),
+      );
       session.answered += asked.answered;
       session.milliseconds += asked.milliseconds;
       session.bound ??= asked.bound;

@@ -10,6 +10,7 @@ import { plural } from '../lib/text.js';
 import type { WatchOptions } from '../cli/watch-options.js';
 import type { RunOptions } from '../cli/options.js';
 import { openBatchClient } from '../session/batch-tools.js';
+import { reservedForBatches } from '../session/batch-cost.js';
 import { describeOutstanding, holdRows } from '../session/before-paying.js';
 import { cancelBatches } from '../session/cancel-batches.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
@@ -169,7 +170,7 @@ function costFlag(maxCost: number | null): string[] {
 }
 
 async function finishOnline(
-  { watching, options, folder, run, totals, price, config }: WatchedRun,
+  { watching, options, folder, run, ledger, totals, price, config }: WatchedRun,
   surroundings: Surroundings,
 ): ReturnType<typeof askOnline> {
   const known = config.parameter_changes ?? [];
@@ -184,6 +185,7 @@ async function finishOnline(
       config.parameter_changes = [...known, ...learnt];
     },
     watching.serviceTier,
+    reservedForBatches(ledger, options.generation, price),
   );
 }
 

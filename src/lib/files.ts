@@ -28,10 +28,8 @@ const LEFTOVER = /^[0-9a-f]{16}\.reannotate-tmp$/;
 const LEFTOVER_AGE_MS = 3_600_000;
 
 const HINTS: Readonly<Record<string, string>> = {
-  ENOSPC:
-    'the disk is full. Free some space and resume with --resume (watch-batch and judge: with the same command)',
-  EDQUOT:
-    'the disk quota is used up. Free some space and resume with --resume (watch-batch and judge: with the same command)',
+  ENOSPC: 'the disk is full. Free some space',
+  EDQUOT: 'the disk quota is used up. Free some space',
   EACCES:
     'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
   EPERM: 'permission denied. Choose another folder with --save_dir and --temp_dir, or change its permissions',
@@ -64,6 +62,12 @@ export function fileProblem(error: unknown, action: string): UserError {
   return PASSING_CODES.has(systemErrorCode(error) ?? '')
     ? new TemporaryError(message, { cause: error })
     : new UserError(message, undefined, { cause: error });
+}
+
+/** What was being done when the system reported an error, for `fileProblem`. */
+export function failedAction(error: unknown): string {
+  const path = error instanceof Error ? (error as NodeJS.ErrnoException).path : undefined;
+  return path === undefined ? "use the run's files" : `use ${path}`;
 }
 
 /** Why a file operation failed, in words, and what to do about it. */

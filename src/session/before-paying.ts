@@ -1,8 +1,9 @@
 /** Before rows are paid for: none of them may be in a batch, whether this folder knows of it or not. */
 
-import { findSiblings } from '../batches/adopt.js';
+import { listsNothing } from '../batches/account.js';
+import { findSiblings, type Siblings } from '../batches/adopt.js';
 import type { Batch } from '../batches/batch.js';
-import type { Waiting } from '../batches/calls.js';
+import { CallFailed, type Waiting } from '../batches/calls.js';
 import { nameOf } from '../batches/chunk.js';
 import type { BatchClient } from '../batches/client.js';
 import { rowsHeld } from '../batches/held-rows.js';
@@ -37,15 +38,10 @@ export interface PayingRun {
  * @throws TemporaryError where the account does not say for certain: nothing may be paid for then
  */
 export async function findUnknownBatches(paying: PayingRun, isOurAccount: boolean): Promise<Batch[]> {
-  const { run, ledger, client, waiting, reporter } = paying;
-  if (ledger.batches.length === 0) return [];
-  const earliest = earliestBatch(run.identity.created);
-  const found = await findSiblings(run.identity.uuid, ledger, client, waiting, earliest, isOurAccount);
+  const { reporter } = paying;
+  const found = await siblingsOf(paying, isOurAccount);
   if (found.batches.length === 0 && found.doubt !== null) {
-    throw new TemporaryError(
-      `Rows may be in batches that this folder does not know of: ${inert(found.doubt, 200)}. Nothing was sent. Run the same ` +
-        'command again later, with the key that the batches were submitted with.',
-    );
+    throw inDoubt(found.doubt);
   }
   if (found.isBlind) {
     reporter.warning(
@@ -53,6 +49,18 @@ export async function findUnknownBatches(paying: PayingRun, isOurAccount: boolea
     );
   }
   return found.batches;
+}
+
+function inDoubt(doubt: string): TemporaryError {
+  return new TemporaryError(
+    `Rows may be in batches that this folder does not know of: ${inert(doubt, 200)}. Nothing was sent. Run the same ` +
+      'command again later, with the key that the batches were submitted with.',
+  );
+}
+
+function siblingsOf({ run, ledger, client, waiting }: PayingRun, isOurAccount: boolean): Promise<Siblings> {
+  const { uuid, created } = run.identity;
+  return findSiblings(uuid, ledger, client, waiting, earliestBatch(created), isOurAccount);
 }
 
 /** Seconds since 1970 before which a run that was created at `YYYY_MM_DD-HH_MM_SS` had no batch; null if unreadable. */
@@ -67,7 +75,47 @@ function earliestBatch(created: string): number | null {
  * @throws UserError where the account has some
  */
 export async function refuseUnknownBatches(paying: PayingRun): Promise<void> {
-  const ids = (await findUnknownBatches(paying, false)).map(({ id }) => id);
+  refuse(paying, await findUnknownBatches(paying, false));
+}
+
+/**
+ * The same for an online run whose folder shows no trace of a batch. A copy of the folder may have submitted some all
+ * the same: every run can be continued in batches. Found ones are refused; a server that cannot say stops the run only
+ * where `mustKnow`, since most servers have no Batch API, and keys may be restricted to chat requests.
+ * @param mustKnow true where the provider is known to list batches
+ * @throws UserError where the account has some
+ */
+export async function refuseBatchesElsewhere(paying: PayingRun, mustKnow: boolean): Promise<void> {
+  let found: Siblings;
+  try {
+    found = await siblingsOf(paying, false);
+  } catch (error) {
+    if (!(error instanceof CallFailed) || (mustKnow && !isRefused(error))) throw error;
+    tellUnknown(paying, error.message, listsNothing(error) || error.isAccepted);
+    return;
+  }
+  refuse(paying, found.batches);
+  if (found.doubt === null) return;
+  if (mustKnow) throw inDoubt(found.doubt);
+  tellUnknown(paying, found.doubt, false);
+}
+
+/** True where the server has no list, or none for this key. */
+function isRefused(failure: CallFailed): boolean {
+  return listsNothing(failure) || failure.status === 401 || failure.status === 403;
+}
+
+function tellUnknown({ reporter }: PayingRun, why: string, isUsual: boolean): void {
+  const text =
+    `The account’s batches cannot be listed (${inert(why, 200)}), so batches of this run that were submitted from ` +
+    'another machine are not known here.';
+  if (isUsual) reporter.debug(text);
+  else reporter.info(text);
+}
+
+/** @throws UserError where there are batches */
+function refuse(paying: PayingRun, found: readonly Batch[]): void {
+  const ids = found.map(({ id }) => id);
   if (ids.length === 0) return;
   throw new UserError(
     `The account has ${plural(ids.length, 'batch', 'batches')} of this run that this folder does not know of (submitted from ` +

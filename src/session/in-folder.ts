@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { messageOf, TemporaryError } from '../lib/errors.js';
 import { workUnder } from '../lib/fence.js';
-import { makeFolder, removeTemporaryFiles } from '../lib/files.js';
+import { failedAction, fileProblem, isFileProblem, makeFolder, removeTemporaryFiles } from '../lib/files.js';
 import { FolderLock } from '../lib/lock.js';
 import { LogFile } from '../terminal/log.js';
 import type { RunOptions } from '../cli/options.js';
@@ -45,12 +45,22 @@ export async function inFolder(
   } catch (error) {
     // A folder that is gone says where its answers are.
     throw lock.lost === null || error instanceof JournalGone
-      ? error
+      ? withResumption(error, surroundings)
       : lockLost(lock.lost, folder, surroundings);
   } finally {
     workUnder(null);
     lock.release();
   }
+}
+
+/** The run has begun, so the same command would be refused or start over: a problem of the disk says how to resume. */
+function withResumption(error: unknown, { resumeCommand }: Surroundings): unknown {
+  const problem = isFileProblem(error) ? fileProblem(error, failedAction(error)) : error;
+  if (!(problem instanceof TemporaryError) || !isFileProblem(problem.cause)) return error;
+  if (problem.message.includes(resumeCommand)) return problem;
+  return new TemporaryError(`${problem.message} Then resume with: ${resumeCommand}`, {
+    cause: problem.cause,
+  });
 }
 
 async function takeLock(folder: RunFolder, { console, interruption }: Surroundings): Promise<FolderLock> {

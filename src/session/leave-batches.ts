@@ -7,11 +7,22 @@ import { systemClock } from '../lib/clock.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { count, plural } from '../lib/text.js';
+import { hasOwnServer } from '../models/endpoint.js';
 import { openBatchClient } from './batch-tools.js';
-import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
+import {
+  describeOutstanding,
+  holdRows,
+  refuseBatchesElsewhere,
+  refuseUnknownBatches,
+  type PayingRun,
+} from './before-paying.js';
 import { describing } from './submit-batches.js';
 import type { Surroundings } from './surroundings.js';
 import { watchCommandLine } from './watch-command.js';
+
+/** A server of the user's own, which may have no Batch API, is asked briefly. */
+const COURTESY_TIMEOUT_MS = 10_000;
+const COURTESY_TRIES = 2;
 
 /**
  * Before rows are sent online: none of them may be in a batch, now or later.
@@ -40,15 +51,44 @@ export async function leaveBatches(
   if (run.index.countWanted(options.retry) > 0) {
     const client = openBatchClient(options, console, interruption.soft);
     const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
-    try {
-      await describing(options, () =>
-        refuseUnknownBatches({ options, folder, run, ledger, client, waiting, reporter: console }),
-      );
-    } finally {
-      await client.close();
-    }
+    await lookUp({ options, folder, run, ledger, client, waiting, reporter: console }, refuseUnknownBatches);
   }
   const outstanding = held > 0 ? describeOutstanding(options, ledger) : null;
   if (outstanding !== null) console.warning(`${count(held)} rows are not sent. ${outstanding}`);
   return outstanding;
+}
+
+/**
+ * Before rows are sent online in a folder that has no record of batches: the run may have some that were submitted from
+ * a copy of the folder. Costs one list call where nothing is found.
+ * @param hadBatches true where the run's settings name batches whose record is gone
+ * @throws UserError where the account has batches of this run
+ */
+export async function refuseCopiesBatches(
+  ledger: Ledger,
+  folder: RunFolder,
+  run: PreparedRun,
+  options: RunOptions,
+  { console, interruption }: Surroundings,
+  hadBatches: boolean,
+): Promise<void> {
+  if (!options.annotator.provider.batches || run.index.countWanted(options.retry) === 0) return;
+  const mustKnow = hadBatches || !hasOwnServer(options);
+  const { soft: signal } = interruption;
+  const client = openBatchClient(options, console, signal, mustKnow ? undefined : COURTESY_TIMEOUT_MS);
+  const waiting = {
+    ...{ clock: systemClock, random: Math.random, signal },
+    ...(mustKnow ? {} : { tries: COURTESY_TRIES }),
+  };
+  await lookUp({ options, folder, run, ledger, client, waiting, reporter: console }, (paying) =>
+    refuseBatchesElsewhere(paying, mustKnow),
+  );
+}
+
+async function lookUp(paying: PayingRun, look: (paying: PayingRun) => Promise<void>): Promise<void> {
+  try {
+    await describing(paying.options, () => look(paying));
+  } finally {
+    await paying.client.close();
+  }
 }

@@ -62,6 +62,7 @@ export interface Asked extends SessionFigures {
  * Asks every row that has no answer yet.
  * @param onChanges called when the API refused a parameter, with all changes learnt so far
  * @param serviceTier sent with every request; null for the account's usual one
+ * @param reserved US dollars of `--max_cost` that are not to be spent here
  */
 export async function askOnline(
   options: RunOptions,
@@ -72,6 +73,7 @@ export async function askOnline(
   surroundings: Surroundings,
   onChanges: (learnt: readonly ParameterChange[]) => void,
   serviceTier: 'flex' | null = null,
+  reserved = 0,
 ): Promise<Asked> {
   const { console, interruption } = surroundings;
   const { index, naming = ROWS } = run;
@@ -91,7 +93,7 @@ export async function askOnline(
           options.maxCost,
           price,
           mostTokens(options.generation) ?? Infinity,
-          () => totals.cost ?? 0,
+          () => (totals.cost ?? 0) + reserved,
         );
   const journal = new JournalWriter(folder.journal, (error) => {
     const cause = error instanceof JournalGone ? 'other' : 'disk';

@@ -97,7 +97,9 @@ async function preparePlan(
   const heldRows = await holdRows({ folder, run, ledger });
   const outstanding = describeOutstanding(options, ledger);
   if (heldRows > 0 && outstanding !== null) console.warning(outstanding);
-  if (run.index.countWanted(options.retry) > 0) {
+  // A new run has no batches anywhere.
+  const isResumed = options.earlier === 'resume' || options.earlier === 'resume_no_retry';
+  if (isResumed && run.index.countWanted(options.retry) > 0) {
     const { client, waiting } = parts;
     const paying = { options, folder, run, ledger, client, waiting, reporter: console };
     await describing(options, () => refuseUnknownBatches(paying));

@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Simulator } from '../../src/simulator/server.js';
-import { batchArguments, idsOf, impatient, submit, watch } from '../support/batch-cli.js';
+import { batchArguments, idsOf, impatient, paste, submit, watch } from '../support/batch-cli.js';
 import { pointingAt, resultsIn, runCli, simulator, temporaryFolder, type Finished } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { faultyProxy } from '../support/faulty-proxy.js';
@@ -148,6 +148,82 @@ describe('a run on two machines', () => {
     expect(retried.stderr).toMatch(/1 more batch of this run, which counts as well/);
     expect(retried.code, retried.stderr).toBe(0);
     expect(paid(api)).toBe(ROWS);
+  });
+});
+
+describe('a folder that was copied before its run had a batch', () => {
+  it('pays for no row that a batch of the other copy asks, and collects that batch', async () => {
+    const { data, folder, root } = dataset();
+    const api = await simulator();
+    const refusal = {
+      message:
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+      type: 'invalid_request_error',
+      param: 'max_tokens',
+      code: 'unsupported_parameter',
+    };
+    const proxy = await faultyProxy(
+      () => api.url,
+      ({ line, number }) =>
+        line === 'POST /v1/chat/completions' && number === 0
+          ? { status: 400, body: JSON.stringify({ error: refusal }) }
+          : null,
+    );
+    const elsewhere = join(root, 'elsewhere');
+    const trial = [...batchArguments(data, folder), '--limit', '2'];
+    expect(await runCli(trial, { env: pointingAt(proxy) })).toMatchObject({ code: 0 });
+    cpSync(folder, elsewhere, { recursive: true });
+    const submitted = await submit(proxy, data, elsewhere, ['--resume']);
+    expect(submitted.code, submitted.stderr).toBe(0);
+    // What was learnt online holds in the batch.
+    const requests = readFileSync(resultsIn(elsewhere).temp('jobs_batch.json'), 'utf8');
+    expect(requests).toContain('"max_completion_tokens":2048');
+    expect(requests).not.toContain('"max_tokens"');
+    const [sent, batched] = [await online(api, data, folder), await submit(api, data, folder, ['--resume'])];
+    for (const refused of [sent, batched]) {
+      expect(refused.code, refused.stderr).toBe(1);
+      expect(refused.stderr).toContain(`watch-batch --batch_ids ${idsOf(submitted).join(',')}`);
+    }
+    const command = /npx watch-batch .*/.exec(sent.stderr)?.[0] ?? '';
+    expect(await paste(command, api, folder)).toMatchObject({ code: 0 });
+    expect(resultsIn(folder).summary().rows).toMatchObject({ total: ROWS, ok: ROWS });
+    expect(paid(api)).toBe(ROWS);
+  });
+});
+
+describe('a dataset that changed after its batches were submitted', () => {
+  it('is refused by the names of both revisions where they are collected elsewhere', async () => {
+    const { data, folder, root } = dataset();
+    const api = await simulator({ datasets: { 'me/data': data } });
+    const changed = await simulator({
+      datasets: { 'me/data': writeJson(root, 'changed.json', alpacaRows(ROWS + 1)) },
+    });
+    const ids = idsOf(await submit(api, 'me/data', folder));
+    const env = { HF_DATASETS_SERVER_URL: changed.url, HF_ENDPOINT: changed.url };
+    const other = await watch(api, 'me/data', join(root, 'elsewhere'), ['--batch_ids', ids.join(',')], {
+      env,
+    });
+    expect(other.code, other.stderr).toBe(1);
+    expect(other.stderr).toMatch(
+      /was submitted for revision [0-9a-f]{40} of me\/data, and the dataset is now at revision [0-9a-f]{40}/,
+    );
+    expect(await watch(api, 'me/data', folder, [], { env })).toMatchObject({ code: 0 });
+  });
+});
+
+describe('--finish_online under --max_cost', () => {
+  it('leaves room for what batches in doubt may cost', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator({ batchPlans: [['lost_line'], ['expire']] });
+    const [id = ''] = idsOf(await submit(api, data, folder, ['--max_batch_size', '3']));
+    // One request costs at most a little more than $0.0012 online, and the lost one may have cost half of that.
+    const limit = ['--finish_online', '--max_cost', '0.0017'];
+    const kept = await watch(api, data, folder, limit, { env });
+    expect(kept.code, kept.stderr).toBe(3);
+    expect(kept.stderr).toContain('the next request could exceed --max_cost 0.0017');
+    expect(api.statistics().requests).toBe(0);
+    await watch(api, data, folder, [...limit, '--give_up', id], { env });
+    expect(api.statistics().requests).toBeGreaterThan(0);
   });
 });
 

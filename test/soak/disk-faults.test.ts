@@ -40,6 +40,7 @@ async function survive(fault: DiskFault, data: string): Promise<Outcome> {
   const broken = await runCli(args, { env: { ...env, ...withFault(fault, folder) } });
   const answered = api.requests.length;
   const onDisk = journalLines(folder).length;
+  const advice = adviceProblem(broken, resuming(folder).length > 0);
   const mended = await runCli([...args, ...resuming(folder)], { env });
   if (mended.code !== 0) throw new Error(`it does not go on: ${mended.stderr}`);
   const rows = resultsIn(folder).rows();
@@ -50,8 +51,14 @@ async function survive(fault: DiskFault, data: string): Promise<Outcome> {
       rows.filter(({ annotation, user_prompt: prompt }) => annotation === `Answer to ${prompt ?? ''}`).length,
     // Whatever was on the disk is not asked again.
     paidTwice: Math.max(0, api.requests.length - answered - (ROWS - onDisk)),
-    problem: problemOf(broken) ?? (left.length > 0 ? `left behind: ${left.join(', ')}` : null),
+    problem: problemOf(broken) ?? advice ?? (left.length > 0 ? `left behind: ${left.join(', ')}` : null),
   };
+}
+
+/** A run that has begun is resumed; before that, `--resume` would find nothing. */
+function adviceProblem({ code, stderr }: Finished, hasBegun: boolean): string | null {
+  if (code !== 75 || /--resume\b/.test(stderr) === hasBegun) return null;
+  return `the run has ${hasBegun ? '' : 'not '}begun, and the advice is: ${stderr}`;
 }
 
 /** What is wrong with the end of a run that met a fault: it is told in a sentence, or does no harm. */

@@ -18,12 +18,16 @@ export interface ScriptedApi {
   requests: ApiRequest[];
 }
 
-/** A server that answers as a test's script says. */
+/** A server that answers as a test's script says; it has no Batch API. */
 export async function scriptedApi(
   script: (request: ApiRequest, number: number, response: ServerResponse) => ApiAnswer | Promise<ApiAnswer>,
 ): Promise<ScriptedApi> {
   const requests: ApiRequest[] = [];
   const server = createServer((incoming, response) => {
+    if (/^\/v1\/batches\b/.test(incoming.url ?? '')) {
+      response.writeHead(404).end();
+      return;
+    }
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
