@@ -16,6 +16,8 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
+  fdatasync,
+  fdatasyncSync,
   fstatSync,
   linkSync,
   readFileSync,
@@ -40,22 +42,34 @@ export const EXPIRY_MS = 60_000;
 const SURE_MS = EXPIRY_MS / 2;
 const BEAT_DIGITS = 12;
 
-/** What making a lock needs besides the folder; tests pass their own clock and vantage. */
-export interface LockSurroundings {
-  /** Tells the user that the lock is being watched. */
-  onWait: (message: string) => void;
-  /** Ends the wait. */
-  signal: AbortSignal;
+/** What a lock is made with; tests pass their own. */
+export interface LockTools {
   clock?: Clock;
   /** Milliseconds of a clock that goes on while the machine sleeps. */
   wallClock?: () => number;
   vantage?: Vantage;
 }
 
+/** What waiting for a lock needs besides the folder. */
+export interface LockSurroundings extends LockTools {
+  /** Says that the lock is being watched. */
+  onWait: (message: string) => void;
+  /** Ends the wait. */
+  signal: AbortSignal;
+}
+
 interface Found {
   content: string;
   inode: number;
 }
+
+/** How one attempt to take a folder went. */
+export type LockAttempt =
+  | { kind: 'taken'; lock: FolderLock }
+  /** Another process certainly works on the folder. */
+  | { kind: 'held'; owner: LockOwner | null; advice: string }
+  /** The owner can't be looked up from here, and nothing but time tells whether it lives. */
+  | { kind: 'watched'; owner: LockOwner | null };
 
 export class FolderLock {
   readonly token = randomBytes(12).toString('hex');
@@ -79,14 +93,35 @@ export class FolderLock {
    * @throws TemporaryError that names the process which holds it
    */
   static async acquire(folder: string, surroundings: LockSurroundings): Promise<FolderLock> {
-    const lock = new FolderLock(folder, surroundings);
-    await lock.#take(surroundings);
-    lock.#timer = setInterval(() => lock.#renew(), BEAT_MS);
-    lock.#timer.unref();
-    return lock;
+    const { onWait, signal, clock = systemClock } = surroundings;
+    const watch = new LockWatch(clock);
+    for (let isFirst = true; ; isFirst = false) {
+      const attempt = FolderLock.attempt(folder, watch, surroundings);
+      if (attempt.kind === 'taken') return attempt.lock;
+      if (attempt.kind === 'held') throw held(attempt.owner, attempt.advice);
+      if (isFirst) onWait(waiting(attempt.owner));
+      await clock.sleep(POLL_MS, signal);
+      signal.throwIfAborted();
+    }
   }
 
-  private constructor(folder: string, { clock, wallClock, vantage }: LockSurroundings) {
+  /**
+   * Takes a folder if that is possible now. Where its lock has to be watched, call this again with the same `watch`.
+   * @throws UserError where the folder can't be written to
+   */
+  static attempt(folder: string, watch: LockWatch, surroundings: LockTools = {}): LockAttempt {
+    const lock = new FolderLock(folder, surroundings);
+    const obstacle = lock.#take(watch);
+    if (obstacle !== null) {
+      lock.#close();
+      return obstacle;
+    }
+    lock.#timer = setInterval(() => lock.#renew(), BEAT_MS);
+    lock.#timer.unref();
+    return { kind: 'taken', lock };
+  }
+
+  private constructor(folder: string, { clock, wallClock, vantage }: LockTools) {
     this.#path = join(folder, 'lock');
     this.#clock = clock ?? systemClock;
     this.#wallClock = wallClock ?? Date.now;
@@ -117,31 +152,28 @@ export class FolderLock {
     this.#close();
   }
 
-  async #take({ onWait, signal }: LockSurroundings): Promise<void> {
-    const watch = new Watch(this.#clock);
+  /** What keeps the lock from being taken; null where it is taken. */
+  #take(watch: LockWatch): Exclude<LockAttempt, { kind: 'taken' }> | null {
     while (!this.#create()) {
       const found = readIfThere(this.#path);
       if (found === null) continue;
       const owner = parseOwner(found.content);
       const state = owner === null ? 'unknown' : stateOf(owner, found.inode, this.#vantage);
-      if (state === 'alive') throw held(owner, '');
+      if (state === 'alive') return { kind: 'held', owner, advice: '' };
       if (state === 'silent') {
-        throw held(owner, ` If that process is gone for certain, delete ${this.#path}.`);
+        const advice = ` If that process is gone for certain, delete ${this.#path}.`;
+        return { kind: 'held', owner, advice };
       }
       if (state === 'dead') {
         moveAside(this.#path, found.content, this.token);
         continue;
       }
-      if (watch.look(found.content)) throw held(owner, '');
-      if (watch.unchanged >= EXPIRY_MS) {
-        moveAside(this.#path, found.content, this.token);
-        watch.restart();
-        continue;
-      }
-      if (watch.isFirst) onWait(waiting(owner));
-      await this.#clock.sleep(POLL_MS, signal);
-      signal.throwIfAborted();
+      if (watch.look(found.content)) return { kind: 'held', owner, advice: '' };
+      if (watch.unchanged < EXPIRY_MS) return { kind: 'watched', owner };
+      moveAside(this.#path, found.content, this.token);
+      watch.restart();
     }
+    return null;
   }
 
   /** Makes the lock together with its content, so that nobody ever sees it empty; false where there is one. */
@@ -222,6 +254,7 @@ export class FolderLock {
     if (this.#lost !== null || this.#descriptor === null) return false;
     try {
       this.#beat(this.#descriptor);
+      this.#publish(this.#descriptor);
       const found = readIfThere(this.#path, true);
       if (this.#isOwn(found)) this.#noteRenewal();
       else if (found !== null) this.#lose(takenBy(parseOwner(found.content)));
@@ -237,6 +270,15 @@ export class FolderLock {
       }
     }
     return this.lost === null;
+  }
+
+  /**
+   * Sends the sign of life to the server of a network file system, where it would otherwise stay in this machine's cache
+   * for half a minute. After a pause it has to be there before this process looks at the lock.
+   */
+  #publish(descriptor: number): void {
+    if (this.#silence() >= SURE_MS) fdatasyncSync(descriptor);
+    else fdatasync(descriptor, () => undefined);
   }
 
   #hasFolder(): boolean {
@@ -275,33 +317,27 @@ export class FolderLock {
 }
 
 /** How long a lock has not changed, by this process's own clock. */
-class Watch {
+export class LockWatch {
   #content: string | null = null;
   #since = 0;
-  #looks = 0;
 
-  constructor(private readonly clock: Clock) {}
+  constructor(private readonly clock: Clock = systemClock) {}
 
-  /** Takes note of what a look at the lock showed; true where it changed since the last one. */
+  /** Notes what a look at the lock showed; true where it changed since the last one. */
   look(content: string): boolean {
-    this.#looks += 1;
     const hasChanged = this.#content !== null && this.#content !== content;
-    if (this.#content === null) this.#since = this.clock.now();
+    if (this.#content !== content) this.#since = this.clock.now();
     this.#content = content;
     return hasChanged;
   }
 
-  get isFirst(): boolean {
-    return this.#looks === 1;
-  }
-
+  /** Milliseconds. */
   get unchanged(): number {
     return this.clock.now() - this.#since;
   }
 
   restart(): void {
     this.#content = null;
-    this.#looks = 0;
   }
 }
 

@@ -3,7 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, existsSync } from 'node:fs';
 import { openFile, readAt } from '../lib/files.js';
-import type { JournalIndex } from './journal.js';
+import { SEGMENT_SPAN, type JournalIndex, type JournalSource } from './journal.js';
 
 /** Lines are read in one go as long as what lies between two of them is less than this. */
 const GAP_BYTES = 1 << 14;
@@ -11,7 +11,8 @@ const GAP_BYTES = 1 << 14;
 const WINDOW_BYTES = 1 << 20;
 
 export class AnswerWindow {
-  readonly #descriptor: number | null;
+  /** Of the journal's files, by their numbers. */
+  readonly #descriptors = new Map<number, number>();
   #buffer: Buffer = Buffer.allocUnsafe(WINDOW_BYTES);
   /** By a row's place in the window: where its line stands in the journal, how long it is, and where in `bytes`. */
   readonly #offsets: number[] = [];
@@ -19,12 +20,14 @@ export class AnswerWindow {
   readonly #starts: number[] = [];
   #isUtf8 = false;
 
-  /** @param path of the journal, which need not exist */
+  /** @param source the journal, which need not exist */
   constructor(
-    path: string,
+    source: JournalSource,
     private readonly index: JournalIndex,
   ) {
-    this.#descriptor = existsSync(path) ? openFile(path, 'read') : null;
+    const files = typeof source === 'string' ? [{ number: 0, path: source }] : source;
+    for (const { number, path } of files)
+      if (existsSync(path)) this.#descriptors.set(number, openFile(path, 'read'));
   }
 
   /** What the lines of the window stand in; valid until the next one is read. */
@@ -52,7 +55,7 @@ export class AnswerWindow {
     const order: number[] = [];
     let isSorted = true;
     for (let position = 0; position < rows; position++) {
-      const length = this.#descriptor === null ? 0 : this.index.lengthOf(first + position);
+      const length = this.#descriptors.size === 0 ? 0 : this.index.lengthOf(first + position);
       const offset = this.index.offsetOf(first + position);
       this.#lengths[position] = length;
       this.#offsets[position] = offset;
@@ -94,7 +97,8 @@ export class AnswerWindow {
       this.#buffer = larger;
     }
     const room = this.#buffer.subarray(at, at + length);
-    const read = readAt(this.#descriptor ?? -1, from, length, room);
+    const descriptor = this.#descriptors.get(Math.floor(from / SEGMENT_SPAN));
+    const read = descriptor === undefined ? room.subarray(0, 0) : readAt(descriptor, from % SEGMENT_SPAN, length, room);
     // The file became shorter since it was indexed: what is missing is no line.
     room.fill(0, read.length);
     this.#isUtf8 &&= isUtf8(room);
@@ -117,6 +121,6 @@ export class AnswerWindow {
   }
 
   close(): void {
-    if (this.#descriptor !== null) closeSync(this.#descriptor);
+    for (const descriptor of this.#descriptors.values()) closeSync(descriptor);
   }
 }

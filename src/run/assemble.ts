@@ -12,8 +12,8 @@ import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../mod
 import { dropped } from '../lib/memory.js';
 import type { RowState } from '../types.js';
 import { AnswerWindow } from './answer-window.js';
-import type { RunFolder } from './folder.js';
-import type { JournalIndex } from './journal.js';
+import { journalSource, type RunFolder } from './folder.js';
+import type { JournalIndex, JournalSource } from './journal.js';
 import { endOfText, findText, parseJournalLine, rowOfLine } from './journal-line.js';
 import { asksRow, findPromptEnd, isAnsweredBy } from './journal-request.js';
 import { isUnusable, type UnusableRow } from './rows.js';
@@ -80,24 +80,47 @@ export interface Assembled {
   unusable: number;
   /** The errors that came most often, most frequent first. */
   reasons: { error: string; rows: number }[];
-  /** Rows whose lines can't be read after all, and where these stand in the journal. */
-  damaged: { row: number; offset: number }[];
+  /** Rows whose lines can't be read after all, counted in their part, and where these stand in its journal. */
+  damaged: { part: number; row: number; offset: number }[];
 }
 
-/**
- * Writes the results of a run. All rows of a file have the same keys, so the file is started over at the first row that
- * needs a key which those before it lack: a dataset of chats nearly always begins with one, and a model that thinks does
- * so in its first answer.
- */
+/** Rows that follow each other, with the journal that answers them. */
+export interface AssemblyPart {
+  /** Of `rows.jsonl`. */
+  rows: string;
+  journal: JournalSource;
+  index: JournalIndex;
+  /** Called with the bytes of `rows` as they are read. */
+  onRows?: (bytes: Buffer) => void;
+}
+
+/** Where results are written. */
+export type AssemblyTarget = Pick<RunFolder, 'reannotated' | 'failedRows'>;
+
+/** Writes the results of a run. */
 export async function assemble(
   folder: RunFolder,
   index: JournalIndex,
   options: AssembleOptions,
 ): Promise<Assembled> {
+  return assembleParts(folder, () => [{ rows: folder.rows, journal: journalSource(folder), index }], options);
+}
+
+/**
+ * Writes the results of rows that stand in several places. All rows of a file have the same keys, so the file is started
+ * over at the first row that needs a key which those before it lack: a dataset of chats nearly always begins with one,
+ * and a model that thinks does so in its first answer.
+ * @param parts called once for each time that the file is started; one part is in memory at a time
+ */
+export async function assembleParts(
+  target: AssemblyTarget,
+  parts: () => Iterable<AssemblyPart> | AsyncIterable<AssemblyPart>,
+  options: AssembleOptions,
+): Promise<Assembled> {
   const keys: OptionalKeys = { chats: false, reasoning: false };
   for (;;) {
     try {
-      return await assembleWith(folder, index, options, keys);
+      return await assembleWith(target, parts(), options, keys);
     } catch (error) {
       if (!(error instanceof KeyNeeded)) throw error;
       keys[error.key] = true;
@@ -113,8 +136,8 @@ class KeyNeeded extends Error {
 }
 
 async function assembleWith(
-  folder: RunFolder,
-  index: JournalIndex,
+  target: AssemblyTarget,
+  parts: Iterable<AssemblyPart> | AsyncIterable<AssemblyPart>,
   options: AssembleOptions,
   keys: OptionalKeys,
 ): Promise<Assembled> {
@@ -127,27 +150,25 @@ async function assembleWith(
     reasons: [],
     damaged: [],
   };
-  const answers = new AnswerWindow(folder.journal, index);
-  try {
-    await replaceFile(folder.reannotated, async (reannotated) => {
-      await replaceFile(folder.failedRows, async (failedRows) => {
-        const assembly = new Assembly(result, reannotated, failedRows, answers, index, options);
-        const pause = breather();
-        reannotated.write('[');
-        for (const { bytes } of readBlocks(folder.rows)) {
-          assembly.addBlock(bytes);
-          options.onProgress(result.rows.total);
-          await pause();
-        }
-        reannotated.write('\n]\n');
-        result.reasons = assembly.reasons();
-      });
+  await replaceFile(target.reannotated, async (reannotated) => {
+    await replaceFile(target.failedRows, async (failedRows) => {
+      const assembly = new Assembly(result, reannotated, failedRows, options);
+      reannotated.write('[');
+      for await (const part of parts) await assembly.addPart(part);
+      reannotated.write('\n]\n');
+      result.reasons = assembly.reasons();
     });
-  } finally {
-    answers.close();
-  }
-  if (result.rows.ok === result.rows.total) rmSync(folder.failedRows, { force: true });
+  });
+  if (result.rows.ok === result.rows.total) rmSync(target.failedRows, { force: true });
   return result;
+}
+
+/** A part that is being written. */
+interface OpenPart {
+  answers: AnswerWindow;
+  index: JournalIndex;
+  /** Rows of the parts before it. */
+  before: number;
 }
 
 /** The rows that were written so far. */
@@ -157,17 +178,35 @@ class Assembly {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
 
+  readonly #pause = breather();
+  #parts = 0;
+
   constructor(
     private readonly result: Assembled,
     private readonly reannotated: BufferedFile,
     private readonly failedRows: BufferedFile,
-    private readonly answers: AnswerWindow,
-    private readonly index: JournalIndex,
     private readonly options: AssembleOptions,
   ) {}
 
+  /** Writes the rows of one part with their answers. */
+  async addPart({ rows, journal, index, onRows }: AssemblyPart): Promise<void> {
+    const answers = new AnswerWindow(journal, index);
+    const part = { answers, index, before: this.result.rows.total };
+    try {
+      for (const { bytes } of readBlocks(rows)) {
+        onRows?.(bytes);
+        this.#addBlock(bytes, part);
+        this.options.onProgress(this.result.rows.total);
+        await this.#pause();
+      }
+    } finally {
+      answers.close();
+    }
+    this.#parts += 1;
+  }
+
   /** Writes the rows of some lines of `rows.jsonl` with their answers. */
-  addBlock(block: Buffer): void {
+  #addBlock(block: Buffer, part: OpenPart): void {
     let lines = 0;
     for (let start = 0; start < block.length; lines++) {
       const end = endOfLine(block, start);
@@ -176,21 +215,22 @@ class Assembly {
       start = end + 1;
     }
     for (let done = 0; done < lines;) {
-      const first = this.result.rows.total;
-      const rows = this.answers.rowsThatFit(first, lines - done);
-      this.answers.read(first, rows);
+      const first = this.result.rows.total - part.before;
+      const rows = part.answers.rowsThatFit(first, lines - done);
+      part.answers.read(first, rows);
       for (let position = 0; position < rows; position++) {
-        this.#addRow(block, this.#starts[done + position] ?? 0, this.#ends[done + position] ?? 0, position);
+        const start = this.#starts[done + position] ?? 0;
+        this.#addRow(block, start, this.#ends[done + position] ?? 0, position, part);
       }
       done += rows;
     }
   }
 
-  #addRow(block: Buffer, start: number, end: number, position: number): void {
+  #addRow(block: Buffer, start: number, end: number, position: number, part: OpenPart): void {
     this.reannotated.write(this.result.rows.total === 0 ? FIRST_ROW : NEXT_ROW);
-    if (this.#spliceRow(block, start, end, position)) return;
+    if (this.#spliceRow(block, start, end, position, part)) return;
     const line = block.subarray(start, end);
-    const outcome = isUnusable(line) ? outcomeOfUnusable(line) : this.#outcomeOf(line, position);
+    const outcome = isUnusable(line) ? outcomeOfUnusable(line) : this.#outcomeOf(line, position, part);
     this.#writeRow(line, outcome);
     this.#tally(outcome, isUnusable(line));
   }
@@ -199,13 +239,13 @@ class Assembly {
    * Writes an ordinary row: its bytes and the bytes of its answer are copied, nothing is parsed. Returns false, and
    * has written nothing, where that is not possible.
    */
-  #spliceRow(block: Buffer, start: number, end: number, position: number): boolean {
+  #spliceRow(block: Buffer, start: number, end: number, position: number, part: OpenPart): boolean {
     const { several, includeMetadata } = this.options;
-    const lineStart = this.answers.start(position);
-    const row = this.result.rows.total;
-    if (several || includeMetadata || lineStart === -1 || this.index.state(row) !== 'ok') return false;
-    const { bytes, isUtf8: isWhole } = this.answers;
-    const lineEnd = this.answers.end(position);
+    const lineStart = part.answers.start(position);
+    const row = this.result.rows.total - part.before;
+    if (several || includeMetadata || lineStart === -1 || part.index.state(row) !== 'ok') return false;
+    const { bytes, isUtf8: isWhole } = part.answers;
+    const lineEnd = part.answers.end(position);
     if (rowOfLine(bytes, lineStart, lineEnd) !== row) return false;
     const promptEnd = findPromptEnd(bytes, lineStart, lineEnd, block, start, end);
     const text = promptEnd === -1 ? null : findText(bytes, promptEnd, lineEnd);
@@ -245,20 +285,20 @@ class Assembly {
     file.writeRange(block, start + key + MESSAGES_KEY.length, end - 1);
   }
 
-  #outcomeOf(rowLine: Buffer, position: number): Outcome {
-    const { bytes } = this.answers;
-    const start = this.answers.start(position);
-    const end = this.answers.end(position);
+  #outcomeOf(rowLine: Buffer, position: number, { answers, index, before }: OpenPart): Outcome {
+    const { bytes } = answers;
+    const start = answers.start(position);
+    const end = answers.end(position);
     if (start === -1) return withoutAnswer('pending', null);
     const line = bytes.subarray(start, end);
     const entry = parseJournalLine(line, this.options.rules ?? STANDARD_RULES);
     dropped(line.length);
-    const row = this.result.rows.total;
+    const row = this.result.rows.total - before;
     // A scan looks at a line's end alone; what it took for an answer may turn out to be none.
     const isOurs = entry?.row === row && asksRow(line, rowLine);
-    const isFailure = entry?.kind === 'failure' && !this.index.isAnswered(row);
+    const isFailure = entry?.kind === 'failure' && !index.isAnswered(row);
     if (!isOurs || (entry.kind !== 'answer' && !isFailure)) {
-      this.result.damaged.push({ row, offset: this.answers.offset(position) });
+      this.result.damaged.push({ part: this.#parts, row, offset: answers.offset(position) });
       return withoutAnswer('pending', null);
     }
     if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);

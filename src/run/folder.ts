@@ -7,6 +7,7 @@ import { UsageError } from '../lib/errors.js';
 import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../lib/files.js';
 import { inert, withoutTrailing } from '../lib/text.js';
+import type { JournalSegment, JournalSource } from './journal.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
 const LONGEST_NAME_BYTES = 220;
@@ -100,6 +101,11 @@ export function hasBegun(folder: RunFolder): boolean {
   return existsSync(folder.temp) || existsSync(folder.save);
 }
 
+/** Where the answers of a run are read from. */
+export function journalSource({ journal, segments }: Pick<RunFolder, 'journal' | 'segments'>): JournalSource {
+  return segments ?? journal;
+}
+
 export interface RunFolder {
   name: string;
   save: string;
@@ -113,7 +119,10 @@ export interface RunFolder {
   run: string;
   rows: string;
   jobs: string;
+  /** What this process appends to. */
   journal: string;
+  /** Of a shard: all files of its journal, the earlier attempts' included. */
+  segments?: readonly JournalSegment[];
   batches: string;
   downloads: string;
   counters: string;

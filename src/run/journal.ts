@@ -45,6 +45,27 @@ const NEWLINE = 0x0a;
 const COMMA = 0x2c;
 const OPENING_BRACKET = 0x5b;
 
+/**
+ * A place counts a journal's files: the number of the file × this, and the offset in it. A double holds that exactly for
+ * 8,191 files of a terabyte.
+ */
+export const SEGMENT_SPAN = 2 ** 40;
+/** The highest number that a segment can have. */
+export const LAST_SEGMENT = 2 ** 53 / SEGMENT_SPAN - 1;
+
+/** One file of a journal that has several: each attempt at a shard appends to a file of its own. */
+export interface JournalSegment {
+  /** From 1 on, and at most `LAST_SEGMENT`. A place in the file stays the same whatever other files there are. */
+  number: number;
+  path: string;
+}
+
+/**
+ * Where answers are read from: the one file of an ordinary run, which this process may repair, or the segments of a
+ * shard, which are read as they are, since another process may still append to one.
+ */
+export type JournalSource = string | readonly JournalSegment[];
+
 /** Of two answers to one row the one with more of an answer counts, and of equals the first. */
 const WORTH: Readonly<Record<RowState, number>> = {
   pending: 0,
@@ -188,13 +209,13 @@ export interface JournalReport {
 }
 
 /**
- * Reads an existing journal into an index, in bounded memory.
+ * Reads an existing journal into an index, in bounded memory. Of several segments the union counts.
  * @param several true where rows have more than one choice, so that every line has to be parsed
  * @param rules which finish reasons mean a whole answer; lines that earlier versions took for one are judged again
  * @param onEntry called for every line that counts
  */
 export async function scanJournal(
-  path: string,
+  source: JournalSource,
   index: JournalIndex,
   several: boolean,
   onEntry: (entry: ScannedEntry) => void,
@@ -202,34 +223,51 @@ export async function scanJournal(
 ): Promise<JournalReport> {
   const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0, partial: [] };
   const partial = new PartialLines(index.rows);
-  if (!existsSync(path)) return report;
-  repairEnd(path, report);
-  takeInRescued(path);
+  const scan = { index, report, partial, rules, onEntry };
+  if (typeof source === 'string') {
+    if (!existsSync(source)) return report;
+    repairEnd(source, report);
+    takeInRescued(source);
+    await scanFile(source, 0, several, scan);
+  } else {
+    for (const { path, number } of source) await scanFile(path, number, several, { ...scan, isSegment: true });
+  }
+  report.partial = partial.unanswered(index);
+  return report;
+}
+
+async function scanFile(path: string, number: number, several: boolean, scan: Scan): Promise<void> {
+  const { index, report, onEntry } = scan;
+  const base = number * SEGMENT_SPAN;
   const damaged = readDamaged(path);
   const pause = breather();
   for (const { bytes, offset } of readBlocks(path)) {
+    const blockStart = base + offset;
     for (let next = 0; next < bytes.length;) {
       const start = next;
       const end = endOfLine(bytes, start);
       next = end + 1;
       if (end === start) continue;
       report.lines += 1;
-      if (damaged.size > 0 && damaged.has(offset + start)) {
+      if (damaged.size > 0 && damaged.has(blockStart + start)) {
         report.damaged += 1;
         continue;
       }
       const seen = several ? null : glance(bytes, start, end);
       if (seen === null) {
-        noteParsed(bytes.subarray(start, end), offset + start, { index, report, partial, rules, onEntry });
+        const line = bytes.subarray(start, end);
+        if (scan.isSegment === true && end === bytes.length && parseJournalLine(line) === null) {
+          // Its process was killed, or is writing it.
+          report.tornBytes += line.length;
+          report.lines -= 1;
+        } else noteParsed(line, blockStart + start, scan);
       } else if (seen.row >= index.rows) report.foreign += 1;
-      else if (index.record(seen.row, 'ok', offset + start, end - start)) {
+      else if (index.record(seen.row, 'ok', blockStart + start, end - start)) {
         onEntry({ kind: 'answer', answer: seen });
       }
     }
     await pause();
   }
-  report.partial = partial.unanswered(index);
-  return report;
 }
 
 /** A journal that is being read. */
@@ -239,6 +277,8 @@ interface Scan {
   partial: PartialLines;
   rules: FinishRules;
   onEntry: (entry: ScannedEntry) => void;
+  /** True where another process may append to the file. */
+  isSegment?: boolean;
 }
 
 /** Where the list of damaged lines stands that only the assembly found: a scan looks at a line's ends alone. */
@@ -366,14 +406,18 @@ export class JournalWriter {
   /** True once lines go to a file of their own, because the journal is another process's by now. */
   #isDiverted = false;
   readonly #timer: NodeJS.Timeout;
+  /** Where the file starts among those of its journal. */
+  readonly #base: number;
 
   /**
-   * @param path an existing journal goes on at its end
+   * @param path an existing journal is continued at its end
    * @param onFailure called once when the file can't be written; what is not written stays in memory for `close`
+   * @param segment the file's number where the journal has several; no other process ever appends to this one
    */
   constructor(
     readonly path: string,
     private readonly onFailure: (error: Error) => void,
+    private readonly segment: number | null = null,
   ) {
     try {
       // Readable, so that it can be saved where its folder is deleted.
@@ -382,6 +426,7 @@ export class JournalWriter {
     } catch (error) {
       throw fileProblem(error, `write ${path}`);
     }
+    this.#base = (segment ?? 0) * SEGMENT_SPAN;
     this.#timer = setInterval(this.#sync, SYNC_INTERVAL_MS);
     this.#timer.unref();
   }
@@ -391,7 +436,7 @@ export class JournalWriter {
     const end = `,{"request_idx":${row}}]\n`;
     const length = 1 + request.length + 1 + response.length + end.length;
     this.#reserve(length);
-    const offset = this.#written + this.#used;
+    const offset = this.#base + this.#written + this.#used;
     this.#buffer[this.#used++] = OPENING_BRACKET;
     this.#used += request.copy(this.#buffer, this.#used);
     this.#buffer[this.#used++] = COMMA;
@@ -463,8 +508,8 @@ export class JournalWriter {
 
   /** What came after another process took the run over is paid for, and the journal is no longer this one's to write. */
   #divert(): void {
-    // A journal that is gone is saved as a whole when it is closed.
-    if (this.#isDiverted || !this.#isInPlace()) return;
+    // A journal that is gone is saved as a whole when it is closed. A segment stays this process's.
+    if (this.#isDiverted || this.segment !== null || !this.#isInPlace()) return;
     this.#isDiverted = true;
     this.#openRescue();
   }

@@ -16,7 +16,7 @@ import { knownChanges } from '../requests/parameters.js';
 import { count, inert, plural, shellWord } from '../lib/text.js';
 import type { OpenDataset } from '../types.js';
 import { columnWarnings, describeColumns } from './columns.js';
-import type { RunFolder } from './folder.js';
+import { journalSource, type RunFolder } from './folder.js';
 import { fingerprint, isUntouched, type FileFingerprint } from './fingerprint.js';
 import {
   askedFor,
@@ -390,15 +390,15 @@ async function writeRowsWithProgress(
  * @param onEntry called for every line that counts
  */
 export async function readJournal(
-  folder: Pick<RunFolder, 'journal'>,
+  folder: Pick<RunFolder, 'journal' | 'segments'>,
   index: JournalIndex,
   several: boolean,
   rules: FinishRules,
   console: Console,
   onEntry: (entry: ScannedEntry) => void,
 ): Promise<JournalReport> {
-  const report = await scanJournal(folder.journal, index, several, onEntry, rules);
-  if (report.tornBytes > 0)
+  const report = await scanJournal(journalSource(folder), index, several, onEntry, rules);
+  if (report.tornBytes > 0 && folder.segments === undefined)
     console.warning(`Cut a torn last line of ${report.tornBytes} bytes off ${folder.journal}.`);
   if (report.damaged > 0) {
     console.warning(

@@ -9,6 +9,7 @@ import type { RunOptions } from '../cli/options.js';
 import type { Console } from '../terminal/progress.js';
 import { assemble, type Assembled } from '../run/assemble.js';
 import { creationDate, writeConfig } from '../run/config.js';
+import { journalSource } from '../run/folder.js';
 import { noteDamaged, scanJournal } from '../run/journal.js';
 import { describeSummary, summarise, writeSummary } from '../run/summary.js';
 import { count, inert, plural } from '../lib/text.js';
@@ -51,7 +52,7 @@ export async function assembleResults(finished: AssembledRun, console: Console):
     for (const { row } of assembled.damaged) run.index.forget(row);
     const lines = plural(assembled.damaged.length, 'line');
     console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
-    await scanJournal(folder.journal, run.index, hasSeveral(options.generation), () => undefined, rules);
+    await scanJournal(journalSource(folder), run.index, hasSeveral(options.generation), () => undefined, rules);
     const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
     if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
     damaged = damaged.filter((one) => !hasOtherLine(one));

@@ -66,7 +66,7 @@ export interface Asked extends SessionFigures {
  */
 export async function askOnline(
   options: RunOptions,
-  folder: Pick<RunFolder, 'jobs' | 'journal'> & Partial<Pick<RunFolder, 'save'>>,
+  folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'> & Partial<Pick<RunFolder, 'save'>>,
   run: Askable,
   totals: Totals,
   price: Price | null,
@@ -95,10 +95,11 @@ export async function askOnline(
           mostTokens(options.generation) ?? Infinity,
           () => (totals.cost ?? 0) + reserved,
         );
-  const journal = new JournalWriter(folder.journal, (error) => {
+  const onFailure = (error: Error): void => {
     const cause = error instanceof JournalGone ? 'other' : 'disk';
     asking.processor.stop({ reason: 'error', cause, message: error.message });
-  });
+  };
+  const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
   const events = journaling(journal, index, naming, totals, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
