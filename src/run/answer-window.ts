@@ -98,7 +98,8 @@ export class AnswerWindow {
     }
     const room = this.#buffer.subarray(at, at + length);
     const descriptor = this.#descriptors.get(Math.floor(from / SEGMENT_SPAN));
-    const read = descriptor === undefined ? room.subarray(0, 0) : readAt(descriptor, from % SEGMENT_SPAN, length, room);
+    const read =
+      descriptor === undefined ? room.subarray(0, 0) : readAt(descriptor, from % SEGMENT_SPAN, length, room);
     // The file became shorter since it was indexed: what is missing is no line.
     room.fill(0, read.length);
     this.#isUtf8 &&= isUtf8(room);

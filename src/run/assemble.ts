@@ -44,6 +44,8 @@ export interface AssembleOptions {
   /** Which finish reasons mean a whole answer; those that are known to where it is left out. */
   rules?: FinishRules;
   onProgress: (rows: number) => void;
+  /** Looks at what was written before it replaces earlier results; it stays unused where this throws. */
+  check?: (assembled: Assembled) => void;
 }
 
 export type RowCountsByState = Record<RowState, number> & { total: number };
@@ -157,6 +159,7 @@ async function assembleWith(
       for await (const part of parts) await assembly.addPart(part);
       reannotated.write('\n]\n');
       result.reasons = assembly.reasons();
+      options.check?.(result);
     });
   });
   if (result.rows.ok === result.rows.total) rmSync(target.failedRows, { force: true });

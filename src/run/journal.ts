@@ -230,7 +230,8 @@ export async function scanJournal(
     takeInRescued(source);
     await scanFile(source, 0, several, scan);
   } else {
-    for (const { path, number } of source) await scanFile(path, number, several, { ...scan, isSegment: true });
+    for (const { path, number } of source)
+      await scanFile(path, number, several, { ...scan, isSegment: true });
   }
   report.partial = partial.unanswered(index);
   return report;

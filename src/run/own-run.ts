@@ -14,7 +14,10 @@ export function requireOwnRun(folder: RunFolder): void {
   const folders = [folder.save, folder.temp, folder.downloads, folder.judge];
   for (const path of folders) requireOwnFolder(path);
   const segments = folder.segments?.map((segment) => segment.path) ?? [];
-  for (const [what, path] of [...Object.entries(folder), ...segments.entries()] as [string | number, unknown][]) {
+  for (const [what, path] of [...Object.entries(folder), ...segments.entries()] as [
+    string | number,
+    unknown,
+  ][]) {
     if (what === 'name' || typeof path !== 'string' || folders.includes(path)) continue;
     if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true)
       throw fileProblem(linkRefused(), `use ${path}`);

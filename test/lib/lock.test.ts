@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { FolderLock } from '../../src/lib/lock.js';
+import { FolderLock, LockWatch, type LockAttempt } from '../../src/lib/lock.js';
 import { stateOf, type LockOwner, type OwnerState, type Vantage } from '../../src/lib/lock-owner.js';
 import { temporaryFolder } from '../support/cli.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -245,5 +245,43 @@ describe('a lock on a shared folder', () => {
     chmodSync(folder, 0o500);
     await expect(frozen(folder, new FakeClock())).rejects.toThrow(/Cannot write .*permission denied/);
     chmodSync(folder, 0o700);
+  });
+});
+
+describe('one attempt to take a lock', () => {
+  function attempt(folder: string, clock: FakeClock, pod: string, watch: LockWatch): LockAttempt {
+    const vantage = { ...HERE, pid: 1, host: 'worker-0', pidNamespace: pod, folder, startOf: () => '1' };
+    const made = FolderLock.attempt(folder, watch, { clock, wallClock: () => clock.now(), vantage });
+    if (made.kind === 'taken')
+      onTestFinished(() => {
+        made.lock.release();
+      });
+    return made;
+  }
+
+  it('does not wait, and takes over what gave no sign of life for a minute', async () => {
+    const [folder, clock] = [temporaryFolder(), new FakeClock()];
+    const watch = new LockWatch(clock);
+    const first = attempt(folder, clock, 'pod-a', watch);
+    expect(first.kind).toBe('taken');
+    expect(attempt(folder, clock, 'pod-b', watch)).toMatchObject({
+      kind: 'watched',
+      owner: { host: 'worker-0' },
+    });
+    await clock.runUntil(59_000);
+    expect(attempt(folder, clock, 'pod-b', watch).kind).toBe('watched');
+    await clock.runUntil(61_000);
+    expect(attempt(folder, clock, 'pod-b', watch).kind).toBe('taken');
+    expect(first.kind === 'taken' && first.lock.verify()).toBe(false);
+  });
+
+  it('sees an owner that lives', () => {
+    const [folder, clock] = [temporaryFolder(), new FakeClock()];
+    const watch = new LockWatch(clock);
+    attempt(folder, clock, 'pod-a', watch);
+    expect(attempt(folder, clock, 'pod-b', watch).kind).toBe('watched');
+    const path = join(folder, 'lock');
+    writeFileSync(path, readFileSync(path, 'utf8').replace(/"beat":"\d+"/, '"beat":"2"'));
+    expect(attempt(folder, clock, 'pod-b', watch).kind).toBe('held');
   });
 });
