@@ -8,6 +8,7 @@ import { runFolder } from '../../src/run/folder.js';
 import {
   JournalIndex,
   JournalWriter,
+  LAST_SEGMENT,
   scanJournal,
   SEGMENT_SPAN,
   type JournalSegment,
@@ -102,7 +103,7 @@ describe('a journal of several segments', () => {
   it('counts what its attempts append, at places that later attempts do not change', async () => {
     const folder = temporaryFolder();
     const index = new JournalIndex(2);
-    for (const number of [1, 3]) {
+    for (const number of [1, LAST_SEGMENT]) {
       const writer = new JournalWriter(
         join(folder, `output.${number}.jsonl`),
         () => expect.unreachable(),
@@ -115,7 +116,10 @@ describe('a journal of several segments', () => {
       index.record(row, 'ok', place.offset, place.length);
     }
     const again = new JournalIndex(2);
-    const segments = [1, 3].map((number) => ({ number, path: join(folder, `output.${number}.jsonl`) }));
+    const segments = [1, LAST_SEGMENT].map((number) => ({
+      number,
+      path: join(folder, `output.${number}.jsonl`),
+    }));
     await scanJournal(segments, again, false, () => undefined);
     expect([again.place(0), again.place(1)]).toEqual([index.place(0), index.place(1)]);
   });
