@@ -52,7 +52,13 @@ export async function assembleResults(finished: AssembledRun, console: Console):
     for (const { row } of assembled.damaged) run.index.forget(row);
     const lines = plural(assembled.damaged.length, 'line');
     console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
-    await scanJournal(journalSource(folder), run.index, hasSeveral(options.generation), () => undefined, rules);
+    await scanJournal(
+      journalSource(folder),
+      run.index,
+      hasSeveral(options.generation),
+      () => undefined,
+      rules,
+    );
     const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
     if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
     damaged = damaged.filter((one) => !hasOtherLine(one));
