@@ -4,7 +4,10 @@ import { CommanderError, type Command } from 'commander';
 import { EXIT, messageOf, UserError } from '../lib/errors.js';
 import { failedAction, fileProblem, isFileProblem } from '../lib/files.js';
 import { Interruption } from '../terminal/interruption.js';
-import { parseLogLevel, parseRunOptions, type RawFlags } from './options.js';
+import type { LogLevel } from '../terminal/log.js';
+import type { CommandName } from './flags/flag.js';
+import { commandLineLayer, mergeLayers, parseFlags, type Parsed, type RawFlags } from './flags/parse.js';
+import { runSettings } from './run-settings.js';
 import { packageVersion } from '../lib/package.js';
 import { acceptKebabCase, type Handlers } from './program.js';
 import { finishOutput, tolerateBrokenStreams, writeOutput } from '../terminal/output.js';
@@ -26,62 +29,83 @@ export async function runProgram(
   tolerateBrokenStreams();
   const redactor = redactorFor(process.argv);
   let console = new Console({ level: 'info', redactor });
-  const command = (flags: RawFlags): Console => {
-    const level = typeof flags['logging_level'] === 'string' ? flags['logging_level'] : null;
-    console = new Console({ level: parseLogLevel(level), redactor });
-    return console;
+  /** A command's values, and the console that its level asks for. */
+  const parse = <Name extends CommandName>(name: Name, raw: RawFlags): Parsed<Name> => {
+    const parsed = parseFlags(name, mergeLayers(name, [commandLineLayer(raw)]));
+    const { logging_level: level = 'info' } = parsed.values as { logging_level?: LogLevel };
+    console = new Console({ level, redactor });
+    return parsed;
   };
+  const surrounding = { variables: process.env, redactor };
+  const words = process.argv.slice(2);
   const handlers: Handlers = {
-    reannotate: async (flags) => {
-      const { reannotate } = await import('../commands/reannotate.js');
-      const options = parseRunOptions(flags, process.env, redactor);
-      const words = process.argv.slice(2);
+    reannotate: async (raw) => {
+      const parsed = parse('reannotate', raw);
+      const settings = runSettings(parsed, surrounding);
       const { resumeCommandLine } = await import('../session/next-command.js');
       const resumeCommand = resumeCommandLine(words);
-      process.exitCode = await reannotate(options, {
-        console: command(flags),
-        interruption,
-        resumeCommand,
-        words,
-      });
+      const context = { console, interruption, resumeCommand, words };
+      if (parsed.values.dry_run) {
+        const { dryRun } = await import('../commands/dry-run.js');
+        process.exitCode = await dryRun(settings, parsed.values, context);
+        return;
+      }
+      const { reannotate } = await import('../commands/reannotate.js');
+      process.exitCode = await reannotate(settings, context);
     },
-    watchBatch: async (flags) => {
+    'watch-batch': async (raw) => {
       const { watchBatch } = await import('../commands/watch-batch.js');
-      const { parseWatchOptions } = await import('./watch-options.js');
-      const options = parseWatchOptions(flags, process.env, redactor);
-      const resumeCommand = shownCommandLine(['npx', 'watch-batch', ...process.argv.slice(2)]);
-      process.exitCode = await watchBatch(options, { console: command(flags), interruption, resumeCommand });
+      const { watchSettings } = await import('./watch-settings.js');
+      const settings = watchSettings(parse('watch-batch', raw), surrounding);
+      const resumeCommand = shownCommandLine(['npx', 'watch-batch', ...words]);
+      process.exitCode = await watchBatch(settings, { console, interruption, resumeCommand });
     },
-    judge: async (flags) => {
+    judge: async (raw) => {
       const { judge } = await import('../commands/judge.js');
-      const { parseJudgeOptions } = await import('../judge/options.js');
-      const options = parseJudgeOptions(flags, process.env, redactor);
-      const words = process.argv.slice(2);
+      const { judgeSettings } = await import('./judge-settings.js');
+      const settings = judgeSettings(parse('judge', raw), surrounding);
       const resumeCommand = shownCommandLine(['npx', 'reannotate', ...words]);
-      process.exitCode = await judge(options, {
-        console: command(flags),
-        interruption,
-        resumeCommand,
-        words,
-      });
+      process.exitCode = await judge(settings, { console, interruption, resumeCommand, words });
     },
-    report: async (path, flags) => {
+    report: async (raw, path) => {
       const { report } = await import('../commands/report.js');
-      process.exitCode = await report(path ?? null, flags, command(flags));
+      const { values, given } = parse('report', raw);
+      const request = {
+        path: path ?? null,
+        dataset: values.dataset,
+        annotator: values.annotator,
+        saveDir: values.save_dir,
+        tempDir: given.has('temp_dir') ? values.temp_dir : null,
+        runName: values.run_name,
+        output: values.output,
+        sample: values.sample,
+        rows: values.rows,
+      };
+      process.exitCode = await report(request, console);
     },
-    demo: async (flags) => {
+    demo: async (raw) => {
       const { demo } = await import('../commands/demo.js');
-      process.exitCode = await demo(flags, { console: command(flags), interruption });
+      const { values } = parse('demo', raw);
+      const request = {
+        batch: values.batch,
+        judge: values.judge,
+        saveDir: values.save_dir,
+        tempDir: values.temp_dir,
+        formats: values.output_format,
+        repository: values.push_to_hub,
+      };
+      process.exitCode = await demo(request, { console, interruption });
     },
-    simulate: async (flags) => {
+    simulate: async (raw) => {
       const { simulate } = await import('../commands/simulate.js');
-      await simulate(flags, interruption.soft);
+      const { simulatorOptions } = await import('./simulator-options.js');
+      await simulate(simulatorOptions(parse('simulate', raw)), interruption.soft);
     },
   };
   try {
     const program = makeProgram(packageVersion(), handlers);
     for (const one of [program, ...program.commands]) one.configureOutput({ writeOut: writeOutput });
-    await program.parseAsync(acceptKebabCase(program, process.argv.slice(2)), { from: 'user' });
+    await program.parseAsync(acceptKebabCase(program, words), { from: 'user' });
   } catch (error) {
     console.endProgress();
     process.exitCode = explain(error, console, interruption);

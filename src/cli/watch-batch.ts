@@ -2,6 +2,6 @@
 /** The command `watch-batch`. */
 
 import { runProgram } from './main.js';
-import { watchBatchProgram } from './watch-program.js';
+import { watchBatchProgram } from './program.js';
 
 await runProgram((version, handlers) => watchBatchProgram(version, handlers));

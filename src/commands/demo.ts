@@ -1,22 +1,29 @@
 /** `reannotate demo`: the main job on bundled data, online or in batches, over real HTTP against the embedded simulator. */
 
 import { join } from 'node:path';
+import { wholeDataset } from '../datasets/selection.js';
+import type { OutputFormat } from '../exports/index.js';
+import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED, judgeOptions } from '../judge/options.js';
 import { EXIT } from '../lib/errors.js';
 import type { Interruption } from '../terminal/interruption.js';
-import {
-  DEFAULT_SAVE_DIR,
-  DEFAULT_TEMP_DIR,
-  FlagReader,
-  parseRunOptions,
-  type RawFlags,
-} from '../cli/options.js';
+import { resolveAnnotator } from '../models/annotators.js';
+import { DEFAULT_LIMITS } from '../models/call.js';
+import { chooseGeneration } from '../models/generation.js';
 import { packageFile } from '../lib/package.js';
-import { checkRepositoryName } from '../publishing/repository-name.js';
 import type { Console } from '../terminal/progress.js';
+import { readEnvironment } from '../run/environment.js';
 import { runFolder, runName } from '../run/folder.js';
+import {
+  DEFAULT_OUTPUT,
+  DEFAULT_POLICY,
+  type Environment,
+  type RunPolicy,
+  type RunSettings,
+} from '../run/settings.js';
+import { Redactor } from '../secrets/redactor.js';
 import { startSimulator } from '../simulator/server.js';
 import { shellWord } from '../lib/text.js';
-import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, parseWatchOptions } from '../cli/watch-options.js';
+import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, type WatchOptions } from '../session/watch-options.js';
 import { reannotate } from './reannotate.js';
 import type { Surroundings } from '../session/surroundings.js';
 
@@ -26,32 +33,37 @@ const ANNOTATOR = 'gpt-4o-mini';
 /** No secret: the simulator takes any key. */
 const KEY = 'simulator';
 /** Three batches of the bundled rows. */
-const BATCH_SIZE = '50';
+const BATCH_SIZE = 50;
 /** Long enough to see batches go on. */
 const BATCH_MS = 3000;
+const CHECK_INTERVAL_MS = 1000;
+
+/** What `reannotate demo` is to do. */
+export interface DemoRequest {
+  /** True for batches, false for single requests. */
+  batch: boolean;
+  /** True to have the answers judged as well. */
+  judge: boolean;
+  saveDir: string;
+  tempDir: string;
+  formats: readonly OutputFormat[];
+  /** Where the results are pushed to; null for nowhere. */
+  repository: string | null;
+}
 
 /** What a demo works with. */
 interface Demo {
-  folders: { save_dir: string; temp_dir: string };
-  /** Null for `reannotated.json` alone. */
-  outputFormat: string | null;
-  /** Where the results are pushed to; null for nowhere. */
-  repository: string | null;
-  variables: NodeJS.ProcessEnv;
+  request: DemoRequest;
+  environment: Environment;
   surroundings: Surroundings;
 }
 
 /** Runs the demo and returns its exit code. */
 export async function demo(
-  raw: RawFlags,
+  request: DemoRequest,
   { console, interruption }: { console: Console; interruption: Interruption },
 ): Promise<number> {
-  const flags = new FlagReader(raw);
-  const saveDir = flags.text('save_dir') ?? DEFAULT_SAVE_DIR;
-  const tempDir = flags.text('temp_dir') ?? DEFAULT_TEMP_DIR;
-  const inBatches = flags.on('batch');
-  const repository = flags.text('push_to_hub');
-  if (repository !== null) checkRepositoryName(repository, '--push_to_hub');
+  const { batch: inBatches, judge: isJudged, saveDir, tempDir, repository } = request;
   const simulator = await startSimulator({
     answersFile: packageFile('datasets/examples/answers.jsonl'),
     datasets: { [DATASET]: packageFile('datasets/examples/instructions.jsonl') },
@@ -62,27 +74,26 @@ export async function demo(
     // What can go wrong with batches is a part of what there is to see.
     batchPlans: [[], ['row_errors'], ['expire']],
   });
+  const variables = {
+    OPENAI_API_KEY: KEY,
+    OPENAI_BASE_URL: `${simulator.url}/v1`,
+    HF_DATASETS_SERVER_URL: simulator.url,
+    HF_ENDPOINT: simulator.url,
+    HF_TOKEN: KEY,
+  };
   const work: Demo = {
-    folders: { save_dir: saveDir, temp_dir: tempDir },
-    outputFormat: flags.text('output_format'),
-    repository,
-    variables: {
-      OPENAI_API_KEY: KEY,
-      OPENAI_BASE_URL: `${simulator.url}/v1`,
-      HF_DATASETS_SERVER_URL: simulator.url,
-      HF_ENDPOINT: simulator.url,
-      HF_TOKEN: KEY,
-    },
+    request,
+    environment: readEnvironment(variables, new Redactor(), { apiKeyVariable: null, baseUrl: null }),
     surroundings: {
       console,
       interruption,
-      resumeCommand: `npx reannotate demo${inBatches ? ' --batch' : ''}${flags.on('judge') ? ' --judge' : ''}`,
+      resumeCommand: `npx reannotate demo${inBatches ? ' --batch' : ''}${isJudged ? ' --judge' : ''}`,
     },
   };
   try {
     console.info(`A simulated API and Hub answer at ${simulator.url}: no key, no network, no cost.`);
     let exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
-    if (flags.on('judge') && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
+    if (isJudged && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
     const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, ANNOTATOR));
     console.print(
       [
@@ -90,9 +101,7 @@ export async function demo(
         `Old and new answers stand side by side in ${reannotated}`,
         `What was asked, and how, stands in ${config}`,
         `A page to look at it all: npx reannotate report ${shellWord(save)}`,
-        ...(flags.on('judge')
-          ? []
-          : ['Which of them are better? A second opinion: npx reannotate demo --judge']),
+        ...(isJudged ? [] : ['Which of them are better? A second opinion: npx reannotate demo --judge']),
         '',
         'Now with a model of your own:',
         '  export OPENAI_API_KEY=…',
@@ -105,54 +114,77 @@ export async function demo(
   }
 }
 
-/** The flags of both. A demo starts anew each time; what an earlier one left is moved aside, as --overwrite does. */
-function runFlags({ folders, outputFormat, repository }: Demo): RawFlags {
+/** The run of both. A demo starts over each time; what an earlier one left is moved aside, as --overwrite does. */
+function settingsOf({ request, environment }: Demo, policy: Partial<RunPolicy>): RunSettings {
+  const { saveDir, tempDir, formats, repository } = request;
+  const annotator = resolveAnnotator(ANNOTATOR, false);
   return {
-    dataset: DATASET,
-    annotator: ANNOTATOR,
-    ...folders,
-    output_format: outputFormat ?? undefined,
-    push_to_hub: repository ?? undefined,
+    selection: wholeDataset(DATASET),
+    call: {
+      annotator,
+      baseUrl: null,
+      apiKeyVariable: null,
+      ...chooseGeneration({}, new Set(), annotator.takesSeed),
+      acceptFinishReason: [],
+      limits: DEFAULT_LIMITS,
+      environment,
+    },
+    output: { ...DEFAULT_OUTPUT, saveDir, tempDir, formats },
+    policy: { ...DEFAULT_POLICY, ...policy },
+    push: repository === null ? null : { repository, private: false, yes: false, allowSecrets: false },
+    loggingLevel: 'info',
+    environment,
   };
 }
 
 function runOnline(work: Demo): Promise<number> {
-  const options = parseRunOptions({ ...runFlags(work), overwrite: true }, work.variables);
-  return reannotate(options, work.surroundings);
+  return reannotate(settingsOf(work, { earlier: 'overwrite' }), work.surroundings);
 }
 
 /** The simulator has an opinion as well. */
 async function judgeAnswers(work: Demo): Promise<number> {
   const { judge } = await import('./judge.js');
-  const { parseJudgeOptions } = await import('../judge/options.js');
-  work.surroundings.console.info(
-    'A simulated judge, which mostly takes the longer answer, has a look at a sample:',
-  );
-  return judge(parseJudgeOptions(runFlags(work), work.variables), work.surroundings);
+  work.surroundings.console.info('A simulated judge, which mostly takes the longer answer, reads a sample:');
+  const { output, call } = settingsOf(work, {});
+  const options = judgeOptions({
+    dataset: DATASET,
+    judged: ANNOTATOR,
+    judge: resolveAnnotator(DEFAULT_JUDGE, false, 'judge'),
+    ...{ baseUrl: null, apiKeyVariable: null, acceptFinishReason: [], maxTokens: undefined },
+    ...{ limits: call.limits, output, maxCost: null },
+    ...{ sample: DEFAULT_SAMPLE, seed: DEFAULT_SAMPLE_SEED, promptsFile: null, dryRun: false },
+    loggingLevel: 'info',
+    environment: work.environment,
+  });
+  return judge(options, work.surroundings);
 }
 
 async function runInBatches(work: Demo): Promise<number> {
   const { console, interruption } = work.surroundings;
-  const options = parseRunOptions(
-    { ...runFlags(work), overwrite: true, batch: true, max_batch_size: BATCH_SIZE },
-    work.variables,
+  const batches = { batch: true, maxBatchSize: BATCH_SIZE };
+  const submitted = await reannotate(
+    settingsOf(work, { ...batches, earlier: 'overwrite' }),
+    work.surroundings,
   );
-  const submitted = await reannotate(options, work.surroundings);
   if (submitted !== EXIT.done || interruption.soft.aborted) return submitted;
-  console.info('That is the command for a real run; the demo goes on by itself, every second.');
+  console.info('That is the command for a real run; the demo runs it by itself, every second.');
   const { watchBatch } = await import('./watch-batch.js');
-  const { save } = runFolder(work.folders.save_dir, work.folders.temp_dir, runName(DATASET, ANNOTATOR));
-  const watching = parseWatchOptions(
-    {
-      ...runFlags(work),
-      max_batch_size: BATCH_SIZE,
-      check_interval: '1',
-      retry_failed: true,
-      graph: true,
-      output_file: join(save, DEFAULT_OUTPUT_FILE),
-      error_file: join(save, DEFAULT_ERROR_FILE),
-    },
-    work.variables,
-  );
+  const { saveDir, tempDir } = work.request;
+  const { save } = runFolder(saveDir, tempDir, runName(DATASET, ANNOTATOR));
+  const watching: WatchOptions = {
+    run: settingsOf(work, { ...batches, earlier: 'resume' }),
+    batchIds: null,
+    batchObjectsFile: null,
+    checkInterval: CHECK_INTERVAL_MS,
+    outputFile: join(save, DEFAULT_OUTPUT_FILE),
+    errorFile: join(save, DEFAULT_ERROR_FILE),
+    then: 'retry_failed',
+    serviceTier: null,
+    recover: false,
+    giveUp: [],
+    graph: true,
+    cancel: false,
+    yes: false,
+  };
   return watchBatch(watching, work.surroundings);
 }

@@ -1,13 +1,13 @@
 /** The table of `--dry_run`, and the requests it shows as examples. */
 
-import type { RunOptions } from '../cli/options.js';
+import type { GenerationParameters } from '../models/generation.js';
 import { count, dollars, duration, inert, plural } from '../lib/text.js';
 import type { DryRun, PriceRange } from './dry-run-result.js';
 
 const EXAMPLE_CHARACTERS = 600;
 const LINE_CHARACTERS = 160;
 
-export function dryRunTable(result: DryRun, options: RunOptions): string {
+export function dryRunTable(result: DryRun, generation: GenerationParameters): string {
   const { prompt_tokens: prompt, completion_tokens: completion, price_usd: price, probe } = result;
   const about =
     prompt.margin > 0
@@ -25,8 +25,8 @@ export function dryRunTable(result: DryRun, options: RunOptions): string {
     [
       'Answer tokens',
       completion.low === null
-        ? `${count(completion.expected)} if as long as the original answers, ${atMost(completion.maximum, options)}`
-        : `${count(completion.expected)}, ${count(completion.low)} to ${count(completion.high ?? 0)} by the probe, ${atMost(completion.maximum, options)}`,
+        ? `${count(completion.expected)} if as long as the original answers, ${atMost(completion.maximum, generation)}`
+        : `${count(completion.expected)}, ${count(completion.low)} to ${count(completion.high ?? 0)} by the probe, ${atMost(completion.maximum, generation)}`,
     ],
     ['Price online', describePrice(price.online)],
     ['Price flex', price.flex === null ? null : describePrice(price.flex)],
@@ -54,7 +54,7 @@ function describeUse({ prompt, inputs, choices, system, history, response }: Dry
   return `${names}${response === null ? '' : ` → ${inert(response, 60)}`}`;
 }
 
-function atMost(tokens: number | null, { generation }: RunOptions): string {
+function atMost(tokens: number | null, generation: GenerationParameters): string {
   return tokens === null
     ? 'no limit (--max_tokens none)'
     : `${count(tokens)} at most (--max_tokens ${generation.max_tokens ?? 0})`;

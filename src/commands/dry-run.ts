@@ -6,7 +6,8 @@ import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../models/prices.
 import { loadTokenizer, type Tokenizer } from '../models/tokenizer.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { RowProblem } from '../formats/row-problem.js';
-import { MAXIMUM_BATCH_SIZE, type RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
+import { MAXIMUM_BATCH_SIZE, type RunSettings } from '../run/settings.js';
 import { printResult } from '../terminal/output.js';
 import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
@@ -27,31 +28,43 @@ const EXAMPLES = 3;
 /** Row-level problems that are shown one by one. */
 const PROBLEMS_SHOWN = 5;
 
+/** How a dry run is done. */
+export interface DryRunRequest {
+  /** The figures as JSON. */
+  json: boolean;
+  /** Rows that are really sent; 0: only the account's limits, of any server; null: as it comes. */
+  probe: number | null;
+}
+
 /** Prints what a run would come to. Exit code 0. */
-export async function dryRun(options: RunOptions, surroundings: Surroundings): Promise<number> {
-  const { annotator, probe: probed } = options;
-  warnOfShortAnswers(options, surroundings);
+export async function dryRun(
+  options: RunSettings,
+  { json, probe: probed }: DryRunRequest,
+  surroundings: Surroundings,
+): Promise<number> {
+  const { annotator, generation } = options.call;
+  warnOfShortAnswers(options.call, surroundings);
   const price = await findPrice(annotator.provider, annotator.model);
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
   const { estimate, columns, problems } = await countRows(options, tokenizer, sample, surroundings);
   const probe =
     probed === null || probed === 0 ? null : await probeSample(sample, probed, options, price, surroundings);
-  const limits = probe?.limits ?? (await findLimits(options, surroundings));
-  const shape = requestShape(options);
+  const limits = probe?.limits ?? (await findLimits(options.call, probed === 0, surroundings));
+  const shape = requestShape(options.call);
   const examples = spread(sample.rows(), EXAMPLES).map(({ index, row }) => ({
     request_idx: index,
     body: requestBody(messagesOf(row), shape),
   }));
   const counted = figures(options, estimate, tokenizer, price, probe, limits);
   const result = { ...counted, problems, columns, probe, examples };
-  const text = options.json ? JSON.stringify(result, null, 2) : dryRunTable(result, options);
+  const text = json ? JSON.stringify(result, null, 2) : dryRunTable(result, generation);
   await printResult(`${text}\n`);
   return EXIT.done;
 }
 
 /** Reasoning counts as part of the answer, and 2,048 tokens are often gone before the answer begins. */
-function warnOfShortAnswers({ annotator, generation }: RunOptions, { console }: Surroundings): void {
+function warnOfShortAnswers({ annotator, generation }: ModelCall, { console }: Surroundings): void {
   const { max_tokens: most, reasoning_effort: effort } = generation;
   const thinks = effort === null ? isThinkingModel(annotator.model) : effort !== 'none';
   if (!thinks || most === null || most >= TOKENS_TO_THINK) return;
@@ -69,18 +82,18 @@ interface Counted {
 }
 
 async function countRows(
-  options: RunOptions,
+  options: RunSettings,
   tokenizer: Tokenizer,
   sample: RowSample,
   { console, interruption }: Surroundings,
 ): Promise<Counted> {
   const { dataset, format } = await findDataset(options, console, interruption.soft);
   const counter = new RowCounter(tokenizer);
-  const shape = requestShape(options);
+  const shape = requestShape(options.call);
   const problems: string[] = [];
   const endProgress = console.showProgress(() => `Counting rows: ${count(counter.rows)}`);
   try {
-    const { offset, limit } = options;
+    const { offset, limit } = options.selection;
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal: interruption.soft });
     for await (const row of rows) {
       const prompt = readRow(row, format);
@@ -95,7 +108,8 @@ async function countRows(
   } finally {
     endProgress();
   }
-  if (counter.rows === 0) throw new UserError(`The dataset ${inert(options.dataset, 120)} has no rows.`);
+  if (counter.rows === 0)
+    throw new UserError(`The dataset ${inert(options.selection.dataset, 120)} has no rows.`);
   for (const problem of problems)
     console.warning(problem.startsWith('row ') ? `Skipped ${problem}` : `Skipped: ${problem}`);
   return { estimate: counter.estimate(), columns: usedColumns(format), problems };
@@ -130,13 +144,13 @@ function usedColumns({ name, roles, unused, suspicious }: ChosenFormat): UsedCol
 async function probeSample(
   sample: RowSample,
   probed: number,
-  options: RunOptions,
+  options: RunSettings,
   price: Price | null,
   surroundings: Surroundings,
 ): Promise<Probe> {
   const rows = spread(sample.rows(), probed);
   surroundings.console.warning(
-    `--probe asks ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${options.annotator.name}, which is paid for; the answers are not kept.`,
+    `--probe asks ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${options.call.annotator.name}, which is paid for; the answers are not kept.`,
   );
   return probeRows(rows, options, price, surroundings);
 }
@@ -150,14 +164,14 @@ function spread<Row>(rows: readonly Row[], most: number): Row[] {
 }
 
 function figures(
-  options: RunOptions,
+  options: RunSettings,
   estimate: Estimate,
   tokenizer: Tokenizer,
   price: Price | null,
   probe: Probe | null,
   limits: AccountLimits,
 ): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems'> {
-  const { generation, annotator } = options;
+  const { generation, annotator } = options.call;
   const { requests } = estimate;
   const most = mostTokens(generation);
   const maximum = most === null ? null : requests * most;
@@ -214,9 +228,9 @@ function figures(
   };
 }
 
-function batchesFor(options: RunOptions, { requests, bytes }: Estimate): number {
-  const bySize = Math.ceil(requests / Math.min(options.maxBatchSize, MAXIMUM_BATCH_SIZE));
-  return Math.max(bySize, Math.ceil(bytes / options.maxBatchBytes));
+function batchesFor(options: RunSettings, { requests, bytes }: Estimate): number {
+  const bySize = Math.ceil(requests / Math.min(options.policy.maxBatchSize, MAXIMUM_BATCH_SIZE));
+  return Math.max(bySize, Math.ceil(bytes / options.policy.maxBatchBytes));
 }
 
 /** @param tokens that the API reserves: `max_tokens` for every request, whatever is used of it */

@@ -3,7 +3,7 @@
 import { costOf, type Price } from '../models/prices.js';
 import type { JudgeFigures } from '../judge/figures.js';
 import type { Sample } from '../judge/sample.js';
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
 import { isReasoningModel } from '../requests/parameters.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { count, dollars, inert, plural } from '../lib/text.js';
@@ -22,9 +22,9 @@ export class RequestEstimate {
   readonly #usualTokens: number;
   readonly #tokens = new TokenEstimate();
 
-  constructor(private readonly options: RunOptions) {
-    const usual = isReasoningModel(options.annotator.model) ? USUAL_REASONING_TOKENS : USUAL_TOKENS;
-    this.#maximumTokens = options.generation.max_tokens;
+  constructor(private readonly call: ModelCall) {
+    const usual = isReasoningModel(call.annotator.model) ? USUAL_REASONING_TOKENS : USUAL_TOKENS;
+    this.#maximumTokens = call.generation.max_tokens;
     this.#usualTokens = Math.min(usual, this.#maximumTokens ?? Infinity);
   }
 
@@ -37,7 +37,7 @@ export class RequestEstimate {
   /** One line. */
   describe(price: Price | null): string {
     const { requests } = this;
-    const what = `${plural(requests, 'request')} to ${inert(this.options.annotator.name, 80)}, about ${plural(this.#promptTokens, 'prompt token')}`;
+    const what = `${plural(requests, 'request')} to ${inert(this.call.annotator.name, 80)}, about ${plural(this.#promptTokens, 'prompt token')}`;
     if (price === null) return `${what}; what that costs is not known.`;
     const cost = (completionTokens: number): string =>
       dollars(costOf({ promptTokens: this.#promptTokens, completionTokens, cachedTokens: 0 }, price));

@@ -44,9 +44,9 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
   requireResults(options);
   const prompts = await readJudgePrompts(options.promptsFile);
   if (options.dryRun) return dryRun(options, prompts, surroundings);
-  findEndpoint(asking);
+  findEndpoint(asking.call);
   const price = await priceFor(asking);
-  if (asking.annotator.name === judged)
+  if (asking.call.annotator.name === judged)
     console.warning(
       `${judged} judges its own answers, which models tend to prefer; name another with --judge.`,
     );
@@ -55,7 +55,7 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
     const setup = await setupOf(options, prompts);
     const work = await prepare(options, prompts, setup, sample, surroundings);
     const totals = new Totals(work.counters, price, new Date());
-    const rules = new FinishRules(asking.acceptFinishReason);
+    const rules = new FinishRules(asking.call.acceptFinishReason);
     const index = await readVerdicts(work, sample, rules, totals, surroundings);
     tellEstimate(options, work, index, price, surroundings);
     const run = { index, rows: index.rows, naming: namingOf(sample) };
@@ -71,14 +71,14 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
 /** @throws UserError that names the finished runs nearest to the one that is wanted */
 function requireResults({ folder, judged, asking }: JudgeOptions): void {
   if (existsSync(folder.reannotated)) return;
-  const parent = asking.saveDir;
+  const parent = asking.output.saveDir;
   const finished = existsSync(parent)
     ? readdirSync(parent).filter((name) => existsSync(join(parent, name, 'reannotated.json')))
     : [];
   const near = nearest(folder.name, finished, RUNS_SHOWN).map((name) => inert(name, 120));
   throw new UserError(
     `There is no ${folder.reannotated}: a run is judged once it is finished. Finish it with npx reannotate ` +
-      `--dataset ${shellWord(inert(asking.dataset, 200))} --annotator ${shellWord(inert(judged, 80))}, or name ` +
+      `--dataset ${shellWord(inert(asking.selection.dataset, 200))} --annotator ${shellWord(inert(judged, 80))}, or name ` +
       `another with --dataset, --annotator and --save_dir. ` +
       (near.length === 0 ? `None stands in ${parent}.` : `In ${parent} stand ${near.join(', ')}.`),
   );
@@ -163,9 +163,9 @@ function tellEstimate(
   price: Price | null,
   { console }: Surroundings,
 ): void {
-  const estimate = new RequestEstimate(asking);
+  const estimate = new RequestEstimate(asking.call);
   for (const { requestIdx, body } of readJobs(work.jobs)) {
-    if (index.isWanted(requestIdx, asking.retry)) estimate.add(body);
+    if (index.isWanted(requestIdx, asking.policy.retry)) estimate.add(body);
   }
   if (estimate.requests > 0) console.info(estimate.describe(price));
 }
@@ -228,7 +228,7 @@ function finish(
   }
   if (stop?.reason === 'budget') {
     console.warning(
-      `Stopped: the next request could exceed --max_cost ${asking.maxCost ?? 0}. What came is saved. Continue with a larger ` +
+      `Stopped: the next request could exceed --max_cost ${asking.policy.maxCost ?? 0}. What came is saved. Continue with a larger ` +
         `amount: ${words === undefined ? resumeCommand : commandLine(words, { max_cost: 'USD' })}`,
     );
   }
@@ -253,7 +253,7 @@ async function endEarly(
     console.warning(`Stopped; ${saved}. Go on with the same command: ${resumeCommand}`);
     return interruption.exitCode;
   }
-  throw await stopError(stop, asking, `(${saved}.) Then resume with the same command: ${resumeCommand}`);
+  throw await stopError(stop, asking.call, `(${saved}.) Then resume with the same command: ${resumeCommand}`);
 }
 
 /** What a judgement would ask and cost; nothing is sent or written. */
@@ -264,14 +264,14 @@ async function dryRun(
 ): Promise<number> {
   const { asking, folder } = options;
   const sample = await chooseRows(options, surroundings);
-  const estimate = new RequestEstimate(asking);
+  const estimate = new RequestEstimate(asking.call);
   const stopIfAsked = (): void => {
     surroundings.interruption.soft.throwIfAborted();
   };
   await readPairs(folder.reannotated, sample, stopIfAsked, (pair) => {
     for (const body of bodiesOf(pair, options, prompts)) estimate.add(Buffer.from(JSON.stringify(body)));
   });
-  const price = await findPrice(asking.annotator.provider, asking.annotator.model);
+  const price = await findPrice(asking.call.annotator.provider, asking.call.annotator.model);
   await printResult(`${estimate.describe(price)}\n`);
   return EXIT.done;
 }

@@ -4,11 +4,11 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, UserError } from '../lib/errors.js';
 import { exportFile, exportResults } from '../exports/index.js';
-import type { Environment } from '../cli/options.js';
+import type { Environment, Push } from '../run/settings.js';
 import { packageVersion } from '../lib/package.js';
 import { datasetCard, isOnHub } from '../publishing/card.js';
 import { HubConnection } from '../publishing/connection.js';
-import { Repository, type PushRequest } from '../publishing/repository.js';
+import { Repository } from '../publishing/repository.js';
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
 import { count, duration, inert, plural } from '../lib/text.js';
@@ -21,7 +21,7 @@ import type { Surroundings } from '../session/surroundings.js';
  * @throws UserError where it can't work
  */
 export async function preparePush(
-  push: PushRequest,
+  push: Push,
   environment: Environment,
   surroundings: Surroundings,
 ): Promise<Publisher> {
@@ -42,7 +42,7 @@ export async function preparePush(
 
 class HubPublisher implements Publisher {
   constructor(
-    private readonly request: PushRequest,
+    private readonly request: Push,
     private readonly environment: Environment,
     private readonly surroundings: Surroundings,
   ) {}
@@ -84,7 +84,7 @@ class HubPublisher implements Publisher {
       const card = await datasetCard({
         repository: this.request.repository,
         identity: run.identity,
-        annotator: options.annotator,
+        annotator: options.call.annotator,
         summary,
         shape: resultShape(finished),
         changes: finished.config.parameter_changes ?? [],
@@ -98,7 +98,7 @@ class HubPublisher implements Publisher {
       };
       await refuseSecrets(files, redactor, this.request.allowSecrets);
       const what = plural(summary.rows.total, 'row');
-      const title = `Add ${what} annotated by ${inert(options.annotator.name, 100)}`;
+      const title = `Add ${what} annotated by ${inert(options.call.annotator.name, 100)}`;
       const isNew = await repository.push(files, title);
       console.info(
         isNew
@@ -165,7 +165,7 @@ class HubPublisher implements Publisher {
 async function parquetFile(finished: FinishedRun): Promise<{ path: string; remove: () => void }> {
   const { options, folder } = finished;
   const name = exportFile('parquet');
-  if (options.outputFormats.includes('parquet'))
+  if (options.output.formats.includes('parquet'))
     return { path: join(folder.save, name), remove: () => undefined };
   const path = join(folder.temp, name);
   const results = {

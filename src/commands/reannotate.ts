@@ -3,18 +3,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Ledger } from '../batches/ledger.js';
 import { messageOf, UserError } from '../lib/errors.js';
-import { unionOfFormats } from '../exports/index.js';
 import { findEndpoint, shownBaseUrl } from '../models/endpoint.js';
-import type { RunOptions } from '../cli/options.js';
+import { placeOf, type RunSettings } from '../run/settings.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import {
   configDataset,
-  acceptedReasons,
   effectiveParameters,
   readConfig,
-  reasoningModeOf,
+  withOutputsOf,
   writeConfig,
   type ConfigFile,
 } from '../run/config.js';
@@ -40,28 +38,24 @@ import { requireBatches, watchCommandLine } from '../session/watch-command.js';
  * @returns the exit code
  * @throws UserError where the run can't go on
  */
-export async function reannotate(options: RunOptions, surroundings: Surroundings): Promise<number> {
-  if (options.dryRun) {
-    const { dryRun } = await import('./dry-run.js');
-    return dryRun(options, surroundings);
-  }
-  if (options.batch) requireBatches(options);
-  const folder = findRunFolder({ ...options, annotator: options.annotator.name });
+export async function reannotate(options: RunSettings, surroundings: Surroundings): Promise<number> {
+  if (options.policy.batch) requireBatches(options.call.annotator);
+  const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);
   // Where money bounds nothing, the price is looked up once the first request is out.
-  const price = options.batch || options.maxCost !== null ? await priceFor(options) : null;
-  const isResumed = options.earlier === 'resume' || options.earlier === 'resume_no_retry';
+  const price = options.policy.batch || options.policy.maxCost !== null ? await priceFor(options) : null;
+  const isResumed = options.policy.earlier === 'resume' || options.policy.earlier === 'resume_no_retry';
   // Before anything is written: the batches know whose they are, and this run is to take that over.
   if (isResumed) refuseUnknownBatches(folder, options);
   const leftBehind = checkEarlierRun(folder, options);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
-  if (!isResumed || leftBehind.length === 0) findEndpoint(options);
+  if (!isResumed || leftBehind.length === 0) findEndpoint(options.call);
   const publisher = await publisherOf(options, surroundings);
   const found =
-    leftBehind.length === 0 || options.earlier === 'overwrite'
+    leftBehind.length === 0 || options.policy.earlier === 'overwrite'
       ? await findDataset(options, surroundings.console, surroundings.interruption.soft)
       : null;
-  if (options.earlier === 'overwrite') warnOfBatches(folder, options, surroundings);
+  if (options.policy.earlier === 'overwrite') warnOfBatches(folder, options, surroundings);
   return inFolder(folder, 'reannotate', options, surroundings, async () => {
     const now = new Date();
     const totals = new Totals(folder.counters, price, now);
@@ -71,7 +65,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     const config: ConfigFile = {
       uuid: started.uuid,
       creation_date: started.creation_date,
-      params: effectiveParameters(writing, shownBaseUrl(options)),
+      params: effectiveParameters(writing, shownBaseUrl(options.call)),
     };
     // The config of a run that exists changes only once it is certain that the command line fits it.
     if (identity === null) await writeConfig(folder.config, config);
@@ -88,7 +82,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     });
     config.dataset = configDataset(run.identity, run.rows);
     if (identity !== null) await writeConfig(folder.config, config);
-    const changes = distinct([...requestShape(options).changes, ...(started.parameter_changes ?? [])]);
+    const changes = distinct([...requestShape(options.call).changes, ...(started.parameter_changes ?? [])]);
     if (changes.length > 0) config.parameter_changes = changes;
     const ledger = Ledger.open(folder);
     // What was learnt online holds for batches as well.
@@ -97,7 +91,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
     const commands = nextCommands(surroundings);
     const tryAgain = `Retry them with: ${commands.retry(['failed'])}`;
     const finished = { options: writing, folder, run, totals, config, tryAgain, publisher, commands };
-    if (options.batch) {
+    if (options.policy.batch) {
       const { submitBatches } = await import('../session/submit-batches.js');
       const batchRun = { options: writing, folder, run, ledger, totals, price };
       const exitCode = await submitBatches(batchRun, surroundings, async (ids) => {
@@ -124,7 +118,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       };
       const asked = await askOnline(
         ...([writing, folder, run, totals, price, surroundings, onChanges, null] as const),
-        reservedForBatches(ledger, writing.generation, price),
+        reservedForBatches(ledger, writing.call.generation, price),
       );
       session.answered += asked.answered;
       session.milliseconds += asked.milliseconds;
@@ -137,7 +131,7 @@ export async function reannotate(options: RunOptions, surroundings: Surroundings
       // Rows whose answers can't be read are asked again at once. If that happens to the new ones as well, the disk is
       // not to be paid for.
       if (assembled.damaged.length > 0 && asked.stop === null && round === 0) continue;
-      await totals.findPrice(options);
+      await totals.findPrice(options.call);
       return finish(
         { ...finished, mode: 'online', session, stop: asked.stop, needed: asked.needed },
         assembled,
@@ -162,22 +156,8 @@ function nextCommands({ words, resumeCommand }: Surroundings): NextCommands {
   };
 }
 
-/**
- * What the results of a resumed run hold besides what is asked for now: it was asked for before, so none of its files
- * ends up older, or with less in it, than another.
- */
-function withOutputsOf(before: ConfigFile['params'] | undefined, options: RunOptions): RunOptions {
-  return {
-    ...options,
-    includeMetadata: options.includeMetadata || before?.['include_metadata'] === true,
-    reasoning: reasoningModeOf(options.reasoning, before),
-    outputFormats: unionOfFormats(options.outputFormats, before?.['output_format']),
-    acceptFinishReason: acceptedReasons(options.acceptFinishReason, before),
-  };
-}
-
 /** Batches go on, and are billed, although their run's folders are moved aside. */
-function warnOfBatches(folder: RunFolder, options: RunOptions, { console }: Surroundings): void {
+function warnOfBatches(folder: RunFolder, options: RunSettings, { console }: Surroundings): void {
   let ledger: Ledger;
   try {
     ledger = Ledger.open(folder);
@@ -189,12 +169,12 @@ function warnOfBatches(folder: RunFolder, options: RunOptions, { console }: Surr
   if (under.length === 0) return;
   console.warning(
     `The earlier run has ${plural(under.length, 'batch', 'batches')} under way, which go on and are billed. ` +
-      `Stop them with: ${watchCommandLine({ ...options, saveDir: 'cancelled', tempDir: 'cancelled/temp', push: null }, under, ['--cancel'])}`,
+      `Stop them with: ${watchCommandLine({ ...options, output: { ...options.output, saveDir: 'cancelled', tempDir: 'cancelled/temp' }, push: null }, under, ['--cancel'])}`,
   );
 }
 
 /** Batches that only `batch_objects.json` tells of (the Python tool made them) are collected before anything is asked. */
-function refuseUnknownBatches(folder: RunFolder, options: RunOptions): void {
+function refuseUnknownBatches(folder: RunFolder, options: RunSettings): void {
   if (existsSync(folder.batches) || !existsSync(folder.batchObjects)) return;
   if (!readFileSync(folder.batchObjects).includes('"id"')) return;
   throw new UserError(
@@ -211,7 +191,7 @@ function distinct(changes: readonly ParameterChange[]): ParameterChange[] {
 /** A run that did not come to its end: everything is saved, nothing is assembled. */
 async function endEarly(
   stop: Exclude<Stop, { reason: 'budget' }>,
-  options: RunOptions,
+  options: RunSettings,
   run: PreparedRun,
   { console, interruption, resumeCommand, words }: Surroundings,
 ): Promise<number> {
@@ -222,8 +202,8 @@ async function endEarly(
     return interruption.exitCode;
   }
   const hasAnswers = run.index.count('ok') + run.index.count('truncated') > 0;
-  const { baseUrl } = findEndpoint(options);
-  throw await stopError(stop, options, (nearest) => {
+  const { baseUrl } = findEndpoint(options.call);
+  throw await stopError(stop, options.call, (nearest) => {
     const situation = { words, hasAnswers, nearest, baseUrl };
     return `(${saved}.) ${words === undefined ? `Then resume with: ${resumeCommand}` : nextStep(stop, options, { ...situation, words })}`;
   });

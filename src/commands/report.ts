@@ -3,16 +3,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { resolveAnnotator } from '../models/annotators.js';
-import { datasetName } from '../datasets/names.js';
 import { UsageError, UserError } from '../lib/errors.js';
 import { removeLeftovers, replaceFile } from '../lib/files.js';
-import {
-  DEFAULT_ANNOTATOR,
-  DEFAULT_SAVE_DIR,
-  DEFAULT_TEMP_DIR,
-  FlagReader,
-  type RawFlags,
-} from '../cli/options.js';
 import { printResult } from '../terminal/output.js';
 import { packageVersion } from '../lib/package.js';
 import type { Console } from '../terminal/progress.js';
@@ -20,34 +12,46 @@ import { collect } from '../report/collect.js';
 import { titleOf } from '../report/facts.js';
 import { renderPage } from '../report/html.js';
 import { readConfig, type ConfigFile } from '../run/config.js';
-import { checkRunName, findRunFolder, runFolder, type RunFolder } from '../run/folder.js';
+import { findRunFolder, runFolder, type RunFolder } from '../run/folder.js';
+import { DEFAULT_OUTPUT } from '../run/settings.js';
 import { count, inert, plural } from '../lib/text.js';
 
-const DEFAULT_SAMPLE = 500;
-const LARGEST_SAMPLE = 5000;
-const MOST_ROWS_NAMED = 200;
+/** What `reannotate report` is to do. */
+export interface ReportRequest {
+  /** The folder of the run's results; null where the other values name the run. */
+  path: string | null;
+  /** Null where `path` names the run. */
+  dataset: string | null;
+  annotator: string;
+  saveDir: string;
+  /** Null where the run's record says, or it is the usual one. */
+  tempDir: string | null;
+  runName: string | null;
+  /** The page; null for `report.html` beside the results. */
+  output: string | null;
+  /** Rows to read that are chosen at random. */
+  sample: number;
+  /** Rows to read in any case. */
+  rows: readonly number[];
+}
 
-interface ReportOptions {
+/** The run that a report is about. */
+interface Found {
   folder: RunFolder;
   dataset: string;
   annotator: string;
-  output: string;
-  sample: number;
-  rows: number[];
+  config: Partial<ConfigFile>;
 }
 
-/**
- * Writes the page of a run's report.
- * @param path the folder of the run's results; null where flags name the run
- */
-export async function report(path: string | null, raw: RawFlags, console: Console): Promise<number> {
-  const flags = new FlagReader(raw);
-  const { options, config } = await (path === null ? byFlags(flags) : byFolder(path, flags));
+/** Writes the page of a run's report. */
+export async function report(request: ReportRequest, console: Console): Promise<number> {
+  const { folder, annotator, dataset: name, config } = await findRun(request);
+  const { sample, rows } = request;
+  const output = request.output ?? join(folder.save, 'report.html');
   let done = 0;
   const endProgress = console.showProgress(() => `Reading results: ${plural(done, 'row')}`);
   try {
-    const { folder, annotator, sample, rows } = options;
-    const dataset = titleOf(options.dataset);
+    const dataset = titleOf(name);
     const data = await collect(folder, { dataset, annotator }, config, {
       sample,
       rows,
@@ -58,92 +62,58 @@ export async function report(path: string | null, raw: RawFlags, console: Consol
       },
     });
     const page = renderPage(data);
-    removeLeftovers(options.output);
-    await replaceFile(options.output, (file) => {
+    removeLeftovers(output);
+    await replaceFile(output, (file) => {
       file.write(page);
     });
     endProgress();
     console.info(`${plural(data.rows, 'row')}, ${count(data.shown.length)} of them to read.`);
-    await printResult(`${options.output}\n`, `The page is ${options.output}.`);
+    await printResult(`${output}\n`, `The page is ${output}.`);
     return 0;
   } finally {
     endProgress();
   }
 }
 
-interface Found {
-  options: ReportOptions;
-  config: Partial<ConfigFile>;
+async function findRun(request: ReportRequest): Promise<Found> {
+  return request.path === null ? byName(request) : byFolder(request.path, request);
 }
 
-async function byFlags(flags: FlagReader): Promise<Found> {
-  const named = flags.text('dataset');
-  const dataset = named === null ? null : datasetName(named);
+async function byName({ dataset, annotator, saveDir, tempDir, runName }: ReportRequest): Promise<Found> {
   if (dataset === null) {
     throw new UsageError(
       'Which run? Give the folder of its results, or its --dataset and --annotator (and --save_dir, --temp_dir).',
     );
   }
-  const { name } = resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, true);
-  const given = flags.text('run_name');
+  const { name } = resolveAnnotator(annotator, true);
   const folder = findRunFolder({
-    saveDir: flags.text('save_dir') ?? DEFAULT_SAVE_DIR,
-    tempDir: flags.text('temp_dir') ?? DEFAULT_TEMP_DIR,
-    dataset,
+    ...{ saveDir, dataset, runName },
+    tempDir: tempDir ?? DEFAULT_OUTPUT.tempDir,
     annotator: name,
-    runName: given === null ? null : checkRunName(given),
   });
   const config = await readConfig(folder.config, new Date());
-  return { options: optionsOf(flags, folder, dataset, name), config };
+  return { folder, dataset, annotator: name, config };
 }
 
-async function byFolder(path: string, flags: FlagReader): Promise<Found> {
+async function byFolder(path: string, { tempDir }: ReportRequest): Promise<Found> {
   const save = resolve(path);
   if (!existsSync(save) || !statSync(save).isDirectory())
     throw new UserError(`${inert(path, 300)} is no folder. Give the folder that holds reannotated.json.`);
   const config = await readConfig(join(save, 'config.yaml'), new Date());
   const { params = {} } = config;
-  const told = (name: string): string | null => {
+  const recorded = (name: string): string | null => {
     const value = params[name];
     return typeof value === 'string' && value !== '' ? value : null;
   };
   const folder = runFolder(
     dirname(save),
-    flags.text('temp_dir') ?? told('temp_dir') ?? DEFAULT_TEMP_DIR,
+    tempDir ?? recorded('temp_dir') ?? DEFAULT_OUTPUT.tempDir,
     basename(save),
   );
   return {
-    options: optionsOf(
-      flags,
-      folder,
-      told('dataset') ?? basename(save),
-      told('annotator') ?? 'unknown annotator',
-    ),
+    folder,
+    dataset: recorded('dataset') ?? basename(save),
+    annotator: recorded('annotator') ?? 'unknown annotator',
     config,
   };
-}
-
-function optionsOf(flags: FlagReader, folder: RunFolder, dataset: string, annotator: string): ReportOptions {
-  return {
-    folder,
-    dataset,
-    annotator,
-    output: flags.text('output') ?? join(folder.save, 'report.html'),
-    sample: flags.integer('sample', 0, LARGEST_SAMPLE) ?? DEFAULT_SAMPLE,
-    rows: parseRows(flags.text('rows')),
-  };
-}
-
-/** @throws UsageError */
-function parseRows(text: string | null): number[] {
-  const rows = (text ?? '')
-    .split(/[\s,]+/)
-    .filter((word) => word !== '')
-    .map(Number);
-  if (rows.some((row) => !Number.isSafeInteger(row) || row < 0) || rows.length > MOST_ROWS_NAMED) {
-    throw new UsageError(
-      `--rows takes up to ${MOST_ROWS_NAMED} numbers of rows, counted from 0 and separated by commas, such as 0,17,420.`,
-    );
-  }
-  return rows;
 }

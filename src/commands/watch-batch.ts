@@ -7,8 +7,8 @@ import { priceFor } from '../run/budget.js';
 import { findRunFolder } from '../run/folder.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { plural } from '../lib/text.js';
-import type { WatchOptions } from '../cli/watch-options.js';
-import type { RunOptions } from '../cli/options.js';
+import type { WatchOptions } from '../session/watch-options.js';
+import { placeOf, type RunSettings } from '../run/settings.js';
 import { openBatchClient } from '../session/batch-tools.js';
 import { reservedForBatches } from '../session/batch-cost.js';
 import { describeOutstanding, holdRows } from '../session/before-paying.js';
@@ -39,20 +39,20 @@ import { watchOnce } from '../session/watch-once.js';
 export async function watchBatch(watching: WatchOptions, surroundings: Surroundings): Promise<number> {
   const { run: options } = watching;
   const { console, interruption } = surroundings;
-  requireBatches(options);
+  requireBatches(options.call.annotator);
   if (watching.cancel && !watching.yes && !process.stdin.isTTY) {
     throw new UsageError('--cancel asks before it cancels, and nobody is here to answer; give --yes.');
   }
-  const folder = findRunFolder({ ...options, annotator: options.annotator.name });
+  const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);
   const price = await priceFor(options);
-  const client = openBatchClient(options, console, interruption.soft);
+  const client = openBatchClient(options.call, console, interruption.soft);
   try {
     const fromFile = watching.batchObjectsFile === null ? null : readObjects(watching.batchObjectsFile);
     if (watching.batchIds === null && fromFile === null && !watching.recover) requireRecord(folder, options);
     const publisher = await publisherOf(options, surroundings);
     return await inFolder(folder, 'watch-batch', options, surroundings, () =>
-      describing(options, async () => {
+      describing(options.call, async () => {
         const watched = await openWatchedRun(watching, fromFile, folder, client, price, surroundings);
         if (watching.cancel && !(await cancelBatches(watched, surroundings))) return EXIT.done;
         return follow(watched, publisher, surroundings);
@@ -106,7 +106,7 @@ async function follow(
     return interruption.exitCode;
   }
   if (asked.stop?.reason === 'error') {
-    throw await stopError(asked.stop, options, `Then resume with: ${resumeCommand}`);
+    throw await stopError(asked.stop, options.call, `Then resume with: ${resumeCommand}`);
   }
   session.answered += asked.answered;
   session.milliseconds = performance.now() - started;
@@ -123,7 +123,7 @@ async function goOn(
   const { watching, run } = watched;
   if (watching.then === 'stop') return false;
   await holdRows(watched);
-  if (run.index.countWanted(watched.options.retry) === 0) return false;
+  if (run.index.countWanted(watched.options.policy.retry) === 0) return false;
   if (await adoptSiblings(watched, outcome.isOurAccount, surroundings)) return true;
   return watching.then === 'retry_failed' && rounds.next(outcome);
 }
@@ -144,14 +144,15 @@ async function tryAgain(watched: WatchedRun): Promise<string> {
   await holdRows(watched);
   const outstanding = describeOutstanding(options, ledger);
   const left = ledger.unsubmitted.filter(({ state }) => state !== 'creating').length;
-  if (outstanding !== null && left === 0 && run.index.countWanted(watched.options.retry) === 0)
+  if (outstanding !== null && left === 0 && run.index.countWanted(watched.options.policy.retry) === 0)
     return outstanding;
   return `${submitAgain(options, left)}${outstanding === null ? '' : ` ${outstanding}`}`;
 }
 
-function submitAgain(options: RunOptions, left: number): string {
+function submitAgain(options: RunSettings, left: number): string {
   const never = left === 0 ? '' : `${plural(left, 'batch file')} never submitted. `;
-  const command = (how: string): string => watchCommandLine(options, [], [how, ...costFlag(options.maxCost)]);
+  const command = (how: string): string =>
+    watchCommandLine(options, [], [how, ...costFlag(options.policy.maxCost)]);
   return `${never}Submit them as a new batch with: ${command('--retry_failed')} — or send them online with: ${command('--finish_online')}`;
 }
 
@@ -159,7 +160,7 @@ function nextCommands({ options, watching }: WatchedRun): NextCommands {
   const how = watching.then === 'finish_online' ? '--finish_online' : '--retry_failed';
   return {
     retry: (states) =>
-      watchCommandLine(options, [], [how, '--retry', states.join(','), ...costFlag(options.maxCost)]),
+      watchCommandLine(options, [], [how, '--retry', states.join(','), ...costFlag(options.policy.maxCost)]),
     raise: (maxCost) => watchCommandLine(options, [], [how, ...costFlag(maxCost)]),
   };
 }
@@ -185,7 +186,7 @@ async function finishOnline(
       config.parameter_changes = [...known, ...learnt];
     },
     watching.serviceTier,
-    reservedForBatches(ledger, options.generation, price),
+    reservedForBatches(ledger, options.call.generation, price),
   );
 }
 

@@ -1,6 +1,7 @@
 /** Addresses of APIs: read from what people write, joined with paths, and shown without the secrets in them. */
 
-import { withoutTrailing } from '../lib/text.js';
+import { UsageError } from '../lib/errors.js';
+import { inert, withoutTrailing } from '../lib/text.js';
 
 /** Stands for a secret wherever an address is shown or recorded. */
 const HIDDEN = '…';
@@ -136,4 +137,27 @@ export function isIncomplete(text: string): boolean {
 export function versionHint({ base, query }: Pick<ApiAddress, 'base' | 'query'>): string | null {
   const { pathname } = new URL(base);
   return /\/v\d|\/openai|\/api\//.test(`${pathname}/`) ? null : `${base}/v1${query}`;
+}
+
+/**
+ * Checks an address that a flag or a variable gives.
+ * @returns the text as it was given, which may hold a password or a key: `shownAddress` leaves them out
+ * @throws UsageError where it is no web address
+ */
+export function checkUrl(given: string, source: string): string {
+  const text = given.trim();
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const shown = inert(shownAddress(text), 80);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    const bare = /^[\w.-]+(?::\d+)?(?:\/|$)/.test(text) ? ` Did you mean http://${shown}?` : '';
+    throw new UsageError(
+      `${source} takes an address such as https://api.openai.com/v1, not ${shown}.${bare}`,
+    );
+  }
+  if (isIncomplete(text)) {
+    throw new UsageError(
+      `${source} ${shown} was recorded without its password or key; give the whole address again.`,
+    );
+  }
+  return text;
 }

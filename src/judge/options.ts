@@ -1,30 +1,27 @@
-/** The flags of `reannotate judge`. */
+/** What `reannotate judge` is to do. */
 
-import type { Redactor } from '../secrets/redactor.js';
-import { resolveAnnotator } from '../models/annotators.js';
-import {
-  DEFAULT_ANNOTATOR,
-  DEFAULT_JUDGE,
-  DEFAULT_SAMPLE,
-  DEFAULT_SAMPLE_SEED,
-  FlagReader,
-  parseRunOptions,
-  type RawFlags,
-  type RunOptions,
-} from '../cli/options.js';
+import { wholeDataset } from '../datasets/selection.js';
+import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
+import type { Annotator } from '../models/annotators.js';
+import { chooseGeneration } from '../models/generation.js';
 import { isReasoningModel } from '../requests/parameters.js';
 import { findRunFolder, type RunFolder } from '../run/folder.js';
+import { DEFAULT_POLICY, placeOf, type Environment, type Output, type RunSettings } from '../run/settings.js';
+import type { LogLevel } from '../terminal/log.js';
 
+export const DEFAULT_JUDGE = 'gpt-4o';
+/** Pairs that a judge compares, and what decides which. */
+export const DEFAULT_SAMPLE = 100;
+export const DEFAULT_SAMPLE_SEED = 0;
 /** Tells a win rate to a quarter of a per cent, which no judge's taste is worth; and memory grows with the sample. */
-const LARGEST_SAMPLE = 100_000;
+export const LARGEST_SAMPLE = 100_000;
 /** Room for some sentences and the verdict; a reasoning model thinks within the same bound. */
 const MAXIMUM_TOKENS = 1024;
 const MAXIMUM_REASONING_TOKENS = 8192;
 
-/** What one invocation of `reannotate judge` is to do. */
 export interface JudgeOptions {
-  /** How the judge is asked; its annotator is the judge. */
-  asking: RunOptions;
+  /** How the judge is called; its annotator is the judge. */
+  asking: RunSettings;
   /** The name of the annotator whose answers are judged. */
   judged: string;
   /** The folders of the run that is judged. */
@@ -38,47 +35,59 @@ export interface JudgeOptions {
   dryRun: boolean;
 }
 
-/**
- * Checks and converts the flags of `judge`.
- * @param redactor learns the secrets that these flags name
- * @throws UsageError that names the flag, what was given and what is taken
- */
-export function parseJudgeOptions(
-  raw: RawFlags,
-  variables: NodeJS.ProcessEnv,
-  redactor?: Redactor,
-): JudgeOptions {
-  const flags = new FlagReader(raw);
-  const judge = flags.text('judge') ?? DEFAULT_JUDGE;
-  const { model } = resolveAnnotator(judge, flags.text('base_url') !== null, 'judge');
-  const maximumTokens = isReasoningModel(model) ? MAXIMUM_REASONING_TOKENS : MAXIMUM_TOKENS;
-  const options = parseRunOptions(
-    {
-      max_tokens: String(maximumTokens),
-      ...raw,
-      annotator: judge,
-      temperature: '0',
-      // This command's own seed chooses rows, and its dry run is another one.
-      seed: undefined,
-      dry_run: undefined,
-      // What is missing is asked for at every start, and failed requests with it.
-      resume: true,
-      retry: 'failed,filtered',
-    },
-    variables,
-    redactor,
+/** What a user decides about a judgement. */
+export interface Judgement extends Pick<ModelCall, 'baseUrl' | 'apiKeyVariable' | 'acceptFinishReason'> {
+  /** The run's dataset and the name of its annotator. */
+  dataset: string;
+  judged: string;
+  judge: Annotator;
+  /** Null for no limit; undefined for the usual one. */
+  maxTokens: number | null | undefined;
+  /** Its `timeout` is null for the usual one. */
+  limits: Omit<CallLimits, 'timeout'> & { timeout: number | null };
+  /** Where the run is. */
+  output: Output;
+  maxCost: number | null;
+  sample: number;
+  seed: number;
+  promptsFile: string | null;
+  dryRun: boolean;
+  loggingLevel: LogLevel;
+  environment: Environment;
+}
+
+/** Settles how the judge is called. */
+export function judgeOptions(judgement: Judgement): JudgeOptions {
+  const { judge, maxTokens, output, environment, limits, judged, dataset } = judgement;
+  const usualTokens = isReasoningModel(judge.model) ? MAXIMUM_REASONING_TOKENS : MAXIMUM_TOKENS;
+  const { generation } = chooseGeneration(
+    { max_tokens: maxTokens === undefined ? usualTokens : maxTokens, temperature: 0 },
+    new Set(['max_tokens', 'temperature']),
+    judge.takesSeed,
   );
-  // Temperature and the shorter limit are this command's own: where the judge does not take them, it is asked without.
-  const given = new Set(['max_tokens'].filter((name) => raw[name] !== undefined));
-  // Whoever it was that answered: his name is all that the folder's name needs.
-  const { name: judged } = resolveAnnotator(flags.text('annotator') ?? DEFAULT_ANNOTATOR, true);
-  return Object.freeze({
-    asking: Object.freeze({ ...options, given }),
-    judged,
-    folder: findRunFolder({ ...options, annotator: judged }),
-    sample: flags.integer('sample', 1, LARGEST_SAMPLE) ?? DEFAULT_SAMPLE,
-    seed: flags.integer('seed', 0, 0xffff_ffff) ?? DEFAULT_SAMPLE_SEED,
-    promptsFile: flags.text('judge_prompts'),
-    dryRun: flags.on('dry_run'),
-  });
+  const { baseUrl, apiKeyVariable, acceptFinishReason } = judgement;
+  const asking: RunSettings = {
+    selection: wholeDataset(dataset),
+    call: {
+      annotator: judge,
+      ...{ baseUrl, apiKeyVariable, acceptFinishReason, generation, environment },
+      // Temperature and the shorter limit are this command's own: a judge that does not take them is called without.
+      given: new Set(maxTokens === undefined ? [] : ['max_tokens']),
+      limits: { ...limits, timeout: limits.timeout ?? usualTimeout(generation) },
+    },
+    output,
+    policy: {
+      ...DEFAULT_POLICY,
+      // What is missing is requested at every start, and failed requests with it.
+      earlier: 'resume',
+      retry: ['failed', 'filtered'],
+      maxCost: judgement.maxCost,
+    },
+    push: null,
+    loggingLevel: judgement.loggingLevel,
+    environment,
+  };
+  const { sample, seed, promptsFile, dryRun } = judgement;
+  const folder = findRunFolder({ ...placeOf(asking), annotator: judged });
+  return { asking, judged, folder, sample, seed, promptsFile, dryRun };
 }

@@ -57,10 +57,10 @@ export async function setupOf(options: JudgeOptions, prompts: JudgePrompts): Pro
   const { asking, sample, seed, folder } = options;
   return {
     version: 1,
-    annotator: asking.annotator.name,
-    model: asking.annotator.model,
-    base_url: shownBaseUrl(asking),
-    generation: asking.generation,
+    annotator: asking.call.annotator.name,
+    model: asking.call.annotator.model,
+    base_url: shownBaseUrl(asking.call),
+    generation: asking.call.generation,
     template_digest: prompts.digest,
     sample,
     seed,
@@ -118,7 +118,7 @@ export function bodiesOf(
   return ORDERS.map((order) => {
     const [first, second] = order === 'new_first' ? [newAnswer, oldAnswer] : [oldAnswer, newAnswer];
     const messages = judgeMessages(prompts, { prompt, answer_a: first, answer_b: second });
-    return requestBody(messages, requestShape(asking));
+    return requestBody(messages, requestShape(asking.call));
   });
 }
 

@@ -10,11 +10,12 @@ const LARGEST_FILE = 1 << 20;
 
 /**
  * A JSON object as a flag gives it: the text itself, or `@FILE` for the content of a file.
- * @throws UsageError that names the flag and what is wrong
+ * @param source what gave it, such as `--extra_body`
+ * @throws UsageError that names it and what is wrong
  */
-export function jsonArgument(flag: string, text: string): Record<string, unknown> {
+export function jsonArgument(source: string, text: string): Record<string, unknown> {
   const isFile = text.startsWith('@');
-  const where = isFile ? `--${flag} ${inert(text, 200)}` : `--${flag}`;
+  const where = isFile ? `${source} ${inert(text, 200)}` : source;
   let value: unknown;
   try {
     value = JSON.parse(isFile ? readSmallFile(text.slice(1)) : text);

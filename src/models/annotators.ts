@@ -5,6 +5,8 @@ import { isProviderName, PROVIDERS, type Provider, type ProviderName } from './p
 import { nearest } from '../lib/suggest.js';
 import { inert } from '../lib/text.js';
 
+export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
+
 interface AnnotatorEntry {
   provider: ProviderName;
   /** The model's name at the provider. */

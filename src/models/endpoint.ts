@@ -1,12 +1,12 @@
 /** Where a run's requests go and the key that goes with them, from flags and environment. */
 
 import { UserError } from '../lib/errors.js';
-import { checkUrl, type RunOptions } from '../cli/options.js';
+import type { ModelCall } from './call.js';
 import { isLoopback } from '../http/proxy.js';
 import { readKey } from './key.js';
 import { knownSecrets } from '../secrets/known-secrets.js';
 import type { Reporter } from '../types.js';
-import { readAddress, shownAddress, type ApiAddress } from '../http/address.js';
+import { checkUrl, readAddress, shownAddress, type ApiAddress } from '../http/address.js';
 
 export interface Endpoint {
   address: ApiAddress;
@@ -20,12 +20,12 @@ export interface Endpoint {
  * Settles server and key of the run's annotator.
  * @throws UserError that names the variable to set where a key is needed and missing
  */
-export function findEndpoint(options: RunOptions): Endpoint {
-  const { annotator, environment, baseUrl, apiKeyVariable } = options;
+export function findEndpoint(call: ModelCall): Endpoint {
+  const { annotator, environment, baseUrl, apiKeyVariable } = call;
   const { provider } = annotator;
   const variable = apiKeyVariable ?? provider.apiKeyVariable;
   const key = variable === null ? '' : readKey(environment.variables[variable] ?? '');
-  const url = givenBaseUrl(options);
+  const url = givenBaseUrl(call);
   const address = readAddress(url);
   // A server of one's own may need no key; if it does, it will say so.
   const needed = apiKeyVariable !== null || (baseUrl === null && provider.apiKeyVariable !== null);
@@ -45,7 +45,7 @@ export function findEndpoint(options: RunOptions): Endpoint {
   return { address, baseUrl: shownAddress(address.base + address.query), apiKey: key === '' ? null : key };
 }
 
-function givenBaseUrl({ annotator, environment, baseUrl }: RunOptions): string {
+function givenBaseUrl({ annotator, environment, baseUrl }: ModelCall): string {
   const { baseUrl: usual, baseUrlVariable } = annotator.provider;
   const fromVariable = baseUrlVariable === null ? '' : (environment.variables[baseUrlVariable]?.trim() ?? '');
   if (baseUrl !== null) return baseUrl;
@@ -72,11 +72,11 @@ export function plainHttpWarning({ address, baseUrl, apiKey }: Endpoint): string
 }
 
 /** True where the requests go to another server than the provider's own. */
-export function hasOwnServer(options: RunOptions): boolean {
-  return readAddress(givenBaseUrl(options)).base !== readAddress(options.annotator.provider.baseUrl).base;
+export function hasOwnServer(call: ModelCall): boolean {
+  return readAddress(givenBaseUrl(call)).base !== readAddress(call.annotator.provider.baseUrl).base;
 }
 
 /** The address that requests go to, for the record: no secrets in it, and a missing key does not matter here. */
-export function shownBaseUrl(options: RunOptions): string {
-  return shownAddress(givenBaseUrl(options));
+export function shownBaseUrl(call: ModelCall): string {
+  return shownAddress(givenBaseUrl(call));
 }

@@ -4,26 +4,27 @@
  */
 
 import { UsageError } from '../lib/errors.js';
-import type { FlagReader } from '../cli/options.js';
 import { isObject } from '../lib/json.js';
 import { jsonArgument } from '../lib/json-argument.js';
-import { EFFORTS, type Effort } from './reasoning-effort.js';
+import { integer, kind, number, oneOf, optionalTruth, type Kind } from '../lib/kinds.js';
+import { EFFORTS } from './reasoning-effort.js';
 import { inert } from '../lib/text.js';
 
 export const DEFAULT_MAX_TOKENS = 2048;
 /** The Python tool's, sent where the provider is known to take a seed. */
 export const DEFAULT_SEED = 42;
 
-interface Parameter<Value> {
-  /** Its value as the help names it; in brackets where the flag alone means something. */
-  argument: string;
+export interface Parameter<Value> {
+  kind: Kind<Value>;
   help: string;
+  /** What is sent where nobody named the parameter, as help says it. */
+  usual?: string;
   /** What the API does when the parameter is left out (https://platform.openai.com/docs/api-reference/chat/create). */
   neutral?: Value;
+  /** Names by which other tools know it, to be suggested for. */
+  aliases?: readonly string[];
   /** True where `none` is a value of its own, and not a way to send nothing. */
   takesNone?: boolean;
-  /** The value that was given. */
-  read(flags: FlagReader): Value | null;
   /** A value as its flag takes it, where that is not obvious. */
   write?(value: unknown): string;
 }
@@ -32,90 +33,89 @@ function parameter<Value>(entry: Parameter<Value>): Parameter<Value> {
   return entry;
 }
 
+const MODELS_OWN = 'the model’s own';
+
 /** Under the API's names, in the order in which they are sent. */
 export const GENERATION = {
   temperature: parameter({
-    argument: '<t>',
-    help: 'randomness, 0 to 2 (default: the model’s own)',
+    kind: number(0, 2, '<t>'),
+    help: 'randomness, 0 to 2',
+    usual: MODELS_OWN,
     neutral: 1,
-    read: (flags) => flags.number('temperature', 0, 2),
+    aliases: ['temp'],
   }),
   top_p: parameter({
-    argument: '<p>',
-    help: 'sample from the most likely tokens up to this probability, 0 to 1 (default: the model’s own)',
+    kind: number(0, 1, '<p>'),
+    help: 'sample from the most likely tokens up to this probability, 0 to 1',
+    usual: MODELS_OWN,
     neutral: 1,
-    read: (flags) => flags.number('top_p', 0, 1),
   }),
   seed: parameter({
-    argument: '<n>',
-    help: `for repeatable sampling (default: ${DEFAULT_SEED} where the provider is known to take one)`,
-    read: (flags) => flags.integer('seed', Number.MIN_SAFE_INTEGER),
+    kind: integer(Number.MIN_SAFE_INTEGER),
+    help: 'for repeatable sampling',
+    usual: `${DEFAULT_SEED} where the provider is known to take one`,
   }),
   max_tokens: parameter({
-    argument: '<n>',
-    help: `longest answer, in tokens (default: ${DEFAULT_MAX_TOKENS}; none: no limit)`,
-    read: (flags) => flags.integer('max_tokens', 1),
+    kind: integer(1),
+    help: 'longest answer, in tokens; none for no limit',
+    usual: String(DEFAULT_MAX_TOKENS),
+    aliases: ['max_new_tokens', 'max_completion_tokens', 'max_output_tokens', 'max_length'],
   }),
   n: parameter({
-    argument: '<n>',
-    help: 'answers to each prompt (default: 1)',
+    kind: integer(1, 128),
+    help: 'answers to each prompt',
+    usual: '1',
     neutral: 1,
-    read: (flags) => flags.integer('n', 1, 128),
+    aliases: ['num_completions', 'num_return_sequences', 'best_of'],
   }),
   frequency_penalty: parameter({
-    argument: '<x>',
-    help: 'penalise tokens by how often they have appeared, -2 to 2 (default: the model’s own)',
+    kind: number(-2, 2, '<x>'),
+    help: 'penalise tokens by how often they have appeared, -2 to 2',
+    usual: MODELS_OWN,
     neutral: 0,
-    read: (flags) => flags.number('frequency_penalty', -2, 2),
   }),
   presence_penalty: parameter({
-    argument: '<x>',
-    help: 'penalise tokens that have appeared at all, -2 to 2 (default: the model’s own)',
+    kind: number(-2, 2, '<x>'),
+    help: 'penalise tokens that have appeared at all, -2 to 2',
+    usual: MODELS_OWN,
     neutral: 0,
-    read: (flags) => flags.number('presence_penalty', -2, 2),
   }),
   stop: parameter({
-    argument: '<a,b>',
+    kind: kind('<a,b>', stopSequences),
     help: 'sequences that end an answer, separated by commas',
-    read: (flags) => stopSequences(flags.text('stop')),
+    aliases: ['stop_sequences', 'stop_words'],
   }),
-  logit_bias: parameter({
-    argument: '<json>',
-    help: 'such as {"50256": -100}',
-    read: (flags) => logitBias(flags.text('logit_bias')),
-  }),
-  logprobs: parameter<boolean>({
-    argument: '[bool]',
+  logit_bias: parameter({ kind: kind('<json>', logitBias), help: 'such as {"50256": -100}' }),
+  logprobs: parameter({
+    kind: optionalTruth,
     help: 'keep log probabilities in output.jsonl',
     neutral: false,
-    read: (flags) => flags.choice('logprobs'),
   }),
   top_logprobs: parameter({
-    argument: '<n>',
+    kind: integer(0, 20),
     help: 'the N most likely tokens at each position, 0 to 20 (implies --logprobs)',
-    read: (flags) => flags.integer('top_logprobs', 0, 20),
   }),
   reasoning_effort: parameter({
-    argument: '<level>',
-    help: `how much the model thinks: ${EFFORTS.join(', ')}; none switches thinking off where the model can (default: the model’s own)`,
+    kind: oneOf('<level>', EFFORTS),
+    help: `how much the model thinks: ${EFFORTS.join(', ')}; none switches thinking off where the model can`,
+    usual: MODELS_OWN,
     takesNone: true,
-    read: (flags) => effort(flags.text('reasoning_effort')),
+    aliases: ['effort', 'thinking', 'think'],
   }),
   response_format: parameter({
-    argument: '<json|@file>',
+    kind: kind('<json|@file>', responseFormat, { choices: ['json'], completes: 'file' }),
     help: 'json for any JSON object, or @SCHEMA.json for answers by a JSON Schema',
-    read: (flags) => responseFormat(flags.text('response_format')),
     write: writeResponseFormat,
+    aliases: ['json_schema', 'json_mode', 'schema', 'guided_json'],
   }),
   service_tier: parameter({
-    argument: '<name>',
+    kind: kind('<name>', serviceTier, { choices: ['flex', 'priority', 'default'] }),
     help: 'such as flex (OpenAI: half price, slower), priority or default',
-    read: (flags) => serviceTier(flags.text('service_tier')),
   }),
   extra_body: parameter({
-    argument: '<json|@file>',
+    kind: kind('<json|@file>', extraBody, { completes: 'file' }),
     help: 'more fields of every request, merged last, such as {"top_k": 20}',
-    read: (flags) => extraBody(flags.text('extra_body')),
+    aliases: ['extra', 'extra_params', 'model_kwargs', 'top_k'],
   }),
 };
 
@@ -123,35 +123,39 @@ export type GenerationName = keyof typeof GENERATION;
 
 /** The parameters of a request besides model and messages, under the API's names; null ones are not sent. */
 export type GenerationParameters = {
-  [Name in GenerationName]: ReturnType<(typeof GENERATION)[Name]['read']>;
+  [Name in GenerationName]: ReturnType<(typeof GENERATION)[Name]['kind']['read']> | null;
 };
 
 export const GENERATION_NAMES = Object.keys(GENERATION) as readonly GenerationName[];
 
-/** Generation parameters as the command line gives them. */
+/** Generation parameters as a user chose them. */
 export interface ChosenParameters {
   generation: GenerationParameters;
-  /** Those that were named on the command line, with a value or `none`. */
+  /** Those that were named, with a value or `none`. */
   given: ReadonlySet<string>;
 }
 
+/** No parameter at all. */
+export const NO_PARAMETERS = Object.fromEntries(
+  GENERATION_NAMES.map((name) => [name, null]),
+) as GenerationParameters;
+
 /**
- * Reads the flags. What nobody gave is not sent, but for `max_tokens` and, where it is known to be taken, `seed`;
- * `none` sends none.
- * @throws UsageError that names the flag
+ * Fills in what nobody named: `max_tokens`, and `seed` where it is known to be taken.
+ * @param values those that were named; null for one that is not to be sent
  */
-export function readGeneration(flags: FlagReader, takesSeed: boolean): ChosenParameters {
-  const given = new Set(GENERATION_NAMES.filter((name) => flags.isGiven(name)));
-  const values = GENERATION_NAMES.map((name): [string, unknown] => {
-    const entry: Parameter<unknown> = GENERATION[name];
-    const isSent = given.has(name) && (entry.takesNone === true || !flags.isNone(name));
-    return [name, isSent ? GENERATION[name].read(flags) : null];
-  });
-  const generation = Object.fromEntries(values) as GenerationParameters;
+export function chooseGeneration(
+  values: Partial<GenerationParameters>,
+  given: ReadonlySet<string>,
+  takesSeed: boolean,
+): ChosenParameters {
+  const named = GENERATION_NAMES.filter((name) => given.has(name));
+  const generation: GenerationParameters = { ...NO_PARAMETERS };
+  for (const name of named) Object.assign(generation, { [name]: values[name] ?? null });
   if (!given.has('max_tokens')) generation.max_tokens = DEFAULT_MAX_TOKENS;
   if (!given.has('seed') && takesSeed) generation.seed = DEFAULT_SEED;
   if (!given.has('logprobs') && generation.top_logprobs !== null) generation.logprobs = true;
-  return { generation, given };
+  return { generation, given: new Set(named) };
 }
 
 /** The tokens that one request may be answered with, over all its choices; null where there is no limit. */
@@ -202,17 +206,9 @@ export function flagValue(name: string, value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-function effort(text: string | null): Effort | null {
-  if (text === null) return null;
-  const level = EFFORTS.find((one) => one === text.toLowerCase());
-  if (level === undefined)
-    throw new UsageError(`--reasoning_effort takes ${EFFORTS.join(', ')}, not ${inert(text, 40)}.`);
-  return level;
-}
-
-function serviceTier(text: string | null): string | null {
-  if (text === null || /^[a-z][a-z0-9_-]{0,40}$/.test(text)) return text;
-  throw new UsageError(`--service_tier takes a name such as flex, not ${inert(text, 40)}.`);
+function serviceTier(text: string, source: string): string {
+  if (/^[a-z][a-z0-9_-]{0,40}$/.test(text)) return text;
+  throw new UsageError(`${source} takes a name such as flex, not ${inert(text, 40)}.`);
 }
 
 /** Fields that `--extra_body` may not have, and why. */
@@ -226,12 +222,11 @@ const NOT_EXTRA: Readonly<Record<string, string>> = {
   max_completion_tokens: 'use --max_tokens, which is sent under this name where the model wants it',
 };
 
-function extraBody(text: string | null): Record<string, unknown> | null {
-  if (text === null) return null;
-  const fields = jsonArgument('extra_body', text);
+function extraBody(text: string, source: string): Record<string, unknown> | null {
+  const fields = jsonArgument(source, text);
   const wrong = Object.keys(fields).find((name) => Object.hasOwn(NOT_EXTRA, name));
   if (wrong !== undefined)
-    throw new UsageError(`--extra_body cannot hold "${wrong}": ${NOT_EXTRA[wrong] ?? ''}.`);
+    throw new UsageError(`${source} cannot hold "${wrong}": ${NOT_EXTRA[wrong] ?? ''}.`);
   return Object.keys(fields).length === 0 ? null : fields;
 }
 
@@ -242,12 +237,11 @@ const SCHEMA_NAME = /^[\w-]{1,64}$/;
  * `json`, a JSON Schema, or either of the forms in which the API takes a schema.
  * @see https://platform.openai.com/docs/guides/structured-outputs
  */
-function responseFormat(text: string | null): Record<string, unknown> | null {
-  if (text === null) return null;
+function responseFormat(text: string, source: string): Record<string, unknown> {
   if (text === 'json' || text === 'json_object') return { type: 'json_object' };
   if (!/^[@{]/.test(text))
-    throw new UsageError(`--response_format takes json or @SCHEMA.json, not ${inert(text, 40)}.`);
-  const value = jsonArgument('response_format', text);
+    throw new UsageError(`${source} takes json or @SCHEMA.json, not ${inert(text, 40)}.`);
+  const value = jsonArgument(source, text);
   if (typeof value['type'] === 'string' && ['json_schema', 'json_object', 'text'].includes(value['type']))
     return value;
   if (isObject(value['schema']) && typeof value['name'] === 'string')
@@ -261,19 +255,17 @@ function writeResponseFormat(value: unknown): string {
   return isObject(value) && value['type'] === 'json_object' ? 'json' : JSON.stringify(value);
 }
 
-function stopSequences(text: string | null): string[] | null {
-  if (text === null) return null;
+function stopSequences(text: string, source: string): string[] {
   // A shell makes it hard to write a line break, which is what people stop at most.
   const sequences = text.split(',').map((one) => one.replaceAll('\\n', '\n').replaceAll('\\t', '\t'));
   if (sequences.some((one) => one === ''))
-    throw new UsageError(`--stop ${inert(text, 60)}: a sequence is empty.`);
-  if (sequences.length > 4) throw new UsageError('--stop takes at most 4 sequences, separated by commas.');
+    throw new UsageError(`${source} ${inert(text, 60)}: a sequence is empty.`);
+  if (sequences.length > 4) throw new UsageError(`${source} takes at most 4 sequences, separated by commas.`);
   return sequences;
 }
 
-function logitBias(text: string | null): Record<string, number> | null {
-  if (text === null) return null;
-  const wrong = new UsageError(`--logit_bias takes JSON such as {"50256": -100}, not ${inert(text, 60)}.`);
+function logitBias(text: string, source: string): Record<string, number> {
+  const wrong = new UsageError(`${source} takes JSON such as {"50256": -100}, not ${inert(text, 60)}.`);
   let value: unknown;
   try {
     value = JSON.parse(text);

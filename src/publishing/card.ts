@@ -1,9 +1,9 @@
 /** The dataset card that is pushed with results: what they are, and where they come from. */
 
 import { basename } from 'node:path';
-import type { Annotator } from '../models/annotators.js';
+import { resolveAnnotator, type Annotator } from '../models/annotators.js';
 import { askedFor, type AskedFor, type RunIdentity } from '../run/identity.js';
-import { parseRunOptions } from '../cli/options.js';
+import { wholeDataset } from '../datasets/selection.js';
 import type { ResultShape } from '../exports/exporter.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import type { Summary } from '../run/summary.js';
@@ -11,6 +11,7 @@ import { count, dollars, inert, plural, shellWord } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import {
   asksTheSame,
+  chooseGeneration,
   flagValue,
   GENERATION_NAMES,
   isGenerationName,
@@ -193,8 +194,9 @@ function parameterChanges(changes: readonly ParameterChange[]): string[] {
 /** The command that asks for the same, with the flags that differ from their defaults. */
 function commandLine(asked: AskedFor, dataset: string): string {
   // A server of one's own may have any model.
-  const flags = { dataset: 'usual', annotator: asked.annotator, base_url: 'http://localhost' };
-  const usual = askedFor(parseRunOptions(flags, {}));
+  const annotator = resolveAnnotator(asked.annotator, true);
+  const { generation } = chooseGeneration({}, new Set(), annotator.takesSeed);
+  const usual = askedFor({ selection: wholeDataset('usual'), call: { annotator, generation } });
   const words = ['npx', 'reannotate', '--annotator', asked.annotator, '--dataset', dataset];
   for (const name of Object.keys(usual) as (keyof AskedFor)[]) {
     const value = asked[name] ?? null;

@@ -8,21 +8,10 @@ import { isObject } from '../lib/json.js';
 import { pauseAfter } from '../datasets/hub-client.js';
 import { systemClock } from '../lib/clock.js';
 import { inert } from '../lib/text.js';
+import type { Push } from '../run/settings.js';
 import { requireWritable } from './account.js';
 import { DiskBlob } from './disk-blob.js';
 import { STAND_IN_TOKEN, Unanswered, type HubConnection } from './connection.js';
-
-/** What `--push_to_hub`, `--private` and `--yes` ask for. */
-export interface PushRequest {
-  /** `USER/NAME`. */
-  repository: string;
-  /** Whether it is made private, where it has to be made. */
-  private: boolean;
-  /** Whether files that are there may be replaced. */
-  yes: boolean;
-  /** Whether texts that look like keys may be pushed; secrets that are known never are. */
-  allowSecrets: boolean;
-}
 
 /** Where files go in the repository. */
 export const CARD_PATH = 'README.md';
@@ -71,10 +60,10 @@ export class Repository {
   private constructor(
     private readonly library: typeof Library,
     private readonly connection: HubConnection,
-    private readonly request: PushRequest,
+    private readonly request: Push,
   ) {}
 
-  static async open(connection: HubConnection, request: PushRequest): Promise<Repository> {
+  static async open(connection: HubConnection, request: Push): Promise<Repository> {
     return new Repository(await import('@huggingface/hub'), connection, request);
   }
 

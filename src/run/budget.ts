@@ -2,7 +2,7 @@ import { costOf, findPrice, type Price } from '../models/prices.js';
 import type { Usage } from '../models/usage.js';
 import { UserError } from '../lib/errors.js';
 import { hasOwnServer } from '../models/endpoint.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from './settings.js';
 import type { Budget, Job } from '../requests/processor.js';
 import { inert } from '../lib/text.js';
 
@@ -101,11 +101,11 @@ function lower(bound: Price | null, perPromptToken: number, perCompletionToken: 
  * @throws UserError where `--max_cost` can't be kept for that reason: batches need the price beforehand, and online the
  *   answers must be ones that may state their cost
  */
-export async function priceFor(options: RunOptions): Promise<Price | null> {
-  const { provider, model, name } = options.annotator;
+export async function priceFor(options: Pick<RunSettings, 'call' | 'policy'>): Promise<Price | null> {
+  const { provider, model, name } = options.call.annotator;
   const price = await findPrice(provider, model);
-  if (price !== null || options.maxCost === null) return price;
-  const mayStateCost = !options.batch && (provider.statesCost || hasOwnServer(options));
+  if (price !== null || options.policy.maxCost === null) return price;
+  const mayStateCost = !options.policy.batch && (provider.statesCost || hasOwnServer(options.call));
   if (mayStateCost) return null;
   throw new UserError(
     `--max_cost cannot be kept: no price is known for ${inert(name, 80)}. Leave the flag out.`,

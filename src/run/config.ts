@@ -2,10 +2,11 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
+import { unionOfFormats } from '../exports/index.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES, type ReasoningMode } from '../models/reasoning.js';
 import { isObject } from '../lib/json.js';
 import { replaceFile } from '../lib/files.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from './settings.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { askedFor, type RunIdentity } from './identity.js';
 
@@ -36,36 +37,36 @@ export function creationDate(date: Date): string {
 }
 
 /** Every flag's effective value, under its name on the command line; keys and tokens are no flags. */
-export function effectiveParameters(options: RunOptions, baseUrl: string | null): Record<string, unknown> {
+export function effectiveParameters(options: RunSettings, baseUrl: string | null): Record<string, unknown> {
   return {
     // Beside the flags this has the model that the annotator stands for.
     ...askedFor(options),
-    encoding: options.encoding,
-    save_dir: options.saveDir,
-    temp_dir: options.tempDir,
-    run_name: options.runName,
-    resume: options.earlier === 'resume',
-    resume_no_retry: options.earlier === 'resume_no_retry',
-    overwrite: options.earlier === 'overwrite',
-    retry: options.retry,
-    accept_finish_reason: options.acceptFinishReason,
-    batch: options.batch,
-    max_batch_size: options.maxBatchSize,
-    max_batch_bytes: options.maxBatchBytes,
-    max_requests_per_minute: options.maxRequestsPerMinute,
-    max_tokens_per_minute: options.maxTokensPerMinute,
-    max_concurrency: options.maxConcurrency,
-    max_attempts: options.maxAttempts,
-    request_timeout: options.requestTimeout,
+    encoding: options.selection.encoding,
+    save_dir: options.output.saveDir,
+    temp_dir: options.output.tempDir,
+    run_name: options.output.runName,
+    resume: options.policy.earlier === 'resume',
+    resume_no_retry: options.policy.earlier === 'resume_no_retry',
+    overwrite: options.policy.earlier === 'overwrite',
+    retry: options.policy.retry,
+    accept_finish_reason: options.call.acceptFinishReason,
+    batch: options.policy.batch,
+    max_batch_size: options.policy.maxBatchSize,
+    max_batch_bytes: options.policy.maxBatchBytes,
+    max_requests_per_minute: options.call.limits.requestsPerMinute,
+    max_tokens_per_minute: options.call.limits.tokensPerMinute,
+    max_concurrency: options.call.limits.concurrency,
+    max_attempts: options.call.limits.attempts,
+    request_timeout: options.call.limits.timeout,
     base_url: baseUrl,
-    api_key_env: options.apiKeyVariable ?? options.annotator.provider.apiKeyVariable,
-    dry_run: options.dryRun,
-    json: options.json,
-    probe: options.probe,
-    max_cost: options.maxCost,
-    include_metadata: options.includeMetadata,
-    reasoning: options.reasoning ?? DEFAULT_REASONING_MODE,
-    output_format: options.outputFormats,
+    api_key_env: options.call.apiKeyVariable ?? options.call.annotator.provider.apiKeyVariable,
+    dry_run: false,
+    json: false,
+    probe: null,
+    max_cost: options.policy.maxCost,
+    include_metadata: options.output.includeMetadata,
+    reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
+    output_format: options.output.formats,
     push_to_hub: options.push?.repository ?? null,
     private: options.push?.private ?? false,
     yes: options.push?.yes ?? false,
@@ -73,17 +74,32 @@ export function effectiveParameters(options: RunOptions, baseUrl: string | null)
   };
 }
 
+/**
+ * The settings of a resumed run, with what its results hold already: that was asked for before, so none of its files
+ * ends up older, or with less in it, than another.
+ */
+export function withOutputsOf(before: ConfigFile['params'] | undefined, settings: RunSettings): RunSettings {
+  const { output, call } = settings;
+  return {
+    ...settings,
+    output: {
+      ...output,
+      includeMetadata: output.includeMetadata || before?.['include_metadata'] === true,
+      reasoning: reasoningModeOf(output.reasoning, before),
+      formats: unionOfFormats(output.formats, before?.['output_format']),
+    },
+    call: { ...call, acceptFinishReason: acceptedReasons(call.acceptFinishReason, before) },
+  };
+}
+
 /** Where a run's reasoning goes: as it is given now, or as it was before. */
-export function reasoningModeOf(
-  now: ReasoningMode | null,
-  params: ConfigFile['params'] | undefined,
-): ReasoningMode {
+function reasoningModeOf(now: ReasoningMode | null, params: ConfigFile['params'] | undefined): ReasoningMode {
   const before = REASONING_MODES.find((mode) => mode === params?.['reasoning']);
   return now ?? before ?? DEFAULT_REASONING_MODE;
 }
 
 /** The finish reasons that a run accepts: what was accepted once stays accepted. */
-export function acceptedReasons(now: readonly string[], params: ConfigFile['params'] | undefined): string[] {
+function acceptedReasons(now: readonly string[], params: ConfigFile['params'] | undefined): string[] {
   const before = params?.['accept_finish_reason'];
   const earlier = Array.isArray(before) ? before.filter((one): one is string => typeof one === 'string') : [];
   return [...new Set([...earlier, ...now])];

@@ -6,7 +6,8 @@ import { UserError } from '../lib/errors.js';
 import { replaceFile } from '../lib/files.js';
 import type { FormatName } from '../formats/index.js';
 import { asksTheSame, type GenerationParameters } from '../models/generation.js';
-import type { RunOptions } from '../cli/options.js';
+import type { DatasetSelection } from '../datasets/selection.js';
+import type { ModelCall } from '../models/call.js';
 import { inert, plural } from '../lib/text.js';
 import type { FileFingerprint } from './fingerprint.js';
 
@@ -52,23 +53,26 @@ export interface RunIdentity {
 }
 
 /** The identity that a command line asks for. */
-export function askedFor(options: RunOptions): AskedFor {
+export function askedFor(options: {
+  selection: DatasetSelection;
+  call: Pick<ModelCall, 'annotator' | 'generation'>;
+}): AskedFor {
   return {
-    dataset: options.dataset,
-    subset: options.subset,
-    split: options.split,
-    format: options.format,
-    prompt_column: options.promptColumn,
-    response_column: options.responseColumn,
-    system_column: options.systemColumn,
-    input_column: options.inputColumn,
-    messages_column: options.messagesColumn,
-    encoding: options.encoding === DEFAULT_ENCODING ? null : options.encoding,
-    limit: options.limit,
-    offset: options.offset,
-    annotator: options.annotator.name,
-    model: options.annotator.model,
-    ...options.generation,
+    dataset: options.selection.dataset,
+    subset: options.selection.subset,
+    split: options.selection.split,
+    format: options.selection.format,
+    prompt_column: options.selection.promptColumn,
+    response_column: options.selection.responseColumn,
+    system_column: options.selection.systemColumn,
+    input_column: options.selection.inputColumn,
+    messages_column: options.selection.messagesColumn,
+    encoding: options.selection.encoding === DEFAULT_ENCODING ? null : options.selection.encoding,
+    limit: options.selection.limit,
+    offset: options.selection.offset,
+    annotator: options.call.annotator.name,
+    model: options.call.annotator.model,
+    ...options.call.generation,
   };
 }
 

@@ -10,7 +10,8 @@ import { redactedDataset } from '../datasets/redacted.js';
 import { UserError } from '../lib/errors.js';
 import { hasSeveral } from '../models/generation.js';
 import { chooseFormat, type ChosenFormat } from '../formats/index.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from './settings.js';
+import type { ModelCall } from '../models/call.js';
 import type { Console } from '../terminal/progress.js';
 import { knownChanges } from '../requests/parameters.js';
 import { count, inert, plural, shellWord } from '../lib/text.js';
@@ -44,21 +45,22 @@ export interface FoundDataset {
 
 /** Opens the dataset and decides how its rows become prompts; nothing is written. */
 export async function findDataset(
-  options: RunOptions,
+  options: RunSettings,
   console: Console,
   signal: AbortSignal,
 ): Promise<FoundDataset> {
-  const { dataset: name, subset, split, encoding, environment } = options;
+  const { selection, environment } = options;
+  const { dataset: name, subset, split, encoding } = selection;
   const request = { dataset: name, subset, split, encoding };
   const opened = await openDataset(request, environment.hub, console, signal);
   const dataset = redactedDataset(opened, environment.redactor);
   if (dataset.totalRows === 0) throw new UserError(`The dataset ${inert(name, 120)} has no rows.`);
-  if (dataset.totalRows !== null && options.offset >= dataset.totalRows) {
+  if (dataset.totalRows !== null && selection.offset >= dataset.totalRows) {
     throw new UserError(
-      `--offset ${options.offset}: ${inert(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`,
+      `--offset ${selection.offset}: ${inert(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`,
     );
   }
-  const format = chooseFormat(name, dataset.columns, options);
+  const format = chooseFormat(name, dataset.columns, selection);
   refuseRepeated(name, dataset, format);
   console.info(describeColumns(format));
   for (const warning of columnWarnings(format)) console.warning(warning);
@@ -77,12 +79,12 @@ function refuseRepeated(name: string, { repeatedColumns = [] }: OpenDataset, for
 }
 
 /** What all requests of this run have in common. */
-export function requestShape(options: RunOptions): RequestShape {
-  const { provider, model } = options.annotator;
+export function requestShape(call: ModelCall): RequestShape {
+  const { provider, model } = call.annotator;
   return {
     model,
-    generation: options.generation,
-    given: options.given,
+    generation: call.generation,
+    given: call.given,
     provider,
     changes: knownChanges(model, provider.renames),
   };
@@ -114,13 +116,13 @@ export interface Preparation {
  * @throws UserError where the command line asks for something else than the run was started with
  */
 export async function prepareRun(
-  options: RunOptions,
+  options: RunSettings,
   preparation: Preparation,
   onEntry: (entry: ScannedEntry) => void,
 ): Promise<PreparedRun> {
   const { folder, console } = preparation;
   const earlier = readIdentity(folder.run);
-  if (earlier !== null) refuseChanges(earlier.asked, askedFor(options), options.given);
+  if (earlier !== null) refuseChanges(earlier.asked, askedFor(options), options.call.given);
   const isWhole = earlier !== null && existsSync(folder.rows);
   const identity = isWhole
     ? await continueRun(options, preparation, earlier)
@@ -129,8 +131,15 @@ export async function prepareRun(
   const { total, unusableRows } = await countRows(folder.rows);
   const index = new JournalIndex(total);
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
-  const rules = new FinishRules(options.acceptFinishReason);
-  const report = await readJournal(folder, index, hasSeveral(options.generation), rules, console, onEntry);
+  const rules = new FinishRules(options.call.acceptFinishReason);
+  const report = await readJournal(
+    folder,
+    index,
+    hasSeveral(options.call.generation),
+    rules,
+    console,
+    onEntry,
+  );
   return {
     identity,
     index,
@@ -150,19 +159,19 @@ function onlyReason(partial: readonly PartialRows[], index: JournalIndex): Prepa
 
 /** A run that has its rows: it keeps them, and a larger limit adds to them. */
 async function continueRun(
-  options: RunOptions,
+  options: RunSettings,
   preparation: Preparation,
   earlier: RunIdentity,
 ): Promise<RunIdentity> {
   const { folder, console } = preparation;
-  const { note, isGone } = await checkSource(earlier, options.dataset, folder.temp);
+  const { note, isGone } = await checkSource(earlier, options.selection.dataset, folder.temp);
   const { total } = await countRows(folder.rows);
   const { limit } = earlier.asked;
-  const growth = compareLimits(limit, options.limit, total, earlier.isGrowing === true);
+  const growth = compareLimits(limit, options.selection.limit, total, earlier.isGrowing === true);
   if (growth === 'grow') {
     if (isGone) {
       throw new UserError(
-        `${inert(options.dataset, 200)} no longer exists, so no rows can be added to the ${count(total)} of this run. ` +
+        `${inert(options.selection.dataset, 200)} no longer exists, so no rows can be added to the ${count(total)} of this run. ` +
           `Finish these with --limit ${total}.`,
       );
     }
@@ -170,15 +179,15 @@ async function continueRun(
     return growRun(options, preparation, earlier, total);
   }
   if (note !== null) console.info(note);
-  if (limit === options.limit && earlier.isGrowing !== true) return earlier;
+  if (limit === options.selection.limit && earlier.isGrowing !== true) return earlier;
   const identity = settled(earlier, options);
   await writeIdentity(folder.run, identity);
   return identity;
 }
 
 /** The identity of a run whose rows are complete for the limit that is asked for. */
-function settled(earlier: RunIdentity, options: RunOptions): RunIdentity {
-  const identity = { ...earlier, asked: { ...earlier.asked, limit: options.limit } };
+function settled(earlier: RunIdentity, options: RunSettings): RunIdentity {
+  const identity = { ...earlier, asked: { ...earlier.asked, limit: options.selection.limit } };
   delete identity.isGrowing;
   return identity;
 }
@@ -188,20 +197,20 @@ function settled(earlier: RunIdentity, options: RunOptions): RunIdentity {
  * old rows, or all of them; jobs are written again from the rows.
  */
 async function growRun(
-  options: RunOptions,
+  options: RunSettings,
   preparation: Preparation,
   earlier: RunIdentity,
   rows: number,
 ): Promise<RunIdentity> {
   const { folder, console, signal } = preparation;
-  const asked = options.limit === null ? 'all rows' : `--limit ${count(options.limit)}`;
+  const asked = options.selection.limit === null ? 'all rows' : `--limit ${count(options.selection.limit)}`;
   console.info(`Extending this run from ${plural(rows, 'row')} to ${asked}.`);
   const found = preparation.found ?? (await findDatasetAgain(options, preparation, rows));
   if (found !== null) {
     refuseOtherRows(earlier, found, rows);
     const growing = { ...settled(earlier, options), isGrowing: true };
     await writeIdentity(folder.run, growing);
-    const { offset, limit } = options;
+    const { offset, limit } = options.selection;
     const selection = { offset: offset + rows, limit: limit === null ? null : limit - rows };
     rmSync(folder.jobs, { force: true });
     await writeRowsWithProgress(options, folder, found, { ...selection, keep: true }, console, signal);
@@ -213,11 +222,11 @@ async function growRun(
 
 /** Opens the dataset of a run that is to grow; null where it has no rows beyond those of the run. */
 async function findDatasetAgain(
-  options: RunOptions,
+  options: RunSettings,
   { console, signal }: Preparation,
   rows: number,
 ): Promise<FoundDataset | null> {
-  const next = options.offset + rows;
+  const next = options.selection.offset + rows;
   try {
     const found = await findDataset(options, console, signal);
     const { totalRows } = found.dataset;
@@ -258,21 +267,21 @@ function refuseOtherRevision(earlier: RunIdentity, { revision }: OpenDataset, hi
 
 /** A run without rows: new, or killed before it had loaded them, or started by the Python tool. */
 async function startRun(
-  options: RunOptions,
+  options: RunSettings,
   preparation: Preparation,
   earlier: RunIdentity | null,
 ): Promise<RunIdentity> {
   const { folder, fresh, console, signal } = preparation;
   if (earlier !== null) {
-    await checkSource(earlier, options.dataset, folder.temp);
-    compareLimits(earlier.asked.limit, options.limit, null, false);
+    await checkSource(earlier, options.selection.dataset, folder.temp);
+    compareLimits(earlier.asked.limit, options.selection.limit, null, false);
   }
   const found = preparation.found ?? (await findDataset(options, console, signal));
   const { dataset, format } = found;
   if (earlier !== null) refuseOtherRevision(earlier, dataset);
   const { revision, subset, split } = dataset;
   const files = await fingerprintsOf(dataset, console);
-  const { offset, limit } = options;
+  const { offset, limit } = options.selection;
   await writeRowsWithProgress(options, folder, found, { offset, limit, keep: false }, console, signal);
   refuseTouched(files);
   const identity: RunIdentity = {
@@ -282,7 +291,7 @@ async function startRun(
     asked: askedFor(options),
     found: { revision, subset, split, format: format.name, columns: format.columns },
     source: files === null ? null : { files },
-    save_dir: options.saveDir,
+    save_dir: options.output.saveDir,
   };
   // From here on the run is ours; where that cannot be, the Python tool's run stays as it was.
   if (earlier === null && existsSync(folder.jobs)) await takeOver(options, folder, console);
@@ -315,7 +324,7 @@ function refuseTouched(files: readonly FileFingerprint[] | null): void {
 }
 
 async function writeJobsWithProgress(
-  options: RunOptions,
+  options: RunSettings,
   folder: RunFolder,
   console: Console,
 ): Promise<void> {
@@ -323,7 +332,7 @@ async function writeJobsWithProgress(
   const endProgress = console.showProgress(() => `Writing jobs: ${count(done)}`);
   let jobs: number;
   try {
-    jobs = await writeJobs(folder.rows, folder.jobs, requestShape(options), (rows) => {
+    jobs = await writeJobs(folder.rows, folder.jobs, requestShape(options.call), (rows) => {
       done = rows;
     });
   } finally {
@@ -332,8 +341,8 @@ async function writeJobsWithProgress(
   console.info(`Wrote ${plural(jobs, 'job')} to ${folder.jobs}.`);
 }
 
-async function takeOver(options: RunOptions, folder: RunFolder, console: Console): Promise<void> {
-  await compareJobs(folder.jobs, folder.rows, requestShape(options));
+async function takeOver(options: RunSettings, folder: RunFolder, console: Console): Promise<void> {
+  await compareJobs(folder.jobs, folder.rows, requestShape(options.call));
   console.info('Taking over a run of the Python tool.');
 }
 
@@ -346,7 +355,7 @@ interface Part {
 }
 
 async function writeRowsWithProgress(
-  options: RunOptions,
+  options: RunSettings,
   folder: RunFolder,
   { dataset, format }: FoundDataset,
   { offset, limit, keep }: Part,
@@ -373,11 +382,11 @@ async function writeRowsWithProgress(
     if (counts.total === 0 && !keep) {
       rmSync(folder.rows, { force: true });
       throw new UserError(
-        `The dataset ${inert(options.dataset, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`,
+        `The dataset ${inert(options.selection.dataset, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`,
       );
     }
     if (problems > PROBLEMS_SHOWN) console.warning(`${plural(problems, 'row')} cannot be used in total.`);
-    console.info(`Loaded ${plural(counts.total, 'row')} of ${inert(options.dataset, 120)}.`);
+    console.info(`Loaded ${plural(counts.total, 'row')} of ${inert(options.selection.dataset, 120)}.`);
   } finally {
     endProgress();
   }

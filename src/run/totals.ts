@@ -13,7 +13,7 @@ import {
   type AnswerFigures,
   type Usage,
 } from '../models/usage.js';
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
 
@@ -82,7 +82,7 @@ export class Totals {
   }
 
   /** Looks the model's price up where that was not done at the start. */
-  async findPrice({ annotator }: Pick<RunOptions, 'annotator'>): Promise<void> {
+  async findPrice({ annotator }: Pick<ModelCall, 'annotator'>): Promise<void> {
     this.price ??= await findPrice(annotator.provider, annotator.model);
   }
 

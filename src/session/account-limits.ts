@@ -1,7 +1,7 @@
 /** The account's rate limits for `--dry_run`: given by flags, told to a probe, or asked for without cost. */
 
 import { findEndpoint, hasOwnServer } from '../models/endpoint.js';
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
 import { packageVersion } from '../lib/package.js';
 import { ChatClient } from '../http/chat-client.js';
 import { readLimits, type AccountLimits } from '../http/limit-headers.js';
@@ -16,16 +16,21 @@ const ASKING_TIMEOUT_MS = 10_000;
  * which costs nothing, and the refusal's headers tell the limits. (OpenAI's real answer, a 400 `empty_array`, is
  * recorded in the tests of bespokelabsai/curator, which asks this way before every run.) Nobody knows whether another
  * server would answer it, so that one is asked with `--probe 0` alone.
+ * @param isForced true for `--probe 0`
  */
-export async function findLimits(options: RunOptions, surroundings: Surroundings): Promise<AccountLimits> {
+export async function findLimits(
+  call: ModelCall,
+  isForced: boolean,
+  surroundings: Surroundings,
+): Promise<AccountLimits> {
   const given = {
-    requestsPerMinute: options.maxRequestsPerMinute,
-    tokensPerMinute: options.maxTokensPerMinute,
+    requestsPerMinute: call.limits.requestsPerMinute,
+    tokensPerMinute: call.limits.tokensPerMinute,
     requestsPerDay: null,
   };
   const isGiven = given.requestsPerMinute !== null && given.tokensPerMinute !== null;
-  if (isGiven || !(options.probe === 0 || refusesForFree(options))) return given;
-  const told = await askWithoutMessages(options, surroundings);
+  if (isGiven || !(isForced || refusesForFree(call))) return given;
+  const told = await askWithoutMessages(call, surroundings);
   return {
     requestsPerMinute: given.requestsPerMinute ?? told.requestsPerMinute,
     tokensPerMinute: given.tokensPerMinute ?? told.tokensPerMinute,
@@ -34,23 +39,23 @@ export async function findLimits(options: RunOptions, surroundings: Surroundings
 }
 
 /** True where there is a key for a server that is known to refuse requests without messages. */
-function refusesForFree(options: RunOptions): boolean {
-  const { provider } = options.annotator;
-  const variable = options.apiKeyVariable ?? provider.apiKeyVariable;
-  if (variable === null || (options.environment.variables[variable]?.trim() ?? '') === '') return false;
-  return provider.tellsLimitsForFree && !hasOwnServer(options);
+function refusesForFree(call: ModelCall): boolean {
+  const { provider } = call.annotator;
+  const variable = call.apiKeyVariable ?? provider.apiKeyVariable;
+  if (variable === null || (call.environment.variables[variable]?.trim() ?? '') === '') return false;
+  return provider.tellsLimitsForFree && !hasOwnServer(call);
 }
 
 async function askWithoutMessages(
-  options: RunOptions,
+  call: ModelCall,
   { console, interruption }: Surroundings,
 ): Promise<AccountLimits> {
-  const { address, apiKey } = findEndpoint(options);
-  const { redactor } = options.environment;
+  const { address, apiKey } = findEndpoint(call);
+  const { redactor } = call.environment;
   const client = await ChatClient.open({
     address,
     apiKey,
-    timeout: Math.min(ASKING_TIMEOUT_MS, options.requestTimeout * 1000),
+    timeout: Math.min(ASKING_TIMEOUT_MS, call.limits.timeout * 1000),
     connections: 1,
     streamed: false,
     userAgent: `reannotate/${packageVersion()}`,
@@ -58,14 +63,14 @@ async function askWithoutMessages(
   const abandon = (): void => void client.abort();
   interruption.soft.addEventListener('abort', abandon, { once: true });
   try {
-    const body = Buffer.from(JSON.stringify({ model: options.annotator.model, messages: [] }));
+    const body = Buffer.from(JSON.stringify({ model: call.annotator.model, messages: [] }));
     const response = await client.send(body);
-    const warning = await problemOf(judgeResponse(response, null, undefined, redactor), options);
+    const warning = await problemOf(judgeResponse(response, null, undefined, redactor), call);
     if (warning !== null) console.warning(warning);
     return readLimits(response.headers);
   } catch (error) {
     interruption.soft.throwIfAborted();
-    const warning = await problemOf(judgeFailure(error, redactor), options);
+    const warning = await problemOf(judgeFailure(error, redactor), call);
     console.warning(`The account’s limits are not known: ${warning ?? 'no answer'}`);
     return { requestsPerMinute: null, tokensPerMinute: null, requestsPerDay: null };
   } finally {
@@ -75,18 +80,18 @@ async function askWithoutMessages(
 }
 
 /** What the answer tells of a run to come; null where it was refused as it should be. */
-async function problemOf(verdict: Verdict, options: RunOptions): Promise<string | null> {
+async function problemOf(verdict: Verdict, call: ModelCall): Promise<string | null> {
   switch (verdict.kind) {
     case 'run': {
       const { cause, message } = verdict;
-      return `A run would stop at once: ${await describeStop({ reason: 'error', cause, message }, options)}`;
+      return `A run would stop at once: ${await describeStop({ reason: 'error', cause, message }, call)}`;
     }
     case 'answer':
     case 'partial':
       return 'The server answered a request without messages, which was meant to be refused and may have cost something.';
     case 'transient':
     case 'unreadable':
-      return `${findEndpoint(options).baseUrl}: ${verdict.message}.`;
+      return `${findEndpoint(call).baseUrl}: ${verdict.message}.`;
     case 'throttle':
     case 'row':
     case 'stream':

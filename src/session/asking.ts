@@ -4,7 +4,7 @@ import { FinishRules } from '../models/finish-reason.js';
 import { findEndpoint, warnOfPlainHttp } from '../models/endpoint.js';
 import { reservedTokens } from '../models/generation.js';
 import { holdsLock } from '../lib/fence.js';
-import { DEFAULT_CONCURRENCY, type RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
 import { packageVersion } from '../lib/package.js';
 import { ChatClient } from '../http/chat-client.js';
 import { Concurrency, measureBusy } from '../requests/concurrency.js';
@@ -18,6 +18,9 @@ import {
 import { RateLimiter } from '../requests/rate-limiter.js';
 import { systemClock } from '../lib/clock.js';
 import type { Reporter } from '../types.js';
+
+/** Requests in flight at most where the user names no number: enough for 10,000 requests/min at 3 s each. */
+const DEFAULT_CONCURRENCY = 512;
 
 export interface Asking {
   client: ChatClient;
@@ -34,33 +37,33 @@ export interface Asking {
  * @throws UserError where the key is missing
  */
 export async function openAsking(
-  options: RunOptions,
+  call: ModelCall,
   budget: Budget | null,
   events: ProcessorEvents,
   reporter: Reporter,
   hasAnswers = false,
   partialBefore: ProcessorOptions['partialBefore'] = null,
 ): Promise<Asking> {
-  const endpoint = findEndpoint(options);
+  const endpoint = findEndpoint(call);
   const { address, apiKey } = endpoint;
   warnOfPlainHttp(endpoint, reporter);
-  const maximum = options.maxConcurrency ?? DEFAULT_CONCURRENCY;
-  const timeout = options.requestTimeout * 1000;
+  const maximum = call.limits.concurrency ?? DEFAULT_CONCURRENCY;
+  const timeout = call.limits.timeout * 1000;
   const client = await ChatClient.open({
     address,
     apiKey,
     timeout,
     connections: maximum,
-    streamed: options.annotator.provider.streamed,
+    streamed: call.annotator.provider.streamed,
     userAgent: `reannotate/${packageVersion()}`,
   });
   const limiter = new RateLimiter({
-    requestsPerMinute: options.maxRequestsPerMinute,
-    tokensPerMinute: options.maxTokensPerMinute,
-    completionTokens: reservedTokens(options.generation),
+    requestsPerMinute: call.limits.requestsPerMinute,
+    tokensPerMinute: call.limits.tokensPerMinute,
+    completionTokens: reservedTokens(call.generation),
   });
-  const parameters = new ParameterFit(options.given);
-  const isFixed = options.maxConcurrency !== null;
+  const parameters = new ParameterFit(call.given);
+  const isFixed = call.limits.concurrency !== null;
   const processor = new Processor({
     send: (body) => client.send(body),
     // A process that was frozen for a while may find the run in the hands of another: that one pays now.
@@ -69,10 +72,10 @@ export async function openAsking(
     concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
     parameters,
     hasAnswers,
-    redactor: options.environment.redactor,
-    finishRules: new FinishRules(options.acceptFinishReason),
+    redactor: call.environment.redactor,
+    finishRules: new FinishRules(call.acceptFinishReason),
     partialBefore,
-    maxAttempts: options.maxAttempts,
+    maxAttempts: call.limits.attempts,
     budget,
     clock: systemClock,
     events,

@@ -2,14 +2,14 @@
 
 import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from '../run/settings.js';
 import { mostTokens, type GenerationParameters } from '../models/generation.js';
 import { BATCH_DISCOUNT, costOf, type Price } from '../models/prices.js';
 import type { Totals } from '../run/totals.js';
 
 /** Keeps what is submitted under `--max_cost`, with the worst case of every batch that may still be billed. */
 export function affordability(
-  { maxCost, generation }: Pick<RunOptions, 'maxCost' | 'generation'>,
+  { policy: { maxCost }, call: { generation } }: Pick<RunSettings, 'policy' | 'call'>,
   ledger: Ledger,
   totals: Totals,
   price: Price | null,

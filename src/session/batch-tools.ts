@@ -6,7 +6,8 @@ import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { findEndpoint, warnOfPlainHttp } from '../models/endpoint.js';
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
+import type { RunSettings } from '../run/settings.js';
 import { packageVersion } from '../lib/package.js';
 import { systemClock } from '../lib/clock.js';
 import type { RunIdentity } from '../run/identity.js';
@@ -22,27 +23,27 @@ const CALL_TIMEOUT_MS = 60_000;
  * @param longest milliseconds that a small call may take
  */
 export function openBatchClient(
-  options: RunOptions,
+  call: ModelCall,
   reporter: Reporter,
   signal: AbortSignal,
   longest = CALL_TIMEOUT_MS,
 ): BatchClient {
-  const endpoint = findEndpoint(options);
+  const endpoint = findEndpoint(call);
   const { address, apiKey } = endpoint;
   warnOfPlainHttp(endpoint, reporter);
   return new BatchClient({
     address,
     apiKey,
-    timeout: Math.min(options.requestTimeout * 1000, longest),
+    timeout: Math.min(call.limits.timeout * 1000, longest),
     userAgent: `reannotate/${packageVersion()}`,
-    redactor: options.environment.redactor,
+    redactor: call.environment.redactor,
     signal,
   });
 }
 
 /** The parts of a submission for a run. */
 export function submitParts(
-  options: RunOptions,
+  options: RunSettings,
   ledger: Ledger,
   client: BatchClient,
   identity: RunIdentity,

@@ -9,7 +9,7 @@ import type { BatchClient } from '../batches/client.js';
 import { rowsHeld } from '../batches/held-rows.js';
 import type { Ledger } from '../batches/ledger.js';
 import { TemporaryError, UserError } from '../lib/errors.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { count, inert, plural } from '../lib/text.js';
@@ -23,7 +23,7 @@ const NAMED = 3;
 
 /** What the look-up needs. */
 export interface PayingRun {
-  options: RunOptions;
+  options: RunSettings;
   folder: RunFolder;
   run: PreparedRun;
   ledger: Ledger;
@@ -141,7 +141,7 @@ export async function holdRows({
 }
 
 /** What is to be done about rows that are held back; null where nothing is outstanding. */
-export function describeOutstanding(options: RunOptions, ledger: Ledger): string | null {
+export function describeOutstanding(options: RunSettings, ledger: Ledger): string | null {
   const { outstanding } = ledger;
   if (outstanding.length === 0) return null;
   const names = outstanding.slice(0, NAMED).map((chunk) => inert(nameOf(chunk), 80));

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
-import { DEFAULT_TEMP_DIR, type RunOptions } from '../cli/options.js';
+import { DEFAULT_OUTPUT, placeOf, type RunSettings } from '../run/settings.js';
 import { resolvedPath } from '../run/fingerprint.js';
 import { earlierFiles, hasBegun, type RunFolder } from '../run/folder.js';
 import { readIdentity, type RunIdentity } from '../run/identity.js';
@@ -14,13 +14,13 @@ import { inert, shellWord } from '../lib/text.js';
  * @returns the files of the earlier run; none where there is no such run
  * @throws UserError where the flags do not fit what is there: nothing is sent by mistake
  */
-export function checkEarlierRun(folder: RunFolder, options: RunOptions): string[] {
+export function checkEarlierRun(folder: RunFolder, options: RunSettings): string[] {
   const files = earlierFiles(folder);
-  switch (options.earlier) {
+  switch (options.policy.earlier) {
     case 'overwrite':
       return files;
     case 'refuse':
-      if (files.length > 0) throw existsAlready(folder, files, options);
+      if (files.length > 0) throw existsAlready(folder, files, options.selection.dataset);
       return files;
     default:
       if (!hasBegun(folder)) throw nothingToResume(folder, options);
@@ -30,7 +30,7 @@ export function checkEarlierRun(folder: RunFolder, options: RunOptions): string[
 }
 
 /** The error for a run that exists already, with the ways out. */
-function existsAlready(folder: RunFolder, files: readonly string[], { dataset }: RunOptions): UserError {
+function existsAlready(folder: RunFolder, files: readonly string[], dataset: string): UserError {
   const identity = identityOf(folder);
   const path = identity?.source?.files[0]?.path;
   const isOther = path !== undefined && path !== resolvedPath(dataset);
@@ -64,10 +64,10 @@ function identityOf(folder: RunFolder): RunIdentity | null {
 }
 
 /** The error for `--resume` where no such run exists: a new one would be paid for. */
-function nothingToResume(folder: RunFolder, options: RunOptions): UserError {
-  const { dataset, annotator, tempDir } = options;
-  const wanted = { dataset, annotator: annotator.name };
-  const nearest = nearestRuns(findRuns([tempDir, DEFAULT_TEMP_DIR]), wanted);
+function nothingToResume(folder: RunFolder, options: RunSettings): UserError {
+  const { tempDir, dataset, annotator } = placeOf(options);
+  const wanted = { dataset, annotator };
+  const nearest = nearestRuns(findRuns([tempDir, DEFAULT_OUTPUT.tempDir]), wanted);
   const listed = nearest.map((run) => describeKnown(run, options));
   const others =
     listed.length === 0
@@ -75,15 +75,16 @@ function nothingToResume(folder: RunFolder, options: RunOptions): UserError {
       : ` The nearest existing ${listed.length === 1 ? 'run' : 'runs'}: ${listed.join('; ')}.`;
   return new UserError(
     `Nothing to resume: there is no run in ${folder.temp} or ${folder.save}.${others} To start a new run, leave out ` +
-      `--${options.earlier}.`,
+      `--${options.policy.earlier}.`,
   );
 }
 
 /** The flags that lead to a run, as far as they differ from those given. */
-function describeKnown(run: KnownRun, options: RunOptions): string {
+function describeKnown(run: KnownRun, options: RunSettings): string {
   const words = ['--dataset', run.dataset, '--annotator', run.annotator];
-  if (resolvedPath(run.tempDir) !== resolvedPath(options.tempDir)) words.push('--temp_dir', run.tempDir);
-  if (run.saveDir !== null && resolvedPath(run.saveDir) !== resolvedPath(options.saveDir))
+  if (resolvedPath(run.tempDir) !== resolvedPath(options.output.tempDir))
+    words.push('--temp_dir', run.tempDir);
+  if (run.saveDir !== null && resolvedPath(run.saveDir) !== resolvedPath(options.output.saveDir))
     words.push('--save_dir', run.saveDir);
   if (run.isNamed) words.push('--run_name', run.name);
   return inert(words.map(shellWord).join(' '), 400);

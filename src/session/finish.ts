@@ -5,7 +5,8 @@ import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
 import { EXIT } from '../lib/errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import { keepJudgement } from '../judge/figures.js';
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
+import type { RunSettings } from '../run/settings.js';
 import type { Console } from '../terminal/progress.js';
 import { assemble, type Assembled } from '../run/assemble.js';
 import { creationDate, writeConfig } from '../run/config.js';
@@ -23,7 +24,7 @@ import type { Surroundings } from './surroundings.js';
  * @throws UserError where it can't work
  */
 export async function publisherOf(
-  options: RunOptions,
+  options: RunSettings,
   surroundings: Surroundings,
 ): Promise<Publisher | null> {
   if (options.push === null) return null;
@@ -39,7 +40,7 @@ type AssembledRun = Pick<FinishedRun, 'options' | 'folder' | 'run'>;
  */
 export async function assembleResults(finished: AssembledRun, console: Console): Promise<Assembled> {
   const { options, folder, run } = finished;
-  const rules = new FinishRules(options.acceptFinishReason);
+  const rules = new FinishRules(options.call.acceptFinishReason);
   let damaged: Assembled['damaged'] = [];
   for (;;) {
     const assembled = await assembleOnce(finished, rules, console);
@@ -55,7 +56,7 @@ export async function assembleResults(finished: AssembledRun, console: Console):
     await scanJournal(
       journalSource(folder),
       run.index,
-      hasSeveral(options.generation),
+      hasSeveral(options.call.generation),
       () => undefined,
       rules,
     );
@@ -76,9 +77,9 @@ async function assembleOnce(
   );
   try {
     return await assemble(folder, run.index, {
-      includeMetadata: options.includeMetadata,
-      several: hasSeveral(options.generation),
-      reasoning: options.reasoning ?? DEFAULT_REASONING_MODE,
+      includeMetadata: options.output.includeMetadata,
+      several: hasSeveral(options.call.generation),
+      reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
       rules,
       onProgress: (rows) => {
         done = rows;
@@ -93,7 +94,7 @@ async function assembleOnce(
 async function writeExports(finished: FinishedRun, console: Console): Promise<void> {
   const { options, folder, run } = finished;
   const shape = resultShape(finished);
-  for (const name of options.outputFormats) {
+  for (const name of options.output.formats) {
     if (name === 'json') continue;
     let done = 0;
     const endProgress = console.showProgress(
@@ -132,7 +133,7 @@ export async function finish(run: FinishedRun, assembled: Assembled, console: Co
   await writeExports(finished, console);
   if (assembled.rows.truncated > 0) {
     console.warning(
-      `${plural(assembled.rows.truncated, 'answer')} ${reached(options)}; ` +
+      `${plural(assembled.rows.truncated, 'answer')} ${reached(options.call)}; ` +
         'a larger value needs a run of its own (--run_name NAME).',
     );
   }
@@ -160,7 +161,7 @@ function tellMissing(assembled: Assembled, finished: FinishedRun, console: Conso
     console.error(`${what} ${adviceFor(assembled, finished)}`);
     return;
   }
-  const maximum = options.maxCost ?? 0;
+  const maximum = options.policy.maxCost ?? 0;
   const spent = totals.cost ?? 0;
   const done = rows.total - rows.pending - assembled.unusable;
   const cost = costToSuggest(maximum, { spent, done, left: rows.pending, needed });
@@ -201,6 +202,6 @@ function adviceFor({ rows, unusable }: Assembled, { tryAgain, commands }: Finish
 }
 
 /** What cut answers short. */
-function reached({ generation: { max_tokens: most } }: RunOptions): string {
+function reached({ generation: { max_tokens: most } }: ModelCall): string {
   return most === null ? 'ended at the model’s own limit' : `ended at --max_tokens ${most}`;
 }

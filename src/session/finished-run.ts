@@ -1,7 +1,7 @@
 /** A run that is about to end, as what writes and publishes its results sees it. */
 
 import type { ResultShape } from '../exports/exporter.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from '../run/settings.js';
 import type { RetriableState } from '../types.js';
 import type { Stop } from '../requests/processor.js';
 import type { ConfigFile } from '../run/config.js';
@@ -28,7 +28,7 @@ export interface NextCommands {
 
 /** A run whose answers are in the journal. */
 export interface FinishedRun {
-  options: RunOptions;
+  options: RunSettings;
   folder: RunFolder;
   run: PreparedRun;
   totals: Totals;
@@ -55,8 +55,8 @@ export function resultShape({
   keys = { chats: false, reasoning: false },
 }: Pick<FinishedRun, 'options' | 'keys'>): ResultShape {
   return {
-    several: hasSeveral(options.generation),
-    metadata: options.includeMetadata,
+    several: hasSeveral(options.call.generation),
+    metadata: options.output.includeMetadata,
     ...keys,
   };
 }

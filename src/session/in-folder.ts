@@ -6,7 +6,7 @@ import { workUnder } from '../lib/fence.js';
 import { failedAction, fileProblem, isFileProblem, makeFolder, removeTemporaryFiles } from '../lib/files.js';
 import { FolderLock } from '../lib/lock.js';
 import { LogFile } from '../terminal/log.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from '../run/settings.js';
 import { earlierFiles, moveAside, type RunFolder } from '../run/folder.js';
 import { JournalGone } from '../run/journal.js';
 import { requireOwnRun } from '../run/own-run.js';
@@ -21,7 +21,7 @@ import type { Surroundings } from './surroundings.js';
 export async function inFolder(
   folder: RunFolder,
   command: string,
-  options: RunOptions,
+  options: RunSettings,
   surroundings: Surroundings,
   work: () => Promise<number>,
 ): Promise<number> {
@@ -31,7 +31,7 @@ export async function inFolder(
   requireOwnRun(folder);
   let lock = await takeLock(folder, surroundings);
   try {
-    if (options.earlier === 'overwrite' && earlierFiles(folder).length > 0) {
+    if (options.policy.earlier === 'overwrite' && earlierFiles(folder).length > 0) {
       lock.release();
       const moved = moveAside(folder, new Date());
       lock = await takeLock(folder, surroundings);
@@ -94,13 +94,16 @@ function lockLost(reason: string, folder: RunFolder, { resumeCommand }: Surround
 async function withLog(
   folder: RunFolder,
   command: string,
-  options: RunOptions,
+  options: RunSettings,
   console: Surroundings['console'],
   work: () => Promise<number>,
 ): Promise<number> {
   const log = new LogFile(folder.log, options.loggingLevel, options.environment.redactor);
   console.attachLog(log);
-  console.record('info', `${command} ${options.annotator.name} on ${inert(options.dataset, 200)}`);
+  console.record(
+    'info',
+    `${command} ${options.call.annotator.name} on ${inert(options.selection.dataset, 200)}`,
+  );
   try {
     return await work();
   } catch (error) {

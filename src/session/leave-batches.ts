@@ -2,7 +2,7 @@
 
 import type { Ledger } from '../batches/ledger.js';
 import { UserError } from '../lib/errors.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from '../run/settings.js';
 import { systemClock } from '../lib/clock.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
@@ -33,7 +33,7 @@ export async function leaveBatches(
   ledger: Ledger,
   folder: RunFolder,
   run: PreparedRun,
-  options: RunOptions,
+  options: RunSettings,
   { console, interruption }: Surroundings,
 ): Promise<string | null> {
   const running = ledger.chunks.filter(({ state }) => state === 'submitted' || state === 'creating');
@@ -48,8 +48,8 @@ export async function leaveBatches(
     await ledger.save();
   }
   const held = await holdRows({ folder, run, ledger });
-  if (run.index.countWanted(options.retry) > 0) {
-    const client = openBatchClient(options, console, interruption.soft);
+  if (run.index.countWanted(options.policy.retry) > 0) {
+    const client = openBatchClient(options.call, console, interruption.soft);
     const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
     await lookUp({ options, folder, run, ledger, client, waiting, reporter: console }, refuseUnknownBatches);
   }
@@ -68,14 +68,14 @@ export async function refuseCopiesBatches(
   ledger: Ledger,
   folder: RunFolder,
   run: PreparedRun,
-  options: RunOptions,
+  options: RunSettings,
   { console, interruption }: Surroundings,
   hadBatches: boolean,
 ): Promise<void> {
-  if (!options.annotator.provider.batches || run.index.countWanted(options.retry) === 0) return;
-  const mustKnow = hadBatches || !hasOwnServer(options);
+  if (!options.call.annotator.provider.batches || run.index.countWanted(options.policy.retry) === 0) return;
+  const mustKnow = hadBatches || !hasOwnServer(options.call);
   const { soft: signal } = interruption;
-  const client = openBatchClient(options, console, signal, mustKnow ? undefined : COURTESY_TIMEOUT_MS);
+  const client = openBatchClient(options.call, console, signal, mustKnow ? undefined : COURTESY_TIMEOUT_MS);
   const waiting = {
     ...{ clock: systemClock, random: Math.random, signal },
     ...(mustKnow ? {} : { tries: COURTESY_TRIES }),
@@ -87,7 +87,7 @@ export async function refuseCopiesBatches(
 
 async function lookUp(paying: PayingRun, look: (paying: PayingRun) => Promise<void>): Promise<void> {
   try {
-    await describing(paying.options, () => look(paying));
+    await describing(paying.options.call, () => look(paying));
   } finally {
     await paying.client.close();
   }

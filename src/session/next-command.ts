@@ -1,6 +1,7 @@
 /** The command to run next, as messages print it: what was typed, with what has to change. */
 
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
+import type { RunSettings } from '../run/settings.js';
 import { withoutSecrets } from '../http/address.js';
 import { inert, shellWord, withoutTrailing } from '../lib/text.js';
 import type { ErrorStop } from './stops.js';
@@ -57,21 +58,21 @@ export interface Situation {
 }
 
 /** What to do after a stop, with a command that does not repeat the mistake. */
-export function nextStep(stop: ErrorStop, options: RunOptions, situation: Situation): string {
+export function nextStep(stop: ErrorStop, options: RunSettings, situation: Situation): string {
   const { words, hasAnswers, nearest, baseUrl } = situation;
   const resume = resumeCommandLine(words);
   if (stop.cause === 'model' && !hasAnswers) {
     const [model] = nearest;
-    const name = model === undefined ? 'MODEL' : annotatorFor(model, options);
+    const name = model === undefined ? 'MODEL' : annotatorFor(model, options.call);
     // A run that has a name of its own is in the way of the next one; it holds no answer.
-    const again = options.runName === null ? {} : { overwrite: true as const };
+    const again = options.output.runName === null ? {} : { overwrite: true as const };
     return `Start again with the right name: ${commandLine(words, { ...START, annotator: name, ...again })}`;
   }
   const url = correctedUrl(baseUrl, stop.message);
   if (url !== null) {
     const shown = inert(url, 200);
-    const variable = options.annotator.provider.baseUrlVariable;
-    const given = options.baseUrl ?? null;
+    const variable = options.call.annotator.provider.baseUrlVariable;
+    const given = options.call.baseUrl ?? null;
     if (given !== null || variable === null)
       return `The address is probably ${shown}. Resume with: ${commandLine(words, { ...START, base_url: url, resume: true })}`;
     return `The address is probably ${shown}: export ${variable}=${shellWord(url)} and resume with: ${resume}`;
@@ -84,7 +85,7 @@ export function nextStep(stop: ErrorStop, options: RunOptions, situation: Situat
 }
 
 /** The name of an annotator for another model of the same provider. */
-function annotatorFor(model: string, { annotator }: RunOptions): string {
+function annotatorFor(model: string, { annotator }: ModelCall): string {
   const prefix = annotator.name.endsWith(annotator.model)
     ? annotator.name.slice(0, annotator.name.length - annotator.model.length)
     : '';

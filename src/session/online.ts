@@ -6,7 +6,7 @@ import type { Interruption } from '../terminal/interruption.js';
 import { dropped } from '../lib/memory.js';
 import { findEndpoint } from '../models/endpoint.js';
 import { holdsLock } from '../lib/fence.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from '../run/settings.js';
 import type { ChatClient } from '../http/chat-client.js';
 import { flagOf, type ParameterChange } from '../requests/parameters.js';
 import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';
@@ -65,7 +65,7 @@ export interface Asked extends SessionFigures {
  * @param reserved US dollars of `--max_cost` that are not to be spent here
  */
 export async function askOnline(
-  options: RunOptions,
+  options: RunSettings,
   folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'> & Partial<Pick<RunFolder, 'save'>>,
   run: Askable,
   totals: Totals,
@@ -77,22 +77,22 @@ export async function askOnline(
 ): Promise<Asked> {
   const { console, interruption } = surroundings;
   const { index, naming = ROWS } = run;
-  const wanted = (row: number): boolean => index.isWanted(row, options.retry);
-  const waiting = index.countWanted(options.retry);
+  const wanted = (row: number): boolean => index.isWanted(row, options.policy.retry);
+  const waiting = index.countWanted(options.policy.retry);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null, needed: null };
   const before = run.rows - waiting;
   const hasAnswers = index.count('ok') + index.count('truncated') > 0;
-  console.info(describeStart(run, waiting, options.annotator.name));
+  console.info(describeStart(run, waiting, options.call.annotator.name));
 
   // A missing key is told before anything is opened.
-  findEndpoint(options);
+  findEndpoint(options.call);
   const budget =
-    options.maxCost === null
+    options.policy.maxCost === null
       ? null
       : new CostBudget(
-          options.maxCost,
+          options.policy.maxCost,
           price,
-          mostTokens(options.generation) ?? Infinity,
+          mostTokens(options.call.generation) ?? Infinity,
           () => (totals.cost ?? 0) + reserved,
         );
   const onFailure = (error: Error): void => {
@@ -111,7 +111,7 @@ export async function askOnline(
         );
       }
       // A table of prices takes longer to load than anything else here, and nothing waited for it.
-      if (price === null) void totals.findPrice(options);
+      if (price === null) void totals.findPrice(options.call);
     },
     onChange: () => {
       onChanges(asking.parameters.learnt);
@@ -122,11 +122,11 @@ export async function askOnline(
       asking.processor.stop({
         reason: 'error',
         cause: 'other',
-        message: costUnknown(options.annotator.name),
+        message: costUnknown(options.call.annotator.name),
       });
     },
   });
-  const asking = await openAsking(options, budget, events, console, hasAnswers, run.partialBefore);
+  const asking = await openAsking(options.call, budget, events, console, hasAnswers, run.partialBefore);
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts);
 

@@ -20,18 +20,16 @@ import { readOrigin, readSource, sourceOf, type BatchOrigin } from '../batches/m
 import { BatchReader } from '../batches/reader.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { UserError } from '../lib/errors.js';
-import { unionOfFormats } from '../exports/index.js';
 import { parseJson } from '../lib/json.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { GENERATION_NAMES, type GenerationParameters } from '../models/generation.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from '../run/settings.js';
 import { systemClock } from '../lib/clock.js';
 import {
   configDataset,
-  acceptedReasons,
-  reasoningModeOf,
   effectiveParameters,
   readConfig,
+  withOutputsOf,
   writeConfig,
   type ConfigFile,
 } from '../run/config.js';
@@ -40,7 +38,7 @@ import { askedFor, readIdentity, type AskedFor, type RunIdentity } from '../run/
 import { prepareRun, type PreparedRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, inert, plural } from '../lib/text.js';
-import type { WatchOptions } from '../cli/watch-options.js';
+import type { WatchOptions } from './watch-options.js';
 import { submitParts } from './batch-tools.js';
 import { findUnknownBatches } from './before-paying.js';
 import type { Surroundings } from './surroundings.js';
@@ -50,7 +48,7 @@ const MAXIMUM_OBJECTS_BYTES = 256 << 20;
 /** A run that is being watched. */
 export interface WatchedRun {
   watching: WatchOptions;
-  options: RunOptions;
+  options: RunSettings;
   folder: RunFolder;
   run: PreparedRun;
   ledger: Ledger;
@@ -64,10 +62,10 @@ export interface WatchedRun {
 }
 
 /** @throws UserError where nothing here tells of batches */
-export function requireRecord(folder: RunFolder, options: RunOptions): void {
+export function requireRecord(folder: RunFolder, options: RunSettings): void {
   if (existsSync(folder.batches) || existsSync(folder.batchObjects)) return;
   throw new UserError(
-    `No batches of ${inert(options.dataset, 120)} with ${options.annotator.name} are known here (${folder.batchObjects} is ` +
+    `No batches of ${inert(options.selection.dataset, 120)} with ${options.call.annotator.name} are known here (${folder.batchObjects} is ` +
       'missing). Name them with --batch_ids, find them in the account with --recover, or submit them with reannotate --batch.',
   );
 }
@@ -98,7 +96,8 @@ export async function openWatchedRun(
   const { console, interruption } = surroundings;
   const ledger = Ledger.open(folder);
   const identity = readIdentity(folder.run);
-  const { dataset, annotator } = watching.run;
+  const { dataset } = watching.run.selection;
+  const { annotator } = watching.run.call;
   const isKnown = ledger.chunks.length > 0;
   // A folder that knows its batches needs no other proof of its dataset.
   const source = isKnown ? sourceOf(dataset, identity) : await readSource(dataset, identity);
@@ -106,13 +105,10 @@ export async function openWatchedRun(
   const news = await findBatches(watching, fromFile, folder, ledger, client, wanted, surroundings);
   const origin = originOf(news, wanted);
   const earlierConfig = await readConfig(folder.config, new Date(), identity);
-  const options = {
-    ...withAsked(watching.run, identity?.asked ?? null, origin),
-    includeMetadata: watching.run.includeMetadata || earlierConfig.params?.['include_metadata'] === true,
-    reasoning: reasoningModeOf(watching.run.reasoning, earlierConfig.params),
-    outputFormats: unionOfFormats(watching.run.outputFormats, earlierConfig.params?.['output_format']),
-    acceptFinishReason: acceptedReasons(watching.run.acceptFinishReason, earlierConfig.params),
-  };
+  const options = withOutputsOf(
+    earlierConfig.params,
+    withAsked(watching.run, identity?.asked ?? null, origin),
+  );
   const totals = new Totals(folder.counters, price, new Date());
   const config = watchConfig(earlierConfig, options, origin);
   const fresh = { uuid: config.uuid, created: config.creation_date };
@@ -279,32 +275,36 @@ function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserEr
 }
 
 /** The options of the run that is watched: what decided its requests when it was begun, and the rest as given now. */
-function withAsked(options: RunOptions, before: AskedFor | null, origin: BatchOrigin | null): RunOptions {
+function withAsked(options: RunSettings, before: AskedFor | null, origin: BatchOrigin | null): RunSettings {
   const now = askedFor(options);
   const asked = before ?? (origin === null ? now : askedBefore(origin, now));
   const generation = Object.fromEntries(
     GENERATION_NAMES.map((name) => [name, asked[name] ?? null]),
   ) as GenerationParameters;
+  const { selection } = options;
   return {
     ...options,
-    subset: options.subset ?? asked.subset,
-    split: options.split ?? asked.split,
-    format: options.format ?? asked.format,
-    promptColumn: options.promptColumn ?? asked.prompt_column,
-    responseColumn: options.responseColumn ?? asked.response_column,
-    systemColumn: options.systemColumn ?? asked.system_column,
-    inputColumn: options.inputColumn ?? asked.input_column,
-    messagesColumn: options.messagesColumn ?? asked.messages_column,
-    encoding: asked.encoding ?? options.encoding,
-    limit: options.limit ?? asked.limit,
-    offset: options.offset === 0 ? asked.offset : options.offset,
-    generation,
+    selection: {
+      ...selection,
+      subset: selection.subset ?? asked.subset,
+      split: selection.split ?? asked.split,
+      format: selection.format ?? asked.format,
+      promptColumn: selection.promptColumn ?? asked.prompt_column,
+      responseColumn: selection.responseColumn ?? asked.response_column,
+      systemColumn: selection.systemColumn ?? asked.system_column,
+      inputColumn: selection.inputColumn ?? asked.input_column,
+      messagesColumn: selection.messagesColumn ?? asked.messages_column,
+      encoding: asked.encoding ?? selection.encoding,
+      limit: selection.limit ?? asked.limit,
+      offset: selection.offset === 0 ? asked.offset : selection.offset,
+    },
+    call: { ...options.call, generation },
   };
 }
 
 function watchConfig(
   earlier: Awaited<ReturnType<typeof readConfig>>,
-  options: RunOptions,
+  options: RunSettings,
   origin: BatchOrigin | null,
 ): ConfigFile {
   return {
@@ -314,9 +314,9 @@ function watchConfig(
       ? {}
       : { uuid: origin.run, ...(origin.created === '' ? {} : { creation_date: origin.created }) }),
     params: {
-      ...(earlier.params ?? effectiveParameters(options, shownBaseUrl(options))),
-      output_format: options.outputFormats,
-      accept_finish_reason: options.acceptFinishReason,
+      ...(earlier.params ?? effectiveParameters(options, shownBaseUrl(options.call))),
+      output_format: options.output.formats,
+      accept_finish_reason: options.call.acceptFinishReason,
       ...(options.push === null
         ? {}
         : { push_to_hub: options.push.repository, private: options.push.private, yes: options.push.yes }),

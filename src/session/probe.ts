@@ -1,7 +1,7 @@
 /** `--dry_run --probe N`: some rows are really asked, and paid for, to learn how long answers are. */
 
 import { UserError } from '../lib/errors.js';
-import type { RunOptions } from '../cli/options.js';
+import type { RunSettings } from '../run/settings.js';
 import type { AccountLimits } from '../http/limit-headers.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { CostBudget } from '../run/budget.js';
@@ -42,7 +42,7 @@ export interface Probe {
  */
 export async function probeRows(
   rows: readonly { index: number; row: PromptRow }[],
-  options: RunOptions,
+  options: RunSettings,
   price: Price | null,
   { console, interruption }: Surroundings,
 ): Promise<Probe> {
@@ -53,9 +53,14 @@ export async function probeRows(
   const cost = (): number | null =>
     totalCost([...usages, ...wasted].reduce(addUsage, NO_USAGE), price)?.amount ?? null;
   const budget =
-    options.maxCost === null
+    options.policy.maxCost === null
       ? null
-      : new CostBudget(options.maxCost, price, mostTokens(options.generation) ?? Infinity, () => cost() ?? 0);
+      : new CostBudget(
+          options.policy.maxCost,
+          price,
+          mostTokens(options.call.generation) ?? Infinity,
+          () => cost() ?? 0,
+        );
   const events = {
     answered: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {
       const usage = usageOfAnswer(reported, sent, json);
@@ -83,7 +88,7 @@ export async function probeRows(
       console.warning(message);
     },
   };
-  const { client, limiter, processor } = await openAsking(options, budget, events, console);
+  const { client, limiter, processor } = await openAsking(options.call, budget, events, console);
   const abandon = (): void => {
     processor.abandon();
     void client.abort();
@@ -94,17 +99,17 @@ export async function probeRows(
   );
   try {
     const estimate = new TokenEstimate();
-    const shape = requestShape(options);
+    const shape = requestShape(options.call);
     const jobs = rows.map(({ index, row }) => {
       const body = Buffer.from(JSON.stringify(requestBody(messagesOf(row), shape)));
       return { requestIdx: index, body, tokens: estimate.of(body) };
     });
     const stop = await processor.run(jobs);
     interruption.soft.throwIfAborted();
-    if (stop?.reason === 'error') throw await stopError(stop, options);
+    if (stop?.reason === 'error') throw await stopError(stop, options.call);
     if (stop?.reason === 'budget') {
       const sent = plural(processor.counts.answered + processor.counts.failed, 'row');
-      const what = `--max_cost ${options.maxCost ?? 0} ended the probe after ${sent} of ${rows.length}`;
+      const what = `--max_cost ${options.policy.maxCost ?? 0} ended the probe after ${sent} of ${rows.length}`;
       if (usages.length === 0) throw new UserError(`${what}: not even one request fits. Raise --max_cost.`);
       console.warning(`${what}, so the estimate is less certain.`);
     }

@@ -32,7 +32,7 @@ export class RetryRounds {
       console.warning('A whole round brought no answer, so no further one is submitted.');
       return false;
     }
-    if (this.#made >= options.maxAttempts) return false;
+    if (this.#made >= options.call.limits.attempts) return false;
     await planRows(this.watched, console, (row) => this.#isAllowed(row));
     const chunks = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
     if (chunks.length === 0) return false;

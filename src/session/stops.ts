@@ -3,7 +3,7 @@
 import type { CallFailed } from '../batches/calls.js';
 import { EXIT, TemporaryError, UserError } from '../lib/errors.js';
 import { findEndpoint } from '../models/endpoint.js';
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
 import type { Stop, StopCause } from '../requests/processor.js';
 import { packageVersion } from '../lib/package.js';
 import { requestUrl, shownAddress, versionHint } from '../http/address.js';
@@ -35,25 +35,25 @@ const EXIT_CODES: Readonly<Record<StopCause, number>> = {
  */
 export async function stopError(
   stop: ErrorStop,
-  options: RunOptions,
+  call: ModelCall,
   next: string | ((nearest: readonly string[]) => string) = '',
 ): Promise<UserError> {
-  const models = stop.cause === 'model' ? await nearestModels(options) : [];
+  const models = stop.cause === 'model' ? await nearestModels(call) : [];
   const what = typeof next === 'string' ? next : next(models);
-  return new UserError(`${describe(stop, options, models, what)} ${what}`.trim(), EXIT_CODES[stop.cause]);
+  return new UserError(`${describe(stop, call, models, what)} ${what}`.trim(), EXIT_CODES[stop.cause]);
 }
 
 /** Describes an error that ended the run. */
-export async function describeStop(stop: ErrorStop, options: RunOptions): Promise<string> {
-  return describe(stop, options, stop.cause === 'model' ? await nearestModels(options) : []);
+export async function describeStop(stop: ErrorStop, call: ModelCall): Promise<string> {
+  return describe(stop, call, stop.cause === 'model' ? await nearestModels(call) : []);
 }
 
 /** @param next what is said after it: an address that is suggested there is not suggested twice */
-function describe(stop: ErrorStop, options: RunOptions, models: readonly string[], next = ''): string {
-  const { provider, model } = options.annotator;
-  const { baseUrl, apiKey } = findEndpoint(options);
+function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], next = ''): string {
+  const { provider, model } = call.annotator;
+  const { baseUrl, apiKey } = findEndpoint(call);
   const said = inert(stop.message, 400);
-  const variable = options.apiKeyVariable ?? provider.apiKeyVariable;
+  const variable = call.apiKeyVariable ?? provider.apiKeyVariable;
   switch (stop.cause) {
     case 'key':
       if (variable === null)
@@ -62,13 +62,13 @@ function describe(stop: ErrorStop, options: RunOptions, models: readonly string[
         ? `${baseUrl} wants a key (${said}), and none was sent because ${variable} is empty. Set it.`
         : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;
     case 'model':
-      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, options, next)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
+      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, call, next)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
     case 'quota':
       return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
     case 'account':
       return `${baseUrl} does not serve this account (${said}). Check the account’s settings with the provider.`;
     case 'unreachable':
-      return `${askedAddress(options)} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
+      return `${askedAddress(call)} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
     case 'limit':
       return `${baseUrl} takes no more requests ${untilWhen(stop.wait)} (${said}). Run the command again once the limit has reset.`;
     case 'refused':
@@ -79,7 +79,7 @@ function describe(stop: ErrorStop, options: RunOptions, models: readonly string[
     case 'other':
       return said.endsWith('.')
         ? said
-        : `${baseUrl}: ${said}. Check the address, the model and the flags.${addressHint(said, options, next)}`;
+        : `${baseUrl}: ${said}. Check the address, the model and the flags.${addressHint(said, call, next)}`;
   }
 }
 
@@ -93,32 +93,32 @@ function untilWhen(wait: number | undefined): string {
 }
 
 /** The models that the server has, nearest first; none where it does not list them. */
-async function nearestModels(options: RunOptions): Promise<string[]> {
-  const { address, apiKey } = findEndpoint(options);
+async function nearestModels(call: ModelCall): Promise<string[]> {
+  const { address, apiKey } = findEndpoint(call);
   const names = await listModels(address, apiKey, `reannotate/${packageVersion()}`);
-  return names.length === 0 ? [] : nearest(options.annotator.model, names);
+  return names.length === 0 ? [] : nearest(call.annotator.model, names);
 }
 
 /** Where the request went, and which address to try instead, after a 404. */
-function addressHint(said: string, options: RunOptions, next: string): string {
+function addressHint(said: string, call: ModelCall, next: string): string {
   if (!said.startsWith('404')) return '';
-  const { address } = findEndpoint(options);
+  const { address } = findEndpoint(call);
   const better = versionHint(address);
   const hint =
     better === null || next.includes('The address is probably')
       ? ''
       : ` Most servers have /v1 in their address: try --base_url ${shownAddress(better)}.`;
-  return ` The request went to ${askedAddress(options)}.${hint}`;
+  return ` The request went to ${askedAddress(call)}.${hint}`;
 }
 
 /** The address that chat requests go to, without secrets. */
-function askedAddress(options: RunOptions): string {
-  return inert(shownAddress(requestUrl(findEndpoint(options).address, '/chat/completions')), 300);
+function askedAddress(call: ModelCall): string {
+  return inert(shownAddress(requestUrl(findEndpoint(call).address, '/chat/completions')), 300);
 }
 
 /** A failed call of the Batch API as the error that ends the command, with its exit code. */
-export async function failureError(failure: CallFailed, options: RunOptions): Promise<UserError> {
-  const message = await describeFailure(failure, options);
+export async function failureError(failure: CallFailed, call: ModelCall): Promise<UserError> {
+  const message = await describeFailure(failure, call);
   const { verdict } = failure;
   const mayPass =
     verdict.kind === 'transient' ||
@@ -129,17 +129,17 @@ export async function failureError(failure: CallFailed, options: RunOptions): Pr
 }
 
 /** A failed call of the Batch API in a sentence for the user. */
-export async function describeFailure(failure: CallFailed, options: RunOptions): Promise<string> {
+export async function describeFailure(failure: CallFailed, call: ModelCall): Promise<string> {
   const { verdict, status } = failure;
   if (status === 404 || status === 405) {
-    const { baseUrl } = findEndpoint(options);
+    const { baseUrl } = findEndpoint(call);
     return `${baseUrl} has no Batch API (${inert(verdict.message, 200)}). Run without --batch.`;
   }
   if (verdict.kind === 'run') {
-    return describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, options);
+    return describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, call);
   }
   if (verdict.kind === 'transient') {
-    return describeStop({ reason: 'error', cause: 'unreachable', message: verdict.message }, options);
+    return describeStop({ reason: 'error', cause: 'unreachable', message: verdict.message }, call);
   }
   return inert(verdict.message, 400);
 }

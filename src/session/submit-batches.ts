@@ -8,7 +8,8 @@ import { planChunks } from '../batches/chunks.js';
 import type { Ledger } from '../batches/ledger.js';
 import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
 import { EXIT, UserError } from '../lib/errors.js';
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
+import type { RunSettings } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
 import { printResult } from '../terminal/output.js';
 import { JournalWriter } from '../run/journal.js';
@@ -24,7 +25,7 @@ import { watchCommandLine } from './watch-command.js';
 
 /** A run whose rows are to go into batches. */
 export interface BatchRun {
-  options: RunOptions;
+  options: RunSettings;
   folder: RunFolder;
   run: PreparedRun;
   ledger: Ledger;
@@ -44,10 +45,10 @@ export async function submitBatches(
 ): Promise<number | null> {
   const { options, run, ledger, totals, price } = batchRun;
   const { console, interruption } = surroundings;
-  const client = openBatchClient(options, console, interruption.hard);
+  const client = openBatchClient(options.call, console, interruption.hard);
   const parts = submitParts(options, ledger, client, run.identity, totals, price, console, interruption.soft);
   try {
-    if (ledger.chunks.length === 0) await requireModel(options, client);
+    if (ledger.chunks.length === 0) await requireModel(options.call, client);
     await preparePlan(batchRun, parts, surroundings);
     const waiting = ledger.chunks.filter(({ state }) => state === 'waiting');
     const others = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
@@ -72,9 +73,9 @@ export async function submitBatches(
  * A batch with a wrong key or model fails minutes or hours later, so both are looked up first.
  * @throws UserError
  */
-async function requireModel(options: RunOptions, client: BatchClient): Promise<void> {
+async function requireModel(call: ModelCall, client: BatchClient): Promise<void> {
   try {
-    await client.requireModel(options.annotator.model);
+    await client.requireModel(call.annotator.model);
   } catch (error) {
     const { verdict, status } = callFailed(error);
     if (verdict.kind !== 'run') return;
@@ -82,7 +83,7 @@ async function requireModel(options: RunOptions, client: BatchClient): Promise<v
     const isCertain =
       status === 401 || (verdict.cause === 'model' && /model_not_found/.test(verdict.message));
     if (!isCertain) return;
-    throw await stopError({ reason: 'error', cause: verdict.cause, message: verdict.message }, options);
+    throw await stopError({ reason: 'error', cause: verdict.cause, message: verdict.message }, call);
   }
 }
 
@@ -92,17 +93,17 @@ async function preparePlan(
   parts: SubmitParts,
   { console }: Surroundings,
 ): Promise<void> {
-  for (const chunk of ledger.unanswered) await describing(options, () => resolveCreation(chunk, parts));
+  for (const chunk of ledger.unanswered) await describing(options.call, () => resolveCreation(chunk, parts));
   ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
   const heldRows = await holdRows({ folder, run, ledger });
   const outstanding = describeOutstanding(options, ledger);
   if (heldRows > 0 && outstanding !== null) console.warning(outstanding);
   // A new run has no batches anywhere.
-  const isResumed = options.earlier === 'resume' || options.earlier === 'resume_no_retry';
-  if (isResumed && run.index.countWanted(options.retry) > 0) {
+  const isResumed = options.policy.earlier === 'resume' || options.policy.earlier === 'resume_no_retry';
+  if (isResumed && run.index.countWanted(options.policy.retry) > 0) {
     const { client, waiting } = parts;
     const paying = { options, folder, run, ledger, client, waiting, reporter: console };
-    await describing(options, () => refuseUnknownBatches(paying));
+    await describing(options.call, () => refuseUnknownBatches(paying));
   }
   await planRows({ options, folder, run, ledger }, console, () => true);
 }
@@ -118,7 +119,7 @@ export async function planRows(
 ): Promise<number> {
   const { index } = run;
   await holdRows({ folder, run, ledger });
-  const wanted = (row: number): boolean => index.isWanted(row, options.retry) && isAllowed(row);
+  const wanted = (row: number): boolean => index.isWanted(row, options.policy.retry) && isAllowed(row);
   let planned = 0;
   // Where the journal can't be written, closing it says so.
   const journal = new JournalWriter(folder.journal, () => undefined);
@@ -131,7 +132,7 @@ export async function planRows(
         total: run.rows,
         wanted,
         onTooLarge: (row, body) => {
-          const message = `the request alone is larger than --max_batch_bytes ${options.maxBatchBytes}`;
+          const message = `the request alone is larger than --max_batch_bytes ${options.policy.maxBatchBytes}`;
           const place = journal.appendFailure(body, [message], false, row);
           index.record(row, 'failed', place.offset, place.length, true);
           console.warning(`Row ${row} failed: ${message}.`);
@@ -140,7 +141,7 @@ export async function planRows(
           planned = rows;
         },
       },
-      { requests: options.maxBatchSize, bytes: options.maxBatchBytes },
+      { requests: options.policy.maxBatchSize, bytes: options.policy.maxBatchBytes },
     );
     if (chunks.length > 0) {
       console.info(
@@ -202,7 +203,8 @@ async function report(
   }
   const first = submitted.failed[0];
   if (first !== undefined) {
-    const why = first.reason instanceof CallFailed ? await failureError(first.reason, options) : first.reason;
+    const why =
+      first.reason instanceof CallFailed ? await failureError(first.reason, options.call) : first.reason;
     const total = ids.length + missing;
     console.error(
       `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} Submit what is missing with: ${resumeCommand}`,
@@ -211,7 +213,7 @@ async function report(
   }
   if (submitted.unaffordable.length > 0) {
     console.error(
-      `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${options.maxCost ?? 0} would be ` +
+      `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${options.policy.maxCost ?? 0} would be ` +
         `exceeded in the worst case. ${raiseAdvice(ids.length > 0, words, resumeCommand)}`,
     );
     return EXIT.incomplete;
@@ -236,11 +238,11 @@ async function printCommand(command: string): Promise<void> {
 }
 
 /** Makes a call's failure a sentence. */
-export async function describing<T>(options: RunOptions, work: () => Promise<T>): Promise<T> {
+export async function describing<T>(call: ModelCall, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof CallFailed) throw await failureError(error, options);
+    if (error instanceof CallFailed) throw await failureError(error, call);
     throw error;
   }
 }

@@ -3,18 +3,18 @@
 import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
 import { UsageError } from '../lib/errors.js';
 import {
-  DEFAULT_SAVE_DIR,
-  DEFAULT_TEMP_DIR,
+  DEFAULT_OUTPUT,
   MAXIMUM_BATCH_BYTES,
   MAXIMUM_BATCH_SIZE,
-  type RunOptions,
-} from '../cli/options.js';
+  type RunSettings,
+} from '../run/settings.js';
+import type { Annotator } from '../models/annotators.js';
 import { shownAddress } from '../http/address.js';
 import { shellWord } from '../lib/text.js';
 
 /** @throws UsageError where the annotator's provider has no Batch API */
-export function requireBatches(options: RunOptions): void {
-  const { provider, name } = options.annotator;
+export function requireBatches(annotator: Annotator): void {
+  const { provider, name } = annotator;
   if (provider.batches) return;
   throw new UsageError(
     `${provider.title} has no Batch API, so ${name} can't be asked in batches; run it without --batch.`,
@@ -23,7 +23,7 @@ export function requireBatches(options: RunOptions): void {
 
 /** The command line that watches a run's batches, ready to paste. */
 export function watchCommandLine(
-  options: RunOptions,
+  options: RunSettings,
   batchIds: readonly string[],
   more: readonly string[] = [],
 ): string {
@@ -32,20 +32,20 @@ export function watchCommandLine(
   if (batchIds.length > 0 && !batchIds.some((id) => /[\s,]/.test(id))) {
     words.push('--batch_ids', batchIds.join(','));
   }
-  words.push('--dataset', options.dataset, '--annotator', options.annotator.name);
-  if (options.saveDir !== DEFAULT_SAVE_DIR) words.push('--save_dir', options.saveDir);
-  if (options.tempDir !== DEFAULT_TEMP_DIR) words.push('--temp_dir', options.tempDir);
-  if (options.runName !== null) words.push('--run_name', options.runName);
-  if (options.baseUrl !== null) words.push('--base_url', shownAddress(options.baseUrl));
-  if (options.apiKeyVariable !== null) words.push('--api_key_env', options.apiKeyVariable);
-  if (options.maxBatchSize !== MAXIMUM_BATCH_SIZE)
-    words.push('--max_batch_size', String(options.maxBatchSize));
-  if (options.maxBatchBytes !== MAXIMUM_BATCH_BYTES)
-    words.push('--max_batch_bytes', String(options.maxBatchBytes));
-  if (options.includeMetadata) words.push('--include_metadata');
-  if (options.reasoning !== null && options.reasoning !== DEFAULT_REASONING_MODE)
-    words.push('--reasoning', options.reasoning);
-  if (options.outputFormats.length > 1) words.push('--output_format', options.outputFormats.join(','));
+  words.push('--dataset', options.selection.dataset, '--annotator', options.call.annotator.name);
+  if (options.output.saveDir !== DEFAULT_OUTPUT.saveDir) words.push('--save_dir', options.output.saveDir);
+  if (options.output.tempDir !== DEFAULT_OUTPUT.tempDir) words.push('--temp_dir', options.output.tempDir);
+  if (options.output.runName !== null) words.push('--run_name', options.output.runName);
+  if (options.call.baseUrl !== null) words.push('--base_url', shownAddress(options.call.baseUrl));
+  if (options.call.apiKeyVariable !== null) words.push('--api_key_env', options.call.apiKeyVariable);
+  if (options.policy.maxBatchSize !== MAXIMUM_BATCH_SIZE)
+    words.push('--max_batch_size', String(options.policy.maxBatchSize));
+  if (options.policy.maxBatchBytes !== MAXIMUM_BATCH_BYTES)
+    words.push('--max_batch_bytes', String(options.policy.maxBatchBytes));
+  if (options.output.includeMetadata) words.push('--include_metadata');
+  if (options.output.reasoning !== null && options.output.reasoning !== DEFAULT_REASONING_MODE)
+    words.push('--reasoning', options.output.reasoning);
+  if (options.output.formats.length > 1) words.push('--output_format', options.output.formats.join(','));
   if (options.push !== null) {
     words.push('--push_to_hub', options.push.repository);
     if (options.push.private) words.push('--private');

@@ -13,7 +13,7 @@ import { BatchReader } from '../batches/reader.js';
 import { resultPath } from '../batches/result-files.js';
 import { resolveCreation, submitChunks } from '../batches/submit.js';
 import { watch, type Watched } from '../batches/watch.js';
-import type { RunOptions } from '../cli/options.js';
+import type { ModelCall } from '../models/call.js';
 import { readJob } from '../run/jobs.js';
 import type { WatchedRun } from './open-watched-run.js';
 import type { Surroundings } from './surroundings.js';
@@ -31,7 +31,7 @@ const BYTES_A_TOKEN_WITH_LOGPROBS = 6000;
 const MOST_TOKENS = 128 << 10;
 
 /** The most bytes that the result file of this many requests can have; anything far larger is not a result file. */
-function maximumBytes({ generation }: RunOptions, requests: number): number {
+function maximumBytes({ generation }: ModelCall, requests: number): number {
   const { max_tokens: tokens, n, logprobs } = generation;
   const bytesAToken = logprobs === true ? BYTES_A_TOKEN_WITH_LOGPROBS : BYTES_A_TOKEN;
   return (
@@ -73,9 +73,9 @@ export async function watchOnce(watched: WatchedRun, { console }: Surroundings):
           reporter: console,
           index: run.index,
           redactor: options.environment.redactor,
-          maximumBytes: (requests) => maximumBytes(options, requests),
+          maximumBytes: (requests) => maximumBytes(options.call, requests),
           requestOf: (row) => readJob(jobs?.read(row) ?? Buffer.alloc(0))?.body ?? Buffer.from('{}'),
-          rules: new FinishRules(options.acceptFinishReason),
+          rules: new FinishRules(options.call.acceptFinishReason),
           onAnswer: (completion) => {
             totals.addAnswer(completion);
           },

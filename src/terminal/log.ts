@@ -1,4 +1,5 @@
 import { closeSync, writeSync } from 'node:fs';
+import { UsageError } from '../lib/errors.js';
 import { bareFileReason, openFile } from '../lib/files.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { inert, plural } from '../lib/text.js';
@@ -6,6 +7,22 @@ import { inert, plural } from '../lib/text.js';
 /** Python's level numbers, which `--logging_level` accepts as well. */
 export const LOG_LEVELS = { debug: 10, info: 20, warning: 30, error: 40 } as const;
 export type LogLevel = keyof typeof LOG_LEVELS;
+
+/**
+ * `debug`, `info`, `warning` or `error`, or Python's 10, 20, 30 or 40.
+ * @param source what gave it, for messages
+ * @throws UsageError
+ */
+export function logLevelNamed(text: string, source: string): LogLevel {
+  const wanted = text.toLowerCase() === 'warn' ? 'warning' : text.toLowerCase();
+  const found = Object.entries(LOG_LEVELS).find(
+    ([name, value]) => name === wanted || String(value) === wanted,
+  );
+  if (found !== undefined) return found[0] as LogLevel;
+  throw new UsageError(
+    `${source} takes debug, info, warning or error (or 10, 20, 30, 40), not ${inert(text, 40)}.`,
+  );
+}
 
 const MAXIMUM_MESSAGE_LENGTH = 2000;
 

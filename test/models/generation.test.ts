@@ -3,16 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { asksTheSame, GENERATION_NAMES } from '../../src/models/generation.js';
-import { parseJudgeOptions } from '../../src/judge/options.js';
-import { parseRunOptions, type RawFlags } from '../../src/cli/options.js';
+import type { RawFlags } from '../../src/cli/flags/parse.js';
+import type { RunSettings } from '../../src/run/settings.js';
+import { judgeSettingsFor, settingsFor } from '../support/settings.js';
 import { compareJobs, requestBody, type RequestShape } from '../../src/run/jobs.js';
 import { askedFor, refuseChanges, type AskedFor } from '../../src/run/identity.js';
 import { requestShape } from '../../src/run/prepare.js';
 
 const MESSAGES = [{ role: 'user' as const, content: 'x' }];
 
-function optionsFor(flags: RawFlags): ReturnType<typeof parseRunOptions> {
-  return parseRunOptions({ dataset: 'd.jsonl', ...flags }, {});
+function optionsFor(flags: RawFlags): RunSettings {
+  return settingsFor({ dataset: 'd.jsonl', ...flags });
 }
 
 function parametersOf(shape: RequestShape): Record<string, unknown> {
@@ -22,7 +23,7 @@ function parametersOf(shape: RequestShape): Record<string, unknown> {
 
 /** What is sent besides model and messages. */
 function sent(flags: RawFlags): Record<string, unknown> {
-  return parametersOf(requestShape(optionsFor(flags)));
+  return parametersOf(requestShape(optionsFor(flags).call));
 }
 
 describe('what is sent', () => {
@@ -163,9 +164,9 @@ describe('what is sent', () => {
 
   it('is what a judge needs, and its own defaults may be left out', () => {
     const judge = (flags: RawFlags): Record<string, unknown> => {
-      const { asking } = parseJudgeOptions({ dataset: 'd.jsonl', ...flags }, {});
-      expect(asking.given.has('temperature')).toBe(false);
-      return parametersOf(requestShape(asking));
+      const { asking } = judgeSettingsFor({ dataset: 'd.jsonl', ...flags });
+      expect(asking.call.given.has('temperature')).toBe(false);
+      return parametersOf(requestShape(asking.call));
     };
     expect(judge({})).toEqual({ temperature: 0, seed: 42, max_tokens: 1024 });
     expect(judge({ judge: 'anthropic/claude-sonnet-4-5', seed: '7' })).toEqual({
@@ -190,7 +191,7 @@ describe('a run that is resumed', () => {
   });
   const resume = (earlier: AskedFor, flags: RawFlags): void => {
     const options = optionsFor(flags);
-    refuseChanges(earlier, askedFor(options), options.given);
+    refuseChanges(earlier, askedFor(options), options.call.given);
   };
 
   it.each<[string, RawFlags]>([
@@ -257,7 +258,7 @@ describe('a run that the Python tool began', () => {
       rows,
       `${JSON.stringify({ system_prompt: '', user_prompt: 'x', annotation_original: null })}\n`,
     );
-    await compareJobs(jobs, rows, requestShape(optionsFor({ annotator: 'gpt-4o-mini', ...flags })));
+    await compareJobs(jobs, rows, requestShape(optionsFor({ annotator: 'gpt-4o-mini', ...flags }).call));
     expect(readFileSync(jobs, 'utf8')).not.toBe('');
   }
 

@@ -7,7 +7,7 @@ import {
   resumeCommandLine,
   retryCommandLine,
 } from '../../src/session/next-command.js';
-import { parseRunOptions } from '../../src/cli/options.js';
+import { settingsFor } from '../support/settings.js';
 import type { ErrorStop } from '../../src/session/stops.js';
 
 describe('the command to run next', () => {
@@ -56,8 +56,8 @@ describe('what to do after a stop', () => {
     hasAnswers = false,
   ): string => {
     const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-    const options = parseRunOptions(flags, key);
-    const baseUrl = options.baseUrl ?? 'http://env:1';
+    const options = settingsFor(flags, key);
+    const baseUrl = options.call.baseUrl ?? 'http://env:1';
     return nextStep({ reason: 'error', ...stop }, options, {
       words,
       hasAnswers,

@@ -1,0 +1,130 @@
+/** Which rows a run uses, and how they become prompts. */
+
+import { DEFAULT_ENCODING, encodingNamed } from '../../datasets/encodings.js';
+import { datasetName } from '../../datasets/names.js';
+import { FORMAT_NAMES } from '../../formats/format.js';
+import { integer, kind, text } from '../../lib/kinds.js';
+import { flag } from './flag.js';
+
+/** `watch-batch` needs these only for batches that another tool submitted. */
+const OF_BATCHES = { 'watch-batch': true } as const;
+
+const columnName = text('<name>');
+
+export const DATA_FLAGS = {
+  dataset: flag({
+    kind: kind('<id_or_path>', datasetName, { completes: 'file' }),
+    fallback: null,
+    group: 'data',
+    help: 'Hub dataset id, or a .json, .jsonl, .csv or .parquet file',
+    short: 'd',
+    aliases: ['data', 'input', 'input_file', 'file', 'dataset_name', 'dataset_path', 'path'],
+    isIdentity: true,
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: 'as it was given to reannotate' },
+      judge: { help: 'as it was given to the run' },
+      report: { help: 'the run’s dataset' },
+    },
+  }),
+  subset: flag({
+    kind: text('<name>'),
+    fallback: null,
+    usual: 'the only one, or "default"',
+    group: 'data',
+    help: 'subset of a Hub dataset',
+    aliases: ['config_name', 'dataset_config', 'dataset_subset'],
+    isIdentity: true,
+    commands: { reannotate: true, ...OF_BATCHES },
+  }),
+  split: flag({
+    kind: text('<name>', { choices: ['train', 'test', 'validation'] }),
+    fallback: null,
+    usual: 'train',
+    group: 'data',
+    help: 'split',
+    aliases: ['dataset_split'],
+    isIdentity: true,
+    commands: { reannotate: true, ...OF_BATCHES },
+  }),
+  format: flag({
+    kind: text('<name>', { choices: FORMAT_NAMES }),
+    fallback: null,
+    usual: 'detected from the columns',
+    group: 'data',
+    help: FORMAT_NAMES.join(', '),
+    isIdentity: true,
+    commands: { reannotate: true, ...OF_BATCHES },
+  }),
+  prompt_column: flag({
+    kind: columnName,
+    fallback: null,
+    group: 'data',
+    help: 'column with the prompt',
+    aliases: ['prompt_field', 'text_column', 'input_key'],
+    isIdentity: true,
+    commands: { reannotate: true, ...OF_BATCHES },
+  }),
+  response_column: flag({
+    kind: columnName,
+    fallback: null,
+    group: 'data',
+    help: 'column with the original answer, or none',
+    aliases: ['answer_column', 'output_column', 'completion_column'],
+    isIdentity: true,
+    commands: { reannotate: true, ...OF_BATCHES },
+  }),
+  system_column: flag({
+    kind: columnName,
+    fallback: null,
+    group: 'data',
+    help: 'column with the system prompt, or none',
+    isIdentity: true,
+    commands: { reannotate: true, ...OF_BATCHES },
+  }),
+  input_column: flag({
+    kind: columnName,
+    fallback: null,
+    group: 'data',
+    help: 'column with the input or context of the prompt, or none',
+    aliases: ['context_column'],
+    isIdentity: true,
+    commands: { reannotate: true },
+  }),
+  messages_column: flag({
+    kind: columnName,
+    fallback: null,
+    group: 'data',
+    help: 'column with a chat, or none',
+    aliases: ['conversations_column', 'chat_column'],
+    isIdentity: true,
+    commands: { reannotate: true },
+  }),
+  encoding: flag({
+    kind: kind('<name>', encodingNamed, { choices: ['utf-8', 'utf-16', 'windows-1252', 'latin1'] }),
+    fallback: DEFAULT_ENCODING,
+    group: 'data',
+    help: 'encoding of a local text file, such as windows-1252',
+    isIdentity: true,
+    commands: { reannotate: true },
+  }),
+  limit: flag({
+    kind: integer(1),
+    fallback: null,
+    usual: 'all',
+    group: 'data',
+    help: 'rows at most; --resume with a larger one extends the run',
+    aliases: ['max_rows', 'num_rows', 'max_samples', 'num_samples', 'max_examples', 'rows', 'head'],
+    isIdentity: true,
+    commands: { reannotate: true, 'watch-batch': { help: 'rows at most' } },
+  }),
+  offset: flag({
+    kind: integer(0),
+    fallback: 0,
+    group: 'data',
+    help: 'rows to skip',
+    aliases: ['skip', 'start'],
+    isIdentity: true,
+    commands: { reannotate: true, ...OF_BATCHES },
+  }),
+};

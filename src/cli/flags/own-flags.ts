@@ -1,0 +1,410 @@
+/** Flags of one command alone; names may mean something else in other commands. */
+
+import { UsageError } from '../../lib/errors.js';
+import { file, integer, kind, number, oneOf, orNone, text, toggle, type Kind } from '../../lib/kinds.js';
+import { inert } from '../../lib/text.js';
+import { isId } from '../../batches/batch.js';
+import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED, LARGEST_SAMPLE } from '../../judge/options.js';
+import {
+  DEFAULT_CHECK_INTERVAL_S,
+  DEFAULT_ERROR_FILE,
+  DEFAULT_OUTPUT_FILE,
+} from '../../session/watch-options.js';
+import { SIMULATOR_DEFAULTS } from '../../simulator/options.js';
+import { flag } from './flag.js';
+
+const ids = kind<readonly string[]>('<id,id>', idsOf, { repeats: true });
+/** Rows of a report that can be named: each is read in full. */
+const MOST_ROWS_NAMED = 200;
+const NO_IDS: readonly string[] = [];
+const NO_ROWS: readonly number[] = [];
+const OF_WATCH = { 'watch-batch': true } as const;
+const OF_JUDGE = { judge: true } as const;
+const OF_REPORT = { report: true } as const;
+const OF_SIMULATE = { simulate: true } as const;
+const UNLIMITED = 'unlimited';
+
+const WATCH_FLAGS = {
+  batch_ids: flag({
+    kind: ids,
+    fallback: null,
+    usual: 'those that this folder knows',
+    group: 'batches',
+    help: 'batches to collect',
+    aliases: ['batch_id', 'ids', 'batches'],
+    excludes: 'source',
+    commands: OF_WATCH,
+  }),
+  batch_objects_file: flag({
+    kind: file,
+    fallback: null,
+    group: 'batches',
+    help: 'take the batches from a file such as batch_objects.json',
+    excludes: 'source',
+    commands: OF_WATCH,
+  }),
+  recover: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'batches',
+    help: 'find the run’s batches in the account by their metadata',
+    excludes: 'source',
+    isAction: true,
+    commands: OF_WATCH,
+  }),
+  give_up: flag({
+    kind: ids,
+    fallback: NO_IDS,
+    group: 'batches',
+    help: 'count these batches as gone although the account cannot prove it: their rows may be sent again',
+    isAction: true,
+    commands: OF_WATCH,
+  }),
+  check_interval: flag({
+    kind: number(0, 86_400, '<seconds>'),
+    fallback: DEFAULT_CHECK_INTERVAL_S,
+    group: 'batches',
+    help: 'time between two polls',
+    aliases: ['interval', 'poll_interval', 'polling_interval'],
+    commands: OF_WATCH,
+  }),
+  output_file: flag({
+    kind: file,
+    fallback: DEFAULT_OUTPUT_FILE,
+    group: 'batches',
+    help: 'raw result lines of all batches',
+    commands: OF_WATCH,
+  }),
+  error_file: flag({
+    kind: file,
+    fallback: DEFAULT_ERROR_FILE,
+    group: 'batches',
+    help: 'raw error lines of all batches',
+    commands: OF_WATCH,
+  }),
+  retry_failed: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'batches',
+    help: 'submit what has no answer in the end as a new batch, and keep watching',
+    excludes: 'then',
+    isAction: true,
+    commands: OF_WATCH,
+  }),
+  finish_online: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'batches',
+    help: 'send exactly those rows online instead',
+    excludes: 'then',
+    isAction: true,
+    commands: OF_WATCH,
+  }),
+  service_tier: flag({
+    kind: oneOf('<tier>', ['flex']),
+    fallback: null,
+    group: 'batches',
+    help: 'flex: with --finish_online, at the price of a batch, where the model has it',
+    commands: OF_WATCH,
+  }),
+  cancel: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'batches',
+    help: 'stop the run’s batches and collect what they answered',
+    isAction: true,
+    commands: OF_WATCH,
+  }),
+  graph: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'batches',
+    help: 'save plots of the batches’ durations (SVG and PNG)',
+    commands: OF_WATCH,
+  }),
+};
+
+const JUDGE_FLAGS = {
+  judge: flag({
+    kind: text('<name>'),
+    fallback: DEFAULT_JUDGE,
+    group: 'judge',
+    help: 'model that judges, or PROVIDER/MODEL',
+    aliases: ['judge_model'],
+    commands: OF_JUDGE,
+  }),
+  sample: flag({
+    kind: integer(1, LARGEST_SAMPLE),
+    fallback: DEFAULT_SAMPLE,
+    group: 'judge',
+    help: 'pairs at most',
+    aliases: ['sample_size', 'limit', 'num_samples'],
+    commands: OF_JUDGE,
+  }),
+  seed: flag({
+    kind: integer(0, 0xffff_ffff),
+    fallback: DEFAULT_SAMPLE_SEED,
+    group: 'judge',
+    help: 'decides which rows are in the sample',
+    commands: OF_JUDGE,
+  }),
+  judge_prompts: flag({
+    kind: file,
+    fallback: null,
+    group: 'judge',
+    help: 'YAML in place of prompts/judge.yaml',
+    aliases: ['prompts', 'prompts_file'],
+    commands: OF_JUDGE,
+  }),
+  max_tokens: flag({
+    kind: orNone(integer(1)),
+    fallback: null,
+    usual: '1024, and 8192 for reasoning models',
+    group: 'judge',
+    help: 'tokens of a verdict at most',
+    commands: OF_JUDGE,
+  }),
+};
+
+const REPORT_FLAGS = {
+  output: flag({
+    kind: file,
+    fallback: null,
+    usual: 'report.html beside the results',
+    group: 'results',
+    help: 'the page',
+    short: 'o',
+    aliases: ['output_file', 'page', 'html'],
+    commands: OF_REPORT,
+  }),
+  sample: flag({
+    kind: integer(0, 5000),
+    fallback: 500,
+    group: 'results',
+    help: 'rows to read that are chosen at random',
+    commands: OF_REPORT,
+  }),
+  rows: flag({
+    kind: kind<readonly number[]>('<n,n>', rowNumbers),
+    fallback: NO_ROWS,
+    group: 'results',
+    help: 'rows to read in any case, counted from 0',
+    commands: OF_REPORT,
+  }),
+};
+
+const DEMO_FLAGS = {
+  judge: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'run',
+    help: 'and then have the answers judged',
+    commands: { demo: true },
+  }),
+};
+
+const D = SIMULATOR_DEFAULTS;
+const milliseconds = number(0, Number.MAX_VALUE, '<ms>');
+const rate = number(Number.MIN_VALUE);
+const several = (argument: string): Kind<string> => text(argument, { repeats: true });
+
+const SIMULATE_FLAGS = {
+  port: flag({
+    kind: integer(0, 65_535),
+    fallback: D.port,
+    usual: 'a free one',
+    group: 'server',
+    help: 'port on 127.0.0.1',
+    short: 'p',
+    commands: OF_SIMULATE,
+  }),
+  answers: flag({
+    kind: file,
+    fallback: D.answersFile,
+    usual: 'made up',
+    group: 'server',
+    help: 'JSONL of {"instruction", "input", "output"} whose outputs are given as answers',
+    commands: OF_SIMULATE,
+  }),
+  dataset_file: flag({
+    kind: several('<id=path>'),
+    fallback: null,
+    group: 'server',
+    help: 'serve a local file as a Hub dataset; may be given several times',
+    commands: OF_SIMULATE,
+  }),
+  parquet_file: flag({
+    kind: several('<id=path>'),
+    fallback: null,
+    group: 'server',
+    help: 'the same for its Parquet file',
+    commands: OF_SIMULATE,
+  }),
+  model: flag({
+    kind: several('<name>'),
+    fallback: null,
+    usual: 'every name',
+    group: 'server',
+    help: 'a model that exists; may be given several times',
+    commands: OF_SIMULATE,
+  }),
+  hub_user: flag({
+    kind: text('<name>'),
+    fallback: D.hubUser,
+    group: 'server',
+    help: 'the account that --push_to_hub may write to',
+    commands: OF_SIMULATE,
+  }),
+  gated: flag({
+    kind: several('<id>'),
+    fallback: null,
+    group: 'server',
+    help: 'a dataset that needs a token; may be given several times',
+    commands: OF_SIMULATE,
+  }),
+  requests_per_minute: flag({
+    kind: rate,
+    fallback: D.requestsPerMinute,
+    usual: UNLIMITED,
+    group: 'faults',
+    help: 'rate limit',
+    commands: OF_SIMULATE,
+  }),
+  tokens_per_minute: flag({
+    kind: rate,
+    fallback: D.tokensPerMinute,
+    usual: UNLIMITED,
+    group: 'faults',
+    help: 'rate limit',
+    commands: OF_SIMULATE,
+  }),
+  token_charge: flag({
+    kind: oneOf('<reserved|used>', ['reserved', 'used']),
+    fallback: D.tokenCharge,
+    group: 'faults',
+    help: 'what counts against the token limit: what a request may use, or what its answer used',
+    commands: OF_SIMULATE,
+  }),
+  limit_window_ms: flag({
+    kind: number(1, Number.MAX_VALUE, '<ms>'),
+    fallback: D.limitWindowMs,
+    group: 'faults',
+    help: 'the time over which a minute’s limit is enforced',
+    commands: OF_SIMULATE,
+  }),
+  no_limit_headers: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'faults',
+    help: 'send no x-ratelimit headers',
+    commands: OF_SIMULATE,
+  }),
+  latency_ms: flag({
+    kind: milliseconds,
+    fallback: D.latencyMs,
+    group: 'faults',
+    help: 'time of an answer',
+    commands: OF_SIMULATE,
+  }),
+  latency_jitter_ms: flag({
+    kind: milliseconds,
+    fallback: D.latencyJitterMs,
+    group: 'faults',
+    help: 'how much that varies',
+    commands: OF_SIMULATE,
+  }),
+  fault: flag({
+    kind: several('<kind=share>'),
+    fallback: null,
+    group: 'faults',
+    help: 'such as 429=0.05,500=0.03,reset=0.02; may be given several times',
+    commands: OF_SIMULATE,
+  }),
+  hub_fault: flag({
+    kind: several('<kind=share>'),
+    fallback: null,
+    group: 'faults',
+    help: 'the same for the datasets-server',
+    commands: OF_SIMULATE,
+  }),
+  batch_fault: flag({
+    kind: several('<kind=share>'),
+    fallback: null,
+    group: 'faults',
+    help: 'the same for batches, such as expire=0.1,row_errors=0.2',
+    commands: OF_SIMULATE,
+  }),
+  batch_validation_ms: flag({
+    kind: milliseconds,
+    fallback: D.batchValidationMs,
+    group: 'faults',
+    help: 'time until a batch is validated',
+    commands: OF_SIMULATE,
+  }),
+  batch_duration_ms: flag({
+    kind: milliseconds,
+    fallback: D.batchDurationMs,
+    group: 'faults',
+    help: 'time that a batch is in progress',
+    commands: OF_SIMULATE,
+  }),
+  enqueued_token_limit: flag({
+    kind: integer(0),
+    fallback: D.enqueuedTokenLimit,
+    usual: UNLIMITED,
+    group: 'faults',
+    help: 'tokens of all batches in progress',
+    commands: OF_SIMULATE,
+  }),
+  quota_after: flag({
+    kind: integer(0),
+    fallback: D.quotaAfter,
+    usual: UNLIMITED,
+    group: 'faults',
+    help: 'requests that are answered before the credit is used up',
+    commands: OF_SIMULATE,
+  }),
+  seed: flag({
+    kind: integer(0),
+    fallback: D.seed,
+    group: 'faults',
+    help: 'decides which requests fail',
+    commands: OF_SIMULATE,
+  }),
+};
+
+export const OWN_FLAGS = {
+  'watch-batch': WATCH_FLAGS,
+  judge: JUDGE_FLAGS,
+  report: REPORT_FLAGS,
+  demo: DEMO_FLAGS,
+  simulate: SIMULATE_FLAGS,
+};
+
+/** Ids, separated by commas; plain ones may be separated by spaces as well, which other ids can contain. */
+function idsOf(given: string, source: string): readonly string[] {
+  const found = given
+    .split(/[,\n]/)
+    .flatMap((part) => (/^[\s\w.-]*$/.test(part) ? part.split(/\s+/) : [part.trim()]))
+    .filter((id) => id !== '');
+  const wrong = found.find((id) => !isId(id));
+  if (wrong !== undefined || found.length === 0) {
+    throw new UsageError(
+      `${source} takes ids such as batch_abc,batch_def, not ${inert(wrong ?? given, 60)}.`,
+    );
+  }
+  return [...new Set(found)];
+}
+
+function rowNumbers(given: string, source: string): readonly number[] {
+  const rows = given
+    .split(/[\s,]+/)
+    .filter((word) => word !== '')
+    .map(Number);
+  if (rows.some((row) => !Number.isSafeInteger(row) || row < 0) || rows.length > MOST_ROWS_NAMED) {
+    throw new UsageError(
+      `${source} takes up to ${MOST_ROWS_NAMED} numbers of rows, counted from 0 and separated by commas, such as 0,17,420.`,
+    );
+  }
+  return rows;
+}

@@ -1,0 +1,99 @@
+/** What the results hold, where they go, and what is shown meanwhile. */
+
+import { OUTPUT_FORMATS, parseOutputFormats } from '../../exports/index.js';
+import { kind, oneOf, toggle } from '../../lib/kinds.js';
+import { DEFAULT_REASONING_MODE, REASONING_MODES } from '../../models/reasoning.js';
+import { checkRepositoryName } from '../../publishing/repository-name.js';
+import { DEFAULT_OUTPUT } from '../../run/settings.js';
+import { logLevelNamed, LOG_LEVELS } from '../../terminal/log.js';
+import { flag } from './flag.js';
+
+const BEFORE = 'as it was given to reannotate';
+
+export const RESULT_FLAGS = {
+  include_metadata: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'results',
+    help: 'add state, model, finish reason and usage to each row',
+    aliases: ['metadata', 'with_metadata'],
+    commands: { reannotate: true, 'watch-batch': true },
+  }),
+  reasoning: flag({
+    kind: oneOf('<mode>', REASONING_MODES),
+    fallback: null,
+    usual: DEFAULT_REASONING_MODE,
+    group: 'results',
+    help: 'where a model’s reasoning goes: separate, a field of its own; inline, before the answer as <think>…</think>; drop',
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: REASONING_MODES.join(', '), usual: BEFORE },
+    },
+  }),
+  output_format: flag({
+    kind: kind('<a,b>', parseOutputFormats, { choices: OUTPUT_FORMATS }),
+    fallback: DEFAULT_OUTPUT.formats,
+    usual: 'json, always written',
+    group: 'results',
+    help: `one or more of ${OUTPUT_FORMATS.join(', ')}`,
+    aliases: ['export', 'export_format', 'formats', 'output_type', 'to'],
+    commands: {
+      reannotate: true,
+      'watch-batch': { usual: BEFORE },
+      demo: { help: `also write the results as ${OUTPUT_FORMATS.slice(1).join(', ')}`, usual: null },
+    },
+  }),
+  push_to_hub: flag({
+    kind: kind('<user/name>', checkRepositoryName),
+    fallback: null,
+    group: 'hub',
+    help: 'push the results to a dataset on the Hugging Face Hub (HF_TOKEN)',
+    aliases: ['hub_model_id', 'hub_dataset', 'repo_id', 'push', 'upload', 'hf_repo'],
+    commands: {
+      reannotate: true,
+      'watch-batch': true,
+      demo: { help: 'also push the results, to a Hub that ends with the demo' },
+    },
+  }),
+  private: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'hub',
+    help: 'with --push_to_hub: make the dataset private',
+    commands: { reannotate: true, 'watch-batch': true },
+  }),
+  yes: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'hub',
+    help: 'with --push_to_hub: replace files that are there',
+    short: 'y',
+    aliases: ['assume_yes', 'no_confirm'],
+    isAction: true,
+    commands: {
+      reannotate: true,
+      'watch-batch': {
+        help: 'do not ask before --cancel; with --push_to_hub: replace files that are there',
+      },
+    },
+  }),
+  allow_secrets: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'hub',
+    help: 'with --push_to_hub: push although texts look like keys',
+    isAction: true,
+    commands: { reannotate: true, 'watch-batch': true },
+  }),
+};
+
+export const GENERAL_FLAGS = {
+  logging_level: flag({
+    kind: kind('<level>', logLevelNamed, { choices: Object.keys(LOG_LEVELS) }),
+    fallback: 'info',
+    group: 'general',
+    help: 'debug, info, warning or error',
+    aliases: ['log_level', 'loglevel', 'verbosity', 'verbose', 'debug'],
+    commands: { reannotate: true, 'watch-batch': true, judge: true },
+  }),
+};

@@ -1,0 +1,252 @@
+/** What a run may do: to an earlier one, again, how fast, and for how much. */
+
+import { UsageError } from '../../lib/errors.js';
+import { folder, integer, kind, list, number, toggle } from '../../lib/kinds.js';
+import { inert } from '../../lib/text.js';
+import { DEFAULT_LIMITS } from '../../models/call.js';
+import { checkRunName } from '../../run/folder.js';
+import { DEFAULT_OUTPUT, MAXIMUM_BATCH_BYTES, MAXIMUM_BATCH_SIZE } from '../../run/settings.js';
+import { RETRIABLE_STATES, type RetriableState } from '../../types.js';
+import { flag } from './flag.js';
+
+/** Rows that a probe may send: a thousand tell the length of answers to some per cent. */
+const MAXIMUM_PROBE = 1000;
+const ABOVE_NOTHING = Number.MIN_VALUE;
+const NO_NAMES: readonly string[] = [];
+const WHAT_THE_API_SAYS = 'what the API says';
+
+export const RUN_FLAGS = {
+  save_dir: flag({
+    kind: folder,
+    fallback: DEFAULT_OUTPUT.saveDir,
+    group: 'run',
+    help: 'parent of the results',
+    short: 'o',
+    aliases: ['output_dir', 'out', 'out_dir', 'output', 'output_path', 'results_dir', 'save_path'],
+    commands: {
+      reannotate: true,
+      'watch-batch': true,
+      judge: true,
+      // -o is the page there.
+      report: { short: null },
+      demo: true,
+    },
+  }),
+  temp_dir: flag({
+    kind: folder,
+    fallback: DEFAULT_OUTPUT.tempDir,
+    group: 'run',
+    help: 'parent of the working files',
+    aliases: ['tmp_dir', 'work_dir', 'cache_dir', 'working_dir'],
+    commands: { reannotate: true, 'watch-batch': true, judge: true, report: true, demo: true },
+  }),
+  run_name: flag({
+    kind: kind('<name>', checkRunName),
+    fallback: null,
+    usual: '<dataset>_<annotator>',
+    group: 'run',
+    help: 'name of the run’s folders',
+    aliases: ['name', 'run_id', 'job_name', 'experiment_name'],
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: 'as it was given to reannotate', usual: null },
+      judge: { help: 'as it was given to the run', usual: null },
+      report: { help: 'as it was given to the run', usual: null },
+    },
+  }),
+  resume: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'run',
+    help: 'resume an earlier run; failed rows are retried',
+    aliases: ['continue', 'restart', 'resume_from_checkpoint'],
+    excludes: 'earlier',
+    isAction: true,
+    commands: { reannotate: true },
+  }),
+  resume_no_retry: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'run',
+    help: 'resume an earlier run; failed rows are not retried',
+    excludes: 'earlier',
+    isAction: true,
+    commands: { reannotate: true },
+  }),
+  retry: flag({
+    kind: kind<readonly RetriableState[]>('<states>', statesOf, { choices: RETRIABLE_STATES }),
+    fallback: null,
+    usual: 'failed',
+    group: 'run',
+    help: `with --resume: which rows to retry, of ${RETRIABLE_STATES.join(', ')}`,
+    aliases: ['retry_states'],
+    isAction: true,
+    commands: {
+      reannotate: true,
+      'watch-batch': {
+        help: `with --retry_failed or --finish_online: which rows are sent again, of ${RETRIABLE_STATES.join(', ')}`,
+      },
+    },
+  }),
+  overwrite: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'run',
+    help: 'start over; the earlier run’s files are kept under a timestamped name',
+    aliases: ['force', 'overwrite_output_dir', 'clean', 'fresh'],
+    excludes: 'earlier',
+    isAction: true,
+    commands: { reannotate: true },
+  }),
+  accept_finish_reason: flag({
+    kind: list('<reason>'),
+    fallback: NO_NAMES,
+    group: 'run',
+    help: 'a finish reason, or null, that this server uses for complete answers; may be repeated',
+    commands: { reannotate: true, judge: true },
+  }),
+  batch: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'batches',
+    help: 'submit to the OpenAI Batch API instead of sending single requests',
+    aliases: ['batch_mode', 'use_batch', 'batch_api'],
+    commands: {
+      reannotate: true,
+      demo: { help: 'in batches: submit, watch, retry what failed, collect' },
+    },
+  }),
+  max_batch_size: flag({
+    kind: integer(1, MAXIMUM_BATCH_SIZE),
+    fallback: MAXIMUM_BATCH_SIZE,
+    group: 'batches',
+    help: 'requests in one batch file',
+    aliases: ['batch_size'],
+    commands: { reannotate: true, 'watch-batch': { help: 'requests in one new batch file' } },
+  }),
+  max_batch_bytes: flag({
+    kind: integer(1000, MAXIMUM_BATCH_BYTES),
+    fallback: MAXIMUM_BATCH_BYTES,
+    group: 'batches',
+    help: 'bytes in one batch file',
+    commands: { reannotate: true, 'watch-batch': { help: 'bytes in one new batch file' } },
+  }),
+};
+
+export const LIMIT_FLAGS = {
+  max_requests_per_minute: flag({
+    kind: number(ABOVE_NOTHING),
+    fallback: null,
+    usual: WHAT_THE_API_SAYS,
+    group: 'limits',
+    help: 'rate limit',
+    aliases: ['rpm', 'requests_per_minute', 'rate_limit', 'qps'],
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: 'rate limit of --finish_online' },
+      judge: true,
+    },
+  }),
+  max_tokens_per_minute: flag({
+    kind: number(ABOVE_NOTHING),
+    fallback: null,
+    usual: WHAT_THE_API_SAYS,
+    group: 'limits',
+    help: 'rate limit',
+    aliases: ['tpm', 'tokens_per_minute'],
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: 'rate limit of --finish_online' },
+      judge: true,
+    },
+  }),
+  max_concurrency: flag({
+    kind: integer(1, 10_000),
+    fallback: null,
+    usual: 'adapted',
+    group: 'limits',
+    help: 'requests in flight at most',
+    aliases: [
+      'concurrency',
+      'max_concurrent_requests',
+      'workers',
+      'num_workers',
+      'threads',
+      'parallel',
+      'jobs',
+    ],
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: 'requests in flight at most with --finish_online' },
+      judge: true,
+    },
+  }),
+  max_attempts: flag({
+    kind: integer(1, 1000),
+    fallback: DEFAULT_LIMITS.attempts,
+    group: 'limits',
+    help: 'attempts for one row',
+    aliases: ['max_retries', 'retries', 'num_retries', 'attempts'],
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: 'rounds of --retry_failed, and attempts for one row online' },
+      judge: { help: 'attempts for one request' },
+    },
+  }),
+  request_timeout: flag({
+    kind: number(0.001, 86_400, '<seconds>'),
+    fallback: null,
+    usual: String(DEFAULT_LIMITS.timeout),
+    group: 'limits',
+    help: 'one request’s time',
+    aliases: ['timeout'],
+    commands: { reannotate: true, 'watch-batch': true, judge: true },
+  }),
+  max_cost: flag({
+    kind: number(0, Number.MAX_VALUE, '<usd>'),
+    fallback: null,
+    usual: 'unlimited',
+    group: 'limits',
+    help: 'stop before spending more',
+    aliases: ['budget', 'max_budget', 'cost_limit', 'max_price', 'max_spend'],
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: 'submit or send nothing that may cost more' },
+      judge: { help: 'stop before spending more on this judgement' },
+    },
+  }),
+  dry_run: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'limits',
+    help: 'count rows and tokens and show the price; sends nothing that costs',
+    aliases: ['estimate', 'dry', 'preview', 'estimate_cost', 'simulate'],
+    isAction: true,
+    commands: { reannotate: true, judge: { help: 'show requests and price; nothing is sent' } },
+  }),
+  json: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'limits',
+    help: 'with --dry_run: the figures as JSON',
+    isAction: true,
+    commands: { reannotate: true },
+  }),
+  probe: flag({
+    kind: integer(0, MAXIMUM_PROBE),
+    fallback: null,
+    group: 'limits',
+    help: 'with --dry_run: really send n rows, which is paid for, to narrow the estimate; 0 asks for the account’s limits alone',
+    isAction: true,
+    commands: { reannotate: true },
+  }),
+};
+
+function statesOf(given: string, source: string): readonly RetriableState[] {
+  const states = given.split(/[\s,]+/).filter((state) => state !== '');
+  const wrong = states.find((state) => !(RETRIABLE_STATES as readonly string[]).includes(state));
+  if (wrong !== undefined || states.length === 0) {
+    throw new UsageError(`${source} takes ${RETRIABLE_STATES.join(', ')}, not ${inert(wrong ?? given, 40)}.`);
+  }
+  return RETRIABLE_STATES.filter((state) => states.includes(state));
+}

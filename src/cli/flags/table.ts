@@ -1,0 +1,64 @@
+/** The flag table: every flag of every command, once. */
+
+import { DATA_FLAGS } from './data-flags.js';
+import type { CommandName, Flag, ValueOf } from './flag.js';
+import { GENERATION_FLAGS, MODEL_FLAGS } from './model-flags.js';
+import { OWN_FLAGS } from './own-flags.js';
+import { GENERAL_FLAGS, RESULT_FLAGS } from './result-flags.js';
+import { LIMIT_FLAGS, RUN_FLAGS } from './run-flags.js';
+
+/** Flags that mean the same in every command that takes them. */
+export const SHARED_FLAGS = {
+  ...MODEL_FLAGS,
+  ...DATA_FLAGS,
+  ...GENERATION_FLAGS,
+  ...RUN_FLAGS,
+  ...LIMIT_FLAGS,
+  ...RESULT_FLAGS,
+  ...GENERAL_FLAGS,
+};
+
+type Shared = typeof SHARED_FLAGS;
+type Own = typeof OWN_FLAGS;
+type SharedNames<Command> = {
+  [Name in keyof Shared]: Command extends keyof Shared[Name]['commands'] ? Name : never;
+}[keyof Shared];
+type OwnOf<Command> = Command extends keyof Own ? Own[Command] : unknown;
+type SharedOf<Command> = Omit<Pick<Shared, SharedNames<Command>>, keyof OwnOf<Command>>;
+type FlagsOf<Command> = SharedOf<Command> & OwnOf<Command>;
+
+/** The values of a command's flags, by their names. */
+export type Values<Command extends CommandName> = {
+  [Name in keyof FlagsOf<Command>]: ValueOf<FlagsOf<Command>[Name]>;
+};
+
+/** A flag as one command takes it. */
+export interface CommandFlag extends Flag {
+  name: string;
+}
+
+/** The flags of a command, in the order of the table. */
+export function flagsOf(command: CommandName): CommandFlag[] {
+  const own: Readonly<Record<string, Flag>> = command === 'reannotate' ? {} : OWN_FLAGS[command];
+  const shared: [string, Flag][] = Object.entries(SHARED_FLAGS);
+  const all = [...shared.filter(([name]) => !Object.hasOwn(own, name)), ...Object.entries(own)];
+  return all.flatMap(([name, entry]) => {
+    const variation = entry.commands[command];
+    if (variation === undefined) return [];
+    return [{ ...varied(entry, variation === true ? {} : variation), name }];
+  });
+}
+
+function varied(
+  entry: Flag,
+  { help, usual, short }: Exclude<Flag['commands'][CommandName], true | undefined>,
+): Flag {
+  const { short: letter, usual: told, ...others } = entry;
+  const text = usual === undefined ? told : (usual ?? '');
+  return {
+    ...others,
+    ...(help === undefined ? {} : { help }),
+    ...(text === undefined ? {} : { usual: text }),
+    ...(letter === undefined || short === null ? {} : { short: letter }),
+  };
+}

@@ -1,0 +1,189 @@
+/** Flags made into the values that a run works with: what belongs together is checked here, once. */
+
+import { wholeDataset, type DatasetSelection } from '../datasets/selection.js';
+import { UsageError } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
+import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
+import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
+import { chooseGeneration, type GenerationParameters } from '../models/generation.js';
+import { readEnvironment } from '../run/environment.js';
+import {
+  DEFAULT_POLICY,
+  type Environment,
+  type Output,
+  type Push,
+  type RunPolicy,
+  type RunSettings,
+} from '../run/settings.js';
+import type { Redactor } from '../secrets/redactor.js';
+import type { Parsed } from './flags/parse.js';
+import type { Values } from './flags/table.js';
+
+/** Where variables and secrets come from. */
+export interface Surrounding {
+  variables: NodeJS.ProcessEnv;
+  /** Learns the secrets that flags and variables name. */
+  redactor: Redactor;
+}
+
+/**
+ * What `reannotate` is to do.
+ * @throws UsageError that names flags which do not go together
+ */
+export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surrounding): RunSettings {
+  const { values } = parsed;
+  const environment = environmentOf(values, surrounding);
+  const dataset = requireDataset(values.dataset);
+  requireDryRun(values);
+  const call = modelCall(parsed, environment);
+  checkServiceTier(call, values);
+  requireBound(values.max_cost, call.generation);
+  return {
+    selection: selectionOf({ ...values, dataset }),
+    call,
+    output: outputOf(values),
+    policy: policyOf(values),
+    push: pushOf(values),
+    loggingLevel: values.logging_level,
+    environment,
+  };
+}
+
+/** Reads keys and addresses, once it is known which ones the flags name. */
+export function environmentOf(
+  { api_key_env: apiKeyVariable, base_url: baseUrl }: Pick<Values<'reannotate'>, 'api_key_env' | 'base_url'>,
+  { variables, redactor }: Surrounding,
+): Environment {
+  return readEnvironment(variables, redactor, { apiKeyVariable, baseUrl });
+}
+
+/** @throws UsageError where no dataset is named */
+export function requireDataset(dataset: string | null): string {
+  if (dataset !== null) return dataset;
+  throw new UsageError(
+    '--dataset is missing: name a Hub dataset id or a .json, .jsonl, .csv or .parquet file.',
+  );
+}
+
+function requireDryRun({ dry_run: isDry, json, probe }: Values<'reannotate'>): void {
+  if (isDry || (!json && probe === null)) return;
+  throw new UsageError(`--${json ? 'json' : 'probe'} belongs to --dry_run; give both.`);
+}
+
+/** @throws UsageError where `--max_cost` could not be kept */
+export function requireBound(maxCost: number | null, { max_tokens: most }: GenerationParameters): void {
+  if (maxCost === null || most !== null) return;
+  throw new UsageError(
+    '--max_cost needs a --max_tokens: without one nobody knows what a request in flight may cost.',
+  );
+}
+
+/** The columns that a command takes; those that it has no flag for are detected. */
+type SelectionFlags = Pick<
+  Values<'watch-batch'>,
+  'subset' | 'split' | 'format' | 'prompt_column' | 'response_column' | 'system_column' | 'limit' | 'offset'
+> &
+  Partial<Pick<Values<'reannotate'>, 'input_column' | 'messages_column' | 'encoding'>> & {
+    dataset: string;
+  };
+
+export function selectionOf(values: SelectionFlags): DatasetSelection {
+  const usual = wholeDataset(values.dataset);
+  return {
+    dataset: values.dataset,
+    subset: values.subset,
+    split: values.split,
+    format: values.format,
+    promptColumn: values.prompt_column,
+    responseColumn: values.response_column,
+    systemColumn: values.system_column,
+    inputColumn: values.input_column ?? usual.inputColumn,
+    messagesColumn: values.messages_column ?? usual.messagesColumn,
+    encoding: values.encoding ?? usual.encoding,
+    limit: values.limit,
+    offset: values.offset,
+  };
+}
+
+function modelCall({ values, given }: Parsed<'reannotate'>, environment: Environment): ModelCall {
+  const { base_url: baseUrl, api_key_env: apiKeyVariable } = values;
+  const annotator = resolveAnnotator(values.annotator, baseUrl !== null);
+  const chosen = chooseGeneration(values, given, annotator.takesSeed);
+  return {
+    annotator,
+    baseUrl,
+    apiKeyVariable,
+    ...chosen,
+    acceptFinishReason: values.accept_finish_reason,
+    limits: { ...limitsOf(values), timeout: values.request_timeout ?? usualTimeout(chosen.generation) },
+    environment,
+  };
+}
+
+type LimitFlags = Pick<
+  Values<'judge'>,
+  'max_requests_per_minute' | 'max_tokens_per_minute' | 'max_concurrency' | 'max_attempts'
+>;
+
+export function limitsOf(values: LimitFlags): Omit<CallLimits, 'timeout'> {
+  return {
+    requestsPerMinute: values.max_requests_per_minute,
+    tokensPerMinute: values.max_tokens_per_minute,
+    concurrency: values.max_concurrency,
+    attempts: values.max_attempts,
+  };
+}
+
+/** @throws UsageError where a tier would not be what it is chosen for, which is its price */
+function checkServiceTier(call: ModelCall, { batch, max_cost: maxCost }: Values<'reannotate'>): void {
+  const { providerName, model, name } = call.annotator;
+  const tier = call.generation.service_tier;
+  if (tier === 'flex' && batch)
+    throw new UsageError('--service_tier flex is for single requests; batches have that price already.');
+  if (tier === 'flex' && providerName === 'openai' && call.baseUrl === null && !hasFlexTier(model))
+    throw new UsageError(`${inert(name, 80)} has no flex tier; leave --service_tier out.`);
+  if (tier === 'priority' && maxCost !== null)
+    throw new UsageError(
+      '--max_cost cannot be kept with --service_tier priority, whose prices are not known here.',
+    );
+}
+
+type OutputFlags = Pick<
+  Values<'watch-batch'>,
+  'save_dir' | 'temp_dir' | 'run_name' | 'output_format' | 'include_metadata' | 'reasoning'
+>;
+
+export function outputOf(values: OutputFlags): Output {
+  return {
+    saveDir: values.save_dir,
+    tempDir: values.temp_dir,
+    runName: values.run_name,
+    formats: values.output_format,
+    includeMetadata: values.include_metadata,
+    reasoning: values.reasoning,
+  };
+}
+
+function policyOf(values: Values<'reannotate'>): RunPolicy {
+  const { resume, resume_no_retry: isNoRetry, overwrite, retry } = values;
+  if (retry !== null && !resume) throw new UsageError('--retry goes with --resume; give both.');
+  return {
+    earlier: resume ? 'resume' : isNoRetry ? 'resume_no_retry' : overwrite ? 'overwrite' : 'refuse',
+    retry: retry ?? (isNoRetry ? [] : DEFAULT_POLICY.retry),
+    maxCost: values.max_cost,
+    batch: values.batch,
+    maxBatchSize: values.max_batch_size,
+    maxBatchBytes: values.max_batch_bytes,
+  };
+}
+
+type PushFlags = Pick<Values<'reannotate'>, 'push_to_hub' | 'private' | 'yes' | 'allow_secrets'>;
+
+/** @throws UsageError where a flag of a push is given and no push */
+export function pushOf(values: PushFlags): Push | null {
+  const { push_to_hub: repository, private: isPrivate, yes, allow_secrets: allowSecrets } = values;
+  if (repository !== null) return { repository, private: isPrivate, yes, allowSecrets };
+  const alone = (['private', 'yes', 'allow_secrets'] as const).find((name) => values[name]);
+  if (alone !== undefined) throw new UsageError(`--${alone} belongs to --push_to_hub; give both.`);
+  return null;
+}

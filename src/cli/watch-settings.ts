@@ -1,0 +1,95 @@
+/** The flags of `watch-batch`, made into values. */
+
+import { UsageError } from '../lib/errors.js';
+import { inert } from '../lib/text.js';
+import { hasFlexTier, resolveAnnotator, type Annotator } from '../models/annotators.js';
+import { DEFAULT_LIMITS } from '../models/call.js';
+import { chooseGeneration } from '../models/generation.js';
+import { DEFAULT_POLICY } from '../run/settings.js';
+import { checkInterval, type WatchOptions } from '../session/watch-options.js';
+import type { Parsed } from './flags/parse.js';
+import type { Values } from './flags/table.js';
+import {
+  environmentOf,
+  limitsOf,
+  outputOf,
+  pushOf,
+  requireBound,
+  requireDataset,
+  selectionOf,
+  type Surrounding,
+} from './run-settings.js';
+
+/**
+ * What `watch-batch` is to do.
+ * @throws UsageError that names flags which do not go together
+ */
+export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Surrounding): WatchOptions {
+  const environment = environmentOf(values, surrounding);
+  const dataset = requireDataset(values.dataset);
+  const annotator = resolveAnnotator(values.annotator, values.base_url !== null);
+  const chosen = chooseGeneration({}, new Set(), annotator.takesSeed);
+  requireBound(values.max_cost, chosen.generation);
+  checkTogether(values);
+  return {
+    run: {
+      selection: selectionOf({ ...values, dataset }),
+      call: {
+        annotator,
+        baseUrl: values.base_url,
+        apiKeyVariable: values.api_key_env,
+        ...chosen,
+        acceptFinishReason: [],
+        limits: { ...limitsOf(values), timeout: values.request_timeout ?? DEFAULT_LIMITS.timeout },
+        environment,
+      },
+      output: outputOf(values),
+      policy: {
+        earlier: 'resume',
+        retry: values.retry ?? DEFAULT_POLICY.retry,
+        maxCost: values.max_cost,
+        batch: true,
+        maxBatchSize: values.max_batch_size,
+        maxBatchBytes: values.max_batch_bytes,
+      },
+      // --yes also goes with --cancel alone.
+      push: pushOf({ ...values, yes: values.yes && values.push_to_hub !== null }),
+      loggingLevel: values.logging_level,
+      environment,
+    },
+    batchIds: values.batch_ids,
+    batchObjectsFile: values.batch_objects_file,
+    checkInterval: checkInterval(values.check_interval),
+    outputFile: values.output_file,
+    errorFile: values.error_file,
+    then: values.retry_failed ? 'retry_failed' : values.finish_online ? 'finish_online' : 'stop',
+    serviceTier: serviceTier(values, annotator),
+    recover: values.recover,
+    giveUp: values.give_up,
+    graph: values.graph,
+    cancel: values.cancel,
+    yes: values.yes,
+  };
+}
+
+function checkTogether(values: Values<'watch-batch'>): void {
+  const sendsAgain = values.retry_failed || values.finish_online;
+  if (values.retry !== null && !sendsAgain)
+    throw new UsageError('--retry goes with --retry_failed or --finish_online; give one of them.');
+  if (values.cancel && values.retry_failed) {
+    throw new UsageError(
+      '--cancel and --retry_failed exclude each other; --cancel --finish_online sends what is left online.',
+    );
+  }
+}
+
+function serviceTier(
+  { service_tier: tier, finish_online: isOnline }: Values<'watch-batch'>,
+  { provider, model, name }: Annotator,
+): 'flex' | null {
+  if (tier === null) return null;
+  if (!isOnline) throw new UsageError('--service_tier flex goes with --finish_online.');
+  if (!provider.batches || !hasFlexTier(model))
+    throw new UsageError(`${inert(name, 80)} has no flex tier; leave --service_tier out.`);
+  return tier;
+}

@@ -1,0 +1,123 @@
+/** Kinds of values that people write: how a text is read, and what an error says of one that cannot be. */
+
+import { UsageError } from './errors.js';
+import { inert } from './text.js';
+
+/** A kind of value. */
+export interface Kind<Value> {
+  /** As help names it, such as `<n>`; in brackets where a flag may stand alone, and empty where it always does. */
+  argument: string;
+  /** What a flag means that stands alone; undefined where it needs a value. */
+  alone?: Value;
+  /** Values to suggest; others may be valid as well. */
+  choices?: readonly string[];
+  /** What a shell completes. */
+  completes?: 'file' | 'folder';
+  /** True where a flag may be given several times: the texts are joined by commas. */
+  repeats?: boolean;
+  /**
+   * @param text as it was given, never empty
+   * @param source what gave it, for messages, such as `--limit`
+   * @throws UsageError that says what the source takes
+   */
+  read(text: string, source: string): Value;
+}
+
+type KindParts = Omit<Kind<unknown>, 'argument' | 'read' | 'alone'>;
+
+/** A kind of its own. */
+export function kind<Value>(argument: string, read: Kind<Value>['read'], parts: KindParts = {}): Kind<Value> {
+  return { argument, read, ...parts };
+}
+
+/** Any text. */
+export function text(argument: string, parts: KindParts = {}): Kind<string> {
+  return kind(argument, (given) => given, parts);
+}
+
+export const file = text('<file>', { completes: 'file' });
+export const folder = text('<dir>', { completes: 'folder' });
+
+/** A flag that is on or off. */
+export const toggle: Kind<boolean> = { argument: '', alone: true, read: truth('true or false') };
+
+/** The same with a value that may be left out. */
+export const optionalTruth: Kind<boolean> = {
+  argument: '[bool]',
+  alone: true,
+  choices: ['true', 'false'],
+  read: truth('true, false or none'),
+};
+
+function truth(takes: string): Kind<boolean>['read'] {
+  return (given, source) => {
+    if (/^(?:true|yes|on|1)$/i.test(given)) return true;
+    if (/^(?:false|no|off|0)$/i.test(given)) return false;
+    throw new UsageError(`${source} takes ${takes}, not ${inert(given, 40)}.`);
+  };
+}
+
+/** A whole number from `minimum` to `maximum`. */
+export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER, argument = '<n>'): Kind<number> {
+  return numeric({ minimum, maximum, argument, noun: 'a whole number', isValid: Number.isSafeInteger });
+}
+
+/** A number from `minimum` (`Number.MIN_VALUE`: anything above 0) to `maximum`. */
+export function number(minimum: number, maximum = Number.MAX_VALUE, argument = '<n>'): Kind<number> {
+  return numeric({ minimum, maximum, argument, noun: 'a number', isValid: Number.isFinite });
+}
+
+interface NumericKind {
+  minimum: number;
+  maximum: number;
+  argument: string;
+  noun: string;
+  isValid: (value: number) => boolean;
+}
+
+function numeric({ minimum, maximum, argument, noun, isValid }: NumericKind): Kind<number> {
+  return kind(argument, (given, source) => {
+    const value = /^[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(given)
+      ? Number(given.replaceAll('_', ''))
+      : NaN;
+    if (isValid(value) && value >= minimum && value <= maximum) return value;
+    throw new UsageError(`${source} takes ${noun}${range(minimum, maximum)}, not ${inert(given, 40)}.`);
+  });
+}
+
+function range(minimum: number, maximum: number): string {
+  const low = minimum === Number.MIN_VALUE ? 'above 0' : `of at least ${minimum}`;
+  const isOpen = maximum === Number.MAX_SAFE_INTEGER || maximum === Number.MAX_VALUE;
+  if (minimum === Number.MIN_SAFE_INTEGER) return '';
+  return isOpen ? ` ${low}` : ` from ${minimum} to ${maximum}`;
+}
+
+/** One of some names, in any case. */
+export function oneOf<const Name extends string>(argument: string, names: readonly Name[]): Kind<Name> {
+  return kind(
+    argument,
+    (given, source) => {
+      const found = names.find((name) => name === given.toLowerCase());
+      if (found !== undefined) return found;
+      throw new UsageError(`${source} takes ${names.join(', ')}, not ${inert(given, 40)}.`);
+    },
+    { choices: names },
+  );
+}
+
+/** Names separated by commas, each once. */
+export function list(argument: string): Kind<readonly string[]> {
+  return kind(
+    argument,
+    (given) => {
+      const parts = given.split(',').map((part) => part.trim());
+      return [...new Set(parts.filter((part) => part !== ''))];
+    },
+    { repeats: true },
+  );
+}
+
+/** The same kind, of which `none` means null. */
+export function orNone<Value>(of: Kind<Value>): Kind<Value | null> {
+  return { ...of, read: (given, source) => (given.toLowerCase() === 'none' ? null : of.read(given, source)) };
+}

@@ -1,0 +1,98 @@
+/** What a run is to do, as values; how they are given (flags, a file, code) is not known here. */
+
+import type { DatasetSelection } from '../datasets/selection.js';
+import type { OutputFormat } from '../exports/index.js';
+import type { CallEnvironment, ModelCall } from '../models/call.js';
+import type { ReasoningMode } from '../models/reasoning.js';
+import type { LogLevel } from '../terminal/log.js';
+import type { HubEnvironment, RetriableState } from '../types.js';
+
+export const MAXIMUM_BATCH_SIZE = 50_000;
+export const MAXIMUM_BATCH_BYTES = 200_000_000;
+
+/** Where results go, and what is in them. */
+export interface Output {
+  saveDir: string;
+  tempDir: string;
+  /** Another name for the run's folders; null for the one made of dataset and annotator. */
+  runName: string | null;
+  /** What the results are written as; `json` is always among them. */
+  formats: readonly OutputFormat[];
+  includeMetadata: boolean;
+  /** Where reasoning goes; null where the run's own record decides, and otherwise it is `separate`. */
+  reasoning: ReasoningMode | null;
+}
+
+export const DEFAULT_OUTPUT: Output = {
+  saveDir: 'datasets/reannotated',
+  tempDir: 'datasets/temp',
+  runName: null,
+  formats: ['json'],
+  includeMetadata: false,
+  reasoning: null,
+};
+
+/** What a run may do: to an earlier one, again, and for how much. */
+export interface RunPolicy {
+  /** What to do about the files of an earlier run of this name. */
+  earlier: 'refuse' | 'resume' | 'resume_no_retry' | 'overwrite';
+  /** States whose rows are sent again; rows without an answer are sent in any case. */
+  retry: readonly RetriableState[];
+  /** US dollars; null for no limit. */
+  maxCost: number | null;
+  /** True for the Batch API, false for single requests. */
+  batch: boolean;
+  /** Requests in one batch file. */
+  maxBatchSize: number;
+  /** Bytes in one batch file. */
+  maxBatchBytes: number;
+}
+
+export const DEFAULT_POLICY: RunPolicy = {
+  earlier: 'refuse',
+  retry: ['failed'],
+  maxCost: null,
+  batch: false,
+  maxBatchSize: MAXIMUM_BATCH_SIZE,
+  maxBatchBytes: MAXIMUM_BATCH_BYTES,
+};
+
+/** A push of the results to the Hub. */
+export interface Push {
+  /** `USER/NAME` on the Hub. */
+  repository: string;
+  private: boolean;
+  /** True where files that are there may be replaced. */
+  yes: boolean;
+  /** True where texts that look like keys are pushed all the same. */
+  allowSecrets: boolean;
+}
+
+/** What is taken from the environment. */
+export interface Environment extends CallEnvironment {
+  hub: HubEnvironment;
+}
+
+export interface RunSettings {
+  selection: DatasetSelection;
+  call: ModelCall;
+  output: Output;
+  policy: RunPolicy;
+  /** Null where the results stay here. */
+  push: Push | null;
+  /** Of the run's `output.log`. */
+  loggingLevel: LogLevel;
+  environment: Environment;
+}
+
+/** What decides where a run's folders are. */
+export function placeOf({ selection, call, output }: RunSettings): {
+  saveDir: string;
+  tempDir: string;
+  dataset: string;
+  annotator: string;
+  runName: string | null;
+} {
+  const { saveDir, tempDir, runName } = output;
+  return { saveDir, tempDir, dataset: selection.dataset, annotator: call.annotator.name, runName };
+}

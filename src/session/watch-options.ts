@@ -1,0 +1,37 @@
+/** What `watch-batch` is to do. */
+
+import type { RunSettings } from '../run/settings.js';
+
+/** Seconds. */
+export const DEFAULT_CHECK_INTERVAL_S = 60;
+/** Not even a test should poll without a pause. */
+const LEAST_INTERVAL_MS = 20;
+export const DEFAULT_OUTPUT_FILE = 'batch_results.jsonl';
+export const DEFAULT_ERROR_FILE = 'batch_errors.jsonl';
+
+export interface WatchOptions {
+  /** The run; what it was begun with replaces these where the run is known. */
+  run: RunSettings;
+  /** Null where the run's own record says which batches there are. */
+  batchIds: readonly string[] | null;
+  batchObjectsFile: string | null;
+  /** Milliseconds. */
+  checkInterval: number;
+  outputFile: string;
+  errorFile: string;
+  /** What to do about rows that have no answer in the end. */
+  then: 'stop' | 'retry_failed' | 'finish_online';
+  serviceTier: 'flex' | null;
+  recover: boolean;
+  /** Batches (or batch files whose creation stayed in doubt) of which nothing more is expected. */
+  giveUp: readonly string[];
+  graph: boolean;
+  cancel: boolean;
+  /** True where nobody is to be asked before something is cancelled. */
+  yes: boolean;
+}
+
+/** Milliseconds between two polls. */
+export function checkInterval(seconds: number): number {
+  return Math.max(LEAST_INTERVAL_MS, seconds * 1000);
+}
