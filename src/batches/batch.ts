@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Batch as ApiBatch } from 'openai/resources/batches';
 import { isObject } from '../lib/json.js';
+import { isId } from './id.js';
 import { count, inert, plural } from '../lib/text.js';
 
 /** @see https://platform.openai.com/docs/api-reference/batch/object */
@@ -30,10 +31,6 @@ export interface Batch {
   raw: Record<string, unknown>;
 }
 
-/** Gateways pack routing data into ids, some 330 characters of base64 (BerriAI/litellm#10650). */
-const LONGEST_ID = 4096;
-/** Controls and separators, which would break a line of a log or a request; `.` and `..` change the path of a URL. */
-const NO_ID = /[\p{Cc}\u2028\u2029]|^\s|\s$|^\.{1,2}$/u;
 const ENDED: ReadonlySet<string> = new Set<BatchStatus>(['completed', 'failed', 'expired', 'cancelled']);
 /** How many reasons of a failed batch are shown. */
 const ERRORS_SHOWN = 3;
@@ -54,14 +51,6 @@ const STATUS_NAMES: Readonly<Record<string, BatchStatus>> = {
   canceling: 'cancelling',
   canceled: 'cancelled',
 };
-
-/**
- * True for text that can be the id of a batch or a file. Ids are opaque: any printable text of up to 4,096 characters.
- * They are percent-encoded in addresses, and files are never named after them.
- */
-export function isId(text: string): boolean {
-  return text.length > 0 && text.length <= LONGEST_ID && text.isWellFormed() && !NO_ID.test(text);
-}
 
 /** A short name for an id: what files are named by. */
 export function idDigest(...ids: readonly string[]): string {

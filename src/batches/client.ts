@@ -17,7 +17,8 @@ import { openProxyAgent } from '../http/proxy-agent.js';
 import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { inert } from '../lib/text.js';
-import { isId, readBatch, type Batch } from './batch.js';
+import { readBatch, type Batch } from './batch.js';
+import { isId } from './id.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Uploads and downloads are as long as they are; what stands still is cut by the dispatcher's own time-outs. */

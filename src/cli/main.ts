@@ -1,15 +1,16 @@
 /** What every command does around its work: signals, messages, errors, exit codes. */
 
-import { CommanderError, type Command } from 'commander';
+import { CommanderError } from 'commander';
 import { EXIT, messageOf, UserError } from '../lib/errors.js';
 import { failedAction, fileProblem, isFileProblem } from '../lib/files.js';
 import { Interruption } from '../terminal/interruption.js';
 import type { LogLevel } from '../terminal/log.js';
-import type { CommandName } from './flags/flag.js';
+import { COMMANDS, type CommandName } from './flags/flag.js';
 import { commandLineLayer, mergeLayers, parseFlags, type Parsed, type RawFlags } from './flags/parse.js';
 import { runSettings } from './run-settings.js';
 import { packageVersion } from '../lib/package.js';
-import { acceptKebabCase, type Handlers } from './program.js';
+import { reannotateProgram, watchBatchProgram, type Handlers } from './program.js';
+import { plainWords } from './words.js';
 import { finishOutput, tolerateBrokenStreams, writeOutput } from '../terminal/output.js';
 import { Console } from '../terminal/progress.js';
 import { withoutSecrets } from '../http/address.js';
@@ -17,13 +18,14 @@ import { knownSecrets, valuesOfFlag } from '../secrets/known-secrets.js';
 import { Redactor } from '../secrets/redactor.js';
 import { inert, shellWord } from '../lib/text.js';
 
+/** The programs that the package installs. */
+const PROGRAMS = { reannotate: reannotateProgram, 'watch-batch': watchBatchProgram };
+
 /**
  * Parses the command line, runs what it asks for and sets the exit code.
- * @param makeProgram builds the commander program around the handlers
+ * @param name of the program
  */
-export async function runProgram(
-  makeProgram: (version: string, handlers: Handlers) => Command,
-): Promise<void> {
+export async function runProgram(name: keyof typeof PROGRAMS): Promise<void> {
   const interruption = new Interruption();
   const stopListening = interruption.listen();
   tolerateBrokenStreams();
@@ -37,7 +39,8 @@ export async function runProgram(
     return parsed;
   };
   const surrounding = { variables: process.env, redactor };
-  const words = process.argv.slice(2);
+  const command = commandOf(name, process.argv[2]);
+  const words = plainWords(command, process.argv.slice(2));
   const handlers: Handlers = {
     reannotate: async (raw) => {
       const parsed = parse('reannotate', raw);
@@ -103,9 +106,9 @@ export async function runProgram(
     },
   };
   try {
-    const program = makeProgram(packageVersion(), handlers);
+    const program = PROGRAMS[name](packageVersion(), handlers, command);
     for (const one of [program, ...program.commands]) one.configureOutput({ writeOut: writeOutput });
-    await program.parseAsync(acceptKebabCase(program, words), { from: 'user' });
+    await program.parseAsync(words, { from: 'user' });
   } catch (error) {
     console.endProgress();
     process.exitCode = explain(error, console, interruption);
@@ -118,6 +121,11 @@ export async function runProgram(
     if (process.exitCode === undefined || process.exitCode === EXIT.done) process.exitCode = exitCode;
   }
   stopListening();
+}
+
+/** The command that a command line is for: its first word, or the program itself. */
+function commandOf(program: CommandName, word: string | undefined): CommandName {
+  return (program === 'reannotate' ? COMMANDS.find((name) => name === word) : undefined) ?? program;
 }
 
 /** Shows an error as the last thing on stderr and returns the exit code. */

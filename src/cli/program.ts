@@ -21,26 +21,38 @@ export interface Handlers {
 /** Commands that stand behind `reannotate`. */
 const SUBCOMMANDS = ['judge', 'report', 'demo', 'simulate'] as const;
 
-/** The program `reannotate`. */
-export function reannotateProgram(version: string, handlers: Handlers): Command {
-  const program = commandOf('reannotate', handlers).version(version).enablePositionalOptions();
-  for (const name of SUBCOMMANDS) program.addCommand(commandOf(name, handlers));
+/**
+ * The program `reannotate`.
+ * @param invoked the command that the command line is for: building the flags of all others takes time at every start
+ */
+export function reannotateProgram(version: string, handlers: Handlers, invoked: CommandName): Command {
+  const program = withFlags(bareCommand('reannotate'), 'reannotate', handlers)
+    .version(version)
+    .enablePositionalOptions();
+  for (const name of SUBCOMMANDS) {
+    const command = bareCommand(name);
+    program.addCommand(name === invoked ? withFlags(command, name, handlers) : command);
+  }
   return program;
 }
 
 /** The program `watch-batch`. */
 export function watchBatchProgram(version: string, handlers: Handlers): Command {
-  return commandOf('watch-batch', handlers).version(version);
+  return withFlags(bareCommand('watch-batch'), 'watch-batch', handlers).version(version);
 }
 
-function commandOf(name: CommandName, handlers: Handlers): Command {
-  const { description, usage, argument, more } = COMMAND_TEXTS[name];
-  const command = new Command(name)
+function bareCommand(name: CommandName): Command {
+  const { description, usage, more } = COMMAND_TEXTS[name];
+  return new Command(name)
     .description(description)
     .usage(usage)
     .addHelpText('after', more)
     .allowExcessArguments(false)
     .exitOverride();
+}
+
+function withFlags(command: Command, name: CommandName, handlers: Handlers): Command {
+  const { argument } = COMMAND_TEXTS[name];
   if (argument !== undefined) command.argument(argument.name, argument.help);
   for (const flag of flagsOf(name)) command.addOption(optionOf(flag));
   return command.action(async (...given: unknown[]) => {
@@ -60,24 +72,4 @@ function optionOf(flag: CommandFlag): Option {
 
 function collect(value: string, earlier: string | undefined): string {
   return earlier === undefined ? value : `${earlier},${value}`;
-}
-
-/** Takes `--kebab-case` spellings of flags as well; values are left alone. */
-export function acceptKebabCase(program: Command, argv: readonly string[]): string[] {
-  // A flag may take a value in one command and none in another.
-  const command = program.commands.find((one) => one.name() === argv[0]) ?? program;
-  const takesValue = new Set(
-    command.options.filter((option) => option.required).map((option) => option.long),
-  );
-  let isValue = false;
-  return argv.map((word) => {
-    if (isValue || !word.startsWith('--') || word === '--') {
-      isValue = false;
-      return word;
-    }
-    const [name = '', ...value] = word.split('=');
-    const flag = `--${name.slice(2).replaceAll('-', '_')}`;
-    isValue = takesValue.has(flag) && value.length === 0;
-    return [flag, ...value].join('=');
-  });
 }

@@ -2,6 +2,5 @@
 /** The command `watch-batch`. */
 
 import { runProgram } from './main.js';
-import { watchBatchProgram } from './program.js';
 
-await runProgram((version, handlers) => watchBatchProgram(version, handlers));
+await runProgram('watch-batch');

@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import { wholeDataset } from '../datasets/selection.js';
 import type { OutputFormat } from '../exports/index.js';
-import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED, judgeOptions } from '../judge/options.js';
+import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED } from '../judge/defaults.js';
+import { judgeOptions } from '../judge/options.js';
 import { EXIT } from '../lib/errors.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { resolveAnnotator } from '../models/annotators.js';

@@ -9,12 +9,6 @@ import { findRunFolder, type RunFolder } from '../run/folder.js';
 import { DEFAULT_POLICY, placeOf, type Environment, type Output, type RunSettings } from '../run/settings.js';
 import type { LogLevel } from '../terminal/log.js';
 
-export const DEFAULT_JUDGE = 'gpt-4o';
-/** Pairs that a judge compares, and what decides which. */
-export const DEFAULT_SAMPLE = 100;
-export const DEFAULT_SAMPLE_SEED = 0;
-/** Tells a win rate to a quarter of a per cent, which no judge's taste is worth; and memory grows with the sample. */
-export const LARGEST_SAMPLE = 100_000;
 /** Room for some sentences and the verdict; a reasoning model thinks within the same bound. */
 const MAXIMUM_TOKENS = 1024;
 const MAXIMUM_REASONING_TOKENS = 8192;

@@ -1,13 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  describeErrors,
-  idDigest,
-  isId,
-  isQueueRefusal,
-  queueLimit,
-  readBatch,
-} from '../../src/batches/batch.js';
+import { describeErrors, idDigest, isQueueRefusal, queueLimit, readBatch } from '../../src/batches/batch.js';
+import { isId } from '../../src/batches/id.js';
 import { batchMetadata, isOtherFile, readOrigin } from '../../src/batches/metadata.js';
 import { judgeResult, readResultLine } from '../../src/batches/results.js';
 import { askedBefore } from '../../src/batches/adopt.js';

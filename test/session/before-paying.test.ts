@@ -2,12 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { readBatch } from '../../src/batches/batch.js';
 import { CallFailed } from '../../src/batches/calls.js';
 import { UnreadableAnswer, type BatchPage } from '../../src/batches/client.js';
-import { parseRunOptions } from '../../src/cli/options.js';
 import { TemporaryError } from '../../src/lib/errors.js';
 import type { Verdict } from '../../src/requests/verdict.js';
-import { Redactor } from '../../src/secrets/redactor.js';
 import { refuseBatchesElsewhere, type PayingRun } from '../../src/session/before-paying.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { settingsFor } from '../support/settings.js';
 
 const RUN = '0b7c4f2e-run';
 
@@ -31,7 +30,7 @@ const REFUSED: Partial<Verdict> = { kind: 'run', cause: 'key' };
 const EMPTY = page([]);
 const SPOILT = page(['another'], { unreadable: [{ id: null, isForeign: false }] });
 
-const OPTIONS = parseRunOptions({ dataset: 'd.json', annotator: 'gpt-4o-mini' }, {}, new Redactor([]));
+const OPTIONS = settingsFor({ dataset: 'd.json', annotator: 'gpt-4o-mini' });
 
 /** What comes of the look-up: the run goes on, is told to collect, or is to be started again later. */
 type Outcome = 'goes on' | 'collect' | 'later';

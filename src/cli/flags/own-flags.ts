@@ -3,8 +3,8 @@
 import { UsageError } from '../../lib/errors.js';
 import { file, integer, kind, number, oneOf, orNone, text, toggle, type Kind } from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
-import { isId } from '../../batches/batch.js';
-import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED, LARGEST_SAMPLE } from '../../judge/options.js';
+import { isId } from '../../batches/id.js';
+import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED, LARGEST_SAMPLE } from '../../judge/defaults.js';
 import {
   DEFAULT_CHECK_INTERVAL_S,
   DEFAULT_ERROR_FILE,

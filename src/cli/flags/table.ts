@@ -37,8 +37,16 @@ export interface CommandFlag extends Flag {
   name: string;
 }
 
+const known = new Map<CommandName, readonly CommandFlag[]>();
+
 /** The flags of a command, in the order of the table. */
-export function flagsOf(command: CommandName): CommandFlag[] {
+export function flagsOf(command: CommandName): readonly CommandFlag[] {
+  const flags = known.get(command) ?? collectFlags(command);
+  known.set(command, flags);
+  return flags;
+}
+
+function collectFlags(command: CommandName): CommandFlag[] {
   const own: Readonly<Record<string, Flag>> = command === 'reannotate' ? {} : OWN_FLAGS[command];
   const shared: [string, Flag][] = Object.entries(SHARED_FLAGS);
   const all = [...shared.filter(([name]) => !Object.hasOwn(own, name)), ...Object.entries(own)];
