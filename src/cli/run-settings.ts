@@ -46,6 +46,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
     push: pushOf(values),
     loggingLevel: values.logging_level,
     environment,
+    recorded: values,
   };
 }
 

@@ -56,6 +56,7 @@ export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Su
       push: pushOf({ ...values, yes: values.yes && values.push_to_hub !== null }),
       loggingLevel: values.logging_level,
       environment,
+      recorded: {},
     },
     batchIds: values.batch_ids,
     batchObjectsFile: values.batch_objects_file,

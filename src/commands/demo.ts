@@ -135,6 +135,7 @@ function settingsOf({ request, environment }: Demo, policy: Partial<RunPolicy>):
     push: repository === null ? null : { repository, private: false, yes: false, allowSecrets: false },
     loggingLevel: 'info',
     environment,
+    recorded: {},
   };
 }
 

@@ -80,6 +80,7 @@ export function judgeOptions(judgement: Judgement): JudgeOptions {
     push: null,
     loggingLevel: judgement.loggingLevel,
     environment,
+    recorded: {},
   };
   const { sample, seed, promptsFile, dryRun } = judgement;
   const folder = findRunFolder({ ...placeOf(asking), annotator: judged });

@@ -39,6 +39,7 @@ export function creationDate(date: Date): string {
 /** Every flag's effective value, under its name on the command line; keys and tokens are no flags. */
 export function effectiveParameters(options: RunSettings, baseUrl: string | null): Record<string, unknown> {
   return {
+    ...options.recorded,
     // Beside the flags this has the model that the annotator stands for.
     ...askedFor(options),
     encoding: options.selection.encoding,

@@ -83,6 +83,11 @@ export interface RunSettings {
   /** Of the run's `output.log`. */
   loggingLevel: LogLevel;
   environment: Environment;
+  /**
+   * Every setting by the name of its flag, for `config.yaml`; empty where no flags were given. What the other values
+   * say of a setting counts for more.
+   */
+  recorded: Readonly<Record<string, unknown>>;
 }
 
 /** What decides where a run's folders are. */
