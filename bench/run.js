@@ -10,6 +10,7 @@ const BENCHMARKS = {
   limit: () => import('./limit.js'),
   jobs: () => import('./jobs.js'),
   load: () => import('./load.js'),
+  files: () => import('./files.js'),
   resume: () => import('./resume.js'),
   assemble: () => import('./assemble.js'),
   start: () => import('./start.js'),

@@ -56,6 +56,8 @@ export interface OpenDataset {
   repeatedColumns?: string[];
   /** The files that a local dataset is read from; absent for one of the Hub. */
   files?: readonly string[];
+  /** True where the one file holds what came from standard input. */
+  isStandardInput?: boolean;
   /** What the user should know before rows are used, each a sentence. */
   warnings: string[];
   /** The selected rows in order; `index` counts from the dataset's first row. Memory use is bounded. */
@@ -70,6 +72,8 @@ export interface DatasetRequest {
   split: string | null;
   /** Of a local text file, a canonical name; UTF-8 where absent. */
   encoding?: string;
+  /** Where compressed files and standard input are unpacked; the system's folder for temporary files where absent. */
+  workFolder?: string;
 }
 
 /** Names further hosts of the Hub, for a mirror that keeps its files elsewhere. */

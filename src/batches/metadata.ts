@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { hasFileEnding } from '../datasets/file-names.js';
 import { digestOfFile } from '../lib/files.js';
 import type { AskedFor, RunIdentity } from '../run/identity.js';
 import { isObject, parseJson } from '../lib/json.js';
@@ -163,7 +164,7 @@ function parseSource(text: string | undefined): DatasetSource | null {
  * folder now, so its name is enough; `isOtherFile` and the prompts themselves tell files of one name apart.
  */
 export function isFor(origin: BatchOrigin, dataset: string, annotator: string): boolean {
-  const isFile = origin.source !== null || /\.(?:jsonl?|csv|parquet)$/i.test(dataset);
+  const isFile = origin.source !== null || hasFileEnding(dataset);
   const isSame = isFile
     ? basename(origin.dataset) === basename(cut(dataset))
     : origin.dataset === cut(dataset);

@@ -62,7 +62,8 @@ export function environmentOf(
 export function requireDataset(dataset: string | null): string {
   if (dataset !== null) return dataset;
   throw new UsageError(
-    '--dataset is missing: name a Hub dataset id or a .json, .jsonl, .csv or .parquet file.',
+    '--dataset is missing: name a Hub dataset id, or a .json, .jsonl, .csv, .parquet or .arrow file, a folder of such ' +
+      'files, or - for standard input.',
   );
 }
 

@@ -33,6 +33,7 @@ export class UnclosedQuote extends Error {
   }
 }
 
+const MOST_CELL_CHARACTERS = 256 << 20;
 const LF = 0x0a;
 const CR = 0x0d;
 const QUOTE = 0x22;
@@ -122,6 +123,8 @@ export class CsvReader {
     const part = quote === -1 ? text.slice(at) : text.slice(at, quote);
     this.#cell += part;
     this.#line += breaksIn(part);
+    // The engine's strings end at twice that.
+    if (this.#cell.length > MOST_CELL_CHARACTERS) throw new UnclosedQuote(this.#quoteLine);
     if (quote === -1) return text.length;
     if (this.dialect.backslash && endsWithEscape(this.#cell)) this.#cell = `${this.#cell.slice(0, -1)}"`;
     else this.#state = 'quote seen';

@@ -1,34 +1,42 @@
-/** Where datasets come from. A new kind of file is one entry in `FILES` and a file of its own. */
+/** Where datasets come from: the Hub, local files, standard input. A new kind of file is one entry in `READERS`. */
 
 import { accessSync, constants, statSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { extname, join } from 'node:path';
+import { tmpdir } from 'node:os';
 import { systemErrorCode, UserError } from '../lib/errors.js';
 import { fileProblem } from '../lib/files.js';
 import { inert } from '../lib/text.js';
+import type {
+  DatasetRequest,
+  HubEnvironment,
+  OpenDataset,
+  Reporter,
+  RowSelection,
+  SourceRow,
+} from '../types.js';
 import { DEFAULT_ENCODING } from './encodings.js';
-import type { LocalRequest } from './local.js';
-import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter } from '../types.js';
+import { knownEndings, readFileName, type Compression, type FileKind } from './file-names.js';
+import { findLocalFiles, isLocalName, STANDARD_INPUT, type LocalFile } from './local-files.js';
+import { concatenated, type OpenFile } from './local.js';
+import { UnpackedFiles } from './unpacked.js';
 
-type OpenFile = (request: LocalRequest) => Promise<OpenDataset>;
-
-const jsonl = async (): Promise<OpenFile> => (await import('./local-jsonl.js')).openLocalJsonl;
-const csv = async (): Promise<OpenFile> => (await import('./local-csv.js')).openLocalCsv;
-
-/** Readers of local files by the ending of their name; each is loaded when it is needed. */
-export const FILES: Readonly<Record<string, () => Promise<OpenFile>>> = {
-  '.json': async () => (await import('./local-json.js')).openLocalJson,
-  '.jsonl': jsonl,
-  '.ndjson': jsonl,
-  '.csv': csv,
-  '.tsv': csv,
-  '.parquet': async () => (await import('./local-parquet.js')).openLocalParquet,
+/** Readers of local files by what these hold; each is loaded when it is needed. */
+const READERS: Readonly<Record<FileKind, () => Promise<OpenFile>>> = {
+  json: async () => (await import('./local-json.js')).openLocalJson,
+  jsonl: async () => (await import('./local-jsonl.js')).openLocalJsonl,
+  csv: async () => (await import('./local-csv.js')).openLocalCsv,
+  text: async () => (await import('./local-text.js')).openLocalText,
+  parquet: async () => (await import('./local-parquet.js')).parquetOpener(),
+  arrow: async () => (await import('./local-arrow.js')).openLocalArrow,
 };
+/** Kinds whose text has no encoding to choose. */
+const BINARY_KINDS: readonly FileKind[] = ['parquet', 'arrow'];
+
+const STANDARD_INPUT_SHOWN = 'standard input';
 
 const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:\/[A-Za-z0-9._-]{1,96})?$/;
 
 /**
- * Finds a dataset: a local file where the name has the ending of one or looks like a path, else one of the Hub.
+ * Finds a dataset: local files where the name is one, looks like one, or is that of a folder; else one of the Hub.
  * @throws UserError where there is none, or where it can't be read
  */
 export async function openDataset(
@@ -38,93 +46,168 @@ export async function openDataset(
   signal?: AbortSignal,
 ): Promise<OpenDataset> {
   const name = request.dataset;
-  const files = localFiles(name);
-  if (files !== null) {
-    const dataset = await openFile({ ...request, dataset: expandHome(name) }, readerOf(name), signal);
-    return { ...dataset, files };
-  }
+  if (isLocalName(name)) return openLocal(request, signal);
   if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
     throw new UserError(
       `--dataset ${inert(name, 120)} is neither a file nor a Hub id. An id looks like glaiveai/glaive-code-assistant; ` +
-        `files end in ${Object.keys(FILES).join(', ')}.`,
+        `files end in ${knownEndings()}.`,
     );
   }
-  refuseEncoding(request, 'a dataset of the Hub');
+  refuseEncoding(request, `${inert(name, 120)} is a dataset of the Hub`);
   const { openHubDataset } = await import('./hub.js');
   return openHubDataset(request, hub, reporter, signal);
 }
 
-function refuseEncoding({ dataset, encoding }: DatasetRequest, what: string): void {
+/** @param what a clause that says what the dataset is */
+function refuseEncoding({ encoding }: DatasetRequest, what: string): void {
   if (encoding === undefined || encoding === DEFAULT_ENCODING) return;
   throw new UserError(
-    `--encoding is for local text files; ${inert(dataset, 120)} is ${what}, whose text is always UTF-8. Leave it out.`,
+    `--encoding is for local text files; ${what}, whose text is always UTF-8. Leave it out.`,
   );
 }
 
 /**
- * The files that a local dataset is read from, whether or not they exist; null where the name is one of the Hub.
- * Every name that `openDataset` takes for a local one has files here: a run recognises its dataset by their content.
+ * The files that a local dataset is read from, whether or not they exist; null where the name is one of the Hub, and
+ * empty for standard input and for folders and globs without any. A run recognises its dataset by their content.
  */
-export function localFiles(name: string): string[] | null {
-  const isLocal = readerOf(name) !== undefined || /^[./~]|^[A-Za-z]:\\/.test(name) || isFile(name);
-  return isLocal ? [expandHome(name)] : null;
-}
-
-function readerOf(name: string): (() => Promise<OpenFile>) | undefined {
-  return FILES[extname(name).toLowerCase()];
-}
-
-async function openFile(
-  request: DatasetRequest,
-  load: (() => Promise<OpenFile>) | undefined,
-  signal: AbortSignal | undefined,
-): Promise<OpenDataset> {
-  const path = request.dataset;
-  const shown = inert(path, 300);
-  checkReadable(path, shown);
-  if (load === undefined) {
-    throw new UserError(
-      `The format of ${shown} can't be told from its name; files end in ${Object.keys(FILES).join(', ')}.`,
-    );
-  }
-  if (request.subset !== null)
-    throw new UserError(`--subset is for datasets of the Hub; ${shown} is a file.`);
-  if (extname(path).toLowerCase() === '.parquet') refuseEncoding(request, 'a Parquet file');
+export async function localFiles(name: string, split: string | null): Promise<string[] | null> {
+  if (!isLocalName(name)) return null;
+  if (name === STANDARD_INPUT) return [];
   try {
-    const open = await load();
-    const encoding = request.encoding ?? DEFAULT_ENCODING;
-    return await open({ file: { path, encoding }, split: request.split, signal });
+    return (await findLocalFiles(name, split)).files.map(({ path }) => path);
   } catch (error) {
-    throw error instanceof UserError || systemErrorCode(error) === undefined
-      ? error
-      : fileProblem(error, `read ${shown}`);
+    if (error instanceof UserError) return [];
+    throw error;
   }
 }
 
-function checkReadable(path: string, shown: string): void {
-  let isFolder: boolean;
+async function openLocal(request: DatasetRequest, signal: AbortSignal | undefined): Promise<OpenDataset> {
+  const { dataset: name, split } = request;
+  const unpacked = new UnpackedFiles(request.workFolder ?? tmpdir());
+  const found =
+    name === STANDARD_INPUT
+      ? { files: [await standardInput(unpacked, signal)], split: null }
+      : await findLocalFiles(name, split);
+  if (request.subset !== null) {
+    throw new UserError(`--subset is for datasets of the Hub; ${inert(name, 300)} is local.`);
+  }
+  // A split that the names of the files settle is none of their content.
+  const opener = new LocalOpener(
+    { ...request, split: found.split === null ? split : null },
+    unpacked,
+    signal,
+  );
+  const parts: OpenDataset[] = [];
+  for (const file of found.files) parts.push(await opener.open(file));
+  const dataset = concatenated(parts);
+  return {
+    ...dataset,
+    split: found.split ?? dataset.split,
+    files: found.files.map(({ path }) => path),
+    isStandardInput: name === STANDARD_INPUT,
+  };
+}
+
+async function standardInput(unpacked: UnpackedFiles, signal: AbortSignal | undefined): Promise<LocalFile> {
+  const { standardInputStream } = await import('./unpacked.js');
+  return { path: await unpacked.keep(standardInputStream(), signal), shown: STANDARD_INPUT_SHOWN };
+}
+
+/** Opens the files of one dataset one after the other. */
+class LocalOpener {
+  readonly #readers = new Map<FileKind, OpenFile>();
+
+  constructor(
+    private readonly request: DatasetRequest,
+    private readonly unpacked: UnpackedFiles,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  async open(file: LocalFile): Promise<OpenDataset> {
+    checkReadable(file);
+    try {
+      return await this.#open(file);
+    } catch (error) {
+      throw error instanceof UserError ||
+        systemErrorCode(error) === undefined ||
+        this.signal?.aborted === true
+        ? error
+        : fileProblem(error, `read ${inert(file.shown, 300)}`);
+    }
+  }
+
+  async #open(file: LocalFile): Promise<OpenDataset> {
+    const { compression, kind } = await this.#contentOf(file);
+    const plain = async (): Promise<string> =>
+      compression === null ? file.path : this.unpacked.pathOf(file, compression, this.signal);
+    const path = await plain();
+    const what = kind ?? (await sniffed(file, path));
+    if (BINARY_KINDS.includes(what))
+      refuseEncoding(this.request, `${inert(file.shown, 120)} is a binary file`);
+    const { encoding = DEFAULT_ENCODING, split } = this.request;
+    const read = await this.#reader(what);
+    const dataset = await read({ file: { path, shown: file.shown, encoding }, split, signal: this.signal });
+    return compression === null
+      ? dataset
+      : { ...dataset, rows: (selection) => unpackedRows(dataset, plain, selection) };
+  }
+
+  /** @throws UserError where the name tells of something that is not read here */
+  async #contentOf({
+    path,
+    shown,
+  }: LocalFile): Promise<{ compression: Compression | null; kind: FileKind | null }> {
+    const { kind, compression, unpackedBy } = readFileName(shown);
+    if (unpackedBy !== null) {
+      throw new UserError(
+        `${inert(shown, 300)} is packed in a way that is not read here. Unpack it with ${unpackedBy}.`,
+      );
+    }
+    if (kind !== null && kind !== 'text') return { compression, kind };
+    const { sniffCompression } = await import('./sniff.js');
+    return { compression: compression ?? sniffCompression(path), kind: null };
+  }
+
+  async #reader(kind: FileKind): Promise<OpenFile> {
+    const reader = this.#readers.get(kind) ?? (await READERS[kind]());
+    this.#readers.set(kind, reader);
+    return reader;
+  }
+}
+
+/** @throws UserError where neither name nor content tells */
+async function sniffed({ shown }: LocalFile, path: string): Promise<FileKind> {
+  const { sniffKind } = await import('./sniff.js');
+  const kind = sniffKind(path);
+  const isText = readFileName(shown).kind === 'text' || shown === STANDARD_INPUT_SHOWN;
+  if (kind !== 'text' || isText) return kind;
+  throw new UserError(
+    `The format of ${inert(shown, 300)} can't be told from its name or its content; files end in ${knownEndings()}.`,
+  );
+}
+
+/** Another file of the dataset may have been unpacked since this one was opened. */
+async function* unpackedRows(
+  dataset: OpenDataset,
+  unpack: () => Promise<string>,
+  selection: RowSelection,
+): AsyncGenerator<SourceRow> {
+  await unpack();
+  yield* dataset.rows(selection);
+}
+
+function checkReadable({ path, shown }: LocalFile): void {
+  const name = inert(shown, 300);
   try {
-    isFolder = statSync(path).isDirectory();
+    if (statSync(path).isDirectory()) throw new UserError(`${name} is a folder, and a file is needed.`);
     accessSync(path, constants.R_OK);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const code = systemErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new UserError(`The file ${shown} does not exist; check the path given to --dataset.`);
+      throw new UserError(`The file ${name} does not exist; check the path given to --dataset.`);
     }
-    if (code === 'EACCES') throw new UserError(`The file ${shown} can't be read: permission denied.`);
-    throw fileProblem(error, `read ${shown}`);
+    if (code === 'EACCES') throw new UserError(`The file ${name} can't be read: permission denied.`);
+    throw fileProblem(error, `read ${name}`);
   }
-  if (isFolder) throw new UserError(`${shown} is a folder; --dataset takes a file or a Hub id.`);
-}
-
-function isFile(name: string): boolean {
-  try {
-    return statSync(name).isFile();
-  } catch {
-    return false;
-  }
-}
-
-function expandHome(path: string): string {
-  return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path;
 }

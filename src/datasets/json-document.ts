@@ -1,6 +1,7 @@
 /**
- * The rows of a JSON document larger than memory: an array of rows, an object of splits (`{"train": [...]}`), or objects
- * that follow each other. Only borders are found here; a row is parsed once it is whole.
+ * The rows of a JSON document larger than memory: an array of rows, an object of splits (`{"train": [...]}`) or of columns
+ * (`{"prompt": [...], "answer": [...]}`), or objects that follow each other. Only borders are found here; a row is parsed
+ * once it is whole.
  */
 
 import { UserError } from '../lib/errors.js';
@@ -16,10 +17,14 @@ import {
   QUOTE,
   skipSpace,
 } from '../lib/json-scan.js';
-import { utf8Pieces, type TextFile } from './text-file.js';
+import { MOST_ROW_BYTES, tooLong, utf8Pieces, type TextFile } from './text-file.js';
 
 /** How a document holds its rows. */
-export type Layout = { kind: 'array' } | { kind: 'splits'; split: string } | { kind: 'objects' };
+export type Layout =
+  | { kind: 'array' }
+  | { kind: 'splits'; split: string }
+  | { kind: 'columns'; names: string[] }
+  | { kind: 'objects' };
 
 /**
  * Finds out how a document holds its rows.
@@ -29,7 +34,7 @@ export type Layout = { kind: 'array' } | { kind: 'splits'; split: string } | { k
 export function findLayout(file: TextFile, wanted: string | null): Layout {
   const text = new Window(file);
   const first = text.peek();
-  const path = inert(file.path, 300);
+  const path = inert(file.shown, 300);
   if (first === null) throw new UserError(`${path} is empty.`);
   if (first === OPEN_BRACKET) {
     if (wanted !== null && wanted !== 'train') {
@@ -39,35 +44,110 @@ export function findLayout(file: TextFile, wanted: string | null): Layout {
   }
   if (first !== OPEN_BRACE)
     throw new UserError(`${path} is not JSON: it begins with "${inert(text.start(), 4)}".`);
-  const lists = topLevelNames(text);
+  const members = topLevelMembers(text);
+  const isAlone = text.peek() === null;
   const split = wanted ?? 'train';
-  if (lists.get(split) === OPEN_BRACKET) return { kind: 'splits', split };
-  const more = text.peek();
-  const holdsLists = [...lists.values()].some((byte) => byte === OPEN_BRACKET || byte === OPEN_BRACE);
-  if (wanted === null && (more === OPEN_BRACE || !holdsLists)) return { kind: 'objects' };
-  throw noSplit(file, split, lists);
+  if (members.get(split)?.isList === true) return { kind: 'splits', split };
+  if (isAlone && isColumns(members)) {
+    if (split === 'train') return { kind: 'columns', names: [...members.keys()] };
+    throw new UserError(`${path} is a table without splits; leave --split ${inert(split, 40)} out.`);
+  }
+  const only = onlyList(members);
+  if (isAlone && only !== null && wanted === null) return { kind: 'splits', split: only };
+  const holdsRows = [...members.values()].some(({ first }) => first === OPEN_BRACE);
+  const isEmpty = [...members.values()].every(({ isList, values }) => isList && values === 0);
+  if (wanted === null && (!isAlone || !(holdsRows || isEmpty) || isRow(members))) return { kind: 'objects' };
+  throw noSplit(file, split, members);
 }
 
-/** Names at the top of the object that follows, with the first byte of each value. */
-function topLevelNames(text: Window): Map<string, number> {
-  const names = new Map<string, number>();
+/** What an object holds under a name. */
+interface Member {
+  /** True for a list, also one that is written as an object of numbered values, as pandas does. */
+  isList: boolean;
+  /** The first byte of its first value; 0 where it has none. */
+  first: number;
+  /** Its values where it is a list. */
+  values: number;
+  /** True where the first value looks like a turn of a chat. */
+  isChat: boolean;
+}
+
+const MOST_MEMBERS = 1000;
+/** The first value of a list of turns. */
+const TURN = /^\s*\{\s*"(?:role|from)"\s*:/;
+
+/** What stands at the top of the object that follows. */
+function topLevelMembers(text: Window): Map<string, Member> {
+  const members = new Map<string, Member>();
   text.expect(OPEN_BRACE);
   if (text.peek() === CLOSE_BRACE) text.expect(CLOSE_BRACE);
   else {
     do {
       const name = text.name();
       text.expect(COLON);
-      const first = text.peek() ?? 0;
-      if (names.size < 1000) names.set(name, first);
-      if (first === OPEN_BRACKET) skipItems(text);
-      else text.value();
+      const member = readMember(text);
+      if (members.size < MOST_MEMBERS) members.set(name, member);
     } while (text.follows(CLOSE_BRACE));
   }
-  return names;
+  return members;
+}
+
+function readMember(text: Window): Member {
+  const opening = text.peek();
+  const member: Member = { isList: opening === OPEN_BRACKET, first: 0, values: 0, isChat: false };
+  if (opening !== OPEN_BRACKET && opening !== OPEN_BRACE) {
+    text.value();
+    return member;
+  }
+  const before = text.rows;
+  member.isList = true;
+  for (const { name, value } of entries(text)) {
+    if (member.values === 0) {
+      member.first = value[0] ?? 0;
+      member.isChat = TURN.test(value.toString('utf8', 0, 200));
+    }
+    if (name !== null && name !== String(member.values)) member.isList = false;
+    member.values += 1;
+  }
+  if (opening === OPEN_BRACE && member.values === 0) member.isList = false;
+  text.rows = before;
+  return member;
+}
+
+/** True for a table of columns: lists of one length, none of which is a chat, as that of a single row would be. */
+function isColumns(members: ReadonlyMap<string, Member>): boolean {
+  const all = [...members.values()];
+  const [first] = all;
+  return (
+    first !== undefined &&
+    first.values > 0 &&
+    all.length < MOST_MEMBERS &&
+    all.every(({ isList, values, isChat }) => isList && values === first.values && !isChat) &&
+    // One list of objects is a list of rows.
+    (all.length > 1 || first.first !== OPEN_BRACE)
+  );
+}
+
+/** The name of the one list of objects among values that are none, such as `{"version": "1.1", "data": [...]}`. */
+function onlyList(members: ReadonlyMap<string, Member>): string | null {
+  const lists = [...members].filter(([, { isList, values }]) => isList && values > 0);
+  const [only] = lists;
+  return only !== undefined && lists.length === 1 && only[1].first === OPEN_BRACE && !only[1].isChat
+    ? only[0]
+    : null;
+}
+
+/** True for an object that is a row itself: it holds a chat. */
+function isRow(members: ReadonlyMap<string, Member>): boolean {
+  return [...members.values()].some(({ isChat }) => isChat);
 }
 
 /** The rows of a document as JSON text, each valid until the next is asked for. */
 export function* documentRows(file: TextFile, layout: Layout): Generator<Buffer> {
+  if (layout.kind === 'columns') {
+    yield* columnRows(file, layout.names);
+    return;
+  }
   const text = new Window(file);
   if (layout.kind === 'array') yield* items(text);
   else if (layout.kind === 'splits') yield* splitItems(text, layout.split);
@@ -87,9 +167,80 @@ function* splitItems(text: Window, split: string): Generator<Buffer> {
   do {
     const name = text.name();
     text.expect(COLON);
-    if (text.peek() !== OPEN_BRACKET) text.value();
-    else if (name === split) yield* items(text);
-    else skipItems(text);
+    if (name === split) for (const { value } of entries(text)) yield value;
+    else skipEntries(text);
+  } while (text.follows(CLOSE_BRACE));
+}
+
+/** The rows of a table of columns: each column is read at its own place of the file. */
+function* columnRows(file: TextFile, names: readonly string[]): Generator<Buffer> {
+  const columns = names.map((name) => ({
+    quoted: Buffer.from(`${JSON.stringify(name)}:`),
+    cells: cellsOf(file, name),
+  }));
+  for (;;) {
+    const parts: Buffer[] = [];
+    for (const { quoted, cells } of columns) {
+      const next = cells.next();
+      if (next.done === true) return;
+      parts.push(parts.length === 0 ? ROW_START : NEXT_CELL, quoted, Buffer.from(next.value));
+    }
+    yield Buffer.concat([...parts, ROW_END]);
+  }
+}
+
+const ROW_START = Buffer.from('{');
+const NEXT_CELL = Buffer.from(',');
+const ROW_END = Buffer.from('}');
+
+function* cellsOf(file: TextFile, column: string): Generator<Buffer> {
+  const text = new Window(file);
+  text.expect(OPEN_BRACE);
+  do {
+    const name = text.name();
+    text.expect(COLON);
+    if (name !== column) skipEntries(text);
+    else {
+      for (const { value } of entries(text)) yield value;
+      return;
+    }
+  } while (text.follows(CLOSE_BRACE));
+}
+
+/** Passes over the value that follows, whatever its size. */
+function skipEntries(text: Window): void {
+  const opening = text.peek();
+  if (opening !== OPEN_BRACE && opening !== OPEN_BRACKET) text.value();
+  else {
+    const before = text.rows;
+    const skipped = entries(text);
+    while (skipped.next().done !== true);
+    text.rows = before;
+  }
+}
+
+interface Entry {
+  /** Null in an array. */
+  name: string | null;
+  value: Buffer;
+}
+
+/** The values of the array or object that follows. */
+function* entries(text: Window): Generator<Entry> {
+  if (text.peek() === OPEN_BRACKET) {
+    for (const value of items(text)) yield { name: null, value };
+    return;
+  }
+  text.expect(OPEN_BRACE);
+  if (text.peek() === CLOSE_BRACE) {
+    text.expect(CLOSE_BRACE);
+    return;
+  }
+  do {
+    const name = text.name();
+    text.expect(COLON);
+    yield { name, value: text.value() };
+    text.rows += 1;
   } while (text.follows(CLOSE_BRACE));
 }
 
@@ -104,14 +255,6 @@ function* items(text: Window): Generator<Buffer> {
     yield text.value();
     text.rows += 1;
   } while (text.follows(CLOSE_BRACKET));
-}
-
-/** Passes over the array that follows, whose items are no rows. */
-function skipItems(text: Window): void {
-  const before = text.rows;
-  const skipped = items(text);
-  while (skipped.next().done !== true);
-  text.rows = before;
 }
 
 /** What was read of a document and is not done with. */
@@ -193,7 +336,7 @@ class Window {
 
   problem(reason: string): UserError {
     return new UserError(
-      `${inert(this.file.path, 300)} is not JSON: ${reason} (after row ${this.rows}, near byte ${this.#before + this.#at}).`,
+      `${inert(this.file.shown, 300)} is not JSON: ${reason} (after row ${this.rows}, near byte ${this.#before + this.#at}).`,
     );
   }
 
@@ -204,7 +347,7 @@ class Window {
 
   #incomplete(): UserError {
     return new UserError(
-      `${inert(this.file.path, 300)} is not complete JSON: it ends after row ${this.rows}, in the middle of a value.`,
+      `${inert(this.file.shown, 300)} is not complete JSON: it ends after row ${this.rows}, in the middle of a value.`,
     );
   }
 
@@ -225,19 +368,20 @@ class Window {
       parts.push(Buffer.from(next.value));
       length += next.value.length;
     }
+    if (length > MOST_ROW_BYTES) throw tooLong(this.file, `the value after row ${this.rows}`);
     this.#bytes = Buffer.concat(parts, length);
     return length > held;
   }
 }
 
-function noSplit(file: TextFile, split: string, lists: Map<string, number>): UserError {
-  const known = [...lists]
-    .filter(([, byte]) => byte === OPEN_BRACKET || byte === OPEN_BRACE)
+function noSplit(file: TextFile, split: string, members: ReadonlyMap<string, Member>): UserError {
+  const known = [...members]
+    .filter(([, { isList, first }]) => isList || first !== 0)
     .slice(0, 20)
     .map(([name]) => inert(name, 40))
     .join(', ');
   const has = known === '' ? 'no array of rows' : known;
   return new UserError(
-    `${inert(file.path, 300)} has no split "${inert(split, 40)}"; it has ${has}. Name one with --split.`,
+    `${inert(file.shown, 300)} has no split "${inert(split, 40)}"; it has ${has}. Name one with --split.`,
   );
 }

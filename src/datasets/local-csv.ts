@@ -1,4 +1,4 @@
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { breather } from '../lib/files.js';
 import { count, inert, plural } from '../lib/text.js';
@@ -10,6 +10,7 @@ import {
   type CsvDialect,
   type CsvRecord,
 } from './csv-records.js';
+import { readFileName } from './file-names.js';
 import { localDataset, select, type LocalRequest } from './local.js';
 import { utf8Pieces, type TextFile } from './text-file.js';
 
@@ -45,10 +46,10 @@ export async function openLocalCsv({ file, signal }: LocalRequest): Promise<Open
 
 function readHeader(file: TextFile): Csv {
   const sample = (utf8Pieces(file).next().value as Buffer | undefined)?.toString('utf8') ?? '';
-  const path = inert(file.path, 300);
+  const path = inert(file.shown, 300);
   if (sample.trim() === '') throw new UserError(`${path} is empty.`);
   const separator = SEPARATOR_LINE.exec(sample)?.[1];
-  const delimiter = separator ?? findDelimiter(sample, extname(file.path).toLowerCase() === '.tsv');
+  const delimiter = separator ?? findDelimiter(sample, readFileName(file.shown).isTabbed);
   const headers = separator === undefined ? 1 : 2;
   const dialect = { delimiter, backslash: false };
   const header = firstRecords(sample, dialect)[headers - 1];
@@ -114,7 +115,7 @@ async function surveyRecords(csv: Csv, signal: AbortSignal | undefined): Promise
     signal?.throwIfAborted();
     await pause();
   }
-  const name = inert(basename(csv.file.path), 120);
+  const name = inert(basename(csv.file.shown), 120);
   const warnings: string[] = [];
   if (short > 0) {
     warnings.push(
@@ -148,7 +149,7 @@ async function* csvRows(csv: Csv): AsyncGenerator<SourceRow> {
 function rowOf({ cells, line }: CsvRecord, index: number, { columns, file }: Csv): SourceRow {
   if (cells.slice(columns.length).some((cell) => cell !== '')) {
     const problem =
-      `the row at line ${line} of ${inert(basename(file.path), 120)} has ${cells.length} cells, the header ` +
+      `the row at line ${line} of ${inert(basename(file.shown), 120)} has ${cells.length} cells, the header ` +
       `${columns.length}; put cells that hold the delimiter into quotes`;
     return { index, problem };
   }
@@ -163,7 +164,7 @@ function* recordBatches({ file }: Csv, reader: CsvReader): Generator<CsvRecord[]
   } catch (error) {
     if (!(error instanceof UnclosedQuote)) throw error;
     throw new UserError(
-      `${inert(file.path, 300)} is not proper CSV: ${error.message}. Close it, or double it ("").`,
+      `${inert(file.shown, 300)} is not proper CSV: ${error.message}. Close it, or double it ("").`,
     );
   }
 }

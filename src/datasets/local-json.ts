@@ -12,7 +12,7 @@ import type { TextFile } from './text-file.js';
 
 const ROWS_BETWEEN_BREATHS = 100;
 
-/** A JSON file of any size: an array of rows, or an object of splits (`{"train": [...], "test": [...]}`). */
+/** A JSON file of any size: rows in an array, one after the other, by split or by column. */
 export async function openLocalJson({ file, split, signal }: LocalRequest): Promise<OpenDataset> {
   const layout = findLayout(file, split);
   const names = new ColumnNames();
@@ -29,7 +29,7 @@ export async function openLocalJson({ file, split, signal }: LocalRequest): Prom
     }
   }
   if (names.names.length === 0 && firstProblem !== null)
-    throw new UserError(`${inert(file.path, 300)}: ${firstProblem}.`);
+    throw new UserError(`${inert(file.shown, 300)}: ${firstProblem}.`);
   return {
     ...localDataset(
       names.names,
@@ -66,10 +66,10 @@ function readRow(text: Buffer, index: number, file: TextFile, columns: readonly 
   if ('value' in row) return { index, value: row.value };
   if (!row.isJson) {
     throw new UserError(
-      `${inert(file.path, 300)} is not proper JSON: row ${index} ${row.problem}. A file of one object a line is named .jsonl.`,
+      `${inert(file.shown, 300)} is not proper JSON: row ${index} ${row.problem}. A file of one object a line is named .jsonl.`,
     );
   }
-  return { index, problem: `row ${index} of ${inert(basename(file.path), 120)} ${row.problem}` };
+  return { index, problem: `row ${index} of ${inert(basename(file.shown), 120)} ${row.problem}` };
 }
 
 function problemOf(text: Buffer, index: number, file: TextFile): string | null {

@@ -37,14 +37,14 @@ export async function openLocalJsonl({ file, signal }: LocalRequest): Promise<Op
 
 /** A sentence where a file has more columns than are kept. */
 export function columnWarnings(names: ColumnNames, file: TextFile): string[] {
-  return names.isFull ? [manyColumnsWarning(inert(basename(file.path), 120))] : [];
+  return names.isFull ? [manyColumnsWarning(inert(basename(file.shown), 120))] : [];
 }
 
 function refuseNoRows(file: TextFile, first: TextLine): void {
   const row = parseRow(first.bytes.toString('utf8'), []);
   if (!('problem' in row)) return;
   throw new UserError(
-    `${inert(file.path, 300)} is not a JSON Lines file: line ${first.number} of ${inert(basename(file.path), 120)} ` +
+    `${inert(file.shown, 300)} is not a JSON Lines file: line ${first.number} of ${inert(basename(file.shown), 120)} ` +
       `${row.problem}. Each line must be a JSON object.`,
   );
 }
@@ -71,9 +71,10 @@ async function* jsonLines(
 function readLine(line: TextLine, index: number, file: TextFile, columns: readonly string[]): SourceRow {
   const row = parseRow(line.bytes.toString('utf8'), columns);
   if ('value' in row) return { index, value: row.value };
-  return { index, problem: `line ${line.number} of ${inert(basename(file.path), 120)} ${row.problem}` };
+  return { index, problem: `line ${line.number} of ${inert(basename(file.shown), 120)} ${row.problem}` };
 }
 
-function isBlank({ bytes }: TextLine): boolean {
+/** True for a line of nothing but white space. */
+export function isBlank({ bytes }: TextLine): boolean {
   return skipSpace(bytes, 0) === bytes.length;
 }

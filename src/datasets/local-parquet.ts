@@ -1,15 +1,22 @@
 import { statSync } from 'node:fs';
-import { inert } from '../lib/text.js';
-import type { OpenDataset } from '../types.js';
-import { localDataset, type LocalRequest } from './local.js';
-import { ParquetProcess, readParquetFiles } from './parquet-process.js';
-import { manyColumnsWarning } from '../lib/json-scan.js';
 import { basename } from 'node:path';
+import { manyColumnsWarning } from '../lib/json-scan.js';
+import { inert } from '../lib/text.js';
+import { localDataset, type OpenFile } from './local.js';
+import { ParquetProcess, readParquetFiles } from './parquet-process.js';
 
-/** A local Parquet file, read by byte range. */
-export async function openLocalParquet({ file: { path }, signal }: LocalRequest): Promise<OpenDataset> {
-  const { size } = statSync(path);
-  const file = await new ParquetProcess().open({ path, size }, inert(path, 300), signal);
-  const warnings = file.isCut ? [manyColumnsWarning(inert(basename(path), 120))] : [];
-  return localDataset(file.columns, file.rows, (selection) => readParquetFiles([file], selection), warnings);
+/** Opens local Parquet files, read by byte range, all of them in one decoder. */
+export function parquetOpener(): OpenFile {
+  const decoder = new ParquetProcess();
+  return async ({ file: { path, shown }, signal }) => {
+    const { size } = statSync(path);
+    const file = await decoder.open({ path, size }, inert(shown, 300), signal);
+    const warnings = file.isCut ? [manyColumnsWarning(inert(basename(shown), 120))] : [];
+    return localDataset(
+      file.columns,
+      file.rows,
+      (selection) => readParquetFiles([file], selection),
+      warnings,
+    );
+  };
 }

@@ -1,6 +1,7 @@
 /** The ways in which people write the name of a dataset. */
 
 import { existsSync } from 'node:fs';
+import { hasFileEnding } from './file-names.js';
 
 /** What a page of the Hub, `hf://` or a copied path puts before an id. */
 const HUB_PREFIX =
@@ -19,6 +20,6 @@ export function datasetName(given: string): string {
   let id = name.replace(HUB_PREFIX, '').split(/[?#]/, 1)[0] ?? '';
   for (let shorter = id.replace(HUB_SUFFIX, ''); shorter !== id; shorter = id.replace(HUB_SUFFIX, ''))
     id = shorter;
-  const isPlain = id !== name && !/^[./~]/.test(name) && !/\.(?:jsonl?|ndjson|csv|tsv|parquet)$/i.test(id);
+  const isPlain = id !== name && !/^[./~]/.test(name) && !hasFileEnding(id);
   return isPlain && (TWO_PARTS.test(id) || HUB_PREFIX.test(name)) ? id : name === '' ? given : name;
 }

@@ -9,9 +9,8 @@ export class NotText extends Error {}
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-function textOf(bytes: Uint8Array): string | undefined {
-  // Null values come as undefined, whatever the declared type says.
-  if ((bytes as Uint8Array | undefined) === undefined) return undefined;
+/** @throws NotText where the bytes are not UTF-8 */
+export function textOf(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch {
@@ -19,20 +18,36 @@ function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
+/** Bytes of a column that is not declared as text: text where they are UTF-8, else themselves, such as an image's. */
+export function bytesOrText(bytes: Uint8Array): string | Uint8Array {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return bytes;
+  }
+}
+
+/** A 64-bit integer: a number where one holds it, else its digits. */
+export function exactInteger(value: bigint): number | string {
+  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+}
+
 /** Replaces hyparquet's parsers, which lose microseconds, decode any bytes, and cut a cell's first U+FEFF off. */
 export const PARSERS: Partial<ParquetParsers> = {
   timestampFromMicroseconds: (micros) => timeText(micros, 6),
   timestampFromNanoseconds: (nanos) => timeText(nanos, 9),
   dateFromDays: (days) => new Date(days * 86_400_000).toISOString().slice(0, 10),
-  stringFromBytes: textOf,
-  jsonFromBytes: (bytes) => {
-    const text = textOf(bytes);
-    return text === undefined ? undefined : parseExact(text);
-  },
+  stringFromBytes: (bytes) => (isMissing(bytes) ? undefined : textOf(bytes)),
+  jsonFromBytes: (bytes) => (isMissing(bytes) ? undefined : parseExact(textOf(bytes))),
 };
 
+/** Null values come as undefined, whatever the declared type says. */
+function isMissing(bytes: Uint8Array | undefined): bytes is undefined {
+  return bytes === undefined;
+}
+
 /** A time in ISO 8601, with as many digits of a second as it has, three at least. */
-function timeText(units: bigint | undefined, digits: number): string | undefined {
+export function timeText(units: bigint | undefined, digits: number): string | undefined {
   if (units === undefined) return undefined;
   const unit = 10n ** BigInt(digits - 3);
   // Rounds down, for times before 1970, too.
@@ -67,7 +82,7 @@ function integerOf(bytes: Uint8Array): bigint {
 }
 
 /** The shortest number that is the same in 32 bits: 0.1, not 0.10000000149011612. */
-function shortestFloat(value: unknown): unknown {
+export function shortestFloat(value: unknown): unknown {
   if (typeof value !== 'number') return value;
   for (let precision = 6; precision < 9; precision++) {
     const short = Number(value.toPrecision(precision));

@@ -25,7 +25,10 @@ const SAMPLE_BYTES = 1 << 14;
 const LONGEST_CHARACTER = 4;
 
 export interface TextFile {
+  /** Where its bytes are. */
   path: string;
+  /** As messages call it: the path that was given, also where the bytes were unpacked elsewhere. */
+  shown: string;
   /** As declared; a byte order mark counts for more. */
   encoding: EncodingName;
 }
@@ -141,7 +144,7 @@ function wrongBytes(read: OpenText, offset: number): UserError {
   const { descriptor, file, encoding } = read;
   const byte = readAt(descriptor, offset, 1)[0] ?? 0;
   const place = `byte 0x${byte.toString(16).toUpperCase().padStart(2, '0')} at offset ${count(offset)} (line ${count(lineAt(descriptor, offset))})`;
-  const what = `${inert(basename(file.path), 120)} is not ${encoding}: ${place} does not fit`;
+  const what = `${inert(basename(file.shown), 120)} is not ${encoding}: ${place} does not fit`;
   if (encoding !== DEFAULT_ENCODING) {
     return new UserError(`${what}. Name the encoding of the file with --encoding.`);
   }
@@ -194,14 +197,14 @@ function lineAt(descriptor: number, offset: number): number {
 
 function looksLike(file: TextFile, encoding: EncodingName): UserError {
   return new UserError(
-    `${inert(basename(file.path), 120)} is not ${file.encoding}: it looks like ${encoding} without a byte order mark ` +
+    `${inert(basename(file.shown), 120)} is not ${file.encoding}: it looks like ${encoding} without a byte order mark ` +
       `(every second byte is 0). Add --encoding ${encoding} to read it.`,
   );
 }
 
 function notDecodable(file: TextFile, encoding: string): UserError {
   return new UserError(
-    `${inert(basename(file.path), 120)} is ${encoding}, which cannot be read; save it as UTF-8.`,
+    `${inert(basename(file.shown), 120)} is ${encoding}, which cannot be read; save it as UTF-8.`,
   );
 }
 
@@ -212,6 +215,16 @@ export interface TextLine {
   bytes: Buffer;
 }
 
+/** What a row may take as text: many times what any model reads, and little enough to hold. */
+export const MOST_ROW_BYTES = 256 << 20;
+
+/** @param what the row, as a sentence begins */
+export function tooLong({ shown }: TextFile, what: string): UserError {
+  return new UserError(
+    `${inert(basename(shown), 120)}: ${what} is longer than ${MOST_ROW_BYTES >> 20} MB, so this is probably not a file of rows.`,
+  );
+}
+
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
@@ -220,6 +233,7 @@ export function* textLines(file: TextFile): Generator<TextLine> {
   let number = 0;
   /** Copies of what earlier pieces hold of the line. */
   let begun: Buffer[] = [];
+  let begunBytes = 0;
   for (const piece of utf8Pieces(file)) {
     let start = 0;
     for (let end = piece.indexOf(LINE_FEED); end !== -1; end = piece.indexOf(LINE_FEED, start)) {
@@ -227,9 +241,13 @@ export function* textLines(file: TextFile): Generator<TextLine> {
       number += 1;
       yield { number, bytes: withoutReturn(begun.length === 0 ? rest : Buffer.concat([...begun, rest])) };
       begun = [];
+      begunBytes = 0;
       start = end + 1;
     }
-    if (start < piece.length) begun.push(Buffer.from(piece.subarray(start)));
+    if (start === piece.length) continue;
+    begun.push(Buffer.from(piece.subarray(start)));
+    begunBytes += piece.length - start;
+    if (begunBytes > MOST_ROW_BYTES) throw tooLong(file, `line ${number + 1}`);
   }
   if (begun.length > 0) yield { number: number + 1, bytes: withoutReturn(Buffer.concat(begun)) };
 }

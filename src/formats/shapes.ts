@@ -330,6 +330,9 @@ export const GLAIVE: Shape = {
   examples: [{ question: 'Name a tree.', answer: 'Oak.' }],
 };
 
+/** Every name that a column with the prompt may have. */
+export const PROMPT_NAMES: readonly string[] = [...new Set(SHAPES.flatMap(({ prompt }) => prompt))];
+
 /** Finds the columns of a shape among a dataset's; null where it has another shape. */
 export function detectShape(shape: Shape, columns: readonly string[]): ColumnRoles | null {
   const response = findFirst(columns, shape.response);

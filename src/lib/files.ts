@@ -410,6 +410,16 @@ export function readAt(
   return buffer.subarray(0, filled);
 }
 
+/** The first bytes of a file, as many as there are up to `length`. */
+export function readStart(path: string, length: number): Buffer {
+  const descriptor = openSync(path, 'r');
+  try {
+    return readAt(descriptor, 0, length);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** The SHA-256 of a file, hexadecimal. */
 export async function digestOfFile(path: string): Promise<string> {
   const hash = createHash('sha256');

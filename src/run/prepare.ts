@@ -6,6 +6,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { FinishRules, NO_REASON } from '../models/finish-reason.js';
 import { openDataset } from '../datasets/index.js';
+import { STANDARD_INPUT } from '../datasets/local-files.js';
 import { redactedDataset } from '../datasets/redacted.js';
 import { UserError } from '../lib/errors.js';
 import { hasSeveral } from '../models/generation.js';
@@ -31,7 +32,7 @@ import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
 import { JournalIndex, scanJournal, type JournalReport, type ScannedEntry } from './journal.js';
 import type { PartialRows } from './partial-lines.js';
 import { countRows, writeRows } from './rows.js';
-import { checkSource } from './source.js';
+import { checkSource, compareStandardInput } from './source.js';
 
 /** Row-level problems that are shown one by one; the rest is counted. */
 const PROBLEMS_SHOWN = 5;
@@ -49,12 +50,13 @@ export async function findDataset(
   console: Console,
   signal: AbortSignal,
 ): Promise<FoundDataset> {
-  const { selection, environment } = options;
+  const { selection, environment, output } = options;
   const { dataset: name, subset, split, encoding } = selection;
-  const request = { dataset: name, subset, split, encoding };
+  const request = { dataset: name, subset, split, encoding, workFolder: output.tempDir };
   const opened = await openDataset(request, environment.hub, console, signal);
   const dataset = redactedDataset(opened, environment.redactor);
-  if (dataset.totalRows === 0) throw new UserError(`The dataset ${inert(name, 120)} has no rows.`);
+  const shown = dataset.isStandardInput === true ? 'that comes from standard input' : inert(name, 120);
+  if (dataset.totalRows === 0) throw new UserError(`The dataset ${shown} has no rows.`);
   if (dataset.totalRows !== null && selection.offset >= dataset.totalRows) {
     throw new UserError(
       `--offset ${selection.offset}: ${inert(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`,
@@ -62,6 +64,9 @@ export async function findDataset(
   }
   const format = chooseFormat(name, dataset.columns, selection);
   refuseRepeated(name, dataset, format);
+  const files = dataset.files?.length ?? 0;
+  if (files > 1)
+    console.info(`Reading ${plural(files, 'file')} as one dataset, in the order of their names.`);
   console.info(describeColumns(format));
   for (const warning of columnWarnings(format)) console.warning(warning);
   for (const warning of dataset.warnings) console.warning(warning);
@@ -175,7 +180,7 @@ async function continueRun(
           `Finish these with --limit ${total}.`,
       );
     }
-    if (note !== null) console.info(note);
+    if (note !== null && options.selection.dataset !== STANDARD_INPUT) console.info(note);
     return growRun(options, preparation, earlier, total);
   }
   if (note !== null) console.info(note);
@@ -208,6 +213,8 @@ async function growRun(
   const found = preparation.found ?? (await findDatasetAgain(options, preparation, rows));
   if (found !== null) {
     refuseOtherRows(earlier, found, rows);
+    if (found.dataset.isStandardInput === true)
+      await compareStandardInput(earlier, found.dataset.files?.[0] ?? '', folder.temp);
     const growing = { ...settled(earlier, options), isGrowing: true };
     await writeIdentity(folder.run, growing);
     const { offset, limit } = options.selection;
@@ -303,6 +310,10 @@ async function startRun(
 /** What the files of a local dataset hold; null for a dataset of the Hub. */
 async function fingerprintsOf(dataset: OpenDataset, console: Console): Promise<FileFingerprint[] | null> {
   if (dataset.files === undefined) return null;
+  if (dataset.isStandardInput === true) {
+    const kept = await fingerprint(dataset.files[0] ?? '');
+    return [{ ...kept, path: STANDARD_INPUT, mtime: 0 }];
+  }
   const taken: FileFingerprint[] = [];
   const total = dataset.files.length;
   const endProgress = console.showProgress(() => `Reading files: ${count(taken.length)} of ${count(total)}`);
@@ -316,7 +327,7 @@ async function fingerprintsOf(dataset: OpenDataset, console: Console): Promise<F
 
 /** @throws UserError where a file was written to while its rows were read */
 function refuseTouched(files: readonly FileFingerprint[] | null): void {
-  const touched = files?.find((file) => !isUntouched(file));
+  const touched = files?.find((file) => file.path !== STANDARD_INPUT && !isUntouched(file));
   if (touched === undefined) return;
   throw new UserError(
     `${inert(touched.path, 200)} changed while it was read. Run the command again once nothing writes to it.`,

@@ -2,6 +2,7 @@
 
 import { statSync } from 'node:fs';
 import { localFiles } from '../datasets/index.js';
+import { STANDARD_INPUT } from '../datasets/local-files.js';
 import { UserError } from '../lib/errors.js';
 import { count, inert, plural } from '../lib/text.js';
 import { compareFile, resolvedPath, type FileChange, type FileFingerprint } from './fingerprint.js';
@@ -27,14 +28,18 @@ export async function checkSource(
   folder: string,
 ): Promise<SourceCheck> {
   const before = earlier.source?.files ?? [];
-  const files = localFiles(dataset);
+  const files = await localFiles(dataset, earlier.asked.split);
+  const isSame = await isSameName(earlier.asked, dataset);
+  if (dataset === STANDARD_INPUT && isSame) {
+    return { note: 'Standard input is not read: this run has its own copy of the rows.', isGone: false };
+  }
   if (before.length === 0) {
-    // A Hub dataset, standard input, or a run of an earlier version: only the name is known.
-    if (!isSameName(earlier.asked.dataset, dataset)) throw otherName(earlier.asked.dataset, dataset, folder);
+    // A Hub dataset, or a run of an earlier version: only the name is known.
+    if (!isSame) throw otherName(earlier.asked.dataset, dataset, folder);
     return { note: null, isGone: files?.every((path) => !exists(path)) ?? false };
   }
   if (files === null || files.every((path) => !exists(path))) {
-    if (!isSameName(earlier.asked.dataset, dataset) && resolvedPath(dataset) !== before[0]?.path)
+    if (!isSame && resolvedPath(dataset) !== before[0]?.path)
       throw otherName(earlier.asked.dataset, dataset, folder);
     const note = `${inert(dataset, 200)} no longer exists. This run has its own copy of the rows and continues without it.`;
     return { note, isGone: true };
@@ -125,11 +130,32 @@ function otherName(earlier: string, now: string, folder: string): UserError {
   );
 }
 
-function isSameName(earlier: string, now: string): boolean {
-  if (earlier === now) return true;
-  return (
-    localFiles(earlier) !== null && localFiles(now) !== null && resolvedPath(earlier) === resolvedPath(now)
-  );
+async function isSameName(earlier: { dataset: string; split: string | null }, now: string): Promise<boolean> {
+  if (earlier.dataset === now) return true;
+  if (earlier.dataset === STANDARD_INPUT || now === STANDARD_INPUT) return false;
+  const then = await localFiles(earlier.dataset, earlier.split);
+  const files = await localFiles(now, earlier.split);
+  return then !== null && files !== null && resolvedPath(earlier.dataset) === resolvedPath(now);
+}
+
+/**
+ * Makes sure that standard input brings the rows again that a run began with.
+ * @param path where it was kept
+ */
+export async function compareStandardInput(
+  { source }: Pick<RunIdentity, 'source'>,
+  path: string,
+  folder: string,
+): Promise<void> {
+  const before = source?.files[0];
+  if (before === undefined) return;
+  const change = await compareFile({ ...before, path: resolvedPath(path) }, path);
+  if (change.kind !== 'same' && change.kind !== 'appended') {
+    throw new UserError(
+      `Standard input differs from what the run in ${folder} began with: ${describeChange(before, path, change)}. Give it a ` +
+        'run of its own with --run_name NAME.',
+    );
+  }
 }
 
 function exists(path: string): boolean {

@@ -1,6 +1,6 @@
 /** What a run finds in its folders before it starts, and what its flags make of it. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
 import { DEFAULT_OUTPUT, placeOf, type RunSettings } from '../run/settings.js';
 import { resolvedPath } from '../run/fingerprint.js';
@@ -32,9 +32,9 @@ export function checkEarlierRun(folder: RunFolder, options: RunSettings): string
 /** The error for a run that exists already, with the ways out. */
 function existsAlready(folder: RunFolder, files: readonly string[], dataset: string): UserError {
   const identity = identityOf(folder);
-  const path = identity?.source?.files[0]?.path;
-  const isOther = path !== undefined && path !== resolvedPath(dataset);
-  const whose = isOther ? `, of another dataset: ${inert(path, 200)}` : describeRun(folder, files, identity);
+  const other = identity === null ? null : otherDataset(identity, dataset);
+  const isOther = other !== null;
+  const whose = isOther ? `, of another dataset: ${inert(other, 200)}` : describeRun(folder, files, identity);
   const way = isOther
     ? 'Give this dataset a run of its own with --run_name NAME'
     : 'Continue it with --resume (failed rows are retried) or --resume_no_retry (they are not)';
@@ -42,6 +42,16 @@ function existsAlready(folder: RunFolder, files: readonly string[], dataset: str
     `A run already exists in ${folder.temp}${whose}. ${way}, or start over with --overwrite (the old files are kept ` +
       `under another name)${isOther ? '' : '. To keep both, use --run_name NAME'}.`,
   );
+}
+
+/** The dataset of a run where it is another one than the command line names; null where it is the same. */
+function otherDataset({ asked, source }: RunIdentity, dataset: string): string | null {
+  const files = source?.files ?? [];
+  const path = files[0]?.path ?? '';
+  // A folder, a glob or standard input: only the name is there to compare.
+  if (files.length !== 1 || statSync(dataset, { throwIfNoEntry: false })?.isFile() !== true)
+    return resolvedPath(asked.dataset) === resolvedPath(dataset) ? null : asked.dataset;
+  return path === resolvedPath(dataset) ? null : path;
 }
 
 /** ` (--limit 100, finished)` */

@@ -162,7 +162,9 @@ describe('text in other encodings', () => {
           const whole = 'x'.repeat(encoding === 'utf-8' ? before : before >> 1) + value;
           const encoded = Buffer.from(whole, encoding === 'utf-8' ? 'utf8' : 'utf16le');
           writeFileSync(path, encoding === 'utf-16be' ? encoded.swap16() : encoded);
-          const lines = [...textLines({ path, encoding })].map((line) => line.bytes.toString('utf8'));
+          const lines = [...textLines({ path, shown: path, encoding })].map((line) =>
+            line.bytes.toString('utf8'),
+          );
           expect(lines.join('\n')).toBe(whole.replace(/\n$/, ''));
         },
       ),

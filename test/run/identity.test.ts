@@ -203,6 +203,7 @@ describe('the dataset of a run that exists', () => {
     await expect(checkSource(run, '/elsewhere/other.jsonl', 'T')).rejects.toThrow('holds a run of');
   });
 
+  const STANDARD_INPUT_NOTE = 'Standard input is not read: this run has its own copy of the rows.';
   it.each([
     ['me/data', 'me/data', true],
     ['me/data', 'me/other', false],
@@ -213,7 +214,7 @@ describe('the dataset of a run that exists', () => {
   ])('is known by its name alone where there is no fingerprint: %s and %s', async (earlier, now, isSame) => {
     const run = { asked: { dataset: earlier } as RunIdentity['asked'] };
     const checked = checkSource(run, now, 'T');
-    if (isSame) expect((await checked).note).toBeNull();
+    if (isSame) expect((await checked).note).toBe(now === '-' ? STANDARD_INPUT_NOTE : null);
     else await expect(checked).rejects.toThrow(`T holds a run of ${earlier}, not of ${now}`);
   });
 

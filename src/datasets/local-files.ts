@@ -1,0 +1,228 @@
+/** Which files a local dataset is: one, those of a folder or a glob, or standard input. */
+
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, join, relative, sep } from 'node:path';
+import { UserError } from '../lib/errors.js';
+import { fileProblem } from '../lib/files.js';
+import { isObject, parseJson } from '../lib/json.js';
+import { count, inert } from '../lib/text.js';
+import { familyOf, hasFileEnding, knownEndings, readFileName } from './file-names.js';
+import { chooseSplit } from './splits.js';
+
+/** The name of standard input, as other programs have it. */
+export const STANDARD_INPUT = '-';
+
+/** Files of one dataset; more are a mistake in the path. */
+const MOST_FILES = 100_000;
+/** Files that `datasets` writes beside the data. */
+const BESIDE_DATA = new Set([
+  'dataset_info.json',
+  'dataset_infos.json',
+  'dataset_dict.json',
+  'state.json',
+  'croissant.json',
+]);
+const GLOB = /[*?[\]{}]/;
+
+export interface LocalFile {
+  path: string;
+  /** As messages call it. */
+  shown: string;
+}
+
+export interface LocalFiles {
+  /** In the order of their names; one at least. */
+  files: LocalFile[];
+  /** The split that these files are; null where their names say none. */
+  split: string | null;
+}
+
+/** True where a name means something local: it looks like a path or a file, or a file or folder has it. */
+export function isLocalName(name: string): boolean {
+  return (
+    name === STANDARD_INPUT ||
+    hasFileEnding(name) ||
+    /^[./~]|^[A-Za-z]:[\\/]/.test(name) ||
+    GLOB.test(name) ||
+    existsSync(expandHome(name))
+  );
+}
+
+/**
+ * The files of a local dataset other than standard input.
+ * @throws UserError where there are none, or where they do not belong together
+ */
+export async function findLocalFiles(name: string, split: string | null): Promise<LocalFiles> {
+  const path = expandHome(name);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory() === true) return filesOfFolder(path, split);
+  if (found === undefined && GLOB.test(name)) return filesOfGlob(path, split);
+  return { files: [{ path, shown: path }], split: null };
+}
+
+export function expandHome(path: string): string {
+  return path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(2)) : path;
+}
+
+interface FoundFile extends LocalFile {
+  /** To the folder or the fixed part of the glob. */
+  relative: string;
+}
+
+function filesOfFolder(folder: string, split: string | null): LocalFiles {
+  const shown = inert(folder, 200);
+  const saved = savedDataset(folder, split);
+  if (saved !== null) return saved;
+  const found = walk(folder).map((path) => ({ path, shown: path, relative: relative(folder, path) }));
+  const data = found.filter(({ path }) => isData(path));
+  // A text file in a folder of other data is a note about it.
+  const other = data.filter(({ path }) => readFileName(path).kind !== 'text');
+  const files = other.length > 0 ? other : data;
+  if (files.length === 0) {
+    throw new UserError(
+      `${shown} is a folder without data files. They end in ${knownEndings()}. If you mean a dataset of the Hub with ` +
+        'this name, run the command in another folder.',
+    );
+  }
+  refuseMixture(files, shown);
+  return inOrder(chooseSplit(files, split, shown));
+}
+
+async function filesOfGlob(pattern: string, split: string | null): Promise<LocalFiles> {
+  const { glob } = await import('tinyglobby');
+  const shown = inert(pattern, 200);
+  let paths: string[];
+  try {
+    paths = await glob(pattern.split(sep).join('/'), { dot: false, expandDirectories: false });
+  } catch (error) {
+    throw fileProblem(error, `list ${shown}`);
+  }
+  if (paths.length === 0)
+    throw new UserError(`No file matches ${shown}; check the pattern given to --dataset.`);
+  if (paths.length > MOST_FILES) throw tooMany(shown);
+  const files = paths.map((path) => ({ path, shown: path, relative: path }));
+  refuseMixture(files, shown);
+  // A glob names its files itself, so its splits only count where one is wanted.
+  return inOrder(
+    split === null || split === 'train' ? { split: null, files } : chooseSplit(files, split, shown),
+  );
+}
+
+function inOrder({ split, files }: { split: string | null; files: readonly FoundFile[] }): LocalFiles {
+  const sorted = files.toSorted((a, b) => (a.relative < b.relative ? -1 : a.relative > b.relative ? 1 : 0));
+  return { split, files: sorted.map(({ path, shown }) => ({ path, shown })) };
+}
+
+function isData(path: string): boolean {
+  return readFileName(path).kind !== null && !BESIDE_DATA.has(basename(path));
+}
+
+/** All files below a folder, without hidden ones and those that begin with `_`, as Spark's and Hive's own files do. */
+function walk(folder: string): string[] {
+  const files: string[] = [];
+  const folders = [folder];
+  for (let at = 0; at < folders.length; at++) {
+    const current = folders[at] ?? '';
+    let entries;
+    try {
+      entries = readdirSync(current, { withFileTypes: true });
+    } catch (error) {
+      throw fileProblem(error, `read the folder ${inert(current, 200)}`);
+    }
+    for (const entry of entries) {
+      if (/^[._]/.test(entry.name)) continue;
+      const path = join(current, entry.name);
+      // A link to a file is followed, one to a folder is not: it may lead back up.
+      if (entry.isDirectory()) folders.push(path);
+      else if (entry.isFile() || statSync(path, { throwIfNoEntry: false })?.isFile() === true)
+        files.push(path);
+    }
+    if (files.length + folders.length > MOST_FILES) throw tooMany(inert(folder, 200));
+  }
+  return files;
+}
+
+function tooMany(shown: string): UserError {
+  return new UserError(`${shown} has more than ${count(MOST_FILES)} files; name a smaller part of them.`);
+}
+
+/** @throws UserError where files of several families stand side by side */
+function refuseMixture(files: readonly FoundFile[], shown: string): void {
+  const examples = new Map<string, string>();
+  for (const { path } of files) {
+    const { kind } = readFileName(path);
+    const family = kind === null ? 'unknown' : familyOf(kind);
+    if (!examples.has(family)) examples.set(family, path);
+  }
+  if (examples.size < 2) return;
+  const listed = [...examples].map(([family, path]) => `${family} (${inert(path, 120)})`).join(', ');
+  throw new UserError(`${shown} has files of several kinds: ${listed}. Name those of one kind with a glob.`);
+}
+
+/**
+ * The files of a folder that `save_to_disk` wrote; null for any other folder. A `DatasetDict` has `dataset_dict.json` and
+ * a folder for each split, a `Dataset` has `state.json` that lists its files.
+ * @see https://huggingface.co/docs/datasets/process#save
+ */
+function savedDataset(folder: string, split: string | null): LocalFiles | null {
+  const shown = inert(folder, 200);
+  const dictionary = readSmallJson(join(folder, 'dataset_dict.json'));
+  const splits = Array.isArray(dictionary?.['splits'])
+    ? dictionary['splits'].filter((one): one is string => typeof one === 'string' && isPlainName(one))
+    : [];
+  if (splits.length > 0) {
+    const wanted =
+      split ?? (splits.includes('train') ? 'train' : splits.length === 1 ? splits[0] : undefined);
+    if (wanted === undefined || !splits.includes(wanted)) {
+      const has = splits.map((one) => inert(one, 40)).join(', ');
+      throw new UserError(
+        wanted === undefined
+          ? `${shown} has several splits: ${has}. Choose one with --split.`
+          : `${shown} has no split "${inert(wanted, 40)}". It has ${has}.`,
+      );
+    }
+    const files = savedFiles(join(folder, wanted));
+    if (files === null)
+      throw new UserError(`${shown} is not complete: ${inert(wanted, 40)}/state.json is missing.`);
+    return { split: wanted, files };
+  }
+  const files = savedFiles(folder);
+  if (files === null) return null;
+  if (split !== null && split !== 'train')
+    throw new UserError(`${shown} is a dataset without splits; leave --split ${inert(split, 40)} out.`);
+  return { split: null, files };
+}
+
+function savedFiles(folder: string): LocalFile[] | null {
+  const state = readSmallJson(join(folder, 'state.json'));
+  if (!Array.isArray(state?.['_data_files'])) return null;
+  if (Array.isArray(state['_indices_data_files']) && state['_indices_data_files'].length > 0) {
+    throw new UserError(
+      `${inert(folder, 200)} holds a selection of rows as indices, which is not read here. Save it again with a current ` +
+        'version of datasets, or call flatten_indices() first.',
+    );
+  }
+  const names = state['_data_files'].map((file: unknown) => (isObject(file) ? file['filename'] : null));
+  const files = names.filter((name): name is string => typeof name === 'string' && isPlainName(name));
+  if (files.length === 0) return null;
+  return files.map((name) => ({ path: join(folder, name), shown: join(folder, name) }));
+}
+
+/** A file name that leads nowhere else. */
+function isPlainName(name: string): boolean {
+  return name !== '' && !/[\\/]|^\.\.?$/.test(name);
+}
+
+const MOST_STATE_BYTES = 16 << 20;
+
+function readSmallJson(path: string): Record<string, unknown> | null {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile() !== true || found.size > MOST_STATE_BYTES) return null;
+  try {
+    const value = parseJson(readFileSync(path, 'utf8'));
+    return isObject(value) ? value : null;
+  } catch (error) {
+    throw fileProblem(error, `read ${inert(path, 200)}`);
+  }
+}
