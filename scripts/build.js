@@ -23,6 +23,7 @@ const bundle = await rolldown({
     'parquet-decoder': 'src/datasets/parquet-decoder.ts',
   },
   platform: 'node',
+  preserveEntrySignatures: 'allow-extension',
   external: (name) => /^[^./]/.test(name) && !/^[A-Z]:/i.test(name) && !BUNDLED.test(name),
   onLog: (level, log) => {
     // demo.ts is loaded when it is needed, and so is what it imports.
@@ -33,7 +34,10 @@ const written = await bundle.write({
   dir: 'dist',
   chunkFileNames: '[name].js',
   comments: { legal: true },
-  codeSplitting: { groups: [{ name: startGroup }], includeDependenciesRecursively: false },
+  codeSplitting: {
+    groups: [{ name: startGroup, debugName: 'start' }],
+    includeDependenciesRecursively: false,
+  },
 });
 await bundle.close();
 // The page of a report: one script and one style sheet, which the command puts into each page.

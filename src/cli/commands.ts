@@ -3,6 +3,8 @@
 import type { CommandName } from './flags/flag.js';
 
 interface CommandText {
+  /** A few words, for the list of commands. */
+  summary: string;
   /** The sentence under the usage. */
   description: string;
   /** After the command's name. */
@@ -18,6 +20,7 @@ const RUN = `--annotator gpt-4o-mini --dataset ${DATASET}`;
 
 export const COMMAND_TEXTS: Readonly<Record<CommandName, CommandText>> = {
   reannotate: {
+    summary: 'annotate a dataset: one request per row, online or with --batch',
     description:
       'Asks an annotator (an LLM) for a new answer to every prompt of a dataset, and saves old and new side by side.',
     usage: '--annotator NAME --dataset ID_OR_PATH [flags]',
@@ -48,6 +51,7 @@ with --resume may work later (also after SIGUSR2); 130, 143 and 129 stopped by C
 has the details.`,
   },
   'watch-batch': {
+    summary: 'watch the batches of --batch, collect their answers, save the results',
     description: 'Watches the batches of reannotate --batch, collects their answers, and saves the results.',
     usage: '--dataset ID_OR_PATH --annotator NAME [flags]',
     more: `
@@ -69,6 +73,7 @@ line; 3 some rows have no annotation; 75 a server, the network or the disk faile
 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP (the batches continue).`,
   },
   judge: {
+    summary: 'have another model compare the old and new answers of a run',
     description:
       'A second opinion: on a sample of a finished run another model compares old and new answer, blind and in both orders.',
     usage: '--annotator NAME --dataset ID_OR_PATH [--judge NAME] [flags]',
@@ -86,21 +91,35 @@ Exit codes: 0 every pair is judged; 1 something needs your attention first (key,
 may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`,
   },
   report: {
+    summary: 'make a page (report.html) that shows a run',
     description: 'Makes the page that shows a finished run: report.html, one file that needs no network.',
     usage: '[FOLDER] [flags]',
     argument: { name: '[folder]', help: 'the folder of the run’s results; or name the run by its flags' },
     more: '',
   },
   demo: {
+    summary: 'the whole job on a bundled dataset, without a key or a network',
     description:
       'The main job with no key and no network: the simulator serves a bundled dataset and its answers.',
     usage: '[flags]',
     more: '',
   },
   simulate: {
+    summary: 'start a local API and Hub, to rehearse a run for free',
     description:
       'Starts the simulator alone: an OpenAI-compatible server and a datasets-server on this machine, to rehearse a run for free.',
     usage: '[flags]',
     more: '',
+  },
+  completion: {
+    summary: 'print a script by which bash, zsh or fish completes flags',
+    description: 'Prints a script by which a shell completes commands, flags and their values.',
+    usage: 'bash|zsh|fish',
+    argument: { name: '<shell>', help: 'bash, zsh or fish' },
+    more: `
+Examples:
+  $ eval "$(npx reannotate completion bash)"
+      in this shell; in ~/.bashrc for every one
+  $ npx reannotate completion fish > ~/.config/fish/completions/reannotate.fish`,
   },
 };

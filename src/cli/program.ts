@@ -2,7 +2,7 @@
 
 import { Command, Option } from 'commander';
 import { COMMAND_TEXTS } from './commands.js';
-import { GROUPS, type CommandName } from './flags/flag.js';
+import { COMMANDS, GROUPS, type CommandName } from './flags/flag.js';
 import { helpOf } from './flags/help.js';
 import type { RawFlags } from './flags/parse.js';
 import { flagsOf, type CommandFlag } from './flags/table.js';
@@ -16,10 +16,10 @@ export interface Handlers {
   report(flags: RawFlags, path: string | undefined): Promise<void>;
   demo(flags: RawFlags): Promise<void>;
   simulate(flags: RawFlags): Promise<void>;
+  completion(flags: RawFlags, shell: string | undefined): Promise<void>;
 }
 
-/** Commands that stand behind `reannotate`. */
-const SUBCOMMANDS = ['judge', 'report', 'demo', 'simulate'] as const;
+const SUBCOMMANDS = COMMANDS.filter((name) => name !== 'reannotate');
 
 /**
  * The program `reannotate`.
@@ -28,6 +28,7 @@ const SUBCOMMANDS = ['judge', 'report', 'demo', 'simulate'] as const;
 export function reannotateProgram(version: string, handlers: Handlers, invoked: CommandName): Command {
   const program = withFlags(bareCommand('reannotate'), 'reannotate', handlers)
     .version(version)
+    .helpCommand('help [command]', 'show the flags of a command')
     .enablePositionalOptions();
   for (const name of SUBCOMMANDS) {
     const command = bareCommand(name);
@@ -42,8 +43,9 @@ export function watchBatchProgram(version: string, handlers: Handlers): Command 
 }
 
 function bareCommand(name: CommandName): Command {
-  const { description, usage, more } = COMMAND_TEXTS[name];
+  const { summary, description, usage, more } = COMMAND_TEXTS[name];
   return new Command(name)
+    .summary(summary)
     .description(description)
     .usage(usage)
     .addHelpText('after', more)

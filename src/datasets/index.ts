@@ -17,6 +17,7 @@ import { DEFAULT_ENCODING } from './encodings.js';
 import { knownEndings, readFileName, type Compression, type FileKind } from './file-names.js';
 import { findLocalFiles, isLocalName, STANDARD_INPUT, type LocalFile } from './local-files.js';
 import { concatenated, type OpenFile } from './local.js';
+import { nearestFile } from './near-files.js';
 import { UnpackedFiles } from './unpacked.js';
 
 /** Readers of local files by what these hold; each is loaded when it is needed. */
@@ -53,9 +54,26 @@ export async function openDataset(
         `files end in ${knownEndings()}.`,
     );
   }
+  refuseMistypedFile(name);
   refuseEncoding(request, `${inert(name, 120)} is a dataset of the Hub`);
   const { openHubDataset } = await import('./hub.js');
   return openHubDataset(request, hub, reporter, signal);
+}
+
+/**
+ * A name such as `data/rows.jsnol` has the form of a Hub id, but is one letter from a file that is here.
+ * @throws UserError that names the file
+ */
+function refuseMistypedFile(name: string): void {
+  const hint = /\.[a-z]{2,8}$/i.test(name) ? didYouMean(name) : '';
+  if (hint === '') return;
+  throw new UserError(`There is no file ${inert(name, 200)}, and its ending is not one of a dataset.${hint}`);
+}
+
+/** ` Did you mean data/rows.jsonl?`; empty where no file has a name like it. */
+function didYouMean(path: string): string {
+  const near = nearestFile(path);
+  return near === null ? '' : ` Did you mean ${inert(near, 200)}?`;
 }
 
 /** @param what a clause that says what the dataset is */
@@ -205,7 +223,9 @@ function checkReadable({ path, shown }: LocalFile): void {
     if (error instanceof UserError) throw error;
     const code = systemErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new UserError(`The file ${name} does not exist; check the path given to --dataset.`);
+      throw new UserError(
+        `The file ${name} does not exist; check the path given to --dataset.${didYouMean(path)}`,
+      );
     }
     if (code === 'EACCES') throw new UserError(`The file ${name} can't be read: permission denied.`);
     throw fileProblem(error, `read ${name}`);

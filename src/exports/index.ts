@@ -34,16 +34,34 @@ export const OUTPUT_FORMATS: readonly OutputFormat[] = ['json', ...(Object.keys(
  * @returns `json` and what is named, each once and in the order of `OUTPUT_FORMATS`
  * @throws UsageError that suggests the nearest name
  */
-export function parseOutputFormats(text: string | null): OutputFormat[] {
-  const names = (text ?? '').split(/[\s,]+/).filter((name) => name !== '');
+export function parseOutputFormats(text: string, source: string): OutputFormat[] {
+  const names = text.split(/[\s,]+/).filter((name) => name !== '');
   const wrong = names.find((name) => !isOutputFormat(name));
   if (wrong !== undefined) {
-    const [near = ''] = nearest(wrong, OUTPUT_FORMATS, 1);
     throw new UsageError(
-      `Unknown --output_format ${inert(wrong, 40)}; the nearest is ${near}. Known are ${OUTPUT_FORMATS.join(', ')}.`,
+      `Unknown ${source} ${inert(wrong, 40)}; ${alternativeTo(wrong)}. Known are ${OUTPUT_FORMATS.join(', ')}.`,
     );
   }
   return unionOfFormats(names, []);
+}
+
+/** Formats that people ask for and what serves them here. */
+const ALTERNATIVES: readonly (readonly [RegExp, string])[] = [
+  [/^(?:csv|tsv|xlsx?|excel|pandas)$/i, 'pandas reads jsonl and parquet, and can save them as that'],
+  [
+    /^(?:hf|hub|hugging_?face|datasets|arrow)$/i,
+    'parquet is what datasets reads, and --push_to_hub puts it on the Hub',
+  ],
+  [/^(?:openai|chatml|chat|trl|sft|fine_?tun(?:e|ing))$/i, 'messages is the form for chats'],
+  [/^(?:axolotl|llama_?factory|unsloth|conversations|fastchat|vicuna)$/i, 'sharegpt is that form'],
+  [/^(?:preference|rlhf|orpo|kto|pairs)$/i, 'dpo has pairs of answers'],
+  [/^(?:ndjson|json_?lines)$/i, 'jsonl is the name here'],
+];
+
+function alternativeTo(wrong: string): string {
+  const known = ALTERNATIVES.find(([pattern]) => pattern.test(wrong))?.[1];
+  const [near = ''] = nearest(wrong, OUTPUT_FORMATS, 1);
+  return known ?? `the nearest is ${near}`;
 }
 
 /**

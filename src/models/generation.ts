@@ -119,6 +119,9 @@ export const GENERATION = {
   }),
 };
 
+/** Parameters that are sent unless `none` is given. */
+export const SENT_BY_DEFAULT: ReadonlySet<string> = new Set(['max_tokens', 'seed']);
+
 export type GenerationName = keyof typeof GENERATION;
 
 /** The parameters of a request besides model and messages, under the API's names; null ones are not sent. */

@@ -5,7 +5,7 @@ import { DEFAULT_ENCODING } from '../datasets/encodings.js';
 import { UserError } from '../lib/errors.js';
 import { replaceFile } from '../lib/files.js';
 import type { FormatName } from '../formats/index.js';
-import { asksTheSame, type GenerationParameters } from '../models/generation.js';
+import { asksTheSame, SENT_BY_DEFAULT, type GenerationParameters } from '../models/generation.js';
 import type { DatasetSelection } from '../datasets/selection.js';
 import type { ModelCall } from '../models/call.js';
 import { inert, plural } from '../lib/text.js';
@@ -154,9 +154,6 @@ export function compareLimits(
   // Fewer rows than the limit: the dataset has no more.
   return earlier !== null && rows >= earlier ? 'grow' : 'same';
 }
-
-/** Parameters that are sent unless `none` is given. */
-const SENT_BY_DEFAULT = new Set(['max_tokens', 'seed']);
 
 function shown(flag: string, value: unknown): string {
   if (value === null || value === undefined) return SENT_BY_DEFAULT.has(flag) ? 'none' : 'not given';

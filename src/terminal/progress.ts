@@ -13,6 +13,8 @@ const REDRAW_INTERVAL_MS = 100;
 
 export interface ConsoleOptions {
   level: LogLevel;
+  /** True to show warnings and errors alone: no progress, no tables. */
+  quiet?: boolean;
   redactor: Redactor;
   /** Standard error; tests hand in their own. */
   stream?: NodeJS.WriteStream;
@@ -25,6 +27,7 @@ export interface ConsoleOptions {
 export class Console implements Reporter {
   readonly #stream: NodeJS.WriteStream;
   readonly #threshold: number;
+  readonly #isQuiet: boolean;
   readonly #redactor: Redactor;
   #log: LogFile | null = null;
   #lines: LiveLines | null = null;
@@ -34,7 +37,8 @@ export class Console implements Reporter {
 
   constructor(options: ConsoleOptions) {
     this.#stream = options.stream ?? process.stderr;
-    this.#threshold = LOG_LEVELS[options.level];
+    this.#isQuiet = options.quiet === true;
+    this.#threshold = Math.max(LOG_LEVELS[options.level], this.#isQuiet ? LOG_LEVELS.warning : 0);
     this.#redactor = options.redactor;
   }
 
@@ -68,6 +72,7 @@ export class Console implements Reporter {
 
   /** Text that is shown as it stands, such as the summary's table; its lines must be our own or inert. */
   print(text: string): void {
+    if (this.#isQuiet) return;
     this.#aboveProgress(`${this.#redactor.text(text)}\n`);
   }
 
@@ -76,6 +81,7 @@ export class Console implements Reporter {
    * @param render the progress line without a line end, or several of them; given the columns that there are
    */
   showProgress(render: (columns: number) => string | string[]): () => void {
+    if (this.#isQuiet) return () => undefined;
     if (this.isTerminal) return this.#showLines((columns) => [render(columns)].flat());
     if (this.#threshold > LOG_LEVELS.info) return () => undefined;
     const timer = setInterval(() => {
@@ -94,7 +100,7 @@ export class Console implements Reporter {
    * @param render the lines, at most as many as it is given room for
    */
   showTable(render: (rows: number) => string[]): () => void {
-    if (!this.isTerminal) return () => undefined;
+    if (!this.isTerminal || this.#isQuiet) return () => undefined;
     return this.#showLines(() => render(Math.max(3, this.#stream.rows - 2)));
   }
 

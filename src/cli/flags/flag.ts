@@ -2,7 +2,16 @@
 
 import type { Kind } from '../../lib/kinds.js';
 
-export const COMMANDS = ['reannotate', 'watch-batch', 'judge', 'report', 'demo', 'simulate'] as const;
+/** Every command; `reannotate` is the one without a name of its own. */
+export const COMMANDS = [
+  'reannotate',
+  'watch-batch',
+  'judge',
+  'report',
+  'demo',
+  'simulate',
+  'completion',
+] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
 /** Headings of `--help`, in this order. */
@@ -39,6 +48,8 @@ export interface Flag<Value = unknown, Fallback = unknown> {
   usual?: string;
   /** One line of help, without the default. */
   help: string;
+  /** What else the reference says, in Markdown. */
+  details?: string;
   group: Group;
   /** The commands that take it; an object says what is different there. */
   commands: Partial<Record<CommandName, true | Variation>>;

@@ -1,7 +1,7 @@
 /** What the results hold, where they go, and what is shown meanwhile. */
 
 import { OUTPUT_FORMATS, parseOutputFormats } from '../../exports/index.js';
-import { kind, oneOf, toggle } from '../../lib/kinds.js';
+import { file, kind, oneOf, toggle } from '../../lib/kinds.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES } from '../../models/reasoning.js';
 import { checkRepositoryName } from '../../publishing/repository-name.js';
 import { DEFAULT_OUTPUT } from '../../run/settings.js';
@@ -94,6 +94,38 @@ export const GENERAL_FLAGS = {
     group: 'general',
     help: 'debug, info, warning or error',
     aliases: ['log_level', 'loglevel', 'verbosity', 'verbose', 'debug'],
+    commands: { reannotate: true, 'watch-batch': true, judge: true },
+  }),
+  quiet: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'general',
+    help: 'show warnings and errors alone; the log keeps everything',
+    short: 'q',
+    aliases: ['silent', 'no_progress', 'disable_tqdm'],
+    commands: { reannotate: true, 'watch-batch': true, judge: true, report: true, demo: true },
+  }),
+  config: flag({
+    kind: file,
+    fallback: null,
+    group: 'general',
+    help: 'YAML file of flags; a run’s own config.yaml works, and flags on the command line win',
+    details:
+      'Names are those of the flags, such as `max_tokens: 512`; `null` in place of a generation parameter is `none`. ' +
+      'Flags that other commands take are ignored, so that one file serves several. Of a run’s own `config.yaml`, what ' +
+      'one invocation did (such as `resume`) is left out.',
+    aliases: ['config_file', 'cfg', 'params_file', 'yaml', 'settings'],
+    isAction: true,
+    commands: { reannotate: true, 'watch-batch': true, judge: true, report: true },
+  }),
+  env_file: flag({
+    kind: file,
+    fallback: null,
+    group: 'general',
+    help: 'file of environment variables, such as .env; those that are set already win',
+    details: 'No such file is read unless it is named.',
+    aliases: ['dotenv', 'env'],
+    isAction: true,
     commands: { reannotate: true, 'watch-batch': true, judge: true },
   }),
 };

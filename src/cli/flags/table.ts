@@ -47,7 +47,7 @@ export function flagsOf(command: CommandName): readonly CommandFlag[] {
 }
 
 function collectFlags(command: CommandName): CommandFlag[] {
-  const own: Readonly<Record<string, Flag>> = command === 'reannotate' ? {} : OWN_FLAGS[command];
+  const own = ownFlagsOf(command);
   const shared: [string, Flag][] = Object.entries(SHARED_FLAGS);
   const all = [...shared.filter(([name]) => !Object.hasOwn(own, name)), ...Object.entries(own)];
   return all.flatMap(([name, entry]) => {
@@ -55,6 +55,12 @@ function collectFlags(command: CommandName): CommandFlag[] {
     if (variation === undefined) return [];
     return [{ ...varied(entry, variation === true ? {} : variation), name }];
   });
+}
+
+/** The flags that a command shares with no other. */
+export function ownFlagsOf(command: CommandName): Readonly<Record<string, Flag>> {
+  const all: Partial<Record<CommandName, Readonly<Record<string, Flag>>>> = OWN_FLAGS;
+  return all[command] ?? {};
 }
 
 function varied(

@@ -1,0 +1,111 @@
+/** What was probably meant by a command line that is wrong. */
+
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { hasFileEnding } from '../datasets/file-names.js';
+import { inert, shellWord } from '../lib/text.js';
+import { ANNOTATORS } from '../models/annotators.js';
+import { isProviderName } from '../models/providers.js';
+import { COMMAND_TEXTS } from './commands.js';
+import { COMMANDS, type CommandName } from './flags/flag.js';
+import { nearFlag, nearWord } from './flags/near.js';
+import { flagsOf } from './flags/table.js';
+
+/** Commands that the first word may be. */
+const FIRST_WORDS: readonly string[] = [...COMMANDS.filter((name) => name !== 'reannotate'), 'help'];
+/** Flags that commander adds. */
+const BUILT_IN: ReadonlySet<string> = new Set(['help', 'version', 'h', 'V']);
+
+/**
+ * Ends with a message and the exit code 2 where a word is no flag, no command and no value.
+ * @param words in their plain spelling
+ * @throws CommanderError
+ */
+export function correctWords(program: Command, command: CommandName, words: readonly string[]): void {
+  const isSubcommand = words[0] === command && command !== 'reannotate';
+  const own = isSubcommand ? words.slice(1) : words;
+  if (words[0] === 'help') {
+    const [, topic] = words;
+    if (topic !== undefined && !FIRST_WORDS.includes(topic))
+      stop(program, `unknown command '${shown(topic)}'`, commandHint(topic));
+    return;
+  }
+  const { unknownFlag, loose } = sorted(command, own);
+  if (unknownFlag !== null) stop(program, `unknown option '${unknownFlag}'`, flagHint(command, unknownFlag));
+  const allowed = COMMAND_TEXTS[command].argument === undefined ? 0 : 1;
+  const extra = loose[allowed];
+  if (extra === undefined) return;
+  const isFirst = !isSubcommand && own[0] === extra;
+  const isCommand = isFirst && !isData(extra) && !isModel(extra);
+  const what = `${isCommand ? 'unknown command' : 'unexpected argument'} '${shown(extra)}'`;
+  stop(program, what, wordHint(command, extra, isFirst));
+}
+
+function stop(program: Command, what: string, hint: string | null): never {
+  const more = hint ?? 'reannotate --help shows the commands and flags.';
+  program.error(`error: ${what}\n(${more})`, { exitCode: 2 });
+}
+
+interface SortedWords {
+  /** The first flag that the command does not have; null where it has all. */
+  unknownFlag: string | null;
+  /** Words that are neither flags nor their values. */
+  loose: string[];
+}
+
+function sorted(command: CommandName, words: readonly string[]): SortedWords {
+  const flags = new Map(flagsOf(command).map(({ name, kind }) => [name, kind.argument]));
+  const loose: string[] = [];
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index] ?? '';
+    if (word === '--') return { unknownFlag: null, loose: [...loose, ...words.slice(index + 1)] };
+    if (!word.startsWith('-') || word === '-') {
+      loose.push(word);
+      continue;
+    }
+    const [flag = '', ...value] = word.split('=');
+    const name = flag.replace(/^--?/, '');
+    const argument = flag.startsWith('--') ? flags.get(name) : undefined;
+    if (argument === undefined && !BUILT_IN.has(name)) return { unknownFlag: shown(flag), loose };
+    const takesNext = argument?.startsWith('<') === true || isOptionalValue(argument, words[index + 1]);
+    if (value.length === 0 && takesNext) index += 1;
+  }
+  return { unknownFlag: null, loose };
+}
+
+function isOptionalValue(argument: string | undefined, next: string | undefined): boolean {
+  return argument?.startsWith('[') === true && next !== undefined && !next.startsWith('-');
+}
+
+function flagHint(command: CommandName, flag: string): string | null {
+  const name = flag.replace(/^-+/, '').toLowerCase();
+  const near = nearFlag(command, name);
+  if (near !== null) return `Did you mean --${near}?`;
+  const other = COMMANDS.find((one) => one !== command && flagsOf(one).some((known) => known.name === name));
+  return other === undefined ? null : `${other} has such a flag, ${command} has not.`;
+}
+
+function wordHint(command: CommandName, word: string, isFirst: boolean): string | null {
+  const takes = (name: string): boolean => flagsOf(command).some((flag) => flag.name === name);
+  if (takes('annotator') && isModel(word)) return `Did you mean --annotator ${shellWord(shown(word))}?`;
+  if (takes('dataset') && isData(word)) return `Did you mean --dataset ${shellWord(shown(word))}?`;
+  return isFirst ? commandHint(word) : null;
+}
+
+function commandHint(word: string): string {
+  const near = nearWord(word, FIRST_WORDS);
+  return near === null ? `The commands are ${FIRST_WORDS.join(', ')}.` : `Did you mean reannotate ${near}?`;
+}
+
+/** True for a file that exists, or a name like those of files with data and of datasets on the Hub. */
+function isData(word: string): boolean {
+  return existsSync(word) || hasFileEnding(word) || /^[\w.-]+\/[\w.-]+$/.test(word);
+}
+
+function isModel(word: string): boolean {
+  return Object.hasOwn(ANNOTATORS, word) || isProviderName(word.split('/')[0] ?? '');
+}
+
+function shown(word: string): string {
+  return inert(word, 120);
+}

@@ -1,0 +1,101 @@
+/** `--config FILE`: flags written as YAML. */
+
+import { readFileSync, statSync } from 'node:fs';
+import { messageOf, UsageError } from '../../lib/errors.js';
+import { isObject } from '../../lib/json.js';
+import { inert } from '../../lib/text.js';
+import { resolveAnnotator } from '../../models/annotators.js';
+import { flagValue, isGenerationName, SENT_BY_DEFAULT } from '../../models/generation.js';
+import { COMMANDS, type CommandName } from './flag.js';
+import { nearFlag } from './near.js';
+import type { Given, Layer } from './parse.js';
+import { flagsOf, type CommandFlag } from './table.js';
+
+/** Far more than all flags need. */
+const LARGEST_FILE = 1 << 20;
+
+/**
+ * What a file gives: a mapping of flags, or the `config.yaml` of a run, whose flags are in `params`.
+ * @throws UsageError that names the file and the line or flag that is wrong
+ */
+export async function configLayer(command: CommandName, path: string): Promise<Layer> {
+  const shown = inert(path, 200);
+  const content = await readYaml(path, shown);
+  const isOfRun = isObject(content['params']);
+  const params = isObject(content['params']) ? withoutDefaults(content['params']) : content;
+  const flags = new Map(flagsOf(command).map((flag) => [flag.name, flag]));
+  const layer = new Map<string, Given>();
+  for (const [key, value] of Object.entries(params)) {
+    const name = key.replaceAll('-', '_');
+    const flag = flags.get(name);
+    const source = `${name} in ${shown}`;
+    if (flag === undefined) {
+      if (!isOfRun) refuseUnknown(command, name, shown);
+    } else if (!isOfRun || flag.isAction !== true) {
+      const given = valueOf(flag, value, source);
+      if (given !== null) layer.set(name, { value: given, source });
+    }
+  }
+  return layer;
+}
+
+async function readYaml(path: string, shown: string): Promise<Record<string, unknown>> {
+  const { parse } = await import('yaml');
+  let content: unknown;
+  try {
+    const { size } = statSync(path);
+    if (size > LARGEST_FILE) throw new Error(`the file has ${size} bytes; ${LARGEST_FILE} are allowed`);
+    content = parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
+  } catch (error) {
+    const [line = ''] = messageOf(error).split('\n');
+    throw new UsageError(`--config ${shown} cannot be read: ${inert(line, 200)}`);
+  }
+  if (content === null || content === undefined) return {};
+  if (!isObject(content))
+    throw new UsageError(`--config ${shown} must hold flags and their values, such as "max_tokens: 512".`);
+  return content;
+}
+
+/** @throws UsageError where no command has such a flag; one of another command is none of this one's business */
+function refuseUnknown(command: CommandName, name: string, shown: string): void {
+  if (COMMANDS.some((one) => flagsOf(one).some((flag) => flag.name === name))) return;
+  const near = nearFlag(command, name);
+  const hint = near === null ? '' : ` Did you mean ${near}?`;
+  throw new UsageError(`--config ${shown}: there is no flag ${inert(name, 60)}.${hint}`);
+}
+
+/** A value as its flag takes it; null where it is as good as not given. */
+function valueOf(flag: CommandFlag, value: unknown, source: string): string | true | null {
+  const { name, kind } = flag;
+  if (value === null || value === undefined)
+    return SENT_BY_DEFAULT.has(name) && flag.group === 'generation' ? 'none' : null;
+  if (value === true && kind.alone !== undefined) return true;
+  if (Array.isArray(value)) return listOf(name, value, source);
+  if (isObject(value)) return JSON.stringify(value);
+  return isGenerationName(name)
+    ? flagValue(name, value)
+    : String(value as string | number | boolean | bigint);
+}
+
+function listOf(name: string, values: readonly unknown[], source: string): string | null {
+  const parts = values.map((one) => (typeof one === 'number' ? String(one) : one));
+  const wrong = parts.find((one) => typeof one !== 'string' || one.includes(','));
+  if (wrong !== undefined) {
+    throw new UsageError(
+      `${source} takes a list of texts without commas, not one with ${inert(JSON.stringify(wrong), 60)}.`,
+    );
+  }
+  if (parts.length === 0) return null;
+  return isGenerationName(name) ? flagValue(name, parts) : parts.join(',');
+}
+
+/** The settings of a run without the addresses and keys that its annotator has of itself. */
+function withoutDefaults(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { annotator, base_url: baseUrl, api_key_env: variable } = params;
+  if (typeof annotator !== 'string') return params;
+  const { provider } = resolveAnnotator(annotator, true);
+  const kept: Record<string, unknown> = { ...params };
+  if (baseUrl === provider.baseUrl) delete kept['base_url'];
+  if (variable === provider.apiKeyVariable) delete kept['api_key_env'];
+  return kept;
+}

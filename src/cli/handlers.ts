@@ -1,0 +1,128 @@
+/** From parsed flags to a command: each is loaded when it is needed, and given values. */
+
+import { withoutSecrets } from '../http/address.js';
+import { shellWord } from '../lib/text.js';
+import type { Surroundings } from '../session/surroundings.js';
+import type { Interruption } from '../terminal/interruption.js';
+import { printResult } from '../terminal/output.js';
+import type { Console, ConsoleOptions } from '../terminal/progress.js';
+import type { CommandName } from './flags/flag.js';
+import { gatherFlags, type Sources } from './flags/gather.js';
+import type { Parsed, RawFlags } from './flags/parse.js';
+import type { Values } from './flags/table.js';
+import type { Handlers } from './program.js';
+import { runSettings } from './run-settings.js';
+
+/** A command line that is being carried out. */
+export interface Invocation {
+  /** In their plain spelling, without the program. */
+  words: readonly string[];
+  interruption: Interruption;
+  sources: Sources;
+  /** Makes the console that a command's flags ask for; errors are shown on it as well. */
+  open: (options: Omit<ConsoleOptions, 'redactor'>) => Console;
+}
+
+/** What each command does with its flags; each sets the exit code. */
+export function handlersOf(invocation: Invocation): Handlers {
+  const { words, sources, interruption } = invocation;
+  return {
+    reannotate: async (raw) => {
+      const { parsed, console } = await begin('reannotate', raw, invocation);
+      const settings = runSettings(parsed, sources);
+      const { resumeCommandLine } = await import('../session/next-command.js');
+      const surroundings = { console, interruption, words, resumeCommand: resumeCommandLine(words) };
+      process.exitCode = await runOrEstimate(settings, parsed.values, surroundings);
+    },
+    'watch-batch': async (raw) => {
+      const { watchBatch } = await import('../commands/watch-batch.js');
+      const { watchSettings } = await import('./watch-settings.js');
+      const { parsed, console } = await begin('watch-batch', raw, invocation);
+      const [first] = words;
+      const typed = first === 'watch-batch' ? words.slice(1) : words;
+      const resumeCommand = shownCommandLine(['npx', 'watch-batch', ...typed]);
+      const surroundings = { console, interruption, resumeCommand };
+      process.exitCode = await watchBatch(watchSettings(parsed, sources), surroundings);
+    },
+    judge: async (raw) => {
+      const { judge } = await import('../commands/judge.js');
+      const { judgeSettings } = await import('./judge-settings.js');
+      const { parsed, console } = await begin('judge', raw, invocation);
+      const resumeCommand = shownCommandLine(['npx', 'reannotate', ...words]);
+      const surroundings = { console, interruption, resumeCommand, words };
+      process.exitCode = await judge(judgeSettings(parsed, sources), surroundings);
+    },
+    report: async (raw, path) => {
+      const { report } = await import('../commands/report.js');
+      const { parsed, console } = await begin('report', raw, invocation);
+      const { values, given } = parsed;
+      const request = {
+        path: path ?? null,
+        dataset: values.dataset,
+        annotator: values.annotator,
+        saveDir: values.save_dir,
+        tempDir: given.has('temp_dir') ? values.temp_dir : null,
+        runName: values.run_name,
+        output: values.output,
+        sample: values.sample,
+        rows: values.rows,
+      };
+      process.exitCode = await report(request, console);
+    },
+    demo: async (raw) => {
+      const { demo } = await import('../commands/demo.js');
+      const { parsed, console } = await begin('demo', raw, invocation);
+      const { values } = parsed;
+      const request = {
+        batch: values.batch,
+        judge: values.judge,
+        saveDir: values.save_dir,
+        tempDir: values.temp_dir,
+        formats: values.output_format,
+        repository: values.push_to_hub,
+      };
+      process.exitCode = await demo(request, { console, interruption });
+    },
+    simulate: async (raw) => {
+      const { simulate } = await import('../commands/simulate.js');
+      const { simulatorOptions } = await import('./simulator-options.js');
+      const { parsed } = await begin('simulate', raw, invocation);
+      await simulate(simulatorOptions(parsed), interruption.soft);
+    },
+    completion: async (_, shell) => {
+      const { completionScript } = await import('./completion.js');
+      await printResult(completionScript(shell ?? ''));
+    },
+  };
+}
+
+async function runOrEstimate(
+  settings: ReturnType<typeof runSettings>,
+  values: Values<'reannotate'>,
+  surroundings: Surroundings,
+): Promise<number> {
+  if (values.dry_run) {
+    const { dryRun } = await import('../commands/dry-run.js');
+    return dryRun(settings, values, surroundings);
+  }
+  const { reannotate } = await import('../commands/reannotate.js');
+  return reannotate(settings, surroundings);
+}
+
+/** A command's values, and the console that its flags ask for. */
+async function begin<Name extends CommandName>(
+  name: Name,
+  raw: RawFlags,
+  { sources, open }: Invocation,
+): Promise<{ parsed: Parsed<Name>; console: Console }> {
+  const parsed = await gatherFlags(name, raw, sources);
+  const { logging_level: level = 'info', quiet = false } = parsed.values as Partial<Values<'reannotate'>>;
+  const console = open({ level, quiet });
+  for (const warning of parsed.warnings) console.warning(warning);
+  return { parsed, console };
+}
+
+/** A command line to paste; passwords and keys in addresses are left out. */
+function shownCommandLine(words: readonly string[]): string {
+  return words.map((word) => shellWord(withoutSecrets(word))).join(' ');
+}
