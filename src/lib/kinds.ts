@@ -20,7 +20,7 @@ export interface Kind<Value> {
    * @param source what gave it, for messages, such as `--limit`
    * @throws UsageError that says what the source takes
    */
-  read(text: string, source: string): Value;
+  read: (text: string, source: string) => Value;
 }
 
 type KindParts = Omit<Kind<unknown>, 'argument' | 'read' | 'alone'>;

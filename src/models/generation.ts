@@ -17,6 +17,8 @@ export const DEFAULT_SEED = 42;
 export interface Parameter<Value> {
   kind: Kind<Value>;
   help: string;
+  /** What else the reference says, in Markdown. */
+  details?: string;
   /** What is sent where nobody named the parameter, as help says it. */
   usual?: string;
   /** What the API does when the parameter is left out (https://platform.openai.com/docs/api-reference/chat/create). */
@@ -53,6 +55,8 @@ export const GENERATION = {
   seed: parameter({
     kind: integer(Number.MIN_SAFE_INTEGER),
     help: 'for repeatable sampling',
+    details:
+      'Sent by default only to models of OpenAI, Groq, Together, Mistral, OpenRouter, vLLM, Ollama and LM Studio.',
     usual: `${DEFAULT_SEED} where the provider is known to take one`,
   }),
   max_tokens: parameter({
@@ -83,6 +87,7 @@ export const GENERATION = {
   stop: parameter({
     kind: kind('<a,b>', stopSequences),
     help: 'sequences that end an answer, separated by commas',
+    details: '`\\n` is a line break, `\\t` a tab.',
     aliases: ['stop_sequences', 'stop_words'],
   }),
   logit_bias: parameter({ kind: kind('<json>', logitBias), help: 'such as {"50256": -100}' }),
@@ -94,10 +99,12 @@ export const GENERATION = {
   top_logprobs: parameter({
     kind: integer(0, 20),
     help: 'the N most likely tokens at each position, 0 to 20 (implies --logprobs)',
+    details: 'They are in `output.jsonl`.',
   }),
   reasoning_effort: parameter({
     kind: oneOf('<level>', EFFORTS),
     help: `how much the model thinks: ${EFFORTS.join(', ')}; none switches thinking off where the model can`,
+    details: 'Sent in [each provider’s spelling](models.md#reasoning-effort).',
     usual: MODELS_OWN,
     takesNone: true,
     aliases: ['effort', 'thinking', 'think'],
@@ -105,16 +112,21 @@ export const GENERATION = {
   response_format: parameter({
     kind: kind('<json|@file>', responseFormat, { choices: ['json'], completes: 'file' }),
     help: 'json for any JSON object, or @SCHEMA.json for answers by a JSON Schema',
+    details: 'From models that have it; answers are not checked against the schema.',
     write: writeResponseFormat,
     aliases: ['json_schema', 'json_mode', 'schema', 'guided_json'],
   }),
   service_tier: parameter({
     kind: kind('<name>', serviceTier, { choices: ['flex', 'priority', 'default'] }),
     help: 'such as flex (OpenAI: half price, slower), priority or default',
+    details:
+      '`flex` waits up to 15 minutes for a request. A tier that is refused ends the run, since another one has another price.',
   }),
   extra_body: parameter({
     kind: kind('<json|@file>', extraBody, { completes: 'file' }),
     help: 'more fields of every request, merged last, such as {"top_k": 20}',
+    details:
+      'Each replaces the field of its name as a whole. `model`, `messages`, `stream`, `metadata`, `n` and `max_tokens` are refused.',
     aliases: ['extra', 'extra_params', 'model_kwargs', 'top_k'],
   }),
 };

@@ -17,7 +17,7 @@ function expectSentence(run: Finished, code: number, ...parts: (string | RegExp)
 
 describe('what a newcomer may do wrong', () => {
   it.each([
-    ['no --dataset', [], 2, /--dataset is missing/],
+    ['no --dataset', ['--limit', '3'], 2, /--dataset is missing/],
     [
       '--limit 0',
       ['--dataset', 'a.json', '--limit', '0'],
@@ -237,6 +237,17 @@ describe('help', () => {
     expect(help.stdout).toContain('--annotator <name>');
     expect(help.stdout).toContain('Examples:');
     expect((await runCli(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('shows the commands where nothing is asked for, and a run that the environment names is one', async () => {
+    const bare = await runCli([]);
+    expect(bare).toMatchObject({ code: 0, stderr: '' });
+    expect(bare.stdout).toMatch(/^Commands:[^]*^ {2}watch-batch [^]*^Examples:/m);
+    expect((await runCli(['help', 'judge'])).stdout).toMatch(
+      /^Usage: reannotate judge [^]*^ {2}--sample <n>/m,
+    );
+    const run = await runCli([], { env: { OPENAI_API_KEY: 'k', REANNOTATE_DATASET: 'nothing.json' } });
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('nothing.json does not exist') });
   });
 
   it('takes kebab-case spellings', async () => {

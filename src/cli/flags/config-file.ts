@@ -72,9 +72,8 @@ function valueOf(flag: CommandFlag, value: unknown, source: string): string | tr
   if (value === true && kind.alone !== undefined) return true;
   if (Array.isArray(value)) return listOf(name, value, source);
   if (isObject(value)) return JSON.stringify(value);
-  return isGenerationName(name)
-    ? flagValue(name, value)
-    : String(value as string | number | boolean | bigint);
+  if (isGenerationName(name)) return flagValue(name, value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function listOf(name: string, values: readonly unknown[], source: string): string | null {

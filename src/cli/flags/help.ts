@@ -3,12 +3,14 @@
 import type { CommandFlag } from './table.js';
 
 /** One line: what the flag is, and its default. */
-export function helpOf({ help, usual, fallback }: CommandFlag): string {
-  const told = usual ?? shown(fallback);
-  return told === '' ? help : `${help} (default: ${told})`;
+export function helpOf(flag: CommandFlag): string {
+  const usual = defaultOf(flag);
+  return usual === '' ? flag.help : `${flag.help} (default: ${usual})`;
 }
 
-function shown(fallback: unknown): string {
+/** What a flag comes to where nobody gives it; empty where there is nothing to say. */
+export function defaultOf({ usual, fallback }: CommandFlag): string {
+  if (usual !== undefined) return usual;
   if (typeof fallback === 'string' || typeof fallback === 'number') return String(fallback);
   return Array.isArray(fallback) ? fallback.join(', ') : '';
 }

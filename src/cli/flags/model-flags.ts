@@ -18,6 +18,7 @@ export const MODEL_FLAGS = {
     fallback: DEFAULT_ANNOTATOR,
     group: 'model',
     help: 'model, or PROVIDER/MODEL',
+    details: 'See [models](models.md).',
     short: 'm',
     aliases: ['model', 'model_name', 'llm', 'engine', 'deployment', 'provider'],
     isIdentity: true,
@@ -63,13 +64,14 @@ export const GENERATION_FLAGS = Object.fromEntries(
   GENERATION_NAMES.map((name) => [name, generationFlag(GENERATION[name])]),
 ) as GenerationFlags;
 
-function generationFlag({ kind: of, help, usual, takesNone, aliases }: Parameter<unknown>): Flag {
+function generationFlag({ kind: of, help, details, usual, takesNone, aliases }: Parameter<unknown>): Flag {
   return {
     kind: takesNone === true ? of : orNone(of),
     fallback: null,
     ...(usual === undefined ? {} : { usual }),
     group: 'generation',
     help,
+    ...(details === undefined ? {} : { details }),
     ...(aliases === undefined ? {} : { aliases }),
     isIdentity: true,
     commands: { reannotate: true },

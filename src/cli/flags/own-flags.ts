@@ -57,6 +57,7 @@ const WATCH_FLAGS = {
     fallback: NO_IDS,
     group: 'batches',
     help: 'count these batches as gone although the account cannot prove it: their rows may be sent again',
+    details: 'See [batches](batches.md).',
     isAction: true,
     commands: OF_WATCH,
   }),
@@ -73,6 +74,7 @@ const WATCH_FLAGS = {
     fallback: DEFAULT_OUTPUT_FILE,
     group: 'batches',
     help: 'raw result lines of all batches',
+    details: 'Relative to the current folder.',
     commands: OF_WATCH,
   }),
   error_file: flag({
@@ -80,6 +82,7 @@ const WATCH_FLAGS = {
     fallback: DEFAULT_ERROR_FILE,
     group: 'batches',
     help: 'raw error lines of all batches',
+    details: 'Only where there are any.',
     commands: OF_WATCH,
   }),
   retry_failed: flag({
@@ -87,6 +90,7 @@ const WATCH_FLAGS = {
     fallback: false,
     group: 'batches',
     help: 'submit what has no answer in the end as a new batch, and keep watching',
+    details: 'A row that fails through its own fault is sent once more.',
     excludes: 'then',
     isAction: true,
     commands: OF_WATCH,
@@ -112,6 +116,7 @@ const WATCH_FLAGS = {
     fallback: false,
     group: 'batches',
     help: 'stop the run’s batches and collect what they answered',
+    details: 'Asks before it cancels, unless `--yes` is given.',
     isAction: true,
     commands: OF_WATCH,
   }),
@@ -153,6 +158,8 @@ const JUDGE_FLAGS = {
     fallback: null,
     group: 'judge',
     help: 'YAML in place of prompts/judge.yaml',
+    details:
+      'With `user` (holding `{prompt}`, `{answer_a}`, `{answer_b}`) and perhaps `system`. See [judge](judge.md).',
     aliases: ['prompts', 'prompts_file'],
     commands: OF_JUDGE,
   }),

@@ -16,6 +16,7 @@ export const RESULT_FLAGS = {
     fallback: false,
     group: 'results',
     help: 'add state, model, finish reason and usage to each row',
+    details: '`{state, model, finish_reason, usage}`.',
     aliases: ['metadata', 'with_metadata'],
     commands: { reannotate: true, 'watch-batch': true },
   }),
@@ -25,6 +26,7 @@ export const RESULT_FLAGS = {
     usual: DEFAULT_REASONING_MODE,
     group: 'results',
     help: 'where a model’s reasoning goes: separate, a field of its own; inline, before the answer as <think>…</think>; drop',
+    details: 'See [reasoning](models.md#reasoning).',
     commands: {
       reannotate: true,
       'watch-batch': { help: REASONING_MODES.join(', '), usual: BEFORE },
@@ -36,6 +38,7 @@ export const RESULT_FLAGS = {
     usual: 'json, always written',
     group: 'results',
     help: `one or more of ${OUTPUT_FORMATS.join(', ')}`,
+    details: 'See [results](results.md).',
     aliases: ['export', 'export_format', 'formats', 'output_type', 'to'],
     commands: {
       reannotate: true,
@@ -48,6 +51,7 @@ export const RESULT_FLAGS = {
     fallback: null,
     group: 'hub',
     help: 'push the results to a dataset on the Hugging Face Hub (HF_TOKEN)',
+    details: 'See [the Hub](hub.md).',
     aliases: ['hub_model_id', 'hub_dataset', 'repo_id', 'push', 'upload', 'hf_repo'],
     commands: {
       reannotate: true,
@@ -93,6 +97,7 @@ export const GENERAL_FLAGS = {
     fallback: 'info',
     group: 'general',
     help: 'debug, info, warning or error',
+    details: 'Also Python’s 10, 20, 30, 40.',
     aliases: ['log_level', 'loglevel', 'verbosity', 'verbose', 'debug'],
     commands: { reannotate: true, 'watch-batch': true, judge: true },
   }),

@@ -46,6 +46,7 @@ export const RUN_FLAGS = {
     usual: '<dataset>_<annotator>',
     group: 'run',
     help: 'name of the run’s folders',
+    details: 'Keeps two runs of one dataset and annotator apart.',
     aliases: ['name', 'run_id', 'job_name', 'experiment_name'],
     commands: {
       reannotate: true,
@@ -79,6 +80,7 @@ export const RUN_FLAGS = {
     usual: 'failed',
     group: 'run',
     help: `with --resume: which rows to retry, of ${RETRIABLE_STATES.join(', ')}`,
+    details: 'A better answer replaces the earlier one.',
     aliases: ['retry_states'],
     isAction: true,
     commands: {
@@ -166,6 +168,7 @@ export const LIMIT_FLAGS = {
     usual: 'adapted',
     group: 'limits',
     help: 'requests in flight at most',
+    details: 'Never more than 512 where it is adapted.',
     aliases: [
       'concurrency',
       'max_concurrent_requests',
@@ -186,6 +189,7 @@ export const LIMIT_FLAGS = {
     fallback: DEFAULT_LIMITS.attempts,
     group: 'limits',
     help: 'attempts for one row',
+    details: 'Waiting for a rate limit costs none.',
     aliases: ['max_retries', 'retries', 'num_retries', 'attempts'],
     commands: {
       reannotate: true,
@@ -208,6 +212,8 @@ export const LIMIT_FLAGS = {
     usual: 'unlimited',
     group: 'limits',
     help: 'stop before spending more',
+    details:
+      'The worst case of what is in flight counts. A cost that answers state (OpenRouter, xAI, Perplexity, DeepInfra) replaces the table’s price; tokens that a server does not report are estimated from the texts, and marked `≈`.',
     aliases: ['budget', 'max_budget', 'cost_limit', 'max_price', 'max_spend'],
     commands: {
       reannotate: true,
@@ -220,6 +226,8 @@ export const LIMIT_FLAGS = {
     fallback: false,
     group: 'limits',
     help: 'count rows and tokens and show the price; sends nothing that costs',
+    details:
+      'Rows, tokens, price (online, flex, batches), time and three requests as examples; writes nothing. Above 20,000 rows tokens are sampled, and the error is stated. With a key for OpenAI it also requests the account’s limits: a request without messages is refused for free, and the refusal states them. See [costs](costs.md).',
     aliases: ['estimate', 'dry', 'preview', 'estimate_cost', 'simulate'],
     isAction: true,
     commands: { reannotate: true, judge: { help: 'show requests and price; nothing is sent' } },
@@ -237,6 +245,7 @@ export const LIMIT_FLAGS = {
     fallback: null,
     group: 'limits',
     help: 'with --dry_run: really send n rows, which is paid for, to narrow the estimate; 0 asks for the account’s limits alone',
+    details: 'The answers are not kept; the estimate narrows to a range.',
     isAction: true,
     commands: { reannotate: true },
   }),

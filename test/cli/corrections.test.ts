@@ -1,0 +1,107 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { COMMAND_TEXTS } from '../../src/cli/commands.js';
+import { correctWords } from '../../src/cli/corrections.js';
+import { COMMANDS, type CommandName } from '../../src/cli/flags/flag.js';
+import { overview } from '../../src/cli/overview.js';
+import { reannotateProgram, type Handlers } from '../../src/cli/program.js';
+import { nearestFile } from '../../src/datasets/near-files.js';
+import { parseOutputFormats } from '../../src/exports/index.js';
+
+const HANDLERS = Object.fromEntries(COMMANDS.map((name) => [name, () => undefined])) as unknown as Handlers;
+
+/** The message about a command line; null where it is right so far. */
+function correction(words: readonly string[], command: CommandName = 'reannotate'): string | null {
+  const program = reannotateProgram('1.0.0', HANDLERS, command);
+  let said = '';
+  program.configureOutput({ writeErr: (text) => (said += text) });
+  try {
+    correctWords(program, command, words);
+  } catch (error) {
+    expect(error).toMatchObject({ exitCode: 2 });
+  }
+  return said === '' ? null : said.trimEnd();
+}
+
+describe('a mistyped command line', () => {
+  it.each([
+    ['jugde', "error: unknown command 'jugde'\n(Did you mean reannotate judge?)"],
+    ['watch_batch', "error: unknown command 'watch_batch'\n(Did you mean reannotate watch-batch?)"],
+    ['one.jsonl', "error: unexpected argument 'one.jsonl'\n(Did you mean --dataset one.jsonl?)"],
+    [
+      'rows.csv.gz --limit 5',
+      "error: unexpected argument 'rows.csv.gz'\n(Did you mean --dataset rows.csv.gz?)",
+    ],
+    ['me/data', "error: unexpected argument 'me/data'\n(Did you mean --dataset me/data?)"],
+    ['gpt-4o-mini', "error: unexpected argument 'gpt-4o-mini'\n(Did you mean --annotator gpt-4o-mini?)"],
+    ['groq/llama', "error: unexpected argument 'groq/llama'\n(Did you mean --annotator groq/llama?)"],
+    ['--limit 5 one.jsonl', "error: unexpected argument 'one.jsonl'\n(Did you mean --dataset one.jsonl?)"],
+    ['--model gpt-4o', "error: unknown option '--model'\n(Did you mean --annotator?)"],
+    ['--api_key=sk-1', "error: unknown option '--api_key'\n(Did you mean --api_key_env?)"],
+    ['--datset a.json', "error: unknown option '--datset'\n(Did you mean --dataset?)"],
+    ['--rpm 5', "error: unknown option '--rpm'\n(Did you mean --max_requests_per_minute?)"],
+    ['--max_new_tokens 5', "error: unknown option '--max_new_tokens'\n(Did you mean --max_tokens?)"],
+    [
+      '--check_interval 5',
+      "error: unknown option '--check_interval'\n(watch-batch has such a flag, reannotate has not.)",
+    ],
+    ['-z', "error: unknown option '-z'\n(reannotate --help shows the commands and flags.)"],
+    ['help jugde', "error: unknown command 'jugde'\n(Did you mean reannotate judge?)"],
+  ])('%s', (words, message) => {
+    expect(correction(words.split(' '))).toBe(message);
+  });
+
+  it('of a subcommand', () => {
+    expect(correction(['judge', 'a.jsonl'], 'judge')).toContain('Did you mean --dataset a.jsonl?');
+    expect(correction(['report', 'a', 'b'], 'report')).toContain("unexpected argument 'b'");
+    expect(correction(['demo', '--limit', '3'], 'demo')).toContain('reannotate has such a flag');
+  });
+
+  it.each([
+    '--dataset a.jsonl --limit 5 --resume',
+    '--dataset -',
+    '--seed -1 --stop --dry_run --logprobs --dataset a',
+    '--logprobs false --dataset a',
+    'help judge',
+    '--help',
+    '--version',
+  ])('is left alone where it is right: %s', (words) => {
+    expect(correction(words.split(' '))).toBeNull();
+  });
+});
+
+describe('a mistyped path', () => {
+  it('leads to the nearest file of its folder', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'reannotate-'));
+    onTestFinished(() => {
+      rmSync(folder, { recursive: true });
+    });
+    for (const name of ['questions.jsonl', 'answers.csv']) writeFileSync(join(folder, name), '');
+    expect(nearestFile(join(folder, 'questons.jsonl'))).toBe(join(folder, 'questions.jsonl'));
+    expect(nearestFile(join(folder, 'questions.josnl'))).toBe(join(folder, 'questions.jsonl'));
+    expect(nearestFile(join(folder, 'Answers.CSV'))).toBe(join(folder, 'answers.csv'));
+    expect(nearestFile(join(folder, 'something-else.parquet'))).toBeNull();
+    expect(nearestFile(join(folder, 'nowhere', 'answers.csv'))).toBeNull();
+  });
+});
+
+describe('an output format that does not exist', () => {
+  it.each([
+    ['csv', /pandas reads jsonl and parquet/],
+    ['hf', /--push_to_hub/],
+    ['ChatML', /messages/],
+    ['axolotl', /sharegpt/],
+    ['parkuet', /the nearest is parquet/],
+  ])('%s', (name, message) => {
+    expect(() => parseOutputFormats(name, '--output_format')).toThrow(message);
+  });
+});
+
+it('reannotate alone shows every command and three examples', () => {
+  const text = overview('1.0.0');
+  for (const name of COMMANDS) expect(text).toContain(COMMAND_TEXTS[name].summary);
+  expect(text.match(/^ {2}\$ npx reannotate /gm)).toHaveLength(3);
+  expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(110);
+});

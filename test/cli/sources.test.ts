@@ -1,0 +1,196 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { stringify } from 'yaml';
+import { COMMANDS, type CommandName } from '../../src/cli/flags/flag.js';
+import { gatherFlags, type Gathered } from '../../src/cli/flags/gather.js';
+import type { RawFlags } from '../../src/cli/flags/parse.js';
+import { flagsOf } from '../../src/cli/flags/table.js';
+import { variableOf } from '../../src/cli/flags/variables.js';
+import { runSettings } from '../../src/cli/run-settings.js';
+import { shownBaseUrl } from '../../src/models/endpoint.js';
+import { effectiveParameters } from '../../src/run/config.js';
+import type { RunSettings } from '../../src/run/settings.js';
+import { Redactor } from '../../src/secrets/redactor.js';
+import { settingsFor } from '../support/settings.js';
+
+function fileWith(content: string, name = 'flags.yaml'): string {
+  const folder = mkdtempSync(join(tmpdir(), 'reannotate-'));
+  onTestFinished(() => {
+    rmSync(folder, { recursive: true });
+  });
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+function gather(
+  flags: RawFlags,
+  variables: NodeJS.ProcessEnv = {},
+  command: CommandName = 'reannotate',
+): Promise<Gathered<'reannotate'>> {
+  return gatherFlags(command as 'reannotate', flags, { variables, redactor: new Redactor() });
+}
+
+describe('environment variables', () => {
+  it('set any flag, and the command line wins', async () => {
+    const variables = {
+      REANNOTATE_DATASET: 'd.jsonl',
+      REANNOTATE_LIMIT: '5',
+      REANNOTATE_DRY_RUN: '1',
+      REANNOTATE_INCLUDE_METADATA: 'false',
+      REANNOTATE_TEMPERATURE: 'none',
+      REANNOTATE_SPLIT: ' ',
+    };
+    const { values, given, warnings } = await gather({ limit: '7' }, variables);
+    expect(values).toMatchObject({
+      ...{ dataset: 'd.jsonl', limit: 7, dry_run: true, include_metadata: false, split: null },
+    });
+    expect(values.temperature).toBeNull();
+    expect(given.has('temperature')).toBe(true);
+    expect(warnings).toEqual([]);
+  });
+
+  it('are named in messages', async () => {
+    await expect(gather({}, { REANNOTATE_LIMIT: 'many' })).rejects.toThrow(
+      'REANNOTATE_LIMIT takes a whole number of at least 1, not many.',
+    );
+    await expect(gather({}, { REANNOTATE_RESUME: 'maybe' })).rejects.toThrow(
+      'REANNOTATE_RESUME takes true or false',
+    );
+  });
+
+  it('that no flag has are warned of', async () => {
+    const variables = { REANNOTATE_MAX_COTS: '5', REANNOTATE_RPM: '5', REANNOTATE_DEBUG: '1', OTHER: 'x' };
+    expect((await gather({}, variables)).warnings).toEqual([
+      expect.stringMatching(/REANNOTATE_MAX_COTS was ignored.*Did you mean REANNOTATE_MAX_COST\?/),
+      expect.stringMatching(/REANNOTATE_RPM was ignored.*REANNOTATE_MAX_REQUESTS_PER_MINUTE\?/),
+    ]);
+  });
+
+  it('mean one flag each', () => {
+    const meanings = new Map<string, unknown>();
+    for (const command of COMMANDS) {
+      for (const { name, kind, ...flag } of flagsOf(command)) {
+        const variable = variableOf(command, name);
+        const meaning = meanings.get(variable) ?? kind.read;
+        expect(kind.read, `${variable} of ${command} (${flag.help})`).toBe(meaning);
+        meanings.set(variable, meaning);
+      }
+    }
+    expect(variableOf('judge', 'seed')).toBe('REANNOTATE_JUDGE_SEED');
+    expect(variableOf('watch-batch', 'check_interval')).toBe('REANNOTATE_CHECK_INTERVAL');
+  });
+});
+
+describe('--env_file', () => {
+  it('adds variables, and those that are set win', async () => {
+    const path = fileWith(
+      '# keys\nOPENAI_API_KEY="sk-from-a-file"\nREANNOTATE_LIMIT=3\nHF_TOKEN=b\n',
+      '.env',
+    );
+    const variables: NodeJS.ProcessEnv = { HF_TOKEN: 'a' };
+    const { values } = await gather({ env_file: path }, variables);
+    expect(values.limit).toBe(3);
+    expect(variables).toMatchObject({ OPENAI_API_KEY: 'sk-from-a-file', HF_TOKEN: 'a' });
+  });
+
+  it('keeps what it holds out of messages', async () => {
+    const redactor = new Redactor();
+    const path = fileWith('OPENAI_API_KEY=sk-abcdefghijklmnop1234\n', '.env');
+    await gatherFlags('reannotate', { env_file: path }, { variables: {}, redactor });
+    expect(redactor.text('sent sk-abcdefghijklmnop1234')).not.toContain('abcdefgh');
+  });
+
+  it('must exist', async () => {
+    await expect(gather({ env_file: '/nowhere/.env' })).rejects.toThrow(
+      /--env_file \/nowhere\/\.env.*ENOENT/,
+    );
+  });
+});
+
+describe('--config', () => {
+  it('gives flags in either spelling; the environment and the command line win', async () => {
+    const path = fileWith(
+      stringify({ dataset: 'd.jsonl', 'max-tokens': 512, temperature: 0.2, limit: 1, stop: ['\n', 'END'] }),
+    );
+    const { values } = await gather({ config: path, limit: '3' }, { REANNOTATE_TEMPERATURE: '0.5' });
+    expect(values).toMatchObject({ dataset: 'd.jsonl', max_tokens: 512, temperature: 0.5, limit: 3 });
+    expect(values.stop).toEqual(['\n', 'END']);
+  });
+
+  it('takes null for none, objects for JSON, and switches', async () => {
+    const path = fileWith(
+      'seed: null\nsplit: null\nextra_body: {top_k: 5}\nlogit_bias: {"50256": -100}\nbatch: true\nresume: false\n' +
+        'response_format: {type: json_object}\nlogprobs: true\noutput_format: [jsonl, dpo]\nreasoning_effort: none\n',
+    );
+    const { values, given } = await gather({ config: path });
+    expect(values).toMatchObject({
+      ...{ seed: null, split: null, extra_body: { top_k: 5 }, logit_bias: { '50256': -100 } },
+      ...{ batch: true, resume: false, response_format: { type: 'json_object' }, logprobs: true },
+      ...{ output_format: ['json', 'jsonl', 'dpo'], reasoning_effort: 'none' },
+    });
+    expect([given.has('seed'), given.has('split')]).toEqual([true, false]);
+  });
+
+  it('serves several commands', async () => {
+    const path = fileWith('temperature: 1\ncheck_interval: 5\n');
+    await expect(gather({ config: path }, {}, 'watch-batch')).resolves.toMatchObject({
+      values: { check_interval: 5 },
+    });
+  });
+
+  it.each([
+    ['limt: 5\n', /there is no flag limt\. Did you mean limit\?/],
+    ['limit: many\n', /limit in .*flags\.yaml takes a whole number/],
+    ['- a\n', /must hold flags and their values/],
+    ['a: [\n', /cannot be read/],
+    ['stop: ["a,b"]\n', /a list of texts without commas/],
+    ['dataset: ""\n', /dataset in .* is empty/],
+    ['resume: true\noverwrite: true\n', /resume in .* and overwrite in .* exclude each other/],
+  ])('%j', async (content, message) => {
+    await expect(gather({ config: fileWith(content) })).rejects.toThrow(message);
+  });
+
+  it.each<[string, RawFlags, NodeJS.ProcessEnv]>([
+    ['defaults', {}, {}],
+    [
+      'everything',
+      {
+        ...{ annotator: 'groq/a/b', subset: 's', split: 'test', prompt_column: 'p', system_column: 'none' },
+        ...{ limit: '5', offset: '2', encoding: 'latin1', run_name: 'trial', batch: true, retry: 'refused' },
+        ...{ max_batch_size: '10', max_requests_per_minute: '1.5', max_attempts: '2', request_timeout: '9' },
+        ...{ temperature: '0.3', seed: 'none', max_tokens: '99', stop: 'a,\\n', logit_bias: '{"1": 2}' },
+        ...{ logprobs: true, reasoning_effort: 'low', response_format: 'json', extra_body: '{"top_k": 5}' },
+        ...{ max_cost: '1', include_metadata: true, reasoning: 'drop', output_format: 'dpo', resume: true },
+        ...{ push_to_hub: 'me/x', private: true, accept_finish_reason: 'done,null', logging_level: '30' },
+      },
+      {},
+    ],
+    ['without limits', { max_tokens: 'none', annotator: 'xai/grok-4' }, {}],
+    ['a server', { annotator: 'm', base_url: 'http://localhost:8000/v1', api_key_env: 'MY_KEY' }, {}],
+    ['a server of the environment', {}, { OPENAI_BASE_URL: 'http://localhost:9/v1' }],
+  ])('takes the config.yaml of a run: %s', async (_, flags, variables) => {
+    const first = settingsFor({ dataset: 'd.jsonl', ...flags }, variables as Record<string, string>);
+    const params = effectiveParameters(first, shownBaseUrl(first.call));
+    const path = fileWith(stringify({ uuid: 'u', creation_date: 'c', params }), 'config.yaml');
+    const parsed = await gather({ config: path });
+    const second = runSettings(parsed, { variables, redactor: new Redactor() });
+    const comparable = ({ selection, call, output, policy, push }: RunSettings): unknown => {
+      const { annotator, generation, limits, acceptFinishReason } = call;
+      const { maxCost, batch, maxBatchSize, maxBatchBytes } = policy;
+      return [
+        ...[selection, output, push, { maxCost, batch, maxBatchSize, maxBatchBytes }],
+        { model: annotator.model, generation, limits, acceptFinishReason, url: shownBaseUrl(call) },
+      ];
+    };
+    // What is left open in the flags is settled in the record.
+    const settled = {
+      ...first,
+      output: { ...first.output, reasoning: first.output.reasoning ?? 'separate' },
+    };
+    expect(comparable(second)).toEqual(comparable(settled));
+    expect(second.policy.earlier).toBe('refuse');
+  });
+});
