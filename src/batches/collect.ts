@@ -257,7 +257,12 @@ class Collection {
       case 'partial':
         this.#partial(row, verdict, journal);
         break;
-      default:
+      case 'unreadable':
+      case 'transient':
+      case 'throttle':
+      case 'stream':
+      case 'value':
+      case 'run':
     }
     const wasted = verdict.kind === 'partial' ? null : usageOf(verdict);
     if (wasted !== null) {

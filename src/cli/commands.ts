@@ -1,6 +1,4 @@
-/** What `--help` says of each command besides its flags. */
-
-import type { CommandName } from './flags/flag.js';
+/** The commands, and what `--help` says of each besides its flags. */
 
 interface CommandText {
   /** A few words, for the list of commands. */
@@ -18,7 +16,8 @@ interface CommandText {
 const DATASET = 'glaiveai/glaive-code-assistant';
 const RUN = `--annotator gpt-4o-mini --dataset ${DATASET}`;
 
-export const COMMAND_TEXTS: Readonly<Record<CommandName, CommandText>> = {
+/** A new command is an entry here, its flags in `flags/`, and what it does in `handlers.ts`. */
+const TEXTS = {
   reannotate: {
     summary: 'annotate a dataset: one request per row, online or with --batch',
     description:
@@ -122,4 +121,9 @@ Examples:
       in this shell; in ~/.bashrc for every one
   $ npx reannotate completion fish > ~/.config/fish/completions/reannotate.fish`,
   },
-};
+} satisfies Record<string, CommandText>;
+
+export type CommandName = keyof typeof TEXTS;
+export const COMMAND_TEXTS: Readonly<Record<CommandName, CommandText>> = TEXTS;
+/** Every command; `reannotate` is the one without a name of its own. */
+export const COMMANDS = Object.keys(TEXTS) as readonly CommandName[];

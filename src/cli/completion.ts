@@ -2,8 +2,7 @@
 
 import { UsageError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
-import { COMMAND_TEXTS } from './commands.js';
-import { COMMANDS, type CommandName } from './flags/flag.js';
+import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
 import { flagsOf, type CommandFlag } from './flags/table.js';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;

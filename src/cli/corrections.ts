@@ -6,8 +6,7 @@ import { hasFileEnding } from '../datasets/file-names.js';
 import { inert, shellWord } from '../lib/text.js';
 import { ANNOTATORS } from '../models/annotators.js';
 import { isProviderName } from '../models/providers.js';
-import { COMMAND_TEXTS } from './commands.js';
-import { COMMANDS, type CommandName } from './flags/flag.js';
+import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
 import { nearFlag, nearWord } from './flags/near.js';
 import { flagsOf } from './flags/table.js';
 

@@ -6,7 +6,7 @@ import type { Surroundings } from '../session/surroundings.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { printResult } from '../terminal/output.js';
 import type { Console, ConsoleOptions } from '../terminal/progress.js';
-import type { CommandName } from './flags/flag.js';
+import type { CommandName } from './commands.js';
 import { gatherFlags, type Sources } from './flags/gather.js';
 import type { Parsed, RawFlags } from './flags/parse.js';
 import type { Values } from './flags/table.js';

@@ -5,7 +5,7 @@ import { EXIT, messageOf, UserError } from '../lib/errors.js';
 import { failedAction, fileProblem, isFileProblem } from '../lib/files.js';
 import { Interruption } from '../terminal/interruption.js';
 import { correctWords } from './corrections.js';
-import { COMMANDS, type CommandName } from './flags/flag.js';
+import { COMMANDS, type CommandName } from './commands.js';
 import { variableOf } from './flags/variables.js';
 import { handlersOf, type Invocation } from './handlers.js';
 import { packageVersion } from '../lib/package.js';
@@ -13,7 +13,7 @@ import { reannotateProgram, watchBatchProgram } from './program.js';
 import { plainWords } from './words.js';
 import { finishOutput, tolerateBrokenStreams, writeOutput } from '../terminal/output.js';
 import { Console } from '../terminal/progress.js';
-import { knownSecrets, valuesOfFlag } from '../secrets/known-secrets.js';
+import { knownSecrets, valuesOfFlag } from '../models/known-secrets.js';
 import { Redactor } from '../secrets/redactor.js';
 import { inert } from '../lib/text.js';
 

@@ -1,7 +1,6 @@
 /** What `reannotate` alone shows: its commands, and how to begin. */
 
-import { COMMAND_TEXTS } from './commands.js';
-import { COMMANDS } from './flags/flag.js';
+import { COMMAND_TEXTS, COMMANDS } from './commands.js';
 
 /** The commands with a line each, and three examples. */
 export function overview(version: string): string {

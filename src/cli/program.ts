@@ -1,23 +1,17 @@
 /** The command line: commander's commands, built from the flag table. */
 
 import { Command, Option } from 'commander';
-import { COMMAND_TEXTS } from './commands.js';
-import { COMMANDS, GROUPS, type CommandName } from './flags/flag.js';
+import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
+import { GROUPS } from './flags/flag.js';
 import { helpOf } from './flags/help.js';
 import type { RawFlags } from './flags/parse.js';
 import { flagsOf, type CommandFlag } from './flags/table.js';
 
-/** What the commands do; handed in, so that tests can look at what was parsed. */
-export interface Handlers {
-  reannotate(flags: RawFlags): Promise<void>;
-  'watch-batch'(flags: RawFlags): Promise<void>;
-  judge(flags: RawFlags): Promise<void>;
-  /** @param path the run's folder; undefined where flags name the run */
-  report(flags: RawFlags, path: string | undefined): Promise<void>;
-  demo(flags: RawFlags): Promise<void>;
-  simulate(flags: RawFlags): Promise<void>;
-  completion(flags: RawFlags, shell: string | undefined): Promise<void>;
-}
+/**
+ * What the commands do; handed in, so that tests can look at what was parsed.
+ * @param argument the word without a flag, of commands that take one
+ */
+export type Handlers = Record<CommandName, (flags: RawFlags, argument: string | undefined) => Promise<void>>;
 
 const SUBCOMMANDS = COMMANDS.filter((name) => name !== 'reannotate');
 

@@ -1,7 +1,7 @@
 /** `docs/cli.md`: every command's flags as Markdown, from the flag table. */
 
-import { COMMAND_TEXTS } from './commands.js';
-import { COMMANDS, GROUPS, type CommandName } from './flags/flag.js';
+import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
+import { GROUPS } from './flags/flag.js';
 import { defaultOf } from './flags/help.js';
 import { flagsOf, type CommandFlag } from './flags/table.js';
 import { variableOf } from './flags/variables.js';

@@ -1,6 +1,6 @@
 /** The words of a command line, brought into one spelling. */
 
-import type { CommandName } from './flags/flag.js';
+import type { CommandName } from './commands.js';
 import { flagsOf } from './flags/table.js';
 
 /**

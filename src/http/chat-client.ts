@@ -8,7 +8,6 @@ import Pool from 'undici/lib/dispatcher/pool.js';
 import { lookupOnLoopback } from './loopback.js';
 import { proxyFor } from './proxy.js';
 import type { Headers } from './limit-headers.js';
-import type { ChatResponse } from '../requests/verdict.js';
 import { authorization, requestUrl, type ApiAddress } from './address.js';
 import { decodeBody, MAXIMUM_ANSWER_BYTES } from './decoding.js';
 import { Intake, type Arrival } from './intake.js';
@@ -16,6 +15,13 @@ import { CompletionStream } from './stream.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const SWEEP_INTERVAL_MS = 250;
+
+/** An HTTP answer, read to its end. */
+export interface ChatResponse {
+  status: number;
+  headers: Headers;
+  body: Buffer;
+}
 
 export interface ChatClientOptions {
   address: ApiAddress;

@@ -4,7 +4,7 @@ import { UserError } from '../lib/errors.js';
 import type { ModelCall } from './call.js';
 import { isLoopback } from '../http/proxy.js';
 import { readKey } from './key.js';
-import { knownSecrets } from '../secrets/known-secrets.js';
+import { knownSecrets } from './known-secrets.js';
 import type { Reporter } from '../types.js';
 import { checkUrl, readAddress, shownAddress, type ApiAddress } from '../http/address.js';
 

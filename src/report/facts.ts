@@ -1,6 +1,7 @@
 /** What the run's own files say about it, for people. They may have been edited: whatever is odd is left out. */
 
 import { basename } from 'node:path';
+import { isLocalName } from '../datasets/local-files.js';
 import { isObject } from '../lib/json.js';
 import type { ConfigFile } from '../run/config.js';
 import { count, dollars, duration } from '../lib/text.js';
@@ -76,9 +77,9 @@ export function parametersOf(config: Partial<ConfigFile>): [string, string][] {
   return parameters;
 }
 
-/** A dataset as it is told to others: of a file its name, since where it lies is nobody's business. */
+/** A dataset as others see it: of a local one the name alone, since its path is private. */
 export function titleOf(dataset: string): string {
-  return /\.(?:json|jsonl|ndjson|csv|tsv|parquet)$/i.test(dataset) ? basename(dataset) : dataset;
+  return isLocalName(dataset) ? basename(dataset.replaceAll('\\', '/')) : dataset;
 }
 
 function shown(value: unknown): string {

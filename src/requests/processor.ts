@@ -23,7 +23,8 @@ import type { Charged } from './limits/token-charge.js';
 import { RefusalStreak } from './refusal-streak.js';
 import { Streaming } from './streaming.js';
 import { UnusableAnswers, type Reaction } from './unusable-answers.js';
-import { judgeFailure, judgeResponse, usageOf, type ChatResponse, type Verdict } from './verdict.js';
+import { judgeFailure, judgeResponse, usageOf, type Verdict } from './verdict.js';
+import type { ChatResponse } from '../http/chat-client.js';
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 30_000;

@@ -28,18 +28,12 @@ import { promptOf } from './echo.js';
 import { judgeAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { geminiDayWait, isDailyLimit } from './limits/daily.js';
+import type { ChatResponse } from '../http/chat-client.js';
 import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
 import { isLargerThanLimit, meaningOf, roomIn, type Meaning, type RunCause } from './refusals.js';
 import { asksForStream } from './stream-only.js';
 import { isStreamed } from './streaming.js';
-
-/** An HTTP answer, read to its end. */
-export interface ChatResponse {
-  status: number;
-  headers: Headers;
-  body: Buffer;
-}
 
 export type Verdict =
   | { kind: 'answer'; completion: Completion; /** The answer as one line of JSON. */ json: Buffer }

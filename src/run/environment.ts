@@ -3,7 +3,7 @@
 import { checkUrl } from '../http/address.js';
 import { UsageError } from '../lib/errors.js';
 import { withoutTrailing } from '../lib/text.js';
-import { knownSecrets } from '../secrets/known-secrets.js';
+import { knownSecrets } from '../models/known-secrets.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { HUB_HOSTS_VARIABLE } from '../types.js';
 import type { Environment } from './settings.js';

@@ -92,7 +92,8 @@ function describeChange(earlier: FileFingerprint, path: string, change: FileChan
       return 'it no longer exists';
     case 'appended':
       return `${plural(change.bytes, 'byte')} of rows were appended, and the first ${count(earlier.size)} bytes are unchanged`;
-    default:
+    case 'edited':
+    case 'same':
       return size === earlier.size
         ? `its content is different, at the same size of ${plural(size, 'byte')}`
         : `its content is different (${plural(earlier.size, 'byte')} then, ${count(size)} now)`;

@@ -139,6 +139,7 @@ export class FastTest {
         return next === HASH || this.#hasNamed;
       case SEMICOLON:
         return ((bytes[at - 1] ?? 0) | 0x20) === LETTER_P;
+      case undefined:
       default:
         if (next === SLASH || next === QUOTE) return this.#telling[next] === 1;
         return next === BACKSLASH

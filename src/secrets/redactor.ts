@@ -8,7 +8,7 @@
 
 import { isObject, parseJson } from '../lib/json.js';
 import { FastTest } from './fast-test.js';
-import { isHidden, type Secret } from './known-secrets.js';
+import { isHidden, type Secret } from './secret.js';
 import { SpellingTree, type Needle, type Range } from './spelling-tree.js';
 import { spellingsOf } from './spellings.js';
 

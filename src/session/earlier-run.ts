@@ -22,7 +22,8 @@ export function checkEarlierRun(folder: RunFolder, options: RunSettings): string
     case 'refuse':
       if (files.length > 0) throw existsAlready(folder, files, options.selection.dataset);
       return files;
-    default:
+    case 'resume':
+    case 'resume_no_retry':
       if (!hasBegun(folder)) throw nothingToResume(folder, options);
       refuseLostFiles(folder);
       return files;

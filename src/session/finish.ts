@@ -28,7 +28,7 @@ export async function publisherOf(
   surroundings: Surroundings,
 ): Promise<Publisher | null> {
   if (options.push === null) return null;
-  const { preparePush } = await import('../commands/push.js');
+  const { preparePush } = await import('./push.js');
   return preparePush(options.push, options.environment, surroundings);
 }
 

@@ -81,19 +81,17 @@ function tokensOf(text: string): number {
 
 /** The completion that a fault leaves; the same one where the fault is of another sort. */
 export function spoil(whole: ChatCompletion, fault: Fault | null): ChatCompletion {
-  switch (fault) {
-    case 'empty':
-      return { ...whole, choices: [] };
-    case 'null_content':
-      return replaceMessages(whole, null, null, 'stop');
-    case 'refusal':
-      return replaceMessages(whole, null, 'I’m sorry, but I can’t help with that request.', 'stop');
-    case 'content_filter':
-      return replaceMessages(whole, '', null, 'content_filter');
-    default:
-      return whole;
-  }
+  const spoilt = fault === null ? undefined : SPOILT[fault];
+  return spoilt === undefined ? whole : spoilt(whole);
 }
+
+/** What is left of a completion by the faults that are about its content. */
+const SPOILT: Readonly<Partial<Record<Fault, (whole: ChatCompletion) => ChatCompletion>>> = {
+  empty: (whole) => ({ ...whole, choices: [] }),
+  null_content: (whole) => replaceMessages(whole, null, null, 'stop'),
+  refusal: (whole) => replaceMessages(whole, null, 'I’m sorry, but I can’t help with that request.', 'stop'),
+  content_filter: (whole) => replaceMessages(whole, '', null, 'content_filter'),
+};
 
 function replaceMessages(
   whole: ChatCompletion,

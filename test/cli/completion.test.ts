@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { completionScript } from '../../src/cli/completion.js';
-import { COMMANDS } from '../../src/cli/flags/flag.js';
+import { COMMANDS } from '../../src/cli/commands.js';
 import { flagsOf } from '../../src/cli/flags/table.js';
 
 /** What bash offers for the last of some words. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { COMMANDS, type CommandName } from '../../src/cli/flags/flag.js';
+import { COMMANDS, type CommandName } from '../../src/cli/commands.js';
 import { helpOf } from '../../src/cli/flags/help.js';
 import { commandLineLayer, mergeLayers, parseFlags, type RawFlags } from '../../src/cli/flags/parse.js';
 import { flagsOf } from '../../src/cli/flags/table.js';

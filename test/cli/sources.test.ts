@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
-import { COMMANDS, type CommandName } from '../../src/cli/flags/flag.js';
+import { COMMANDS, type CommandName } from '../../src/cli/commands.js';
 import { gatherFlags, type Gathered } from '../../src/cli/flags/gather.js';
 import type { RawFlags } from '../../src/cli/flags/parse.js';
 import { flagsOf } from '../../src/cli/flags/table.js';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isHidden, valuesOfFlag } from '../../src/secrets/known-secrets.js';
+import { valuesOfFlag } from '../../src/models/known-secrets.js';
+import { isHidden } from '../../src/secrets/secret.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { secretIn, spellings } from '../support/spelled.js';
 import { BEFORE_SECRETS } from '../support/before-secrets.js';

@@ -4,7 +4,7 @@ import { Concurrency } from '../../src/requests/concurrency.js';
 import { ParameterFit } from '../../src/requests/parameters.js';
 import { Processor, type Stop } from '../../src/requests/processor.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
-import type { ChatResponse } from '../../src/requests/verdict.js';
+import type { ChatResponse } from '../../src/http/chat-client.js';
 import { NO_SECRETS } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { completion } from '../support/scripted-api.js';

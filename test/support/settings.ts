@@ -8,7 +8,7 @@ import {
   type Parsed,
   type RawFlags,
 } from '../../src/cli/flags/parse.js';
-import type { CommandName } from '../../src/cli/flags/flag.js';
+import type { CommandName } from '../../src/cli/commands.js';
 import { runSettings } from '../../src/cli/run-settings.js';
 import { watchSettings } from '../../src/cli/watch-settings.js';
 import type { JudgeOptions } from '../../src/judge/options.js';

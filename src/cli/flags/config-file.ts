@@ -6,7 +6,7 @@ import { isObject } from '../../lib/json.js';
 import { inert } from '../../lib/text.js';
 import { resolveAnnotator } from '../../models/annotators.js';
 import { flagValue, isGenerationName, SENT_BY_DEFAULT } from '../../models/generation.js';
-import { COMMANDS, type CommandName } from './flag.js';
+import { COMMANDS, type CommandName } from '../commands.js';
 import { nearFlag } from './near.js';
 import type { Given, Layer } from './parse.js';
 import { flagsOf, type CommandFlag } from './table.js';

@@ -1,18 +1,7 @@
 /** What one flag is. */
 
 import type { Kind } from '../../lib/kinds.js';
-
-/** Every command; `reannotate` is the one without a name of its own. */
-export const COMMANDS = [
-  'reannotate',
-  'watch-batch',
-  'judge',
-  'report',
-  'demo',
-  'simulate',
-  'completion',
-] as const;
-export type CommandName = (typeof COMMANDS)[number];
+import type { CommandName } from '../commands.js';
 
 /** Headings of `--help`, in this order. */
 export const GROUPS = {

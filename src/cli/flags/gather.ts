@@ -4,9 +4,9 @@ import { readFileSync, statSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { messageOf, UsageError } from '../../lib/errors.js';
 import { inert } from '../../lib/text.js';
-import { knownSecrets } from '../../secrets/known-secrets.js';
+import { knownSecrets } from '../../models/known-secrets.js';
 import type { Redactor } from '../../secrets/redactor.js';
-import type { CommandName } from './flag.js';
+import type { CommandName } from '../commands.js';
 import {
   commandLineLayer,
   mergeLayers,

@@ -1,7 +1,7 @@
 /** The flag that a name was probably meant to be. */
 
 import { nearest } from '../../lib/suggest.js';
-import type { CommandName } from './flag.js';
+import type { CommandName } from '../commands.js';
 import { flagsOf } from './table.js';
 
 /** A flag of a command by one of its names in other tools, or the one with the nearest name; null where none is near. */

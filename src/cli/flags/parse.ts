@@ -1,7 +1,7 @@
 /** From texts to typed values: what the command line, the environment and a file say of a command's flags. */
 
 import { UsageError } from '../../lib/errors.js';
-import type { CommandName } from './flag.js';
+import type { CommandName } from '../commands.js';
 import { flagsOf, type CommandFlag, type Values } from './table.js';
 
 /** Raw values as commander hands them over: text, or true for a flag alone. */

@@ -1,7 +1,8 @@
 /** The flag table: every flag of every command, once. */
 
 import { DATA_FLAGS } from './data-flags.js';
-import type { CommandName, Flag, ValueOf } from './flag.js';
+import type { CommandName } from '../commands.js';
+import type { Flag, ValueOf } from './flag.js';
 import { GENERATION_FLAGS, MODEL_FLAGS } from './model-flags.js';
 import { OWN_FLAGS } from './own-flags.js';
 import { GENERAL_FLAGS, RESULT_FLAGS } from './result-flags.js';

@@ -2,7 +2,7 @@
 
 import { nearFlag } from './near.js';
 import type { Given, Layer } from './parse.js';
-import { COMMANDS, type CommandName } from './flag.js';
+import { COMMANDS, type CommandName } from '../commands.js';
 import { flagsOf, ownFlagsOf, SHARED_FLAGS } from './table.js';
 import { HUB_HOSTS_VARIABLE } from '../../types.js';
 

@@ -12,8 +12,8 @@ import { Repository } from '../publishing/repository.js';
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
 import { count, duration, inert, plural } from '../lib/text.js';
-import { resultShape, type FinishedRun, type Publisher } from '../session/finished-run.js';
-import type { Surroundings } from '../session/surroundings.js';
+import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
+import type { Surroundings } from './surroundings.js';
 
 /**
  * Looks whether the push that is asked for can be expected to work, so that no run ends with one that is refused.
