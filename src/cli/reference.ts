@@ -22,7 +22,8 @@ temperature: none
 \`\`\`
 
 The command line wins over the environment, and the environment over the file. The variable of a flag is its name after
-\`REANNOTATE_\` (\`REANNOTATE_MAX_COST=5\`); where the table names another one, that is its variable in this command.
+\`REANNOTATE_\` (\`REANNOTATE_MAX_COST=5\`). Where a name means something else in another command, the table names the
+variable, and the file has the same name in small letters: \`REANNOTATE_JUDGE_SEED\`, \`judge_seed\`.
 \`none\` for a generation parameter sends none, except for \`--reasoning_effort\`, where it switches thinking off.
 
 Completion of commands, flags and values: \`eval "$(npx reannotate completion bash)"\`, and the same for \`zsh\` and

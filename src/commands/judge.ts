@@ -59,7 +59,13 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
     const index = await readVerdicts(work, sample, rules, totals, surroundings);
     tellEstimate(options, work, index, price, surroundings);
     const run = { index, rows: index.rows, naming: namingOf(sample) };
-    const { stop } = await askOnline(asking, work, run, totals, price, surroundings, () => undefined);
+    const { stop } = await askOnline(
+      {
+        ...{ options: asking, folder: work, run, totals, price, serviceTier: null, reserved: 0 },
+        onChanges: () => undefined,
+      },
+      surroundings,
+    );
     if (stop !== null && stop.reason !== 'budget') return endEarly(stop, options, index, surroundings);
     const sums = await tally(folder.judgements, sample, work.journal, index, rules);
     const figures = figuresOf(setup, sums, totals);

@@ -109,16 +109,17 @@ export async function reannotate(options: RunSettings, surroundings: Surrounding
     } else if (isResumed && identity !== null) {
       const { refuseCopiesBatches } = await import('../session/leave-batches.js');
       const hadBatches = started.params?.['batch'] === true || (started.batch_ids ?? []).length > 0;
-      await refuseCopiesBatches(ledger, folder, run, options, surroundings, hadBatches);
+      await refuseCopiesBatches({ ledger, folder, run, options, hadBatches }, surroundings);
     }
     const session = { answered: 0, milliseconds: 0, bound: null as string | null };
     for (let round = 0; ; round++) {
       const onChanges = (learnt: readonly ParameterChange[]): void => {
         config.parameter_changes = distinct([...changes, ...learnt]);
       };
+      const reserved = reservedForBatches(ledger, writing.call.generation, price);
       const asked = await askOnline(
-        ...([writing, folder, run, totals, price, surroundings, onChanges, null] as const),
-        reservedForBatches(ledger, writing.call.generation, price),
+        { options: writing, folder, run, totals, price, onChanges, serviceTier: null, reserved },
+        surroundings,
       );
       session.answered += asked.answered;
       session.milliseconds += asked.milliseconds;

@@ -16,7 +16,7 @@ import { cancelBatches } from '../session/cancel-batches.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
 import type { FinishedRun, NextCommands, Publisher } from '../session/finished-run.js';
 import { inFolder } from '../session/in-folder.js';
-import { askOnline } from '../session/online.js';
+import { askOnline, type OnlineWork } from '../session/online.js';
 import {
   adoptSiblings,
   openWatchedRun,
@@ -53,7 +53,7 @@ export async function watchBatch(watching: WatchOptions, surroundings: Surroundi
     const publisher = await publisherOf(options, surroundings);
     return await inFolder(folder, 'watch-batch', options, surroundings, () =>
       describing(options.call, async () => {
-        const watched = await openWatchedRun(watching, fromFile, folder, client, price, surroundings);
+        const watched = await openWatchedRun({ watching, fromFile, folder, client, price }, surroundings);
         if (watching.cancel && !(await cancelBatches(watched, surroundings))) return EXIT.done;
         return follow(watched, publisher, surroundings);
       }),
@@ -175,19 +175,12 @@ async function finishOnline(
   surroundings: Surroundings,
 ): ReturnType<typeof askOnline> {
   const known = config.parameter_changes ?? [];
-  return askOnline(
-    options,
-    folder,
-    run,
-    totals,
-    price,
-    surroundings,
-    (learnt) => {
-      config.parameter_changes = [...known, ...learnt];
-    },
-    watching.serviceTier,
-    reservedForBatches(ledger, options.call.generation, price),
-  );
+  const onChanges: OnlineWork['onChanges'] = (learnt) => {
+    config.parameter_changes = [...known, ...learnt];
+  };
+  const { serviceTier } = watching;
+  const reserved = reservedForBatches(ledger, options.call.generation, price);
+  return askOnline({ options, folder, run, totals, price, onChanges, serviceTier, reserved }, surroundings);
 }
 
 /** `--graph`: how long the batches took. */

@@ -22,6 +22,17 @@ import type { Reporter } from '../types.js';
 /** Requests in flight at most where the user names no number: enough for 10,000 requests/min at 3 s each. */
 const DEFAULT_CONCURRENCY = 512;
 
+/** What a processor is made with besides the call. */
+interface AskingParts {
+  budget: Budget | null;
+  events: ProcessorEvents;
+  reporter: Reporter;
+  /** True where earlier sessions of the run have answers. */
+  hasAnswers: boolean;
+  /** Answers of earlier sessions that all end with one unknown reason; null for none. */
+  partialBefore: ProcessorOptions['partialBefore'];
+}
+
 export interface Asking {
   client: ChatClient;
   limiter: RateLimiter;
@@ -32,17 +43,11 @@ export interface Asking {
 
 /**
  * Opens what sends a run's requests; whoever opens it aborts or closes `client`.
- * @param hasAnswers true where earlier sessions of the run have answers
- * @param partialBefore answers of earlier sessions that all end with one unknown reason
  * @throws UserError where the key is missing
  */
 export async function openAsking(
   call: ModelCall,
-  budget: Budget | null,
-  events: ProcessorEvents,
-  reporter: Reporter,
-  hasAnswers = false,
-  partialBefore: ProcessorOptions['partialBefore'] = null,
+  { budget, events, reporter, hasAnswers, partialBefore }: AskingParts,
 ): Promise<Asking> {
   const endpoint = findEndpoint(call);
   const { address, apiKey } = endpoint;

@@ -41,24 +41,29 @@ export function openBatchClient(
   });
 }
 
+/** A run whose rows are submitted. */
+interface Submission {
+  options: RunSettings;
+  ledger: Ledger;
+  client: BatchClient;
+  identity: RunIdentity;
+  totals: Totals;
+  price: Price | null;
+  reporter: Reporter;
+  signal: AbortSignal;
+  /** True for a chunk of which nothing more is expected; none where absent. */
+  isGivenUp?: (chunk: Chunk) => boolean;
+}
+
 /** The parts of a submission for a run. */
-export function submitParts(
-  options: RunSettings,
-  ledger: Ledger,
-  client: BatchClient,
-  identity: RunIdentity,
-  totals: Totals,
-  price: Price | null,
-  reporter: Reporter,
-  signal: AbortSignal,
-  isGivenUp: (chunk: Chunk) => boolean = () => false,
-): SubmitParts {
+export function submitParts(submission: Submission): SubmitParts {
+  const { options, ledger, client, identity, totals, price, reporter, signal, isGivenUp } = submission;
   return {
     ledger,
     client,
     identity,
     reporter,
-    isGivenUp,
+    isGivenUp: isGivenUp ?? ((): boolean => false),
     waiting: { clock: systemClock, random: Math.random, signal },
     affordable: affordability(options, ledger, totals, price),
   };

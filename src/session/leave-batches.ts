@@ -58,19 +58,24 @@ export async function leaveBatches(
   return outstanding;
 }
 
+/** A run that is resumed online. */
+interface ResumedRun {
+  ledger: Ledger;
+  folder: RunFolder;
+  run: PreparedRun;
+  options: RunSettings;
+  /** True where the run's settings name batches whose record is gone. */
+  hadBatches: boolean;
+}
+
 /**
  * Before rows are sent online in a folder that has no record of batches: the run may have some that were submitted from
  * a copy of the folder. Costs one list call where nothing is found.
- * @param hadBatches true where the run's settings name batches whose record is gone
  * @throws UserError where the account has batches of this run
  */
 export async function refuseCopiesBatches(
-  ledger: Ledger,
-  folder: RunFolder,
-  run: PreparedRun,
-  options: RunSettings,
+  { ledger, folder, run, options, hadBatches }: ResumedRun,
   { console, interruption }: Surroundings,
-  hadBatches: boolean,
 ): Promise<void> {
   if (!options.call.annotator.provider.batches || run.index.countWanted(options.policy.retry) === 0) return;
   const mustKnow = hadBatches || !hasOwnServer(options.call);

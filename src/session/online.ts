@@ -58,23 +58,24 @@ export interface Asked extends SessionFigures {
   needed: number | null;
 }
 
-/**
- * Asks every row that has no answer yet.
- * @param onChanges called when the API refused a parameter, with all changes learnt so far
- * @param serviceTier sent with every request; null for the account's usual one
- * @param reserved US dollars of `--max_cost` that are not to be spent here
- */
-export async function askOnline(
-  options: RunSettings,
-  folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'> & Partial<Pick<RunFolder, 'save'>>,
-  run: Askable,
-  totals: Totals,
-  price: Price | null,
-  surroundings: Surroundings,
-  onChanges: (learnt: readonly ParameterChange[]) => void,
-  serviceTier: 'flex' | null = null,
-  reserved = 0,
-): Promise<Asked> {
+/** What is sent online. */
+export interface OnlineWork {
+  options: RunSettings;
+  folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'> & Partial<Pick<RunFolder, 'save'>>;
+  run: Askable;
+  totals: Totals;
+  price: Price | null;
+  /** Called when the API refused a parameter, with all changes learnt so far. */
+  onChanges: (learnt: readonly ParameterChange[]) => void;
+  /** Sent with every request; null for the account's usual one. */
+  serviceTier: 'flex' | null;
+  /** US dollars of `--max_cost` that are not to be spent here. */
+  reserved: number;
+}
+
+/** Sends a request for every row that has no answer yet. */
+export async function askOnline(work: OnlineWork, surroundings: Surroundings): Promise<Asked> {
+  const { options, folder, run, totals, price, onChanges, serviceTier, reserved } = work;
   const { console, interruption } = surroundings;
   const { index, naming = ROWS } = run;
   const wanted = (row: number): boolean => index.isWanted(row, options.policy.retry);
@@ -126,7 +127,10 @@ export async function askOnline(
       });
     },
   });
-  const asking = await openAsking(options.call, budget, events, console, hasAnswers, run.partialBefore);
+  const asking = await openAsking(options.call, {
+    ...{ budget, events, reporter: console, hasAnswers },
+    partialBefore: run.partialBefore ?? null,
+  });
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts);
 

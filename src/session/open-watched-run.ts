@@ -86,11 +86,13 @@ export function readObjects(path: string): Batch[] {
  * @throws UserError where ids, dataset and annotator do not belong together
  */
 export async function openWatchedRun(
-  watching: WatchOptions,
-  fromFile: readonly Batch[] | null,
-  folder: RunFolder,
-  client: BatchClient,
-  price: Price | null,
+  {
+    watching,
+    fromFile,
+    folder,
+    client,
+    price,
+  }: Omit<BatchSearch, 'ledger' | 'wanted'> & { price: Price | null },
   surroundings: Surroundings,
 ): Promise<WatchedRun> {
   const { console, interruption } = surroundings;
@@ -102,7 +104,7 @@ export async function openWatchedRun(
   // A folder that knows its batches needs no other proof of its dataset.
   const source = isKnown ? sourceOf(dataset, identity) : await readSource(dataset, identity);
   const wanted: WantedRun = { dataset, annotator: annotator.name, run: identity?.uuid ?? null, source };
-  const news = await findBatches(watching, fromFile, folder, ledger, client, wanted, surroundings);
+  const news = await findBatches({ watching, fromFile, folder, ledger, client, wanted }, surroundings);
   const origin = originOf(news, wanted);
   const earlierConfig = await readConfig(folder.config, new Date(), identity);
   const options = withOutputsOf(
@@ -122,17 +124,12 @@ export async function openWatchedRun(
   config.dataset = configDataset(run.identity, run.rows);
   await writeConfig(folder.config, config);
   const isGivenUp = givenUp(watching.giveUp);
-  const submission = submitParts(
-    options,
-    ledger,
-    client,
-    run.identity,
-    totals,
-    price,
-    console,
-    interruption.soft,
-    isGivenUp,
-  );
+  const submission = submitParts({
+    ...{ options, ledger, client, totals, price, isGivenUp },
+    identity: run.identity,
+    reporter: console,
+    signal: interruption.soft,
+  });
   const watched: WatchedRun = {
     ...{ watching, options, folder, run, ledger, totals, price, client, submission, config, isGivenUp },
   };
@@ -214,14 +211,20 @@ export async function adoptSiblings(
   return true;
 }
 
+/** Where batches are looked for. */
+interface BatchSearch {
+  watching: WatchOptions;
+  /** Those of `--batch_objects_file`; null for none. */
+  fromFile: readonly Batch[] | null;
+  folder: RunFolder;
+  ledger: Ledger;
+  client: BatchClient;
+  wanted: WantedRun;
+}
+
 /** Batches that the ledger does not know yet, as the API has them now. */
 async function findBatches(
-  watching: WatchOptions,
-  fromFile: readonly Batch[] | null,
-  folder: RunFolder,
-  ledger: Ledger,
-  client: BatchClient,
-  wanted: WantedRun,
+  { watching, fromFile, folder, ledger, client, wanted }: BatchSearch,
   { console, interruption }: Surroundings,
 ): Promise<Batch[]> {
   const known = new Set(ledger.batches.map(({ id }) => id));

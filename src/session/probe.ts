@@ -88,7 +88,11 @@ export async function probeRows(
       console.warning(message);
     },
   };
-  const { client, limiter, processor } = await openAsking(options.call, budget, events, console);
+  const { client, limiter, processor } = await openAsking(options.call, {
+    ...{ budget, events, reporter: console },
+    hasAnswers: false,
+    partialBefore: null,
+  });
   const abandon = (): void => {
     processor.abandon();
     void client.abort();

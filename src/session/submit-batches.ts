@@ -46,7 +46,12 @@ export async function submitBatches(
   const { options, run, ledger, totals, price } = batchRun;
   const { console, interruption } = surroundings;
   const client = openBatchClient(options.call, console, interruption.hard);
-  const parts = submitParts(options, ledger, client, run.identity, totals, price, console, interruption.soft);
+  const parts = submitParts({
+    ...{ options, ledger, client, totals, price },
+    identity: run.identity,
+    reporter: console,
+    signal: interruption.soft,
+  });
   try {
     if (ledger.chunks.length === 0) await requireModel(options.call, client);
     await preparePlan(batchRun, parts, surroundings);

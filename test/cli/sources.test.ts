@@ -141,6 +141,37 @@ describe('--config', () => {
     });
   });
 
+  it('keeps apart what a name means in different commands', async () => {
+    const shared = fileWith('seed: 7\nmax_tokens: 100\njudge_seed: 3\nservice_tier: flex\n');
+    const judge = await gatherFlags('judge', { config: shared }, { variables: {}, redactor: new Redactor() });
+    expect(judge.values).toMatchObject({ seed: 3, max_tokens: null });
+    expect((await gather({ config: shared })).values).toMatchObject({ seed: 7, max_tokens: 100 });
+    expect((await gather({ config: shared }, {}, 'watch-batch')).values.service_tier).toBeNull();
+  });
+
+  it('tells judge which run is meant, and nothing of its model', async () => {
+    const params = {
+      dataset: 'd',
+      annotator: 'm',
+      run_name: 'r',
+      base_url: 'http://localhost:1',
+      max_cost: 5,
+    };
+    const path = fileWith(stringify({ uuid: 'u', params }));
+    const { values } = await gatherFlags(
+      'judge',
+      { config: path },
+      { variables: {}, redactor: new Redactor() },
+    );
+    expect(values).toMatchObject({
+      dataset: 'd',
+      annotator: 'm',
+      run_name: 'r',
+      base_url: null,
+      max_cost: null,
+    });
+  });
+
   it.each([
     ['limt: 5\n', /there is no flag limt\. Did you mean limit\?/],
     ['limit: many\n', /limit in .*flags\.yaml takes a whole number/],

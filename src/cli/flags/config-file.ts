@@ -10,6 +10,7 @@ import { COMMANDS, type CommandName } from '../commands.js';
 import { nearFlag } from './near.js';
 import type { Given, Layer } from './parse.js';
 import { flagsOf, type CommandFlag } from './table.js';
+import { keyOf } from './variables.js';
 
 /** Far more than all flags need. */
 const LARGEST_FILE = 1 << 20;
@@ -23,7 +24,7 @@ export async function configLayer(command: CommandName, path: string): Promise<L
   const content = await readYaml(path, shown);
   const isOfRun = isObject(content['params']);
   const params = isObject(content['params']) ? withoutDefaults(content['params']) : content;
-  const flags = new Map(flagsOf(command).map((flag) => [flag.name, flag]));
+  const flags = new Map(flagsOf(command).map((flag) => [keyOf(command, flag.name), flag]));
   const layer = new Map<string, Given>();
   for (const [key, value] of Object.entries(params)) {
     const name = key.replaceAll('-', '_');
@@ -31,12 +32,21 @@ export async function configLayer(command: CommandName, path: string): Promise<L
     const source = `${name} in ${shown}`;
     if (flag === undefined) {
       if (!isOfRun) refuseUnknown(command, name, shown);
-    } else if (!isOfRun || flag.isAction !== true) {
+    } else if (!isOfRun || isOfThisRun(command, flag)) {
       const given = valueOf(flag, value, source);
-      if (given !== null) layer.set(name, { value: given, source });
+      if (given !== null) layer.set(flag.name, { value: given, source });
     }
   }
   return layer;
+}
+
+/** Flags that say which run is meant. */
+const NAMING: readonly string[] = ['dataset', 'annotator', 'save_dir', 'temp_dir', 'run_name'];
+
+/** True for a flag that means for a command what it meant for the run: `--base_url` of `judge` is the judge's own. */
+function isOfThisRun(command: CommandName, { name, isAction }: CommandFlag): boolean {
+  if (command !== 'reannotate' && command !== 'watch-batch') return NAMING.includes(name);
+  return isAction !== true;
 }
 
 async function readYaml(path: string, shown: string): Promise<Record<string, unknown>> {
@@ -58,7 +68,7 @@ async function readYaml(path: string, shown: string): Promise<Record<string, unk
 
 /** @throws UsageError where no command has such a flag; one of another command is none of this one's business */
 function refuseUnknown(command: CommandName, name: string, shown: string): void {
-  if (COMMANDS.some((one) => flagsOf(one).some((flag) => flag.name === name))) return;
+  if (COMMANDS.some((one) => flagsOf(one).some((flag) => keyOf(one, flag.name) === name))) return;
   const near = nearFlag(command, name);
   const hint = near === null ? '' : ` Did you mean ${near}?`;
   throw new UsageError(`--config ${shown}: there is no flag ${inert(name, 60)}.${hint}`);

@@ -10,10 +10,17 @@ const PREFIX = 'REANNOTATE_';
 /** Variables of that name that are no flags. */
 const OTHERS: ReadonlySet<string> = new Set([HUB_HOSTS_VARIABLE, `${PREFIX}DEBUG`]);
 
-/** The variable of a flag; one that means something else in another command has the command in its name. */
+/**
+ * What a flag is called where it is not said which command is meant: one that means something else in another command
+ * has the command in its name, such as `judge_seed`.
+ */
+export function keyOf(command: CommandName, name: string): string {
+  return isAmbiguous(command, name) ? `${command.replaceAll('-', '_')}_${name}` : name;
+}
+
+/** The variable of a flag. */
 export function variableOf(command: CommandName, name: string): string {
-  const scope = isAmbiguous(command, name) ? `${command.replaceAll('-', '_')}_` : '';
-  return `${PREFIX}${scope}${name}`.toUpperCase();
+  return `${PREFIX}${keyOf(command, name)}`.toUpperCase();
 }
 
 function isAmbiguous(command: CommandName, name: string): boolean {
