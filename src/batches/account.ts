@@ -10,8 +10,9 @@ import { plural } from '../lib/text.js';
 import type { Batch } from './batch.js';
 import { callFailed, CallFailed, Interrupted, mayPass, persist, type Waiting } from './calls.js';
 import type { Chunk } from './chunk.js';
-import type { BatchClient, BatchPage, UnreadableEntry } from './client.js';
+import type { BatchApi, BatchPage, UnreadableEntry } from './apis/batch-api.js';
 import type { Ledger } from './ledger.js';
+import { readOrigin } from './metadata.js';
 
 /** A server that makes up new entries for every page is not followed for ever. */
 const MOST_PAGES = 50_000;
@@ -24,22 +25,33 @@ export interface Walk {
   doubt: string | null;
   /** Batches seen. */
   seen: number;
+  /** Batches of which nobody can say whose they are as long as they run. */
+  undecided: Batch[];
+}
+
+/** What a walk needs to know of the one who walks. */
+export interface Walker {
+  /** Seconds since 1970 by the server's clock: older batches are of no interest. Null for all of them. */
+  floor: number | null;
+  /** True for a batch that need not be identified. */
+  isKnown?: (batch: Batch) => boolean;
+  /** Called for each batch that says whose it is, or certainly is not ours; true ends the walk. */
+  visit: (batch: Batch) => boolean | undefined;
 }
 
 /**
  * Walks through the account's batches, newest first.
- * @param floor seconds since 1970 by the server's clock: older batches are of no interest. Null for all of them
- * @param visit called for each batch; true ends the walk
  * @throws CallFailed where the server does not list batches or cannot be reached
  */
 export async function walkAccount(
-  client: BatchClient,
+  client: BatchApi,
   waiting: Waiting,
-  floor: number | null,
-  visit: (batch: Batch) => boolean | undefined,
+  { floor, visit, isKnown = () => false }: Walker,
 ): Promise<Walk> {
   const order = new ListOrder(floor);
   const seen = new Set<string>();
+  const undecided: Batch[] = [];
+  const ended = (doubt: string | null): Walk => ({ doubt, seen: seen.size, undecided });
   /** Where pages began. */
   const asked = new Set<string>();
   let unreadable = 0;
@@ -52,20 +64,42 @@ export async function walkAccount(
     const fresh = [...page.batches, ...read.batches].filter(({ id }) => !seen.has(id));
     for (const batch of fresh) {
       seen.add(batch.id);
-      if (visit(batch) === true) return { doubt: null, seen: seen.size };
+      const isOfInterest = !isKnown(batch) && !isBelow(batch, floor);
+      const identified = isOfInterest ? await identify(batch, client, waiting) : batch;
+      if (identified === null) undecided.push(batch);
+      else if (visit(identified) === true) return ended(null);
     }
     const isEnd = !page.hasMore || order.isBelowFloor(page.batches);
-    if (isEnd) return { doubt: unreadable > 0 ? describeUnreadable(unreadable) : null, seen: seen.size };
-    if (page.next === null) return { doubt: 'the account’s list of batches breaks off', seen: seen.size };
+    if (isEnd) return ended(unreadable > 0 ? describeUnreadable(unreadable) : null);
+    if (page.next === null) return ended('the account’s list of batches breaks off');
     // A page with nothing but other tools' entries brings nothing new either, but its successor has another address.
     const isRepeated = page.batches.length > 0 || asked.has(page.next);
     if (fresh.length === 0 && isRepeated) {
-      return { doubt: 'the account’s list of batches repeats itself', seen: seen.size };
+      return ended('the account’s list of batches repeats itself');
     }
     asked.add(page.next);
     after = page.next;
   }
-  return { doubt: 'the account’s list of batches does not end', seen: seen.size };
+  return ended('the account’s list of batches does not end');
+}
+
+function isBelow({ createdAt }: Batch, floor: number | null): boolean {
+  return floor !== null && createdAt > 0 && createdAt < floor;
+}
+
+/**
+ * A batch with the metadata that say whose it is, wherever the provider keeps them.
+ * @returns null where nothing can be said yet
+ */
+export async function identify(batch: Batch, client: BatchApi, waiting: Waiting): Promise<Batch | null> {
+  if (readOrigin(batch.metadata) !== null) return batch;
+  try {
+    return await persist(() => client.identify(batch), waiting);
+  } catch (error) {
+    // That what tells is not there (yet) tells nothing.
+    if (error instanceof CallFailed && (error.isAbsence || error.isAccepted)) return null;
+    throw error;
+  }
 }
 
 function describeUnreadable(entries: number): string {
@@ -74,7 +108,7 @@ function describeUnreadable(entries: number): string {
 
 /** Entries that the list spoils may be readable one by one. */
 async function readEntries(
-  client: BatchClient,
+  client: BatchApi,
   waiting: Waiting,
   entries: readonly UnreadableEntry[],
 ): Promise<{ batches: Batch[]; unreadable: number }> {
@@ -125,7 +159,7 @@ export function listsNothing(error: unknown): boolean {
  * @throws CallFailed where the server cannot be reached
  */
 export async function ownsInput(
-  client: BatchClient,
+  client: BatchApi,
   waiting: Waiting,
   chunk: Chunk,
   ledger: Ledger,
@@ -144,7 +178,7 @@ export async function ownsInput(
 
 /** Gateways that keep no record of a file may still have it: its first bytes are compared with ours. */
 async function hasContent(
-  client: BatchClient,
+  client: BatchApi,
   waiting: Waiting,
   fileId: string,
   path: string | null,

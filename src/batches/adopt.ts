@@ -20,12 +20,19 @@ import { isQueueRefusal, type Batch } from './batch.js';
 import { CallFailed, type Waiting } from './calls.js';
 import { LineIndex } from './line-index.js';
 import { bodyOf, rowOf } from './request-line.js';
-import type { BatchClient } from './client.js';
+import type { BatchApi } from './apis/batch-api.js';
 import { listsNothing, walkAccount } from './account.js';
 import { nameOf, newChunk, type Chunk } from './chunk.js';
 import { download, FileTooLarge } from './download.js';
 import type { Ledger } from './ledger.js';
-import { isFor, isOtherFile, readOrigin, type BatchOrigin, type DatasetSource } from './metadata.js';
+import {
+  isCreation,
+  isFor,
+  isOtherFile,
+  readOrigin,
+  type BatchOrigin,
+  type DatasetSource,
+} from './metadata.js';
 import { resultPath } from './result-files.js';
 
 /** The API takes 200 MB (OpenAI), some servers 512 MB. */
@@ -103,7 +110,7 @@ export interface FoundRun {
  * @param onProgress called with the number of batches looked at
  */
 export async function findInAccount(
-  client: BatchClient,
+  client: BatchApi,
   wanted: WantedRun,
   waiting: Waiting,
   onProgress: (batches: number) => void,
@@ -111,7 +118,7 @@ export async function findInAccount(
   const runs = new Map<string, Batch[]>();
   const otherFiles = new Set<string>();
   let looked = 0;
-  const { doubt, seen } = await walkAccount(client, waiting, null, (batch) => {
+  const visit = (batch: Batch): boolean => {
     onProgress(++looked);
     const origin = readOrigin(batch.metadata);
     if (origin === null || !isFor(origin, wanted.dataset, wanted.annotator)) return false;
@@ -119,11 +126,12 @@ export async function findInAccount(
     if (wanted.run === null && isOtherFile(origin, wanted.source)) otherFiles.add(origin.dataset);
     else runs.set(origin.run, [...(runs.get(origin.run) ?? []), batch]);
     return false;
-  });
+  };
+  const { doubt, seen, undecided } = await walkAccount(client, waiting, { floor: null, visit });
   const newest = (batches: readonly Batch[]): number =>
     Math.max(...batches.map(({ createdAt }) => createdAt));
   const [batches = []] = [...runs.values()].sort((a, b) => newest(b) - newest(a));
-  return { batches, seen, doubt, otherFiles: [...otherFiles] };
+  return { batches, seen, doubt: doubt ?? describeUndecided(undecided), otherFiles: [...otherFiles] };
 }
 
 /** The account's batches of a run that this folder does not know of. */
@@ -133,6 +141,8 @@ export interface Siblings {
   doubt: string | null;
   /** True where the server's list shows none at all of the run's batches, or does not exist. */
   isBlind: boolean;
+  /** Batches that run, and do not say before they end whether they are the run's. */
+  undecided: Batch[];
 }
 
 /**
@@ -144,7 +154,7 @@ export interface Siblings {
 export async function findSiblings(
   run: string,
   ledger: Ledger,
-  client: BatchClient,
+  client: BatchApi,
   waiting: Waiting,
   earliest: number | null,
   isOurAccount: boolean,
@@ -153,16 +163,20 @@ export async function findSiblings(
   const batches: Batch[] = [];
   let knownSeen = 0;
   try {
-    const { doubt } = await walkAccount(client, waiting, earliest, (batch) => {
-      if (known.has(batch.id)) knownSeen += 1;
-      else if (readOrigin(batch.metadata)?.run === run) batches.push(batch);
-      return false;
+    const { doubt, undecided } = await walkAccount(client, waiting, {
+      floor: earliest,
+      isKnown: ({ id }) => known.has(id),
+      visit: (batch) => {
+        if (known.has(batch.id)) knownSeen += 1;
+        else if (readOrigin(batch.metadata)?.run === run) batches.push(batch);
+        return false;
+      },
     });
     const isBlind = known.size > 0 && knownSeen === 0;
     const stranger = 'this key sees none of the run’s batches, so it may belong to another project';
-    return { batches, doubt: doubt ?? (isBlind && !isOurAccount ? stranger : null), isBlind };
+    return { batches, doubt: doubt ?? (isBlind && !isOurAccount ? stranger : null), isBlind, undecided };
   } catch (error) {
-    if (listsNothing(error)) return { batches: [], doubt: null, isBlind: true };
+    if (listsNothing(error)) return { batches: [], doubt: null, isBlind: true, undecided: [] };
     throw error;
   }
 }
@@ -211,13 +225,23 @@ function enterGroup(group: readonly Batch[], ledger: Ledger): Chunk[] {
 
 /** True where a batch is the one whose creation was not answered. */
 function isMadeOf(batch: Batch, chunk: Chunk): boolean {
-  return chunk.state === 'creating' && chunk.inputFileId !== null && chunk.inputFileId === batch.inputFileId;
+  if (chunk.state !== 'creating') return false;
+  if (chunk.inputFileId !== null && chunk.inputFileId === batch.inputFileId) return true;
+  return isCreation(readOrigin(batch.metadata)?.creation ?? null, chunk.creation);
+}
+
+/** What to say of batches that do not say whose they are as long as they run; null where there are none. */
+export function describeUndecided(batches: readonly Batch[]): string | null {
+  const [first] = batches;
+  if (first === undefined) return null;
+  const others = batches.length > 1 ? ` and ${count(batches.length - 1)} more` : '';
+  return `${inert(first.id, 80)}${others} can only be told apart once ended`;
 }
 
 export interface InputParts {
   folder: RunFolder;
   ledger: Ledger;
-  client: BatchClient;
+  client: BatchApi;
   waiting: Waiting;
   reporter: Reporter;
   redactor: Redactor;

@@ -38,14 +38,20 @@ const ERRORS_SHOWN = 3;
 const LATEST_SECONDS = 1e11;
 
 /**
- * Other names for OpenAI's statuses, in lower case: Together writes them in upper case, Novita `PROGRESS`, Mistral
- * the others (docs.mistral.ai/capabilities/batch, UKGovernmentBEIS/inspect_ai `_together_batch.py`).
+ * Other names for OpenAI's statuses, in lower case: Together writes them in upper case, Novita `PROGRESS`; Mistral's
+ * (docs.mistral.ai/capabilities/batch); Gemini's `JOB_STATE_…` and `BATCH_STATE_…` (@google/genai); Fireworks'
+ * (docs.fireworks.ai/guides/batch-inference).
  */
 const STATUS_NAMES: Readonly<Record<string, BatchStatus>> = {
   queued: 'validating',
   progress: 'in_progress',
   running: 'in_progress',
+  creating: 'validating',
+  pending: 'validating',
+  paused: 'in_progress',
   success: 'completed',
+  succeeded: 'completed',
+  partially_succeeded: 'completed',
   timeout_exceeded: 'expired',
   cancellation_requested: 'cancelling',
   canceling: 'cancelling',
@@ -67,7 +73,10 @@ export function readBatch(value: unknown): Batch | null {
   const ends = ['completed_at', 'failed_at', 'expired_at', 'cancelled_at'].map((name) =>
     seconds(value[name]),
   );
-  const named = status.trim().toLowerCase();
+  const named = status
+    .trim()
+    .toLowerCase()
+    .replace(/^(?:job|batch)_state_/, '');
   return {
     id,
     status: STATUS_NAMES[named] ?? named,
@@ -83,7 +92,7 @@ export function readBatch(value: unknown): Batch | null {
       completed: wholeNumber(counts?.['completed']),
       failed: wholeNumber(counts?.['failed']),
     },
-    errors: readErrors(value['errors']),
+    errors: readErrors(value['errors'] ?? value['error']),
     metadata: isObject(metadata) ? texts(metadata) : {},
     raw: value,
   };
@@ -112,6 +121,8 @@ function texts(metadata: Record<string, unknown>): Record<string, string> {
 }
 
 function readErrors(errors: unknown): Batch['errors'] {
+  // Together has one text.
+  if (typeof errors === 'string' && errors !== '') return [{ code: '', message: errors, line: null }];
   const data: unknown = isObject(errors) ? errors['data'] : errors;
   if (!Array.isArray(data)) return [];
   return data

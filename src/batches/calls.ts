@@ -3,7 +3,7 @@
 import { UserError } from '../lib/errors.js';
 import type { Clock } from '../lib/clock.js';
 import type { Verdict } from '../requests/verdict.js';
-import { judgeCall, statusOf, UnreadableAnswer } from './client.js';
+import { judgeCall, statusOf, UnreadableAnswer } from './apis/transport.js';
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 60_000;

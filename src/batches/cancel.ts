@@ -2,7 +2,7 @@
 
 import { hasEnded, type Batch } from './batch.js';
 import { CallFailed, persist, type Waiting } from './calls.js';
-import type { BatchClient } from './client.js';
+import type { BatchApi } from './apis/batch-api.js';
 
 const STOPPING: ReadonlySet<string> = new Set(['cancelling', 'cancelled']);
 
@@ -16,7 +16,7 @@ export type Cancellation =
  * Cancels a batch.
  * @throws CallFailed where the API cannot be reached or refuses the key
  */
-export async function cancelBatch(id: string, client: BatchClient, waiting: Waiting): Promise<Cancellation> {
+export async function cancelBatch(id: string, client: BatchApi, waiting: Waiting): Promise<Cancellation> {
   let why = 'the server does not say that it stops';
   try {
     const batch = await persist(() => client.cancel(id), waiting);
@@ -30,7 +30,7 @@ export async function cancelBatch(id: string, client: BatchClient, waiting: Wait
 }
 
 /** What the batch itself says after an answer that proves nothing. */
-async function lookUp(id: string, why: string, client: BatchClient, waiting: Waiting): Promise<Cancellation> {
+async function lookUp(id: string, why: string, client: BatchApi, waiting: Waiting): Promise<Cancellation> {
   try {
     const batch = await persist(() => client.retrieve(id), waiting);
     if (STOPPING.has(batch.status)) return { kind: 'stopped', batch };

@@ -25,7 +25,7 @@ import type { Waiting } from './calls.js';
 import { rowAtLine } from './chunks.js';
 import { LineIndex } from './line-index.js';
 import { bodyOf, rowOfId } from './request-line.js';
-import type { BatchClient } from './client.js';
+import type { BatchApi } from './apis/batch-api.js';
 import { saidOf, type Chunk, type Collected } from './chunk.js';
 import type { Delivery } from './delivery.js';
 import type { Ledger } from './ledger.js';
@@ -44,7 +44,7 @@ const REASONS_TOLD = 3;
 export interface CollectParts {
   folder: RunFolder;
   ledger: Ledger;
-  client: BatchClient;
+  client: Pick<BatchApi, 'download'>;
   index: JournalIndex;
   waiting: Waiting;
   reporter: Reporter;

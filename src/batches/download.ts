@@ -7,7 +7,7 @@ import { TooSlow } from '../http/minimum-rate.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { dropped } from '../lib/memory.js';
 import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
-import type { BatchClient } from './client.js';
+import type { BatchApi } from './apis/batch-api.js';
 
 /** How an unfinished download is named; it stays when the program ends, and the next start continues it. */
 const PARTIAL_SUFFIX = '.part';
@@ -21,7 +21,7 @@ export class FileTooLarge extends Error {
 
 /** What a download works with. */
 export interface DownloadParts {
-  client: BatchClient;
+  client: Pick<BatchApi, 'download'>;
   waiting: Waiting;
   redactor: Redactor;
   /** A larger file is not taken. */
@@ -77,7 +77,7 @@ function sizeOf(path: string): number {
 
 /** One connection's worth. Returns whether the file is complete. */
 async function downloadOnce(
-  client: BatchClient,
+  client: DownloadParts['client'],
   fileId: string,
   path: string,
   maximumBytes: number,

@@ -171,6 +171,19 @@ export function isFor(origin: BatchOrigin, dataset: string, annotator: string): 
   return isSame && origin.annotator === cut(annotator);
 }
 
+/** The part of a creation's random text that every provider keeps. */
+const CREATION_KEY = 12;
+
+/** The same, without what a shorter place for it may lack. */
+export function creationKey(creation: string): string {
+  return creation.replaceAll('-', '').slice(0, CREATION_KEY);
+}
+
+/** True where two creations are known to be one. */
+export function isCreation(one: string | null, other: string | null): boolean {
+  return one !== null && other !== null && creationKey(one) === creationKey(other);
+}
+
 /** True where a batch is known to be of another file than the one that is asked for: `a/train.jsonl`, `b/train.jsonl`. */
 export function isOtherFile(origin: BatchOrigin, wanted: DatasetSource | null): boolean {
   const { source } = origin;

@@ -3,7 +3,7 @@
 import pLimit from 'p-limit';
 import type { Batch } from './batch.js';
 import { callFailed, type CallFailed } from './calls.js';
-import type { BatchClient } from './client.js';
+import type { BatchApi, BatchPage } from './apis/batch-api.js';
 
 const AT_ONCE = 5;
 
@@ -17,7 +17,7 @@ export class BatchReader {
   /** False once the server said that it does not list batches. */
   #lists = true;
 
-  constructor(private readonly client: BatchClient) {}
+  constructor(private readonly client: BatchApi) {}
 
   /**
    * Reads batches: pages of the account's list as long as one is cheaper than asking for each, then one by one.
@@ -36,7 +36,7 @@ export class BatchReader {
     let after: string | null = null;
     // A page that brings nothing means that the rest is far back; asking for each is sure.
     for (let pages = 1; pages <= ids.size - found.size; pages++) {
-      let page: Awaited<ReturnType<BatchClient['list']>>;
+      let page: BatchPage;
       try {
         page = await this.client.list(after);
       } catch (error) {

@@ -12,7 +12,7 @@ import type { Reporter } from '../types.js';
 import { idDigest, type Batch } from './batch.js';
 import type { Waiting } from './calls.js';
 import type { Chunk } from './chunk.js';
-import type { BatchClient } from './client.js';
+import type { BatchApi } from './apis/batch-api.js';
 import type { FileState } from './delivery.js';
 import { download, FileTooLarge, type DownloadParts } from './download.js';
 import { unpackResults } from './result-file.js';
@@ -42,7 +42,7 @@ export type ResultFiles = Record<ResultKind, ResultFile>;
 /** What fetching needs. */
 export interface FetchParts {
   folder: RunFolder;
-  client: BatchClient;
+  client: Pick<BatchApi, 'download'>;
   waiting: Waiting;
   reporter: Reporter;
   redactor: Redactor;

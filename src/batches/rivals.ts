@@ -5,7 +5,7 @@
 
 import { hasEnded, type Batch } from './batch.js';
 import { pause, type Waiting } from './calls.js';
-import type { BatchClient } from './client.js';
+import type { BatchApi } from './apis/batch-api.js';
 
 /** How long a rival of the same second is given to cancel its batch. */
 const TIE_MS = 10_000;
@@ -39,7 +39,7 @@ function oldest(batches: readonly Batch[]): Batch | undefined {
 export async function mustYield(
   ours: readonly Batch[],
   others: readonly Batch[],
-  client: Pick<BatchClient, 'retrieve'>,
+  client: Pick<BatchApi, 'retrieve'>,
   waiting: Waiting,
 ): Promise<boolean> {
   const standing = rivalry(ours, others);
@@ -52,10 +52,7 @@ export async function mustYield(
   }
 }
 
-async function haveGivenWay(
-  others: readonly Batch[],
-  client: Pick<BatchClient, 'retrieve'>,
-): Promise<boolean> {
+async function haveGivenWay(others: readonly Batch[], client: Pick<BatchApi, 'retrieve'>): Promise<boolean> {
   try {
     const now = await Promise.all(others.map(({ id }) => client.retrieve(id)));
     return now.every(

@@ -6,12 +6,11 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import pLimit from 'p-limit';
-import { APIError } from 'openai';
 import { EXIT, UserError } from '../lib/errors.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { Reporter } from '../types.js';
 import { inert, plural } from '../lib/text.js';
-import { isQueueError, queueLimit, type Batch } from './batch.js';
+import { queueLimit, type Batch } from './batch.js';
 import {
   callFailed,
   CallFailed,
@@ -23,11 +22,12 @@ import {
   type Waiting,
 } from './calls.js';
 import { checkChunk } from './chunks.js';
-import type { BatchClient } from './client.js';
+import type { BatchApi, Submission } from './apis/batch-api.js';
 import { listsNothing, ownsInput, walkAccount } from './account.js';
 import type { Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';
-import { batchMetadata, readOrigin } from './metadata.js';
+import { describeUndecided } from './adopt.js';
+import { batchMetadata, isCreation, readOrigin } from './metadata.js';
 
 const AT_ONCE = 4;
 /** OpenAI's limit (its guide on batches). */
@@ -46,7 +46,7 @@ const FILES_EXPIRE_AFTER_S = 30 * 86_400;
 
 export interface SubmitParts {
   ledger: Ledger;
-  client: BatchClient;
+  client: BatchApi;
   identity: RunIdentity;
   waiting: Waiting;
   reporter: Reporter;
@@ -113,16 +113,31 @@ async function submit(chunk: Chunk, parts: SubmitParts): Promise<void> {
   }
 }
 
-async function upload(
+async function upload(chunk: Chunk, path: string, parts: SubmitParts): Promise<void> {
+  const { ledger, client, waiting } = parts;
+  await checkChunk(path, chunk);
+  const submission = submissionOf(chunk, path, null, parts);
+  const { id, createdAt } = await persist(() => client.upload(submission), waiting);
+  await ledger.apply(chunk, { kind: 'uploaded', fileId: id, at: createdAt });
+}
+
+/** @param creation null for an upload: which creation it is for is not known yet */
+function submissionOf(
   chunk: Chunk,
   path: string,
-  { ledger, client, identity, waiting }: SubmitParts,
-): Promise<void> {
-  await checkChunk(path, chunk);
-  // The name tells an account's owner where a file comes from.
-  const name = `reannotate-${identity.uuid}-${chunk.number}.jsonl`;
-  const { id, createdAt } = await persist(() => client.upload(path, name, FILES_EXPIRE_AFTER_S), waiting);
-  await ledger.apply(chunk, { kind: 'uploaded', fileId: id, at: createdAt });
+  creation: string | null,
+  { identity, reporter }: Pick<SubmitParts, 'identity' | 'reporter'>,
+): Submission {
+  return {
+    path,
+    // The name tells an account's owner where a file comes from.
+    name: `reannotate-${identity.uuid}-${chunk.number}.jsonl`,
+    metadata: batchMetadata(identity, { chunk: chunk.number, attempt: chunk.attempt, creation }),
+    keepFor: FILES_EXPIRE_AFTER_S,
+    warn: (text) => {
+      reporter.warning(text);
+    },
+  };
 }
 
 async function create(chunk: Chunk, path: string, parts: SubmitParts): Promise<void> {
@@ -130,9 +145,9 @@ async function create(chunk: Chunk, path: string, parts: SubmitParts): Promise<v
   let hasUploadedAgain = false;
   for (let tries = 1; ; tries++) {
     await pace(parts);
-    const failure = await createOnce(chunk, parts);
+    const failure = await createOnce(chunk, path, parts);
     if (failure === null) return;
-    const refusal = queueRefusal(failure.cause);
+    const refusal = parts.client.queueRefusal(failure.cause);
     if (refusal !== null) {
       ledger.noteQueueLimit(queueLimit(refusal));
       await ledger.apply(chunk, { kind: 'waits', reason: refusal, tryAgainAt: null });
@@ -153,14 +168,13 @@ async function create(chunk: Chunk, path: string, parts: SubmitParts): Promise<v
  * @returns why none was made; null where it is recorded
  * @throws CreationInDoubt where nobody can know
  */
-async function createOnce(chunk: Chunk, parts: SubmitParts): Promise<CallFailed | null> {
-  const { ledger, client, identity, waiting } = parts;
+async function createOnce(chunk: Chunk, path: string, parts: SubmitParts): Promise<CallFailed | null> {
+  const { ledger, client, waiting } = parts;
   const creation = randomUUID();
   await ledger.apply(chunk, { kind: 'creating', creation, at: Date.now() });
-  const metadata = batchMetadata(identity, { chunk: chunk.number, attempt: chunk.attempt, creation });
-  const inputFileId = chunk.inputFileId ?? '';
+  const submission = submissionOf(chunk, path, creation, parts);
   try {
-    const batch = await client.create({ inputFileId, metadata, outputExpiresAfter: FILES_EXPIRE_AFTER_S });
+    const batch = await client.create(chunk.inputFileId ?? '', submission);
     await ledger.apply(chunk, { kind: 'created', batch });
     return null;
   } catch (error) {
@@ -172,12 +186,6 @@ async function createOnce(chunk: Chunk, parts: SubmitParts): Promise<CallFailed 
     await ledger.apply(chunk, { kind: 'not_created' });
     return failure;
   }
-}
-
-function queueRefusal(error: unknown): string | null {
-  if (!(error instanceof APIError)) return null;
-  const code = typeof error.code === 'string' ? error.code : '';
-  return isQueueError(code, error.message) ? inert(error.message, 400) : null;
 }
 
 /** The API deletes uploaded files after a while. */
@@ -205,6 +213,15 @@ async function pace({ ledger, waiting }: SubmitParts): Promise<void> {
 /** Whether a batch was made is not known, so none is made. */
 export class CreationInDoubt extends UserError {
   override readonly name = 'CreationInDoubt';
+
+  /** @param willBeKnown true where it will be known once a batch of the account has ended */
+  constructor(
+    message: string,
+    exitCode: number,
+    readonly willBeKnown: boolean,
+  ) {
+    super(message, exitCode);
+  }
 }
 
 /**
@@ -257,6 +274,8 @@ interface Search {
   doubt: string | null;
   /** False where asking again later cannot help. */
   mayPass: boolean;
+  /** True where a batch that still runs may be it. */
+  hasCandidates?: boolean;
 }
 
 async function searchCreation(chunk: Chunk, parts: SubmitParts): Promise<Search> {
@@ -270,10 +289,16 @@ async function searchCreation(chunk: Chunk, parts: SubmitParts): Promise<Search>
     seen.batch = batch;
     return true;
   };
+  const isKnown = ({ id }: Batch): boolean => known.has(id);
   try {
-    const { doubt } = await walkAccount(client, waiting, floor, visit);
+    const walk = await walkAccount(client, waiting, { floor, visit, isKnown });
     if (seen.batch !== null) return { batch: seen.batch, doubt: null, mayPass: true };
-    if (doubt !== null) return { batch: null, doubt, mayPass: true };
+    // One with another number of requests is another one; 0 is no number.
+    const candidates = walk.undecided.filter(({ counts }) => [0, chunk.requests].includes(counts.total));
+    const doubt = walk.doubt ?? describeUndecided(candidates);
+    if (doubt !== null) {
+      return { batch: null, doubt, mayPass: true, hasCandidates: candidates.length > 0 };
+    }
     if (chunk.isAccepted) {
       return { batch: null, doubt: 'the account’s list does not show it yet', mayPass: true };
     }
@@ -296,11 +321,12 @@ function isMadeOf(batch: Batch, chunk: Chunk, identity: RunIdentity): boolean {
   if (batch.inputFileId !== null && batch.inputFileId === chunk.inputFileId) return true;
   // Another machine on this run may use the same numbers.
   const creation = origin?.creation ?? null;
-  if (creation !== null && chunk.creation !== null) return creation === chunk.creation;
+  if (creation !== null && chunk.creation !== null) return isCreation(creation, chunk.creation);
   return origin?.run === identity.uuid && origin.chunk === chunk.number && origin.attempt === chunk.attempt;
 }
 
-function inDoubt(chunk: Chunk, { doubt, mayPass: isTemporary }: Search): CreationInDoubt {
+function inDoubt(chunk: Chunk, search: Search): CreationInDoubt {
+  const { doubt, mayPass: isTemporary, hasCandidates = false } = search;
   const file = chunk.file ?? `chunk ${chunk.number}`;
   const said = chunk.isAccepted
     ? 'The server accepted the creation with an answer that cannot be read'
@@ -311,5 +337,6 @@ function inDoubt(chunk: Chunk, { doubt, mayPass: isTemporary }: Search): Creatio
       `shows the batch, collect it with watch-batch --batch_ids ID; if it certainly does not exist, use watch-batch ` +
       `--give_up ${file}.`,
     isTemporary ? EXIT.tryLater : EXIT.cannotGoOn,
+    hasCandidates,
   );
 }

@@ -128,9 +128,9 @@ class Watch {
         await resolve(chunk);
       } catch (error) {
         if (!(error instanceof CreationInDoubt)) throw error;
-        this.#unanswerable.add(chunk);
+        if (!error.willBeKnown) this.#unanswerable.add(chunk);
+        if (this.#watched.inDoubt?.message !== error.message) reporter.warning(error.message);
         this.#watched.inDoubt = error;
-        reporter.warning(error.message);
       }
     }
   }

@@ -86,11 +86,11 @@ function checkTogether(values: Values<'watch-batch'>): void {
 
 function serviceTier(
   { service_tier: tier, finish_online: isOnline }: Values<'watch-batch'>,
-  { provider, model, name }: Annotator,
+  { providerName, model, name }: Annotator,
 ): 'flex' | null {
   if (tier === null) return null;
   if (!isOnline) throw new UsageError('--service_tier flex goes with --finish_online.');
-  if (!provider.batches || !hasFlexTier(model))
+  if (providerName !== 'openai' || !hasFlexTier(model))
     throw new UsageError(`${inert(name, 80)} has no flex tier; leave --service_tier out.`);
   return tier;
 }

@@ -2,12 +2,13 @@
 
 import { hasFlexTier } from '../models/annotators.js';
 import { isThinkingModel, TOKENS_TO_THINK } from '../models/thinking-models.js';
-import { BATCH_DISCOUNT, costOf, findPrice, type Price } from '../models/prices.js';
+import type { BatchTerms } from '../models/batch-terms.js';
+import { costOf, findPrice, FLEX_SHARE, type Price } from '../models/prices.js';
 import { loadTokenizer, type Tokenizer } from '../models/tokenizer.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { RowProblem } from '../formats/row-problem.js';
 import type { ModelCall } from '../models/call.js';
-import { MAXIMUM_BATCH_SIZE, type RunSettings } from '../run/settings.js';
+import type { RunSettings } from '../run/settings.js';
 import { printResult } from '../terminal/output.js';
 import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { messagesOf, requestBody } from '../run/jobs.js';
@@ -202,7 +203,7 @@ function figures(
       maximum: maximum === null ? null : cost(maximum),
     };
   };
-  const hasBatches = annotator.provider.batches;
+  const { batches } = annotator.provider;
   return {
     rows: estimate.rows,
     unusable_rows: estimate.unusable,
@@ -215,10 +216,10 @@ function figures(
     completion_tokens: completion,
     price_usd: {
       online: priced(1),
-      flex: hasBatches && hasFlexTier(annotator.model) ? priced(BATCH_DISCOUNT) : null,
-      batch: hasBatches ? priced(BATCH_DISCOUNT) : null,
+      flex: annotator.providerName === 'openai' && hasFlexTier(annotator.model) ? priced(FLEX_SHARE) : null,
+      batch: batches === null ? null : priced(batches.price),
     },
-    batches: hasBatches ? batchesFor(options, estimate) : null,
+    batches: batches === null ? null : batchesFor(options, batches, estimate),
     limits: {
       requests_per_minute: limits.requestsPerMinute,
       tokens_per_minute: limits.tokensPerMinute,
@@ -228,9 +229,9 @@ function figures(
   };
 }
 
-function batchesFor(options: RunSettings, { requests, bytes }: Estimate): number {
-  const bySize = Math.ceil(requests / Math.min(options.policy.maxBatchSize, MAXIMUM_BATCH_SIZE));
-  return Math.max(bySize, Math.ceil(bytes / options.policy.maxBatchBytes));
+function batchesFor({ policy }: RunSettings, terms: BatchTerms, { requests, bytes }: Estimate): number {
+  const bySize = Math.ceil(requests / Math.min(policy.maxBatchSize, terms.requests));
+  return Math.max(bySize, Math.ceil(bytes / Math.min(policy.maxBatchBytes, terms.bytes)));
 }
 
 /** @param tokens that the API reserves: `max_tokens` for every request, whatever is used of it */

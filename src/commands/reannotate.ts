@@ -39,7 +39,7 @@ import { requireBatches, watchCommandLine } from '../session/watch-command.js';
  * @throws UserError where the run can't go on
  */
 export async function reannotate(options: RunSettings, surroundings: Surroundings): Promise<number> {
-  if (options.policy.batch) requireBatches(options.call.annotator);
+  if (options.policy.batch) requireBatches(options.call);
   const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);
   // Where money bounds nothing, the price is looked up once the first request is out.

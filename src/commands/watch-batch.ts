@@ -39,14 +39,14 @@ import { watchOnce } from '../session/watch-once.js';
 export async function watchBatch(watching: WatchOptions, surroundings: Surroundings): Promise<number> {
   const { run: options } = watching;
   const { console, interruption } = surroundings;
-  requireBatches(options.call.annotator);
+  requireBatches(options.call);
   if (watching.cancel && !watching.yes && !process.stdin.isTTY) {
     throw new UsageError('--cancel asks before it cancels, and nobody is here to answer; give --yes.');
   }
   const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);
   const price = await priceFor(options);
-  const client = openBatchClient(options.call, console, interruption.soft);
+  const client = openBatchClient(options, console, interruption.soft);
   try {
     const fromFile = watching.batchObjectsFile === null ? null : readObjects(watching.batchObjectsFile);
     if (watching.batchIds === null && fromFile === null && !watching.recover) requireRecord(folder, options);

@@ -3,8 +3,10 @@
 import { UserError } from '../lib/errors.js';
 import type { ModelCall } from './call.js';
 import { isLoopback } from '../http/proxy.js';
+import { BATCH_TERMS, type BatchTerms } from './batch-terms.js';
 import { readKey } from './key.js';
 import { knownSecrets } from './known-secrets.js';
+import { PROVIDERS, type Provider } from './providers.js';
 import type { Reporter } from '../types.js';
 import { checkUrl, readAddress, shownAddress, type ApiAddress } from '../http/address.js';
 
@@ -49,7 +51,12 @@ function givenBaseUrl({ annotator, environment, baseUrl }: ModelCall): string {
   const { baseUrl: usual, baseUrlVariable } = annotator.provider;
   const fromVariable = baseUrlVariable === null ? '' : (environment.variables[baseUrlVariable]?.trim() ?? '');
   if (baseUrl !== null) return baseUrl;
-  return fromVariable === '' ? usual : checkUrl(fromVariable, baseUrlVariable ?? '');
+  if (fromVariable !== '') return checkUrl(fromVariable, baseUrlVariable ?? '');
+  if (!usual.includes('//RESOURCE.')) return usual;
+  throw new UserError(
+    `${annotator.provider.title} has an address for each resource. Set ${baseUrlVariable ?? ''} or --base_url to yours, ` +
+      `such as ${usual}.`,
+  );
 }
 
 /** Addresses that were warned about. */
@@ -69,6 +76,24 @@ export function plainHttpWarning({ address, baseUrl, apiKey }: Endpoint): string
   const isSecret = apiKey !== null || address.basic !== null;
   if (protocol !== 'http:' || isLoopback(hostname) || !isSecret) return null;
   return `The key travels to ${baseUrl} unencrypted (http), so anybody on the way can read it. Use https where the server has it.`;
+}
+
+/** Hosts of Azure's model services. */
+const AZURE_HOST = /\.(?:openai|cognitiveservices|services\.ai)\.azure\.(?:com|us|cn)$/;
+
+/**
+ * What the batches of the run's server cost and hold: those of the annotator's provider, or of the provider whose
+ * address `--base_url` gives. Any other server is taken to have OpenAI's Batch API. Null where there are no batches.
+ */
+export function batchTermsOf(call: ModelCall): BatchTerms | null {
+  const { provider, providerName } = call.annotator;
+  if (providerName !== 'openai') return provider.batches;
+  const { hostname } = new URL(readAddress(givenBaseUrl(call)).base);
+  if (AZURE_HOST.test(hostname)) return BATCH_TERMS.azure;
+  const known = Object.values<Provider>(PROVIDERS).find(
+    ({ baseUrl, apiKeyVariable }) => apiKeyVariable !== null && new URL(baseUrl).hostname === hostname,
+  );
+  return (known ?? provider).batches;
 }
 
 /** True where the requests go to another server than the provider's own. */

@@ -9,10 +9,13 @@ export interface Price {
   /** For prompt tokens that are written to the cache; some providers charge more for them. */
   cacheWriteInput: number;
   output: number;
+  /** What a batch usually costs, as a share of that, and what it may cost. */
+  batchShare: number;
+  highestBatchShare: number;
 }
 
-/** The share of the online price that OpenAI's Batch API costs (https://openai.com/api/pricing). */
-export const BATCH_DISCOUNT = 0.5;
+/** The share of the online price that OpenAI's flex processing costs (https://openai.com/api/pricing). */
+export const FLEX_SHARE = 0.5;
 
 const SAMPLE_TOKENS = 1000;
 
@@ -36,6 +39,8 @@ export async function findPrice(provider: Provider, model: string): Promise<Pric
     cachedInput: (priced({ cache_read_tokens: SAMPLE_TOKENS })?.input ?? plain.input) / SAMPLE_TOKENS,
     cacheWriteInput: (priced({ cache_write_tokens: SAMPLE_TOKENS })?.input ?? plain.input) / SAMPLE_TOKENS,
     output: plain.output / SAMPLE_TOKENS,
+    batchShare: provider.batches?.price ?? 1,
+    highestBatchShare: provider.batches?.highestPrice ?? 1,
   };
 }
 
@@ -76,17 +81,24 @@ export interface Cost {
  * What was used cost: what the answers themselves state, and the table's price for the others. Where no price is known
  * but some answers state their cost, the others are taken to cost as much for each token.
  * @param price null where none is known
- * @param discounted the part that costs `BATCH_DISCOUNT` less by the table; stated costs have it already
+ * @param discounted parts that cost only a share of the table's price; stated costs have that already
  * @returns null where nothing is known of the cost
  */
-export function totalCost(used: Usage, price: Price | null, discounted: readonly Usage[] = []): Cost | null {
+export function totalCost(
+  used: Usage,
+  price: Price | null,
+  discounted: readonly { usage: Usage; share: number }[] = [],
+): Cost | null {
   const { stated } = used;
   const unstated = unstatedTokens(used);
   const statedCost = stated?.cost ?? 0;
   const isEstimate = used.estimated > 0;
   if (price !== null) {
-    const full = discounted.reduce((sum, part) => sum + costOf(unstatedTokens(part), price), 0);
-    return { amount: statedCost + costOf(unstated, price) - full * (1 - BATCH_DISCOUNT), isEstimate };
+    const saved = discounted.reduce(
+      (sum, { usage, share }) => sum + costOf(unstatedTokens(usage), price) * (1 - share),
+      0,
+    );
+    return { amount: statedCost + costOf(unstated, price) - saved, isEstimate };
   }
   if (stated === null) return null;
   const others = unstated.promptTokens + unstated.completionTokens;

@@ -3,6 +3,7 @@
  * Base URLs are those of each provider's own documentation on OpenAI compatibility.
  */
 
+import { BATCH_TERMS, type BatchTerms } from './batch-terms.js';
 import {
   anthropicEffort,
   deepseekEffort,
@@ -24,8 +25,8 @@ export interface Provider {
   apiKeyVariable: string | null;
   /** True where answers are asked for as a stream, because the provider serves long answers only that way. */
   streamed: boolean;
-  /** True where the provider has OpenAI's Batch API. */
-  batches: boolean;
+  /** What its batches cost and hold; null where it has none, or none that is known. */
+  batches: BatchTerms | null;
   /** True where a request without messages is refused for free, by an answer that tells the account's limits. */
   tellsLimitsForFree: boolean;
   /** The provider's name in the price table; null where what a request costs is not known. */
@@ -49,7 +50,7 @@ function provider(
   const usual = {
     baseUrlVariable: null,
     streamed: false,
-    batches: false,
+    batches: null,
     tellsLimitsForFree: false,
     priceId: null,
     takesSeed: false,
@@ -63,7 +64,7 @@ function provider(
 export const PROVIDERS = {
   openai: provider('OpenAI', 'https://api.openai.com/v1', 'OPENAI_API_KEY', {
     baseUrlVariable: 'OPENAI_BASE_URL',
-    batches: true,
+    batches: BATCH_TERMS.openai,
     tellsLimitsForFree: true,
     priceId: 'openai',
     // platform.openai.com/docs/api-reference/chat/create
@@ -75,6 +76,7 @@ export const PROVIDERS = {
     streamed: true,
   }),
   openrouter: provider('OpenRouter', 'https://openrouter.ai/api/v1', 'OPENROUTER_API_KEY', {
+    batches: BATCH_TERMS.openrouter,
     effort: openrouterEffort,
     priceId: 'openrouter',
     // openrouter.ai/docs/api-reference/parameters; it is not passed on to models without one
@@ -82,12 +84,14 @@ export const PROVIDERS = {
     statesCost: true,
   }),
   together: provider('Together', 'https://api.together.xyz/v1', 'TOGETHER_API_KEY', {
+    batches: BATCH_TERMS.together,
     effort: togetherEffort,
     priceId: 'together',
     // docs.together.ai/reference/chat-completions-1
     takesSeed: true,
   }),
   groq: provider('Groq', 'https://api.groq.com/openai/v1', 'GROQ_API_KEY', {
+    batches: BATCH_TERMS.groq,
     effort: groqEffort,
     priceId: 'groq',
     // console.groq.com/docs/api-reference
@@ -98,22 +102,44 @@ export const PROVIDERS = {
     priceId: 'deepseek',
   }),
   mistral: provider('Mistral', 'https://api.mistral.ai/v1', 'MISTRAL_API_KEY', {
+    batches: BATCH_TERMS.mistral,
     priceId: 'mistral',
     // docs.mistral.ai/api: `random_seed`
     takesSeed: true,
     renames: { seed: 'random_seed' },
   }),
   fireworks: provider('Fireworks', 'https://api.fireworks.ai/inference/v1', 'FIREWORKS_API_KEY', {
+    batches: BATCH_TERMS.fireworks,
     priceId: 'fireworks',
   }),
   xai: provider('xAI', 'https://api.x.ai/v1', 'XAI_API_KEY', {
+    batches: BATCH_TERMS.xai,
     priceId: 'x-ai',
     statesCost: true,
   }),
+  azure: provider('Azure OpenAI', 'https://RESOURCE.openai.azure.com/openai/v1', 'AZURE_API_KEY', {
+    baseUrlVariable: 'AZURE_BASE_URL',
+    batches: BATCH_TERMS.azure,
+    priceId: 'azure',
+    // learn.microsoft.com/azure/ai-foundry/openai/reference
+    takesSeed: true,
+  }),
+  novita: provider('Novita', 'https://api.novita.ai/openai/v1', 'NOVITA_API_KEY', {
+    batches: BATCH_TERMS.novita,
+    priceId: 'novita',
+  }),
+  parasail: provider('Parasail', 'https://api.parasail.io/v1', 'PARASAIL_API_KEY', {
+    batches: BATCH_TERMS.parasail,
+  }),
+  doubleword: provider('Doubleword', 'https://api.doubleword.ai/v1', 'DOUBLEWORD_API_KEY', {
+    batches: BATCH_TERMS.doubleword,
+  }),
   gemini: provider('Gemini', 'https://generativelanguage.googleapis.com/v1beta/openai', 'GEMINI_API_KEY', {
+    batches: BATCH_TERMS.gemini,
     priceId: 'google',
   }),
   anthropic: provider('Anthropic', 'https://api.anthropic.com/v1', 'ANTHROPIC_API_KEY', {
+    batches: BATCH_TERMS.anthropic,
     effort: anthropicEffort,
     priceId: 'anthropic',
   }),

@@ -93,7 +93,7 @@ export class CostBudget implements Budget {
 function lower(bound: Price | null, perPromptToken: number, perCompletionToken: number): Price {
   const input = Math.min(bound?.input ?? Infinity, perPromptToken);
   const output = Math.min(bound?.output ?? Infinity, perCompletionToken);
-  return { input, cachedInput: input, cacheWriteInput: input, output };
+  return { input, cachedInput: input, cacheWriteInput: input, output, batchShare: 1, highestBatchShare: 1 };
 }
 
 /**

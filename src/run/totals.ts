@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { replaceQuickly } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
-import { findPrice, totalCost, type Cost, type Price } from '../models/prices.js';
+import { findPrice, FLEX_SHARE, totalCost, type Cost, type Price } from '../models/prices.js';
 import {
   accumulate,
   addUsage,
@@ -158,7 +158,10 @@ export class Totals {
   }
 
   get #cost(): Cost | null {
-    return totalCost(this.#all, this.price, [this.#batches.usage, this.#flex]);
+    return totalCost(this.#all, this.price, [
+      { usage: this.#batches.usage, share: this.price?.batchShare ?? 1 },
+      { usage: this.#flex, share: FLEX_SHARE },
+    ]);
   }
 
   /** Saves the figures every few seconds at most, so that a killed session is counted nearly to its end. */

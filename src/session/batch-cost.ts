@@ -4,7 +4,7 @@ import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
 import type { RunSettings } from '../run/settings.js';
 import { mostTokens, type GenerationParameters } from '../models/generation.js';
-import { BATCH_DISCOUNT, costOf, type Price } from '../models/prices.js';
+import { costOf, type Price } from '../models/prices.js';
 import type { Totals } from '../run/totals.js';
 
 /** Keeps what is submitted under `--max_cost`, with the worst case of every batch that may still be billed. */
@@ -46,7 +46,7 @@ function costLeft(chunks: readonly Chunk[], generation: GenerationParameters, pr
 /** A prompt never has more tokens than bytes, so this is certain. */
 function worstCase({ bytes, requests }: Chunk, generation: GenerationParameters, price: Price): number {
   const completionTokens = requests * (mostTokens(generation) ?? Infinity);
-  return BATCH_DISCOUNT * costOf({ promptTokens: bytes, completionTokens, cachedTokens: 0 }, price);
+  return price.highestBatchShare * costOf({ promptTokens: bytes, completionTokens, cachedTokens: 0 }, price);
 }
 
 /** True for a chunk of which a batch exists, or may exist, whether it can be seen or not. */

@@ -1,12 +1,12 @@
 /** What both commands need to work with batches: the client and the parts of a submission. */
 
 import type { Price } from '../models/prices.js';
-import { BatchClient } from '../batches/client.js';
+import { openBatchApi } from '../batches/apis/index.js';
+import type { BatchApi } from '../batches/apis/batch-api.js';
 import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
-import { findEndpoint, warnOfPlainHttp } from '../models/endpoint.js';
-import type { ModelCall } from '../models/call.js';
+import { batchTermsOf, findEndpoint, warnOfPlainHttp } from '../models/endpoint.js';
 import type { RunSettings } from '../run/settings.js';
 import { packageVersion } from '../lib/package.js';
 import { systemClock } from '../lib/clock.js';
@@ -19,33 +19,36 @@ import { affordability } from './batch-cost.js';
 const CALL_TIMEOUT_MS = 60_000;
 
 /**
- * A client for the run's provider.
+ * The batch API of the run's provider.
  * @param longest milliseconds that a small call may take
  */
 export function openBatchClient(
-  call: ModelCall,
+  { call, selection }: Pick<RunSettings, 'call' | 'selection'>,
   reporter: Reporter,
   signal: AbortSignal,
   longest = CALL_TIMEOUT_MS,
-): BatchClient {
+): BatchApi {
   const endpoint = findEndpoint(call);
   const { address, apiKey } = endpoint;
   warnOfPlainHttp(endpoint, reporter);
-  return new BatchClient({
+  const connection = {
     address,
     apiKey,
     timeout: Math.min(call.limits.timeout * 1000, longest),
     userAgent: `reannotate/${packageVersion()}`,
     redactor: call.environment.redactor,
     signal,
-  });
+    account: call.environment.variables['FIREWORKS_ACCOUNT_ID']?.trim() || null,
+  };
+  const owner = { dataset: selection.dataset, annotator: call.annotator.name };
+  return openBatchApi(batchTermsOf(call)?.api ?? 'openai', connection, owner);
 }
 
 /** A run whose rows are submitted. */
 interface Submission {
   options: RunSettings;
   ledger: Ledger;
-  client: BatchClient;
+  client: BatchApi;
   identity: RunIdentity;
   totals: Totals;
   price: Price | null;

@@ -1,11 +1,11 @@
 /** Before rows are paid for: none of them may be in a batch, whether this folder knows of it or not. */
 
 import { listsNothing } from '../batches/account.js';
-import { findSiblings, type Siblings } from '../batches/adopt.js';
+import { describeUndecided, findSiblings, type Siblings } from '../batches/adopt.js';
 import type { Batch } from '../batches/batch.js';
 import { CallFailed, type Waiting } from '../batches/calls.js';
 import { nameOf } from '../batches/chunk.js';
-import type { BatchClient } from '../batches/client.js';
+import type { BatchApi } from '../batches/apis/batch-api.js';
 import { rowsHeld } from '../batches/held-rows.js';
 import type { Ledger } from '../batches/ledger.js';
 import { TemporaryError, UserError } from '../lib/errors.js';
@@ -27,7 +27,7 @@ export interface PayingRun {
   folder: RunFolder;
   run: PreparedRun;
   ledger: Ledger;
-  client: BatchClient;
+  client: BatchApi;
   waiting: Waiting;
   reporter: Reporter;
 }
@@ -43,12 +43,23 @@ export async function findUnknownBatches(paying: PayingRun, isOurAccount: boolea
   if (found.batches.length === 0 && found.doubt !== null) {
     throw inDoubt(found.doubt);
   }
+  tellUndecided(found, reporter);
   if (found.isBlind) {
     reporter.warning(
       'The server does not list the account’s batches. Batches of this run that another machine submitted are not known here.',
     );
   }
   return found.batches;
+}
+
+/** Where batches do not say whose they are, only the user knows whether another machine works on this run. */
+function tellUndecided({ undecided }: Siblings, reporter: Reporter): void {
+  const what = describeUndecided(undecided);
+  if (what === null) return;
+  reporter.warning(
+    `Of the account’s batches, ${what}. If another machine or a copy of this folder submitted rows of this run, wait for ` +
+      'its batches to end before sending anything.',
+  );
 }
 
 function inDoubt(doubt: string): TemporaryError {
@@ -95,6 +106,7 @@ export async function refuseBatchesElsewhere(paying: PayingRun, mustKnow: boolea
     return;
   }
   refuse(paying, found.batches);
+  tellUndecided(found, paying.reporter);
   if (found.doubt === null) return;
   if (mustKnow) throw inDoubt(found.doubt);
   tellUnknown(paying, found.doubt, false);

@@ -49,7 +49,7 @@ export async function leaveBatches(
   }
   const held = await holdRows({ folder, run, ledger });
   if (run.index.countWanted(options.policy.retry) > 0) {
-    const client = openBatchClient(options.call, console, interruption.soft);
+    const client = openBatchClient(options, console, interruption.soft);
     const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
     await lookUp({ options, folder, run, ledger, client, waiting, reporter: console }, refuseUnknownBatches);
   }
@@ -80,7 +80,7 @@ export async function refuseCopiesBatches(
   if (!options.call.annotator.provider.batches || run.index.countWanted(options.policy.retry) === 0) return;
   const mustKnow = hadBatches || !hasOwnServer(options.call);
   const { soft: signal } = interruption;
-  const client = openBatchClient(options.call, console, signal, mustKnow ? undefined : COURTESY_TIMEOUT_MS);
+  const client = openBatchClient(options, console, signal, mustKnow ? undefined : COURTESY_TIMEOUT_MS);
   const waiting = {
     ...{ clock: systemClock, random: Math.random, signal },
     ...(mustKnow ? {} : { tries: COURTESY_TRIES }),

@@ -11,10 +11,11 @@ import {
   type FoundRun,
   type WantedRun,
 } from '../batches/adopt.js';
+import { identify } from '../batches/account.js';
 import { readBatch, type Batch } from '../batches/batch.js';
 import { persist } from '../batches/calls.js';
 import { nameOf, type Chunk } from '../batches/chunk.js';
-import type { BatchClient } from '../batches/client.js';
+import type { BatchApi } from '../batches/apis/batch-api.js';
 import { Ledger } from '../batches/ledger.js';
 import { readOrigin, readSource, sourceOf, type BatchOrigin } from '../batches/metadata.js';
 import { BatchReader } from '../batches/reader.js';
@@ -54,7 +55,7 @@ export interface WatchedRun {
   ledger: Ledger;
   totals: Totals;
   price: Price | null;
-  client: BatchClient;
+  client: BatchApi;
   submission: SubmitParts;
   config: ConfigFile;
   /** True for a chunk that `--give_up` names. */
@@ -218,7 +219,7 @@ interface BatchSearch {
   fromFile: readonly Batch[] | null;
   folder: RunFolder;
   ledger: Ledger;
-  client: BatchClient;
+  client: BatchApi;
   wanted: WantedRun;
 }
 
@@ -259,7 +260,8 @@ async function findBatches(
         'belongs to another account or project. Check --batch_ids and the key.',
     );
   }
-  return [...found.values()];
+  const identified = await Promise.all([...found.values()].map((batch) => identify(batch, client, waiting)));
+  return [...found.values()].map((batch, index) => identified[index] ?? batch);
 }
 
 function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserError {

@@ -3,11 +3,12 @@
 import { existsSync } from 'node:fs';
 import type { Price } from '../models/prices.js';
 import { callFailed, CallFailed } from '../batches/calls.js';
-import type { BatchClient } from '../batches/client.js';
-import { planChunks } from '../batches/chunks.js';
+import type { BatchApi } from '../batches/apis/batch-api.js';
+import { planChunks, type ChunkLimits } from '../batches/chunks.js';
 import type { Ledger } from '../batches/ledger.js';
 import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
 import { EXIT, UserError } from '../lib/errors.js';
+import { batchTermsOf } from '../models/endpoint.js';
 import type { ModelCall } from '../models/call.js';
 import type { RunSettings } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
@@ -45,7 +46,7 @@ export async function submitBatches(
 ): Promise<number | null> {
   const { options, run, ledger, totals, price } = batchRun;
   const { console, interruption } = surroundings;
-  const client = openBatchClient(options.call, console, interruption.hard);
+  const client = openBatchClient(options, console, interruption.hard);
   const parts = submitParts({
     ...{ options, ledger, client, totals, price },
     identity: run.identity,
@@ -78,7 +79,7 @@ export async function submitBatches(
  * A batch with a wrong key or model fails minutes or hours later, so both are looked up first.
  * @throws UserError
  */
-async function requireModel(call: ModelCall, client: BatchClient): Promise<void> {
+async function requireModel(call: ModelCall, client: BatchApi): Promise<void> {
   try {
     await client.requireModel(call.annotator.model);
   } catch (error) {
@@ -146,7 +147,7 @@ export async function planRows(
           planned = rows;
         },
       },
-      { requests: options.policy.maxBatchSize, bytes: options.policy.maxBatchBytes },
+      limitsOf(options),
     );
     if (chunks.length > 0) {
       console.info(
@@ -158,6 +159,15 @@ export async function planRows(
     journal.close();
   }
   return planned;
+}
+
+/** What one file may hold: the provider's limits, and lower ones of the command line. */
+function limitsOf({ call, policy }: RunSettings): ChunkLimits {
+  const { requests, bytes } = batchTermsOf(call) ?? { requests: Infinity, bytes: Infinity };
+  return {
+    requests: Math.min(policy.maxBatchSize, requests),
+    bytes: Math.min(policy.maxBatchBytes, bytes),
+  };
 }
 
 async function submitWithProgress(

@@ -2,22 +2,23 @@
 
 import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
 import { UsageError } from '../lib/errors.js';
+import { batchTermsOf } from '../models/endpoint.js';
 import {
   DEFAULT_OUTPUT,
   MAXIMUM_BATCH_BYTES,
   MAXIMUM_BATCH_SIZE,
   type RunSettings,
 } from '../run/settings.js';
-import type { Annotator } from '../models/annotators.js';
+import type { ModelCall } from '../models/call.js';
 import { shownAddress } from '../http/address.js';
 import { shellWord } from '../lib/text.js';
 
 /** @throws UsageError where the annotator's provider has no Batch API */
-export function requireBatches(annotator: Annotator): void {
-  const { provider, name } = annotator;
-  if (provider.batches) return;
+export function requireBatches(call: ModelCall): void {
+  const { provider, name } = call.annotator;
+  if (batchTermsOf(call) !== null) return;
   throw new UsageError(
-    `${provider.title} has no Batch API, so ${name} can't be asked in batches; run it without --batch.`,
+    `No Batch API of ${provider.title} is known, so ${name} cannot run in batches. Run it without --batch.`,
   );
 }
 

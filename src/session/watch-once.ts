@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { FinishRules } from '../models/finish-reason.js';
 import { ownsInput } from '../batches/account.js';
 import type { Chunk } from '../batches/chunk.js';
-import { collect } from '../batches/collect.js';
+import { collect, type CollectParts } from '../batches/collect.js';
 import { BatchDisplay } from '../batches/display.js';
 import { rowsIn } from '../batches/held-rows.js';
 import { LineIndex } from '../batches/line-index.js';
@@ -39,15 +39,49 @@ function maximumBytes({ generation }: ModelCall, requests: number): number {
   );
 }
 
+/** Where each row's request is, for batches whose input file is not here. */
+async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex> {
+  const identify = (line: Buffer): number | null => readJob(line)?.requestIdx ?? null;
+  return (await LineIndex.build(folder.jobs, run.rows, identify)).index;
+}
+
+/**
+ * What collecting needs.
+ * @param jobs null where every batch's input file is here
+ */
+function collectParts(
+  { options, folder, run, ledger, totals, client, submission }: WatchedRun,
+  jobs: LineIndex | null,
+  reporter: Surroundings['console'],
+): CollectParts {
+  return {
+    folder,
+    ledger,
+    client,
+    waiting: submission.waiting,
+    reporter,
+    index: run.index,
+    redactor: options.environment.redactor,
+    maximumBytes: (requests) => maximumBytes(options.call, requests),
+    requestOf: (row) => readJob(jobs?.read(row) ?? Buffer.alloc(0))?.body ?? Buffer.from('{}'),
+    rules: new FinishRules(options.call.acceptFinishReason),
+    onAnswer: (completion) => {
+      totals.addAnswer(completion);
+    },
+    onPartial: (usage) => {
+      totals.addUnusable(usage);
+    },
+  };
+}
+
 /** Watches until every batch has ended and is collected. */
 export async function watchOnce(watched: WatchedRun, { console }: Surroundings): Promise<Watched> {
-  const { watching, options, folder, run, ledger, totals, client, submission, isGivenUp } = watched;
+  const { watching, folder, ledger, totals, client, submission, isGivenUp } = watched;
   const { waiting } = submission;
   const display = new BatchDisplay(ledger);
   const raw = new RawResults(watched, console);
-  const jobs = ledger.chunks.some(({ file }) => file === null)
-    ? (await LineIndex.build(folder.jobs, run.rows, (line) => readJob(line)?.requestIdx ?? null)).index
-    : null;
+  const jobs = ledger.chunks.some(({ file }) => file === null) ? await indexJobs(watched) : null;
+  const parts = collectParts(watched, jobs, console);
   await raw.update();
   const endProgress = console.showTable((rows) => display.table(new Date(), rows));
   try {
@@ -65,24 +99,7 @@ export async function watchOnce(watched: WatchedRun, { console }: Surroundings):
       isAnswered: (chunk) => isAnswered(chunk, watched),
       isGivenUp,
       collect: async (chunk, batch, look) => {
-        const outcome = await collect(chunk, batch, look, {
-          folder,
-          ledger,
-          client,
-          waiting,
-          reporter: console,
-          index: run.index,
-          redactor: options.environment.redactor,
-          maximumBytes: (requests) => maximumBytes(options.call, requests),
-          requestOf: (row) => readJob(jobs?.read(row) ?? Buffer.alloc(0))?.body ?? Buffer.from('{}'),
-          rules: new FinishRules(options.call.acceptFinishReason),
-          onAnswer: (completion) => {
-            totals.addAnswer(completion);
-          },
-          onPartial: (usage) => {
-            totals.addUnusable(usage);
-          },
-        });
+        const outcome = await collect(chunk, batch, look, parts);
         totals.setBatches(ledger.totals());
         await raw.update();
         return outcome;

@@ -77,6 +77,28 @@ interface ResultLine {
   error: { code: string; message: string } | null;
 }
 
+/** A batch as OpenAI describes it: what other APIs translate. */
+export interface Described {
+  id: string;
+  status: Status;
+  input_file_id: string;
+  output_file_id: string | null;
+  error_file_id: string | null;
+  created_at: number;
+  in_progress_at: number | null;
+  expires_at: number;
+  completed_at: number | null;
+  failed_at: number | null;
+  expired_at: number | null;
+  cancelling_at: number | null;
+  cancelled_at: number | null;
+  request_counts: { total: number; completed: number; failed: number };
+  errors: { object: 'list'; data: readonly InputError[] } | null;
+  model: string | null;
+  metadata: Readonly<Record<string, string>> | null;
+  [field: string]: unknown;
+}
+
 /** One batch and its life. */
 export class Batch {
   readonly id: string;
@@ -117,7 +139,7 @@ export class Batch {
   }
 
   /** @see https://platform.openai.com/docs/api-reference/batch/object */
-  describe(): object {
+  describe(): Described {
     const { order, input } = this.origin;
     const time = (status: Status): number | null => this.#times.get(status) ?? null;
     if (this.#ended) this.#reads += 1;
@@ -163,7 +185,7 @@ export class Batch {
   }
 
   /** The batch as the list has it; null where it does not. */
-  listed(): object | null {
+  listed(): Described | (Omit<Described, 'id'> & { id: null }) | null {
     const { faults } = this.origin;
     if (faults.has('unlisted')) return null;
     return faults.has('unreadable_entry') ? { ...this.describe(), id: null } : this.describe();

@@ -2,15 +2,19 @@
 
 import type { ServerResponse } from 'node:http';
 import { faultsOfBatch } from './batch-faults.js';
-import { readBatchOrder } from './batch-input.js';
+import { readBatchOrder, type BatchOrder } from './batch-input.js';
 import { Batch, type BatchParts } from './batch.js';
-import { listPage, ownerOf, SIGN_IN_PAGE, type StoredFile } from './files.js';
+import { listPage, ownerOf, SIGN_IN_PAGE, type FileStore, type StoredFile } from './files.js';
 import { ApiError, readBody, sendJson, type Exchange, type Route } from './http.js';
 
 const PAGE_SIZES = { usual: 20, most: 100 };
 const BUSY_RETRY_MS = 20;
 
-export class Batches {
+/** How the answer to the creation of a batch that was made is spoilt. */
+export type SpoiltCreation = 'hang' | 'page' | null;
+
+/** All batches, whichever API they were created through: how they are made, found and spoilt is the same in each. */
+export class BatchBook {
   readonly #batches = new Map<string, Batch>();
   /** Batches that were told once already that the API is busy, by number. */
   readonly #busy = new Set<number>();
@@ -18,6 +22,62 @@ export class Batches {
   #created = 0;
 
   constructor(private readonly parts: BatchParts) {}
+
+  /**
+   * Makes a batch, and starts it.
+   * @throws ApiError where a fault refuses it, or it is made and its creation is answered with an error
+   */
+  create(owner: string, order: BatchOrder, input: StoredFile): { batch: Batch; spoilt: SpoiltCreation } {
+    const faults = faultsOfBatch(this.parts.settings, this.#created);
+    if (faults.has('busy_create') && !this.#busy.has(this.#created)) {
+      this.#busy.add(this.#created);
+      throw busy();
+    }
+    const number = this.#created++;
+    if (faults.has('refuse_create')) {
+      throw new ApiError(400, 'Your batch could not be created. Please check your request and try again.');
+    }
+    const batch = new Batch(this.parts, { number, owner, order, input, faults }, () => this.#queue(owner));
+    this.#batches.set(batch.id, batch);
+    this.parts.statistics.count('batchesCreated');
+    batch.start();
+    if (faults.has('error_create')) {
+      const message = 'The server had an error while processing your request. Sorry about that!';
+      throw new ApiError(500, message, { type: 'server_error' });
+    }
+    const spoilt = faults.has('hang_create') ? 'hang' : faults.has('unreadable_create') ? 'page' : null;
+    return { batch, spoilt };
+  }
+
+  /** An account's batches, newest first. */
+  of(owner: string): Batch[] {
+    return [...this.#batches.values()].filter((batch) => batch.owner === owner).reverse();
+  }
+
+  /** @throws ApiError (404) */
+  require(id: string, owner: string): Batch {
+    const batch = this.#batches.get(id);
+    if (batch?.owner !== owner) throw noSuchBatch(id);
+    return batch;
+  }
+
+  /** Stops all work; what was written of results is left to the store of files. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#batches.values()].map((batch) => batch.stop()));
+  }
+
+  /** Tokens of an account's batches that are worked on. */
+  #queue(owner: string): number {
+    return this.of(owner).reduce((sum, batch) => sum + batch.enqueuedTokens, 0);
+  }
+}
+
+/** OpenAI's own routes. */
+export class Batches {
+  constructor(
+    private readonly book: BatchBook,
+    private readonly parts: Pick<BatchParts, 'settings' | 'statistics' | 'files'>,
+  ) {}
 
   routes(): Route[] {
     const { settings, statistics } = this.parts;
@@ -44,58 +104,22 @@ export class Batches {
     ];
   }
 
-  /** Stops all work; what was written of results is left to the store of files. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#batches.values()].map((batch) => batch.stop()));
-  }
-
   async #create({ request, response }: Exchange, owner: string): Promise<void> {
-    const { settings, statistics, files } = this.parts;
     const order = readBatchOrder(await readBody(request));
-    const input = this.#requireInput(files.find(order.inputFileId, owner), order.inputFileId);
-    const faults = faultsOfBatch(settings, this.#created);
-    if (faults.has('busy_create') && !this.#busy.has(this.#created)) {
-      this.#busy.add(this.#created);
-      throw busy();
-    }
-    const number = this.#created++;
-    if (faults.has('refuse_create')) {
-      throw new ApiError(400, 'Your batch could not be created. Please check your request and try again.');
-    }
-    const batch = new Batch(this.parts, { number, owner, order, input, faults }, () => this.#queue(owner));
-    this.#batches.set(batch.id, batch);
-    statistics.count('batchesCreated');
-    batch.start();
-    if (faults.has('hang_create')) return;
-    if (faults.has('unreadable_create')) {
-      sendPage(response);
-      return;
-    }
-    if (faults.has('error_create')) {
-      const message = 'The server had an error while processing your request. Sorry about that!';
-      throw new ApiError(500, message, { type: 'server_error' });
-    }
-    sendJson(response, 200, batch.describe());
-  }
-
-  #requireInput(input: StoredFile | null, id: string): StoredFile {
-    if (input?.purpose === 'batch') return input;
-    const message =
-      input === null
-        ? `No such File object: ${id}`
-        : `Invalid file purpose: expected 'batch', but got '${input.purpose}' instead.`;
-    throw new ApiError(400, message, { param: 'input_file_id' });
+    const input = requireInput(this.parts.files, order.inputFileId, owner);
+    const { batch, spoilt } = this.book.create(owner, order, input);
+    if (spoilt === 'page') sendPage(response);
+    else if (spoilt === null) sendJson(response, 200, batch.describe());
   }
 
   #list({ query, response }: Exchange, owner: string): void {
-    const batches = [...this.#batches.values()].filter((batch) => batch.owner === owner).reverse();
-    const { data, frame } = listPage(batches, query, PAGE_SIZES, noSuchBatch);
+    const { data, frame } = listPage(this.book.of(owner), query, PAGE_SIZES, noSuchBatch);
     const entries = data.map((batch) => batch.listed()).filter((entry) => entry !== null);
     sendJson(response, 200, { ...frame, data: entries });
   }
 
   #read(id: string, owner: string, response: ServerResponse): void {
-    const batch = this.#require(id, owner);
+    const batch = this.book.require(id, owner);
     const fault = batch.spoilRead();
     if (fault === 'absent') throw noSuchBatch(id);
     if (fault === 'page') sendPage(response);
@@ -105,32 +129,30 @@ export class Batches {
   #cancel({ path, response }: Exchange, owner: string): void {
     const [id = '', action, ...rest] = path.slice('/v1/batches/'.length).split('/').map(decodeURIComponent);
     if (action !== 'cancel' || rest.length > 0) throw new ApiError(404, `Invalid URL (POST ${path})`);
-    const batch = this.#require(id, owner);
+    const batch = this.book.require(id, owner);
     batch.cancel();
     sendJson(response, 200, batch.describe());
   }
+}
 
-  #require(id: string, owner: string): Batch {
-    const batch = this.#batches.get(id);
-    if (batch?.owner !== owner) throw noSuchBatch(id);
-    return batch;
-  }
-
-  /** Tokens of an account's batches that are worked on. */
-  #queue(owner: string): number {
-    return [...this.#batches.values()]
-      .filter((batch) => batch.owner === owner)
-      .reduce((sum, batch) => sum + batch.enqueuedTokens, 0);
-  }
+/** @throws ApiError (400) where the account has no such input file */
+export function requireInput(files: FileStore, id: string, owner: string): StoredFile {
+  const input = files.find(id, owner);
+  if (input?.purpose === 'batch') return input;
+  const message =
+    input === null
+      ? `No such File object: ${id}`
+      : `Invalid file purpose: expected 'batch', but got '${input.purpose}' instead.`;
+  throw new ApiError(400, message, { param: 'input_file_id' });
 }
 
 /** A page where an object should be, with status 200. */
-function sendPage(response: ServerResponse): void {
+export function sendPage(response: ServerResponse): void {
   response.writeHead(200, { 'content-type': 'text/html' });
   response.end(SIGN_IN_PAGE);
 }
 
-function noSuchBatch(id: string): ApiError {
+export function noSuchBatch(id: string): ApiError {
   return new ApiError(404, `No batch found with id '${id}'.`);
 }
 

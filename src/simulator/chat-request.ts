@@ -35,6 +35,8 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   parallel_tool_calls: 'a boolean',
   presence_penalty: 'a decimal',
   prompt_cache_key: 'a string',
+  // Mistral's name for `seed`.
+  random_seed: 'an integer',
   reasoning_effort: 'a string',
   response_format: 'an object',
   safety_identifier: 'a string',

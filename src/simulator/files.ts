@@ -263,7 +263,7 @@ function withoutLastLine(text: string): string {
   return text.slice(0, text.lastIndexOf('\n', text.length - 2) + 1);
 }
 
-function sendSpoilt(response: ServerResponse, fault: DownloadFault, file: StoredFile): void {
+export function sendSpoilt(response: ServerResponse, fault: DownloadFault, file: StoredFile): void {
   if (fault === 'absent') throw noSuchFile(file.id);
   const type = { empty: 'application/octet-stream', page: 'text/html', error: 'application/json' };
   const error = { error: { message: 'The file is being prepared.', type: 'server_error' } };

@@ -9,6 +9,7 @@ import { ApiError } from './http.js';
 /** The names of this machine that are nobody else's. */
 const LOOPBACK_HOST =
   /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
+const KEY_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'x-goog-upload-command'];
 const JSON_TYPE = /^application\/(?:[a-z0-9.+-]*\+)?(?:json|x-ndjson|jsonl)\s*(?:;|$)/i;
 
 /**
@@ -32,8 +33,9 @@ function hasBody({ headers }: IncomingMessage): boolean {
 }
 
 function requireType({ headers }: IncomingMessage): void {
-  const { 'content-type': type = '', authorization } = headers;
-  if (JSON_TYPE.test(type) || authorization !== undefined) return;
+  const { 'content-type': type = '' } = headers;
+  // A page of another site cannot send these without asking first.
+  if (JSON_TYPE.test(type) || KEY_HEADERS.some((name) => headers[name] !== undefined)) return;
   throw new ApiError(
     415,
     "The content type must be 'application/json'; anything else needs an API key in an Authorization header.",

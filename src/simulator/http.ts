@@ -104,9 +104,11 @@ export function decodePath(text: string): string | null {
   }
 }
 
-/** The token of an `Authorization: Bearer` header; null without one. */
-export function bearerToken(request: IncomingMessage): string | null {
-  return /^Bearer\s+(\S+)\s*$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
+/** The key of a request: a bearer token, or where Anthropic and Google have it; null without one. */
+export function bearerToken({ headers }: IncomingMessage): string | null {
+  const token = /^Bearer\s+(\S+)\s*$/i.exec(headers.authorization ?? '')?.[1];
+  const key = token ?? headers['x-api-key'] ?? headers['x-goog-api-key'];
+  return typeof key === 'string' && key !== '' ? key : null;
 }
 
 /** @throws ApiError (401) where a key is needed and the request carries another one or none */

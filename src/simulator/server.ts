@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { messageOf, systemErrorCode, UserError } from '../lib/errors.js';
 import { ReplayedAnswers } from './answers.js';
-import { Batches } from './batches.js';
+import { BatchBook, Batches } from './batches.js';
 import { ChatEndpoint } from './chat.js';
 import { FileStore } from './files.js';
 import { ApiError, sendError, sendJson, type Exchange, type Route } from './http.js';
@@ -17,6 +17,7 @@ import { HubRepositories } from './hub-repositories.js';
 import { Hub } from './hub.js';
 import { modelRoutes } from './models.js';
 import { simulatorSettings, type SimulatorLimits, type SimulatorOptions } from './options.js';
+import { providerRoutes } from './providers/index.js';
 import { RateLimits } from './rate-limits.js';
 import { Statistics, type SimulatorStatistics } from './statistics.js';
 
@@ -50,12 +51,17 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   const answers = settings.answersFile === null ? null : new ReplayedAnswers(settings.answersFile);
   const chat = new ChatEndpoint({ settings, limits, statistics, answers });
   const files = new FileStore(settings, statistics);
-  const batches = new Batches({ settings, statistics, files, chat });
-  const router = new Router([
+  const book = new BatchBook({ settings, statistics, files, chat });
+  const parts = { settings, statistics, files, book };
+  const openai = [
     ...chat.routes(),
     ...files.routes(),
-    ...batches.routes(),
+    ...new Batches(book, parts).routes(),
     ...modelRoutes(settings.models, settings.apiKey),
+  ];
+  const router = new Router([
+    ...openai,
+    ...providerRoutes(parts, openai),
     ...hub.routes(),
     ...repositories.routes(),
     statisticsRoute(statistics),
@@ -78,7 +84,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     },
     close: async () => {
       await closeServer(server);
-      await batches.close();
+      await book.close();
       files.close();
       repositories.close();
       answers?.close();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { walkAccount } from '../../src/batches/account.js';
 import { readBatch, type Batch } from '../../src/batches/batch.js';
-import type { BatchClient, BatchPage } from '../../src/batches/client.js';
+import type { BatchApi, BatchPage } from '../../src/batches/apis/batch-api.js';
 import { systemClock } from '../../src/lib/clock.js';
 
 const waiting = { clock: systemClock, random: () => 0, signal: new AbortController().signal };
@@ -21,13 +21,14 @@ function newestFirst(from: number, to: number): Batch[] {
 type Answer = (after: string | null, page: number) => BatchPage;
 
 /** An account whose list is answered by `answer`; `pages` counts how often. */
-function account(answer: Answer): BatchClient & { pages: number } {
+function account(answer: Answer): BatchApi & { pages: number } {
   const client = {
     pages: 0,
     list: (after: string | null): Promise<BatchPage> => Promise.resolve(answer(after, ++client.pages)),
     retrieve: (id: string): Promise<Batch> => Promise.reject(new Error(`no batch ${id}`)),
+    identify: (batch: Batch): Promise<Batch> => Promise.resolve(batch),
   };
-  return client as unknown as BatchClient & { pages: number };
+  return client as unknown as BatchApi & { pages: number };
 }
 
 /** As OpenAI pages a list. */
@@ -43,10 +44,11 @@ function paged(batches: readonly Batch[]): Answer {
 async function walk(answer: Answer, floor: number | null, wanted: string): Promise<object> {
   const client = account(answer);
   let isFound = false;
-  const { doubt } = await walkAccount(client, waiting, floor, ({ id }) => {
+  const visit = ({ id }: Batch): boolean => {
     isFound ||= id === wanted;
     return isFound;
-  });
+  };
+  const { doubt } = await walkAccount(client, waiting, { floor, visit });
   return { isFound, doubt, pages: client.pages };
 }
 

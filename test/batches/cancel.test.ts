@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { readBatch, type Batch } from '../../src/batches/batch.js';
 import { cancelBatch } from '../../src/batches/cancel.js';
 import { CallFailed } from '../../src/batches/calls.js';
-import type { BatchClient } from '../../src/batches/client.js';
+import type { BatchApi } from '../../src/batches/apis/batch-api.js';
 import { systemClock } from '../../src/lib/clock.js';
 
 const waiting = { clock: systemClock, random: () => 0, signal: new AbortController().signal };
@@ -23,7 +23,7 @@ function answered(answer: Answer): Promise<Batch> {
 
 function cancel(cancelling: Answer, looked: Answer): ReturnType<typeof cancelBatch> {
   const client = { cancel: () => answered(cancelling), retrieve: () => answered(looked) };
-  return cancelBatch('batch_1', client as unknown as BatchClient, waiting);
+  return cancelBatch('batch_1', client as unknown as BatchApi, waiting);
 }
 
 describe('cancelling a batch', () => {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { BatchClient, Download } from '../../src/batches/client.js';
+import type { BatchApi, Download } from '../../src/batches/apis/batch-api.js';
 import { download, FileTooLarge } from '../../src/batches/download.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -53,7 +53,7 @@ async function attempt({ downloads, maximumBytes = 1000, before }: Attempt): Pro
   };
   const waiting = { clock, random: () => 0, signal: new AbortController().signal };
   const parts = {
-    client: client as unknown as BatchClient,
+    client: client as unknown as BatchApi,
     waiting,
     redactor: new Redactor([]),
     maximumBytes,

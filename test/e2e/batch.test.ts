@@ -488,7 +488,7 @@ describe('one sentence each', () => {
           env: pointingAt(api, { SAMBANOVA_API_KEY: 'sk-samba-1' }),
         }),
       2,
-      /SambaNova has no Batch API, so llama3-405b can't be asked in batches/,
+      /No Batch API of SambaNova is known, so llama3-405b cannot run in batches/,
     ],
     [
       'a batch that does not exist',

@@ -400,7 +400,14 @@ describe('an answer without usage', () => {
 });
 
 describe('what was used cost', () => {
-  const price: Price = { input: 1e-6, cachedInput: 1e-7, cacheWriteInput: 1.25e-6, output: 1e-5 };
+  const price: Price = {
+    input: 1e-6,
+    cachedInput: 1e-7,
+    cacheWriteInput: 1.25e-6,
+    output: 1e-5,
+    batchShare: 0.5,
+    highestBatchShare: 0.5,
+  };
   const used = (usage: object): Usage => readUsage(usage) ?? NO_USAGE;
 
   it('by the table, cache reads and writes at their own price', () => {
@@ -422,9 +429,8 @@ describe('what was used cost', () => {
     // The same again for as many tokens of unknown price.
     expect(totalCost(addUsage(stated, plain), null)).toEqual({ amount: 1, isEstimate: true });
     expect(totalCost(plain, null)).toBeNull();
-    expect(totalCost(addUsage(stated, plain), price, [addUsage(stated, plain)])?.amount).toBeCloseTo(
-      0.501,
-      12,
-    );
+    expect(
+      totalCost(addUsage(stated, plain), price, [{ usage: addUsage(stated, plain), share: 0.5 }])?.amount,
+    ).toBeCloseTo(0.501, 12);
   });
 });

@@ -7,7 +7,14 @@ import { CostBudget } from '../../src/run/budget.js';
 
 const MAX_TOKENS = 100;
 const BODY = Buffer.alloc(50);
-const PRICE: Price = { input: 1e-6, cachedInput: 1e-6, cacheWriteInput: 1e-6, output: 1e-5 };
+const PRICE: Price = {
+  input: 1e-6,
+  cachedInput: 1e-6,
+  cacheWriteInput: 1e-6,
+  output: 1e-5,
+  batchShare: 0.5,
+  highestBatchShare: 0.5,
+};
 
 function job(requestIdx: number): Job {
   return { requestIdx, body: BODY, tokens: 0 };

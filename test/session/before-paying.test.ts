@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { readBatch } from '../../src/batches/batch.js';
 import { CallFailed } from '../../src/batches/calls.js';
-import { UnreadableAnswer, type BatchPage } from '../../src/batches/client.js';
+import type { BatchPage } from '../../src/batches/apis/batch-api.js';
+import { UnreadableAnswer } from '../../src/batches/apis/transport.js';
 import { TemporaryError } from '../../src/lib/errors.js';
 import type { Verdict } from '../../src/requests/verdict.js';
 import { refuseBatchesElsewhere, type PayingRun } from '../../src/session/before-paying.js';

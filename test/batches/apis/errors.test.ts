@@ -2,9 +2,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { APIError } from 'openai';
 import { expect, it, onTestFinished } from 'vitest';
-import { BatchClient } from '../../src/batches/client.js';
-import { readAddress } from '../../src/http/address.js';
-import { Redactor } from '../../src/secrets/redactor.js';
+import { openBatchApi } from '../../../src/batches/apis/index.js';
+import type { BatchApi } from '../../../src/batches/apis/batch-api.js';
+import { readAddress } from '../../../src/http/address.js';
+import { Redactor } from '../../../src/secrets/redactor.js';
 
 const KEY = 'sk-SECRETabcdefGHIJKLMNOPQRSTUVWXYZ0123456789';
 const BLOCK = Buffer.alloc(1 << 16, 'x');
@@ -40,20 +41,21 @@ async function listen(server: Server): Promise<void> {
   });
 }
 
-function clientOf(url: string): BatchClient {
-  const client = new BatchClient({
+function clientOf(url: string): BatchApi {
+  const connection = {
     address: readAddress(`${url}/v1`),
     apiKey: KEY,
     timeout: 10_000,
     userAgent: 'test',
     redactor: new Redactor([{ value: KEY, source: 'KEY' }]),
     signal: new AbortController().signal,
-  });
+  };
+  const client = openBatchApi('openai', connection, { dataset: 'd', annotator: 'a' });
   onTestFinished(() => client.close());
   return client;
 }
 
-it.each<[string, number, (client: BatchClient) => Promise<unknown>]>([
+it.each<[string, number, (client: BatchApi) => Promise<unknown>]>([
   ['a file’s content', 404, (client) => client.download('file-1', 0)],
   ['a file’s content', 500, (client) => client.download('file-1', 10)],
   ['a batch', 502, (client) => client.retrieve('batch_1')],

@@ -1,0 +1,217 @@
+/**
+ * Anthropic's Message Batches API: native requests in the call that creates the batch, one list of results.
+ * Source: anthropics/anthropic-sdk-typescript `resources/messages/batches.ts`.
+ */
+
+import { APIError } from 'openai';
+import { isObject, parseJson } from '../../lib/json.js';
+import { inert } from '../../lib/text.js';
+import { readBatch, type Batch } from '../batch.js';
+import { isId } from '../id.js';
+import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
+import { completionOf, errorOf, messagesRequest } from './anthropic-messages.js';
+import {
+  accountMark,
+  createdFrom,
+  identifiedBy,
+  inlineInput,
+  requestIds,
+  resultsIn,
+  rowIdOf,
+} from './inline.js';
+import {
+  linesOf,
+  requestsBody,
+  requestsIn,
+  type Envelope,
+  type RequestLine,
+  type RequestResult,
+} from './lines.js';
+import type { MarkOwner } from './marks.js';
+import { readAnswer, Transport, UnreadableAnswer, type Connection } from './transport.js';
+import { linesOfList, listOf, resultFileIds } from './virtual-files.js';
+
+const VERSION = '2023-06-01';
+const PATH = '/messages/batches';
+const PAGE = 100;
+const MODEL_TIMEOUT_MS = 10_000;
+const ENVELOPE: Envelope = {
+  before: '{"requests":[',
+  between: ',',
+  after: ']}',
+  contentType: 'application/json',
+};
+
+export class AnthropicBatches implements BatchApi {
+  readonly #transport: Transport;
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly owner: MarkOwner,
+  ) {
+    const { apiKey } = connection;
+    this.#transport = new Transport(connection, {
+      headers: { 'anthropic-version': VERSION, ...(apiKey === null ? {} : { 'x-api-key': apiKey }) },
+      isFile: (path) => path.endsWith('/results'),
+    });
+  }
+
+  /** Nothing is sent yet but a look at the list; every request is translated once, so that a wrong one shows now. */
+  async upload({ path, warn }: Submission): Promise<UploadedFile> {
+    const leftOut = new Set<string>();
+    for await (const { body } of requestsIn(path)) {
+      for (const name of messagesRequest(body).leftOut) leftOut.add(name);
+    }
+    if (leftOut.size > 0) warn(`Anthropic has no ${[...leftOut].join(', ')}; left out of the requests.`);
+    return inlineInput(this.connection, this.#transport.get(PATH, { query: { limit: 1 } }));
+  }
+
+  async create(_: string, submission: Submission): Promise<Batch> {
+    const idOf = requestIds(submission);
+    const translate = ({ row, body }: RequestLine): string =>
+      JSON.stringify({ custom_id: idOf(row), params: messagesRequest(body).params });
+    const body = await requestsBody(submission.path, ENVELOPE, translate);
+    return createdFrom(await this.#batch(this.#transport.postStream(PATH, body)), submission);
+  }
+
+  async retrieve(id: string): Promise<Batch> {
+    return this.#batch(this.#transport.get(`${PATH}/${encodeURIComponent(id)}`));
+  }
+
+  async cancel(id: string): Promise<Batch> {
+    return this.#batch(this.#transport.post(`${PATH}/${encodeURIComponent(id)}/cancel`));
+  }
+
+  async list(after: string | null): Promise<BatchPage> {
+    const query = { limit: PAGE, ...(after === null ? {} : { after_id: after }) };
+    const answer = await readAnswer('the list of batches', this.#transport.get(PATH, { query }));
+    const data: unknown = isObject(answer) ? answer['data'] : null;
+    if (!isObject(answer) || !Array.isArray(data)) throw new UnreadableAnswer('the list of batches', answer);
+    const entries = data.map((one: unknown) => ({ one, batch: openAiBatch(one) }));
+    const hasMore = answer['has_more'] === true;
+    return {
+      batches: entries.flatMap(({ batch }) => (batch === null ? [] : [batch])),
+      unreadable: entries.flatMap(({ one, batch }) =>
+        batch === null ? [{ id: idIn(one), isForeign: false }] : [],
+      ),
+      hasMore,
+      next: hasMore && typeof answer['last_id'] === 'string' ? answer['last_id'] : null,
+    };
+  }
+
+  async identify(batch: Batch): Promise<Batch | null> {
+    if (batch.endedAt === null) return null;
+    // Results that are archived cannot be read any more: they are far older than any that we look for.
+    if (batch.outputFileId === null && batch.errorFileId === null) return batch;
+    const { bytes } = await this.#transport.download(resultsPath(batch.id), 0);
+    for await (const line of linesOf(bytes)) {
+      const value = parseJson(line.toString('utf8'));
+      const customId = isObject(value) ? value['custom_id'] : null;
+      return identifiedBy(typeof customId === 'string' ? customId : null, batch, this.owner);
+    }
+    return null;
+  }
+
+  hasFile(id: string): Promise<boolean> {
+    return Promise.resolve(id === accountMark(this.connection));
+  }
+
+  async download(fileId: string): Promise<Download> {
+    const list = listOf(fileId);
+    const { bytes } = await this.#transport.download(resultsPath(list.batchId), 0);
+    return { offset: 0, total: null, bytes: linesOfList(resultsIn(bytes, readResult), list) };
+  }
+
+  async requireModel(model: string): Promise<void> {
+    await this.#transport.get(`/models/${encodeURIComponent(model)}`, { timeout: MODEL_TIMEOUT_MS });
+  }
+
+  /** The limit of requests in the processing queue (platform.claude.com/docs/en/api/rate-limits). */
+  queueRefusal(error: unknown): string | null {
+    if (!(error instanceof APIError) || error.status !== 429) return null;
+    return /queue|batch requests/i.test(error.message) ? inert(error.message, 400) : null;
+  }
+
+  async #batch(response: Promise<Response>): Promise<Batch> {
+    const answer = await readAnswer('a batch', response);
+    const batch = openAiBatch(answer);
+    if (batch === null) throw new UnreadableAnswer('a batch', answer);
+    return batch;
+  }
+
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
+}
+
+function resultsPath(id: string): string {
+  return `${PATH}/${encodeURIComponent(id)}/results`;
+}
+
+function idIn(value: unknown): string | null {
+  const id = isObject(value) ? value['id'] : null;
+  return typeof id === 'string' && isId(id) ? id : null;
+}
+
+/** A message batch as OpenAI's Batch object; null where it is not one. */
+function openAiBatch(value: unknown): Batch | null {
+  if (!isObject(value) || typeof value['processing_status'] !== 'string') return null;
+  const counts = isObject(value['request_counts']) ? value['request_counts'] : {};
+  const countOf = (name: string): number => (typeof counts[name] === 'number' ? counts[name] : 0);
+  const succeeded = countOf('succeeded');
+  const [errored, canceled, expired] = ['errored', 'canceled', 'expired'].map(countOf) as [
+    number,
+    number,
+    number,
+  ];
+  const failed = errored + canceled + expired;
+  const hasEnded = value['processing_status'] === 'ended';
+  const status = hasEnded ? endOf({ canceled, expired }) : value['processing_status'];
+  const files = resultFileIds(String(value['id']), { succeeded, failed });
+  return readBatch({
+    id: value['id'],
+    object: 'batch',
+    endpoint: '/v1/messages',
+    status,
+    input_file_id: null,
+    ...(hasEnded && value['results_url'] !== null ? files : {}),
+    created_at: value['created_at'],
+    in_progress_at: value['created_at'],
+    [`${hasEnded ? status : 'completed'}_at`]: value['ended_at'],
+    expires_at: value['expires_at'],
+    request_counts: { total: countOf('processing') + succeeded + failed, completed: succeeded, failed },
+    metadata: {},
+    anthropic: value,
+  });
+}
+
+/** How a batch ended, by what became of its requests. */
+function endOf({ canceled, expired }: { canceled: number; expired: number }): string {
+  if (canceled > 0) return 'cancelled';
+  return expired > 0 ? 'expired' : 'completed';
+}
+
+const NOT_ANSWERED: Readonly<Record<string, { code: string; message: string }>> = {
+  expired: { code: 'batch_expired', message: 'The batch expired before this request was processed.' },
+  canceled: {
+    code: 'batch_cancelled',
+    message: 'The batch was cancelled before this request was processed.',
+  },
+};
+
+/** A line of the results; null where it is none. */
+function readResult(line: Buffer): RequestResult | null {
+  const value = parseJson(line.toString('utf8'));
+  if (!isObject(value) || typeof value['custom_id'] !== 'string' || !isObject(value['result'])) return null;
+  const customId = rowIdOf(value['custom_id']);
+  const { type, message, error } = value['result'];
+  const completion = type === 'succeeded' ? completionOf(message) : null;
+  if (completion !== null) return { customId, response: { status: 200, body: completion }, error: null };
+  if (type === 'errored') return { customId, response: errorOf(error), error: null };
+  const why = typeof type === 'string' ? NOT_ANSWERED[type] : undefined;
+  return {
+    customId,
+    response: null,
+    error: why ?? { code: String(type), message: 'an unknown kind of result' },
+  };
+}

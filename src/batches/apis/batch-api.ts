@@ -1,0 +1,91 @@
+/**
+ * The seam between batches and the providers that run them. Everything else in `src/batches` works with these values;
+ * only the files of this folder know how a provider spells them. Input files are OpenAI's request lines and results are
+ * OpenAI's result lines everywhere: an implementation translates both on their way.
+ */
+
+import type { Batch } from '../batch.js';
+
+/** A file of requests that is to become a batch. */
+export interface Submission {
+  /** Request lines in OpenAI's format, on this disk. */
+  path: string;
+  /** How the provider's pages show the file. */
+  name: string;
+  /** Whose batch it is, for providers that keep metadata; the others get a mark that is made of it. */
+  metadata: Readonly<Record<string, string>>;
+  /** Seconds until the provider may delete the input and the results. */
+  keepFor: number;
+  /** Tells the user what the provider cannot be asked for. */
+  warn: (text: string) => void;
+}
+
+/** A file that the API has. */
+export interface UploadedFile {
+  id: string;
+  /** Seconds since 1970 by the server's clock; null where it does not say. */
+  createdAt: number | null;
+}
+
+/** A file's content from some byte on. */
+export interface Download {
+  /** Where the bytes begin: not where they were requested, if the server does not know ranges. */
+  offset: number;
+  /** Bytes of the whole file; null where the server does not say. */
+  total: number | null;
+  /** True where another download may have other bytes, so that a part of an earlier one is of no use. */
+  isFresh?: boolean;
+  bytes: AsyncIterable<Uint8Array>;
+}
+
+/** An entry of the list that is not a batch. */
+export interface UnreadableEntry {
+  /** Null where it has none. */
+  id: string | null;
+  /** True where it says that this program did not make it. */
+  isForeign: boolean;
+}
+
+/** A page of the account's batches. */
+export interface BatchPage {
+  batches: Batch[];
+  unreadable: UnreadableEntry[];
+  hasMore: boolean;
+  /** What to request the next page with; null at the end, or where the page does not say. */
+  next: string | null;
+}
+
+/**
+ * What a provider's batch API can be told and asked. Every call is made once and fails with an `APIError`, a network
+ * error, or `UnreadableAnswer`; retries are decided in `calls.ts`.
+ */
+export interface BatchApi {
+  /** Makes the input known to the provider. Costs nothing, and may be repeated. */
+  upload(submission: Submission): Promise<UploadedFile>;
+  /**
+   * Creates a batch, which is paid for.
+   * @throws UnreadableAnswer where the server accepted the order and its answer has no id: the batch exists
+   */
+  create(inputId: string, submission: Submission): Promise<Batch>;
+  retrieve(id: string): Promise<Batch>;
+  cancel(id: string): Promise<Batch>;
+  /**
+   * A page of the account's batches, newest first where the provider sorts them.
+   * @param after `next` of the page before; null for the first
+   */
+  list(after: string | null): Promise<BatchPage>;
+  /**
+   * A batch with the metadata that tells whose it is.
+   * @returns null where nothing can be said yet: its requests are all that tells, and they are not shown while it runs
+   */
+  identify(batch: Batch): Promise<Batch | null>;
+  /** Whether an input is the account's own: then this key may be trusted about batches, too. */
+  hasFile(id: string): Promise<boolean>;
+  /** Opens a result file, in OpenAI's format, from a byte on. */
+  download(fileId: string, from: number): Promise<Download>;
+  /** Throws where the account has no such model, or the key is wrong; costs nothing. */
+  requireModel(model: string): Promise<void>;
+  /** The words of a refusal because the queue is full; null for any other error of `create`. */
+  queueRefusal(error: unknown): string | null;
+  close(): Promise<void>;
+}

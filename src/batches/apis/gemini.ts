@@ -1,0 +1,190 @@
+/**
+ * Gemini's batches through its OpenAI-compatible endpoint, whose files go the native way, as its documentation has it.
+ * Source: ai.google.dev/gemini-api/docs/openai#batch, .../docs/batch-api, .../api/batch-mode; @google/genai.
+ */
+
+import { statSync } from 'node:fs';
+import { APIError } from 'openai';
+import { isObject } from '../../lib/json.js';
+import { inert } from '../../lib/text.js';
+import { readBatch, type Batch } from '../batch.js';
+import { isId } from '../id.js';
+import { REQUEST_URL } from '../request-line.js';
+import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
+import { markOf, readMark, type MarkOwner } from './marks.js';
+import { batchPage, numberIn, readItems, readOne, textIn } from './paged.js';
+import {
+  fileBytes,
+  pathSegment,
+  readAnswer,
+  statusOf,
+  Transport,
+  UnreadableAnswer,
+  type Connection,
+} from './transport.js';
+import { withMetadata } from './virtual-files.js';
+
+const PAGE = 100;
+const MODEL_TIMEOUT_MS = 10_000;
+
+export class GeminiBatches implements BatchApi {
+  /** `…/v1beta/openai` */
+  readonly #compatible: Transport;
+  /** The same server without version, with Google's own header for the key. */
+  readonly #native: Transport;
+
+  constructor(
+    connection: Connection,
+    private readonly owner: MarkOwner,
+  ) {
+    const { address, apiKey } = connection;
+    this.#compatible = new Transport(connection);
+    const base = address.base.replace(/\/openai$/, '').replace(/\/v1(?:beta)?$/, '');
+    this.#native = new Transport(
+      { ...connection, address: { ...address, base } },
+      {
+        headers: apiKey === null ? {} : { 'x-goog-api-key': apiKey },
+        isFile: (path) => path.endsWith(':download'),
+      },
+    );
+  }
+
+  /** A resumable upload in one piece. The file's name says whose it is. */
+  async upload({ path, metadata }: Submission): Promise<UploadedFile> {
+    const bytes = String(statSync(path).size);
+    const started = await this.#native.post('/upload/v1beta/files', {
+      body: { file: { display_name: markOf(metadata), mime_type: 'application/jsonl' } },
+      headers: {
+        'x-goog-upload-protocol': 'resumable',
+        'x-goog-upload-command': 'start',
+        'x-goog-upload-header-content-length': bytes,
+        'x-goog-upload-header-content-type': 'application/jsonl',
+      },
+    });
+    const address = started.headers.get('x-goog-upload-url');
+    if (address === null) throw new UnreadableAnswer('the upload', 'no address for the file');
+    const response = this.#native.external(address, 'POST', {
+      headers: {
+        'content-length': bytes,
+        'x-goog-upload-offset': '0',
+        'x-goog-upload-command': 'upload, finalize',
+      },
+      body: fileBytes(path),
+    });
+    const answer = await readAnswer('the upload', response);
+    const file = isObject(answer) ? answer['file'] : null;
+    const id = textIn(file, 'name');
+    if (id === null || !isId(id)) throw new UnreadableAnswer('the upload', answer);
+    return { id, createdAt: secondsOf(textIn(file, 'createTime')) };
+  }
+
+  async create(inputId: string): Promise<Batch> {
+    const body = { input_file_id: inputId, endpoint: REQUEST_URL, completion_window: '24h' };
+    return readOne(this.#compatible.post('/batches', { body }), readCompatible);
+  }
+
+  /** Ids are names such as `batches/x`, and stand in the path as they are. */
+  async retrieve(id: string): Promise<Batch> {
+    return readOne(this.#compatible.get(`/batches/${nameInPath(id)}`), readCompatible);
+  }
+
+  async cancel(id: string): Promise<Batch> {
+    return readOne(this.#compatible.post(`/batches/${nameInPath(id)}/cancel`), readCompatible);
+  }
+
+  /** The compatible endpoint does not list batches, the native one does. */
+  async list(after: string | null): Promise<BatchPage> {
+    const query = { pageSize: PAGE, ...(after === null ? {} : { pageToken: after }) };
+    const response = this.#native.get('/v1beta/batches', { query });
+    const page = await readItems(
+      'the list of batches',
+      response,
+      ['operations', 'batches'],
+      'nextPageToken',
+      true,
+    );
+    // What does not name its input is looked at by itself.
+    return batchPage(page, readNative, 'name');
+  }
+
+  async identify(batch: Batch): Promise<Batch | null> {
+    if (batch.inputFileId === null) return batch;
+    const path = `/v1beta/${nameInPath(batch.inputFileId)}`;
+    const file = await readAnswer('a file', this.#native.get(path)).catch((error: unknown) => {
+      // Files are kept for two days; another account's are answered with 403.
+      if ([403, 404].includes(statusOf(error) ?? 0)) return {};
+      throw error;
+    });
+    const metadata = readMark(textIn(file, 'displayName') ?? '', this.owner);
+    return metadata === null ? batch : withMetadata(batch, metadata);
+  }
+
+  async hasFile(id: string): Promise<boolean> {
+    const file = await readAnswer('a file', this.#native.get(`/v1beta/${nameInPath(id)}`));
+    return textIn(file, 'name') === id;
+  }
+
+  async download(fileId: string, from: number): Promise<Download> {
+    return this.#native.download(`/download/v1beta/${nameInPath(fileId)}:download?alt=media`, from);
+  }
+
+  async requireModel(model: string): Promise<void> {
+    await this.#compatible.get(`/models/${pathSegment(model)}`, { timeout: MODEL_TIMEOUT_MS });
+  }
+
+  /** "429 RESOURCE_EXHAUSTED" when the limit of enqueued tokens or of batches is reached (docs/rate-limits). */
+  queueRefusal(error: unknown): string | null {
+    if (!(error instanceof APIError) || error.status !== 429) return null;
+    return /resource_?exhausted|enqueued|batch/i.test(`${error.message} ${JSON.stringify(error.error ?? '')}`)
+      ? inert(error.message, 400)
+      : null;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#compatible.close(), this.#native.close()]);
+  }
+}
+
+/** A resource name in a path: each part by itself, so that nothing in it leads elsewhere. */
+function nameInPath(name: string): string {
+  return name
+    .split('/')
+    .map((part) => (/^\.{1,2}$/.test(part) ? encodeURIComponent(`${part}/`) : encodeURIComponent(part)))
+    .join('/');
+}
+
+function secondsOf(time: string | null): number | null {
+  const milliseconds = time === null ? NaN : Date.parse(time);
+  return Number.isNaN(milliseconds) ? null : Math.floor(milliseconds / 1000);
+}
+
+/** The compatible endpoint's Batch object; some of its fields have only been seen without a value. */
+function readCompatible(value: unknown): Batch | null {
+  return readBatch(value);
+}
+
+/** A native batch of the list (an operation); null where it does not name its input. */
+function readNative(value: unknown): Batch | null {
+  const name = textIn(value, 'name');
+  const metadata = isObject(value) && isObject(value['metadata']) ? value['metadata'] : value;
+  const input = isObject(metadata) ? metadata['inputConfig'] : null;
+  const file = textIn(input, 'fileName');
+  if (name === null || file === null || !isObject(metadata)) return null;
+  const stats = metadata['batchStats'];
+  const output = metadata['output'];
+  return readBatch({
+    id: name,
+    object: 'batch',
+    status: textIn(metadata, 'state') ?? 'unknown',
+    input_file_id: file,
+    output_file_id: textIn(output, 'responsesFile'),
+    created_at: metadata['createTime'],
+    completed_at: metadata['endTime'],
+    request_counts: {
+      total: numberIn(stats, 'requestCount'),
+      completed: numberIn(stats, 'successfulRequestCount'),
+      failed: numberIn(stats, 'failedRequestCount'),
+    },
+    gemini: value,
+  });
+}

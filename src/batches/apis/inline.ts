@@ -1,0 +1,73 @@
+/**
+ * What the APIs have in common that take the requests in the call that creates a batch (Anthropic, OpenRouter). There is
+ * no input file, so the batch is found again by the ids of its requests alone: each one has the run's mark before its row.
+ */
+
+import { createHash } from 'node:crypto';
+import type { Batch } from '../batch.js';
+import { creationKey } from '../metadata.js';
+import type { Submission, UploadedFile } from './batch-api.js';
+import { linesOf, type RequestResult } from './lines.js';
+import { markOf, readMark, type MarkOwner } from './marks.js';
+import type { Connection } from './transport.js';
+import { withMetadata } from './virtual-files.js';
+
+const OWN_ID = /^(re[\w-]{28}c\d+x[0-9a-f]{12})_(\d+)$/;
+
+/** The ids of a batch's requests. */
+export function requestIds(submission: Submission): (row: number) => string {
+  const mark = markOf(submission.metadata);
+  return (row) => `${mark}_${row}`;
+}
+
+/** The row's number of an id of ours; the id itself where another tool made it. */
+export function rowIdOf(customId: string): string {
+  return OWN_ID.exec(customId)?.[2] ?? customId;
+}
+
+/**
+ * In place of an input file: which account the batch is created in, as far as the key says it. Another key sees another
+ * list, whose silence proves nothing.
+ */
+export function accountMark({ address, apiKey }: Connection): string {
+  const text = JSON.stringify(['reannotate', address.base, apiKey]);
+  return `inline-${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
+}
+
+/** The server's time of an answer, in seconds since 1970; null where it does not say. */
+export function serverTime(response: Response): number | null {
+  const time = Date.parse(response.headers.get('date') ?? '');
+  return Number.isNaN(time) ? null : Math.floor(time / 1000);
+}
+
+/** What stands in for an upload: the account, and its time now. */
+export async function inlineInput(connection: Connection, look: Promise<Response>): Promise<UploadedFile> {
+  const response = await look;
+  await response.body?.cancel();
+  return { id: accountMark(connection), createdAt: serverTime(response) };
+}
+
+/** A batch with the metadata that the id of one of its requests tells. */
+export function identifiedBy(customId: string | null, batch: Batch, owner: MarkOwner): Batch {
+  const metadata = customId === null ? null : readMark(customId, owner);
+  return metadata === null ? batch : withMetadata(batch, metadata);
+}
+
+/** The metadata of a batch that this call created: what the API itself does not keep. */
+export function createdFrom(batch: Batch, { metadata }: Submission): Batch {
+  const { creation } = metadata;
+  return withMetadata(batch, {
+    ...metadata,
+    ...(creation === undefined ? {} : { creation: creationKey(creation) }),
+  });
+}
+
+/** The results in a stream of JSON Lines, and the lines that are none as they came. */
+export async function* resultsIn(
+  pieces: AsyncIterable<Uint8Array>,
+  read: (line: Buffer) => RequestResult | null,
+): AsyncGenerator<RequestResult | Buffer> {
+  for await (const line of linesOf(pieces)) {
+    if (line.length > 0) yield read(line) ?? line;
+  }
+}

@@ -1,0 +1,125 @@
+/** Request lines on their way to a provider, and result lines on their way back, one at a time. */
+
+import { breathe, readLines } from '../../lib/files.js';
+import { isObject, parseJson } from '../../lib/json.js';
+import { UserError } from '../../lib/errors.js';
+import { rowOfId } from '../request-line.js';
+import type { StreamedBody } from './transport.js';
+
+const NEWLINE = 0x0a;
+const BREATHE_EVERY = 500;
+/** A result of several choices with their probabilities is far smaller. */
+const MOST_LINE_BYTES = 1 << 28;
+
+/** A request line, read. */
+export interface RequestLine {
+  row: number;
+  body: Record<string, unknown>;
+}
+
+/** The requests of a file. @throws UserError where a line is not one */
+export async function* requestsIn(path: string): AsyncGenerator<RequestLine> {
+  let number = 0;
+  for (const { bytes } of readLines(path)) {
+    number += 1;
+    const line = parseJson(bytes.toString('utf8'));
+    const row = isObject(line) ? rowOfId(line['custom_id']) : null;
+    const body = isObject(line) ? line['body'] : null;
+    if (row === null || !isObject(body)) {
+      throw new UserError(
+        `Line ${number} of ${path} is not a request. Delete the file and run the same command with --resume: it is written again.`,
+      );
+    }
+    yield { row, body };
+    if (number % BREATHE_EVERY === 0) await breathe();
+  }
+}
+
+/** How a file of requests is sent: something before them, something between two of them, and something after. */
+export interface Envelope {
+  before: string;
+  between: string;
+  after: string;
+  contentType: string;
+}
+
+/**
+ * A request body with all requests of a file, streamed. The file is read twice, since the length is sent first.
+ * @param translate a request in the provider's format
+ */
+export async function requestsBody(
+  path: string,
+  envelope: Envelope,
+  translate: (request: RequestLine) => string,
+): Promise<StreamedBody> {
+  let bytes = 0;
+  for await (const piece of translated(path, envelope, translate)) bytes += piece.length;
+  return { pieces: translated(path, envelope, translate), bytes, contentType: envelope.contentType };
+}
+
+async function* translated(
+  path: string,
+  { before, between, after }: Envelope,
+  translate: (request: RequestLine) => string,
+): AsyncGenerator<Buffer> {
+  let start = before;
+  for await (const request of requestsIn(path)) {
+    yield Buffer.from(start + translate(request));
+    start = between;
+  }
+  yield Buffer.from(after);
+}
+
+/** The model that a file's requests name: all of them name the same one. */
+export async function modelOf(path: string): Promise<string> {
+  for await (const { body } of requestsIn(path)) {
+    if (typeof body['model'] === 'string') return body['model'];
+    break;
+  }
+  throw new UserError(`The first request of ${path} names no model.`);
+}
+
+/** The lines of a stream, without their ends; a last one that nothing ends is a line, too. */
+export async function* linesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  let kept: Buffer[] = [];
+  let size = 0;
+  for await (const piece of pieces) {
+    const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+    let start = 0;
+    for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
+      yield Buffer.concat([...kept, bytes.subarray(start, end)]);
+      kept = [];
+      size = 0;
+      start = end + 1;
+    }
+    if (start === bytes.length) continue;
+    // The stream may use the memory of a piece again.
+    kept.push(Buffer.from(bytes.subarray(start)));
+    size += bytes.length - start;
+    if (size > MOST_LINE_BYTES) throw new Error('a line of the results is larger than any answer');
+  }
+  if (size > 0) yield Buffer.concat(kept);
+}
+
+/** What came of a request, in the terms of OpenAI's result lines. */
+export interface RequestResult {
+  customId: string;
+  /** Null where there was no answer. */
+  response: { status: number; body: unknown } | null;
+  error: { code: string; message: string } | null;
+}
+
+/** Which of the two files of a batch a result belongs to. */
+export function isSuccess({ response }: RequestResult): boolean {
+  return response !== null && response.status >= 200 && response.status < 300;
+}
+
+/** A result line in OpenAI's format, with its end. */
+export function resultLine({ customId, response, error }: RequestResult): Buffer {
+  const line = {
+    custom_id: customId,
+    response: response === null ? null : { status_code: response.status, body: response.body },
+    error,
+  };
+  return Buffer.from(`${JSON.stringify(line)}\n`);
+}

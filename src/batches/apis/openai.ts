@@ -1,0 +1,224 @@
+/** OpenAI's Files and Batch APIs, and the many that have its shapes. What those spell otherwise is in `dialects.ts`. */
+
+import { APIError } from 'openai';
+import { isObject } from '../../lib/json.js';
+import { inert } from '../../lib/text.js';
+import { isQueueError, readBatch, type Batch } from '../batch.js';
+import { isId } from '../id.js';
+import { REQUEST_URL } from '../request-line.js';
+import type {
+  BatchApi,
+  BatchPage,
+  Download,
+  Submission,
+  UnreadableEntry,
+  UploadedFile,
+} from './batch-api.js';
+import { OPENAI, type Dialect } from './dialects.js';
+import { markOf, readMark, type MarkOwner } from './marks.js';
+import {
+  multipartForm,
+  pathSegment,
+  readAnswer,
+  statusOf,
+  Transport,
+  UnreadableAnswer,
+  type Connection,
+} from './transport.js';
+
+/** Looking a model up is a courtesy that nobody should wait for. */
+const MODEL_TIMEOUT_MS = 10_000;
+/** The most that one page of the list holds. */
+const PAGE = 100;
+/** A server's words for a field that it does not know. */
+const UNKNOWN_FIELD =
+  /unknown|unsupported|unrecogni[sz]ed|unexpected|not (?:supported|permitted|allowed)|extra (?:fields?|inputs?)|no such (?:field|parameter)/i;
+
+/** What the server is sent beyond the necessary. */
+interface OptionalFields {
+  expiry: boolean;
+  metadata: boolean;
+  windows: readonly string[];
+}
+
+/** The same without the field that a refusal names; the same object where it names none. */
+function fieldsAfter(fields: OptionalFields, message: string): OptionalFields {
+  if (fields.expiry && /expires_after/.test(message)) return { ...fields, expiry: false };
+  if (fields.windows.length > 1 && /completion[_ ]window/i.test(message)) {
+    return { ...fields, windows: fields.windows.slice(1) };
+  }
+  const isUnknown = /\bmetadata\b/.test(message) && UNKNOWN_FIELD.test(message);
+  return fields.metadata && isUnknown ? { ...fields, metadata: false } : fields;
+}
+
+export class OpenAiBatches implements BatchApi {
+  protected readonly transport: Transport;
+  #fields: OptionalFields;
+
+  constructor(
+    connection: Connection,
+    private readonly owner: MarkOwner,
+    private readonly dialect: Dialect = OPENAI,
+  ) {
+    this.transport = new Transport(connection);
+    this.#fields = { expiry: dialect.takesExpiry, metadata: dialect.keepsMetadata, windows: dialect.windows };
+  }
+
+  async upload(submission: Submission): Promise<UploadedFile> {
+    return this.#fitting(() => this.uploadOnce(submission));
+  }
+
+  protected async uploadOnce({ path, name, keepFor, metadata }: Submission): Promise<UploadedFile> {
+    const fields = {
+      purpose: this.dialect.purpose,
+      ...(this.#fields.expiry
+        ? { 'expires_after[anchor]': 'created_at', 'expires_after[seconds]': keepFor }
+        : {}),
+    };
+    const form = multipartForm(fields, path, this.fileName(name, metadata));
+    const answer = await readAnswer('the upload', this.transport.postStream('/files', form));
+    const id = isObject(answer) ? answer['id'] : null;
+    if (typeof id !== 'string' || !isId(id)) throw new UnreadableAnswer('the upload', answer);
+    return { id, createdAt: readCreatedAt(answer) };
+  }
+
+  /** Where batches keep no metadata, their input file's name says whose they are. */
+  protected fileName(name: string, metadata: Submission['metadata']): string {
+    return this.dialect.keepsMetadata ? name : `${markOf(metadata)}.jsonl`;
+  }
+
+  async create(inputId: string, submission: Submission): Promise<Batch> {
+    return this.#fitting(() => this.#create(inputId, submission));
+  }
+
+  /**
+   * Compatible servers may not know when files are to expire, or have other windows: they are asked again without, or
+   * with the next one. A refusal made nothing, so that is safe.
+   */
+  async #fitting<T>(call: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const sent = this.#fields;
+      try {
+        return await call();
+      } catch (error) {
+        if (!(error instanceof APIError) || ![400, 422].includes(statusOf(error) ?? 0)) throw error;
+        // Another call may have learnt it meanwhile.
+        if (this.#fields === sent) this.#fields = fieldsAfter(sent, error.message);
+        if (this.#fields === sent) throw error;
+      }
+    }
+  }
+
+  async #create(inputId: string, { metadata, keepFor }: Submission): Promise<Batch> {
+    const fields = this.#fields;
+    const body = {
+      input_file_id: inputId,
+      endpoint: REQUEST_URL,
+      completion_window: fields.windows[0] ?? '24h',
+      ...(fields.metadata ? { metadata } : {}),
+      ...(fields.expiry ? { output_expires_after: { anchor: 'created_at', seconds: keepFor } } : {}),
+    };
+    return this.#batch(this.transport.post('/batches', { body }));
+  }
+
+  async requireModel(model: string): Promise<void> {
+    await this.transport.get(`/models/${pathSegment(model)}`, { timeout: MODEL_TIMEOUT_MS });
+  }
+
+  async retrieve(id: string): Promise<Batch> {
+    return this.#batch(this.transport.get(`/batches/${encodeURIComponent(id)}`));
+  }
+
+  async cancel(id: string): Promise<Batch> {
+    return this.#batch(this.transport.post(`/batches/${encodeURIComponent(id)}/cancel`));
+  }
+
+  /** Some gateways keep no record of a file, and have the content only. */
+  async hasFile(id: string): Promise<boolean> {
+    const answer = await readAnswer('a file', this.transport.get(`/files/${encodeURIComponent(id)}`));
+    return isObject(answer) && answer['id'] === id;
+  }
+
+  async list(after: string | null): Promise<BatchPage> {
+    const query = { limit: PAGE, ...(after === null ? {} : { after }) };
+    return readPage(await readAnswer('the list of batches', this.transport.get('/batches', { query })));
+  }
+
+  async identify(batch: Batch): Promise<Batch | null> {
+    if (this.dialect.keepsMetadata || batch.inputFileId === null) return batch;
+    const answer = await readAnswer(
+      'a file',
+      this.transport.get(`/files/${encodeURIComponent(batch.inputFileId)}`),
+    ).catch((error: unknown) => {
+      // Its file is deleted; ours are not.
+      if (statusOf(error) === 404) return {};
+      throw error;
+    });
+    const name = isObject(answer) ? answer['filename'] : null;
+    const metadata = typeof name === 'string' ? readMark(name, this.owner) : null;
+    return metadata === null ? batch : { ...batch, metadata };
+  }
+
+  async download(fileId: string, from: number): Promise<Download> {
+    return this.transport.download(`/files/${encodeURIComponent(fileId)}/content`, from);
+  }
+
+  queueRefusal(error: unknown): string | null {
+    return openAiQueueRefusal(error);
+  }
+
+  async #batch(response: Promise<Response>): Promise<Batch> {
+    const answer = await readAnswer('a batch', response);
+    const batch = readBatch(answer);
+    if (batch === null) throw new UnreadableAnswer('a batch', answer);
+    return batch;
+  }
+
+  async close(): Promise<void> {
+    await this.transport.close();
+  }
+}
+
+/** OpenAI's words for a full queue, which others copy. */
+export function openAiQueueRefusal(error: unknown): string | null {
+  if (!(error instanceof APIError)) return null;
+  const code = typeof error.code === 'string' ? error.code : '';
+  return isQueueError(code, error.message) ? inert(error.message, 400) : null;
+}
+
+/**
+ * A page of batches: OpenAI's, or a bare array.
+ * @throws UnreadableAnswer where it is neither
+ */
+function readPage(answer: unknown): BatchPage {
+  const page = isObject(answer) ? answer : {};
+  const list: unknown = Array.isArray(answer) ? answer : page['data'];
+  if (!Array.isArray(list)) throw new UnreadableAnswer('the list of batches', answer);
+  const data: unknown[] = list;
+  const end = data.at(-1);
+  const entries = data.map((one) => ({ one, batch: readBatch(one) }));
+  const last = idOf(page['last_id']) ?? idOf(isObject(end) ? end['id'] : null);
+  // Where nothing is said, a full page may have another one after it.
+  const hasMore = page['has_more'] === true || (page['has_more'] === undefined && data.length >= PAGE);
+  return {
+    batches: entries.flatMap(({ batch }) => (batch === null ? [] : [batch])),
+    unreadable: entries.flatMap(({ one, batch }) => (batch === null ? [describeEntry(one)] : [])),
+    hasMore,
+    next: hasMore ? last : null,
+  };
+}
+
+function readCreatedAt(file: unknown): number | null {
+  const at = isObject(file) ? file['created_at'] : null;
+  return typeof at === 'number' && Number.isFinite(at) && at > 0 ? at : null;
+}
+
+function idOf(value: unknown): string | null {
+  return typeof value === 'string' && isId(value) ? value : null;
+}
+
+/** What an entry of the list that is not a batch still says. */
+function describeEntry(entry: unknown): UnreadableEntry {
+  const { id, metadata } = isObject(entry) ? entry : {};
+  return { id: idOf(id), isForeign: isObject(metadata) && metadata['tool'] !== 'reannotate' };
+}

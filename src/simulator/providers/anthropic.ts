@@ -1,0 +1,248 @@
+/**
+ * Anthropic's Message Batches API, by its documentation (platform.claude.com/docs/en/api/creating-message-batches).
+ * Its OpenAI-compatible endpoint answers online.
+ */
+
+import { isObject, parseJson } from '../../lib/json.js';
+import type { Batch, Described } from '../batch.js';
+import { ApiError, readBody, sendJson, type Route } from '../http.js';
+import { storeRequests, type InlineRequest } from './inline.js';
+import {
+  createBatch,
+  linesIn,
+  listed,
+  Mount,
+  orderOf,
+  resultFiles,
+  sendBatch,
+  sendResults,
+  type ProviderParts,
+} from './mount.js';
+
+const PATH = '/v1/messages/batches';
+const MOST_REQUESTS = 100_000;
+const MOST_PAGE = 1000;
+const CUSTOM_ID = /^[a-zA-Z0-9_-]{1,64}$/;
+/** What a request may have (platform.claude.com/docs/en/api/messages). */
+const PARAMS: ReadonlySet<string> = new Set([
+  'model',
+  'max_tokens',
+  'messages',
+  'system',
+  'temperature',
+  'top_p',
+  'top_k',
+  'stop_sequences',
+  'thinking',
+  'tools',
+  'tool_choice',
+  'output_config',
+  'metadata',
+]);
+
+/** @param openai the routes that its compatible endpoint has as well */
+export function anthropicRoutes(prefix: string, parts: ProviderParts, openai: readonly Route[]): Route[] {
+  const mount = new Mount(prefix, parts, errorBody);
+  mount.also(openai, '/v1/chat/', '/v1/chat/');
+  mount.also(openai, '/v1/models', '/v1/models');
+  const { book, files } = parts;
+  const shape = (batch: Described): object => describe(batch, prefix);
+  mount.on('POST', PATH, async (asked) => {
+    requireVersion(asked.request.headers['anthropic-version']);
+    const requests = readRequests(await readBody(asked.request));
+    const input = storeRequests(files, asked.owner, requests);
+    createBatch(asked, book, orderOf(input.id), input, shape);
+  });
+  mount.on('GET', PATH, ({ owner, query, response }) => {
+    const all = listed(book, owner, shape, 'id');
+    const after = query.get('after_id');
+    const start = after === null ? 0 : all.findIndex(({ id }) => id === after) + 1;
+    const limit = Math.min(MOST_PAGE, Number(query.get('limit') ?? 20));
+    const page = all.slice(start, start + limit);
+    sendJson(response, 200, {
+      data: page.map(({ entry }) => entry),
+      has_more: start + page.length < all.length,
+      first_id: page[0]?.id ?? null,
+      last_id: page.at(-1)?.id ?? null,
+    });
+  });
+  mount.on('GET', `${PATH}/*`, async (asked) => {
+    const [id = '', action] = asked.path
+      .slice(PATH.length + 1)
+      .split('/')
+      .map(decodeURIComponent);
+    const batch = book.require(id, asked.owner);
+    if (action === undefined) sendBatch(asked, batch, shape);
+    else if (action === 'results')
+      await sendResults(asked, requireResults(batch, parts), resultLines(batch, parts));
+    else throw new ApiError(404, 'Not found');
+  });
+  mount.on('POST', `${PATH}/*`, ({ path, owner, response }) => {
+    const [id = '', action] = path
+      .slice(PATH.length + 1)
+      .split('/')
+      .map(decodeURIComponent);
+    if (action !== 'cancel') throw new ApiError(404, 'Not found');
+    const batch = book.require(id, owner);
+    batch.cancel();
+    sendJson(response, 200, shape(batch.describe()));
+  });
+  return mount.routes;
+}
+
+function requireVersion(version: unknown): void {
+  if (version === undefined) throw new ApiError(400, 'anthropic-version: header is required');
+}
+
+function readRequests(bytes: Buffer): InlineRequest[] {
+  const body = parseJson(bytes.toString('utf8'));
+  const requests: unknown = isObject(body) ? body['requests'] : null;
+  if (!Array.isArray(requests) || requests.length === 0) throw new ApiError(400, 'requests: Field required');
+  if (requests.length > MOST_REQUESTS)
+    throw new ApiError(400, 'requests: List should have at most 100000 items');
+  const ids = new Set<string>();
+  return requests.map((request: unknown, index) => {
+    const { custom_id: id, params } = isObject(request) ? request : {};
+    if (typeof id !== 'string' || !CUSTOM_ID.test(id)) {
+      throw new ApiError(
+        400,
+        `requests.${index}.custom_id: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'`,
+      );
+    }
+    if (ids.has(id)) throw new ApiError(400, `requests.${index}.custom_id: ${id} is not unique`);
+    ids.add(id);
+    if (!isObject(params)) throw new ApiError(400, `requests.${index}.params: Field required`);
+    return { customId: id, body: chatBody(params, `requests.${index}.params`) };
+  });
+}
+
+/** The request as the chat completions API has it. */
+function chatBody(params: Record<string, unknown>, where: string): object {
+  const unknown = Object.keys(params).find((name) => !PARAMS.has(name));
+  if (unknown !== undefined) throw new ApiError(400, `${where}.${unknown}: Extra inputs are not permitted`);
+  const {
+    model,
+    max_tokens: maximum,
+    messages,
+    system,
+    temperature,
+    top_p: topP,
+    stop_sequences: stop,
+  } = params;
+  if (!Number.isInteger(maximum)) throw new ApiError(400, `${where}.max_tokens: Field required`);
+  if (!Array.isArray(messages)) throw new ApiError(400, `${where}.messages: Field required`);
+  const wrong = messages.filter(isObject).find(({ role }) => role !== 'user' && role !== 'assistant');
+  if (wrong !== undefined) {
+    throw new ApiError(400, `${where}.messages: Unexpected role "${String(wrong['role'])}"`);
+  }
+  const first = system === undefined ? [] : [{ role: 'system', content: system }];
+  return {
+    model,
+    max_tokens: maximum,
+    messages: [...first, ...(messages as unknown[])],
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(stop === undefined ? {} : { stop }),
+  };
+}
+
+function describe(batch: Described, prefix: string): object {
+  const { total, completed, failed } = batch.request_counts;
+  const ended = batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at;
+  const hasEnded = ended !== null;
+  const left = Math.max(0, total - completed - failed);
+  const counts = {
+    processing: hasEnded ? 0 : total,
+    succeeded: hasEnded ? completed : 0,
+    errored: hasEnded ? failed : 0,
+    canceled: batch.status === 'cancelled' ? left : 0,
+    expired: batch.status === 'expired' ? left : 0,
+  };
+  const isCanceling = batch.status === 'cancelling';
+  const hasFiles = batch.output_file_id !== null || batch.error_file_id !== null;
+  return {
+    id: batch.id,
+    type: 'message_batch',
+    processing_status: hasEnded ? 'ended' : isCanceling ? 'canceling' : 'in_progress',
+    request_counts: counts,
+    created_at: iso(batch.created_at),
+    expires_at: iso(batch.expires_at),
+    ended_at: iso(ended),
+    cancel_initiated_at: iso(batch.cancelling_at),
+    archived_at: null,
+    results_url: hasEnded && hasFiles ? `http://127.0.0.1${prefix}${PATH}/${batch.id}/results` : null,
+  };
+}
+
+function iso(seconds: number | null): string | null {
+  return seconds === null ? null : new Date(seconds * 1000).toISOString();
+}
+
+function requireResults(batch: Batch, { files }: ProviderParts): ReturnType<typeof resultFiles> {
+  const found = resultFiles(files, batch);
+  if (found.length === 0) throw new ApiError(404, `Message batch ${batch.id} has no available results.`);
+  return found;
+}
+
+function resultLines(batch: Batch, { files }: ProviderParts): string[] {
+  return linesIn(resultFiles(files, batch)).map((line) =>
+    typeof line === 'string'
+      ? line
+      : JSON.stringify({ custom_id: line['custom_id'], result: resultOf(line) }),
+  );
+}
+
+function resultOf({ response, error }: Record<string, unknown>): object {
+  if (!isObject(response)) {
+    const code = isObject(error) ? error['code'] : null;
+    return { type: code === 'batch_expired' ? 'expired' : 'canceled' };
+  }
+  const { status_code: status, body } = response;
+  if (status === 200 && isObject(body)) return { type: 'succeeded', message: messageOf(body) };
+  const inner = isObject(body) && isObject(body['error']) ? body['error'] : {};
+  const type =
+    typeof status === 'number' && status >= 400 && status < 500 ? 'invalid_request_error' : 'api_error';
+  const message = typeof inner['message'] === 'string' ? inner['message'] : 'Internal server error';
+  return { type: 'errored', error: { type: 'error', error: { type, message }, request_id: 'req_simulator' } };
+}
+
+const STOP_REASONS: Readonly<Record<string, string>> = {
+  stop: 'end_turn',
+  length: 'max_tokens',
+  content_filter: 'refusal',
+};
+
+/** A completion as a Message. */
+function messageOf(completion: Record<string, unknown>): object {
+  const [choice] = completion['choices'] as { message: { content: string | null }; finish_reason: string }[];
+  const usage = completion['usage'] as { prompt_tokens: number; completion_tokens: number };
+  const content = choice?.message.content ?? null;
+  return {
+    id: `msg_${String(completion['id'])}`,
+    type: 'message',
+    role: 'assistant',
+    model: completion['model'],
+    content: content === null ? [] : [{ type: 'text', text: content }],
+    stop_reason: STOP_REASONS[choice?.finish_reason ?? ''] ?? 'end_turn',
+    stop_sequence: null,
+    usage: {
+      input_tokens: usage.prompt_tokens,
+      output_tokens: usage.completion_tokens,
+      cache_creation_input_tokens: 0,
+      cache_read_input_tokens: 0,
+      service_tier: 'batch',
+    },
+  };
+}
+
+/** @see https://platform.claude.com/docs/en/api/errors */
+function errorBody({ status, message }: ApiError): object {
+  const type =
+    {
+      400: 'invalid_request_error',
+      401: 'authentication_error',
+      404: 'not_found_error',
+      429: 'rate_limit_error',
+    }[status] ?? 'api_error';
+  return { type: 'error', error: { type, message }, request_id: 'req_simulator' };
+}

@@ -1,0 +1,181 @@
+/**
+ * Gemini's batches: created, read and cancelled through the OpenAI-compatible endpoint, files and the list natively
+ * (ai.google.dev/gemini-api/docs/openai#batch, .../api/files, .../api/batch-mode).
+ */
+
+import { once } from 'node:events';
+import { createWriteStream, statSync } from 'node:fs';
+import { isObject, parseJson } from '../../lib/json.js';
+import type { Described } from '../batch.js';
+import { requireInput } from '../batches.js';
+import { newId, type StoredFile } from '../files.js';
+import { ApiError, readBody, sendJson, type Route } from '../http.js';
+import { createBatch, listed, Mount, orderOf, sendBatch, type ProviderParts } from './mount.js';
+
+const COMPATIBLE = '/v1beta/openai';
+const LIFETIME_SECONDS = 172_800;
+const STATES: Readonly<Record<Described['status'], string>> = {
+  validating: 'BATCH_STATE_PENDING',
+  in_progress: 'BATCH_STATE_RUNNING',
+  finalizing: 'BATCH_STATE_RUNNING',
+  completed: 'BATCH_STATE_SUCCEEDED',
+  failed: 'BATCH_STATE_FAILED',
+  expired: 'BATCH_STATE_EXPIRED',
+  cancelling: 'BATCH_STATE_RUNNING',
+  cancelled: 'BATCH_STATE_CANCELLED',
+};
+
+export function geminiRoutes(prefix: string, parts: ProviderParts, openai: readonly Route[]): Route[] {
+  const mount = new Mount(prefix, parts, errorBody);
+  mount.also(openai, '/v1/chat/', `${COMPATIBLE}/chat/`);
+  mount.also(openai, '/v1/models', `${COMPATIBLE}/models`);
+  addFiles(mount, parts, prefix, openai);
+  const { book, files } = parts;
+  mount.on('POST', `${COMPATIBLE}/batches`, async (asked) => {
+    const body = parseJson((await readBody(asked.request)).toString('utf8'));
+    const id = isObject(body) ? body['input_file_id'] : null;
+    if (typeof id !== 'string') throw new ApiError(400, 'input_file_id is required');
+    createBatch(asked, book, orderOf(id), requireInput(files, id, asked.owner), describe);
+  });
+  mount.on('GET', `${COMPATIBLE}/batches/*`, (asked) => {
+    sendBatch(asked, book.require(batchId(asked.path), asked.owner), describe);
+  });
+  mount.on('POST', `${COMPATIBLE}/batches/*`, ({ path, owner, response }) => {
+    if (!path.endsWith('/cancel')) throw new ApiError(404, 'Method not found.');
+    const batch = book.require(batchId(path.slice(0, -'/cancel'.length)), owner);
+    batch.cancel();
+    sendJson(response, 200, describe(batch.describe()));
+  });
+  mount.on('GET', '/v1beta/batches', ({ owner, query, response }) => {
+    const all = listed(book, owner, operation, 'name');
+    const start = Number(query.get('pageToken') ?? 0);
+    const page = all.slice(start, start + Number(query.get('pageSize') ?? 100)).map(({ entry }) => entry);
+    const end = start + page.length;
+    // What is empty is left out.
+    sendJson(response, 200, {
+      ...(page.length === 0 ? {} : { operations: page }),
+      ...(end < all.length ? { nextPageToken: String(end) } : {}),
+    });
+  });
+  return mount.routes;
+}
+
+function batchId(path: string): string {
+  return decodeURIComponent(path.slice(`${COMPATIBLE}/batches/batches/`.length));
+}
+
+/** Uploads in one piece to an address of their own, records, and downloads. */
+function addFiles(mount: Mount, parts: ProviderParts, prefix: string, openai: readonly Route[]): void {
+  const { files, statistics } = parts;
+  const sessions = new Map<string, { owner: string; name: string }>();
+  mount.on('POST', '/upload/v1beta/files', async ({ request, response, owner }) => {
+    const body = parseJson((await readBody(request)).toString('utf8'));
+    if (request.headers['x-goog-upload-command'] !== 'start')
+      throw new ApiError(400, 'the upload is not started');
+    const file = isObject(body) && isObject(body['file']) ? body['file'] : {};
+    const session = newId('session-', 8);
+    sessions.set(session, {
+      owner,
+      name: typeof file['display_name'] === 'string' ? file['display_name'] : '',
+    });
+    const address = `http://${request.headers.host ?? ''}${prefix}/upload/v1beta/files/${session}`;
+    response.writeHead(200, { 'x-goog-upload-url': address, 'x-goog-upload-status': 'active' });
+    response.end();
+  });
+  mount.open('POST', '/upload/v1beta/files/*', async ({ path, request, response }) => {
+    const session = sessions.get(path.slice('/upload/v1beta/files/'.length));
+    if (session === undefined) throw new ApiError(404, 'no such upload');
+    const target = files.newPath();
+    const stream = createWriteStream(target);
+    request.pipe(stream);
+    await once(stream, 'close');
+    const stored = { ...session, path: target, bytes: statSync(target).size, purpose: 'batch' as const };
+    const file = files.add({ ...stored, cuts: null, fault: null }, LIFETIME_SECONDS, newId('files/', 6));
+    statistics.count('filesUploaded');
+    sendJson(response, 200, { file: describeFile(file) });
+  });
+  mount.on('GET', '/v1beta/files/*', ({ path, owner, response }) => {
+    sendJson(
+      response,
+      200,
+      describeFile(requireFile(parts, decodeURIComponent(path.slice('/v1beta/'.length)), owner)),
+    );
+  });
+  const content = openai.find(({ method, path }) => method === 'GET' && path === '/v1/files/*');
+  mount.on('GET', '/download/v1beta/files/*', async (asked) => {
+    const name = asked.path.slice('/download/v1beta/files/'.length).replace(/:download$/, '');
+    const id = decodeURIComponent(name);
+    const stored = parts.files.find(id, asked.owner) === null ? `files/${id}` : id;
+    await content?.handle({ ...asked, path: `/v1/files/${encodeURIComponent(stored)}/content` });
+  });
+}
+
+function requireFile({ files }: ProviderParts, id: string, owner: string): StoredFile {
+  const file = files.find(id, owner);
+  if (file === null)
+    throw new ApiError(403, 'You do not have permission to access the File or it may not exist.');
+  return file;
+}
+
+function describeFile(file: StoredFile): object {
+  return {
+    name: file.id,
+    displayName: file.name,
+    mimeType: 'application/jsonl',
+    sizeBytes: String(file.bytes),
+    createTime: new Date(file.createdAt * 1000).toISOString(),
+    state: 'ACTIVE',
+  };
+}
+
+/** Result files have names like all others. */
+function fileName(id: string | null): string | null {
+  return id === null ? null : `files/${id}`;
+}
+
+/** As the compatible endpoint has it: no metadata. */
+function describe(batch: Described): object {
+  const { metadata: _, ...rest } = batch;
+  return {
+    ...rest,
+    id: `batches/${batch.id}`,
+    output_file_id: fileName(batch.output_file_id),
+    error_file_id: fileName(batch.error_file_id),
+    metadata: null,
+  };
+}
+
+/** As the native list has it. */
+function operation(batch: Described): object {
+  const { total, completed, failed } = batch.request_counts;
+  const ended = batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at;
+  return {
+    name: `batches/${batch.id}`,
+    metadata: {
+      '@type': 'type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch',
+      displayName: 'openai-batch',
+      state: STATES[batch.status],
+      inputConfig: { fileName: batch.input_file_id },
+      createTime: new Date(batch.created_at * 1000).toISOString(),
+      ...(ended === null ? {} : { endTime: new Date(ended * 1000).toISOString() }),
+      batchStats: {
+        requestCount: String(total),
+        successfulRequestCount: String(completed),
+        failedRequestCount: String(failed),
+      },
+      ...(batch.output_file_id === null ? {} : { output: { responsesFile: fileName(batch.output_file_id) } }),
+    },
+    done: ended !== null,
+  };
+}
+
+function errorBody({ status, message }: ApiError): object {
+  const names: Readonly<Record<number, string>> = {
+    400: 'INVALID_ARGUMENT',
+    401: 'UNAUTHENTICATED',
+    403: 'PERMISSION_DENIED',
+    404: 'NOT_FOUND',
+    429: 'RESOURCE_EXHAUSTED',
+  };
+  return { error: { code: status, message, status: names[status] ?? 'INTERNAL' } };
+}

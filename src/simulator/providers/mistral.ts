@@ -1,0 +1,90 @@
+/** Mistral's batch jobs, by its API reference (docs.mistral.ai/api/endpoint/batch). Files are as OpenAI's. */
+
+import { isObject, parseJson } from '../../lib/json.js';
+import type { Described } from '../batch.js';
+import { requireInput } from '../batches.js';
+import { ApiError, readBody, sendJson, type Route } from '../http.js';
+import { createBatch, listed, Mount, orderOf, sendBatch, type ProviderParts } from './mount.js';
+
+const JOBS = '/v1/batch/jobs';
+const STATUSES: Readonly<Record<Described['status'], string>> = {
+  validating: 'QUEUED',
+  in_progress: 'RUNNING',
+  finalizing: 'RUNNING',
+  completed: 'SUCCESS',
+  failed: 'FAILED',
+  expired: 'TIMEOUT_EXCEEDED',
+  cancelling: 'CANCELLATION_REQUESTED',
+  cancelled: 'CANCELLED',
+};
+
+export function mistralRoutes(prefix: string, parts: ProviderParts, openai: readonly Route[]): Route[] {
+  const mount = new Mount(prefix, parts, ({ status, message }) => ({
+    object: 'error',
+    message,
+    type: 'error',
+    code: status,
+  }));
+  for (const path of ['/v1/chat/', '/v1/models', '/v1/files']) mount.also(openai, path, path);
+  const { book, files } = parts;
+  mount.on('POST', JOBS, async (asked) => {
+    const body = parseJson((await readBody(asked.request)).toString('utf8'));
+    const { input_files: inputs, model, endpoint, metadata } = isObject(body) ? body : {};
+    const id: unknown = Array.isArray(inputs) ? inputs[0] : null;
+    if (typeof id !== 'string') throw new ApiError(422, 'input_files: Field required');
+    if (typeof model !== 'string') throw new ApiError(422, 'model: Field required');
+    if (endpoint !== '/v1/chat/completions')
+      throw new ApiError(422, 'endpoint: Input should be a known endpoint');
+    const input = requireInput(files, id, asked.owner);
+    const order = orderOf(id, isObject(metadata) ? (metadata as Record<string, string>) : null);
+    createBatch(asked, book, order, input, describe);
+  });
+  mount.on('GET', JOBS, ({ owner, query, response }) => {
+    const all = listed(book, owner, describe, 'id');
+    const size = Number(query.get('page_size') ?? 100);
+    const start = Number(query.get('page') ?? 0) * size;
+    const data = all.slice(start, start + size).map(({ entry }) => entry);
+    sendJson(response, 200, { object: 'list', total: all.length, data });
+  });
+  mount.on('GET', `${JOBS}/*`, (asked) => {
+    sendBatch(
+      asked,
+      book.require(decodeURIComponent(asked.path.slice(JOBS.length + 1)), asked.owner),
+      describe,
+    );
+  });
+  mount.on('POST', `${JOBS}/*`, ({ path, owner, response }) => {
+    const [id = '', action] = path
+      .slice(JOBS.length + 1)
+      .split('/')
+      .map(decodeURIComponent);
+    if (action !== 'cancel') throw new ApiError(404, 'Not Found');
+    const batch = book.require(id, owner);
+    batch.cancel();
+    sendJson(response, 200, describe(batch.describe()));
+  });
+  return mount.routes;
+}
+
+function describe(batch: Described): object {
+  const { total, completed, failed } = batch.request_counts;
+  return {
+    id: batch.id,
+    object: 'batch',
+    input_files: [batch.input_file_id],
+    metadata: batch.metadata,
+    endpoint: '/v1/chat/completions',
+    model: batch.model,
+    output_file: batch.output_file_id,
+    error_file: batch.error_file_id,
+    errors: (batch.errors?.data ?? []).map(({ message }) => ({ message, count: 1 })),
+    status: STATUSES[batch.status],
+    created_at: batch.created_at,
+    started_at: batch.in_progress_at,
+    completed_at: batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at,
+    total_requests: total,
+    completed_requests: completed + failed,
+    succeeded_requests: completed,
+    failed_requests: failed,
+  };
+}
