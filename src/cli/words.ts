@@ -15,6 +15,7 @@ export function plainWords(command: CommandName, argv: readonly string[]): strin
   const takesValue = new Set(
     flags.filter(({ kind }) => kind.argument.startsWith('<')).map(({ name }) => name),
   );
+  const toggles = new Set(flags.filter(({ kind }) => kind.argument === '').map(({ name }) => name));
   let isValue = false;
   let isOver = false;
   return argv.flatMap((word) => {
@@ -25,10 +26,20 @@ export function plainWords(command: CommandName, argv: readonly string[]): strin
     }
     const { name, value } = word.startsWith('--') ? longFlag(word) : shortFlag(word, letters);
     if (name === null) return [word];
+    if (toggles.has(name) && value !== null) return toggled(name, value, word, letters);
     isValue = takesValue.has(name) && value === null;
     if (value === null) return [`--${name}`];
     return [`--${name}=${value}`];
   });
+}
+
+/** `--resume=true` and `--resume=false`, and letters in one word (`-qy`). */
+function toggled(name: string, value: string, word: string, letters: ReadonlyMap<string, string>): string[] {
+  if (/^true$/i.test(value)) return [`--${name}`];
+  if (/^false$/i.test(value)) return [];
+  const more = word.startsWith('--') ? [] : value.split('').map((letter) => letters.get(letter));
+  const isWhole = more.length > 0 && more.every((one) => one !== undefined);
+  return isWhole ? [name, ...more].map((one) => `--${one}`) : [`--${name}=${value}`];
 }
 
 interface Word {

@@ -1,7 +1,7 @@
 /** A run's folders, taken for one process at a time, with their log. */
 
 import { existsSync } from 'node:fs';
-import { messageOf, TemporaryError } from '../lib/errors.js';
+import { messageOf, TemporaryError, UserError } from '../lib/errors.js';
 import { workUnder } from '../lib/fence.js';
 import { failedAction, fileProblem, isFileProblem, makeFolder, removeTemporaryFiles } from '../lib/files.js';
 import { FolderLock } from '../lib/lock.js';
@@ -55,7 +55,9 @@ export async function inFolder(
 
 /** The run has begun, so the same command would be refused or start over: a problem of the disk says how to resume. */
 function withResumption(error: unknown, { resumeCommand }: Surroundings): unknown {
-  const problem = isFileProblem(error) ? fileProblem(error, failedAction(error)) : error;
+  // A sentence that was made of one already keeps its own advice and exit code.
+  const isBare = isFileProblem(error) && !(error instanceof UserError);
+  const problem = isBare ? fileProblem(error, failedAction(error)) : error;
   if (!(problem instanceof TemporaryError) || !isFileProblem(problem.cause)) return error;
   if (problem.message.includes(resumeCommand)) return problem;
   return new TemporaryError(`${problem.message} Then resume with: ${resumeCommand}`, {

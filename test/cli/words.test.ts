@@ -12,6 +12,8 @@ describe('the words of a command line', () => {
     ['--logprobs --dry-run', '--logprobs --dry_run'],
     ['a -- --max-cost -m', 'a -- --max-cost -m'],
     ['-x -', '-x -'],
+    ['--resume=true --batch=FALSE --dry-run=maybe', '--resume --dry_run=maybe'],
+    ['-qy -qx', '--quiet --yes --quiet=x'],
   ])('%s', (typed, plain) => {
     expect(plainWords('reannotate', typed.split(' '))).toEqual(plain.split(' '));
   });
