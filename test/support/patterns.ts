@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AST } from '@eslint-community/regexpp';
 import { parseRegExpLiteral, visitRegExpAST } from '@eslint-community/regexpp';
-import ts from 'typescript';
+import { parseSync } from 'rolldown/utils';
 
 const SOURCE = fileURLToPath(new URL('../../src', import.meta.url));
 
@@ -21,22 +21,26 @@ export function patternsOfSource(): Pattern[] {
   const found = new Map<string, Pattern>();
   for (const entry of readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })) {
     if (!entry.endsWith('.ts')) continue;
-    const file = ts.createSourceFile(
-      entry,
-      readFileSync(join(SOURCE, entry), 'utf8'),
-      ts.ScriptTarget.Latest,
-    );
-    const visit = (node: ts.Node): void => {
-      if (ts.isRegularExpressionLiteral(node)) {
-        const line = file.getLineAndCharacterOfPosition(node.pos).line + 1;
-        const { pattern, flags } = parseRegExpLiteral(node.text);
-        found.set(node.text, { place: `${entry}:${line}`, source: pattern.raw, flags: flags.raw });
-      }
-      ts.forEachChild(node, visit);
-    };
-    visit(file);
+    const text = readFileSync(join(SOURCE, entry), 'utf8');
+    const { program, errors } = parseSync(entry, text, { lang: 'ts' });
+    if (errors.length > 0) throw new Error(`cannot parse ${entry}: ${errors[0]?.message ?? ''}`);
+    for (const { raw, start } of regularExpressions(program)) {
+      const line = text.slice(0, start).split('\n').length;
+      const { pattern, flags } = parseRegExpLiteral(raw);
+      found.set(raw, { place: `${entry}:${line}`, source: pattern.raw, flags: flags.raw });
+    }
   }
   return [...found.values()];
+}
+
+/** The literals of a syntax tree (ESTree), with their places in the text. */
+function* regularExpressions(node: unknown): Generator<{ raw: string; start: number }> {
+  if (typeof node !== 'object' || node === null) return;
+  if ('regex' in node && 'raw' in node && typeof node.raw === 'string') {
+    yield { raw: node.raw, start: 'start' in node ? Number(node.start) : 0 };
+    return;
+  }
+  for (const child of Object.values(node)) yield* regularExpressions(child);
 }
 
 /** What is repeated to attack a pattern, before a character that nothing accepts. */
