@@ -14,6 +14,7 @@ import { nameOf, type Chunk } from './chunk.js';
 import { GONE_AFTER } from './chunk-states.js';
 import { halve } from './chunks.js';
 import type { BatchOutcome, Look } from './collect.js';
+import { isHandRun } from './hand-run.js';
 import type { Ledger } from './ledger.js';
 import { readOrigin } from './metadata.js';
 import { nextFromQueue, refused } from './queue.js';
@@ -116,6 +117,7 @@ class Watch {
 
   #isExpected(chunk: Chunk): boolean {
     const { state } = chunk;
+    if (isHandRun(chunk)) return false;
     if (state === 'creating') return !this.#unanswerable.has(chunk);
     return state === 'submitted' || state === 'waiting';
   }
@@ -140,7 +142,7 @@ class Watch {
     if (this.#hasLookedBack) return;
     const { ledger, isAnswered } = this.parts;
     const doubtful: Chunk[] = [];
-    for (const chunk of ledger.chunks.filter(mayHaveMore)) {
+    for (const chunk of ledger.chunks.filter((one) => !isHandRun(one) && mayHaveMore(one))) {
       if (!(await isAnswered(chunk))) doubtful.push(chunk);
       else if (chunk.state === 'short' || chunk.state === 'gone') ledger.change(chunk, { kind: 'answered' });
     }
@@ -150,10 +152,15 @@ class Watch {
 
   /** Batches that are running, and those that ended with something missing. */
   async #poll(): Promise<void> {
-    const { ledger } = this.parts;
-    await this.#ask(
-      ledger.open.filter(({ batch, doubt }) => batch !== null && (!hasEnded(batch) || doubt !== null)),
-    );
+    const { ledger, isGivenUp } = this.parts;
+    const isRunning = ({ batch, doubt }: Chunk): boolean =>
+      batch !== null && (!hasEnded(batch) || doubt !== null);
+    await this.#ask(ledger.open.filter((chunk) => isRunning(chunk) && !isHandRun(chunk)));
+    // Nobody but the user knows of those that the user runs.
+    for (const chunk of ledger.chunks.filter((one) => isHandRun(one) && isGivenUp(one))) {
+      const why = 'it was given up';
+      await ledger.apply(chunk, { kind: 'absent', why, isProven: false, elapsed: 0, givenUp: true });
+    }
   }
 
   async #ask(chunks: readonly Chunk[]): Promise<void> {

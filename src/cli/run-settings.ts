@@ -44,6 +44,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
     output: outputOf(values),
     policy: policyOf(values),
     push: pushOf(values),
+    notify: values.notify,
     loggingLevel: values.logging_level,
     environment,
     recorded: values,
@@ -173,7 +174,8 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
     earlier: resume ? 'resume' : isNoRetry ? 'resume_no_retry' : overwrite ? 'overwrite' : 'refuse',
     retry: retry ?? (isNoRetry ? [] : DEFAULT_POLICY.retry),
     maxCost: values.max_cost,
-    batch: values.batch,
+    batch: values.batch || values.batch_file_only,
+    batchFileOnly: values.batch_file_only,
     maxBatchSize: values.max_batch_size,
     maxBatchBytes: values.max_batch_bytes,
   };

@@ -49,11 +49,13 @@ export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Su
         retry: values.retry ?? DEFAULT_POLICY.retry,
         maxCost: values.max_cost,
         batch: true,
+        batchFileOnly: false,
         maxBatchSize: values.max_batch_size,
         maxBatchBytes: values.max_batch_bytes,
       },
       // --yes also goes with --cancel alone.
       push: pushOf({ ...values, yes: values.yes && values.push_to_hub !== null }),
+      notify: values.notify,
       loggingLevel: values.logging_level,
       environment,
       recorded: {},
@@ -66,6 +68,7 @@ export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Su
     then: values.retry_failed ? 'retry_failed' : values.finish_online ? 'finish_online' : 'stop',
     serviceTier: serviceTier(values, annotator),
     recover: values.recover,
+    results: values.results,
     giveUp: values.give_up,
     graph: values.graph,
     cancel: values.cancel,
@@ -75,6 +78,10 @@ export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Su
 
 function checkTogether(values: Values<'watch-batch'>): void {
   const sendsAgain = values.retry_failed || values.finish_online;
+  if (values.results !== null && (sendsAgain || values.cancel))
+    throw new UsageError(
+      '--results takes results in and does nothing else; run watch-batch again for the rest.',
+    );
   if (values.retry !== null && !sendsAgain)
     throw new UsageError('--retry goes with --retry_failed or --finish_online; give one of them.');
   if (values.cancel && values.retry_failed) {

@@ -29,7 +29,9 @@ import { inFolder } from '../session/in-folder.js';
 import type { NextCommands } from '../session/finished-run.js';
 import { commandLine, nextStep, retryCommandLine } from '../session/next-command.js';
 import { askOnline } from '../session/online.js';
+import { subjectOf, withNotice } from '../session/notice.js';
 import { stopError } from '../session/stops.js';
+import type { BatchRun } from '../session/submit-batches.js';
 import type { Surroundings } from '../session/surroundings.js';
 import { requireBatches, watchCommandLine } from '../session/watch-command.js';
 
@@ -39,7 +41,13 @@ import { requireBatches, watchCommandLine } from '../session/watch-command.js';
  * @throws UserError where the run can't go on
  */
 export async function reannotate(options: RunSettings, surroundings: Surroundings): Promise<number> {
-  if (options.policy.batch) requireBatches(options.call);
+  // What is only submitted is not over: watch-batch says when it is.
+  const subject = { ...subjectOf(options, 'reannotate'), endsRun: !options.policy.batch };
+  return withNotice(subject, surroundings, () => run(options, surroundings));
+}
+
+async function run(options: RunSettings, surroundings: Surroundings): Promise<number> {
+  if (options.policy.batch && !options.policy.batchFileOnly) requireBatches(options.call);
   const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);
   // Where money bounds nothing, the price is looked up once the first request is out.
@@ -49,7 +57,7 @@ export async function reannotate(options: RunSettings, surroundings: Surrounding
   if (isResumed) refuseUnknownBatches(folder, options);
   const leftBehind = checkEarlierRun(folder, options);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
-  if (!isResumed || leftBehind.length === 0) findEndpoint(options.call);
+  if (!options.policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) findEndpoint(options.call);
   const publisher = await publisherOf(options, surroundings);
   const found =
     leftBehind.length === 0 || options.policy.earlier === 'overwrite'
@@ -92,9 +100,8 @@ export async function reannotate(options: RunSettings, surroundings: Surrounding
     const tryAgain = `Retry them with: ${commands.retry(['failed'])}`;
     const finished = { options: writing, folder, run, totals, config, tryAgain, publisher, commands };
     if (options.policy.batch) {
-      const { submitBatches } = await import('../session/submit-batches.js');
       const batchRun = { options: writing, folder, run, ledger, totals, price };
-      const exitCode = await submitBatches(batchRun, surroundings, async (ids) => {
+      const exitCode = await intoBatches(batchRun, surroundings, async (ids) => {
         await writeConfig(folder.config, { ...config, batch_ids: ids });
       });
       if (exitCode !== null) return exitCode;
@@ -140,6 +147,20 @@ export async function reannotate(options: RunSettings, surroundings: Surrounding
       );
     }
   });
+}
+
+/** Submits what is to be asked, or writes it for the user to run. Null where there is nothing. */
+async function intoBatches(
+  batchRun: BatchRun,
+  surroundings: Surroundings,
+  onBatches: (ids: string[]) => Promise<void>,
+): Promise<number | null> {
+  if (batchRun.options.policy.batchFileOnly) {
+    const { writeBatchFiles } = await import('../session/batch-files.js');
+    return writeBatchFiles(batchRun, surroundings);
+  }
+  const { submitBatches } = await import('../session/submit-batches.js');
+  return submitBatches(batchRun, surroundings, onBatches);
 }
 
 function nextCommands({ words, resumeCommand }: Surroundings): NextCommands {

@@ -1,6 +1,8 @@
 /** `watch-batch`: a run's batches, watched, collected and finished. It reads as the story of a watch. */
 
 import { Interrupted } from '../batches/calls.js';
+import { isHandRun } from '../batches/hand-run.js';
+import { OFFLINE } from '../batches/offline.js';
 import type { Watched } from '../batches/watch.js';
 import { EXIT, messageOf, UsageError } from '../lib/errors.js';
 import { priceFor } from '../run/budget.js';
@@ -24,12 +26,14 @@ import {
   requireRecord,
   type WatchedRun,
 } from '../session/open-watched-run.js';
+import { subjectOf, withNotice } from '../session/notice.js';
 import { stopError } from '../session/stops.js';
 import { RetryRounds } from '../session/retry-rounds.js';
 import { describing } from '../session/submit-batches.js';
 import type { Surroundings } from '../session/surroundings.js';
 import { requireBatches, watchCommandLine } from '../session/watch-command.js';
-import { watchOnce } from '../session/watch-once.js';
+import { takeResults } from '../session/take-results.js';
+import { collectParts, indexJobs, watchOnce } from '../session/watch-once.js';
 
 /**
  * Runs `watch-batch`.
@@ -37,23 +41,30 @@ import { watchOnce } from '../session/watch-once.js';
  * @throws UserError where it can't go on
  */
 export async function watchBatch(watching: WatchOptions, surroundings: Surroundings): Promise<number> {
+  const { run } = watching;
+  return withNotice(subjectOf(run, 'watch-batch'), surroundings, () => watchRun(watching, surroundings));
+}
+
+async function watchRun(watching: WatchOptions, surroundings: Surroundings): Promise<number> {
   const { run: options } = watching;
   const { console, interruption } = surroundings;
-  requireBatches(options.call);
+  if (watching.results === null) requireBatches(options.call);
   if (watching.cancel && !watching.yes && !process.stdin.isTTY) {
     throw new UsageError('--cancel asks before it cancels, and nobody is here to answer; give --yes.');
   }
   const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);
   const price = await priceFor(options);
-  const client = openBatchClient(options, console, interruption.soft);
+  const client = watching.results === null ? openBatchClient(options, console, interruption.soft) : OFFLINE;
   try {
     const fromFile = watching.batchObjectsFile === null ? null : readObjects(watching.batchObjectsFile);
-    if (watching.batchIds === null && fromFile === null && !watching.recover) requireRecord(folder, options);
+    const isNamed = watching.batchIds !== null || fromFile !== null || watching.recover;
+    if (!isNamed && watching.results === null) requireRecord(folder, options);
     const publisher = await publisherOf(options, surroundings);
     return await inFolder(folder, 'watch-batch', options, surroundings, () =>
       describing(options.call, async () => {
         const watched = await openWatchedRun({ watching, fromFile, folder, client, price }, surroundings);
+        if (watching.results !== null) return takeGiven(watching.results, watched, publisher, surroundings);
         if (watching.cancel && !(await cancelBatches(watched, surroundings))) return EXIT.done;
         return follow(watched, publisher, surroundings);
       }),
@@ -65,6 +76,36 @@ export async function watchBatch(watching: WatchOptions, surroundings: Surroundi
   } finally {
     await client.close();
   }
+}
+
+/** `--results`: takes files in, and ends the run as far as it goes. */
+async function takeGiven(
+  paths: readonly string[],
+  watched: WatchedRun,
+  publisher: Publisher | null,
+  surroundings: Surroundings,
+): Promise<number> {
+  const { console } = surroundings;
+  const { totals, ledger, options } = watched;
+  const started = performance.now();
+  const jobs = await indexJobs(watched);
+  let answered: number;
+  try {
+    answered = await takeResults(paths, watched, collectParts(watched, jobs, console), surroundings);
+  } finally {
+    jobs.close();
+    totals.setBatches(ledger.totals());
+    totals.save();
+  }
+  const resume = watchCommandLine(options, [], ['--resume']).replace(/^npx watch-batch/, 'npx reannotate');
+  const finished = {
+    ...watched,
+    ...{ mode: 'batch' as const, stop: null, publisher, commands: nextCommands(watched) },
+    tryAgain: `Send rows that no batch holds with: ${resume} — or write new files with: ${resume} --batch_file_only`,
+    session: { answered, milliseconds: performance.now() - started, bound: null },
+  };
+  const assembled = await assembleResults(finished, console);
+  return finish(finished, assembled, console);
 }
 
 /** Watches, and does what was asked about the rows that have no answer then. */
@@ -142,6 +183,13 @@ async function end(finished: FinishedRun, watched: WatchedRun, surroundings: Sur
 async function tryAgain(watched: WatchedRun): Promise<string> {
   const { options, ledger, run } = watched;
   await holdRows(watched);
+  const waiting = ledger.open.filter(isHandRun).map(({ file }) => file ?? '');
+  if (waiting.length > 0) {
+    return (
+      `Results are missing for ${waiting.slice(0, 3).join(', ')}; take them in with: ` +
+      watchCommandLine(options, [], ['--results', 'FILE'])
+    );
+  }
   const outstanding = describeOutstanding(options, ledger);
   const left = ledger.unsubmitted.filter(({ state }) => state !== 'creating').length;
   if (outstanding !== null && left === 0 && run.index.countWanted(watched.options.policy.retry) === 0)

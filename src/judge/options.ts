@@ -78,6 +78,7 @@ export function judgeOptions(judgement: Judgement): JudgeOptions {
       maxCost: judgement.maxCost,
     },
     push: null,
+    notify: null,
     loggingLevel: judgement.loggingLevel,
     environment,
     recorded: {},

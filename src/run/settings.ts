@@ -42,6 +42,8 @@ export interface RunPolicy {
   maxCost: number | null;
   /** True for the Batch API, false for single requests. */
   batch: boolean;
+  /** True where the files of a batch are written for the user to run, and nothing is sent. */
+  batchFileOnly: boolean;
   /** Requests in one batch file. */
   maxBatchSize: number;
   /** Bytes in one batch file. */
@@ -53,6 +55,7 @@ export const DEFAULT_POLICY: RunPolicy = {
   retry: ['failed'],
   maxCost: null,
   batch: false,
+  batchFileOnly: false,
   maxBatchSize: MAXIMUM_BATCH_SIZE,
   maxBatchBytes: MAXIMUM_BATCH_BYTES,
 };
@@ -80,6 +83,8 @@ export interface RunSettings {
   policy: RunPolicy;
   /** Null where the results stay here. */
   push: Push | null;
+  /** A command of the user's own that is run when the run is over or needs attention; null for none. */
+  notify: string | null;
   /** Of the run's `output.log`. */
   loggingLevel: LogLevel;
   environment: Environment;

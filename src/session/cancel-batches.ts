@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import { hasEnded } from '../batches/batch.js';
 import { Interrupted } from '../batches/calls.js';
 import { cancelBatch } from '../batches/cancel.js';
+import { isHandRun } from '../batches/hand-run.js';
 import type { Chunk } from '../batches/chunk.js';
 import { resolveCreation } from '../batches/submit.js';
 import { UserError } from '../lib/errors.js';
@@ -18,7 +19,9 @@ export async function cancelBatches(
 ): Promise<boolean> {
   // A batch whose creation was not answered is one of them, if it exists.
   for (const chunk of ledger.unanswered) await resolveCreation(chunk, submission);
-  const open = ledger.open.filter(({ batch }) => batch !== null && !hasEnded(batch));
+  const isRunning = (chunk: Chunk): boolean =>
+    chunk.batch !== null && !hasEnded(chunk.batch) && !isHandRun(chunk);
+  const open = ledger.open.filter(isRunning);
   if (
     !watching.yes &&
     !(await confirm(

@@ -1,5 +1,7 @@
 /** What an online run does about the batches of its folder: none of their rows may be sent. */
 
+import type { Chunk } from '../batches/chunk.js';
+import { isHandRun } from '../batches/hand-run.js';
 import type { Ledger } from '../batches/ledger.js';
 import { UserError } from '../lib/errors.js';
 import type { RunSettings } from '../run/settings.js';
@@ -24,6 +26,19 @@ import { watchCommandLine } from './watch-command.js';
 const COURTESY_TIMEOUT_MS = 10_000;
 const COURTESY_TRIES = 2;
 
+/** @throws UserError where files were written for the user to run, and have no results yet */
+function refuseHandRun(running: readonly Chunk[], options: RunSettings): void {
+  const files = running.filter(isHandRun).map(({ file }) => file ?? '');
+  if (files.length === 0) return;
+  const what = `${files.slice(0, 3).join(', ')}${files.length > 3 ? ', …' : ''}`;
+  throw new UserError(
+    `${what} ${files.length === 1 ? 'was' : 'were'} written for you to run, and what came of ${files.length === 1 ? 'it' : 'them'} is ` +
+      `not known here; sending the rows again may pay twice. Take the results in with: ` +
+      `${watchCommandLine(options, [], ['--results', 'FILE'])} — if you did not run a file, add --give_up ${files[0] ?? ''} ` +
+      'in place of --results.',
+  );
+}
+
 /**
  * Before rows are sent online: none of them may be in a batch, now or later.
  * @returns what is to be done about rows that are held back; null where none is
@@ -37,6 +52,7 @@ export async function leaveBatches(
   { console, interruption }: Surroundings,
 ): Promise<string | null> {
   const running = ledger.chunks.filter(({ state }) => state === 'submitted' || state === 'creating');
+  refuseHandRun(running, options);
   if (running.length > 0) {
     throw new UserError(
       `Rows of this run are in ${plural(running.length, 'batch', 'batches')} that may still answer them; sending them online ` +

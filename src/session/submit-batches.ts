@@ -5,6 +5,7 @@ import type { Price } from '../models/prices.js';
 import { callFailed, CallFailed } from '../batches/calls.js';
 import type { BatchApi } from '../batches/apis/batch-api.js';
 import { planChunks, type ChunkLimits } from '../batches/chunks.js';
+import { isHandRun } from '../batches/hand-run.js';
 import type { Ledger } from '../batches/ledger.js';
 import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
 import { EXIT, UserError } from '../lib/errors.js';
@@ -67,7 +68,9 @@ export async function submitBatches(
       batchRun,
       surroundings,
     );
-    const ids = ledger.open.flatMap(({ batch }) => (batch === null ? [] : [batch.id]));
+    const ids = ledger.open.flatMap((chunk) =>
+      chunk.batch === null || isHandRun(chunk) ? [] : [chunk.batch.id],
+    );
     await onBatches(ids);
     return await report(submitted, ids, batchRun, surroundings);
   } finally {
@@ -199,7 +202,7 @@ async function report(
   { options, ledger }: BatchRun,
   { console, interruption, resumeCommand, words }: Surroundings,
 ): Promise<number> {
-  const requests = ledger.open.reduce((sum, chunk) => sum + chunk.requests, 0);
+  const requests = ledger.open.reduce((sum, chunk) => sum + (isHandRun(chunk) ? 0 : chunk.requests), 0);
   if (ids.length > 0) {
     const what = plural(ids.length, 'batch', 'batches');
     console.info(`${what} with ${plural(requests, 'request')} under way. Watch and collect with:`);

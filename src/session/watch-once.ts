@@ -40,7 +40,7 @@ function maximumBytes({ generation }: ModelCall, requests: number): number {
 }
 
 /** Where each row's request is, for batches whose input file is not here. */
-async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex> {
+export async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex> {
   const identify = (line: Buffer): number | null => readJob(line)?.requestIdx ?? null;
   return (await LineIndex.build(folder.jobs, run.rows, identify)).index;
 }
@@ -49,7 +49,7 @@ async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex> {
  * What collecting needs.
  * @param jobs null where every batch's input file is here
  */
-function collectParts(
+export function collectParts(
   { options, folder, run, ledger, totals, client, submission }: WatchedRun,
   jobs: LineIndex | null,
   reporter: Surroundings['console'],

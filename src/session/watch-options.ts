@@ -23,6 +23,8 @@ export interface WatchOptions {
   then: 'stop' | 'retry_failed' | 'finish_online';
   serviceTier: 'flex' | null;
   recover: boolean;
+  /** Files of results in OpenAI's format, to be taken in without any API; null for none. */
+  results: readonly string[] | null;
   /** Batches (or batch files whose creation stayed in doubt) of which nothing more is expected. */
   giveUp: readonly string[];
   graph: boolean;

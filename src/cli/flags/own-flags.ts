@@ -1,7 +1,18 @@
 /** Flags of one command alone; names may mean something else in other commands. */
 
 import { UsageError } from '../../lib/errors.js';
-import { file, integer, kind, number, oneOf, orNone, text, toggle, type Kind } from '../../lib/kinds.js';
+import {
+  file,
+  integer,
+  kind,
+  list,
+  number,
+  oneOf,
+  orNone,
+  text,
+  toggle,
+  type Kind,
+} from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
 import { isId } from '../../batches/id.js';
 import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED, LARGEST_SAMPLE } from '../../judge/defaults.js';
@@ -48,6 +59,16 @@ const WATCH_FLAGS = {
     fallback: false,
     group: 'batches',
     help: 'find the run’s batches in the account by their metadata',
+    excludes: 'source',
+    isAction: true,
+    commands: OF_WATCH,
+  }),
+  results: flag({
+    kind: list('<file,file>'),
+    fallback: null,
+    group: 'batches',
+    help: 'take results in OpenAI’s batch format from files, without an API',
+    details: 'See [batches](batches.md).',
     excludes: 'source',
     isAction: true,
     commands: OF_WATCH,

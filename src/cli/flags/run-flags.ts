@@ -1,7 +1,7 @@
 /** What a run may do: to an earlier one, again, how fast, and for how much. */
 
 import { UsageError } from '../../lib/errors.js';
-import { folder, integer, kind, list, number, toggle } from '../../lib/kinds.js';
+import { folder, integer, kind, list, number, text, toggle } from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
 import { DEFAULT_LIMITS } from '../../models/call.js';
 import { checkRunName } from '../../run/folder.js';
@@ -111,12 +111,30 @@ export const RUN_FLAGS = {
     kind: toggle,
     fallback: false,
     group: 'batches',
-    help: 'submit to the OpenAI Batch API instead of sending single requests',
+    help: 'submit to the provider’s batch API, mostly at half the price, instead of sending single requests',
     aliases: ['batch_mode', 'use_batch', 'batch_api'],
     commands: {
       reannotate: true,
       demo: { help: 'in batches: submit, watch, retry what failed, collect' },
     },
+  }),
+  batch_file_only: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'batches',
+    help: 'write the batch files for another tool (vllm run-batch, SGLang, an upload by hand) and send nothing',
+    details: 'See [batches](batches.md).',
+    isAction: true,
+    commands: { reannotate: true },
+  }),
+  notify: flag({
+    kind: text('<command>'),
+    fallback: null,
+    group: 'run',
+    help: 'a shell command to run when the run is over or needs attention',
+    details: 'See [batches](batches.md).',
+    isAction: true,
+    commands: { reannotate: true, 'watch-batch': true },
   }),
   max_batch_size: flag({
     kind: integer(1, MAXIMUM_BATCH_SIZE),

@@ -1,0 +1,201 @@
+/** `watch-batch --results FILE`: results in OpenAI's format, from wherever they come, become a part of the run. */
+
+import { createReadStream, existsSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { idDigest, readBatch, type Batch } from '../batches/batch.js';
+import { newChunk, type Chunk } from '../batches/chunk.js';
+import { collect, type CollectParts } from '../batches/collect.js';
+import { LONG } from '../batches/delivery.js';
+import { isHandRun } from '../batches/hand-run.js';
+import { rowsIn } from '../batches/held-rows.js';
+import { rowOfId } from '../batches/request-line.js';
+import { unpackResults } from '../batches/result-file.js';
+import { resultPath } from '../batches/result-files.js';
+import { readResultLine } from '../batches/results.js';
+import { UserError } from '../lib/errors.js';
+import { breathe, fileProblem, readLines, replaceFile } from '../lib/files.js';
+import { makeOwnFolder } from '../lib/own-folder.js';
+import { count, inert, plural } from '../lib/text.js';
+import type { WatchedRun } from './open-watched-run.js';
+import type { Surroundings } from './surroundings.js';
+
+const BREATHE_EVERY = 1000;
+
+/** What the given files hold. */
+interface Given {
+  /** Copies in the run's own folder, as JSON Lines. */
+  copies: string[];
+  /** 1 for a row that has a line. */
+  marks: Uint8Array;
+  lines: number;
+}
+
+/**
+ * Takes results into the journal: first those of files that were written for the user to run, then those of any other
+ * row without an answer.
+ * @returns how many rows got an answer
+ * @throws UserError where no line is about a row of this run
+ */
+export async function takeResults(
+  paths: readonly string[],
+  watched: WatchedRun,
+  parts: CollectParts,
+  { console }: Surroundings,
+): Promise<number> {
+  const { ledger, run } = watched;
+  const given = await bring(paths, watched);
+  try {
+    if (!given.marks.includes(1)) throw nothingFor(paths, given, run.rows);
+    let answers = 0;
+    const waiting = ledger.chunks.filter((chunk) => isHandRun(chunk) && isOpen(chunk));
+    for (const chunk of waiting) answers += await takeChunk(chunk, given, watched, parts);
+    answers += await takeOthers(given, watched, parts);
+    console.info(
+      `Took ${plural(answers, 'answer')} from ${plural(given.lines, 'line')} of ${paths.map((path) => inert(path, 200)).join(', ')}.`,
+    );
+    tellShort(watched, console);
+    return answers;
+  } finally {
+    for (const copy of given.copies) rmSync(copy, { force: true });
+  }
+}
+
+function isOpen({ state }: Chunk): boolean {
+  return state === 'submitted' || state === 'short';
+}
+
+/** Copies the files, unpacked, and looks which rows they are about. */
+async function bring(paths: readonly string[], { folder, run, options }: WatchedRun): Promise<Given> {
+  makeOwnFolder(folder.downloads);
+  const given: Given = { copies: [], marks: new Uint8Array(run.rows), lines: 0 };
+  for (const path of paths) {
+    if (!existsSync(path)) throw new UserError(`--results: there is no file ${inert(path, 300)}.`);
+    const copy = join(folder.downloads, `given-${idDigest(resolve(path))}.jsonl`);
+    given.copies.push(copy);
+    try {
+      await replaceFile(copy, async (file) => {
+        for await (const piece of createReadStream(path)) file.write(piece as Buffer);
+      });
+    } catch (error) {
+      throw fileProblem(error, `copy ${path}`);
+    }
+    await unpackResults(copy, options.environment.redactor);
+    for (const { bytes } of readLines(copy)) {
+      if (bytes.length === 0) continue;
+      given.lines += 1;
+      const row = rowOfLine(bytes);
+      if (row !== null && row < run.rows) given.marks[row] = 1;
+      if (given.lines % BREATHE_EVERY === 0) await breathe();
+    }
+  }
+  return given;
+}
+
+function rowOfLine(bytes: Buffer): number | null {
+  return rowOfId(readResultLine(bytes)?.id ?? null);
+}
+
+/** The rows of a file that the user ran, as far as there are results for them. */
+async function takeChunk(
+  chunk: Chunk,
+  given: Given,
+  watched: WatchedRun,
+  parts: CollectParts,
+): Promise<number> {
+  const { ledger, run } = watched;
+  const rows = await rowsIn([chunk], ledger, run.rows);
+  if (!rows.some((isAsked, row) => isAsked === 1 && given.marks[row] === 1)) return 0;
+  const batch = endedBatch(chunk.batch?.id ?? '', chunk.requests, chunk.batch?.createdAt ?? 0);
+  await addLines(given, rows, batch, watched);
+  for (const [row, isAsked] of rows.entries()) if (isAsked === 1) given.marks[row] = 0;
+  ledger.change(chunk, { kind: 'seen', batch });
+  return collectNow(chunk, batch, parts);
+}
+
+/** Rows that are in no such file: of requests that were sent some other way. */
+async function takeOthers(given: Given, watched: WatchedRun, parts: CollectParts): Promise<number> {
+  const { ledger, run } = watched;
+  const rows = given.marks.map((isThere, row) => (isThere === 1 && !run.index.isAnswered(row) ? 1 : 0));
+  const requests = rows.reduce((sum, isWanted) => sum + isWanted, 0);
+  if (requests === 0) return 0;
+  const number = ledger.nextNumber;
+  const batch = endedBatch(`hand-run/results-${number}`, requests, Math.floor(Date.now() / 1000));
+  const chunk: Chunk = {
+    ...newChunk(number, null, { requests, bytes: 0, tokens: 0 }),
+    state: 'submitted',
+    isAdopted: true,
+    batch,
+  };
+  ledger.add([chunk]);
+  await addLines(given, rows, batch, watched);
+  return collectNow(chunk, batch, parts);
+}
+
+/** It counts nothing, so that every row without a line is missed. */
+function endedBatch(id: string, requests: number, createdAt: number): Batch {
+  const batch = readBatch({
+    id,
+    object: 'batch',
+    status: 'completed',
+    output_file_id: 'given',
+    created_at: createdAt,
+    completed_at: Math.floor(Date.now() / 1000),
+    request_counts: { total: requests },
+  });
+  if (batch === null) throw new Error(`${id} cannot be the id of a batch`);
+  return batch;
+}
+
+/** Adds lines of rows to what is there of them from earlier. */
+async function addLines(
+  { copies }: Given,
+  rows: Uint8Array,
+  batch: Batch,
+  { folder, options }: WatchedRun,
+): Promise<void> {
+  const { redactor } = options.environment;
+  const path = resultPath(folder, batch, 'output') ?? '';
+  const seen = new Uint8Array(rows.length);
+  await replaceFile(path, async (file) => {
+    let number = 0;
+    for (const source of [path, ...copies].filter((one) => existsSync(one))) {
+      for (const { bytes } of readLines(source)) {
+        const row = rowOfLine(bytes);
+        if (row === null || rows[row] !== 1 || seen[row] === 1) continue;
+        seen[row] = 1;
+        file.write(redactor.bytes(bytes));
+        file.write('\n');
+        number += 1;
+        if (number % BREATHE_EVERY === 0) await breathe();
+      }
+    }
+  });
+}
+
+/** A file on this disk does not change while it is waited for, so all patience is used up at once. */
+async function collectNow(chunk: Chunk, batch: Batch, parts: CollectParts): Promise<number> {
+  let answers = 0;
+  for (let looks = 0; looks <= LONG.times && chunk.state === 'submitted'; looks++) {
+    const outcome = await collect(chunk, batch, { elapsed: LONG.overMs, givenUp: false }, parts);
+    answers += outcome.answers;
+  }
+  return answers;
+}
+
+function tellShort({ ledger }: WatchedRun, console: Surroundings['console']): void {
+  for (const chunk of ledger.chunks.filter((one) => isHandRun(one) && one.state === 'short')) {
+    const missing = chunk.requests - (chunk.collected?.accounted ?? 0);
+    const file = chunk.file ?? '';
+    console.warning(
+      `${count(missing)} of the ${plural(chunk.requests, 'request')} of ${file} have no result, so their rows are held back. ` +
+        `Give the file that has them with --results, or release the rows with --give_up ${file}.`,
+    );
+  }
+}
+
+function nothingFor(paths: readonly string[], { lines }: Given, rows: number): UserError {
+  return new UserError(
+    `No line of ${paths.map((path) => inert(path, 200)).join(', ')} (${plural(lines, 'line')}) is about one of the ` +
+      `${plural(rows, 'row')} of this run: their custom_id has to be the number of a row, as in the batch files.`,
+  );
+}
