@@ -29,6 +29,7 @@ const LIFETIME_SECONDS = 2_592_000;
 
 interface Job {
   id: string;
+  owner: string;
   displayName: string;
   model: string;
   input: string;
@@ -118,7 +119,7 @@ function addDatasets(
       const job = [...names.jobs.values()].find((one) => one.output === output);
       if (job === undefined) throw new ApiError(404, 'no such data set');
       const batch = book.require(job.batchId, owner);
-      const host = `http://${request.headers.host ?? ''}${prefix}/signed/${encodeURIComponent(owner)}/${job.id}`;
+      const host = `http://${request.headers.host ?? ''}${prefix}/signed/${job.id}`;
       const { output_file_id: answers, error_file_id: errors } = batch.describe();
       const urls = {
         ...(answers === null ? {} : { 'BIJOutputSet.jsonl': `${host}/answers` }),
@@ -136,13 +137,10 @@ function addDatasets(
     });
   });
   mount.open('GET', '/signed/*', async (exchange) => {
-    const [owner = '', id = '', kind] = exchange.path
-      .slice('/signed/'.length)
-      .split('/')
-      .map(decodeURIComponent);
+    const [id = '', kind] = exchange.path.slice('/signed/'.length).split('/').map(decodeURIComponent);
     const job = names.jobs.get(id);
     if (job === undefined) throw new ApiError(403, 'the signature is not valid');
-    const batch = book.require(job.batchId, owner);
+    const batch = book.require(job.batchId, job.owner);
     const wanted = kind === 'errors' ? batch.describe().error_file_id : batch.describe().output_file_id;
     const found = resultFiles(files, batch).filter((file) => file.id === wanted);
     statistics.count('fileDownloads');
@@ -173,6 +171,7 @@ function addJobs(mount: Mount, { book }: ProviderParts, names: Names): void {
     if (file?.owner !== asked.owner) throw new ApiError(400, 'inputDatasetId names no data set');
     const job = {
       id,
+      owner: asked.owner,
       displayName: textOf(fields['displayName']),
       model: textOf(fields['model']),
       input,
