@@ -261,7 +261,8 @@ async function findCreated(chunk: Chunk, parts: SubmitParts): Promise<boolean> {
       return true;
     }
     if (isSettled && search.doubt === null) break;
-    if (waiting.clock.now() >= settled + DOUBT_MS) throw inDoubt(chunk, search);
+    // A search that took long began before the account had settled: where it found no doubt, another one decides.
+    if (search.doubt !== null && waiting.clock.now() >= settled + DOUBT_MS) throw inDoubt(chunk, search);
     await pause(SETTLE_POLL_MS, waiting);
   }
   await ledger.apply(chunk, { kind: 'not_created' });
