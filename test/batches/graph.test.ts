@@ -29,7 +29,7 @@ function expectWellFormed(svg: string): void {
 describe('the graphs of batches', () => {
   it('are well-formed and hold numbers alone, whatever the batches', () => {
     fc.assert(
-      fc.property(fc.array(times, { maxLength: 300 }), fc.string({ unit: 'binary' }), (batches, title) => {
+      fc.property(fc.array(times, { maxLength: 100 }), fc.string({ unit: 'binary' }), (batches, title) => {
         for (const chart of [durationsChart(batches, title), completionsChart(batches, title)]) {
           const svg = drawChart(chart);
           expect(svg).not.toMatch(/="[^"]*(?:NaN|Infinity|undefined)/);
@@ -38,7 +38,7 @@ describe('the graphs of batches', () => {
           expectWellFormed(svg);
         }
       }),
-      { numRuns: 50 },
+      { numRuns: 20 },
     );
   });
 
@@ -101,7 +101,7 @@ describe('the graphs of batches', () => {
   });
 
   it('are drawn with any name, also with characters that XML does not know', async () => {
-    const names = ['\uffff\ufffe\u0000', '\ud800', `${'x'.repeat(185)}${'😀'.repeat(20)}`, ']]>&#0;&'];
+    const names = ['\uffff\ufffe\u0000 \ud800 ]]>&#0;&', `${'x'.repeat(185)}${'😀'.repeat(20)}`];
     for (const name of names) {
       await expect(saveBatchGraphs(temporaryFolder(), [], name)).resolves.toHaveLength(4);
     }

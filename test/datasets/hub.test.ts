@@ -53,6 +53,14 @@ function page({ path }: ApiRequest, total: number, more: Record<string, unknown>
   };
 }
 
+/** A client that does not wait, but notes how long it would have: milliseconds. */
+function patientClient(url: string, random = 0.5): { client: HubClient; waits: number[] } {
+  const waits: number[] = [];
+  const clock = { now: () => 0, sleep: (wait: number) => Promise.resolve(void waits.push(wait)) };
+  const parts = { hub: hubAt(url), dataset: 'me/data', reporter: silent, clock, random: () => random };
+  return { client: new HubClient(parts), waits };
+}
+
 function isRows({ path }: ApiRequest): boolean {
   return path.startsWith('/rows');
 }
@@ -88,37 +96,28 @@ describe('pages of the datasets-server', () => {
     ).toBe(100);
   });
 
-  it('are asked for again after 429, 500, ResponseNotReady and a cut connection', async () => {
-    const answers: ((asked: ApiRequest) => ApiAnswer)[] = [
-      () => ({ status: 429, headers: { 'retry-after': '0' }, body: '{}' }),
-      () => ({
-        status: 500,
-        headers: { 'x-error-code': 'ResponseNotReady' },
-        body: '{"error":"being computed"}',
-      }),
-      () => ({ status: 502, body: '<html>' }),
-      () => ({ body: SPLITS }),
+  it('are asked for again after 429, 500, ResponseNotReady and a page, after growing pauses', async () => {
+    const answers: ApiAnswer[] = [
+      { status: 429, headers: { 'retry-after': '0' }, body: '{}' },
+      { status: 500, headers: { 'x-error-code': 'ResponseNotReady' }, body: '{"error":"being computed"}' },
+      { status: 502, body: '<html>' },
     ];
-    const api = await scriptedApi((asked, number) => (answers[number] ?? ((one) => page(one, 2)))(asked));
-    expect(await read(await openDataset(request, hubAt(api.url), silent))).toHaveLength(2);
+    const api = await scriptedApi((_asked, number) => answers[number] ?? { body: SPLITS });
+    const { client, waits } = patientClient(api.url);
+    expect(await client.get('splits', { dataset: 'me/data' })).toEqual(SPLITS);
+    expect(waits).toHaveLength(answers.length);
+    expect(Math.max(...waits)).toBeGreaterThan(0);
+    await client.close();
   });
 
   it.each<[string, Record<string, string>, number]>([
     ['Retry-After', { 'retry-after': '7' }, 7000],
     ['the end of the window in RateLimit', { ratelimit: '"api";r=0;t=55' }, 55_000],
   ])('wait for as long as %s says', async (_, headers, expected) => {
-    const waits: number[] = [];
-    const clock = { now: () => 0, sleep: (wait: number) => Promise.resolve(void waits.push(wait)) };
     const api = await scriptedApi((_asked, number) =>
       number === 0 ? { status: 429, headers, body: '{}' } : { body: SPLITS },
     );
-    const client = new HubClient({
-      hub: hubAt(api.url),
-      dataset: 'me/data',
-      reporter: silent,
-      clock,
-      random: () => 0,
-    });
+    const { client, waits } = patientClient(api.url, 0);
     expect(await client.get('splits', { dataset: 'me/data' })).toEqual(SPLITS);
     expect(waits).toEqual([expected]);
     await client.close();

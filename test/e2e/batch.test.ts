@@ -12,7 +12,16 @@ import {
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Simulator } from '../../src/simulator/server.js';
-import { batchArguments, idsOf, online, paste, startWatch, submit, watch } from '../support/batch-cli.js';
+import {
+  batchArguments,
+  idsOf,
+  impatient,
+  online,
+  paste,
+  startWatch,
+  submit,
+  watch,
+} from '../support/batch-cli.js';
 import { pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { faultyProxy } from '../support/faulty-proxy.js';
@@ -245,9 +254,10 @@ describe('what goes wrong in batches', () => {
     ] as const;
     const { data, folder, root } = dataset(20 * harmless.length);
     const api = await simulator({ batchPlans: harmless.map((fault) => [fault]) });
-    const submitted = await submit(api, data, folder, ['--max_batch_size', '20']);
+    const env = impatient(60);
+    const submitted = await submit(api, data, folder, ['--max_batch_size', '20'], { env });
     expect(submitted.code, submitted.stderr).toBe(0);
-    const watched = await watch(api, data, folder);
+    const watched = await watch(api, data, folder, [], { env });
     expect(watched.code, watched.stderr).toBe(0);
     expect(api.statistics().batchesCreated).toBe(harmless.length);
     paidOnce(api, 20 * harmless.length);

@@ -89,28 +89,13 @@ describe('rows that attack', () => {
 });
 
 describe('names that attack', () => {
+  // `test/soak/hostile-names.test.ts` tries any name on the functions that make paths of them.
   const NAMES = [
     '../../etc/passwd',
-    '..',
-    '.',
-    '/etc/passwd',
-    'a/../../b',
-    'a//b',
-    '....//....//x',
     'x'.repeat(5000),
-    `${'y'.repeat(200)}/${'z'.repeat(200)}`,
-    'CON',
-    'aux.json',
-    'C:\\windows\\system32',
-    '~root/x',
     '$(touch pwned)',
-    '`touch pwned`; touch pwned',
-    'line\nend',
-    'tab\tand\u001b[31mcolour',
-    '\u202egnp.exe',
-    '%2e%2e%2f',
+    'line\n\u001b[31m\u202egnp.exe',
     '__proto__',
-    '--',
   ];
 
   it.each(NAMES.map((name) => [name.slice(0, 30), name]))('as a dataset: %j', async (_, name) => {
@@ -182,7 +167,7 @@ describe('flags of any text', () => {
         expect(config.params.stop).toEqual([stop]);
         expect(api.requests.at(-1)?.body['stop']).toEqual([stop]);
       }),
-      { numRuns: 8 },
+      { numRuns: 2 },
     );
   });
 });

@@ -1,6 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { JudgeFigures } from '../../src/judge/figures.js';
 import {
   foldersIn,
@@ -72,17 +83,50 @@ function prefer(which: 'new' | 'old', { isNewFirst }: Shown): string {
   return `Because.\nVERDICT: ${(which === 'new') === isNewFirst ? 'A' : 'B'}`;
 }
 
+interface FinishedRun {
+  folder: string;
+  annotate: string[];
+  args: string[];
+}
+
 /** A finished run of so many rows, and the words that judge it. */
 async function finishedRun(
   server: { url: string },
   rows: number,
   folder = temporaryFolder(),
-): Promise<{ folder: string; annotate: string[]; args: string[] }> {
-  const data = writeJson(folder, 'data.json', alpacaRows(rows));
-  const which = [...JUDGED, '--dataset', data, ...foldersIn(folder)];
-  const run = await runCli(which, { env: pointingAt(server) });
-  expect([0, 3], run.stderr).toContain(run.code);
-  return { folder, annotate: which, args: ['judge', ...which, '--judge', 'gpt-4o'] };
+): Promise<FinishedRun> {
+  const run = wordsFor(folder, writeJson(folder, 'data.json', alpacaRows(rows)));
+  const { code, stderr } = await runCli(run.annotate, { env: pointingAt(server) });
+  expect([0, 3], stderr).toContain(code);
+  return run;
+}
+
+function wordsFor(folder: string, data: string): FinishedRun {
+  const annotate = [...JUDGED, '--dataset', data, ...foldersIn(folder)];
+  return { folder, annotate, args: ['judge', ...annotate, '--judge', 'gpt-4o'] };
+}
+
+const TEMPLATES = mkdtempSync(join(tmpdir(), 'reannotate-judged-'));
+const templates = new Map<number, Promise<string>>();
+
+afterAll(() => {
+  rmSync(TEMPLATES, { recursive: true, force: true });
+});
+
+/** A copy of a finished run with `New answer N` in every row, which is made once for all tests. */
+async function plainRun(rows: number): Promise<FinishedRun> {
+  const template = join(TEMPLATES, String(rows));
+  const made = templates.get(rows) ?? makeTemplate(rows, template);
+  templates.set(rows, made);
+  const folder = temporaryFolder();
+  cpSync(await made, folder, { recursive: true });
+  return wordsFor(folder, join(template, 'data.json'));
+}
+
+async function makeTemplate(rows: number, folder: string): Promise<string> {
+  mkdirSync(folder);
+  await finishedRun(await api(() => 'nothing is judged'), rows, folder);
+  return folder;
 }
 
 function judgements(folder: string): Judgement[] {
@@ -184,7 +228,7 @@ describe('judge', () => {
 
   it('says so where one side is preferred', async () => {
     const server = await api((pair) => prefer('old', pair));
-    const { args } = await finishedRun(server, 20);
+    const { args } = await plainRun(30);
     const run = await runCli(args, { env: pointingAt(server) });
     expect(run.stderr).toContain('gpt-4o prefers the old answers.');
   });
@@ -220,7 +264,7 @@ describe('judge', () => {
         ? apiError(400, 'this one is not for me')
         : prefer('new', pair),
     );
-    const { folder, args } = await finishedRun(server, 10);
+    const { folder, args } = await plainRun(10);
     const first = await runCli(args, { env: pointingAt(server) });
     expect(first.code).toBe(3);
     expect(first.stderr).toContain('Row 4, old answer first failed: ');
@@ -273,7 +317,7 @@ describe('judge', () => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       return prefer('new', pair);
     });
-    const { folder, args } = await finishedRun(server, 30);
+    const { folder, args } = await plainRun(30);
     const { child, finished } = startCli([...args, '--max_concurrency', '2'], { env: pointingAt(server) });
     while (asked(server).length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill('SIGINT');
@@ -353,7 +397,7 @@ describe('judge', () => {
 
   it('keeps to --max_cost, and goes on where it is raised', async () => {
     const server = await api((pair) => prefer('new', pair));
-    const { folder, args } = await finishedRun(server, 10);
+    const { folder, args } = await plainRun(10);
     const tight = await runCli([...args, '--max_cost', '0.02', '--max_concurrency', '1'], {
       env: pointingAt(server),
     });
@@ -369,7 +413,7 @@ describe('judge', () => {
 
   it('tells requests and price with --dry_run, sends nothing and writes nothing', async () => {
     const server = await api((pair) => prefer('new', pair));
-    const { folder, args } = await finishedRun(server, 10);
+    const { folder, args } = await plainRun(10);
     const before = filesBelow(folder);
     const run = await runCli([...args, '--dry-run', '--sample', '4'], {
       env: { ...pointingAt(server), OPENAI_API_KEY: undefined },
@@ -382,7 +426,7 @@ describe('judge', () => {
 
   it('stops for a wrong key with one request and no figures', async () => {
     const server = await api(() => apiError(401, 'no', 'invalid_api_key'));
-    const { folder, args } = await finishedRun(server, 10);
+    const { folder, args } = await plainRun(10);
     const run = await runCli(args, { env: pointingAt(server) });
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(/refused the key.*Then resume with the same command: npx reannotate judge/);
@@ -392,18 +436,22 @@ describe('judge', () => {
 
   it('gives the same figures after a power cut at any rename, and pays for nothing twice', async () => {
     const server = await api((pair) => (pair.row === 2 ? 'VERDICT: A' : prefer('new', pair)));
-    const whole = await finishedRun(server, 6);
+    const whole = await finishedRun(server, 3);
+    const unjudged = temporaryFolder();
+    cpSync(whole.folder, unjudged, { recursive: true });
     expect((await runCli(whole.args, { env: pointingAt(server) })).code).toBe(0);
     const told = (folder: string): unknown => ({ ...figures(folder), judged_at: null, results_digest: null });
     let renames = 0;
     for (let isDead = true; isDead; renames++) {
-      const { folder, args } = await finishedRun(server, 6);
+      const folder = temporaryFolder();
+      cpSync(unjudged, folder, { recursive: true });
+      const args = [...whole.args, ...foldersIn(folder)];
       server.requests.length = 0;
       const kill = withFault({ call: 'renameSync', at: renames, code: 'SIGKILL' }, folder);
       const cut = await runCli(args, { env: { ...pointingAt(server), ...kill } });
       isDead = cut.signal === 'SIGKILL';
       expect((await runCli(args, { env: pointingAt(server) })).code).toBe(0);
-      expect(server.requests, `killed at rename ${renames}`).toHaveLength(12);
+      expect(server.requests, `killed at rename ${renames}`).toHaveLength(6);
       expect(told(folder)).toEqual(told(whole.folder));
       expect(judgements(folder)).toEqual(judgements(whole.folder));
       expect(filesBelow(folder).filter((path) => /tmp$|lock$/.test(path))).toEqual([]);
@@ -416,7 +464,7 @@ describe('judge', () => {
     const server = await api(
       (pair, { headers }) => `Your key is ${headers.authorization ?? ''}.\n${prefer('new', pair)}`,
     );
-    const { folder, args } = await finishedRun(server, 3);
+    const { folder, args } = await plainRun(10);
     const run = await runCli(args, { env: pointingAt(server) });
     expect(run.code, run.stderr).toBe(0);
     expect(judgements(folder)[0]?.reason).toContain('Bearer [redacted]');
@@ -425,7 +473,7 @@ describe('judge', () => {
 
   it('asks again for a verdict whose line in the journal is damaged', async () => {
     const server = await api((pair) => prefer('new', pair));
-    const { folder, args } = await finishedRun(server, 5);
+    const { folder, args } = await plainRun(10);
     expect((await runCli(args, { env: pointingAt(server) })).code).toBe(0);
     const journal =
       filesBelow(join(folder, 'temp')).find((path) => /judge\/.*output\.jsonl$/.test(path)) ?? '';
@@ -437,7 +485,7 @@ describe('judge', () => {
     expect(run.code, run.stderr).toBe(0);
     expect(run.stderr).toContain('cannot be read; their rows are sent again');
     expect(server.requests).toHaveLength(1);
-    expect(figures(folder)).toMatchObject({ wins: 5 });
+    expect(figures(folder)).toMatchObject({ wins: 10 });
   });
 
   it('leaves a run alone that another process works on', async () => {
@@ -447,7 +495,7 @@ describe('judge', () => {
       await isOver;
       return prefer('new', pair);
     });
-    const { args } = await finishedRun(server, 10);
+    const { args } = await plainRun(10);
     const first = startCli([...args, '--max_concurrency', '2'], { env: pointingAt(server) });
     while (asked(server).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     const second = await runCli(args, { env: pointingAt(server) });
@@ -460,7 +508,7 @@ describe('judge', () => {
 
   it('shows hostile answers of the judge inert', async () => {
     const server = await api(() => apiError(400, '\u001b[31mred\u202e\nline'));
-    const { args } = await finishedRun(server, 2);
+    const { args } = await plainRun(2);
     const run = await runCli(args, { env: pointingAt(server) });
     expect(run.code).toBe(3);
     expect(run.stderr).not.toMatch(/[\u001b\u202e]/);
@@ -490,33 +538,23 @@ describe('a judgement that can’t be made', () => {
     expect(empty.stderr).toMatch(/None of 0 rows of .* has both an old and a new answer/);
   });
 
-  it.each([
-    ['user: "{prompt} {answer_a}"', /lacks \{answer_b\}/],
-    ['user: 5', /"user" is no text/],
-    ['- a', /no list of keys/],
-    ['user: "{prompt}{answer_a}{answer_b}"\nsytem: x', /"sytem" is not known/],
-    ['user: "{prompt}{answer_a}{answer_b}"\nsystem: "{prompt}"', /\{prompt\} stands in "system"/],
-    ['user: [', /is no YAML/],
-    [null, /there is no such file/],
-  ])('refuses the prompts %j', async (text, message) => {
+  it('refuses prompts that lack an answer', async () => {
     const folder = temporaryFolder();
     const run = join(folder, 'saved', 'd.json_gpt-4o-mini');
     mkdirSync(run, { recursive: true });
     writeFileSync(join(run, 'reannotated.json'), '[]\n');
     const template = join(folder, 'mine.yaml');
-    if (text !== null) writeFileSync(template, text);
+    writeFileSync(template, 'user: "{prompt} {answer_a}"');
     const which = ['--dataset', 'd.json', '--annotator', 'gpt-4o-mini', ...foldersIn(folder)];
     const refused = await runCli(['judge', ...which, '--judge_prompts', template], { env: ENV });
     expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(message);
+    expect(refused.stderr).toMatch(/lacks \{answer_b\}/);
     expect(refused.stderr).toContain('--judge_prompts');
   });
 
   it.each([
     [['--judge', 'gtp-4o'], /Unknown judge "gtp-4o"\. The nearest known names are gpt-4o/],
-    [['--sample', '0'], /--sample takes a whole number from 1/],
     [['--jugde', 'gpt-4o'], /Did you mean --judge/],
-    [['--temperature', '1'], /unknown option/],
   ])('refuses %j', async (flags, message) => {
     const run = await runCli(['judge', '--dataset', 'd.json', ...flags], { env: ENV });
     expect(run.code).toBe(2);

@@ -103,7 +103,7 @@ describe('a run online', () => {
 
   it('gives the same bytes with faults as without', async () => {
     const folder = temporaryFolder();
-    const data = writeJson(folder, 'data.json', alpacaRows(300));
+    const data = writeJson(folder, 'data.json', alpacaRows(100));
     const faults = {
       '429': 0.05,
       '500': 0.03,
@@ -118,7 +118,7 @@ describe('a run online', () => {
       [{}, faults].map(async (some, index) => {
         const api = await simulator({ faults: some });
         const own = join(folder, String(index));
-        const args = [...ANNOTATOR, '--dataset', data, '--request_timeout', '2', ...foldersIn(own)];
+        const args = [...ANNOTATOR, '--dataset', data, '--request_timeout', '1', ...foldersIn(own)];
         expect(await runCli(args, { env: pointingAt(api) })).toMatchObject({ code: 0 });
         return resultsIn(own).bytes();
       }),

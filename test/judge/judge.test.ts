@@ -135,6 +135,23 @@ describe('the prompts', () => {
   });
 });
 
+describe('prompts of the user', () => {
+  it.each([
+    ['user: "{prompt} {answer_a}"', /lacks \{answer_b\}/],
+    ['user: 5', /"user" is no text/],
+    ['- a', /no list of keys/],
+    ['user: "{prompt}{answer_a}{answer_b}"\nsytem: x', /"sytem" is not known/],
+    ['user: "{prompt}{answer_a}{answer_b}"\nsystem: "{prompt}"', /\{prompt\} stands in "system"/],
+    ['user: [', /is no YAML/],
+    [null, /there is no such file/],
+  ])('%j is refused', async (text, message) => {
+    const template = join(temporaryFolder(), 'mine.yaml');
+    if (text !== null) writeFileSync(template, text);
+    await expect(readJudgePrompts(template)).rejects.toThrow(message);
+    await expect(readJudgePrompts(template)).rejects.toThrow(`--judge_prompts ${template}`);
+  });
+});
+
 describe('the sample', () => {
   function results(rows: number): string {
     const path = join(temporaryFolder(), 'reannotated.json');

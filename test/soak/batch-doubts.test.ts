@@ -57,7 +57,7 @@ vi.setConfig({ testTimeout: 3_600_000 });
 
 it('one negative answer at every read, and a kill at every request: nothing is paid twice, all is collected', async () => {
   const tally = new Tally('Batches: one negative answer at every read × SIGKILL');
-  await tally.play(spread(CELLS, 3), describeCell, play, 4);
+  await tally.play(spread(CELLS, 2), describeCell, play, 4);
   tally.expectAll();
 });
 

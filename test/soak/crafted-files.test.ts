@@ -11,9 +11,9 @@ import { cases, Tally } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
 
-const RUNS = cases(150, 2500);
+const RUNS = cases(50, 2500);
 /** Each of these starts a process. */
-const PARQUET_RUNS = cases(4, 500);
+const PARQUET_RUNS = cases(2, 500);
 const HUB = { endpoint: '', datasetsServerUrl: '', token: null };
 const ignore = (): void => undefined;
 

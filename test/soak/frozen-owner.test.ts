@@ -1,44 +1,19 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { it, vi } from 'vitest';
 import { foldersIn, pointingAt, resultsIn, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { journalLines } from '../support/journal.js';
+import { hasNamespaces, startPod } from '../support/pod.js';
 import { scriptedApi } from '../support/scripted-api.js';
 import { cases, Tally, type Outcome } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
-const NAMESPACES = ['--pid', '--fork', '--kill-child', '--mount-proc', '--uts'];
-const hasNamespaces = spawnSync('unshare', [...NAMESPACES, 'true']).status === 0;
 const isSoak = process.env['SOAK'] !== undefined;
 const ROWS = 24;
 const IN_FLIGHT = 4;
-
-interface Ended {
-  code: number | null;
-  stderr: string;
-}
-
-/** The program as process 1 of a pod of its own, which no other pod can see. */
-function startPod(
-  args: string[],
-  env: Record<string, string>,
-): { child: ChildProcess; ended: Promise<Ended> } {
-  const words = [...NAMESPACES, 'bash', '-c', 'exec "$@"', 'bash', process.execPath, CLI, ...args];
-  const child = spawn('unshare', words, { env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...env } });
-  let stderr = '';
-  child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
-  const ended = new Promise<Ended>((resolve) => {
-    child.on('close', (code) => {
-      resolve({ code, stderr });
-    });
-  });
-  return { child, ended };
-}
 
 /** The program's own process, which `unshare` forked. */
 function processIn({ pid = 0 }: ChildProcess): number {

@@ -20,6 +20,17 @@ const text = fc.oneof(
     .map((parts) => parts.join('')),
 );
 
+/** Names that lead out of a folder, are no names on some systems, or show as something else. */
+const KNOWN = [
+  ...['../../etc/passwd', '..', '.', '/etc/passwd', 'a/../../b', 'a//b', '....//....//x', '~root/x', '--'],
+  ...['x'.repeat(5000), `${'y'.repeat(200)}/${'z'.repeat(200)}`, 'CON', 'aux.json', 'C:\\windows\\system32'],
+  ...['$(touch pwned)', '`touch pwned`; touch pwned', 'line\nend', 'tab\tand\u001b[31mcolour', '%2e%2e%2f'],
+  ...['\u202egnp.exe', '__proto__'],
+].flatMap((name): [string, string][] => [
+  [name, 'gpt-4o-mini'],
+  ['data.jsonl', name],
+]);
+
 it('makes one folder of any names, in its parent and nowhere else', () => {
   const tally = new Tally('fuzz: names of datasets and annotators');
   const parent = temporaryFolder();
@@ -35,7 +46,7 @@ it('makes one folder of any names, in its parent and nowhere else', () => {
       expect(relative(parent, resolve(save))).toBe(name);
       expect(['', '.', '..']).not.toContain(name);
     }),
-    { numRuns: runs },
+    { numRuns: runs, examples: KNOWN },
   );
   const last = runName('..', '..');
   writeFileSync(join(parent, last), '');

@@ -70,7 +70,7 @@ function look(pid: number, journal: string, started: number): Sample | null {
 }
 
 it.runIf(process.platform === 'linux')('needs at the end what it needed at the start', async () => {
-  const rows = cases(40_000, 2_000_000);
+  const rows = cases(20_000, 2_000_000);
   const tally = new Tally(`long run: ${rows.toLocaleString('en')} requests`);
   await tally.count(`${rows} requests`, async (): Promise<Outcome> => {
     const folder = temporaryFolder();

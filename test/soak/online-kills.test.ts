@@ -121,7 +121,7 @@ it('killed at any file operation, it ends as if it had not been', async () => {
   const faults = Object.entries(calls).flatMap(([call, times]) =>
     Array.from({ length: times }, (_, at) => ({ call, at, code: 'SIGKILL' })),
   );
-  await tally.play(spread(faults, 4), describeFault, (fault) =>
+  await tally.play(spread(faults, 2), describeFault, (fault) =>
     survive(one, (start, folder) => start(withFault(fault, folder)).finished),
   );
   tally.expectAll();
@@ -130,7 +130,7 @@ it('killed at any file operation, it ends as if it had not been', async () => {
 it('killed at any moment, several times, it ends as if it had not been', async () => {
   const tally = new Tally('SIGKILL online: at random moments, up to 4 times a run');
   const one = await scene();
-  const plans = Array.from({ length: cases(2, 100) }, (_, number) =>
+  const plans = Array.from({ length: cases(1, 100) }, (_, number) =>
     Array.from(
       { length: 1 + (number % KILLS_AT_MOST) },
       (_, round) => 30 + ((number * 197 + round * 131 + 90) % 600),

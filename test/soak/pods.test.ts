@@ -1,41 +1,16 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { it, vi } from 'vitest';
 import { foldersIn, pointingAt, resultsIn, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { journalLines } from '../support/journal.js';
+import { hasNamespaces, startPod } from '../support/pod.js';
 import { scriptedApi } from '../support/scripted-api.js';
 import { cases, Tally } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
-const NAMESPACES = ['--pid', '--fork', '--kill-child', '--mount-proc', '--uts'];
-const hasNamespaces = spawnSync('unshare', [...NAMESPACES, 'true']).status === 0;
-
-interface Ended {
-  code: number | null;
-  stderr: string;
-}
-
-/** The program as process 1 of a pod that has the same host name as every other. */
-function startPod(
-  args: string[],
-  env: Record<string, string>,
-): { child: ChildProcess; ended: Promise<Ended> } {
-  const script = 'hostname worker-0; exec "$@"';
-  const words = [...NAMESPACES, 'bash', '-c', script, 'bash', process.execPath, CLI, ...args];
-  const child = spawn('unshare', words, { env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...env } });
-  let stderr = '';
-  child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
-  const ended = new Promise<Ended>((resolve) => {
-    child.on('close', (code) => {
-      resolve({ code, stderr });
-    });
-  });
-  return { child, ended };
-}
+/** Every pod of an index has the name of the others. */
+const HOST = 'worker-0';
 
 it.skipIf(!hasNamespaces)('pods of one name and process id keep off each otherâ€™s runs', async () => {
   const tally = new Tally('locks: two pods with one host name and process id, the first alive or killed');
@@ -55,7 +30,7 @@ it.skipIf(!hasNamespaces)('pods of one name and process id keep off each otherâ€
         return 'an answer';
       });
       const args = ['--dataset', data, '--max_concurrency', '4', ...foldersIn(folder)];
-      const first = startPod(args, pointingAt(api));
+      const first = startPod(args, pointingAt(api), HOST);
       while (journalLines(folder).length < 1 + (number % 8))
         await new Promise((resolve) => setTimeout(resolve, 20));
       if (isKilled) {
@@ -64,7 +39,7 @@ it.skipIf(!hasNamespaces)('pods of one name and process id keep off each otherâ€
       }
       const saved = journalLines(folder).length;
       const inFlight = api.requests.length - saved;
-      const second = await startPod([...args, '--resume'], pointingAt(api)).ended;
+      const second = await startPod([...args, '--resume'], pointingAt(api), HOST).ended;
       letGo();
       const { code } = await first.ended;
       if (second.code !== (isKilled ? 0 : 75)) throw new Error(second.stderr);

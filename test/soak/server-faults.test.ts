@@ -90,7 +90,7 @@ function outcomeOf(folder: string, api: ChaosApi, rows: number): Outcome {
 it('gets every row into exactly one state whatever 30 % of the answers are', async () => {
   const tally = new Tally('server: each of its faults in 30 % of the answers');
   // A sample of two; the next test mixes all of them.
-  await tally.play(spread(SMALL, 2), String, (kind) => survive([kind], cases(20, 60)), 4);
+  await tally.play(spread(SMALL, 2), String, (kind) => survive([kind], cases(10, 60)), 4);
   tally.expectAll();
 });
 
@@ -220,7 +220,7 @@ it('keeps within limits that shrink to a tenth in mid-run', async () => {
     (number) => `run ${number}`,
     async (number) => {
       const folder = temporaryFolder();
-      const rows = 240;
+      const rows = cases(120, 240);
       const data = writeJson(folder, 'data.json', alpacaRows(rows));
       const api = await simulator({ requestsPerMinute: 12_000, limitHeaders: number % 2 === 0 });
       const shrinking = setTimeout(() => {

@@ -88,7 +88,7 @@ it('goes on in a copy of its folders, made while it ran', async () => {
   const data = writeJson(temporaryFolder(), 'data.json', rows);
   const rowOfPrompt = new Map(rows.map((row, index) => [alpacaText(row), index]));
   await tally.play(
-    Array.from({ length: cases(2, 40) }, (_, number) => ({
+    Array.from({ length: cases(1, 40) }, (_, number) => ({
       requests: 2 + ((number * 7) % 30),
       alive: number % 2 === 0,
     })),
