@@ -25,7 +25,7 @@ const STEPS = {
     'warn',
     '--cache',
     '--cache-location',
-    `${CACHE}/prettier`,
+    `${CACHE}/prettier-cache`,
   ],
 };
 

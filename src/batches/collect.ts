@@ -4,7 +4,7 @@
  * answered is paid for and counts.
  */
 
-import { closeSync } from 'node:fs';
+import { closeSync, rmSync } from 'node:fs';
 import type { Completion } from '../models/completion.js';
 import type { FinishRules } from '../models/finish-reason.js';
 import { addUsage, NO_USAGE, type AnswerFigures, type Usage } from '../models/usage.js';
@@ -190,6 +190,8 @@ class Collection {
     const foreign = checks.reduce((sum, check) => sum + check.foreign, 0);
     if (foreign === 0) return;
     if (checks.every(({ known }) => known === 0)) {
+      // What was delivered by mistake must not stand in the way of the next download.
+      for (const { path } of [files.output, files.error]) if (path !== null) rmSync(path);
       throw new UserError(
         `${inert(this.batch.id, 80)} does not belong to this dataset: none of its ${plural(foreign, 'answer')} is for one of ` +
           `the ${plural(this.parts.index.rows, 'row')}. Check --batch_ids, --dataset and --annotator.`,

@@ -130,11 +130,17 @@ class Fetching {
       return { state: 'missing', path: null, check: null };
     await unpackResults(path, this.parts.redactor);
     const check = await this.check(path, kind);
-    if (lineCount(check) > 0) return { state: 'read', path, check };
+    if (lineCount(check) > 0 && !this.#isOthers(check)) return { state: 'read', path, check };
     const state = statSync(path).size < 4 ? 'empty' : 'foreign';
     rmSync(path);
     // It is none of this start's: an earlier version kept whatever came.
     return wasThere ? this.#download(fileId, path, kind) : { state, path: null, check: null };
+  }
+
+  /** True for the file of another batch: what this run submitted is known, and none of the lines answers it. */
+  #isOthers({ known, foreign, damaged }: FileCheck): boolean {
+    const { isAdopted, file } = this.chunk;
+    return !isAdopted && file !== null && foreign > 0 && known + damaged === 0;
   }
 
   /** Downloads a file that is there a second time; the better of the two is kept. */

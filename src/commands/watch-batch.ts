@@ -222,6 +222,12 @@ async function finishOnline(
   { watching, options, folder, run, ledger, totals, price, config }: WatchedRun,
   surroundings: Surroundings,
 ): ReturnType<typeof askOnline> {
+  if (ledger.chunks.some(({ isAdopted }) => isAdopted) && run.index.countWanted(options.policy.retry) > 0) {
+    surroundings.console.warning(
+      'Batches of this run came from another machine. Requests sent online leave no trace in the account, so the same rows ' +
+        'must not be sent online from there as well.',
+    );
+  }
   const known = config.parameter_changes ?? [];
   const onChanges: OnlineWork['onChanges'] = (learnt) => {
     config.parameter_changes = [...known, ...learnt];

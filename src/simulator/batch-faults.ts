@@ -37,6 +37,7 @@ export const BATCH_FAULTS = {
   file_empty: 'the first download of each of its files is empty',
   file_page: 'the first download of each of its files is a page',
   file_error: 'the first download of each of its files is an error object with status 200',
+  file_other: 'the first download of each of its files has a line of another batch',
   file_short: 'the first download of each of its files lacks the last line',
 } as const;
 export type BatchFault = keyof typeof BATCH_FAULTS;
@@ -51,11 +52,11 @@ export function parseBatchFaults(text: string): BatchFaultShares {
 }
 
 /** What is sent for the first download of a file in place of its content. */
-export type DownloadFault = 'absent' | 'empty' | 'page' | 'error' | 'short';
+export type DownloadFault = 'absent' | 'empty' | 'page' | 'error' | 'other' | 'short';
 
 /** The fault of a batch's files; null for none. */
 export function downloadFault(faults: ReadonlySet<BatchFault>): DownloadFault | null {
-  for (const fault of ['absent', 'empty', 'page', 'error', 'short'] as const) {
+  for (const fault of ['absent', 'empty', 'page', 'error', 'other', 'short'] as const) {
     if (faults.has(`file_${fault}`)) return fault;
   }
   return null;

@@ -265,14 +265,32 @@ function withoutLastLine(text: string): string {
 
 export function sendSpoilt(response: ServerResponse, fault: DownloadFault, file: StoredFile): void {
   if (fault === 'absent') throw noSuchFile(file.id);
-  const type = { empty: 'application/octet-stream', page: 'text/html', error: 'application/json' };
-  const error = { error: { message: 'The file is being prepared.', type: 'server_error' } };
-  const body =
-    fault === 'short'
-      ? withoutLastLine(readFileSync(file.path, 'utf8'))
-      : { empty: '', page: SIGN_IN_PAGE, error: JSON.stringify(error) }[fault];
-  response.writeHead(200, { 'content-type': fault === 'short' ? type.empty : type[fault] });
+  const [type, body] = spoilt(fault, file);
+  response.writeHead(200, { 'content-type': type });
   response.end(body);
+}
+
+/** The type and the content of a spoilt download. */
+function spoilt(fault: Exclude<DownloadFault, 'absent'>, { path }: StoredFile): [string, string] {
+  const binary = 'application/octet-stream';
+  switch (fault) {
+    case 'empty':
+      return [binary, ''];
+    case 'page':
+      return ['text/html', SIGN_IN_PAGE];
+    case 'error':
+      return [
+        'application/json',
+        '{"error":{"message":"The file is being prepared.","type":"server_error"}}',
+      ];
+    case 'other':
+      return [
+        binary,
+        `${JSON.stringify({ id: 'batch_req_other', custom_id: '99999999', response: null, error: null })}\n`,
+      ];
+    case 'short':
+      return [binary, withoutLastLine(readFileSync(path, 'utf8'))];
+  }
 }
 
 /** What gateways send with status 200 to somebody whose session is over. */

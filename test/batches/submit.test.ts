@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { newChunk } from '../../src/batches/chunk.js';
-import type { BatchPage } from '../../src/batches/client.js';
+import type { BatchPage } from '../../src/batches/apis/batch-api.js';
 import { Ledger } from '../../src/batches/ledger.js';
 import { CreationInDoubt, resolveCreation, type SubmitParts } from '../../src/batches/submit.js';
 import { runFolder } from '../../src/run/folder.js';

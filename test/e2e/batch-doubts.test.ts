@@ -144,8 +144,9 @@ describe('a run on two machines', () => {
     expect(sent.stderr).toMatch(/1 batch of this run that this folder does not know of .*--batch_ids/);
     const cancelled = await watch(api, data, elsewhere, ['--cancel', '--yes']);
     expect(cancelled.code, cancelled.stderr).toBe(3);
-    const retried = await watch(api, data, folder, ['--retry_failed']);
+    const retried = await watch(api, data, folder, ['--finish_online']);
     expect(retried.stderr).toMatch(/1 more batch of this run, which counts as well/);
+    expect(retried.stderr).toContain('Requests sent online leave no trace in the account');
     expect(retried.code, retried.stderr).toBe(0);
     expect(paid(api)).toBe(ROWS);
   });

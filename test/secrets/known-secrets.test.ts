@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { PROVIDERS } from '../../src/models/providers.js';
-import { knownSecrets } from '../../src/secrets/known-secrets.js';
+import { knownSecrets } from '../../src/models/known-secrets.js';
 
 const KEY = 'sk-very+secret/key="1"&x';
 

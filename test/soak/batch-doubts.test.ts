@@ -25,6 +25,7 @@ const DOUBTS = [
   'file_empty',
   'file_page',
   'file_error',
+  'file_other',
   'file_short',
   'stranger',
 ] as const satisfies readonly (BatchFault | 'stranger')[];
