@@ -8,10 +8,23 @@ export type RowState = (typeof ROW_STATES)[number];
 export const RETRIABLE_STATES = ['failed', 'refused', 'filtered', 'truncated'] as const;
 export type RetriableState = (typeof RETRIABLE_STATES)[number];
 
+/** A call of a tool, as the chat completions API has it. */
+export interface ToolCall {
+  id: string;
+  type: 'function';
+  /** The arguments are JSON text. */
+  function: { name: string; arguments: string };
+}
+
 /** One turn of a chat request. */
 export interface ChatMessage {
-  role: 'system' | 'user' | 'assistant';
-  content: string;
+  role: 'system' | 'user' | 'assistant' | 'tool';
+  /** Null for an assistant's turn that does nothing but call tools. */
+  content: string | null;
+  /** Of an assistant's turn. */
+  tool_calls?: ToolCall[];
+  /** Of what a tool returned: the call that it answers. */
+  tool_call_id?: string;
 }
 
 /** A row after its format was applied; the field names are those of `reannotated.json`. */
@@ -23,6 +36,12 @@ export interface PromptRow {
   annotation_original: string | null;
   /** The whole request, only where it has more turns than a system and a user prompt. */
   messages?: ChatMessage[];
+  /** Definitions of tools, as they are sent. */
+  tools?: readonly object[];
+  /** The calls of the original answer. */
+  annotation_original_tool_calls?: ToolCall[];
+  /** Other columns of the dataset, as JSON text. */
+  source?: string;
 }
 
 /** A row as its dataset holds it, before a format is applied. */

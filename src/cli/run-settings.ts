@@ -86,7 +86,18 @@ type SelectionFlags = Pick<
   Values<'watch-batch'>,
   'subset' | 'split' | 'format' | 'prompt_column' | 'response_column' | 'system_column' | 'limit' | 'offset'
 > &
-  Partial<Pick<Values<'reannotate'>, 'input_column' | 'messages_column' | 'encoding'>> & {
+  Partial<
+    Pick<
+      Values<'reannotate'>,
+      | 'input_column'
+      | 'messages_column'
+      | 'tools_column'
+      | 'prompt_template'
+      | 'system_prompt'
+      | 'keep_columns'
+      | 'encoding'
+    >
+  > & {
     dataset: string;
   };
 
@@ -102,6 +113,10 @@ export function selectionOf(values: SelectionFlags): DatasetSelection {
     systemColumn: values.system_column,
     inputColumn: values.input_column ?? usual.inputColumn,
     messagesColumn: values.messages_column ?? usual.messagesColumn,
+    toolsColumn: values.tools_column ?? usual.toolsColumn,
+    promptTemplate: values.prompt_template ?? usual.promptTemplate,
+    systemPrompt: values.system_prompt ?? usual.systemPrompt,
+    keepColumns: values.keep_columns ?? usual.keepColumns,
     encoding: values.encoding ?? usual.encoding,
     limit: values.limit,
     offset: values.offset,

@@ -11,7 +11,7 @@ import type { ModelCall } from '../models/call.js';
 import type { RunSettings } from '../run/settings.js';
 import { printResult } from '../terminal/output.js';
 import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
-import { messagesOf, requestBody } from '../run/jobs.js';
+import { requestBody, requestOf } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
 import { count, inert } from '../lib/text.js';
 import type { AccountLimits } from '../http/limit-headers.js';
@@ -55,7 +55,7 @@ export async function dryRun(
   const shape = requestShape(options.call);
   const examples = spread(sample.rows(), EXAMPLES).map(({ index, row }) => ({
     request_idx: index,
-    body: requestBody(messagesOf(row), shape),
+    body: requestBody(requestOf(row), shape),
   }));
   const counted = figures(options, estimate, tokenizer, price, probe, limits);
   const result = { ...counted, problems, columns, probe, examples };
@@ -103,7 +103,7 @@ async function countRows(
         if (problems.length < PROBLEMS_SHOWN) problems.push(inert(prompt, 500));
       } else {
         sample.add(counter.rows, prompt);
-        counter.add(prompt, Buffer.byteLength(JSON.stringify(requestBody(messagesOf(prompt), shape))));
+        counter.add(prompt, Buffer.byteLength(JSON.stringify(requestBody(requestOf(prompt), shape))));
       }
     }
   } finally {

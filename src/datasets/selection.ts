@@ -13,6 +13,13 @@ export interface DatasetSelection {
   systemColumn: string | null;
   inputColumn: string | null;
   messagesColumn: string | null;
+  toolsColumn: string | null;
+  /** Around every prompt; null for the prompt as it was found. */
+  promptTemplate: string | null;
+  /** Of every request; null for the dataset's own. */
+  systemPrompt: string | null;
+  /** Columns that the results keep; null for none. */
+  keepColumns: readonly string[] | null;
   /** Of a local text file, a canonical name such as `windows-1252`. */
   encoding: string;
   /** Rows at most; null for all. */
@@ -33,6 +40,10 @@ export function wholeDataset(dataset: string): DatasetSelection {
     systemColumn: null,
     inputColumn: null,
     messagesColumn: null,
+    toolsColumn: null,
+    promptTemplate: null,
+    systemPrompt: null,
+    keepColumns: null,
     encoding: DEFAULT_ENCODING,
     limit: null,
     offset: 0,

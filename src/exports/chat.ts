@@ -1,11 +1,15 @@
 /** Rows as chats, as the formats for training want them. */
 
 import { withReasoning } from '../models/reasoning.js';
-import type { ChatMessage } from '../types.js';
+import type { ChatMessage, ToolCall } from '../types.js';
+import type { ResultShape } from './exporter.js';
 import type { ResultRow } from './rows.js';
 
 /** Why a row is not in a format that teaches answers. */
 export const WITHOUT_ANSWER = 'without an answer';
+/** Why a row is not in a format that compares the new answer with the old one. */
+export const WITHOUT_BOTH = 'without an answer of each kind';
+export const SAME_TWICE = 'with the same answer twice';
 
 /** The request of a row as it was sent; null where the row could not be sent. */
 export function requestMessages(row: ResultRow): ChatMessage[] | null {
@@ -21,21 +25,81 @@ export interface AnswerMessage extends ChatMessage {
   reasoning_content?: string;
 }
 
-export function answerMessage(content: string, reasoning: string | null = null): AnswerMessage {
-  return { role: 'assistant', content, ...(reasoning === null ? {} : { reasoning_content: reasoning }) };
-}
-
 /** How a chat shows the reasoning of its last turn: in a field of its own, or before its text. */
 type ReasoningPlace = 'field' | 'text';
 
-/** Request and new answer; null where one of them is missing. */
-export function annotatedChat(row: ResultRow, place: ReasoningPlace): (ChatMessage | AnswerMessage)[] | null {
-  const request = requestMessages(row);
+/** The new answer; null where the row has none. */
+export function newAnswer(row: ResultRow, place: ReasoningPlace): AnswerMessage | null {
   const { annotation, reasoning = null } = row;
-  if (request === null || annotation === null) return null;
-  const answer =
-    place === 'field'
-      ? answerMessage(annotation, reasoning)
-      : answerMessage(withReasoning(reasoning, annotation));
-  return [...request, answer];
+  const calls = row.annotation_tool_calls ?? null;
+  if (annotation === null && calls === null) return null;
+  if (place === 'text') return answerMessage(withReasoning(reasoning, annotation ?? ''), calls);
+  const answer: AnswerMessage = answerMessage(annotation ?? '', calls);
+  return reasoning === null ? answer : { ...answer, reasoning_content: reasoning };
+}
+
+/** The original answer; null where the row has none. An empty text is none: there is nothing in it to be learnt. */
+export function originalAnswer(row: ResultRow): AnswerMessage | null {
+  const calls = row.annotation_original_tool_calls ?? null;
+  const text = row.annotation_original ?? '';
+  return text === '' && calls === null ? null : answerMessage(text, calls);
+}
+
+function answerMessage(content: string, calls: ToolCall[] | null): AnswerMessage {
+  return { role: 'assistant', content, ...(calls === null ? {} : { tool_calls: calls }) };
+}
+
+/** Request and new answer; null where one of them is missing. */
+export function annotatedChat(row: ResultRow, place: ReasoningPlace): AnswerMessage[] | null {
+  const request = requestMessages(row);
+  const answer = newAnswer(row, place);
+  return request === null || answer === null ? null : [...request, answer];
+}
+
+/** Both answers to a request. */
+export interface AnswerPair {
+  request: ChatMessage[];
+  chosen: AnswerMessage;
+  rejected: AnswerMessage;
+}
+
+/** The new answer beside the old one; why not, where the row does not give both. */
+export function answerPair(row: ResultRow, place: ReasoningPlace): AnswerPair | string {
+  const request = requestMessages(row);
+  const chosen = newAnswer(row, place);
+  const rejected = originalAnswer(row);
+  if (request === null || chosen === null || rejected === null) return WITHOUT_BOTH;
+  return isSame(newAnswer({ ...row, reasoning: null }, 'field'), rejected)
+    ? SAME_TWICE
+    : { request, chosen, rejected };
+}
+
+function isSame(a: AnswerMessage | null, b: AnswerMessage): boolean {
+  const called = (message: AnswerMessage): string =>
+    JSON.stringify((message.tool_calls ?? []).map((call) => call.function));
+  return a !== null && a.content === b.content && called(a) === called(b);
+}
+
+/**
+ * Turns with the keys that all turns of the file have, null where one lacks a value: a table has one type for all of
+ * them, and takes it from the first ones.
+ */
+export function uniform(messages: readonly AnswerMessage[], { tools, reasoning }: ResultShape): object[] {
+  return messages.map(
+    ({ role, content, tool_calls: calls, tool_call_id: id, reasoning_content: thought }) => ({
+      role,
+      content: content ?? '',
+      ...(reasoning ? { reasoning_content: thought ?? null } : {}),
+      ...(tools ? { tool_calls: calls ?? null, tool_call_id: id ?? null } : {}),
+    }),
+  );
+}
+
+/** The tools of a row as JSON text, as TRL and LLaMA-Factory take them; no such key in a file without any. */
+export function toolsOf(
+  row: ResultRow,
+  shape: ResultShape,
+  none: '' | null = null,
+): { tools?: string | null } {
+  return shape.tools ? { tools: row.tools ?? none } : {};
 }

@@ -1,4 +1,4 @@
-import { answerMessage, requestMessages } from './chat.js';
+import { answerPair, toolsOf, uniform } from './chat.js';
 import type { Exporter } from './exporter.js';
 import { writeLines } from './lines.js';
 
@@ -9,16 +9,13 @@ import { writeLines } from './lines.js';
  */
 export const dpo: Exporter = (results, path) =>
   writeLines(results, path, (row, leaveOut) => {
-    const prompt = requestMessages(row);
-    const { annotation, annotation_original: original } = row;
-    // An empty text is no answer: there is nothing in it to be rejected.
-    if (prompt === null || annotation === null || original === null || original === '') {
-      return leaveOut('without an answer of each kind');
-    }
-    if (annotation === original) return leaveOut('with the same answer twice');
+    const pair = answerPair(row, 'field');
+    if (typeof pair === 'string') return leaveOut(pair);
+    const { shape } = results;
     return {
-      prompt,
-      chosen: [answerMessage(annotation, row.reasoning)],
-      rejected: [answerMessage(original)],
+      prompt: uniform(pair.request, { ...shape, reasoning: false }),
+      chosen: uniform([pair.chosen], shape),
+      rejected: uniform([pair.rejected], shape),
+      ...toolsOf(row, shape),
     };
   });

@@ -10,6 +10,10 @@ export interface ResultShape {
   reasoning: boolean;
   /** True where rows hold `request_messages`: some request has several turns. */
   chats: boolean;
+  /** True where rows hold `tools`, `annotation_original_tool_calls` and `annotation_tool_calls`. */
+  tools: boolean;
+  /** True where rows hold `source`. */
+  source: boolean;
 }
 
 /** A complete `reannotated.json`. */

@@ -21,7 +21,13 @@ const EXPORTS = {
   parquet: { file: 'reannotated.parquet', load: async () => (await import('./parquet.js')).parquet },
   sharegpt: { file: 'sharegpt.jsonl', load: async () => (await import('./sharegpt.js')).sharegpt },
   messages: { file: 'messages.jsonl', load: async () => (await import('./messages.js')).messages },
+  sft: { file: 'sft.jsonl', load: async () => (await import('./sft.js')).sft },
   dpo: { file: 'dpo.jsonl', load: async () => (await import('./dpo.js')).dpo },
+  dpo_llamafactory: {
+    file: 'dpo_llamafactory.jsonl',
+    load: async () => (await import('./dpo-llamafactory.js')).dpoLlamaFactory,
+  },
+  kto: { file: 'kto.jsonl', load: async () => (await import('./kto.js')).kto },
 } satisfies Record<string, ExportFormat>;
 type ExportName = keyof typeof EXPORTS;
 

@@ -6,12 +6,12 @@ import { readResults, type ResultRow } from './rows.js';
 
 /**
  * Writes JSON Lines.
- * @param toObject what becomes of a row; `leaveOut` with a reason where it has no place in this format
+ * @param toObject the line or lines of a row; `leaveOut` with a reason where it has no place in this format
  */
 export async function writeLines(
   results: Results,
   path: string,
-  toObject: (row: ResultRow, leaveOut: (why: string) => null) => object | null,
+  toObject: (row: ResultRow, leaveOut: (why: string) => null) => object | readonly object[] | null,
 ): Promise<Exported> {
   const exported: Exported = { rows: 0, leftOut: new Map() };
   const leaveOut = (why: string): null => {
@@ -22,8 +22,10 @@ export async function writeLines(
     await readResults(results, (line) => {
       const value = toObject(line.parse(), leaveOut);
       if (value === null) return;
-      file.write(`${JSON.stringify(value)}\n`);
-      exported.rows += 1;
+      for (const one of Array.isArray(value) ? (value as readonly object[]) : [value]) {
+        file.write(`${JSON.stringify(one)}\n`);
+        exported.rows += 1;
+      }
     });
   });
   return exported;

@@ -8,6 +8,7 @@ import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { replaceFile, type BufferedFile } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
+import type { ToolCall } from '../types.js';
 import type { Exporter, ResultShape } from './exporter.js';
 import { readResults, type ResultRow } from './rows.js';
 
@@ -97,7 +98,15 @@ function columnsOf(shape: ResultShape): Column[] {
     text('annotation', 'OPTIONAL', (row) => row.annotation),
   ];
   if (shape.reasoning) columns.push(text('reasoning', 'OPTIONAL', (row) => row.reasoning ?? null));
-  if (shape.chats) columns.push(REQUEST_MESSAGES);
+  if (shape.chats) columns.push(requestColumn(shape));
+  if (shape.tools) {
+    columns.push(
+      text('tools', 'OPTIONAL', (row) => row.tools ?? null),
+      callsColumn('annotation_original_tool_calls', (row) => row.annotation_original_tool_calls ?? null),
+      callsColumn('annotation_tool_calls', (row) => row.annotation_tool_calls ?? null),
+    );
+  }
+  if (shape.source) columns.push(text('source', 'OPTIONAL', (row) => sourceText(row.source)));
   if (shape.several) columns.push(texts('annotations', (row) => row.annotations ?? []));
   if (shape.several && shape.reasoning) columns.push(texts('reasonings', (row) => row.reasonings ?? []));
   if (!shape.metadata) return columns;
@@ -143,15 +152,44 @@ function list(name: string, repetition: Repetition, element: SchemaElement[]): S
 }
 
 /** The request as it was sent; null where it is no more than a system and a user prompt. */
-const REQUEST_MESSAGES: Column = {
-  name: 'request_messages',
-  schema: list('request_messages', 'OPTIONAL', [
-    { name: 'element', repetition_type: 'REQUIRED', num_children: 2 },
+function requestColumn({ tools }: ResultShape): Column {
+  const turn: SchemaElement[] = [
     textElement('role', 'REQUIRED'),
-    textElement('content', 'REQUIRED'),
-  ]),
-  value: (row) => row.request_messages ?? null,
-};
+    textElement('content', tools ? 'OPTIONAL' : 'REQUIRED'),
+    ...(tools ? [...callsSchema('tool_calls'), textElement('tool_call_id', 'OPTIONAL')] : []),
+  ];
+  const element: SchemaElement = {
+    name: 'element',
+    repetition_type: 'REQUIRED',
+    num_children: tools ? 4 : 2,
+  };
+  return {
+    name: 'request_messages',
+    schema: list('request_messages', 'OPTIONAL', [element, ...turn]),
+    value: (row) => row.request_messages ?? null,
+  };
+}
+
+function callsColumn(name: string, value: (row: ResultRow) => ToolCall[] | null): Column {
+  return { name, schema: callsSchema(name), value };
+}
+
+/** Calls of tools, whose arguments are JSON text. */
+function callsSchema(name: string): SchemaElement[] {
+  return list(name, 'OPTIONAL', [
+    { name: 'element', repetition_type: 'REQUIRED', num_children: 3 },
+    textElement('id', 'OPTIONAL'),
+    textElement('type', 'OPTIONAL'),
+    { name: 'function', repetition_type: 'OPTIONAL', num_children: 2 },
+    textElement('name', 'OPTIONAL'),
+    textElement('arguments', 'OPTIONAL'),
+  ]);
+}
+
+/** The kept columns as JSON text: they may hold anything. */
+function sourceText(source: unknown): string | null {
+  return source === undefined || source === null ? null : JSON.stringify(source);
+}
 
 /** A list of texts, some of which may be missing. */
 function texts(name: string, value: (row: ResultRow) => (string | null)[]): Column {

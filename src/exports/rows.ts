@@ -2,7 +2,7 @@
 
 import { UserError } from '../lib/errors.js';
 import { breather, endOfLine, readBlocks } from '../lib/files.js';
-import type { ChatMessage, RowState } from '../types.js';
+import type { ChatMessage, RowState, ToolCall } from '../types.js';
 import type { Results } from './exporter.js';
 
 const OPENING_BRACE = 0x7b;
@@ -18,7 +18,13 @@ export interface ResultRow {
   annotation_original: string | null;
   /** The request of a chat of several turns; present in all rows of a file where a row has one. */
   request_messages?: ChatMessage[] | null;
+  /** Definitions of tools as JSON text; this key and those of calls are in all rows of a file where a row has some. */
+  tools?: string | null;
+  annotation_original_tool_calls?: ToolCall[] | null;
+  /** Other columns of the dataset. */
+  source?: unknown;
   annotation: string | null;
+  annotation_tool_calls?: ToolCall[] | null;
   /** Present in all rows of a file where a row has some; null where a row has none. */
   reasoning?: string | null;
   annotations?: (string | null)[];

@@ -25,6 +25,8 @@ export interface ColumnRoles {
   /** Turns before the prompt. */
   history: string | null;
   response: string | null;
+  /** Definitions of tools. */
+  tools: string | null;
   /** Whole requests of several turns, of which `prompt` is the last; only in this program's own results. */
   requests: string[];
 }

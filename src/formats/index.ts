@@ -3,10 +3,19 @@
 import { UsageError, UserError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
-import { findColumn, looksLikePrompt } from './column-names.js';
+import { findColumn, findFirst, looksLikePrompt } from './column-names.js';
 import { FORMAT_NAMES, type ColumnRoles, type FormatName, type Row } from './format.js';
 import { readAlpaca, readChat, readGlaive, readPlain, readPreference, readReannotated } from './rows.js';
-import { detectShape, GLAIVE, SHAPES, type Shape } from './shapes.js';
+import { detectShape, GLAIVE, SHAPES, TOOLS, type Shape } from './shapes.js';
+import { withTools } from './row-tools.js';
+import {
+  keptCells,
+  keptColumns,
+  readTemplate,
+  withSystemPrompt,
+  withTemplate,
+  type PromptTemplate,
+} from './template.js';
 
 export type { FormatName } from './format.js';
 
@@ -40,6 +49,13 @@ export interface FormatFlags {
   systemColumn: string | null;
   inputColumn: string | null;
   messagesColumn: string | null;
+  toolsColumn: string | null;
+  /** Null for the prompt as it was found. */
+  promptTemplate: string | null;
+  /** Null for the dataset's own. */
+  systemPrompt: string | null;
+  /** Columns of the results' `source`; `all` for those that are not used; null for no such key. */
+  keepColumns: readonly string[] | null;
 }
 
 export interface ChosenFormat {
@@ -68,14 +84,18 @@ export function chooseFormat(
   flags: FormatFlags,
 ): ChosenFormat {
   checkFlags(available, flags);
-  const { name, roles: found } = findRoles(dataset, available, flags);
+  const template = flags.promptTemplate === null ? null : readTemplate(flags.promptTemplate, available);
+  const { name, roles: found } = findRoles(dataset, available, flags, template);
   const roles = withFlags(found, flags);
-  const { prompt, inputs, choices, system, history, response, requests } = roles;
-  const used = [prompt, ...inputs, choices, system, history, response, ...requests].filter(
+  const { prompt, inputs, choices, system, history, response, tools, requests } = roles;
+  const used = [prompt, ...inputs, choices, system, history, response, tools, ...requests].filter(
     (column) => column !== null,
   );
-  const columns = [...new Set(used)];
-  const unused = available.filter((column) => !columns.includes(column));
+  const inPrompt = [...new Set([...used, ...(template?.columns ?? [])])];
+  const kept =
+    flags.keepColumns === null ? null : keptColumns(flags.keepColumns, available, [...new Set(used)]);
+  const columns = [...new Set([...inPrompt, ...(kept ?? [])])];
+  const unused = available.filter((column) => !inPrompt.includes(column));
   const declined = declinedColumns(found, flags);
   return {
     name,
@@ -85,7 +105,12 @@ export function chooseFormat(
     suspicious: unused.filter(
       (column) => looksLikePrompt(column, holdsChat(name, roles)) && !declined.includes(column),
     ),
-    apply: (row) => READERS[name](row, roles),
+    apply: (row) => {
+      let prompt = withTools(READERS[name](row, roles), row, roles);
+      if (template !== null) prompt = withTemplate(prompt, row, template);
+      if (flags.systemPrompt !== null) prompt = withSystemPrompt(prompt, flags.systemPrompt);
+      return kept === null ? prompt : { ...prompt, source: keptCells(row, kept) };
+    },
   };
 }
 
@@ -99,6 +124,7 @@ function declinedColumns(found: ColumnRoles, flags: FormatFlags): string[] {
   return [
     ...(flags.systemColumn === NONE && found.system !== null ? [found.system] : []),
     ...(flags.inputColumn === NONE ? found.inputs : []),
+    ...(flags.toolsColumn === NONE && found.tools !== null ? [found.tools] : []),
   ];
 }
 
@@ -125,6 +151,7 @@ function columnFlags(flags: FormatFlags): [string, string | null][] {
     ['system_column', flags.systemColumn],
     ['input_column', flags.inputColumn],
     ['messages_column', flags.messagesColumn],
+    ['tools_column', flags.toolsColumn],
   ];
 }
 
@@ -133,7 +160,12 @@ interface FoundRoles {
   roles: ColumnRoles;
 }
 
-function findRoles(dataset: string, available: readonly string[], flags: FormatFlags): FoundRoles {
+function findRoles(
+  dataset: string,
+  available: readonly string[],
+  flags: FormatFlags,
+  template: PromptTemplate | null,
+): FoundRoles {
   const wanted = formatNamed(flags.format);
   if (wanted !== null) return rolesOf(wanted, available, flags);
   if (flags.messagesColumn !== null && flags.messagesColumn !== NONE) {
@@ -152,6 +184,11 @@ function findRoles(dataset: string, available: readonly string[], flags: FormatF
     if (flags.messagesColumn === NONE && READERS[shape.format] === readChat) continue;
     const roles = detectShape(shape, available);
     if (roles !== null) return { name: shape.format, roles };
+  }
+  const [first] = template?.columns ?? [];
+  // A template without {prompt} says all that there is to say.
+  if (first !== undefined && template?.usesPrompt === false) {
+    return { name: 'columns', roles: rolesAround(first, available) };
   }
   throw new UserError(
     `No format fits the columns of ${inert(dataset, 120)}: ${listed(available)}. Name the column with the prompt with ` +
@@ -218,6 +255,7 @@ function rolesAround(prompt: string, available: readonly string[]): ColumnRoles 
     system: system ?? null,
     history: null,
     response: null,
+    tools: findFirst(available, TOOLS),
     requests: [],
   };
 }
@@ -241,6 +279,7 @@ function withFlags(found: ColumnRoles, flags: FormatFlags): ColumnRoles {
     inputs,
     response: chosen(flags.responseColumn, found.response),
     system: chosen(flags.systemColumn, found.system),
+    tools: chosen(flags.toolsColumn, found.tools),
   };
 }
 

@@ -8,6 +8,7 @@ import { choicesText } from './choices.js';
 import type { ColumnRoles, Row } from './format.js';
 import { RowProblem } from './row-problem.js';
 import { isChat, readTranscript, readTurns, type Turn } from './turns.js';
+import { readConversation } from './conversation.js';
 
 /** Columns that follow the prompt; others, such as a passage that is asked about, stand before it. */
 const AFTER_PROMPT = /^inputs?$/i;
@@ -72,24 +73,16 @@ export function readReannotated(row: Row, roles: ColumnRoles): PromptRow {
 
 /** @param answer null where the chat's own last answer is the original */
 function chatRow(turns: readonly Turn[], systemColumn: string, answer: string | null): PromptRow {
-  const lastAnswer = turns.findLastIndex((turn) => turn.role === 'assistant');
-  const lastUser = turns.findLastIndex((turn) => turn.role === 'user');
-  const answered = lastAnswer > lastUser;
-  const request = turns
-    .slice(0, answered ? lastAnswer : lastUser + 1)
-    .map((turn, place) => asMessage(turn, place));
-  const user = request.findLast((turn) => turn.role === 'user');
-  if (user === undefined) throw new RowProblem('the chat holds no user turn before its last answer');
-  if (user.content.trim() === '') throw new RowProblem('the last user turn is empty');
+  const { request, answer: last } = readConversation(turns);
+  const user = request.findLast((turn) => turn.role === 'user')?.content ?? null;
+  if (user === null) throw new RowProblem('the chat holds no user turn before its last answer');
+  if (user.trim() === '') throw new RowProblem('the last user turn is empty');
   if (systemColumn !== '' && request[0]?.role !== 'system') {
     request.unshift({ role: 'system', content: systemColumn });
   }
-  return rowOf(request, user.content, answer ?? (answered ? (turns[lastAnswer]?.content ?? null) : null));
-}
-
-function asMessage({ role, content }: Turn, place: number): ChatMessage {
-  if (content === null) throw new RowProblem(`turn ${place + 1} of the chat has null for its text`);
-  return { role, content };
+  const row = rowOf(request, user, answer ?? last?.content ?? null);
+  const calls = answer === null ? (last?.calls ?? []) : [];
+  return calls.length === 0 ? row : { ...row, annotation_original_tool_calls: calls };
 }
 
 function withHistory(row: Row, roles: ColumnRoles, prompt: string): PromptRow {
@@ -98,10 +91,7 @@ function withHistory(row: Row, roles: ColumnRoles, prompt: string): PromptRow {
   const original = answerOf(row, roles.response);
   if (history.length === 0)
     return { system_prompt: system, user_prompt: prompt, annotation_original: original };
-  const request = [
-    ...history.map((turn, place) => asMessage(turn, place)),
-    { role: 'user' as const, content: prompt },
-  ];
+  const { request } = readConversation([...history, { role: 'user', content: prompt }]);
   if (system !== '' && request[0]?.role !== 'system') request.unshift({ role: 'system', content: system });
   return rowOf(request, prompt, original);
 }
@@ -114,6 +104,7 @@ function historyOf(row: Row, column: string | null): Turn[] {
 function rowOf(request: ChatMessage[], prompt: string, original: string | null): PromptRow {
   const system = request.find((turn) => turn.role === 'system')?.content ?? '';
   const row: PromptRow = { system_prompt: system, user_prompt: prompt, annotation_original: original };
+  // A plain request is a prompt, with a system prompt or without.
   const isPlain = request.length === (request[0]?.role === 'system' ? 2 : 1);
   return isPlain ? row : { ...row, messages: request };
 }

@@ -30,6 +30,15 @@ export interface Shape {
 
 const SYSTEM = ['system_prompt', 'system', 'system_message'];
 const HISTORY = ['history'];
+/** Taken in every shape. */
+export const TOOLS = [
+  'tools',
+  'functions',
+  'available_tools',
+  'tool_definitions',
+  'function_definitions',
+  'functions_schema',
+];
 const INPUTS = ['input', 'inputs', 'context', 'contexts', 'ctx', 'passage'];
 const CHOICES = ['choices', 'options'];
 const ANSWERS = [
@@ -173,6 +182,22 @@ export const SHAPES: readonly Shape[] = [
           { role: 'assistant', content: null },
         ],
       },
+      {
+        tools: [
+          {
+            type: 'function',
+            function: { name: 'get_tide', parameters: { type: 'object', properties: {} } },
+          },
+        ],
+        messages: [
+          turn('user', 'Tide?'),
+          {
+            role: 'assistant',
+            content: null,
+            tool_calls: [{ id: 'c1', type: 'function', function: { name: 'get_tide', arguments: '{}' } }],
+          },
+        ],
+      },
     ],
   ),
   chat(
@@ -194,6 +219,16 @@ export const SHAPES: readonly Shape[] = [
         ],
       },
       { conversations: '[{"role": "user", "content": "Name a tree."}]' },
+      {
+        tools:
+          '[{"name":"get_tide","parameters":{"type":"object","properties":{"harbour":{"type":"string"}}}}]',
+        conversations: [
+          { from: 'human', value: 'Tide in Husum?' },
+          { from: 'function_call', value: '{"name":"get_tide","arguments":{"harbour":"Husum"}}' },
+          { from: 'observation', value: '04:12' },
+          { from: 'gpt', value: 'At 04:12.' },
+        ],
+      },
     ],
   ),
   chat(
@@ -269,6 +304,17 @@ export const SHAPES: readonly Shape[] = [
     ['query'],
     ['response', 'answer'],
     [{ query: 'And its colour?', response: 'Brown.', history: [['Name a bird.', 'Robin.']] }],
+  ),
+  pair(
+    ['query'],
+    ['answers'],
+    [
+      {
+        query: 'Tide in Husum?',
+        tools: '[{"name":"get_tide","parameters":{"harbour":{"type":"str","description":"its name"}}}]',
+        answers: '[{"name":"get_tide","arguments":{"harbour":"Husum"}}]',
+      },
+    ],
   ),
   pair(['problem'], ['solution', 'answer'], [{ problem: '2+2', solution: '4' }]),
   pair(['instruction'], ['response', 'completion', 'answer'], [{ Instruction: 'Double 4', Response: '8' }]),
@@ -350,6 +396,7 @@ export function detectShape(shape: Shape, columns: readonly string[]): ColumnRol
     system: findFirst(columns, shape.system ?? []),
     history: findFirst(columns, shape.history ?? []),
     response,
+    tools: findFirst(columns, TOOLS),
     requests: (shape.requests ?? []).flatMap((name) => findColumn(columns, name) ?? []),
   };
 }

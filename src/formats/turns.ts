@@ -1,14 +1,19 @@
 /** Chats in the spellings in which datasets hold them, as turns. */
 
-import { isObject, parseJson } from '../lib/json.js';
+import { isObject, jsonText, parseJson } from '../lib/json.js';
 import type { ChatMessage } from '../types.js';
 import { cell, kindOf, scalarText } from './cells.js';
 import { RowProblem } from './row-problem.js';
+import { callsInText, readCalls, type FoundCall } from './tool-calls.js';
 
 /** A turn; the content of an answer that is to be made may be null. */
 export interface Turn {
   role: ChatMessage['role'];
   content: string | null;
+  /** Calls of tools, of an assistant's turn. */
+  calls?: FoundCall[];
+  /** What a tool's turn says of the call that it answers: its id, or the tool's name. */
+  answers?: { id: string | null; name: string | null };
 }
 
 /** The spellings of roles: OpenAI's, ShareGPT's, OpenAssistant's and those of older sets; compared in lower case. */
@@ -33,20 +38,21 @@ const ROLES: Readonly<Record<string, Turn['role']>> = {
   answer: 'assistant',
 };
 
-/** Roles of calls of tools and of what they return. */
-const TOOL_ROLES = new Set([
-  'tool',
-  'tools',
-  'tool_call',
-  'tool_calls',
-  'tool_response',
-  'function',
-  'function_call',
-  'function_response',
-  'function-call',
-  'function-response',
-  'observation',
-  'ipython',
+/** Roles of turns that call tools: ShareGPT's in LLaMA-Factory, ms-swift's, and others. */
+const CALL_ROLES = new Set(['function_call', 'function-call', 'tool_call', 'tool_calls', 'functioncall']);
+/** Roles of what tools return. */
+const RESULT_ROLES = new Set([
+  ...[
+    'tool',
+    'tools',
+    'tool_response',
+    'tool_result',
+    'tool_output',
+    'observation',
+    'ipython',
+    'environment',
+  ],
+  ...['function', 'function_response', 'function-response', 'function response'],
 ]);
 
 const ROLE_KEYS = ['role', 'from', 'speaker', 'author', 'sender'];
@@ -108,17 +114,27 @@ function readText(text: string, column: string, speakers: Speakers): Turn[] {
   return turns;
 }
 
-const SPEAKER = /(?:^|\n\n)(Human|User|Assistant|AI|H|A): ?/g;
+/** Who speaks, at the start of a text or after an empty line. */
+const SPEAKER = /(?:^|\n\n)(Human|User|USER|Assistant|ASSISTANT|AI|H|A|FUNCTION RESPONSE): ?/g;
+/** How glaive ends an answer. */
+const END_OF_TEXT = '<|endoftext|>';
 
-/** `\n\nHuman: …\n\nAssistant: …`, as in Anthropic's HH-RLHF; null for any other text. */
+/**
+ * `\n\nHuman: …\n\nAssistant: …`, as in Anthropic's HH-RLHF, or `USER: … ASSISTANT: … FUNCTION RESPONSE: …`, as in
+ * glaive's function calling; null for any other text.
+ */
 export function readTranscript(text: string): Turn[] | null {
-  if (!/^\s*(?:Human|User|H): /.test(text)) return null;
+  if (!/^\s*(?:Human|User|USER|H): /.test(text)) return null;
   const trimmed = text.replace(/^\s+/, '');
   const starts = [...trimmed.matchAll(SPEAKER)];
-  return starts.map((match, place) => ({
-    role: /^(?:Human|User|H)$/.test(match[1] ?? '') ? 'user' : 'assistant',
-    content: trimmed.slice(match.index + match[0].length, starts[place + 1]?.index ?? trimmed.length).trim(),
-  }));
+  return starts.map((match, place) => {
+    const content = trimmed
+      .slice(match.index + match[0].length, starts[place + 1]?.index ?? trimmed.length)
+      .trim();
+    if (match[1] === 'FUNCTION RESPONSE') return { role: 'tool', content, answers: { id: null, name: null } };
+    if (/^(?:Human|User|USER|H)$/.test(match[1] ?? '')) return { role: 'user', content };
+    return answerTurn(content.replace(END_OF_TEXT, '').trimEnd());
+  });
 }
 
 /** `{"role": [...], "content": [...]}`, as Parquet and `datasets` hold lists of structs; null for anything else. */
@@ -165,17 +181,57 @@ function readPair(item: Record<string, unknown>, where: string): Turn[] {
 function readMessage(item: Record<string, unknown>, where: string): Turn {
   const spelled = ROLE_KEYS.map((key) => cell(item, key)).find((value) => value !== null);
   const name = typeof spelled === 'string' ? spelled.trim().toLowerCase() : '';
-  const calls = ['tool_calls', 'function_call'].some((key) => isCall(cell(item, key)));
-  if (TOOL_ROLES.has(name) || calls) {
-    throw new RowProblem(`${where} calls a tool or is what a tool returned, which cannot be sent yet`);
-  }
-  if (!Object.hasOwn(ROLES, name)) throw new RowProblem(`${where} has no role that is known`);
   const content = CONTENT_KEYS.map((key) => cell(item, key)).find((value) => value !== null) ?? null;
-  return { role: ROLES[name] as Turn['role'], content: contentOf(content, where) };
+  if (RESULT_ROLES.has(name)) return readResult(item, content, where);
+  if (CALL_ROLES.has(name)) return readCallTurn(content ?? cell(item, 'tool_calls'), where);
+  if (!Object.hasOwn(ROLES, name)) throw new RowProblem(`${where} has no role that is known`);
+  const role = ROLES[name] as Turn['role'];
+  const text = contentOf(content, where);
+  if (role !== 'assistant') return { role, content: text };
+  const given = ['tool_calls', 'function_call'].map((key) => cell(item, key)).find(isCall);
+  if (given === undefined) return answerTurn(text);
+  const calls = readCalls(given);
+  if (calls === null) throw new RowProblem(`${where} calls tools in a way that is not known`);
+  return { role, content: text === '' ? null : text, calls };
+}
+
+/** An answer, with the calls that it writes into its text. */
+function answerTurn(text: string | null): Turn {
+  const spoken = text === null ? null : callsInText(text);
+  return spoken === null
+    ? { role: 'assistant', content: text }
+    : { role: 'assistant', content: spoken.text, calls: spoken.calls };
+}
+
+function readCallTurn(content: unknown, where: string): Turn {
+  const calls = readCalls(content);
+  if (calls !== null) return { role: 'assistant', content: null, calls };
+  const turn = answerTurn(contentOf(content, where));
+  if (turn.calls === undefined) throw new RowProblem(`${where} calls tools in a way that is not known`);
+  return turn;
+}
+
+/** What a tool returned: text, or any other value as JSON. */
+function readResult(item: Record<string, unknown>, content: unknown, where: string): Turn {
+  const id = cell(item, 'tool_call_id') ?? cell(item, 'id');
+  const name = cell(item, 'name');
+  const isParts =
+    Array.isArray(content) && content.every((part) => isObject(part) && part['type'] === 'text');
+  const text = typeof content === 'string' || isParts ? contentOf(content, where) : jsonText(content);
+  return {
+    role: 'tool',
+    content: content === null ? '' : text,
+    answers: {
+      id: typeof id === 'string' && id !== '' ? id : null,
+      name: typeof name === 'string' && name !== '' ? name : null,
+    },
+  };
 }
 
 function isCall(value: unknown): boolean {
-  return Array.isArray(value) ? value.length > 0 : value !== null && value !== '';
+  if (Array.isArray(value)) return value.length > 0;
+  if (isObject(value)) return Object.values(value).some((member) => member !== null);
+  return typeof value === 'string' && value.trim() !== '' && value.trim() !== '[]';
 }
 
 /** Text as it stands, text parts joined by line breaks; null where there is none. */

@@ -118,7 +118,7 @@ export function bodiesOf(
   return ORDERS.map((order) => {
     const [first, second] = order === 'new_first' ? [newAnswer, oldAnswer] : [oldAnswer, newAnswer];
     const messages = judgeMessages(prompts, { prompt, answer_a: first, answer_b: second });
-    return requestBody(messages, requestShape(asking.call));
+    return requestBody({ messages }, requestShape(asking.call));
   });
 }
 

@@ -1,5 +1,6 @@
 /** Which rows of a run are judged: a sample of those that have both answers, the same one for the same seed. */
 
+import { messageText } from '../models/message-text.js';
 import { messagesOf } from '../run/jobs.js';
 import { rankOf } from '../run/estimate.js';
 import { readResults, type ResultRow } from '../exports/rows.js';
@@ -113,5 +114,5 @@ function request(row: ResultRow): string {
     ...(Array.isArray(row.request_messages) ? { messages: row.request_messages } : {}),
   });
   if (turns.length === 1) return prompt ?? '';
-  return turns.map(({ role, content }) => `[${role}]\n${content}`).join('\n\n');
+  return turns.map((turn) => `[${turn.role}]\n${messageText(turn)}`).join('\n\n');
 }

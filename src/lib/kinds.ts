@@ -1,6 +1,8 @@
 /** Kinds of values that people write: how a text is read, and what an error says of one that cannot be. */
 
-import { UsageError } from './errors.js';
+import { isUtf8 } from 'node:buffer';
+import { readFileSync, statSync } from 'node:fs';
+import { messageOf, UsageError } from './errors.js';
 import { inert } from './text.js';
 
 /** A kind of value. */
@@ -37,6 +39,31 @@ export function text(argument: string, parts: KindParts = {}): Kind<string> {
 
 export const file = text('<file>', { completes: 'file' });
 export const folder = text('<dir>', { completes: 'folder' });
+
+/** A text of a prompt's size at most. */
+const MOST_TEXT_BYTES = 4 << 20;
+
+/** A text, or `@FILE` for the content of a file, without the line break at its end. */
+export const textOrFile: Kind<string> = kind('<text or @file>', (given, source) => {
+  if (!given.startsWith('@')) return given;
+  const path = given.slice(1);
+  let content: Buffer;
+  try {
+    if (statSync(path).size > MOST_TEXT_BYTES) throw new Error('it is larger than 4 MB');
+    content = readFileSync(path);
+  } catch (error) {
+    throw new UsageError(
+      `${source} ${inert(given, 80)}: the file cannot be read (${inert(messageOf(error), 120)}).`,
+    );
+  }
+  if (!isUtf8(content)) throw new UsageError(`${source} ${inert(given, 80)}: the file is not UTF-8.`);
+  const read = content
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .replace(/\r?\n$/, '');
+  if (read.trim() === '') throw new UsageError(`${source} ${inert(given, 80)}: the file is empty.`);
+  return read;
+});
 
 /** A flag that is on or off. */
 export const toggle: Kind<boolean> = { argument: '', alone: true, read: truth('true or false') };

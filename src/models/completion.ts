@@ -1,9 +1,10 @@
 /** What a chat completion says: the annotation, its state, and what it used. */
 
 import { isObject } from '../lib/json.js';
-import type { RowState } from '../types.js';
+import type { RowState, ToolCall } from '../types.js';
 import { nameOfReason, STANDARD_RULES, type Ending, type FinishRules } from './finish-reason.js';
 import { readMessage } from './reasoning.js';
+import { readToolCalls } from './tool-calls.js';
 import { readUsage, type Usage } from './usage.js';
 
 export interface Completion {
@@ -12,6 +13,8 @@ export interface Completion {
   annotations: (string | null)[];
   /** The reasoning of every choice, in the same order; null where a choice gives none, or is withheld. */
   reasonings: (string | null)[];
+  /** The calls of tools that every choice makes, in the same order; null where it makes none, or is withheld. */
+  toolCalls: (readonly ToolCall[] | null)[];
   /** The first choice's text as the row's annotation; null where it is refused or filtered, or has none. */
   annotation: string | null;
   /** Why the state is not `ok`, where the answer says more than its finish reason. */
@@ -31,7 +34,7 @@ export type Answer =
   | { kind: 'whole'; completion: Completion }
   /** A choice ended in a way that is not known to mean a whole answer; `reason` as `--accept_finish_reason` takes it. */
   | { kind: 'partial'; reason: string; usage: Usage | null }
-  /** There is no choice, or no text although nothing stopped the model. */
+  /** There is no choice, or neither text nor a call of a tool although nothing stopped the model. */
   | { kind: 'empty'; usage: Usage | null }
   /** A choice carries the error that ended it, as OpenRouter reports failures of its upstreams. */
   | { kind: 'error'; error: Record<string, unknown>; usage: Usage | null }
@@ -66,6 +69,7 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
     note,
     annotations: choices.map((choice) => (isWithheld(choice) ? null : choice.text)),
     reasonings: choices.map((choice) => (isWithheld(choice) ? null : choice.reasoning)),
+    toolCalls: choices.map((choice) => (isWithheld(choice) ? null : choice.calls)),
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason: typeof first.finishReason === 'string' ? first.finishReason : null,
     usage,
@@ -79,6 +83,7 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
 interface Choice {
   text: string | null;
   reasoning: string | null;
+  calls: readonly ToolCall[] | null;
   refusal: string | null;
   finishReason: unknown;
   ending: Ending;
@@ -93,6 +98,7 @@ function readChoice(choice: Record<string, unknown>, rules: FinishRules): Choice
   return {
     text,
     reasoning,
+    calls: readToolCalls(message),
     refusal: refusalOf(message),
     finishReason,
     ending,
@@ -126,14 +132,16 @@ function judge(
     const note = 'all tokens were used before any text was written; raise --max_tokens';
     return { state: 'truncated', annotation: text, note: text === null ? note : null };
   }
-  if (text === null) return null;
+  if (text === null && first.calls === null) return null;
   const isCut = choices.length > 1 && choices.some((choice) => choice.ending === 'truncated');
   return { state: isCut ? 'truncated' : 'ok', annotation: text, note: null };
 }
 
 /** True where what the choice says is no answer: the filter or the model itself withheld that. */
-function isWithheld({ text, refusal, ending }: Choice): boolean {
-  return ending === 'filtered' || ending === 'refused' || (refusal !== null && text === null);
+function isWithheld({ text, calls, refusal, ending }: Choice): boolean {
+  return (
+    ending === 'filtered' || ending === 'refused' || (refusal !== null && text === null && calls === null)
+  );
 }
 
 function refusalOf(message: Record<string, unknown>): string | null {

@@ -1,5 +1,8 @@
 /** Counts tokens as a model's tokenizer does: for prices alone, since it is far too slow for the path of a request. */
 
+import type { ChatMessage } from '../types.js';
+import { messageText } from './message-text.js';
+
 const PIECE_CHARACTERS = 1024;
 /** Tokens that every message and every answer's start add (OpenAI cookbook, "How to count tokens with tiktoken"). */
 const TOKENS_PER_MESSAGE = 3;
@@ -29,8 +32,8 @@ export async function loadTokenizer(model: string): Promise<Tokenizer> {
 }
 
 /** Tokens of a chat request. */
-export function countMessages(tokenizer: Tokenizer, messages: readonly { content: string }[]): number {
-  const perMessage = messages.map(({ content }) => tokenizer.count(content) + TOKENS_PER_MESSAGE);
+export function countMessages(tokenizer: Tokenizer, messages: readonly ChatMessage[]): number {
+  const perMessage = messages.map((message) => tokenizer.count(messageText(message)) + TOKENS_PER_MESSAGE);
   return perMessage.reduce((sum, tokens) => sum + tokens, TOKENS_PER_REQUEST);
 }
 

@@ -96,7 +96,14 @@ function sourceName(identity: RunIdentity): string {
   return isOnHub(identity) ? dataset : basename(dataset.replaceAll('\\', '/'));
 }
 
-function columns({ several, metadata: withMetadata, chats, reasoning }: ResultShape): string[][] {
+function columns({
+  several,
+  metadata: withMetadata,
+  chats,
+  reasoning,
+  tools,
+  source,
+}: ResultShape): string[][] {
   return [
     ['`system_prompt`', 'the system prompt, may be empty'],
     ['`user_prompt`', 'the prompt as it was sent; null where the row could not be used'],
@@ -105,7 +112,17 @@ function columns({ several, metadata: withMetadata, chats, reasoning }: ResultSh
     ...(reasoning
       ? [['`reasoning`', 'what the model thought before it answered; null where it gave none']]
       : []),
-    ...(chats ? [['`request_messages`', 'the request as it was sent, with all its turns']] : []),
+    ...(chats
+      ? [['`request_messages`', 'the request as it was sent, with all its turns; null where it has one']]
+      : []),
+    ...(tools
+      ? [
+          ['`tools`', 'definitions of the tools that were sent, as JSON text; null for none'],
+          ['`annotation_original_tool_calls`', 'the calls of the original answer; null where it makes none'],
+          ['`annotation_tool_calls`', 'the calls of the new answer; null where it makes none'],
+        ]
+      : []),
+    ...(source ? [['`source`', 'other columns of the dataset, as JSON text']] : []),
     ...(several ? [['`annotations`', 'all new answers; `annotation` is the first']] : []),
     ...(several && reasoning ? [['`reasonings`', 'the reasoning of each of them']] : []),
     ...(withMetadata

@@ -4,6 +4,8 @@
  */
 
 import { wordsBehind, zeroByte } from '../lib/bytes.js';
+import { messageText } from '../models/message-text.js';
+import type { ChatMessage } from '../types.js';
 
 export const CHARACTERS_PER_TOKEN = 4;
 const BACKSLASH = 0x5c;
@@ -48,7 +50,10 @@ export class TokenEstimate {
 }
 
 function envelopeLength(body: Buffer): number {
-  const { messages } = JSON.parse(body.toString('utf8')) as { messages: { content: string }[] };
-  const text = messages.reduce((sum, message) => sum + Array.from(message.content).length, 0);
-  return decodedLength(body) - text;
+  const { messages, tools } = JSON.parse(body.toString('utf8')) as {
+    messages: ChatMessage[];
+    tools?: unknown;
+  };
+  const texts = [...messages.map(messageText), tools === undefined ? '' : JSON.stringify(tools)];
+  return decodedLength(body) - texts.reduce((sum, text) => sum + Array.from(text).length, 0);
 }

@@ -16,13 +16,24 @@ import { journalSource, type RunFolder } from './folder.js';
 import type { JournalIndex, JournalSource } from './journal.js';
 import { endOfText, findText, parseJournalLine, rowOfLine } from './journal-line.js';
 import { asksRow, findPromptEnd, isAnsweredBy } from './journal-request.js';
+import { ROW_KEYS, rowMark } from './row-line.js';
 import { isUnusable, type UnusableRow } from './rows.js';
 
 const ANNOTATION = Buffer.from(',"annotation":');
 const FIRST_ROW = Buffer.from('\n');
 const NEXT_ROW = Buffer.from(',\n');
 const NO_REASONING = Buffer.from(',"reasoning":null');
-const NO_REQUEST_MESSAGES = Buffer.from(',"request_messages":null');
+/** Calls beside a text, or `function_call`, which is looked at as well. */
+const SPOKEN_CALLS = Buffer.from('_call');
+const NO_CALLS = Buffer.from(',"annotation_tool_calls":null');
+/** What stands in place of the keys of `ROW_KEYS` that a row lacks. */
+const MISSING_KEYS = ROW_KEYS.map(({ name, number, group }) => ({
+  number,
+  group,
+  bytes: Buffer.from(`,"${name}":null`),
+}));
+/** The only key of `ROW_KEYS` that a chat without tools has. */
+const CHAT_KEYS = 1;
 /** The request of a chat, the last key of a line of `rows.jsonl`; inside a text its quotes would be escaped. */
 const MESSAGES_KEY = Buffer.from(',"messages":[');
 const REQUEST_MESSAGES_KEY = Buffer.from(',"request_messages":[');
@@ -57,6 +68,8 @@ interface Outcome {
   annotation: string | null;
   annotations: (string | null)[];
   reasonings: (string | null)[];
+  /** The tools that the first choice calls; null for none. */
+  toolCalls: readonly unknown[] | null;
   error: string | null;
   metadata: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
 }
@@ -65,6 +78,10 @@ interface Outcome {
 export interface OptionalKeys {
   /** `request_messages`: a row has a chat of several turns. */
   chats: boolean;
+  /** `tools`, `annotation_original_tool_calls`, `annotation_tool_calls`: a row has some of them. */
+  tools: boolean;
+  /** `source`: columns of the dataset are kept. */
+  source: boolean;
   /** `reasoning`: a row has some. */
   reasoning: boolean;
 }
@@ -119,7 +136,7 @@ export async function assembleParts(
   parts: () => Iterable<AssemblyPart> | AsyncIterable<AssemblyPart>,
   options: AssembleOptions,
 ): Promise<Assembled> {
-  const keys: OptionalKeys = { chats: false, reasoning: false };
+  const keys: OptionalKeys = { chats: false, tools: false, source: false, reasoning: false };
   for (;;) {
     try {
       return await assembleWith(target, parts(), options, keys);
@@ -256,10 +273,12 @@ class Assembly {
     if (text === null || textEnd === -1) return false;
     if (!isAnsweredBy(bytes, promptEnd, text.start)) return false;
     if (mayHaveReasoningAfter(bytes, textEnd, lineEnd)) return false;
+    if (this.result.keys.tools && bytes.subarray(textEnd, lineEnd).includes(SPOKEN_CALLS)) return false;
     if (!isWhole && !isUtf8(bytes.subarray(text.start, textEnd))) return false;
     this.#writePrompt(block, start, end);
     this.reannotated.write(ANNOTATION);
     this.reannotated.writeRange(bytes, text.start, textEnd);
+    if (this.result.keys.tools) this.reannotated.write(NO_CALLS);
     if (this.result.keys.reasoning) this.reannotated.write(NO_REASONING);
     this.reannotated.write(ROW_END);
     this.#countModel(text.model);
@@ -275,17 +294,36 @@ class Assembly {
    */
   #writePrompt(block: Buffer, start: number, end: number): void {
     const { reannotated: file } = this;
-    const { chats } = this.result.keys;
-    const key = block[end - 2] === CLOSING_BRACKET ? block.subarray(start, end).indexOf(MESSAGES_KEY) : -1;
-    if (key === -1) {
+    // A text's quote or the `l` of null: an ordinary row.
+    if (block[end - 2] !== CLOSING_BRACKET) {
       file.writeRange(block, start, end - 1);
-      if (chats) file.write(NO_REQUEST_MESSAGES);
+      this.#writeMissing(0);
       return;
     }
-    if (!chats) throw new KeyNeeded('chats');
+    const mark = rowMark(block, start, end);
+    if (mark !== null) {
+      this.#needKeys(mark.keys);
+      file.writeRange(block, start, start + mark.bytes);
+      this.#writeMissing(mark.keys);
+      return;
+    }
+    const key = block.subarray(start, end).indexOf(MESSAGES_KEY);
+    this.#needKeys(CHAT_KEYS);
     file.writeRange(block, start, start + key);
     file.write(REQUEST_MESSAGES_KEY);
     file.writeRange(block, start + key + MESSAGES_KEY.length, end - 1);
+    this.#writeMissing(CHAT_KEYS);
+  }
+
+  /** @throws KeyNeeded where rows before this one were written without a key that it has */
+  #needKeys(keys: number): void {
+    for (const { number, group } of ROW_KEYS)
+      if ((keys & number) !== 0 && !this.result.keys[group]) throw new KeyNeeded(group);
+  }
+
+  #writeMissing(keys: number): void {
+    for (const { number, group, bytes } of MISSING_KEYS)
+      if (this.result.keys[group] && (keys & number) === 0) this.reannotated.write(bytes);
   }
 
   #outcomeOf(rowLine: Buffer, position: number, { answers, index, before }: OpenPart): Outcome {
@@ -305,7 +343,7 @@ class Assembly {
       return withoutAnswer('pending', null);
     }
     if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
-    const { state, annotation, note, model, finishReason, rawUsage } = entry.completion;
+    const { state, annotation, note, model, finishReason, rawUsage, toolCalls } = entry.completion;
     const { annotations, reasonings } = this.#placeReasoning(entry.completion);
     this.#countModel(model?.slice(0, LONGEST_MODEL) ?? 'unknown');
     return {
@@ -313,6 +351,7 @@ class Assembly {
       annotation: annotation === null ? null : JSON.stringify(annotations[0] ?? annotation),
       annotations,
       reasonings,
+      toolCalls: toolCalls[0] ?? null,
       error: note,
       metadata: { state, model, finish_reason: finishReason, usage: rawUsage },
     };
@@ -346,7 +385,9 @@ class Assembly {
     this.#writePrompt(prompt, 0, prompt.length);
     file.write(ANNOTATION);
     file.write(outcome.annotation ?? 'null');
-    const { reasoning: hasReasoning } = this.result.keys;
+    const { reasoning: hasReasoning, tools: hasTools } = this.result.keys;
+    if (outcome.toolCalls !== null && !hasTools) throw new KeyNeeded('tools');
+    if (hasTools) file.write(`,"annotation_tool_calls":${JSON.stringify(outcome.toolCalls)}`);
     if (hasReasoning) file.write(`,"reasoning":${JSON.stringify(outcome.reasonings[0] ?? null)}`);
     if (options.several) file.write(`,"annotations":${JSON.stringify(outcome.annotations)}`);
     if (options.several && hasReasoning) file.write(`,"reasonings":${JSON.stringify(outcome.reasonings)}`);
@@ -359,7 +400,8 @@ class Assembly {
     const request = result.rows.total;
     result.rows[outcome.state] += 1;
     result.rows.total += 1;
-    if (outcome.annotation === null) result.missing += 1;
+    // Calls of tools are an answer.
+    if (outcome.annotation === null && outcome.toolCalls === null) result.missing += 1;
     if (isUnusableRow) result.unusable += 1;
     if (outcome.state === 'ok') return;
     this.failedRows.write(
@@ -390,5 +432,5 @@ function parseUnusable(line: Buffer): UnusableRow {
 
 function withoutAnswer(state: RowState, error: string | null): Outcome {
   const metadata = { state, model: null, finish_reason: null, usage: null };
-  return { state, annotation: null, annotations: [], reasonings: [], error, metadata };
+  return { state, annotation: null, annotations: [], reasonings: [], toolCalls: null, error, metadata };
 }

@@ -7,7 +7,7 @@ const MOST_NAMES = 30;
 
 /** One line: the format, the columns of the prompt and the answer, and those that are not used. */
 export function describeColumns({ name, roles, unused }: ChosenFormat): string {
-  const with_ = [...roles.inputs, roles.choices, roles.system, roles.history].filter(
+  const with_ = [...roles.inputs, roles.choices, roles.system, roles.history, roles.tools].filter(
     (column) => column !== null,
   );
   const prompt = `prompts from ${quoted([roles.prompt])}${with_.length === 0 ? '' : ` with ${quoted(with_)}`}`;
@@ -26,7 +26,7 @@ export function columnWarnings({ suspicious }: ChosenFormat): string[] {
   const one = suspicious.length === 1;
   return [
     `${quoted(suspicious)} ${one ? 'looks' : 'look'} like part of the prompt and ${one ? 'is' : 'are'} not sent. ` +
-      'Use --input_column, --system_column, --prompt_column or --messages_column to send a column.',
+      'Send a column with --input_column, --system_column, --tools_column, --messages_column or --prompt_template.',
   ];
 }
 

@@ -1,8 +1,9 @@
 /** What a run would ask: rows, tokens and bytes, counted over a dataset in bounded memory. */
 
+import { messageText } from '../models/message-text.js';
 import { countMessages, type Tokenizer } from '../models/tokenizer.js';
 import type { PromptRow } from '../types.js';
-import { messagesOf } from './jobs.js';
+import { requestOf } from './jobs.js';
 
 /** Above so many rows the tokenizer sees a sample, and characters do the rest. */
 const TOKENIZED_ROWS = 20_000;
@@ -60,15 +61,22 @@ export class RowCounter {
     const rank = rankOf(this.#rows);
     this.#rows += 1;
     this.#bytes += bytes;
-    const messages = messagesOf(row);
-    const original = row.annotation_original ?? '';
-    const characters = messages.reduce((sum, { content }) => sum + content.length, 0);
+    const { messages, tools } = requestOf(row);
+    const calls = row.annotation_original_tool_calls;
+    const original = `${row.annotation_original ?? ''}${calls === undefined ? '' : JSON.stringify(calls)}`;
+    const definitions = tools === undefined ? '' : JSON.stringify(tools);
+    const characters = messages.reduce((sum, one) => sum + messageText(one).length, definitions.length);
     this.#promptCharacters += characters;
     this.#originalCharacters += original.length;
     if (rank >= this.#threshold) return;
     this.#sample.push({
       rank,
-      prompt: { characters, tokens: countMessages(this.tokenizer, messages) },
+      prompt: {
+        characters,
+        tokens:
+          countMessages(this.tokenizer, messages) +
+          (tools === undefined ? 0 : this.tokenizer.count(definitions)),
+      },
       original: { characters: original.length, tokens: this.tokenizer.count(original) },
     });
     if (this.#sample.length <= TOKENIZED_ROWS) return;

@@ -22,6 +22,11 @@ export interface AskedFor extends GenerationParameters {
   system_column: string | null;
   input_column: string | null;
   messages_column: string | null;
+  tools_column: string | null;
+  prompt_template: string | null;
+  system_prompt: string | null;
+  /** Separated by commas. */
+  keep_columns: string | null;
   /** Null where it is UTF-8. */
   encoding: string | null;
   limit: number | null;
@@ -67,6 +72,10 @@ export function askedFor(options: {
     system_column: options.selection.systemColumn,
     input_column: options.selection.inputColumn,
     messages_column: options.selection.messagesColumn,
+    tools_column: options.selection.toolsColumn,
+    prompt_template: options.selection.promptTemplate,
+    system_prompt: options.selection.systemPrompt,
+    keep_columns: options.selection.keepColumns?.join(',') ?? null,
     encoding: options.selection.encoding === DEFAULT_ENCODING ? null : options.selection.encoding,
     limit: options.selection.limit,
     offset: options.selection.offset,

@@ -9,6 +9,7 @@ import type { Provider } from '../models/providers.js';
 import { applyChanges, type ParameterChange } from '../requests/parameters.js';
 import { inert } from '../lib/text.js';
 import type { ChatMessage, PromptRow } from '../types.js';
+import { parseRow, rowMark } from './row-line.js';
 import { isUnusable } from './rows.js';
 
 /** How every line that this program wrote ends. */
@@ -26,9 +27,16 @@ export interface RequestShape {
   changes: readonly ParameterChange[];
 }
 
+/** What a row sends: its turns, and the tools that may be called. */
+export interface RowRequest {
+  messages: readonly ChatMessage[];
+  tools?: readonly object[];
+}
+
 /** The body of one request; parameters that are null are left out, and `--extra_body` has the last word. */
-export function requestBody(messages: readonly ChatMessage[], shape: RequestShape): Record<string, unknown> {
+export function requestBody({ messages, tools }: RowRequest, shape: RequestShape): Record<string, unknown> {
   const body: Record<string, unknown> = { model: shape.model, messages };
+  if (tools !== undefined) body['tools'] = tools;
   const { reasoning_effort: effort, extra_body: extra, ...plain } = shape.generation;
   for (const [name, value] of Object.entries(plain)) {
     if (value !== null) body[name] = value;
@@ -49,6 +57,12 @@ export function messagesOf(row: PromptRow): ChatMessage[] {
   if (row.messages !== undefined) return row.messages;
   const user: ChatMessage = { role: 'user', content: row.user_prompt };
   return row.system_prompt === '' ? [user] : [{ role: 'system', content: row.system_prompt }, user];
+}
+
+/** The request of a row. */
+export function requestOf(row: PromptRow): RowRequest {
+  const messages = messagesOf(row);
+  return row.tools === undefined ? { messages } : { messages, tools: row.tools };
 }
 
 /** Writes the jobs of all usable rows. */
@@ -79,6 +93,8 @@ export async function writeJobs(
 /** How rows begin and go on that have no system prompt and one turn, as `JSON.stringify` writes them. */
 const ROW_START = Buffer.from('{"system_prompt":"","user_prompt":');
 const AFTER_PROMPT = Buffer.from(',"annotation_original":');
+/** Turns and tools. */
+const SENT_KEYS = 3;
 const QUOTE = 0x22;
 const LETTER_L = 0x6c;
 
@@ -93,7 +109,7 @@ class JobWriter {
   constructor(private readonly shape: RequestShape) {
     const mark = '\u0000prompt\u0000';
     const body = JSON.stringify({
-      ...requestBody([{ role: 'user', content: mark }], shape),
+      ...requestBody({ messages: [{ role: 'user', content: mark }] }, shape),
       metadata: { request_idx: 0 },
     });
     const [before = '', after = ''] = body.split(JSON.stringify(mark));
@@ -112,7 +128,7 @@ class JobWriter {
     }
     const line = block.subarray(start, end);
     if (isUnusable(line)) return false;
-    const body = requestBody(messagesOf(JSON.parse(line.toString('utf8')) as PromptRow), this.shape);
+    const body = requestBody(requestOf(parseRow(line)), this.shape);
     body['metadata'] = { request_idx: index };
     file.write(`${JSON.stringify(body)}\n`);
     return true;
@@ -127,7 +143,11 @@ function endOfPrompt(block: Buffer, start: number, end: number): number {
   const after = block.indexOf(AFTER_PROMPT, prompt);
   // A text's quote or the `l` of null: the turns of a chat would end in a bracket.
   const last = block[end - 2];
-  return after !== -1 && after < end && (last === QUOTE || last === LETTER_L) ? after : -1;
+  if (after === -1 || after >= end) return -1;
+  if (last === QUOTE || last === LETTER_L) return after;
+  // Kept columns are no part of the request.
+  const mark = rowMark(block, start, end);
+  return mark !== null && (mark.keys & SENT_KEYS) === 0 ? after : -1;
 }
 
 /** A line of `jobs.json`, taken apart. */
@@ -198,8 +218,7 @@ export async function compareJobs(jobsPath: string, rowsPath: string, shape: Req
   const pause = breather();
   for (const { bytes } of readLines(rowsPath)) {
     if (next.done !== true && next.value.requestIdx === index) {
-      if (!isUnusable(bytes))
-        compareJob(next.value, JSON.parse(bytes.toString('utf8')) as PromptRow, shape, jobsPath);
+      if (!isUnusable(bytes)) compareJob(next.value, parseRow(bytes), shape, jobsPath);
       next = jobs.next();
     }
     index += 1;
@@ -215,7 +234,7 @@ export async function compareJobs(jobsPath: string, rowsPath: string, shape: Req
 
 function compareJob(job: JobLine, row: PromptRow, shape: RequestShape, path: string): void {
   const theirs = parseObject(job.body) ?? {};
-  const ours = requestBody(messagesOf(row), shape);
+  const ours = requestBody(requestOf(row), shape);
   const names = new Set([...Object.keys(ours), ...Object.keys(theirs).filter(isGenerationName)]);
   for (const name of names) {
     const value = ours[name];

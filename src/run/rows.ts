@@ -6,6 +6,7 @@
  * used is `{"problem": "…", "row": {…}}`.
  */
 
+import { rowLine as lineOf } from './row-line.js';
 import { standsAt } from '../lib/bytes.js';
 import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../lib/files.js';
 import type { ChosenFormat } from '../formats/index.js';
@@ -64,7 +65,7 @@ async function copyInto(file: BufferedFile, path: string): Promise<void> {
 function rowLine(row: SourceRow, format: ChosenFormat): { line: string; problem: string | null } {
   if ('problem' in row) return unusable(inert(row.problem, 500), null);
   try {
-    return { line: JSON.stringify(wellFormed(format.apply(row.value))), problem: null };
+    return { line: lineOf(wellFormed(format.apply(row.value))), problem: null };
   } catch (error) {
     if (!(error instanceof RowProblem)) throw error;
     const original = format.roles.response === null ? null : row.value[format.roles.response];
@@ -80,16 +81,26 @@ function unusable(problem: string, original: string | null): { line: string; pro
   return { line: JSON.stringify({ problem, row }), problem };
 }
 
-/** Half of a surrogate pair is no character, and APIs refuse it. */
+/** Half of a surrogate pair is no character, and APIs refuse it. What was kept of other columns is so already. */
 function wellFormed(row: PromptRow): PromptRow {
+  const { messages, tools, annotation_original_tool_calls: calls } = row;
   return {
+    ...row,
     system_prompt: row.system_prompt.toWellFormed(),
     user_prompt: row.user_prompt.toWellFormed(),
     annotation_original: row.annotation_original?.toWellFormed() ?? null,
-    ...(row.messages === undefined
-      ? {}
-      : { messages: row.messages.map(({ role, content }) => ({ role, content: content.toWellFormed() })) }),
+    ...(messages === undefined ? {} : { messages: messages.map(wellFormedValue) }),
+    ...(tools === undefined ? {} : { tools: tools.map(wellFormedValue) }),
+    ...(calls === undefined ? {} : { annotation_original_tool_calls: calls.map(wellFormedValue) }),
   };
+}
+
+/** The same for all texts of a JSON value. */
+function wellFormedValue<Value>(value: Value): Value {
+  const text = JSON.stringify(value);
+  // Half of a pair is always written as an escape.
+  if (!text.includes('\\ud')) return value;
+  return JSON.parse(text, (_, one: unknown) => (typeof one === 'string' ? one.toWellFormed() : one)) as Value;
 }
 
 /** True for the line of a row that can't be used. */

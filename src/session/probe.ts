@@ -8,7 +8,7 @@ import { CostBudget } from '../run/budget.js';
 import { totalCost, type Price } from '../models/prices.js';
 import { addUsage, NO_USAGE, type Usage } from '../models/usage.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
-import { messagesOf, requestBody } from '../run/jobs.js';
+import { requestBody, requestOf } from '../run/jobs.js';
 import { requestShape } from '../run/prepare.js';
 import { plural } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
@@ -105,7 +105,7 @@ export async function probeRows(
     const estimate = new TokenEstimate();
     const shape = requestShape(options.call);
     const jobs = rows.map(({ index, row }) => {
-      const body = Buffer.from(JSON.stringify(requestBody(messagesOf(row), shape)));
+      const body = Buffer.from(JSON.stringify(requestBody(requestOf(row), shape)));
       return { requestIdx: index, body, tokens: estimate.of(body) };
     });
     const stop = await processor.run(jobs);

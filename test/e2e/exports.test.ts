@@ -363,7 +363,7 @@ describe('--output_format', () => {
       const run = await runCli([...args, '--output_format', 'jsonl,parket'], { program });
       expect(run.code).toBe(2);
       expect(run.stderr).toBe(
-        'error: Unknown --output_format parket; the nearest is parquet. Known are json, jsonl, parquet, sharegpt, messages, dpo.\n',
+        'error: Unknown --output_format parket; the nearest is parquet. Known are json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto.\n',
       );
     }
     expect(existsSync(join(folder, 'saved'))).toBe(false);
@@ -447,7 +447,14 @@ describe('every format', () => {
   it('reads back to the rows of reannotated.json', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'reannotated.json');
-    const shape = { several: true, metadata: true, chats: true, reasoning: false };
+    const shape = {
+      several: true,
+      metadata: true,
+      chats: true,
+      reasoning: false,
+      tools: false,
+      source: false,
+    };
     await fc.assert(
       fc.asyncProperty(fc.array(resultRow, { maxLength: 40 }), async (generated) => {
         const lines = generated.map((row) => JSON.stringify(row));
@@ -484,7 +491,14 @@ describe('every format', () => {
     for (const rows of [1, 12_000]) {
       const line = JSON.stringify({ ...empty, ...(rows === 1 ? { annotation: 'x'.repeat(10 << 20) } : {}) });
       writeFileSync(path, `[\n${new Array(rows).fill(line).join(',\n')}\n]\n`);
-      const shape = { several: true, metadata: true, chats: true, reasoning: false };
+      const shape = {
+        several: true,
+        metadata: true,
+        chats: true,
+        reasoning: false,
+        tools: false,
+        source: false,
+      };
       await exportResults('parquet', { path, shape, onProgress: () => undefined }, folder);
       const read = await readParquet(join(folder, 'reannotated.parquet'));
       expect(read.rows).toHaveLength(rows);

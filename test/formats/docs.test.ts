@@ -2,7 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { chooseFormat } from '../../src/formats/index.js';
 import { GLAIVE, SHAPES, type Shape } from '../../src/formats/shapes.js';
-import { messagesOf } from '../../src/run/jobs.js';
+import type { ChatMessage, ToolCall } from '../../src/types.js';
+import { requestOf } from '../../src/run/jobs.js';
 
 const DOCS = new URL('../../docs/datasets.md', import.meta.url);
 const TABLE = /(<!-- shapes -->\n)[^]*(<!-- \/shapes -->)/;
@@ -14,6 +15,10 @@ const noFlags = {
   systemColumn: null,
   inputColumn: null,
   messagesColumn: null,
+  toolsColumn: null,
+  promptTemplate: null,
+  systemPrompt: null,
+  keepColumns: null,
 };
 
 /** A line of the table: an example row, the request that is really made of it, and its original answer. */
@@ -22,9 +27,27 @@ function line(shape: Shape, row: Readonly<Record<string, unknown>>): string {
   const chosen = chooseFormat('me/data', Object.keys(row), { ...noFlags, format });
   expect(chosen.name, JSON.stringify(row)).toBe(shape.format);
   const prompt = chosen.apply(row);
-  const turns = messagesOf(prompt).map(({ role, content }) => `${role}: ${code(shortened(content))}`);
-  const original = prompt.annotation_original === null ? 'none' : code(prompt.annotation_original);
+  const { messages, tools } = requestOf(prompt);
+  const turns = messages.map(shownTurn);
+  if (tools !== undefined) turns.push(`tools: ${code(JSON.stringify(tools))}`);
+  const calls = prompt.annotation_original_tool_calls;
+  const original =
+    prompt.annotation_original === null
+      ? calls === undefined
+        ? 'none'
+        : `calls ${code(shownCalls(calls))}`
+      : code(prompt.annotation_original);
   return `| ${shape.title} | \`${shape.format}\` | ${code(JSON.stringify(row))} | ${turns.join('<br>')} | ${original} |`;
+}
+
+function shownTurn({ role, content, tool_calls: calls }: ChatMessage): string {
+  return calls === undefined
+    ? `${role}: ${code(shortened(content ?? ''))}`
+    : `${role}: calls ${code(shownCalls(calls))}`;
+}
+
+function shownCalls(calls: readonly ToolCall[]): string {
+  return calls.map((call) => `${call.function.name}(${call.function.arguments})`).join(', ');
 }
 
 /** The template of Alpaca is always the same. */

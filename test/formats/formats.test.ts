@@ -15,6 +15,10 @@ const noFlags: FormatFlags = {
   systemColumn: null,
   inputColumn: null,
   messagesColumn: null,
+  toolsColumn: null,
+  promptTemplate: null,
+  systemPrompt: null,
+  keepColumns: null,
 };
 
 /** The request that a row makes, as role and text, and its original answer. */
@@ -530,9 +534,10 @@ describe('columns that look like part of a prompt', () => {
 
   it('are those that another column of the prompt leaves out', () => {
     const columns = ['id', 'images', 'prompt', 'prompt_id', 'messages', 'tools'];
-    const { unused, suspicious } = chooseFormat('me/data', columns, noFlags);
+    const { unused, suspicious } = chooseFormat('me/data', columns, { ...noFlags, toolsColumn: 'none' });
     expect(unused).toEqual(['id', 'images', 'prompt', 'prompt_id', 'tools']);
-    expect(suspicious).toEqual(['images', 'tools']);
+    expect(suspicious).toEqual(['images']);
+    expect(chooseFormat('me/data', columns, noFlags).unused).toEqual(['id', 'images', 'prompt', 'prompt_id']);
     expect(chooseFormat('me/data', ['question', 'instruction', 'answer'], noFlags).suspicious).toEqual([
       'instruction',
     ]);

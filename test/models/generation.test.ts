@@ -17,7 +17,7 @@ function optionsFor(flags: RawFlags): RunSettings {
 }
 
 function parametersOf(shape: RequestShape): Record<string, unknown> {
-  const body = requestBody(MESSAGES, shape);
+  const body = requestBody({ messages: MESSAGES }, shape);
   return Object.fromEntries(Object.entries(body).filter(([name]) => name !== 'model' && name !== 'messages'));
 }
 

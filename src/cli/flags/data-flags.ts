@@ -3,13 +3,23 @@
 import { DEFAULT_ENCODING, encodingNamed } from '../../datasets/encodings.js';
 import { datasetName } from '../../datasets/names.js';
 import { FORMAT_NAMES } from '../../formats/format.js';
-import { integer, kind, text } from '../../lib/kinds.js';
+import { UsageError } from '../../lib/errors.js';
+import { integer, kind, text, textOrFile } from '../../lib/kinds.js';
+import { inert } from '../../lib/text.js';
 import { flag } from './flag.js';
 
 /** `watch-batch` needs these only for batches that another tool submitted. */
 const OF_BATCHES = { 'watch-batch': true } as const;
 
 const columnName = text('<name>');
+
+function columnList(given: string, source: string): string[] {
+  const names = given.split(',').map((name) => name.trim());
+  if (!names.includes('')) return [...new Set(names)];
+  throw new UsageError(
+    `${source} takes names of columns separated by commas, or all, not ${inert(given, 60)}.`,
+  );
+}
 
 export const DATA_FLAGS = {
   dataset: flag({
@@ -98,6 +108,46 @@ export const DATA_FLAGS = {
     group: 'data',
     help: 'column with a chat, or none',
     aliases: ['conversations_column', 'chat_column'],
+    isIdentity: true,
+    commands: { reannotate: true },
+  }),
+  tools_column: flag({
+    kind: columnName,
+    fallback: null,
+    group: 'data',
+    help: 'column with definitions of tools, or none',
+    aliases: ['functions_column'],
+    isIdentity: true,
+    commands: { reannotate: true },
+  }),
+  prompt_template: flag({
+    kind: textOrFile,
+    fallback: null,
+    group: 'data',
+    help: 'template for every prompt, with {column} and {prompt}',
+    details:
+      '`{prompt}` is the prompt that was found, `{{` and `}}` are braces. In a chat it applies to the last user turn. ' +
+      '`@FILE` reads it from a file.',
+    aliases: ['template', 'prompt_format'],
+    isIdentity: true,
+    commands: { reannotate: true },
+  }),
+  system_prompt: flag({
+    kind: textOrFile,
+    fallback: null,
+    group: 'data',
+    help: 'system prompt of every request, instead of the dataset’s',
+    details: '`@FILE` reads it from a file.',
+    aliases: ['system', 'system_message'],
+    isIdentity: true,
+    commands: { reannotate: true },
+  }),
+  keep_columns: flag({
+    kind: kind('<a,b>', columnList),
+    fallback: null,
+    group: 'data',
+    help: 'columns to keep in the results under "source"; all: those that are not used',
+    aliases: ['keep', 'metadata_columns'],
     isIdentity: true,
     commands: { reannotate: true },
   }),
