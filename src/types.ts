@@ -77,6 +77,13 @@ export interface OpenDataset {
   files?: readonly string[];
   /** True where the one file holds what came from standard input. */
   isStandardInput?: boolean;
+  /**
+   * The rows at which reading can start at once (those of Parquet's row groups). Null, or absent, where a row is found
+   * only by reading from the start.
+   */
+  groupStarts?: () => Promise<readonly number[] | null>;
+  /** The UTF-8 file whose lines are the rows, blank ones aside; absent where a row is not a line of one file. */
+  lineFile?: string;
   /** What the user should know before rows are used, each a sentence. */
   warnings: string[];
   /** The selected rows in order; `index` counts from the dataset's first row. Memory use is bounded. */

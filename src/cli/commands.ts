@@ -14,6 +14,7 @@ interface CommandText {
 }
 
 const DATASET = 'glaiveai/glaive-code-assistant';
+const RUN_DIR = { name: '<run_dir>', help: 'the folder of the planned run: <temp_dir>/<run>' };
 const RUN = `--annotator gpt-4o-mini --dataset ${DATASET}`;
 
 /** A new command is an entry here, its flags in `flags/`, and what it does in `handlers.ts`. */
@@ -120,6 +121,76 @@ Examples:
   $ eval "$(npx reannotate completion bash)"
       in this shell; in ~/.bashrc for every one
   $ npx reannotate completion fish > ~/.config/fish/completions/reannotate.fish`,
+  },
+  plan: {
+    summary: 'cut a dataset into shards for many workers',
+    description:
+      'Cuts a dataset into shards, once, so that any number of workers on any number of machines can share it.',
+    usage: '--annotator NAME --dataset ID_OR_PATH [--shards N] [flags]',
+    more: `
+Prints RUN_DIR, the folder that the other commands take. All workers need to see it, on a folder that they share.
+
+Examples:
+  $ npx reannotate plan --annotator my-model --base_url http://gpu1:8000/v1 --dataset rows.jsonl --temp_dir /shared/runs
+  $ npx reannotate work RUN_DIR        # on each machine; in an engine's tasks the same command
+  $ npx reannotate status RUN_DIR
+  $ npx reannotate merge RUN_DIR
+  $ npx reannotate slurm RUN_DIR --submit --nodes 8
+
+Exit codes: 0 planned; 1 something needs your attention first; 2 wrong command line; 75 try again later.`,
+  },
+  work: {
+    summary: 'work on the shards of a planned run',
+    description: 'Works on a planned run: on one shard, or on open ones until none is left.',
+    usage: 'RUN_DIR [--shard I] [flags]',
+    argument: RUN_DIR,
+    more: `
+A worker finds its shard by --shard, SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, AWS_BATCH_JOB_ARRAY_INDEX,
+CLOUD_RUN_TASK_INDEX or RANK; two that disagree are an error. Without one it takes open shards. Started again, it resumes.
+
+Exit codes: 0 its shards are done, failed rows included (merge reports them); 1 no worker can continue (key, model, credit),
+so that all stop; 2 wrong command line; 75 start it again (also after SIGUSR2); 130, 143 and 129 stopped by Ctrl-C, SIGTERM
+and SIGHUP.`,
+  },
+  status: {
+    summary: 'show how far a planned run is',
+    description: 'Shows all shards of a planned run at a glance, live on a terminal.',
+    usage: 'RUN_DIR [--json]',
+    argument: RUN_DIR,
+    more: '',
+  },
+  merge: {
+    summary: 'prove that all shards are whole, and write the results',
+    description:
+      'Proves that every shard of a planned run is whole, and writes the results that one machine would have written.',
+    usage: 'RUN_DIR',
+    argument: RUN_DIR,
+    more: `
+Exit codes: 0 every row is annotated; 1 a shard is damaged or does not belong to the plan; 3 some rows have no annotation;
+75 shards are missing, not done, or still worked on.`,
+  },
+  slurm: {
+    summary: 'run a plan as a Slurm job array',
+    description: 'Writes and shows the Slurm job array of a planned run, and the job after it that merges.',
+    usage: 'RUN_DIR [--submit] [--nodes K] [--sbatch=OPTION …]',
+    argument: RUN_DIR,
+    more: `
+The scripts hold no key: tasks get the environment of sbatch. Only shards that are not done get a task.
+
+Example:
+  $ npx reannotate slurm RUN_DIR --nodes 8 --sbatch=--partition=gpu --sbatch=--time=4:00:00 --submit`,
+  },
+  k8s: {
+    summary: 'print a plan as a Kubernetes Job',
+    description: 'Prints a planned run as an Indexed Job of Kubernetes.',
+    usage: 'RUN_DIR [--image NAME] [--nodes K] [flags]',
+    argument: RUN_DIR,
+    more: `
+The manifest holds no key: pods take it from a Secret.
+
+Example:
+  $ kubectl create secret generic reannotate --from-literal=OPENAI_API_KEY=$OPENAI_API_KEY
+  $ npx reannotate k8s RUN_DIR --image registry.example.com/reannotate:1 | kubectl apply -f -`,
   },
 } satisfies Record<string, CommandText>;
 

@@ -1,16 +1,21 @@
 /** From parsed flags to a command: each is loaded when it is needed, and given values. */
 
+import { realpathSync } from 'node:fs';
 import { withoutSecrets } from '../http/address.js';
 import { shellWord } from '../lib/text.js';
+import type { OpenPlan } from '../session/open-plan.js';
 import type { Surroundings } from '../session/surroundings.js';
+import type { PlannedFlags } from '../shards/planned-flags.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { printResult } from '../terminal/output.js';
 import type { Console, ConsoleOptions } from '../terminal/progress.js';
+import type { RetriableState } from '../types.js';
 import type { CommandName } from './commands.js';
 import { gatherFlags, type Sources } from './flags/gather.js';
 import type { Parsed, RawFlags } from './flags/parse.js';
 import type { Values } from './flags/table.js';
 import type { Handlers } from './program.js';
+import { plannedSettings, settingsToPlan, type OwnFlags } from './planned-settings.js';
 import { runSettings } from './run-settings.js';
 
 /** A command line that is being carried out. */
@@ -89,11 +94,71 @@ export function handlersOf(invocation: Invocation): Handlers {
       const { parsed } = await begin('simulate', raw, invocation);
       await simulate(simulatorOptions(parsed), interruption.soft);
     },
+    plan: async (raw) => {
+      const { plan } = await import('../commands/plan.js');
+      const { parsed, console } = await begin('plan', raw, invocation);
+      const { settings, given } = settingsToPlan(parsed, sources);
+      const request = {
+        settings,
+        given,
+        shards: parsed.values.shards,
+        workers: parsed.values.workers,
+        settingsOf: (flags: PlannedFlags) => plannedSettings(flags, null, sources),
+      };
+      process.exitCode = await plan(request, surroundingsOf(console, invocation));
+    },
+    work: async (raw, path = '') => {
+      const { work } = await import('../commands/work.js');
+      const { parsed, console } = await begin('work', raw, invocation);
+      const { shard, any_shard: any, requeue, retry } = parsed.values;
+      const planned = await openPlanned(path, parsed, retry ?? [], sources);
+      const request = { shard, any, requeue, variables: sources.variables };
+      process.exitCode = await work(planned, request, surroundingsOf(console, invocation));
+    },
+    status: async (raw, path = '') => {
+      const { status } = await import('../commands/status.js');
+      const { parsed, console } = await begin('status', raw, invocation);
+      process.exitCode = await status(path, parsed.values.json, { console, signal: interruption.soft });
+    },
+    merge: async (raw, path = '') => {
+      const { merge } = await import('../commands/merge.js');
+      const { parsed, console } = await begin('merge', raw, invocation);
+      const planned = await openPlanned(path, parsed, [], sources);
+      process.exitCode = await merge(planned, surroundingsOf(console, invocation));
+    },
+    slurm: async (raw, path = '') => {
+      const { slurm } = await import('../commands/slurm.js');
+      const { parsed, console } = await begin('slurm', raw, invocation);
+      const { submit, nodes, retry, sbatch } = parsed.values;
+      const program = [process.execPath, realpathSync(process.argv[1] ?? '')];
+      process.exitCode = await slurm({ path, program, submit, nodes, retry: retry ?? [], sbatch }, console);
+    },
+    k8s: async (raw, path = '') => {
+      const { k8s } = await import('../commands/k8s.js');
+      const { parsed } = await begin('k8s', raw, invocation);
+      const { values } = parsed;
+      const planned = await openPlanned(path, null, [], sources);
+      process.exitCode = await k8s(planned, { ...values, mountPath: values.mount_path });
+    },
     completion: async (_, shell) => {
       const { completionScript } = await import('./completion.js');
       await printResult(completionScript(shell ?? ''));
     },
   };
+}
+
+function surroundingsOf(console: Console, { words, interruption }: Invocation): Surroundings {
+  return { console, interruption, resumeCommand: shownCommandLine(['npx', 'reannotate', ...words]) };
+}
+
+async function openPlanned(
+  path: string,
+  own: OwnFlags | null,
+  retry: readonly RetriableState[],
+  sources: Sources,
+): Promise<OpenPlan> {
+  const { openPlan } = await import('../session/open-plan.js');
+  return openPlan(path, (flags) => plannedSettings(flags, own, sources), retry);
 }
 
 async function runOrEstimate(

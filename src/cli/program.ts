@@ -54,7 +54,8 @@ function withFlags(command: Command, name: CommandName, handlers: Handlers): Com
   return command.action(async (...given: unknown[]) => {
     // Arguments come first, then the flags, then the command itself.
     const [flags, path] = argument === undefined ? [given[0]] : [given[1], given[0]];
-    await handlers[name](flags as RawFlags, path as string | undefined);
+    const handle: (flags: RawFlags, path: string) => Promise<void> = handlers[name];
+    await handle(flags as RawFlags, path as string);
   });
 }
 

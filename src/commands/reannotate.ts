@@ -106,7 +106,7 @@ async function run(options: RunSettings, surroundings: Surroundings): Promise<nu
       });
       if (exitCode !== null) return exitCode;
       const session = { answered: 0, milliseconds: 0, bound: null };
-      const assembled = await assembleResults(finished, surroundings.console);
+      const assembled = await assembleResults({ ...finished, run }, surroundings.console);
       return finish({ ...finished, mode: 'batch', session, stop: null }, assembled, surroundings.console);
     }
     if (ledger.chunks.length > 0) {
@@ -135,7 +135,7 @@ async function run(options: RunSettings, surroundings: Surroundings): Promise<nu
         if (existsSync(folder.save)) await writeConfig(folder.config, config);
         return endEarly(asked.stop, options, run, surroundings);
       }
-      const assembled = await assembleResults(finished, surroundings.console);
+      const assembled = await assembleResults({ ...finished, run }, surroundings.console);
       // Rows whose answers can't be read are asked again at once. If that happens to the new ones as well, the disk is
       // not to be paid for.
       if (assembled.damaged.length > 0 && asked.stop === null && round === 0) continue;

@@ -175,7 +175,7 @@ async function end(finished: FinishedRun, watched: WatchedRun, surroundings: Sur
   const learnt = watched.ledger.learnt.filter(({ parameter }) => !known.includes(parameter));
   if (learnt.length > 0) config.parameter_changes = [...(config.parameter_changes ?? []), ...learnt];
   if (watched.watching.graph) await saveGraphs(watched, surroundings);
-  const assembled = await assembleResults(finished, surroundings.console);
+  const assembled = await assembleResults({ ...finished, run: watched.run }, surroundings.console);
   return finish({ ...finished, tryAgain: await tryAgain(watched) }, assembled, surroundings.console);
 }
 

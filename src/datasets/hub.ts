@@ -14,7 +14,7 @@ import type {
 import { HubClient, HubError } from './hub-client.js';
 import { openHubParquet } from './hub-parquet.js';
 import { readHubRows, readTableFacts, type HubTable, type TableFacts } from './hub-rows.js';
-import { readParquetFiles, type ParquetTable } from './parquet-process.js';
+import { groupStarts, readParquetFiles, type ParquetTable } from './parquet-process.js';
 
 /** Above so many rows Parquet files are read instead of pages. */
 const PARQUET_FROM_ROWS = 3000;
@@ -44,6 +44,7 @@ export async function openHubDataset(
     split: table.split,
     warnings,
     rows: (selection) => source.rows(selection),
+    groupStarts: () => source.groupStarts(),
   };
 }
 
@@ -113,6 +114,13 @@ class HubSource {
     if (facts === null) throw this.#pagesProblem;
     this.reporter.info('The Hub serves no pages of this dataset at the moment; reading its Parquet files.');
     return facts;
+  }
+
+  /** The first rows of the Parquet files' row groups; null for a dataset whose pages are read. */
+  async groupStarts(): Promise<readonly number[] | null> {
+    if ((this.#facts?.totalRows ?? Infinity) <= PARQUET_FROM_ROWS) return null;
+    const files = await this.#usableParquet();
+    return files === null ? null : groupStarts(files);
   }
 
   async *rows(selection: RowSelection): AsyncGenerator<SourceRow> {

@@ -16,7 +16,7 @@ import type {
 import { DEFAULT_ENCODING } from './encodings.js';
 import { knownEndings, readFileName, type Compression, type FileKind } from './file-names.js';
 import { findLocalFiles, isLocalName, STANDARD_INPUT, type LocalFile } from './local-files.js';
-import { concatenated, type OpenFile } from './local.js';
+import { concatenated, unseekable, type OpenFile } from './local.js';
 import { nearestFile } from './near-files.js';
 import { UnpackedFiles } from './unpacked.js';
 
@@ -119,7 +119,7 @@ async function openLocal(request: DatasetRequest, signal: AbortSignal | undefine
   for (const file of found.files) parts.push(await opener.open(file));
   const dataset = concatenated(parts);
   return {
-    ...dataset,
+    ...(name === STANDARD_INPUT ? unseekable(dataset) : dataset),
     split: found.split ?? dataset.split,
     files: found.files.map(({ path }) => path),
     isStandardInput: name === STANDARD_INPUT,
@@ -167,7 +167,7 @@ class LocalOpener {
     const dataset = await read({ file: { path, shown: file.shown, encoding }, split, signal: this.signal });
     return compression === null
       ? dataset
-      : { ...dataset, rows: (selection) => unpackedRows(dataset, plain, selection) };
+      : { ...unseekable(dataset), rows: (selection) => unpackedRows(dataset, plain, selection) };
   }
 
   /** @throws UserError where the name tells of something that is not read here */

@@ -6,7 +6,7 @@ import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
 import { parseRow } from './json-row.js';
 import { ColumnNames, manyColumnsWarning, skipSpace } from '../lib/json-scan.js';
 import { localDataset, type LocalRequest } from './local.js';
-import { textLines, type TextFile, type TextLine } from './text-file.js';
+import { isUtf8File, textLines, type TextFile, type TextLine } from './text-file.js';
 
 /** Rows between two checks whether anything else is waiting for a turn. */
 const ROWS_BETWEEN_BREATHS = 100;
@@ -32,7 +32,8 @@ export async function openLocalJsonl({ file, signal }: LocalRequest): Promise<Op
   }
   if (names.names.length === 0 && first !== null) refuseNoRows(file, first);
   const warnings = columnWarnings(names, file);
-  return localDataset(names.names, rows, (selection) => jsonLines(file, selection), warnings);
+  const dataset = localDataset(names.names, rows, (selection) => jsonLines(file, selection), warnings);
+  return isUtf8File(file) ? { ...dataset, lineFile: file.path } : dataset;
 }
 
 /** A sentence where a file has more columns than are kept. */
@@ -68,7 +69,13 @@ async function* jsonLines(
   }
 }
 
-function readLine(line: TextLine, index: number, file: TextFile, columns: readonly string[]): SourceRow {
+/** One line as a row of the dataset. */
+export function readLine(
+  line: TextLine,
+  index: number,
+  file: TextFile,
+  columns: readonly string[],
+): SourceRow {
   const row = parseRow(line.bytes.toString('utf8'), columns);
   if ('value' in row) return { index, value: row.value };
   return { index, problem: `line ${line.number} of ${inert(basename(file.shown), 120)} ${row.problem}` };

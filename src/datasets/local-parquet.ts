@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { manyColumnsWarning } from '../lib/json-scan.js';
 import { inert } from '../lib/text.js';
 import { localDataset, type OpenFile } from './local.js';
-import { ParquetProcess, readParquetFiles } from './parquet-process.js';
+import { groupStarts, ParquetProcess, readParquetFiles } from './parquet-process.js';
 
 /** Opens local Parquet files, read by byte range, all of them in one decoder. */
 export function parquetOpener(): OpenFile {
@@ -12,11 +12,12 @@ export function parquetOpener(): OpenFile {
     const { size } = statSync(path);
     const file = await decoder.open({ path, size }, inert(shown, 300), signal);
     const warnings = file.isCut ? [manyColumnsWarning(inert(basename(shown), 120))] : [];
-    return localDataset(
+    const dataset = localDataset(
       file.columns,
       file.rows,
       (selection) => readParquetFiles([file], selection),
       warnings,
     );
+    return { ...dataset, groupStarts: () => Promise.resolve(groupStarts([file])) };
   };
 }

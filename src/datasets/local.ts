@@ -49,8 +49,10 @@ export function concatenated(parts: readonly OpenDataset[]): OpenDataset {
   const columns = new Set(parts.flatMap((part) => part.columns));
   const warnings = parts.flatMap((part) => part.warnings);
   const more = warnings.length - MOST_WARNINGS;
+  const starts = startsOfParts(parts);
   return {
-    ...first,
+    ...unseekable(first),
+    ...(starts === null ? {} : { groupStarts: starts }),
     columns: [...columns].slice(0, MOST_COLUMNS),
     totalRows: parts.reduce((sum, part) => sum + (part.totalRows ?? 0), 0),
     warnings:
@@ -58,6 +60,28 @@ export function concatenated(parts: readonly OpenDataset[]): OpenDataset {
     repeatedColumns: [...new Set(parts.flatMap((part) => part.repeatedColumns ?? []))],
     rows: (selection) => rowsOfParts(parts, selection),
   };
+}
+
+/** Where reading can start in all parts; null where that is only at the start of one of them. */
+function startsOfParts(parts: readonly OpenDataset[]): NonNullable<OpenDataset['groupStarts']> | null {
+  if (parts.some(({ groupStarts }) => groupStarts === undefined)) return null;
+  return async () => {
+    const all: number[] = [];
+    let first = 0;
+    for (const { groupStarts, totalRows } of parts) {
+      const starts = (await groupStarts?.()) ?? null;
+      if (starts === null) return null;
+      all.push(...starts.map((row) => row + first));
+      first += totalRows ?? 0;
+    }
+    return all;
+  };
+}
+
+/** A dataset whose file is here only while it is read, so that nobody else can read a part of it. */
+export function unseekable(dataset: OpenDataset): OpenDataset {
+  const { lineFile: _, groupStarts: __, ...others } = dataset;
+  return others;
 }
 
 async function* rowsOfParts(

@@ -65,8 +65,8 @@ class Decoder {
       this.#at(place);
     });
     this.#files.set(file, opened);
-    const { columns, rows, isCut } = opened;
-    return { kind: 'opened', columns, rows, isCut };
+    const { columns, rows, groups, isCut } = opened;
+    return { kind: 'opened', columns, rows, groups, isCut };
   }
 
   #read({ file, columns, start, end }: Extract<Question, { kind: 'read' }>): Answer {

@@ -15,7 +15,7 @@ export type ToDecoder =
   | { kind: 'bytes'; bytes: Uint8Array };
 
 export type Answer =
-  | { kind: 'opened'; columns: string[]; rows: number; isCut: boolean }
+  | { kind: 'opened'; columns: string[]; rows: number; groups: number[]; isCut: boolean }
   | { kind: 'started' }
   /** Cells row by row, in the order of `columns`; `ended` where no more follow. */
   | { kind: 'rows'; columns: string[]; rows: unknown[][]; ended: boolean }

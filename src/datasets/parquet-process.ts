@@ -35,6 +35,8 @@ export type ParquetOrigin =
 export interface ParquetTable {
   readonly columns: string[];
   readonly rows: number;
+  /** Rows of each row group. */
+  readonly groups: readonly number[];
   /** True where the file has more columns than are known. */
   readonly isCut: boolean;
   /** The rows from `start` (inclusive) to `end` (exclusive), with those of the given columns that the file has. */
@@ -88,10 +90,11 @@ export class ParquetProcess {
    */
   async open(origin: ParquetOrigin, title: string, signal?: AbortSignal): Promise<ParquetTable> {
     const file = this.#files.push({ origin, title }) - 1;
-    const { columns, rows, isCut } = await this.#open(file, signal);
+    const { columns, rows, groups, isCut } = await this.#open(file, signal);
     return {
       columns,
       rows,
+      groups,
       isCut,
       read: (wanted, start, end, readSignal) => this.#read(file, wanted, start, end, readSignal),
     };
@@ -371,6 +374,17 @@ function unpacked(value: unknown): unknown {
       });
   }
   return value;
+}
+
+/** The first rows of all row groups of some files, which can be read without those before them. */
+export function groupStarts(files: readonly ParquetTable[]): number[] {
+  const starts: number[] = [];
+  let row = 0;
+  for (const rows of files.flatMap((file) => file.groups)) {
+    starts.push(row);
+    row += rows;
+  }
+  return starts;
 }
 
 /** The selected rows of several files that follow each other. */

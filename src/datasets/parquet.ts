@@ -38,6 +38,8 @@ async function loadHyparquet() {
 export class ParquetFile {
   readonly columns: string[];
   readonly rows: number;
+  /** Rows of each row group. */
+  readonly groups: number[];
   /** True where the file has more columns than are known. */
   readonly isCut: boolean;
 
@@ -52,7 +54,8 @@ export class ParquetFile {
     const { children } = hyparquet.parquetSchema(metadata);
     this.columns = children.slice(0, MOST_COLUMNS).map((child) => child.element.name);
     this.isCut = children.length > MOST_COLUMNS;
-    this.rows = metadata.row_groups.reduce((sum, group) => sum + rowsOf(group), 0);
+    this.groups = metadata.row_groups.map(rowsOf);
+    this.rows = this.groups.reduce((sum, rows) => sum + rows, 0);
   }
 
   /**

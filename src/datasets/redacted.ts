@@ -1,7 +1,7 @@
 /** A dataset without the secrets of this process: a server may repeat the token that it was sent in any cell or name. */
 
 import type { Redactor } from '../secrets/redactor.js';
-import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
+import type { OpenDataset, SourceRow } from '../types.js';
 
 /** The dataset with every secret in its rows, its columns' names and its facts replaced, before anything is kept or sent. */
 export function redactedDataset(dataset: OpenDataset, redactor: Redactor): OpenDataset {
@@ -16,17 +16,17 @@ export function redactedDataset(dataset: OpenDataset, redactor: Redactor): OpenD
     warnings: redactor.value(dataset.warnings),
     rows: (selection) => {
       const columns = selection.columns.map((column) => own.get(column) ?? column);
-      return redactedRows(dataset, { ...selection, columns }, redactor);
+      return redactedRows(dataset.rows({ ...selection, columns }), redactor);
     },
   };
 }
 
-async function* redactedRows(
-  dataset: OpenDataset,
-  selection: RowSelection,
+/** Rows with every secret in them replaced. */
+export async function* redactedRows(
+  rows: AsyncIterable<SourceRow>,
   redactor: Redactor,
 ): AsyncGenerator<SourceRow> {
-  for await (const row of dataset.rows(selection)) {
+  for await (const row of rows) {
     yield 'problem' in row
       ? { index: row.index, problem: redactor.text(row.problem) }
       : { index: row.index, value: redactor.value(row.value) };

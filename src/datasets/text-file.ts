@@ -56,6 +56,17 @@ export function* utf8Pieces(file: TextFile): Generator<Buffer> {
   }
 }
 
+/** True for a file whose bytes are UTF-8, so that an offset in it is an offset in its text. */
+export function isUtf8File({ path, encoding }: TextFile): boolean {
+  const descriptor = openSync(path, 'r');
+  try {
+    const mark = byteOrderMark(readAt(descriptor, 0, LONGEST_CHARACTER));
+    return (mark?.encoding ?? encoding) === DEFAULT_ENCODING;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 interface OpenText {
   descriptor: number;
   file: TextFile;
@@ -229,17 +240,25 @@ const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
 /** The lines of a text file, split at `\n` alone; a `\r` at a line's end is dropped. */
-export function* textLines(file: TextFile): Generator<TextLine> {
-  let number = 0;
+export function textLines(file: TextFile): Generator<TextLine> {
+  return splitLines(utf8Pieces(file), file);
+}
+
+/**
+ * The lines of a text that comes in pieces.
+ * @param file for messages
+ * @param number of the first line
+ */
+export function* splitLines(pieces: Iterable<Buffer>, file: TextFile, number = 1): Generator<TextLine> {
   /** Copies of what earlier pieces hold of the line. */
   let begun: Buffer[] = [];
   let begunBytes = 0;
-  for (const piece of utf8Pieces(file)) {
+  for (const piece of pieces) {
     let start = 0;
     for (let end = piece.indexOf(LINE_FEED); end !== -1; end = piece.indexOf(LINE_FEED, start)) {
       const rest = piece.subarray(start, end);
-      number += 1;
       yield { number, bytes: withoutReturn(begun.length === 0 ? rest : Buffer.concat([...begun, rest])) };
+      number += 1;
       begun = [];
       begunBytes = 0;
       start = end + 1;
@@ -247,9 +266,9 @@ export function* textLines(file: TextFile): Generator<TextLine> {
     if (start === piece.length) continue;
     begun.push(Buffer.from(piece.subarray(start)));
     begunBytes += piece.length - start;
-    if (begunBytes > MOST_ROW_BYTES) throw tooLong(file, `line ${number + 1}`);
+    if (begunBytes > MOST_ROW_BYTES) throw tooLong(file, `line ${number}`);
   }
-  if (begun.length > 0) yield { number: number + 1, bytes: withoutReturn(Buffer.concat(begun)) };
+  if (begun.length > 0) yield { number, bytes: withoutReturn(Buffer.concat(begun)) };
 }
 
 function withoutReturn(line: Buffer): Buffer {

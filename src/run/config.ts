@@ -107,7 +107,10 @@ function acceptedReasons(now: readonly string[], params: ConfigFile['params'] | 
 }
 
 /** What `config.yaml` says of the dataset. */
-export function configDataset({ found, source }: RunIdentity, rows: number): ConfigDataset {
+export function configDataset(
+  { found, source }: Pick<RunIdentity, 'found' | 'source'>,
+  rows: number,
+): ConfigDataset {
   const paths = source?.files.map(({ path }) => path);
   return { ...found, rows, ...(paths === undefined ? {} : { paths }) };
 }

@@ -117,6 +117,8 @@ export interface RunFolder {
   batchObjects: string;
   judgements: string;
   run: string;
+  /** There where the run was cut into shards. */
+  plan: string;
   rows: string;
   jobs: string;
   /** What this process appends to. */
@@ -145,6 +147,7 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
     batchObjects: join(save, 'batch_objects.json'),
     judgements: join(save, 'judgements.jsonl'),
     run: join(temp, 'run.json'),
+    plan: join(temp, 'plan.json'),
     rows: join(temp, 'rows.jsonl'),
     jobs: join(temp, 'jobs.json'),
     journal: join(temp, 'output.jsonl'),
@@ -158,8 +161,18 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
 
 /** Files of an earlier run that a new one would destroy or mix with its own. */
 export function earlierFiles(folder: RunFolder): string[] {
-  const { run, rows, jobs, journal, batches, reannotated, batchObjects } = folder;
-  const files = [run, rows, jobs, journal, batches, reannotated, batchObjects, ...exportFiles(folder.save)];
+  const { run, plan, rows, jobs, journal, batches, reannotated, batchObjects } = folder;
+  const files = [
+    run,
+    plan,
+    rows,
+    jobs,
+    journal,
+    batches,
+    reannotated,
+    batchObjects,
+    ...exportFiles(folder.save),
+  ];
   return files.filter((path) => existsSync(path));
 }
 

@@ -154,7 +154,11 @@ export async function prepareRun(
   };
 }
 
-function onlyReason(partial: readonly PartialRows[], index: JournalIndex): PreparedRun['partialBefore'] {
+/** Of partial answers the one reason, where the journal has no others. */
+export function onlyReason(
+  partial: readonly PartialRows[],
+  index: JournalIndex,
+): PreparedRun['partialBefore'] {
   const [only, other] = partial;
   const hasAnswers = index.rows > index.count('pending') + index.count('failed');
   return only === undefined || other !== undefined || hasAnswers
@@ -358,14 +362,15 @@ async function takeOver(options: RunSettings, folder: RunFolder, console: Consol
 }
 
 /** The rows of a dataset that are to be written. */
-interface Part {
+export interface Part {
   offset: number;
   limit: number | null;
   /** Whether they follow the rows that the run has. */
   keep: boolean;
 }
 
-async function writeRowsWithProgress(
+/** Writes rows of a dataset to `rows.jsonl`, and says how many cannot be used. */
+export async function writeRowsWithProgress(
   options: RunSettings,
   folder: RunFolder,
   { dataset, format }: FoundDataset,

@@ -44,7 +44,6 @@ export interface BatchTotals {
 const SAVE_INTERVAL_MS = 2000;
 
 export class Totals {
-  readonly startedAt: string;
   /** How asking online went over time. */
   readonly timeline: Timeline;
   readonly #before: Carried;
@@ -76,7 +75,6 @@ export class Totals {
       timeline: null,
     };
     this.timeline = new Timeline(this.#before.timeline);
-    this.startedAt = this.#before.startedAt;
     this.#wasted = copyUsage(this.#before.wasted);
     this.#used = copyUsage(this.#wasted);
   }
@@ -84,6 +82,27 @@ export class Totals {
   /** Looks the model's price up where that was not done at the start. */
   async findPrice({ annotator }: Pick<ModelCall, 'annotator'>): Promise<void> {
     this.price ??= await findPrice(annotator.provider, annotator.model);
+  }
+
+  /** When the first session began, in ISO 8601. */
+  get startedAt(): string {
+    return this.#before.startedAt;
+  }
+
+  /**
+   * Adds what the sessions of another folder came to.
+   * @param path of its `counters.json`
+   * @param answers in its journal, which are added one by one
+   */
+  takeIn(path: string, answers: number): void {
+    const other = readCounters(path);
+    // A killed session may not have counted its last requests.
+    this.#before.sent += Math.max(other?.sent ?? 0, answers);
+    if (other === null) return;
+    this.#before.throttled += other.throttled;
+    this.#before.retried += other.retried;
+    this.addWasted(other.wasted);
+    if (other.startedAt < this.#before.startedAt) this.#before.startedAt = other.startedAt;
   }
 
   /** The processor whose counts belong to this session. */

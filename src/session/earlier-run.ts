@@ -16,6 +16,7 @@ import { inert, shellWord } from '../lib/text.js';
  */
 export function checkEarlierRun(folder: RunFolder, options: RunSettings): string[] {
   const files = earlierFiles(folder);
+  if (options.policy.earlier !== 'overwrite') refusePlanned(folder);
   switch (options.policy.earlier) {
     case 'overwrite':
       return files;
@@ -28,6 +29,16 @@ export function checkEarlierRun(folder: RunFolder, options: RunSettings): string
       refuseLostFiles(folder);
       return files;
   }
+}
+
+/** @throws UserError where the run was cut into shards, which hold its answers */
+export function refusePlanned(folder: Pick<RunFolder, 'plan' | 'temp'>): void {
+  if (!existsSync(folder.plan)) return;
+  throw new UserError(
+    `${folder.plan} exists: this run was cut into shards, and a plan is never changed. Work on it with npx reannotate work ` +
+      `${shellWord(folder.temp)} (its results: npx reannotate merge ${shellWord(folder.temp)}), give another run a name of its ` +
+      'own (--run_name NAME), or start over with --overwrite (the old files are kept under another name).',
+  );
 }
 
 /** The error for a run that exists already, with the ways out. */

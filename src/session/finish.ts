@@ -12,6 +12,7 @@ import { assemble, type Assembled } from '../run/assemble.js';
 import { creationDate, writeConfig } from '../run/config.js';
 import { journalSource } from '../run/folder.js';
 import { noteDamaged, scanJournal } from '../run/journal.js';
+import type { PreparedRun } from '../run/prepare.js';
 import { describeSummary, summarise, writeSummary } from '../run/summary.js';
 import { count, inert, plural } from '../lib/text.js';
 import { hasSeveral } from '../models/generation.js';
@@ -32,7 +33,7 @@ export async function publisherOf(
   return preparePush(options.push, options.environment, surroundings);
 }
 
-type AssembledRun = Pick<FinishedRun, 'options' | 'folder' | 'run'>;
+type AssembledRun = Pick<FinishedRun, 'options' | 'folder'> & { run: Pick<PreparedRun, 'index' | 'rows'> };
 
 /**
  * Writes the results, and remembers lines of the journal that turned out to be damaged, so that no later run takes

@@ -30,7 +30,7 @@ export interface NextCommands {
 export interface FinishedRun {
   options: RunSettings;
   folder: RunFolder;
-  run: PreparedRun;
+  run: Pick<PreparedRun, 'identity' | 'rows'>;
   totals: Totals;
   config: ConfigFile;
   mode: Summary['mode'];

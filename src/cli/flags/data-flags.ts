@@ -36,6 +36,7 @@ export const DATA_FLAGS = {
       'watch-batch': { help: 'as it was given to reannotate' },
       judge: { help: 'as it was given to the run' },
       report: { help: 'the run’s dataset' },
+      work: { help: 'where the planned file is on this machine' },
     },
   }),
   subset: flag({

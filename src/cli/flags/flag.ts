@@ -14,6 +14,7 @@ export const GROUPS = {
   results: 'Results',
   hub: 'Hugging Face Hub',
   judge: 'Judgement',
+  shards: 'Shards and workers',
   server: 'Server',
   faults: 'Limits and faults',
   general: 'General',

@@ -37,6 +37,7 @@ export const MODEL_FLAGS = {
     aliases: ['api_base', 'api_url', 'endpoint', 'url', 'host', 'openai_base_url', 'server'],
     commands: {
       reannotate: true,
+      work: { help: 'another server than the plan has, for this worker' },
       'watch-batch': true,
       judge: { help: 'any OpenAI-compatible server, for the judge' },
     },
@@ -49,6 +50,7 @@ export const MODEL_FLAGS = {
     aliases: ['api_key', 'key', 'token', 'openai_api_key', 'api_key_name'],
     commands: {
       reannotate: true,
+      work: true,
       'watch-batch': true,
       judge: { help: 'environment variable that holds its key' },
     },

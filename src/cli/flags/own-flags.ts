@@ -23,6 +23,7 @@ import {
 } from '../../session/watch-options.js';
 import { SIMULATOR_DEFAULTS } from '../../simulator/options.js';
 import { flag } from './flag.js';
+import { SHARD_FLAGS } from './shard-flags.js';
 
 const ids = kind<readonly string[]>('<id,id>', idsOf, { repeats: true });
 /** Rows of a report that can be named: each is read in full. */
@@ -402,6 +403,7 @@ const SIMULATE_FLAGS = {
 };
 
 export const OWN_FLAGS = {
+  ...SHARD_FLAGS,
   'watch-batch': WATCH_FLAGS,
   judge: JUDGE_FLAGS,
   report: REPORT_FLAGS,

@@ -85,6 +85,11 @@ export const RUN_FLAGS = {
     isAction: true,
     commands: {
       reannotate: true,
+      work: {
+        help: `also send again rows of finished shards, of ${RETRIABLE_STATES.join(', ')}`,
+        usual: 'none',
+      },
+      slurm: { help: 'also shards that are done but have rows in these states', usual: 'none' },
       'watch-batch': {
         help: `with --retry_failed or --finish_online: which rows are sent again, of ${RETRIABLE_STATES.join(', ')}`,
       },
@@ -163,6 +168,7 @@ export const LIMIT_FLAGS = {
     aliases: ['rpm', 'requests_per_minute', 'rate_limit', 'qps'],
     commands: {
       reannotate: true,
+      work: true,
       'watch-batch': { help: 'rate limit of --finish_online' },
       judge: true,
     },
@@ -176,6 +182,7 @@ export const LIMIT_FLAGS = {
     aliases: ['tpm', 'tokens_per_minute'],
     commands: {
       reannotate: true,
+      work: true,
       'watch-batch': { help: 'rate limit of --finish_online' },
       judge: true,
     },
@@ -198,6 +205,7 @@ export const LIMIT_FLAGS = {
     ],
     commands: {
       reannotate: true,
+      work: true,
       'watch-batch': { help: 'requests in flight at most with --finish_online' },
       judge: true,
     },
@@ -211,6 +219,7 @@ export const LIMIT_FLAGS = {
     aliases: ['max_retries', 'retries', 'num_retries', 'attempts'],
     commands: {
       reannotate: true,
+      work: true,
       'watch-batch': { help: 'rounds of --retry_failed, and attempts for one row online' },
       judge: { help: 'attempts for one request' },
     },
@@ -222,7 +231,7 @@ export const LIMIT_FLAGS = {
     group: 'limits',
     help: 'one request’s time',
     aliases: ['timeout'],
-    commands: { reannotate: true, 'watch-batch': true, judge: true },
+    commands: { reannotate: true, work: true, 'watch-batch': true, judge: true },
   }),
   max_cost: flag({
     kind: number(0, Number.MAX_VALUE, '<usd>'),
@@ -235,6 +244,7 @@ export const LIMIT_FLAGS = {
     aliases: ['budget', 'max_budget', 'cost_limit', 'max_price', 'max_spend'],
     commands: {
       reannotate: true,
+      work: true,
       'watch-batch': { help: 'submit or send nothing that may cost more' },
       judge: { help: 'stop before spending more on this judgement' },
     },
@@ -256,7 +266,7 @@ export const LIMIT_FLAGS = {
     group: 'limits',
     help: 'with --dry_run: the figures as JSON',
     isAction: true,
-    commands: { reannotate: true },
+    commands: { reannotate: true, status: { help: 'the figures of all shards as JSON' } },
   }),
   probe: flag({
     kind: integer(0, MAXIMUM_PROBE),

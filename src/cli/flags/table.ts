@@ -47,8 +47,18 @@ export function flagsOf(command: CommandName): readonly CommandFlag[] {
   return flags;
 }
 
+/** Flags of `reannotate` that a plan cannot have: they are about one process, or about batches. */
+const NOT_PLANNED: ReadonlySet<string> = new Set([
+  ...['resume', 'resume_no_retry', 'retry', 'dry_run', 'json', 'probe'],
+  ...['batch', 'max_batch_size', 'max_batch_bytes'],
+  ...['push_to_hub', 'private', 'yes', 'allow_secrets'],
+]);
+
 function collectFlags(command: CommandName): CommandFlag[] {
   const own = ownFlagsOf(command);
+  // A plan is a run that is not sent yet.
+  if (command === 'plan')
+    return [...flagsOf('reannotate').filter(({ name }) => !NOT_PLANNED.has(name)), ...named(own)];
   const shared: [string, Flag][] = Object.entries(SHARED_FLAGS);
   const all = [...shared.filter(([name]) => !Object.hasOwn(own, name)), ...Object.entries(own)];
   return all.flatMap(([name, entry]) => {
@@ -62,6 +72,10 @@ function collectFlags(command: CommandName): CommandFlag[] {
 export function ownFlagsOf(command: CommandName): Readonly<Record<string, Flag>> {
   const all: Partial<Record<CommandName, Readonly<Record<string, Flag>>>> = OWN_FLAGS;
   return all[command] ?? {};
+}
+
+function named(own: Readonly<Record<string, Flag>>): CommandFlag[] {
+  return Object.entries(own).map(([name, entry]) => ({ ...entry, name }));
 }
 
 function varied(

@@ -1,0 +1,185 @@
+/** `reannotate merge`: the results of a planned run, once every shard is proved to be whole. */
+
+import { existsSync, readdirSync } from 'node:fs';
+import { TemporaryError, UserError } from '../lib/errors.js';
+import { FolderLock, lockHolder } from '../lib/lock.js';
+import { count, plural, shellWord } from '../lib/text.js';
+import { shownBaseUrl } from '../models/endpoint.js';
+import { configDataset, effectiveParameters, type ConfigFile } from '../run/config.js';
+import { noteDamaged } from '../run/journal.js';
+import type { RunFolder } from '../run/folder.js';
+import type { RunIdentity } from '../run/identity.js';
+import type { ParameterChange } from '../requests/parameters.js';
+import { finish, publisherOf } from '../session/finish.js';
+import type { NextCommands } from '../session/finished-run.js';
+import { inFolder } from '../session/in-folder.js';
+import { mergeShards, ShardsDamaged, type Merged } from '../session/merge-shards.js';
+import type { OpenPlan } from '../session/open-plan.js';
+import type { Surroundings } from '../session/surroundings.js';
+import { planFolder, segmentSizes, shardFolder, shardsDir } from '../shards/folders.js';
+import { describeProblems, findProblems, type FoundShard, type Problem } from '../shards/proof.js';
+import { readState, writeState } from '../shards/state.js';
+
+/** Problems shown one by one. */
+const PROBLEMS_SHOWN = 50;
+
+/**
+ * Runs `reannotate merge`.
+ * @returns the exit code
+ * @throws UserError that names each shard which is missing, or not whole
+ */
+export async function merge(planned: OpenPlan, surroundings: Surroundings): Promise<number> {
+  const { runDir, plan, options } = planned;
+  const { console } = surroundings;
+  const folder = planFolder(runDir, options.output.saveDir);
+  const publisher = await publisherOf(options, surroundings);
+  return inFolder(folder, 'merge', options, surroundings, async () => {
+    await proveShards(planned, surroundings);
+    const { assembled, totals } = await writeResults(planned, folder, surroundings);
+    await totals.findPrice(options.call);
+    console.info(
+      `Merged ${plural(plan.shards.length, 'shard')} of one plan: ${plural(plan.rows, 'row')}, each once.`,
+    );
+    const commands = nextCommands(runDir);
+    const finished = {
+      options,
+      folder,
+      run: { identity: identityOf(planned), rows: plan.rows },
+      totals,
+      config: configOf(planned),
+      mode: 'online' as const,
+      session: { answered: 0, milliseconds: 0, bound: null },
+      stop: null,
+      tryAgain: `Retry them with: ${commands.retry(['failed'])}`,
+      publisher,
+      commands,
+    };
+    return finish(finished, assembled, console);
+  });
+}
+
+function nextCommands(runDir: string): NextCommands {
+  const work = (more: string): string =>
+    `npx reannotate work ${shellWord(runDir)}${more} && npx reannotate merge ${shellWord(runDir)}`;
+  return {
+    retry: (states) => work(` --retry ${states.join(',')}`),
+    raise: (maxCost) => work(` --max_cost ${maxCost}`),
+  };
+}
+
+/** @throws UserError where a shard is not whole, as far as that shows without reading it */
+async function proveShards(planned: OpenPlan, surroundings: Surroundings): Promise<void> {
+  const { runDir, plan } = planned;
+  const names = existsSync(shardsDir(runDir)) ? readdirSync(shardsDir(runDir)) : [];
+  for (const shard of plan.shards.keys()) await settleLock(runDir, shard, surroundings);
+  const problems = findProblems(plan, names, (shard) => findShard(runDir, shard));
+  if (problems.length > 0) throw notWhole(problems, runDir, surroundings);
+}
+
+/** A worker that was killed after its shard was done has left its lock; whether it lives shows within a minute. */
+async function settleLock(
+  runDir: string,
+  shard: number,
+  { console, interruption }: Surroundings,
+): Promise<void> {
+  const { temp } = shardFolder(runDir, shard);
+  const state = existsSync(temp) ? readState(temp) : null;
+  if (state === null || state === 'unreadable' || state.phase !== 'done' || lockHolder(temp) === null) return;
+  const lock = await FolderLock.acquire(temp, {
+    signal: interruption.soft,
+    onWait: (message) => {
+      console.warning(`Shard ${shard}: ${message}`);
+    },
+  });
+  lock.release();
+}
+
+function capitalised(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
+function findShard(runDir: string, shard: number): FoundShard | null {
+  const folder = shardFolder(runDir, shard);
+  if (!existsSync(folder.temp)) return null;
+  return {
+    state: readState(folder.temp),
+    owner: lockHolder(folder.temp)?.owner ?? null,
+    hasRows: existsSync(folder.rows),
+    segments: segmentSizes(folder.segments ?? []),
+  };
+}
+
+/** Missing and unfinished shards are a matter of time; anything else needs a person. */
+function notWhole(problems: readonly Problem[], runDir: string, { console }: Surroundings): UserError {
+  for (const { message } of problems.slice(0, PROBLEMS_SHOWN)) console.warning(capitalised(message));
+  if (problems.length > PROBLEMS_SHOWN)
+    console.warning(`… and ${plural(problems.length - PROBLEMS_SHOWN, 'more problem')}.`);
+  const text = describeProblems(problems, `npx reannotate work ${shellWord(runDir)}`);
+  const mayPass = problems.every(
+    ({ kind }) => kind === 'working' || kind === 'incomplete' || kind === 'missing',
+  );
+  return mayPass ? new TemporaryError(text) : new UserError(text);
+}
+
+async function writeResults(
+  planned: OpenPlan,
+  folder: RunFolder,
+  surroundings: Surroundings,
+): Promise<Merged> {
+  const { console } = surroundings;
+  const { plan, runDir } = planned;
+  let done = 0;
+  const endProgress = console.showProgress(() => `Merging: ${count(done)} of ${plural(plan.rows, 'row')}`);
+  try {
+    return await mergeShards(planned, folder, (rows) => {
+      done = rows;
+    });
+  } catch (error) {
+    if (!(error instanceof ShardsDamaged)) throw error;
+    const problems = [...error.problems, ...(await reopen(planned, error.damaged))];
+    throw notWhole(problems, runDir, surroundings);
+  } finally {
+    endProgress();
+  }
+}
+
+/** Shards with lines that can't be read are open again, so that the next worker sends these rows. */
+async function reopen({ runDir, plan }: OpenPlan, damaged: ShardsDamaged['damaged']): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  for (const shard of new Set(damaged.map(({ part }) => part))) {
+    const lines = damaged.filter(({ part }) => part === shard);
+    const folder = shardFolder(runDir, shard);
+    const state = readState(folder.temp);
+    await noteDamaged(
+      folder.journal,
+      lines.map(({ offset }) => offset),
+    );
+    const what = `has ${plural(lines.length, 'line')} that cannot be read or answer other rows`;
+    if (state !== null && state !== 'unreadable' && state.plan === plan.digest)
+      await writeState(folder.temp, { ...state, phase: 'stopped', message: `It ${what}.` });
+    problems.push({ shard, kind: 'cut', message: `shard ${shard} ${what}; their rows are sent again` });
+  }
+  return problems;
+}
+
+function identityOf({ plan, options }: OpenPlan): RunIdentity {
+  const { uuid, created, asked, found } = plan;
+  return { version: 1, uuid, created, asked, found, source: null, save_dir: options.output.saveDir };
+}
+
+function configOf(planned: OpenPlan): ConfigFile {
+  const { runDir, plan, options } = planned;
+  const learnt = new Map<string, ParameterChange>();
+  for (const shard of plan.shards.keys()) {
+    const state = readState(shardFolder(runDir, shard).temp);
+    if (state === null || state === 'unreadable') continue;
+    for (const change of state.parameter_changes) learnt.set(change.parameter, change);
+  }
+  return {
+    uuid: plan.uuid,
+    creation_date: plan.created,
+    params: effectiveParameters(options, shownBaseUrl(options.call)),
+    dataset: configDataset({ found: plan.found }, plan.rows),
+    ...(learnt.size === 0 ? {} : { parameter_changes: [...learnt.values()] }),
+  };
+}

@@ -1,0 +1,75 @@
+/** `reannotate status`: all shards of a planned run at a glance, live on a terminal. */
+
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT } from '../lib/errors.js';
+import { printResult } from '../terminal/output.js';
+import type { Console } from '../terminal/progress.js';
+import { shardFolder } from '../shards/folders.js';
+import { ChangeWatch, overview, overviewLines, type Overview, type Pace } from '../shards/overview.js';
+import { readPlan, type Plan } from '../shards/plan.js';
+import { readState, type ShardState } from '../shards/state.js';
+import { stoppedError } from '../shards/stopped.js';
+
+const LOOK_MS = 2000;
+/** The rate is that of so long a time. */
+const WINDOW_MS = 60_000;
+/** Lines where nothing bounds them. */
+const MOST_LINES = 60;
+
+/**
+ * Runs `reannotate status`. On a terminal the table stays until all shards are done or a signal comes.
+ * @param json true for JSON on stdout
+ * @returns the exit code
+ */
+export async function status(
+  path: string,
+  json: boolean,
+  { console, signal }: { console: Console; signal: AbortSignal },
+): Promise<number> {
+  const runDir = resolve(path);
+  const plan = readPlan(runDir);
+  if (!json && console.isTerminal) return watch(runDir, plan, console, signal);
+  const seen = look(runDir, plan, (_, state) => Date.now() - Date.parse(state.updated_at));
+  await printResult(
+    json ? `${JSON.stringify(seen, null, 2)}\n` : `${overviewLines(seen, null, MOST_LINES).join('\n')}\n`,
+  );
+  return EXIT.done;
+}
+
+async function watch(runDir: string, plan: Plan, console: Console, signal: AbortSignal): Promise<number> {
+  const changes = new ChangeWatch();
+  const samples: { at: number; finished: number }[] = [];
+  // Clocks of other machines tell nothing: what does not change is silent.
+  const next = (): Overview =>
+    look(runDir, plan, (shard, state) => changes.silence(shard, state.updated_at, performance.now()));
+  let seen = next();
+  const endTable = console.showTable((rows) => overviewLines(seen, paceOf(samples), rows));
+  try {
+    while (!signal.aborted && seen.shards.done < seen.shards.total) {
+      samples.push({ at: performance.now(), finished: seen.rows.total - seen.rows.pending });
+      while (samples.length > 2 && performance.now() - (samples[0]?.at ?? 0) > WINDOW_MS) samples.shift();
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+      seen = next();
+    }
+  } finally {
+    endTable();
+  }
+  console.print(overviewLines(seen, null, MOST_LINES).join('\n'));
+  return EXIT.done;
+}
+
+function look(
+  runDir: string,
+  plan: Plan,
+  silence: (shard: number, state: ShardState) => number | null,
+): Overview {
+  const stopped = stoppedError(runDir)?.message ?? null;
+  return overview(plan, stopped, (shard) => readState(shardFolder(runDir, shard).temp), silence);
+}
+
+function paceOf(samples: readonly { at: number; finished: number }[]): Pace | null {
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (first === undefined || last === undefined || last.at - first.at < LOOK_MS) return null;
+  return { rate: ((last.finished - first.finished) / (last.at - first.at)) * 1000 };
+}

@@ -1,0 +1,173 @@
+/** Parts of a JSON Lines file, by byte range: cut in one pass, and read without what is before them. */
+
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { UserError } from '../lib/errors.js';
+import { breather, endOfLine, fileProblem, readAt, readBlocks } from '../lib/files.js';
+import { skipSpace } from '../lib/json-scan.js';
+import { inert } from '../lib/text.js';
+import type { SourceRow } from '../types.js';
+import { readLine } from './local-jsonl.js';
+import { splitLines } from './text-file.js';
+
+const PIECE_BYTES = 1 << 18;
+const UTF8_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/** Whole lines of a file. */
+export interface LineRange {
+  /** Bytes from the file's start: inclusive and exclusive. */
+  from: number;
+  to: number;
+  /** The number of the first line, counted from 1. */
+  line: number;
+  /** SHA-256 of the bytes, hexadecimal. */
+  sha256: string;
+}
+
+/**
+ * Cuts a UTF-8 file into ranges with the given numbers of rows; blank lines are no rows.
+ * @param offset rows before the first range
+ * @throws UserError where the file has fewer rows
+ */
+export async function cutLines(
+  path: string,
+  offset: number,
+  sizes: readonly number[],
+  onProgress: (rows: number) => void = () => undefined,
+): Promise<LineRange[]> {
+  const ranges: LineRange[] = [];
+  const cutter = new LineCutter(offset, sizes, ranges);
+  const pause = breather();
+  for (const { bytes, offset: at } of readBlocks(path)) {
+    if (cutter.take(bytes, at)) break;
+    onProgress(cutter.rows);
+    await pause();
+  }
+  cutter.end();
+  if (ranges.length < sizes.length)
+    throw new UserError(
+      `${inert(path, 300)} changed while it was read. Run plan again once nothing writes to it.`,
+    );
+  return ranges;
+}
+
+class LineCutter {
+  rows = 0;
+  #line = 0;
+  #offset = 0;
+  /** The range that is being read. */
+  #open: { from: number; line: number; hash: Hash; endRow: number } | null = null;
+
+  constructor(
+    private readonly before: number,
+    private readonly sizes: readonly number[],
+    private readonly ranges: LineRange[],
+  ) {}
+
+  /** Takes whole lines; true where no more are wanted. */
+  take(block: Buffer, at: number): boolean {
+    let hashed = 0;
+    for (let next = 0; next < block.length;) {
+      // A byte order mark belongs to no row.
+      const start = at + next === 0 && block.subarray(0, 3).equals(UTF8_MARK) ? 3 : next;
+      const end = endOfLine(block, start);
+      next = end + 1;
+      this.#line += 1;
+      if (isBlank(block, start, end)) continue;
+      if (this.#open === null ? this.rows === this.before : this.rows === this.#open.endRow) {
+        this.#open?.hash.update(block.subarray(hashed, start));
+        this.#close(at + start);
+        if (this.ranges.length === this.sizes.length) return true;
+        this.#begin(at + start);
+        hashed = start;
+      }
+      this.rows += 1;
+    }
+    this.#open?.hash.update(block.subarray(hashed));
+    this.#offset = at + block.length;
+    return false;
+  }
+
+  /** The file ended. */
+  end(): void {
+    if (this.#open !== null && this.rows === this.#open.endRow) this.#close(this.#offset);
+  }
+
+  #begin(from: number): void {
+    const rows = this.sizes[this.ranges.length] ?? 0;
+    this.#open = { from, line: this.#line, hash: createHash('sha256'), endRow: this.rows + rows };
+  }
+
+  #close(to: number): void {
+    if (this.#open === null) return;
+    const { from, line, hash } = this.#open;
+    this.ranges.push({ from, to, line, sha256: hash.digest('hex') });
+    this.#open = null;
+  }
+}
+
+function isBlank(block: Buffer, start: number, end: number): boolean {
+  // Most lines show in their first byte that they are not.
+  return (
+    start === end || ((block[start] ?? 0) <= 0x20 && skipSpace(block.subarray(start, end), 0) === end - start)
+  );
+}
+
+/** A range to read, and what is known of it. */
+export interface PlannedLines {
+  path: string;
+  range: LineRange;
+  /** The number of its first row in the dataset. */
+  firstRow: number;
+  rows: number;
+  /** The columns that are used. */
+  columns: readonly string[];
+}
+
+/**
+ * The rows of a range. That they are those which were planned is known only at the end, so nothing may be done with them
+ * before.
+ * @throws UserError where the file has changed
+ */
+export async function* readLineRange(
+  { path, range, firstRow, rows, columns }: PlannedLines,
+  signal?: AbortSignal,
+): AsyncGenerator<SourceRow> {
+  const hash = createHash('sha256');
+  const file = { path, shown: path, encoding: 'utf-8' as const };
+  let index = firstRow;
+  const pause = breather();
+  for (const line of splitLines(piecesOf(path, range, hash), file, range.line)) {
+    if (isBlank(line.bytes, 0, line.bytes.length)) continue;
+    yield readLine(line, index, file, columns);
+    index += 1;
+    signal?.throwIfAborted();
+    await pause();
+  }
+  if (hash.digest('hex') === range.sha256 && index === firstRow + rows) return;
+  throw new UserError(
+    `${inert(path, 300)} has changed since it was planned: rows ${firstRow} to ${firstRow + rows - 1} (bytes ` +
+      `${range.from} to ${range.to}) differ. Restore the earlier file, or plan the new one as a run of its own (--run_name NAME).`,
+  );
+}
+
+function* piecesOf(path: string, { from, to }: LineRange, hash: Hash): Generator<Buffer> {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch (error) {
+    throw fileProblem(error, `read ${inert(path, 300)}`);
+  }
+  try {
+    const buffer = Buffer.allocUnsafe(PIECE_BYTES);
+    for (let offset = from; offset < to;) {
+      const piece = readAt(descriptor, offset, Math.min(PIECE_BYTES, to - offset), buffer);
+      if (piece.length === 0) return;
+      hash.update(piece);
+      offset += piece.length;
+      yield piece;
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}

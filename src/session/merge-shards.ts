@@ -1,0 +1,99 @@
+/** The results of all shards in one pass over them, one shard in memory at a time, with what the proof needs. */
+
+import { createHash, type Hash } from 'node:crypto';
+import { FinishRules } from '../models/finish-reason.js';
+import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
+import { hasSeveral } from '../models/generation.js';
+import { assembleParts, type Assembled, type AssemblyPart } from '../run/assemble.js';
+import { journalSource, type RunFolder } from '../run/folder.js';
+import { JournalIndex, scanJournal } from '../run/journal.js';
+import { countRows } from '../run/rows.js';
+import { Totals } from '../run/totals.js';
+import { shardFolder } from '../shards/folders.js';
+import { compareCounts, type Problem } from '../shards/proof.js';
+import { readState, type ShardState } from '../shards/state.js';
+import { ROW_STATES } from '../types.js';
+import type { OpenPlan } from './open-plan.js';
+
+/** Something that only reading the shards shows. */
+export class ShardsDamaged extends Error {
+  constructor(
+    readonly problems: readonly Problem[],
+    /** Lines of the journals that can't be read, or answer other rows. */
+    readonly damaged: Assembled['damaged'],
+  ) {
+    super('shards are damaged');
+  }
+}
+
+export interface Merged {
+  assembled: Assembled;
+  totals: Totals;
+}
+
+/**
+ * Writes the results of shards that are all done.
+ * @param onProgress called with the rows so far
+ * @throws ShardsDamaged where one does not hold what its worker left; earlier results stay as they are
+ */
+export async function mergeShards(
+  { runDir, plan, options }: OpenPlan,
+  target: RunFolder,
+  onProgress: (rows: number) => void,
+): Promise<Merged> {
+  const rules = new FinishRules(options.call.acceptFinishReason);
+  const several = hasSeveral(options.call.generation);
+  let totals = new Totals(target.counters, null, new Date());
+  let problems: Problem[] = [];
+
+  async function* parts(): AsyncGenerator<AssemblyPart> {
+    // Called again where all rows turn out to need a key.
+    totals = new Totals(target.counters, null, new Date());
+    problems = [];
+    for (const shard of plan.shards.keys()) {
+      const folder = shardFolder(runDir, shard);
+      const { total, unusableRows } = await countRows(folder.rows);
+      const index = new JournalIndex(total);
+      for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
+      let answers = 0;
+      const journal = journalSource(folder);
+      await scanJournal(
+        journal,
+        index,
+        several,
+        (entry) => {
+          if (entry.kind === 'answer') {
+            answers += 1;
+            totals.addAnswer(entry.answer);
+          } else if (entry.usage !== null) totals.addUnusable(entry.usage);
+        },
+        rules,
+      );
+      totals.takeIn(folder.counters, answers);
+      const hash = createHash('sha256');
+      yield { rows: folder.rows, journal, index, onRows: (bytes) => hash.update(bytes) };
+      const state = readState(folder.temp);
+      const what =
+        state === null || state === 'unreadable' ? 'has lost its state.json' : lacking(state, index, hash);
+      if (what !== null) problems.push({ shard, kind: 'cut', message: `shard ${shard} ${what}` });
+    }
+  }
+
+  const assembled = await assembleParts(target, parts, {
+    includeMetadata: options.output.includeMetadata,
+    several,
+    reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
+    rules,
+    onProgress,
+    check: ({ damaged }) => {
+      if (problems.length > 0 || damaged.length > 0) throw new ShardsDamaged(problems, damaged);
+    },
+  });
+  return { assembled, totals };
+}
+
+function lacking(state: ShardState, index: JournalIndex, hash: Hash): string | null {
+  const counts = ROW_STATES.map((one) => [one, index.count(one)] as const);
+  const rows = { total: index.rows, ...Object.fromEntries(counts) } as ShardState['rows'];
+  return compareCounts(state, { rows, rowsDigest: hash.digest('hex') });
+}

@@ -1,0 +1,213 @@
+/** Works on one shard whose lease this process holds: its rows, its answers, and the file that says how far it is. */
+
+import { existsSync, rmSync } from 'node:fs';
+import { UserError } from '../lib/errors.js';
+import { digestOfFile } from '../lib/files.js';
+import { FinishRules } from '../models/finish-reason.js';
+import { hasSeveral } from '../models/generation.js';
+import type { Price } from '../models/prices.js';
+import type { RunSettings } from '../run/settings.js';
+import { chooseFormat } from '../formats/index.js';
+import { redactedRows } from '../datasets/redacted.js';
+import type { ParameterChange } from '../requests/parameters.js';
+import type { Stop } from '../requests/processor.js';
+import type { RowCountsByState } from '../run/assemble.js';
+import type { RunFolder } from '../run/folder.js';
+import { writeJobs } from '../run/jobs.js';
+import { JournalIndex } from '../run/journal.js';
+import { onlyReason, readJournal, requestShape } from '../run/prepare.js';
+import { countRows, writeRows } from '../run/rows.js';
+import { Totals } from '../run/totals.js';
+import { beginSegment, segmentsIn, segmentSizes } from '../shards/folders.js';
+import type { Plan, PlannedShard } from '../shards/plan.js';
+import { copyPrompts, datasetRows, inputDigest } from '../shards/rows.js';
+import { noteState, readState, writeState, type Phase, type StateFigures } from '../shards/state.js';
+import { ROW_STATES } from '../types.js';
+import { askOnline } from './online.js';
+import type { Surroundings } from './surroundings.js';
+
+/** How often a worker says how far it is. */
+const NOTE_MS = 5000;
+/** Rows that can't be used are named up to here. */
+const PROBLEMS_SHOWN = 5;
+
+/** A planned run as one worker sees it. */
+export interface PlannedWork {
+  runDir: string;
+  plan: Plan;
+  options: RunSettings;
+  price: Price | null;
+  surroundings: Surroundings;
+  /** Called every few seconds while requests are sent. */
+  onNote: () => void;
+}
+
+export interface ShardResult {
+  rows: RowCountsByState;
+  /** Why it was left before its end; null where it is done. */
+  stop: Stop | null;
+}
+
+/**
+ * Sends what has no answer in a shard.
+ * @param folder of the shard, whose lock is held
+ */
+export async function runShard(work: PlannedWork, shard: number, folder: RunFolder): Promise<ShardResult> {
+  const { options, surroundings } = work;
+  const planned = plannedShard(work.plan, shard);
+  refuseForeign(work.plan, shard, folder);
+  await ensureRows(work, shard, folder);
+  if (!existsSync(folder.jobs))
+    await writeJobs(folder.rows, folder.jobs, requestShape(options.call), () => undefined);
+  const { total, unusableRows } = await countRows(folder.rows);
+  const index = new JournalIndex(total);
+  for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
+  const totals = new Totals(folder.counters, work.price, new Date());
+  const several = hasSeveral(options.call.generation);
+  const rules = new FinishRules(options.call.acceptFinishReason);
+  const report = await readJournal(folder, index, several, rules, surroundings.console, (entry) => {
+    if (entry.kind === 'answer') totals.addAnswer(entry.answer);
+    else if (entry.usage !== null) totals.addUnusable(entry.usage);
+  });
+  const session = new ShardSession(work, shard, folder, index, totals, await digestOfFile(folder.rows));
+  const asked = index.countWanted(options.policy.retry) > 0 ? beginSegment(folder) : folder;
+  await session.save('working', null);
+  const stopNoting = session.keepNoting();
+  let stop: Stop | null = null;
+  try {
+    const naming = { one: 'row', nameOf: (row: number) => `Row ${planned.start + row}` };
+    const partialBefore = onlyReason(report.partial, index);
+    const run = { index, rows: total, unusable: unusableRows.size, partialBefore, naming };
+    const onChanges = (learnt: readonly ParameterChange[]): void => {
+      session.changes = [...learnt];
+    };
+    const { price } = work;
+    const online = { options, folder: asked, run, totals, price, onChanges, serviceTier: null, reserved: 0 };
+    ({ stop } = await askOnline(online, surroundings));
+    await totals.findPrice(options.call);
+  } finally {
+    stopNoting();
+  }
+  const message = stop === null ? null : stop.reason === 'error' ? stop.message : stop.reason;
+  await session.save(stop === null ? 'done' : 'stopped', message);
+  return { rows: session.rows, stop };
+}
+
+export function plannedShard(plan: Plan, shard: number): PlannedShard {
+  const planned = plan.shards[shard];
+  if (planned === undefined) throw new RangeError(`shard ${shard} of ${plan.shards.length}`);
+  return planned;
+}
+
+/** @throws UserError where the folder was copied from elsewhere: its answers are those of other rows */
+function refuseForeign(plan: Plan, shard: number, folder: RunFolder): void {
+  const state = readState(folder.temp);
+  if (state === null || state === 'unreadable') return;
+  const { start } = plannedShard(plan, shard);
+  if (state.plan === plan.digest && state.shard === shard && state.start === start) return;
+  const what = state.plan === plan.digest ? `a copy of shard ${state.shard}` : 'a shard of another plan';
+  throw new UserError(`${folder.temp} holds ${what}. Move it elsewhere and start again.`);
+}
+
+/**
+ * Makes sure that the shard has its rows, and that they are those of this plan: what another process may have left half
+ * done, or what was copied here, is read again.
+ */
+async function ensureRows(work: PlannedWork, shard: number, folder: RunFolder): Promise<void> {
+  const { plan } = work;
+  const state = readState(folder.temp);
+  if (existsSync(folder.rows) && state !== null && state !== 'unreadable') {
+    if (state.rows_sha256 === (await digestOfFile(folder.rows))) return;
+  }
+  rmSync(folder.jobs, { force: true });
+  const planned = plannedShard(plan, shard);
+  if (planned.place.kind === 'prompts')
+    await copyPrompts(promptsPath(work.runDir), planned.place, folder.rows);
+  else await readRows(work, planned, folder);
+}
+
+/** The rows of a dataset that can be read only from its start. */
+export function promptsPath(runDir: string): string {
+  return `${runDir}/rows.jsonl`;
+}
+
+async function readRows(
+  { plan, options, surroundings }: PlannedWork,
+  planned: PlannedShard,
+  folder: RunFolder,
+) {
+  const { console, interruption } = surroundings;
+  const { selection, environment } = options;
+  const { dataset, subset, split, encoding } = selection;
+  const format = chooseFormat(dataset, plan.columns, selection);
+  const access = {
+    request: { dataset, subset, split, encoding },
+    hub: environment.hub,
+    reporter: console,
+    signal: interruption.soft,
+  };
+  const rows = redactedRows(datasetRows(plan, planned, format.columns, access), environment.redactor);
+  let problems = 0;
+  const onProblem = (_: number, problem: string): void => {
+    problems += 1;
+    if (problems <= PROBLEMS_SHOWN) console.warning(`Skipped: ${problem}`);
+  };
+  await writeRows(folder.rows, rows, format, false, onProblem, () => undefined);
+}
+
+/** What `state.json` says while a shard is worked on. */
+class ShardSession {
+  changes: ParameterChange[];
+  readonly #input: string;
+
+  constructor(
+    private readonly work: PlannedWork,
+    private readonly shard: number,
+    private readonly folder: RunFolder,
+    private readonly index: JournalIndex,
+    private readonly totals: Totals,
+    private readonly rowsDigest: string,
+  ) {
+    const before = readState(folder.temp);
+    this.changes = before === null || before === 'unreadable' ? [] : before.parameter_changes;
+    this.#input = inputDigest(work.plan, plannedShard(work.plan, shard));
+  }
+
+  get rows(): RowCountsByState {
+    const counts = ROW_STATES.map((state) => [state, this.index.count(state)] as const);
+    return { total: this.index.rows, ...Object.fromEntries(counts) } as RowCountsByState;
+  }
+
+  keepNoting(): () => void {
+    const timer = setInterval(() => {
+      noteState(this.folder.temp, this.#figures('working', null));
+      this.work.onNote();
+    }, NOTE_MS);
+    return () => {
+      clearInterval(timer);
+    };
+  }
+
+  async save(phase: Phase, message: string | null): Promise<void> {
+    await writeState(this.folder.temp, this.#figures(phase, message));
+  }
+
+  #figures(phase: Phase, message: string | null): StateFigures {
+    const { plan, options } = this.work;
+    return {
+      plan: plan.digest,
+      shard: this.shard,
+      start: plannedShard(plan, this.shard).start,
+      phase,
+      rows: this.rows,
+      input: this.#input,
+      rows_sha256: this.rowsDigest,
+      segments: phase === 'done' ? segmentSizes(segmentsIn(this.folder.temp)) : {},
+      requests: this.totals.requests,
+      tokens: this.totals.tokens,
+      cost_usd: this.totals.cost,
+      parameter_changes: this.changes,
+      message: message === null ? null : options.environment.redactor.text(message),
+    };
+  }
+}

@@ -1,0 +1,268 @@
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { merge } from '../../src/commands/merge.js';
+import { EXIT, UserError } from '../../src/lib/errors.js';
+import { FolderLock, LockWatch } from '../../src/lib/lock.js';
+import type { OpenPlan } from '../../src/session/open-plan.js';
+import { runShard } from '../../src/session/shard-run.js';
+import { shardFolder } from '../../src/shards/folders.js';
+import { readState } from '../../src/shards/state.js';
+import { temporaryFolder } from '../support/cli.js';
+import { answerLine, finishShard, plannedRun, quietSurroundings } from '../support/planned-run.js';
+
+const SIZES = [3, 1, 4, 2];
+
+/** What may be wrong with a shard's folder, and what the merge says of it. */
+interface Damage {
+  does: (planned: OpenPlan, shard: number) => void;
+  says: RegExp;
+  /** True where time or another worker mends it. */
+  mayPass?: true;
+}
+
+function folderOf({ runDir }: OpenPlan, shard: number): string {
+  return shardFolder(runDir, shard).temp;
+}
+
+function changeState(planned: OpenPlan, shard: number, change: object): void {
+  const path = join(folderOf(planned, shard), 'state.json');
+  writeFileSync(path, JSON.stringify({ ...(readState(folderOf(planned, shard)) as object), ...change }));
+}
+
+function edit(path: string, change: (text: string) => string): void {
+  writeFileSync(path, change(readFileSync(path, 'utf8')));
+}
+
+const DAMAGES: Readonly<Record<string, Damage>> = {
+  'no folder': {
+    does: (planned, shard) => {
+      rmSync(folderOf(planned, shard), { recursive: true });
+    },
+    says: /was never worked on/,
+    mayPass: true,
+  },
+  'no state': {
+    does: (planned, shard) => {
+      rmSync(join(folderOf(planned, shard), 'state.json'));
+    },
+    says: /was never worked on/,
+    mayPass: true,
+  },
+  'a torn state': {
+    does: (planned, shard) => {
+      truncateSync(join(folderOf(planned, shard), 'state.json'), 40);
+    },
+    says: /state\.json that cannot be read/,
+  },
+  'a worker that left early': {
+    does: (planned, shard) => {
+      changeState(planned, shard, { phase: 'stopped' });
+    },
+    says: /is not done/,
+    mayPass: true,
+  },
+  'another plan': {
+    does: (planned, shard) => {
+      changeState(planned, shard, { plan: 'f'.repeat(64) });
+    },
+    says: /belongs to another plan/,
+  },
+  'a copy of another shard': {
+    does: (planned, shard) => {
+      rmSync(folderOf(planned, shard), { recursive: true });
+      cpSync(folderOf(planned, (shard + 1) % SIZES.length), folderOf(planned, shard), { recursive: true });
+    },
+    says: /holds a second copy of shard|was never worked on|belongs|cannot be read|is not done|holds rows/,
+  },
+  'rows of another range': {
+    does: (planned, shard) => {
+      changeState(planned, shard, { start: 1000 });
+    },
+    says: /holds rows 1000 to/,
+  },
+  'other input': {
+    does: (planned, shard) => {
+      changeState(planned, shard, { input: '0'.repeat(64) });
+    },
+    says: /was made of other input/,
+  },
+  'a cut journal': {
+    does: (planned, shard) => {
+      truncateSync(join(folderOf(planned, shard), 'output.1.jsonl'), 10);
+    },
+    says: /has lost answers: output\.1\.jsonl has 10 bytes/,
+  },
+  'no journal': {
+    does: (planned, shard) => {
+      rmSync(join(folderOf(planned, shard), 'output.1.jsonl'));
+    },
+    says: /output\.1\.jsonl is missing/,
+  },
+  'no rows': {
+    does: (planned, shard) => {
+      rmSync(join(folderOf(planned, shard), 'rows.jsonl'));
+    },
+    says: /has lost its rows\.jsonl/,
+  },
+  'changed rows': {
+    does: (planned, shard) => {
+      edit(join(folderOf(planned, shard), 'rows.jsonl'), (text) => text.replace('prompt', 'tpmorp'));
+    },
+    says: /another rows\.jsonl than its worker left|cannot be read or answer other rows/,
+  },
+  'bytes of the journal that rotted': {
+    does: (planned, shard) => {
+      edit(join(folderOf(planned, shard), 'output.1.jsonl'), (text) =>
+        text.replace('request_idx', '###########'),
+      );
+    },
+    says: /has lost 1 answer|cannot be read or answer other rows/,
+  },
+  'an answer to another prompt': {
+    does: (planned, shard) => {
+      edit(join(folderOf(planned, shard), 'output.1.jsonl'), (text) => text.replace('"prompt', '"tpmorp'));
+    },
+    says: /1 line that cannot be read or answer other rows; their rows are sent again/,
+  },
+  'a folder that is none of the plan’s': {
+    does: ({ runDir }) => {
+      mkdirSync(join(runDir, 'shards', '03'), { recursive: true });
+    },
+    says: /shards\/03 is no shard of this plan/i,
+  },
+};
+
+/** What workers may leave behind that changes nothing. */
+const HARMLESS: Readonly<Record<string, (planned: OpenPlan, shard: number) => void>> = {
+  nothing: () => undefined,
+  'a torn line': (planned, shard) => {
+    appendFileSync(join(folderOf(planned, shard), 'output.1.jsonl'), '[{"model":"m"');
+  },
+  'an answer that came late': (planned, shard) => {
+    const { start = 0 } = planned.plan.shards[shard] ?? {};
+    writeFileSync(join(folderOf(planned, shard), 'output.2.jsonl'), `${answerLine(start, 0, 'late')}\n`);
+  },
+  'an attempt without an answer': (planned, shard) => {
+    writeFileSync(join(folderOf(planned, shard), 'output.7.jsonl'), '');
+  },
+};
+
+describe('merge', () => {
+  it('gives one result of all shards, whatever workers left behind that changes nothing', async () => {
+    const kind = fc.constantFrom(...Object.keys(HARMLESS));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(kind, { minLength: SIZES.length, maxLength: SIZES.length }),
+        async (kinds) => {
+          const folder = temporaryFolder();
+          const planned = await plannedRun(folder, SIZES);
+          kinds.forEach((one, shard) => HARMLESS[one]?.(planned, shard));
+          expect(await merge(planned, quietSurroundings())).toBe(EXIT.done);
+          const rows = JSON.parse(
+            readFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'utf8'),
+          ) as object[];
+          expect(rows).toEqual(
+            Array.from({ length: 10 }, (_, row) => ({
+              system_prompt: '',
+              user_prompt: `prompt ${row}`,
+              annotation_original: null,
+              annotation: `answer ${row}`,
+            })),
+          );
+        },
+      ),
+      { numRuns: 8 },
+    );
+  });
+
+  it('names every shard that is not whole, and leaves earlier results alone', async () => {
+    const damage = fc.record({
+      kind: fc.constantFrom(...Object.keys(DAMAGES)),
+      shard: fc.nat(SIZES.length - 1),
+    });
+    await fc.assert(
+      fc.asyncProperty(damage, fc.option(damage), async (first, second) => {
+        const folder = temporaryFolder();
+        const planned = await plannedRun(folder, SIZES);
+        const done = second === null || second.shard === first.shard ? [first] : [first, second];
+        for (const { kind, shard } of done) {
+          if (existsSync(folderOf(planned, shard))) DAMAGES[kind]?.does(planned, shard);
+        }
+        mkdirSync(join(folder, 'saved', 'run'), { recursive: true, mode: 0o700 });
+        writeFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'earlier');
+        const surroundings = quietSurroundings();
+        const error = await merge(planned, surroundings).catch((thrown: unknown) => thrown);
+        expect(error).toBeInstanceOf(UserError);
+        const said = surroundings.said.join('');
+        // What shows without reading is said before anything is read.
+        expect(done.some(({ kind }) => DAMAGES[kind]?.says.test(said))).toBe(true);
+        if (done.length === 1)
+          expect((error as UserError).exitCode).toBe(
+            DAMAGES[first.kind]?.mayPass === true ? EXIT.tryLater : EXIT.cannotGoOn,
+          );
+        expect(readFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'utf8')).toBe('earlier');
+      }),
+      {
+        numRuns: 40,
+        examples: Object.keys(DAMAGES).map((kind, index) => [{ kind, shard: index % SIZES.length }, null]),
+      },
+    );
+  });
+
+  it('waits for no worker: a shard that one works on is named', async () => {
+    const planned = await plannedRun(temporaryFolder(), SIZES);
+    changeState(planned, 2, { phase: 'working' });
+    const attempt = FolderLock.attempt(folderOf(planned, 2), new LockWatch());
+    const surroundings = quietSurroundings();
+    await expect(merge(planned, surroundings)).rejects.toMatchObject({ exitCode: EXIT.tryLater });
+    expect(surroundings.said.join('')).toMatch(/Shard 2 is worked on by process \d+ on /);
+    if (attempt.kind === 'taken') attempt.lock.release();
+  });
+
+  it('opens a shard again whose lines answer other rows, so that only these are sent', async () => {
+    const planned = await plannedRun(temporaryFolder(), SIZES);
+    DAMAGES['an answer to another prompt']?.does(planned, 2);
+    await expect(merge(planned, quietSurroundings())).rejects.toThrow('1 shard (2) is not whole');
+    expect(readState(folderOf(planned, 2))).toMatchObject({ phase: 'stopped' });
+    expect(await merge(planned, quietSurroundings()).catch((error: UserError) => error.exitCode)).toBe(
+      EXIT.tryLater,
+    );
+  });
+
+  it('refuses a plan that was changed', async () => {
+    const folder = temporaryFolder();
+    const { runDir } = await plannedRun(folder, SIZES);
+    edit(join(runDir, 'plan.json'), (text) => text.replace('"start":3', '"start":2'));
+    const { readPlan } = await import('../../src/shards/plan.js');
+    expect(() => readPlan(runDir)).toThrow('was damaged or changed');
+    renameSync(join(runDir, 'plan.json'), join(runDir, 'plan.old'));
+    expect(() => readPlan(runDir)).toThrow('There is no');
+  });
+});
+
+describe('a worker', () => {
+  it('refuses a folder that was copied from another shard', async () => {
+    const planned = await plannedRun(temporaryFolder(), SIZES);
+    const surroundings = quietSurroundings();
+    DAMAGES['a copy of another shard']?.does(planned, 1);
+    const work = { ...planned, price: null, surroundings, onNote: () => undefined };
+    await expect(runShard(work, 1, shardFolder(planned.runDir, 1))).rejects.toThrow(
+      'holds a copy of shard 2',
+    );
+    rmSync(folderOf(planned, 1), { recursive: true });
+    await finishShard(planned, 1);
+    expect(await merge(planned, surroundings)).toBe(EXIT.done);
+  });
+});
