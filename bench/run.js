@@ -16,6 +16,7 @@ const BENCHMARKS = {
   start: () => import('./start.js'),
   curve: () => import('./curve.js'),
   memory: () => import('./memory.js'),
+  shards: () => import('./shards.js'),
 };
 
 const wanted = process.argv.slice(2);

@@ -21,6 +21,7 @@ const ROOMS = [
   'judge',
   'publishing',
   'report',
+  'shards',
   'session',
   'simulator',
   'commands',

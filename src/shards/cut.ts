@@ -1,8 +1,8 @@
 /** How many shards a dataset is cut into, and where: contiguous rows, so that merging is appending. */
 
 /**
- * Shards that each worker should have: with one each, the slowest of 128 uneven workers takes 2.2 times the ideal time;
- * with 16, 1.08 times (`npm run bench shards`).
+ * Shards that each worker should have: with one each, 128 uneven workers take 3.1 times the ideal time, with 16 each
+ * 1.11 times (`npm run bench shards`).
  */
 export const SHARDS_A_WORKER = 16;
 /** Fewer rows in a shard are not worth the files and the start that each shard costs. */

@@ -2,6 +2,7 @@
 
 import { dirname, sep } from 'node:path';
 import { EXIT } from '../lib/errors.js';
+import { withoutTrailing } from '../lib/text.js';
 
 /** Requeues of one shard; a node that is drained or preempted does not count. */
 const RETRIES_A_SHARD = 20;
@@ -97,7 +98,7 @@ function jobName(runDir: string): string {
   const run = runDir.slice(runDir.lastIndexOf(sep) + 1);
   const plain = run.toLowerCase().replace(/[^a-z0-9]+/g, '-');
   const name = `reannotate-${plain}`.slice(0, LONGEST_NAME);
-  return name.replace(/-+$/, '');
+  return withoutTrailing(name, '-');
 }
 
 /** The nearest folder that holds all of some paths; the first one's own where they share none. */

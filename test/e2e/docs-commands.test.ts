@@ -80,6 +80,7 @@ async function freePort(): Promise<number> {
 const PAGES = [
   'README.md',
   'docs/batches.md',
+  'docs/clusters.md',
   'docs/costs.md',
   'docs/datasets.md',
   'docs/hub.md',

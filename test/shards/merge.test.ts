@@ -236,9 +236,9 @@ describe('merge', () => {
     DAMAGES['an answer to another prompt']?.does(planned, 2);
     await expect(merge(planned, quietSurroundings())).rejects.toThrow('1 shard (2) is not whole');
     expect(readState(folderOf(planned, 2))).toMatchObject({ phase: 'stopped' });
-    expect(await merge(planned, quietSurroundings()).catch((error: UserError) => error.exitCode)).toBe(
-      EXIT.tryLater,
-    );
+    expect(
+      await merge(planned, quietSurroundings()).catch((error: unknown) => (error as UserError).exitCode),
+    ).toBe(EXIT.tryLater);
   });
 
   it('refuses a plan that was changed', async () => {
