@@ -4,11 +4,13 @@ import { resolve } from 'node:path';
 import { rolldown } from 'rolldown';
 
 /**
- * Dependencies that every run loads, or every run in batches, go into the bundle: finding and reading their many files
- * would take longer than starting Node. All others are loaded when they are needed.
+ * Packages that are looked for in node_modules when they are needed: those in `dependencies`, but for the ones that every
+ * run loads, since finding and reading their many files would take longer than starting Node. Everything else is bundled,
+ * the large ones into files that are loaded when they are needed; it is a development dependency then.
  */
-const BUNDLED =
-  /^(?:commander|yaml|p-limit|yocto-queue|eventsource-parser|fastest-levenshtein|undici\/lib\/|openai$)/;
+const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+const BUNDLED_ANYWAY = new Set(['commander', 'yaml', 'p-limit', 'openai']);
+const INSTALLED = Object.keys(dependencies).filter((name) => !BUNDLED_ANYWAY.has(name));
 
 /** Modules that every command loads, and those that the Parquet process does; known once the graph is. */
 let starting;
@@ -23,8 +25,10 @@ const bundle = await rolldown({
     'parquet-decoder': 'src/datasets/parquet-decoder.ts',
   },
   platform: 'node',
+  resolve: { alias: { '@huggingface/xetchunk-wasm': resolve('scripts/no-xet.js') } },
   preserveEntrySignatures: 'allow-extension',
-  external: (name) => /^[^./]/.test(name) && !/^[A-Z]:/i.test(name) && !BUNDLED.test(name),
+  external: (name) =>
+    name.startsWith('node:') || INSTALLED.some((one) => name === one || name.startsWith(`${one}/`)),
   onLog: (level, log) => {
     // demo.ts is loaded when it is needed, and so is what it imports.
     if (log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT') process.stderr.write(`${level}: ${log.message}\n`);
