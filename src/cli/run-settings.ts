@@ -189,6 +189,8 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
     earlier: resume ? 'resume' : isNoRetry ? 'resume_no_retry' : overwrite ? 'overwrite' : 'refuse',
     retry: retry ?? (isNoRetry ? [] : DEFAULT_POLICY.retry),
     maxCost: values.max_cost,
+    reuse: values.reuse,
+    dedupe: values.dedupe,
     batch: values.batch || values.batch_file_only,
     batchFileOnly: values.batch_file_only,
     maxBatchSize: values.max_batch_size,

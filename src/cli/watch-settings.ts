@@ -45,6 +45,7 @@ export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Su
       },
       output: outputOf(values),
       policy: {
+        ...DEFAULT_POLICY,
         earlier: 'resume',
         retry: values.retry ?? DEFAULT_POLICY.retry,
         maxCost: values.max_cost,

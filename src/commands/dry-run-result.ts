@@ -35,6 +35,11 @@ export interface DryRun {
   /** Why, for the first of them. */
   problems: string[];
   columns: UsedColumns;
+  /** Rows whose answers the runs of `--reuse` have. */
+  reused_rows: number;
+  /** Rows that `--dedupe` need not send. */
+  deduped_rows: number;
+  /** What is sent: rows that can be used, without these. */
   requests: number;
   /** `margin`: with 95 % confidence, as a share; 0 where every row was counted. */
   prompt_tokens: { expected: number; margin: number; tokenizer: string };

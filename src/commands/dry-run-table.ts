@@ -20,6 +20,11 @@ export function dryRunTable(result: DryRun, generation: GenerationParameters): s
     ],
     ['Columns', describeUse(result.columns)],
     ['Not used', result.columns.unused.length === 0 ? null : inert(result.columns.unused.join(', '), 300)],
+    ['Reused', result.reused_rows === 0 ? null : `${plural(result.reused_rows, 'answer')} of earlier runs`],
+    [
+      'Equal',
+      result.deduped_rows === 0 ? null : `${plural(result.deduped_rows, 'row')} with another row’s request`,
+    ],
     ['Requests', count(result.requests)],
     ['Prompt tokens', `${about} (${prompt.tokenizer})`],
     [

@@ -13,6 +13,7 @@ import { printResult } from '../terminal/output.js';
 import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { requestBody, requestOf } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
+import { SparedRequests } from '../session/spared-requests.js';
 import { count, inert } from '../lib/text.js';
 import type { AccountLimits } from '../http/limit-headers.js';
 import type { PromptRow, SourceRow } from '../types.js';
@@ -48,7 +49,7 @@ export async function dryRun(
   const price = await findPrice(annotator.provider, annotator.model);
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
-  const { estimate, columns, problems } = await countRows(options, tokenizer, sample, surroundings);
+  const { estimate, columns, problems, spared } = await countRows(options, tokenizer, sample, surroundings);
   const probe =
     probed === null || probed === 0 ? null : await probeSample(sample, probed, options, price, surroundings);
   const limits = probe?.limits ?? (await findLimits(options.call, probed === 0, surroundings));
@@ -58,7 +59,7 @@ export async function dryRun(
     body: requestBody(requestOf(row), shape),
   }));
   const counted = figures(options, estimate, tokenizer, price, probe, limits);
-  const result = { ...counted, problems, columns, probe, examples };
+  const result = { ...counted, ...spared, problems, columns, probe, examples };
   const text = json ? JSON.stringify(result, null, 2) : dryRunTable(result, generation);
   await printResult(`${text}\n`);
   return EXIT.done;
@@ -80,6 +81,7 @@ interface Counted {
   estimate: Estimate;
   columns: UsedColumns;
   problems: string[];
+  spared: Pick<DryRun, 'reused_rows' | 'deduped_rows'>;
 }
 
 async function countRows(
@@ -88,6 +90,7 @@ async function countRows(
   sample: RowSample,
   { console, interruption }: Surroundings,
 ): Promise<Counted> {
+  const spared = await SparedRequests.open(options, console);
   const { dataset, format } = await findDataset(options, console, interruption.soft);
   const counter = new RowCounter(tokenizer);
   const shape = requestShape(options.call);
@@ -102,8 +105,12 @@ async function countRows(
         counter.addUnusable();
         if (problems.length < PROBLEMS_SHOWN) problems.push(inert(prompt, 500));
       } else {
-        sample.add(counter.rows, prompt);
-        counter.add(prompt, Buffer.byteLength(JSON.stringify(requestBody(requestOf(prompt), shape))));
+        const body = JSON.stringify(requestBody(requestOf(prompt), shape));
+        if (spared.has(body)) counter.addSpared();
+        else {
+          sample.add(counter.rows, prompt);
+          counter.add(prompt, Buffer.byteLength(body));
+        }
       }
     }
   } finally {
@@ -113,7 +120,7 @@ async function countRows(
     throw new UserError(`The dataset ${inert(options.selection.dataset, 120)} has no rows.`);
   for (const problem of problems)
     console.warning(problem.startsWith('row ') ? `Skipped ${problem}` : `Skipped: ${problem}`);
-  return { estimate: counter.estimate(), columns: usedColumns(format), problems };
+  return { estimate: counter.estimate(), columns: usedColumns(format), problems, spared: spared.counts };
 }
 
 /** The prompt of a row, or why it has none. */
@@ -171,7 +178,7 @@ function figures(
   price: Price | null,
   probe: Probe | null,
   limits: AccountLimits,
-): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems'> {
+): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems' | 'reused_rows' | 'deduped_rows'> {
   const { generation, annotator } = options.call;
   const { requests } = estimate;
   const most = mostTokens(generation);

@@ -30,6 +30,7 @@ import type { NextCommands } from '../session/finished-run.js';
 import { commandLine, nextStep, retryCommandLine } from '../session/next-command.js';
 import { askOnline } from '../session/online.js';
 import { subjectOf, withNotice } from '../session/notice.js';
+import { answerSources, reusingMoved, SharedAnswers } from '../session/share-answers.js';
 import { stopError } from '../session/stops.js';
 import type { BatchRun } from '../session/submit-batches.js';
 import type { Surroundings } from '../session/surroundings.js';
@@ -58,18 +59,19 @@ async function run(options: RunSettings, surroundings: Surroundings): Promise<nu
   const leftBehind = checkEarlierRun(folder, options);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
   if (!options.policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) findEndpoint(options.call);
+  await answerSources(options);
   const publisher = await publisherOf(options, surroundings);
   const found =
     leftBehind.length === 0 || options.policy.earlier === 'overwrite'
       ? await findDataset(options, surroundings.console, surroundings.interruption.soft)
       : null;
   if (options.policy.earlier === 'overwrite') warnOfBatches(folder, options, surroundings);
-  return inFolder(folder, 'reannotate', options, surroundings, async () => {
+  return inFolder(folder, 'reannotate', options, surroundings, async (aside) => {
     const now = new Date();
     const totals = new Totals(folder.counters, price, now);
     const identity = readIdentity(folder.run);
     const started = await readConfig(folder.config, now, identity);
-    const writing = withOutputsOf(started.params, options);
+    const writing = withOutputsOf(started.params, reusingMoved(options, folder, aside));
     const config: ConfigFile = {
       uuid: started.uuid,
       creation_date: started.creation_date,
@@ -85,8 +87,7 @@ async function run(options: RunSettings, surroundings: Surroundings): Promise<nu
       signal: surroundings.interruption.soft,
     };
     const run = await prepareRun(writing, preparation, (entry) => {
-      if (entry.kind === 'answer') totals.addAnswer(entry.answer);
-      else if (entry.usage !== null) totals.addUnusable(entry.usage);
+      totals.addEntry(entry);
     });
     config.dataset = configDataset(run.identity, run.rows);
     if (identity !== null) await writeConfig(folder.config, config);
@@ -96,6 +97,7 @@ async function run(options: RunSettings, surroundings: Surroundings): Promise<nu
     // What was learnt online holds for batches as well.
     ledger.learn(changes);
     totals.setBatches(ledger.totals());
+    const shared = await SharedAnswers.open({ options: writing, folder, run, totals }, surroundings.console);
     const commands = nextCommands(surroundings);
     const tryAgain = `Retry them with: ${commands.retry(['failed'])}`;
     const finished = { options: writing, folder, run, totals, config, tryAgain, publisher, commands };
@@ -120,6 +122,7 @@ async function run(options: RunSettings, surroundings: Surroundings): Promise<nu
     }
     const session = { answered: 0, milliseconds: 0, bound: null as string | null };
     for (let round = 0; ; round++) {
+      await shared.settle();
       const onChanges = (learnt: readonly ParameterChange[]): void => {
         config.parameter_changes = distinct([...changes, ...learnt]);
       };
@@ -135,6 +138,7 @@ async function run(options: RunSettings, surroundings: Surroundings): Promise<nu
         if (existsSync(folder.save)) await writeConfig(folder.config, config);
         return endEarly(asked.stop, options, run, surroundings);
       }
+      await shared.settle();
       const assembled = await assembleResults({ ...finished, run }, surroundings.console);
       // Rows whose answers can't be read are asked again at once. If that happens to the new ones as well, the disk is
       // not to be paid for.

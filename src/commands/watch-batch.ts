@@ -141,6 +141,7 @@ async function follow(
   ledger.forget(ledger.unsubmitted);
   await ledger.save();
   await holdRows(watched);
+  await watched.shared.settle();
   const asked = await finishOnline(watched, surroundings);
   if (asked.stop?.reason === 'interrupted') {
     console.warning(`Stopped; what came is saved. Resume with: ${resumeCommand}`);
@@ -164,6 +165,7 @@ async function goOn(
   const { watching, run } = watched;
   if (watching.then === 'stop') return false;
   await holdRows(watched);
+  await watched.shared.settle();
   if (run.index.countWanted(watched.options.policy.retry) === 0) return false;
   if (await adoptSiblings(watched, outcome.isOurAccount, surroundings)) return true;
   return watching.then === 'retry_failed' && rounds.next(outcome);
@@ -175,6 +177,7 @@ async function end(finished: FinishedRun, watched: WatchedRun, surroundings: Sur
   const learnt = watched.ledger.learnt.filter(({ parameter }) => !known.includes(parameter));
   if (learnt.length > 0) config.parameter_changes = [...(config.parameter_changes ?? []), ...learnt];
   if (watched.watching.graph) await saveGraphs(watched, surroundings);
+  await watched.shared.settle();
   const assembled = await assembleResults({ ...finished, run: watched.run }, surroundings.console);
   return finish({ ...finished, tryAgain: await tryAgain(watched) }, assembled, surroundings.console);
 }

@@ -16,6 +16,7 @@ import { journalSource, type RunFolder } from './folder.js';
 import type { JournalIndex, JournalSource } from './journal.js';
 import { endOfText, findText, parseJournalLine, rowOfLine } from './journal-line.js';
 import { asksRow, findPromptEnd, isAnsweredBy } from './journal-request.js';
+import { originFields } from './origin.js';
 import { ROW_KEYS, rowMark } from './row-line.js';
 import { isUnusable, type UnusableRow } from './rows.js';
 
@@ -71,7 +72,15 @@ interface Outcome {
   /** The tools that the first choice calls; null for none. */
   toolCalls: readonly unknown[] | null;
   error: string | null;
-  metadata: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
+  /** Beside these where the answer comes from, if it was not this row's request that brought it. */
+  metadata: {
+    state: RowState;
+    model: string | null;
+    finish_reason: string | null;
+    usage: unknown;
+    reused_from?: string;
+    same_as?: number;
+  };
 }
 
 /** Keys that either all rows of a file have or none. */
@@ -353,7 +362,10 @@ class Assembly {
       reasonings,
       toolCalls: toolCalls[0] ?? null,
       error: note,
-      metadata: { state, model, finish_reason: finishReason, usage: rawUsage },
+      metadata: {
+        ...{ state, model, finish_reason: finishReason, usage: rawUsage },
+        ...(entry.origin === null ? {} : originFields(entry.origin)),
+      },
     };
   }
 

@@ -51,6 +51,8 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
     overwrite: options.policy.earlier === 'overwrite',
     retry: options.policy.retry,
     accept_finish_reason: options.call.acceptFinishReason,
+    reuse: options.policy.reuse,
+    dedupe: options.policy.dedupe,
     batch: options.policy.batch,
     max_batch_size: options.policy.maxBatchSize,
     max_batch_bytes: options.policy.maxBatchBytes,
@@ -77,12 +79,17 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
 
 /**
  * The settings of a resumed run, with what its results hold already: that was asked for before, so none of its files
- * ends up older, or with less in it, than another.
+ * ends up older, or with less in it, than another. What saves it money stays on as well.
  */
 export function withOutputsOf(before: ConfigFile['params'] | undefined, settings: RunSettings): RunSettings {
-  const { output, call } = settings;
+  const { output, call, policy } = settings;
   return {
     ...settings,
+    policy: {
+      ...policy,
+      reuse: [...new Set([...textsOf(before?.['reuse']), ...policy.reuse])],
+      dedupe: policy.dedupe || before?.['dedupe'] === true,
+    },
     output: {
       ...output,
       includeMetadata: output.includeMetadata || before?.['include_metadata'] === true,
@@ -101,9 +108,11 @@ function reasoningModeOf(now: ReasoningMode | null, params: ConfigFile['params']
 
 /** The finish reasons that a run accepts: what was accepted once stays accepted. */
 function acceptedReasons(now: readonly string[], params: ConfigFile['params'] | undefined): string[] {
-  const before = params?.['accept_finish_reason'];
-  const earlier = Array.isArray(before) ? before.filter((one): one is string => typeof one === 'string') : [];
-  return [...new Set([...earlier, ...now])];
+  return [...new Set([...textsOf(params?.['accept_finish_reason']), ...now])];
+}
+
+function textsOf(recorded: unknown): string[] {
+  return Array.isArray(recorded) ? recorded.filter((one): one is string => typeof one === 'string') : [];
 }
 
 /** What `config.yaml` says of the dataset. */

@@ -20,6 +20,8 @@ export interface TokenSum {
 export interface Estimate {
   rows: number;
   unusable: number;
+  /** Rows that need no request: an earlier run, or a row before them, has the same one. */
+  spared: number;
   requests: number;
   promptTokens: TokenSum;
   /** Of the original answers, which is what is known of the length of new ones. */
@@ -38,6 +40,7 @@ interface CountedRow {
 export class RowCounter {
   #rows = 0;
   #unusable = 0;
+  #spared = 0;
   #bytes = 0;
   #promptCharacters = 0;
   #originalCharacters = 0;
@@ -54,6 +57,12 @@ export class RowCounter {
   addUnusable(): void {
     this.#rows += 1;
     this.#unusable += 1;
+  }
+
+  /** A row that needs no request. */
+  addSpared(): void {
+    this.#rows += 1;
+    this.#spared += 1;
   }
 
   /** @param bytes of the row's request body */
@@ -85,7 +94,7 @@ export class RowCounter {
   }
 
   estimate(): Estimate {
-    const requests = this.#rows - this.#unusable;
+    const requests = this.#rows - this.#unusable - this.#spared;
     const sum = (part: 'prompt' | 'original', characters: number): TokenSum =>
       estimateSum(
         this.#sample.map((row) => row[part]),
@@ -95,6 +104,7 @@ export class RowCounter {
     return {
       rows: this.#rows,
       unusable: this.#unusable,
+      spared: this.#spared,
       requests,
       promptTokens: sum('prompt', this.#promptCharacters),
       originalTokens: sum('original', this.#originalCharacters),

@@ -18,6 +18,7 @@ import {
 } from '../models/usage.js';
 import { standsAt, wordsBehind, zeroByte } from '../lib/bytes.js';
 import { isObject, parseJson } from '../lib/json.js';
+import { findOrigin, readOrigin, type Origin } from './origin.js';
 
 /** What one line of the journal says. */
 export type JournalEntry =
@@ -27,6 +28,8 @@ export type JournalEntry =
       completion: Completion;
       /** What it used; counted from the texts of the line where the answer does not report it. */
       figures: () => AnswerFigures;
+      /** Null where a request for this row was answered. */
+      origin: Origin | null;
     }
   /** An answer that is not known to be whole: the row is still to be asked, unless its reason is accepted. */
   | { row: number; kind: 'partial'; reason: string; usage: Usage }
@@ -46,6 +49,7 @@ export function parseJournalLine(line: Buffer, rules: FinishRules = STANDARD_RUL
   if (!Array.isArray(value) || value.length !== 3) return null;
   const [request, response, metadata] = value as unknown[];
   const row = isObject(metadata) ? metadata['request_idx'] : undefined;
+  const origin = isObject(metadata) ? readOrigin(metadata) : null;
   if (typeof row !== 'number' || !Number.isSafeInteger(row) || row < 0) return null;
   if (Array.isArray(response)) {
     const errors = response.map((error: unknown) =>
@@ -58,7 +62,7 @@ export function parseJournalLine(line: Buffer, rules: FinishRules = STANDARD_RUL
   const answer = readAnswer(response, isWithoutReasons(request, response) ? ANY_ENDING : rules);
   switch (answer.kind) {
     case 'whole':
-      return wholeAnswer(row, answer.completion, request, response);
+      return { ...wholeAnswer(row, answer.completion, request, response), origin };
     case 'partial':
       return {
         row,
@@ -81,7 +85,9 @@ export function parseJournalLine(line: Buffer, rules: FinishRules = STANDARD_RUL
   }
 }
 
-function wholeAnswer(row: number, completion: Completion, request: unknown, response: unknown): JournalEntry {
+type WholeAnswer = Omit<Extract<JournalEntry, { kind: 'answer' }>, 'origin'>;
+
+function wholeAnswer(row: number, completion: Completion, request: unknown, response: unknown): WholeAnswer {
   const { usage, isFlex } = completion;
   const figures = (): AnswerFigures => ({ usage: usageFromTexts(usage, request, response), isFlex });
   return { row, kind: 'answer', completion, figures };
@@ -111,6 +117,8 @@ export interface Glance {
   row: number;
   usage: Usage;
   isFlex: boolean;
+  /** Null where a request for this row was answered. */
+  origin: Origin | null;
 }
 
 /** Where an answer's text stands in its line, and who wrote it. */
@@ -126,6 +134,8 @@ export interface FoundText {
  * at the pace of the disk.
  */
 const REQUEST_IDX = Buffer.from('{"request_idx":');
+/** The same where an origin stands before it. */
+const LATER_REQUEST_IDX = Buffer.from(',"request_idx":');
 const FINISH_REASON = Buffer.from('"finish_reason":');
 const STOP = Buffer.from('"stop"');
 const ERROR = Buffer.from('"error":');
@@ -192,8 +202,9 @@ export function glance(bytes: Buffer, start: number, end: number): Glance | null
   const responseEnd = endOfResponse(bytes, start, end);
   if (responseEnd === -1) return null;
   const row = lastRow;
+  const origin = lastOrigin;
   const usage = fullyReported(readAsBefore(bytes, start, responseEnd) ?? readAnew(bytes, start, responseEnd));
-  return usage === null ? null : { row, usage, isFlex: lastRest.isFlex };
+  return usage === null ? null : { row, usage, isFlex: lastRest.isFlex, origin };
 }
 
 /*
@@ -266,20 +277,38 @@ export function rowOfLine(bytes: Buffer, start: number, end: number): number | n
   return endOfResponse(bytes, start, end) === -1 ? null : lastRow;
 }
 
-/** The row of the line whose end was looked at last. */
+/** The row of the line whose end was looked at last, and where its answer comes from. */
 let lastRow = 0;
+let lastOrigin: Origin | null = null;
 
-/** Where the response ends, exclusive, if the line goes on with `,{"request_idx":N}]`; -1 otherwise. Notes N. */
+/** Where the response ends, exclusive, if it is an object and the line's metadata follow; -1 otherwise. Notes both. */
 function endOfResponse(bytes: Buffer, start: number, end: number): number {
+  const at = endOfContent(bytes, start, end);
+  return at !== -1 && bytes[at - 1] === CLOSING_BRACE ? at : -1;
+}
+
+/**
+ * Where the request and its response end, exclusive, if the line goes on with `,{"request_idx":N}]`; -1 otherwise. They
+ * begin behind the line's first bracket.
+ */
+export function endOfContent(bytes: Buffer, start: number, end: number): number {
   let at = end - 1;
   if (bytes[at] !== CLOSING_BRACKET || bytes[at - 1] !== CLOSING_BRACE) return -1;
   const row = numberBefore(bytes, at - 1);
   if (row === -1) return -1;
   lastRow = row;
   at = beforeSpace(bytes, numberStart - 1);
-  if (!standsAt(bytes, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) return -1;
-  at = beforeSpace(bytes, at - REQUEST_IDX.length);
-  return at > start && bytes[at] === COMMA && bytes[at - 1] === CLOSING_BRACE ? at : -1;
+  lastOrigin = null;
+  if (standsAt(bytes, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) at -= REQUEST_IDX.length;
+  else {
+    const key = at + 1 - LATER_REQUEST_IDX.length;
+    const found = standsAt(bytes, LATER_REQUEST_IDX, key) ? findOrigin(bytes, start, key + 1) : null;
+    if (found === null) return -1;
+    lastOrigin = found.origin;
+    at = found.start - 1;
+  }
+  at = beforeSpace(bytes, at);
+  return at > start + 1 && bytes[at] === COMMA ? at : -1;
 }
 
 /** Where the choices end, if the finish reason is `stop` and nothing of meaning follows it; -1 otherwise. */

@@ -36,6 +36,7 @@ import { parseJson } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
 import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
 import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
+import { originFields, type Origin } from './origin.js';
 import { PartialLines, type PartialRows } from './partial-lines.js';
 import { ROW_STATES, type RetriableState, type RowState } from '../types.js';
 
@@ -111,6 +112,26 @@ export class JournalIndex {
   /** Rows that are not to be sent, whatever their state; null for none. */
   #held: Uint8Array | null = null;
 
+  /** Rows that another row's answer will serve; null for none. */
+  #setAside: Uint8Array | null = null;
+  #asideCount = 0;
+
+  /** Keeps rows from being sent, whatever batches do: 1 for each whose request another row sends. */
+  setAside(rows: Uint8Array | null): void {
+    this.#setAside = rows;
+    this.#asideCount = rows?.reduce((sum, one) => sum + one, 0) ?? 0;
+  }
+
+  /** How many rows another row's answer will serve. */
+  get countAside(): number {
+    return this.#asideCount;
+  }
+
+  /** True where a batch may still answer the row. */
+  isHeld(row: number): boolean {
+    return this.#held?.[row] === 1;
+  }
+
   /** Keeps rows from being sent: 1 for each that a batch may still answer. */
   hold(rows: Uint8Array): void {
     this.#held = rows;
@@ -161,7 +182,7 @@ export class JournalIndex {
    * used failed without a line in the journal, and retrying does not change that.
    */
   isWanted(row: number, retry: readonly RetriableState[]): boolean {
-    if (row >= this.rows || this.#held?.[row] === 1) return false;
+    if (row >= this.rows || this.#held?.[row] === 1 || this.#setAside?.[row] === 1) return false;
     const state = this.state(row);
     if (state === 'pending') return true;
     return (retry as readonly RowState[]).includes(state) && this.lengthOf(row) > 0;
@@ -193,7 +214,7 @@ export class JournalIndex {
 
 /** What counts of a line when a journal is read: a part of an answer, or why there is none. */
 export type ScannedEntry =
-  { kind: 'answer'; answer: AnswerFigures } | { kind: 'failure'; usage: Usage | null };
+  { kind: 'answer'; answer: AnswerFigures; origin: Origin | null } | { kind: 'failure'; usage: Usage | null };
 
 /** What was found when an existing journal was read. */
 export interface JournalReport {
@@ -264,7 +285,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
         } else noteParsed(line, blockStart + start, scan);
       } else if (seen.row >= index.rows) report.foreign += 1;
       else if (index.record(seen.row, 'ok', blockStart + start, end - start)) {
-        onEntry({ kind: 'answer', answer: seen });
+        onEntry({ kind: 'answer', answer: seen, origin: seen.origin });
       }
     }
     await pause();
@@ -316,7 +337,7 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
     scan.partial.note(entry.row, entry.reason);
     onEntry({ kind: 'failure', usage: entry.usage });
   } else if (index.record(entry.row, entry.completion.state, offset, bytes.length)) {
-    onEntry({ kind: 'answer', answer: entry.figures() });
+    onEntry({ kind: 'answer', answer: entry.figures(), origin: entry.origin });
   }
 }
 
@@ -443,6 +464,23 @@ export class JournalWriter {
     this.#buffer[this.#used++] = COMMA;
     this.#used += response.copy(this.#buffer, this.#used);
     this.#used += this.#buffer.write(end, this.#used, 'latin1');
+    this.#schedule();
+    return { offset, length: length - 1 };
+  }
+
+  /**
+   * Appends a line that another row, or another run, has already. Returns its place.
+   * @param content the request and its response as they stand in that line, without the brackets around them
+   */
+  appendCopy(content: Buffer, origin: Origin, row: number): { offset: number; length: number } {
+    const fields = JSON.stringify({ ...originFields(origin), request_idx: row });
+    const end = Buffer.from(`,${fields}]\n`);
+    const length = 1 + content.length + end.length;
+    this.#reserve(length);
+    const offset = this.#base + this.#written + this.#used;
+    this.#buffer[this.#used++] = OPENING_BRACKET;
+    this.#used += content.copy(this.#buffer, this.#used);
+    this.#used += end.copy(this.#buffer, this.#used);
     this.#schedule();
     return { offset, length: length - 1 };
   }

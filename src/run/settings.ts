@@ -40,6 +40,10 @@ export interface RunPolicy {
   retry: readonly RetriableState[];
   /** US dollars; null for no limit. */
   maxCost: number | null;
+  /** Folders of earlier runs whose answers to the same requests are taken over. */
+  reuse: readonly string[];
+  /** True where rows with the same request share one answer. */
+  dedupe: boolean;
   /** True for the Batch API, false for single requests. */
   batch: boolean;
   /** True where the files of a batch are written for the user to run, and nothing is sent. */
@@ -54,6 +58,8 @@ export const DEFAULT_POLICY: RunPolicy = {
   earlier: 'refuse',
   retry: ['failed'],
   maxCost: null,
+  reuse: [],
+  dedupe: false,
   batch: false,
   batchFileOnly: false,
   maxBatchSize: MAXIMUM_BATCH_SIZE,

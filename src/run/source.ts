@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { localFiles } from '../datasets/index.js';
 import { STANDARD_INPUT } from '../datasets/local-files.js';
 import { UserError } from '../lib/errors.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, inert, plural, shellWord } from '../lib/text.js';
 import { compareFile, resolvedPath, type FileChange, type FileFingerprint } from './fingerprint.js';
 import type { RunIdentity } from './identity.js';
 
@@ -65,16 +65,17 @@ async function compareFiles(
       continue;
     }
     throw resolvedPath(path) === earlier.path
-      ? changed(earlier, path, change)
+      ? changed(earlier, path, change, folder)
       : otherContent(earlier, path, change, folder);
   }
   return moved;
 }
 
-function changed(earlier: FileFingerprint, path: string, change: FileChange): UserError {
+function changed(earlier: FileFingerprint, path: string, change: FileChange, folder: string): UserError {
   return new UserError(
     `${inert(path, 200)} has changed since this run started: ${describeChange(earlier, path, change)}. Restore the ` +
-      'earlier file to resume this run, or give the new one a run of its own with --run_name NAME.',
+      'earlier file to resume this run, or give the new one a run of its own with --run_name NAME, where --reuse takes ' +
+      `over the answers of this one: --run_name NAME --reuse ${shellWord(inert(folder, 200))}.`,
   );
 }
 

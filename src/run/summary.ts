@@ -17,6 +17,12 @@ export interface Summary {
   tokens_estimated?: number;
   /** Present where a part of the cost had to be estimated. */
   cost_estimated?: true;
+  /** Rows whose answers earlier runs had; absent without `--reuse`. */
+  reused_rows?: number;
+  /** Rows that share the answer of a row with the same request; absent without `--dedupe`. */
+  deduped_rows?: number;
+  /** What both would have cost online, which is no part of `cost_usd`; absent where it is not known. */
+  saved_usd?: number;
   models: Record<string, number>;
   mode: 'online' | 'batch';
   started_at: string;
@@ -29,7 +35,8 @@ export function summarise(
   mode: Summary['mode'],
   finished: Date,
 ): Summary {
-  const cost = totals.cost;
+  const { cost, saved, copied } = totals;
+  const isSaving = copied.reused + copied.duplicate > 0;
   return {
     rows,
     requests: totals.requests,
@@ -39,15 +46,22 @@ export function summarise(
       ...(totals.reasoningTokens > 0 ? { reasoning: totals.reasoningTokens } : {}),
     },
     // A millionth of a dollar is more precise than any bill.
-    cost_usd: cost === null ? null : Math.round(cost * 1e6) / 1e6,
+    cost_usd: cost === null ? null : rounded(cost),
     ...(totals.estimatedAnswers > 0 ? { tokens_estimated: totals.estimatedAnswers } : {}),
     ...(totals.isCostEstimated ? { cost_estimated: true as const } : {}),
+    ...(copied.reused > 0 ? { reused_rows: copied.reused } : {}),
+    ...(copied.duplicate > 0 ? { deduped_rows: copied.duplicate } : {}),
+    ...(isSaving && saved !== null ? { saved_usd: rounded(saved) } : {}),
     // No entry can be taken for a prototype's.
     models: Object.fromEntries(models),
     mode,
     started_at: totals.startedAt,
     finished_at: finished.toISOString(),
   };
+}
+
+function rounded(dollars: number): number {
+  return Math.round(dollars * 1e6) / 1e6;
 }
 
 /** @param summary what `summarise` made, perhaps with more beside it */
@@ -83,6 +97,7 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
       `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion${describeReasoning(tokens)}${describeEstimate(summary)}`,
     ],
     ['Cost', describeCost(summary)],
+    ...describeSaving(summary),
     ['Time', describeRate(session)],
     ['Result', folder.reannotated],
     ['Report', `npx reannotate report ${shellWord(folder.save)}`],
@@ -102,6 +117,19 @@ function describeEstimate({ tokens_estimated: answers }: Summary): string {
 function describeCost({ cost_usd: cost, cost_estimated: isEstimate }: Summary): string {
   if (cost === null) return 'not known: no price for this model';
   return isEstimate === true ? `≈${dollars(cost)} (estimated)` : dollars(cost);
+}
+
+function describeSaving({
+  reused_rows: reused = 0,
+  deduped_rows: deduped = 0,
+  saved_usd: saved,
+}: Summary): string[][] {
+  const parts = [
+    reused === 0 ? '' : `${plural(reused, 'answer')} from earlier runs`,
+    deduped === 0 ? '' : `${plural(deduped, 'answer')} shared between equal requests`,
+  ].filter((part) => part !== '');
+  if (parts.length === 0) return [];
+  return [['Saved', `${parts.join(', ')}${saved === undefined ? '' : ` (${dollars(saved)})`}`]];
 }
 
 function describeRate(session: SessionFigures): string {

@@ -15,6 +15,8 @@ import {
 } from '../models/usage.js';
 import type { ModelCall } from '../models/call.js';
 import type { ProcessorCounts } from '../requests/processor.js';
+import type { ScannedEntry } from './journal.js';
+import type { Origin } from './origin.js';
 import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
 
 /** Figures that no file but this one holds: kept from session to session in `counters.json`. */
@@ -54,6 +56,9 @@ export class Totals {
   readonly #flex: Usage = copyUsage(NO_USAGE);
   #batches: BatchTotals = { usage: NO_USAGE, wasted: NO_USAGE, processed: 0, answers: 0 };
   #answers = 0;
+  /** Rows whose answers cost nothing here, by where these come from, and what they would have used. */
+  readonly #copied: Record<Origin['kind'], number> = { reused: 0, duplicate: 0 };
+  readonly #spared: Usage = copyUsage(NO_USAGE);
   #session: ProcessorCounts = { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 };
   #saved = 0;
 
@@ -115,6 +120,20 @@ export class Totals {
     this.#batches = totals;
   }
 
+  /** What a line of the journal says that counts. */
+  addEntry(entry: ScannedEntry): void {
+    if (entry.kind === 'failure') {
+      if (entry.usage !== null) this.addUnusable(entry.usage);
+    } else if (entry.origin === null) this.addAnswer(entry.answer);
+    else this.addCopy(entry.answer, entry.origin);
+  }
+
+  /** An answer that cost nothing, since another run or row has paid for it. */
+  addCopy({ usage }: AnswerFigures, origin: Origin): void {
+    this.#copied[origin.kind] += 1;
+    accumulate(this.#spared, usage);
+  }
+
   /** An answer that the journal holds. */
   addAnswer({ usage, isFlex }: AnswerFigures): void {
     this.#answers += 1;
@@ -135,6 +154,16 @@ export class Totals {
 
   get #all(): Usage {
     return addUsage(this.#used, this.#batches.wasted);
+  }
+
+  /** Rows that were answered without a request of their own, by where their answers come from. */
+  get copied(): Readonly<Record<Origin['kind'], number>> {
+    return this.#copied;
+  }
+
+  /** US dollars that these answers would have cost online; null where that is not known. */
+  get saved(): number | null {
+    return totalCost(this.#spared, this.price, [])?.amount ?? null;
   }
 
   /** Tokens over all sessions and batches. */

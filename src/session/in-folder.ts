@@ -16,6 +16,7 @@ import type { Surroundings } from './surroundings.js';
 /**
  * Works in a run's folders and gives them back whatever happens.
  * @param command the name of the command, for the log
+ * @param work gets the folders that an overwritten run was moved to; none where there was no such run
  * @throws TemporaryError where another process works on the run, or took it over while this one was frozen
  */
 export async function inFolder(
@@ -23,23 +24,24 @@ export async function inFolder(
   command: string,
   options: RunSettings,
   surroundings: Surroundings,
-  work: () => Promise<number>,
+  work: (aside: readonly string[]) => Promise<number>,
 ): Promise<number> {
   const { console } = surroundings;
   makeFolder(folder.save);
   makeFolder(folder.temp);
   requireOwnRun(folder);
   let lock = await takeLock(folder, surroundings);
+  let aside: string[] = [];
   try {
     if (options.policy.earlier === 'overwrite' && earlierFiles(folder).length > 0) {
       lock.release();
-      const moved = moveAside(folder, new Date());
+      aside = moveAside(folder, new Date());
       lock = await takeLock(folder, surroundings);
-      console.info(`Moved the earlier run aside: ${moved.join(', ')}.`);
+      console.info(`Moved the earlier run aside: ${aside.join(', ')}.`);
     }
     removeTemporaryFiles(folder.save);
     removeTemporaryFiles(folder.temp);
-    const exitCode = await withLog(folder, command, options, console, work);
+    const exitCode = await withLog(folder, command, options, console, () => work(aside));
     if (lock.lost !== null) throw lockLost(lock.lost, folder, surroundings);
     return exitCode;
   } catch (error) {

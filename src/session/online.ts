@@ -169,11 +169,11 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
 
 /** `Sending 3 requests to gpt-4o-mini.` or `Resuming: 2 of 5 rows are done, 3 to go.` */
 function describeStart(
-  { rows, unusable = 0, naming = ROWS }: Askable,
+  { rows, index, unusable = 0, naming = ROWS }: Askable,
   waiting: number,
   name: string,
 ): string {
-  const done = rows - waiting - unusable;
+  const done = rows - waiting - unusable - index.countAside;
   const skipped = unusable === 0 ? '' : ` (${plural(unusable, 'row')} cannot be used)`;
   if (done === 0) return `Sending ${plural(waiting, 'request')} to ${name}${skipped}.`;
   return `Resuming: ${count(done)} of ${plural(rows, naming.one)} are done, ${count(waiting)} to go${skipped}.`;

@@ -41,6 +41,7 @@ import { Totals } from '../run/totals.js';
 import { count, inert, plural } from '../lib/text.js';
 import type { WatchOptions } from './watch-options.js';
 import { submitParts } from './batch-tools.js';
+import { SharedAnswers } from './share-answers.js';
 import { findUnknownBatches } from './before-paying.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -60,6 +61,8 @@ export interface WatchedRun {
   config: ConfigFile;
   /** True for a chunk that `--give_up` names. */
   isGivenUp: (chunk: Chunk) => boolean;
+  /** Answers that rows with the same request have in common. */
+  shared: SharedAnswers;
 }
 
 /** @throws UserError where nothing here tells of batches */
@@ -117,8 +120,7 @@ export async function openWatchedRun(
   const fresh = { uuid: config.uuid, created: config.creation_date };
   const preparation = { folder, fresh, found: null, console, signal: interruption.soft };
   const run = await prepareRun(options, preparation, (entry) => {
-    if (entry.kind === 'answer') totals.addAnswer(entry.answer);
-    else if (entry.usage !== null) totals.addUnusable(entry.usage);
+    totals.addEntry(entry);
   });
   refuseOtherRevision(news, run.identity);
   ledger.learn(config.parameter_changes ?? []);
@@ -131,13 +133,13 @@ export async function openWatchedRun(
     reporter: console,
     signal: interruption.soft,
   });
-  const watched: WatchedRun = {
+  const watched: Omit<WatchedRun, 'shared'> = {
     ...{ watching, options, folder, run, ledger, totals, price, client, submission, config, isGivenUp },
   };
   await adopt(news, watched, surroundings);
   requireKnown(watching.giveUp, ledger);
   totals.setBatches(ledger.totals());
-  return watched;
+  return { ...watched, shared: await SharedAnswers.open(watched, console) };
 }
 
 function givenUp(names: readonly string[]): (chunk: Chunk) => boolean {
@@ -175,7 +177,7 @@ function refuseOtherRevision(batches: readonly Batch[], { found, asked }: RunIde
 /** Enters batches into the ledger, and compares what they ask with the dataset. */
 async function adopt(
   batches: readonly Batch[],
-  { ledger, folder, client, submission, options, run }: WatchedRun,
+  { ledger, folder, client, submission, options, run }: Omit<WatchedRun, 'shared'>,
   { console }: Surroundings,
 ): Promise<void> {
   const adopted = enter(batches, ledger);

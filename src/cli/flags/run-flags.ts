@@ -105,6 +105,26 @@ export const RUN_FLAGS = {
     isAction: true,
     commands: { reannotate: true },
   }),
+  reuse: flag({
+    kind: list('<dir,dir>'),
+    fallback: NO_NAMES,
+    group: 'run',
+    help: 'earlier runs whose answers to the same requests are taken over instead of paid for again; may be repeated',
+    details:
+      'A request is the same if its whole body is: model, messages and parameters. Each is a folder of working files ' +
+      '(`datasets/temp/NAME`) or of results. See [pay once](costs.md#pay-once).',
+    aliases: ['reuse_from', 'cache', 'reuse_answers', 'cache_from'],
+    commands: { reannotate: true },
+  }),
+  dedupe: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'run',
+    help: 'send rows with the same request once, and give all of them the answer',
+    details: 'Off by default: at a temperature, equal prompts get different answers.',
+    aliases: ['deduplicate', 'dedup', 'unique'],
+    commands: { reannotate: true },
+  }),
   accept_finish_reason: flag({
     kind: list('<reason>'),
     fallback: NO_NAMES,

@@ -1,0 +1,147 @@
+/** An earlier run, as a source of answers: its jobs say what was asked, and its journal holds what was answered. */
+
+import { existsSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { UserError } from '../lib/errors.js';
+import { readLines } from '../lib/files.js';
+import { inert } from '../lib/text.js';
+import type { FinishRules } from '../models/finish-reason.js';
+import { AnswerWindow } from './answer-window.js';
+import { readConfig } from './config.js';
+import { readJob, readJobs } from './jobs.js';
+import { JournalIndex, scanJournal, type JournalSegment } from './journal.js';
+import { endOfContent } from './journal-line.js';
+
+/** Rows whose lines are read together. */
+const WINDOW_ROWS = 4096;
+const COMMA = 0x2c;
+
+export interface AnswerSource {
+  /** The run's name, which rows carry as their answers' origin. */
+  name: string;
+  jobs: string;
+  journal: string;
+}
+
+/** How its lines are to be read. */
+export interface Reading {
+  /** True where rows have more than one choice. */
+  several: boolean;
+  rules: FinishRules;
+}
+
+/** A whole answer, with the request that it answers. */
+export interface FoundAnswer {
+  /** The request as the run's `jobs.json` has it. */
+  body: Buffer;
+  /** What holds its line of the journal; valid until the next answer is taken. */
+  bytes: Buffer;
+  start: number;
+  end: number;
+}
+
+/**
+ * Finds a run by the folder of its working files or that of its results.
+ * @param tempDir where the working files of a run are whose results do not say it
+ * @throws UserError where no answers are there
+ */
+export async function findAnswerSource(path: string, tempDir: string): Promise<AnswerSource> {
+  const given = resolve(path);
+  const name = basename(given);
+  const { params } = await readConfig(join(given, 'config.yaml'), new Date());
+  const recorded = params?.['temp_dir'];
+  const folders = [
+    given,
+    ...(typeof recorded === 'string' ? [join(recorded, name)] : []),
+    join(tempDir, name),
+  ];
+  for (const folder of folders) {
+    const source = { name, jobs: join(folder, 'jobs.json'), journal: join(folder, 'output.jsonl') };
+    if (existsSync(source.jobs) && existsSync(source.journal)) return source;
+  }
+  throw new UserError(
+    `--reuse ${inert(path, 200)}: no answers of a run are there (jobs.json and output.jsonl). Name the folder of a run’s ` +
+      'working files, such as datasets/temp/NAME, or that of its results.',
+  );
+}
+
+/**
+ * The whole answers of a run, in the order of its rows; nothing of it is changed, and another process may still append
+ * to it. Memory holds 13 bytes a row.
+ */
+export async function* answersOf(source: AnswerSource, reading: Reading): AsyncGenerator<FoundAnswer> {
+  const index = await indexOf(source, reading);
+  const window = new AnswerWindow(segmentsOf(source), index);
+  let first = 0;
+  let rows = 0;
+  try {
+    for (const { requestIdx: row, body } of readJobs(source.jobs)) {
+      if (index.state(row) !== 'ok') continue;
+      if (row < first || row >= first + rows) {
+        first = row;
+        rows = window.rowsThatFit(row, Math.min(WINDOW_ROWS, index.rows - row));
+        window.read(row, rows);
+      }
+      const start = window.start(row - first);
+      const found = { body, bytes: window.bytes, start, end: window.end(row - first) };
+      if (start !== -1 && isAnswerTo(found)) yield found;
+    }
+  } finally {
+    window.close();
+  }
+}
+
+/** The requests that have a whole answer, without reading the answers. */
+export async function* answeredRequests(source: AnswerSource, reading: Reading): AsyncGenerator<Buffer> {
+  const index = await indexOf(source, reading);
+  for (const { requestIdx: row, body } of readJobs(source.jobs)) if (index.state(row) === 'ok') yield body;
+}
+
+async function indexOf(source: AnswerSource, { several, rules }: Reading): Promise<JournalIndex> {
+  const index = new JournalIndex(rowsOf(source));
+  await scanJournal(segmentsOf(source), index, several, () => undefined, rules);
+  return index;
+}
+
+/** Read as a segment, so that nothing is repaired: the run may be another process's. Places count from 0 as usual. */
+function segmentsOf({ journal }: AnswerSource): JournalSegment[] {
+  return [{ number: 0, path: journal }];
+}
+
+/** Jobs stand in the order of their rows. */
+function rowsOf({ jobs }: AnswerSource): number {
+  let last: Buffer = Buffer.alloc(0);
+  for (const { bytes } of readLines(jobs)) if (bytes.length > 0) last = bytes;
+  return (readJob(last)?.requestIdx ?? -1) + 1;
+}
+
+/**
+ * Whether a line answers the request that its row number leads to: a flipped bit in the number would give a row
+ * another's answer. Where the API refused parameters, the request as it was sent lacks them.
+ */
+function isAnswerTo({ body, bytes, start, end }: FoundAnswer): boolean {
+  const sent = start + 1;
+  const after = sent + body.length;
+  if (endOfContent(bytes, start, end) === -1) return false;
+  if (after < end && bytes[after] === COMMA && bytes.compare(body, 0, body.length, sent, after) === 0)
+    return true;
+  const line = parsed(bytes.toString('utf8', start, end));
+  const job = parsed(body.toString('utf8'));
+  const request = Array.isArray(line) ? (line[0] as unknown) : null;
+  return asked(request) !== null && asked(request) === asked(job);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** What a request asks, apart from its parameters. */
+function asked(request: unknown): string | null {
+  if (typeof request !== 'object' || request === null) return null;
+  const { model, messages } = request as { model?: unknown; messages?: unknown };
+  return JSON.stringify([model, messages]);
+}

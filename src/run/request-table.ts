@@ -1,0 +1,226 @@
+/** The requests of a run by their digests: which rows send the same one, and which row sends a given one. */
+
+import { hash } from 'node:crypto';
+import { closeSync } from 'node:fs';
+import { breather, openFile, readAt, readLines } from '../lib/files.js';
+import { readJob } from './jobs.js';
+
+const WINDOW_BYTES = 1 << 16;
+const NONE = 0xffff_ffff;
+const NO_JOB = -1;
+
+/** Eight bytes of SHA-256, as two numbers. */
+export interface Digest {
+  high: number;
+  low: number;
+}
+
+/** The digest of a request's body. Eight bytes may collide, so whoever takes an answer over compares the bodies too. */
+export function digestOf(body: Buffer | string): Digest {
+  const bytes = hash('sha256', body, 'buffer');
+  return { high: bytes.readUInt32LE(0), low: bytes.readUInt32LE(4) };
+}
+
+/** Digests that were seen: some 24 bytes each. */
+export class DigestSet {
+  #size = 0;
+  #slots = new Uint32Array(2 << 10);
+
+  get size(): number {
+    return this.#size;
+  }
+
+  has(digest: Digest): boolean {
+    return this.#isUsed(this.#find(digest));
+  }
+
+  /** @returns whether it is new */
+  add(digest: Digest): boolean {
+    const place = this.#find(digest);
+    if (this.#isUsed(place)) return false;
+    this.#write(place, digest);
+    this.#size += 1;
+    if (this.#size * 4 > this.#slots.length) this.#grow();
+    return true;
+  }
+
+  /** 0 and 0 is an empty slot: that digest is stored as 0 and 1. */
+  #find({ high, low }: Digest): number {
+    const mask = this.#slots.length / 2 - 1;
+    const [first, second] = high === 0 && low === 0 ? [0, 1] : [high, low];
+    for (let slot = second & mask; ; slot = (slot + 1) & mask) {
+      const place = slot * 2;
+      if (!this.#isUsed(place)) return place;
+      if (this.#slots[place] === first && this.#slots[place + 1] === second) return place;
+    }
+  }
+
+  #isUsed(place: number): boolean {
+    return this.#slots[place] !== 0 || this.#slots[place + 1] !== 0;
+  }
+
+  #write(place: number, { high, low }: Digest): void {
+    this.#slots[place] = high;
+    this.#slots[place + 1] = high === 0 && low === 0 ? 1 : low;
+  }
+
+  #grow(): void {
+    const before = this.#slots;
+    this.#slots = new Uint32Array(before.length * 2);
+    for (let place = 0; place < before.length; place += 2) {
+      const digest = { high: before[place] ?? 0, low: before[place + 1] ?? 0 };
+      if (digest.high !== 0 || digest.low !== 0) this.#write(this.#find(digest), digest);
+    }
+  }
+}
+
+/** A table over `jobs.json`: 36 bytes a row. Bodies stay in the file, which is open until `close`. */
+export class RequestTable {
+  readonly #high: Uint32Array;
+  readonly #low: Uint32Array;
+  readonly #offsets: Float64Array;
+  /** By digest, the last row of each request; `NONE` in an empty slot. */
+  readonly #slots: Uint32Array;
+  /** Of each row, the first row that sends the same request. */
+  readonly #first: Uint32Array;
+  /** The next row that sends the same request; after the last one the first. */
+  readonly #next: Uint32Array;
+  readonly #jobs: JobFile;
+  #duplicates = 0;
+
+  private constructor(
+    path: string,
+    readonly rows: number,
+  ) {
+    this.#jobs = new JobFile(path);
+    this.#high = new Uint32Array(rows);
+    this.#low = new Uint32Array(rows);
+    this.#offsets = new Float64Array(rows).fill(NO_JOB);
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(rows, 8) * 1.5))).fill(NONE);
+    this.#first = new Uint32Array(rows).fill(NONE);
+    this.#next = new Uint32Array(rows).fill(NONE);
+  }
+
+  /** Reads the jobs of a run once. */
+  static async read(path: string, rows: number, onProgress: (rows: number) => void): Promise<RequestTable> {
+    const table = new RequestTable(path, rows);
+    const pause = breather();
+    try {
+      for (const { bytes, offset } of readLines(path)) {
+        const job = bytes.length === 0 ? null : readJob(bytes);
+        if (job === null || job.requestIdx >= rows) continue;
+        table.#add(job.requestIdx, job.body, offset);
+        onProgress(job.requestIdx);
+        await pause();
+      }
+    } catch (error) {
+      table.close();
+      throw error;
+    }
+    return table;
+  }
+
+  /** Rows that send a request which an earlier row sends as well. */
+  get duplicates(): number {
+    return this.#duplicates;
+  }
+
+  /** The first of the rows that send this request; null where none does. */
+  find(body: Buffer): number | null {
+    const slot = this.#slotOf(digestOf(body), body);
+    const last = this.#slots[slot] ?? NONE;
+    return last === NONE ? null : this.firstOf(last);
+  }
+
+  /** The first row that sends the same request; null for a row without a request. */
+  firstOf(row: number): number | null {
+    const first = this.#first[row] ?? NONE;
+    return first === NONE ? null : first;
+  }
+
+  /** The next row that sends the same request; null after the last. */
+  nextOf(row: number): number | null {
+    const next = this.#next[row] ?? NONE;
+    return next === NONE || next === this.#first[row] ? null : next;
+  }
+
+  /** The request of a row. */
+  bodyOf(row: number): Buffer | null {
+    const offset = this.#offsets[row] ?? NO_JOB;
+    return offset === NO_JOB ? null : this.#jobs.bodyAt(offset);
+  }
+
+  close(): void {
+    this.#jobs.close();
+  }
+
+  #add(row: number, body: Buffer, offset: number): void {
+    if (this.#offsets[row] !== NO_JOB) return;
+    const digest = digestOf(body);
+    this.#high[row] = digest.high;
+    this.#low[row] = digest.low;
+    this.#offsets[row] = offset;
+    const slot = this.#slotOf(digest, body);
+    const last = this.#slots[slot] ?? NONE;
+    const first = last === NONE ? row : (this.#first[last] ?? row);
+    this.#first[row] = first;
+    this.#next[row] = first;
+    if (last !== NONE) {
+      this.#next[last] = row;
+      this.#duplicates += 1;
+    }
+    this.#slots[slot] = row;
+  }
+
+  /** The slot of a request: the one that it has, or the empty one that it would get. */
+  #slotOf({ high, low }: Digest, body: Buffer): number {
+    const mask = this.#slots.length - 1;
+    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
+      const row = this.#slots[slot] ?? NONE;
+      if (row === NONE) return slot;
+      if (this.#high[row] !== high || this.#low[row] !== low) continue;
+      if (this.bodyOf(row)?.equals(body) === true) return slot;
+    }
+  }
+}
+
+/** Reads single lines of `jobs.json`; those that follow each other from memory. */
+class JobFile {
+  readonly #descriptor: number;
+  readonly #buffer = Buffer.allocUnsafe(WINDOW_BYTES);
+  #window: Buffer = this.#buffer.subarray(0, 0);
+  #start = 0;
+
+  constructor(path: string) {
+    this.#descriptor = openFile(path, 'read');
+  }
+
+  bodyAt(offset: number): Buffer | null {
+    const line = this.#inWindow(offset) ?? this.#load(offset);
+    return readJob(line)?.body ?? null;
+  }
+
+  #inWindow(offset: number): Buffer | null {
+    const from = offset - this.#start;
+    if (from < 0 || from >= this.#window.length) return null;
+    const end = this.#window.indexOf('\n', from);
+    return end === -1 ? null : this.#window.subarray(from, end);
+  }
+
+  #load(offset: number): Buffer {
+    this.#start = offset;
+    this.#window = readAt(this.#descriptor, offset, WINDOW_BYTES, this.#buffer);
+    const line = this.#inWindow(offset);
+    if (line !== null) return line;
+    // A line that is longer than the window, or the last of a file that was cut.
+    for (let length = WINDOW_BYTES * 4; ; length *= 4) {
+      const bytes = readAt(this.#descriptor, offset, length);
+      const end = bytes.indexOf('\n');
+      if (end !== -1 || bytes.length < length) return end === -1 ? bytes : bytes.subarray(0, end);
+    }
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}

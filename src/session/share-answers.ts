@@ -1,0 +1,167 @@
+/** What a run does about answers that need not be paid for, before it sends anything and after answers came. */
+
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { messageOf } from '../lib/errors.js';
+import { count, inert, plural } from '../lib/text.js';
+import { FinishRules } from '../models/finish-reason.js';
+import { hasSeveral } from '../models/generation.js';
+import { findAnswerSource, type AnswerSource, type Reading } from '../run/answer-source.js';
+import type { RunFolder } from '../run/folder.js';
+import type { PreparedRun } from '../run/prepare.js';
+import { RequestTable } from '../run/request-table.js';
+import type { RunSettings } from '../run/settings.js';
+import { fanOut, reuseAnswers, spareRows, type CopyTarget } from '../run/shared-answers.js';
+import type { Totals } from '../run/totals.js';
+import type { Console } from '../terminal/progress.js';
+
+/** A run that may share answers. */
+export interface SharingRun {
+  options: RunSettings;
+  folder: RunFolder;
+  run: PreparedRun;
+  totals: Totals;
+}
+
+/** How the lines of a run's journal are read, and of those whose answers it takes over. */
+export function readingOf({ call }: Pick<RunSettings, 'call'>): Reading {
+  return { several: hasSeveral(call.generation), rules: new FinishRules(call.acceptFinishReason) };
+}
+
+/**
+ * The runs that `--reuse` names, before anything is written.
+ * @throws UserError where one of them has no answers
+ */
+export async function answerSources({ policy, output }: RunSettings): Promise<AnswerSource[]> {
+  return Promise.all(policy.reuse.map((path) => findAnswerSource(path, output.tempDir)));
+}
+
+/**
+ * `--overwrite --reuse` may name the very run that is moved aside: then it is reused from where it went, and `config.yaml`
+ * says so. A run's own folder is no source otherwise.
+ * @param aside where the folders of the earlier run were moved
+ */
+export function reusingMoved(
+  options: RunSettings,
+  folder: Pick<RunFolder, 'save' | 'temp'>,
+  aside: readonly string[],
+): RunSettings {
+  const moved = aside.filter((path) => existsSync(join(path, 'jobs.json')));
+  const isOwn = (path: string): boolean =>
+    [folder.save, folder.temp].some((own) => resolve(own) === resolve(path));
+  const reuse = options.policy.reuse.flatMap((path) => (isOwn(path) ? moved : [path]));
+  return { ...options, policy: { ...options.policy, reuse: [...new Set(reuse)] } };
+}
+
+/** Answers that rows of one run share. */
+export class SharedAnswers {
+  /** Null where rows share none. */
+  readonly #target: CopyTarget | null;
+
+  private constructor(
+    target: CopyTarget | null,
+    private readonly sharing: SharingRun,
+    private readonly console: Console,
+  ) {
+    this.#target = target;
+  }
+
+  /**
+   * Takes over what earlier runs have, and keeps rows back that another row's answer will serve.
+   * @throws UserError where the journal can't be written
+   */
+  static async open(sharing: SharingRun, console: Console): Promise<SharedAnswers> {
+    const { options, folder, run, totals } = sharing;
+    const { reuse, dedupe, retry } = options.policy;
+    const isNeeded = (reuse.length > 0 || dedupe) && run.index.countWanted(retry) > 0;
+    if (!isNeeded) return new SharedAnswers(null, sharing, console);
+    const table = await readTable(folder, run.rows, console);
+    const target: CopyTarget = {
+      ...{ folder, table, index: run.index, retry, reading: readingOf(options) },
+      onCopy: (answer, origin) => {
+        if (answer !== null) totals.addCopy(answer, origin);
+      },
+    };
+    try {
+      for (const path of reuse) await takeOver(path, target, sharing, console);
+    } finally {
+      table.close();
+    }
+    const shared = new SharedAnswers(dedupe ? target : null, sharing, console);
+    await shared.settle();
+    shared.#announce();
+    return shared;
+  }
+
+  /** Gives answers that came to the rows with the same request, and keeps the rest of these rows back. */
+  async settle(): Promise<void> {
+    const target = this.#target;
+    if (target === null) return;
+    const { index } = this.sharing.run;
+    index.setAside(null);
+    const rows = await fanOut(target);
+    if (rows > 0) this.console.record('info', `${plural(rows, 'row')} got the answer of an equal request.`);
+    index.setAside(spareRows(target.table, index, target.retry).rows);
+  }
+
+  #announce(): void {
+    const target = this.#target;
+    if (target === null) return;
+    const { index } = this.sharing.run;
+    const sent = index.countWanted(target.retry);
+    index.setAside(null);
+    const { rows, count: spare } = spareRows(target.table, index, target.retry);
+    index.setAside(rows);
+    this.console.info(
+      spare === 0
+        ? 'No two rows that are to be sent have the same request.'
+        : `${plural(spare, 'row')} of ${count(spare + sent)} need no request of their own: another row has the same one.`,
+    );
+  }
+}
+
+async function readTable(folder: RunFolder, rows: number, console: Console): Promise<RequestTable> {
+  let done = 0;
+  const endProgress = console.showProgress(() => `Comparing requests: ${count(done)} of ${count(rows)}`);
+  try {
+    return await RequestTable.read(folder.jobs, rows, (row) => {
+      done = row;
+    });
+  } finally {
+    endProgress();
+  }
+}
+
+async function takeOver(
+  path: string,
+  target: CopyTarget,
+  { options, run }: SharingRun,
+  console: Console,
+): Promise<void> {
+  const { retry } = options.policy;
+  const wanted = run.index.countWanted(retry);
+  if (wanted === 0) return;
+  const source = await sourceAt(path, options, console);
+  if (source === null) return;
+  const endProgress = console.showProgress(
+    () => `Taking answers over: ${count(wanted - run.index.countWanted(retry))} of ${count(wanted)}`,
+  );
+  try {
+    const rows = await reuseAnswers(source, target);
+    console.info(
+      `${plural(rows, 'answer')} taken over from ${inert(source.name, 120)}; ${plural(wanted - rows, 'row')} left.`,
+    );
+  } finally {
+    endProgress();
+  }
+}
+
+/** A source that a resumed run named before may be gone by now; what it had was taken over then. */
+async function sourceAt(path: string, options: RunSettings, console: Console): Promise<AnswerSource | null> {
+  try {
+    return await findAnswerSource(path, options.output.tempDir);
+  } catch (error) {
+    console.warning(`${messageOf(error)} The run continues without them.`);
+    return null;
+  }
+}

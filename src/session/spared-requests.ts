@@ -1,0 +1,53 @@
+/** Requests that a dry run does not count, because `--reuse` or `--dedupe` would spare them. */
+
+import { answeredRequests, findAnswerSource } from '../run/answer-source.js';
+import { DigestSet, digestOf } from '../run/request-table.js';
+import type { RunSettings } from '../run/settings.js';
+import type { Console } from '../terminal/progress.js';
+import { count } from '../lib/text.js';
+import { readingOf } from './share-answers.js';
+
+export class SparedRequests {
+  readonly #seen = new DigestSet();
+  #reused = 0;
+  #deduped = 0;
+
+  private constructor(
+    /** Requests that earlier runs have answers for. */
+    private readonly answered: DigestSet,
+    private readonly isDeduping: boolean,
+  ) {}
+
+  /** Reads which requests the runs of `--reuse` have answered. */
+  static async open(options: RunSettings, console: Console): Promise<SparedRequests> {
+    const answered = new DigestSet();
+    const { reuse, dedupe } = options.policy;
+    const endProgress = console.showProgress(() => `Reading earlier answers: ${count(answered.size)}`);
+    try {
+      for (const path of reuse) {
+        const source = await findAnswerSource(path, options.output.tempDir);
+        for await (const body of answeredRequests(source, readingOf(options))) answered.add(digestOf(body));
+      }
+    } finally {
+      endProgress();
+    }
+    return new SparedRequests(answered, dedupe);
+  }
+
+  /** Whether a request, in the order of the rows, need not be sent. Digests are compared alone: it is an estimate. */
+  has(body: string): boolean {
+    if (this.answered.size === 0 && !this.isDeduping) return false;
+    const digest = digestOf(body);
+    if (this.answered.has(digest)) {
+      this.#reused += 1;
+      return true;
+    }
+    if (!this.isDeduping || this.#seen.add(digest)) return false;
+    this.#deduped += 1;
+    return true;
+  }
+
+  get counts(): { reused_rows: number; deduped_rows: number } {
+    return { reused_rows: this.#reused, deduped_rows: this.#deduped };
+  }
+}

@@ -1,0 +1,68 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { submit, watch } from '../support/batch-cli.js';
+import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
+import { alpacaRows, writeJsonl } from '../support/data.js';
+
+describe('answers that are paid for once', () => {
+  it('a file that grew is a run of its own, which reuses what the run before it has', async () => {
+    const root = temporaryFolder();
+    const rows = alpacaRows(5);
+    const data = writeJsonl(root, 'data.jsonl', rows.slice(0, 3));
+    const api = await simulator();
+    const env = pointingAt(api);
+    const args = ['--annotator', 'gpt-4o-mini', '--dataset', data, '--include_metadata'];
+    const run = (more: string[]): ReturnType<typeof runCli> => runCli([...args, ...more], { env, cwd: root });
+    expect(await run(foldersIn('one'))).toMatchObject({ code: 0 });
+    for (const row of rows.slice(3)) appendFileSync(data, `${JSON.stringify(row)}\n`);
+    const refused = await run([...foldersIn('one'), '--resume']);
+    const advice = /--run_name NAME --reuse (\S+)\./.exec(refused.stderr)?.[1] ?? '';
+    expect(refused.code).toBe(1);
+    const estimate = await run(['--dry_run', '--json', '--reuse', advice]);
+    expect(JSON.parse(estimate.stdout)).toMatchObject({ rows: 5, reused_rows: 3, requests: 2 });
+
+    const reused = await run([...foldersIn('one'), '--overwrite', '--reuse', advice]);
+    expect(reused).toMatchObject({ code: 0 });
+    expect(reused.stderr).toContain('3 answers taken over from');
+    expect(api.statistics().answered).toBe(5);
+    const results = resultsIn(join(root, 'one'));
+    expect(results.summary()).toMatchObject({ rows: { ok: 5 }, requests: { sent: 2 }, reused_rows: 3 });
+    const origins = results.rows().map(({ metadata }) => typeof metadata?.['reused_from']);
+    expect(origins).toEqual(['string', 'string', 'string', 'undefined', 'undefined']);
+
+    const missing = await run([...foldersIn('two'), '--reuse', 'nowhere']);
+    expect(missing).toMatchObject({ code: 1 });
+    expect(missing.stderr).toContain('--reuse nowhere: no answers of a run are there');
+    expect(api.statistics().answered).toBe(5);
+  });
+
+  it('rows with the same request are sent once, online and in batches, and the run remembers it', async () => {
+    const root = temporaryFolder();
+    const data = join(root, 'data.jsonl');
+    const [a, b, c] = alpacaRows(3).map((row) => JSON.stringify(row));
+    writeFileSync(data, [a, b, a, c, a, b].map((line) => `${line ?? ''}\n`).join(''));
+    const api = await simulator({ batchDurationMs: 20 });
+    const env = pointingAt(api);
+    const args = ['--annotator', 'gpt-4o-mini', '--dataset', data];
+    const online = await runCli([...args, ...foldersIn(join(root, 'online')), '--dedupe'], { env });
+    expect(online).toMatchObject({ code: 0 });
+    expect(online.stderr).toContain('3 rows of 6 need no request of their own');
+    expect(api.statistics().answered).toBe(3);
+    const results = resultsIn(join(root, 'online'));
+    expect(results.summary()).toMatchObject({ rows: { ok: 6 }, deduped_rows: 3 });
+
+    const folder = join(root, 'batch');
+    expect(await submit(api, data, folder, ['--dedupe'])).toMatchObject({ code: 0 });
+    expect(await watch(api, data, folder)).toMatchObject({ code: 0 });
+    expect(api.statistics().answered).toBe(6);
+    expect(resultsIn(folder).bytes()).toBe(results.bytes());
+    const { params } = parse(readFileSync(resultsIn(folder).saved('config.yaml'), 'utf8')) as {
+      params: Record<string, unknown>;
+    };
+    expect(params).toMatchObject({ dedupe: true, reuse: [] });
+    expect(await runCli([...args, ...foldersIn(folder), '--resume'], { env })).toMatchObject({ code: 0 });
+    expect(api.statistics().answered).toBe(6);
+  });
+});
