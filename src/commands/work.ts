@@ -1,7 +1,7 @@
 /** `reannotate work`: one worker on a planned run, wherever it runs; for one shard, or for as many as are left. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EXIT, TemporaryError, type UserError } from '../lib/errors.js';
+import { EXIT, TemporaryError, UserError } from '../lib/errors.js';
 import { LockWatch, type FolderLock } from '../lib/lock.js';
 import { count, plural, shellWord } from '../lib/text.js';
 import type { Price } from '../models/prices.js';
@@ -14,6 +14,7 @@ import { stopError } from '../session/stops.js';
 import type { Surroundings } from '../session/surroundings.js';
 import { findEndpoint } from '../models/endpoint.js';
 import { shardFolder } from '../shards/folders.js';
+import { LivingWorkers } from '../shards/living.js';
 import { isOpen, rotated } from '../shards/order.js';
 import { findShards } from '../shards/shard-index.js';
 import { readState } from '../shards/state.js';
@@ -57,12 +58,15 @@ export async function work(planned: OpenPlan, own: WorkRequest, surroundings: Su
 class Worker {
   /** Shards that this worker has finished: one whose retried rows fail again is not taken a second time. */
   readonly #done = new Set<number>();
+  readonly #living: LivingWorkers;
 
   private constructor(
     private readonly planned: OpenPlan,
     private readonly price: Price | null,
     private readonly surroundings: Surroundings,
-  ) {}
+  ) {
+    this.#living = new LivingWorkers(planned.runDir);
+  }
 
   static async start(planned: OpenPlan, surroundings: Surroundings): Promise<Worker> {
     const stopped = stoppedError(planned.runDir);
@@ -75,8 +79,13 @@ class Worker {
   }
 
   async run(shards: readonly number[] | null): Promise<number> {
-    if (shards === null) await this.#takeOpen();
-    else await this.#workThrough(shards);
+    this.#living.start();
+    try {
+      if (shards === null) await this.#takeOpen();
+      else await this.#workThrough(shards);
+    } finally {
+      this.#living.stop();
+    }
     const { interruption, console, resumeCommand } = this.surroundings;
     if (!interruption.soft.aborted) return EXIT.done;
     this.#refuseStopped();
@@ -175,6 +184,7 @@ class Worker {
       options,
       price: this.price,
       surroundings: this.surroundings,
+      share: () => 1 / this.#living.count,
       onNote: () => {
         if (stoppedError(runDir) !== null) this.surroundings.interruption.drain();
       },
@@ -187,8 +197,10 @@ class Worker {
     const { resumeCommand } = this.surroundings;
     const next = `(Shard ${shard}; what was answered is saved.) Then run again: ${resumeCommand}`;
     if (stop?.reason === 'budget') {
-      const message = `The next request could exceed --max_cost ${options.policy.maxCost ?? 0}. Continue with a larger one: ${resumeCommand} --max_cost USD`;
-      return new TemporaryError(message);
+      const message =
+        `Shard ${shard}: the next request could exceed its part of --max_cost ${options.policy.maxCost ?? 0}, which is divided among the shards ` +
+        `by their rows. Continue with a larger one: ${resumeCommand} --max_cost USD`;
+      return new UserError(message);
     }
     if (stop?.reason !== 'error') return new TemporaryError(`Shard ${shard} was left. ${next}`);
     const error = await stopError(stop, options.call, next);

@@ -57,6 +57,8 @@ export class RateLimiter {
   /** Below 1 after 429s that came although the limit was kept: others share it, or it is lower than stated. */
   #factor = 1;
   #factorChanged: number;
+  /** The part of the limits that is this process's. */
+  #share = 1;
   #lastCut = -Infinity;
   #gateOpens = 0;
   #gateClosed = 0;
@@ -290,8 +292,15 @@ export class RateLimiter {
 
   #scale(factor: number, now: number): void {
     this.#factor = factor;
-    this.#requests.scale(factor, now);
-    this.#tokens.scale(factor, now);
+    this.#requests.scale(factor * this.#share, now);
+    this.#tokens.scale(factor * this.#share, now);
+  }
+
+  /** Keeps to a part of the limits, from 0 to 1, because other processes use the same account. */
+  share(part: number): void {
+    if (part === this.#share) return;
+    this.#share = part;
+    this.#scale(this.#factor, this.#clock.now());
   }
 
   /** Without headers: what was answered in the last seconds is near what is allowed. */

@@ -71,11 +71,13 @@ export interface OnlineWork {
   serviceTier: 'flex' | null;
   /** US dollars of `--max_cost` that are not to be spent here. */
   reserved: number;
+  /** The part of the account's limits that is this process's, from 0 to 1; all of it where absent. */
+  share?: () => number;
 }
 
 /** Sends a request for every row that has no answer yet. */
 export async function askOnline(work: OnlineWork, surroundings: Surroundings): Promise<Asked> {
-  const { options, folder, run, totals, price, onChanges, serviceTier, reserved } = work;
+  const { options, folder, run, totals, price, onChanges, serviceTier, reserved, share = () => 1 } = work;
   const { console, interruption } = surroundings;
   const { index, naming = ROWS } = run;
   const wanted = (row: number): boolean => index.isWanted(row, options.policy.retry);
@@ -137,7 +139,9 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const started = performance.now();
   const meter = new Meter(processor, limiter, totals, before, run.rows);
   const endProgress = console.showProgress((columns) => meter.render(columns));
+  limiter.share(share());
   const saving = setInterval(() => {
+    limiter.share(share());
     if (folder.save !== undefined && !existsSync(folder.save)) {
       const message = `The folder of the results, ${folder.save}, was deleted or moved while this run used it.`;
       processor.stop({ reason: 'error', cause: 'other', message });

@@ -18,7 +18,8 @@ import { JournalIndex } from '../run/journal.js';
 import { onlyReason, readJournal, requestShape } from '../run/prepare.js';
 import { countRows, writeRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
-import { beginSegment, segmentsIn, segmentSizes } from '../shards/folders.js';
+import { costShare } from '../shards/cost-share.js';
+import { beginSegment, segmentsIn, segmentSizes, shardFolder } from '../shards/folders.js';
 import type { Plan, PlannedShard } from '../shards/plan.js';
 import { copyPrompts, datasetRows, inputDigest } from '../shards/rows.js';
 import { noteState, readState, writeState, type Phase, type StateFigures } from '../shards/state.js';
@@ -38,6 +39,8 @@ export interface PlannedWork {
   options: RunSettings;
   price: Price | null;
   surroundings: Surroundings;
+  /** The part of the account's limits that is this worker's, from 0 to 1. */
+  share: () => number;
   /** Called every few seconds while requests are sent. */
   onNote: () => void;
 }
@@ -81,8 +84,18 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
     const onChanges = (learnt: readonly ParameterChange[]): void => {
       session.changes = [...learnt];
     };
-    const { price } = work;
-    const online = { options, folder: asked, run, totals, price, onChanges, serviceTier: null, reserved: 0 };
+    const { price, share } = work;
+    const online = {
+      options,
+      folder: asked,
+      run,
+      totals,
+      price,
+      onChanges,
+      serviceTier: null,
+      reserved: reservedFor(work, shard),
+      share,
+    };
     ({ stop } = await askOnline(online, surroundings));
     await totals.findPrice(options.call);
   } finally {
@@ -91,6 +104,17 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   const message = stop === null ? null : stop.reason === 'error' ? stop.message : stop.reason;
   await session.save(stop === null ? 'done' : 'stopped', message);
   return { rows: session.rows, stop };
+}
+
+/** US dollars of `--max_cost` that belong to other shards. */
+function reservedFor({ runDir, plan, options }: PlannedWork, shard: number): number {
+  const { maxCost } = options.policy;
+  if (maxCost === null) return 0;
+  const shards = plan.shards.map(({ rows }, index) => {
+    const state = readState(shardFolder(runDir, index).temp);
+    return { rows, state: state === 'unreadable' ? null : state };
+  });
+  return maxCost - costShare(maxCost, shards, shard);
 }
 
 export function plannedShard(plan: Plan, shard: number): PlannedShard {

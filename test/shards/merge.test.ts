@@ -257,7 +257,7 @@ describe('a worker', () => {
     const planned = await plannedRun(temporaryFolder(), SIZES);
     const surroundings = quietSurroundings();
     DAMAGES['a copy of another shard']?.does(planned, 1);
-    const work = { ...planned, price: null, surroundings, onNote: () => undefined };
+    const work = { ...planned, price: null, surroundings, share: () => 1, onNote: () => undefined };
     await expect(runShard(work, 1, shardFolder(planned.runDir, 1))).rejects.toThrow(
       'holds a copy of shard 2',
     );
