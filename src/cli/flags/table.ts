@@ -52,6 +52,8 @@ const NOT_PLANNED: ReadonlySet<string> = new Set([
   ...['resume', 'resume_no_retry', 'retry', 'dry_run', 'json', 'probe'],
   ...['batch', 'max_batch_size', 'max_batch_bytes'],
   ...['push_to_hub', 'private', 'yes', 'allow_secrets'],
+  // They look at all rows of a run; a worker sees those of a shard.
+  ...['reuse', 'dedupe'],
 ]);
 
 function collectFlags(command: CommandName): CommandFlag[] {
