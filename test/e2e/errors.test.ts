@@ -69,7 +69,7 @@ describe('what a newcomer may do wrong', () => {
     ],
     ['a wrong logit bias', ['--dataset', 'a.json', '--logit_bias', '{a}'], 2, /--logit_bias takes JSON/],
     ['a file that is not there', ['--dataset', 'nothing/here.json'], 1, /nothing\/here.json does not exist/],
-    ['a name that is no id', ['--dataset', 'what is this?'], 1, /neither a file nor a Hub id/],
+    ['a name that is no id', ['--dataset', 'what is this'], 1, /neither a file nor a Hub id/],
     ['a folder', ['--dataset', './'], 1, /is a folder/],
   ])('%s', async (_, args, code, message) => {
     const run = await runCli(args, { env: { OPENAI_API_KEY: 'sk-test-key' } });
@@ -171,7 +171,7 @@ describe('what a newcomer may do wrong', () => {
       ['b.json', '', /is empty/],
       ['c.json', '[{"instruction": "x", "output": "y"}, {"ins', /not complete JSON/],
       ['d.json', '[{"instruction": "x" "output"}]', /not JSON/],
-      ['e.json', '{"test": [{"a": 1}]}', /no split "train"; it has test/],
+      ['e.json', '{"test": [{"a": 1}], "dev": [{"a": 2}]}', /no split "train"; it has test, dev/],
       ['f.json', '[1, 2]', /not an object/],
       ['g.jsonl', 'no\njson\n', /line 1 of g.jsonl is not JSON/],
       ['h.parquet', 'PAR1 nothing', /can't be read as Parquet/],
