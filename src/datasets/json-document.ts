@@ -17,6 +17,7 @@ import {
   QUOTE,
   skipSpace,
 } from '../lib/json-scan.js';
+import { splitOfPath } from './splits.js';
 import { MOST_ROW_BYTES, tooLong, utf8Pieces, type TextFile } from './text-file.js';
 
 /** How a document holds its rows. */
@@ -123,9 +124,13 @@ function isColumns(members: ReadonlyMap<string, Member>): boolean {
     first.values > 0 &&
     all.length < MOST_MEMBERS &&
     all.every(({ isList, values, isChat }) => isList && values === first.values && !isChat) &&
-    // One list of objects is a list of rows.
-    (all.length > 1 || first.first !== OPEN_BRACE)
+    // One list of objects is a list of rows, and so are lists of objects that are called train, test and the like.
+    (first.first !== OPEN_BRACE || (all.length > 1 && !areSplits(members)))
   );
+}
+
+function areSplits(members: ReadonlyMap<string, Member>): boolean {
+  return [...members].every(([name, { first }]) => first === OPEN_BRACE && splitOfPath(name) !== null);
 }
 
 /** The name of the one list of objects among values that are none, such as `{"version": "1.1", "data": [...]}`. */
