@@ -88,7 +88,7 @@ describe('pages of the datasets-server', () => {
     const rows = await read(dataset, ['q'], 5, 1000);
     expect(rows.map((row) => row.index)).toEqual(Array.from({ length: 1000 }, (_, index) => index + 5));
     expect(rows[0]).toMatchObject({ value: { q: 'q5' } });
-    expect(most).toBeGreaterThan(3);
+    expect(most).toBeGreaterThan(1);
     expect(
       Math.max(
         ...api.requests.map(({ path }) => Number(new URL(path, 'http://x').searchParams.get('length'))),
