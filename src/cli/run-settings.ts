@@ -38,6 +38,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   const call = modelCall(parsed, environment);
   checkServiceTier(call, values);
   requireBound(values.max_cost, call.generation);
+  requireEscalation(values, call.generation);
   return {
     selection: selectionOf({ ...values, dataset }),
     call,
@@ -79,6 +80,21 @@ export function requireBound(maxCost: number | null, { max_tokens: most }: Gener
   throw new UsageError(
     '--max_cost needs a --max_tokens: without one nobody knows what a request in flight may cost.',
   );
+}
+
+/** @throws UsageError where there is nothing to multiply, or no place to do it in */
+function requireEscalation(
+  { escalate_truncated: factor, batch, batch_file_only: isFileOnly }: Values<'reannotate'>,
+  { max_tokens: most }: GenerationParameters,
+): void {
+  if (factor === null) return;
+  if (most === null)
+    throw new UsageError('--escalate_truncated multiplies --max_tokens, and this run has none.');
+  if (batch || isFileOnly)
+    throw new UsageError(
+      '--escalate_truncated works online: leave it out here, and once the batches are collected run the same command ' +
+        'with --resume --escalate_truncated and without --batch.',
+    );
 }
 
 /** The columns that a command takes; those that it has no flag for are detected. */
@@ -191,6 +207,7 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
     maxCost: values.max_cost,
     reuse: values.reuse,
     dedupe: values.dedupe,
+    escalateTruncated: values.escalate_truncated,
     batch: values.batch || values.batch_file_only,
     batchFileOnly: values.batch_file_only,
     maxBatchSize: values.max_batch_size,

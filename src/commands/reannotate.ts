@@ -25,6 +25,7 @@ import { count, plural } from '../lib/text.js';
 import { reservedForBatches } from '../session/batch-cost.js';
 import { checkEarlierRun } from '../session/earlier-run.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
+import { escalateTruncated } from '../session/escalate.js';
 import { inFolder } from '../session/in-folder.js';
 import type { NextCommands } from '../session/finished-run.js';
 import { commandLine, nextStep, retryCommandLine } from '../session/next-command.js';
@@ -127,10 +128,8 @@ async function run(options: RunSettings, surroundings: Surroundings): Promise<nu
         config.parameter_changes = distinct([...changes, ...learnt]);
       };
       const reserved = reservedForBatches(ledger, writing.call.generation, price);
-      const asked = await askOnline(
-        { options: writing, folder, run, totals, price, onChanges, serviceTier: null, reserved },
-        surroundings,
-      );
+      const work = { options: writing, folder, run, totals, price, onChanges, serviceTier: null, reserved };
+      const asked = await escalateTruncated(work, await askOnline(work, surroundings), shared, surroundings);
       session.answered += asked.answered;
       session.milliseconds += asked.milliseconds;
       session.bound ??= asked.bound;
@@ -159,6 +158,10 @@ async function intoBatches(
   surroundings: Surroundings,
   onBatches: (ids: string[]) => Promise<void>,
 ): Promise<number | null> {
+  if (batchRun.options.policy.escalateTruncated !== null)
+    surroundings.console.warning(
+      'Truncated rows are not sent again in batches: once these are collected, resume without --batch.',
+    );
   if (batchRun.options.policy.batchFileOnly) {
     const { writeBatchFiles } = await import('../session/batch-files.js');
     return writeBatchFiles(batchRun, surroundings);

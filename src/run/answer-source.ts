@@ -28,6 +28,8 @@ export interface Reading {
   /** True where rows have more than one choice. */
   several: boolean;
   rules: FinishRules;
+  /** Answers that a row got with up to so many times its `max_tokens` count as well; 1 for none. */
+  escalation: number;
 }
 
 /** A whole answer, with the request that it answers. */
@@ -76,7 +78,7 @@ export async function* answersOf(source: AnswerSource, reading: Reading): AsyncG
   let rows = 0;
   try {
     for (const { requestIdx: row, body } of readJobs(source.jobs)) {
-      if (index.state(row) !== 'ok') continue;
+      if (!isUsable(row, index, reading)) continue;
       if (row < first || row >= first + rows) {
         first = row;
         rows = window.rowsThatFit(row, Math.min(WINDOW_ROWS, index.rows - row));
@@ -94,7 +96,12 @@ export async function* answersOf(source: AnswerSource, reading: Reading): AsyncG
 /** The requests that have a whole answer, without reading the answers. */
 export async function* answeredRequests(source: AnswerSource, reading: Reading): AsyncGenerator<Buffer> {
   const index = await indexOf(source, reading);
-  for (const { requestIdx: row, body } of readJobs(source.jobs)) if (index.state(row) === 'ok') yield body;
+  for (const { requestIdx: row, body } of readJobs(source.jobs))
+    if (isUsable(row, index, reading)) yield body;
+}
+
+function isUsable(row: number, index: JournalIndex, { escalation }: Reading): boolean {
+  return index.state(row) === 'ok' && index.escalationOf(row) <= escalation;
 }
 
 async function indexOf(source: AnswerSource, { several, rules }: Reading): Promise<JournalIndex> {

@@ -80,6 +80,7 @@ interface Outcome {
     usage: unknown;
     reused_from?: string;
     same_as?: number;
+    escalated?: number;
   };
 }
 

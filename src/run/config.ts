@@ -53,6 +53,7 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
     accept_finish_reason: options.call.acceptFinishReason,
     reuse: options.policy.reuse,
     dedupe: options.policy.dedupe,
+    escalate_truncated: options.policy.escalateTruncated,
     batch: options.policy.batch,
     max_batch_size: options.policy.maxBatchSize,
     max_batch_bytes: options.policy.maxBatchBytes,
@@ -89,6 +90,7 @@ export function withOutputsOf(before: ConfigFile['params'] | undefined, settings
       ...policy,
       reuse: [...new Set([...textsOf(before?.['reuse']), ...policy.reuse])],
       dedupe: policy.dedupe || before?.['dedupe'] === true,
+      escalateTruncated: policy.escalateTruncated ?? factorOf(before?.['escalate_truncated']),
     },
     output: {
       ...output,
@@ -109,6 +111,10 @@ function reasoningModeOf(now: ReasoningMode | null, params: ConfigFile['params']
 /** The finish reasons that a run accepts: what was accepted once stays accepted. */
 function acceptedReasons(now: readonly string[], params: ConfigFile['params'] | undefined): string[] {
   return [...new Set([...textsOf(params?.['accept_finish_reason']), ...now])];
+}
+
+function factorOf(recorded: unknown): number | null {
+  return typeof recorded === 'number' && Number.isSafeInteger(recorded) && recorded > 1 ? recorded : null;
 }
 
 function textsOf(recorded: unknown): string[] {

@@ -112,6 +112,21 @@ export class JournalIndex {
   /** Rows that are not to be sent, whatever their state; null for none. */
   #held: Uint8Array | null = null;
 
+  /** By row, the highest multiple of `max_tokens` that it was sent with again; null where none was. */
+  #escalations: Uint16Array | null = null;
+
+  /** Notes that a row was sent again with more tokens, whatever came of it. */
+  noteOrigin(row: number, origin: Origin | null): void {
+    if (origin?.kind !== 'escalated' || row >= this.rows) return;
+    this.#escalations ??= new Uint16Array(this.rows);
+    this.#escalations[row] = Math.max(this.#escalations[row] ?? 0, Math.min(origin.factor, 0xffff));
+  }
+
+  /** The highest multiple of `max_tokens` that a row was answered with; 1 where it was not sent again. */
+  escalationOf(row: number): number {
+    return Math.max(1, this.#escalations?.[row] ?? 1);
+  }
+
   /** Rows that another row's answer will serve; null for none. */
   #setAside: Uint8Array | null = null;
   #asideCount = 0;
@@ -284,8 +299,10 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
           report.lines -= 1;
         } else noteParsed(line, blockStart + start, scan);
       } else if (seen.row >= index.rows) report.foreign += 1;
-      else if (index.record(seen.row, 'ok', blockStart + start, end - start)) {
-        onEntry({ kind: 'answer', answer: seen, origin: seen.origin });
+      else {
+        index.noteOrigin(seen.row, seen.origin);
+        if (index.record(seen.row, 'ok', blockStart + start, end - start))
+          onEntry({ kind: 'answer', answer: seen, origin: seen.origin });
       }
     }
     await pause();
@@ -336,8 +353,10 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   } else if (entry.kind === 'partial') {
     scan.partial.note(entry.row, entry.reason);
     onEntry({ kind: 'failure', usage: entry.usage });
-  } else if (index.record(entry.row, entry.completion.state, offset, bytes.length)) {
-    onEntry({ kind: 'answer', answer: entry.figures(), origin: entry.origin });
+  } else {
+    index.noteOrigin(entry.row, entry.origin);
+    if (index.record(entry.row, entry.completion.state, offset, bytes.length))
+      onEntry({ kind: 'answer', answer: entry.figures(), origin: entry.origin });
   }
 }
 
@@ -483,6 +502,17 @@ export class JournalWriter {
     this.#used += end.copy(this.#buffer, this.#used);
     this.#schedule();
     return { offset, length: length - 1 };
+  }
+
+  /** Appends the answer to a request that is not the row's job as it stands. Returns its place. */
+  appendEscalated(
+    request: Buffer,
+    response: Buffer,
+    factor: number,
+    row: number,
+  ): { offset: number; length: number } {
+    const content = Buffer.concat([request, Buffer.of(COMMA), response]);
+    return this.appendCopy(content, { kind: 'escalated', factor }, row);
   }
 
   /** Appends a row that failed for good. */

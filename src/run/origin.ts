@@ -1,6 +1,6 @@
 /**
- * Where the answer of a journal's line comes from, where no request of its own row brought it. It stands in the line's
- * metadata, before the row's number: `[request, response, {"reused_from":"other_run","request_idx":17}]`.
+ * Where the answer of a journal's line comes from, where it was not the row's job as it stands that brought it. It is
+ * part of the line's metadata, before the row's number: `[request, response, {"reused_from":"other_run","request_idx":17}]`.
  */
 
 import { isObject, parseJson } from '../lib/json.js';
@@ -9,13 +9,19 @@ export type Origin =
   /** An earlier run had it for the same request. */
   | { kind: 'reused'; run: string }
   /** Another row of this run has the same request. */
-  | { kind: 'duplicate'; row: number };
+  | { kind: 'duplicate'; row: number }
+  /** The row was sent again with so many times its `max_tokens`, since its answer was cut off. */
+  | { kind: 'escalated'; factor: number };
+
+/** Answers that this run did not pay for. */
+export type Copy = Exclude<Origin, { kind: 'escalated' }>;
 
 /** The keys that a line's metadata can begin with. */
-const KEYS = { reused: 'reused_from', duplicate: 'same_as' } as const satisfies Record<
-  Origin['kind'],
-  string
->;
+const KEYS = {
+  reused: 'reused_from',
+  duplicate: 'same_as',
+  escalated: 'escalated',
+} as const satisfies Record<Origin['kind'], string>;
 const STARTS = Object.values(KEYS).map((key) => Buffer.from(`{"${key}":`));
 /** A folder's name has 255 bytes at most, and an escape six characters. */
 const LONGEST = 2048;
@@ -28,6 +34,8 @@ export function originFields(origin: Origin): Record<string, string | number> {
       return { [KEYS.reused]: origin.run };
     case 'duplicate':
       return { [KEYS.duplicate]: origin.row };
+    case 'escalated':
+      return { [KEYS.escalated]: origin.factor };
   }
 }
 
@@ -36,7 +44,13 @@ export function readOrigin(metadata: Record<string, unknown>): Origin | null {
   const run = metadata[KEYS.reused];
   if (typeof run === 'string') return { kind: 'reused', run };
   const row = metadata[KEYS.duplicate];
-  return typeof row === 'number' && Number.isSafeInteger(row) ? { kind: 'duplicate', row } : null;
+  if (isWhole(row)) return { kind: 'duplicate', row };
+  const factor = metadata[KEYS.escalated];
+  return isWhole(factor) ? { kind: 'escalated', factor } : null;
+}
+
+function isWhole(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** Kept from line to line: those that were reused from one run have it in common. */

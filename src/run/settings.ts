@@ -44,6 +44,8 @@ export interface RunPolicy {
   reuse: readonly string[];
   /** True where rows with the same request share one answer. */
   dedupe: boolean;
+  /** Truncated rows are sent again with so many times `max_tokens`; null to leave them. */
+  escalateTruncated: number | null;
   /** True for the Batch API, false for single requests. */
   batch: boolean;
   /** True where the files of a batch are written for the user to run, and nothing is sent. */
@@ -60,6 +62,7 @@ export const DEFAULT_POLICY: RunPolicy = {
   maxCost: null,
   reuse: [],
   dedupe: false,
+  escalateTruncated: null,
   batch: false,
   batchFileOnly: false,
   maxBatchSize: MAXIMUM_BATCH_SIZE,

@@ -11,11 +11,11 @@ import { answersOf, type AnswerSource, type FoundAnswer, type Reading } from './
 import type { RunFolder } from './folder.js';
 import { JournalWriter, SEGMENT_SPAN, type JournalIndex } from './journal.js';
 import { endOfContent, glance, parseJournalLine } from './journal-line.js';
-import type { Origin } from './origin.js';
+import type { Copy } from './origin.js';
 import type { RequestTable } from './request-table.js';
 
 /** What a copied line adds to a run's figures; null for a failure, which has none. */
-export type OnCopy = (answer: AnswerFigures | null, origin: Origin) => void;
+export type OnCopy = (answer: AnswerFigures | null, origin: Copy) => void;
 
 /** The run that answers are copied into. */
 export interface CopyTarget {
@@ -37,7 +37,7 @@ export interface CopyTarget {
  */
 export async function reuseAnswers(source: AnswerSource, target: CopyTarget): Promise<number> {
   const { table, index, retry } = target;
-  const origin: Origin = { kind: 'reused', run: source.name };
+  const origin: Copy = { kind: 'reused', run: source.name };
   const copies = new CopyWriter(target);
   const donors = table.duplicates === 0 ? null : new Donors(table.rows);
   const pause = breather();
@@ -186,12 +186,12 @@ class CopyWriter {
   }
 
   /** Gives a row the answer of another run. */
-  addFound({ bytes, start, end }: FoundAnswer, row: number, origin: Origin): void {
+  addFound({ bytes, start, end }: FoundAnswer, row: number, origin: Copy): void {
     this.#add(bytes.subarray(start, end), row, origin, { state: 'ok', isError: false });
   }
 
   /** Gives a row what another row of this run has; lines that are not flushed are not seen. */
-  addOwn(donor: number, row: number, origin: Origin): void {
+  addOwn(donor: number, row: number, origin: Copy): void {
     const { index } = this.target;
     const place = index.place(donor);
     const descriptor =
@@ -204,7 +204,7 @@ class CopyWriter {
   #add(
     line: Buffer,
     row: number,
-    origin: Origin,
+    origin: Copy,
     { state, isError }: { state: ReturnType<JournalIndex['state']>; isError: boolean },
   ): void {
     const contentEnd = endOfContent(line, 0, line.length);

@@ -16,7 +16,7 @@ import {
 import type { ModelCall } from '../models/call.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 import type { ScannedEntry } from './journal.js';
-import type { Origin } from './origin.js';
+import type { Copy } from './origin.js';
 import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
 
 /** Figures that no file but this one holds: kept from session to session in `counters.json`. */
@@ -57,7 +57,7 @@ export class Totals {
   #batches: BatchTotals = { usage: NO_USAGE, wasted: NO_USAGE, processed: 0, answers: 0 };
   #answers = 0;
   /** Rows whose answers cost nothing here, by where these come from, and what they would have used. */
-  readonly #copied: Record<Origin['kind'], number> = { reused: 0, duplicate: 0 };
+  readonly #copied: Record<Copy['kind'], number> = { reused: 0, duplicate: 0 };
   readonly #spared: Usage = copyUsage(NO_USAGE);
   #session: ProcessorCounts = { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 };
   #saved = 0;
@@ -124,12 +124,12 @@ export class Totals {
   addEntry(entry: ScannedEntry): void {
     if (entry.kind === 'failure') {
       if (entry.usage !== null) this.addUnusable(entry.usage);
-    } else if (entry.origin === null) this.addAnswer(entry.answer);
+    } else if (entry.origin === null || entry.origin.kind === 'escalated') this.addAnswer(entry.answer);
     else this.addCopy(entry.answer, entry.origin);
   }
 
   /** An answer that cost nothing, since another run or row has paid for it. */
-  addCopy({ usage }: AnswerFigures, origin: Origin): void {
+  addCopy({ usage }: AnswerFigures, origin: Copy): void {
     this.#copied[origin.kind] += 1;
     accumulate(this.#spared, usage);
   }
@@ -157,7 +157,7 @@ export class Totals {
   }
 
   /** Rows that were answered without a request of their own, by where their answers come from. */
-  get copied(): Readonly<Record<Origin['kind'], number>> {
+  get copied(): Readonly<Record<Copy['kind'], number>> {
     return this.#copied;
   }
 

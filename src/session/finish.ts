@@ -134,16 +134,17 @@ export async function finish(run: FinishedRun, assembled: Assembled, console: Co
   await writeExports(finished, console);
   if (assembled.rows.truncated > 0) {
     console.warning(
-      `${plural(assembled.rows.truncated, 'answer')} ${reached(options.call)}; ` +
-        'a larger value needs a run of its own (--run_name NAME).',
+      `${plural(assembled.rows.truncated, 'answer')} ${reached(options.call)}. ${longerAnswers(options)}`,
     );
   }
+  const isUnaffordable = finished.stop?.reason === 'budget';
   try {
     await finished.publisher?.publish(finished, summary);
   } finally {
     if (assembled.missing > 0) tellMissing(assembled, finished, console);
+    else if (isUnaffordable) console.error(describeUnaffordable(assembled, finished));
   }
-  return assembled.missing === 0 ? EXIT.done : EXIT.incomplete;
+  return assembled.missing === 0 && !isUnaffordable ? EXIT.done : EXIT.incomplete;
 }
 
 function tellMissing(assembled: Assembled, finished: FinishedRun, console: Console): void {
@@ -182,7 +183,8 @@ function describeReasons({ reasons, rows, missing }: Assembled): string {
 }
 
 /** How to get the missing rows, or why that cannot be done by retrying. */
-function adviceFor({ rows, unusable }: Assembled, { tryAgain, commands }: FinishedRun): string {
+function adviceFor({ rows, unusable }: Assembled, finished: FinishedRun): string {
+  const { tryAgain, commands } = finished;
   const advice: string[] = [];
   const failed = rows.failed - unusable;
   if (failed + rows.pending > 0) advice.push(tryAgain);
@@ -197,9 +199,27 @@ function adviceFor({ rows, unusable }: Assembled, { tryAgain, commands }: Finish
     advice.push(
       `${plural(unusable, 'row')} cannot be used, and retrying will not help: fix them in the dataset, or change the parameters.`,
     );
-  if (advice.length === 0)
-    advice.push('A larger --max_tokens may give them an answer, in a run of its own (--run_name NAME).');
+  if (advice.length === 0) advice.push(longerAnswers(finished.options));
   return advice.map((one) => `${one.charAt(0).toUpperCase()}${one.slice(1)}`).join(' — ');
+}
+
+/** Every row has an answer, and better ones were not affordable. */
+function describeUnaffordable(
+  { rows }: Assembled,
+  { options, totals, needed, commands }: FinishedRun,
+): string {
+  const maximum = options.policy.maxCost ?? 0;
+  const done = rows.total - rows.truncated;
+  const left = { spent: totals.cost ?? 0, done, left: rows.truncated, needed: needed ?? null };
+  const command = commands.raise(costToSuggest(maximum, left));
+  return `Rows were not sent again: the next request could exceed --max_cost ${maximum}. Continue with: ${command}`;
+}
+
+/** How truncated rows may get whole answers. */
+function longerAnswers({ call, policy }: FinishedRun['options']): string {
+  if (call.generation.max_tokens === null) return 'A model with a higher limit may give whole answers.';
+  const factor = (policy.escalateTruncated ?? 1) * 4;
+  return `To send these rows again with more tokens, run the command online with --resume --escalate_truncated ${factor}.`;
 }
 
 /** What cut answers short. */

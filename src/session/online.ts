@@ -73,6 +73,17 @@ export interface OnlineWork {
   reserved: number;
   /** The part of the account's limits that is this process's, from 0 to 1; all of it where absent. */
   share?: () => number;
+  /** Rows that have an answer and are sent with another request than their job; absent for a run's own requests. */
+  again?: SentAgain;
+}
+
+/** Rows that are sent again with more tokens for their answers. */
+export interface SentAgain {
+  /** How many times their `max_tokens`. */
+  factor: number;
+  isWanted: (row: number) => boolean;
+  /** The request in place of a row's job. */
+  requestFor: (job: Buffer) => Buffer;
 }
 
 /** Sends a request for every row that has no answer yet. */
@@ -80,12 +91,17 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const { options, folder, run, totals, price, onChanges, serviceTier, reserved, share = () => 1 } = work;
   const { console, interruption } = surroundings;
   const { index, naming = ROWS } = run;
-  const wanted = (row: number): boolean => index.isWanted(row, options.policy.retry);
-  const waiting = index.countWanted(options.policy.retry);
+  const { again } = work;
+  const wanted = again?.isWanted ?? ((row: number): boolean => index.isWanted(row, options.policy.retry));
+  const waiting = countRows(run.rows, wanted);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null, needed: null };
   const before = run.rows - waiting;
   const hasAnswers = index.count('ok') + index.count('truncated') > 0;
-  console.info(describeStart(run, waiting, options.call.annotator.name));
+  console.info(
+    again === undefined
+      ? describeStart(run, waiting, options.call.annotator.name)
+      : `Sending ${plural(waiting, 'truncated row')} again with ${again.factor} times the tokens.`,
+  );
 
   // A missing key is told before anything is opened.
   findEndpoint(options.call);
@@ -103,7 +119,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
     asking.processor.stop({ reason: 'error', cause, message: error.message });
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
-  const events = journaling(journal, index, naming, totals, console, {
+  const events = journaling({ journal, index, naming, factor: again?.factor ?? null }, totals, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
       const { requestsPerDay } = asking.limiter;
@@ -151,7 +167,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const stopListening = heed(interruption, processor, client, surroundings);
   let stop: Stop | null;
   try {
-    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(), serviceTier));
+    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(), serviceTier, again?.requestFor));
   } finally {
     stopListening();
     clearInterval(saving);
@@ -188,11 +204,13 @@ function* jobs(
   wanted: (row: number) => boolean,
   estimate: TokenEstimate,
   serviceTier: string | null,
+  requestFor: SentAgain['requestFor'] = (job) => job,
 ): Generator<Job> {
   const tier = serviceTier === null ? null : Buffer.from(`,"service_tier":${JSON.stringify(serviceTier)}}`);
   for (const job of readJobs(folder.jobs)) {
     if (!wanted(job.requestIdx)) continue;
-    const body = tier === null ? job.body : Buffer.concat([job.body.subarray(0, job.body.length - 1), tier]);
+    const request = requestFor(job.body);
+    const body = tier === null ? request : Buffer.concat([request.subarray(0, request.length - 1), tier]);
     yield { requestIdx: job.requestIdx, body, tokens: estimate.of(job.body) };
   }
 }
@@ -205,11 +223,24 @@ interface Occasions {
   onUse: (usage: Usage) => void;
 }
 
+function countRows(rows: number, wanted: (row: number) => boolean): number {
+  let count = 0;
+  for (let row = 0; row < rows; row++) if (wanted(row)) count += 1;
+  return count;
+}
+
+/** Where answers go. */
+interface Recording {
+  journal: JournalWriter;
+  index: JournalIndex;
+  naming: Naming;
+  /** How many times their `max_tokens` rows are sent with; null where their jobs are sent as they stand. */
+  factor: number | null;
+}
+
 /** What happens to a row's answer or failure: into the journal first, then into the figures. */
 function journaling(
-  journal: JournalWriter,
-  index: JournalIndex,
-  { nameOf }: Naming,
+  { journal, index, naming: { nameOf }, factor }: Recording,
   totals: Totals,
   console: Surroundings['console'],
   { onFirstAnswer, onChange, onUse }: Occasions,
@@ -220,7 +251,11 @@ function journaling(
   let lastTold = 0;
   return {
     answered: (job, sent, json, completion) => {
-      const place = journal.appendAnswer(sent, json, job.requestIdx);
+      const place =
+        factor === null
+          ? journal.appendAnswer(sent, json, job.requestIdx)
+          : journal.appendEscalated(sent, json, factor, job.requestIdx);
+      if (factor !== null) index.noteOrigin(job.requestIdx, { kind: 'escalated', factor });
       const counts = index.record(job.requestIdx, completion.state, place.offset, place.length);
       const usage = usageOfAnswer(completion.usage, sent, json);
       if (counts) totals.addAnswer({ usage, isFlex: completion.isFlex });

@@ -24,8 +24,12 @@ export interface SharingRun {
 }
 
 /** How the lines of a run's journal are read, and of those whose answers it takes over. */
-export function readingOf({ call }: Pick<RunSettings, 'call'>): Reading {
-  return { several: hasSeveral(call.generation), rules: new FinishRules(call.acceptFinishReason) };
+export function readingOf({ call, policy }: Pick<RunSettings, 'call' | 'policy'>): Reading {
+  return {
+    several: hasSeveral(call.generation),
+    rules: new FinishRules(call.acceptFinishReason),
+    escalation: policy.escalateTruncated ?? 1,
+  };
 }
 
 /**
@@ -72,8 +76,9 @@ export class SharedAnswers {
    */
   static async open(sharing: SharingRun, console: Console): Promise<SharedAnswers> {
     const { options, folder, run, totals } = sharing;
-    const { reuse, dedupe, retry } = options.policy;
-    const isNeeded = (reuse.length > 0 || dedupe) && run.index.countWanted(retry) > 0;
+    const { reuse, dedupe, retry, escalateTruncated } = options.policy;
+    const isEscalating = escalateTruncated !== null && run.index.count('truncated') > 0;
+    const isNeeded = (reuse.length > 0 || dedupe) && (isEscalating || run.index.countWanted(retry) > 0);
     if (!isNeeded) return new SharedAnswers(null, sharing, console);
     const table = await readTable(folder, run.rows, console);
     const target: CopyTarget = {
@@ -102,6 +107,15 @@ export class SharedAnswers {
     const rows = await fanOut(target);
     if (rows > 0) this.console.record('info', `${plural(rows, 'row')} got the answer of an equal request.`);
     index.setAside(spareRows(target.table, index, target.retry).rows);
+  }
+
+  /** 1 for each truncated row whose request another row sends again; null where rows share no answers. */
+  spareTruncated(): Uint8Array | null {
+    const target = this.#target;
+    if (target === null) return null;
+    const { index } = this.sharing.run;
+    index.setAside(null);
+    return spareRows(target.table, index, ['truncated']).rows;
   }
 
   #announce(): void {

@@ -38,6 +38,46 @@ describe('answers that are paid for once', () => {
     expect(api.statistics().answered).toBe(5);
   });
 
+  it('truncated rows are sent once again with more tokens, equal ones together, and never twice', async () => {
+    const root = temporaryFolder();
+    const [short = '', long = ''] = alpacaRows(2).map((row) => JSON.stringify(row));
+    const data = join(root, 'data.jsonl');
+    writeFileSync(data, [long, short, long].map((line) => `${line}\n`).join(''));
+    const api = await simulator();
+    const env = pointingAt(api);
+    const args = ['--annotator', 'gpt-4o-mini', '--dataset', data, '--max_tokens', '3'];
+    const run = (more: string[], own = 'run'): ReturnType<typeof runCli> =>
+      runCli([...args, ...foldersIn(join(root, own)), ...more], { env });
+    const first = await run(['--dedupe', '--include_metadata']);
+    expect(first.stderr).toContain('--resume --escalate_truncated 4');
+    expect(resultsIn(join(root, 'run')).summary().rows).toMatchObject({ truncated: 3 });
+    const sent = api.statistics().answered;
+    expect(sent).toBe(2);
+    expect(await run(['--resume', '--escalate_truncated', '2'])).toMatchObject({ code: 0 });
+    expect(api.statistics().answered).toBe(sent + 2);
+    expect(await run(['--resume'])).toMatchObject({ code: 0 });
+    expect(api.statistics().answered).toBe(sent + 2);
+    const last = await run(['--resume', '--escalate_truncated', '500']);
+    expect(last.stderr).toContain('Sending 2 truncated rows again with 500 times the tokens.');
+    expect(api.statistics().answered).toBe(sent + 4);
+    const results = resultsIn(join(root, 'run'));
+    expect(results.summary().rows).toMatchObject({ ok: 3 });
+    const origins = results.rows().map(({ metadata }) => [metadata?.['escalated'], metadata?.['same_as']]);
+    expect(origins).toEqual([
+      [500, undefined],
+      [500, undefined],
+      [undefined, 0],
+    ]);
+    expect(results.summary().requests).toMatchObject({ sent: 6 });
+
+    const bound = await run(['--escalate_truncated', '500', '--max_cost', '0.0002'], 'bound');
+    expect(bound).toMatchObject({ code: 3 });
+    expect(bound.stderr).toContain(
+      'Rows were not sent again: the next request could exceed --max_cost 0.0002',
+    );
+    expect(api.statistics().answered).toBe(sent + 4 + 3);
+  });
+
   it('rows with the same request are sent once, online and in batches, and the run remembers it', async () => {
     const root = temporaryFolder();
     const data = join(root, 'data.jsonl');

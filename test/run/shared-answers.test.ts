@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FinishRules } from '../../src/models/finish-reason.js';
-import { findAnswerSource } from '../../src/run/answer-source.js';
+import { answersOf, findAnswerSource } from '../../src/run/answer-source.js';
 import { assemble } from '../../src/run/assemble.js';
 import { runFolder, type RunFolder } from '../../src/run/folder.js';
 import { readJobs, writeJobs } from '../../src/run/jobs.js';
@@ -13,11 +13,12 @@ import { requestShape } from '../../src/run/prepare.js';
 import { DigestSet, RequestTable } from '../../src/run/request-table.js';
 import { fanOut, reuseAnswers, spareRows, type CopyTarget } from '../../src/run/shared-answers.js';
 import { Totals } from '../../src/run/totals.js';
+import { withMoreTokens } from '../../src/session/escalate.js';
 import { temporaryFolder } from '../support/cli.js';
 import { completion } from '../support/scripted-api.js';
 import { settingsFor } from '../support/settings.js';
 
-const READING = { several: false, rules: new FinishRules([]) };
+const READING = { several: false, rules: new FinishRules([]), escalation: 1 };
 
 interface Plan {
   reuse?: string[];
@@ -281,6 +282,34 @@ describe('answers that are not paid for', () => {
     index.hold(Uint8Array.of(1, 0, 0));
     expect([...spareRows(table, index, ['failed']).rows]).toEqual([0, 1, 1]);
     expect(existsSync(folder.journal)).toBe(true);
+  });
+
+  it.each([
+    [{ batch: true }, '--escalate_truncated works online'],
+    [{ max_tokens: 'none' }, '--escalate_truncated multiplies --max_tokens'],
+  ])('more tokens for truncated rows need a bound and single requests: %o', (flags, message) => {
+    expect(() => settingsFor({ dataset: 'x.json', escalate_truncated: '2', ...flags })).toThrow(message);
+  });
+
+  it('answers that needed more tokens are reused by runs that would give them as many', async () => {
+    const root = temporaryFolder();
+    const first = await run(root, 'first', ['a'], new Ledger());
+    const line = readFileSync(first.folder.journal, 'utf8');
+    const longer = withMoreTokens([...readJobs(first.folder.jobs)][0]?.body ?? Buffer.alloc(0), 4).toString();
+    expect(JSON.parse(longer)).toMatchObject({ max_tokens: 400 });
+    const response = line.slice(line.indexOf('},{"id"') + 1, line.lastIndexOf(',{"request_idx"'));
+    writeFileSync(first.folder.journal, `[${longer}${response},{"escalated":4,"request_idx":0}]\n`);
+    const source = await findAnswerSource(first.folder.temp, 'elsewhere');
+    for (const [escalation, found] of [
+      [1, 0],
+      [2, 0],
+      [4, 1],
+    ] as const) {
+      let answers = 0;
+      for await (const { body } of answersOf(source, { ...READING, escalation }))
+        answers += Math.min(body.length, 1);
+      expect(answers).toBe(found);
+    }
   });
 
   it('a set of digests holds what was added to it, zeros included', () => {

@@ -125,6 +125,15 @@ export const RUN_FLAGS = {
     aliases: ['deduplicate', 'dedup', 'unique'],
     commands: { reannotate: true },
   }),
+  escalate_truncated: flag({
+    kind: integer(2, 1000),
+    fallback: null,
+    group: 'run',
+    help: 'send truncated rows again with n times --max_tokens, in the same run; each once',
+    details: 'Online. See [truncated answers](costs.md#truncated-answers).',
+    aliases: ['escalate', 'retry_truncated'],
+    commands: { reannotate: true },
+  }),
   accept_finish_reason: flag({
     kind: list('<reason>'),
     fallback: NO_NAMES,

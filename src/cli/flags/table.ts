@@ -53,7 +53,7 @@ const NOT_PLANNED: ReadonlySet<string> = new Set([
   ...['batch', 'max_batch_size', 'max_batch_bytes'],
   ...['push_to_hub', 'private', 'yes', 'allow_secrets'],
   // They look at all rows of a run; a worker sees those of a shard.
-  ...['reuse', 'dedupe'],
+  ...['reuse', 'dedupe', 'escalate_truncated'],
 ]);
 
 function collectFlags(command: CommandName): CommandFlag[] {
