@@ -79,6 +79,7 @@ export function handlersOf(invocation: Invocation): Handlers {
       const { parsed, console } = await begin('demo', raw, invocation);
       const { values } = parsed;
       const request = {
+        annotator: parsed.given.has('annotator') ? values.annotator : null,
         batch: values.batch,
         judge: values.judge,
         saveDir: values.save_dir,

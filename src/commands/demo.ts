@@ -7,7 +7,7 @@ import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED } from '../judge/def
 import { judgeOptions } from '../judge/options.js';
 import { EXIT } from '../lib/errors.js';
 import type { Interruption } from '../terminal/interruption.js';
-import { resolveAnnotator } from '../models/annotators.js';
+import { resolveAnnotator, type Annotator } from '../models/annotators.js';
 import { DEFAULT_LIMITS } from '../models/call.js';
 import { chooseGeneration } from '../models/generation.js';
 import { packageFile } from '../lib/package.js';
@@ -22,6 +22,7 @@ import {
   type RunSettings,
 } from '../run/settings.js';
 import { Redactor } from '../secrets/redactor.js';
+import { basePathOf } from '../simulator/providers/index.js';
 import { startSimulator } from '../simulator/server.js';
 import { shellWord } from '../lib/text.js';
 import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, type WatchOptions } from '../session/watch-options.js';
@@ -41,6 +42,8 @@ const CHECK_INTERVAL_MS = 1000;
 
 /** What `reannotate demo` is to do. */
 export interface DemoRequest {
+  /** Whose API is simulated; null for OpenAI's. */
+  annotator: string | null;
   /** True for batches, false for single requests. */
   batch: boolean;
   /** True to have the answers judged as well. */
@@ -55,6 +58,9 @@ export interface DemoRequest {
 /** What a demo works with. */
 interface Demo {
   request: DemoRequest;
+  annotator: Annotator;
+  /** Where the simulator has the provider's API; null where the environment says it. */
+  baseUrl: string | null;
   environment: Environment;
   surroundings: Surroundings;
 }
@@ -65,6 +71,7 @@ export async function demo(
   { console, interruption }: { console: Console; interruption: Interruption },
 ): Promise<number> {
   const { batch: inBatches, judge: isJudged, saveDir, tempDir, repository } = request;
+  const annotator = resolveAnnotator(request.annotator ?? ANNOTATOR, false);
   const simulator = await startSimulator({
     answersFile: packageFile('datasets/examples/answers.jsonl'),
     datasets: { [DATASET]: packageFile('datasets/examples/instructions.jsonl') },
@@ -75,7 +82,9 @@ export async function demo(
     // What can go wrong with batches is a part of what there is to see.
     batchPlans: [[], ['row_errors'], ['expire']],
   });
+  const { providerName, provider } = annotator;
   const variables = {
+    ...(provider.apiKeyVariable === null ? {} : { [provider.apiKeyVariable]: KEY }),
     OPENAI_API_KEY: KEY,
     OPENAI_BASE_URL: `${simulator.url}/v1`,
     HF_DATASETS_SERVER_URL: simulator.url,
@@ -84,18 +93,25 @@ export async function demo(
   };
   const work: Demo = {
     request,
+    annotator,
+    baseUrl: providerName === 'openai' ? null : `${simulator.url}${basePathOf(providerName)}`,
     environment: readEnvironment(variables, new Redactor(), { apiKeyVariable: null, baseUrl: null }),
     surroundings: {
       console,
       interruption,
-      resumeCommand: `npx reannotate demo${inBatches ? ' --batch' : ''}${isJudged ? ' --judge' : ''}`,
+      resumeCommand: [
+        'npx reannotate demo',
+        ...(request.annotator === null ? [] : ['--annotator', shellWord(request.annotator)]),
+        ...(inBatches ? ['--batch'] : []),
+        ...(isJudged ? ['--judge'] : []),
+      ].join(' '),
     },
   };
   try {
     console.info(`A simulated API and Hub answer at ${simulator.url}: no key, no network, no cost.`);
     let exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
     if (isJudged && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
-    const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, ANNOTATOR));
+    const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, annotator.name));
     console.print(
       [
         '',
@@ -116,14 +132,16 @@ export async function demo(
 }
 
 /** The run of both. A demo starts over each time; what an earlier one left is moved aside, as --overwrite does. */
-function settingsOf({ request, environment }: Demo, policy: Partial<RunPolicy>): RunSettings {
+function settingsOf(
+  { request, annotator, baseUrl, environment }: Demo,
+  policy: Partial<RunPolicy>,
+): RunSettings {
   const { saveDir, tempDir, formats, repository } = request;
-  const annotator = resolveAnnotator(ANNOTATOR, false);
   return {
     selection: wholeDataset(DATASET),
     call: {
       annotator,
-      baseUrl: null,
+      baseUrl,
       apiKeyVariable: null,
       ...chooseGeneration({}, new Set(), annotator.takesSeed),
       acceptFinishReason: [],
@@ -151,7 +169,7 @@ async function judgeAnswers(work: Demo): Promise<number> {
   const { output, call } = settingsOf(work, {});
   const options = judgeOptions({
     dataset: DATASET,
-    judged: ANNOTATOR,
+    judged: work.annotator.name,
     judge: resolveAnnotator(DEFAULT_JUDGE, false, 'judge'),
     ...{ baseUrl: null, apiKeyVariable: null, acceptFinishReason: [], maxTokens: undefined },
     ...{ limits: call.limits, output, maxCost: null },
@@ -173,7 +191,7 @@ async function runInBatches(work: Demo): Promise<number> {
   console.info('That is the command for a real run; the demo runs it by itself, every second.');
   const { watchBatch } = await import('./watch-batch.js');
   const { saveDir, tempDir } = work.request;
-  const { save } = runFolder(saveDir, tempDir, runName(DATASET, ANNOTATOR));
+  const { save } = runFolder(saveDir, tempDir, runName(DATASET, work.annotator.name));
   const watching: WatchOptions = {
     run: settingsOf(work, { ...batches, earlier: 'resume' }),
     batchIds: null,

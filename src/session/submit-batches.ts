@@ -62,6 +62,7 @@ export async function submitBatches(
     // Those that wait for the queue are the watcher's, unless nothing is there to be watched.
     const chunks = others.length > 0 || ledger.open.length > 0 ? others : waiting;
     if (chunks.length === 0 && ledger.open.length === 0) return null;
+    if (chunks.length > 0) tellSearch(options, console);
     const submitted = await submitWithProgress(
       chunks.length,
       () => submitChunks(chunks, parts),
@@ -76,6 +77,15 @@ export async function submitBatches(
   } finally {
     await client.close();
   }
+}
+
+/** Where a batch keeps nothing that says whose it is, the user should know what a crash would cost in time. */
+function tellSearch({ call }: RunSettings, console: Surroundings['console']): void {
+  if (batchTermsOf(call)?.searchedBy !== 'requests') return;
+  console.info(
+    `Batches of ${call.annotator.provider.title} keep nothing that says whose they are. If the answer to a creation is ever ` +
+      'lost, the batch is recognised by the ids of its requests once it has ended, and nothing is sent again before.',
+  );
 }
 
 /**

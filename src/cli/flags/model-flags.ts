@@ -27,6 +27,7 @@ export const MODEL_FLAGS = {
       'watch-batch': { help: 'as it was given to reannotate' },
       judge: { help: 'whose answers are judged' },
       report: { help: 'the run’s annotator' },
+      demo: { help: 'whose API is simulated, such as anthropic/claude-haiku-4-5', usual: 'gpt-4o-mini' },
     },
   }),
   base_url: flag({

@@ -5,7 +5,7 @@
 
 import { isObject, parseJson } from '../../lib/json.js';
 import type { Batch, Described } from '../batch.js';
-import { ApiError, readBody, sendJson, type Route } from '../http.js';
+import { ApiError, readBody, sendJson, type Exchange, type Route } from '../http.js';
 import { storeRequests, type InlineRequest } from './inline.js';
 import {
   createBatch,
@@ -46,15 +46,18 @@ export function anthropicRoutes(prefix: string, parts: ProviderParts, openai: re
   mount.also(openai, '/v1/chat/', '/v1/chat/');
   mount.also(openai, '/v1/models', '/v1/models');
   const { book, files } = parts;
-  const shape = (batch: Described): object => describe(batch, prefix);
+  const shapeFor = ({ request }: Pick<Exchange, 'request'>): ((batch: Described) => object) => {
+    const address = `http://${request.headers.host ?? ''}${prefix}`;
+    return (batch) => describe(batch, address);
+  };
   mount.on('POST', PATH, async (asked) => {
     requireVersion(asked.request.headers['anthropic-version']);
     const requests = readRequests(await readBody(asked.request));
     const input = storeRequests(files, asked.owner, requests);
-    createBatch(asked, book, orderOf(input.id), input, shape);
+    createBatch(asked, book, orderOf(input.id), input, shapeFor(asked));
   });
-  mount.on('GET', PATH, ({ owner, query, response }) => {
-    const all = listed(book, owner, shape, 'id');
+  mount.on('GET', PATH, ({ owner, query, request, response }) => {
+    const all = listed(book, owner, shapeFor({ request }), 'id');
     const after = query.get('after_id');
     const start = after === null ? 0 : all.findIndex(({ id }) => id === after) + 1;
     const limit = Math.min(MOST_PAGE, Number(query.get('limit') ?? 20));
@@ -72,12 +75,12 @@ export function anthropicRoutes(prefix: string, parts: ProviderParts, openai: re
       .split('/')
       .map(decodeURIComponent);
     const batch = book.require(id, asked.owner);
-    if (action === undefined) sendBatch(asked, batch, shape);
+    if (action === undefined) sendBatch(asked, batch, shapeFor(asked));
     else if (action === 'results')
       await sendResults(asked, requireResults(batch, parts), resultLines(batch, parts));
     else throw new ApiError(404, 'Not found');
   });
-  mount.on('POST', `${PATH}/*`, ({ path, owner, response }) => {
+  mount.on('POST', `${PATH}/*`, ({ path, owner, request, response }) => {
     const [id = '', action] = path
       .slice(PATH.length + 1)
       .split('/')
@@ -85,7 +88,7 @@ export function anthropicRoutes(prefix: string, parts: ProviderParts, openai: re
     if (action !== 'cancel') throw new ApiError(404, 'Not found');
     const batch = book.require(id, owner);
     batch.cancel();
-    sendJson(response, 200, shape(batch.describe()));
+    sendJson(response, 200, shapeFor({ request })(batch.describe()));
   });
   return mount.routes;
 }
@@ -146,7 +149,8 @@ function chatBody(params: Record<string, unknown>, where: string): object {
   };
 }
 
-function describe(batch: Described, prefix: string): object {
+/** @param address of the API, without its version */
+function describe(batch: Described, address: string): object {
   const { total, completed, failed } = batch.request_counts;
   const ended = batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at;
   const hasEnded = ended !== null;
@@ -170,7 +174,7 @@ function describe(batch: Described, prefix: string): object {
     ended_at: iso(ended),
     cancel_initiated_at: iso(batch.cancelling_at),
     archived_at: null,
-    results_url: hasEnded && hasFiles ? `http://127.0.0.1${prefix}${PATH}/${batch.id}/results` : null,
+    results_url: hasEnded && hasFiles ? `${address}${PATH}/${batch.id}/results` : null,
   };
 }
 

@@ -10,10 +10,11 @@ import type { Described } from '../batch.js';
 import { requireInput } from '../batches.js';
 import { newId, type StoredFile } from '../files.js';
 import { ApiError, readBody, sendJson, type Route } from '../http.js';
-import { createBatch, listed, Mount, orderOf, sendBatch, type ProviderParts } from './mount.js';
+import { createBatch, listed, Mount, orderOf, sendBatch, type Asked, type ProviderParts } from './mount.js';
 
 const COMPATIBLE = '/v1beta/openai';
 const LIFETIME_SECONDS = 172_800;
+const DOWNLOAD = ':download';
 const STATES: Readonly<Record<Described['status'], string>> = {
   validating: 'BATCH_STATE_PENDING',
   in_progress: 'BATCH_STATE_RUNNING',
@@ -76,7 +77,7 @@ function addFiles(mount: Mount, parts: ProviderParts, prefix: string, openai: re
     const session = newId('session-', 8);
     sessions.set(session, {
       owner,
-      name: typeof file['display_name'] === 'string' ? file['display_name'] : '',
+      name: displayNameOf(file),
     });
     const address = `http://${request.headers.host ?? ''}${prefix}/upload/v1beta/files/${session}`;
     response.writeHead(200, { 'x-goog-upload-url': address, 'x-goog-upload-status': 'active' });
@@ -92,22 +93,31 @@ function addFiles(mount: Mount, parts: ProviderParts, prefix: string, openai: re
     const stored = { ...session, path: target, bytes: statSync(target).size, purpose: 'batch' as const };
     const file = files.add({ ...stored, cuts: null, fault: null }, LIFETIME_SECONDS, newId('files/', 6));
     statistics.count('filesUploaded');
-    sendJson(response, 200, { file: describeFile(file) });
-  });
-  mount.on('GET', '/v1beta/files/*', ({ path, owner, response }) => {
-    sendJson(
-      response,
-      200,
-      describeFile(requireFile(parts, decodeURIComponent(path.slice('/v1beta/'.length)), owner)),
-    );
+    sendJson(response, 200, { file: describeFile(file) }, { 'x-goog-upload-status': 'final' });
   });
   const content = openai.find(({ method, path }) => method === 'GET' && path === '/v1/files/*');
-  mount.on('GET', '/download/v1beta/files/*', async (asked) => {
-    const name = asked.path.slice('/download/v1beta/files/'.length).replace(/:download$/, '');
-    const id = decodeURIComponent(name);
-    const stored = parts.files.find(id, asked.owner) === null ? `files/${id}` : id;
+  const download = async (asked: Asked, name: string): Promise<void> => {
+    const id = decodeURIComponent(name.slice(0, -DOWNLOAD.length));
+    const stored = files.find(id, asked.owner) === null ? `files/${id}` : id;
     await content?.handle({ ...asked, path: `/v1/files/${encodeURIComponent(stored)}/content` });
+  };
+  mount.on('GET', '/download/v1beta/files/*', (asked) =>
+    download(asked, asked.path.slice('/download/v1beta/files/'.length)),
+  );
+  mount.on('GET', '/v1beta/files/*', async (asked) => {
+    const { path, owner, response } = asked;
+    const name = path.slice('/v1beta/files/'.length);
+    // Its own client downloads here.
+    if (name.endsWith(DOWNLOAD)) await download(asked, name);
+    else
+      sendJson(response, 200, describeFile(requireFile(parts, `files/${decodeURIComponent(name)}`, owner)));
   });
+}
+
+/** Google's APIs take both spellings. */
+function displayNameOf(file: Record<string, unknown>): string {
+  const name = file['displayName'] ?? file['display_name'];
+  return typeof name === 'string' ? name : '';
 }
 
 function requireFile({ files }: ProviderParts, id: string, owner: string): StoredFile {

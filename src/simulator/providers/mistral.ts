@@ -3,10 +3,13 @@
 import { isObject, parseJson } from '../../lib/json.js';
 import type { Described } from '../batch.js';
 import { requireInput } from '../batches.js';
+import type { StoredFile } from '../files.js';
+import { receiveForm } from '../form.js';
 import { ApiError, readBody, sendJson, type Route } from '../http.js';
 import { createBatch, listed, Mount, orderOf, sendBatch, type ProviderParts } from './mount.js';
 
 const JOBS = '/v1/batch/jobs';
+const LIFETIME_SECONDS = 2_592_000;
 const STATUSES: Readonly<Record<Described['status'], string>> = {
   validating: 'QUEUED',
   in_progress: 'RUNNING',
@@ -25,7 +28,8 @@ export function mistralRoutes(prefix: string, parts: ProviderParts, openai: read
     type: 'error',
     code: status,
   }));
-  for (const path of ['/v1/chat/', '/v1/models', '/v1/files']) mount.also(openai, path, path);
+  for (const path of ['/v1/chat/', '/v1/models']) mount.also(openai, path, path);
+  addFiles(mount, parts, openai);
   const { book, files } = parts;
   mount.on('POST', JOBS, async (asked) => {
     const body = parseJson((await readBody(asked.request)).toString('utf8'));
@@ -64,6 +68,42 @@ export function mistralRoutes(prefix: string, parts: ProviderParts, openai: read
     sendJson(response, 200, describe(batch.describe()));
   });
   return mount.routes;
+}
+
+/** Files as OpenAI's, described with more. */
+function addFiles(mount: Mount, { files, statistics }: ProviderParts, openai: readonly Route[]): void {
+  const content = openai.find(({ method, path }) => method === 'GET' && path === '/v1/files/*');
+  mount.on('POST', '/v1/files', async ({ request, response, owner }) => {
+    const path = files.newPath();
+    const { fields, file } = await receiveForm(request, path);
+    if (file === null) throw new ApiError(422, 'file: Field required');
+    if (fields.get('purpose') !== 'batch') throw new ApiError(422, 'purpose: Input should be batch');
+    const upload = { owner, path, ...file, purpose: 'batch' as const, cuts: null, fault: null };
+    const stored = files.add(upload, LIFETIME_SECONDS);
+    statistics.count('filesUploaded');
+    sendJson(response, 200, describeFile(stored));
+  });
+  mount.on('GET', '/v1/files/*', async (asked) => {
+    const file = files.find(decodeURIComponent(asked.path.slice('/v1/files/'.length)), asked.owner);
+    if (file === null) await content?.handle(asked);
+    else sendJson(asked.response, 200, describeFile(file));
+  });
+}
+
+function describeFile(file: StoredFile): object {
+  return {
+    id: file.id,
+    object: 'file',
+    bytes: file.bytes,
+    created_at: file.createdAt,
+    filename: file.name,
+    purpose: 'batch',
+    sample_type: file.purpose === 'batch' ? 'batch_request' : 'batch_result',
+    num_lines: null,
+    mimetype: 'application/jsonl',
+    source: file.purpose === 'batch' ? 'upload' : 'mistral',
+    signature: null,
+  };
 }
 
 function describe(batch: Described): object {
