@@ -7,7 +7,7 @@
 import { closeSync, rmSync } from 'node:fs';
 import type { Completion } from '../models/completion.js';
 import type { FinishRules } from '../models/finish-reason.js';
-import { addUsage, NO_USAGE, type AnswerFigures, type Usage } from '../models/usage.js';
+import { addUsage, NO_USAGE, type AnswerFigures } from '../models/usage.js';
 import { fullyReported, usageOfAnswer } from '../models/usage-estimate.js';
 import { UserError } from '../lib/errors.js';
 import { breathe, openFile, readAt, readLines } from '../lib/files.js';
@@ -55,7 +55,7 @@ export interface CollectParts {
   rules: FinishRules;
   onAnswer: (answer: AnswerFigures) => void;
   /** An answer that may be incomplete was written to the journal. */
-  onPartial: (usage: Usage) => void;
+  onPartial: (answer: AnswerFigures) => void;
   /** The most bytes that a result file of this many requests can have. */
   maximumBytes: (requests: number) => number;
 }
@@ -266,7 +266,7 @@ class Collection {
       case 'value':
       case 'run':
     }
-    const wasted = verdict.kind === 'partial' ? null : usageOf(verdict);
+    const wasted = verdict.kind === 'partial' ? null : usageOf(verdict, this.#request(row));
     if (wasted !== null) {
       this.#sums.usage = addUsage(this.#sums.usage, wasted);
       this.#sums.wasted = addUsage(this.#sums.wasted, wasted);
@@ -294,7 +294,7 @@ class Collection {
   /** An answer that may be incomplete is kept: it counts as soon as its finish reason is accepted. */
   #partial(
     row: number,
-    { json, usage: reported }: Extract<Verdict, { kind: 'partial' }>,
+    { json, usage: reported, isFlex }: Extract<Verdict, { kind: 'partial' }>,
     journal: JournalWriter,
   ): void {
     const { index, onPartial } = this.parts;
@@ -307,7 +307,7 @@ class Collection {
     // Looked at again, it is in the journal.
     if (this.chunk.collected !== null) return;
     journal.appendAnswer(this.#request(row), json, row);
-    onPartial(usage);
+    onPartial({ usage, isFlex });
   }
 
   /** True where the journal holds this very answer. */

@@ -152,9 +152,8 @@ async function readVerdicts(
   const index = new JournalIndex(askedRows(sample).length * ORDERS.length);
   // A judgement is small enough to parse every line, so that a damaged one is asked for again at once.
   await readJournal(work, index, true, rules, console, (entry) => {
-    if (entry.kind === 'answer') totals.addAnswer(entry.answer);
-    else if (entry.usage !== null) totals.addUnusable(entry.usage);
-  });
+      totals.addEntry(entry);
+    });
   return index;
 }
 

@@ -27,14 +27,13 @@ export function mergeDelta(sum: Fields, piece: Fields, depth = 0): void {
 }
 
 function merged(name: string, before: unknown, piece: unknown, depth: number): unknown {
-  if (before === undefined || before === null)
-    return Array.isArray(piece) ? appended([], piece, depth) : piece;
+  if (before === undefined || before === null) return Array.isArray(piece) ? append([], piece, depth) : piece;
   if (piece === null || piece === undefined) return before;
   if (name === 'content' && (Array.isArray(before) || Array.isArray(piece)))
-    return appended(partsOf(before), partsOf(piece), depth);
+    return append(partsOf(before), partsOf(piece), depth);
   if (typeof before === 'string' && typeof piece === 'string') return mergedText(name, before, piece);
   if (depth >= DEEPEST) return piece;
-  if (Array.isArray(before) && Array.isArray(piece)) return appended(before, piece, depth);
+  if (Array.isArray(before) && Array.isArray(piece)) return append(before, piece, depth);
   if (isObject(before) && isObject(piece)) {
     mergeDelta(before, piece, depth + 1);
     return before;
@@ -55,15 +54,17 @@ function partsOf(content: unknown): unknown[] {
   return content === '' ? [] : [{ type: 'text', text: content }];
 }
 
-/** Items that carry an `index` (tool calls, OpenRouter's `reasoning_details`) grow in place; others follow each other. */
-function appended(list: readonly unknown[], pieces: readonly unknown[], depth: number): unknown[] {
-  const sum = [...list];
+/**
+ * Items that carry an `index` (tool calls, OpenRouter's `reasoning_details`) grow in place; others follow each other.
+ * The list itself grows: log probabilities come one token at a time, and copying what is there would take quadratic time.
+ */
+function append(list: unknown[], pieces: readonly unknown[], depth: number): unknown[] {
   for (const piece of pieces) {
-    const earlier = isObject(piece) ? placeOf(sum, piece) : null;
+    const earlier = isObject(piece) ? placeOf(list, piece) : null;
     if (earlier !== null) mergeDelta(earlier, piece as Fields, depth + 1);
-    else sum.push(piece);
+    else list.push(piece);
   }
-  return sum;
+  return list;
 }
 
 /** The item that a piece belongs to; null where it begins a new one. */

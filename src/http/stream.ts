@@ -10,6 +10,8 @@ import { mergeDelta } from './delta.js';
 const MOST_CHOICES = 1024;
 /** Characters of lines that are not events: kept to say what came instead of a stream, or to read it after all. */
 const MOST_STRAY = 64 * 1024 * 1024;
+/** Where texts stand at the deepest: `content[].thinking[].text`, `tool_calls[].function.arguments`. */
+const DEEPEST_TEXT = 6;
 /** Fields of a chunk that the whole answer does not have, or that stand in it at a place of their own. */
 const NOT_COPIED = new Set(['object', 'choices', 'usage', 'obfuscation', '__proto__']);
 
@@ -49,17 +51,20 @@ export class CompletionStream {
 
   /**
    * The whole answer as JSON. A failure within the stream, or a stream that broke off, comes as `error`, with the usage
-   * that was reported. What was no stream at all is returned as it came.
+   * that was reported and the choices so far, which are paid for. What was no stream at all is returned as it came.
    */
   finish(): Buffer {
     // The last event may lack the empty line that ends it.
     this.#parser.feed(`${this.#decoder.decode()}\n\n`);
     const error = this.#error ?? this.#breakage();
-    if (error !== undefined) return toJson({ error, usage: this.#usage });
-    if (this.#choices.size === 0)
-      return this.#first === null ? Buffer.from(this.#stray) : toJson(this.#first);
+    const inOrder = [...this.#choices].sort(([a], [b]) => a - b);
+    if (error !== undefined) {
+      const soFar = inOrder.length === 0 ? {} : { choices: inOrder.map(toUnfinished) };
+      return toJson({ error, usage: this.#usage, ...soFar });
+    }
+    if (inOrder.length === 0) return this.#first === null ? Buffer.from(this.#stray) : toJson(this.#first);
     const { id, created, model, ...more } = this.#envelope;
-    const choices = [...this.#choices].sort(([a], [b]) => a - b).map(toChoice);
+    const choices = inOrder.map(toChoice);
     // In the order in which OpenAI writes them: the journal's reader is quickest there.
     return toJson({ id, object: 'chat.completion', created, model, choices, usage: this.#usage, ...more });
   }
@@ -142,6 +147,18 @@ export class CompletionStream {
 
 function toChoice([index, { message, more, finishReason }]: [number, Choice]): Fields {
   return { index, message, ...more, finish_reason: finishReason };
+}
+
+/** What was written before an error: enough to count its tokens, and no deeper than that takes. */
+function toUnfinished([index, { message }]: [number, Choice]): Fields {
+  return { index, message: pruned(message, DEEPEST_TEXT) };
+}
+
+function pruned(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === 0) return null;
+  if (Array.isArray(value)) return value.map((one: unknown) => pruned(one, depth - 1));
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, pruned(one, depth - 1)]));
 }
 
 /**

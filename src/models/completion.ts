@@ -33,7 +33,7 @@ export interface Completion {
 export type Answer =
   | { kind: 'whole'; completion: Completion }
   /** A choice ended in a way that is not known to mean a whole answer; `reason` as `--accept_finish_reason` takes it. */
-  | { kind: 'partial'; reason: string; usage: Usage | null }
+  | { kind: 'partial'; reason: string; usage: Usage | null; isFlex: boolean }
   /** There is no choice, or neither text nor a call of a tool although nothing stopped the model. */
   | { kind: 'empty'; usage: Usage | null }
   /** A choice carries the error that ended it, as OpenRouter reports failures of its upstreams. */
@@ -58,7 +58,9 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
   const error = choices.find((choice) => choice.error !== null)?.error ?? null;
   if (error !== null) return { kind: 'error', error, usage };
   const partial = choices.find(({ ending }) => ending === 'unknown');
-  if (partial !== undefined) return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage };
+  const isFlex = response['service_tier'] === 'flex';
+  if (partial !== undefined)
+    return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage, isFlex };
   const judged = judge(first, choices);
   if (judged === null) return { kind: 'empty', usage };
   // Written out: a spread would take longer than all else here.
@@ -73,7 +75,7 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason: typeof first.finishReason === 'string' ? first.finishReason : null,
     usage,
-    isFlex: response['service_tier'] === 'flex',
+    isFlex,
     rawUsage: response['usage'] ?? null,
   };
   return { kind: 'whole', completion };

@@ -38,6 +38,26 @@ export function usageFromTexts(reported: Usage | null, request: unknown, respons
   return { ...tokens, stated, estimated: isEstimate ? 1 : 0 };
 }
 
+/**
+ * What an answer that cannot be used has cost: as the server reports it, else with the tokens of what came. Those of the
+ * prompt are missing where they are not reported, see `withPrompt`.
+ * @param came what arrived of the answer: a completion, perhaps broken off, or the text of what is none
+ */
+export function usageOfUnusable(reported: Usage | null, came: unknown): Usage {
+  const whole = fullyReported(reported);
+  if (whole !== null) return whole;
+  const known = reported ?? NO_USAGE;
+  const texts = typeof came === 'string' ? estimateTokens(came) : completionTokensOf(came);
+  const completionTokens = known.completionTokens > 0 ? known.completionTokens : texts;
+  return { ...known, completionTokens, estimated: 1 };
+}
+
+/** The usage of an answer that cannot be used, with the tokens of its prompt where the server did not report them. */
+export function withPrompt(usage: Usage, request: Buffer): Usage {
+  if (usage.promptTokens > 0) return usage;
+  return { ...usage, promptTokens: promptTokensOf(parseJson(request.toString('utf8'))), estimated: 1 };
+}
+
 function promptTokensOf(request: unknown): number {
   if (!isObject(request) || !Array.isArray(request['messages'])) return 0;
   const messages = request['messages'].filter(isObject);

@@ -3,6 +3,7 @@
 import { readAnswer } from '../models/completion.js';
 import { NO_REASON, type FinishRules } from '../models/finish-reason.js';
 import { readUsage, type Usage } from '../models/usage.js';
+import { usageOfUnusable } from '../models/usage-estimate.js';
 import { isObject } from '../lib/json.js';
 import { inert, shellWord } from '../lib/text.js';
 import { lineOf, type ReadableBody, type UnreadableBody } from './answer-body.js';
@@ -25,7 +26,7 @@ export function judgeAnswer(
   if (body.kind === 'unreadable') return judgeUnreadable(body);
   const { value } = body;
   const error = errorIn(value);
-  if (error !== null) return withUsage(judgeError(error), usageOf(value));
+  if (error !== null) return withUsage(judgeError(error), usageBesideError(value));
   const answer = readAnswer(value, rules);
   switch (answer.kind) {
     case 'whole':
@@ -37,9 +38,10 @@ export function judgeAnswer(
         reason: answer.reason,
         json: lineOf(body),
         usage: answer.usage,
+        isFlex: answer.isFlex,
       };
     case 'error':
-      return withinAnswer(judgeError(answer.error), answer.usage);
+      return withinAnswer(judgeError(answer.error), usageOfUnusable(answer.usage, value));
     case 'empty':
     case 'foreign':
       return judgeWithoutText(value, answer.kind);
@@ -83,11 +85,12 @@ function describePartial(reason: string): string {
 }
 
 function judgeWithoutText(value: unknown, kind: 'empty' | 'foreign'): Verdict {
-  const usage = usageOf(value);
+  const reported = reportedIn(value);
   const foreign = describeForeign(value);
-  if (foreign !== null) return unreadable(foreign, foreign, { isForeign: true, isTorn: false }, usage);
-  if (kind === 'empty') return emptyAnswer(usage);
+  if (foreign !== null) return unreadable(foreign, foreign, { isForeign: true, isTorn: false }, reported);
+  if (kind === 'empty') return emptyAnswer(usageOfUnusable(reported, value));
   const unknown = describeUnknown(value);
+  const usage = usageOfUnusable(reported, JSON.stringify(value));
   return unreadable(`the answer is ${unknown}`, unknown, { isForeign: false, isTorn: false }, usage);
 }
 
@@ -98,9 +101,10 @@ function emptyAnswer(usage: Usage | null): Verdict {
 
 function judgeUnreadable({ description, shape, isTorn, text }: UnreadableBody): Verdict {
   const page = describePage(text);
-  return page === null
-    ? unreadable(`the answer is ${description}`, shape, { isForeign: false, isTorn }, null)
-    : unreadable(page, 'page', { isForeign: true, isTorn: false }, null);
+  // No model wrote it.
+  if (page !== null) return unreadable(page, 'page', { isForeign: true, isTorn: false }, null);
+  const usage = text.trim() === '' ? null : usageOfUnusable(null, text);
+  return unreadable(`the answer is ${description}`, shape, { isForeign: false, isTorn }, usage);
 }
 
 function unreadable(
@@ -112,6 +116,13 @@ function unreadable(
   return { kind: 'unreadable', message, shape, ...kind, usage };
 }
 
-function usageOf(value: unknown): Usage | null {
+function reportedIn(value: unknown): Usage | null {
   return isObject(value) ? readUsage(value['usage']) : null;
+}
+
+/** An error that ends an answer does not take back what was written; one that comes alone costs what it reports. */
+function usageBesideError(value: unknown): Usage | null {
+  const reported = reportedIn(value);
+  const hasText = isObject(value) && Array.isArray(value['choices']) && value['choices'].length > 0;
+  return reported !== null || hasText ? usageOfUnusable(reported, value) : null;
 }

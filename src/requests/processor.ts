@@ -55,7 +55,7 @@ export interface Job extends Charged {
 export interface ProcessorEvents {
   answered(job: Job, sent: Buffer, json: Buffer, completion: Completion): void;
   /** An answer that may be incomplete: kept, since a later run may accept its finish reason, and asked for again. */
-  partial(job: Job, sent: Buffer, json: Buffer, usage: Usage | null): void;
+  partial(job: Job, sent: Buffer, json: Buffer, usage: Usage | null, isFlex: boolean): void;
   failed(job: Job, sent: Buffer, errors: string[], filtered: boolean): void;
   /** An exchange ended after so many milliseconds. */
   exchanged(latency: number, kind: Verdict['kind']): void;
@@ -339,8 +339,8 @@ export class Processor {
       if (this.#options.mayProceed?.() === false) return;
       const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
       const { verdict, exchanged } = await this.#send(job, sent);
-      if (verdict.kind === 'partial') events.partial(job, sent, verdict.json, verdict.usage);
-      else this.#waste(usageOf(verdict));
+      if (verdict.kind === 'partial') events.partial(job, sent, verdict.json, verdict.usage, verdict.isFlex);
+      else this.#waste(usageOf(verdict, sent));
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
         case 'answer':
@@ -452,7 +452,7 @@ export class Processor {
         : judgeResponse(response, body, finishRules, redactor);
     if (response !== null) limiter.observe(response.headers);
     if (response !== null && verdict.kind !== 'throttle')
-      limiter.answered(job, exchanged.latency, usedBy(job, verdict));
+      limiter.answered(job, exchanged.latency, usedBy(job, body, verdict));
     events.exchanged(exchanged.latency, verdict.kind);
     if (verdict.kind === 'answer' && this.counts.answered === 0) concurrency.start(exchanged.latency);
     return { verdict, exchanged };
@@ -583,8 +583,8 @@ function waitFor(verdict: Failure): number {
 }
 
 /** What an answer used, for the limits; where the server does not say, by the length of its text. */
-function usedBy(job: Job, verdict: Verdict): TokenCounts | null {
-  if (verdict.kind !== 'answer') return usageOf(verdict);
+function usedBy(job: Job, sent: Buffer, verdict: Verdict): TokenCounts | null {
+  if (verdict.kind !== 'answer') return usageOf(verdict, sent);
   const { usage, annotations } = verdict.completion;
   if (usage !== null) return usage;
   const characters = annotations.reduce((sum, text) => sum + (text?.length ?? 0), 0);

@@ -20,6 +20,7 @@ import { isObject, parseJson } from '../lib/json.js';
 import type { Completion } from '../models/completion.js';
 import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
 import type { Usage } from '../models/usage.js';
+import { withPrompt } from '../models/usage-estimate.js';
 import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
 import { NO_SECRETS, type Redactor } from '../secrets/redactor.js';
@@ -38,7 +39,15 @@ import { isStreamed } from './streaming.js';
 export type Verdict =
   | { kind: 'answer'; completion: Completion; /** The answer as one line of JSON. */ json: Buffer }
   /** An answer whose finish reason does not say that it is whole; `json` as one line. */
-  | { kind: 'partial'; message: string; reason: string; json: Buffer; usage: Usage | null }
+  | {
+      kind: 'partial';
+      message: string;
+      reason: string;
+      json: Buffer;
+      usage: Usage | null;
+      /** True where flex processing answered. */
+      isFlex: boolean;
+    }
   /** A 200 that holds no answer; `shape` is the same for those that are wrong in the same way. */
   | {
       kind: 'unreadable';
@@ -72,7 +81,7 @@ export type Verdict =
       loading?: boolean;
       /** Milliseconds that the server asked to wait. */
       wait: number | null;
-      /** What an unusable answer cost nevertheless. */
+      /** What an unusable answer cost nevertheless; without the prompt's tokens where they are not reported. */
       usage: Usage | null;
       /** True where the error came within an answer: other rows may have better luck. */
       inAnswer?: boolean;
@@ -95,9 +104,14 @@ export type Verdict =
   | { kind: 'value'; message: string; parameter: string }
   | { kind: 'run'; message: string; cause: RunCause | 'other' };
 
-/** What an answer that cannot be used has cost; null where nothing is reported. */
-export function usageOf(verdict: Verdict): Usage | null {
-  return ('usage' in verdict ? verdict.usage : null) ?? null;
+/**
+ * What an answer that cannot be used has cost, estimated where the server does not report it; null where nothing came
+ * that a model may have written.
+ * @param request the body that it answers
+ */
+export function usageOf(verdict: Verdict, request: Buffer): Usage | null {
+  const usage = 'usage' in verdict ? (verdict.usage ?? null) : null;
+  return usage === null ? null : withPrompt(usage, request);
 }
 
 const UNREACHABLE_CODES = new Set([

@@ -32,7 +32,7 @@ export type JournalEntry =
       origin: Origin | null;
     }
   /** An answer that is not known to be whole: the row is still to be asked, unless its reason is accepted. */
-  | { row: number; kind: 'partial'; reason: string; usage: Usage }
+  | { row: number; kind: 'partial'; reason: string; figures: AnswerFigures }
   | { row: number; kind: 'failure'; state: 'failed' | 'filtered'; errors: string[]; usage: Usage | null };
 
 /** Marks, in a failed line's list, a row that a provider's filter refused. */
@@ -68,14 +68,14 @@ export function parseJournalLine(line: Buffer, rules: FinishRules = STANDARD_RUL
         row,
         kind: 'partial',
         reason: answer.reason,
-        usage: usageFromTexts(answer.usage, request, response),
+        figures: { usage: usageFromTexts(answer.usage, request, response), isFlex: answer.isFlex },
       };
     case 'error':
       return {
         row,
         kind: 'partial',
         reason: 'error',
-        usage: usageFromTexts(answer.usage, request, response),
+        figures: { usage: usageFromTexts(answer.usage, request, response), isFlex: false },
       };
     // The Python tool saved answers without text as good ones; they are not.
     case 'empty':

@@ -18,7 +18,7 @@ import {
   statSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { AnswerFigures, Usage } from '../models/usage.js';
+import type { AnswerFigures } from '../models/usage.js';
 import { UserError } from '../lib/errors.js';
 import { holdsLock, rescuePath } from '../lib/fence.js';
 import {
@@ -36,7 +36,7 @@ import { parseJson } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
 import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
 import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
-import { originFields, type Origin } from './origin.js';
+import { isPaid, originFields, type Origin } from './origin.js';
 import { PartialLines, type PartialRows } from './partial-lines.js';
 import { ROW_STATES, type RetriableState, type RowState } from '../types.js';
 
@@ -227,9 +227,11 @@ export class JournalIndex {
   }
 }
 
-/** What counts of a line when a journal is read: a part of an answer, or why there is none. */
+/** What a line of the journal cost when it was written, and whether its row uses it. */
 export type ScannedEntry =
-  { kind: 'answer'; answer: AnswerFigures; origin: Origin | null } | { kind: 'failure'; usage: Usage | null };
+  | { kind: 'answer'; answer: AnswerFigures; origin: Origin | null }
+  /** It was paid for, and its row does not use it: it may be incomplete, is empty, or another answer is no worse. */
+  | { kind: 'unused'; answer: AnswerFigures };
 
 /** What was found when an existing journal was read. */
 export interface JournalReport {
@@ -248,7 +250,7 @@ export interface JournalReport {
  * Reads an existing journal into an index, in bounded memory. Of several segments the union counts.
  * @param several true where rows have more than one choice, so that every line has to be parsed
  * @param rules which finish reasons mean a whole answer; lines that earlier versions took for one are judged again
- * @param onEntry called for every line that counts
+ * @param onEntry called for every answer that was paid for
  */
 export async function scanJournal(
   source: JournalSource,
@@ -259,7 +261,7 @@ export async function scanJournal(
 ): Promise<JournalReport> {
   const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0, partial: [] };
   const partial = new PartialLines(index.rows);
-  const scan = { index, report, partial, rules, onEntry };
+  const scan: Scan = { source, index, report, partial, rules, onEntry };
   if (typeof source === 'string') {
     if (!existsSync(source)) return report;
     repairEnd(source, report);
@@ -303,6 +305,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
         index.noteOrigin(seen.row, seen.origin);
         if (index.record(seen.row, 'ok', blockStart + start, end - start))
           onEntry({ kind: 'answer', answer: seen, origin: seen.origin });
+        else if (isPaid(seen.origin)) noteUnused(bytes.subarray(start, end), seen.row, scan, () => seen);
       }
     }
     await pause();
@@ -311,6 +314,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
 
 /** A journal that is being read. */
 interface Scan {
+  source: JournalSource;
   index: JournalIndex;
   report: JournalReport;
   partial: PartialLines;
@@ -349,14 +353,43 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   if (entry === null) report.damaged += 1;
   else if (entry.row >= index.rows) report.foreign += 1;
   else if (entry.kind === 'failure') {
-    if (index.record(entry.row, entry.state, offset, bytes.length, true)) onEntry(entry);
+    index.record(entry.row, entry.state, offset, bytes.length, true);
+    if (entry.usage !== null) onEntry({ kind: 'unused', answer: { usage: entry.usage, isFlex: false } });
   } else if (entry.kind === 'partial') {
     scan.partial.note(entry.row, entry.reason);
-    onEntry({ kind: 'failure', usage: entry.usage });
+    onEntry({ kind: 'unused', answer: entry.figures });
   } else {
     index.noteOrigin(entry.row, entry.origin);
     if (index.record(entry.row, entry.completion.state, offset, bytes.length))
       onEntry({ kind: 'answer', answer: entry.figures(), origin: entry.origin });
+    else if (isPaid(entry.origin)) noteUnused(bytes, entry.row, scan, entry.figures);
+  }
+}
+
+/**
+ * An answer that is no better than the one its row has. It was paid for as well, unless it is a copy of that line: a
+ * crash while rescued lines are taken in leaves some of them twice.
+ */
+function noteUnused(
+  line: Buffer,
+  row: number,
+  { source, index, onEntry }: Scan,
+  figures: () => AnswerFigures,
+): void {
+  const place = index.place(row);
+  if (place?.length === line.length && readLineAt(source, place).equals(line)) return;
+  onEntry({ kind: 'unused', answer: figures() });
+}
+
+function readLineAt(source: JournalSource, { offset, length }: { offset: number; length: number }): Buffer {
+  const number = Math.floor(offset / SEGMENT_SPAN);
+  const path = typeof source === 'string' ? source : source.find((one) => one.number === number)?.path;
+  if (path === undefined) return Buffer.alloc(0);
+  const descriptor = openFile(path, 'read');
+  try {
+    return readAt(descriptor, offset % SEGMENT_SPAN, length);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -16,6 +16,11 @@ export type Origin =
 /** Answers that this run did not pay for. */
 export type Copy = Exclude<Origin, { kind: 'escalated' }>;
 
+/** True for an answer that this run paid for. */
+export function isPaid(origin: Origin | null): origin is Exclude<Origin, Copy> | null {
+  return origin === null || origin.kind === 'escalated';
+}
+
 /** The keys that a line's metadata can begin with. */
 const KEYS = {
   reused: 'reused_from',

@@ -117,7 +117,7 @@ export interface Preparation {
 
 /**
  * Makes or finds `run.json`, `rows.jsonl` and `jobs.json`, and reads the journal.
- * @param onEntry called for every line of the journal that counts
+ * @param onEntry called for every answer in the journal that was paid for
  * @throws UserError where the command line asks for something else than the run was started with
  */
 export async function prepareRun(
@@ -412,7 +412,7 @@ export async function writeRowsWithProgress(
  * Reads a journal into an index, and reports lines that cannot be read.
  * @param several true where every line is to be parsed
  * @param rules which finish reasons mean a whole answer
- * @param onEntry called for every line that counts
+ * @param onEntry called for every answer that was paid for
  */
 export async function readJournal(
   folder: Pick<RunFolder, 'journal' | 'segments'>,

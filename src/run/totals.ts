@@ -16,7 +16,7 @@ import {
 import type { ModelCall } from '../models/call.js';
 import type { ProcessorCounts } from '../requests/processor.js';
 import type { ScannedEntry } from './journal.js';
-import type { Copy } from './origin.js';
+import { isPaid, type Copy } from './origin.js';
 import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
 
 /** Figures that no file but this one holds: kept from session to session in `counters.json`. */
@@ -120,11 +120,10 @@ export class Totals {
     this.#batches = totals;
   }
 
-  /** What a line of the journal says that counts. */
+  /** Adds a line of the journal that is read again, as the session that wrote it did. */
   addEntry(entry: ScannedEntry): void {
-    if (entry.kind === 'failure') {
-      if (entry.usage !== null) this.addUnusable(entry.usage);
-    } else if (entry.origin === null || entry.origin.kind === 'escalated') this.addAnswer(entry.answer);
+    if (entry.kind === 'unused') this.addUnused(entry.answer);
+    else if (isPaid(entry.origin)) this.addAnswer(entry.answer);
     else this.addCopy(entry.answer, entry.origin);
   }
 
@@ -141,12 +140,13 @@ export class Totals {
     if (isFlex) accumulate(this.#flex, usage);
   }
 
-  /** Tokens of an unusable answer that the journal holds, so that they need not be carried. */
-  addUnusable(usage: Usage): void {
+  /** An answer that the journal holds and no row uses: the next session finds it there, so `counters.json` leaves it out. */
+  addUnused({ usage, isFlex }: AnswerFigures): void {
     accumulate(this.#used, usage);
+    if (isFlex) accumulate(this.#flex, usage);
   }
 
-  /** Tokens that were paid for an answer which could not be used. */
+  /** Tokens that were paid for an answer which could not be used, and which no journal holds. */
   addWasted(usage: Usage): void {
     accumulate(this.#wasted, usage);
     accumulate(this.#used, usage);

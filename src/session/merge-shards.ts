@@ -62,10 +62,8 @@ export async function mergeShards(
         index,
         several,
         (entry) => {
-          if (entry.kind === 'answer') {
-            answers += 1;
-            totals.addAnswer(entry.answer);
-          } else if (entry.usage !== null) totals.addUnusable(entry.usage);
+          if (entry.kind === 'answer' && entry.origin === null) answers += 1;
+          totals.addEntry(entry);
         },
         rules,
       );

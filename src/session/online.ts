@@ -258,9 +258,10 @@ function journaling(
       if (factor !== null) index.noteOrigin(job.requestIdx, { kind: 'escalated', factor });
       const counts = index.record(job.requestIdx, completion.state, place.offset, place.length);
       const usage = usageOfAnswer(completion.usage, sent, json);
-      if (counts) totals.addAnswer({ usage, isFlex: completion.isFlex });
-      // A retried row keeps its earlier answer; no later session finds this one in the journal's figures.
-      else totals.addWasted(usage);
+      const figures = { usage, isFlex: completion.isFlex };
+      if (counts) totals.addAnswer(figures);
+      // A retried row keeps its earlier answer.
+      else totals.addUnused(figures);
       totals.timeline.spent(usage.promptTokens + usage.completionTokens);
       onUse(usage);
       dropped(sent.length + json.length);
@@ -268,12 +269,11 @@ function journaling(
       if (isFirst) onFirstAnswer();
       isFirst = false;
     },
-    partial: (job, sent, json, usage) => {
+    partial: (job, sent, json, reported, isFlex) => {
       journal.appendAnswer(sent, json, job.requestIdx);
-      // Not carried in the counters: the journal has it.
-      const used = usageOfAnswer(usage, sent, json);
-      totals.addUnusable(used);
-      onUse(used);
+      const usage = usageOfAnswer(reported, sent, json);
+      totals.addUnused({ usage, isFlex });
+      onUse(usage);
       dropped(sent.length + json.length);
     },
     failed: (job, sent, errors, filtered) => {

@@ -69,8 +69,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   const several = hasSeveral(options.call.generation);
   const rules = new FinishRules(options.call.acceptFinishReason);
   const report = await readJournal(folder, index, several, rules, surroundings.console, (entry) => {
-    if (entry.kind === 'answer') totals.addAnswer(entry.answer);
-    else if (entry.usage !== null) totals.addUnusable(entry.usage);
+    totals.addEntry(entry);
   });
   const session = new ShardSession(work, shard, folder, index, totals, await digestOfFile(folder.rows));
   const asked = index.countWanted(options.policy.retry) > 0 ? beginSegment(folder) : folder;

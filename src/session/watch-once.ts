@@ -68,8 +68,8 @@ export function collectParts(
     onAnswer: (completion) => {
       totals.addAnswer(completion);
     },
-    onPartial: (usage) => {
-      totals.addUnusable(usage);
+    onPartial: (answer) => {
+      totals.addUnused(answer);
     },
   };
 }

@@ -22,21 +22,22 @@ async function scan(
   lines: string[],
   rows: number,
   rules?: FinishRules,
-): Promise<{ index: JournalIndex; report: JournalReport; unusable: number }> {
+): Promise<{ index: JournalIndex; report: JournalReport; used: number; unused: number }> {
   const path = join(temporaryFolder(), 'output.jsonl');
   writeFileSync(path, `${lines.join('\n')}\n`);
   const index = new JournalIndex(rows);
-  let unusable = 0;
+  const paid = { answer: 0, unused: 0 };
   const report = await scanJournal(
     path,
     index,
     false,
     (entry) => {
-      if (entry.kind === 'failure' && entry.usage !== null) unusable += 1;
+      expect(entry.answer.usage.completionTokens).toBeGreaterThan(0);
+      paid[entry.kind] += 1;
     },
     rules,
   );
-  return { index, report, unusable };
+  return { index, report, used: paid.answer, unused: paid.unused };
 }
 
 describe('a journal with answers that may be incomplete', () => {
@@ -53,7 +54,7 @@ describe('a journal with answers that may be incomplete', () => {
   ];
 
   it('leaves their rows pending, tells how they ended, and counts what they cost', async () => {
-    const { index, report, unusable } = await scan(lines, 8);
+    const { index, report, used, unused } = await scan(lines, 8);
     const states = Array.from({ length: 8 }, (_, row) => index.state(row));
     expect(states).toEqual(['ok', 'pending', 'pending', 'pending', 'pending', 'ok', 'truncated', 'ok']);
     expect(report.partial).toEqual([
@@ -61,13 +62,31 @@ describe('a journal with answers that may be incomplete', () => {
       { reason: 'null', rows: 1 },
       { reason: 'error', rows: 1 },
     ]);
-    expect(unusable).toBe(5);
+    expect({ used, unused }).toEqual({ used: 4, unused: 5 });
   });
 
   it('takes them once their reason is accepted', async () => {
-    const { index } = await scan(lines, 8, new FinishRules(['abort', 'null']));
+    const { index, used, unused } = await scan(lines, 8, new FinishRules(['abort', 'null']));
     const states = Array.from({ length: 8 }, (_, row) => index.state(row));
     expect(states).toEqual(['ok', 'ok', 'ok', 'ok', 'pending', 'ok', 'truncated', 'ok']);
+    // Row 5 has two of them: both were paid for.
+    expect({ used, unused }).toEqual({ used: 7, unused: 2 });
+  });
+
+  it('counts every answer that was paid for once, whatever is accepted, and no copy of a line', async () => {
+    const paid = [
+      line(0, 'abort'),
+      line(0, 'abort', { stop_reason: null }),
+      line(0, 'stop'),
+      line(0, 'length'),
+      line(1, 'stop'),
+    ];
+    for (const accepted of [[], ['abort']]) {
+      const once = await scan(paid, 2, new FinishRules(accepted));
+      expect(once.used + once.unused).toBe(5);
+      const copied = await scan([...paid, line(1, 'stop')], 2, new FinishRules(accepted));
+      expect(copied.used + copied.unused).toBe(5);
+    }
   });
 });
 

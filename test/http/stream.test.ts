@@ -229,13 +229,30 @@ describe('a stream that does not', () => {
   ])('is an error where it %s', (_, body, message) => {
     const { error, choices } = read(body) as { error?: { message?: string }; choices?: unknown };
     expect(error?.message).toMatch(message);
-    expect(choices).toBeUndefined();
+    // What was written is paid for, and is no answer.
+    expect(choices).toEqual([{ index: 0, message: { role: 'assistant', content: 'half' } }]);
   });
+
+  it('grows long lists in linear time', () => {
+    const token = (n: number): string =>
+      event({
+        ...chunk({ content: 'x' }),
+        choices: [
+          { index: 0, delta: { content: 'x' }, logprobs: { content: [{ token: 'x', logprob: -n }] } },
+        ],
+      });
+    const tokens = 50_000;
+    const body =
+      Array.from({ length: tokens }, (_, n) => token(n)).join('') + event(chunk({}, 'stop')) + DONE;
+    const { choices } = read(body, 1 << 20) as { choices: { logprobs: { content: unknown[] } }[] };
+    expect(choices[0]?.logprobs.content).toHaveLength(tokens);
+  }, 4000);
 
   it('keeps the error’s own status and the usage that was reported', () => {
     const error = { message: 'failed to call a function', type: 'invalid_request_error', status_code: 400 };
     const usage = { prompt_tokens: 4, completion_tokens: 2 };
-    expect(read(HALF + event({ error, usage }))).toEqual({ error, usage });
+    expect(read(HALF + event({ error, usage }))).toMatchObject({ error, usage });
+    expect(read(event({ error, usage }))).toEqual({ error, usage });
   });
 
   it('has no finish reason where it ends with [DONE] alone', () => {

@@ -4,7 +4,7 @@ import type { FinishRules } from '../../src/models/finish-reason.js';
 import { decodeBody } from '../../src/http/decoding.js';
 import { asksForStream } from '../../src/requests/stream-only.js';
 import { UnusableAnswers, type Reaction } from '../../src/requests/unusable-answers.js';
-import { judgeResponse, type Verdict } from '../../src/requests/verdict.js';
+import { judgeResponse, usageOf, type Verdict } from '../../src/requests/verdict.js';
 import { completion } from '../support/scripted-api.js';
 
 const GOOD = JSON.stringify(completion('näw answer'));
@@ -189,6 +189,61 @@ describe('models that answer streamed requests only', () => {
   });
 });
 
+describe('what an answer costs that cannot be used and reports no usage', () => {
+  const request = Buffer.from(
+    JSON.stringify({ messages: [{ role: 'user', content: 'one two three four five' }] }),
+  );
+  const event = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
+  const piece = event({ choices: [{ index: 0, delta: { content: 'one two three four' } }] });
+  const choice = (content: string | null, more: object = {}): string =>
+    JSON.stringify({ choices: [{ index: 0, message: { role: 'assistant', content }, ...more }] });
+
+  it.each<[string, string, number]>([
+    ['no text', choice('', { finish_reason: 'stop' }), 0],
+    [
+      'nothing but reasoning',
+      JSON.stringify({ choices: [{ message: { reasoning: 'one two three' }, finish_reason: 'stop' }] }),
+      3,
+    ],
+    ['no choices', JSON.stringify({ choices: [] }), 0],
+    ['an error in its choice', choice('one two three', { error: { code: 502, message: 'upstream' } }), 3],
+    ['an error beside its choices', choice('one two').replace('{', '{"error":{"message":"upstream"},'), 2],
+    ['a stream that breaks off', piece + piece, 8],
+    ['a stream that ends with an error', piece + event({ error: { message: 'overloaded', code: 529 } }), 4],
+    ['a stream that ends in text', `${piece}Internal Server Error\n`, 4],
+    ['half of its JSON', choice('one two three four').slice(0, 60), 18],
+    ['JSON of nobody’s', JSON.stringify({ reply: 'one two three' }), 9],
+    ['plain text', 'one two three four', 4],
+  ])('is counted from what came: %s', (_, body, tokens) => {
+    const usage = usageOf(judge(body), request);
+    expect(usage).toMatchObject({ promptTokens: 9, estimated: 1, stated: null });
+    expect(Math.abs((usage?.completionTokens ?? -1) - tokens)).toBeLessThanOrEqual(2);
+  });
+
+  it.each<[string, string]>([
+    ['nothing', ''],
+    ['a web page', '<!DOCTYPE html><title>Log in</title>'],
+    ['an error alone', '{"error":{"message":"upstream","code":502}}'],
+    ['a list of models', '{"object":"list","data":[{"id":"m"}]}'],
+  ])('is nothing where no model wrote anything: %s', (_, body) => {
+    expect(usageOf(judge(body), request)).toBeNull();
+  });
+
+  it('is what the server reports where it does', () => {
+    const body = JSON.stringify({
+      choices: [],
+      usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 },
+    });
+    expect(usageOf(judge(body), request)).toMatchObject({
+      promptTokens: 7,
+      completionTokens: 3,
+      estimated: 0,
+    });
+    const half = JSON.stringify({ choices: [], usage: { prompt_tokens: 7 } });
+    expect(usageOf(judge(half), request)).toMatchObject({ promptTokens: 7, estimated: 1 });
+  });
+});
+
 describe('what is done about answers that cannot be used', () => {
   const partial = (reason: string): Extract<Verdict, { kind: 'partial' }> => ({
     kind: 'partial',
@@ -196,6 +251,7 @@ describe('what is done about answers that cannot be used', () => {
     reason,
     json: Buffer.alloc(0),
     usage: null,
+    isFlex: false,
   });
   const unreadable = (shape: string, isForeign = false): Extract<Verdict, { kind: 'unreadable' }> => ({
     kind: 'unreadable',
