@@ -1,7 +1,7 @@
 /** The table of `--dry_run`, and the requests it shows as examples. */
 
 import type { GenerationParameters } from '../models/generation.js';
-import { count, dollars, duration, inert, plural } from '../lib/text.js';
+import { count, dollars, duration, inert, plural, spent } from '../lib/text.js';
 import type { DryRun, PriceRange } from './dry-run-result.js';
 
 const EXAMPLE_CHARACTERS = 600;
@@ -44,7 +44,7 @@ export function dryRunTable(result: DryRun, generation: GenerationParameters): s
       probe === null
         ? null
         : `${count(probe.answered)} of ${plural(probe.asked, 'row')} answered, ${Math.round(probe.completionTokens)} ± ` +
-          `${Math.round(probe.completionMargin)} tokens each${probe.cost === null ? '' : `, for ${dollars(probe.cost)}`}`,
+          `${Math.round(probe.completionMargin)} tokens each${probe.cost === null ? '' : `, for ${spent(probe.cost.amount, probe.cost.isEstimate)}`}`,
     ],
   ];
   const shown = rows.filter((row): row is [string, string] => row[1] !== null);

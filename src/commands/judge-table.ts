@@ -6,6 +6,7 @@ import type { Sample } from '../judge/sample.js';
 import type { ModelCall } from '../models/call.js';
 import { isReasoningModel } from '../requests/parameters.js';
 import { TokenEstimate } from '../requests/tokens.js';
+import { describeCost, describeTokens } from '../run/summary.js';
 import { count, dollars, inert, plural } from '../lib/text.js';
 
 /** Characters that a bar of all pairs has. */
@@ -50,7 +51,7 @@ export class RequestEstimate {
 
 /** The lines that end a judgement on the terminal. */
 export function describeFigures(figures: JudgeFigures, sample: Sample, result: string): string {
-  const { wins, ties, losses, undecided, rows, tokens } = figures;
+  const { wins, ties, losses, undecided, rows } = figures;
   const counted = (pairs: number, more = ''): string => {
     const share = rows === 0 ? 0 : pairs / rows;
     const bar = '█'.repeat(Math.round(share * BAR));
@@ -70,8 +71,8 @@ export function describeFigures(figures: JudgeFigures, sample: Sample, result: s
     ['Old wins', counted(losses)],
     ...(undecided > 0 ? [['Undecided', counted(undecided)]] : []),
     ['Win rate', describeRate(figures)],
-    ['Tokens', `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion`],
-    ['Cost', figures.cost_usd === null ? 'not known: no price for this model' : dollars(figures.cost_usd)],
+    ['Tokens', describeTokens(figures)],
+    ['Cost', describeCost(figures)],
     ['Verdicts', result],
   ];
   const table = lines.map(([title, text]) => `${`${title ?? ''}:`.padEnd(11)}${text ?? ''}`).join('\n');

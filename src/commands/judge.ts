@@ -19,7 +19,7 @@ import { priceFor } from '../run/budget.js';
 import { readJobs } from '../run/jobs.js';
 import { JournalIndex } from '../run/journal.js';
 import { readJournal } from '../run/prepare.js';
-import { writeSummary } from '../run/summary.js';
+import { spendingOf, writeSummary } from '../run/summary.js';
 import { Totals } from '../run/totals.js';
 import { nearest } from '../lib/suggest.js';
 import { count, inert, plural, shellWord } from '../lib/text.js';
@@ -190,7 +190,6 @@ function figuresOf(setup: Setup, sums: Tally, totals: Totals): JudgeFigures {
   const rounded = (share: number): number => Math.round(share * 1e4) / 1e4;
   const rate = winRate(sums);
   const interval = winRateInterval(sums);
-  const { cost } = totals;
   return {
     annotator: setup.annotator,
     model: setup.model,
@@ -203,9 +202,7 @@ function figuresOf(setup: Setup, sums: Tally, totals: Totals): JudgeFigures {
     flipped: sums.flipped,
     win_rate: rate === null ? null : rounded(rate),
     confidence_interval_95: interval === null ? null : [rounded(interval[0]), rounded(interval[1])],
-    requests: totals.requests,
-    tokens: totals.tokens,
-    cost_usd: cost === null ? null : Math.round(cost * 1e6) / 1e6,
+    ...spendingOf(totals),
     sample: setup.sample,
     seed: setup.seed,
     template_digest: setup.template_digest,

@@ -4,8 +4,9 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { digestOfFile } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { RunFolder } from '../run/folder.js';
+import type { Spending } from '../run/summary.js';
 
-export interface JudgeFigures {
+export interface JudgeFigures extends Spending {
   /** The judge's name on the command line, and its model at the provider. */
   annotator: string;
   model: string;
@@ -22,10 +23,6 @@ export interface JudgeFigures {
   /** Wins and half of the ties, as a share of what is decided; null where nothing is. */
   win_rate: number | null;
   confidence_interval_95: [low: number, high: number] | null;
-  requests: { sent: number; throttled: number; retried: number };
-  tokens: { prompt: number; completion: number };
-  /** Null where no price is known. */
-  cost_usd: number | null;
   /** Pairs that were asked for at most, and what decided which. */
   sample: number;
   seed: number;

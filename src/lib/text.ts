@@ -60,6 +60,11 @@ export function dollars(amount: number): string {
   return `$${amount.toPrecision(2)}`;
 }
 
+/** The same for what was spent: `≈$0.25` where a part of it had to be estimated. */
+export function spent(amount: number, isEstimate: boolean): string {
+  return `${isEstimate ? '≈' : ''}${dollars(amount)}`;
+}
+
 /** A word of a command line, quoted for a POSIX shell where it needs to be. */
 export function shellWord(word: string): string {
   return /^[A-Za-z0-9_./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -6,8 +6,8 @@ import { askedFor, type AskedFor, type RunIdentity } from '../run/identity.js';
 import { wholeDataset } from '../datasets/selection.js';
 import type { ResultShape } from '../exports/exporter.js';
 import type { ParameterChange } from '../requests/parameters.js';
-import type { Summary } from '../run/summary.js';
-import { count, dollars, inert, plural, shellWord } from '../lib/text.js';
+import { describeTokens, type Summary } from '../run/summary.js';
+import { count, inert, plural, shellWord, spent } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import {
   asksTheSame,
@@ -175,8 +175,8 @@ function provenance(facts: CardFacts): string[][] {
     ['Parameters', parameters(asked)],
     ['Asked', summary.mode === 'batch' ? 'in batches' : 'online'],
     ['Requests', count(summary.requests.sent)],
-    ['Tokens', `${count(summary.tokens.prompt)} prompt, ${count(summary.tokens.completion)} completion`],
-    ['Cost', summary.cost_usd === null ? unknown : `${dollars(summary.cost_usd)} by the list price`],
+    ['Tokens', describeTokens(summary)],
+    ['Cost', summary.cost_usd === null ? unknown : `${spent(summary.cost_usd, summary.cost_estimated === true)} by the list price`],
     ['Date', plain(summary.started_at.slice(0, 'YYYY-MM-DD'.length))],
     ['Made with', `reannotate ${plain(version)}`],
   ];

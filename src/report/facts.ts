@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { isLocalName } from '../datasets/local-files.js';
 import { isObject } from '../lib/json.js';
 import type { ConfigFile } from '../run/config.js';
-import { count, dollars, duration } from '../lib/text.js';
+import { count, duration, spent } from '../lib/text.js';
 import type { ReportData } from './data.js';
 
 /** Characters of a parameter's value. */
@@ -30,12 +30,14 @@ const LEFT_OUT = new Set([
 export function figuresOf(summary: Record<string, unknown>): [string, string][] {
   const { requests, tokens, cost_usd: cost, started_at: started, finished_at: finished, mode } = summary;
   const figures: [string, string][] = [];
-  if (typeof cost === 'number') figures.push(['Cost', dollars(cost)]);
+  const isEstimate = summary['cost_estimated'] === true;
+  if (typeof cost === 'number') figures.push(['Cost', spent(cost, isEstimate)]);
   else if (cost === null) figures.push(['Cost', 'not known']);
   if (isObject(tokens)) {
     const { prompt, completion, reasoning } = tokens;
+    const areEstimated = typeof summary['tokens_estimated'] === 'number';
     if (typeof prompt === 'number' && typeof completion === 'number')
-      figures.push(['Tokens', `${count(prompt)} in, ${count(completion)} out`]);
+      figures.push(['Tokens', `${areEstimated ? '≈' : ''}${count(prompt)} in, ${count(completion)} out`]);
     if (typeof reasoning === 'number') figures.push(['Reasoning tokens', count(reasoning)]);
   }
   if (isObject(requests) && typeof requests['sent'] === 'number')

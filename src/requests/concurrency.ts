@@ -13,6 +13,8 @@ const OVERLOAD_FACTOR = 0.8;
 const CAREFUL_GROWTH = 0.1;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
+/** Answers that the latency which is told remembers. */
+const REMEMBERED = 50;
 
 /** Measures how much of its time the event loop works. */
 export function measureBusy(): IsBusy {
@@ -28,6 +30,18 @@ export function measureBusy(): IsBusy {
     sampled = now;
     return busy;
   };
+}
+
+/** How many requests may be in flight, and whether they become more. */
+export interface Ramp {
+  limit: number;
+  maximum: number;
+  /** True while they double in the time of an answer. */
+  isGrowing: boolean;
+  /** Milliseconds that an answer takes; null before the first one. */
+  latency: number | null;
+  /** Standard deviation of the latency, as a share of it. */
+  variation: number;
 }
 
 /** How one exchange went. */
@@ -54,6 +68,7 @@ export class Concurrency {
   #yielded = 0;
   #isInterrupted = false;
   #lastCut = -Infinity;
+  readonly #recent = new RecentLatency();
   #waiters: (() => void)[] = [];
 
   /**
@@ -84,6 +99,18 @@ export class Concurrency {
   /** Requests that may be in flight now. */
   get limit(): number {
     return this.#search?.level ?? Math.floor(this.#limit);
+  }
+
+  /** For those who foresee how long the rest will take. */
+  get ramp(): Ramp {
+    const { limit, maximum } = this;
+    const isFree = this.#search === null && !this.isFixed && !this.#isCareful && limit < maximum;
+    const { mean: latency, variation } = this.#recent;
+    return { limit, maximum, isGrowing: isFree && this.#isUsed, latency, variation };
+  }
+
+  get #isUsed(): boolean {
+    return this.#inFlight >= this.#limit * BUSY_SHARE;
   }
 
   /** Takes a place, or returns a promise to wait for before trying again. */
@@ -141,6 +168,7 @@ export class Concurrency {
 
   /** An answer arrived; more may be tried where all places were in use. */
   succeeded({ inFlight, latency }: Exchanged): void {
+    this.#recent.add(latency);
     // What this process is too busy to read in time says nothing about the server.
     if (this.isBusy()) return;
     if (!this.isFixed) this.#latencies.add(inFlight, latency);
@@ -149,7 +177,7 @@ export class Concurrency {
       const variation = this.#latencies.variation(inFlight);
       this.#search.answered(this.now(), this.#inFlight, variation, shortest);
       if (this.#search.isNeedless) this.#endSearch(this.#search.level);
-    } else if (this.#inFlight >= this.#limit * BUSY_SHARE && !this.#startsSearch(inFlight)) {
+    } else if (this.#isUsed && !this.#startsSearch(inFlight)) {
       this.#grow();
     }
     this.#wake();
@@ -185,5 +213,28 @@ export class Concurrency {
     this.#isCareful = true;
     if (this.#search !== null) this.#search.overloaded();
     else if (!this.#startsSearch(inFlight)) this.#limit = Math.max(1, this.#limit * OVERLOAD_FACTOR);
+  }
+}
+
+/** Mean and spread of the latest latencies; older ones fade. */
+class RecentLatency {
+  #answers = 0;
+  #mean = 0;
+  #variance = 0;
+
+  add(latency: number): void {
+    this.#answers += 1;
+    const weight = 1 / Math.min(this.#answers, REMEMBERED);
+    const difference = latency - this.#mean;
+    this.#mean += weight * difference;
+    this.#variance = (1 - weight) * (this.#variance + weight * difference * difference);
+  }
+
+  get mean(): number | null {
+    return this.#answers === 0 ? null : this.#mean;
+  }
+
+  get variation(): number {
+    return this.#mean === 0 ? 0 : Math.sqrt(this.#variance) / this.#mean;
   }
 }

@@ -1,7 +1,10 @@
 /** Short latencies are compared as if they took this much longer: a queue of milliseconds harms nobody. */
 const NEGLIGIBLE_MS = 20;
-/** Answers that a band remembers; older ones fade. */
-const MEMORY = 32;
+/**
+ * Answers that a band remembers at least; older ones fade. Of the requests that are in flight together the slow ones are
+ * answered last, so that a band remembers as many answers as that.
+ */
+const LEAST_MEMORY = 32;
 /** The standard deviation of the logarithm that is assumed before there are answers to tell it by. */
 const ASSUMED_DEVIATION = 0.3;
 const ASSUMED_ANSWERS = 4;
@@ -9,9 +12,15 @@ const ASSUMED_ANSWERS = 4;
 const LEAST_ANSWERS = 4;
 /** Latency that has risen by this factor has risen. */
 const RISE = 1.5;
+/**
+ * Standard errors beyond which a rise is no chance. With one, a short first answer was taken for the usual one so often
+ * that runs with long answers stopped growing.
+ */
+const CERTAINTY = 2;
 
 /** Latencies under one range of loads, as mean and variance of their logarithm: answers' lengths have a heavy tail. */
 interface Band {
+  readonly memory: number;
   answers: number;
   mean: number;
   variance: number;
@@ -24,9 +33,9 @@ export class LatencyByLoad {
   /** @param latency milliseconds; for a request that timed out, as long as it was waited for */
   add(inFlight: number, latency: number): void {
     const index = bandOf(inFlight);
-    const band = (this.#bands[index] ??= { answers: 0, mean: 0, variance: 0 });
+    const band = (this.#bands[index] ??= { memory: memoryOf(index), answers: 0, mean: 0, variance: 0 });
     band.answers += 1;
-    const weight = 1 / Math.min(band.answers, MEMORY);
+    const weight = 1 / remembered(band);
     const difference = Math.log(latency + NEGLIGIBLE_MS) - band.mean;
     band.mean += weight * difference;
     band.variance = (1 - weight) * (band.variance + weight * difference * difference);
@@ -42,9 +51,10 @@ export class LatencyByLoad {
     if (band === undefined || band.answers < LEAST_ANSWERS) return false;
     for (let below = 0; below < index; below++) {
       const lower = this.#bands[below];
-      if (lower === undefined) continue;
+      // The first answers of those that were sent together are the quick ones.
+      if (lower === undefined || lower.answers < 2 ** below) continue;
       const error = Math.sqrt(varianceOf(band) / remembered(band) + varianceOf(lower) / remembered(lower));
-      if (band.mean - lower.mean > Math.log(RISE) + error) return true;
+      if (band.mean - lower.mean > Math.log(RISE) + CERTAINTY * error) return true;
     }
     return false;
   }
@@ -67,8 +77,12 @@ function bandOf(inFlight: number): number {
   return Math.floor(Math.log2(Math.max(1, inFlight)));
 }
 
-function remembered({ answers }: Band): number {
-  return Math.min(answers, MEMORY);
+function memoryOf(index: number): number {
+  return Math.max(LEAST_MEMORY, 2 ** (index + 1));
+}
+
+function remembered({ answers, memory }: Band): number {
+  return Math.min(answers, memory);
 }
 
 /** The variance that was seen, mixed with the one that is assumed while there are few answers. */

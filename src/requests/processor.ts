@@ -187,6 +187,11 @@ export class Processor {
     return this.#options.concurrency.inFlight;
   }
 
+  /** How many requests may be in flight, and whether they become more. */
+  get ramp(): Concurrency['ramp'] {
+    return this.#options.concurrency.ramp;
+  }
+
   /** Why no more jobs are sent; null while the run goes on. */
   get stopped(): Stop | null {
     return this.#stop;

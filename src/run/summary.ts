@@ -1,22 +1,27 @@
 /** `summary.json` and the summary that is shown at the end. */
 
 import { replaceFile } from '../lib/files.js';
-import { count, dollars, duration, plural, shellWord } from '../lib/text.js';
+import { count, dollars, duration, plural, shellWord, spent } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import type { Assembled, RowCountsByState } from './assemble.js';
 import type { RunFolder } from './folder.js';
 import type { Totals } from './totals.js';
 
-export interface Summary {
-  rows: RowCountsByState;
+/** What was sent, used and paid for, as `summary.json` and the judge's figures in it hold it. */
+export interface Spending {
   requests: { sent: number; throttled: number; retried: number };
   /** `reasoning` is the part of the completion that was spent on it; absent where servers report none. */
   tokens: { prompt: number; completion: number; reasoning?: number };
+  /** Null where no price is known. */
   cost_usd: number | null;
   /** Answers whose tokens were counted from their texts, because the server does not report them; absent where none. */
   tokens_estimated?: number;
   /** Present where a part of the cost had to be estimated. */
   cost_estimated?: true;
+}
+
+export interface Summary extends Spending {
+  rows: RowCountsByState;
   /** Rows whose answers earlier runs had; absent without `--reuse`. */
   reused_rows?: number;
   /** Rows that share the answer of a row with the same request; absent without `--dedupe`. */
@@ -35,10 +40,26 @@ export function summarise(
   mode: Summary['mode'],
   finished: Date,
 ): Summary {
-  const { cost, saved, copied } = totals;
+  const { saved, copied } = totals;
   const isSaving = copied.reused + copied.duplicate > 0;
   return {
     rows,
+    ...spendingOf(totals),
+    ...(copied.reused > 0 ? { reused_rows: copied.reused } : {}),
+    ...(copied.duplicate > 0 ? { deduped_rows: copied.duplicate } : {}),
+    ...(isSaving && saved !== null ? { saved_usd: rounded(saved) } : {}),
+    // No entry can be taken for a prototype's.
+    models: Object.fromEntries(models),
+    mode,
+    started_at: totals.startedAt,
+    finished_at: finished.toISOString(),
+  };
+}
+
+/** The figures of everything that a run or a judgement has sent so far. */
+export function spendingOf(totals: Totals): Spending {
+  const { cost } = totals;
+  return {
     requests: totals.requests,
     tokens: {
       prompt: totals.tokens.prompt,
@@ -49,14 +70,6 @@ export function summarise(
     cost_usd: cost === null ? null : rounded(cost),
     ...(totals.estimatedAnswers > 0 ? { tokens_estimated: totals.estimatedAnswers } : {}),
     ...(totals.isCostEstimated ? { cost_estimated: true as const } : {}),
-    ...(copied.reused > 0 ? { reused_rows: copied.reused } : {}),
-    ...(copied.duplicate > 0 ? { deduped_rows: copied.duplicate } : {}),
-    ...(isSaving && saved !== null ? { saved_usd: rounded(saved) } : {}),
-    // No entry can be taken for a prototype's.
-    models: Object.fromEntries(models),
-    mode,
-    started_at: totals.startedAt,
-    finished_at: finished.toISOString(),
   };
 }
 
@@ -81,7 +94,7 @@ export interface SessionFigures {
 
 /** The lines that end a run on the terminal. */
 export function describeSummary(summary: Summary, session: SessionFigures, folder: RunFolder): string {
-  const { rows, tokens, requests } = summary;
+  const { rows, requests } = summary;
   const states = ROW_STATES.filter((state) => state === 'ok' || rows[state] > 0).map(
     (state) => `${count(rows[state])} ${state}`,
   );
@@ -92,10 +105,7 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
   const lines = [
     ['Rows', `${count(rows.total)}: ${states.join(', ')}`],
     ['Requests', [`${count(requests.sent)} sent`, ...extra].join(', ')],
-    [
-      'Tokens',
-      `${count(tokens.prompt)} prompt, ${count(tokens.completion)} completion${describeReasoning(tokens)}${describeEstimate(summary)}`,
-    ],
+    ['Tokens', describeTokens(summary)],
     ['Cost', describeCost(summary)],
     ...describeSaving(summary),
     ['Time', describeRate(session)],
@@ -105,18 +115,22 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
   return lines.map(([title, text]) => `${`${title ?? ''}:`.padEnd(10)}${text ?? ''}`).join('\n');
 }
 
-function describeReasoning({ reasoning = 0 }: Summary['tokens']): string {
-  return reasoning === 0 ? '' : `, ${count(reasoning)} of it reasoning`;
+/** Tokens for people, and whether they had to be estimated. */
+export function describeTokens({ tokens, tokens_estimated: answers }: Spending): string {
+  const { prompt, completion, reasoning = 0 } = tokens;
+  const thought = reasoning === 0 ? '' : `, ${count(reasoning)} of it reasoning`;
+  const estimate =
+    answers === undefined
+      ? ''
+      : ` (estimated: the server reports no usage for ${plural(answers, 'answer')})`;
+  return `${count(prompt)} prompt, ${count(completion)} completion${thought}${estimate}`;
 }
 
-function describeEstimate({ tokens_estimated: answers }: Summary): string {
-  if (answers === undefined) return '';
-  return ` (estimated: the server reports no usage for ${plural(answers, 'answer')})`;
-}
-
-function describeCost({ cost_usd: cost, cost_estimated: isEstimate }: Summary): string {
+/** The cost for people, and whether it had to be estimated. */
+export function describeCost({ cost_usd: cost, cost_estimated }: Spending): string {
   if (cost === null) return 'not known: no price for this model';
-  return isEstimate === true ? `≈${dollars(cost)} (estimated)` : dollars(cost);
+  const isEstimate = cost_estimated === true;
+  return `${spent(cost, isEstimate)}${isEstimate ? ' (estimated)' : ''}`;
 }
 
 function describeSaving({

@@ -3,32 +3,31 @@
 import type { Processor } from '../requests/processor.js';
 import type { RateLimiter } from '../requests/rate-limiter.js';
 import type { Totals } from '../run/totals.js';
-import { count, dollars, duration } from '../lib/text.js';
+import { count, dollars, duration, spent } from '../lib/text.js';
+import { fitted, type Part } from './fitted-line.js';
+import { TimeLeft } from './time-left.js';
 
-/** Rates are those of so long a time. */
+/** The rates of tokens and of limits are those of so long a time. */
 const WINDOW_MS = 30_000;
 /** Less says nothing of a rate a minute, or of the time that is left. */
 const SHORTEST_WINDOW_MS = 2000;
-/** The time left follows new rates this slowly, so that it settles. */
-const SETTLING_MS = 8000;
 /** Answers that tell what all will cost. */
 const ANSWERS_FOR_COST = 20;
-/** A pause or a silence is told from here on. */
-const TOLD_FROM_MS = 1000;
-const SEPARATOR = ' · ';
+/** A pause or a silence is reported from here on. */
+const REPORTED_FROM_MS = 1000;
 
 interface Sample {
   time: number;
-  done: number;
   tokens: number;
   /** What the limiter has let through. */
   granted: { requests: number; tokens: number };
 }
 
-/** A part of the line; of parts that do not fit, those with the highest number go first. */
-interface Part {
-  text: string;
-  expendable: number;
+/** Rows of this session that ended without an annotation. */
+export interface Misses {
+  /** Refused by the model, or filtered by the provider. */
+  refused: number;
+  failed: number;
 }
 
 type Limits = Pick<RateLimiter, 'gateMilliseconds' | 'requestsPerMinute' | 'tokensPerMinute'>;
@@ -36,57 +35,87 @@ type Limits = Pick<RateLimiter, 'gateMilliseconds' | 'requestsPerMinute' | 'toke
 export class Meter {
   readonly #started: number;
   readonly #samples: Sample[] = [];
-  #left: { milliseconds: number; at: number } | null = null;
+  readonly #timeLeft = new TimeLeft();
 
   /**
+   * @param misses counted elsewhere, as answers come
    * @param before rows that were done with before this session
    * @param rows all rows of the run
    */
   constructor(
-    private readonly processor: Pick<Processor, 'counts' | 'inFlight' | 'trouble'>,
+    private readonly processor: Pick<Processor, 'counts' | 'inFlight' | 'ramp' | 'trouble'>,
     private readonly limiter: Pick<RateLimiter, 'granted' | keyof Limits>,
     private readonly totals: Pick<Totals, 'tokens' | 'cost' | 'isCostEstimated'>,
+    private readonly misses: Readonly<Misses>,
     private readonly before: number,
     private readonly rows: number,
     private readonly now: () => number = () => performance.now(),
   ) {
     this.#started = now();
+    this.sample();
   }
 
   /** The line, not wider than `columns`, and a second one while something needs attention. */
   render(columns: number): string[] {
-    const { answered, failed } = this.processor.counts;
-    const session = answered + failed;
-    const done = this.before + session;
-    const { first, now } = this.#sample(session);
-    const rate = rateOf(now.done - first.done, now.time - first.time);
-    const parts: Part[] = [
-      {
-        text: `${count(done)}/${count(this.rows)} (${Math.floor((done / this.rows) * 100)} %)`,
-        expendable: 0,
-      },
-      { text: `${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s`, expendable: 3 },
+    const { first, now } = this.sample();
+    const parts = [
+      ...this.#essentials(),
+      ...this.#costOfAll(),
+      ...this.#remaining(now.time),
       ...this.#throughput(first, now),
-      { text: `${count(this.processor.inFlight)} in flight`, expendable: 7 },
+      { text: `${count(this.processor.inFlight)} in flight`, rank: 5 },
     ];
-    if (failed > 0) parts.push({ text: `${count(failed)} failed`, expendable: 2 });
-    parts.push(...this.#cost(done, answered), ...this.#timeLeft(session, rate, now.time));
     const attention = this.#attention();
     return attention === null ? [fitted(parts, columns)] : [fitted(parts, columns), attention];
   }
 
-  #sample(session: number): { first: Sample; now: Sample } {
+  /** Looks at how far the run is; to be called every second where nobody looks at the line. */
+  sample(): { first: Sample; now: Sample } {
     const { prompt, completion } = this.totals.tokens;
-    const granted = { ...this.limiter.granted };
-    const now = { time: this.now(), done: session, tokens: prompt + completion, granted };
-    if (this.#samples.length === 0) {
-      // Nothing of this session was done when it began.
-      this.#samples.push({ ...now, time: this.#started, done: 0, granted: { requests: 0, tokens: 0 } });
-    }
+    const now = { time: this.now(), tokens: prompt + completion, granted: { ...this.limiter.granted } };
     this.#samples.push(now);
     while (this.#samples.length > 2 && now.time - (this.#samples[0]?.time ?? 0) > WINDOW_MS)
       this.#samples.shift();
+    this.#timeLeft.add({
+      time: now.time - this.#started,
+      done: this.#session,
+      left: this.rows - this.before - this.#session,
+      inFlight: this.processor.inFlight,
+      ramp: this.processor.ramp,
+      allowed: allowedRate(this.limiter),
+      pause: this.limiter.gateMilliseconds,
+    });
     return { first: this.#samples[0] ?? now, now };
+  }
+
+  get #session(): number {
+    const { answered, failed } = this.processor.counts;
+    return answered + failed;
+  }
+
+  /** What is shown at any width: how far, how fast, what it cost, and what has no annotation. */
+  #essentials(): Part[] {
+    const done = this.before + this.#session;
+    const share = `${Math.floor((done / this.rows) * 100)} %`;
+    const rate = this.#timeLeft.rate * 1000;
+    const { refused, failed } = this.misses;
+    const spentSoFar = this.#spent;
+    return [
+      {
+        text: `${count(done)}/${count(this.rows)} (${share})`,
+        shorter: `${count(done)}/${count(this.rows)}`,
+        shortest: share,
+      },
+      { text: `${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s` },
+      ...(spentSoFar === null ? [] : [{ text: spentSoFar }]),
+      { text: `${count(refused)} refused`, shortest: `${count(refused)}r` },
+      { text: `${count(failed)} failed`, shortest: `${count(failed)}f` },
+    ];
+  }
+
+  get #spent(): string | null {
+    const { cost, isCostEstimated } = this.totals;
+    return cost === null ? null : spent(cost, isCostEstimated);
   }
 
   /** Tokens a minute, and the share of the limit that binds. */
@@ -94,7 +123,7 @@ export class Meter {
     const span = now.time - first.time;
     if (span < SHORTEST_WINDOW_MS) return [];
     const tokens = perMinute(now.tokens - first.tokens, span);
-    const parts = tokens === 0 ? [] : [{ text: `${short(tokens)} tokens/min`, expendable: 6 }];
+    const parts = tokens === 0 ? [] : [{ text: `${short(tokens)} tokens/min`, rank: 4 }];
     const { requestsPerMinute, tokensPerMinute } = this.limiter;
     const shares = [
       { name: 'RPM', granted: now.granted.requests - first.granted.requests, limit: requestsPerMinute },
@@ -104,34 +133,23 @@ export class Meter {
     );
     const binding = shares.sort((a, b) => b.share - a.share)[0];
     if (binding === undefined) return parts;
-    return [...parts, { text: `${binding.name} ${Math.round(binding.share * 100)} %`, expendable: 4 }];
+    return [...parts, { text: `${binding.name} ${Math.round(binding.share * 100)} %`, rank: 3 }];
   }
 
-  /** What was spent, and what all will have cost. */
-  #cost(done: number, answered: number): Part[] {
-    const spent = this.totals.cost;
-    if (spent === null) return [];
-    const about = this.totals.isCostEstimated ? '≈' : '';
-    const parts = [{ text: `${about}${dollars(spent)}`, expendable: 4 }];
-    if (answered < ANSWERS_FOR_COST || done >= this.rows || spent === 0) return parts;
-    const expected = Number(((spent / done) * this.rows).toPrecision(2));
-    return [
-      { text: `${about}${dollars(spent)} of about ${dollars(Math.max(spent, expected))}`, expendable: 5 },
-    ];
+  /** What all will have cost, once enough answers tell. */
+  #costOfAll(): Part[] {
+    const { cost } = this.totals;
+    const done = this.before + this.#session;
+    const isTold = this.processor.counts.answered >= ANSWERS_FOR_COST && done < this.rows;
+    if (cost === null || cost === 0 || !isTold) return [];
+    const expected = Number(((cost / done) * this.rows).toPrecision(2));
+    return [{ text: `about ${dollars(Math.max(cost, expected))} in all`, rank: 2 }];
   }
 
-  #timeLeft(session: number, rate: number, now: number): Part[] {
-    const elapsed = now - this.#started;
-    const average = rateOf(session, elapsed);
-    if (elapsed < SHORTEST_WINDOW_MS || rate === 0 || average === 0) return [];
-    const left = this.rows - this.before - session;
-    const target = (left / ((rate + average) / 2)) * 1000;
-    if (this.#left === null) this.#left = { milliseconds: target, at: now };
-    const passed = now - this.#left.at;
-    const expected = Math.max(0, this.#left.milliseconds - passed);
-    const milliseconds = expected + (target - expected) * (1 - Math.exp(-passed / SETTLING_MS));
-    this.#left = { milliseconds, at: now };
-    return [{ text: `${timeLeft(milliseconds)} left`, expendable: 1 }];
+  #remaining(now: number): Part[] {
+    const milliseconds = this.#timeLeft.estimate;
+    if (now - this.#started < SHORTEST_WINDOW_MS || milliseconds === null) return [];
+    return [{ text: `${timeLeft(milliseconds)} left`, rank: 1 }];
   }
 
   /** Why nothing happens for a while; null where all goes well. */
@@ -139,15 +157,21 @@ export class Meter {
     const { trouble } = this.processor;
     const why = trouble === null ? '' : `: ${trouble.message}`;
     const pause = this.limiter.gateMilliseconds;
-    if (pause > TOLD_FROM_MS) return `Cooling down for ${timeLeft(pause)}${why}`;
-    if (trouble === null || trouble.silence < TOLD_FROM_MS) return null;
+    if (pause > REPORTED_FROM_MS) return `Cooling down for ${timeLeft(pause)}${why}`;
+    if (trouble === null || trouble.silence < REPORTED_FROM_MS) return null;
     return `No answer for ${timeLeft(trouble.silence)}${why}`;
   }
 }
 
-/** A second. */
-function rateOf(amount: number, milliseconds: number): number {
-  return amount / Math.max(0.5, milliseconds / 1000);
+/** Rows a millisecond that the limits let through, at what requests were charged so far; Infinity where there are none. */
+export function allowedRate({
+  granted,
+  requestsPerMinute,
+  tokensPerMinute,
+}: Pick<RateLimiter, 'granted' | 'requestsPerMinute' | 'tokensPerMinute'>): number {
+  const tokensEach = granted.requests === 0 ? 0 : granted.tokens / granted.requests;
+  const byTokens = tokensPerMinute === null || tokensEach <= 0 ? Infinity : tokensPerMinute / tokensEach;
+  return Math.min(requestsPerMinute ?? Infinity, byTokens) / 60_000;
 }
 
 function perMinute(amount: number, milliseconds: number): number {
@@ -166,17 +190,4 @@ function timeLeft(milliseconds: number): string {
   const seconds = Math.ceil(milliseconds / 1000);
   if (seconds < 60) return `${seconds} s`;
   return seconds < 600 || seconds >= 3600 ? duration(seconds * 1000) : `${Math.round(seconds / 60)} min`;
-}
-
-function fitted(parts: readonly Part[], columns: number): string {
-  const kept = [...parts];
-  const line = (): string => kept.map(({ text }) => text).join(SEPARATOR);
-  while (kept.length > 1 && line().length > columns) {
-    const most = Math.max(...kept.map(({ expendable }) => expendable));
-    kept.splice(
-      kept.findIndex(({ expendable }) => expendable === most),
-      1,
-    );
-  }
-  return line();
 }

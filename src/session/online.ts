@@ -24,7 +24,7 @@ import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
 import { mostTokens } from '../models/generation.js';
 import { openAsking } from './asking.js';
-import { Meter } from './meter.js';
+import { Meter, type Misses } from './meter.js';
 import type { Surroundings } from './surroundings.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
@@ -119,7 +119,9 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
     asking.processor.stop({ reason: 'error', cause, message: error.message });
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
-  const events = journaling({ journal, index, naming, factor: again?.factor ?? null }, totals, console, {
+  const misses: Misses = { refused: 0, failed: 0 };
+  const recording = { journal, index, naming, misses, factor: again?.factor ?? null };
+  const events = journaling(recording, totals, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
       const { requestsPerDay } = asking.limiter;
@@ -153,7 +155,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   totals.follow(processor.counts);
 
   const started = performance.now();
-  const meter = new Meter(processor, limiter, totals, before, run.rows);
+  const meter = new Meter(processor, limiter, totals, misses, before, run.rows);
   const endProgress = console.showProgress((columns) => meter.render(columns));
   limiter.share(share());
   const saving = setInterval(() => {
@@ -163,6 +165,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
       processor.stop({ reason: 'error', cause: 'other', message });
     }
     totals.saveNowAndThen(performance.now());
+    meter.sample();
   }, 1000);
   const stopListening = heed(interruption, processor, client, surroundings);
   let stop: Stop | null;
@@ -234,13 +237,14 @@ interface Recording {
   journal: JournalWriter;
   index: JournalIndex;
   naming: Naming;
+  misses: Misses;
   /** How many times their `max_tokens` rows are sent with; null where their jobs are sent as they stand. */
   factor: number | null;
 }
 
 /** What happens to a row's answer or failure: into the journal first, then into the figures. */
 function journaling(
-  { journal, index, naming: { nameOf }, factor }: Recording,
+  { journal, index, naming: { nameOf }, misses, factor }: Recording,
   totals: Totals,
   console: Surroundings['console'],
   { onFirstAnswer, onChange, onUse }: Occasions,
@@ -257,6 +261,7 @@ function journaling(
           : journal.appendEscalated(sent, json, factor, job.requestIdx);
       if (factor !== null) index.noteOrigin(job.requestIdx, { kind: 'escalated', factor });
       const counts = index.record(job.requestIdx, completion.state, place.offset, place.length);
+      if (completion.state === 'refused' || completion.state === 'filtered') misses.refused += 1;
       const usage = usageOfAnswer(completion.usage, sent, json);
       const figures = { usage, isFlex: completion.isFlex };
       if (counts) totals.addAnswer(figures);
@@ -279,6 +284,8 @@ function journaling(
     failed: (job, sent, errors, filtered) => {
       const place = journal.appendFailure(sent, errors, filtered, job.requestIdx);
       index.record(job.requestIdx, filtered ? 'filtered' : 'failed', place.offset, place.length, true);
+      if (filtered) misses.refused += 1;
+      else misses.failed += 1;
       failures += 1;
       const now = performance.now();
       if (failures > FAILURES_SHOWN && now - lastTold < 1000) return;

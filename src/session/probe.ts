@@ -5,7 +5,7 @@ import type { RunSettings } from '../run/settings.js';
 import type { AccountLimits } from '../http/limit-headers.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { CostBudget } from '../run/budget.js';
-import { totalCost, type Price } from '../models/prices.js';
+import { totalCost, type Cost, type Price } from '../models/prices.js';
 import { addUsage, NO_USAGE, type Usage } from '../models/usage.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
 import { requestBody, requestOf } from '../run/jobs.js';
@@ -28,8 +28,8 @@ export interface Probe {
   completionTokens: number;
   /** Half the width of the 95 % confidence interval of `completionTokens`. */
   completionMargin: number;
-  /** US dollars that the probe itself cost; null where no price is known. */
-  cost: number | null;
+  /** What the probe itself cost; null where no price is known. */
+  cost: Cost | null;
   /** What the API told of the account's limits, or what was given; null where neither. */
   limits: AccountLimits;
   /** The last thing that went wrong with a row. */
@@ -50,8 +50,7 @@ export async function probeRows(
   /** Paid for as well, but no measure of an answer's length. */
   const wasted: Usage[] = [];
   const errors: string[] = [];
-  const cost = (): number | null =>
-    totalCost([...usages, ...wasted].reduce(addUsage, NO_USAGE), price)?.amount ?? null;
+  const cost = (): Cost | null => totalCost([...usages, ...wasted].reduce(addUsage, NO_USAGE), price);
   const budget =
     options.policy.maxCost === null
       ? null
@@ -59,7 +58,7 @@ export async function probeRows(
           options.policy.maxCost,
           price,
           mostTokens(options.call.generation) ?? Infinity,
-          () => cost() ?? 0,
+          () => cost()?.amount ?? 0,
         );
   const events = {
     answered: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {

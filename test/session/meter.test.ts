@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Meter } from '../../src/session/meter.js';
+import type { Ramp } from '../../src/requests/concurrency.js';
+import { Meter, type Misses } from '../../src/session/meter.js';
 
 /** A run as the meter sees it, and a clock that only the test turns. */
 function scene(
@@ -18,9 +19,11 @@ function scene(
     tokens: { prompt: 0, completion: 0 },
     cost: null,
     isCostEstimated: false,
+    ramp: { limit: 64, maximum: 512, isGrowing: false, latency: 500, variation: 0 },
+    misses: { refused: 0, failed: 0 },
   };
   let now = 0;
-  const meter = new Meter(state, state, state, before, rows, () => now);
+  const meter = new Meter(state, state, state, state.misses, before, rows, () => now);
   return { meter, state, pass: (milliseconds) => (now += milliseconds) };
 }
 
@@ -35,6 +38,8 @@ interface State {
   tokens: { prompt: number; completion: number };
   cost: number | null;
   isCostEstimated: boolean;
+  ramp: Ramp;
+  misses: Misses;
 }
 
 /** So many answers a second for some seconds, looked at ten times a second. */
@@ -62,7 +67,8 @@ describe('the progress line', () => {
       cost: 0,
     });
     expect(work(one, 100, 20)).toBe(
-      '2,000/12,000 (16 %) · 100/s · 3.0M tokens/min · TPM 96 % · 64 in flight · $2.00 of about $12.00 · 1 min 40 s left',
+      '2,000/12,000 (16 %) · 100/s · $2.00 · 0 refused · 0 failed · about $12.00 in all · 1 min 40 s left · ' +
+        '3.0M tokens/min · TPM 96 % · 64 in flight',
     );
     expect(one.meter.render(200)).toHaveLength(1);
   });
@@ -71,30 +77,58 @@ describe('the progress line', () => {
     const one = scene(12_000);
     Object.assign(one.state, { inFlight: 64, requestsPerMinute: 10_000, cost: 0 });
     work(one, 100, 20);
-    expect(one.meter.render(90)[0]).not.toContain('in flight');
-    expect(one.meter.render(37)[0]).toBe('2,000/12,000 (16 %) · 1 min 40 s left');
+    Object.assign(one.state.misses, { refused: 13, failed: 2 });
+    const at = (columns: number): string => one.meter.render(columns)[0] ?? '';
+    expect(at(120)).not.toContain('in flight');
+    expect(at(80)).toBe('2,000/12,000 (16 %) · 100/s · $2.00 · 13 refused · 2 failed · 1 min 40 s left');
+    expect(at(60)).toBe('2,000/12,000 (16 %) · 100/s · $2.00 · 13 refused · 2 failed');
+    expect(at(55)).toBe('2,000/12,000 · 100/s · $2.00 · 13 refused · 2 failed');
+    expect(at(40)).toBe('16 % 100/s $2.00 13r 2f');
     fc.assert(
-      fc.property(fc.integer({ min: 20, max: 300 }), (columns) => {
-        const [line = ''] = one.meter.render(columns);
+      fc.property(fc.integer({ min: 23, max: 300 }), (columns) => {
+        const line = at(columns);
         expect(line.length).toBeLessThanOrEqual(columns);
-        expect(line).toContain('2,000/12,000 (16 %)');
+        expect(line).toMatch(/^(2,000\/12,000|16 %)/);
+        expect(line).toMatch(/100\/s\D+\$2\.00\D+13 ?r\D+2 ?f/);
       }),
     );
+    expect(at(10)).toHaveLength(10);
   });
 
   it('counts what earlier sessions did as done and not as speed', () => {
     const one = scene(10_000, 5000);
-    expect(work(one, 10, 10)).toMatch(/^5,100\/10,000 \(51 %\) · 10\/s .* 8 min 10 s left$/);
+    expect(work(one, 10, 10)).toMatch(/^5,100\/10,000 \(51 %\) · 10\/s .* 8 min 10 s left/);
   });
 
   it('lets the time that is left settle instead of jump', () => {
     const one = scene(100_000);
     work(one, 100, 60);
-    const minutes = (line: string): number => Number(/(\d+) min/.exec(line.split(' · ').at(-1) ?? '')?.[1]);
+    const minutes = (line: string): number => Number(/(\d+) min[^·]* left/.exec(line)?.[1]);
     const before = minutes(one.meter.render(200)[0] ?? '');
     // A second of silence changes nothing that anybody notices.
     const after = minutes(work(one, 0, 1));
     expect(Math.abs(after - before)).toBeLessThanOrEqual(1);
+  });
+
+  it('adds a pause to the time that is left, and does not take it for slowness', () => {
+    const one = scene(12_000);
+    work(one, 100, 20);
+    one.state.gateMilliseconds = 60_000;
+    const [line = ''] = one.meter.render(200);
+    expect(line).toMatch(/ · 2 min 4\d s left · /);
+    expect(one.meter.render(200)[1]).toBe('Cooling down for 1 min 0 s');
+    for (let second = 0; second < 59; second++) {
+      one.pass(1000);
+      one.state.gateMilliseconds -= 1000;
+      one.meter.render(200);
+    }
+    expect(one.meter.render(200)[0]).toMatch(/ · 1 min 4\d s left · /);
+  });
+
+  it('marks a cost that is estimated', () => {
+    const one = scene(12_000);
+    Object.assign(one.state, { cost: 0, isCostEstimated: true });
+    expect(work(one, 100, 20)).toContain(' · ≈$2.00 · ');
   });
 
   it('has a second line for pauses and silence alone', () => {
