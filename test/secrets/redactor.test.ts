@@ -87,7 +87,7 @@ describe('a secret is found', () => {
 
   it('in time that grows with the length of the worst text alone', () => {
     const worst = ['\\', '\\u0073', '%2', '&#', 'sk-SECRET', '\\\\\\u00', '&#x0', '%5C', '&amp;'].map(
-      (part) => part.repeat(Math.ceil(100_000 / part.length)),
+      (part) => part.repeat(Math.ceil(30_000 / part.length)),
     );
     const started = performance.now();
     for (const text of worst) redactor.text(text);
