@@ -330,7 +330,6 @@ export class Processor {
         message: messageOf(error),
       });
     } finally {
-      this.#unusable.forget(job.requestIdx);
       this.#options.budget?.settle(job);
       this.#leave();
     }
@@ -351,6 +350,7 @@ export class Processor {
         case 'answer':
           this.#succeeded(exchanged);
           this.#adaptation.answered(row);
+          this.#unusable.forget(job.requestIdx);
           this.counts.answered += 1;
           events.answered(job, sent, verdict.json, verdict.completion);
           return;
@@ -565,6 +565,7 @@ export class Processor {
 
   #fail(job: Job, sent: Buffer, errors: string[], filtered: boolean): void {
     this.counts.failed += 1;
+    this.#unusable.forget(job.requestIdx);
     this.#options.events.failed(
       job,
       sent,

@@ -89,7 +89,7 @@ export class UnusableAnswers {
     return mayWait ? this.broken() : RETRY;
   }
 
-  /** A row is done with. */
+  /** A row is done with; one that is only set aside is not, for it may be answered in the same way again. */
   forget(row: number): void {
     if (this.#shapeOf.size > 0) this.#shapeOf.delete(row);
   }

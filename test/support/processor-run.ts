@@ -12,6 +12,7 @@ import { completion } from './scripted-api.js';
 export interface Reply {
   status?: number;
   headers?: Record<string, string>;
+  /** Bytes are sent as they are; anything else as JSON. */
   body: unknown;
 }
 /** A request; its row is told in it. */
@@ -78,7 +79,7 @@ export async function play(
     const reply = script(body, time);
     if (reply instanceof Error) throw reply;
     const { status = 200, headers = {}, body: value } = reply;
-    return { status, headers, body: Buffer.from(JSON.stringify(value)) };
+    return { status, headers, body: Buffer.isBuffer(value) ? value : Buffer.from(JSON.stringify(value)) };
   };
   const ignore = (): void => undefined;
   const processor: Processor = new Processor({
