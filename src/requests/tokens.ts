@@ -4,8 +4,7 @@
  */
 
 import { wordsBehind, zeroByte } from '../lib/bytes.js';
-import { messageText } from '../models/message-text.js';
-import type { ChatMessage } from '../types.js';
+import { isObject } from '../lib/json.js';
 
 export const CHARACTERS_PER_TOKEN = 4;
 const BACKSLASH = 0x5c;
@@ -36,24 +35,56 @@ export function decodedLength(json: Uint8Array): number {
   return characters;
 }
 
-/** Estimates the prompt tokens of the jobs of one run, which differ in their messages alone. */
+/** Estimates the prompt tokens of the jobs of one run, which differ in their messages and tools alone. */
 export class TokenEstimate {
-  /** Characters of a job that are not message text: names of fields, parameters, roles. */
+  /** Characters of a job that are no part of its prompt: names of fields, parameters, roles. */
   #envelope: number | null = null;
 
   /** Tokens of a request body's prompt. */
   of(body: Buffer): number {
-    this.#envelope ??= envelopeLength(body);
-    const characters = Math.max(0, decodedLength(body) - this.#envelope);
-    return Math.ceil(characters / CHARACTERS_PER_TOKEN);
+    const media = body.includes(LIST_OF_PARTS) ? mediaIn(body) : NO_MEDIA;
+    this.#envelope ??= envelopeLength(body, media.characters);
+    const characters = Math.max(0, decodedLength(body) - media.characters - this.#envelope);
+    return Math.ceil(characters / CHARACTERS_PER_TOKEN) + media.parts * TOKENS_PER_MEDIA;
   }
 }
 
-function envelopeLength(body: Buffer): number {
-  const { messages, tools } = JSON.parse(body.toString('utf8')) as {
-    messages: ChatMessage[];
-    tools?: unknown;
-  };
-  const texts = [...messages.map(messageText), tools === undefined ? '' : JSON.stringify(tools)];
-  return decodedLength(body) - texts.reduce((sum, text) => sum + Array.from(text).length, 0);
+/**
+ * What a picture, a recording or a document is taken to be charged: a picture of 1024 × 1024 in gpt-4o's high detail
+ * (platform.openai.com/docs/guides/images-vision: 85 + 4 tiles × 170), whatever the length of its data.
+ */
+const TOKENS_PER_MEDIA = 765;
+/** Only a message with parts has this; inside a text its quotes would be escaped. */
+const LIST_OF_PARTS = Buffer.from('"content":[');
+const NO_MEDIA = { parts: 0, characters: 0 };
+
+/** Parts of messages that hold something else than text, and the characters that these take. */
+function mediaIn(body: Buffer): { parts: number; characters: number } {
+  const { messages } = JSON.parse(body.toString('utf8')) as { messages?: unknown };
+  const parts = (Array.isArray(messages) ? messages : [])
+    .filter(isObject)
+    .flatMap(({ content }) => (Array.isArray(content) ? content.filter(isObject) : []))
+    .filter((part) => typeof part['text'] !== 'string');
+  return { parts: parts.length, characters: parts.reduce((sum, part) => sum + lengthOfJson(part), 0) };
+}
+
+/** @param media characters of parts that hold something else than text */
+function envelopeLength(body: Buffer, media: number): number {
+  const { messages, tools } = JSON.parse(body.toString('utf8')) as { messages?: unknown; tools?: unknown };
+  const text = (Array.isArray(messages) ? messages : [])
+    .filter(isObject)
+    .reduce((sum, { content, tool_calls: calls }) => sum + textLength(content) + lengthOfJson(calls), 0);
+  return decodedLength(body) - media - text - lengthOfJson(tools);
+}
+
+/** Characters of a message's text: a text, or parts of which some have one. */
+function textLength(content: unknown): number {
+  if (typeof content === 'string') return Array.from(content).length;
+  if (!Array.isArray(content)) return 0;
+  return content.reduce((sum: number, part) => sum + (isObject(part) ? textLength(part['text']) : 0), 0);
+}
+
+/** Characters of a value as JSON; 0 where there is none. */
+function lengthOfJson(value: unknown): number {
+  return value === undefined ? 0 : decodedLength(Buffer.from(JSON.stringify(value), 'utf8'));
 }

@@ -213,6 +213,25 @@ describe('TokenEstimate', () => {
     expect(decodedLength(Buffer.from(JSON.stringify('a\u0002é🙂')))).toBe(6);
   });
 
+  it('counts texts in parts and tools, and pictures by their number', () => {
+    const of = (content: unknown, more: object = {}): number => {
+      const body = { model: 'm', messages: [{ role: 'user', content }], max_tokens: 100, ...more };
+      return new TokenEstimate().of(Buffer.from(JSON.stringify(body)));
+    };
+    const text = { type: 'text', text: 'x'.repeat(40) };
+    const picture = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(1e6)}` } };
+    const sound = { type: 'input_audio', input_audio: { data: 'A'.repeat(1e5), format: 'wav' } };
+    expect(of([text])).toBe(10);
+    expect(of([text, text])).toBe(20);
+    expect(of([text, picture])).toBe(10 + 765);
+    expect(of([picture, text, sound])).toBe(10 + 2 * 765);
+    expect(of('"image_url" '.repeat(10))).toBe(30);
+    expect(of(null)).toBe(0);
+    const tools = [{ type: 'function', function: { name: 'look_up', parameters: {} } }];
+    expect(of('', { tools })).toBe(Math.ceil(JSON.stringify(tools).length / 4));
+    expect(new TokenEstimate().of(Buffer.from('{"model":"m","messages":"x"}'))).toBe(0);
+  });
+
   it('counts the characters of any text, wherever its bytes lie in memory', () => {
     const text = fc
       .array(fc.constantFrom('a', 'word ', '"', '\\', '\n', '\u0001', 'é', '語', '🙂'))
