@@ -29,8 +29,11 @@ const EMPTYING_SHARE = 0.8;
 const RECENTLY_MS = 1000;
 /** A rate that is only guessed is kept to without catching up. */
 const LEARNT_SAVED_SECONDS = 0.02;
-/** The span over which the rate of answers is measured, to learn a limit that no header tells. */
-const MEASURE_MS = 2000;
+/**
+ * The spans over which the rate of answers is measured, to learn a limit that no header tells: some limits count seconds,
+ * others minutes, and of a minute's quota that was used up in seconds the short span sees nothing once it is gone.
+ */
+const MEASURE_MS = [2000, 60_000];
 
 export interface RateLimiterOptions {
   /** Null: what the headers say. */
@@ -237,7 +240,8 @@ export class RateLimiter {
    * A 429 came: closes the gate for everybody.
    * @param retryAfter milliseconds that the server asked for; null: exponential back-off with full jitter
    * @param message what it says
-   * @returns true where so many requests are throttled that the rate must be too high
+   * @returns true where so many are throttled that fewer must be in flight: a rate that is learnt is kept by pacing, and
+   *   with few in flight on top of that a limit of a minute took nine times as long as it had to
    */
   throttled(request: Charged, retryAfter: number | null, message = ''): boolean {
     const now = this.#clock.now();
@@ -257,7 +261,7 @@ export class RateLimiter {
     const share = this.#outcomes.filter(Boolean).length / OUTCOMES;
     if (share < THROTTLED_SHARE) return false;
     if (now - this.#lastCut > 1000) this.#cut(now);
-    return true;
+    return this.#learnt.perMinute === null || IN_FLIGHT.test(message);
   }
 
   /** Learns from a refusal which limit was exceeded. */
@@ -303,14 +307,17 @@ export class RateLimiter {
     this.#scale(this.#factor, this.#clock.now());
   }
 
-  /** Without headers: what was answered in the last seconds is near what is allowed. */
+  /** Without headers: what was answered of late is near what is allowed. */
   #learn(now: number): void {
-    const recent = this.#answers.filter((time) => time > now - MEASURE_MS).length;
-    const measured = (recent / MEASURE_MS) * 60_000;
+    const measured = Math.max(...MEASURE_MS.map((span) => (this.#answeredSince(now - span) / span) * 60_000));
     this.#bestMeasured = Math.max(this.#bestMeasured, measured);
     const lowest = Math.max(1, this.#bestMeasured * LOWEST_LEARNT_SHARE);
     const lower = Math.min(measured, (this.#learnt.perMinute ?? Infinity) * 0.9);
     if (this.#bestMeasured > 0) this.#learnt.set(Math.max(lowest, lower), 1, now);
+  }
+
+  #answeredSince(start: number): number {
+    return this.#answers.filter((time) => time > start).length;
   }
 
   #recover(now: number): void {
@@ -328,6 +335,10 @@ export class RateLimiter {
     }
   }
 }
+
+/** Refusals for too many at a time: Mistral, Moonshot (`max organization concurrency`), Together, Hugging Face, Zhipu 1302. */
+const IN_FLIGHT =
+  /concurren|parallel|simultaneous|at (?:once|the same time)|in[- ]flight|\bqueue|overload|并发/i;
 
 /** The limit that a refusal is about, by its text: `tokens per min (TPM)`, `Limit type: tokens`; null where unclear. */
 function unitOf(message: string): LimitUnit | null {

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { FinishRules } from '../../src/models/finish-reason.js';
+import { Concurrency } from '../../src/requests/concurrency.js';
+import { ParameterFit } from '../../src/requests/parameters.js';
+import { Processor } from '../../src/requests/processor.js';
+import { RateLimiter } from '../../src/requests/rate-limiter.js';
+import type { ChatResponse } from '../../src/http/chat-client.js';
+import { NO_SECRETS } from '../../src/secrets/redactor.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { completion } from '../support/scripted-api.js';
+import { generator, logNormal } from '../support/server-model.js';
+
+const ROWS = 1000;
+const TOKENS_EACH = 150;
+const TOKENS_PER_MINUTE = 500 * TOKENS_EACH;
+const LATENCY_MS = 2000;
+const SLOTS = 4;
+
+/** Says whether a request may be served; what it uses is charged when it was. No header tells of any limit. */
+interface Limit {
+  admits: (now: number) => boolean;
+  ended: (now: number) => void;
+  refusal: string;
+}
+
+const REFUSED = 'Rate limit reached for requests';
+
+/** LiteLLM and other gateways: what was used in this minute of the clock. */
+function window(): Limit {
+  let [minute, used] = [0, 0];
+  const turn = (now: number): void => {
+    if (Math.floor(now / 60_000) !== minute) used = 0;
+    minute = Math.floor(now / 60_000);
+  };
+  return {
+    refusal: REFUSED,
+    admits: (now) => {
+      turn(now);
+      return used < TOKENS_PER_MINUTE;
+    },
+    ended: (now) => {
+      turn(now);
+      used += TOKENS_EACH;
+    },
+  };
+}
+
+/** A bucket of a minute's tokens that fills evenly. */
+function bucket(): Limit {
+  let [level, filled] = [TOKENS_PER_MINUTE, 0];
+  return {
+    refusal: REFUSED,
+    admits: (now) => {
+      level = Math.min(TOKENS_PER_MINUTE, level + ((now - filled) / 60_000) * TOKENS_PER_MINUTE);
+      filled = now;
+      return level > 0;
+    },
+    ended: () => (level -= TOKENS_EACH),
+  };
+}
+
+/** So many at a time. */
+function slots(): Limit {
+  let busy = 0;
+  return {
+    refusal: 'Too many concurrent requests',
+    admits: () => {
+      if (busy >= SLOTS) return false;
+      busy += 1;
+      return true;
+    },
+    ended: () => (busy -= 1),
+  };
+}
+
+/** Sends rows to a server with such a limit. */
+async function drive(limit: Limit, rows: number): Promise<{ milliseconds: number; throttled: number }> {
+  const clock = new FakeClock();
+  const random = generator(5);
+  const service = logNormal(LATENCY_MS, 0.4);
+  let throttled = 0;
+  const send = async (): Promise<ChatResponse> => {
+    await clock.sleep(20);
+    if (!limit.admits(clock.now())) {
+      throttled += 1;
+      return {
+        status: 429,
+        headers: {},
+        body: Buffer.from(JSON.stringify({ error: { message: limit.refusal } })),
+      };
+    }
+    await clock.sleep(service(random));
+    limit.ended(clock.now());
+    const usage = { prompt_tokens: 50, completion_tokens: TOKENS_EACH - 50, total_tokens: TOKENS_EACH };
+    return { status: 200, headers: {}, body: Buffer.from(JSON.stringify({ ...completion('yes'), usage })) };
+  };
+  const ignore = (): void => undefined;
+  const processor = new Processor({
+    send,
+    limiter: new RateLimiter({
+      requestsPerMinute: null,
+      tokensPerMinute: null,
+      completionTokens: 2048,
+      clock,
+      random,
+    }),
+    concurrency: new Concurrency(512, false, clock.now),
+    parameters: new ParameterFit(),
+    redactor: NO_SECRETS,
+    finishRules: new FinishRules(),
+    partialBefore: null,
+    maxAttempts: 5,
+    budget: null,
+    clock,
+    random,
+    events: {
+      answered: ignore,
+      failed: ignore,
+      exchanged: ignore,
+      wasted: ignore,
+      partial: ignore,
+      streamed: ignore,
+      parameterChanged: ignore,
+      shortened: ignore,
+    },
+    reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
+  });
+  const jobs = Array.from({ length: rows }, (_, row) => ({
+    requestIdx: row,
+    body: Buffer.from('{"messages":[]}'),
+    tokens: 50,
+  }));
+  let milliseconds = 0;
+  void processor.run(jobs).then(() => (milliseconds = clock.now()));
+  for (let until = 1000; until < 3_600_000 && processor.counts.answered < rows; until += 1000)
+    await clock.runUntil(until);
+  await clock.runUntil(clock.now() + 1000);
+  return { milliseconds, throttled };
+}
+
+describe('a limit that nothing states', () => {
+  it.each<[string, () => Limit, rows: number, ideal: number, most: number]>([
+    ['of a minute of the clock', window, ROWS, (ROWS * TOKENS_EACH * 60_000) / TOKENS_PER_MINUTE, 1.3],
+    ['that fills evenly', bucket, ROWS, (ROWS * TOKENS_EACH * 60_000) / TOKENS_PER_MINUTE, 1.3],
+    ['of requests at a time', slots, 200, (200 * LATENCY_MS) / SLOTS, 1.9],
+  ])('is found out from refusals, and used: one %s', async (_, limit, rows, ideal, most) => {
+    const { milliseconds, throttled } = await drive(limit(), rows);
+    expect(milliseconds / ideal).toBeLessThan(most);
+    expect(milliseconds).toBeGreaterThan(0);
+    expect(throttled / rows).toBeLessThan(0.4);
+  });
+});
