@@ -5,6 +5,7 @@ import { isHidden } from '../../src/secrets/secret.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { secretIn, spellings } from '../support/spelled.js';
 import { BEFORE_SECRETS } from '../support/before-secrets.js';
+import { cpuTimeOf } from '../support/cpu-time.js';
 
 const KEYS = [
   'sk-SECRETab/cd+efGHIJKLMNOPQRSTUVWXYZ0123456789',
@@ -89,9 +90,7 @@ describe('a secret is found', () => {
     const worst = ['\\', '\\u0073', '%2', '&#', 'sk-SECRET', '\\\\\\u00', '&#x0', '%5C', '&amp;'].map(
       (part) => part.repeat(Math.ceil(30_000 / part.length)),
     );
-    const started = performance.now();
-    for (const text of worst) redactor.text(text);
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(cpuTimeOf(() => worst.map((text) => redactor.text(text)))).toBeLessThan(10_000);
   });
 });
 
