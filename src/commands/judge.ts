@@ -152,8 +152,8 @@ async function readVerdicts(
   const index = new JournalIndex(askedRows(sample).length * ORDERS.length);
   // A judgement is small enough to parse every line, so that a damaged one is asked for again at once.
   await readJournal(work, index, true, rules, console, (entry) => {
-      totals.addEntry(entry);
-    });
+    totals.addEntry(entry);
+  });
   return index;
 }
 

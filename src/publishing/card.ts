@@ -176,7 +176,12 @@ function provenance(facts: CardFacts): string[][] {
     ['Asked', summary.mode === 'batch' ? 'in batches' : 'online'],
     ['Requests', count(summary.requests.sent)],
     ['Tokens', describeTokens(summary)],
-    ['Cost', summary.cost_usd === null ? unknown : `${spent(summary.cost_usd, summary.cost_estimated === true)} by the list price`],
+    [
+      'Cost',
+      summary.cost_usd === null
+        ? unknown
+        : `${spent(summary.cost_usd, summary.cost_estimated === true)} by the list price`,
+    ],
     ['Date', plain(summary.started_at.slice(0, 'YYYY-MM-DD'.length))],
     ['Made with', `reannotate ${plain(version)}`],
   ];

@@ -120,9 +120,7 @@ export function describeTokens({ tokens, tokens_estimated: answers }: Spending):
   const { prompt, completion, reasoning = 0 } = tokens;
   const thought = reasoning === 0 ? '' : `, ${count(reasoning)} of it reasoning`;
   const estimate =
-    answers === undefined
-      ? ''
-      : ` (estimated: the server reports no usage for ${plural(answers, 'answer')})`;
+    answers === undefined ? '' : ` (estimated: the server reports no usage for ${plural(answers, 'answer')})`;
   return `${count(prompt)} prompt, ${count(completion)} completion${thought}${estimate}`;
 }
 
