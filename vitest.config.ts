@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-const ELSEWHERE = ['test/e2e/**', 'test/slurm/**', 'test/soak/**', 'test/page/**'];
+const ELSEWHERE = ['test/e2e/**', 'test/slurm/**', 'test/soak/**', 'test/page/**', 'test/clients/**'];
 
 /** A part of the tests, which `vitest run --project NAME` runs by itself. */
 const project = (name: string, include: string, exclude: string[] = []): object => ({
