@@ -27,6 +27,17 @@ export interface ChatMessage {
   tool_call_id?: string;
 }
 
+/** Where an image stands in a text. */
+export const IMAGE_MARK = '<image>';
+
+/** An image of a row. */
+export interface RowImage {
+  /** What results hold: an address, the path that the dataset gives, or a digest. */
+  reference: string;
+  /** What is sent: an address, or the image itself as a `data:` URL. */
+  url: string;
+}
+
 /** A row after its format was applied; the field names are those of `reannotated.json`. */
 export interface PromptRow {
   /** May be empty: then no system message is sent. */
@@ -40,6 +51,10 @@ export interface PromptRow {
   tools?: readonly object[];
   /** The calls of the original answer. */
   annotation_original_tool_calls?: ToolCall[];
+  /** The images that stand at the `<image>` marks of its user turns, in their order. */
+  images?: RowImage[];
+  /** What parts of messages say of images, before these are read; null for an image of a column. */
+  found_images?: unknown[];
   /** Other columns of the dataset, as JSON text. */
   source?: string;
 }

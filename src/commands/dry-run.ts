@@ -4,6 +4,7 @@ import { hasFlexTier } from '../models/annotators.js';
 import { isThinkingModel, TOKENS_TO_THINK } from '../models/thinking-models.js';
 import type { BatchTerms } from '../models/batch-terms.js';
 import { costOf, findPrice, FLEX_SHARE, type Price } from '../models/prices.js';
+import { imageTokens } from '../models/image-tokens.js';
 import { loadTokenizer, type Tokenizer } from '../models/tokenizer.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { RowProblem } from '../formats/row-problem.js';
@@ -92,8 +93,8 @@ async function countRows(
 ): Promise<Counted> {
   const spared = await SparedRequests.open(options, console);
   const { dataset, format } = await findDataset(options, console, interruption.soft);
-  const counter = new RowCounter(tokenizer);
   const shape = requestShape(options.call);
+  const counter = new RowCounter(tokenizer, imageTokens(shape.model));
   const problems: string[] = [];
   const endProgress = console.showProgress(() => `Counting rows: ${count(counter.rows)}`);
   try {

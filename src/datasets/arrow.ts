@@ -11,7 +11,6 @@ import { breather, readAt } from '../lib/files.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
 import { dropped } from '../lib/memory.js';
 import { inert } from '../lib/text.js';
-import type { RowSelection, SourceRow } from '../types.js';
 import { arrowReader } from './arrow-values.js';
 import { NotText } from './parquet-values.js';
 
@@ -46,6 +45,10 @@ interface Message {
 export class ArrowFile {
   readonly columns: string[];
   readonly rows: number;
+  /** Rows of each record batch. */
+  readonly groups: number[];
+  /** True where the file has more columns than are known. */
+  readonly isCut: boolean;
 
   private constructor(
     private readonly arrow: Arrow,
@@ -53,17 +56,25 @@ export class ArrowFile {
     private readonly title: string,
     private readonly messages: readonly Message[],
     columns: readonly string[],
+    private readonly onBytes: (bytes: number) => void,
   ) {
+    this.isCut = columns.length > MOST_COLUMNS;
     this.columns = [...new Set(columns)].slice(0, MOST_COLUMNS);
-    this.rows = messages.reduce((sum, { rows }) => sum + rows, 0);
+    this.groups = messages.filter(({ kind }) => kind === 'batch').map(({ rows }) => rows);
+    this.rows = this.groups.reduce((sum, rows) => sum + rows, 0);
   }
 
   /**
    * Finds the messages of a file and reads its schema.
    * @param title the file's name for messages
+   * @param onBytes called with the number of bytes that are going to be decoded
    * @throws UserError where it is no Arrow file, or is damaged or incomplete
    */
-  static async open(path: string, title: string): Promise<ArrowFile> {
+  static async open(
+    path: string,
+    title: string,
+    onBytes: (bytes: number) => void = () => undefined,
+  ): Promise<ArrowFile> {
     const arrow = await import('apache-arrow');
     const descriptor = openSync(path, 'r');
     try {
@@ -75,13 +86,14 @@ export class ArrowFile {
       }
       const [schema] = messages;
       if (schema?.kind !== 'schema') throw new Error('it does not begin with a schema');
-      const reader = arrow.RecordBatchReader.from(bytesOf(descriptor, [schema])).open();
+      const reader = arrow.RecordBatchReader.from(bytesOf(descriptor, [schema], onBytes)).open();
       return new ArrowFile(
         arrow,
         path,
         title,
         messages,
         reader.schema.fields.map((field) => field.name),
+        onBytes,
       );
     } catch (error) {
       throw damaged(title, error);
@@ -90,15 +102,18 @@ export class ArrowFile {
     }
   }
 
-  /** The selected rows; columns that the file lacks are left out. */
-  async *read({ columns, offset, limit, signal }: RowSelection): AsyncGenerator<SourceRow> {
-    const end = Math.min(this.rows, limit === null ? Infinity : offset + limit);
+  /** The rows from `start` (inclusive) to `end` (exclusive) with the given columns; those that the file lacks are left out. */
+  async *read(
+    columns: readonly string[],
+    start: number,
+    end: number,
+  ): AsyncGenerator<Record<string, unknown>> {
     const wanted = columns.filter((column) => this.columns.includes(column));
     const descriptor = openSync(this.path, 'r');
     const pause = breather();
     try {
       let index = 0;
-      const batches = this.#batches(descriptor, offset, end);
+      const batches = this.#batches(descriptor, start, end);
       for (const { rows, batch } of batches) {
         if (batch === null) {
           index += rows;
@@ -106,12 +121,9 @@ export class ArrowFile {
         }
         const readers = wanted.map((column) => ({ column, read: this.#reader(batch, column, rows) }));
         for (let row = 0; row < rows && index < end; row++, index++) {
-          if (index < offset) continue;
-          yield { index, value: this.#row(readers, row) };
-          if (row % ROWS_BETWEEN_BREATHS === 0) {
-            signal?.throwIfAborted();
-            await pause();
-          }
+          if (index < start) continue;
+          yield this.#row(readers, row);
+          if (row % ROWS_BETWEEN_BREATHS === 0) await pause();
         }
       }
     } catch (error) {
@@ -134,7 +146,7 @@ export class ArrowFile {
         first += message.rows;
       } else if (first < end) needed.push(message);
     }
-    const reader = this.arrow.RecordBatchReader.from(bytesOf(descriptor, needed));
+    const reader = this.arrow.RecordBatchReader.from(bytesOf(descriptor, needed, this.onBytes));
     for (const { rows, isWanted } of batches) {
       if (!isWanted) yield { rows, batch: null };
       else {
@@ -240,8 +252,13 @@ function rowsOf(header: { length: number | bigint }): number {
 }
 
 /** Messages as one stream: each body is a piece of its own, so that its numbers are aligned as they need to be. */
-function* bytesOf(descriptor: number, messages: readonly Message[]): Generator<Uint8Array> {
+function* bytesOf(
+  descriptor: number,
+  messages: readonly Message[],
+  onBytes: (bytes: number) => void,
+): Generator<Uint8Array> {
   for (const { start, bodyStart, bodyBytes } of messages) {
+    onBytes(bodyStart - start + bodyBytes);
     yield freshBytes(descriptor, start, bodyStart - start);
     if (bodyBytes > 0) yield freshBytes(descriptor, bodyStart, bodyBytes);
     dropped(bodyBytes);

@@ -26,8 +26,9 @@ const READERS: Readonly<Record<FileKind, () => Promise<OpenFile>>> = {
   jsonl: async () => (await import('./local-jsonl.js')).openLocalJsonl,
   csv: async () => (await import('./local-csv.js')).openLocalCsv,
   text: async () => (await import('./local-text.js')).openLocalText,
-  parquet: async () => (await import('./local-parquet.js')).parquetOpener(),
-  arrow: async () => (await import('./local-arrow.js')).openLocalArrow,
+  parquet: async () => (await import('./local-columnar.js')).columnarOpener('Parquet'),
+  // What `datasets` saves is a stream, what pandas and polars write (Feather 2) a file; both are read.
+  arrow: async () => (await import('./local-columnar.js')).columnarOpener('Arrow'),
 };
 /** Kinds whose text has no encoding to choose. */
 const BINARY_KINDS: readonly FileKind[] = ['parquet', 'arrow'];

@@ -1,5 +1,5 @@
 /**
- * The process that decodes Parquet. A file from outside can make a decoder run out of memory or run for minutes; here
+ * The process that decodes Parquet and Arrow. A file from outside can make a decoder run out of memory or run for minutes; here
  * that ends this process and nothing else. A worker thread would not do: where V8 cannot allocate a large array, it
  * aborts the whole process, whatever the thread's own limits.
  *
@@ -20,8 +20,13 @@ const CHARACTERS_A_MESSAGE = 1 << 19;
 
 type Rows = AsyncGenerator<Record<string, unknown>>;
 
+/** An open file of either format. */
+type DecodedFile = Pick<ParquetFile, 'columns' | 'rows' | 'groups' | 'isCut'> & {
+  read: (columns: readonly string[], start: number, end: number) => Rows;
+};
+
 class Decoder {
-  readonly #files = new Map<number, ParquetFile>();
+  readonly #files = new Map<number, DecodedFile>();
   #reading: { rows: Rows; columns: string[] } | null = null;
   /** Bytes read since the last rows were sent. */
   #bytes = 0;
@@ -54,19 +59,32 @@ class Decoder {
       }
     } catch (error) {
       // What is no sentence yet is a file that the decoder cannot cope with.
-      const message = error instanceof UserError ? error.message : `A Parquet file: ${messageOf(error)}.`;
+      const message =
+        error instanceof UserError ? error.message : `A file cannot be decoded: ${messageOf(error)}.`;
       return { kind: 'refused', message };
     }
   }
 
-  async #open({ file, source, title }: Extract<Question, { kind: 'open' }>): Promise<Answer> {
+  async #open(question: Extract<Question, { kind: 'open' }>): Promise<Answer> {
+    const { file } = question;
     this.#at('its metadata');
-    const opened = await ParquetFile.open(this.#buffer(file, source), title, (place) => {
-      this.#at(place);
-    });
+    const opened = await this.#opened(question);
     this.#files.set(file, opened);
     const { columns, rows, groups, isCut } = opened;
     return { kind: 'opened', columns, rows, groups, isCut };
+  }
+
+  async #opened({ file, source, title, format }: Extract<Question, { kind: 'open' }>): Promise<DecodedFile> {
+    if (format === 'Arrow') {
+      if (!('path' in source)) throw new Error('an Arrow file without a path');
+      const { ArrowFile } = await import('./arrow.js');
+      return ArrowFile.open(source.path, title, (bytes) => {
+        this.#count(bytes);
+      });
+    }
+    return ParquetFile.open(this.#buffer(file, source), title, (place) => {
+      this.#at(place);
+    });
   }
 
   #read({ file, columns, start, end }: Extract<Question, { kind: 'read' }>): Answer {
@@ -144,6 +162,7 @@ class Decoder {
 /** Numbers that keep their spelling lose their class between processes: they travel as maps, which no cell is. */
 function packed(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return value;
   if (value instanceof ExactNumber) return new Map([['exact', value.text]]);
   if (Array.isArray(value)) return value.map(packed);
   const copy: Record<string, unknown> = {};
@@ -160,6 +179,7 @@ function packed(value: unknown): unknown {
 function sizeOf(cell: unknown): number {
   if (typeof cell === 'string') return cell.length;
   if (typeof cell !== 'object' || cell === null) return 8;
+  if (cell instanceof Uint8Array) return cell.length;
   let size = 16;
   for (const inner of Object.values(cell)) size += sizeOf(inner);
   return size;

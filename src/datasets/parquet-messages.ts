@@ -1,10 +1,13 @@
-/** What the program and its Parquet decoder say to each other. Each question has one answer, with the same number. */
+/** What the program and its decoder of Parquet and Arrow say to each other. Each question has one answer, with the same number. */
+
+/** What a decoder reads. */
+export type DecodedFormat = 'Parquet' | 'Arrow';
 
 /** Where the decoder gets bytes from: a path of its own, or the program (`size` bytes, by ranges). */
 export type ParquetSource = { path: string } | { size: number };
 
 export type Question =
-  | { kind: 'open'; file: number; source: ParquetSource; title: string }
+  | { kind: 'open'; file: number; source: ParquetSource; title: string; format: DecodedFormat }
   /** Starts reading rows; the rows come with `next`. */
   | { kind: 'read'; file: number; columns: readonly string[]; start: number; end: number }
   | { kind: 'next' };

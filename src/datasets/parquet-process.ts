@@ -1,5 +1,5 @@
 /**
- * Parquet files, decoded in a process of their own, so that none of them can take the program down: its memory is
+ * Parquet and Arrow files, decoded in a process of their own, so that none of them can take the program down: its memory is
  * bounded by the bytes that it really read, silence ends it, and a signal is heeded at once whatever it is busy with.
  */
 
@@ -12,7 +12,14 @@ import { ExactNumber } from '../lib/json.js';
 import { packageFile } from '../lib/package.js';
 import { inert } from '../lib/text.js';
 import type { RowSelection, SourceRow } from '../types.js';
-import type { Answer, FromDecoder, ParquetSource, Question, ToDecoder } from './parquet-messages.js';
+import type {
+  Answer,
+  DecodedFormat,
+  FromDecoder,
+  ParquetSource,
+  Question,
+  ToDecoder,
+} from './parquet-messages.js';
 
 /** Memory of the decoder whatever the file; Node itself takes 50 MB of it. */
 const FREE_MEMORY = 256 << 20;
@@ -51,6 +58,7 @@ export interface ParquetTable {
 interface Registered {
   origin: ParquetOrigin;
   title: string;
+  format: DecodedFormat;
 }
 
 /** What is waited for. */
@@ -86,10 +94,15 @@ export class ParquetProcess {
   /**
    * Opens a file.
    * @param title the file's name for messages
-   * @throws UserError where it is no Parquet file, is damaged, or claims more than it holds
+   * @throws UserError where it is no file of the format, is damaged, or claims more than it holds
    */
-  async open(origin: ParquetOrigin, title: string, signal?: AbortSignal): Promise<ParquetTable> {
-    const file = this.#files.push({ origin, title }) - 1;
+  async open(
+    origin: ParquetOrigin,
+    title: string,
+    signal?: AbortSignal,
+    format: DecodedFormat = 'Parquet',
+  ): Promise<ParquetTable> {
+    const file = this.#files.push({ origin, title, format }) - 1;
     const { columns, rows, groups, isCut } = await this.#open(file, signal);
     return {
       columns,
@@ -101,9 +114,9 @@ export class ParquetProcess {
   }
 
   async #open(file: number, signal?: AbortSignal): Promise<Extract<Answer, { kind: 'opened' }>> {
-    const { origin, title } = this.#registered(file);
+    const { origin, title, format } = this.#registered(file);
     const source: ParquetSource = 'path' in origin ? { path: origin.path } : { size: origin.size };
-    const answer = await this.#ask({ kind: 'open', file, source, title }, file, signal);
+    const answer = await this.#ask({ kind: 'open', file, source, title, format }, file, signal);
     this.#opened.add(file);
     return expected(answer, 'opened');
   }
@@ -280,10 +293,10 @@ export class ParquetProcess {
   }
 
   #problem(reason: string): UserError {
-    const { title } = this.#registered(this.#file);
+    const { title, format } = this.#registered(this.#file);
     return new UserError(
-      `${title} can't be read as Parquet: ${inert(reason, 300)}. It may be damaged or crafted; get it again, or write it ` +
-        'with smaller row groups.',
+      `${title} can't be read as ${format}: ${inert(reason, 300)}. It may be damaged or crafted; get it again, or write it ` +
+        `with smaller ${format === 'Arrow' ? 'record batches' : 'row groups'}.`,
     );
   }
 
@@ -299,7 +312,7 @@ export class ParquetProcess {
 }
 
 function expected<Kind extends Answer['kind']>(answer: Answer, kind: Kind): Extract<Answer, { kind: Kind }> {
-  if (answer.kind !== kind) throw new Error(`the Parquet decoder answered ${answer.kind}, not ${kind}`);
+  if (answer.kind !== kind) throw new Error(`the decoder answered ${answer.kind}, not ${kind}`);
   return answer as Extract<Answer, { kind: Kind }>;
 }
 
@@ -362,7 +375,7 @@ function rowOf(columns: readonly string[], cells: readonly unknown[]): Record<st
 
 /** The numbers that keep their spelling, again as what they were. */
 function unpacked(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   if (value instanceof Map) return new ExactNumber(String(value.get('exact')));
   for (const [name, inner] of Object.entries(value)) {
     if (inner instanceof Map || Array.isArray(inner) || typeof inner === 'object')

@@ -10,7 +10,7 @@ import { dropped } from '../lib/memory.js';
 import { inert } from '../lib/text.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
 import { checkChunk, checkPage, LARGEST_FOOTER_BYTES } from './parquet-limits.js';
-import { exactValue, NotText, PARSERS } from './parquet-values.js';
+import { bytesOrText, exactValue, NotText, PARSERS } from './parquet-values.js';
 
 const FETCH_BYTES = 1 << 20;
 /** What is read of a file's end at once: nearly always all of its metadata. */
@@ -171,6 +171,8 @@ export class ParquetFile {
           rowEnd: to,
           compressors: this.hyparquet.compressors,
           parsers: PARSERS,
+          // Bytes inside a struct may be an image's.
+          utf8: false,
         });
       } catch (error) {
         if (error instanceof NotText) throw binary(this.title, columns.join('", "'));
@@ -338,7 +340,7 @@ function plain(value: unknown): unknown {
   if (value instanceof ExactNumber) return value;
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
+  if (value instanceof Uint8Array) return bytesOrText(value);
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === 'object' && value !== null) {
     const result: Record<string, unknown> = {};

@@ -95,11 +95,17 @@ export function uniform(messages: readonly AnswerMessage[], { tools, reasoning }
   );
 }
 
-/** The tools of a row as JSON text, as TRL and LLaMA-Factory take them; no such key in a file without any. */
-export function toolsOf(
+/**
+ * What stands beside the turns, as TRL and LLaMA-Factory take it: tools as JSON text, and references to images. No such
+ * key in a file without any.
+ */
+export function besideTurns(
   row: ResultRow,
   shape: ResultShape,
   none: '' | null = null,
-): { tools?: string | null } {
-  return shape.tools ? { tools: row.tools ?? none } : {};
+): { tools?: string | null; images?: string[] } {
+  return {
+    ...(shape.tools ? { tools: row.tools ?? none } : {}),
+    ...(shape.images ? { images: row.images ?? [] } : {}),
+  };
 }

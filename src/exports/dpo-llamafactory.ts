@@ -1,4 +1,4 @@
-import { answerPair, toolsOf } from './chat.js';
+import { answerPair, besideTurns } from './chat.js';
 import type { Exporter } from './exporter.js';
 import { writeLines } from './lines.js';
 import { shareGptTurns, TEXT_AND_CALLS } from './turns.js';
@@ -17,5 +17,5 @@ export const dpoLlamaFactory: Exporter = (results, path) =>
     const [rejected] = shareGptTurns([pair.rejected]) ?? [];
     if (conversations === null || chosen === undefined || rejected === undefined)
       return leaveOut(TEXT_AND_CALLS);
-    return { conversations, chosen, rejected, ...toolsOf(row, results.shape, '') };
+    return { conversations, chosen, rejected, ...besideTurns(row, results.shape, '') };
   });

@@ -1,4 +1,4 @@
-import { answerPair, toolsOf, uniform } from './chat.js';
+import { answerPair, besideTurns, uniform } from './chat.js';
 import type { Exporter } from './exporter.js';
 import { writeLines } from './lines.js';
 
@@ -16,6 +16,6 @@ export const dpo: Exporter = (results, path) =>
       prompt: uniform(pair.request, { ...shape, reasoning: false }),
       chosen: uniform([pair.chosen], shape),
       rejected: uniform([pair.rejected], shape),
-      ...toolsOf(row, shape),
+      ...besideTurns(row, shape),
     };
   });

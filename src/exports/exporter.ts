@@ -12,6 +12,8 @@ export interface ResultShape {
   chats: boolean;
   /** True where rows hold `tools`, `annotation_original_tool_calls` and `annotation_tool_calls`. */
   tools: boolean;
+  /** True where rows hold `images`. */
+  images: boolean;
   /** True where rows hold `source`. */
   source: boolean;
 }

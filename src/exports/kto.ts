@@ -1,4 +1,4 @@
-import { answerPair, newAnswer, requestMessages, toolsOf, uniform, WITHOUT_ANSWER } from './chat.js';
+import { answerPair, newAnswer, requestMessages, besideTurns, uniform, WITHOUT_ANSWER } from './chat.js';
 import type { Exporter } from './exporter.js';
 import { writeLines } from './lines.js';
 
@@ -15,7 +15,7 @@ export const kto: Exporter = (results, path) =>
     if (request === null || answer === null) return leaveOut(WITHOUT_ANSWER);
     const pair = answerPair(row, 'field');
     const prompt = uniform(request, { ...shape, reasoning: false });
-    const good = { prompt, completion: uniform([answer], shape), label: true, ...toolsOf(row, shape) };
+    const good = { prompt, completion: uniform([answer], shape), label: true, ...besideTurns(row, shape) };
     return typeof pair === 'string'
       ? good
       : [good, { ...good, completion: uniform([pair.rejected], shape), label: false }];

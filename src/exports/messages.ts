@@ -1,4 +1,4 @@
-import { annotatedChat, toolsOf, uniform, WITHOUT_ANSWER } from './chat.js';
+import { annotatedChat, besideTurns, uniform, WITHOUT_ANSWER } from './chat.js';
 import type { Exporter } from './exporter.js';
 import { writeLines } from './lines.js';
 
@@ -11,5 +11,5 @@ export const messages: Exporter = (results, path) =>
   writeLines(results, path, (row, leaveOut) => {
     const chat = annotatedChat(row, 'field');
     if (chat === null) return leaveOut(WITHOUT_ANSWER);
-    return { messages: uniform(chat, results.shape), ...toolsOf(row, results.shape) };
+    return { messages: uniform(chat, results.shape), ...besideTurns(row, results.shape) };
   });

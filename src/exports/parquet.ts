@@ -106,6 +106,7 @@ function columnsOf(shape: ResultShape): Column[] {
       callsColumn('annotation_tool_calls', (row) => row.annotation_tool_calls ?? null),
     );
   }
+  if (shape.images) columns.push(texts('images', (row) => row.images ?? []));
   if (shape.source) columns.push(text('source', 'OPTIONAL', (row) => sourceText(row.source)));
   if (shape.several) columns.push(texts('annotations', (row) => row.annotations ?? []));
   if (shape.several && shape.reasoning) columns.push(texts('reasonings', (row) => row.reasonings ?? []));

@@ -21,6 +21,8 @@ export interface ResultRow {
   /** Definitions of tools as JSON text; this key and those of calls are in all rows of a file where a row has some. */
   tools?: string | null;
   annotation_original_tool_calls?: ToolCall[] | null;
+  /** References to the images at the `<image>` marks of the user turns. */
+  images?: string[] | null;
   /** Other columns of the dataset. */
   source?: unknown;
   annotation: string | null;

@@ -1,4 +1,4 @@
-import { newAnswer, requestMessages, toolsOf, uniform, WITHOUT_ANSWER } from './chat.js';
+import { newAnswer, requestMessages, besideTurns, uniform, WITHOUT_ANSWER } from './chat.js';
 import type { Exporter } from './exporter.js';
 import { writeLines } from './lines.js';
 
@@ -16,6 +16,6 @@ export const sft: Exporter = (results, path) =>
     return {
       prompt: uniform(request, { ...shape, reasoning: false }),
       completion: uniform([answer], shape),
-      ...toolsOf(row, shape),
+      ...besideTurns(row, shape),
     };
   });

@@ -1,4 +1,4 @@
-import { annotatedChat, toolsOf, WITHOUT_ANSWER } from './chat.js';
+import { annotatedChat, besideTurns, WITHOUT_ANSWER } from './chat.js';
 import type { Exporter } from './exporter.js';
 import { writeLines } from './lines.js';
 import { shareGptTurns, TEXT_AND_CALLS } from './turns.js';
@@ -13,5 +13,5 @@ export const sharegpt: Exporter = (results, path) =>
     if (chat === null) return leaveOut(WITHOUT_ANSWER);
     const conversations = shareGptTurns(chat);
     if (conversations === null) return leaveOut(TEXT_AND_CALLS);
-    return { conversations, ...toolsOf(row, results.shape, '') };
+    return { conversations, ...besideTurns(row, results.shape, '') };
   });

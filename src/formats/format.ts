@@ -27,6 +27,10 @@ export interface ColumnRoles {
   response: string | null;
   /** Definitions of tools. */
   tools: string | null;
+  /** Images that go with the prompt. */
+  images: string[];
+  /** Audio and video, which cannot be sent. */
+  media: string[];
   /** Whole requests of several turns, of which `prompt` is the last; only in this program's own results. */
   requests: string[];
 }

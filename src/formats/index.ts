@@ -3,10 +3,11 @@
 import { UsageError, UserError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
-import { findColumn, findFirst, looksLikePrompt } from './column-names.js';
+import { findAll, findColumn, findFirst, looksLikePrompt } from './column-names.js';
 import { FORMAT_NAMES, type ColumnRoles, type FormatName, type Row } from './format.js';
 import { readAlpaca, readChat, readGlaive, readPlain, readPreference, readReannotated } from './rows.js';
-import { detectShape, GLAIVE, SHAPES, TOOLS, type Shape } from './shapes.js';
+import { withImages } from './images.js';
+import { detectShape, GLAIVE, IMAGES, SHAPES, TOOLS, type Shape } from './shapes.js';
 import { withTools } from './row-tools.js';
 import {
   keptCells,
@@ -76,21 +77,32 @@ const NONE = 'none';
 /**
  * Settles the format of a dataset: the one that `--format` names, the one its id is known by, or the first shape that
  * fits its columns; flags that name columns replace what was found.
+ * @param imageFolders where images may be that the dataset names by their paths
  * @throws UserError that lists the columns and the flags where nothing fits
  */
 export function chooseFormat(
   dataset: string,
   available: readonly string[],
   flags: FormatFlags,
+  imageFolders: readonly string[] = [],
 ): ChosenFormat {
   checkFlags(available, flags);
   const template = flags.promptTemplate === null ? null : readTemplate(flags.promptTemplate, available);
   const { name, roles: found } = findRoles(dataset, available, flags, template);
   const roles = withFlags(found, flags);
-  const { prompt, inputs, choices, system, history, response, tools, requests } = roles;
-  const used = [prompt, ...inputs, choices, system, history, response, tools, ...requests].filter(
-    (column) => column !== null,
-  );
+  const { prompt, inputs, choices, system, history, response, tools, images, media, requests } = roles;
+  const used = [
+    prompt,
+    ...inputs,
+    choices,
+    system,
+    history,
+    response,
+    tools,
+    ...images,
+    ...media,
+    ...requests,
+  ].filter((column) => column !== null);
   const inPrompt = [...new Set([...used, ...(template?.columns ?? [])])];
   const kept =
     flags.keepColumns === null ? null : keptColumns(flags.keepColumns, available, [...new Set(used)]);
@@ -107,6 +119,7 @@ export function chooseFormat(
     ),
     apply: (row) => {
       let prompt = withTools(READERS[name](row, roles), row, roles);
+      prompt = withImages(prompt, row, roles, imageFolders);
       if (template !== null) prompt = withTemplate(prompt, row, template);
       if (flags.systemPrompt !== null) prompt = withSystemPrompt(prompt, flags.systemPrompt);
       return kept === null ? prompt : { ...prompt, source: keptCells(row, kept) };
@@ -256,6 +269,9 @@ function rolesAround(prompt: string, available: readonly string[]): ColumnRoles 
     history: null,
     response: null,
     tools: findFirst(available, TOOLS),
+    images: findAll(available, IMAGES),
+    // Who names the prompt leaves other media out on purpose.
+    media: [],
     requests: [],
   };
 }

@@ -82,7 +82,12 @@ function chatRow(turns: readonly Turn[], systemColumn: string, answer: string | 
   }
   const row = rowOf(request, user, answer ?? last?.content ?? null);
   const calls = answer === null ? (last?.calls ?? []) : [];
-  return calls.length === 0 ? row : { ...row, annotation_original_tool_calls: calls };
+  const images = turns.flatMap((turn) => turn.images ?? []);
+  return {
+    ...row,
+    ...(calls.length === 0 ? {} : { annotation_original_tool_calls: calls }),
+    ...(images.length === 0 ? {} : { found_images: images }),
+  };
 }
 
 function withHistory(row: Row, roles: ColumnRoles, prompt: string): PromptRow {

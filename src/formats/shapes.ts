@@ -362,6 +362,7 @@ export const SHAPES: readonly Shape[] = [
     examples: [
       { prompt: 'Name a tree.' },
       { prompt: [turn('user', '2+2?')], reward_model: { ground_truth: '4' } },
+      { prompt: '<image> What is shown?', image: 'https://example.org/boat.png' },
     ],
   },
 ];
@@ -378,6 +379,25 @@ export const GLAIVE: Shape = {
 
 /** Every name that a column with the prompt may have. */
 export const PROMPT_NAMES: readonly string[] = [...new Set(SHAPES.flatMap(({ prompt }) => prompt))];
+
+/** Taken in every shape: images that are sent, and media that cannot be. */
+export const IMAGES = [
+  ...[
+    'images',
+    'image',
+    'image_url',
+    'image_urls',
+    'image_path',
+    'image_paths',
+    'image_file',
+    'image_base64',
+  ],
+  ...['img', 'img_path', 'picture'],
+];
+export const MEDIA = [
+  ...['audio', 'audios', 'audio_url', 'audio_urls', 'audio_path', 'audio_paths'],
+  ...['video', 'videos', 'video_url', 'video_urls', 'video_path', 'video_paths'],
+];
 
 /** Finds the columns of a shape among a dataset's; null where it has another shape. */
 export function detectShape(shape: Shape, columns: readonly string[]): ColumnRoles | null {
@@ -397,6 +417,8 @@ export function detectShape(shape: Shape, columns: readonly string[]): ColumnRol
     history: findFirst(columns, shape.history ?? []),
     response,
     tools: findFirst(columns, TOOLS),
+    images: findAll(columns, IMAGES),
+    media: findAll(columns, MEDIA),
     requests: (shape.requests ?? []).flatMap((name) => findColumn(columns, name) ?? []),
   };
 }

@@ -1,8 +1,9 @@
 /** Chats in the spellings in which datasets hold them, as turns. */
 
 import { isObject, jsonText, parseJson } from '../lib/json.js';
-import type { ChatMessage } from '../types.js';
+import { IMAGE_MARK, type ChatMessage } from '../types.js';
 import { cell, kindOf, scalarText } from './cells.js';
+import { IMAGE_PARTS } from './images.js';
 import { RowProblem } from './row-problem.js';
 import { callsInText, readCalls, type FoundCall } from './tool-calls.js';
 
@@ -10,6 +11,8 @@ import { callsInText, readCalls, type FoundCall } from './tool-calls.js';
 export interface Turn {
   role: ChatMessage['role'];
   content: string | null;
+  /** Images at the marks of a user's turn; null where the part does not hold it. */
+  images?: unknown[];
   /** Calls of tools, of an assistant's turn. */
   calls?: FoundCall[];
   /** What a tool's turn says of the call that it answers: its id, or the tool's name. */
@@ -186,6 +189,11 @@ function readMessage(item: Record<string, unknown>, where: string): Turn {
   if (CALL_ROLES.has(name)) return readCallTurn(content ?? cell(item, 'tool_calls'), where);
   if (!Object.hasOwn(ROLES, name)) throw new RowProblem(`${where} has no role that is known`);
   const role = ROLES[name] as Turn['role'];
+  if (role === 'user') {
+    const images: unknown[] = [];
+    const asked = contentOf(content, where, images);
+    return images.length === 0 ? { role, content: asked } : { role, content: asked, images };
+  }
   const text = contentOf(content, where);
   if (role !== 'assistant') return { role, content: text };
   const given = ['tool_calls', 'function_call'].map((key) => cell(item, key)).find(isCall);
@@ -234,21 +242,30 @@ function isCall(value: unknown): boolean {
   return typeof value === 'string' && value.trim() !== '' && value.trim() !== '[]';
 }
 
-/** Text as it stands, text parts joined by line breaks; null where there is none. */
-function contentOf(value: unknown, where: string): string | null {
+/**
+ * Text as it stands, text parts joined by line breaks; null where there is none.
+ * @param images takes what image parts hold, which are marks in the text; absent where they cannot be sent
+ */
+function contentOf(value: unknown, where: string, images?: unknown[]): string | null {
   if (value === null || value === undefined) return null;
   const text = scalarText(value);
   if (text !== null) return text;
   const parts: unknown[] = Array.isArray(value) ? value : [value];
-  return parts.map((part) => partText(part, where)).join('\n');
+  return parts.map((part) => partText(part, where, images)).join('\n');
 }
 
-function partText(part: unknown, where: string): string {
+function partText(part: unknown, where: string, images: unknown[] | undefined): string {
   if (typeof part === 'string') return part;
   if (!isObject(part)) throw new RowProblem(`${where} has ${kindOf(part)} for its text`);
   const text = cell(part, 'text') ?? cell(part, 'content');
+  const kind = scalarText(cell(part, 'type'));
+  if (kind !== null && IMAGE_PARTS.has(kind) && images !== undefined) {
+    const { type: _, text: __, ...image } = part;
+    images.push(Object.values(image).every((one) => one === null) ? null : image);
+    return IMAGE_MARK;
+  }
   const type = scalarText(cell(part, 'type'));
   if ((type === null || /^(?:input_|output_)?text$/.test(type)) && typeof text === 'string') return text;
   if (type === null) throw new RowProblem(`${where} has an object for its text`);
-  throw new RowProblem(`${where} holds a part of type "${type}", which cannot be sent yet`);
+  throw new RowProblem(`${where} holds a part of type "${type}", which cannot be sent`);
 }

@@ -102,6 +102,7 @@ function columns({
   chats,
   reasoning,
   tools,
+  images,
   source,
 }: ResultShape): string[][] {
   return [
@@ -122,6 +123,7 @@ function columns({
           ['`annotation_tool_calls`', 'the calls of the new answer; null where it makes none'],
         ]
       : []),
+    ...(images ? [['`images`', 'the images at the `<image>` marks: addresses, paths or digests']] : []),
     ...(source ? [['`source`', 'other columns of the dataset, as JSON text']] : []),
     ...(several ? [['`annotations`', 'all new answers; `annotation` is the first']] : []),
     ...(several && reasoning ? [['`reasonings`', 'the reasoning of each of them']] : []),

@@ -90,6 +90,8 @@ export interface OptionalKeys {
   chats: boolean;
   /** `tools`, `annotation_original_tool_calls`, `annotation_tool_calls`: a row has some of them. */
   tools: boolean;
+  /** `images`: a row has some. */
+  images: boolean;
   /** `source`: columns of the dataset are kept. */
   source: boolean;
   /** `reasoning`: a row has some. */
@@ -146,7 +148,7 @@ export async function assembleParts(
   parts: () => Iterable<AssemblyPart> | AsyncIterable<AssemblyPart>,
   options: AssembleOptions,
 ): Promise<Assembled> {
-  const keys: OptionalKeys = { chats: false, tools: false, source: false, reasoning: false };
+  const keys: OptionalKeys = { chats: false, tools: false, images: false, source: false, reasoning: false };
   for (;;) {
     try {
       return await assembleWith(target, parts(), options, keys);

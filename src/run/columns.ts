@@ -7,9 +7,14 @@ const MOST_NAMES = 30;
 
 /** One line: the format, the columns of the prompt and the answer, and those that are not used. */
 export function describeColumns({ name, roles, unused }: ChosenFormat): string {
-  const with_ = [...roles.inputs, roles.choices, roles.system, roles.history, roles.tools].filter(
-    (column) => column !== null,
-  );
+  const with_ = [
+    ...roles.inputs,
+    roles.choices,
+    roles.system,
+    roles.history,
+    roles.tools,
+    ...roles.images,
+  ].filter((column) => column !== null);
   const prompt = `prompts from ${quoted([roles.prompt])}${with_.length === 0 ? '' : ` with ${quoted(with_)}`}`;
   const rest = unused.length === 0 ? '' : ` Not used: ${quoted(unused)}.`;
   return `Format ${name}: ${prompt}, original answers ${originals(name, roles)}.${rest}`;

@@ -3,7 +3,7 @@
 import { messageText } from '../models/message-text.js';
 import { countMessages, type Tokenizer } from '../models/tokenizer.js';
 import type { PromptRow } from '../types.js';
-import { requestOf } from './jobs.js';
+import { messagesOf } from './jobs.js';
 
 /** Above so many rows the tokenizer sees a sample, and characters do the rest. */
 const TOKENIZED_ROWS = 20_000;
@@ -48,7 +48,11 @@ export class RowCounter {
   /** Rows whose rank is below this are counted: all at first, then half of them, a quarter … */
   #threshold = 1;
 
-  constructor(private readonly tokenizer: Tokenizer) {}
+  /** @param imageTokens tokens of an image */
+  constructor(
+    private readonly tokenizer: Tokenizer,
+    private readonly imageTokens = 0,
+  ) {}
 
   get rows(): number {
     return this.#rows;
@@ -70,7 +74,8 @@ export class RowCounter {
     const rank = rankOf(this.#rows);
     this.#rows += 1;
     this.#bytes += bytes;
-    const { messages, tools } = requestOf(row);
+    const messages = messagesOf(row);
+    const { tools, images = [] } = row;
     const calls = row.annotation_original_tool_calls;
     const original = `${row.annotation_original ?? ''}${calls === undefined ? '' : JSON.stringify(calls)}`;
     const definitions = tools === undefined ? '' : JSON.stringify(tools);
@@ -84,7 +89,8 @@ export class RowCounter {
         characters,
         tokens:
           countMessages(this.tokenizer, messages) +
-          (tools === undefined ? 0 : this.tokenizer.count(definitions)),
+          (tools === undefined ? 0 : this.tokenizer.count(definitions)) +
+          images.length * this.imageTokens,
       },
       original: { characters: original.length, tokens: this.tokenizer.count(original) },
     });

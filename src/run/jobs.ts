@@ -8,7 +8,7 @@ import { asksTheSame, isGenerationName, type GenerationParameters } from '../mod
 import type { Provider } from '../models/providers.js';
 import { applyChanges, type ParameterChange } from '../requests/parameters.js';
 import { inert } from '../lib/text.js';
-import type { ChatMessage, PromptRow } from '../types.js';
+import { IMAGE_MARK, type ChatMessage, type PromptRow, type RowImage } from '../types.js';
 import { parseRow, rowMark } from './row-line.js';
 import { isUnusable } from './rows.js';
 
@@ -27,9 +27,12 @@ export interface RequestShape {
   changes: readonly ParameterChange[];
 }
 
+/** A turn as it is sent, with its images in place of their marks. */
+export type SentMessage = Omit<ChatMessage, 'content'> & { content: ChatMessage['content'] | object[] };
+
 /** What a row sends: its turns, and the tools that may be called. */
 export interface RowRequest {
-  messages: readonly ChatMessage[];
+  messages: readonly SentMessage[];
   tools?: readonly object[];
 }
 
@@ -61,8 +64,24 @@ export function messagesOf(row: PromptRow): ChatMessage[] {
 
 /** The request of a row. */
 export function requestOf(row: PromptRow): RowRequest {
-  const messages = messagesOf(row);
+  const turns = messagesOf(row);
+  const messages = row.images === undefined ? turns : withImages(turns, row.images);
   return row.tools === undefined ? { messages } : { messages, tools: row.tools };
+}
+
+/** Puts images where their marks are in the user turns. */
+function withImages(turns: readonly ChatMessage[], images: readonly RowImage[]): SentMessage[] {
+  let next = 0;
+  return turns.map((turn) => {
+    const texts = turn.role === 'user' ? (turn.content ?? '').split(IMAGE_MARK) : [];
+    if (texts.length < 2) return turn;
+    const parts: object[] = [];
+    for (const [place, text] of texts.entries()) {
+      if (place > 0) parts.push({ type: 'image_url', image_url: { url: images[next++]?.url ?? '' } });
+      if (text !== '') parts.push({ type: 'text', text });
+    }
+    return { ...turn, content: parts };
+  });
 }
 
 /** Writes the jobs of all usable rows. */
@@ -93,8 +112,8 @@ export async function writeJobs(
 /** How rows begin and go on that have no system prompt and one turn, as `JSON.stringify` writes them. */
 const ROW_START = Buffer.from('{"system_prompt":"","user_prompt":');
 const AFTER_PROMPT = Buffer.from(',"annotation_original":');
-/** Turns and tools. */
-const SENT_KEYS = 3;
+/** Turns, tools and images. */
+const SENT_KEYS = 1 | 2 | 16;
 const QUOTE = 0x22;
 const LETTER_L = 0x6c;
 

@@ -6,7 +6,7 @@
 import { standsAt } from '../lib/bytes.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
-import type { PromptRow } from '../types.js';
+import { IMAGE_MARK, type PromptRow } from '../types.js';
 
 /** How the last turn of a request begins and ends, as `JSON.stringify` writes it. */
 const USER_TURN = Buffer.from('{"role":"user","content":');
@@ -88,5 +88,14 @@ export function asksRow(line: Buffer, row: Buffer): boolean {
   const turns: unknown[] = Array.isArray(messages) ? messages : [];
   const last = turns.findLast((turn) => isObject(turn) && turn['role'] === 'user');
   const content = isObject(last) ? last['content'] : null;
-  return typeof content === 'string' && content.toWellFormed() === prompt;
+  return textOfContent(content).toWellFormed() === prompt;
+}
+
+/** A turn's text, with marks in place of images. */
+function textOfContent(content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return '';
+  return content
+    .map((part: unknown) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : IMAGE_MARK))
+    .join('');
 }

@@ -3,7 +3,8 @@
  * A run is resumed from its own files alone, unless a larger `--limit` adds rows to it.
  */
 
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { FinishRules, NO_REASON } from '../models/finish-reason.js';
 import { openDataset } from '../datasets/index.js';
 import { STANDARD_INPUT } from '../datasets/local-files.js';
@@ -62,7 +63,7 @@ export async function findDataset(
       `--offset ${selection.offset}: ${inert(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`,
     );
   }
-  const format = chooseFormat(name, dataset.columns, selection);
+  const format = chooseFormat(name, dataset.columns, selection, imageFolders(name, dataset));
   refuseRepeated(name, dataset, format);
   const files = dataset.files?.length ?? 0;
   if (files > 1)
@@ -71,6 +72,15 @@ export async function findDataset(
   for (const warning of columnWarnings(format)) console.warning(warning);
   for (const warning of dataset.warnings) console.warning(warning);
   return { dataset, format };
+}
+
+/** Where the images of a local dataset may be: beside its files. */
+function imageFolders(name: string, { files = [], isStandardInput }: OpenDataset): string[] {
+  if (isStandardInput === true) return [process.cwd()];
+  const [first] = files;
+  return first === undefined
+    ? []
+    : [dirname(first), ...(statSync(name, { throwIfNoEntry: false })?.isDirectory() === true ? [name] : [])];
 }
 
 /** Which of two columns of one name is meant, nobody can tell. */

@@ -12,6 +12,7 @@ export const ROW_KEYS = [
   { name: 'request_messages', number: 1, group: 'chats' },
   { name: 'tools', number: 2, group: 'tools' },
   { name: 'annotation_original_tool_calls', number: 4, group: 'tools' },
+  { name: 'images', number: 16, group: 'images' },
   { name: 'source', number: 8, group: 'source' },
 ] as const;
 /** Keys that a file of results has together. */
@@ -23,10 +24,10 @@ const CLOSING_BRACKET = 0x5d;
 
 /** The line of a row, without its line break. */
 export function rowLine(row: PromptRow): string {
-  const { tools, annotation_original_tool_calls: calls, source, messages } = row;
+  const { tools, annotation_original_tool_calls: calls, source, messages, images } = row;
   const { system_prompt, user_prompt, annotation_original } = row;
   const basis = { system_prompt, user_prompt, annotation_original };
-  if (tools === undefined && calls === undefined && source === undefined) {
+  if ([tools, calls, source, images].every((value) => value === undefined)) {
     return JSON.stringify(messages === undefined ? basis : { ...basis, messages });
   }
   const values: Partial<Record<(typeof ROW_KEYS)[number]['name'], string>> = {};
@@ -34,6 +35,7 @@ export function rowLine(row: PromptRow): string {
   // Definitions differ from tool to tool, and a table has one type for all of them: only their text does.
   if (tools !== undefined) values.tools = JSON.stringify(JSON.stringify(tools));
   if (calls !== undefined) values.annotation_original_tool_calls = JSON.stringify(calls);
+  if (images !== undefined) values.images = JSON.stringify(images.map(({ reference }) => reference));
   if (source !== undefined) values.source = source;
   let line = JSON.stringify(basis).slice(0, -1);
   let keys = 0;
@@ -42,7 +44,10 @@ export function rowLine(row: PromptRow): string {
     line += `,"${name}":${values[name]}`;
     keys += number;
   }
-  return `${line},"_row":[${keys},${Buffer.byteLength(line)}]}`;
+  const bytes = Buffer.byteLength(line);
+  // Results hold references; what is sent may be megabytes.
+  if (images !== undefined) line += `,"_images":${JSON.stringify(images.map(({ url }) => url))}`;
+  return `${line},"_row":[${keys},${bytes}]}`;
 }
 
 /** How much of a line is the row of the results, and which of `ROW_KEYS` it has. */
@@ -59,14 +64,16 @@ export function rowMark(block: Buffer, start: number, end: number): RowMark | nu
   return match === null ? null : { keys: Number(match[1]), bytes: Number(match[2]) };
 }
 
-/** The row of a line that `rowLine` wrote; its `source` is not read. */
+/** The row of a line that `rowLine` wrote, as far as its request needs it. */
 export function parseRow(line: Buffer): PromptRow {
-  const value = JSON.parse(line.toString('utf8')) as PromptRow & {
+  const value = JSON.parse(line.toString('utf8')) as Omit<PromptRow, 'tools' | 'images'> & {
     request_messages?: PromptRow['messages'];
     tools?: unknown;
     _row?: unknown;
+    _images?: string[];
+    images?: unknown;
   };
-  if (value._row === undefined) return value;
+  if (value._row === undefined) return value as PromptRow;
   const { system_prompt, user_prompt, annotation_original, request_messages: messages } = value;
   const calls = value.annotation_original_tool_calls;
   return {
@@ -74,6 +81,7 @@ export function parseRow(line: Buffer): PromptRow {
     ...(messages === undefined ? {} : { messages }),
     ...(typeof value.tools === 'string' ? { tools: parseTools(value.tools) } : {}),
     ...(calls === undefined ? {} : { annotation_original_tool_calls: calls }),
+    ...(value._images === undefined ? {} : { images: value._images.map((url) => ({ reference: '', url })) }),
   };
 }
 

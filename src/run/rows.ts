@@ -12,7 +12,7 @@ import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from 
 import type { ChosenFormat } from '../formats/index.js';
 import { RowProblem } from '../formats/row-problem.js';
 import { inert } from '../lib/text.js';
-import type { PromptRow, SourceRow } from '../types.js';
+import type { PromptRow, RowImage, SourceRow } from '../types.js';
 
 const PROBLEM_PREFIX = Buffer.from('{"problem":');
 
@@ -91,8 +91,13 @@ function wellFormed(row: PromptRow): PromptRow {
     annotation_original: row.annotation_original?.toWellFormed() ?? null,
     ...(messages === undefined ? {} : { messages: messages.map(wellFormedValue) }),
     ...(tools === undefined ? {} : { tools: tools.map(wellFormedValue) }),
+    ...(row.images === undefined ? {} : { images: row.images.map(wellFormedReference) }),
     ...(calls === undefined ? {} : { annotation_original_tool_calls: calls.map(wellFormedValue) }),
   };
+}
+
+function wellFormedReference({ reference, url }: RowImage): RowImage {
+  return { reference: reference.toWellFormed(), url };
 }
 
 /** The same for all texts of a JSON value. */

@@ -52,7 +52,7 @@ export interface FinishedRun {
 /** What the rows of a run hold besides prompt and answers. */
 export function resultShape({
   options,
-  keys = { chats: false, tools: false, source: false, reasoning: false },
+  keys = { chats: false, tools: false, images: false, source: false, reasoning: false },
 }: Pick<FinishedRun, 'options' | 'keys'>): ResultShape {
   return {
     several: hasSeveral(options.call.generation),

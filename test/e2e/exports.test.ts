@@ -453,6 +453,7 @@ describe('every format', () => {
       chats: true,
       reasoning: false,
       tools: false,
+      images: false,
       source: false,
     };
     await fc.assert(
@@ -497,6 +498,7 @@ describe('every format', () => {
         chats: true,
         reasoning: false,
         tools: false,
+        images: false,
         source: false,
       };
       await exportResults('parquet', { path, shape, onProgress: () => undefined }, folder);

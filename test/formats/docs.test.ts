@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { chooseFormat } from '../../src/formats/index.js';
 import { GLAIVE, SHAPES, type Shape } from '../../src/formats/shapes.js';
-import type { ChatMessage, ToolCall } from '../../src/types.js';
-import { requestOf } from '../../src/run/jobs.js';
+import type { ToolCall } from '../../src/types.js';
+import { requestOf, type SentMessage } from '../../src/run/jobs.js';
 
 const DOCS = new URL('../../docs/datasets.md', import.meta.url);
 const TABLE = /(<!-- shapes -->\n)[^]*(<!-- \/shapes -->)/;
@@ -40,9 +40,9 @@ function line(shape: Shape, row: Readonly<Record<string, unknown>>): string {
   return `| ${shape.title} | \`${shape.format}\` | ${code(JSON.stringify(row))} | ${turns.join('<br>')} | ${original} |`;
 }
 
-function shownTurn({ role, content, tool_calls: calls }: ChatMessage): string {
+function shownTurn({ role, content, tool_calls: calls }: SentMessage): string {
   return calls === undefined
-    ? `${role}: ${code(shortened(content ?? ''))}`
+    ? `${role}: ${code(typeof content === 'string' ? shortened(content) : JSON.stringify(content))}`
     : `${role}: calls ${code(shownCalls(calls))}`;
 }
 

@@ -396,7 +396,7 @@ describe('rows', () => {
     [{ prompt: null, response: 'x' }, /"prompt" is null/],
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },
-      /part of type "image_url"/,
+      /neither address, path nor bytes/,
     ],
     [
       {
@@ -535,9 +535,9 @@ describe('columns that look like part of a prompt', () => {
   it('are those that another column of the prompt leaves out', () => {
     const columns = ['id', 'images', 'prompt', 'prompt_id', 'messages', 'tools'];
     const { unused, suspicious } = chooseFormat('me/data', columns, { ...noFlags, toolsColumn: 'none' });
-    expect(unused).toEqual(['id', 'images', 'prompt', 'prompt_id', 'tools']);
-    expect(suspicious).toEqual(['images']);
-    expect(chooseFormat('me/data', columns, noFlags).unused).toEqual(['id', 'images', 'prompt', 'prompt_id']);
+    expect(unused).toEqual(['id', 'prompt', 'prompt_id', 'tools']);
+    expect(suspicious).toEqual([]);
+    expect(chooseFormat('me/data', [...columns, 'documents'], noFlags).suspicious).toEqual(['documents']);
     expect(chooseFormat('me/data', ['question', 'instruction', 'answer'], noFlags).suspicious).toEqual([
       'instruction',
     ]);
