@@ -6,7 +6,7 @@
 
 import { closeSync, rmSync } from 'node:fs';
 import type { Completion } from '../models/completion.js';
-import type { FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
 import { addUsage, NO_USAGE, type AnswerFigures } from '../models/usage.js';
 import { fullyReported, usageOfAnswer } from '../models/usage-estimate.js';
 import { UserError } from '../lib/errors.js';
@@ -51,8 +51,8 @@ export interface CollectParts {
   redactor: Redactor;
   /** The body of a row's request, for batches whose input file can't be had. */
   requestOf: (row: number) => Buffer;
-  /** Which finish reasons mean a whole answer. */
-  rules: FinishRules;
+  /** Which answers count as whole. */
+  rules: AnswerRules;
   onAnswer: (answer: AnswerFigures) => void;
   /** An answer that may be incomplete was written to the journal. */
   onPartial: (answer: AnswerFigures) => void;
@@ -257,7 +257,11 @@ class Collection {
         else this.#failed(row, verdict.message, false, journal);
         break;
       case 'partial':
-        this.#partial(row, verdict, journal);
+        this.#kept(row, verdict, journal);
+        break;
+      case 'unfit':
+        this.#kept(row, verdict, journal);
+        this.#failed(row, verdict.message, false, journal);
         break;
       case 'unreadable':
       case 'transient':
@@ -266,7 +270,8 @@ class Collection {
       case 'value':
       case 'run':
     }
-    const wasted = verdict.kind === 'partial' ? null : usageOf(verdict, this.#request(row));
+    const isKept = verdict.kind === 'partial' || verdict.kind === 'unfit';
+    const wasted = isKept ? null : usageOf(verdict, this.#request(row));
     if (wasted !== null) {
       this.#sums.usage = addUsage(this.#sums.usage, wasted);
       this.#sums.wasted = addUsage(this.#sums.wasted, wasted);
@@ -288,13 +293,13 @@ class Collection {
     this.#outcome.answers += 1;
     const place = journal.appendAnswer(this.#request(row), json, row);
     index.record(row, completion.state, place.offset, place.length);
-    onAnswer({ usage, isFlex: completion.isFlex });
+    onAnswer({ usage, tier: completion.tier });
   }
 
-  /** An answer that may be incomplete is kept: it counts as soon as its finish reason is accepted. */
-  #partial(
+  /** An answer that cannot be used is kept: it is paid for, and counts as soon as its finish reason is accepted. */
+  #kept(
     row: number,
-    { json, usage: reported, isFlex }: Extract<Verdict, { kind: 'partial' }>,
+    { json, usage: reported, tier }: Extract<Verdict, { kind: 'partial' | 'unfit' }>,
     journal: JournalWriter,
   ): void {
     const { index, onPartial } = this.parts;
@@ -307,7 +312,7 @@ class Collection {
     // Looked at again, it is in the journal.
     if (this.chunk.collected !== null) return;
     journal.appendAnswer(this.#request(row), json, row);
-    onPartial({ usage, isFlex });
+    onPartial({ usage, tier });
   }
 
   /** True where the journal holds this very answer. */

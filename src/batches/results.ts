@@ -1,7 +1,7 @@
 /** A line of a batch's output or error file. */
 
 import type { Redactor } from '../secrets/redactor.js';
-import type { FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
 import { isObject } from '../lib/json.js';
 import { parseLooseJson } from '../lib/loose-json.js';
 import { judgeResponse, orTooDeep, type Verdict } from '../requests/verdict.js';
@@ -59,12 +59,12 @@ function text(value: unknown): string {
 
 /**
  * What a line means for its row: by the same rules as an answer that came online, or why there is none.
- * @param rules which finish reasons mean a whole answer
+ * @param rules which answers count as whole
  * @param redactor as for `judgeResponse`
  */
 export function judgeResult(
   { response, error }: ResultLine,
-  rules?: FinishRules,
+  rules?: AnswerRules,
   redactor?: Redactor,
 ): Verdict {
   // Error files hold lines with status 0 and an empty body: the request was never answered (tidyverse/ellmer#830).

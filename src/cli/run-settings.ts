@@ -6,6 +6,7 @@ import { inert } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
 import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
 import { chooseGeneration, type GenerationParameters } from '../models/generation.js';
+import { tierShares } from '../models/service-tiers.js';
 import { readEnvironment } from '../run/environment.js';
 import {
   DEFAULT_POLICY,
@@ -170,15 +171,16 @@ export function limitsOf(values: LimitFlags): Omit<CallLimits, 'timeout'> {
 
 /** @throws UsageError where a tier would not be what it is chosen for, which is its price */
 function checkServiceTier(call: ModelCall, { batch, max_cost: maxCost }: Values<'reannotate'>): void {
-  const { providerName, model, name } = call.annotator;
+  const { provider, providerName, model, name } = call.annotator;
   const tier = call.generation.service_tier;
   if (tier === 'flex' && batch)
     throw new UsageError('--service_tier flex is for single requests; batches have that price already.');
   if (tier === 'flex' && providerName === 'openai' && call.baseUrl === null && !hasFlexTier(model))
     throw new UsageError(`${inert(name, 80)} has no flex tier; leave --service_tier out.`);
-  if (tier === 'priority' && maxCost !== null)
+  const isUnknown = tierShares(provider.priceId, model).priority === null;
+  if (tier === 'priority' && maxCost !== null && isUnknown)
     throw new UsageError(
-      '--max_cost cannot be kept with --service_tier priority, whose prices are not known here.',
+      `--max_cost cannot be kept with --service_tier priority: its price is not known for ${inert(name, 80)}.`,
     );
 }
 

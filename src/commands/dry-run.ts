@@ -3,8 +3,9 @@
 import { hasFlexTier } from '../models/annotators.js';
 import { isThinkingModel, TOKENS_TO_THINK } from '../models/thinking-models.js';
 import type { BatchTerms } from '../models/batch-terms.js';
-import { costOf, findPrice, FLEX_SHARE, type Price } from '../models/prices.js';
+import { costOf, findPrice, shareOf, type Price } from '../models/prices.js';
 import { imageTokens } from '../models/image-tokens.js';
+import { tierOf } from '../models/service-tiers.js';
 import { loadTokenizer, type Tokenizer } from '../models/tokenizer.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { RowProblem } from '../formats/row-problem.js';
@@ -200,8 +201,8 @@ function figures(
           maximum,
         };
   const promptTokens = estimate.promptTokens.tokens;
-  const priced = (share: number): PriceRange | null => {
-    if (price === null) return null;
+  const priced = (share: number | null): PriceRange | null => {
+    if (price === null || share === null) return null;
     const cost = (completionTokens: number): number =>
       costOf({ promptTokens, completionTokens, cachedTokens: 0 }, price) * share;
     return {
@@ -223,8 +224,11 @@ function figures(
     },
     completion_tokens: completion,
     price_usd: {
-      online: priced(1),
-      flex: annotator.providerName === 'openai' && hasFlexTier(annotator.model) ? priced(FLEX_SHARE) : null,
+      online: price === null ? null : priced(shareOf(price, tierOf(generation.service_tier))),
+      flex:
+        price !== null && annotator.providerName === 'openai' && hasFlexTier(annotator.model)
+          ? priced(price.tiers.flex)
+          : null,
       batch: batches === null ? null : priced(batches.price),
     },
     batches: batches === null ? null : batchesFor(options, batches, estimate),

@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { FinishRules } from '../models/finish-reason.js';
+import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { findPrice, type Price } from '../models/prices.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { readSummary, type JudgeFigures } from '../judge/figures.js';
@@ -55,7 +55,7 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
     const setup = await setupOf(options, prompts);
     const work = await prepare(options, prompts, setup, sample, surroundings);
     const totals = new Totals(work.counters, price, new Date());
-    const rules = new FinishRules(asking.call.acceptFinishReason);
+    const rules = await answerRules(asking.call);
     const index = await readVerdicts(work, sample, rules, totals, surroundings);
     tellEstimate(options, work, index, price, surroundings);
     const run = { index, rows: index.rows, naming: namingOf(sample) };
@@ -145,7 +145,7 @@ async function prepare(
 async function readVerdicts(
   work: JudgeFolder,
   sample: Sample,
-  rules: FinishRules,
+  rules: AnswerRules,
   totals: Totals,
   { console }: Surroundings,
 ): Promise<JournalIndex> {

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Ledger } from '../batches/ledger.js';
 import { messageOf, UserError } from '../lib/errors.js';
+import { answerRules } from '../models/answer-rules.js';
 import { findEndpoint, shownBaseUrl } from '../models/endpoint.js';
 import { placeOf, type RunSettings } from '../run/settings.js';
 import type { ParameterChange } from '../requests/parameters.js';
@@ -49,6 +50,8 @@ export async function reannotate(options: RunSettings, surroundings: Surrounding
 }
 
 async function run(options: RunSettings, surroundings: Surroundings): Promise<number> {
+  // A schema that cannot be used ends the run here, before anything is written.
+  await answerRules(options.call);
   if (options.policy.batch && !options.policy.batchFileOnly) requireBatches(options.call);
   const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);

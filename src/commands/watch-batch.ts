@@ -4,6 +4,7 @@ import { Interrupted } from '../batches/calls.js';
 import { isHandRun } from '../batches/hand-run.js';
 import { OFFLINE } from '../batches/offline.js';
 import type { Watched } from '../batches/watch.js';
+import { answerRules } from '../models/answer-rules.js';
 import { EXIT, messageOf, UsageError } from '../lib/errors.js';
 import { priceFor } from '../run/budget.js';
 import { findRunFolder } from '../run/folder.js';
@@ -91,7 +92,8 @@ async function takeGiven(
   const jobs = await indexJobs(watched);
   let answered: number;
   try {
-    answered = await takeResults(paths, watched, collectParts(watched, jobs, console), surroundings);
+    const parts = collectParts(watched, jobs, await answerRules(options.call), console);
+    answered = await takeResults(paths, watched, parts, surroundings);
   } finally {
     jobs.close();
     totals.setBatches(ledger.totals());

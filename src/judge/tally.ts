@@ -3,7 +3,7 @@
 import { closeSync, existsSync } from 'node:fs';
 import { breather, openFile, readAt, replaceFile } from '../lib/files.js';
 import { dropped } from '../lib/memory.js';
-import type { FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
 import { parseJournalLine } from '../run/journal-line.js';
 import type { JournalIndex } from '../run/journal.js';
 import { inert } from '../lib/text.js';
@@ -53,14 +53,14 @@ interface Opinion {
 /**
  * Writes one line for each pair of the sample.
  * @param journal need not exist
- * @param rules which finish reasons mean a whole answer
+ * @param rules which answers count as whole
  */
 export async function tally(
   path: string,
   sample: Sample,
   journal: string,
   index: JournalIndex,
-  rules: FinishRules,
+  rules: AnswerRules,
 ): Promise<Tally> {
   const sums: Tally = {
     wins: 0,
@@ -98,7 +98,7 @@ function readOpinion(
   index: JournalIndex,
   request: number,
   order: Order,
-  rules: FinishRules,
+  rules: AnswerRules,
 ): Opinion {
   const place = index.place(request);
   if (descriptor === null || place === null)

@@ -2,8 +2,10 @@
 
 import { isObject } from '../lib/json.js';
 import type { RowState, ToolCall } from '../types.js';
-import { nameOfReason, STANDARD_RULES, type Ending, type FinishRules } from './finish-reason.js';
+import type { AnswerRules } from './answer-rules.js';
+import { nameOfReason, STANDARD_RULES, type Ending } from './finish-reason.js';
 import { readMessage } from './reasoning.js';
+import { tierOf, type ServiceTier } from './service-tiers.js';
 import { readToolCalls } from './tool-calls.js';
 import { readUsage, type Usage } from './usage.js';
 
@@ -23,8 +25,7 @@ export interface Completion {
   model: string | null;
   finishReason: string | null;
   usage: Usage | null;
-  /** True where flex processing answered, which costs what a batch costs. */
-  isFlex: boolean;
+  tier: ServiceTier;
   /** The usage object as it came. */
   rawUsage: unknown;
 }
@@ -33,7 +34,9 @@ export interface Completion {
 export type Answer =
   | { kind: 'whole'; completion: Completion }
   /** A choice ended in a way that is not known to mean a whole answer; `reason` as `--accept_finish_reason` takes it. */
-  | { kind: 'partial'; reason: string; usage: Usage | null; isFlex: boolean }
+  | { kind: 'partial'; reason: string; usage: Usage | null; tier: ServiceTier }
+  /** The answer is whole, and does not hold what was asked for; `violation` goes on after "the answer". */
+  | { kind: 'unfit'; violation: string; usage: Usage | null; tier: ServiceTier }
   /** There is no choice, or neither text nor a call of a tool although nothing stopped the model. */
   | { kind: 'empty'; usage: Usage | null }
   /** A choice carries the error that ended it, as OpenRouter reports failures of its upstreams. */
@@ -45,11 +48,11 @@ export type Answer =
  * Reads a chat completion.
  *
  * Where it has several choices (`--n`), every one of them counts: one that broke off makes the answer partial, one that
- * reached its limit makes it truncated. A later choice that was filtered or refused, or that has no text, is a null
+ * breaks the schema makes it unfit, one that reached its limit makes it truncated. A later choice that was filtered or refused, or that has no text, is a null
  * among `annotations`, and the row keeps the state of its first choice.
  * @see https://platform.openai.com/docs/api-reference/chat/object
  */
-export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULES): Answer {
+export function readAnswer(response: unknown, rules: AnswerRules = STANDARD_RULES): Answer {
   if (!isObject(response) || !Array.isArray(response['choices'])) return { kind: 'foreign' };
   const usage = readUsage(response['usage']);
   const choices = inOrder(response['choices']).map((choice) => readChoice(choice, rules));
@@ -58,11 +61,13 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
   const error = choices.find((choice) => choice.error !== null)?.error ?? null;
   if (error !== null) return { kind: 'error', error, usage };
   const partial = choices.find(({ ending }) => ending === 'unknown');
-  const isFlex = response['service_tier'] === 'flex';
+  const tier = tierOf(response['service_tier']);
   if (partial !== undefined)
-    return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage, isFlex };
+    return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage, tier };
   const judged = judge(first, choices);
   if (judged === null) return { kind: 'empty', usage };
+  const violation = violationIn(choices, rules);
+  if (violation !== null) return { kind: 'unfit', violation, usage, tier };
   // Written out: a spread would take longer than all else here.
   const { state, annotation, note } = judged;
   const completion: Completion = {
@@ -75,7 +80,7 @@ export function readAnswer(response: unknown, rules: FinishRules = STANDARD_RULE
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason: typeof first.finishReason === 'string' ? first.finishReason : null,
     usage,
-    isFlex,
+    tier,
     rawUsage: response['usage'] ?? null,
   };
   return { kind: 'whole', completion };
@@ -92,7 +97,7 @@ interface Choice {
   error: Record<string, unknown> | null;
 }
 
-function readChoice(choice: Record<string, unknown>, rules: FinishRules): Choice {
+function readChoice(choice: Record<string, unknown>, rules: AnswerRules): Choice {
   const message = isObject(choice['message']) ? choice['message'] : {};
   const { finish_reason: finishReason, error } = choice;
   const ending = rules.endingOf(finishReason);
@@ -106,6 +111,17 @@ function readChoice(choice: Record<string, unknown>, rules: FinishRules): Choice
     ending,
     error: isObject(error) && Object.keys(error).length > 0 ? error : null,
   };
+}
+
+/** What is wrong with the first whole text that breaks the rules; null where none does. */
+function violationIn(choices: readonly Choice[], rules: AnswerRules): string | null {
+  if (rules.violationIn === undefined) return null;
+  for (const choice of choices) {
+    if (choice.text === null || choice.ending !== 'complete' || isWithheld(choice)) continue;
+    const violation = rules.violationIn(choice.text);
+    if (violation !== null) return violation;
+  }
+  return null;
 }
 
 function inOrder(choices: readonly unknown[]): Record<string, unknown>[] {

@@ -1,21 +1,25 @@
 import type { Provider } from './providers.js';
+import { tierShares, type ServiceTier, type TierShares } from './service-tiers.js';
 import { unstatedTokens, type TokenCounts, type Usage } from './usage.js';
 
 /** US dollars a token. */
-export interface Price {
+export interface Rates {
   input: number;
   /** For prompt tokens that the provider's cache held. */
   cachedInput: number;
   /** For prompt tokens that are written to the cache; some providers charge more for them. */
   cacheWriteInput: number;
   output: number;
+}
+
+/** What a model costs at its provider. */
+export interface Price extends Rates {
   /** What a batch usually costs, as a share of that, and what it may cost. */
   batchShare: number;
   highestBatchShare: number;
+  /** Service tiers, as shares of it. */
+  tiers: TierShares;
 }
-
-/** The share of the online price that OpenAI's flex processing costs (https://openai.com/api/pricing). */
-export const FLEX_SHARE = 0.5;
 
 const SAMPLE_TOKENS = 1000;
 
@@ -41,6 +45,25 @@ export async function findPrice(provider: Provider, model: string): Promise<Pric
     output: plain.output / SAMPLE_TOKENS,
     batchShare: provider.batches?.price ?? 1,
     highestBatchShare: provider.batches?.highestPrice ?? 1,
+    tiers: tierShares(providerId, model),
+  };
+}
+
+/** The share of the ordinary price that a tier costs; null where that is not known. */
+export function shareOf({ tiers }: Price, tier: ServiceTier): number | null {
+  return tier === 'standard' ? 1 : tiers[tier];
+}
+
+/** The most that a request costs a token: a tier without capacity may be answered at the ordinary price. */
+export function highestRates(price: Price | null, tier: ServiceTier): Rates | null {
+  const share = price === null ? null : shareOf(price, tier);
+  if (price === null || share === null) return null;
+  const most = Math.max(1, share);
+  return {
+    input: price.input * most,
+    cachedInput: price.cachedInput * most,
+    cacheWriteInput: price.cacheWriteInput * most,
+    output: price.output * most,
   };
 }
 
@@ -58,7 +81,7 @@ export function costOf(
     cachedTokens = 0,
     cacheWriteTokens = 0,
   }: Pick<TokenCounts, 'promptTokens' | 'completionTokens'> & Partial<TokenCounts>,
-  price: Price,
+  price: Rates,
 ): number {
   const cached = Math.min(cachedTokens, promptTokens);
   const written = Math.min(cacheWriteTokens, promptTokens - cached);
@@ -77,28 +100,33 @@ export interface Cost {
   isEstimate: boolean;
 }
 
+/** A part of what was used that does not cost the ordinary price. */
+export interface PricedPart {
+  usage: Usage;
+  /** Of the ordinary price; null where it is not known. Stated costs include it. */
+  share: number | null;
+}
+
 /**
  * What was used cost: what the answers themselves state, and the table's price for the others. Where no price is known
  * but some answers state their cost, the others are taken to cost as much for each token.
  * @param price null where none is known
- * @param discounted parts that cost only a share of the table's price; stated costs have that already
- * @returns null where nothing is known of the cost
+ * @param parts of `used`
+ * @returns null where the cost, or that of a part, is not known
  */
-export function totalCost(
-  used: Usage,
-  price: Price | null,
-  discounted: readonly { usage: Usage; share: number }[] = [],
-): Cost | null {
+export function totalCost(used: Usage, price: Rates | null, parts: readonly PricedPart[] = []): Cost | null {
   const { stated } = used;
   const unstated = unstatedTokens(used);
   const statedCost = stated?.cost ?? 0;
   const isEstimate = used.estimated > 0;
   if (price !== null) {
-    const saved = discounted.reduce(
-      (sum, { usage, share }) => sum + costOf(unstatedTokens(usage), price) * (1 - share),
-      0,
-    );
-    return { amount: statedCost + costOf(unstated, price) - saved, isEstimate };
+    let amount = statedCost + costOf(unstated, price);
+    for (const { usage, share } of parts) {
+      const ordinary = costOf(unstatedTokens(usage), price);
+      if (ordinary > 0 && share === null) return null;
+      amount += ordinary * ((share ?? 1) - 1);
+    }
+    return { amount, isEstimate };
   }
   if (stated === null) return null;
   const others = unstated.promptTokens + unstated.completionTokens;

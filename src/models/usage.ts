@@ -1,6 +1,7 @@
 /** What an answer used and what it cost, in the dialects that servers speak. */
 
 import { isObject } from '../lib/json.js';
+import type { ServiceTier } from './service-tiers.js';
 
 /** Counts of tokens. */
 export interface TokenCounts {
@@ -31,8 +32,7 @@ export interface StatedCost extends TokenCounts {
 /** The part of an answer that counts for a run's figures. */
 export interface AnswerFigures {
   usage: Usage;
-  /** True where flex processing answered, which costs what a batch costs. */
-  isFlex: boolean;
+  tier: ServiceTier;
 }
 
 const NO_TOKENS: TokenCounts = Object.freeze({

@@ -25,13 +25,15 @@ export interface RowAdaptation {
   /** Tokens that its answer may have; null for the run's own number. */
   room: number | null;
   shortenings: number;
+  /** Added to the seed, so that a retry can be answered differently. */
+  reseeds: number;
   trials: number;
   /** Changes that are tried because the refusal names them, and what it said. */
   trial: { changes: ParameterChange[]; message: string } | null;
 }
 
 export function newRow(): RowAdaptation {
-  return { room: null, shortenings: 0, trials: 0, trial: null };
+  return { room: null, shortenings: 0, reseeds: 0, trials: 0, trial: null };
 }
 
 export type Refused = Extract<Verdict, { kind: 'row' | 'parameter' | 'value' }>;
@@ -53,13 +55,14 @@ export class Adaptation {
   ) {}
 
   /** The body to send for a row: the very same bytes where nothing was learnt. */
-  bodyOf(job: Job, { room }: RowAdaptation): Buffer {
+  bodyOf(job: Job, { room, reseeds }: RowAdaptation): Buffer {
     const body = this.parameters.apply(job.body);
-    if (room === null) return body;
+    if (room === null && reseeds === 0) return body;
     const value = parsed(body);
     const maximum = maximumIn(value);
-    if (maximum === null) return body;
-    applyChanges(value, [{ parameter: maximum.name, renamed_to: null, at_most: room, reason: '' }]);
+    if (room !== null && maximum !== null)
+      applyChanges(value, [{ parameter: maximum.name, renamed_to: null, at_most: room, reason: '' }]);
+    reseed(value, reseeds);
     return Buffer.from(JSON.stringify(value), 'utf8');
   }
 
@@ -163,6 +166,14 @@ export class Adaptation {
 
 function failure(message: string): Outcome {
   return { action: 'fail', message, filtered: false, explained: false };
+}
+
+/** The same seed may well give the same answer again. */
+function reseed(body: Record<string, unknown>, by: number): void {
+  for (const name of ['seed', 'random_seed']) {
+    const seed = body[name];
+    if (typeof seed === 'number') body[name] = seed + by;
+  }
 }
 
 function parsed(body: Buffer): Record<string, unknown> {

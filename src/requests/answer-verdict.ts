@@ -1,7 +1,8 @@
 /** The verdict on a 200: an answer, a part of one, an error in its place, or something else altogether. */
 
 import { readAnswer } from '../models/completion.js';
-import { NO_REASON, type FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
+import { NO_REASON } from '../models/finish-reason.js';
 import { readUsage, type Usage } from '../models/usage.js';
 import { usageOfUnusable } from '../models/usage-estimate.js';
 import { isObject } from '../lib/json.js';
@@ -15,12 +16,12 @@ type ErrorJudge = (error: unknown) => Verdict;
 
 /**
  * Judges an answer with a status of success.
- * @param rules which finish reasons mean a whole answer
+ * @param rules which answers count as whole
  * @param judgeError for errors that come in the place of an answer or inside it
  */
 export function judgeAnswer(
   body: ReadableBody | UnreadableBody,
-  rules: FinishRules,
+  rules: AnswerRules,
   judgeError: ErrorJudge,
 ): Verdict {
   if (body.kind === 'unreadable') return judgeUnreadable(body);
@@ -38,8 +39,12 @@ export function judgeAnswer(
         reason: answer.reason,
         json: lineOf(body),
         usage: answer.usage,
-        isFlex: answer.isFlex,
+        tier: answer.tier,
       };
+    case 'unfit': {
+      const message = `the answer does not follow the schema of --response_format: it ${answer.violation}`;
+      return { kind: 'unfit', message, json: lineOf(body), usage: answer.usage, tier: answer.tier };
+    }
     case 'error':
       return withinAnswer(judgeError(answer.error), usageOfUnusable(answer.usage, value));
     case 'empty':

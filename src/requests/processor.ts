@@ -8,7 +8,8 @@
 import { messageOf, TemporaryError } from '../lib/errors.js';
 import { setMaxListeners } from 'node:events';
 import type { Completion } from '../models/completion.js';
-import type { FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
+import type { ServiceTier } from '../models/service-tiers.js';
 import type { TokenCounts, Usage } from '../models/usage.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { inert, plural } from '../lib/text.js';
@@ -54,8 +55,11 @@ export interface Job extends Charged {
 /** What the processor tells as it happens; each call returns at once. */
 export interface ProcessorEvents {
   answered(job: Job, sent: Buffer, json: Buffer, completion: Completion): void;
-  /** An answer that may be incomplete: kept, since a later run may accept its finish reason, and asked for again. */
-  partial(job: Job, sent: Buffer, json: Buffer, usage: Usage | null, isFlex: boolean): void;
+  /**
+   * An answer that may be incomplete, or breaks the schema: kept, since it is paid for and a later run may accept its
+   * finish reason, and requested again.
+   */
+  partial(job: Job, sent: Buffer, json: Buffer, usage: Usage | null, tier: ServiceTier): void;
   failed(job: Job, sent: Buffer, errors: string[], filtered: boolean): void;
   /** An exchange ended after so many milliseconds. */
   exchanged(latency: number, kind: Verdict['kind']): void;
@@ -85,8 +89,8 @@ export interface ProcessorOptions {
   parameters: ParameterFit;
   /** True where earlier sessions of this run have answers: its parameters are right, and one refusal stops nothing. */
   hasAnswers?: boolean;
-  /** Which finish reasons mean a whole answer. */
-  finishRules: FinishRules;
+  /** Which answers count as whole. */
+  rules: AnswerRules;
   /** Takes secrets out of answers before anything is made of them. */
   redactor: Redactor;
   /** Answers of earlier sessions that all end with one unknown reason, where there are no others. */
@@ -125,7 +129,7 @@ export type Stop =
     };
 
 /** Why a row may be sent again. */
-type Failure = Extract<Verdict, { kind: 'partial' | 'unreadable' | 'transient' }>;
+type Failure = Extract<Verdict, { kind: 'partial' | 'unfit' | 'unreadable' | 'transient' }>;
 
 /** Counters since the processor was made. */
 export interface ProcessorCounts {
@@ -343,7 +347,8 @@ export class Processor {
       if (this.#options.mayProceed?.() === false) return;
       const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
       const { verdict, exchanged } = await this.#send(job, sent);
-      if (verdict.kind === 'partial') events.partial(job, sent, verdict.json, verdict.usage, verdict.isFlex);
+      if (verdict.kind === 'partial' || verdict.kind === 'unfit')
+        events.partial(job, sent, verdict.json, verdict.usage, verdict.tier);
       else this.#waste(usageOf(verdict, sent));
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
@@ -367,6 +372,10 @@ export class Processor {
           break;
         case 'stream':
           if (this.#streaming.switchOn()) events.streamed(verdict.message);
+          break;
+        case 'unfit':
+          row.reseeds += 1;
+          if (!(await this.#tryAgain(verdict, job, sent, errors, exchanged))) return;
           break;
         case 'partial':
         case 'unreadable':
@@ -406,7 +415,8 @@ export class Processor {
       return false;
     }
     this.counts.retried += 1;
-    await this.#backOff(errors.length, waitFor(verdict));
+    // The server is well, and another answer may follow the schema at once.
+    if (verdict.kind !== 'unfit') await this.#backOff(errors.length, this.#waitFor(verdict));
     return true;
   }
 
@@ -432,6 +442,7 @@ export class Processor {
 
   #reactionTo(verdict: Failure, job: Job, hasAnswers: boolean, mayWait: boolean): Reaction {
     this.#lastTrouble = verdict.message;
+    if (verdict.kind === 'unfit') return { kind: 'retry' };
     if (verdict.kind === 'partial') return this.#unusable.partial(verdict, hasAnswers, mayWait);
     if (verdict.kind === 'unreadable')
       return this.#unusable.unreadable(job.requestIdx, verdict, hasAnswers, mayWait);
@@ -450,11 +461,9 @@ export class Processor {
       failure = error;
     }
     exchanged.latency = clock.now() - exchanged.sentAt;
-    const { finishRules, redactor } = this.#options;
+    const { rules, redactor } = this.#options;
     const verdict =
-      response === null
-        ? judgeFailure(failure, redactor)
-        : judgeResponse(response, body, finishRules, redactor);
+      response === null ? judgeFailure(failure, redactor) : judgeResponse(response, body, rules, redactor);
     if (response !== null) limiter.observe(response.headers);
     if (response !== null && verdict.kind !== 'throttle')
       limiter.answered(job, exchanged.latency, usedBy(job, body, verdict));
@@ -521,6 +530,15 @@ export class Processor {
     this.#failuresInRow += 1;
     this.#lastTrouble = verdict.message;
     if (verdict.overloaded) concurrency.overloaded(exchanged);
+    if (verdict.isCapacity === true) {
+      if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS)
+        this.stop({
+          reason: 'error',
+          cause: 'limit',
+          message: `no capacity for an hour: ${verdict.message}`,
+        });
+      return true;
+    }
     if (verdict.loading === true) {
       if (clock.now() - this.#lastSuccess > OUTAGE_MAXIMUM_MS) this.#unreachable(verdict.message);
       return true;
@@ -547,12 +565,26 @@ export class Processor {
 
   /** A row used up its attempts. Where that happens to one row after the other, the server is at fault, not they. */
   #exhausted(job: Job, sent: Buffer, errors: string[], verdict: Failure): void {
-    const unreachable = verdict.kind === 'transient' && verdict.unreachable;
     this.#exhaustedInRow += 1;
+    if (verdict.kind === 'unfit') {
+      this.#neverFits(verdict.message);
+      this.#fail(job, sent, errors, false);
+      return;
+    }
+    const unreachable = verdict.kind === 'transient' && verdict.unreachable;
     const bearable = this.counts.answered === 0 ? EXHAUSTED_AT_START : EXHAUSTED_IN_ROW;
     const tellsOfServer = unreachable || (this.#exhaustedInRow >= bearable && this.#moreJobs);
     if (tellsOfServer) this.#unreachable(verdict.message);
     if (!unreachable) this.#fail(job, sent, errors, false);
+  }
+
+  /** A server that does not know schemas must not be paid for every row so many times. */
+  #neverFits(message: string): void {
+    const hasAnswers = this.counts.answered > 0 || this.#options.hasAnswers === true;
+    if (hasAnswers || this.#exhaustedInRow < EXHAUSTED_IN_ROW || !this.#moreJobs) return;
+    const rows = plural(this.#exhaustedInRow, 'row');
+    const what = `None of the answers to the first ${rows} follows the schema of --response_format; the last one: ${message}`;
+    this.stop({ reason: 'error', cause: 'refused', message: what });
   }
 
   /** Where many rows in a row are refused and none of the refusals says why, the run is at fault, not they. */
@@ -574,18 +606,23 @@ export class Processor {
     );
   }
 
+  /** Milliseconds that a server asked to wait, or that such a failure usually takes to pass. */
+  #waitFor(verdict: Failure): number {
+    if (verdict.kind !== 'transient') return 0;
+    if (verdict.wait !== null) return verdict.wait;
+    if (verdict.loading === true) return LOADING_WAIT_MS;
+    if (verdict.isCapacity !== true) return 0;
+    // The longer there has been none, the longer it will take; no attempts are counted that could tell.
+    const silence = this.#options.clock.now() - this.#lastSuccess;
+    return Math.min(BACKOFF_MAXIMUM_MS, silence / 2);
+  }
+
   /** Exponential back-off with full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). */
   async #backOff(attempt: number, serverWait: number): Promise<void> {
     const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
     const asked = Math.min(serverWait, LONGEST_ATTEMPT_WAIT_MS);
     await this.#options.clock.sleep(asked + this.#random() * ceiling, this.#waits.signal);
   }
-}
-
-/** Milliseconds that a server asked to wait, or that it takes to load a model. */
-function waitFor(verdict: Failure): number {
-  if (verdict.kind !== 'transient') return 0;
-  return verdict.wait ?? (verdict.loading === true ? LOADING_WAIT_MS : 0);
 }
 
 /** What an answer used, for the limits; where the server does not say, by the length of its text. */

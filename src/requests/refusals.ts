@@ -14,8 +14,11 @@ export type Meaning =
   | { run: RunCause }
   /** This row's own fault: withheld by a filter, too long for the model, or refused without a further reason. */
   | { row: 'filtered' | 'too long' }
-  /** Works after a while: too many requests, no capacity, the model is being loaded. */
-  | { later: 'throttle' | 'busy' | 'loading' };
+  /**
+   * Works after a while: too many requests, an overloaded server, the model is being loaded, no capacity left over for a
+   * cheaper service tier.
+   */
+  | { later: 'throttle' | 'busy' | 'loading' | 'capacity' };
 
 interface Entry {
   means: Meaning;
@@ -355,6 +358,20 @@ export const REFUSALS: readonly Entry[] = [
 
   // Later.
   {
+    means: { later: 'capacity' },
+    status: [429, 503],
+    code: /(?:^| )(?:\w+_)?resource_?unavailable(?: |$)/i,
+    source: 'OpenAI and Azure 429, guides/flex-processing: not billed, and no rate limit',
+  },
+  {
+    means: { later: 'capacity' },
+    status: [429, 498, 503],
+    text: /\bresources? (?:is |are )?(?:temporarily |currently )?unavailable\b|\bflex\b[^.]{0,80}(?:capacity|unavailable)|insufficient (?:resources|capacity)[^.]{0,40}\bflex\b/i,
+    unless: /RESOURCE_EXHAUSTED|per (?:minute|day|hour)/i,
+    source: 'OpenAI 429 “Resource Unavailable”, Groq 498 “Flex tier capacity exceeded”',
+  },
+  { means: { later: 'capacity' }, status: [498], source: 'Groq, docs/flex-processing: capacity_exceeded' },
+  {
     means: { later: 'throttle' },
     status: [400, 403, 500, 503],
     code: /rate_?limit|throttl|too_?many_?requests|RESOURCE_EXHAUSTED/i,
@@ -366,7 +383,6 @@ export const REFUSALS: readonly Entry[] = [
     text: /loading model|model[^.]{0,120} is (?:currently |still )?(?:loading|starting|being loaded)|warming up/i,
     source: 'llama.cpp 503, Hugging Face 503, TGI',
   },
-  { means: { later: 'busy' }, status: [498], source: 'Groq, flex processing: capacity exceeded' },
   { means: { later: 'busy' }, status: [503, 529], source: 'RFC 9110; Anthropic overloaded_error' },
   {
     means: { later: 'busy' },

@@ -4,6 +4,7 @@
  *
  * - `answer`: the row has its answer, whatever its state;
  * - `partial`: an answer that may be half of one: try again, and keep it in case its ending is accepted later;
+ * - `unfit`: a whole answer that breaks the schema: keep it, since it is paid for, and try again;
  * - `unreadable`: a 200 without a chat completion: try again once, then it is the server's way;
  * - `stream`: the model only streams: send the request again as a streamed one, and all others too;
  * - `row`: this prompt can't be answered (400, too large, filtered): the row fails, the run goes on;
@@ -18,7 +19,9 @@
 
 import { isObject, parseJson } from '../lib/json.js';
 import type { Completion } from '../models/completion.js';
-import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
+import { STANDARD_RULES } from '../models/finish-reason.js';
+import type { ServiceTier } from '../models/service-tiers.js';
 import type { Usage } from '../models/usage.js';
 import { withPrompt } from '../models/usage-estimate.js';
 import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../lib/errors.js';
@@ -45,9 +48,10 @@ export type Verdict =
       reason: string;
       json: Buffer;
       usage: Usage | null;
-      /** True where flex processing answered. */
-      isFlex: boolean;
+      tier: ServiceTier;
     }
+  /** A whole answer that breaks the schema of `--response_format`; `json` as one line. */
+  | { kind: 'unfit'; message: string; json: Buffer; usage: Usage | null; tier: ServiceTier }
   /** A 200 that holds no answer; `shape` is the same for those that are wrong in the same way. */
   | {
       kind: 'unreadable';
@@ -79,6 +83,8 @@ export type Verdict =
       overloaded: boolean;
       /** The server is up, and not ready yet: it loads the model. */
       loading?: boolean;
+      /** The service tier has no capacity to spare: not billed, and neither the row's fault nor a rate limit. */
+      isCapacity?: boolean;
       /** Milliseconds that the server asked to wait. */
       wait: number | null;
       /** What an unusable answer cost nevertheless; without the prompt's tokens where they are not reported. */
@@ -135,19 +141,19 @@ const OVERLOAD_STATUSES = new Set([408, 503, 504, 524, 529]);
 /**
  * The verdict on an answer that arrived.
  * @param sent the request's body; where it is given, only parameters that it holds can be refused
- * @param rules which finish reasons mean a whole answer
+ * @param rules which answers count as whole
  * @param redactor takes secrets out of the whole answer, before any of it is read, cut or kept
  */
 export function judgeResponse(
   response: ChatResponse,
   sent: Buffer | null = null,
-  rules: FinishRules = STANDARD_RULES,
+  rules: AnswerRules = STANDARD_RULES,
   redactor: Redactor = NO_SECRETS,
 ): Verdict {
   return orTooDeep(() => judge(response, sent, rules, redactor));
 }
 
-function judge(response: ChatResponse, sent: Buffer | null, rules: FinishRules, redactor: Redactor): Verdict {
+function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, redactor: Redactor): Verdict {
   const { status } = response;
   const body = redactor.bytes(response.body);
   const headers = (): Headers => redactor.headers(response.headers);
@@ -202,8 +208,14 @@ function verdictFor(meaning: Meaning, refusal: Refusal, sent: Record<string, unk
   if ('run' in meaning) return { kind: 'run', cause: meaning.run, message };
   if ('later' in meaning) {
     if (meaning.later === 'throttle') return throttle(message, refusal);
-    const isLoading = meaning.later === 'loading';
-    return { ...transient(message), overloaded: true, loading: isLoading, wait: waitOf(refusal) };
+    const { later } = meaning;
+    return {
+      ...transient(message),
+      overloaded: true,
+      loading: later === 'loading',
+      isCapacity: later === 'capacity',
+      wait: waitOf(refusal),
+    };
   }
   if (meaning.row === 'filtered') return rowVerdict(message, { filtered: true, explained: true });
   const maximum = sent === null ? null : (maximumIn(sent)?.value ?? null);

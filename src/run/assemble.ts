@@ -7,7 +7,8 @@ import { isUtf8 } from 'node:buffer';
 import { rmSync } from 'node:fs';
 import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../lib/files.js';
 import type { Completion } from '../models/completion.js';
-import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
+import { STANDARD_RULES } from '../models/finish-reason.js';
 import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../models/reasoning.js';
 import { dropped } from '../lib/memory.js';
 import type { RowState } from '../types.js';
@@ -53,8 +54,8 @@ export interface AssembleOptions {
   several: boolean;
   /** Where reasoning goes. */
   reasoning: ReasoningMode;
-  /** Which finish reasons mean a whole answer; those that are known to where it is left out. */
-  rules?: FinishRules;
+  /** Which answers count as whole; by their finish reason alone where it is left out. */
+  rules?: AnswerRules;
   onProgress: (rows: number) => void;
   /** Looks at what was written before it replaces earlier results; it stays unused where this throws. */
   check?: (assembled: Assembled) => void;

@@ -1,4 +1,4 @@
-import { costOf, findPrice, type Price } from '../models/prices.js';
+import { costOf, findPrice, type Price, type Rates } from '../models/prices.js';
 import type { Usage } from '../models/usage.js';
 import { UserError } from '../lib/errors.js';
 import { hasOwnServer } from '../models/endpoint.js';
@@ -27,7 +27,7 @@ export class CostBudget implements Budget {
   /** How often over an answer cost what the price says. */
   #overcharge = 1;
   /** Upper bounds of the price where no table knows it, from what answers state. */
-  #learnt: Price | null = null;
+  #learnt: Rates | null = null;
 
   /**
    * @param maximum US dollars
@@ -37,7 +37,7 @@ export class CostBudget implements Budget {
    */
   constructor(
     private readonly maximum: number,
-    private readonly price: Price | null,
+    private readonly price: Rates | null,
     private readonly completionTokens: number,
     private readonly spent: () => number,
   ) {}
@@ -90,10 +90,10 @@ export class CostBudget implements Budget {
 }
 
 /** A price is no higher than an answer's whole cost for each of its tokens; the lowest such bound holds. */
-function lower(bound: Price | null, perPromptToken: number, perCompletionToken: number): Price {
+function lower(bound: Rates | null, perPromptToken: number, perCompletionToken: number): Rates {
   const input = Math.min(bound?.input ?? Infinity, perPromptToken);
   const output = Math.min(bound?.output ?? Infinity, perCompletionToken);
-  return { input, cachedInput: input, cacheWriteInput: input, output, batchShare: 1, highestBatchShare: 1 };
+  return { input, cachedInput: input, cacheWriteInput: input, output };
 }
 
 /**

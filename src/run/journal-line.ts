@@ -6,8 +6,10 @@
 
 import { isUtf8 } from 'node:buffer';
 import { readAnswer, type Completion } from '../models/completion.js';
+import type { AnswerRules } from '../models/answer-rules.js';
 import { FinishRules, NO_REASON, STANDARD_RULES } from '../models/finish-reason.js';
 import { endsClosingTag, isBesideClosingTag, mayBeginWithReasoning } from '../models/reasoning.js';
+import { PRICED_TIERS, type ServiceTier } from '../models/service-tiers.js';
 import { fullyReported, usageFromTexts } from '../models/usage-estimate.js';
 import {
   MOST_TOKENS,
@@ -33,6 +35,8 @@ export type JournalEntry =
     }
   /** An answer that is not known to be whole: the row is still to be asked, unless its reason is accepted. */
   | { row: number; kind: 'partial'; reason: string; figures: AnswerFigures }
+  /** An answer that breaks the schema of `--response_format`: the row is still to be asked. */
+  | { row: number; kind: 'unfit'; violation: string; figures: AnswerFigures }
   | { row: number; kind: 'failure'; state: 'failed' | 'filtered'; errors: string[]; usage: Usage | null };
 
 /** Marks, in a failed line's list, a row that a provider's filter refused. */
@@ -40,9 +44,9 @@ export const FILTERED_MARK = 'filtered by the provider';
 
 /**
  * Reads one line; null where it is damaged or not of this format.
- * @param rules which finish reasons mean a whole answer: lines of earlier versions are judged by them as well
+ * @param rules which answers count as whole: lines of earlier versions are judged by them as well
  */
-export function parseJournalLine(line: Buffer, rules: FinishRules = STANDARD_RULES): JournalEntry | null {
+export function parseJournalLine(line: Buffer, rules: AnswerRules = STANDARD_RULES): JournalEntry | null {
   // Answers are written as UTF-8, whatever a server sent.
   if (!isUtf8(line)) return null;
   const value = parseJson(line.toString('utf8'));
@@ -68,14 +72,21 @@ export function parseJournalLine(line: Buffer, rules: FinishRules = STANDARD_RUL
         row,
         kind: 'partial',
         reason: answer.reason,
-        figures: { usage: usageFromTexts(answer.usage, request, response), isFlex: answer.isFlex },
+        figures: { usage: usageFromTexts(answer.usage, request, response), tier: answer.tier },
+      };
+    case 'unfit':
+      return {
+        row,
+        kind: 'unfit',
+        violation: answer.violation,
+        figures: { usage: usageFromTexts(answer.usage, request, response), tier: answer.tier },
       };
     case 'error':
       return {
         row,
         kind: 'partial',
         reason: 'error',
-        figures: { usage: usageFromTexts(answer.usage, request, response), isFlex: false },
+        figures: { usage: usageFromTexts(answer.usage, request, response), tier: 'standard' },
       };
     // The Python tool saved answers without text as good ones; they are not.
     case 'empty':
@@ -88,8 +99,8 @@ export function parseJournalLine(line: Buffer, rules: FinishRules = STANDARD_RUL
 type WholeAnswer = Omit<Extract<JournalEntry, { kind: 'answer' }>, 'origin'>;
 
 function wholeAnswer(row: number, completion: Completion, request: unknown, response: unknown): WholeAnswer {
-  const { usage, isFlex } = completion;
-  const figures = (): AnswerFigures => ({ usage: usageFromTexts(usage, request, response), isFlex });
+  const { usage, tier } = completion;
+  const figures = (): AnswerFigures => ({ usage: usageFromTexts(usage, request, response), tier });
   return { row, kind: 'answer', completion, figures };
 }
 
@@ -116,7 +127,7 @@ function emptyAnswer(row: number, usage: Usage | null): JournalEntry {
 export interface Glance {
   row: number;
   usage: Usage;
-  isFlex: boolean;
+  tier: ServiceTier;
   /** Null where a request for this row was answered. */
   origin: Origin | null;
 }
@@ -166,7 +177,7 @@ const LETTER_O = 0x6f;
 const COMPACT_COMPLETION = Buffer.from(',"completion_tokens":');
 const COMPACT_TOTAL = Buffer.from(',"total_tokens":');
 const SERVICE_TIER = Buffer.from('"service_tier":');
-const FLEX = Buffer.from('"flex"');
+const TIER_NAMES = PRICED_TIERS.map((tier) => Buffer.from(`"${tier}"`));
 const MODEL = Buffer.from('"model":');
 /**
  * How the answer's text is introduced, without and with spaces after colons and commas. Searching goes from one first
@@ -204,7 +215,7 @@ export function glance(bytes: Buffer, start: number, end: number): Glance | null
   const row = lastRow;
   const origin = lastOrigin;
   const usage = fullyReported(readAsBefore(bytes, start, responseEnd) ?? readAnew(bytes, start, responseEnd));
-  return usage === null ? null : { row, usage, isFlex: lastRest.isFlex, origin };
+  return usage === null ? null : { row, usage, tier: lastRest.tier, origin };
 }
 
 /*
@@ -215,7 +226,12 @@ export function glance(bytes: Buffer, start: number, end: number): Glance | null
 /** From the text's closing quote to the first number, both as they have been understood once. */
 let lastMiddle: Buffer = NOTHING;
 /** From the last number to the response's end. */
-let lastRest = { bytes: Buffer.alloc(0) as Buffer, cachedTokens: 0, reasoningTokens: 0, isFlex: false };
+let lastRest: { bytes: Buffer; cachedTokens: number; reasoningTokens: number; tier: ServiceTier } = {
+  bytes: NOTHING,
+  cachedTokens: 0,
+  reasoningTokens: 0,
+  tier: 'standard',
+};
 
 /** The usage of a line that has the same keys and values as the one before; null for any other. */
 function readAsBefore(bytes: Buffer, start: number, responseEnd: number): Usage | null {
@@ -368,7 +384,7 @@ function parseUsageAt(bytes: Buffer, usageAt: number, end: number): Usage | null
   const rest = bytes.subarray(to, end);
   // Of two keys of one name the last counts.
   if (rest.includes(USAGE)) return null;
-  lastRest = { bytes: NOTHING, cachedTokens: 0, reasoningTokens: 0, isFlex: namesFlex(rest) };
+  lastRest = { bytes: NOTHING, cachedTokens: 0, reasoningTokens: 0, tier: tierIn(rest) };
   return readUsage(parseJson(bytes.toString('utf8', from, to)));
 }
 
@@ -404,7 +420,7 @@ function readRest(bytes: Buffer, from: number, end: number): boolean {
   const rest = bytes.subarray(from, end);
   const reasoningTokens = reasoningTokensIn(rest);
   if (cachedTokens === null || reasoningTokens === null) return false;
-  lastRest = { bytes: Buffer.from(rest), cachedTokens, reasoningTokens, isFlex: namesFlex(rest) };
+  lastRest = { bytes: Buffer.from(rest), cachedTokens, reasoningTokens, tier: tierIn(rest) };
   return true;
 }
 
@@ -437,9 +453,11 @@ function reasoningTokensIn(rest: Buffer): number | null {
   return at === -1 ? 0 : numberAt(rest, afterSpace(rest, at + REASONING_TOKENS.length));
 }
 
-function namesFlex(rest: Buffer): boolean {
+function tierIn(rest: Buffer): ServiceTier {
   const tierAt = rest.indexOf(SERVICE_TIER);
-  return tierAt !== -1 && standsAt(rest, FLEX, afterSpace(rest, tierAt + SERVICE_TIER.length));
+  if (tierAt === -1) return 'standard';
+  const at = afterSpace(rest, tierAt + SERVICE_TIER.length);
+  return PRICED_TIERS.find((_, place) => standsAt(rest, TIER_NAMES[place] ?? NOTHING, at)) ?? 'standard';
 }
 
 /**

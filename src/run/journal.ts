@@ -34,7 +34,8 @@ import {
 } from '../lib/files.js';
 import { parseJson } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
-import { STANDARD_RULES, type FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
+import { STANDARD_RULES } from '../models/finish-reason.js';
 import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
 import { isPaid, originFields, type Origin } from './origin.js';
 import { PartialLines, type PartialRows } from './partial-lines.js';
@@ -249,7 +250,7 @@ export interface JournalReport {
 /**
  * Reads an existing journal into an index, in bounded memory. Of several segments the union counts.
  * @param several true where rows have more than one choice, so that every line has to be parsed
- * @param rules which finish reasons mean a whole answer; lines that earlier versions took for one are judged again
+ * @param rules which answers count as whole; lines that earlier versions took for one are judged again
  * @param onEntry called for every answer that was paid for
  */
 export async function scanJournal(
@@ -257,7 +258,7 @@ export async function scanJournal(
   index: JournalIndex,
   several: boolean,
   onEntry: (entry: ScannedEntry) => void,
-  rules: FinishRules = STANDARD_RULES,
+  rules: AnswerRules = STANDARD_RULES,
 ): Promise<JournalReport> {
   const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0, partial: [] };
   const partial = new PartialLines(index.rows);
@@ -280,6 +281,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
   const base = number * SEGMENT_SPAN;
   const damaged = readDamaged(path);
   const pause = breather();
+  const isParsed = several || scan.rules.violationIn !== undefined;
   for (const { bytes, offset } of readBlocks(path)) {
     const blockStart = base + offset;
     for (let next = 0; next < bytes.length;) {
@@ -292,7 +294,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
         report.damaged += 1;
         continue;
       }
-      const seen = several ? null : glance(bytes, start, end);
+      const seen = isParsed ? null : glance(bytes, start, end);
       if (seen === null) {
         const line = bytes.subarray(start, end);
         if (scan.isSegment === true && end === bytes.length && parseJournalLine(line) === null) {
@@ -318,7 +320,7 @@ interface Scan {
   index: JournalIndex;
   report: JournalReport;
   partial: PartialLines;
-  rules: FinishRules;
+  rules: AnswerRules;
   onEntry: (entry: ScannedEntry) => void;
   /** True where another process may append to the file. */
   isSegment?: boolean;
@@ -354,7 +356,9 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   else if (entry.row >= index.rows) report.foreign += 1;
   else if (entry.kind === 'failure') {
     index.record(entry.row, entry.state, offset, bytes.length, true);
-    if (entry.usage !== null) onEntry({ kind: 'unused', answer: { usage: entry.usage, isFlex: false } });
+    if (entry.usage !== null) onEntry({ kind: 'unused', answer: { usage: entry.usage, tier: 'standard' } });
+  } else if (entry.kind === 'unfit') {
+    onEntry({ kind: 'unused', answer: entry.figures });
   } else if (entry.kind === 'partial') {
     scan.partial.note(entry.row, entry.reason);
     onEntry({ kind: 'unused', answer: entry.figures });

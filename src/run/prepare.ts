@@ -5,7 +5,8 @@
 
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { FinishRules, NO_REASON } from '../models/finish-reason.js';
+import { answerRules, type AnswerRules } from '../models/answer-rules.js';
+import { NO_REASON } from '../models/finish-reason.js';
 import { openDataset } from '../datasets/index.js';
 import { STANDARD_INPUT } from '../datasets/local-files.js';
 import { redactedDataset } from '../datasets/redacted.js';
@@ -146,7 +147,7 @@ export async function prepareRun(
   const { total, unusableRows } = await countRows(folder.rows);
   const index = new JournalIndex(total);
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
-  const rules = new FinishRules(options.call.acceptFinishReason);
+  const rules = await answerRules(options.call);
   const report = await readJournal(
     folder,
     index,
@@ -421,14 +422,14 @@ export async function writeRowsWithProgress(
 /**
  * Reads a journal into an index, and reports lines that cannot be read.
  * @param several true where every line is to be parsed
- * @param rules which finish reasons mean a whole answer
+ * @param rules which answers count as whole
  * @param onEntry called for every answer that was paid for
  */
 export async function readJournal(
   folder: Pick<RunFolder, 'journal' | 'segments'>,
   index: JournalIndex,
   several: boolean,
-  rules: FinishRules,
+  rules: AnswerRules,
   console: Console,
   onEntry: (entry: ScannedEntry) => void,
 ): Promise<JournalReport> {

@@ -3,7 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { replaceQuickly } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
-import { findPrice, FLEX_SHARE, totalCost, type Cost, type Price } from '../models/prices.js';
+import { findPrice, shareOf, totalCost, type Cost, type Price } from '../models/prices.js';
+import { PRICED_TIERS, type PricedTier } from '../models/service-tiers.js';
 import {
   accumulate,
   addUsage,
@@ -52,8 +53,11 @@ export class Totals {
   readonly #wasted: Usage;
   /** Of the journal's answers and of online answers that could not be used. */
   readonly #used: Usage;
-  /** The part of it that flex processing answered, at the batch price. */
-  readonly #flex: Usage = copyUsage(NO_USAGE);
+  /** The parts of it that service tiers with a price of their own answered. */
+  readonly #tiers: Readonly<Record<PricedTier, Usage>> = {
+    flex: copyUsage(NO_USAGE),
+    priority: copyUsage(NO_USAGE),
+  };
   #batches: BatchTotals = { usage: NO_USAGE, wasted: NO_USAGE, processed: 0, answers: 0 };
   #answers = 0;
   /** Rows whose answers cost nothing here, by where these come from, and what they would have used. */
@@ -134,16 +138,16 @@ export class Totals {
   }
 
   /** An answer that the journal holds. */
-  addAnswer({ usage, isFlex }: AnswerFigures): void {
+  addAnswer({ usage, tier }: AnswerFigures): void {
     this.#answers += 1;
     accumulate(this.#used, usage);
-    if (isFlex) accumulate(this.#flex, usage);
+    if (tier !== 'standard') accumulate(this.#tiers[tier], usage);
   }
 
   /** An answer that the journal holds and no row uses: the next session finds it there, so `counters.json` leaves it out. */
-  addUnused({ usage, isFlex }: AnswerFigures): void {
+  addUnused({ usage, tier }: AnswerFigures): void {
     accumulate(this.#used, usage);
-    if (isFlex) accumulate(this.#flex, usage);
+    if (tier !== 'standard') accumulate(this.#tiers[tier], usage);
   }
 
   /** Tokens that were paid for an answer which could not be used, and which no journal holds. */
@@ -206,9 +210,14 @@ export class Totals {
   }
 
   get #cost(): Cost | null {
-    return totalCost(this.#all, this.price, [
-      { usage: this.#batches.usage, share: this.price?.batchShare ?? 1 },
-      { usage: this.#flex, share: FLEX_SHARE },
+    const { price } = this;
+    const tiers = PRICED_TIERS.map((tier) => ({
+      usage: this.#tiers[tier],
+      share: price === null ? null : shareOf(price, tier),
+    }));
+    return totalCost(this.#all, price, [
+      { usage: this.#batches.usage, share: price?.batchShare ?? 1 },
+      ...tiers,
     ]);
   }
 

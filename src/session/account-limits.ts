@@ -88,6 +88,7 @@ async function problemOf(verdict: Verdict, call: ModelCall): Promise<string | nu
     }
     case 'answer':
     case 'partial':
+    case 'unfit':
       return 'The server answered a request without messages, which was meant to be refused and may have cost something.';
     case 'transient':
     case 'unreadable':

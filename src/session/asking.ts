@@ -1,6 +1,6 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
-import { FinishRules } from '../models/finish-reason.js';
+import { answerRules } from '../models/answer-rules.js';
 import { findEndpoint, warnOfPlainHttp } from '../models/endpoint.js';
 import { reservedTokens } from '../models/generation.js';
 import { holdsLock } from '../lib/fence.js';
@@ -78,7 +78,7 @@ export async function openAsking(
     parameters,
     hasAnswers,
     redactor: call.environment.redactor,
-    finishRules: new FinishRules(call.acceptFinishReason),
+    rules: await answerRules(call),
     partialBefore,
     maxAttempts: call.limits.attempts,
     budget,

@@ -1,6 +1,6 @@
 /** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
 
-import { FinishRules } from '../models/finish-reason.js';
+import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
 import { EXIT } from '../lib/errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
@@ -41,7 +41,7 @@ type AssembledRun = Pick<FinishedRun, 'options' | 'folder'> & { run: Pick<Prepar
  */
 export async function assembleResults(finished: AssembledRun, console: Console): Promise<Assembled> {
   const { options, folder, run } = finished;
-  const rules = new FinishRules(options.call.acceptFinishReason);
+  const rules = await answerRules(options.call);
   let damaged: Assembled['damaged'] = [];
   for (;;) {
     const assembled = await assembleOnce(finished, rules, console);
@@ -69,7 +69,7 @@ export async function assembleResults(finished: AssembledRun, console: Console):
 
 async function assembleOnce(
   { options, folder, run }: AssembledRun,
-  rules: FinishRules,
+  rules: AnswerRules,
   console: Console,
 ): Promise<Assembled> {
   let done = 0;

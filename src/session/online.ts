@@ -1,7 +1,8 @@
 /** Asks a run's pending rows online: jobs through the processor into the journal. */
 
 import { existsSync } from 'node:fs';
-import type { Price } from '../models/prices.js';
+import { highestRates, type Price } from '../models/prices.js';
+import { tierOf } from '../models/service-tiers.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { dropped } from '../lib/memory.js';
 import { findEndpoint } from '../models/endpoint.js';
@@ -110,7 +111,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
       ? null
       : new CostBudget(
           options.policy.maxCost,
-          price,
+          highestRates(price, tierOf(options.call.generation.service_tier)),
           mostTokens(options.call.generation) ?? Infinity,
           () => (totals.cost ?? 0) + reserved,
         );
@@ -263,7 +264,7 @@ function journaling(
       const counts = index.record(job.requestIdx, completion.state, place.offset, place.length);
       if (completion.state === 'refused' || completion.state === 'filtered') misses.refused += 1;
       const usage = usageOfAnswer(completion.usage, sent, json);
-      const figures = { usage, isFlex: completion.isFlex };
+      const figures = { usage, tier: completion.tier };
       if (counts) totals.addAnswer(figures);
       // A retried row keeps its earlier answer.
       else totals.addUnused(figures);
@@ -274,10 +275,10 @@ function journaling(
       if (isFirst) onFirstAnswer();
       isFirst = false;
     },
-    partial: (job, sent, json, reported, isFlex) => {
+    partial: (job, sent, json, reported, tier) => {
       journal.appendAnswer(sent, json, job.requestIdx);
       const usage = usageOfAnswer(reported, sent, json);
-      totals.addUnused({ usage, isFlex });
+      totals.addUnused({ usage, tier });
       onUse(usage);
       dropped(sent.length + json.length);
     },

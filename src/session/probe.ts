@@ -5,7 +5,8 @@ import type { RunSettings } from '../run/settings.js';
 import type { AccountLimits } from '../http/limit-headers.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { CostBudget } from '../run/budget.js';
-import { totalCost, type Cost, type Price } from '../models/prices.js';
+import { highestRates, totalCost, type Cost, type Price } from '../models/prices.js';
+import { tierOf } from '../models/service-tiers.js';
 import { addUsage, NO_USAGE, type Usage } from '../models/usage.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
 import { requestBody, requestOf } from '../run/jobs.js';
@@ -56,7 +57,7 @@ export async function probeRows(
       ? null
       : new CostBudget(
           options.policy.maxCost,
-          price,
+          highestRates(price, tierOf(options.call.generation.service_tier)),
           mostTokens(options.call.generation) ?? Infinity,
           () => cost()?.amount ?? 0,
         );

@@ -1,7 +1,7 @@
 /** One watch of a run's batches, with everything that it shows and writes on the way. */
 
 import { existsSync } from 'node:fs';
-import { FinishRules } from '../models/finish-reason.js';
+import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { ownsInput } from '../batches/account.js';
 import type { Chunk } from '../batches/chunk.js';
 import { collect, type CollectParts } from '../batches/collect.js';
@@ -52,6 +52,7 @@ export async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex>
 export function collectParts(
   { options, folder, run, ledger, totals, client, submission }: WatchedRun,
   jobs: LineIndex | null,
+  rules: AnswerRules,
   reporter: Surroundings['console'],
 ): CollectParts {
   return {
@@ -64,7 +65,7 @@ export function collectParts(
     redactor: options.environment.redactor,
     maximumBytes: (requests) => maximumBytes(options.call, requests),
     requestOf: (row) => readJob(jobs?.read(row) ?? Buffer.alloc(0))?.body ?? Buffer.from('{}'),
-    rules: new FinishRules(options.call.acceptFinishReason),
+    rules,
     onAnswer: (completion) => {
       totals.addAnswer(completion);
     },
@@ -81,7 +82,7 @@ export async function watchOnce(watched: WatchedRun, { console }: Surroundings):
   const display = new BatchDisplay(ledger);
   const raw = new RawResults(watched, console);
   const jobs = ledger.chunks.some(({ file }) => file === null) ? await indexJobs(watched) : null;
-  const parts = collectParts(watched, jobs, console);
+  const parts = collectParts(watched, jobs, await answerRules(watched.options.call), console);
   await raw.update();
   const endProgress = console.showTable((rows) => display.table(new Date(), rows));
   try {

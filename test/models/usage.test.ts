@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { costOf, totalCost, type Price } from '../../src/models/prices.js';
+import { costOf, highestRates, totalCost, type Rates } from '../../src/models/prices.js';
+import { tierShares } from '../../src/models/service-tiers.js';
 import { estimateTokens } from '../../src/models/text-tokens.js';
 import { fullyReported, usageOfAnswer } from '../../src/models/usage-estimate.js';
 import { glance } from '../../src/run/journal-line.js';
@@ -400,14 +401,7 @@ describe('an answer without usage', () => {
 });
 
 describe('what was used cost', () => {
-  const price: Price = {
-    input: 1e-6,
-    cachedInput: 1e-7,
-    cacheWriteInput: 1.25e-6,
-    output: 1e-5,
-    batchShare: 0.5,
-    highestBatchShare: 0.5,
-  };
+  const price: Rates = { input: 1e-6, cachedInput: 1e-7, cacheWriteInput: 1.25e-6, output: 1e-5 };
   const used = (usage: object): Usage => readUsage(usage) ?? NO_USAGE;
 
   it('by the table, cache reads and writes at their own price', () => {
@@ -429,8 +423,36 @@ describe('what was used cost', () => {
     // The same again for as many tokens of unknown price.
     expect(totalCost(addUsage(stated, plain), null)).toEqual({ amount: 1, isEstimate: true });
     expect(totalCost(plain, null)).toBeNull();
-    expect(
-      totalCost(addUsage(stated, plain), price, [{ usage: addUsage(stated, plain), share: 0.5 }])?.amount,
-    ).toBeCloseTo(0.501, 12);
+    const half = [{ usage: addUsage(stated, plain), share: 0.5 }];
+    expect(totalCost(addUsage(stated, plain), price, half)?.amount).toBeCloseTo(0.501, 12);
+  });
+
+  it('by the service tier that answered, where its price is known', () => {
+    const plain = used({ prompt_tokens: 1000, completion_tokens: 100, total_tokens: 1100 });
+    const both = addUsage(plain, plain);
+    expect(totalCost(both, price, [{ usage: plain, share: 2.5 }])?.amount).toBeCloseTo(0.007, 12);
+    expect(totalCost(both, price, [{ usage: plain, share: null }])).toBeNull();
+    expect(totalCost(both, price, [{ usage: NO_USAGE, share: null }])?.amount).toBeCloseTo(0.004, 12);
+    const batch = { batchShare: 0.5, highestBatchShare: 0.5 };
+    const tiers = tierShares('openai', 'gpt-5.5');
+    expect(highestRates({ ...price, ...batch, tiers }, 'priority')?.output).toBeCloseTo(2.5e-5, 12);
+    // Where there is no capacity, the ordinary tier may answer.
+    expect(highestRates({ ...price, ...batch, tiers }, 'flex')?.output).toBe(1e-5);
+    expect(highestRates({ ...price, ...batch, tiers: { flex: 0.5, priority: null } }, 'priority')).toBeNull();
+  });
+
+  it.each([
+    ['openai', 'gpt-5.5-2026-04-23', { flex: 0.5, priority: 2.5 }],
+    ['openai', 'gpt-5.4-mini', { flex: 0.5, priority: 2 }],
+    ['openai', 'gpt-5-mini', { flex: 0.5, priority: 1.8 }],
+    ['openai', 'gpt-5-nano', { flex: 0.5, priority: null }],
+    ['openai', 'gpt-5-pro', { flex: 0.5, priority: null }],
+    ['openai', 'gpt-4o', { flex: 0.5, priority: 1.7 }],
+    ['openai', 'o3-pro', { flex: 0.5, priority: null }],
+    ['azure', 'gpt-4o', { flex: 0.5, priority: null }],
+    ['groq', 'openai/gpt-oss-120b', { flex: 1, priority: null }],
+    [null, 'x', { flex: 1, priority: null }],
+  ])('%s %s: tiers', (provider, model, shares) => {
+    expect(tierShares(provider, model)).toEqual(shares);
   });
 });

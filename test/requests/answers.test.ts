@@ -251,7 +251,7 @@ describe('what is done about answers that cannot be used', () => {
     reason,
     json: Buffer.alloc(0),
     usage: null,
-    isFlex: false,
+    tier: 'standard',
   });
   const unreadable = (shape: string, isForeign = false): Extract<Verdict, { kind: 'unreadable' }> => ({
     kind: 'unreadable',

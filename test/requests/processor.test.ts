@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Processor } from '../../src/requests/processor.js';
 import { ok, play, type Played, type Script } from '../support/processor-run.js';
-import { apiError } from '../support/scripted-api.js';
+import { apiError, completion } from '../support/scripted-api.js';
 
 const tooLong = apiError(400, 'prompt is too long: 9000 tokens > 4096 maximum');
 
@@ -281,5 +281,60 @@ describe('refusals', () => {
       message: expect.stringContaining('--max_cost') as string,
     });
     expect(rows).toEqual({});
+  });
+});
+
+describe('an answer that breaks the schema', () => {
+  const rules = {
+    endingOf: () => 'complete' as const,
+    violationIn: (text: string) => (text === 'yes' ? null : 'has no #/age'),
+  };
+  const wrong = { body: completion('no') };
+
+  it('is kept, and requested again at once, with another seed', async () => {
+    const seeds: unknown[] = [];
+    const played = await play(1, ({ seed }, times) => (seeds.push(seed), times < 2 ? wrong : ok), {
+      rules,
+      parameters: { seed: 42 },
+    });
+    expect(played).toMatchObject({ stop: null, rows: { 0: 'answered' }, kept: 2 });
+    expect(seeds).toEqual([42, 43, 44]);
+  });
+
+  it('fails its row after all attempts, and says where it breaks it', async () => {
+    const played = await play(5, ({ row }) => (row === 2 ? wrong : ok), { rules });
+    expect(played).toMatchObject({
+      stop: null,
+      rows: { 1: 'answered', 2: 'failed', 4: 'answered' },
+      kept: 3,
+    });
+    expect(played.errors).toEqual([expect.stringContaining('#/age')]);
+  });
+
+  it('fails every row of a short run, and ends a long one that has no other', async () => {
+    const short = await play(8, () => wrong, { rules });
+    expect(short).toMatchObject({ stop: null, ended: 8, sent: 24 });
+    const long = await play(100, () => wrong, { rules });
+    expect(long.stop).toMatchObject({ reason: 'error', cause: 'refused' });
+    expect(long.sent).toBe(30);
+    const resumed = await play(12, () => wrong, { rules, hasAnswers: true });
+    expect(resumed).toMatchObject({ stop: null, ended: 12 });
+  });
+});
+
+describe('a service tier without capacity', () => {
+  const full = apiError(429, 'Resource unavailable. Please try again later.', 'resource_unavailable');
+
+  it('costs no attempt, however often it says so', async () => {
+    const played = await play(3, (_, times) => (times < 40 ? full : ok));
+    expect(played).toMatchObject({ stop: null, ended: 3 });
+    expect(Object.values(played.rows)).toEqual(['answered', 'answered', 'answered']);
+  });
+
+  it('ends the run, to be resumed later, after an hour without answers', async () => {
+    const played = await play(3, () => full);
+    expect(played.stop).toMatchObject({ reason: 'error', cause: 'limit' });
+    expect(played.ended).toBe(0);
+    expect(played.sent).toBeLessThan(300);
   });
 });

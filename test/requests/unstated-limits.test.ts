@@ -107,7 +107,7 @@ async function drive(limit: Limit, rows: number): Promise<{ milliseconds: number
     concurrency: new Concurrency(512, false, clock.now),
     parameters: new ParameterFit(),
     redactor: NO_SECRETS,
-    finishRules: new FinishRules(),
+    rules: new FinishRules(),
     partialBefore: null,
     maxAttempts: 5,
     budget: null,

@@ -1,20 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addUsage, NO_USAGE, readUsage, type Usage } from '../../src/models/usage.js';
-import { totalCost, type Price } from '../../src/models/prices.js';
+import { totalCost, type Rates } from '../../src/models/prices.js';
 import type { Job } from '../../src/requests/processor.js';
 import { CostBudget } from '../../src/run/budget.js';
 
 const MAX_TOKENS = 100;
 const BODY = Buffer.alloc(50);
-const PRICE: Price = {
-  input: 1e-6,
-  cachedInput: 1e-6,
-  cacheWriteInput: 1e-6,
-  output: 1e-5,
-  batchShare: 0.5,
-  highestBatchShare: 0.5,
-};
+const PRICE: Rates = { input: 1e-6, cachedInput: 1e-6, cacheWriteInput: 1e-6, output: 1e-5 };
 
 function job(requestIdx: number): Job {
   return { requestIdx, body: BODY, tokens: 0 };
@@ -23,7 +16,7 @@ function job(requestIdx: number): Job {
 /** Asks until the budget refuses, some requests at a time; returns what the server bills and how many it answered. */
 function spend(
   maximum: number,
-  price: Price | null,
+  price: Rates | null,
   atOnce: number,
   answer: (request: number) => { usage: object; bill: number },
 ): { billed: number; answered: number } {

@@ -235,13 +235,13 @@ describe('a glance at a line of the journal', () => {
         seen += 1;
         if (entry?.kind !== 'answer') throw new Error('a glance took something else for an answer');
         const { state, model, annotation } = entry.completion;
-        const { usage, isFlex } = entry.figures();
+        const { usage, tier } = entry.figures();
         expect({
           state: 'ok',
           row: found.row,
           usage: found.usage,
-          isFlex: found.isFlex,
-        }).toEqual({ state, row: entry.row, usage, isFlex });
+          tier: found.tier,
+        }).toEqual({ state, row: entry.row, usage, tier });
         const cut = cutText(line);
         if (cut !== null) expect(cut).toEqual({ model, text: JSON.stringify(annotation) });
       }),

@@ -105,7 +105,7 @@ class Play {
       parameters: new ParameterFit(new Set()),
       redactor: NO_SECRETS,
       hasAnswers: false,
-      finishRules: new FinishRules(),
+      rules: new FinishRules(),
       partialBefore: null,
       maxAttempts: 5,
       budget: null,

@@ -209,7 +209,7 @@ async function drive(model: Model): Promise<Outcome> {
     concurrency: new Concurrency(512, false, clock.now, () => false, model.timeout),
     parameters: new ParameterFit(new Set()),
     redactor: NO_SECRETS,
-    finishRules: new FinishRules(),
+    rules: new FinishRules(),
     partialBefore: null,
     maxAttempts: 5,
     budget: null,

@@ -1,3 +1,4 @@
+import type { AnswerRules } from '../../src/models/answer-rules.js';
 import { FinishRules } from '../../src/models/finish-reason.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
 import { ParameterFit } from '../../src/requests/parameters.js';
@@ -35,6 +36,10 @@ export interface Played {
   changed: string[];
   shortened: number[];
   sent: number;
+  /** Answers that could not be used and are in the journal. */
+  kept: number;
+  /** Why rows failed, each in its last words. */
+  errors: string[];
   /** The body that each row was answered to. */
   bodies: Map<number, Body>;
 }
@@ -51,6 +56,7 @@ export async function play(
     /** True where the number of requests in flight follows what the server can take. */
     adaptive?: boolean;
     parameters?: Record<string, unknown>;
+    rules?: AnswerRules;
     /** Called with the number of requests at the server, whenever it changes. */
     onFlight?: (count: number) => void;
     at?: { request: number; run: (processor: Processor) => void };
@@ -64,6 +70,8 @@ export async function play(
     changed: [],
     shortened: [],
     sent: 0,
+    kept: 0,
+    errors: [],
     bodies: new Map(),
   };
   const times = new Map<number, number>();
@@ -95,7 +103,7 @@ export async function play(
     parameters: new ParameterFit(new Set(options.given ?? [])),
     redactor: NO_SECRETS,
     hasAnswers: options.hasAnswers ?? false,
-    finishRules: new FinishRules(),
+    rules: options.rules ?? new FinishRules(),
     partialBefore: null,
     maxAttempts: 3,
     budget: options.budget === true ? { reserve: () => true, settle: ignore } : null,
@@ -107,13 +115,16 @@ export async function play(
         played.rows[requestIdx] = 'answered';
         played.bodies.set(requestIdx, JSON.parse(sent.toString('utf8')) as Body);
       },
-      failed: ({ requestIdx }, _sent, _errors, filtered) => {
+      failed: ({ requestIdx }, _sent, errors, filtered) => {
         played.ended += 1;
+        played.errors.push(errors.at(-1) ?? '');
         played.rows[requestIdx] = filtered ? 'filtered' : 'failed';
       },
       exchanged: ignore,
       wasted: ignore,
-      partial: ignore,
+      partial: () => {
+        played.kept += 1;
+      },
       streamed: ignore,
       parameterChanged: ({ parameter, renamed_to: name }) => {
         played.changed.push(name === null ? parameter : `${parameter}→${name}`);

@@ -163,6 +163,9 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['a reseller’s filter', 422, { detail: 'NSFW content detected' }, 'filtered'],
 
   // Later.
+  ['OpenAI flex', 429, error('Resource unavailable.', { type: 'resource_unavailable', code: 'resource_unavailable' }), 'later'],
+  ['OpenAI flex by its words', 429, error('429 Resource Unavailable'), 'later'],
+  ['a full flex tier', 498, '', 'later'],
   ['Groq flex', 498, error('Flex tier capacity exceeded, please try again later', { type: 'internal_server_error', code: 'capacity_exceeded' }), 'later'],
   ['Cloudflare 524', 524, '<html><head><title>example.com | 524: A timeout occurred</title></head></html>', 'later'],
   ['llama.cpp', 503, { error: { code: 503, message: 'Loading model', type: 'unavailable_error' } }, 'later'],
