@@ -267,6 +267,7 @@ class Collection {
       case 'transient':
       case 'throttle':
       case 'stream':
+      case 'responses':
       case 'value':
       case 'run':
     }

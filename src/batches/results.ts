@@ -2,6 +2,7 @@
 
 import type { Redactor } from '../secrets/redactor.js';
 import type { AnswerRules } from '../models/answer-rules.js';
+import { fromResponsesAnswer } from '../models/responses-api.js';
 import { isObject } from '../lib/json.js';
 import { parseLooseJson } from '../lib/loose-json.js';
 import { judgeResponse, orTooDeep, type Verdict } from '../requests/verdict.js';
@@ -73,8 +74,11 @@ export function judgeResult(
   }
   const { status, body } = response;
   const verdict = orTooDeep(() => {
-    const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body), 'utf8');
-    return judgeResponse({ status, headers: {}, body: bytes }, null, rules, redactor);
+    // A batch for `/v1/responses` holds answers of that API.
+    const value = fromResponsesAnswer(body);
+    const bytes = Buffer.from(typeof value === 'string' ? value : JSON.stringify(value), 'utf8');
+    const answer = { status, headers: {}, body: bytes, api: 'responses' as const };
+    return judgeResponse(answer, null, rules, redactor);
   });
   // A batch can't stream: such a model takes no part in one.
   return verdict.kind === 'stream' ? rowsFault(verdict.message, false) : verdict;

@@ -17,7 +17,7 @@ export interface ApiAddress {
 }
 
 /** Paths that people copy from documentation together with the base URL. */
-const FULL_PATH = /\/(?:chat\/)?completions$/;
+const FULL_PATH = /\/(?:(?:chat\/)?completions|responses)$/;
 
 /** @param text an address that `new URL` takes */
 export function readAddress(text: string): ApiAddress {
@@ -42,11 +42,12 @@ function decoded(text: string): string {
 }
 
 /** An API's resources that belong to the account, not to one deployment of a model. */
-const ACCOUNT_PATHS = /^\/(?:models|files|batches)(?:\/|$)/;
+const ACCOUNT_PATHS = /^\/(?:models|files|batches|responses)(?:\/|$)/;
 const DEPLOYMENT = /\/deployments\/[^/]+$/;
 
 /**
- * The address of a request: the path goes before the query. Azure has files, batches and models beside its deployments
+ * The address of a request: the path goes before the query. Azure has files, batches, models and responses beside its
+ * deployments
  * (https://learn.microsoft.com/azure/ai-foundry/openai/reference).
  * @param path such as `/chat/completions`
  */

@@ -1,5 +1,5 @@
 /**
- * Sends chat completions over undici directly: on this path the official SDK's transport costs several times the
+ * Sends chat completions, or requests of the Responses API, over undici directly: on this path the official SDK's transport costs several times the
  * CPU and memory (it serves files, batches and models, where that does not matter).
  */
 
@@ -13,6 +13,10 @@ import { decodeBody, MAXIMUM_ANSWER_BYTES } from './decoding.js';
 import { Intake, type Arrival } from './intake.js';
 import { CompletionStream } from './stream.js';
 
+/** The endpoints that answer prompts. */
+const PATHS = { chat: '/chat/completions', responses: '/responses' } as const;
+export type ApiName = keyof typeof PATHS;
+
 const CONNECT_TIMEOUT_MS = 10_000;
 const SWEEP_INTERVAL_MS = 250;
 
@@ -21,6 +25,8 @@ export interface ChatResponse {
   status: number;
   headers: Headers;
   body: Buffer;
+  /** Where a request went to the Responses API: its answer is a chat completion all the same. */
+  api?: 'responses';
 }
 
 export interface ChatClientOptions {
@@ -39,7 +45,7 @@ export interface ChatClientOptions {
 export class ChatClient {
   readonly #dispatcher: Dispatcher;
   readonly #origin: string;
-  readonly #path: string;
+  readonly #paths: Readonly<Record<ApiName, string>>;
   readonly #headers: Record<string, string>;
   readonly #timeout: number;
   readonly #underWay = new Set<Exchange>();
@@ -49,13 +55,14 @@ export class ChatClient {
 
   /** A client for one run. */
   static async open(options: ChatClientOptions): Promise<ChatClient> {
-    const url = new URL(requestUrl(options.address, '/chat/completions'));
+    const url = new URL(requestUrl(options.address, PATHS.chat));
     return new ChatClient(url, await openDispatcher(url, options), options);
   }
 
   private constructor(url: URL, dispatcher: Dispatcher, options: ChatClientOptions) {
     this.#origin = url.origin;
-    this.#path = url.pathname + url.search;
+    const responses = new URL(requestUrl(options.address, PATHS.responses));
+    this.#paths = { chat: url.pathname + url.search, responses: responses.pathname + responses.search };
     this.#timeout = options.timeout;
     this.#headers = {
       'content-type': 'application/json',
@@ -71,15 +78,16 @@ export class ChatClient {
 
   /**
    * Posts one request body and reads the answer.
+   * @param api which endpoint takes it
    * @throws the transport's error where no whole answer came
    */
-  send(body: Buffer): Promise<ChatResponse> {
+  send(body: Buffer, api: ApiName = 'chat'): Promise<ChatResponse> {
     return new Promise((resolve, reject) => {
       const exchange = new Exchange(resolve, reject, this.#underWay, this.#intake);
       this.#underWay.add(exchange);
       const request = {
         origin: this.#origin,
-        path: this.#path,
+        path: this.#paths[api],
         method: 'POST',
         headers: this.#headers,
         body,

@@ -12,6 +12,8 @@ const MOST_CHOICES = 1024;
 const MOST_STRAY = 64 * 1024 * 1024;
 /** Where texts stand at the deepest: `content[].thinking[].text`, `tool_calls[].function.arguments`. */
 const DEEPEST_TEXT = 6;
+/** https://platform.openai.com/docs/api-reference/responses-streaming */
+const WHOLE_RESPONSE = /^response\.(?:completed|incomplete|failed)$/;
 /** Fields of a chunk that the whole answer does not have, or that stand in it at a place of their own. */
 const NOT_COPIED = new Set(['object', 'choices', 'usage', 'obfuscation', '__proto__']);
 
@@ -33,6 +35,8 @@ export class CompletionStream {
   #error: unknown;
   #done = false;
   #stray = '';
+  /** The answer as a whole, with which a stream of the Responses API ends. */
+  #whole: Fields | null = null;
   /** The first event that is an object, for an answer of some other API. */
   #first: Fields | null = null;
   readonly #parser = createParser({
@@ -56,6 +60,7 @@ export class CompletionStream {
   finish(): Buffer {
     // The last event may lack the empty line that ends it.
     this.#parser.feed(`${this.#decoder.decode()}\n\n`);
+    if (this.#whole !== null) return toJson(this.#whole);
     const error = this.#error ?? this.#breakage();
     const inOrder = [...this.#choices].sort(([a], [b]) => a - b);
     if (error !== undefined) {
@@ -107,6 +112,8 @@ export class CompletionStream {
 
   #chunk(chunk: Fields): void {
     this.#first ??= chunk;
+    const { type, response } = chunk;
+    if (typeof type === 'string' && WHOLE_RESPONSE.test(type) && isObject(response)) this.#whole = response;
     if (isObject(chunk['usage'])) this.#usage = chunk['usage'];
     const error = errorOf(chunk);
     if (error !== null) this.#error ??= error;

@@ -25,8 +25,9 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   top_logprobs: [],
   stream_options: [],
   service_tier: [],
-  response_format: [],
-  reasoning_effort: [],
+  // `text.format` and `reasoning.effort` of the Responses API.
+  response_format: ['format'],
+  reasoning_effort: ['effort'],
   // The other spellings of --reasoning_effort.
   reasoning: [],
   reasoning_format: [],

@@ -23,6 +23,7 @@ import type { Clock } from '../lib/clock.js';
 import type { Charged } from './limits/token-charge.js';
 import { RefusalStreak } from './refusal-streak.js';
 import { Streaming } from './streaming.js';
+import type { Transport } from './transport.js';
 import { UnusableAnswers, type Reaction } from './unusable-answers.js';
 import { judgeFailure, judgeResponse, usageOf, type Verdict } from './verdict.js';
 import type { ChatResponse } from '../http/chat-client.js';
@@ -70,6 +71,8 @@ export interface ProcessorEvents {
   shortened(job: Job, tokens: number, message: string): void;
   /** From here on all requests are streamed: the model answers no others. */
   streamed(message: string): void;
+  /** From here on all requests go to the Responses API: the model answers on no other. */
+  movedToResponses(message: string): void;
 }
 
 /** Keeps the run under a sum of money; see `run/budget.ts`. */
@@ -81,7 +84,7 @@ export interface Budget {
 }
 
 export interface ProcessorOptions {
-  send: (body: Buffer) => Promise<ChatResponse>;
+  transport: Pick<Transport, 'send' | 'switchToResponses'>;
   /** Looked at before each request; where it is false nothing more is sent, and the row stays pending. */
   mayProceed?: () => boolean;
   limiter: RateLimiter;
@@ -373,6 +376,9 @@ export class Processor {
         case 'stream':
           if (this.#streaming.switchOn()) events.streamed(verdict.message);
           break;
+        case 'responses':
+          if (this.#options.transport.switchToResponses()) events.movedToResponses(verdict.message);
+          break;
         case 'unfit':
           row.reseeds += 1;
           if (!(await this.#tryAgain(verdict, job, sent, errors, exchanged))) return;
@@ -456,7 +462,7 @@ export class Processor {
     let response: ChatResponse | null = null;
     let failure: unknown;
     try {
-      response = await this.#options.send(body);
+      response = await this.#options.transport.send(body);
     } catch (error) {
       failure = error;
     }

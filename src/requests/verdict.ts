@@ -7,6 +7,7 @@
  * - `unfit`: a whole answer that breaks the schema: keep it, since it is paid for, and try again;
  * - `unreadable`: a 200 without a chat completion: try again once, then it is the server's way;
  * - `stream`: the model only streams: send the request again as a streamed one, and all others too;
+ * - `responses`: the model answers on the Responses API alone: send the request there, and all others too;
  * - `row`: this prompt can't be answered (400, too large, filtered): the row fails, the run goes on;
  * - `transient`: 408, 409, 5xx, a reset, a time-out, a torn or empty body: try again;
  * - `throttle`: 429: wait, at no cost to the row;
@@ -36,6 +37,7 @@ import type { ChatResponse } from '../http/chat-client.js';
 import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
 import { isLargerThanLimit, meaningOf, roomIn, type Meaning, type RunCause } from './refusals.js';
+import { asksForResponses } from './other-endpoint.js';
 import { asksForStream } from './stream-only.js';
 import { isStreamed } from './streaming.js';
 
@@ -65,6 +67,8 @@ export type Verdict =
     }
   /** The model answers streamed requests only. */
   | { kind: 'stream'; message: string }
+  /** The model answers on the Responses API only, and this request did not go there. */
+  | { kind: 'responses'; message: string }
   | {
       kind: 'row';
       message: string;
@@ -159,10 +163,14 @@ function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, 
   const headers = (): Headers => redactor.headers(response.headers);
   if (status < 200 || status >= 300) {
     const text = body.toString('utf8');
-    return judgeRefusal(status, parseError(text), text, headers(), sent);
+    const refusal = refusalOf(status, parseError(text), text, headers(), sent);
+    const isMisplaced = response.api === undefined && status < 500 && asksForResponses(refusal.text);
+    return isMisplaced
+      ? { kind: 'responses', message: describeRefusal(refusal) }
+      : judgeRefusal(refusal, sent);
   }
   return judgeAnswer(readBody(body, response.headers, redactor), rules, (error) =>
-    judgeRefusal(statusOf(error) ?? 500, error, '', headers(), sent),
+    judgeRefusal(refusalOf(statusOf(error) ?? 500, error, '', headers(), sent), sent),
   );
 }
 
@@ -177,15 +185,19 @@ export function orTooDeep(judgeIt: () => Verdict): Verdict {
   }
 }
 
-function judgeRefusal(
+function refusalOf(
   status: number,
   value: unknown,
   text: string,
   headers: Headers,
   sent: Buffer | null,
-): Verdict {
+): Refusal {
+  return readRefusal(status, value, text, headers, promptOf(sent === null ? null : requestOf(sent)));
+}
+
+function judgeRefusal(refusal: Refusal, sent: Buffer | null): Verdict {
+  const { status } = refusal;
   const body = sent === null ? null : requestOf(sent);
-  const refusal = readRefusal(status, value, text, headers, promptOf(body));
   if (asksForStream(refusal.text) && status < 500 && !(sent !== null && isStreamed(sent))) {
     return { kind: 'stream', message: describeRefusal(refusal) };
   }

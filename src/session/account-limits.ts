@@ -96,6 +96,7 @@ async function problemOf(verdict: Verdict, call: ModelCall): Promise<string | nu
     case 'throttle':
     case 'row':
     case 'stream':
+    case 'responses':
     case 'parameter':
     case 'value':
       return null;

@@ -1,7 +1,8 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
 import { answerRules } from '../models/answer-rules.js';
-import { findEndpoint, warnOfPlainHttp } from '../models/endpoint.js';
+import { findEndpoint, hasOwnServer, warnOfPlainHttp } from '../models/endpoint.js';
+import { answersOnResponsesOnly } from '../models/responses-api.js';
 import { reservedTokens } from '../models/generation.js';
 import { holdsLock } from '../lib/fence.js';
 import type { ModelCall } from '../models/call.js';
@@ -16,6 +17,7 @@ import {
   type ProcessorOptions,
 } from '../requests/processor.js';
 import { RateLimiter } from '../requests/rate-limiter.js';
+import { Transport } from '../requests/transport.js';
 import { systemClock } from '../lib/clock.js';
 import type { Reporter } from '../types.js';
 
@@ -70,7 +72,7 @@ export async function openAsking(
   const parameters = new ParameterFit(call.given);
   const isFixed = call.limits.concurrency !== null;
   const processor = new Processor({
-    send: (body) => client.send(body),
+    transport: new Transport(client, answersOnResponses(call)),
     // A process that was frozen for a while may find the run in the hands of another: that one pays now.
     mayProceed: holdsLock,
     limiter,
@@ -87,4 +89,10 @@ export async function openAsking(
     reporter,
   });
   return { client, limiter, parameters, processor };
+}
+
+/** A server of one's own may answer by chat completions for any model; if it does not, it will say so. */
+function answersOnResponses(call: ModelCall): boolean {
+  const { providerName, model } = call.annotator;
+  return providerName === 'openai' && !hasOwnServer(call) && answersOnResponsesOnly(model);
 }

@@ -319,6 +319,9 @@ function journaling(
     streamed: (message) => {
       console.warning(`From here on answers are streamed: ${message}`);
     },
+    movedToResponses: (message) => {
+      console.warning(`From here on requests go to the Responses API: ${message}`);
+    },
   };
 }
 

@@ -87,6 +87,9 @@ export async function probeRows(
     streamed: (message: string) => {
       console.warning(message);
     },
+    movedToResponses: (message: string) => {
+      console.warning(message);
+    },
   };
   const { client, limiter, processor } = await openAsking(options.call, {
     ...{ budget, events, reporter: console },

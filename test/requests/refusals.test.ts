@@ -21,7 +21,8 @@ function shown(verdict: Verdict): Expected | Verdict {
     case 'transient':
       return 'later';
     case 'throttle':
-      return 'throttle';
+    case 'responses':
+      return verdict.kind;
     default:
       return verdict;
   }

@@ -96,7 +96,7 @@ async function drive(limit: Limit, rows: number): Promise<{ milliseconds: number
   };
   const ignore = (): void => undefined;
   const processor = new Processor({
-    send,
+    transport: { send, switchToResponses: () => true },
     limiter: new RateLimiter({
       requestsPerMinute: null,
       tokensPerMinute: null,
@@ -120,6 +120,7 @@ async function drive(limit: Limit, rows: number): Promise<{ milliseconds: number
       wasted: ignore,
       partial: ignore,
       streamed: ignore,
+      movedToResponses: ignore,
       parameterChanged: ignore,
       shortened: ignore,
     },

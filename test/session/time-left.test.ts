@@ -99,7 +99,7 @@ class Play {
   #processor(limiter: RateLimiter, concurrency: Concurrency): Processor {
     const ignore = (): void => undefined;
     return new Processor({
-      send: this.#send,
+      transport: { send: this.#send, switchToResponses: () => true },
       limiter,
       concurrency,
       parameters: new ParameterFit(new Set()),
@@ -118,6 +118,7 @@ class Play {
         wasted: ignore,
         partial: ignore,
         streamed: ignore,
+        movedToResponses: ignore,
         parameterChanged: ignore,
         shortened: ignore,
       },

@@ -198,7 +198,10 @@ async function drive(model: Model): Promise<Outcome> {
   const ignore = (): void => undefined;
   let failed = 0;
   const processor = new Processor({
-    send: (body) => server.send((JSON.parse(body.toString('utf8')) as { row: number }).row),
+    transport: {
+      send: (body) => server.send((JSON.parse(body.toString('utf8')) as { row: number }).row),
+      switchToResponses: () => true,
+    },
     limiter: new RateLimiter({
       requestsPerMinute: null,
       tokensPerMinute: null,
@@ -227,6 +230,7 @@ async function drive(model: Model): Promise<Outcome> {
       wasted: ignore,
       partial: ignore,
       streamed: ignore,
+      movedToResponses: ignore,
       parameterChanged: ignore,
       shortened: ignore,
     },

@@ -2,7 +2,7 @@ import type { AnswerRules } from '../../src/models/answer-rules.js';
 import { FinishRules } from '../../src/models/finish-reason.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
 import { ParameterFit } from '../../src/requests/parameters.js';
-import { Processor, type Stop } from '../../src/requests/processor.js';
+import { Processor, type ProcessorOptions, type Stop } from '../../src/requests/processor.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
 import type { ChatResponse } from '../../src/http/chat-client.js';
 import { NO_SECRETS } from '../../src/secrets/redactor.js';
@@ -57,6 +57,7 @@ export async function play(
     adaptive?: boolean;
     parameters?: Record<string, unknown>;
     rules?: AnswerRules;
+    transport?: ProcessorOptions['transport'];
     /** Called with the number of requests at the server, whenever it changes. */
     onFlight?: (count: number) => void;
     at?: { request: number; run: (processor: Processor) => void };
@@ -91,7 +92,7 @@ export async function play(
   };
   const ignore = (): void => undefined;
   const processor: Processor = new Processor({
-    send,
+    transport: options.transport ?? { send, switchToResponses: () => true },
     limiter: new RateLimiter({
       requestsPerMinute: null,
       tokensPerMinute: null,
@@ -126,6 +127,7 @@ export async function play(
         played.kept += 1;
       },
       streamed: ignore,
+      movedToResponses: ignore,
       parameterChanged: ({ parameter, renamed_to: name }) => {
         played.changed.push(name === null ? parameter : `${parameter}→${name}`);
       },

@@ -1,6 +1,16 @@
 /** What a refusal means. */
 export type Expected =
-  'quota' | 'key' | 'model' | 'account' | 'other' | 'filtered' | 'too long' | 'row' | 'later' | 'throttle';
+  | 'quota'
+  | 'key'
+  | 'model'
+  | 'account'
+  | 'other'
+  | 'filtered'
+  | 'too long'
+  | 'row'
+  | 'later'
+  | 'throttle'
+  | 'responses';
 
 /** An error in the shape of OpenAI and most others. */
 export function error(message: string, more: Record<string, unknown> = {}): unknown {
@@ -102,8 +112,8 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['Gemini', 404, [{ error: { code: 404, message: 'models/x is not found for API version v1beta, or is not supported for generateContent.', status: 'NOT_FOUND' } }], 'model'],
   ['Anthropic', 404, { type: 'error', error: { type: 'not_found_error', message: 'model: claude-x' } }, 'model'],
   ['Together', 400, error('Unable to access non-serverless model x/y. Please visit https://api.together.ai to create a dedicated endpoint', { code: 'model_not_available' }), 'model'],
-  ['completions only', 404, error('This is not a chat model and thus not supported in the v1/chat/completions endpoint.', { param: 'model' }), 'model'],
-  ['responses only', 404, error('This model is only supported in v1/responses and not in v1/chat/completions.', { param: 'model' }), 'model'],
+  ['completions only', 404, error('This is not a chat model and thus not supported in the v1/chat/completions endpoint.', { param: 'model' }), 'responses'],
+  ['responses only', 404, error('This model is only supported in v1/responses and not in v1/chat/completions.', { param: 'model' }), 'responses'],
   ['Cloudflare', 400, { errors: [{ message: 'AiError: No such model @cf/x or task', code: 5007 }], success: false, result: {}, messages: [] }, 'model'],
   ['GitHub Models', 400, { error: { code: 'unknown_model', message: 'Unknown model: x' } }, 'model'],
   ['NVIDIA', 400, error('Unsupported model: x'), 'model'],
