@@ -67,12 +67,12 @@ export class AnswerSchema {
     this.#validator = new Validator(structuredClone(schema), draftOf(schema), true);
   }
 
-  /** Where and how a text breaks the schema, as one sentence's end; null where it does not. Takes a second at most. */
+  /** Where and how a text breaks the schema, as a clause; null where it does not. Takes a second at most. */
   violationIn(text: string): string | null {
     try {
       this.#value = JSON.parse(text) as unknown;
     } catch {
-      return 'is not JSON';
+      return 'it is not JSON';
     }
     try {
       if (this.#isSuperlinear || text.length > LONG_TEXT)
@@ -95,15 +95,15 @@ export class AnswerSchema {
 /** By name and code: what is thrown under a time limit may be of another realm. */
 function problemOf(error: unknown): string {
   const { name, code } = isObject(error) ? error : {};
-  if (name === 'RangeError') return 'is nested too deeply to be checked';
-  if (code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return `takes longer than ${TIME_LIMIT_MS / 1000} s to check`;
+  if (name === 'RangeError') return 'it is nested too deeply to be checked';
+  if (code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return `it takes longer than ${TIME_LIMIT_MS / 1000} s to check`;
   throw error;
 }
 
 /** The violation that is deepest on the way of the first one: outer ones only say that something inside is wrong. */
 function describe(errors: readonly OutputUnit[]): string {
   let [found] = errors;
-  if (found === undefined) return 'does not match it';
+  if (found === undefined) return 'it does not match';
   for (const next of errors.slice(1)) {
     const isChoice = found.keyword === 'anyOf' || found.keyword === 'oneOf';
     const isInside = next.keyword === 'false' || next.keywordLocation.startsWith(`${found.keywordLocation}/`);
@@ -112,7 +112,7 @@ function describe(errors: readonly OutputUnit[]): string {
   }
   const path = inert(decoded(found.instanceLocation), LONGEST_PATH);
   const message = found.keyword === 'false' ? 'Nothing may be here.' : found.error;
-  return `does not match it at ${path}: ${inert(message, LONGEST_MESSAGE)}`;
+  return `${path}: ${inert(message, LONGEST_MESSAGE)}`;
 }
 
 /** A pointer in a fragment, as people read it; `#` is the answer as a whole. */

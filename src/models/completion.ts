@@ -35,7 +35,7 @@ export type Answer =
   | { kind: 'whole'; completion: Completion }
   /** A choice ended in a way that is not known to mean a whole answer; `reason` as `--accept_finish_reason` takes it. */
   | { kind: 'partial'; reason: string; usage: Usage | null; tier: ServiceTier }
-  /** The answer is whole, and does not hold what was asked for; `violation` goes on after "the answer". */
+  /** The answer is whole, and does not hold what was asked for; `violation` says where. */
   | { kind: 'unfit'; violation: string; usage: Usage | null; tier: ServiceTier }
   /** There is no choice, or neither text nor a call of a tool although nothing stopped the model. */
   | { kind: 'empty'; usage: Usage | null }

@@ -42,7 +42,7 @@ export function judgeAnswer(
         tier: answer.tier,
       };
     case 'unfit': {
-      const message = `the answer does not follow the schema of --response_format: it ${answer.violation}`;
+      const message = `the answer does not follow the schema of --response_format: ${answer.violation}`;
       return { kind: 'unfit', message, json: lineOf(body), usage: answer.usage, tier: answer.tier };
     }
     case 'error':
