@@ -14,6 +14,8 @@ export interface ApiAddress {
   query: string;
   /** The value of `Authorization: Basic`, from `user:password@`; null where the address has none. */
   basic: string | null;
+  /** Present where it is known to be Azure's, whatever its name. */
+  isAzure?: true;
 }
 
 /** Paths that people copy from documentation together with the base URL. */
@@ -69,14 +71,17 @@ const WEB_TOKEN = /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/;
  * Azure takes a key in `api-key` and a token of Entra ID as a bearer token, as its own SDK sends them (`azure.ts` of
  * openai-node). Behind another name, such as a gateway's, both are sent.
  */
-export function authorization({ base, basic }: ApiAddress, apiKey: string | null): Record<string, string> {
+export function authorization(
+  { base, basic, isAzure }: ApiAddress,
+  apiKey: string | null,
+): Record<string, string> {
   if (apiKey === null) return basic === null ? {} : { authorization: `Basic ${basic}` };
   const bearer = { authorization: `Bearer ${apiKey}` };
   if (WEB_TOKEN.test(apiKey)) return bearer;
   const { hostname, pathname } = new URL(base);
   if (AZURE_HOST.test(hostname))
     return { 'api-key': apiKey, ...(basic === null ? {} : { authorization: `Basic ${basic}` }) };
-  if (AZURE_GATEWAY.test(hostname) || /\/openai\/deployments\//.test(`${pathname}/`))
+  if (isAzure === true || AZURE_GATEWAY.test(hostname) || /\/openai\/deployments\//.test(`${pathname}/`))
     return { ...bearer, 'api-key': apiKey };
   return bearer;
 }

@@ -96,7 +96,8 @@ export class AnswerSchema {
 function problemOf(error: unknown): string {
   const { name, code } = isObject(error) ? error : {};
   if (name === 'RangeError') return 'it is nested too deeply to be checked';
-  if (code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return `it takes longer than ${TIME_LIMIT_MS / 1000} s to check`;
+  if (code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
+    return `it takes longer than ${TIME_LIMIT_MS / 1000} s to check`;
   throw error;
 }
 

@@ -28,7 +28,7 @@ export function findEndpoint(call: ModelCall): Endpoint {
   const variable = apiKeyVariable ?? provider.apiKeyVariable;
   const key = variable === null ? '' : readKey(environment.variables[variable] ?? '');
   const url = givenBaseUrl(call);
-  const address = readAddress(url);
+  const address = addressOf(call, url);
   // A server of one's own may need no key; if it does, it will say so.
   const needed = apiKeyVariable !== null || (baseUrl === null && provider.apiKeyVariable !== null);
   if (key === '' && needed && variable !== null && address.basic === null) {
@@ -57,6 +57,11 @@ function givenBaseUrl({ annotator, environment, baseUrl }: ModelCall): string {
     `${annotator.provider.title} has an address for each resource. Set ${baseUrlVariable ?? ''} or --base_url to yours, ` +
       `such as ${usual}.`,
   );
+}
+
+/** The address of an API from what the user knows of it. */
+function addressOf({ annotator, environment }: ModelCall, given: string): ApiAddress {
+  return annotator.provider.addressOf?.(given, annotator.model, environment.variables) ?? readAddress(given);
 }
 
 /** Addresses that were warned about. */
@@ -98,7 +103,7 @@ export function batchTermsOf(call: ModelCall): BatchTerms | null {
 
 /** True where the requests go to another server than the provider's own. */
 export function hasOwnServer(call: ModelCall): boolean {
-  return readAddress(givenBaseUrl(call)).base !== readAddress(call.annotator.provider.baseUrl).base;
+  return addressOf(call, givenBaseUrl(call)).base !== readAddress(call.annotator.provider.baseUrl).base;
 }
 
 /** The address that requests go to, for the record: no secrets in it, and a missing key does not matter here. */

@@ -112,7 +112,8 @@ export const GENERATION = {
   response_format: parameter({
     kind: kind('<json|@file>', responseFormat, { choices: ['json'], completes: 'file' }),
     help: 'json for any JSON object, or @SCHEMA.json for answers by a JSON Schema',
-    details: 'From models that have it; answers are not checked against the schema.',
+    details:
+      'An answer that breaks the schema is requested again, up to `--max_attempts` times ([more](models.md#answers-that-follow-a-schema)).',
     write: writeResponseFormat,
     aliases: ['json_schema', 'json_mode', 'schema', 'guided_json'],
   }),
@@ -120,7 +121,7 @@ export const GENERATION = {
     kind: kind('<name>', serviceTier, { choices: ['flex', 'priority', 'default'] }),
     help: 'such as flex (OpenAI: half price, slower), priority or default',
     details:
-      '`flex` waits up to 15 minutes for a request. A tier that is refused ends the run, since another one has another price.',
+      '`flex` waits up to 15 minutes for a request, and as long as it takes for capacity ([more](models.md#service-tiers)). A tier that is refused ends the run, since another one has another price.',
   }),
   extra_body: parameter({
     kind: kind('<json|@file>', extraBody, { completes: 'file' }),

@@ -52,6 +52,18 @@ export const vllmEffort: EffortSpelling = (effort) => {
   };
 };
 
+/** docs.z.ai/guides/capabilities/thinking-mode: on or off, without levels. */
+export const thinkingSwitch: EffortSpelling = (effort) => ({
+  thinking: { type: effort === 'none' ? 'disabled' : 'enabled' },
+});
+
+/** platform.moonshot.ai/docs/api/models-overview: Kimi K3 takes levels, and earlier models are switched. */
+export const moonshotEffort: EffortSpelling = (effort, context) =>
+  /kimi-k(?:[3-9]|\d\d)/.test(context.model) ? { reasoning_effort: effort } : thinkingSwitch(effort, context);
+
+/** www.alibabacloud.com/help/en/model-studio/deep-thinking: hybrid models are switched. */
+export const dashscopeEffort: EffortSpelling = (effort) => ({ enable_thinking: effort !== 'none' });
+
 /** docs.together.ai/docs/reasoning-overview: hybrid models are switched, gpt-oss takes the level. */
 export const togetherEffort: EffortSpelling = (effort) =>
   effort === 'none' ? { reasoning: { enabled: false } } : { reasoning_effort: effort };

@@ -5,6 +5,7 @@
  */
 
 import { isNeutral } from '../models/generation.js';
+import type { Provider } from '../models/providers.js';
 import type { Refusal } from './refusal-body.js';
 import { withoutTrailing } from '../lib/text.js';
 
@@ -88,12 +89,17 @@ export function isReasoningModel(model: string): boolean {
  * `max_completion_tokens` in place of `max_tokens` (OpenAI's reasoning guide; the same rules as vercel/ai's
  * `openai-chat-language-model`).
  */
-export function knownChanges(model: string, renames: Readonly<Record<string, string>>): ParameterChange[] {
+export function knownChanges(
+  model: string,
+  { renames, lacks, title }: Pick<Provider, 'renames' | 'lacks' | 'title'>,
+): ParameterChange[] {
   const changes: ParameterChange[] = Object.entries(renames).map(([parameter, name]) => ({
     parameter,
     renamed_to: name,
     reason: 'the provider’s name for it',
   }));
+  const missing = `${title} does not take it`;
+  for (const parameter of lacks) changes.push({ parameter, renamed_to: null, reason: missing });
   if (!isReasoningModel(model)) return changes;
   const reason = `${model} is a reasoning model`;
   changes.push({ parameter: 'max_tokens', renamed_to: 'max_completion_tokens', reason });

@@ -102,7 +102,7 @@ export function requestShape(call: ModelCall): RequestShape {
     generation: call.generation,
     given: call.given,
     provider,
-    changes: knownChanges(model, provider.renames),
+    changes: knownChanges(model, provider),
   };
 }
 
@@ -354,11 +354,15 @@ async function writeJobsWithProgress(
   folder: RunFolder,
   console: Console,
 ): Promise<void> {
+  const shape = requestShape(options.call);
+  for (const { parameter, renamed_to: name, reason } of shape.changes)
+    if (name === null && shape.given.has(parameter))
+      console.warning(`--${parameter} is not sent: ${reason}.`);
   let done = 0;
   const endProgress = console.showProgress(() => `Writing jobs: ${count(done)}`);
   let jobs: number;
   try {
-    jobs = await writeJobs(folder.rows, folder.jobs, requestShape(options.call), (rows) => {
+    jobs = await writeJobs(folder.rows, folder.jobs, shape, (rows) => {
       done = rows;
     });
   } finally {

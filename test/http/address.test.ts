@@ -80,6 +80,11 @@ describe('a request is authorised', () => {
     expect(authorization(readAddress(base), key)).toEqual(expected);
   });
 
+  it('goes into both headers where an address is Azure’s by another name', () => {
+    const address = { ...readAddress('http://localhost:1/openai/v1'), isAzure: true as const };
+    expect(authorization(address, 'KEY')).toEqual({ ...bearer, 'api-key': 'KEY' });
+  });
+
   it.each([
     ['sk-1234', 'sk-1234'],
     [' sk-1234\r\n', 'sk-1234'],

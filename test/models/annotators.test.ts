@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { ANNOTATORS, resolveAnnotator } from '../../src/models/annotators.js';
 import { costOf, findPrice } from '../../src/models/prices.js';
 import { loadTokenizer, pieces } from '../../src/models/tokenizer.js';
-import { PROVIDERS } from '../../src/models/providers.js';
+import type { GenerationParameters } from '../../src/models/generation.js';
+import { PROVIDERS, type Provider } from '../../src/models/providers.js';
+import type { Effort } from '../../src/models/reasoning-effort.js';
+import { azureAddress } from '../../src/models/azure.js';
+import { requestUrl } from '../../src/http/address.js';
+import { knownChanges } from '../../src/requests/parameters.js';
+import { requestBody } from '../../src/run/jobs.js';
 
 describe('the annotator registry', () => {
   const names = [
@@ -51,24 +57,118 @@ describe('the annotator registry', () => {
   });
 });
 
+/** A value for each parameter that is not the one that changes nothing. */
+const GIVEN: Readonly<Record<string, unknown>> = {
+  temperature: 0.5,
+  top_p: 0.5,
+  seed: 7,
+  max_tokens: 100,
+  n: 2,
+  frequency_penalty: 1,
+  presence_penalty: 1,
+  stop: ['x'],
+  logit_bias: { 1: 1 },
+  logprobs: true,
+  top_logprobs: 2,
+  reasoning_effort: null,
+  response_format: { type: 'json_object' },
+  service_tier: 'default',
+  extra_body: null,
+};
+
 describe('every provider', () => {
-  it.each(Object.entries(PROVIDERS))(
-    '%s has a title, an address and, away from this machine, a key',
-    (_, provider) => {
+  describe.each(Object.entries<Provider>(PROVIDERS))('%s', (name, provider) => {
+    const bodyWith = (effort: Effort | null): Record<string, unknown> =>
+      requestBody(
+        { messages: [{ role: 'user', content: 'x' }] },
+        {
+          model: 'a-model',
+          generation: { ...GIVEN, reasoning_effort: effort } as unknown as GenerationParameters,
+          given: new Set(),
+          provider,
+          changes: knownChanges('a-model', provider),
+        },
+      );
+
+    it('has a title, an address, its documentation and, away from this machine, a key', () => {
       expect(provider.title).not.toBe('');
       const url = new URL(provider.baseUrl);
       expect(provider.baseUrl.endsWith('/')).toBe(false);
-      if (url.hostname !== 'localhost') {
-        expect(url.protocol).toBe('https:');
-        expect(provider.apiKeyVariable).toMatch(/^[A-Z]+_API_KEY$/);
-      }
-    },
-  );
+      expect(new URL(provider.docs).protocol).toBe('https:');
+      if (url.hostname === 'localhost') return;
+      expect(url.protocol).toBe('https:');
+      expect(provider.apiKeyVariable).toMatch(/^(?:[A-Z]+_API_KEY|HF_TOKEN|GITHUB_TOKEN)$/);
+    });
+
+    it('is reached by its name', () => {
+      expect(resolveAnnotator(`${name}/some/model`, false)).toMatchObject({
+        providerName: name,
+        model: 'some/model',
+      });
+    });
+
+    it('is sent what it takes, and nothing that it lacks', () => {
+      const sent = bodyWith(null);
+      const lost = Object.keys(GIVEN).filter(
+        (parameter) => GIVEN[parameter] !== null && !(parameter in sent) && !(parameter in provider.renames),
+      );
+      expect(lost.toSorted()).toEqual(provider.lacks.toSorted());
+      expect(provider.lacks.every((parameter) => parameter in GIVEN)).toBe(true);
+      for (const renamed of Object.values(provider.renames)) expect(sent).toHaveProperty(renamed);
+      // A default of ours must not be refused.
+      expect(provider.takesSeed && provider.lacks.includes('seed')).toBe(false);
+    });
+
+    it('tells apart to think and not to think', () => {
+      const plain = bodyWith(null);
+      const high = bodyWith('high');
+      const none = bodyWith('none');
+      for (const body of [high, none]) expect(body).not.toEqual(plain);
+      expect(high).not.toEqual(none);
+    });
+  });
 
   it('has a known price where it names one in the table', async () => {
     expect(await findPrice(PROVIDERS.groq, 'llama-3.3-70b-versatile')).not.toBeNull();
     expect(await findPrice(PROVIDERS.openai, 'no-such-model')).toBeNull();
     expect(await findPrice(PROVIDERS.vllm, 'gpt-4o')).toBeNull();
+  });
+});
+
+describe('an Azure deployment', () => {
+  const resource = 'https://res.openai.azure.com';
+  const version = { OPENAI_API_VERSION: '2024-10-21' };
+
+  it.each<[string, NodeJS.ProcessEnv, string]>([
+    [resource, {}, `${resource}/openai/v1/chat/completions`],
+    [`${resource}/`, {}, `${resource}/openai/v1/chat/completions`],
+    [`${resource}/openai`, {}, `${resource}/openai/v1/chat/completions`],
+    [`${resource}/openai/v1/`, version, `${resource}/openai/v1/chat/completions`],
+    [`${resource}?api-version=preview`, {}, `${resource}/openai/v1/chat/completions?api-version=preview`],
+    [
+      'https://res.services.ai.azure.com/api/projects/p',
+      {},
+      'https://res.services.ai.azure.com/openai/v1/chat/completions',
+    ],
+    [resource, version, `${resource}/openai/deployments/my%20gpt/chat/completions?api-version=2024-10-21`],
+    [
+      `${resource}/openai?api-version=2025-01-01-preview`,
+      {},
+      `${resource}/openai/deployments/my%20gpt/chat/completions?api-version=2025-01-01-preview`,
+    ],
+    [
+      `${resource}/openai/deployments/other?api-version=1`,
+      {},
+      `${resource}/openai/deployments/other/chat/completions?api-version=1`,
+    ],
+    ['http://localhost:1/gateway/v1', version, 'http://localhost:1/gateway/v1/chat/completions'],
+  ])('of %s', (given, variables, expected) => {
+    expect(requestUrl(azureAddress(given, 'my gpt', variables), '/chat/completions')).toBe(expected);
+  });
+
+  it('answers on the Responses API beside its deployments', () => {
+    const url = requestUrl(azureAddress(resource, 'gpt-5-pro', version), '/responses');
+    expect(url).toBe(`${resource}/openai/responses?api-version=2024-10-21`);
   });
 });
 
