@@ -5,7 +5,7 @@ import { UsageError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
 import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
-import { chooseGeneration, type GenerationParameters } from '../models/generation.js';
+import { chooseGeneration, hasSeveral, type GenerationParameters } from '../models/generation.js';
 import { tierShares } from '../models/service-tiers.js';
 import { readEnvironment } from '../run/environment.js';
 import {
@@ -40,6 +40,8 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   checkServiceTier(call, values);
   requireBound(values.max_cost, call.generation);
   requireEscalation(values, call.generation);
+  if (values.select !== null && !hasSeveral(call.generation))
+    throw new UsageError(`--select ${values.select} goes with --n above 1; give both.`);
   return {
     selection: selectionOf({ ...values, dataset }),
     call,
@@ -186,7 +188,14 @@ function checkServiceTier(call: ModelCall, { batch, max_cost: maxCost }: Values<
 
 type OutputFlags = Pick<
   Values<'watch-batch'>,
-  'save_dir' | 'temp_dir' | 'run_name' | 'output_format' | 'include_metadata' | 'reasoning'
+  | 'save_dir'
+  | 'temp_dir'
+  | 'run_name'
+  | 'output_format'
+  | 'include_metadata'
+  | 'reasoning'
+  | 'select'
+  | 'check'
 >;
 
 export function outputOf(values: OutputFlags): Output {
@@ -197,6 +206,8 @@ export function outputOf(values: OutputFlags): Output {
     formats: values.output_format,
     includeMetadata: values.include_metadata,
     reasoning: values.reasoning,
+    select: values.select,
+    check: values.check,
   };
 }
 

@@ -6,6 +6,8 @@ export interface ResultShape {
   several: boolean;
   /** True where rows hold `metadata`. */
   metadata: boolean;
+  /** True where rows hold `agrees`. */
+  compared: boolean;
   /** True where rows hold `reasoning`. */
   reasoning: boolean;
   /** True where rows hold `request_messages`: some request has several turns. */

@@ -110,6 +110,7 @@ function columnsOf(shape: ResultShape): Column[] {
   if (shape.source) columns.push(text('source', 'OPTIONAL', (row) => sourceText(row.source)));
   if (shape.several) columns.push(texts('annotations', (row) => row.annotations ?? []));
   if (shape.several && shape.reasoning) columns.push(texts('reasonings', (row) => row.reasonings ?? []));
+  if (shape.compared) columns.push(AGREES);
   if (!shape.metadata) return columns;
   return [
     ...columns,
@@ -191,6 +192,12 @@ function callsSchema(name: string): SchemaElement[] {
 function sourceText(source: unknown): string | null {
   return source === undefined || source === null ? null : JSON.stringify(source);
 }
+
+const AGREES: Column = {
+  name: 'agrees',
+  schema: [{ name: 'agrees', type: 'BOOLEAN', repetition_type: 'OPTIONAL' }],
+  value: (row) => row.agrees ?? null,
+};
 
 /** A list of texts, some of which may be missing. */
 function texts(name: string, value: (row: ResultRow) => (string | null)[]): Column {

@@ -31,6 +31,8 @@ export interface ResultRow {
   reasoning?: string | null;
   annotations?: (string | null)[];
   reasonings?: (string | null)[];
+  /** Present in runs with `--check answer`: whether the final answer is the original's. */
+  agrees?: boolean | null;
   metadata?: { state: RowState; model: string | null; finish_reason: string | null; usage: unknown };
 }
 

@@ -124,7 +124,13 @@ class Pass {
     const pair =
       old === null || annotation === null
         ? null
-        : { old, new: annotation, state, similarity: similarity(old, annotation) };
+        : {
+            old,
+            new: annotation,
+            state,
+            similarity: similarity(old, annotation),
+            agrees: row.agrees ?? null,
+          };
     const flags = pair === null ? [] : flagsOf(pair);
     for (const flag of flags) count(this.#flags, flag);
     const change = pair === null || pair.old === '' ? null : 1 - pair.similarity;

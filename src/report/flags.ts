@@ -10,6 +10,8 @@ export interface Pair {
   state: RowState;
   /** How much they have in common, from 0 to 1. */
   similarity: number;
+  /** Whether both have the same final answer; null where that is not known. */
+  agrees: boolean | null;
 }
 
 const NEAR_IDENTICAL = 0.9;
@@ -23,6 +25,7 @@ const FLAGS = {
   empty: (pair) => pair.new.trim() === '',
   refusal: ({ new: answer, state }) => state === 'refused' || REFUSALS.test(answer.slice(0, REFUSAL_LENGTH)),
   truncated: ({ state }) => state === 'truncated',
+  disagrees: ({ agrees }) => agrees === false,
   identical: ({ old, similarity }) => old !== '' && similarity >= NEAR_IDENTICAL,
   'lost code': ({ old, new: answer }) => FENCE.test(old) && !FENCE.test(answer),
   'new script': ({ old, new: answer }) => differs(scriptOf(old), scriptOf(answer)),

@@ -10,8 +10,10 @@ import type { Completion } from '../models/completion.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { STANDARD_RULES } from '../models/finish-reason.js';
 import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../models/reasoning.js';
+import { finalAnswersAgree } from '../models/final-answer.js';
+import { DEFAULT_SELECTION, selectAnswer, type Agreement, type Selection } from '../models/select-answer.js';
 import { dropped } from '../lib/memory.js';
-import type { RowState } from '../types.js';
+import type { PromptRow, RowState } from '../types.js';
 import { AnswerWindow } from './answer-window.js';
 import { journalSource, type RunFolder } from './folder.js';
 import type { JournalIndex, JournalSource } from './journal.js';
@@ -52,6 +54,10 @@ export interface AssembleOptions {
   includeMetadata: boolean;
   /** True where a row holds `annotations`, all choices. */
   several: boolean;
+  /** Which of several answers is the row's annotation. */
+  select?: Selection;
+  /** Also write to each row whether its final answer is the original's. */
+  comparesAnswers?: boolean;
   /** Where reasoning goes. */
   reasoning: ReasoningMode;
   /** Which answers count as whole; by their finish reason alone where it is left out. */
@@ -70,8 +76,12 @@ interface Outcome {
   annotation: string | null;
   annotations: (string | null)[];
   reasonings: (string | null)[];
-  /** The tools that the first choice calls; null for none. */
+  /** The tools that it calls; null for none. */
   toolCalls: readonly unknown[] | null;
+  /** The place of the annotation among them. */
+  choice: number;
+  /** Whether its final answer is the original's; null where one of them has none. */
+  agrees: boolean | null;
   error: string | null;
   /** Beside these where the answer comes from, if it was not this row's request that brought it. */
   metadata: {
@@ -82,6 +92,8 @@ interface Outcome {
     reused_from?: string;
     same_as?: number;
     escalated?: number;
+    /** Of several answers. */
+    agreement?: Agreement;
   };
 }
 
@@ -106,6 +118,8 @@ export interface Assembled {
   models: Map<string, number>;
   /** The keys that rows have besides those that all have. */
   keys: OptionalKeys;
+  /** Rows by whether their final answer is the original's; all 0 where that is not compared. */
+  compared: { agree: number; disagree: number; unknown: number };
   /** Rows without an annotation. */
   missing: number;
   /** Rows that can't be used and that no further try will change. */
@@ -177,6 +191,7 @@ async function assembleWith(
     rows: { total: 0, ok: 0, truncated: 0, refused: 0, filtered: 0, failed: 0, pending: 0 },
     models: new Map(),
     keys,
+    compared: { agree: 0, disagree: 0, unknown: 0 },
     missing: 0,
     unusable: 0,
     reasons: [],
@@ -273,10 +288,11 @@ class Assembly {
    * has written nothing, where that is not possible.
    */
   #spliceRow(block: Buffer, start: number, end: number, position: number, part: OpenPart): boolean {
-    const { several, includeMetadata } = this.options;
+    const { several, includeMetadata, comparesAnswers = false } = this.options;
     const lineStart = part.answers.start(position);
     const row = this.result.rows.total - part.before;
-    if (several || includeMetadata || lineStart === -1 || part.index.state(row) !== 'ok') return false;
+    if (comparesAnswers || several || includeMetadata || lineStart === -1 || part.index.state(row) !== 'ok')
+      return false;
     const { bytes, isUtf8: isWhole } = part.answers;
     const lineEnd = part.answers.end(position);
     if (rowOfLine(bytes, lineStart, lineEnd) !== row) return false;
@@ -358,19 +374,32 @@ class Assembly {
     if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
     const { state, annotation, note, model, finishReason, rawUsage, toolCalls } = entry.completion;
     const { annotations, reasonings } = this.#placeReasoning(entry.completion);
+    const { several, select = DEFAULT_SELECTION } = this.options;
+    const selected = several ? selectAnswer(entry.completion.annotations, select) : null;
+    const choice = annotation === null ? 0 : (selected?.choice ?? 0);
+    const chosen = annotation === null ? null : (entry.completion.annotations[choice] ?? annotation);
     this.#countModel(model?.slice(0, LONGEST_MODEL) ?? 'unknown');
     return {
       state,
-      annotation: annotation === null ? null : JSON.stringify(annotations[0] ?? annotation),
+      annotation: annotation === null ? null : JSON.stringify(annotations[choice] ?? annotation),
       annotations,
       reasonings,
-      toolCalls: toolCalls[0] ?? null,
+      toolCalls: toolCalls[choice] ?? null,
+      choice,
+      agrees: this.#agrees(rowLine, chosen),
       error: note,
       metadata: {
         ...{ state, model, finish_reason: finishReason, usage: rawUsage },
         ...(entry.origin === null ? {} : originFields(entry.origin)),
+        ...(selected === null ? {} : { agreement: selected.agreement }),
       },
     };
+  }
+
+  #agrees(rowLine: Buffer, annotation: string | null): boolean | null {
+    if (this.options.comparesAnswers !== true || annotation === null) return null;
+    const { annotation_original: original } = JSON.parse(rowLine.toString('utf8')) as PromptRow;
+    return finalAnswersAgree(original, annotation);
   }
 
   /** @throws KeyNeeded */
@@ -404,9 +433,11 @@ class Assembly {
     const { reasoning: hasReasoning, tools: hasTools } = this.result.keys;
     if (outcome.toolCalls !== null && !hasTools) throw new KeyNeeded('tools');
     if (hasTools) file.write(`,"annotation_tool_calls":${JSON.stringify(outcome.toolCalls)}`);
-    if (hasReasoning) file.write(`,"reasoning":${JSON.stringify(outcome.reasonings[0] ?? null)}`);
+    if (hasReasoning)
+      file.write(`,"reasoning":${JSON.stringify(outcome.reasonings[outcome.choice] ?? null)}`);
     if (options.several) file.write(`,"annotations":${JSON.stringify(outcome.annotations)}`);
     if (options.several && hasReasoning) file.write(`,"reasonings":${JSON.stringify(outcome.reasonings)}`);
+    if (options.comparesAnswers === true) file.write(`,"agrees":${JSON.stringify(outcome.agrees)}`);
     if (options.includeMetadata) file.write(`,"metadata":${JSON.stringify(outcome.metadata)}`);
     file.write(ROW_END);
   }
@@ -418,6 +449,8 @@ class Assembly {
     result.rows.total += 1;
     // Calls of tools are an answer.
     if (outcome.annotation === null && outcome.toolCalls === null) result.missing += 1;
+    if (this.options.comparesAnswers === true)
+      result.compared[outcome.agrees === null ? 'unknown' : outcome.agrees ? 'agree' : 'disagree'] += 1;
     if (isUnusableRow) result.unusable += 1;
     if (outcome.state === 'ok') return;
     this.failedRows.write(
@@ -448,5 +481,6 @@ function parseUnusable(line: Buffer): UnusableRow {
 
 function withoutAnswer(state: RowState, error: string | null): Outcome {
   const metadata = { state, model: null, finish_reason: null, usage: null };
-  return { state, annotation: null, annotations: [], reasonings: [], toolCalls: null, error, metadata };
+  const none = { annotations: [], reasonings: [], toolCalls: null, choice: 0, agrees: null };
+  return { state, annotation: null, ...none, error, metadata };
 }

@@ -4,9 +4,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { unionOfFormats } from '../exports/index.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES, type ReasoningMode } from '../models/reasoning.js';
+import { SELECTIONS } from '../models/select-answer.js';
 import { isObject } from '../lib/json.js';
 import { replaceFile } from '../lib/files.js';
-import type { RunSettings } from './settings.js';
+import { CHECKS, type RunSettings } from './settings.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { askedFor, type RunIdentity } from './identity.js';
 
@@ -70,6 +71,8 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
     max_cost: options.policy.maxCost,
     include_metadata: options.output.includeMetadata,
     reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
+    select: options.output.select,
+    check: options.output.check,
     output_format: options.output.formats,
     push_to_hub: options.push?.repository ?? null,
     private: options.push?.private ?? false,
@@ -96,6 +99,8 @@ export function withOutputsOf(before: ConfigFile['params'] | undefined, settings
       ...output,
       includeMetadata: output.includeMetadata || before?.['include_metadata'] === true,
       reasoning: reasoningModeOf(output.reasoning, before),
+      select: output.select ?? SELECTIONS.find((one) => one === before?.['select']) ?? null,
+      check: output.check ?? CHECKS.find((one) => one === before?.['check']) ?? null,
       formats: unionOfFormats(output.formats, before?.['output_format']),
     },
     call: { ...call, acceptFinishReason: acceptedReasons(call.acceptFinishReason, before) },

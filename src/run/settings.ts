@@ -4,6 +4,7 @@ import type { DatasetSelection } from '../datasets/selection.js';
 import type { OutputFormat } from '../exports/index.js';
 import type { CallEnvironment, ModelCall } from '../models/call.js';
 import type { ReasoningMode } from '../models/reasoning.js';
+import type { Selection } from '../models/select-answer.js';
 import type { LogLevel } from '../terminal/log.js';
 import type { HubEnvironment, RetriableState } from '../types.js';
 
@@ -21,7 +22,15 @@ export interface Output {
   includeMetadata: boolean;
   /** Where reasoning goes; null where the run's own record decides, and otherwise it is `separate`. */
   reasoning: ReasoningMode | null;
+  /** Which of several answers is the annotation; null where the run's own record decides. */
+  select: Selection | null;
+  /** What new answers are compared with the old ones by; null for nothing. */
+  check: Check | null;
 }
+
+/** What `--check` takes. */
+export const CHECKS = ['answer'] as const;
+export type Check = (typeof CHECKS)[number];
 
 export const DEFAULT_OUTPUT: Output = {
   saveDir: 'datasets/reannotated',
@@ -30,6 +39,8 @@ export const DEFAULT_OUTPUT: Output = {
   formats: ['json'],
   includeMetadata: false,
   reasoning: null,
+  select: null,
+  check: null,
 };
 
 /** What a run may do: to an earlier one, again, and for how much. */

@@ -29,13 +29,15 @@ export interface Summary extends Spending {
   /** What both would have cost online, which is no part of `cost_usd`; absent where it is not known. */
   saved_usd?: number;
   models: Record<string, number>;
+  /** Rows by whether their final answer is the original's; `unknown` where one has none. Present with `--check answer`. */
+  agreement?: { agree: number; disagree: number; unknown: number };
   mode: 'online' | 'batch';
   started_at: string;
   finished_at: string;
 }
 
 export function summarise(
-  { rows, models }: Assembled,
+  { rows, models, compared }: Assembled,
   totals: Totals,
   mode: Summary['mode'],
   finished: Date,
@@ -50,6 +52,7 @@ export function summarise(
     ...(isSaving && saved !== null ? { saved_usd: rounded(saved) } : {}),
     // No entry can be taken for a prototype's.
     models: Object.fromEntries(models),
+    ...(Object.values(compared).some((count) => count > 0) ? { agreement: compared } : {}),
     mode,
     started_at: totals.startedAt,
     finished_at: finished.toISOString(),
@@ -108,6 +111,7 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
     ['Tokens', describeTokens(summary)],
     ['Cost', describeCost(summary)],
     ...describeSaving(summary),
+    ...(summary.agreement === undefined ? [] : [['Answers', describeAgreement(summary.agreement)]]),
     ['Time', describeRate(session)],
     ['Result', folder.reannotated],
     ['Report', `npx reannotate report ${shellWord(folder.save)}`],
@@ -122,6 +126,13 @@ export function describeTokens({ tokens, tokens_estimated: answers }: Spending):
   const estimate =
     answers === undefined ? '' : ` (estimated: the server reports no usage for ${plural(answers, 'answer')})`;
   return `${count(prompt)} prompt, ${count(completion)} completion${thought}${estimate}`;
+}
+
+function describeAgreement({ agree, disagree, unknown }: NonNullable<Summary['agreement']>): string {
+  const comparable = agree + disagree;
+  const share = comparable === 0 ? '' : ` (${((100 * agree) / comparable).toFixed(1)} %)`;
+  const rest = unknown === 0 ? '' : `; ${count(unknown)} cannot be compared`;
+  return `${count(agree)} of ${count(comparable)} agree with the original${share}${rest}`;
 }
 
 /** The cost for people, and whether it had to be estimated. */

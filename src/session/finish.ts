@@ -2,6 +2,7 @@
 
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
+import { DEFAULT_SELECTION } from '../models/select-answer.js';
 import { EXIT } from '../lib/errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import { keepJudgement } from '../judge/figures.js';
@@ -80,6 +81,8 @@ async function assembleOnce(
     return await assemble(folder, run.index, {
       includeMetadata: options.output.includeMetadata,
       several: hasSeveral(options.call.generation),
+      select: options.output.select ?? DEFAULT_SELECTION,
+      comparesAnswers: options.output.check === 'answer',
       reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
       rules,
       onProgress: (rows) => {

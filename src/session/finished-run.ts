@@ -57,6 +57,7 @@ export function resultShape({
   return {
     several: hasSeveral(options.call.generation),
     metadata: options.output.includeMetadata,
+    compared: options.output.check === 'answer',
     ...keys,
   };
 }

@@ -47,6 +47,8 @@ export function watchCommandLine(
   if (options.output.includeMetadata) words.push('--include_metadata');
   if (options.output.reasoning !== null && options.output.reasoning !== DEFAULT_REASONING_MODE)
     words.push('--reasoning', options.output.reasoning);
+  if (options.output.select !== null) words.push('--select', options.output.select);
+  if (options.output.check !== null) words.push('--check', options.output.check);
   if (options.output.formats.length > 1) words.push('--output_format', options.output.formats.join(','));
   if (options.push !== null) {
     words.push('--push_to_hub', options.push.repository);

@@ -25,7 +25,7 @@ describe('completion for bash', () => {
     expect(offered('reannotate', '-m', 'gpt-4o-mini-')).toEqual(['gpt-4o-mini-2024-07-18']);
     expect(offered('reannotate', '--limit', '')).toEqual([]);
     expect(offered('reannotate', 'judge', '--sam')).toEqual(['--sample']);
-    expect(offered('/usr/bin/watch-batch', '--check')).toEqual(['--check_interval']);
+    expect(offered('/usr/bin/watch-batch', '--check_')).toEqual(['--check_interval']);
     expect(offered('reannotate', 'completion', '')).toEqual(['bash', 'zsh', 'fish']);
     expect(offered('reannotate', '--dataset', 'package.j')).toEqual(['package.json']);
   });

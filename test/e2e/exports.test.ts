@@ -129,7 +129,7 @@ async function expectAllFormats(
   for (const [file, objects] of Object.entries(expected(rows))) {
     expect(readJsonLines(results.saved(file)), file).toEqual(objects);
   }
-  const whole = { several: false, metadata: false, chats: false, ...shape };
+  const whole = { several: false, metadata: false, compared: false, chats: false, ...shape };
   const { rows: read, codecs } = await readParquet(results.saved('reannotated.parquet'));
   expect(read).toEqual(rows.map((row) => inParquet(row, whole)));
   expect([...codecs]).toEqual(['SNAPPY']);
@@ -450,6 +450,7 @@ describe('every format', () => {
     const shape = {
       several: true,
       metadata: true,
+      compared: false,
       chats: true,
       reasoning: false,
       tools: false,
@@ -495,6 +496,7 @@ describe('every format', () => {
       const shape = {
         several: true,
         metadata: true,
+        compared: false,
         chats: true,
         reasoning: false,
         tools: false,

@@ -19,7 +19,13 @@ describe('what is remarkable about an answer', () => {
     ['   \n', ['empty']],
   ])('%j is %j', (answer, flags) => {
     expect(
-      flagsOf({ old: 'Something else, with other words.', new: answer, state: 'ok', similarity: 0 }),
+      flagsOf({
+        old: 'Something else, with other words.',
+        new: answer,
+        state: 'ok',
+        similarity: 0,
+        agrees: null,
+      }),
     ).toEqual(flags);
   });
 
@@ -48,7 +54,7 @@ describe('what is remarkable about an answer', () => {
   it('is found in any text, quickly and without an error', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), (old, answer) => {
-        flagsOf({ old, new: answer, state: 'ok', similarity: 0 });
+        flagsOf({ old, new: answer, state: 'ok', similarity: 0, agrees: null });
         const alike = similarity(old, answer);
         expect(alike).toBeGreaterThanOrEqual(0);
         expect(alike).toBeLessThanOrEqual(1);
@@ -58,7 +64,7 @@ describe('what is remarkable about an answer', () => {
     );
     const long = 'x'.repeat(1_000_000);
     expect(
-      flagsOf({ old: long, new: long, state: 'ok', similarity: similarity(long, `${long}y`) }),
+      flagsOf({ old: long, new: long, state: 'ok', similarity: similarity(long, `${long}y`), agrees: null }),
     ).toContain('identical');
   });
 });
@@ -165,5 +171,12 @@ describe('a timeline', () => {
       }),
     );
     expect(readTimeline({ step: 1000, length: 1e12, steps: [] })).toBeNull();
+  });
+
+  it('is one of another final answer only where it is known to be', () => {
+    const pair = { old: 'It is 1.', new: 'It is 2, as I said.', state: 'ok' as const, similarity: 0 };
+    expect(flagsOf({ ...pair, agrees: false })).toEqual(['disagrees']);
+    expect(flagsOf({ ...pair, agrees: true })).toEqual([]);
+    expect(flagsOf({ ...pair, agrees: null })).toEqual([]);
   });
 });

@@ -4,7 +4,8 @@ import { OUTPUT_FORMATS, parseOutputFormats } from '../../exports/index.js';
 import { file, kind, oneOf, toggle } from '../../lib/kinds.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES } from '../../models/reasoning.js';
 import { checkRepositoryName } from '../../publishing/repository-name.js';
-import { DEFAULT_OUTPUT } from '../../run/settings.js';
+import { CHECKS, DEFAULT_OUTPUT } from '../../run/settings.js';
+import { DEFAULT_SELECTION, SELECTIONS } from '../../models/select-answer.js';
 import { logLevelNamed, LOG_LEVELS } from '../../terminal/log.js';
 import { flag } from './flag.js';
 
@@ -31,6 +32,26 @@ export const RESULT_FLAGS = {
       reannotate: true,
       'watch-batch': { help: REASONING_MODES.join(', '), usual: BEFORE },
     },
+  }),
+  select: flag({
+    kind: oneOf('<how>', SELECTIONS),
+    fallback: null,
+    usual: DEFAULT_SELECTION,
+    group: 'results',
+    help: `which of the answers of --n is the annotation: ${SELECTIONS.join(', ')}; majority goes by the final answer`,
+    details: 'See [several answers](models.md#several-answers).',
+    commands: {
+      reannotate: true,
+      'watch-batch': { help: SELECTIONS.join(', '), usual: BEFORE },
+    },
+  }),
+  check: flag({
+    kind: oneOf('<what>', CHECKS),
+    fallback: null,
+    group: 'results',
+    help: 'answer: compare the final answer with the original’s, and write agrees to each row',
+    details: 'See [the old answer as a check](models.md#the-old-answer-as-a-check).',
+    commands: { reannotate: true, 'watch-batch': { usual: BEFORE } },
   }),
   output_format: flag({
     kind: kind('<a,b>', parseOutputFormats, { choices: OUTPUT_FORMATS }),

@@ -8,6 +8,7 @@ export const FLAG_TEXTS: Readonly<Record<FlagName, { title: string; text: string
   empty: { title: 'Empty', text: 'the new answer holds no text' },
   refusal: { title: 'Refusal', text: 'the new answer refuses, as its state or its first words say' },
   truncated: { title: 'Truncated', text: 'the new answer ended at --max_tokens' },
+  disagrees: { title: 'Other answer', text: 'the final answer is not that of the original (--check answer)' },
   identical: { title: 'Nearly identical', text: 'at least 90 % of neighbouring words are the same' },
   'lost code': {
     title: 'Lost code block',
