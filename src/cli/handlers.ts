@@ -82,6 +82,7 @@ export function handlersOf(invocation: Invocation): Handlers {
         annotator: parsed.given.has('annotator') ? values.annotator : null,
         batch: values.batch,
         judge: values.judge,
+        reasoning: values.reasoning,
         saveDir: values.save_dir,
         tempDir: values.temp_dir,
         formats: values.output_format,

@@ -13,6 +13,7 @@ export function simulatorOptions({ values }: Parsed<'simulate'>): SimulatorOptio
   return {
     port: values.port,
     answersFile: values.answers,
+    reasoning: values.reasoning,
     models: listOf(values.model),
     requestsPerMinute: values.requests_per_minute,
     tokensPerMinute: values.tokens_per_minute,

@@ -48,6 +48,8 @@ export interface DemoRequest {
   batch: boolean;
   /** True to have the answers judged as well. */
   judge: boolean;
+  /** True for a model that thinks. */
+  reasoning: boolean;
   saveDir: string;
   tempDir: string;
   formats: readonly OutputFormat[];
@@ -70,12 +72,13 @@ export async function demo(
   request: DemoRequest,
   { console, interruption }: { console: Console; interruption: Interruption },
 ): Promise<number> {
-  const { batch: inBatches, judge: isJudged, saveDir, tempDir, repository } = request;
+  const { batch: inBatches, judge: isJudged, reasoning, saveDir, tempDir, repository } = request;
   const annotator = resolveAnnotator(request.annotator ?? ANNOTATOR, false);
   const simulator = await startSimulator({
     answersFile: packageFile('datasets/examples/answers.jsonl'),
     datasets: { [DATASET]: packageFile('datasets/examples/instructions.jsonl') },
     latencyMs: 20,
+    reasoning: reasoning ? 'reasoning_content' : null,
     hubUser: repository?.split('/')[0],
     batchValidationMs: 500,
     batchDurationMs: BATCH_MS,
@@ -104,6 +107,7 @@ export async function demo(
         ...(request.annotator === null ? [] : ['--annotator', shellWord(request.annotator)]),
         ...(inBatches ? ['--batch'] : []),
         ...(isJudged ? ['--judge'] : []),
+        ...(reasoning ? ['--reasoning'] : []),
       ].join(' '),
     },
   };

@@ -15,6 +15,7 @@ import {
 import { draw, pickFault, type Fault } from './faults.js';
 import { ApiError, readBody, requireApiKey, sendError, sendText, type Exchange, type Route } from './http.js';
 import { judgedAnswer } from './judging.js';
+import { madeUpReasoning, withReasoningAs } from './reasoning.js';
 import { snapshotOf } from './models.js';
 import type { SimulatorSettings } from './options.js';
 import type { RateLimits, Throttled } from './rate-limits.js';
@@ -70,7 +71,7 @@ export class ChatEndpoint {
     try {
       const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body), 'utf8');
       const chat = readChatRequest(bytes, settings.models);
-      const answer = this.#completion(chat);
+      const answer = withReasoningAs(this.#completion(chat), settings.reasoning);
       if (whole) statistics.countAnswer(hashOf(chat.messagesText));
       return { status: 200, body: answer };
     } catch (error) {
@@ -167,17 +168,21 @@ export class ChatEndpoint {
   #completionText(chat: ChatRequest, fault: Fault | null): string {
     const whole = this.#completion(chat);
     this.#parts.limits.use(whole.usage.total_tokens);
-    const spoilt = spoil(whole, fault);
+    const spoilt = spoil(withReasoningAs(whole, this.#parts.settings.reasoning), fault);
     return chat.stream ? completionEvents(spoilt, chat.includeUsage) : JSON.stringify(spoilt);
   }
 
   #completion(chat: ChatRequest): ChatCompletion {
+    const { reasoning: kind } = this.#parts.settings;
     const { texts, replayed } = this.#texts(chat);
     return completion(
       `chatcmpl-simulator${(++this.#answered).toString(36).padStart(8, '0')}`,
       snapshotOf(chat.model),
       // A recorded answer is what it is, whatever was asked for this time.
-      texts.map((text, index) => choice(index, text, replayed ? null : chat.maximumTokens)),
+      texts.map((text, index) => {
+        const reasoning = kind === null ? null : madeUpReasoning(hashOf(chat.messagesText), index);
+        return choice(index, text, replayed ? null : chat.maximumTokens, reasoning);
+      }),
       chat.characters,
       chat.isFlex ? 'flex' : 'default',
     );

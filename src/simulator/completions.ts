@@ -9,6 +9,8 @@ export const CHARACTERS_PER_TOKEN = 4;
 export interface Choice {
   index: number;
   message: { role: 'assistant'; content: string | null; refusal: string | null };
+  /** What the model thought, before it is put where a server puts it; absent where it did not think. */
+  reasoning?: string;
   finish_reason: 'stop' | 'length' | 'content_filter';
   logprobs: null;
 }
@@ -26,15 +28,23 @@ export interface ChatCompletion {
   system_fingerprint: string;
 }
 
-/** One choice, cut where it is longer than the tokens allow. */
-export function choice(index: number, text: string, maximumTokens: number | null): Choice {
-  const characters = maximumTokens === null ? Infinity : maximumTokens * CHARACTERS_PER_TOKEN;
+/** One choice, cut where it is longer than the tokens allow; reasoning takes its part of them. */
+export function choice(
+  index: number,
+  text: string,
+  maximumTokens: number | null,
+  reasoning: string | null = null,
+): Choice {
+  const all = maximumTokens === null ? Infinity : maximumTokens * CHARACTERS_PER_TOKEN;
+  const thought = reasoning === null ? null : cutText(reasoning, all);
+  const characters = Math.max(0, all - (thought?.length ?? 0));
   const cut = text.length > characters;
   return {
     index,
     message: { role: 'assistant', content: cut ? cutText(text, characters) : text, refusal: null },
     finish_reason: cut ? 'length' : 'stop',
     logprobs: null,
+    ...(thought === null ? {} : { reasoning: thought }),
   };
 }
 
@@ -60,14 +70,15 @@ export function completion(
 
 function usage(promptCharacters: number, choices: readonly Choice[]) {
   const prompt = Math.ceil(promptCharacters / CHARACTERS_PER_TOKEN);
-  const answer = choices.reduce((sum, { message }) => sum + tokensOf(message.content ?? ''), 0);
+  const thought = choices.reduce((sum, { reasoning = '' }) => sum + tokensOf(reasoning), 0);
+  const answer = thought + choices.reduce((sum, { message }) => sum + tokensOf(message.content ?? ''), 0);
   return {
     prompt_tokens: prompt,
     completion_tokens: answer,
     total_tokens: prompt + answer,
     prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
     completion_tokens_details: {
-      reasoning_tokens: 0,
+      reasoning_tokens: thought,
       audio_tokens: 0,
       accepted_prediction_tokens: 0,
       rejected_prediction_tokens: 0,
@@ -130,11 +141,17 @@ export function completionEvents(whole: ChatCompletion, includeUsage: boolean): 
 }
 
 function choiceDeltas({ message, finish_reason: finish }: Choice): object[] {
-  const deltas: object[] = [
-    { role: 'assistant', content: message.content === null ? null : '', refusal: null },
-  ];
-  for (const piece of pieces(message.content)) deltas.push({ content: piece });
-  for (const piece of pieces(message.refusal)) deltas.push({ refusal: piece });
+  const { role, content, refusal, ...more } = message as Record<string, unknown> & { refusal: string | null };
+  const isText = typeof content === 'string';
+  const deltas: object[] = [{ role, content: isText ? '' : null, refusal: null }];
+  // What a model thought comes before what it says.
+  for (const [name, value] of Object.entries(more)) {
+    if (typeof value !== 'string') deltas.push({ [name]: value });
+    else for (const piece of pieces(value)) deltas.push({ [name]: piece });
+  }
+  if (isText) for (const piece of pieces(content)) deltas.push({ content: piece });
+  else if (content !== null) deltas.push({ content });
+  for (const piece of pieces(refusal)) deltas.push({ refusal: piece });
   return [...deltas.map((delta) => ({ delta, finish_reason: null })), { delta: {}, finish_reason: finish }];
 }
 

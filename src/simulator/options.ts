@@ -2,6 +2,7 @@
 
 import type { BatchFault, BatchFaultShares } from './batch-faults.js';
 import type { FaultShares, HubFaultShares } from './faults.js';
+import type { ReasoningKind } from './reasoning.js';
 
 /** Rate limits, which can be changed while the simulator runs. */
 export interface SimulatorLimits {
@@ -31,6 +32,8 @@ export interface SimulatorSettings extends SimulatorLimits {
   models: readonly string[] | null;
   /** Path of a JSONL file of `{"instruction", "input"?, "output"}` to replay; null for made-up answers. */
   answersFile: string | null;
+  /** Where answers carry what the model thought; null for a model that does not think. */
+  reasoning: ReasoningKind | null;
   /** Whether answers carry `x-ratelimit-*` headers, and 429s `retry-after(-ms)`. */
   limitHeaders: boolean;
   /** Milliseconds before an answer. */
@@ -88,6 +91,7 @@ export const SIMULATOR_DEFAULTS: SimulatorSettings = {
   apiKey: null,
   models: null,
   answersFile: null,
+  reasoning: null,
   requestsPerMinute: null,
   tokensPerMinute: null,
   tokenCharge: 'reserved',

@@ -22,6 +22,7 @@ import {
   DEFAULT_OUTPUT_FILE,
 } from '../../session/watch-options.js';
 import { SIMULATOR_DEFAULTS } from '../../simulator/options.js';
+import { REASONING_KIND_NAMES } from '../../simulator/reasoning.js';
 import { flag } from './flag.js';
 import { SHARD_FLAGS } from './shard-flags.js';
 
@@ -223,6 +224,13 @@ const REPORT_FLAGS = {
 };
 
 const DEMO_FLAGS = {
+  reasoning: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'run',
+    help: 'with a model that thinks before it answers',
+    commands: { demo: true },
+  }),
   judge: flag({
     kind: toggle,
     fallback: false,
@@ -253,6 +261,13 @@ const SIMULATE_FLAGS = {
     usual: 'made up',
     group: 'server',
     help: 'JSONL of {"instruction", "input", "output"} whose outputs are given as answers',
+    commands: OF_SIMULATE,
+  }),
+  reasoning: flag({
+    kind: oneOf('<kind>', REASONING_KIND_NAMES),
+    fallback: D.reasoning,
+    group: 'server',
+    help: `where answers carry what the model thought: ${REASONING_KIND_NAMES.join(', ')}`,
     commands: OF_SIMULATE,
   }),
   dataset_file: flag({
