@@ -60,8 +60,9 @@ describe('reasoning', () => {
       content,
       reasoning_content: reasoning,
     });
+    // All messages of a file have the same keys.
     const turns = [
-      { role: 'assistant', content: 'plain' },
+      { role: 'assistant', content: 'plain', reasoning_content: null },
       turn('a field', 'hm 1'),
       turn('tags', 'hm 2'),
       turn('the template opened it', 'hm 3'),
