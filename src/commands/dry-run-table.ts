@@ -44,7 +44,7 @@ export function dryRunTable(result: DryRun, generation: GenerationParameters): s
       probe === null
         ? null
         : `${count(probe.answered)} of ${plural(probe.asked, 'row')} answered, ${Math.round(probe.completionTokens)} ± ` +
-          `${Math.round(probe.completionMargin)} tokens each${probe.cost === null ? '' : `, for ${spent(probe.cost.amount, probe.cost.isEstimate)}`}`,
+          `${Math.round(probe.completionMargin)} tokens each${probe.cost === null ? '' : `, for ${spent(probe.cost, probe.isCostEstimated)}`}`,
     ],
   ];
   const shown = rows.filter((row): row is [string, string] => row[1] !== null);
@@ -96,12 +96,27 @@ function describeTime({ minutes }: DryRun): string {
 /** A request as people read it: its turns, then its parameters. */
 function example({ request_idx: index, body }: DryRun['examples'][number]): string {
   const { messages, ...parameters } = body;
-  const turns = (messages as { role: string; content: string }[]).map(
-    ({ role, content }) => `  [${inert(role, 20)}]\n${indented(content)}`,
+  const turns = (messages as Turn[]).map(
+    (turn) => `  [${inert(turn.role, 20)}]\n${indented(readable(turn))}`,
   );
   return [`Request of row ${count(index)}`, ...turns, `  ${inert(JSON.stringify(parameters), 300)}`].join(
     '\n',
   );
+}
+
+type Part = { type?: string; text?: string } | null;
+
+/** A turn of a request: its text, or parts of which some are none, and the tools that it calls. */
+interface Turn {
+  role: string;
+  content: string | null | readonly Part[];
+  tool_calls?: unknown;
+}
+
+function readable({ content, tool_calls: calls }: Turn): string {
+  const parts = typeof content === 'object' ? (content ?? []) : [{ text: content }];
+  const texts = parts.map((part: Part) => part?.text ?? `(${part?.type ?? 'part'})`);
+  return [...texts, ...(calls === undefined ? [] : [`calls ${JSON.stringify(calls)}`])].join('\n');
 }
 
 function indented(text: string): string {

@@ -29,8 +29,10 @@ export interface Probe {
   completionTokens: number;
   /** Half the width of the 95 % confidence interval of `completionTokens`. */
   completionMargin: number;
-  /** What the probe itself cost; null where no price is known. */
-  cost: Cost | null;
+  /** US dollars that the probe itself cost; null where no price is known. */
+  cost: number | null;
+  /** True where a part of it had to be estimated. */
+  isCostEstimated: boolean;
   /** What the API told of the account's limits, or what was given; null where neither. */
   limits: AccountLimits;
   /** The last thing that went wrong with a row. */
@@ -141,7 +143,8 @@ export async function probeRows(
     promptTokens: mean(({ promptTokens: tokens }) => tokens),
     completionTokens: average,
     completionMargin: CONFIDENCE * spread,
-    cost: cost(),
+    cost: cost()?.amount ?? null,
+    isCostEstimated: cost()?.isEstimate ?? false,
     limits: {
       requestsPerMinute: limiter.requestsPerMinute,
       tokensPerMinute: limiter.tokensPerMinute,

@@ -49,6 +49,21 @@ describe('--dry_run', () => {
     expect(run.stdout).toMatch(/Price flex +\$/);
   });
 
+  it('shows turns that call tools and have no text', async () => {
+    const call = { id: 'c1', type: 'function', function: { name: 'add', arguments: '{"a":2}' } };
+    const messages = [
+      { role: 'user', content: 'Add.' },
+      { role: 'assistant', content: null, tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'c1', content: '4' },
+      { role: 'assistant', content: 'It is 4.' },
+    ];
+    const path = join(temporaryFolder(), 'data.jsonl');
+    writeFileSync(path, `${JSON.stringify({ messages })}\n`);
+    const run = await runCli([...ANNOTATOR, '--dataset', path, '--dry_run']);
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stdout).toMatch(/\[assistant\]\n {2}\| calls .*"add"/);
+  });
+
   it('shows hostile rows inert', async () => {
     const path = join(temporaryFolder(), 'data.jsonl');
     writeFileSync(path, `${JSON.stringify({ prompt: '\u001b[31mred\u202e\nline', response: 'r' })}\n`);
