@@ -81,15 +81,15 @@ function isSame(a: AnswerMessage | null, b: AnswerMessage): boolean {
 }
 
 /**
- * Turns with the keys that all turns of the file have, null where one lacks a value: a table has one type for all of
- * them, and takes it from the first ones.
+ * Turns with the keys that all turns of the file have: a table has one type for all of them, and takes it from the first
+ * ones, so a text that is not there is empty. Calls are null.
  */
 export function uniform(messages: readonly AnswerMessage[], { tools, reasoning }: ResultShape): object[] {
   return messages.map(
     ({ role, content, tool_calls: calls, tool_call_id: id, reasoning_content: thought }) => ({
       role,
       content: content ?? '',
-      ...(reasoning ? { reasoning_content: thought ?? null } : {}),
+      ...(reasoning ? { reasoning_content: thought ?? '' } : {}),
       ...(tools ? { tool_calls: calls ?? null, tool_call_id: id ?? null } : {}),
     }),
   );

@@ -60,9 +60,8 @@ describe('reasoning', () => {
       content,
       reasoning_content: reasoning,
     });
-    // All messages of a file have the same keys.
     const turns = [
-      { role: 'assistant', content: 'plain', reasoning_content: null },
+      turn('plain', ''),
       turn('a field', 'hm 1'),
       turn('tags', 'hm 2'),
       turn('the template opened it', 'hm 3'),
@@ -85,35 +84,5 @@ describe('reasoning', () => {
       inline.map((content) => ({ role: 'assistant', content })),
     );
     expect(api.requests).toHaveLength(MESSAGES.length);
-  });
-});
-
-describe('the demo with a model that thinks', () => {
-  it('has its reasoning in the results, in every format that holds some, and in the report', async () => {
-    const folder = temporaryFolder();
-    const args = [
-      'demo',
-      '--reasoning',
-      '--output_format',
-      'parquet,messages,sharegpt',
-      ...foldersIn(folder),
-    ];
-    const run = await runCli(args);
-    expect(run.code, run.stderr).toBe(0);
-    const { rows, summary, saved } = resultsIn(folder);
-    const thoughts = rows().map(({ reasoning }) => reasoning ?? '');
-    expect(thoughts.every((text) => text.length > 20)).toBe(true);
-    expect(summary().tokens['reasoning']).toBeGreaterThan(thoughts.length);
-    const file = readFileSync(saved('reannotated.parquet'));
-    const columns = await parquetReadObjects({
-      file: file.buffer.slice(file.byteOffset, file.byteOffset + file.length),
-    });
-    expect(columns.map(({ reasoning }) => reasoning as unknown)).toEqual(thoughts);
-    const first = (name: string): string => readFileSync(saved(name), 'utf8').split('\n', 1)[0] ?? '';
-    expect(first('messages.jsonl')).toContain(`"reasoning_content":${JSON.stringify(thoughts[0])}`);
-    expect(first('sharegpt.jsonl')).toContain(JSON.stringify(`<think>\n${thoughts[0] ?? ''}`).slice(0, -1));
-    const report = await runCli(['report', saved('.')], {});
-    expect(report.code, report.stderr).toBe(0);
-    expect(readFileSync(saved('report.html'), 'utf8')).toContain(thoughts[0]?.slice(0, 40));
   });
 });
