@@ -23,7 +23,8 @@ import { bodyOf, rowOf } from './request-line.js';
 import type { BatchApi } from './apis/batch-api.js';
 import { listsNothing, walkAccount } from './account.js';
 import { nameOf, newChunk, type Chunk } from './chunk.js';
-import { download, FileTooLarge } from './download.js';
+import { download, type FileBounds } from './download.js';
+import { FileTooLarge } from './result-file.js';
 import type { Ledger } from './ledger.js';
 import {
   isCreation,
@@ -36,7 +37,10 @@ import {
 import { resultPath } from './result-files.js';
 
 /** The API takes 200 MB (OpenAI), some servers 512 MB. */
-const MAXIMUM_INPUT_BYTES = 1 << 30;
+const INPUT_BOUNDS: FileBounds = {
+  bytes: 1 << 30,
+  line: { bytes: 64 << 20, values: 12_000_000 },
+};
 
 /** What is known of the run that batches are looked up for. */
 export interface WantedRun {
@@ -284,7 +288,7 @@ async function bringInput(
   if (chunk.batch === null || chunk.inputFileId === null) return null;
   const path = resultPath(folder, chunk.batch, 'input');
   if (path === null) return null;
-  const parts = { client, waiting, redactor, maximumBytes: MAXIMUM_INPUT_BYTES };
+  const parts = { client, waiting, redactor, bounds: INPUT_BOUNDS };
   try {
     if (!(await download(chunk.inputFileId, path, parts))) return null;
     if (holdsRequests(path)) return path;

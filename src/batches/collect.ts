@@ -10,7 +10,7 @@ import type { AnswerRules } from '../models/answer-rules.js';
 import { addUsage, NO_USAGE, type AnswerFigures } from '../models/usage.js';
 import { fullyReported, usageOfAnswer } from '../models/usage-estimate.js';
 import { UserError } from '../lib/errors.js';
-import { breathe, openFile, readAt, readLines } from '../lib/files.js';
+import { breather, openFile, readAt, readLines } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import { dropped } from '../lib/memory.js';
 import type { ParameterChange } from '../requests/parameters.js';
@@ -21,13 +21,14 @@ import type { Redactor } from '../secrets/redactor.js';
 import { count, inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { describeErrors, type Batch } from './batch.js';
-import type { Waiting } from './calls.js';
+import { Interrupted, type Waiting } from './calls.js';
 import { rowAtLine } from './chunks.js';
 import { LineIndex } from './line-index.js';
 import { bodyOf, rowOfId } from './request-line.js';
 import type { BatchApi } from './apis/batch-api.js';
 import { saidOf, type Chunk, type Collected } from './chunk.js';
 import type { Delivery } from './delivery.js';
+import type { FileBounds } from './download.js';
 import type { Ledger } from './ledger.js';
 import {
   fetchResults,
@@ -38,7 +39,6 @@ import {
 } from './result-files.js';
 import { judgeResult, readResultLine } from './results.js';
 
-const BREATHE_EVERY = 200;
 const REASONS_TOLD = 3;
 
 export interface CollectParts {
@@ -56,8 +56,8 @@ export interface CollectParts {
   onAnswer: (answer: AnswerFigures) => void;
   /** An answer that may be incomplete was written to the journal. */
   onPartial: (answer: AnswerFigures) => void;
-  /** The most bytes that a result file of this many requests can have. */
-  maximumBytes: (requests: number) => number;
+  /** How much a result file of this many requests can have. */
+  bounds: (requests: number) => FileBounds;
 }
 
 /** How a batch is looked at this time. */
@@ -96,7 +96,7 @@ export async function collect(
       batch,
       (file, kind) => collection.check(file, kind),
       parts,
-      parts.maximumBytes(Math.max(chunk.requests, batch.counts.total)),
+      parts.bounds(Math.max(chunk.requests, batch.counts.total)),
     );
     collection.tellChecks(files);
     const outcome = await collection.journal(files);
@@ -124,7 +124,6 @@ class Collection {
   readonly #reasons = new Map<string, number>();
   /** Rows with a line. */
   #accounted = 0;
-  #lines = 0;
 
   constructor(
     private readonly chunk: Chunk,
@@ -165,6 +164,7 @@ class Collection {
   async check(path: string, kind: ResultKind): Promise<FileCheck> {
     const check: FileCheck = { known: 0, foreign: 0, damaged: 0 };
     let number = 0;
+    const pause = breather();
     /** Lines that are no part of a result file, unless other lines show that it is one. */
     let other = 0;
     for (const { bytes } of readLines(path)) {
@@ -177,7 +177,8 @@ class Collection {
       else check.foreign += 1;
       dropped(bytes.length * 3);
       number += 1;
-      if (number % BREATHE_EVERY === 0) await breathe();
+      await pause();
+      this.#stopWhereAsked();
     }
     if (lineCount(check) > 0) check.damaged += other;
     this.parts.reporter.debug(`${this.batch.id}: ${plural(number, 'line')} in the ${kind} file.`);
@@ -212,17 +213,16 @@ class Collection {
       failures.push(error);
     });
     const seen = new Uint8Array(this.parts.index.rows);
+    const pause = breather();
     try {
       for (const path of [files.output.path, files.error.path]) {
         if (path === null) continue;
         for (const { bytes } of readLines(path)) {
           this.#take(bytes, journal, seen);
           dropped(bytes.length * 4);
-          this.#lines += 1;
-          if (this.#lines % BREATHE_EVERY === 0) {
-            await breathe();
-            if (failures[0] !== undefined) throw failures[0];
-          }
+          await pause();
+          this.#stopWhereAsked();
+          if (failures[0] !== undefined) throw failures[0];
         }
       }
       if (this.batch.status === 'failed') this.#invalidLines(journal);
@@ -231,6 +231,11 @@ class Collection {
     }
     this.#tell();
     return this.#outcome;
+  }
+
+  /** What is in the journal by then is found there by the next start. */
+  #stopWhereAsked(): void {
+    if (this.parts.waiting.signal.aborted) throw new Interrupted();
   }
 
   #take(bytes: Buffer, journal: JournalWriter, seen: Uint8Array): void {

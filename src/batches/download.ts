@@ -2,30 +2,35 @@
 
 import { closeSync, existsSync, fsyncSync, renameSync, rmSync, statSync } from 'node:fs';
 import { UserError, systemErrorCode } from '../lib/errors.js';
-import { fileProblem, openFile, readLines, replaceFile, writeAll } from '../lib/files.js';
+import type { AnswerBounds } from '../http/answer-bounds.js';
+import { fileProblem, openFile, writeAll } from '../lib/files.js';
 import { TooSlow } from '../http/minimum-rate.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { dropped } from '../lib/memory.js';
 import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
 import type { BatchApi } from './apis/batch-api.js';
+import { FileTooLarge, makeLines } from './result-file.js';
+import { cleanLines } from './clean-lines.js';
 
 /** How an unfinished download is named; it stays when the program ends, and the next start continues it. */
 const PARTIAL_SUFFIX = '.part';
 /** Failures one after the other without progress between them. */
 const TRIES = 8;
 
-/** A file that is larger than what was asked for can be. */
-export class FileTooLarge extends Error {
-  override readonly name = 'FileTooLarge';
-}
-
 /** What a download works with. */
 export interface DownloadParts {
   client: Pick<BatchApi, 'download'>;
   waiting: Waiting;
   redactor: Redactor;
+  bounds: FileBounds;
+}
+
+/** How much is taken of a file. */
+export interface FileBounds {
   /** A larger file is not taken. */
-  maximumBytes: number;
+  bytes: number;
+  /** What a line may have; a larger one is replaced. */
+  line: AnswerBounds;
 }
 
 /**
@@ -34,15 +39,16 @@ export interface DownloadParts {
  * @throws CallFailed, Interrupted (what came is kept) or FileTooLarge
  */
 export async function download(fileId: string, path: string, parts: DownloadParts): Promise<boolean> {
-  const { client, waiting, redactor, maximumBytes } = parts;
+  const { client, waiting, redactor, bounds } = parts;
   if (existsSync(path)) return true;
   const partial = `${path}${PARTIAL_SUFFIX}`;
   let failures = 0;
   for (;;) {
     const before = sizeOf(partial);
     try {
-      if (await downloadOnce(client, fileId, partial, maximumBytes)) {
-        await redact(partial, redactor);
+      if (await downloadOnce(client, fileId, partial, bounds.bytes)) {
+        await makeLines(partial, bounds.bytes, waiting.signal);
+        await cleanLines(partial, redactor, bounds.line, waiting.signal);
         renameSync(partial, path);
         return true;
       }
@@ -109,18 +115,4 @@ async function downloadOnce(
     closeSync(descriptor);
   }
   return total === null || size >= total;
-}
-
-/** Takes keys out of a file that a server echoed them into; nearly always there is nothing to do. */
-async function redact(path: string, redactor: Redactor): Promise<void> {
-  for (const { bytes } of readLines(path)) {
-    if (redactor.bytes(bytes) === bytes) continue;
-    await replaceFile(path, (file) => {
-      for (const line of readLines(path)) {
-        file.write(redactor.bytes(line.bytes));
-        if (line.complete) file.write('\n');
-      }
-    });
-    return;
-  }
 }

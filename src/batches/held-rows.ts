@@ -1,7 +1,7 @@
 /** Which rows must not be sent again, because a batch may still answer them or has answered them out of reach. */
 
 import { existsSync } from 'node:fs';
-import { breathe, readLines } from '../lib/files.js';
+import { breather, readLines } from '../lib/files.js';
 import { dropped } from '../lib/memory.js';
 import type { RunFolder } from '../run/folder.js';
 import type { Chunk } from './chunk.js';
@@ -9,8 +9,6 @@ import type { Ledger } from './ledger.js';
 import { rowOf, rowOfId } from './request-line.js';
 import { resultPath } from './result-files.js';
 import { readResultLine } from './results.js';
-
-const BREATHE_EVERY = 1000;
 
 /** Marks the rows of all chunks whose batch may still answer them: sending them again would pay twice. */
 export async function rowsHeld(ledger: Ledger, folder: RunFolder, rows: number): Promise<Uint8Array> {
@@ -34,13 +32,12 @@ async function releaseAnswered(marks: Uint8Array, { batch }: Chunk, folder: RunF
   for (const kind of ['output', 'error'] as const) {
     const path = resultPath(folder, batch, kind);
     if (path === null || !existsSync(path)) continue;
-    let number = 0;
+    const pause = breather();
     for (const { bytes } of readLines(path)) {
       const row = rowOfId(readResultLine(bytes)?.id ?? null);
       if (row !== null && row < marks.length) marks[row] = 0;
       dropped(bytes.length * 3);
-      number += 1;
-      if (number % BREATHE_EVERY === 0) await breathe();
+      await pause();
     }
   }
 }
@@ -54,12 +51,11 @@ export async function rowsIn(chunks: readonly Chunk[], ledger: Ledger, rows: num
       marks.fill(1);
       continue;
     }
-    let number = 0;
+    const pause = breather();
     for (const { bytes } of readLines(path)) {
       const row = rowOf(bytes);
       if (row !== null && row < rows) marks[row] = 1;
-      number += 1;
-      if (number % BREATHE_EVERY === 0) await breathe();
+      await pause();
     }
   }
   return marks;

@@ -14,8 +14,9 @@ import type { Waiting } from './calls.js';
 import type { Chunk } from './chunk.js';
 import type { BatchApi } from './apis/batch-api.js';
 import type { FileState } from './delivery.js';
-import { download, FileTooLarge, type DownloadParts } from './download.js';
-import { unpackResults } from './result-file.js';
+import { cleanLines } from './clean-lines.js';
+import { download, type DownloadParts, type FileBounds } from './download.js';
+import { FileTooLarge } from './result-file.js';
 
 export type ResultKind = 'output' | 'error';
 
@@ -74,9 +75,9 @@ export async function fetchResults(
   batch: Batch,
   check: (path: string, kind: ResultKind) => Promise<FileCheck>,
   parts: FetchParts,
-  maximumBytes: number,
+  bounds: FileBounds,
 ): Promise<ResultFiles> {
-  const fetching = new Fetching(chunk, batch, check, parts, { ...parts, maximumBytes });
+  const fetching = new Fetching(chunk, batch, check, parts, { ...parts, bounds });
   return { output: await fetching.fetch('output'), error: await fetching.fetch('error') };
 }
 
@@ -128,7 +129,11 @@ class Fetching {
     const wasThere = existsSync(path);
     if (!(await download(fileId, path, this.downloading)))
       return { state: 'missing', path: null, check: null };
-    await unpackResults(path, this.parts.redactor);
+    // An earlier start, or an earlier version, may not have known of all secrets.
+    if (wasThere) {
+      const { redactor, waiting } = this.parts;
+      await cleanLines(path, redactor, this.downloading.bounds.line, waiting.signal);
+    }
     const check = await this.check(path, kind);
     if (lineCount(check) > 0 && !this.#isOthers(check)) return { state: 'read', path, check };
     const state = statSync(path).size < 4 ? 'empty' : 'foreign';

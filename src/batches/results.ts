@@ -7,6 +7,7 @@ import { isObject } from '../lib/json.js';
 import { parseLooseJson } from '../lib/loose-json.js';
 import { judgeResponse, orTooDeep, type Verdict } from '../requests/verdict.js';
 import { inert } from '../lib/text.js';
+import { TOO_LARGE } from './clean-lines.js';
 
 export interface ResultLine {
   /** The `custom_id` as text; null where there is none. */
@@ -23,7 +24,7 @@ export interface ResultLine {
 }
 
 /** Codes of a request that got no answer because it is itself at fault: it would be refused again. */
-const ROWS_FAULT = /^(?:invalid_prompt|invalid_request(?:_error)?)$/;
+const ROWS_FAULT = new RegExp(`^(?:invalid_prompt|invalid_request(?:_error)?|${TOO_LARGE})$`);
 
 /**
  * Reads a line; null where it is no JSON object.

@@ -4,8 +4,14 @@
  * or CR alone; blank ones are skipped.
  */
 
+import { count } from '../lib/text.js';
+import { LONGEST_ROW_BYTES, TOO_LONG } from './row-limits.js';
+
 export interface CsvRecord {
+  /** The first ones alone where the record is too long or has too many. */
   cells: string[];
+  /** What the record has too much of, in words that follow its name; null for nothing. */
+  excess: string | null;
   /** The line at which the record starts, counted from 1. */
   line: number;
 }
@@ -33,10 +39,12 @@ export class UnclosedQuote extends Error {
   }
 }
 
-const MOST_CELL_CHARACTERS = 256 << 20;
 const LF = 0x0a;
 const CR = 0x0d;
 const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** Cells of a record. A dataset has hundreds of columns at most. */
+export const MOST_CELLS = 100_000;
 
 type State = 'start' | 'unquoted' | 'quoted' | 'quote seen';
 
@@ -47,6 +55,11 @@ export class CsvReader {
   #state: State = 'start';
   #cells: string[] = [];
   #cell = '';
+  /** Backslashes at the end of the cell. Looking for them there would copy it, each time that it has grown. */
+  #backslashes = 0;
+  /** Characters of the record so far. */
+  #length = 0;
+  #excess: string | null = null;
   #line = 1;
   #recordLine = 1;
   #quoteLine = 1;
@@ -106,7 +119,7 @@ export class CsvReader {
       code = text.charCodeAt(next);
       if (code === this.#delimiter || code === LF || code === CR) break;
     }
-    if (next > at) this.#cell = this.#cell === '' ? text.slice(at, next) : this.#cell + text.slice(at, next);
+    if (next > at) this.#add(text, at, next);
     if (next === text.length) return next;
     if (code === this.#delimiter) this.#endCell();
     else {
@@ -118,28 +131,50 @@ export class CsvReader {
     return next + 1;
   }
 
+  /** Takes as much of a quoted cell as the text has at once: adding to a cell at every quote would take it apart. */
   #quoted(text: string, at: number): number {
-    const quote = text.indexOf('"', at);
-    const part = quote === -1 ? text.slice(at) : text.slice(at, quote);
-    this.#cell += part;
-    this.#line += breaksIn(part);
-    // The engine's strings end at twice that.
-    if (this.#cell.length > MOST_CELL_CHARACTERS) throw new UnclosedQuote(this.#quoteLine);
-    if (quote === -1) return text.length;
-    if (this.dialect.backslash && endsWithEscape(this.#cell)) this.#cell = `${this.#cell.slice(0, -1)}"`;
-    else this.#state = 'quote seen';
-    return quote + 1;
+    let quotes = 0;
+    let end = text.indexOf('"', at);
+    while (end !== -1) {
+      if (this.dialect.backslash && this.#backslashesIn(text, at, end) % 2 === 1)
+        end = text.indexOf('"', end + 1);
+      else if (text.charCodeAt(end + 1) === QUOTE) end = text.indexOf('"', end + 2);
+      else break;
+      quotes += 1;
+    }
+    const stop = end === -1 ? text.length : end;
+    this.#line += breaksIn(text.slice(at, stop));
+    if (quotes === 0) this.#add(text, at, stop);
+    else this.#addUnescaped(text.slice(at, stop));
+    if (end !== -1) this.#state = 'quote seen';
+    return end === -1 ? stop : stop + 1;
+  }
+
+  /** Adds a part of a cell in which quotes are escaped. */
+  #addUnescaped(part: string): void {
+    if (!this.dialect.backslash) {
+      const plain = part.replaceAll('""', '"');
+      this.#add(plain, 0, plain.length);
+      return;
+    }
+    // Where a piece of the text ends behind a backslash, that one is in the cell already.
+    const isCut = this.#backslashes % 2 === 1;
+    if (isCut) this.#cell = this.#cell.slice(0, -1);
+    const whole = isCut ? `\\${part}` : part;
+    const plain = whole.replace(/(\\\\)|\\"|""/g, (_, backslashes?: string) => backslashes ?? '"');
+    this.#backslashes = 0;
+    this.#add(plain, 0, plain.length);
   }
 
   #quoteSeen(text: string, at: number): number {
     const code = text.charCodeAt(at);
     if (code === QUOTE) {
-      this.#cell += '"';
+      this.#add('"', 0, 1);
       this.#state = 'quoted';
       return at + 1;
     }
     if (code === this.#delimiter || code === LF || code === CR) this.#noteEnd();
-    else if (endsWithEscape(this.#cell)) {
+    else if (this.#endsWithEscape) {
       this.evidence.inside += 1;
       this.evidence.line ??= this.#line;
     }
@@ -148,11 +183,35 @@ export class CsvReader {
   }
 
   #noteEnd(): void {
-    if (endsWithEscape(this.#cell)) this.evidence.atEnd += 1;
+    if (this.#endsWithEscape) this.evidence.atEnd += 1;
+  }
+
+  /** A cell's text grows; nothing more is kept of a record that is too long. */
+  #add(text: string, from: number, to: number): void {
+    this.#backslashes = this.#backslashesIn(text, from, to);
+    this.#length += to - from;
+    if (this.#length > LONGEST_ROW_BYTES) this.#excess ??= TOO_LONG;
+    if (this.#excess !== null) this.#cell = '';
+    else this.#cell = this.#cell === '' ? text.slice(from, to) : this.#cell + text.slice(from, to);
+  }
+
+  /** Backslashes at the end of the cell once a part of a text has been added to it. */
+  #backslashesIn(text: string, from: number, to: number): number {
+    let start = to;
+    while (start > from && text.charCodeAt(start - 1) === BACKSLASH) start -= 1;
+    return to - start + (start === from ? this.#backslashes : 0);
+  }
+
+  /** True for an odd number of them. */
+  get #endsWithEscape(): boolean {
+    return this.#backslashes % 2 === 1;
   }
 
   #endCell(): void {
-    this.#cells.push(this.#cell);
+    this.#backslashes = 0;
+    if (this.#cells.length < MOST_CELLS) this.#cells.push(this.#cell);
+    else this.#excess ??= `has more than ${count(MOST_CELLS)} cells`;
+    this.#length += 1;
     this.#cell = '';
     this.#state = 'start';
   }
@@ -161,19 +220,15 @@ export class CsvReader {
     this.#endCell();
     const [only] = this.#cells;
     const isBlank = this.#cells.length === 1 && only === '' && !this.#hadQuotes;
-    if (!isBlank) this.#records.push({ cells: this.#cells, line: this.#recordLine });
+    if (!isBlank) this.#records.push({ cells: this.#cells, excess: this.#excess, line: this.#recordLine });
     this.#cells = [];
+    this.#length = 0;
+    this.#excess = null;
     this.#hadQuotes = false;
   }
 }
 
-/** True for text that ends with an odd number of backslashes. */
-function endsWithEscape(text: string): boolean {
-  let before = text.length;
-  while (text.charCodeAt(before - 1) === 0x5c) before -= 1;
-  return (text.length - before) % 2 === 1;
-}
-
+/** Line ends of any kind. */
 function breaksIn(text: string): number {
   return text.includes('\n') || text.includes('\r') ? (text.match(/\r\n?|\n/g)?.length ?? 0) : 0;
 }

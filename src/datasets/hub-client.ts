@@ -7,14 +7,15 @@
 
 import type { Dispatcher } from 'undici';
 import { isObject, parseJson } from '../lib/json.js';
+import { holdsMoreValues } from '../lib/json-scan.js';
 import { HubAddresses } from '../http/hub-addresses.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
 import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../lib/errors.js';
 import { atMinimumRate, discard, TooSlow } from '../http/minimum-rate.js';
 import { systemClock, type Clock } from '../lib/clock.js';
 import { retryAfter, type Headers } from '../http/limit-headers.js';
-import { Redactor } from '../secrets/redactor.js';
-import { duration, inert } from '../lib/text.js';
+import { Redactor, Unsearchable } from '../secrets/redactor.js';
+import { count, duration, inert } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
 const TRIES = 6;
@@ -28,7 +29,10 @@ const BACKOFF_MAXIMUM_MS = 60_000;
 /** What a server may ask to wait: the Hub's limits are windows of five minutes. */
 const LONGEST_WAIT_MS = 330_000;
 const TOLD_FROM_MS = 3000;
-const MAXIMUM_JSON_BYTES = 64 << 20;
+/** A page of a hundred rows with 120,000 characters each; a dataset of longer ones is read from its Parquet files. */
+const MAXIMUM_JSON_BYTES = 12 << 20;
+/** The same with 10,000 numbers each. */
+const MOST_JSON_VALUES = 1_000_000;
 const MAXIMUM_REDIRECTS = 5;
 const UNREACHABLE = new Set(['ENOTFOUND', 'ECONNREFUSED', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH']);
 /** Codes of answers that another try may mend, whatever their status. */
@@ -260,8 +264,23 @@ export class HubClient {
         status: statusCode,
         headers: this.#redactor.headers(answered),
         // The rows of a Parquet file are cleaned once they are read.
-        body: isFile ? bytes : this.#redactor.bytes(bytes),
+        body: isFile ? bytes : this.#cleaned(bytes, host(target)),
       };
+    }
+  }
+
+  #cleaned(bytes: Buffer, from: string): Buffer {
+    if (holdsMoreValues(bytes, MOST_JSON_VALUES))
+      throw new HubError(
+        `${from} sent more than ${count(MOST_JSON_VALUES)} values in one answer.`,
+        null,
+        true,
+      );
+    try {
+      return this.#redactor.bytes(bytes);
+    } catch (error) {
+      if (!(error instanceof Unsearchable)) throw error;
+      throw new HubError(`An answer of ${from} ${error.message}.`, null, true);
     }
   }
 

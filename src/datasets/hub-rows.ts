@@ -11,6 +11,8 @@ import { hasNumbers } from './json-row.js';
 /** `libcommon/constants.py`, MAX_NUM_ROWS_PER_PAGE. */
 const PAGE_ROWS = 100;
 const PAGES_IN_FLIGHT = 8;
+/** Characters of pages in flight together, as far as one can tell from those that came. */
+const CHARACTERS_IN_FLIGHT = 8 << 20;
 
 /** Which table of the Hub. */
 export interface HubTable {
@@ -30,6 +32,8 @@ export interface TableFacts {
 interface Page {
   rows: SourceRow[];
   facts: TableFacts;
+  /** Of its JSON. */
+  characters: number;
 }
 
 /** Reads columns and number of rows. */
@@ -48,8 +52,10 @@ export async function* readHubRows(
   const schedule = pLimit(PAGES_IN_FLIGHT);
   const pages: Promise<Page>[] = [];
   let next = offset;
+  // One page shows how large they are.
+  let most = 1;
   const fill = (): void => {
-    while (next < end && pages.length < PAGES_IN_FLIGHT) {
+    while (next < end && pages.length < most) {
       const start = next;
       const length = Math.min(PAGE_ROWS, end - start);
       const page = schedule(() => readPage(client, table, start, length, columns));
@@ -61,8 +67,9 @@ export async function* readHubRows(
   };
   fill();
   for (let page = pages.shift(); page !== undefined; page = pages.shift()) {
-    const { rows } = await page;
+    const { rows, characters } = await page;
     signal?.throwIfAborted();
+    most = Math.max(1, Math.min(PAGES_IN_FLIGHT, Math.floor(CHARACTERS_IN_FLIGHT / characters)));
     fill();
     yield* rows;
   }
@@ -92,6 +99,7 @@ async function readPage(
     throw unexpected(dataset, `${rows.length} rows from row ${offset} on instead of ${expected}`);
   return {
     facts,
+    characters: text.length,
     rows: withExactNumbers(rows, text, columns)
       .slice(0, length)
       .map((row: unknown, position) => readRow(row, offset + position, columns)),

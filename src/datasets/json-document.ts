@@ -5,6 +5,7 @@
  */
 
 import { UserError } from '../lib/errors.js';
+import { breather } from '../lib/files.js';
 import { inert } from '../lib/text.js';
 import {
   CLOSE_BRACE,
@@ -16,9 +17,11 @@ import {
   OPEN_BRACKET,
   QUOTE,
   skipSpace,
+  ValueScanner,
 } from '../lib/json-scan.js';
+import { EXCERPT_BYTES, LONGEST_ROW_BYTES, type RawRow } from './row-limits.js';
 import { splitOfPath } from './splits.js';
-import { MOST_ROW_BYTES, tooLong, utf8Pieces, type TextFile } from './text-file.js';
+import { utf8Pieces, type TextFile } from './text-file.js';
 
 /** How a document holds its rows. */
 export type Layout =
@@ -32,9 +35,13 @@ export type Layout =
  * @param wanted the split that the user named
  * @throws UserError where it holds none, or not that split
  */
-export function findLayout(file: TextFile, wanted: string | null): Layout {
-  const text = new Window(file);
-  const first = text.peek();
+export async function findLayout(
+  file: TextFile,
+  wanted: string | null,
+  signal?: AbortSignal,
+): Promise<Layout> {
+  const text = new Window(file, signal);
+  const first = await text.peek();
   const path = inert(file.shown, 300);
   if (first === null) throw new UserError(`${path} is empty.`);
   if (first === OPEN_BRACKET) {
@@ -45,8 +52,8 @@ export function findLayout(file: TextFile, wanted: string | null): Layout {
   }
   if (first !== OPEN_BRACE)
     throw new UserError(`${path} is not JSON: it begins with "${inert(text.start(), 4)}".`);
-  const members = topLevelMembers(text);
-  const isAlone = text.peek() === null;
+  const members = await topLevelMembers(text);
+  const isAlone = (await text.peek()) === null;
   const split = wanted ?? 'train';
   if (members.get(split)?.isList === true) return { kind: 'splits', split };
   if (isAlone && isColumns(members)) {
@@ -78,34 +85,34 @@ const MOST_MEMBERS = 1000;
 const TURN = /^\s*\{\s*"(?:role|from)"\s*:/;
 
 /** What stands at the top of the object that follows. */
-function topLevelMembers(text: Window): Map<string, Member> {
+async function topLevelMembers(text: Window): Promise<Map<string, Member>> {
   const members = new Map<string, Member>();
-  text.expect(OPEN_BRACE);
-  if (text.peek() === CLOSE_BRACE) text.expect(CLOSE_BRACE);
+  await text.expect(OPEN_BRACE);
+  if ((await text.peek()) === CLOSE_BRACE) await text.expect(CLOSE_BRACE);
   else {
     do {
-      const name = text.name();
-      text.expect(COLON);
-      const member = readMember(text);
+      const name = await text.name();
+      await text.expect(COLON);
+      const member = await readMember(text);
       if (members.size < MOST_MEMBERS) members.set(name, member);
-    } while (text.follows(CLOSE_BRACE));
+    } while (await text.follows(CLOSE_BRACE));
   }
   return members;
 }
 
-function readMember(text: Window): Member {
-  const opening = text.peek();
+async function readMember(text: Window): Promise<Member> {
+  const opening = await text.peek();
   const member: Member = { isList: opening === OPEN_BRACKET, first: 0, values: 0, isChat: false };
   if (opening !== OPEN_BRACKET && opening !== OPEN_BRACE) {
-    text.value();
+    await text.skip();
     return member;
   }
   const before = text.rows;
   member.isList = true;
-  for (const { name, value } of entries(text)) {
+  for await (const { name, value } of entries(text)) {
     if (member.values === 0) {
-      member.first = value[0] ?? 0;
-      member.isChat = TURN.test(value.toString('utf8', 0, 200));
+      member.first = value.bytes[0] ?? 0;
+      member.isChat = TURN.test(value.bytes.toString('utf8', 0, 200));
     }
     if (name !== null && name !== String(member.values)) member.isList = false;
     member.values += 1;
@@ -147,50 +154,65 @@ function isRow(members: ReadonlyMap<string, Member>): boolean {
   return [...members.values()].some(({ isChat }) => isChat);
 }
 
-/** The rows of a document as JSON text, each valid until the next is asked for. */
-export function* documentRows(file: TextFile, layout: Layout): Generator<Buffer> {
+/** The rows of a document as JSON text, each valid until the next is requested. */
+export async function* documentRows(
+  file: TextFile,
+  layout: Layout,
+  signal?: AbortSignal,
+): AsyncGenerator<RawRow> {
   if (layout.kind === 'columns') {
-    yield* columnRows(file, layout.names);
+    yield* columnRows(file, layout.names, signal);
     return;
   }
-  const text = new Window(file);
+  const text = new Window(file, signal);
   if (layout.kind === 'array') yield* items(text);
   else if (layout.kind === 'splits') yield* splitItems(text, layout.split);
   else {
-    while (text.peek() !== null) {
-      yield text.value();
+    while ((await text.peek()) !== null) {
+      yield await text.value();
       text.rows += 1;
       // Some writers put a comma between the objects.
-      if (text.peek() === COMMA) text.expect(COMMA);
+      if ((await text.peek()) === COMMA) await text.expect(COMMA);
     }
   }
-  if (text.peek() !== null) throw text.problem('text follows its end');
+  if ((await text.peek()) !== null) throw text.problem('text follows its end');
 }
 
-function* splitItems(text: Window, split: string): Generator<Buffer> {
-  text.expect(OPEN_BRACE);
+async function* splitItems(text: Window, split: string): AsyncGenerator<RawRow> {
+  await text.expect(OPEN_BRACE);
   do {
-    const name = text.name();
-    text.expect(COLON);
-    if (name === split) for (const { value } of entries(text)) yield value;
-    else skipEntries(text);
-  } while (text.follows(CLOSE_BRACE));
+    const name = await text.name();
+    await text.expect(COLON);
+    if (name === split) for await (const { value } of entries(text)) yield value;
+    else await text.skip();
+  } while (await text.follows(CLOSE_BRACE));
 }
 
 /** The rows of a table of columns: each column is read at its own place of the file. */
-function* columnRows(file: TextFile, names: readonly string[]): Generator<Buffer> {
+async function* columnRows(
+  file: TextFile,
+  names: readonly string[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RawRow> {
   const columns = names.map((name) => ({
     quoted: Buffer.from(`${JSON.stringify(name)}:`),
-    cells: cellsOf(file, name),
+    cells: cellsOf(file, name, signal),
   }));
   for (;;) {
     const parts: Buffer[] = [];
+    let isCut = false;
+    let length = 0;
     for (const { quoted, cells } of columns) {
-      const next = cells.next();
+      const next = await cells.next();
       if (next.done === true) return;
-      parts.push(parts.length === 0 ? ROW_START : NEXT_CELL, quoted, Buffer.from(next.value));
+      const { bytes } = next.value;
+      length += bytes.length;
+      isCut ||= next.value.isCut || length > LONGEST_ROW_BYTES;
+      // Of a row that is too long no more is kept.
+      const kept = isCut ? bytes.subarray(0, EXCERPT_BYTES) : bytes;
+      parts.push(parts.length === 0 ? ROW_START : NEXT_CELL, quoted, Buffer.from(kept));
     }
-    yield Buffer.concat([...parts, ROW_END]);
+    yield { bytes: Buffer.concat([...parts, ROW_END]), isCut };
   }
 }
 
@@ -198,68 +220,60 @@ const ROW_START = Buffer.from('{');
 const NEXT_CELL = Buffer.from(',');
 const ROW_END = Buffer.from('}');
 
-function* cellsOf(file: TextFile, column: string): Generator<Buffer> {
-  const text = new Window(file);
-  text.expect(OPEN_BRACE);
+async function* cellsOf(
+  file: TextFile,
+  column: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RawRow> {
+  const text = new Window(file, signal);
+  await text.expect(OPEN_BRACE);
   do {
-    const name = text.name();
-    text.expect(COLON);
-    if (name !== column) skipEntries(text);
+    const name = await text.name();
+    await text.expect(COLON);
+    if (name !== column) await text.skip();
     else {
-      for (const { value } of entries(text)) yield value;
+      for await (const { value } of entries(text)) yield value;
       return;
     }
-  } while (text.follows(CLOSE_BRACE));
-}
-
-/** Passes over the value that follows, whatever its size. */
-function skipEntries(text: Window): void {
-  const opening = text.peek();
-  if (opening !== OPEN_BRACE && opening !== OPEN_BRACKET) text.value();
-  else {
-    const before = text.rows;
-    const skipped = entries(text);
-    while (skipped.next().done !== true);
-    text.rows = before;
-  }
+  } while (await text.follows(CLOSE_BRACE));
 }
 
 interface Entry {
   /** Null in an array. */
   name: string | null;
-  value: Buffer;
+  value: RawRow;
 }
 
 /** The values of the array or object that follows. */
-function* entries(text: Window): Generator<Entry> {
-  if (text.peek() === OPEN_BRACKET) {
-    for (const value of items(text)) yield { name: null, value };
+async function* entries(text: Window): AsyncGenerator<Entry> {
+  if ((await text.peek()) === OPEN_BRACKET) {
+    for await (const value of items(text)) yield { name: null, value };
     return;
   }
-  text.expect(OPEN_BRACE);
-  if (text.peek() === CLOSE_BRACE) {
-    text.expect(CLOSE_BRACE);
+  await text.expect(OPEN_BRACE);
+  if ((await text.peek()) === CLOSE_BRACE) {
+    await text.expect(CLOSE_BRACE);
     return;
   }
   do {
-    const name = text.name();
-    text.expect(COLON);
-    yield { name, value: text.value() };
+    const name = await text.name();
+    await text.expect(COLON);
+    yield { name, value: await text.value() };
     text.rows += 1;
-  } while (text.follows(CLOSE_BRACE));
+  } while (await text.follows(CLOSE_BRACE));
 }
 
 /** The items of the array that follows. */
-function* items(text: Window): Generator<Buffer> {
-  text.expect(OPEN_BRACKET);
-  if (text.peek() === CLOSE_BRACKET) {
-    text.expect(CLOSE_BRACKET);
+async function* items(text: Window): AsyncGenerator<RawRow> {
+  await text.expect(OPEN_BRACKET);
+  if ((await text.peek()) === CLOSE_BRACKET) {
+    await text.expect(CLOSE_BRACKET);
     return;
   }
   do {
-    yield text.value();
+    yield await text.value();
     text.rows += 1;
-  } while (text.follows(CLOSE_BRACKET));
+  } while (await text.follows(CLOSE_BRACKET));
 }
 
 /** What was read of a document and is not done with. */
@@ -270,20 +284,24 @@ class Window {
   /** Bytes of text before `#bytes`. */
   #before = 0;
   #ended = false;
+  readonly #pause = breather();
   /** Rows that were passed, for messages. */
   rows = 0;
 
-  constructor(private readonly file: TextFile) {
+  constructor(
+    private readonly file: TextFile,
+    private readonly signal: AbortSignal | undefined,
+  ) {
     this.#pieces = utf8Pieces(file);
   }
 
   /** The next byte that is no white space, which stays; null at the end. */
-  peek(): number | null {
+  async peek(): Promise<number | null> {
     do {
       this.#at = skipSpace(this.#bytes, this.#at);
       const byte = this.#bytes[this.#at];
       if (byte !== undefined) return byte;
-    } while (this.#more());
+    } while (await this.#more());
     return null;
   }
 
@@ -292,8 +310,8 @@ class Window {
     return this.#bytes.toString('utf8', this.#at, this.#at + 8);
   }
 
-  expect(byte: number): void {
-    const found = this.peek();
+  async expect(byte: number): Promise<void> {
+    const found = await this.peek();
     if (found === null) throw this.#incomplete();
     if (found !== byte)
       throw this.problem(`"${String.fromCharCode(byte)}" is missing before "${inert(this.start(), 8)}"`);
@@ -301,21 +319,26 @@ class Window {
   }
 
   /** True after a comma, false after the byte that closes; anything else is an error. */
-  follows(closing: number): boolean {
-    if (this.peek() !== COMMA) {
-      this.expect(closing);
+  async follows(closing: number): Promise<boolean> {
+    if ((await this.peek()) !== COMMA) {
+      await this.expect(closing);
       return false;
     }
     this.#at += 1;
     return true;
   }
 
-  /** The value that follows, as it stands. */
-  value(): Buffer {
-    if (this.peek() === null) throw this.#incomplete();
+  /** The value that follows, as it stands; of one that is too long for a row its beginning. */
+  async value(): Promise<RawRow> {
+    if ((await this.peek()) === null) throw this.#incomplete();
     let end = endOfValue(this.#bytes, this.#at);
     while (end === -1) {
-      if (!this.#more()) {
+      if (this.#bytes.length - this.#at > LONGEST_ROW_BYTES) {
+        const bytes = Buffer.from(this.#bytes.subarray(this.#at, this.#at + EXCERPT_BYTES));
+        await this.skip();
+        return { bytes, isCut: true };
+      }
+      if (!(await this.#more())) {
         // A number may end with the file.
         if (this.#bytes[this.#at] === QUOTE || this.#isContainer()) throw this.#incomplete();
         end = this.#bytes.length;
@@ -326,14 +349,32 @@ class Window {
     if (end === this.#at) throw this.problem(`a value is missing before "${inert(this.start(), 8)}"`);
     const value = this.#bytes.subarray(this.#at, end);
     this.#at = end;
-    return value;
+    const isCut = value.length > LONGEST_ROW_BYTES;
+    return { bytes: isCut ? value.subarray(0, EXCERPT_BYTES) : value, isCut };
   }
 
-  name(): string {
-    if (this.peek() !== QUOTE)
-      throw this.peek() === null ? this.#incomplete() : this.problem('a name is missing');
+  /** Passes over the value that follows, which is not kept. */
+  async skip(): Promise<void> {
+    if ((await this.peek()) === null) throw this.#incomplete();
+    const scanner = new ValueScanner();
+    const isWord = this.#bytes[this.#at] !== QUOTE && !this.#isContainer();
+    for (let end = -1; end === -1;) {
+      end = scanner.endIn(this.#bytes, this.#at);
+      this.#at = end === -1 ? this.#bytes.length : end;
+      if (end === -1 && !(await this.#more())) {
+        if (isWord) return;
+        throw this.#incomplete();
+      }
+    }
+  }
+
+  async name(): Promise<string> {
+    if ((await this.peek()) !== QUOTE)
+      throw (await this.peek()) === null ? this.#incomplete() : this.problem('a name is missing');
+    const { bytes, isCut } = await this.value();
+    if (isCut) throw this.problem('a name is longer than any');
     try {
-      return JSON.parse(this.value().toString('utf8')) as string;
+      return JSON.parse(bytes.toString('utf8')) as string;
     } catch {
       throw this.problem('a name is no proper string');
     }
@@ -357,7 +398,9 @@ class Window {
   }
 
   /** Reads on until at least twice as much is there as before: a long row is then gone through twice, not for each piece. */
-  #more(): boolean {
+  async #more(): Promise<boolean> {
+    this.signal?.throwIfAborted();
+    await this.#pause();
     if (this.#ended) return false;
     const parts: Buffer[] = [Buffer.from(this.#bytes.subarray(this.#at))];
     this.#before += this.#at;
@@ -373,7 +416,6 @@ class Window {
       parts.push(Buffer.from(next.value));
       length += next.value.length;
     }
-    if (length > MOST_ROW_BYTES) throw tooLong(this.file, `the value after row ${this.rows}`);
     this.#bytes = Buffer.concat(parts, length);
     return length > held;
   }

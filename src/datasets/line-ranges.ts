@@ -7,8 +7,9 @@ import { breather, endOfLine, fileProblem, readAt, readBlocks } from '../lib/fil
 import { skipSpace } from '../lib/json-scan.js';
 import { inert } from '../lib/text.js';
 import type { SourceRow } from '../types.js';
-import { readLine } from './local-jsonl.js';
-import { splitLines } from './text-file.js';
+import { isBlank as isBlankLine, readLine } from './local-jsonl.js';
+import { LONGEST_ROW_BYTES } from './row-limits.js';
+import { splitLines } from './text-lines.js';
 
 const PIECE_BYTES = 1 << 18;
 const UTF8_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
@@ -107,6 +108,8 @@ class LineCutter {
 }
 
 function isBlank(block: Buffer, start: number, end: number): boolean {
+  // A line that is too long for a row is one all the same, whatever is in it.
+  if (end - start > LONGEST_ROW_BYTES) return false;
   // Most lines show in their first byte that they are not.
   return (
     start === end || ((block[start] ?? 0) <= 0x20 && skipSpace(block.subarray(start, end), 0) === end - start)
@@ -136,13 +139,12 @@ export async function* readLineRange(
   const hash = createHash('sha256');
   const file = { path, shown: path, encoding: 'utf-8' as const };
   let index = firstRow;
-  const pause = breather();
-  for (const line of splitLines(piecesOf(path, range, hash), file, range.line)) {
-    if (isBlank(line.bytes, 0, line.bytes.length)) continue;
-    yield readLine(line, index, file, columns);
-    index += 1;
-    signal?.throwIfAborted();
-    await pause();
+  for await (const lines of splitLines(piecesOf(path, range, hash), signal, range.line)) {
+    for (const line of lines) {
+      if (isBlankLine(line)) continue;
+      yield readLine(line, index, file, columns);
+      index += 1;
+    }
   }
   if (hash.digest('hex') === range.sha256 && index === firstRow + rows) return;
   throw new UserError(

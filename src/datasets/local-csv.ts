@@ -10,6 +10,7 @@ import {
   type CsvDialect,
   type CsvRecord,
 } from './csv-records.js';
+import { manyColumnsWarning, MOST_COLUMNS } from '../lib/json-scan.js';
 import { readFileName } from './file-names.js';
 import { localDataset, select, type LocalRequest } from './local.js';
 import { utf8Pieces, type TextFile } from './text-file.js';
@@ -24,7 +25,10 @@ const SEPARATOR_LINE = /^"?sep=([^"\r\n])"?(?:\r\n|\r|\n|$)/i;
 interface Csv {
   file: TextFile;
   dialect: CsvDialect;
+  /** The first ones alone where there are more than are kept. */
   columns: string[];
+  /** Cells of the header. */
+  width: number;
   /** Records before the first row: the header, and a line that names the delimiter. */
   headers: number;
 }
@@ -34,17 +38,19 @@ interface Csv {
  * wrong byte far down is found before anything is sent. Cells are text, empty ones included.
  */
 export async function openLocalCsv({ file, signal }: LocalRequest): Promise<OpenDataset> {
-  const csv = readHeader(file);
+  const csv = await readHeader(file, signal);
   const survey = await surveyRecords(csv, signal);
   const { inside, atEnd } = survey.evidence;
   // Only where every such quote makes sense as an escaped one.
   if (inside > 0 && atEnd === 0) csv.dialect = { ...csv.dialect, backslash: true };
   const { rows, warnings } = csv.dialect.backslash ? await surveyRecords(csv, signal) : survey;
-  const dataset = localDataset(csv.columns, rows, (selection) => select(csvRows(csv), selection), warnings);
+  const name = inert(basename(file.shown), 120);
+  const all = csv.width > MOST_COLUMNS ? [...warnings, manyColumnsWarning(name)] : warnings;
+  const dataset = localDataset(csv.columns, rows, (selection) => select(csvRows(csv), selection), all);
   return { ...dataset, repeatedColumns: repeated(csv.columns) };
 }
 
-function readHeader(file: TextFile): Csv {
+async function readHeader(file: TextFile, signal: AbortSignal | undefined): Promise<Csv> {
   const sample = (utf8Pieces(file).next().value as Buffer | undefined)?.toString('utf8') ?? '';
   const path = inert(file.shown, 300);
   if (sample.trim() === '') throw new UserError(`${path} is empty.`);
@@ -52,11 +58,32 @@ function readHeader(file: TextFile): Csv {
   const delimiter = separator ?? findDelimiter(sample, readFileName(file.shown).isTabbed);
   const headers = separator === undefined ? 1 : 2;
   const dialect = { delimiter, backslash: false };
-  const header = firstRecords(sample, dialect)[headers - 1];
+  const header = await recordAt(headers - 1, { file, dialect }, signal);
+  const excess = header?.excess ?? null;
+  if (excess !== null) throw new UserError(`The header row of ${path} ${excess}.`);
   if (header === undefined || header.cells.every((cell) => cell.trim() === '')) {
     throw new UserError(`${path} has no header row.`);
   }
-  return { file, dialect, headers, columns: columnNames(header.cells) };
+  const { length: width } = header.cells;
+  return { file, dialect, headers, width, columns: columnNames(header.cells.slice(0, MOST_COLUMNS)) };
+}
+
+/** One of the first records, however long it is. */
+async function recordAt(
+  place: number,
+  { file, dialect }: Pick<Csv, 'file' | 'dialect'>,
+  signal: AbortSignal | undefined,
+): Promise<CsvRecord | undefined> {
+  const pause = breather();
+  let before = 0;
+  for (const batch of recordBatches({ file, dialect })) {
+    const record = batch[place - before];
+    if (record !== undefined) return record;
+    before += batch.length;
+    signal?.throwIfAborted();
+    await pause();
+  }
+  return undefined;
 }
 
 /** A column without a name is called as pandas calls it. */
@@ -106,9 +133,9 @@ async function surveyRecords(csv: Csv, signal: AbortSignal | undefined): Promise
   const reader = new CsvReader(csv.dialect);
   const pause = breather();
   for (const batch of recordBatches(csv, reader)) {
-    for (const { cells, line } of batch) {
+    for (const { cells, excess, line } of batch) {
       records += 1;
-      if (records <= csv.headers || cells.length >= csv.columns.length) continue;
+      if (records <= csv.headers || excess !== null || cells.length >= csv.width) continue;
       short += 1;
       if (short === 1) firstShort = line;
     }
@@ -136,7 +163,7 @@ async function surveyRecords(csv: Csv, signal: AbortSignal | undefined): Promise
 async function* csvRows(csv: Csv): AsyncGenerator<SourceRow> {
   let index = -csv.headers - 1;
   const pause = breather();
-  for (const batch of recordBatches(csv, new CsvReader(csv.dialect))) {
+  for (const batch of recordBatches(csv)) {
     for (const record of batch) {
       index += 1;
       if (index >= 0) yield rowOf(record, index, csv);
@@ -146,18 +173,24 @@ async function* csvRows(csv: Csv): AsyncGenerator<SourceRow> {
 }
 
 /** Spreadsheets leave empty cells at the end of a row out, or write more of them than the header has. */
-function rowOf({ cells, line }: CsvRecord, index: number, { columns, file }: Csv): SourceRow {
-  if (cells.slice(columns.length).some((cell) => cell !== '')) {
+function rowOf({ cells, excess, line }: CsvRecord, index: number, { columns, width, file }: Csv): SourceRow {
+  if (excess !== null) {
+    return { index, problem: `the row at line ${line} of ${inert(basename(file.shown), 120)} ${excess}` };
+  }
+  if (cells.slice(width).some((cell) => cell !== '')) {
     const problem =
       `the row at line ${line} of ${inert(basename(file.shown), 120)} has ${cells.length} cells, the header ` +
-      `${columns.length}; put cells that hold the delimiter into quotes`;
+      `${width}; put cells that hold the delimiter into quotes`;
     return { index, problem };
   }
   return { index, value: Object.fromEntries(columns.map((column, place) => [column, cells[place] ?? null])) };
 }
 
 /** The records of a file, header included, as many at a time as a piece of it completes. */
-function* recordBatches({ file }: Csv, reader: CsvReader): Generator<CsvRecord[]> {
+function* recordBatches(
+  { file, dialect }: Pick<Csv, 'file' | 'dialect'>,
+  reader = new CsvReader(dialect),
+): Generator<CsvRecord[]> {
   for (const piece of utf8Pieces(file)) yield reader.push(piece.toString('utf8'));
   try {
     yield reader.end();
@@ -170,5 +203,8 @@ function* recordBatches({ file }: Csv, reader: CsvReader): Generator<CsvRecord[]
 }
 
 function repeated(columns: readonly string[]): string[] {
-  return [...new Set(columns.filter((column, place) => columns.indexOf(column) !== place))];
+  const seen = new Set<string>();
+  const again = new Set<string>();
+  for (const column of columns) (seen.has(column) ? again : seen).add(column);
+  return [...again];
 }

@@ -1,15 +1,13 @@
 import { basename } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { breather } from '../lib/files.js';
 import { inert } from '../lib/text.js';
 import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
 import { parseRow } from './json-row.js';
 import { ColumnNames, manyColumnsWarning, skipSpace } from '../lib/json-scan.js';
 import { localDataset, type LocalRequest } from './local.js';
-import { isUtf8File, textLines, type TextFile, type TextLine } from './text-file.js';
-
-/** Rows between two checks whether anything else is waiting for a turn. */
-const ROWS_BETWEEN_BREATHS = 100;
+import { excessOf } from './row-limits.js';
+import { isUtf8File, type TextFile } from './text-file.js';
+import { textLines, type TextLine } from './text-lines.js';
 
 /**
  * A file of one JSON object a line. It is read through once to learn its columns, and so that wrong bytes are found
@@ -19,15 +17,12 @@ export async function openLocalJsonl({ file, signal }: LocalRequest): Promise<Op
   const names = new ColumnNames();
   let rows = 0;
   let first: TextLine | null = null;
-  const pause = breather();
-  for (const line of textLines(file)) {
-    if (isBlank(line)) continue;
-    first ??= { number: line.number, bytes: Buffer.from(line.bytes) };
-    names.learn(line.bytes);
-    rows += 1;
-    if (rows % ROWS_BETWEEN_BREATHS === 0) {
-      signal?.throwIfAborted();
-      await pause();
+  for await (const lines of textLines(file, signal)) {
+    for (const line of lines) {
+      if (isBlank(line)) continue;
+      first ??= { ...line, bytes: Buffer.from(line.bytes) };
+      if (excessOf(line) === null) names.learn(line.bytes);
+      rows += 1;
     }
   }
   if (names.names.length === 0 && first !== null) refuseNoRows(file, first);
@@ -42,11 +37,10 @@ export function columnWarnings(names: ColumnNames, file: TextFile): string[] {
 }
 
 function refuseNoRows(file: TextFile, first: TextLine): void {
-  const row = parseRow(first.bytes.toString('utf8'), []);
+  const row = readLine(first, 0, file, []);
   if (!('problem' in row)) return;
   throw new UserError(
-    `${inert(file.shown, 300)} is not a JSON Lines file: line ${first.number} of ${inert(basename(file.shown), 120)} ` +
-      `${row.problem}. Each line must be a JSON object.`,
+    `${inert(file.shown, 300)} is not a JSON Lines file: ${row.problem}. Each line must be a JSON object.`,
   );
 }
 
@@ -56,15 +50,12 @@ async function* jsonLines(
 ): AsyncGenerator<SourceRow> {
   const end = limit === null ? Infinity : offset + limit;
   let index = -1;
-  const pause = breather();
-  for (const line of textLines(file)) {
-    if (isBlank(line)) continue;
-    index += 1;
-    if (index >= end) return;
-    if (index >= offset) yield readLine(line, index, file, columns);
-    if (index % ROWS_BETWEEN_BREATHS === 0) {
-      signal?.throwIfAborted();
-      await pause();
+  for await (const lines of textLines(file, signal)) {
+    for (const line of lines) {
+      if (isBlank(line)) continue;
+      index += 1;
+      if (index >= end) return;
+      if (index >= offset) yield readLine(line, index, file, columns);
     }
   }
 }
@@ -76,12 +67,13 @@ export function readLine(
   file: TextFile,
   columns: readonly string[],
 ): SourceRow {
-  const row = parseRow(line.bytes.toString('utf8'), columns);
+  const excess = excessOf(line);
+  const row = excess === null ? parseRow(line.bytes.toString('utf8'), columns) : { problem: excess };
   if ('value' in row) return { index, value: row.value };
   return { index, problem: `line ${line.number} of ${inert(basename(file.shown), 120)} ${row.problem}` };
 }
 
 /** True for a line of nothing but white space. */
-export function isBlank({ bytes }: TextLine): boolean {
-  return skipSpace(bytes, 0) === bytes.length;
+export function isBlank({ bytes, isCut }: TextLine): boolean {
+  return !isCut && skipSpace(bytes, 0) === bytes.length;
 }

@@ -13,6 +13,7 @@ import { readAt } from '../lib/files.js';
 import { ExactNumber } from '../lib/json.js';
 import type { Answer, FromDecoder, ParquetSource, Question, ToDecoder } from './parquet-messages.js';
 import { ParquetFile } from './parquet.js';
+import { excessOfCells } from './row-limits.js';
 
 /** Rows and characters of one answer: enough that messages cost little, and little enough to hold. */
 const ROWS_A_MESSAGE = 1000;
@@ -98,16 +99,17 @@ class Decoder {
   async #next(): Promise<Answer> {
     if (this.#reading === null) throw new Error('nothing is being read');
     const { rows, columns } = this.#reading;
-    const cells: unknown[][] = [];
+    const cells: (unknown[] | string)[] = [];
     let characters = 0;
     let ended = false;
     while (!ended && cells.length < ROWS_A_MESSAGE && characters < CHARACTERS_A_MESSAGE) {
       const next = await rows.next();
       if (next.done === true) ended = true;
       else {
-        const row = columns.map((column) => packed(next.value[column]));
-        for (const cell of row) characters += sizeOf(cell);
-        cells.push(row);
+        const row = columns.map((column) => next.value[column]);
+        const excess = excessOfCells(row);
+        if (excess === null) for (const cell of row) characters += sizeOf(cell);
+        cells.push(excess ?? row.map(packed));
       }
     }
     this.#bytes = 0;

@@ -20,8 +20,10 @@ export type ToDecoder =
 export type Answer =
   | { kind: 'opened'; columns: string[]; rows: number; groups: number[]; isCut: boolean }
   | { kind: 'started' }
-  /** Cells row by row, in the order of `columns`; `ended` where no more follow. */
-  | { kind: 'rows'; columns: string[]; rows: unknown[][]; ended: boolean }
+  /**
+   * Cells row by row, in the order of `columns`, or what a row has too much of; `ended` where no more follow.
+   */
+  | { kind: 'rows'; columns: string[]; rows: (unknown[] | string)[]; ended: boolean }
   /** The file is at fault: a sentence, and the code that the program exits with. */
   | { kind: 'refused'; message: string };
 

@@ -20,6 +20,7 @@ import type {
   Question,
   ToDecoder,
 } from './parquet-messages.js';
+import { ExcessiveRow } from './row-limits.js';
 
 /** Memory of the decoder whatever the file; Node itself takes 50 MB of it. */
 const FREE_MEMORY = 256 << 20;
@@ -52,7 +53,7 @@ export interface ParquetTable {
     start: number,
     end: number,
     signal?: AbortSignal,
-  ): AsyncIterable<Record<string, unknown>>;
+  ): AsyncIterable<Record<string, unknown> | ExcessiveRow>;
 }
 
 interface Registered {
@@ -127,7 +128,7 @@ export class ParquetProcess {
     start: number,
     end: number,
     signal?: AbortSignal,
-  ): AsyncGenerator<Record<string, unknown>> {
+  ): AsyncGenerator<Record<string, unknown> | ExcessiveRow> {
     if (this.#child === null || !this.#opened.has(file)) await this.#open(file, signal);
     this.#isReading = true;
     let next: Promise<Answer> | null = null;
@@ -140,7 +141,7 @@ export class ParquetProcess {
         next = chunk.ended ? null : this.#next(file, signal);
         for (const cells of chunk.rows) {
           signal?.throwIfAborted();
-          yield rowOf(chunk.columns, cells);
+          yield typeof cells === 'string' ? new ExcessiveRow(cells) : rowOf(chunk.columns, cells);
         }
       }
     } finally {
@@ -412,7 +413,9 @@ export async function* readParquetFiles(
     const last = Math.min(end - fileStart, file.rows);
     if (index < end && index < fileStart + file.rows) {
       for await (const value of file.read(columns, index - fileStart, last, signal)) {
-        yield { index, value };
+        yield value instanceof ExcessiveRow
+          ? { index, problem: `row ${index} ${value.problem}` }
+          : { index, value };
         index += 1;
       }
     }

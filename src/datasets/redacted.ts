@@ -1,6 +1,6 @@
 /** A dataset without the secrets of this process: a server may repeat the token that it was sent in any cell or name. */
 
-import type { Redactor } from '../secrets/redactor.js';
+import { Unsearchable, type Redactor } from '../secrets/redactor.js';
 import type { OpenDataset, SourceRow } from '../types.js';
 
 /** The dataset with every secret in its rows, its columns' names and its facts replaced, before anything is kept or sent. */
@@ -27,8 +27,20 @@ export async function* redactedRows(
   redactor: Redactor,
 ): AsyncGenerator<SourceRow> {
   for await (const row of rows) {
-    yield 'problem' in row
-      ? { index: row.index, problem: redactor.text(row.problem) }
-      : { index: row.index, value: redactor.value(row.value) };
+    yield redactedRow(row, redactor);
+  }
+}
+
+function redactedRow(row: SourceRow, redactor: Redactor): SourceRow {
+  const { index } = row;
+  if ('problem' in row) return { index, problem: redactor.text(row.problem) };
+  try {
+    return { index, value: redactor.value(row.value) };
+  } catch (error) {
+    if (error instanceof RangeError) {
+      const problem = error instanceof Unsearchable ? error.message : 'is nested too deeply';
+      return { index, problem: `row ${index} ${problem}` };
+    }
+    throw error;
   }
 }

@@ -6,10 +6,12 @@
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import { lookupOnLoopback } from './loopback.js';
+import { holdsMoreValues } from '../lib/json-scan.js';
 import { proxyFor } from './proxy.js';
 import type { Headers } from './limit-headers.js';
 import { authorization, requestUrl, type ApiAddress } from './address.js';
-import { decodeBody, MAXIMUM_ANSWER_BYTES } from './decoding.js';
+import { ANSWER_BOUNDS, beyondBounds, type AnswerBounds } from './answer-bounds.js';
+import { decodeBody } from './decoding.js';
 import { Intake, type Arrival } from './intake.js';
 import { CompletionStream } from './stream.js';
 
@@ -19,6 +21,8 @@ export type ApiName = keyof typeof PATHS;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const SWEEP_INTERVAL_MS = 250;
+/** Bytes of a stream, whose events repeat what surrounds a token; the text of it has the bounds of any answer. */
+const MOST_STREAM_BYTES = 128 << 20;
 
 /** An HTTP answer, read to its end. */
 export interface ChatResponse {
@@ -40,6 +44,8 @@ export interface ChatClientOptions {
   /** True where answers come as server-sent events. */
   streamed: boolean;
   userAgent: string;
+  /** How large an answer may be. */
+  bounds?: AnswerBounds;
 }
 
 export class ChatClient {
@@ -48,6 +54,7 @@ export class ChatClient {
   readonly #paths: Readonly<Record<ApiName, string>>;
   readonly #headers: Record<string, string>;
   readonly #timeout: number;
+  readonly #bounds: AnswerBounds;
   readonly #underWay = new Set<Exchange>();
   readonly #intake = new Intake();
   readonly #sweep: NodeJS.Timeout;
@@ -64,6 +71,7 @@ export class ChatClient {
     const responses = new URL(requestUrl(options.address, PATHS.responses));
     this.#paths = { chat: url.pathname + url.search, responses: responses.pathname + responses.search };
     this.#timeout = options.timeout;
+    this.#bounds = options.bounds ?? ANSWER_BOUNDS;
     this.#headers = {
       'content-type': 'application/json',
       accept: options.streamed ? 'text/event-stream' : 'application/json',
@@ -83,7 +91,7 @@ export class ChatClient {
    */
   send(body: Buffer, api: ApiName = 'chat'): Promise<ChatResponse> {
     return new Promise((resolve, reject) => {
-      const exchange = new Exchange(resolve, reject, this.#underWay, this.#intake);
+      const exchange = new Exchange(resolve, reject, this.#underWay, this.#intake, this.#bounds);
       this.#underWay.add(exchange);
       const request = {
         origin: this.#origin,
@@ -140,6 +148,7 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
     private readonly reject: (error: unknown) => void,
     private readonly underWay: Set<Exchange>,
     private readonly intake: Intake,
+    private readonly bounds: AnswerBounds,
   ) {}
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -159,6 +168,8 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
     if (this.#stream === null) this.#pieces.push(bytes);
     else this.#stream.push(bytes);
     this.#received += bytes.length;
+    if ((this.#stream?.held ?? this.#received) > this.bounds.bytes)
+      this.#controller?.abort(beyondBounds(this.bounds, 'bytes'));
     this.intake.add(this, bytes.length);
   }
 
@@ -204,12 +215,17 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
   }
 
   #body(): Buffer {
-    if (this.#stream !== null) return this.#stream.finish();
+    const bytes = this.#stream?.finish() ?? this.#unpacked();
+    if (holdsMoreValues(bytes, this.bounds.values)) throw beyondBounds(this.bounds, 'values');
+    return bytes;
+  }
+
+  #unpacked(): Buffer {
     const [first] = this.#pieces;
     const bytes = first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces);
     this.#pieces = [];
     const encoding = this.#headers['content-encoding'];
-    return encoding === undefined ? bytes : decodeBody(bytes, String(encoding));
+    return encoding === undefined ? bytes : decodeBody(bytes, String(encoding), this.bounds.bytes);
   }
 }
 
@@ -220,7 +236,7 @@ async function openDispatcher(url: URL, options: ChatClientOptions): Promise<Dis
     pipelining: 1,
     headersTimeout: options.timeout,
     bodyTimeout: options.timeout,
-    maxResponseSize: MAXIMUM_ANSWER_BYTES,
+    maxResponseSize: MOST_STREAM_BYTES,
     connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, options.timeout) },
   };
   if (proxyFor(url) === null)

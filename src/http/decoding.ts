@@ -3,37 +3,40 @@
 import { isUtf8 } from 'node:buffer';
 import * as zlib from 'node:zlib';
 import { systemErrorCode } from '../lib/errors.js';
+import { ANSWER_BOUNDS } from './answer-bounds.js';
 
-/** Bytes of one answer at most, unpacked. */
-export const MAXIMUM_ANSWER_BYTES = 64 * 1024 * 1024;
+/** As zlib takes it. */
+interface Bound {
+  maxOutputLength: number;
+}
 
-const BOUND = { maxOutputLength: MAXIMUM_ANSWER_BYTES };
 /** One layer by the server, one by a proxy. */
 const MOST_LAYERS = 3;
 
-type Unpack = (bytes: Buffer) => Buffer;
+type Unpack = (bytes: Buffer, bound: Bound) => Buffer;
 
-const gunzip: Unpack = (bytes) =>
-  zlib.gunzipSync(bytes, { ...BOUND, finishFlush: zlib.constants.Z_SYNC_FLUSH });
+const gunzip: Unpack = (bytes, bound) =>
+  zlib.gunzipSync(bytes, { ...bound, finishFlush: zlib.constants.Z_SYNC_FLUSH });
 
 /** Servers differ on whether `deflate` has zlib's header (RFC 9110, 8.4.1.2). */
-const inflate: Unpack = (bytes) =>
-  startsAsZlib(bytes) ? zlib.inflateSync(bytes, BOUND) : zlib.inflateRawSync(bytes, BOUND);
+const inflate: Unpack = (bytes, bound) =>
+  startsAsZlib(bytes) ? zlib.inflateSync(bytes, bound) : zlib.inflateRawSync(bytes, bound);
 
 const BY_NAME: Readonly<Record<string, Unpack>> = {
   gzip: gunzip,
   'x-gzip': gunzip,
   deflate: inflate,
-  br: (bytes) => zlib.brotliDecompressSync(bytes, BOUND),
+  br: (bytes, bound) => zlib.brotliDecompressSync(bytes, bound),
   zstd: unzstd,
 };
 
 /**
  * Unpacks a body by its `content-encoding`. A body that is text all the same, because a proxy unpacked it and kept the
  * header, is returned as it is.
+ * @param mostBytes that it may unpack to
  * @throws Error where the encoding is unknown, or the bytes are damaged or too many
  */
-export function decodeBody(bytes: Buffer, encodings: string): Buffer {
+export function decodeBody(bytes: Buffer, encodings: string, mostBytes = ANSWER_BOUNDS.bytes): Buffer {
   const names = encodings
     .toLowerCase()
     .split(',')
@@ -45,7 +48,7 @@ export function decodeBody(bytes: Buffer, encodings: string): Buffer {
     if (unpack === undefined)
       throw new Error(`the answer is compressed in an unknown way (${encodings.slice(0, 40)})`);
     try {
-      plain = unpack(plain);
+      plain = unpack(plain, { maxOutputLength: mostBytes });
     } catch (error) {
       if (startsAsText(plain)) return plain;
       throw error;
@@ -59,13 +62,13 @@ export function decodeBody(bytes: Buffer, encodings: string): Buffer {
  * no mark at its beginning, so it is tried on what is no text.
  * @throws Error where there are too many bytes
  */
-export function decodeUnannounced(bytes: Buffer): Buffer {
+export function decodeUnannounced(bytes: Buffer, mostBytes = ANSWER_BOUNDS.bytes): Buffer {
   let plain = bytes;
   for (let layer = 0; layer < MOST_LAYERS; layer++) {
     const unpack = unpackerOf(plain);
     if (unpack === null) break;
     try {
-      plain = unpack(plain);
+      plain = unpack(plain, { maxOutputLength: mostBytes });
     } catch (error) {
       if (systemErrorCode(error) === 'ERR_BUFFER_TOO_LARGE') throw error;
       break;
@@ -93,9 +96,9 @@ function startsAsText(bytes: Buffer): boolean {
 }
 
 /** Part of Node since 22.15. */
-function unzstd(bytes: Buffer): Buffer {
-  const unpack = (zlib as { zstdDecompressSync?: (bytes: Buffer, bound: typeof BOUND) => Buffer })
+function unzstd(bytes: Buffer, bound: Bound): Buffer {
+  const unpack = (zlib as { zstdDecompressSync?: (bytes: Buffer, bound: Bound) => Buffer })
     .zstdDecompressSync;
   if (unpack === undefined) throw new Error('the answer is compressed with zstd, which needs Node 22.15');
-  return unpack(bytes, BOUND);
+  return unpack(bytes, bound);
 }

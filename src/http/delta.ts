@@ -11,18 +11,23 @@ const WHOLE_TEXTS = new Set(['role', 'type', 'id', 'object', 'format', 'finish_r
 const DEEPEST = 8;
 /** Ends a hostile stream of distinct indexes: each piece of a list looks for its place among the earlier ones. */
 const MOST_INDEXED = 10_000;
+/** The same for distinct names: no answer has a hundred. */
+export const MOST_NAMES = 1000;
 
 type Fields = Record<string, unknown>;
 
 /**
  * Adds the fields of a piece to those that are there, in place. A null says that there is nothing yet.
- * @throws Error where a list has more items than any answer
+ * @throws Error where a list has more items, or an object more names, than any answer
  */
 export function mergeDelta(sum: Fields, piece: Fields, depth = 0): void {
   for (const [name, value] of Object.entries(piece)) {
     // `JSON.parse` makes an ordinary field of it; an assignment would change the object's prototype.
     if (name === '__proto__') continue;
-    sum[name] = merged(name, Object.hasOwn(sum, name) ? sum[name] : undefined, value, depth);
+    const isKnown = Object.hasOwn(sum, name);
+    if (!isKnown && Object.keys(sum).length >= MOST_NAMES)
+      throw new Error(`the stream has more than ${MOST_NAMES} fields`);
+    sum[name] = merged(name, isKnown ? sum[name] : undefined, value, depth);
   }
 }
 

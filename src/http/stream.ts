@@ -4,12 +4,15 @@ import { createParser } from 'eventsource-parser';
 import { messageOf } from '../lib/errors.js';
 import { isObject } from '../lib/json.js';
 import { parseLooseJson } from '../lib/loose-json.js';
-import { mergeDelta } from './delta.js';
+import { mergeDelta, MOST_NAMES } from './delta.js';
 
 /** More choices than `--n` takes; a stream with more is hostile. */
 const MOST_CHOICES = 1024;
 /** Characters of lines that are not events: kept to say what came instead of a stream, or to read it after all. */
-const MOST_STRAY = 64 * 1024 * 1024;
+const MOST_STRAY = 16 * 1024 * 1024;
+/** Characters of an event that surround what it brings: it is dropped once the event has been read. */
+const SURROUNDING = 200;
+const NEWLINE = 0x0a;
 /** Where texts stand at the deepest: `content[].thinking[].text`, `tool_calls[].function.arguments`. */
 const DEEPEST_TEXT = 6;
 /** https://platform.openai.com/docs/api-reference/responses-streaming */
@@ -34,7 +37,13 @@ export class CompletionStream {
   #usage: unknown = null;
   #error: unknown;
   #done = false;
+  /** True for a stream that no answer is like: what else comes of it is not looked at. */
+  #isHostile = false;
   #stray = '';
+  /** Characters of events that may be part of the answer. */
+  #kept = 0;
+  /** Bytes of a line that has not ended. */
+  #begun = 0;
   /** The answer as a whole, with which a stream of the Responses API ends. */
   #whole: Fields | null = null;
   /** The first event that is an object, for an answer of some other API. */
@@ -48,8 +57,15 @@ export class CompletionStream {
     },
   });
 
+  /** How much of the answer is held, in characters: at least as much as there is of it. */
+  get held(): number {
+    return this.#kept + this.#begun + this.#stray.length;
+  }
+
   /** Takes the next bytes of the body. */
   push(bytes: Uint8Array): void {
+    const end = bytes.lastIndexOf(NEWLINE);
+    this.#begun = end === -1 ? this.#begun + bytes.length : bytes.length - end - 1;
     this.#parser.feed(this.#decoder.decode(bytes, { stream: true }));
   }
 
@@ -98,6 +114,7 @@ export class CompletionStream {
   }
 
   #event(data: string, event: string | undefined): void {
+    this.#kept += Math.max(0, data.length - SURROUNDING);
     if (data.trim() === '[DONE]') {
       this.#done = true;
       return;
@@ -119,31 +136,35 @@ export class CompletionStream {
     if (error !== null) this.#error ??= error;
     for (const [name, value] of Object.entries(chunk)) {
       // Azure's first chunk, about the prompt's filter, has an empty id and model.
-      if (isGiven(value) && value !== 0 && !NOT_COPIED.has(name)) this.#envelope[name] = value;
+      if (!isGiven(value) || value === 0 || NOT_COPIED.has(name)) continue;
+      if (Object.hasOwn(this.#envelope, name) || Object.keys(this.#envelope).length < MOST_NAMES)
+        this.#envelope[name] = value;
     }
     // Groq reports what was used in a field of its own where `stream_options` is not known.
     const { x_groq: groq } = chunk;
     if (this.#usage === null && isObject(groq) && isObject(groq['usage'])) this.#usage = groq['usage'];
     const { choices } = chunk;
-    if (!Array.isArray(choices)) return;
+    if (!Array.isArray(choices) || this.#isHostile) return;
     try {
       choices.filter(isObject).forEach(this.#addChoice);
     } catch (problem) {
       this.#error ??= { message: messageOf(problem) };
+      this.#isHostile = true;
     }
   }
 
   readonly #addChoice = (part: Fields): void => {
     const { index, delta, message, finish_reason: finishReason, ...more } = part;
     const key = typeof index === 'number' && Number.isSafeInteger(index) ? index : 0;
-    const choice = this.#choices.get(key) ?? {
+    const known = this.#choices.get(key);
+    if (known === undefined && this.#choices.size >= MOST_CHOICES)
+      throw new Error(`the stream has more than ${MOST_CHOICES} choices`);
+    const choice = known ?? {
       message: { role: 'assistant', content: null },
       more: {},
       finishReason: null,
     };
     this.#choices.set(key, choice);
-    if (this.#choices.size > MOST_CHOICES)
-      throw new Error(`the stream has more than ${MOST_CHOICES} choices`);
     if (isObject(delta)) mergeDelta(choice.message, delta);
     // A whole answer as one event, or at the end of its pieces.
     else if (isObject(message)) choice.message = { ...choice.message, ...message };

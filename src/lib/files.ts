@@ -320,6 +320,8 @@ export interface Line {
   offset: number;
   /** False for a last line that no newline ends. */
   complete: boolean;
+  /** True where the line is longer than was asked for: `bytes` are its beginning. */
+  isCut: boolean;
 }
 
 /** Lines that follow each other in a file. */
@@ -328,13 +330,19 @@ export interface LineBlock {
   bytes: Buffer;
   /** Where the block starts in the file. */
   offset: number;
+  /** True for the beginning of a line that is longer than was asked for, alone and without its line end. */
+  isCut: boolean;
 }
+
+/** What is kept of a line that is too long. */
+const EXCERPT_BYTES = 1024;
 
 /**
  * A file in blocks of whole lines, about a megabyte each, read into one buffer. A loop over a block's lines costs a
  * fraction of a generator that gives them one by one.
+ * @param longest bytes of a line; of a longer one only the beginning is given. It bounds the memory that is used.
  */
-export function* readBlocks(path: string): Generator<LineBlock> {
+export function* readBlocks(path: string, longest = Infinity): Generator<LineBlock> {
   const descriptor = openSync(path, 'r');
   try {
     let buffer = Buffer.allocUnsafe(CHUNK_BYTES);
@@ -346,14 +354,18 @@ export function* readBlocks(path: string): Generator<LineBlock> {
       const filled = begun + length;
       const last = length === 0 ? filled : buffer.subarray(begun, filled).lastIndexOf(NEWLINE) + begun + 1;
       if (last > begun || length === 0) {
-        if (last > 0) yield { bytes: buffer.subarray(0, last), offset };
+        if (last > 0) yield { bytes: buffer.subarray(0, last), offset, isCut: false };
         if (length === 0) return;
         buffer.copyWithin(0, last, filled);
         begun = filled - last;
         offset += last;
       } else {
         begun = filled;
-        if (begun === buffer.length) {
+        if (begun > longest) {
+          yield { bytes: Buffer.from(buffer.subarray(0, EXCERPT_BYTES)), offset, isCut: true };
+          offset = lineAfter(descriptor, offset + begun, buffer, path);
+          begun = 0;
+        } else if (begun === buffer.length) {
           const larger = Buffer.allocUnsafe(buffer.length * 2);
           buffer.copy(larger, 0, 0, begun);
           buffer = larger;
@@ -362,6 +374,17 @@ export function* readBlocks(path: string): Generator<LineBlock> {
     }
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** Where the next line starts, from some place inside a line on; the file's end where there is none. */
+function lineAfter(descriptor: number, from: number, buffer: Buffer, path: string): number {
+  for (let offset = from; ;) {
+    const length = readPart(descriptor, buffer, 0, offset, path);
+    const end = buffer.subarray(0, length).indexOf(NEWLINE);
+    if (end !== -1) return offset + end + 1;
+    if (length === 0) return offset;
+    offset += length;
   }
 }
 
@@ -379,14 +402,23 @@ export function endOfLine(block: Buffer, start: number): number {
   return end === -1 ? block.length : end;
 }
 
-/** The lines of a file, split at `\n` alone. */
-export function* readLines(path: string): Generator<Line> {
-  for (const { bytes, offset } of readBlocks(path)) {
+/**
+ * The lines of a file, split at `\n` alone.
+ * @param longest as for `readBlocks`
+ */
+export function* readLines(path: string, longest = Infinity): Generator<Line> {
+  for (const { bytes, offset, isCut } of readBlocks(path, longest)) {
+    if (isCut) {
+      yield { bytes, offset, complete: true, isCut };
+      continue;
+    }
     for (let next = 0; next < bytes.length;) {
       const start = next;
       const end = endOfLine(bytes, start);
       next = end + 1;
-      yield { bytes: bytes.subarray(start, end), offset: offset + start, complete: end < bytes.length };
+      const isLong = end - start > longest;
+      const line = bytes.subarray(start, isLong ? start + EXCERPT_BYTES : end);
+      yield { bytes: line, offset: offset + start, complete: end < bytes.length, isCut: isLong };
     }
   }
 }

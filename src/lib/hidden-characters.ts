@@ -43,6 +43,15 @@ const LEFT_ALONE = [
 /** Runs of one and the same hidden character. */
 export const HIDDEN = new RegExp(`(?!${LEFT_ALONE})([${HIDDEN_CLASS}])(?:(?!${LEFT_ALONE})\\1)*`, 'gu');
 
+/**
+ * Each hidden character in a name, where a line end or a tab is one as well and no word needs a joiner; only the emoji's
+ * own variation selector is left alone.
+ */
+export const HIDDEN_IN_NAMES = new RegExp(
+  `(?!(?<=${EMOJI})[\\ufe0e\\ufe0f](?![\\ufe00-\\ufe0f]))[\\t\\n${HIDDEN_CLASS}]`,
+  'gu',
+);
+
 /** How a hidden character, or a run of one, is shown: `U+202E`, `U+200B ×12`. */
 export function markOf(run: string): string {
   const code = run.codePointAt(0) ?? 0;

@@ -68,6 +68,56 @@ export function endOfValue(bytes: Buffer, at: number): number {
   return -1;
 }
 
+/** Passes over a value that comes in pieces, none of which has to be kept. */
+export class ValueScanner {
+  #depth = 0;
+  #isInString = false;
+  /** The next character is escaped. */
+  #isEscaped = false;
+
+  /** Where the value ends, exclusive, in the next piece of it from `at` on; -1 where the piece ends first. */
+  endIn(bytes: Buffer, at: number): number {
+    for (let next = at; next < bytes.length; next++) {
+      if (this.#isInString) {
+        next = this.#endOfString(bytes, next);
+        if (next === -1) return -1;
+        this.#isInString = false;
+        if (this.#depth === 0) return next;
+        next -= 1;
+        continue;
+      }
+      const byte = bytes[next] ?? 0;
+      if (byte === QUOTE) this.#isInString = true;
+      else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.#depth += 1;
+      else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+        // Of a number or a word, what surrounds it closes.
+        if (this.#depth === 0) return next;
+        this.#depth -= 1;
+        if (this.#depth === 0) return next + 1;
+      } else if (this.#depth === 0 && (byte === COMMA || byte <= 0x20)) return next;
+    }
+    return -1;
+  }
+
+  #endOfString(bytes: Buffer, at: number): number {
+    let from = this.#isEscaped ? at + 1 : at;
+    this.#isEscaped = false;
+    for (;;) {
+      const quote = bytes.indexOf(QUOTE, from);
+      const end = quote === -1 ? bytes.length : quote;
+      let before = end - 1;
+      while (before >= from && bytes[before] === BACKSLASH) before -= 1;
+      const isOdd = (end - before) % 2 === 0;
+      if (quote === -1) {
+        this.#isEscaped = isOdd;
+        return -1;
+      }
+      if (!isOdd) return quote + 1;
+      from = quote + 1;
+    }
+  }
+}
+
 /** The end of a number or a word such as `null`. */
 function endOfWord(bytes: Buffer, at: number): number {
   for (let next = at; next < bytes.length; next++) {
@@ -151,4 +201,29 @@ function parsedName(quoted: Buffer): string | null {
   } catch {
     return null;
   }
+}
+
+/** A value takes two bytes at least, with its comma. */
+const FEWEST_BYTES_A_VALUE = 2;
+
+/**
+ * True for JSON with more values than a bound, counted roughly: every comma, colon and opening bracket outside of strings
+ * is one. A megabyte of `[],[],` takes thirty times its size once it is parsed, and nobody needs it; text is not counted,
+ * however long. What is short enough is not looked at.
+ */
+export function holdsMoreValues(bytes: Buffer, most: number): boolean {
+  if (bytes.length <= most * FEWEST_BYTES_A_VALUE) return false;
+  let values = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === QUOTE) {
+      const end = endOfString(bytes, at);
+      if (end === -1) return false;
+      at = end - 1;
+    } else if (byte === COMMA || byte === COLON || byte === OPEN_BRACKET || byte === OPEN_BRACE) {
+      values += 1;
+      if (values > most) return true;
+    }
+  }
+  return false;
 }

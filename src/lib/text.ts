@@ -2,9 +2,8 @@
 
 import { HIDDEN } from './hidden-characters.js';
 
-/** C0 and C1 controls, ANSI escapes, bidirectional overrides and separators that some programs take for line ends. */
-const HARMFUL =
-  /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+/** Escape sequences of terminals as a whole, tabs and line ends; single controls are among the hidden characters. */
+const HARMFUL = /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[\t\n]/g;
 
 /**
  * One line of printable text: controls, escapes and characters that nobody sees become single spaces, and what is longer than `maximum`

@@ -4,7 +4,9 @@
  */
 
 import { isUtf8 } from 'node:buffer';
+import { ANSWER_BOUNDS, beyondBounds } from '../http/answer-bounds.js';
 import { parseJson } from '../lib/json.js';
+import { holdsMoreValues } from '../lib/json-scan.js';
 import { isTornJson, parseLooseJson } from '../lib/loose-json.js';
 import { decodeUnannounced } from '../http/decoding.js';
 import { CompletionStream } from '../http/stream.js';
@@ -48,7 +50,10 @@ export interface UnreadableBody {
 export function readBody(bytes: Buffer, headers: Headers, redactor: Redactor): ReadableBody | UnreadableBody {
   const value = isInOtherCharset(bytes, headers) ? undefined : parseJson(bytes.toString('utf8'));
   if (value !== undefined) return { kind: 'json', value, plain: bytes };
-  const text = redactor.text(textOf(decodeUnannounced(bytes), headers));
+  const unpacked = decodeUnannounced(bytes);
+  if (unpacked !== bytes && holdsMoreValues(unpacked, ANSWER_BOUNDS.values))
+    throw beyondBounds(ANSWER_BOUNDS, 'values');
+  const text = redactor.text(textOf(unpacked, headers));
   const found = parseWrapped(text);
   return found === undefined
     ? unreadable(bytes, text, redactor.headers(headers))

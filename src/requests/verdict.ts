@@ -27,12 +27,13 @@ import type { Usage } from '../models/usage.js';
 import { withPrompt } from '../models/usage-estimate.js';
 import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
-import { NO_SECRETS, type Redactor } from '../secrets/redactor.js';
+import { NO_SECRETS, Unsearchable, type Redactor } from '../secrets/redactor.js';
 import { readBody } from './answer-body.js';
 import { promptOf } from './echo.js';
 import { judgeAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { geminiDayWait, isDailyLimit } from './limits/daily.js';
+import { BEYOND_BOUNDS } from '../http/answer-bounds.js';
 import type { ChatResponse } from '../http/chat-client.js';
 import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
@@ -174,15 +175,28 @@ function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, 
   );
 }
 
-/** The verdict on what may be nested so deeply that reading or writing it exhausts the stack: one row's failure. */
+/**
+ * The verdict on what may be too much to read (nested so deeply that it exhausts the stack, larger than any answer, more
+ * escapes than can be searched for keys): one row's failure.
+ */
 export function orTooDeep(judgeIt: () => Verdict): Verdict {
   try {
     return judgeIt();
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    const message = 'the answer is JSON that is nested too deeply';
+    const message = tooMuchIn(error);
+    if (message === null) throw error;
     return { kind: 'row', message, filtered: false, explained: true, room: null };
   }
+}
+
+/** Why an answer is more than can be read; null where an error is something else. */
+function tooMuchIn(error: unknown): string | null {
+  const code = systemErrorCode(error);
+  if (code === BEYOND_BOUNDS) return messageOf(error);
+  if (code === 'ERR_BUFFER_TOO_LARGE' || code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
+    return 'the answer is larger than 16 MB';
+  if (error instanceof Unsearchable) return `the answer ${error.message}`;
+  return error instanceof RangeError ? 'the answer is JSON that is nested too deeply' : null;
 }
 
 function refusalOf(
@@ -337,9 +351,8 @@ export function judgeFailure(error: unknown, redactor: Redactor = NO_SECRETS): V
     const message = `no trusted connection (${code}: ${inert(text, 200)}); set NODE_EXTRA_CA_CERTS where a proxy has its own certificate`;
     return { kind: 'run', cause: 'other', message };
   }
-  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' || code === 'ERR_BUFFER_TOO_LARGE') {
-    return rowVerdict('the answer is larger than 64 MB', { explained: true });
-  }
+  const tooMuch = tooMuchIn(error);
+  if (tooMuch !== null) return rowVerdict(tooMuch, { explained: true });
   const unreachable = UNREACHABLE_CODES.has(code);
   const overloaded = TIMEOUT_CODES.has(code);
   return {

@@ -6,14 +6,12 @@ import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../lib/errors.js';
 import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../lib/files.js';
+import { HIDDEN_IN_NAMES } from '../lib/hidden-characters.js';
 import { inert, withoutTrailing } from '../lib/text.js';
 import type { JournalSegment, JournalSource } from './journal.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
 const LONGEST_NAME_BYTES = 220;
-
-/** Controls, and what reorders or hides the characters around it. */
-const MISLEADING = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /**
  * The name of both folders of a run: `<dataset>_<annotator>` with every `/` as `_`. Anything that could point outside
@@ -44,7 +42,7 @@ function datasetLabel(dataset: string): string {
 
 function safeName(text: string): string {
   const forbidden = process.platform === 'win32' ? /[/\\:*?"<>|]/g : /\//g;
-  const name = text.replace(forbidden, '_').replace(MISLEADING, '_').toWellFormed();
+  const name = text.replace(forbidden, '_').replace(HIDDEN_IN_NAMES, '_').toWellFormed();
   if (Buffer.byteLength(name) <= LONGEST_NAME_BYTES) return name;
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 12);
   let start = name.slice(0, LONGEST_NAME_BYTES - digest.length - 1);
@@ -63,7 +61,7 @@ export function checkRunName(name: string): string {
       ? `it begins with ${JSON.stringify(name[0])}`
       : name.trim() !== name
         ? 'it begins or ends with a space'
-        : name.search(MISLEADING) !== -1 || !name.isWellFormed()
+        : name.search(HIDDEN_IN_NAMES) !== -1 || !name.isWellFormed()
           ? 'it contains characters that cannot be seen'
           : /[:*?"<>|]/.test(name)
             ? 'it contains one of : * ? " < > |'

@@ -43,25 +43,65 @@ const NONE: readonly Written[] = [];
 
 export class Readings {
   /** By the places of marks: what begins there apart from the mark itself. */
-  readonly #escapes = new Map<number, Written[]>();
+  readonly #escapes: (readonly Written[] | undefined)[];
+  /** How many readings there are, which is what finding them and using them takes. */
+  size = 0;
   /** By the places after backslashes: what a backslash before them makes of what follows. */
   readonly #afterBackslash = new Map<number, Written[]>();
 
   constructor(readonly text: string) {
+    this.#escapes = new Array<undefined>(text.length);
     // From the end, as an escape is made of characters that follow it.
     for (let at = text.length - 2; at >= 0; at--) {
       if (!this.#mayBegin(at)) continue;
-      const escapes = this.#escapesAt(at);
-      if (escapes.length > 0) this.#escapes.set(at, escapes);
+      const plain = this.#plainEscapeAt(at);
+      const escapes = plain === null ? this.#escapesAt(at) : [plain];
+      if (escapes.length === 0) continue;
+      this.#escapes[at] = escapes;
+      this.size += escapes.length;
     }
+  }
+
+  /** The one reading of an escape whose characters are written as they are, as nearly all are; null for any other. */
+  #plainEscapeAt(at: number): Written | null {
+    const code = this.text.charCodeAt(at);
+    const next = this.text.charCodeAt(at + 1);
+    let found: Written | null = null;
+    if (code === PERCENT) found = this.#plainDigits(at + 1, 16, 2);
+    else if (code === BACKSLASH && next === LETTER_U) found = this.#plainDigits(at + 2, 16, 4);
+    else if (code === AMPERSAND && next === HASH) found = this.#plainEntity(at + 2);
+    // What stands for a mark may begin another escape.
+    if (found === null || isMark(found.code)) return null;
+    if (code === BACKSLASH) this.#afterBackslash.set(at + 1, [found]);
+    return found;
+  }
+
+  #plainEntity(at: number): Written | null {
+    const isHexadecimal = lower(this.text.charCodeAt(at)) === LETTER_X;
+    const start = isHexadecimal ? at + 1 : at;
+    let end = start;
+    while (end < start + MOST_DIGITS && digitOf(this.text.charCodeAt(end)) < 16) end++;
+    if (end === start || this.text.charCodeAt(end) !== SEMICOLON) return null;
+    const found = this.#plainDigits(start, isHexadecimal ? 16 : 10, end - start);
+    return found === null || found.code > 0xffff ? null : { code: found.code, end: end + 1 };
+  }
+
+  #plainDigits(at: number, base: 10 | 16, digits: number): Written | null {
+    let value = 0;
+    for (let end = at; end < at + digits; end++) {
+      const digit = digitOf(this.text.charCodeAt(end));
+      if (digit >= base) return null;
+      value = value * base + digit;
+    }
+    return { code: value, end: at + digits };
   }
 
   /** False where no escape begins: most marks stand for themselves, as in `\\n` or `5 % of`. */
   #mayBegin(at: number): boolean {
     const code = this.text.charCodeAt(at);
-    if (code !== BACKSLASH && code !== PERCENT && code !== AMPERSAND) return false;
+    if (!isMark(code)) return false;
     const next = this.text.charCodeAt(at + 1);
-    if (next === BACKSLASH || next === PERCENT || next === AMPERSAND) return true;
+    if (isMark(next)) return true;
     if (code === PERCENT) return digitOf(next) < 16;
     if (code === BACKSLASH) return next === LETTER_U || next === QUOTE || next === SLASH;
     return next === HASH || NAMED.some(({ name }) => name.charCodeAt(0) === lower(next));
@@ -69,14 +109,14 @@ export class Readings {
 
   /** What escapes that begin at a place stand for; the character that is written there itself is not among it. */
   escapesAt(at: number): readonly Written[] {
-    return this.#escapes.get(at) ?? NONE;
+    return this.#escapes[at] ?? NONE;
   }
 
   /** Everything that may begin at a place. */
   #at(at: number): readonly Written[] {
     if (at >= this.text.length) return NONE;
     const written = { code: this.text.charCodeAt(at), end: at + 1 };
-    const escapes = this.#escapes.get(at);
+    const escapes = this.#escapes[at];
     return escapes === undefined ? [written] : [written, ...escapes];
   }
 
@@ -176,7 +216,7 @@ export class Readings {
     let value = 0;
     for (let end = at; end < at + digits; end++) {
       const digit = digitOf(this.text.charCodeAt(end));
-      if (digit >= base) return this.#escapes.has(end) ? null : [];
+      if (digit >= base) return this.#escapes[end] === undefined ? [] : null;
       value = value * base + digit;
     }
     return [{ code: value, end: at + digits }];
@@ -216,6 +256,10 @@ function add(written: Written, to: Written[]): void {
     if (code === BACKSLASH) backslashes++;
   }
   if (written.code !== BACKSLASH || backslashes < MOST_BACKSLASH_READINGS) to.push(written);
+}
+
+function isMark(code: number): boolean {
+  return code === BACKSLASH || code === PERCENT || code === AMPERSAND;
 }
 
 function lower(code: number): number {

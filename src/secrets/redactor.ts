@@ -8,15 +8,35 @@
 
 import { isObject, parseJson } from '../lib/json.js';
 import { FastTest } from './fast-test.js';
+import { Readings } from './readings.js';
 import { isHidden, type Secret } from './secret.js';
 import { SpellingTree, type Needle, type Range } from './spelling-tree.js';
 import { spellingsOf } from './spellings.js';
 
 const REDACTED = '[redacted]';
-/** Texts are searched in pieces of so many characters, so that their escapes need no memory of their size. */
-const PIECE = 1 << 17;
+/**
+ * Texts are searched in pieces of so many characters, so that their escapes need no memory of their size, and a text in
+ * which an escape stands here and there is searched around it alone.
+ */
+const PIECE = 1 << 14;
+/**
+ * Characters of pieces under suspicion that are searched at most; more take longer than Ctrl-C may wait. That is four
+ * times the longest text that a model writes, with an escape that matters in every piece of it.
+ */
+const MOST_SEARCHED = 1 << 22;
+/** How many characters take as long as one way of reading an escape. */
+const READING_COSTS = 8;
 /** Characters that one of a spelling may be written with: `\\\\\\\\u0025…`. */
 const LONGEST_ESCAPE = 16;
+
+/** A text has so many escapes, or beginnings of keys, that it cannot be searched in reasonable time. */
+export class Unsearchable extends RangeError {
+  override readonly name = 'Unsearchable';
+
+  constructor() {
+    super('holds so many escapes that it cannot be searched for keys');
+  }
+}
 
 export class Redactor {
   #needles: Needle[] = [];
@@ -25,6 +45,8 @@ export class Redactor {
   #tree: SpellingTree | null = null;
   /** Characters that a spelling may take, escapes included. */
   #longest = 0;
+  /** Characters that were searched for the present call. */
+  #searched = 0;
 
   /** @param secrets values that are too short or too ordinary to be secrets are left out; see `isHidden` */
   constructor(secrets: Iterable<Secret> = []) {
@@ -48,18 +70,37 @@ export class Redactor {
     this.#longest = Math.max(...this.#needles.map(({ text }) => text.length)) * LONGEST_ESCAPE;
   }
 
-  /** The text with every secret replaced by `[redacted]`. */
+  /** The text with every secret replaced by `[redacted]`; all of it is where it cannot be searched. */
   text(text: string): string {
+    this.#searched = 0;
+    try {
+      return this.#cleanText(text);
+    } catch (error) {
+      if (error instanceof Unsearchable) return REDACTED;
+      throw error;
+    }
+  }
+
+  #cleanText(text: string): string {
     return this.#test?.text(text) === true ? replaced(text, this.#find(text)) : text;
   }
 
   /** Where the first secret of a text comes from, such as `OPENAI_API_KEY`; null where it holds none. */
   sourceIn(text: string): string | null {
+    this.#searched = 0;
+    return this.#sourceIn(text);
+  }
+
+  #sourceIn(text: string): string | null {
     return this.#test?.text(text) === true ? (this.#find(text)[0]?.source ?? null) : null;
   }
 
-  /** The same for bytes of UTF-8, which stay valid JSON where they are; the buffer itself where it holds no secret. */
+  /**
+   * The same for bytes of UTF-8, which stay valid JSON where they are; the buffer itself where it holds no secret.
+   * @throws Unsearchable
+   */
   bytes(bytes: Buffer): Buffer {
+    this.#searched = 0;
     if (this.#test?.bytes(bytes) !== true) return bytes;
     const text = bytes.toString('utf8');
     const clean = replaced(text, this.#find(text));
@@ -71,21 +112,26 @@ export class Redactor {
 
   #rewritten(json: string, otherwise: string): string {
     try {
-      return JSON.stringify(this.value(parseJson(json)));
-    } catch {
+      return JSON.stringify(this.#clean(parseJson(json)));
+    } catch (error) {
+      if (error instanceof Unsearchable) throw error;
       // Nested deeper than the stack is. Without its secrets it is no JSON, and no answer.
       return otherwise;
     }
   }
 
-  /** The same for the strings, names and numbers of a JSON value; the value itself where it holds no secret. */
+  /**
+   * The same for the strings, names and numbers of a JSON value; the value itself where it holds no secret.
+   * @throws Unsearchable
+   */
   value<Value>(value: Value): Value {
+    this.#searched = 0;
     return this.#test === null ? value : (this.#clean(value) as Value);
   }
 
   #clean(value: unknown): unknown {
-    if (typeof value === 'string') return this.text(value);
-    if (typeof value === 'number') return this.sourceIn(String(value)) === null ? value : REDACTED;
+    if (typeof value === 'string') return this.#cleanText(value);
+    if (typeof value === 'number') return this.#sourceIn(String(value)) === null ? value : REDACTED;
     if (Array.isArray(value)) {
       const items = value as unknown[];
       const clean = items.map((item) => this.#clean(item));
@@ -93,7 +139,10 @@ export class Redactor {
     }
     if (!isObject(value) || !isPlain(value)) return value;
     const entries = Object.entries(value);
-    const clean = entries.map(([name, item]): [string, unknown] => [this.text(name), this.#clean(item)]);
+    const clean = entries.map(([name, item]): [string, unknown] => [
+      this.#cleanText(name),
+      this.#clean(item),
+    ]);
     const isSame = clean.every(
       ([name, item], index) => name === entries[index]?.[0] && item === entries[index][1],
     );
@@ -105,19 +154,29 @@ export class Redactor {
     return this.value({ ...headers });
   }
 
-  /** All places of secrets, in order and apart from each other. */
+  /**
+   * All places of secrets, in order and apart from each other.
+   * @throws Unsearchable
+   */
   #find(text: string): Range[] {
     const tree = (this.#tree ??= new SpellingTree(this.#needles));
-    if (text.length <= PIECE + this.#longest) return merged(tree.find(text));
+    if (text.length <= PIECE + this.#longest) return merged(this.#search(tree, text));
     const ranges: Range[] = [];
     // What begins in a piece may end in the next.
     for (let offset = 0; offset < text.length; offset += PIECE) {
       const piece = text.slice(offset, offset + PIECE + this.#longest);
       if (this.#test?.text(piece) !== true) continue;
-      for (const { start, end, source } of tree.find(piece))
+      for (const { start, end, source } of this.#search(tree, piece))
         ranges.push({ start: offset + start, end: offset + end, source });
     }
     return merged(ranges);
+  }
+
+  #search(tree: SpellingTree, piece: string): Range[] {
+    const readings = new Readings(piece);
+    this.#searched += piece.length + READING_COSTS * readings.size;
+    if (this.#searched > MOST_SEARCHED) throw new Unsearchable();
+    return tree.find(readings);
   }
 }
 

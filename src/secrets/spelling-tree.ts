@@ -1,6 +1,6 @@
 /** Finds the spellings of secrets in a text, whatever its characters are written as. */
 
-import { Readings, type Written } from './readings.js';
+import type { Readings } from './readings.js';
 import type { Spelling } from './spellings.js';
 
 /** A spelling, and whose it is. */
@@ -34,10 +34,16 @@ const LETTER_A = 0x41;
 const LETTER_F = 0x46;
 const CASE = 0x20;
 
+/** Which of the two trees has spellings that begin with a character. */
+const BEGINS_EXACT = 1;
+const BEGINS_FOLDED = 2;
+
 export class SpellingTree {
   readonly #exact = nodeOf();
   /** Of those in which A to F are the same as a to f. */
   readonly #folded = nodeOf();
+  /** By UTF-16 unit: nearly every character begins no spelling. */
+  readonly #begins = new Uint8Array(1 << 16);
 
   constructor(needles: readonly Needle[]) {
     for (const { text, anyCase, source } of needles) {
@@ -45,46 +51,55 @@ export class SpellingTree {
       for (let at = 0; at < text.length; at++) node = childOf(node, text.charCodeAt(at));
       node.source ??= source;
     }
+    for (let code = 0; code < this.#begins.length; code++)
+      this.#begins[code] =
+        (this.#exact.next.has(code) ? BEGINS_EXACT : 0) |
+        (this.#folded.next.has(folded(code)) ? BEGINS_FOLDED : 0);
   }
 
-  /** All places of spellings, in order; they may overlap. */
-  find(text: string): Range[] {
-    const readings = new Readings(text);
+  /**
+   * All places of spellings, in order; they may overlap.
+   * @param readings of the text
+   */
+  find(readings: Readings): Range[] {
+    const { text } = readings;
     const ranges: Range[] = [];
     for (let start = 0; start < text.length; start++) {
-      const written = text.charCodeAt(start);
-      const escapes = readings.escapesAt(start);
+      const begun = this.#begunAt(readings, start);
+      if (begun === 0) continue;
       for (const isFolded of [false, true]) {
-        const root = isFolded ? this.#folded : this.#exact;
-        if (!begins(root, written, isFolded) && !escapes.some(({ code }) => begins(root, code, isFolded)))
-          continue;
-        const range = longestFrom(root, start, readings, isFolded);
+        if ((begun & (isFolded ? BEGINS_FOLDED : BEGINS_EXACT)) === 0) continue;
+        const range = longestFrom(isFolded ? this.#folded : this.#exact, start, readings, isFolded);
         if (range !== null) ranges.push(range);
       }
     }
     return ranges;
   }
-}
 
-function begins(root: Node, code: number, isFolded: boolean): boolean {
-  return root.next.has(isFolded ? folded(code) : code);
+  /** What may begin at a place, in any way of reading it. */
+  #begunAt(readings: Readings, at: number): number {
+    let begun = this.#begins[readings.text.charCodeAt(at)] ?? 0;
+    for (const { code } of readings.escapesAt(at)) begun |= this.#begins[code] ?? 0;
+    return begun;
+  }
 }
 
 /** The longest spelling that begins at a place, in any way of reading it. */
 function longestFrom(root: Node, start: number, readings: Readings, isFolded: boolean): Range | null {
   let longest: Range | null = null;
+  const { text } = readings;
   for (let states: State[] = [{ node: root, at: start }]; states.length > 0;) {
     const further: State[] = [];
+    const follow = (node: Node, code: number, end: number): void => {
+      const next = node.next.get(isFolded ? folded(code) : code);
+      if (next === undefined) return;
+      if (next.source !== null && end > (longest?.end ?? 0)) longest = { start, end, source: next.source };
+      addState({ node: next, at: end }, further);
+    };
     for (const { node, at } of states) {
-      const follow = ({ code, end }: Written): void => {
-        const next = node.next.get(isFolded ? folded(code) : code);
-        if (next === undefined) return;
-        if (next.source !== null && end > (longest?.end ?? 0)) longest = { start, end, source: next.source };
-        addState({ node: next, at: end }, further);
-      };
-      if (at >= readings.text.length) continue;
-      follow({ code: readings.text.charCodeAt(at), end: at + 1 });
-      readings.escapesAt(at).forEach(follow);
+      if (at >= text.length) continue;
+      follow(node, text.charCodeAt(at), at + 1);
+      for (const { code, end } of readings.escapesAt(at)) follow(node, code, end);
     }
     states = further;
   }

@@ -7,6 +7,7 @@ import { reservedTokens } from '../models/generation.js';
 import { holdsLock } from '../lib/fence.js';
 import type { ModelCall } from '../models/call.js';
 import { packageVersion } from '../lib/package.js';
+import { answerBounds } from '../http/answer-bounds.js';
 import { ChatClient } from '../http/chat-client.js';
 import { Concurrency, measureBusy } from '../requests/concurrency.js';
 import { ParameterFit } from '../requests/parameters.js';
@@ -63,6 +64,7 @@ export async function openAsking(
     connections: maximum,
     streamed: call.annotator.provider.streamed,
     userAgent: `reannotate/${packageVersion()}`,
+    bounds: answerBounds(call.generation),
   });
   const limiter = new RateLimiter({
     requestsPerMinute: call.limits.requestsPerMinute,

@@ -9,7 +9,8 @@ import { LONG } from '../batches/delivery.js';
 import { isHandRun } from '../batches/hand-run.js';
 import { rowsIn } from '../batches/held-rows.js';
 import { rowOfId } from '../batches/request-line.js';
-import { unpackResults } from '../batches/result-file.js';
+import { cleanLines } from '../batches/clean-lines.js';
+import { FileTooLarge, makeLines } from '../batches/result-file.js';
 import { resultPath } from '../batches/result-files.js';
 import { readResultLine } from '../batches/results.js';
 import { UserError } from '../lib/errors.js';
@@ -43,7 +44,7 @@ export async function takeResults(
   { console }: Surroundings,
 ): Promise<number> {
   const { ledger, run } = watched;
-  const given = await bring(paths, watched);
+  const given = await bring(paths, watched, parts);
   try {
     if (!given.marks.includes(1)) throw nothingFor(paths, given, run.rows);
     let answers = 0;
@@ -65,7 +66,11 @@ function isOpen({ state }: Chunk): boolean {
 }
 
 /** Copies the files, unpacked, and looks which rows they are about. */
-async function bring(paths: readonly string[], { folder, run, options }: WatchedRun): Promise<Given> {
+async function bring(
+  paths: readonly string[],
+  { folder, run }: WatchedRun,
+  parts: CollectParts,
+): Promise<Given> {
   makeOwnFolder(folder.downloads);
   const given: Given = { copies: [], marks: new Uint8Array(run.rows), lines: 0 };
   for (const path of paths) {
@@ -79,7 +84,7 @@ async function bring(paths: readonly string[], { folder, run, options }: Watched
     } catch (error) {
       throw fileProblem(error, `copy ${path}`);
     }
-    await unpackResults(copy, options.environment.redactor);
+    await prepare(copy, path, run.rows, parts);
     for (const { bytes } of readLines(copy)) {
       if (bytes.length === 0) continue;
       given.lines += 1;
@@ -89,6 +94,23 @@ async function bring(paths: readonly string[], { folder, run, options }: Watched
     }
   }
   return given;
+}
+
+/** Makes clean lines of a copy. @throws UserError where it unpacks to more than results of this run can be */
+async function prepare(
+  copy: string,
+  path: string,
+  rows: number,
+  { bounds, redactor, waiting }: CollectParts,
+): Promise<void> {
+  const { bytes, line } = bounds(rows);
+  try {
+    await makeLines(copy, bytes, waiting.signal);
+  } catch (error) {
+    if (!(error instanceof FileTooLarge)) throw error;
+    throw new UserError(`--results: ${inert(path, 300)} ${error.message}, which no results of this run are.`);
+  }
+  await cleanLines(copy, redactor, line, waiting.signal);
 }
 
 function rowOfLine(bytes: Buffer): number | null {

@@ -5,6 +5,8 @@ import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { ownsInput } from '../batches/account.js';
 import type { Chunk } from '../batches/chunk.js';
 import { collect, type CollectParts } from '../batches/collect.js';
+import { answerBounds } from '../http/answer-bounds.js';
+import type { FileBounds } from '../batches/download.js';
 import { BatchDisplay } from '../batches/display.js';
 import { rowsIn } from '../batches/held-rows.js';
 import { LineIndex } from '../batches/line-index.js';
@@ -30,13 +32,12 @@ const BYTES_A_TOKEN_WITH_LOGPROBS = 6000;
 /** Of an answer where nothing bounds it: no model gives more. */
 const MOST_TOKENS = 128 << 10;
 
-/** The most bytes that the result file of this many requests can have; anything far larger is not a result file. */
-function maximumBytes({ generation }: ModelCall, requests: number): number {
+/** How much the result file of this many requests can have; anything far larger is not a result file. */
+function boundsOf({ generation }: ModelCall, requests: number): FileBounds {
   const { max_tokens: tokens, n, logprobs } = generation;
   const bytesAToken = logprobs === true ? BYTES_A_TOKEN_WITH_LOGPROBS : BYTES_A_TOKEN;
-  return (
-    LEAST_MAXIMUM_BYTES + requests * (BYTES_A_REQUEST + (tokens ?? MOST_TOKENS) * (n ?? 1) * bytesAToken)
-  );
+  const bytesARequest = BYTES_A_REQUEST + (tokens ?? MOST_TOKENS) * (n ?? 1) * bytesAToken;
+  return { bytes: LEAST_MAXIMUM_BYTES + requests * bytesARequest, line: answerBounds(generation) };
 }
 
 /** Where each row's request is, for batches whose input file is not here. */
@@ -63,7 +64,7 @@ export function collectParts(
     reporter,
     index: run.index,
     redactor: options.environment.redactor,
-    maximumBytes: (requests) => maximumBytes(options.call, requests),
+    bounds: (requests) => boundsOf(options.call, requests),
     requestOf: (row) => readJob(jobs?.read(row) ?? Buffer.alloc(0))?.body ?? Buffer.from('{}'),
     rules,
     onAnswer: (completion) => {

@@ -2,7 +2,11 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { BatchApi, Download } from '../../src/batches/apis/batch-api.js';
-import { download, FileTooLarge } from '../../src/batches/download.js';
+import { cleanLines } from '../../src/batches/clean-lines.js';
+import { download } from '../../src/batches/download.js';
+import { FileTooLarge } from '../../src/batches/result-file.js';
+import { judgeResult, readResultLine } from '../../src/batches/results.js';
+import { ANSWER_BOUNDS } from '../../src/http/answer-bounds.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { temporaryFolder } from '../support/cli.js';
@@ -56,7 +60,7 @@ async function attempt({ downloads, maximumBytes = 1000, before }: Attempt): Pro
     client: client as unknown as BatchApi,
     waiting,
     redactor: new Redactor([]),
-    maximumBytes,
+    bounds: { bytes: maximumBytes, line: ANSWER_BOUNDS },
   };
   const state = { isOver: false };
   const pending = download('file-1', path, parts)
@@ -119,5 +123,46 @@ describe('downloading a result file', () => {
     expect(result).toBeInstanceOf(FileTooLarge);
     expect(sent.bytes).toBeLessThanOrEqual(6 << 20);
     expect([existsSync(path), files]).toEqual([false, []]);
+  });
+});
+
+describe('a downloaded file', () => {
+  it('has an error in the place of a line that is larger than any answer', async () => {
+    const body = (extra: string): string =>
+      `{"id":"r","custom_id":"7","response":{"status_code":200,"body":{${extra}}},"error":null}`;
+    const lines = [
+      '{"id":"r","custom_id":"6"}',
+      body(`"x":"${'x'.repeat(17 << 20)}"`),
+      body(`"x":[${'0,'.repeat(1_100_000)}0]`),
+      body(`"x":"${'\\u0073%73'.repeat(500_000)}"`),
+      '{"custom_id":"8"}',
+    ];
+    const path = join(temporaryFolder(), 'file.jsonl');
+    writeFileSync(path, lines.join('\n'));
+    const redactor = new Redactor([{ value: 'sk-abcdefghij-0123', source: 'KEY' }]);
+    await cleanLines(path, redactor, ANSWER_BOUNDS, new AbortController().signal);
+    const found = readFileSync(path, 'utf8').split('\n');
+    expect([found[0], found[4], found.length]).toEqual([lines[0], lines[4], 5]);
+    const reasons = [
+      'is longer than 16 MB',
+      'holds more than 1 million JSON values',
+      'holds so many escapes',
+    ];
+    for (const [place, reason] of reasons.entries()) {
+      const line = readResultLine(Buffer.from(found[place + 1] ?? ''));
+      expect(line?.id).toBe('7');
+      expect(line === null ? null : judgeResult(line)).toMatchObject({
+        kind: 'row',
+        message: expect.stringContaining(reason) as string,
+      });
+    }
+  });
+
+  it('loses a secret that an earlier start did not know', async () => {
+    const path = join(temporaryFolder(), 'file.jsonl');
+    writeFileSync(path, 'one\nkey sk-abcdefghij-0123\n');
+    const redactor = new Redactor([{ value: 'sk-abcdefghij-0123', source: 'KEY' }]);
+    await cleanLines(path, redactor, ANSWER_BOUNDS, new AbortController().signal);
+    expect(readFileSync(path, 'utf8')).toBe('one\nkey [redacted]\n');
   });
 });

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { CsvReader } from '../../src/datasets/csv-records.js';
 import { encodingNamed } from '../../src/datasets/encodings.js';
 import { openDataset } from '../../src/datasets/index.js';
-import { ColumnNames, MOST_COLUMNS } from '../../src/lib/json-scan.js';
-import { textLines } from '../../src/datasets/text-file.js';
+import { ColumnNames, MOST_COLUMNS, ValueScanner } from '../../src/lib/json-scan.js';
+import { textLines } from '../../src/datasets/text-lines.js';
 import { ExactNumber, jsonText, parseExact, parseLenient } from '../../src/lib/json.js';
 import type { OpenDataset, SourceRow } from '../../src/types.js';
 import { temporaryFolder } from '../support/cli.js';
@@ -147,24 +147,24 @@ describe('text in other encodings', () => {
     expect(() => encodingNamed('klingon')).toThrow(/--encoding klingon is not a known encoding/);
   });
 
-  it('comes out the same wherever the file is cut into pieces', () => {
+  it('comes out the same wherever the file is cut into pieces', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'text');
     const text = fc
       .string({ unit: 'grapheme', maxLength: 40 })
       .map((one) => one.toWellFormed().replaceAll(/[\r\ufeff]/g, ''));
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         text,
         fc.integer({ min: (1 << 18) - 12, max: 1 << 18 }),
         fc.constantFrom('utf-8', 'utf-16le', 'utf-16be'),
-        (value, before, encoding) => {
+        async (value, before, encoding) => {
           const whole = 'x'.repeat(encoding === 'utf-8' ? before : before >> 1) + value;
           const encoded = Buffer.from(whole, encoding === 'utf-8' ? 'utf8' : 'utf16le');
           writeFileSync(path, encoding === 'utf-16be' ? encoded.swap16() : encoded);
-          const lines = [...textLines({ path, shown: path, encoding })].map((line) =>
-            line.bytes.toString('utf8'),
-          );
+          const lines: string[] = [];
+          for await (const some of textLines({ path, shown: path, encoding }))
+            lines.push(...some.map((line) => line.bytes.toString('utf8')));
           expect(lines.join('\n')).toBe(whole.replace(/\n$/, ''));
         },
       ),
@@ -264,7 +264,7 @@ describe('CSV', () => {
     expect((await open('a.csv', 'q,a,a\nA?,x,y')).repeatedColumns).toEqual(['a']);
   });
 
-  it('gives what was written, whatever the delimiter and the pieces it comes in', () => {
+  it('gives what was written, whatever the escapes, the delimiter and the pieces it comes in', () => {
     const cellText = fc.string({ unit: fc.constantFrom('a', '"', ',', ';', '\n', '\r', ' ', 'é', '\\') });
     const table = fc.array(fc.tuple(cellText, cellText), { minLength: 1, maxLength: 6 });
     fc.assert(
@@ -273,15 +273,90 @@ describe('CSV', () => {
         fc.constantFrom(',', ';', '\t'),
         fc.constantFrom('\n', '\r\n', '\r'),
         fc.nat(7),
-        (records, delimiter, end, size) => {
-          const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+        fc.boolean(),
+        (records, delimiter, end, size, backslash) => {
+          const escaped = (text: string): string =>
+            backslash ? text.replaceAll('\\', '').replaceAll('"', '\\"') : text.replaceAll('"', '""');
+          const quoted = (text: string): string => `"${escaped(text)}"`;
           const text = records.map((cells) => cells.map(quoted).join(delimiter) + end).join('');
-          const reader = new CsvReader({ delimiter, backslash: false });
+          const reader = new CsvReader({ delimiter, backslash });
           const found: string[][] = [];
           for (let at = 0; at < text.length; at += size + 1)
             found.push(...reader.push(text.slice(at, at + size + 1)).map((record) => record.cells));
           found.push(...reader.end().map((record) => record.cells));
-          expect(found).toEqual(records);
+          const expected = backslash
+            ? records.map((cells) => cells.map((cell) => cell.replaceAll('\\', '')))
+            : records;
+          expect(found).toEqual(expected);
+        },
+      ),
+    );
+  });
+});
+
+describe('a row that is too much', () => {
+  const huge = 'x'.repeat(25 << 20);
+  const many = `[${'0,'.repeat(500_001)}0]`;
+
+  it.each<[string, string, RegExp[]]>([
+    [
+      'a.jsonl',
+      `{"q":"one"}\n{"q":"${huge}"}\n{"q":${many}}\n${'['.repeat(2_000_001)}\n{"q":"five"}\n`,
+      [
+        /line 2 of a\.jsonl is longer than 24 MB .*\{"q":"xxx/,
+        /line 3 .* more than 500,000 values/,
+        /line 4/,
+      ],
+    ],
+    [
+      'a.json',
+      `[{"q":"one"},{"q":"\\"${huge}"},{"q":${many}},[[0]],{"q":"five"}]`,
+      [/row 1 of a\.json is longer than 24 MB/, /row 2 .* more than 500,000 values/, /row 3/],
+    ],
+    [
+      'a.csv',
+      `q,r\none,1\n"${huge}""\n",1\n${','.repeat(100_001)}\nx,1,2\nfive,1\n`,
+      [/line 3 of a\.csv is longer than 24 MB/, /has more than 100,000 cells/, /has 3 cells, the header 2/],
+    ],
+  ])('fails alone: %s', async (name, content, problems) => {
+    const rows = await rowsOf(await open(name, content));
+    expect(rows[0]).toMatchObject({ index: 0, value: { q: 'one' } });
+    expect(rows.slice(1, -1)).toEqual(
+      problems.map((problem, place) => ({
+        index: place + 1,
+        problem: expect.stringMatching(problem) as string,
+      })),
+    );
+    expect(rows.at(-1)).toMatchObject({ index: 4, value: { q: 'five' } });
+  });
+
+  it('is one whose header is longer than a piece of the file, too, and has all its columns', async () => {
+    const names = Array.from({ length: 12_000 }, (_, index) => `a rather long name of a column ${index}`);
+    const dataset = await open(
+      'wide.csv',
+      `${names.join(',')}\n${names.map((_, index) => index).join(',')}\n`,
+    );
+    expect(dataset.columns).toEqual(names.slice(0, MOST_COLUMNS));
+    expect(dataset.warnings).toEqual([expect.stringMatching(/more than 10,000 different columns/)]);
+    const [row] = await rowsOf(dataset);
+    expect(row).toMatchObject({ value: { [names[9999] ?? '']: '9999' } });
+  });
+
+  it('is passed over wherever its pieces are cut', () => {
+    fc.assert(
+      fc.property(
+        fc.json({ maxDepth: 4 }),
+        fc.constantFrom(',', ']', ' ', '}'),
+        fc.nat(5),
+        (json, after, size) => {
+          const text = Buffer.from(`${json}${after}`);
+          const scanner = new ValueScanner();
+          let found = -1;
+          for (let at = 0; at < text.length && found === -1; at += size + 1) {
+            const end = scanner.endIn(text.subarray(at, at + size + 1), 0);
+            if (end !== -1) found = at + end;
+          }
+          expect(found).toBe(Buffer.byteLength(json));
         },
       ),
     );

@@ -2,8 +2,9 @@ import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
-import { ParquetProcess, type ParquetOrigin } from '../../src/datasets/parquet-process.js';
+import { ParquetProcess, readParquetFiles, type ParquetOrigin } from '../../src/datasets/parquet-process.js';
 import { jsonText } from '../../src/lib/json.js';
+import type { SourceRow } from '../../src/types.js';
 import { temporaryFolder } from '../support/cli.js';
 import {
   CONVERTED,
@@ -134,12 +135,26 @@ describe('the Parquet decoder', () => {
     const read = async (start: number, end: number, most = Infinity): Promise<unknown[]> => {
       const rows: unknown[] = [];
       for await (const row of table.read(['q', 'no such column'], start, end))
-        if (rows.push(row['q']) >= most) break;
+        if (rows.push('q' in row ? row['q'] : null) >= most) break;
       return rows;
     };
     expect(await read(1400, 3100)).toEqual(data.slice(1400, 3100));
     expect(await read(0, 5000, 3)).toEqual(data.slice(0, 3));
     expect(await read(0, 5000)).toEqual(data);
+  });
+
+  it('says of a row with too many values that it has them, and reads the others', async () => {
+    const data = [[1], Array.from({ length: 600_000 }, () => 0), [2]];
+    const bytes = parquetWriteBuffer({ columnData: [{ name: 'q', data, type: 'JSON' }] });
+    const table = await new ParquetProcess().open(saved(new Uint8Array(bytes)), 'data.parquet');
+    const rows: SourceRow[] = [];
+    const selection = { columns: ['q'], offset: 0, limit: null };
+    for await (const row of readParquetFiles([table], selection)) rows.push(row);
+    expect(rows).toEqual([
+      { index: 0, value: { q: [1] } },
+      { index: 1, problem: 'row 1 holds more than 500,000 values' },
+      { index: 2, value: { q: [2] } },
+    ]);
   });
 
   it('knows the first 10,000 columns', async () => {

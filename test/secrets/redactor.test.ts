@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { valuesOfFlag } from '../../src/models/known-secrets.js';
 import { isHidden } from '../../src/secrets/secret.js';
-import { Redactor } from '../../src/secrets/redactor.js';
+import { Redactor, Unsearchable } from '../../src/secrets/redactor.js';
 import { secretIn, spellings } from '../support/spelled.js';
 import { BEFORE_SECRETS } from '../support/before-secrets.js';
 import { cpuTimeOf } from '../support/cpu-time.js';
@@ -91,6 +91,22 @@ describe('a secret is found', () => {
       (part) => part.repeat(Math.ceil(30_000 / part.length)),
     );
     expect(cpuTimeOf(() => worst.map((text) => redactor.text(text)))).toBeLessThan(10_000);
+  });
+});
+
+describe('a text with more escapes than can be searched', () => {
+  const dense = '\\u0073%6b&#45;'.repeat(400_000);
+  it('is refused, and nothing of it is shown in a message', () => {
+    const started = performance.now();
+    expect(() => redactor.bytes(Buffer.from(dense))).toThrow(Unsearchable);
+    expect(() => redactor.value({ cell: dense })).toThrow(Unsearchable);
+    expect(redactor.text(dense)).toBe('[redacted]');
+    expect(performance.now() - started).toBeLessThan(20_000);
+  });
+
+  it('is none with an escape here and there, however long', () => {
+    const sparse = `${'x'.repeat(40_000)}%73`.repeat(200);
+    expect(redactor.text(sparse)).toBe(sparse);
   });
 });
 

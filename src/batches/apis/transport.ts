@@ -10,7 +10,9 @@ import { Readable } from 'node:stream';
 import OpenAI, { APIError } from 'openai';
 import type { Dispatcher } from 'undici';
 import { parseJson } from '../../lib/json.js';
+import { holdsMoreValues } from '../../lib/json-scan.js';
 import { systemErrorCode } from '../../lib/errors.js';
+import { ANSWER_BOUNDS, beyondBounds } from '../../http/answer-bounds.js';
 import { authorization, requestUrl, type ApiAddress } from '../../http/address.js';
 import { atMinimumRate } from '../../http/minimum-rate.js';
 import { openProxyAgent } from '../../http/proxy-agent.js';
@@ -22,7 +24,7 @@ import type { Download } from './batch-api.js';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Uploads and downloads are as long as they are; what stands still is cut by the dispatcher's own time-outs. */
 const TRANSFER_TIMEOUT_MS = 24 * 60 * 60_000;
-const MAXIMUM_JSON_BYTES = 64 << 20;
+const MAXIMUM_JSON_BYTES = ANSWER_BOUNDS.bytes;
 /** What is read of an error's body: messages are cut to far less, and a proxy's page may be of any size. */
 const MAXIMUM_ERROR_BYTES = 64 << 10;
 const CONNECTIONS = 8;
@@ -258,10 +260,11 @@ async function send(
   if (isEmpty) await response.body.dump();
   const isFile = isStreamed && statusCode < 300;
   const pieces = atMinimumRate(response.body);
-  const content = async (): Promise<Uint8Array<ArrayBuffer>> =>
-    new Uint8Array(
-      redactor.bytes(await readUpTo(pieces, statusCode < 300 ? MAXIMUM_JSON_BYTES : MAXIMUM_ERROR_BYTES)),
-    );
+  const content = async (): Promise<Uint8Array<ArrayBuffer>> => {
+    const bytes = await readUpTo(pieces, statusCode < 300 ? MAXIMUM_JSON_BYTES : MAXIMUM_ERROR_BYTES);
+    if (holdsMoreValues(bytes, ANSWER_BOUNDS.values)) throw beyondBounds(ANSWER_BOUNDS, 'values');
+    return new Uint8Array(redactor.bytes(bytes));
+  };
   const body = isEmpty ? null : isFile ? (Readable.toWeb(Readable.from(pieces)) as never) : await content();
   return new Response(body, {
     status: statusCode < 200 || statusCode > 599 ? 502 : statusCode,
