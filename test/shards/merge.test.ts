@@ -82,7 +82,9 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
   'a copy of another shard': {
     does: (planned, shard) => {
       rmSync(folderOf(planned, shard), { recursive: true });
-      cpSync(folderOf(planned, (shard + 1) % SIZES.length), folderOf(planned, shard), { recursive: true });
+      const other = folderOf(planned, (shard + 1) % SIZES.length);
+      // An earlier damage may have taken it away.
+      if (existsSync(other)) cpSync(other, folderOf(planned, shard), { recursive: true });
     },
     says: /holds a second copy of shard|was never worked on|belongs|cannot be read|is not done|holds rows/,
   },
