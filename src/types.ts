@@ -27,7 +27,7 @@ export interface ChatMessage {
   tool_call_id?: string;
 }
 
-/** Where an image stands in a text. */
+/** Where an image is in a text. */
 export const IMAGE_MARK = '<image>';
 
 /** An image of a row. */
@@ -62,7 +62,7 @@ export interface PromptRow {
 /** A row as its dataset holds it, before a format is applied. */
 export type SourceRow =
   | { index: number; value: Record<string, unknown> }
-  /** A row that cannot be used, and why, in a sentence that names it; the run goes on without it. */
+  /** A row that cannot be used, and why, in a sentence that names it; the run continues without it. */
   | { index: number; problem: string };
 
 /** What part of a dataset is read. */
@@ -131,7 +131,7 @@ export interface HubEnvironment {
   token: string | null;
 }
 
-/** Where warnings and events go while something is under way. */
+/** Where warnings and events go while something is in progress. */
 export interface Reporter {
   debug(message: string): void;
   info(message: string): void;

@@ -42,7 +42,7 @@ export interface Chart {
 
 /** The chart as an SVG document. Texts are escaped, and cut where they would not fit. */
 export function drawChart(given: Chart): string {
-  // Axes end at a round value, so that the last tick stands at their end.
+  // Axes end at a round value, so that the last tick is at their end.
   const [, yMaximum] = nice(0, given.yMaximum, TICKS);
   const chart: Chart = { ...given, x: nice(...given.x, TICKS), yMaximum };
   const toX = (value: number): number => MARGIN.left + share(value, chart.x[0], chart.x[1]) * PLOT_WIDTH;

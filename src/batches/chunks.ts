@@ -239,7 +239,7 @@ export async function checkChunk(path: string, chunk: Chunk): Promise<void> {
 function damaged(path: string, what: string): UserError {
   return new UserError(
     `${path} was changed since it was written: ${what}. Delete it and run the same command with --resume: ` +
-      'it is made anew.',
+      'it is rebuilt.',
   );
 }
 

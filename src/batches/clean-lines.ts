@@ -6,7 +6,7 @@ import { breather, readLines, replaceFile, type Line } from '../lib/files.js';
 import { Interrupted } from './calls.js';
 import { Unsearchable, type Redactor } from '../secrets/redactor.js';
 
-/** The code of a line that stands in the place of one that is too large. */
+/** The code of a line that is in the place of one that is too large. */
 export const TOO_LARGE = 'line_too_large';
 /** Every server writes it near the beginning. */
 const CUSTOM_ID = /"custom_id"\s{0,20}:\s{0,20}("[^"\\]{1,64}"|\d{1,15})/;

@@ -1,4 +1,4 @@
-/** What people see of batches under way: a line a batch, and one for the whole. */
+/** What people see of batches in progress: a line a batch, and one for the whole. */
 
 import { count, duration, inert, plural } from '../lib/text.js';
 import { hasEnded, type Batch } from './batch.js';

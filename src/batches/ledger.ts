@@ -25,7 +25,7 @@ interface LedgerFile {
   chunks: Chunk[];
   /** Batches that the queue refused and that were submitted again since. */
   superseded: unknown[];
-  /** The queue's limit in tokens, once a refusal told it. */
+  /** The queue's limit in tokens, once a refusal has named it. */
   queueLimit: number | null;
   /** Parameters that the API refused, for the chunks to come. */
   learnt: ParameterChange[];
@@ -207,7 +207,7 @@ export class Ledger {
     };
   }
 
-  /** Where a chunk's file stands. */
+  /** Where a chunk's file is. */
   pathOf(chunk: Chunk): string | null {
     return chunk.file === null ? null : join(this.folder.temp, chunk.file);
   }

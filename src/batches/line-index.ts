@@ -4,7 +4,7 @@ import { rowOf } from './request-line.js';
 
 const BREATHE_EVERY = 1000;
 
-/** Where each row's line stands in a file of requests: 12 bytes a row of the run. */
+/** Where each row's line is in a file of requests: 12 bytes a row of the run. */
 export class LineIndex {
   readonly #offsets: Float64Array;
   readonly #lengths: Uint32Array;

@@ -30,9 +30,9 @@ export interface BatchOrigin {
   creation: string | null;
   /** Which local file the dataset is; null for one of the Hub, or where an earlier version made the batch. */
   source: DatasetSource | null;
-  /** When the run began, `YYYY_MM_DD-HH_MM_SS`; empty where it is not told. */
+  /** When the run began, `YYYY_MM_DD-HH_MM_SS`; empty where it is not known. */
   created: string;
-  /** The flags that differ from their defaults; null where they were too long to be told. */
+  /** The flags that differ from their defaults; null where they were too long to be recorded. */
   asked: Partial<AskedFor> | null;
 }
 

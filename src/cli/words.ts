@@ -45,7 +45,7 @@ function toggled(name: string, value: string, word: string, letters: ReadonlyMap
 interface Word {
   /** Null where it is no flag. */
   name: string | null;
-  /** What stands in the same word; null where nothing does. */
+  /** What is in the same word; null where nothing does. */
   value: string | null;
 }
 

@@ -119,8 +119,8 @@ export async function demo(
     console.print(
       [
         '',
-        `Old and new answers stand side by side in ${reannotated}`,
-        `What was asked, and how, stands in ${config}`,
+        `Old and new answers, side by side: ${reannotated}`,
+        `The settings of the run: ${config}`,
         `A page to look at it all: npx reannotate report ${shellWord(save)}`,
         ...(isJudged ? [] : ['Which of them are better? A second opinion: npx reannotate demo --judge']),
         '',

@@ -47,7 +47,7 @@ export interface DryRun {
   /** Null where no price is known, or where the provider has no such service. */
   price_usd: { online: PriceRange | null; flex: PriceRange | null; batch: PriceRange | null };
   batches: number | null;
-  /** Given by flags or told by the API; null where not known. A day's limit is told by small accounts. */
+  /** Given by flags or stated by the API; null where not known. A day's limit is stated by small accounts. */
   limits: {
     requests_per_minute: number | null;
     tokens_per_minute: number | null;

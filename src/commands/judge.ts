@@ -86,7 +86,7 @@ function requireResults({ folder, judged, asking }: JudgeOptions): void {
     `There is no ${folder.reannotated}: a run is judged once it is finished. Finish it with npx reannotate ` +
       `--dataset ${shellWord(inert(asking.selection.dataset, 200))} --annotator ${shellWord(inert(judged, 80))}, or name ` +
       `another with --dataset, --annotator and --save_dir. ` +
-      (near.length === 0 ? `None stands in ${parent}.` : `In ${parent} stand ${near.join(', ')}.`),
+      (near.length === 0 ? `There is none in ${parent}.` : `${parent} has ${near.join(', ')}.`),
   );
 }
 
@@ -225,7 +225,7 @@ function finish(
   if (sums.unreadable > 0) {
     console.warning(
       `No verdict was found in ${plural(sums.unreadable, 'answer')} of the judge; their pairs are undecided and count ` +
-        `for nothing. What it said stands in ${folder.judgements}.`,
+        `for nothing. Its verdicts are in ${folder.judgements}.`,
     );
   }
   if (stop?.reason === 'budget') {

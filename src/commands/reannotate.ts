@@ -200,7 +200,7 @@ function warnOfBatches(folder: RunFolder, options: RunSettings, { console }: Sur
   const under = ledger.open.flatMap(({ batch }) => (batch === null ? [] : [batch.id]));
   if (under.length === 0) return;
   console.warning(
-    `The earlier run has ${plural(under.length, 'batch', 'batches')} under way, which go on and are billed. ` +
+    `The earlier run has ${plural(under.length, 'batch', 'batches')} in progress, which go on and are billed. ` +
       `Stop them with: ${watchCommandLine({ ...options, output: { ...options.output, saveDir: 'cancelled', tempDir: 'cancelled/temp' }, push: null }, under, ['--cancel'])}`,
   );
 }

@@ -191,7 +191,7 @@ class Worker {
     };
   }
 
-  /** The error that ends this worker; where it concerns them all, they are told. */
+  /** The error that ends this worker; where it concerns them all, they get it. */
   async #stopped(shard: number, { stop }: ShardResult): Promise<UserError> {
     const { runDir, options } = this.planned;
     const { resumeCommand } = this.surroundings;

@@ -33,7 +33,7 @@ const ROWS_BETWEEN_BREATHS = 1000;
 /** A message of a file: metadata that says what it is, and a body. */
 interface Message {
   kind: 'schema' | 'dictionary' | 'batch';
-  /** Where its metadata begin, with what stands before them. */
+  /** Where its metadata begin, with what is before them. */
   start: number;
   bodyStart: number;
   bodyBytes: number;
@@ -228,7 +228,7 @@ function* walk(arrow: Arrow, descriptor: number): Generator<Message> {
   }
 }
 
-/** Where the messages of the file format end: before the footer, whose length stands at the end. */
+/** Where the messages of the file format end: before the footer, whose length is at the end. */
 function endOfMessages(descriptor: number, size: number): number {
   const tail = readAt(descriptor, Math.max(0, size - FILE_END), FILE_END);
   if (tail.length < FILE_END || tail.toString('latin1', 4) !== MAGIC) throw new Error('it ends too early');

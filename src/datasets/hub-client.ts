@@ -19,7 +19,7 @@ import { count, duration, inert } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
 const TRIES = 6;
-/** A server that can't be reached at all is told of sooner. */
+/** A server that can't be reached at all is reported sooner. */
 const TRIES_UNREACHABLE = 3;
 /** So is one that is too slow: each try takes half a minute. */
 const TRIES_SLOW = 2;
@@ -103,7 +103,7 @@ export class HubClient {
     );
   }
 
-  /** The dataset's commit, as the first answer told it; null until then or where the server does not tell. */
+  /** The dataset's commit, as the first answer stated it; null until then or where it is not known. */
   get revision(): string | null {
     return this.#revision;
   }
@@ -450,7 +450,7 @@ function explainStatus({ code, status, name, page, hasToken, said, what }: Refus
   return `The Hub can't serve ${name}: ${status}${suffix}. Download a file of it and give its path.`;
 }
 
-/** Reads a body into memory of its own, in place where its length is told. */
+/** Reads a body into memory of its own, in place where its length is known. */
 async function readBounded(
   response: Dispatcher.ResponseData,
   maximumBytes: number,

@@ -201,7 +201,7 @@ async function sniffed({ shown }: LocalFile, path: string): Promise<FileKind> {
   const isText = readFileName(shown).kind === 'text' || shown === STANDARD_INPUT_SHOWN;
   if (kind !== 'text' || isText) return kind;
   throw new UserError(
-    `The format of ${inert(shown, 300)} can't be told from its name or its content; files end in ${knownEndings()}.`,
+    `The format of ${inert(shown, 300)} can't be recognised from its name or its content; files end in ${knownEndings()}.`,
   );
 }
 

@@ -84,7 +84,7 @@ const MOST_MEMBERS = 1000;
 /** The first value of a list of turns. */
 const TURN = /^\s*\{\s*"(?:role|from)"\s*:/;
 
-/** What stands at the top of the object that follows. */
+/** What is at the top of the object that follows. */
 async function topLevelMembers(text: Window): Promise<Map<string, Member>> {
   const members = new Map<string, Member>();
   await text.expect(OPEN_BRACE);

@@ -211,7 +211,7 @@ class ColumnCursor {
     group: RowGroup,
     tree: SchemaTree,
     readonly column: string,
-    /** Where it stands in the file, for messages. */
+    /** Where it is in the file, for messages. */
     readonly place: string,
     private readonly title: string,
   ) {

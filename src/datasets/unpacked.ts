@@ -38,7 +38,7 @@ const NAME = 'unpacked';
 /** Unpacks files one at a time. */
 export class UnpackedFiles {
   #current: { source: string; path: string } | null = null;
-  /** Where each file is unpacked, every time anew: what reads it keeps the path. */
+  /** Where each file is unpacked, each time from the start: what reads it keeps the path. */
   readonly #paths = new Map<string, string>();
   /** Files that stay until the program ends. */
   readonly #kept: string[] = [];

@@ -96,7 +96,7 @@ export function uniform(messages: readonly AnswerMessage[], { tools, reasoning }
 }
 
 /**
- * What stands beside the turns, as TRL and LLaMA-Factory take it: tools as JSON text, and references to images. No such
+ * What is beside the turns, as TRL and LLaMA-Factory take it: tools as JSON text, and references to images. No such
  * key in a file without any.
  */
 export function besideTurns(

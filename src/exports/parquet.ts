@@ -132,7 +132,7 @@ function textElement(name: string, repetition: Repetition): SchemaElement {
   return { name, type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: repetition };
 }
 
-/** A count of the answer's usage; null where the server told none. */
+/** A count of the answer's usage; null where it is not known. */
 function tokens(name: 'prompt_tokens' | 'completion_tokens'): Column {
   return {
     name,

@@ -7,7 +7,7 @@ import type { Results } from './exporter.js';
 
 const OPENING_BRACE = 0x7b;
 const COMMA = 0x2c;
-/** How half of a surrogate pair is written in JSON, as it may stand in an answer; a text may hold the same letters. */
+/** How half of a surrogate pair is written in JSON, as it may be in an answer; a text may hold the same letters. */
 const MAYBE_HALF_A_PAIR = Buffer.from('\\ud');
 
 /** A row of `reannotated.json`. */
@@ -94,7 +94,7 @@ function parse(
   try {
     return JSON.parse(json.toString('utf8'), reviver);
   } catch (error) {
-    throw new UserError(`Row ${row} of ${path} can't be read; --resume writes the file anew.`, undefined, {
+    throw new UserError(`Row ${row} of ${path} can't be read; --resume rewrites the file.`, undefined, {
       cause: error,
     });
   }

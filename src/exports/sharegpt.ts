@@ -5,7 +5,7 @@ import { shareGptTurns, TEXT_AND_CALLS } from './turns.js';
 
 /**
  * ShareGPT's chats: `{"conversations": [{"from": "human", "value": "…"}, …]}`, the new answer last. A turn has no field
- * for reasoning, so it stands before the answer as `<think>…</think>`.
+ * for reasoning, so it is before the answer as `<think>…</think>`.
  */
 export const sharegpt: Exporter = (results, path) =>
   writeLines(results, path, (row, leaveOut) => {

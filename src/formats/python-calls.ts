@@ -52,7 +52,7 @@ class Reader {
     return { name, values };
   }
 
-  /** Passes over a character, after blanks; false where another one stands there. */
+  /** Passes over a character, after blanks; false where another one is there. */
   takes(character: string): boolean {
     this.#skipBlanks();
     if (this.text[this.#at] !== character) return false;

@@ -104,13 +104,13 @@ export class ChatClient {
     });
   }
 
-  /** Cuts off whatever is under way. */
+  /** Cuts off whatever is in progress. */
   async abort(): Promise<void> {
     clearInterval(this.#sweep);
     await this.#dispatcher.destroy();
   }
 
-  /** Closes idle connections; nothing may be under way. */
+  /** Closes idle connections; nothing may be in progress. */
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     await this.#dispatcher.close();

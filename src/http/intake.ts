@@ -1,5 +1,5 @@
 /**
- * How much of all answers is held in memory while they arrive. Hundreds of requests may be under way, and a server that
+ * How much of all answers is held in memory while they arrive. Hundreds of requests may be in progress, and a server that
  * goes wrong may answer each with as much as is taken: beyond a bound they arrive one after the other.
  */
 

@@ -46,7 +46,7 @@ export interface Setup {
 
 export interface JudgeFolder {
   path: string;
-  /** `judge.json`, written last: where it stands, the others are complete. */
+  /** `judge.json`, written last: where it is, the others are complete. */
   setup: string;
   jobs: string;
   journal: string;

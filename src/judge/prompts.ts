@@ -50,7 +50,7 @@ export async function readJudgePrompts(path: string | null): Promise<JudgePrompt
   if (missing.length > 0) throw wrong(`"user" lacks ${missing.map((name) => `{${name}}`).join(' and ')}.`);
   const misplaced = PLACEHOLDERS.find((name) => system.includes(`{${name}}`));
   if (misplaced !== undefined)
-    throw wrong(`{${misplaced}} stands in "system", where nothing is filled in; it belongs into "user".`);
+    throw wrong(`{${misplaced}} is in "system", where nothing is filled in; move it to "user".`);
   const digest = createHash('sha256')
     .update(JSON.stringify([system, user]))
     .digest('hex');
@@ -75,11 +75,11 @@ async function readYaml(file: string): Promise<unknown> {
   }
 }
 
-/** The request's turns for a pair; no text can end the fence that it stands in, or fill a placeholder. */
+/** The request's turns for a pair; no text can end the fence that it is in, or fill a placeholder. */
 export function judgeMessages({ system, user }: JudgePrompts, texts: JudgeTexts): ChatMessage[] {
   const mark = markFor([texts.prompt, texts.answer_a, texts.answer_b]);
   const content = user.replace(PLACEHOLDER, (place, name: keyof JudgeTexts, at: number) => {
-    // A fence is lines of its own, wherever the placeholder stands.
+    // A fence is lines of its own, wherever the placeholder is.
     const before = at === 0 || user[at - 1] === '\n' ? '' : '\n';
     const next = user[at + place.length];
     return `${before}${fence(texts[name], mark)}${next === undefined || next === '\n' ? '' : '\n'}`;

@@ -7,7 +7,7 @@ export type Preference = 'new' | 'old' | 'tie';
 /** Of a pair, judged in both orders. */
 export type PairVerdict = Preference | 'undecided';
 
-/** A verdict stands near the end; a judge that goes on for longer has none to find. */
+/** A verdict is near the end; a judge that goes on for longer has none to find. */
 const LOOKED_AT_CHARACTERS = 20_000;
 const LONGEST_LINE = 200;
 /** `## Verdict`, with the verdict itself on the next line. */

@@ -396,7 +396,7 @@ function readPart(descriptor: number, buffer: Buffer, at: number, offset: number
   }
 }
 
-/** Where the line that starts at `start` ends, exclusive; its newline stands there unless the file ends first. */
+/** Where the line that starts at `start` ends, exclusive; its newline is there unless the file ends first. */
 export function endOfLine(block: Buffer, start: number): number {
   const end = block.indexOf(NEWLINE, start);
   return end === -1 ? block.length : end;

@@ -22,7 +22,7 @@ export function manyColumnsWarning(file: string): string {
   return `${file} has more than ${most} different columns; only the first ${most} can be used.`;
 }
 
-/** Where the first byte stands from `at` on that is no white space; `bytes.length` where there is none. */
+/** Where the first byte is from `at` on that is no white space; `bytes.length` where there is none. */
 export function skipSpace(bytes: Uint8Array, at: number): number {
   let next = at;
   for (; next < bytes.length; next++) {
@@ -32,7 +32,7 @@ export function skipSpace(bytes: Uint8Array, at: number): number {
   return next;
 }
 
-/** Where the string ends, exclusive, whose opening quote stands at `at`; -1 where the bytes end first. */
+/** Where the string ends, exclusive, whose opening quote is at `at`; -1 where the bytes end first. */
 export function endOfString(bytes: Buffer, at: number): number {
   for (let from = at + 1; ;) {
     const quote = bytes.indexOf(QUOTE, from);

@@ -25,7 +25,7 @@ export function isTornJson(text: string): boolean {
   return depth > 0;
 }
 
-/** Where the closing quote stands of the string that begins at a place; -1 where it has none. */
+/** Where the closing quote is of the string that begins at a place; -1 where it has none. */
 function endOfString(text: string, quote: number): number {
   for (let at = quote + 1; at < text.length; at++) {
     const code = text.charCodeAt(at);

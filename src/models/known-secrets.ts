@@ -52,7 +52,7 @@ function passwordsIn(address: string, source: string): Secret[] {
 }
 
 /**
- * The values of a flag wherever it stands on a command line. Messages about the command line itself come before it is
+ * The values of a flag wherever it is on a command line. Messages about the command line itself come before it is
  * understood, and of a flag that is given twice all values are kept out of them.
  */
 export function valuesOfFlag(words: readonly string[], name: string): string[] {

@@ -3,7 +3,7 @@
 /** Tokens below which answers of thinking models are often cut off: open-thoughts uses 8,192, open-r1 16,384. */
 export const TOKENS_TO_THINK = 8192;
 
-/** By the names that models go by, whatever stands before and after. */
+/** By the names that models go by, whatever is before and after. */
 const THINKING = [
   /(?:^|[/:])o[1-9](?:$|[-.])/, // OpenAI
   /gpt-(?:[5-9]|oss)(?!.*chat)/,

@@ -44,7 +44,7 @@ interface Account {
   role: string | null;
   /** False for the token of an app, which may write where it was let in. */
   isPerson: boolean;
-  /** What a fine-grained token may do where; null where that is not told. */
+  /** What a fine-grained token may do where; null where it is not known. */
   scopes: { entity: string; permissions: unknown[] }[] | null;
 }
 

@@ -75,7 +75,7 @@ async function metadata({ identity, summary, licenses }: CardFacts): Promise<str
       tags: ['reannotate', 'synthetic'],
       ...(isOnHub(identity) ? { source_datasets: [identity.asked.dataset] } : {}),
       size_categories: [sizeCategory(summary.rows.total)],
-      // The file by its name: what else may stand in the folder is not of this run.
+      // The file by its name: what else may be in the folder is not of this run.
       configs: [{ config_name: 'default', data_files: [{ split: 'train', path: DATA_PATH }] }],
     },
     { lineWidth: 0 },
@@ -130,7 +130,7 @@ function columns({
     ...(withMetadata
       ? [
           ['`state`', 'what became of the row, as below'],
-          ['`model`, `finish_reason`', 'as the API told them'],
+          ['`model`, `finish_reason`', 'as the API returned them'],
           ['`prompt_tokens`, `completion_tokens`', 'as the API counted them'],
         ]
       : []),

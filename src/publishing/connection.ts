@@ -17,7 +17,7 @@ import { duration, inert } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
 const TRIES = 6;
-/** A server that can't be reached at all is told of sooner. */
+/** A server that can't be reached at all is reported sooner. */
 const TRIES_UNREACHABLE = 3;
 /** The Hub answers a commit once it is made, which takes its time. */
 const ANSWER_TIMEOUT_MS = 120_000;
@@ -52,7 +52,7 @@ export class HubConnection {
   readonly #redactor: Redactor;
   readonly #userAgent = `reannotate/${packageVersion()}`;
 
-  /** @param signal ends what is under way, with its reason */
+  /** @param signal ends what is in progress, with its reason */
   constructor(
     private readonly hub: HubEnvironment,
     private readonly reporter: Reporter,
@@ -75,7 +75,7 @@ export class HubConnection {
     return this.hub.endpoint;
   }
 
-  /** Drops what is under way. */
+  /** Drops what is in progress. */
   async close(): Promise<void> {
     await this.#dispatcher.destroy();
   }

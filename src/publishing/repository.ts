@@ -107,7 +107,7 @@ export class Repository {
     });
   }
 
-  /** The licences that a dataset's card names; none where they can't be told. */
+  /** The licences that a dataset's card names; none where they are not known. */
   async licensesOf(dataset: string): Promise<string[]> {
     const { cardData } = await this.library.datasetInfo({
       ...this.#access,

@@ -61,7 +61,7 @@ export interface ReportData {
   medians: { old: number | null; new: number | null };
   finishReasons: [reason: string, answers: number][];
   flags: { name: FlagName; rows: number }[];
-  /** Rows that have both answers, of which the flags are told. */
+  /** Rows that have both answers, whose flags are known. */
   compared: number;
   timeline: RecordedTimeline | null;
   batches: BatchFigures[];

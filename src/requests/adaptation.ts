@@ -133,7 +133,7 @@ export class Adaptation {
       return { action: 'stop', message: `${message} (without --service_tier the price would be another)` };
     const learnt = changes.flatMap((change) => this.parameters.learn(change) ?? []);
     if (learnt.length === 0) {
-      // Requests that were under way when the change was learnt are simply sent again.
+      // Requests that were in progress when the change was learnt are simply sent again.
       return this.bodyOf(job, row).equals(sent) ? failure(message) : { action: 'send again' };
     }
     if (this.needsMaximum && maximumIn(parsed(this.bodyOf(job, row))) === null) {

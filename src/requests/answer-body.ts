@@ -1,5 +1,5 @@
 /**
- * What stands in the body of an answer. Nearly always it is one JSON object, and its bytes are kept as they came. Where
+ * What is in the body of an answer. Nearly always it is one JSON object, and its bytes are kept as they came. Where
  * it is not, what can be read is read: it has been paid for.
  */
 

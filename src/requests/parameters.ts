@@ -175,7 +175,7 @@ export class ParameterFit {
     return Buffer.from(JSON.stringify(value), 'utf8');
   }
 
-  /** Records a change; null where it was in force already (requests that were under way find it so). */
+  /** Records a change; null where it was in force already (requests that were in progress find it so). */
   learn(change: ParameterChange): ParameterChange | null {
     const earlier = this.#learnt.filter(({ parameter }) => parameter === change.parameter);
     if (earlier.some(({ at_most: most }) => most === undefined || most <= (change.at_most ?? -1)))

@@ -199,7 +199,7 @@ export class Processor {
     return this.#options.concurrency.ramp;
   }
 
-  /** Why no more jobs are sent; null while the run goes on. */
+  /** Why no more jobs are sent; null while the run continues. */
   get stopped(): Stop | null {
     return this.#stop;
   }

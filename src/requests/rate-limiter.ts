@@ -92,7 +92,7 @@ export class RateLimiter {
     this.#charge = new TokenCharge(options.completionTokens);
   }
 
-  /** Told by the headers of small accounts, where it stands in the place of the minute's; it does not set the pace. */
+  /** From the headers of small accounts, where it is in the place of the minute's; it does not set the pace. */
   requestsPerDay: number | null = null;
 
   /** Requests a minute in force; null where no limit is known. */

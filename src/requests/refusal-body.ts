@@ -10,7 +10,7 @@ import { withoutEcho } from './echo.js';
 import type { Headers } from '../http/limit-headers.js';
 import { parseDuration } from '../http/waits.js';
 
-/** Characters of an error's text that are looked at; what matters stands at its beginning. */
+/** Characters of an error's text that are looked at; what matters is at its beginning. */
 const LONGEST_TEXT = 4000;
 const LONGEST_CODES = 400;
 /** Bodies beyond this many characters are not parsed: only their beginning is looked at. */

@@ -8,7 +8,7 @@
  * - `unreadable`: a 200 without a chat completion: try again once, then it is the server's way;
  * - `stream`: the model only streams: send the request again as a streamed one, and all others too;
  * - `responses`: the model answers on the Responses API alone: send the request there, and all others too;
- * - `row`: this prompt can't be answered (400, too large, filtered): the row fails, the run goes on;
+ * - `row`: this prompt can't be answered (400, too large, filtered): the row fails, the run continues;
  * - `transient`: 408, 409, 5xx, a reset, a time-out, a torn or empty body: try again;
  * - `throttle`: 429: wait, at no cost to the row;
  * - `parameter`: the model does not take a parameter: change it for the whole run and send again;

@@ -1,4 +1,4 @@
-/** The journal's lines of rows that follow each other, read together: answers stand there in the order they came. */
+/** The journal's lines of rows that follow each other, read together: answers are there in the order they came. */
 
 import { isUtf8 } from 'node:buffer';
 import { closeSync, existsSync } from 'node:fs';
@@ -14,7 +14,7 @@ export class AnswerWindow {
   /** Of the journal's files, by their numbers. */
   readonly #descriptors = new Map<number, number>();
   #buffer: Buffer = Buffer.allocUnsafe(WINDOW_BYTES);
-  /** By a row's place in the window: where its line stands in the journal, how long it is, and where in `bytes`. */
+  /** By a row's place in the window: where its line is in the journal, how long it is, and where in `bytes`. */
   readonly #offsets: number[] = [];
   readonly #lengths: number[] = [];
   readonly #starts: number[] = [];
@@ -116,7 +116,7 @@ export class AnswerWindow {
     return (this.#starts[position] ?? 0) + (this.#lengths[position] ?? 0);
   }
 
-  /** Where it stands in the journal. */
+  /** Where it is in the journal. */
   offset(position: number): number {
     return this.#offsets[position] ?? 0;
   }

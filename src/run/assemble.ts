@@ -30,7 +30,7 @@ const NO_REASONING = Buffer.from(',"reasoning":null');
 /** Calls beside a text, or `function_call`, which is looked at as well. */
 const SPOKEN_CALLS = Buffer.from('_call');
 const NO_CALLS = Buffer.from(',"annotation_tool_calls":null');
-/** What stands in place of the keys of `ROW_KEYS` that a row lacks. */
+/** What is in place of the keys of `ROW_KEYS` that a row lacks. */
 const MISSING_KEYS = ROW_KEYS.map(({ name, number, group }) => ({
   number,
   group,
@@ -126,7 +126,7 @@ export interface Assembled {
   unusable: number;
   /** The errors that came most often, most frequent first. */
   reasons: { error: string; rows: number }[];
-  /** Rows whose lines can't be read after all, counted in their part, and where these stand in its journal. */
+  /** Rows whose lines can't be read after all, counted in their part, and where these are in its journal. */
   damaged: { part: number; row: number; offset: number }[];
 }
 

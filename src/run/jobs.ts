@@ -119,7 +119,7 @@ const LETTER_L = 0x6c;
 
 /**
  * Writes rows as jobs. An ordinary row's prompt is copied as it stands, between what all jobs have in common: parsing
- * and writing it anew would cost five times as much.
+ * and rewriting it would cost five times as much.
  */
 class JobWriter {
   readonly #before: Buffer;
@@ -158,7 +158,7 @@ class JobWriter {
 function endOfPrompt(block: Buffer, start: number, end: number): number {
   if (!standsAt(block, ROW_START, start)) return -1;
   const prompt = start + ROW_START.length;
-  // The key stands nowhere else: inside a text its quotes are escaped. Chats have more after the original answer.
+  // The key is nowhere else: inside a text its quotes are escaped. Chats have more after the original answer.
   const after = block.indexOf(AFTER_PROMPT, prompt);
   // A text's quote or the `l` of null: the turns of a chat would end in a bracket.
   const last = block[end - 2];
@@ -185,7 +185,7 @@ export function* readJobs(path: string): Generator<JobLine> {
     const job = readJob(bytes);
     if (job === null) {
       throw new UserError(
-        `Line ${number} of ${path} is no job. Delete the file and run again with --resume: it is made anew.`,
+        `Line ${number} of ${path} is no job. Delete the file and run again with --resume: it is rebuilt.`,
       );
     }
     yield job;
@@ -246,7 +246,7 @@ export async function compareJobs(jobsPath: string, rowsPath: string, shape: Req
   if (next.done !== true) {
     throw new UserError(
       `${jobsPath} holds a job for row ${next.value.requestIdx}, but the dataset has ${index} rows now. ` +
-        'It changed since; start anew with --overwrite.',
+        'It changed since; start over with --overwrite.',
     );
   }
 }
@@ -267,7 +267,7 @@ function compareJob(job: JobLine, row: PromptRow, shape: RequestShape, path: str
     throw new UserError(
       `${path} asks row ${job.requestIdx} with ${what}, which is not what this command line and dataset give` +
         `${name === 'messages' ? '' : ` (${shown(value)})`}. Give the same parameters to go on with ` +
-        'that run, or start anew with --overwrite.',
+        'that run, or start over with --overwrite.',
     );
   }
 }

@@ -132,7 +132,7 @@ export interface Glance {
   origin: Origin | null;
 }
 
-/** Where an answer's text stands in its line, and who wrote it. */
+/** Where an answer's text is in its line, and who wrote it. */
 export interface FoundText {
   model: string;
   /** The byte of its opening quote. */
@@ -145,7 +145,7 @@ export interface FoundText {
  * at the pace of the disk.
  */
 const REQUEST_IDX = Buffer.from('{"request_idx":');
-/** The same where an origin stands before it. */
+/** The same where an origin is before it. */
 const LATER_REQUEST_IDX = Buffer.from(',"request_idx":');
 const FINISH_REASON = Buffer.from('"finish_reason":');
 const STOP = Buffer.from('"stop"');
@@ -155,7 +155,7 @@ const NOTHING_MORE = [',"logprobs":null', ',"stop_reason":null', ', "logprobs": 
   Buffer.from(text),
 );
 const CHOICES_END = Buffer.from('}]');
-/** What follows an answer's text and nothing else: only a text can stand before it, for a refusal would be in its place. */
+/** What follows an answer's text and nothing else: only a text can be before it, for a refusal would be in its place. */
 const AFTER_TEXT = [
   '","refusal":null,"annotations":[]},"logprobs":null,',
   '","refusal":null},"logprobs":null,',
@@ -272,7 +272,7 @@ function readAnew(bytes: Buffer, start: number, responseEnd: number): Usage | nu
     usageAt === -1
       ? null
       : (readUsageAt(bytes, usageAt, responseEnd) ?? parseUsageAt(bytes, usageAt, responseEnd));
-  // The tier may stand before the usage.
+  // The tier may be before the usage.
   if (usage === null || bytes.subarray(choicesEnd, usageAt).includes(SERVICE_TIER)) return null;
   const textEnd = endOfTextBefore(bytes, finishAt);
   if (textEnd === -1) return isPlainAnswer(bytes, start, finishAt) ? usage : null;
@@ -343,7 +343,7 @@ function nothingMoreAt(bytes: Buffer, at: number): Buffer | undefined {
 
 /**
  * Where a text that is not empty ends, at its closing quote, right before what usually stands between it and the finish
- * reason; -1 where something else stands there.
+ * reason; -1 where something else is there.
  */
 function endOfTextBefore(bytes: Buffer, finishAt: number): number {
   const after = AFTER_TEXT.find((one) => standsAt(bytes, one, finishAt - one.length));
@@ -484,7 +484,7 @@ export function findText(bytes: Buffer, start: number, end: number): FoundText |
 /** The model's name, kept from line to line: nearly always it is the same. */
 let lastModel = { bytes: Buffer.alloc(0), name: '' };
 
-/** The model where it stands right before the choices, as OpenAI and most others write it. */
+/** The model where it is right before the choices, as OpenAI and most others write it. */
 function modelBefore(line: Buffer, choicesAt: number): string | null {
   let at = beforeSpace(line, choicesAt - 1);
   if (line[at] !== COMMA || line[at - 1] !== QUOTE) return null;

@@ -78,7 +78,7 @@ const WORTH: Readonly<Record<RowState, number>> = {
   ok: 3,
 };
 
-/** Where each row stands in the journal: 13 bytes a row, so that a million rows fit into 13 MB. */
+/** Where each row is in the journal: 13 bytes a row, so that a million rows fit into 13 MB. */
 export class JournalIndex {
   readonly #states: Uint8Array;
   readonly #offsets: Float64Array;
@@ -216,7 +216,7 @@ export class JournalIndex {
     return this.#lengths[row] ?? 0;
   }
 
-  /** Where a row's line stands, if it has one. */
+  /** Where a row's line is, if it has one. */
   offsetOf(row: number): number {
     return this.#offsets[row] ?? 0;
   }
@@ -450,7 +450,7 @@ function writeAtEnd(path: string, text: string): void {
   }
 }
 
-/** Where the text after the last newline starts; the size where nothing stands there. */
+/** Where the text after the last newline starts; the size where nothing is there. */
 function lastLineStart(descriptor: number, size: number): number {
   const chunk = Buffer.alloc(1 << 16);
   for (let end = size; end > 0;) {
@@ -526,7 +526,7 @@ export class JournalWriter {
 
   /**
    * Appends a line that another row, or another run, has already. Returns its place.
-   * @param content the request and its response as they stand in that line, without the brackets around them
+   * @param content the request and its response as they are in that line, without the brackets around them
    */
   appendCopy(content: Buffer, origin: Origin, row: number): { offset: number; length: number } {
     const fields = JSON.stringify({ ...originFields(origin), request_idx: row });
@@ -670,7 +670,7 @@ export class JournalWriter {
     }
   }
 
-  /** Whether the path still leads to the open file; true where that cannot be told. */
+  /** Whether the path still leads to the open file; true where that cannot be known. */
   #isInPlace(): boolean {
     if (this.#isDiverted) return true;
     try {

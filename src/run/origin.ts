@@ -61,7 +61,7 @@ function isWhole(value: unknown): value is number {
 /** Kept from line to line: those that were reused from one run have it in common. */
 let last: { bytes: Buffer; origin: Origin } | null = null;
 
-/** An origin that stands before a row's number. */
+/** An origin that is before a row's number. */
 export interface FoundOrigin {
   origin: Origin;
   /** Where the metadata's brace is. */

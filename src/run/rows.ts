@@ -2,7 +2,7 @@
  * `rows.jsonl`: the run's rows with their prompts, in order, one line each. It is what makes a resumed run
  * independent of the Hub: existing means complete. A larger `--limit` replaces it as a whole by one with more rows.
  *
- * A usable row's line is the row as it will stand in `reannotated.json`, without its annotation; a row that can't be
+ * A usable row's line is the row as it will be in `reannotated.json`, without its annotation; a row that can't be
  * used is `{"problem": "…", "row": {…}}`.
  */
 

@@ -87,7 +87,7 @@ export class FastTest {
     this.#hashes[hashOf(gram)] = 1;
   }
 
-  /** False where no spelling can stand in bytes of UTF-8. */
+  /** False where no spelling can be in bytes of UTF-8. */
   bytes(bytes: Buffer): boolean {
     const { length } = bytes;
     const hashes = this.#hashes;

@@ -20,7 +20,7 @@ const PLACEHOLDER =
 
 /**
  * True for a value that is hidden: at least 8 characters, with 5 different ones among them, and neither a word (letters
- * of one case, up to 15) nor a placeholder such as `no-key-required`. Anything less stands in answers for reasons of
+ * of one case, up to 15) nor a placeholder such as `no-key-required`. Anything less is in answers for reasons of
  * its own, and hiding it would change them.
  */
 export function isHidden(value: string): boolean {

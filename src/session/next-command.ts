@@ -93,7 +93,7 @@ function annotatorFor(model: string, { annotator }: ModelCall): string {
 }
 
 /**
- * The address that was probably meant, from how a server answers a wrong one; null where it does not tell.
+ * The address that was probably meant, from how a server answers a wrong one; null where it is not known.
  * @param message of the stop, as `verdict.ts` words it
  */
 export function correctedUrl(baseUrl: string, message: string): string | null {

@@ -30,7 +30,7 @@ import type { Surroundings } from './surroundings.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
 const GRACE_MS = 30_000;
-/** Failed rows are told one by one up to here; a line a second is enough after that. */
+/** Failed rows are reported one by one up to here; a line a second is enough after that. */
 const FAILURES_SHOWN = 5;
 
 /** What is asked for, in messages. */

@@ -33,7 +33,7 @@ export interface Probe {
   cost: number | null;
   /** True where a part of it had to be estimated. */
   isCostEstimated: boolean;
-  /** What the API told of the account's limits, or what was given; null where neither. */
+  /** What the API said of the account's limits, or what was given; null where neither. */
   limits: AccountLimits;
   /** The last thing that went wrong with a row. */
   error: string | null;

@@ -106,7 +106,7 @@ async function requireModel(call: ModelCall, client: BatchApi): Promise<void> {
   }
 }
 
-/** Brings the ledger up to date: what was under way at a crash, files that are gone, rows in no chunk yet. */
+/** Brings the ledger up to date: what was in progress at a crash, files that are gone, rows in no chunk yet. */
 async function preparePlan(
   { options, folder, run, ledger }: BatchRun,
   parts: SubmitParts,
@@ -215,7 +215,7 @@ async function report(
   const requests = ledger.open.reduce((sum, chunk) => sum + (isHandRun(chunk) ? 0 : chunk.requests), 0);
   if (ids.length > 0) {
     const what = plural(ids.length, 'batch', 'batches');
-    console.info(`${what} with ${plural(requests, 'request')} under way. Watch and collect with:`);
+    console.info(`${what} with ${plural(requests, 'request')} in progress. Watch and collect with:`);
     await printCommand(watchCommandLine(options, ids));
   }
   const waiting = ledger.chunks.filter(({ state }) => state === 'waiting').length;

@@ -24,7 +24,7 @@ import type { Surroundings } from './surroundings.js';
 const LEAST_MAXIMUM_BYTES = 64 << 20;
 /** What surrounds an answer, with an error's text or the echo of a request. */
 const BYTES_A_REQUEST = 64 << 10;
-/** A token of text escaped as JSON, with room for reasoning that stands there twice. */
+/** A token of text escaped as JSON, with room for reasoning that is there twice. */
 const BYTES_A_TOKEN = 64;
 /** A token with up to 20 alternatives, each with its bytes. */
 const BYTES_A_TOKEN_WITH_LOGPROBS = 6000;

@@ -8,7 +8,7 @@ import type { ShardState } from './state.js';
 /** A worker that wrote nothing for so long is called silent. */
 const SILENT_MS = 60_000;
 
-/** Where a shard stands. */
+/** Where a shard is. */
 export type Standing = 'open' | 'working' | 'silent' | 'stopped' | 'done' | 'foreign';
 
 const STANDINGS: readonly Standing[] = ['done', 'working', 'silent', 'stopped', 'open', 'foreign'];

@@ -37,7 +37,7 @@ export interface StoredFile {
   fault: DownloadFault | null;
 }
 
-/** Seconds since 1970, as every time of the API is told. */
+/** Seconds since 1970, as all times of the API are given. */
 export function unixTime(): number {
   return Math.floor(Date.now() / 1_000);
 }

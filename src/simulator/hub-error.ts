@@ -7,7 +7,7 @@ import { sendJson, type Exchange } from './http.js';
 import type { SimulatorSettings } from './options.js';
 import type { Statistics } from './statistics.js';
 
-/** An error of the Hub or the datasets-server, whose code stands in a header. */
+/** An error of the Hub or the datasets-server, whose code is in a header. */
 export class HubError extends Error {
   override readonly name = 'HubError';
 

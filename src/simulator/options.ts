@@ -1,4 +1,4 @@
-/** What a simulator can be told; every default lives here. */
+/** The settings of a simulator; every default lives here. */
 
 import type { BatchFault, BatchFaultShares } from './batch-faults.js';
 import type { FaultShares, HubFaultShares } from './faults.js';

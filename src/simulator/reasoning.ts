@@ -2,7 +2,7 @@
 
 import type { ChatCompletion, Choice } from './completions.js';
 
-/** Where reasoning stands in an answer, by the servers that put it there. */
+/** Where reasoning is in an answer, by the servers that put it there. */
 const REASONING_KINDS = {
   reasoning_content: 'a field reasoning_content, as DeepSeek and xAI have it',
   reasoning: 'a field reasoning, as vLLM, OpenRouter and Groq have it',

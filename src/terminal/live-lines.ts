@@ -1,7 +1,7 @@
 /**
  * Lines at the end of a terminal's output that are redrawn in place, whatever happens to the terminal's width.
  *
- * Most terminals wrap lines anew when they get narrower, so what was drawn may take up more rows than it had. The rows
+ * Most terminals rewrap lines when they get narrower, so what was drawn may take up more rows than it had. The rows
  * are therefore counted at the width that the terminal has now, just before they are cleared.
  */
 

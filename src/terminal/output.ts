@@ -15,7 +15,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: 'the file is larger than it may be',
 };
 
-/** The first error of standard output that nobody was told yet. */
+/** The first error of standard output that nobody has seen yet. */
 let failure: unknown = null;
 /** True where something was written since the last `finishOutput`. */
 let isPending = false;

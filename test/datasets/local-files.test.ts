@@ -351,7 +351,7 @@ describe('files whose name does not say what they hold', () => {
       { '#': 0, text: 'Name a tree, please.' },
       { '#': 1, text: 'Name a bird.' },
     ]);
-    await expect(folder.open('a.dat')).rejects.toThrow("can't be told from its name or its content");
+    await expect(folder.open('a.dat')).rejects.toThrow("can't be recognised from its name or its content");
   });
 });
 

@@ -117,7 +117,7 @@ describe('a run in batches', () => {
     ]);
   });
 
-  it('submits nothing twice: --resume finds all submitted, and online refuses while batches are under way', async () => {
+  it('submits nothing twice: --resume finds all submitted, and online refuses while batches are in progress', async () => {
     const { data, folder } = dataset(20);
     const api = await simulator({ batchDurationMs: 60_000 });
     expect((await submit(api, data, folder, ['--max_batch_size', '10'])).code).toBe(0);
@@ -133,7 +133,7 @@ describe('a run in batches', () => {
     expect(api.statistics().requests).toBe(0);
   });
 
-  it('keeps under --max_cost by the worst case of what is under way', async () => {
+  it('keeps under --max_cost by the worst case of what is in progress', async () => {
     const { data, folder } = dataset(30);
     const api = await simulator();
     const args = ['--max_batch_size', '10', '--max_tokens', '1000', '--max_cost', '0.0045'];

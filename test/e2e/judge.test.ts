@@ -78,7 +78,7 @@ function api(
   });
 }
 
-/** The verdict that prefers an answer, wherever it stands. */
+/** The verdict that prefers an answer, wherever it is. */
 function prefer(which: 'new' | 'old', { isNewFirst }: Shown): string {
   return `Because.\nVERDICT: ${(which === 'new') === isNewFirst ? 'A' : 'B'}`;
 }
@@ -312,7 +312,7 @@ describe('judge', () => {
     expect(answered).toHaveLength(before);
   });
 
-  it('stops at Ctrl-C with 130, saves what was under way, and prints the command that goes on', async () => {
+  it('stops at Ctrl-C with 130, saves what was in progress, and prints the command that goes on', async () => {
     const server = await api(async (pair) => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       return prefer('new', pair);

@@ -234,7 +234,7 @@ describe.runIf(isThere)('the report', () => {
     const sent = await open(await made(), { hash: '#row=8&view=text' });
     expect(await sent.locator('article h3').innerText()).toBe('Row 8');
     const unknown = await open(await made(), { hash: '#row=4000' });
-    expect(await unknown.locator('article').innerText()).toBe('No row is like that.');
+    expect(await unknown.locator('article').innerText()).toBe('No matching rows.');
   });
 
   it('shows what differs word by word, Markdown as such without images, and the bare text', async () => {

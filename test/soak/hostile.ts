@@ -70,7 +70,7 @@ export function* endless(text: string, before = ''): Generator<string> {
   for (;;) yield piece;
 }
 
-/** What stands before and after the place that `@@` marks in JSON; with its quotes, or without them. */
+/** What is before and after the place that `@@` marks in JSON; with its quotes, or without them. */
 export function around(value: unknown, mark = '@@'): [string, string] {
   const [before = '', after = ''] = JSON.stringify(value).split(mark);
   return [before, after];

@@ -22,7 +22,7 @@ vi.setConfig({ testTimeout: 3_600_000 });
 const SHARE = 0.3;
 /** Sessions in which every row is to be answered: each tries a row five times. */
 const SESSIONS = 4;
-/** Eight answers of 50 MB may be under way; everything else stays far below. */
+/** Eight answers of 50 MB may be in progress; everything else stays far below. */
 const MOST_MEGABYTES = 500;
 const MOST_CPU_SECONDS = 30;
 /** Answers of this kind are large, so there are fewer of them. */

@@ -129,7 +129,7 @@ it('goes on in a copy of its folders, made while it ran', async () => {
 });
 
 it('collects its batches once in a copy of its folders', async () => {
-  const tally = new Tally('a run folder copied elsewhere with batches under way');
+  const tally = new Tally('a run folder copied elsewhere with batches in progress');
   const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(ROWS));
   await tally.play(
     Array.from({ length: cases(1, 10) }, (_, number) => number),

@@ -45,7 +45,7 @@ export interface Outcome {
   problem?: string | null;
 }
 
-/** Counts the cases of one class; what it counts stands in the table of `npm run soak`. */
+/** Counts the cases of one class; what it counts is in the table of `npm run soak`. */
 export class Tally {
   readonly #figures: Figures;
   readonly #failures: string[] = [];

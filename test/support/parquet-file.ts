@@ -16,7 +16,7 @@ export const ENCODINGS = { plain: 0, dictionary: 8, deltaBytes: 7 };
 export const CONVERTED = { utf8: 0, json: 19 };
 
 export interface CraftedPage {
-  /** The page's own bytes, as they stand in the file. */
+  /** The page's own bytes, as they are in the file. */
   bytes: Buffer;
   claimedValues: number;
   encoding: number;

@@ -9,7 +9,7 @@ process.on('exit', () => {
   );
 });
 
-/** Linux hands the parent's peak down in `maxRSS`; the process's own stands in its status. */
+/** Linux hands the parent's peak down in `maxRSS`; the process's own is in its status. */
 function peakMegabytes() {
   try {
     return Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;

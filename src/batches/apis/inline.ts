@@ -40,7 +40,7 @@ export function serverTime(response: Response): number | null {
   return Number.isNaN(time) ? null : Math.floor(time / 1000);
 }
 
-/** What stands in for an upload: the account, and its time now. */
+/** What replaces an upload: the account, and its time now. */
 export async function inlineInput(connection: Connection, look: Promise<Response>): Promise<UploadedFile> {
   const response = await look;
   await response.body?.cancel();

@@ -168,7 +168,7 @@ function timeIn(value: unknown, name: string): string | null {
   return text !== null && /T\d/.test(text) ? text : null;
 }
 
-/** The body stands in a field that is named after the endpoint, such as `chat_get_completion`. */
+/** The body is in a field that is named after the endpoint, such as `chat_get_completion`. */
 function readResult(item: unknown): RequestResult | null {
   const customId = textIn(item, 'batch_request_id');
   if (!isObject(item) || customId === null) return null;

@@ -28,7 +28,7 @@ interface Chart {
   head: string;
 }
 
-/** Draws all charts anew, in the colours and the width of the moment. */
+/** Redraws all charts, in the colours and the width of the moment. */
 export function redrawCharts(): void {
   for (const one of drawn) {
     one.plot.destroy();

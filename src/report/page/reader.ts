@@ -16,14 +16,14 @@ const VIEWS = [
 type View = (typeof VIEWS)[number][0];
 
 const SORTS: Readonly<Record<string, { title: string; key: (row: ShownRow) => number }>> = {
-  row: { title: 'in their order', key: ({ row }) => row },
+  row: { title: 'Dataset order', key: ({ row }) => row },
   changed: { title: 'changed most first', key: ({ change }) => -(change ?? -1) },
   same: { title: 'changed least first', key: ({ change }) => change ?? 2 },
   longer: { title: 'grew most first', key: ({ lengths }) => lengths.old - lengths.new },
   shorter: { title: 'shrank most first', key: ({ lengths }) => lengths.new - lengths.old },
 };
 
-/** What is looked at; it stands in the address, so that it can be sent to somebody. */
+/** What is looked at; it is in the address, so that it can be sent to somebody. */
 interface Look {
   row: number | null;
   state: string;
@@ -60,7 +60,7 @@ export class Reader {
       ...states.map((state) => [state, state] as const),
     ]);
     this.#flag = this.#select('What is remarkable', 'flag', [
-      ['', 'remarkable or not'],
+      ['', 'All flags'],
       ...flags.map(({ name }) => [name, FLAG_TEXTS[name].title] as const),
     ]);
     this.#sort = this.#select(
@@ -183,7 +183,7 @@ export class Reader {
   }
 
   #nothing(row: number | null): string {
-    if (row === null || row >= this.data.rows) return 'No row is like that.';
+    if (row === null || row >= this.data.rows) return 'No matching rows.';
     return `Row ${row} is not among those that this report shows; make one with --rows ${row}.`;
   }
 
