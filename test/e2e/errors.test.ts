@@ -179,7 +179,7 @@ describe('what a newcomer may do wrong', () => {
       ['j.jsonl', '{"label": "x"}\n', /No format fits the columns.*label.*--prompt_column/],
       ['k.json', '[]', /no rows/],
       ['l.jsonl', '', /no rows/],
-      ['m.pkl', 'x', /can't be told from its name/],
+      ['m.pkl', 'x', /can't be recognised from its name/],
     ];
     for (const [name, content, message] of cases) {
       const path = join(folder, name);

@@ -126,7 +126,7 @@ describe('a terminal', () => {
       const shown = (): string[] =>
         tmux('capture-pane', '-p', '-e', '-t', 'run')
           .split('\n')
-          .filter((line) => /^\S .*\d+\/400/.test(line));
+          .filter((line) => /^\S (?:.*\d+\/400|\d+ %)/.test(line));
       onTestFinished(() => void tmux('kill-server'));
       tmux('new-session', '-d', '-s', 'run', '-x', '200', '-y', '30', process.execPath, CLI, ...args);
       await received(8);
