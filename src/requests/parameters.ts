@@ -350,10 +350,21 @@ function namedIn(refusal: Refusal, sent: Readonly<Record<string, unknown>> | nul
     /\b(?:parameter|argument|field|option|property)s?(?: supplied)?:? \(?([a-z_]{1,40}(?:(?:, ?| and )[a-z_]{1,40}){0,10})\b/i.exec(
       text,
     )?.[1];
+  const before = Array.from(
+    text.matchAll(/\b([a-z_]{1,40}) (?:parameter|argument|field|option|property)\b/gi),
+    ([, word]) => word ?? '',
+  );
   const inWords = IN_WORDS.filter(({ pattern }) => pattern.test(text)).flatMap(
     ({ parameters }) => parameters,
   );
-  return [...new Set([...identifiers, ...known(listed?.split(/, ?| and /) ?? []), ...known(inWords)])];
+  return [
+    ...new Set([
+      ...identifiers,
+      ...known(listed?.split(/, ?| and /) ?? []),
+      ...known(before),
+      ...known(inWords),
+    ]),
+  ];
 }
 
 /** True where a refusal that two parameters cannot go together means temperature and top_p. */

@@ -67,6 +67,8 @@ const MESSAGES = new Set([
   // google.rpc.QuotaFailure and google.rpc.BadRequest.
   'violations',
   'fieldViolations',
+  // Zod, in servers of JavaScript.
+  'issues',
 ]);
 const CODES = new Set([
   'code',
@@ -82,7 +84,7 @@ const CODES = new Set([
   'status_code',
   'quotaId',
 ]);
-const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc']);
+const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc', 'keys']);
 
 /**
  * Reads the answer to a request that was refused.

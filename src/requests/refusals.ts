@@ -198,8 +198,8 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: ACCOUNT,
     status: REFUSED,
-    text: /matching your data policy|has not been used in project|(?:must|please|need to) (?:have [^.]{0,40})?accept the (?:model |licen[cs]e )?terms/i,
-    source: 'OpenRouter 404, Google 403, Groq 400 model_terms_required',
+    text: /matching your data policy|has not been used in project|(?:must|please|need to) (?:have [^.]{0,40})?accept the (?:model |licen[cs]e )?terms|not in the authorized list|\bgated (?:model|repo)/i,
+    source: 'OpenRouter 404, Google 403, Groq 400 model_terms_required, Hugging Face 403 of gated models',
   },
 
   // The key.
@@ -305,19 +305,31 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: FILTERED,
     status: [400, 403, 422, 451, 500],
-    text: /Content Exists Risk|inappropriate content|requires moderation|(?:input|prompt|content|message)[^.]{0,60} flagged|flagged (?:by|as|for)|PROHIBITED_CONTENT|prohibited (?:words?|content|terms?)|\bNSFW\b|safety system|content management policy|blocked by (?:our |the |a )?(?:content|safety|guardrail)|SAFETY_CHECK_TYPE|violates? (?:\w+ ){0,4}(?:guidelines|polic(?:y|ies))|ContentPolicyViolation|guardrail/i,
+    text: /Content Exists Risk|inappropriate content|requires moderation|(?:input|prompt|content|message)[^.]{0,60} flagged|flagged (?:by|as|for)|PROHIBITED_CONTENT|prohibited (?:words?|content|terms?)|\bNSFW\b|sensitive (?:words?|content|information)|content_risk|responsible AI|safety system|content management policy|blocked by (?:our |the |a )?(?:content|safety|guardrail)|SAFETY_CHECK_TYPE|violates? (?:\w+ ){0,4}(?:guidelines|polic(?:y|ies))|ContentPolicyViolation|guardrail/i,
     source:
       'DeepSeek 400, Alibaba 400, OpenRouter 403, OpenAI 400, Azure 400, xAI 403, Gemini 400, LiteLLM 400',
   },
   {
     means: FILTERED,
     status: [400, 403, 422, 451, 500],
-    text: /敏感|违规|不安全/,
+    text: /敏感|违规|不安全|不合规/,
     source: 'Zhipu 400, Baidu',
   },
 
   // Too long for the model, or for what one request may be.
   { means: TOO_LONG, status: [413], source: 'RFC 9110; GitHub Models, Groq, nginx' },
+  {
+    means: TOO_LONG,
+    status: [400],
+    code: /(?:^| )1261(?: |$)/,
+    source: 'Zhipu 400 1261: the prompt is too long',
+  },
+  {
+    means: TOO_LONG,
+    status: REFUSED,
+    text: /超长|超出[^。]{0,20}(?:上下文|长度|最大)/,
+    source: 'Zhipu, one-api',
+  },
   {
     means: TOO_LONG,
     code: /context_length_exceeded|context_window|ContextWindowExceeded|string_above_max_length|tokens_limit_reached|request_too_large|exceed_context_size_error|input_too_long/i,

@@ -140,6 +140,12 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['guardrail', 400, error('Violated guardrail policy', { type: 'guardrail_violation' }), 'filtered'],
 
   ['Zhipu in words', 400, error('输入包含敏感内容'), 'filtered'],
+  ['Bedrock, throttled', 429, { __type: 'ThrottlingException', message: 'Too many tokens, please wait before trying again.' }, 'throttle'],
+  ['Baidu risk', 400, error('the content of message contains sensitive words', { code: 'content_risk' }), 'filtered'],
+  ['Vertex AI, Imagen and Gemini', 400, error("The prompt could not be submitted. This prompt contains sensitive words that violate Google's Responsible AI practices."), 'filtered'],
+  ['Zhipu, too long', 400, error('Prompt 超长', { code: '1261' }), 'too long'],
+  ['one-api, too long', 400, error('输入超出模型的最大长度'), 'too long'],
+  ['Hugging Face, gated', 403, { error: 'Access to model meta-llama/X is restricted and you are not in the authorized list. Visit https://huggingface.co/meta-llama/X to ask for access.' }, 'account'],
 
   // Too long.
   ['OpenAI', 400, error("This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.", { code: 'context_length_exceeded', param: 'messages' }), 'too long'],
