@@ -51,6 +51,20 @@ function rewrite(block: string, url: string, port: number): string {
   );
 }
 
+/** `vllm run-batch -i IN -o OUT …`, whose answers are all the same. */
+const FAKE_VLLM = `#!${process.execPath}
+const { readFileSync, writeFileSync } = require('node:fs');
+const [, input, , output] = process.argv.slice(3);
+const lines = readFileSync(input, 'utf8').trim().split('\\n').map((line) => {
+  const { custom_id, body } = JSON.parse(line);
+  const message = { role: 'assistant', content: 'An answer.' };
+  const usage = { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8 };
+  const completion = { model: body.model, choices: [{ index: 0, message, finish_reason: 'stop' }], usage };
+  return JSON.stringify({ custom_id, response: { status_code: 200, body: completion }, error: null });
+});
+writeFileSync(output, lines.join('\\n') + '\\n');
+`;
+
 /** `npx` without a package manager: the built programs. */
 function fakeNpx(folder: string): string {
   const bin = join(folder, 'bin');
@@ -64,6 +78,8 @@ function fakeNpx(folder: string): string {
     `#!/bin/sh\ncase "$1" in\n${lines.join('\n')}\nesac\necho "no $1" >&2; exit 1\n`,
   );
   chmodSync(join(bin, 'npx'), 0o755);
+  writeFileSync(join(bin, 'vllm'), FAKE_VLLM);
+  chmodSync(join(bin, 'vllm'), 0o755);
   return bin;
 }
 
@@ -97,7 +113,7 @@ function freshHome(): string {
   mkdirSync(join(home, 'datasets'));
   symlinkSync(file('datasets/examples'), join(home, 'datasets', 'examples'));
   writeJsonl(home, 'answers.jsonl', alpacaRows(3));
-  writeFileSync(join(home, 'tickets.csv'), 'body,reply\nhelp,yes\n');
+  writeFileSync(join(home, 'tickets.csv'), 'body,reply,agent\nhelp,yes,Kim\n');
   return home;
 }
 
