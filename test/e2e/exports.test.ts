@@ -474,7 +474,7 @@ describe('every format', () => {
         const { rows: read } = await readParquet(join(folder, 'reannotated.parquet'));
         expect(read).toEqual(rows.map((row) => inParquet(row, shape)));
       }),
-      { numRuns: RUNS },
+      { numRuns: RUNS, endOnFailure: true },
     );
   });
 

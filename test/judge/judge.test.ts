@@ -141,7 +141,7 @@ describe('prompts of the user', () => {
     ['user: 5', /"user" is no text/],
     ['- a', /no list of keys/],
     ['user: "{prompt}{answer_a}{answer_b}"\nsytem: x', /"sytem" is not known/],
-    ['user: "{prompt}{answer_a}{answer_b}"\nsystem: "{prompt}"', /\{prompt\} stands in "system"/],
+    ['user: "{prompt}{answer_a}{answer_b}"\nsystem: "{prompt}"', /\{prompt\} is in "system"/],
     ['user: [', /is no YAML/],
     [null, /there is no such file/],
   ])('%j is refused', async (text, message) => {

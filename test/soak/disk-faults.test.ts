@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { it, vi } from 'vitest';
 import {
@@ -40,7 +41,7 @@ async function survive(fault: DiskFault, data: string): Promise<Outcome> {
   const broken = await runCli(args, { env: { ...env, ...withFault(fault, folder) } });
   const answered = api.requests.length;
   const onDisk = journalLines(folder).length;
-  const advice = adviceProblem(broken, resuming(folder).length > 0);
+  const advice = adviceProblem(broken, resuming(folder).length > 0, hasFiles(folder));
   const mended = await runCli([...args, ...resuming(folder)], { env });
   if (mended.code !== 0) throw new Error(`it does not go on: ${mended.stderr}`);
   const rows = resultsIn(folder).rows();
@@ -55,10 +56,18 @@ async function survive(fault: DiskFault, data: string): Promise<Outcome> {
   };
 }
 
-/** A run that has begun is resumed; before that, `--resume` would find nothing. */
-function adviceProblem({ code, stderr }: Finished, hasBegun: boolean): string | null {
-  if (code !== 75 || /--resume\b/.test(stderr) === hasBegun) return null;
+/**
+ * A run that has begun is resumed; before that, `--resume` would find nothing. Where its folders are still empty, the same
+ * command works with `--resume` and without.
+ */
+function adviceProblem({ code, stderr }: Finished, hasBegun: boolean, hasFile: boolean): string | null {
+  if (code !== 75 || /--resume\b/.test(stderr) === hasBegun || (hasBegun && !hasFile)) return null;
   return `the run has ${hasBegun ? '' : 'not '}begun, and the advice is: ${stderr}`;
+}
+
+function hasFiles(folder: string): boolean {
+  if (!existsSync(folder)) return false;
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).some((entry) => entry.isFile());
 }
 
 /** What is wrong with the end of a run that met a fault: it is told in a sentence, or does no harm. */
