@@ -526,9 +526,7 @@ describe('a judgement that can’t be made', () => {
     const args = ['judge', '--dataset', 'data.json', '--annotator', 'gpt4o-mini', ...foldersIn(folder)];
     const wrong = await runCli(args, { env: ENV });
     expect(wrong.code).toBe(1);
-    expect(wrong.stderr).toMatch(
-      /There is no .*data\.json_gpt4o-mini.*saved has data\.json_gpt-4o-mini\./,
-    );
+    expect(wrong.stderr).toMatch(/There is no .*data\.json_gpt4o-mini.*saved has data\.json_gpt-4o-mini\./);
     expect(existsSync(join(folder, 'temp'))).toBe(false);
     const empty = await runCli(
       ['judge', '--dataset', 'data.json', '--annotator', 'gpt-4o-mini', ...foldersIn(folder)],
