@@ -9,6 +9,7 @@ import type { Dispatcher } from 'undici';
 import { isObject, parseJson } from '../lib/json.js';
 import { holdsMoreValues } from '../lib/json-scan.js';
 import { HubAddresses } from '../http/hub-addresses.js';
+import { warnOfPlainHttp } from '../http/plain-http.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
 import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../lib/errors.js';
 import { atMinimumRate, discard, TooSlow } from '../http/minimum-rate.js';
@@ -92,6 +93,9 @@ export class HubClient {
     this.#redactor = new Redactor([{ value: options.hub.token ?? '', source: 'HF_TOKEN' }]);
     this.#random = options.random ?? Math.random;
     this.#addresses = new HubAddresses(options.hub);
+    const { token, endpoint, datasetsServerUrl } = options.hub;
+    for (const url of token === null ? [] : [endpoint, datasetsServerUrl])
+      warnOfPlainHttp({ what: 'HF_TOKEN', url, shown: new URL(url).origin }, options.reporter);
     this.#dispatcher = openProxyAgent(
       {
         connections: 16,

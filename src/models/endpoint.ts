@@ -2,7 +2,7 @@
 
 import { UserError } from '../lib/errors.js';
 import type { ModelCall } from './call.js';
-import { isLoopback } from '../http/proxy.js';
+import { warnOfPlainHttp } from '../http/plain-http.js';
 import { BATCH_TERMS, type BatchTerms } from './batch-terms.js';
 import { readKey } from './key.js';
 import { knownSecrets } from './known-secrets.js';
@@ -64,23 +64,10 @@ function addressOf({ annotator, environment }: ModelCall, given: string): ApiAdd
   return annotator.provider.addressOf?.(given, annotator.model, environment.variables) ?? readAddress(given);
 }
 
-/** Addresses that were warned about. */
-const warned = new Set<string>();
-
 /** Warns once of a key that travels for everybody to read. */
-export function warnOfPlainHttp(endpoint: Endpoint, reporter: Reporter): void {
-  const warning = plainHttpWarning(endpoint);
-  if (warning === null || warned.has(endpoint.baseUrl)) return;
-  warned.add(endpoint.baseUrl);
-  reporter.warning(warning);
-}
-
-/** What to say where a key is sent without encryption to another machine; null where it is not. */
-export function plainHttpWarning({ address, baseUrl, apiKey }: Endpoint): string | null {
-  const { protocol, hostname } = new URL(address.base);
-  const isSecret = apiKey !== null || address.basic !== null;
-  if (protocol !== 'http:' || isLoopback(hostname) || !isSecret) return null;
-  return `The key travels to ${baseUrl} unencrypted (http), so anybody on the way can read it. Use https where the server has it.`;
+export function warnOfPlainKey({ address, baseUrl, apiKey }: Endpoint, reporter: Reporter): void {
+  if (apiKey === null && address.basic === null) return;
+  warnOfPlainHttp({ what: 'The key', url: address.base, shown: baseUrl }, reporter);
 }
 
 /** Hosts of Azure's model services. */

@@ -10,6 +10,7 @@ import { messageOf, systemErrorCode, UserError } from '../lib/errors.js';
 import { HubAddresses } from '../http/hub-addresses.js';
 import { packageVersion } from '../lib/package.js';
 import { atMinimumRate, discard } from '../http/minimum-rate.js';
+import { warnOfPlainHttp } from '../http/plain-http.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
 import { systemClock } from '../lib/clock.js';
 import { Redactor } from '../secrets/redactor.js';
@@ -59,6 +60,10 @@ export class HubConnection {
     readonly signal: AbortSignal,
   ) {
     this.#addresses = new HubAddresses(hub);
+    if (hub.token !== null) {
+      const { endpoint: url } = hub;
+      warnOfPlainHttp({ what: 'HF_TOKEN', url, shown: new URL(url).origin }, reporter);
+    }
     this.#redactor = new Redactor([{ value: hub.token ?? '', source: 'HF_TOKEN' }]);
     this.#dispatcher = openProxyAgent(
       {

@@ -1,7 +1,7 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
 import { answerRules } from '../models/answer-rules.js';
-import { findEndpoint, hasOwnServer, warnOfPlainHttp } from '../models/endpoint.js';
+import { findEndpoint, hasOwnServer, warnOfPlainKey } from '../models/endpoint.js';
 import { answersOnResponsesOnly } from '../models/responses-api.js';
 import { reservedTokens } from '../models/generation.js';
 import { holdsLock } from '../lib/fence.js';
@@ -54,7 +54,7 @@ export async function openAsking(
 ): Promise<Asking> {
   const endpoint = findEndpoint(call);
   const { address, apiKey } = endpoint;
-  warnOfPlainHttp(endpoint, reporter);
+  warnOfPlainKey(endpoint, reporter);
   const maximum = call.limits.concurrency ?? DEFAULT_CONCURRENCY;
   const timeout = call.limits.timeout * 1000;
   const client = await ChatClient.open({

@@ -6,7 +6,7 @@ import type { BatchApi } from '../batches/apis/batch-api.js';
 import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
-import { batchTermsOf, findEndpoint, warnOfPlainHttp } from '../models/endpoint.js';
+import { batchTermsOf, findEndpoint, warnOfPlainKey } from '../models/endpoint.js';
 import type { RunSettings } from '../run/settings.js';
 import { packageVersion } from '../lib/package.js';
 import { systemClock } from '../lib/clock.js';
@@ -30,7 +30,7 @@ export function openBatchClient(
 ): BatchApi {
   const endpoint = findEndpoint(call);
   const { address, apiKey } = endpoint;
-  warnOfPlainHttp(endpoint, reporter);
+  warnOfPlainKey(endpoint, reporter);
   const connection = {
     address,
     apiKey,

@@ -2,12 +2,14 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { openDataset } from '../../src/datasets/index.js';
 import { redactedDataset } from '../../src/datasets/redacted.js';
-import { plainHttpWarning } from '../../src/models/endpoint.js';
+import { HubClient } from '../../src/datasets/hub-client.js';
+import { warnOfPlainKey } from '../../src/models/endpoint.js';
 import { readAddress } from '../../src/http/address.js';
 import { judgeFailure, judgeResponse } from '../../src/requests/verdict.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
 import { secretIn } from '../support/spelled.js';
+import type { Reporter } from '../../src/types.js';
 
 const KEY = 'sk-SECRETab/cd+efGHIJKLMNOPQRSTUVWXYZ0123456789';
 const redactor = new Redactor([{ value: KEY, source: 'KEY' }]);
@@ -131,6 +133,27 @@ it.each([
   ['http://localhost:8000/v1', 'key', false],
   ['http://[::1]:8000/v1', 'key', false],
 ])('a key that goes to %s is warned about where others can read it', (url, apiKey, isWarned) => {
-  const warning = plainHttpWarning({ address: readAddress(url), baseUrl: 'the server', apiKey });
-  expect(warning !== null).toBe(isWarned);
+  const warnings: string[] = [];
+  const endpoint = { address: readAddress(url), baseUrl: `${url} (${apiKey})`, apiKey };
+  for (let times = 0; times < 2; times++) warnOfPlainKey(endpoint, recorder(warnings));
+  expect(warnings).toEqual(isWarned ? [expect.stringContaining('travels to http://') as string] : []);
 });
+
+it.each([
+  ['http://hub.example', 'hf_token', ['HF_TOKEN travels to http://hub.example unencrypted']],
+  ['http://10.1.2.3:8080', 'hf_token', ['HF_TOKEN travels to http://10.1.2.3:8080 unencrypted']],
+  ['http://other-hub.example', null, []],
+  ['http://127.0.0.1:9', 'hf_token', []],
+  ['https://hub.example', 'hf_token', []],
+])('HF_TOKEN that goes to %s is, too', async (endpoint, token, expected) => {
+  const warnings: string[] = [];
+  const hub = { endpoint, datasetsServerUrl: endpoint, token };
+  const client = new HubClient({ hub, dataset: 'a/b', reporter: recorder(warnings) });
+  await client.close();
+  expect(warnings).toEqual(expected.map((text) => expect.stringContaining(text) as string));
+});
+
+function recorder(warnings: string[]): Reporter {
+  const ignore = (): void => undefined;
+  return { debug: ignore, info: ignore, error: ignore, warning: (text) => warnings.push(text) };
+}
