@@ -239,7 +239,7 @@ export function describeUndecided(batches: readonly Batch[]): string | null {
   const [first] = batches;
   if (first === undefined) return null;
   const others = batches.length > 1 ? ` and ${count(batches.length - 1)} more` : '';
-  return `${inert(first.id, 80)}${others} can only be told apart after they have ended`;
+  return `${inert(first.id, 80)}${others} cannot be matched to a run until they have ended`;
 }
 
 export interface InputParts {

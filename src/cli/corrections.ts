@@ -30,19 +30,25 @@ export function correctWords(program: Command, command: CommandName, words: read
     return;
   }
   const { unknownFlag, loose } = sorted(command, own);
-  if (unknownFlag !== null) stop(program, `unknown option '${unknownFlag}'`, flagHint(command, unknownFlag));
+  if (unknownFlag !== null)
+    stop(program, `unknown option '${unknownFlag}'`, flagHint(command, unknownFlag) ?? helpHint(command));
   const allowed = COMMAND_TEXTS[command].argument === undefined ? 0 : 1;
   const extra = loose[allowed];
   if (extra === undefined) return;
   const isFirst = !isSubcommand && own[0] === extra;
   const isCommand = isFirst && !isData(extra) && !isModel(extra);
   const what = `${isCommand ? 'unknown command' : 'unexpected argument'} '${shown(extra)}'`;
-  stop(program, what, wordHint(command, extra, isFirst));
+  stop(program, what, wordHint(command, extra, isFirst) ?? helpHint(command));
 }
 
-function stop(program: Command, what: string, hint: string | null): never {
-  const more = hint ?? 'reannotate --help shows the commands and flags.';
-  program.error(`error: ${what}\n(${more})`, { exitCode: 2 });
+function stop(program: Command, what: string, hint: string): never {
+  program.error(`error: ${what}\n(${hint})`, { exitCode: 2 });
+}
+
+function helpHint(command: CommandName): string {
+  return command === 'reannotate'
+    ? 'reannotate --help shows the commands and flags.'
+    : `reannotate ${command} --help shows its flags.`;
 }
 
 interface SortedWords {

@@ -15,7 +15,7 @@ export function judgeSettings({ values, given }: Parsed<'judge'>, surrounding: S
   const { save_dir: saveDir, temp_dir: tempDir, run_name: runName, base_url: baseUrl } = values;
   const options = judgeOptions({
     dataset: requireDataset(values.dataset),
-    // Whoever answered: its name is all that the folder's name needs.
+    // Only its name is needed, for the folder; it is not called.
     judged: resolveAnnotator(values.annotator, true).name,
     judge: resolveAnnotator(values.judge, baseUrl !== null, 'judge'),
     baseUrl,

@@ -112,7 +112,7 @@ export async function demo(
     },
   };
   try {
-    console.info(`A simulated API and Hub answer at ${simulator.url}: no key, no network, no cost.`);
+    console.info(`Using a local simulator at ${simulator.url}: no key, no network, no cost.`);
     let exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
     if (isJudged && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
     const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, annotator.name));
@@ -120,9 +120,11 @@ export async function demo(
       [
         '',
         `Old and new answers, side by side: ${reannotated}`,
-        `The settings of the run: ${config}`,
-        `A page to look at it all: npx reannotate report ${shellWord(save)}`,
-        ...(isJudged ? [] : ['Which of them are better? A second opinion: npx reannotate demo --judge']),
+        `Settings of the run: ${config}`,
+        `Make a report page: npx reannotate report ${shellWord(save)}`,
+        ...(isJudged
+          ? []
+          : ['Have another model judge which answers are better: npx reannotate demo --judge']),
         '',
         'Now with a model of your own:',
         '  export OPENAI_API_KEY=…',

@@ -8,7 +8,7 @@
  *
  * Three uses are left alone, each of them one character between two that are seen, so that emoji, Persian and Indic
  * languages stay readable: a joiner inside an emoji (woman + computer), a joiner between letters of a script that needs
- * it, and a variation selector right after an emoji. Whoever wants to can hide one bit in each of these.
+ * it, and a variation selector right after an emoji. Each of these can still hide one bit.
  */
 
 const HIDDEN_CLASS =
