@@ -103,6 +103,8 @@ class Pass {
   readonly #flags = new Map<FlagName, number>(FLAG_NAMES.map((name) => [name, 0]));
   #rows = 0;
   #compared = 0;
+  /** Rows whose final answers were compared (`--check answer`); without any, nothing is known of disagreement. */
+  #checked = 0;
 
   constructor(folder: RunFolder, options: Pick<CollectOptions, 'sample' | 'rows'>) {
     this.#failures = failures(folder.failedRows);
@@ -136,6 +138,7 @@ class Pass {
     const change = pair === null || pair.old === '' ? null : 1 - pair.similarity;
     const ratio = pair === null || pair.old === '' ? null : pair.new.length / pair.old.length;
     if (pair !== null) this.#compared += 1;
+    if (pair !== null && pair.agrees !== null) this.#checked += 1;
     if (ratio !== null) this.#ratios.add(ratio);
     this.#selection.add({ row: number, state, flags, change, ratio }, () => ({
       row: number,
@@ -168,7 +171,10 @@ class Pass {
       ratios: this.#ratios.distribution,
       medians: { old: this.#old.median, new: this.#new.median },
       finishReasons: [...this.#reasons].sort((a, b) => b[1] - a[1]).slice(0, 12),
-      flags: FLAG_NAMES.map((name) => ({ name, rows: this.#flags.get(name) ?? 0 })),
+      flags: FLAG_NAMES.filter((name) => name !== 'disagrees' || this.#checked > 0).map((name) => ({
+        name,
+        rows: this.#flags.get(name) ?? 0,
+      })),
       compared: this.#compared,
       shown,
       choice: this.#choice(shown),

@@ -192,7 +192,6 @@ describe.runIf(isThere)('the report', () => {
       'Nearly identical': '1',
       'Lost code block': '1',
       'Other script': '1',
-      'Other answer': '0',
       'Other language': '1',
     });
     expect(await page.title()).toBe('data.jsonl → gpt-4o-mini · reannotate report');
