@@ -1,8 +1,6 @@
 /** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
 
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
-import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
-import { DEFAULT_SELECTION } from '../models/select-answer.js';
 import { EXIT } from '../lib/errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import { keepJudgement } from '../judge/figures.js';
@@ -17,7 +15,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import { describeSummary, summarise, writeSummary } from '../run/summary.js';
 import { count, inert, plural } from '../lib/text.js';
 import { hasSeveral } from '../models/generation.js';
-import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
+import { assemblyOf, resultShape, type FinishedRun, type Publisher } from './finished-run.js';
 import { costToSuggest } from './next-command.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -79,12 +77,7 @@ async function assembleOnce(
   );
   try {
     return await assemble(folder, run.index, {
-      includeMetadata: options.output.includeMetadata,
-      several: hasSeveral(options.call.generation),
-      select: options.output.select ?? DEFAULT_SELECTION,
-      comparesAnswers: options.output.check === 'answer',
-      reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
-      rules,
+      ...assemblyOf(options, rules),
       onProgress: (rows) => {
         done = rows;
       },

@@ -5,12 +5,15 @@ import type { RunSettings } from '../run/settings.js';
 import type { RetriableState } from '../types.js';
 import type { Stop } from '../requests/processor.js';
 import type { ConfigFile } from '../run/config.js';
-import type { OptionalKeys } from '../run/assemble.js';
+import type { AssembleOptions, OptionalKeys } from '../run/assemble.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures, Summary } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
+import type { AnswerRules } from '../models/answer-rules.js';
 import { hasSeveral } from '../models/generation.js';
+import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
+import { DEFAULT_SELECTION } from '../models/select-answer.js';
 
 /** What takes a run's results elsewhere once they are written. */
 export interface Publisher {
@@ -47,6 +50,21 @@ export interface FinishedRun {
   keys?: OptionalKeys;
   /** Null where the results stay here. */
   publisher: Publisher | null;
+}
+
+/** How answers become rows of results, whether one run gave them or the shards of a plan. */
+export function assemblyOf(
+  { output, call }: Pick<RunSettings, 'output' | 'call'>,
+  rules: AnswerRules,
+): Omit<AssembleOptions, 'onProgress' | 'check'> {
+  return {
+    includeMetadata: output.includeMetadata,
+    several: hasSeveral(call.generation),
+    select: output.select ?? DEFAULT_SELECTION,
+    comparesAnswers: output.check === 'answer',
+    reasoning: output.reasoning ?? DEFAULT_REASONING_MODE,
+    rules,
+  };
 }
 
 /** What the rows of a run hold besides prompt and answers. */

@@ -1,8 +1,7 @@
 /** The results of all shards in one pass over them, one shard in memory at a time, with what the proof needs. */
 
 import { createHash, type Hash } from 'node:crypto';
-import { FinishRules } from '../models/finish-reason.js';
-import { DEFAULT_REASONING_MODE } from '../models/reasoning.js';
+import { answerRules } from '../models/answer-rules.js';
 import { hasSeveral } from '../models/generation.js';
 import { assembleParts, type Assembled, type AssemblyPart } from '../run/assemble.js';
 import { journalSource, type RunFolder } from '../run/folder.js';
@@ -13,6 +12,7 @@ import { shardFolder } from '../shards/folders.js';
 import { compareCounts, type Problem } from '../shards/proof.js';
 import { readState, type ShardState } from '../shards/state.js';
 import { ROW_STATES } from '../types.js';
+import { assemblyOf } from './finished-run.js';
 import type { OpenPlan } from './open-plan.js';
 
 /** Something that only reading the shards shows. */
@@ -41,7 +41,7 @@ export async function mergeShards(
   target: RunFolder,
   onProgress: (rows: number) => void,
 ): Promise<Merged> {
-  const rules = new FinishRules(options.call.acceptFinishReason);
+  const rules = await answerRules(options.call);
   const several = hasSeveral(options.call.generation);
   let totals = new Totals(target.counters, null, new Date());
   let problems: Problem[] = [];
@@ -78,10 +78,7 @@ export async function mergeShards(
   }
 
   const assembled = await assembleParts(target, parts, {
-    includeMetadata: options.output.includeMetadata,
-    several,
-    reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
-    rules,
+    ...assemblyOf(options, rules),
     onProgress,
     check: ({ damaged }) => {
       if (problems.length > 0 || damaged.length > 0) throw new ShardsDamaged(problems, damaged);

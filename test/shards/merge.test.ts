@@ -146,6 +146,14 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
   },
 };
 
+/** A line of a journal whose answer has a second, longer choice. */
+function withLonger(line: string): string {
+  const [request, response, metadata] = JSON.parse(line) as [object, { choices: object[] }, object];
+  const [choice] = response.choices;
+  const second = { ...choice, index: 1, message: { role: 'assistant', content: 'a longer answer' } };
+  return JSON.stringify([request, { ...response, choices: [choice, second] }, metadata]);
+}
+
 /** What workers may leave behind that changes nothing. */
 const HARMLESS: Readonly<Record<string, (planned: OpenPlan, shard: number) => void>> = {
   nothing: () => undefined,
@@ -241,6 +249,30 @@ describe('merge', () => {
     expect(
       await merge(planned, quietSurroundings()).catch((error: unknown) => (error as UserError).exitCode),
     ).toBe(EXIT.tryLater);
+  });
+
+  it('writes what --select and --check of the plan ask for', async () => {
+    const folder = temporaryFolder();
+    const planned = await plannedRun(folder, SIZES, { n: '2', select: 'longest', check: 'answer' });
+    for (const shard of SIZES.keys())
+      edit(join(folderOf(planned, shard), 'output.1.jsonl'), (text) => text.replaceAll(/.+/g, withLonger));
+    expect(await merge(planned, quietSurroundings())).toBe(EXIT.done);
+    const rows = JSON.parse(
+      readFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'utf8'),
+    ) as object[];
+    expect(rows).toHaveLength(10);
+    for (const row of rows) expect(row).toMatchObject({ annotation: 'a longer answer', agrees: null });
+  });
+
+  it('takes no answer that breaks the schema of the plan', async () => {
+    const response_format = JSON.stringify({
+      type: 'json_schema',
+      json_schema: { name: 'answer', schema: { type: 'object' } },
+    });
+    const planned = await plannedRun(temporaryFolder(), [2], { response_format });
+    const surroundings = quietSurroundings();
+    await expect(merge(planned, surroundings)).rejects.toThrow(UserError);
+    expect(surroundings.said.join('')).toContain('has lost 2 answers that its worker left');
   });
 
   it('refuses a plan that was changed', async () => {

@@ -52,8 +52,15 @@ export function doneState(
   };
 }
 
-/** A planned run in a folder whose shards are all done. */
-export async function plannedRun(folder: string, sizes: readonly number[]): Promise<OpenPlan> {
+/**
+ * A planned run in a folder whose shards are all done.
+ * @param more flags of the plan
+ */
+export async function plannedRun(
+  folder: string,
+  sizes: readonly number[],
+  more: Readonly<Record<string, string>> = {},
+): Promise<OpenPlan> {
   const runDir = join(folder, 'temp', 'run');
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const rows = sizes.reduce((sum, size) => sum + size, 0);
@@ -65,6 +72,7 @@ export async function plannedRun(folder: string, sizes: readonly number[]): Prom
     save_dir: join(folder, 'saved'),
     annotator: 'm',
     base_url: 'http://127.0.0.1:9/v1',
+    ...more,
   };
   let start = 0;
   const shards = (await cutLines(path, 0, sizes)).map((range, shard) => {
