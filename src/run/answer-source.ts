@@ -5,7 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { readLines } from '../lib/files.js';
 import { inert } from '../lib/text.js';
-import type { FinishRules } from '../models/finish-reason.js';
+import type { AnswerRules } from '../models/answer-rules.js';
 import { AnswerWindow } from './answer-window.js';
 import { readConfig } from './config.js';
 import { readJob, readJobs } from './jobs.js';
@@ -27,7 +27,7 @@ export interface AnswerSource {
 export interface Reading {
   /** True where rows have more than one choice. */
   several: boolean;
-  rules: FinishRules;
+  rules: AnswerRules;
   /** Answers that a row got with up to so many times its `max_tokens` count as well; 1 for none. */
   escalation: number;
 }

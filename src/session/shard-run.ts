@@ -3,7 +3,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
 import { digestOfFile } from '../lib/files.js';
-import { FinishRules } from '../models/finish-reason.js';
+import { answerRules } from '../models/answer-rules.js';
 import { hasSeveral } from '../models/generation.js';
 import type { Price } from '../models/prices.js';
 import type { RunSettings } from '../run/settings.js';
@@ -67,7 +67,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const totals = new Totals(folder.counters, work.price, new Date());
   const several = hasSeveral(options.call.generation);
-  const rules = new FinishRules(options.call.acceptFinishReason);
+  const rules = await answerRules(options.call);
   const report = await readJournal(folder, index, several, rules, surroundings.console, (entry) => {
     totals.addEntry(entry);
   });

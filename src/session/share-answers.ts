@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { messageOf } from '../lib/errors.js';
 import { count, inert, plural } from '../lib/text.js';
-import { FinishRules } from '../models/finish-reason.js';
+import { answerRules } from '../models/answer-rules.js';
 import { hasSeveral } from '../models/generation.js';
 import { findAnswerSource, type AnswerSource, type Reading } from '../run/answer-source.js';
 import type { RunFolder } from '../run/folder.js';
@@ -24,10 +24,10 @@ export interface SharingRun {
 }
 
 /** How the lines of a run's journal are read, and of those whose answers it takes over. */
-export function readingOf({ call, policy }: Pick<RunSettings, 'call' | 'policy'>): Reading {
+export async function readingOf({ call, policy }: Pick<RunSettings, 'call' | 'policy'>): Promise<Reading> {
   return {
     several: hasSeveral(call.generation),
-    rules: new FinishRules(call.acceptFinishReason),
+    rules: await answerRules(call),
     escalation: policy.escalateTruncated ?? 1,
   };
 }
@@ -82,7 +82,7 @@ export class SharedAnswers {
     if (!isNeeded) return new SharedAnswers(null, sharing, console);
     const table = await readTable(folder, run.rows, console);
     const target: CopyTarget = {
-      ...{ folder, table, index: run.index, retry, reading: readingOf(options) },
+      ...{ folder, table, index: run.index, retry, reading: await readingOf(options) },
       onCopy: (answer, origin) => {
         if (answer !== null) totals.addCopy(answer, origin);
       },

@@ -24,9 +24,10 @@ export class SparedRequests {
     const { reuse, dedupe } = options.policy;
     const endProgress = console.showProgress(() => `Reading earlier answers: ${count(answered.size)}`);
     try {
+      const reading = await readingOf(options);
       for (const path of reuse) {
         const source = await findAnswerSource(path, options.output.tempDir);
-        for await (const body of answeredRequests(source, readingOf(options))) answered.add(digestOf(body));
+        for await (const body of answeredRequests(source, reading)) answered.add(digestOf(body));
       }
     } finally {
       endProgress();
