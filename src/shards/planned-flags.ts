@@ -10,7 +10,8 @@ export type PlannedFlags = Readonly<Record<string, string | true>>;
 
 /** What one invocation does, or where it keeps its files: a worker has its own. */
 const NOT_KEPT: ReadonlySet<string> = new Set([
-  ...['resume', 'resume_no_retry', 'overwrite', 'retry', 'config', 'logging_level'],
+  ...['resume', 'resume_no_retry', 'overwrite', 'retry'],
+  ...['config', 'env_file', 'logging_level', 'quiet'],
   ...['save_dir', 'temp_dir', 'run_name', 'dataset'],
 ]);
 

@@ -68,6 +68,12 @@ it('every flag that decides which requests are sent is compared when a run is re
   expect(identity.toSorted()).toEqual(compared.filter((name) => name !== 'model').toSorted());
 });
 
+it('a plan takes no flag of batches or of what happens when one command ends: workers would ignore it', () => {
+  const planned = flagsOf('plan');
+  expect(planned.filter(({ group }) => group === 'batches')).toEqual([]);
+  expect(planned.map(({ name }) => name)).not.toContain('notify');
+});
+
 it('every parameter of a generation is a flag', () => {
   const names = flagsOf('reannotate').map(({ name }) => name);
   expect(GENERATION_NAMES.filter((name) => !names.includes(name))).toEqual([]);

@@ -50,7 +50,9 @@ export function flagsOf(command: CommandName): readonly CommandFlag[] {
 /** Flags of `reannotate` that a plan cannot have: they are about one process, or about batches. */
 const NOT_PLANNED: ReadonlySet<string> = new Set([
   ...['resume', 'resume_no_retry', 'retry', 'dry_run', 'json', 'probe'],
-  ...['batch', 'max_batch_size', 'max_batch_bytes'],
+  ...['batch', 'batch_file_only', 'max_batch_size', 'max_batch_bytes'],
+  // A worker that ends is not the end of the run.
+  'notify',
   ...['push_to_hub', 'private', 'yes', 'allow_secrets'],
   // They look at all rows of a run; a worker sees those of a shard.
   ...['reuse', 'dedupe', 'escalate_truncated'],
@@ -84,8 +86,8 @@ function varied(
   entry: Flag,
   { help, usual, short }: Exclude<Flag['commands'][CommandName], true | undefined>,
 ): Flag {
-  const { short: letter, usual: told, ...others } = entry;
-  const text = usual === undefined ? told : (usual ?? '');
+  const { short: letter, usual: common, ...others } = entry;
+  const text = usual === undefined ? common : (usual ?? '');
   return {
     ...others,
     ...(help === undefined ? {} : { help }),
