@@ -69,13 +69,12 @@ function section(command: CommandName): string {
       '',
     ].join('\n'),
   );
-  const called = command === 'watch-batch' ? command : title;
   return [
     `## \`${title}\``,
     '',
     description,
     '',
-    `\`npx ${called} ${usage}\`${argument === undefined ? '' : `, where \`${argument.name}\` is ${argument.help}.`}`,
+    `\`npx ${title} ${usage}\`${argument === undefined ? '' : `, where \`${argument.name}\` is ${argument.help}.`}`,
     '',
     ...tables,
   ].join('\n');

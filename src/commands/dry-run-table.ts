@@ -77,12 +77,12 @@ function describePrice(price: PriceRange | null): string {
 
 function describeLimits({ limits, minutes }: DryRun): string | null {
   if (minutes === null) return null;
-  const told = [
+  const known = [
     [limits.requests_per_minute, 'requests a minute'],
     [limits.tokens_per_minute, 'tokens a minute'],
     [limits.requests_per_day, 'requests a day'],
   ] as const;
-  return told.flatMap(([limit, unit]) => (limit === null ? [] : [`${count(limit)} ${unit}`])).join(', ');
+  return known.flatMap(([limit, unit]) => (limit === null ? [] : [`${count(limit)} ${unit}`])).join(', ');
 }
 
 function describeTime({ minutes }: DryRun): string {

@@ -45,9 +45,9 @@ const ROW_END = Buffer.from('}');
 const CLOSING_BRACKET = 0x5d;
 /** Characters of a model's name that are kept: it comes from outside. */
 const LONGEST_MODEL = 200;
-/** Different reasons that are counted, and those that are told. */
+/** Different reasons that are counted, and those that are shown. */
 const REASONS_KEPT = 1000;
-const REASONS_TOLD = 3;
+const REASONS_SHOWN = 3;
 
 export interface AssembleOptions {
   /** Also write `metadata` to each row. */
@@ -467,7 +467,7 @@ class Assembly {
 
   /** Why rows have no annotation, most frequent first. */
   reasons(): Assembled['reasons'] {
-    return [...this.#reasons.values()].sort((a, b) => b.rows - a.rows).slice(0, REASONS_TOLD);
+    return [...this.#reasons.values()].sort((a, b) => b.rows - a.rows).slice(0, REASONS_SHOWN);
   }
 }
 

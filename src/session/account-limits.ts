@@ -1,4 +1,4 @@
-/** The account's rate limits for `--dry_run`: given by flags, told to a probe, or asked for without cost. */
+/** The account's rate limits for `--dry_run`: given by flags, seen by a probe, or requested at no cost. */
 
 import { findEndpoint, hasOwnServer } from '../models/endpoint.js';
 import type { ModelCall } from '../models/call.js';
@@ -30,11 +30,11 @@ export async function findLimits(
   };
   const isGiven = given.requestsPerMinute !== null && given.tokensPerMinute !== null;
   if (isGiven || !(isForced || refusesForFree(call))) return given;
-  const told = await askWithoutMessages(call, surroundings);
+  const stated = await askWithoutMessages(call, surroundings);
   return {
-    requestsPerMinute: given.requestsPerMinute ?? told.requestsPerMinute,
-    tokensPerMinute: given.tokensPerMinute ?? told.tokensPerMinute,
-    requestsPerDay: told.requestsPerDay,
+    requestsPerMinute: given.requestsPerMinute ?? stated.requestsPerMinute,
+    tokensPerMinute: given.tokensPerMinute ?? stated.tokensPerMinute,
+    requestsPerDay: stated.requestsPerDay,
   };
 }
 

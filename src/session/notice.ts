@@ -93,7 +93,7 @@ async function notify(
   reporter: Reporter,
 ): Promise<void> {
   if (command === null) return;
-  const told = {
+  const facts = {
     REANNOTATE_EVENT: event,
     REANNOTATE_EXIT_CODE: String(exitCode),
     REANNOTATE_COMMAND: program,
@@ -102,17 +102,17 @@ async function notify(
     REANNOTATE_FOLDER: folder,
     REANNOTATE_MESSAGE: inert(redact(message), LONGEST_TEXT),
   };
-  const problem = await runCommand(command, told);
+  const problem = await runCommand(command, facts);
   if (problem !== null) reporter.warning(`--notify: the command ${problem}. The run is not affected.`);
 }
 
 /** @returns what went wrong; null where nothing did */
-function runCommand(command: string, told: Readonly<Record<string, string>>): Promise<string | null> {
+function runCommand(command: string, facts: Readonly<Record<string, string>>): Promise<string | null> {
   return new Promise((resolve) => {
     // Standard output belongs to the results: what the command writes goes where messages go.
     const child = spawn(command, {
       shell: true,
-      env: { ...process.env, ...told },
+      env: { ...process.env, ...facts },
       stdio: ['ignore', process.stderr, process.stderr],
       timeout: LONGEST_MS,
     });

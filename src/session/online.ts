@@ -104,7 +104,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
       : `Sending ${plural(waiting, 'truncated row')} again with ${again.factor} times the tokens.`,
   );
 
-  // A missing key is told before anything is opened.
+  // A missing key is reported before anything is opened.
   findEndpoint(options.call);
   const budget =
     options.policy.maxCost === null
@@ -253,7 +253,7 @@ function journaling(
   let isFirst = true;
   let failures = 0;
   let isShortened = false;
-  let lastTold = 0;
+  let lastShown = 0;
   return {
     answered: (job, sent, json, completion) => {
       const place =
@@ -289,8 +289,8 @@ function journaling(
       else misses.failed += 1;
       failures += 1;
       const now = performance.now();
-      if (failures > FAILURES_SHOWN && now - lastTold < 1000) return;
-      lastTold = now;
+      if (failures > FAILURES_SHOWN && now - lastShown < 1000) return;
+      lastShown = now;
       const more = failures > FAILURES_SHOWN ? ` (${plural(failures, 'failure')} so far)` : '';
       console.warning(`${nameOf(job.requestIdx)} failed${more}: ${errors.at(-1) ?? ''}`);
     },
@@ -372,19 +372,19 @@ function heed(
 }
 
 function describeLimits(limiter: RateLimiter): string {
-  const told = (limit: number | null, noun: string): string =>
+  const shown = (limit: number | null, noun: string): string =>
     limit === null ? `no limit of ${noun}s known` : `${plural(limit, noun)} a minute`;
   const { requestsPerDay } = limiter;
   const daily = requestsPerDay === null ? '' : `, ${plural(requestsPerDay, 'request')} a day`;
-  return `Limits: ${told(limiter.requestsPerMinute, 'request')}, ${told(limiter.tokensPerMinute, 'token')}${daily}`;
+  return `Limits: ${shown(limiter.requestsPerMinute, 'request')}, ${shown(limiter.tokensPerMinute, 'token')}${daily}`;
 }
 
 function describeBound(limit: BindingLimit, limiter: RateLimiter): string | null {
   if (limit === 'requests') {
-    const told = limiter.requestsPerMinute;
-    return told === null
+    const { requestsPerMinute } = limiter;
+    return requestsPerMinute === null
       ? 'the rate that the API lets through'
-      : `the limit of ${plural(told, 'request')} a minute`;
+      : `the limit of ${plural(requestsPerMinute, 'request')} a minute`;
   }
   if (limit === 'tokens') return `the limit of ${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute`;
   if (limit === 'outage') return 'pauses after failed requests';

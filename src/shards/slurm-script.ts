@@ -4,7 +4,7 @@ import { UsageError } from '../lib/errors.js';
 import { inert, shellWord } from '../lib/text.js';
 import { ranges } from './ranges.js';
 
-/** Seconds before a time limit at which a worker is told to drain; Slurm may be 30 s early, and draining takes 30 s. */
+/** Seconds before a time limit at which Slurm tells a worker to drain; Slurm may be 30 s early, and draining takes 30 s. */
 const WARNING_S = 120;
 
 export interface SlurmOptions {

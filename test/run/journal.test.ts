@@ -61,7 +61,7 @@ describe('the journal', () => {
     );
   });
 
-  it('holds what was appended within one turn of the event loop, at the places that were told', async () => {
+  it('holds what was appended within one turn of the event loop, at the places that were returned', async () => {
     const path = join(temporaryFolder(), 'output.jsonl');
     const journal = new JournalWriter(path, (error) => {
       throw error;
