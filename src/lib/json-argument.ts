@@ -1,12 +1,9 @@
 /** Values of flags that are JSON, written on the command line or in a file. */
 
-import { readFileSync, statSync } from 'node:fs';
 import { messageOf, UsageError } from './errors.js';
 import { isObject } from './json.js';
+import { readSmallFile } from './small-file.js';
 import { inert } from './text.js';
-
-/** Far more than any schema. */
-const LARGEST_FILE = 1 << 20;
 
 /**
  * A JSON object as a flag gives it: the text itself, or `@FILE` for the content of a file.
@@ -26,10 +23,4 @@ export function jsonArgument(source: string, text: string): Record<string, unkno
   if (Object.hasOwn(value, '__proto__'))
     throw new UsageError(`${where}: "__proto__" is not a field of a request.`);
   return value;
-}
-
-function readSmallFile(path: string): string {
-  const { size } = statSync(path);
-  if (size > LARGEST_FILE) throw new Error(`the file has ${size} bytes; ${LARGEST_FILE} are allowed`);
-  return readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
 }

@@ -1,8 +1,8 @@
 /** `--config FILE`: flags written as YAML. */
 
-import { readFileSync, statSync } from 'node:fs';
 import { messageOf, UsageError } from '../../lib/errors.js';
 import { isObject } from '../../lib/json.js';
+import { readSmallFile } from '../../lib/small-file.js';
 import { inert } from '../../lib/text.js';
 import { resolveAnnotator } from '../../models/annotators.js';
 import { flagValue, isGenerationName, SENT_BY_DEFAULT } from '../../models/generation.js';
@@ -11,9 +11,6 @@ import { nearFlag } from './near.js';
 import type { Given, Layer } from './parse.js';
 import { flagsOf, type CommandFlag } from './table.js';
 import { keyOf } from './variables.js';
-
-/** Far more than all flags need. */
-const LARGEST_FILE = 1 << 20;
 
 /**
  * What a file gives: a mapping of flags, or the `config.yaml` of a run, whose flags are in `params`.
@@ -53,9 +50,7 @@ async function readYaml(path: string, shown: string): Promise<Record<string, unk
   const { parse } = await import('yaml');
   let content: unknown;
   try {
-    const { size } = statSync(path);
-    if (size > LARGEST_FILE) throw new Error(`the file has ${size} bytes; ${LARGEST_FILE} are allowed`);
-    content = parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
+    content = parse(readSmallFile(path));
   } catch (error) {
     const [line = ''] = messageOf(error).split('\n');
     throw new UsageError(`--config ${shown} cannot be read: ${inert(line, 200)}`);

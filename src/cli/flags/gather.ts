@@ -1,8 +1,8 @@
 /** All that is said of a command's flags, from wherever it comes: command line, environment, file. */
 
-import { readFileSync, statSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { messageOf, UsageError } from '../../lib/errors.js';
+import { readSmallFile } from '../../lib/small-file.js';
 import { inert } from '../../lib/text.js';
 import { knownSecrets } from '../../models/known-secrets.js';
 import type { Redactor } from '../../secrets/redactor.js';
@@ -16,8 +16,6 @@ import {
   type RawFlags,
 } from './parse.js';
 import { environmentLayer, strayVariables } from './variables.js';
-
-const LARGEST_FILE = 1 << 20;
 
 /** Where values come from besides the command line. */
 export interface Sources {
@@ -72,9 +70,7 @@ function namesOf(layer: Layer, name: string): string[] {
 function loadVariables(path: string, variables: NodeJS.ProcessEnv): void {
   let found: NodeJS.Dict<string>;
   try {
-    const { size } = statSync(path);
-    if (size > LARGEST_FILE) throw new Error(`the file has ${size} bytes; ${LARGEST_FILE} are allowed`);
-    found = parseEnv(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
+    found = parseEnv(readSmallFile(path));
   } catch (error) {
     throw new UsageError(`--env_file ${inert(path, 200)} cannot be read: ${inert(messageOf(error), 200)}`);
   }
