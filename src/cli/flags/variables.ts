@@ -41,9 +41,12 @@ export function environmentLayer(command: CommandName, variables: NodeJS.Process
 
 /** Variables that look like those of flags and are not, each as a sentence with the one that may be meant. */
 export function strayVariables(command: CommandName, variables: NodeJS.ProcessEnv): string[] {
+  const candidates = Object.keys(variables).filter((name) => name.startsWith(PREFIX) && !OTHERS.has(name));
+  // The flags of all commands are collected only where there is a variable to look for.
+  if (candidates.length === 0) return [];
   const known = new Set(COMMANDS.flatMap((one) => flagsOf(one).map(({ name }) => variableOf(one, name))));
-  return Object.keys(variables)
-    .filter((name) => name.startsWith(PREFIX) && !known.has(name) && !OTHERS.has(name))
+  return candidates
+    .filter((name) => !known.has(name))
     .map((name) => {
       const near = nearFlag(command, name.slice(PREFIX.length).toLowerCase());
       const hint = near === null ? '' : ` Did you mean ${variableOf(command, near)}?`;
