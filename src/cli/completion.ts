@@ -3,7 +3,7 @@
 import { UsageError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
 import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
-import { flagsOf, type CommandFlag } from './flags/table.js';
+import { flagsOf, spellingsOf, takesValue, type CommandFlag } from './flags/table.js';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
@@ -22,14 +22,7 @@ export function completionScript(shell: string): string {
 
 /** The flags of a command as words: `--limit`, `-m`. */
 function words(flags: readonly CommandFlag[]): string[] {
-  return [
-    ...flags.flatMap(({ name, short }) => [`--${name}`, ...(short === undefined ? [] : [`-${short}`])]),
-    '--help',
-  ];
-}
-
-function valueFlags(command: CommandName): CommandFlag[] {
-  return flagsOf(command).filter(({ kind }) => kind.argument.startsWith('<'));
+  return [...flags.flatMap(spellingsOf), '--help'];
 }
 
 /** A text inside single quotes of a shell. */
@@ -39,8 +32,9 @@ function quoted(text: string): string {
 
 function bashScript(): string {
   const valueCase = (command: CommandName, flag: CommandFlag): string => {
-    const names = [`--${flag.name}`, ...(flag.short === undefined ? [] : [`-${flag.short}`])];
-    const pattern = names.map((name) => `${command}:${name}`).join('|');
+    const pattern = spellingsOf(flag)
+      .map((name) => `${command}:${name}`)
+      .join('|');
     const { choices, completes } = flag.kind;
     const files = completes === 'folder' ? '-d' : '-f';
     const list = choices === undefined ? '' : ` -W ${quoted(choices.join(' '))}`;
@@ -48,7 +42,11 @@ function bashScript(): string {
     const reply = list + found === '' ? '' : `COMPREPLY=($(compgen${list}${found} -- "$word")); `;
     return `    ${pattern}) ${reply}return ;;`;
   };
-  const cases = COMMANDS.flatMap((command) => valueFlags(command).map((flag) => valueCase(command, flag)));
+  const cases = COMMANDS.flatMap((command) =>
+    flagsOf(command)
+      .filter(takesValue)
+      .map((flag) => valueCase(command, flag)),
+  );
   const lists = COMMANDS.map(
     (command) => `    ${command}) flags=${quoted(words(flagsOf(command)).join(' '))} ;;`,
   );
@@ -82,10 +80,8 @@ function zshScript(): string {
     return kind.completes === undefined ? ' ' : kind.completes === 'folder' ? '_files -/' : '_files';
   };
   const specification = (flag: CommandFlag): string[] =>
-    [`--${flag.name}`, ...(flag.short === undefined ? [] : [`-${flag.short}`])].map((name) => {
-      const value = flag.kind.argument.startsWith('<')
-        ? `:${escaped(flag.kind.argument)}:${action(flag)}`
-        : '';
+    spellingsOf(flag).map((name) => {
+      const value = takesValue(flag) ? `:${escaped(flag.kind.argument)}:${action(flag)}` : '';
       return `    ${quoted(`${flag.kind.repeats === true ? '*' : ''}${name}[${escaped(flag.help)}]${value}`)}`;
     });
   const argument = (command: CommandName): string[] =>
@@ -139,14 +135,13 @@ function fishScript(): string {
       : `__fish_seen_subcommand_from ${command}`;
   const line = (program: string, flag: CommandFlag, when: string | null): string => {
     const { kind, name, short, help } = flag;
-    const takesValue = kind.argument.startsWith('<');
     const values = kind.choices === undefined ? '' : ` -a ${quoted(kind.choices.join(' '))}`;
     return [
       `complete -c ${program}`,
       ...(when === null ? [] : [`-n ${quoted(when)}`]),
       `-l ${name}`,
       ...(short === undefined ? [] : [`-s ${short}`]),
-      takesValue ? (kind.completes === undefined ? '-x' : '-r -F') : '-f',
+      takesValue(flag) ? (kind.completes === undefined ? '-x' : '-r -F') : '-f',
       `-d ${quoted(help)}${values}`,
     ].join(' ');
   };

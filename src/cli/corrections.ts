@@ -8,7 +8,7 @@ import { ANNOTATORS } from '../models/annotators.js';
 import { isProviderName } from '../models/providers.js';
 import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
 import { nearFlag, nearWord } from './flags/near.js';
-import { flagsOf } from './flags/table.js';
+import { flagsOf, takesValue, type CommandFlag } from './flags/table.js';
 
 /** Commands that the first word may be. */
 const FIRST_WORDS: readonly string[] = [...COMMANDS.filter((name) => name !== 'reannotate'), 'help'];
@@ -59,7 +59,7 @@ interface SortedWords {
 }
 
 function sorted(command: CommandName, words: readonly string[]): SortedWords {
-  const flags = new Map(flagsOf(command).map(({ name, kind }) => [name, kind.argument]));
+  const flags = new Map(flagsOf(command).map((flag) => [flag.name, flag]));
   const loose: string[] = [];
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? '';
@@ -70,16 +70,17 @@ function sorted(command: CommandName, words: readonly string[]): SortedWords {
     }
     const [flag = '', ...value] = word.split('=');
     const name = flag.replace(/^--?/, '');
-    const argument = flag.startsWith('--') ? flags.get(name) : undefined;
-    if (argument === undefined && !BUILT_IN.has(name)) return { unknownFlag: shown(flag), loose };
-    const takesNext = argument?.startsWith('<') === true || isOptionalValue(argument, words[index + 1]);
-    if (value.length === 0 && takesNext) index += 1;
+    const found = flag.startsWith('--') ? flags.get(name) : undefined;
+    if (found === undefined && !BUILT_IN.has(name)) return { unknownFlag: shown(flag), loose };
+    if (value.length === 0 && found !== undefined && takesNext(found, words[index + 1])) index += 1;
   }
   return { unknownFlag: null, loose };
 }
 
-function isOptionalValue(argument: string | undefined, next: string | undefined): boolean {
-  return argument?.startsWith('[') === true && next !== undefined && !next.startsWith('-');
+/** True where the next word is a flag's value, which some flags can do without. */
+function takesNext(flag: CommandFlag, next: string | undefined): boolean {
+  if (takesValue(flag)) return true;
+  return flag.kind.argument.startsWith('[') && next !== undefined && !next.startsWith('-');
 }
 
 function flagHint(command: CommandName, flag: string): string | null {

@@ -1,7 +1,7 @@
 /** The words of a command line, brought into one spelling. */
 
 import type { CommandName } from './commands.js';
-import { flagsOf } from './flags/table.js';
+import { flagsOf, takesValue } from './flags/table.js';
 
 /**
  * `--kebab-case` becomes `--snake_case`, and a letter (`-m NAME`, `-mNAME`) its flag; values are left alone.
@@ -12,9 +12,7 @@ export function plainWords(command: CommandName, argv: readonly string[]): strin
   const letters = new Map(
     flags.flatMap(({ short, name }) => (short === undefined ? [] : [[short, name] as const])),
   );
-  const takesValue = new Set(
-    flags.filter(({ kind }) => kind.argument.startsWith('<')).map(({ name }) => name),
-  );
+  const valued = new Set(flags.filter(takesValue).map(({ name }) => name));
   const toggles = new Set(flags.filter(({ kind }) => kind.argument === '').map(({ name }) => name));
   let isValue = false;
   let isOver = false;
@@ -27,7 +25,7 @@ export function plainWords(command: CommandName, argv: readonly string[]): strin
     const { name, value } = word.startsWith('--') ? longFlag(word) : shortFlag(word, letters);
     if (name === null) return [word];
     if (toggles.has(name) && value !== null) return toggled(name, value, word, letters);
-    isValue = takesValue.has(name) && value === null;
+    isValue = valued.has(name) && value === null;
     if (value === null) return [`--${name}`];
     return [`--${name}=${value}`];
   });

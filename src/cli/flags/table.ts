@@ -38,6 +38,16 @@ export interface CommandFlag extends Flag {
   name: string;
 }
 
+/** How a flag is written on the command line: `--limit`, and `-m` where it has a letter. */
+export function spellingsOf({ name, short }: CommandFlag): string[] {
+  return [`--${name}`, ...(short === undefined ? [] : [`-${short}`])];
+}
+
+/** True for a flag that never stands alone: the next word is its value. */
+export function takesValue({ kind }: CommandFlag): boolean {
+  return kind.argument.startsWith('<');
+}
+
 const known = new Map<CommandName, readonly CommandFlag[]>();
 
 /** The flags of a command, in the order of the table. */
