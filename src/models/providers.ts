@@ -38,8 +38,6 @@ export interface Provider {
   priceId: string | null;
   /** True where the provider's documentation lists `seed` (or what `renames` makes of it): then it is sent by default. */
   takesSeed: boolean;
-  /** False where a request gets one answer, whatever `n` it asks for, or is refused. */
-  takesN: boolean;
   /** Generation parameters that its documentation says are refused or ignored. */
   lacks: readonly string[];
   /** Generation parameters that go by another name here. */
@@ -71,7 +69,6 @@ function provider(
     tellsLimitsForFree: false,
     priceId: null,
     takesSeed: false,
-    takesN: true,
     lacks: [],
     renames: {},
     effort: plainEffort,
@@ -141,8 +138,7 @@ export const PROVIDERS = {
     {
       batches: BATCH_TERMS.groq,
       effort: groqEffort,
-      // “n: if supplied it must be equal to 1”; logprobs, logit_bias and top_logprobs are refused
-      takesN: false,
+      // each of them is refused; “n: if supplied it must be equal to 1”
       lacks: ['logprobs', 'logit_bias', 'top_logprobs'],
       priceId: 'groq',
       // console.groq.com/docs/api-reference
@@ -156,7 +152,6 @@ export const PROVIDERS = {
     'https://api-docs.deepseek.com/api/create-chat-completion',
     {
       effort: deepseekEffort,
-      takesN: false,
       priceId: 'deepseek',
     },
   ),
@@ -248,8 +243,7 @@ export const PROVIDERS = {
     {
       batches: BATCH_TERMS.anthropic,
       effort: anthropicEffort,
-      // “n: must be exactly 1”; the others are ignored
-      takesN: false,
+      // ignored; “n: must be exactly 1”
       lacks: [
         'seed',
         'frequency_penalty',
@@ -269,7 +263,6 @@ export const PROVIDERS = {
     'https://github.com/ollama/ollama/blob/main/docs/openai.md',
     {
       // `n`, `logit_bias` and log probabilities are unchecked boxes there
-      takesN: false,
       lacks: ['logit_bias'],
       takesSeed: true,
     },
@@ -303,7 +296,6 @@ export const PROVIDERS = {
     {
       priceId: 'cerebras',
       takesSeed: true,
-      takesN: false,
       // a 400 for each
       lacks: ['frequency_penalty', 'presence_penalty', 'logit_bias'],
     },
@@ -334,7 +326,6 @@ export const PROVIDERS = {
     'https://docs.perplexity.ai/guides/chat-completions-guide',
     {
       priceId: 'perplexity',
-      takesN: false,
       lacks: ['seed', 'stop', 'logit_bias', 'logprobs', 'top_logprobs'],
       statesCost: true,
     },
@@ -357,7 +348,6 @@ export const PROVIDERS = {
     'https://docs.z.ai/api-reference/llm/chat-completion',
     {
       effort: thinkingSwitch,
-      takesN: false,
       lacks: ['seed', 'frequency_penalty', 'presence_penalty', 'logit_bias', 'logprobs', 'top_logprobs'],
     },
   ),
@@ -412,7 +402,6 @@ export const PROVIDERS = {
     {
       takesSeed: true,
       // `n` and `logit_bias` are marked as unused
-      takesN: false,
       lacks: ['logit_bias'],
     },
   ),
