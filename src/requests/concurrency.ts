@@ -1,3 +1,4 @@
+import { FadingStatistics } from './fading.js';
 import { LatencyByLoad } from './latency-by-load.js';
 import { ThroughputSearch } from './throughput-search.js';
 
@@ -13,8 +14,8 @@ const OVERLOAD_FACTOR = 0.8;
 const CAREFUL_GROWTH = 0.1;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
-/** Answers that the latency which is told remembers. */
-const REMEMBERED = 50;
+/** Answers by which `ramp` says how long one takes. */
+const RECENT_ANSWERS = 50;
 
 /** Measures how much of its time the event loop works. */
 export function measureBusy(): IsBusy {
@@ -68,7 +69,7 @@ export class Concurrency {
   #yielded = 0;
   #isInterrupted = false;
   #lastCut = -Infinity;
-  readonly #recent = new RecentLatency();
+  readonly #recent = new FadingStatistics(RECENT_ANSWERS);
   #waiters: (() => void)[] = [];
 
   /**
@@ -105,7 +106,9 @@ export class Concurrency {
   get ramp(): Ramp {
     const { limit, maximum } = this;
     const isFree = this.#search === null && !this.isFixed && !this.#isCareful && limit < maximum;
-    const { mean: latency, variation } = this.#recent;
+    const { count, mean, variance } = this.#recent;
+    const latency = count === 0 ? null : mean;
+    const variation = mean === 0 ? 0 : Math.sqrt(variance) / mean;
     return { limit, maximum, isGrowing: isFree && this.#isUsed, latency, variation };
   }
 
@@ -213,28 +216,5 @@ export class Concurrency {
     this.#isCareful = true;
     if (this.#search !== null) this.#search.overloaded();
     else if (!this.#startsSearch(inFlight)) this.#limit = Math.max(1, this.#limit * OVERLOAD_FACTOR);
-  }
-}
-
-/** Mean and spread of the latest latencies; older ones fade. */
-class RecentLatency {
-  #answers = 0;
-  #mean = 0;
-  #variance = 0;
-
-  add(latency: number): void {
-    this.#answers += 1;
-    const weight = 1 / Math.min(this.#answers, REMEMBERED);
-    const difference = latency - this.#mean;
-    this.#mean += weight * difference;
-    this.#variance = (1 - weight) * (this.#variance + weight * difference * difference);
-  }
-
-  get mean(): number | null {
-    return this.#answers === 0 ? null : this.#mean;
-  }
-
-  get variation(): number {
-    return this.#mean === 0 ? 0 : Math.sqrt(this.#variance) / this.#mean;
   }
 }

@@ -1,3 +1,5 @@
+import { FadingStatistics } from './fading.js';
+
 /** Short latencies are compared as if they took this much longer: a queue of milliseconds harms nobody. */
 const NEGLIGIBLE_MS = 20;
 /**
@@ -18,27 +20,16 @@ const RISE = 1.5;
  */
 const CERTAINTY = 2;
 
-/** Latencies under one range of loads, as mean and variance of their logarithm: answers' lengths have a heavy tail. */
-interface Band {
-  readonly memory: number;
-  answers: number;
-  mean: number;
-  variance: number;
-}
-
 /** How long answers take, by how many requests were in flight when they were sent: 1, 2 to 3, 4 to 7, and so on. */
 export class LatencyByLoad {
-  readonly #bands: (Band | undefined)[] = [];
+  /** Of one range of loads each, the logarithms of latencies: answers' lengths have a heavy tail. */
+  readonly #bands: (FadingStatistics | undefined)[] = [];
 
   /** @param latency milliseconds; for a request that timed out, as long as it was waited for */
   add(inFlight: number, latency: number): void {
     const index = bandOf(inFlight);
-    const band = (this.#bands[index] ??= { memory: memoryOf(index), answers: 0, mean: 0, variance: 0 });
-    band.answers += 1;
-    const weight = 1 / remembered(band);
-    const difference = Math.log(latency + NEGLIGIBLE_MS) - band.mean;
-    band.mean += weight * difference;
-    band.variance = (1 - weight) * (band.variance + weight * difference * difference);
+    const band = (this.#bands[index] ??= new FadingStatistics(memoryOf(index)));
+    band.add(Math.log(latency + NEGLIGIBLE_MS));
   }
 
   /**
@@ -48,12 +39,12 @@ export class LatencyByLoad {
   rises(inFlight: number): boolean {
     const index = bandOf(inFlight);
     const band = this.#bands[index];
-    if (band === undefined || band.answers < LEAST_ANSWERS) return false;
+    if (band === undefined || band.count < LEAST_ANSWERS) return false;
     for (let below = 0; below < index; below++) {
       const lower = this.#bands[below];
       // The first answers of those that were sent together are the quick ones.
-      if (lower === undefined || lower.answers < 2 ** below) continue;
-      const error = Math.sqrt(varianceOf(band) / remembered(band) + varianceOf(lower) / remembered(lower));
+      if (lower === undefined || lower.count < 2 ** below) continue;
+      const error = Math.sqrt(varianceOf(band) / band.remembered + varianceOf(lower) / lower.remembered);
       if (band.mean - lower.mean > Math.log(RISE) + CERTAINTY * error) return true;
     }
     return false;
@@ -81,13 +72,8 @@ function memoryOf(index: number): number {
   return Math.max(LEAST_MEMORY, 2 ** (index + 1));
 }
 
-function remembered({ answers, memory }: Band): number {
-  return Math.min(answers, memory);
-}
-
 /** The variance that was seen, mixed with the one that is assumed while there are few answers. */
-function varianceOf(band: Band): number {
-  const answers = remembered(band);
+function varianceOf({ remembered: answers, variance }: FadingStatistics): number {
   const assumed = ASSUMED_DEVIATION ** 2 * ASSUMED_ANSWERS;
-  return (band.variance * answers + assumed) / (answers + ASSUMED_ANSWERS);
+  return (variance * answers + assumed) / (answers + ASSUMED_ANSWERS);
 }
