@@ -161,18 +161,30 @@ export function judgeResponse(
 function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, redactor: Redactor): Verdict {
   const { status } = response;
   const body = redactor.bytes(response.body);
-  const headers = (): Headers => redactor.headers(response.headers);
+  const refused = (code: number, error: unknown, text: string): Refused => {
+    const request = sent === null ? null : requestOf(sent);
+    return {
+      refusal: readRefusal(code, error, text, redactor.headers(response.headers), promptOf(request)),
+      sent,
+      request,
+    };
+  };
   if (status < 200 || status >= 300) {
     const text = body.toString('utf8');
-    const refusal = refusalOf(status, parseError(text), text, headers(), sent);
-    const isMisplaced = response.api === undefined && status < 500 && asksForResponses(refusal.text);
-    return isMisplaced
-      ? { kind: 'responses', message: describeRefusal(refusal) }
-      : judgeRefusal(refusal, sent);
+    const found = refused(status, parseError(text), text);
+    const isMisplaced = response.api === undefined && status < 500 && asksForResponses(found.refusal.text);
+    return isMisplaced ? { kind: 'responses', message: describeRefusal(found.refusal) } : judgeRefusal(found);
   }
   return judgeAnswer(readBody(body, response.headers, redactor), rules, (error) =>
-    judgeRefusal(refusalOf(statusOf(error) ?? 500, error, '', headers(), sent), sent),
+    judgeRefusal(refused(statusOf(error) ?? 500, error, '')),
   );
+}
+
+/** A refusal and the request that it is about, as it was sent and parsed; null where that is not known. */
+interface Refused {
+  refusal: Refusal;
+  sent: Buffer | null;
+  request: Record<string, unknown> | null;
 }
 
 /**
@@ -199,25 +211,14 @@ function tooMuchIn(error: unknown): string | null {
   return error instanceof RangeError ? 'the answer is JSON that is nested too deeply' : null;
 }
 
-function refusalOf(
-  status: number,
-  value: unknown,
-  text: string,
-  headers: Headers,
-  sent: Buffer | null,
-): Refusal {
-  return readRefusal(status, value, text, headers, promptOf(sent === null ? null : requestOf(sent)));
-}
-
-function judgeRefusal(refusal: Refusal, sent: Buffer | null): Verdict {
+function judgeRefusal({ refusal, sent, request }: Refused): Verdict {
   const { status } = refusal;
-  const body = sent === null ? null : requestOf(sent);
   if (asksForStream(refusal.text) && status < 500 && !(sent !== null && isStreamed(sent))) {
     return { kind: 'stream', message: describeRefusal(refusal) };
   }
   const meaning = meaningOf(refusal);
-  if (meaning !== null) return verdictFor(meaning, refusal, body);
-  const about = [400, 422, 500].includes(status) ? parameterVerdict(refusal, body) : null;
+  if (meaning !== null) return verdictFor(meaning, refusal, request);
+  const about = [400, 422, 500].includes(status) ? parameterVerdict(refusal, request) : null;
   const message = describeRefusal(refusal);
   if (about === null || (status === 500 && (about.kind === 'wrong' || !about.certain))) {
     return verdictForStatus(refusal);
