@@ -134,6 +134,14 @@ export type Stop =
 /** Why a row may be sent again. */
 type Failure = Extract<Verdict, { kind: 'partial' | 'unfit' | 'unreadable' | 'transient' }>;
 
+/** What came of one request. */
+interface Sent {
+  verdict: Verdict;
+  /** What it cost where it is no answer that can be used; null for an answer, and where nothing was written. */
+  wasted: Usage | null;
+  exchanged: Exchanged;
+}
+
 /** Counters since the processor was made. */
 export interface ProcessorCounts {
   sent: number;
@@ -349,10 +357,10 @@ export class Processor {
     for (;;) {
       if (this.#options.mayProceed?.() === false) return;
       const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
-      const { verdict, exchanged } = await this.#send(job, sent);
+      const { verdict, wasted, exchanged } = await this.#send(job, sent);
       if (verdict.kind === 'partial' || verdict.kind === 'unfit')
         events.partial(job, sent, verdict.json, verdict.usage, verdict.tier);
-      else this.#waste(usageOf(verdict, sent));
+      else if (wasted !== null) events.wasted(wasted);
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
         case 'answer':
@@ -426,10 +434,6 @@ export class Processor {
     return true;
   }
 
-  #waste(usage: Usage | null): void {
-    if (usage !== null) this.#options.events.wasted(usage);
-  }
-
   /** What a job ran into before it was set aside. */
   #errorsOf(job: Job): string[] {
     return (this.#earlierErrors.size === 0 ? undefined : this.#earlierErrors.get(job)) ?? [];
@@ -455,7 +459,7 @@ export class Processor {
     return verdict.inAnswer === true && !hasAnswers && mayWait ? this.#unusable.broken() : { kind: 'retry' };
   }
 
-  async #send(job: Job, body: Buffer): Promise<{ verdict: Verdict; exchanged: Exchanged }> {
+  async #send(job: Job, body: Buffer): Promise<Sent> {
     this.counts.sent += 1;
     const { clock, concurrency, limiter, events } = this.#options;
     const exchanged = { sentAt: clock.now(), inFlight: concurrency.inFlight, latency: 0 };
@@ -471,11 +475,12 @@ export class Processor {
     const verdict =
       response === null ? judgeFailure(failure, redactor) : judgeResponse(response, body, rules, redactor);
     if (response !== null) limiter.observe(response.headers);
-    if (response !== null && verdict.kind !== 'throttle')
-      limiter.answered(job, exchanged.latency, usedBy(job, body, verdict));
+    const wasted = usageOf(verdict, body);
+    const used = verdict.kind === 'answer' ? usedBy(job, verdict.completion) : wasted;
+    if (response !== null && verdict.kind !== 'throttle') limiter.answered(job, exchanged.latency, used);
     events.exchanged(exchanged.latency, verdict.kind);
     if (verdict.kind === 'answer' && this.counts.answered === 0) concurrency.start(exchanged.latency);
-    return { verdict, exchanged };
+    return { verdict, wasted, exchanged };
   }
 
   #succeeded(exchanged: Exchanged): void {
@@ -632,9 +637,7 @@ export class Processor {
 }
 
 /** What an answer used, for the limits; where the server does not say, by the length of its text. */
-function usedBy(job: Job, sent: Buffer, verdict: Verdict): TokenCounts | null {
-  if (verdict.kind !== 'answer') return usageOf(verdict, sent);
-  const { usage, annotations } = verdict.completion;
+function usedBy(job: Job, { usage, annotations }: Completion): TokenCounts {
   if (usage !== null) return usage;
   const characters = annotations.reduce((sum, text) => sum + (text?.length ?? 0), 0);
   const completionTokens = Math.ceil(characters / CHARACTERS_PER_TOKEN);
