@@ -1,6 +1,6 @@
 /** Sends chat requests by the API that the model answers on. */
 
-import { isObject, parseJson } from '../lib/json.js';
+import { parseJson } from '../lib/json.js';
 import { fromResponsesAnswer, toResponsesRequest } from '../models/responses-api.js';
 import type { ApiName, ChatResponse } from '../http/chat-client.js';
 
@@ -46,6 +46,6 @@ export class Transport {
 /** An answer of the Responses API as a chat completion; anything else is left to be judged as it is. */
 function asChatCompletion(body: Buffer): Buffer {
   const answer = parseJson(body.toString('utf8'));
-  const completion = isObject(answer) ? fromResponsesAnswer(answer) : answer;
+  const completion = fromResponsesAnswer(answer);
   return completion === answer ? body : Buffer.from(JSON.stringify(completion), 'utf8');
 }
