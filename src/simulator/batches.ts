@@ -3,15 +3,18 @@
 import type { ServerResponse } from 'node:http';
 import { faultsOfBatch } from './batch-faults.js';
 import { readBatchOrder, type BatchOrder } from './batch-input.js';
-import { Batch, type BatchParts } from './batch.js';
+import { Batch, type BatchParts, type Described } from './batch.js';
 import { listPage, ownerOf, SIGN_IN_PAGE, type FileStore, type StoredFile } from './files.js';
 import { ApiError, readBody, sendJson, type Exchange, type Route } from './http.js';
 
 const PAGE_SIZES = { usual: 20, most: 100 };
 const BUSY_RETRY_MS = 20;
 
-/** How the answer to the creation of a batch that was made is spoilt. */
-export type SpoiltCreation = 'hang' | 'page' | null;
+/** A batch that was made, and how the answer to its creation is spoilt. */
+interface Created {
+  batch: Batch;
+  spoilt: 'hang' | 'page' | null;
+}
 
 /** All batches, whichever API they were created through: how they are made, found and spoilt is the same in each. */
 export class BatchBook {
@@ -27,7 +30,7 @@ export class BatchBook {
    * Makes a batch, and starts it.
    * @throws ApiError where a fault refuses it, or it is made and its creation is answered with an error
    */
-  create(owner: string, order: BatchOrder, input: StoredFile): { batch: Batch; spoilt: SpoiltCreation } {
+  create(owner: string, order: BatchOrder, input: StoredFile): Created {
     const faults = faultsOfBatch(this.parts.settings, this.#created);
     if (faults.has('busy_create') && !this.#busy.has(this.#created)) {
       this.#busy.add(this.#created);
@@ -107,9 +110,7 @@ export class Batches {
   async #create({ request, response }: Exchange, owner: string): Promise<void> {
     const order = readBatchOrder(await readBody(request));
     const input = requireInput(this.parts.files, order.inputFileId, owner);
-    const { batch, spoilt } = this.book.create(owner, order, input);
-    if (spoilt === 'page') sendPage(response);
-    else if (spoilt === null) sendJson(response, 200, batch.describe());
+    sendCreated(response, this.book.create(owner, order, input));
   }
 
   #list({ query, response }: Exchange, owner: string): void {
@@ -119,20 +120,44 @@ export class Batches {
   }
 
   #read(id: string, owner: string, response: ServerResponse): void {
-    const batch = this.book.require(id, owner);
-    const fault = batch.spoilRead();
-    if (fault === 'absent') throw noSuchBatch(id);
-    if (fault === 'page') sendPage(response);
-    else sendJson(response, 200, batch.describe());
+    sendBatch(response, this.book.require(id, owner));
   }
 
   #cancel({ path, response }: Exchange, owner: string): void {
     const [id = '', action, ...rest] = path.slice('/v1/batches/'.length).split('/').map(decodeURIComponent);
     if (action !== 'cancel' || rest.length > 0) throw new ApiError(404, `Invalid URL (POST ${path})`);
-    const batch = this.book.require(id, owner);
-    batch.cancel();
-    sendJson(response, 200, batch.describe());
+    sendCancelled(response, this.book.require(id, owner));
   }
+}
+
+/** How an API shows a batch. */
+export type Shape = (batch: Described) => object;
+
+const asOpenAi: Shape = (batch) => batch;
+
+/** Answers with a batch that was just created, unless the answer is what goes wrong. */
+export function sendCreated(
+  response: ServerResponse,
+  { batch, spoilt }: Created,
+  shape = asOpenAi,
+  status = 200,
+): void {
+  if (spoilt === 'page') sendPage(response);
+  else if (spoilt === null) sendJson(response, status, shape(batch.describe()));
+}
+
+/** Answers with a batch, spoilt once where its faults say so. */
+export function sendBatch(response: ServerResponse, batch: Batch, shape = asOpenAi): void {
+  const fault = batch.spoilRead();
+  if (fault === 'absent') throw noSuchBatch(batch.id);
+  if (fault === 'page') sendPage(response);
+  else sendJson(response, 200, shape(batch.describe()));
+}
+
+/** Cancels a batch, and answers with it. @throws ApiError (409) where it has ended */
+export function sendCancelled(response: ServerResponse, batch: Batch, shape = asOpenAi): void {
+  batch.cancel();
+  sendJson(response, 200, shape(batch.describe()));
 }
 
 /** @throws ApiError (400) where the account has no such input file */
@@ -152,7 +177,7 @@ export function sendPage(response: ServerResponse): void {
   response.end(SIGN_IN_PAGE);
 }
 
-export function noSuchBatch(id: string): ApiError {
+function noSuchBatch(id: string): ApiError {
   return new ApiError(404, `No batch found with id '${id}'.`);
 }
 

@@ -258,11 +258,7 @@ function partsOf({ path }: Exchange): string[] {
   return path.slice('/v1/files/'.length).split('/').map(decodeURIComponent);
 }
 
-/** Something else in place of a file's content. */
-function withoutLastLine(text: string): string {
-  return text.slice(0, text.lastIndexOf('\n', text.length - 2) + 1);
-}
-
+/** Sends something else in place of a file's content. */
 export function sendSpoilt(response: ServerResponse, fault: DownloadFault, file: StoredFile): void {
   if (fault === 'absent') throw noSuchFile(file.id);
   const [type, body] = spoilt(fault, file);
@@ -291,6 +287,10 @@ function spoilt(fault: Exclude<DownloadFault, 'absent'>, { path }: StoredFile): 
     case 'short':
       return [binary, withoutLastLine(readFileSync(path, 'utf8'))];
   }
+}
+
+function withoutLastLine(text: string): string {
+  return text.slice(0, text.lastIndexOf('\n', text.length - 2) + 1);
 }
 
 /** What gateways send with status 200 to somebody whose session is over. */

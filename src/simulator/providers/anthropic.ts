@@ -5,19 +5,22 @@
 
 import { isObject, parseJson } from '../../lib/json.js';
 import type { Batch, Described } from '../batch.js';
+import { sendBatch, sendCreated, type Shape } from '../batches.js';
 import { ApiError, readBody, sendJson, type Exchange, type Route } from '../http.js';
 import { storeRequests, type InlineRequest } from './inline.js';
 import {
-  createBatch,
-  linesIn,
+  batchAt,
+  cancelAt,
+  endOf,
+  isoTime,
   listed,
   Mount,
   orderOf,
-  resultFiles,
-  sendBatch,
-  sendResults,
+  pageAfter,
+  type Asked,
   type ProviderParts,
 } from './mount.js';
+import { answerOf, failureOf, linesIn, resultFiles, sendResults } from './results.js';
 
 const PATH = '/v1/messages/batches';
 const MOST_REQUESTS = 100_000;
@@ -43,52 +46,37 @@ const PARAMS: ReadonlySet<string> = new Set([
 /** @param openai the routes that its compatible endpoint has as well */
 export function anthropicRoutes(prefix: string, parts: ProviderParts, openai: readonly Route[]): Route[] {
   const mount = new Mount(prefix, parts, errorBody);
-  mount.also(openai, '/v1/chat/', '/v1/chat/');
-  mount.also(openai, '/v1/models', '/v1/models');
+  for (const path of ['/v1/chat/', '/v1/models']) mount.also(openai, path);
   const { book, files } = parts;
-  const shapeFor = ({ request }: Pick<Exchange, 'request'>): ((batch: Described) => object) => {
-    const address = `http://${request.headers.host ?? ''}${prefix}`;
-    return (batch) => describe(batch, address);
-  };
+  const shapeFor =
+    ({ request }: Pick<Exchange, 'request'>): Shape =>
+    (batch) =>
+      describe(batch, mount.addressFor(request));
   mount.on('POST', PATH, async (asked) => {
     requireVersion(asked.request.headers['anthropic-version']);
     const requests = readRequests(await readBody(asked.request));
     const input = storeRequests(files, asked.owner, requests);
-    createBatch(asked, book, orderOf(input.id), input, shapeFor(asked));
+    sendCreated(asked.response, book.create(asked.owner, orderOf(input.id), input), shapeFor(asked));
   });
   mount.on('GET', PATH, ({ owner, query, request, response }) => {
     const all = listed(book, owner, shapeFor({ request }), 'id');
-    const after = query.get('after_id');
-    const start = after === null ? 0 : all.findIndex(({ id }) => id === after) + 1;
     const limit = Math.min(MOST_PAGE, Number(query.get('limit') ?? 20));
-    const page = all.slice(start, start + limit);
+    const { page, hasMore } = pageAfter(all, query.get('after_id'), limit);
     sendJson(response, 200, {
       data: page.map(({ entry }) => entry),
-      has_more: start + page.length < all.length,
+      has_more: hasMore,
       first_id: page[0]?.id ?? null,
       last_id: page.at(-1)?.id ?? null,
     });
   });
   mount.on('GET', `${PATH}/*`, async (asked) => {
-    const [id = '', action] = asked.path
-      .slice(PATH.length + 1)
-      .split('/')
-      .map(decodeURIComponent);
-    const batch = book.require(id, asked.owner);
-    if (action === undefined) sendBatch(asked, batch, shapeFor(asked));
-    else if (action === 'results')
-      await sendResults(asked, requireResults(batch, parts), resultLines(batch, parts));
+    const { batch, action } = batchAt(PATH, asked, book);
+    if (action === undefined) sendBatch(asked.response, batch, shapeFor(asked));
+    else if (action === 'results') await sendResultsOf(batch, asked, parts);
     else throw new ApiError(404, 'Not found');
   });
-  mount.on('POST', `${PATH}/*`, ({ path, owner, request, response }) => {
-    const [id = '', action] = path
-      .slice(PATH.length + 1)
-      .split('/')
-      .map(decodeURIComponent);
-    if (action !== 'cancel') throw new ApiError(404, 'Not found');
-    const batch = book.require(id, owner);
-    batch.cancel();
-    sendJson(response, 200, shapeFor({ request })(batch.describe()));
+  mount.on('POST', `${PATH}/*`, (asked) => {
+    cancelAt(PATH, asked, book, shapeFor(asked));
   });
   return mount.routes;
 }
@@ -152,7 +140,7 @@ function chatBody(params: Record<string, unknown>, where: string): object {
 /** @param address of the API, without its version */
 function describe(batch: Described, address: string): object {
   const { total, completed, failed } = batch.request_counts;
-  const ended = batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at;
+  const ended = endOf(batch);
   const hasEnded = ended !== null;
   const left = Math.max(0, total - completed - failed);
   const counts = {
@@ -169,45 +157,39 @@ function describe(batch: Described, address: string): object {
     type: 'message_batch',
     processing_status: hasEnded ? 'ended' : isCanceling ? 'canceling' : 'in_progress',
     request_counts: counts,
-    created_at: iso(batch.created_at),
-    expires_at: iso(batch.expires_at),
-    ended_at: iso(ended),
-    cancel_initiated_at: iso(batch.cancelling_at),
+    created_at: isoTime(batch.created_at),
+    expires_at: isoTime(batch.expires_at),
+    ended_at: isoTime(ended),
+    cancel_initiated_at: isoTime(batch.cancelling_at),
     archived_at: null,
     results_url: hasEnded && hasFiles ? `${address}${PATH}/${batch.id}/results` : null,
   };
 }
 
-function iso(seconds: number | null): string | null {
-  return seconds === null ? null : new Date(seconds * 1000).toISOString();
-}
-
-function requireResults(batch: Batch, { files }: ProviderParts): ReturnType<typeof resultFiles> {
+async function sendResultsOf(batch: Batch, asked: Asked, { files }: ProviderParts): Promise<void> {
   const found = resultFiles(files, batch);
   if (found.length === 0) throw new ApiError(404, `Message batch ${batch.id} has no available results.`);
-  return found;
-}
-
-function resultLines(batch: Batch, { files }: ProviderParts): string[] {
-  return linesIn(resultFiles(files, batch)).map((line) =>
+  const lines = linesIn(found).map((line) =>
     typeof line === 'string'
       ? line
       : JSON.stringify({ custom_id: line['custom_id'], result: resultOf(line) }),
   );
+  await sendResults(asked, found, lines);
 }
 
-function resultOf({ response, error }: Record<string, unknown>): object {
+function resultOf(line: Record<string, unknown>): object {
+  const { response, error } = line;
   if (!isObject(response)) {
     const code = isObject(error) ? error['code'] : null;
     return { type: code === 'batch_expired' ? 'expired' : 'canceled' };
   }
-  const { status_code: status, body } = response;
-  if (status === 200 && isObject(body)) return { type: 'succeeded', message: messageOf(body) };
-  const inner = isObject(body) && isObject(body['error']) ? body['error'] : {};
+  const body = answerOf(line);
+  if (isObject(body)) return { type: 'succeeded', message: messageOf(body) };
+  const { status, message } = failureOf(line);
   const type =
     typeof status === 'number' && status >= 400 && status < 500 ? 'invalid_request_error' : 'api_error';
-  const message = typeof inner['message'] === 'string' ? inner['message'] : 'Internal server error';
-  return { type: 'errored', error: { type: 'error', error: { type, message }, request_id: 'req_simulator' } };
+  const inner = { type, message: message ?? 'Internal server error' };
+  return { type: 'errored', error: { type: 'error', error: inner, request_id: 'req_simulator' } };
 }
 
 const STOP_REASONS: Readonly<Record<string, string>> = {

@@ -6,26 +6,28 @@
 import { writeFileSync, readFileSync } from 'node:fs';
 import { isObject, parseJson } from '../../lib/json.js';
 import type { Described } from '../batch.js';
+import { sendBatch, sendCreated, type Shape } from '../batches.js';
 import type { StoredFile } from '../files.js';
 import { receiveForm } from '../form.js';
-import { ApiError, readBody, sendJson, type Route } from '../http.js';
+import { ApiError, sendJson, type Route } from '../http.js';
 import {
-  createBatch,
-  linesIn,
+  addInput,
+  endOf,
+  isoTime,
   listed,
   Mount,
+  nameBelow,
   orderOf,
-  resultFiles,
-  sendBatch,
-  sendResults,
+  pageAt,
+  readFields,
   type ProviderParts,
 } from './mount.js';
+import { linesIn, resultFiles, sendResults } from './results.js';
 
 const ACCOUNT = 'simulator';
 const BASE = `/v1/accounts/${ACCOUNT}`;
 const JOBS = `${BASE}/batchInferenceJobs`;
 const DATASETS = `${BASE}/datasets`;
-const LIFETIME_SECONDS = 2_592_000;
 
 interface Job {
   id: string;
@@ -41,10 +43,7 @@ interface Job {
 class Names {
   readonly jobs = new Map<string, Job>();
   readonly byBatch = new Map<string, Job>();
-  readonly datasets = new Map<
-    string,
-    { owner: string; displayName: string; createdAt: number; file: StoredFile | null }
-  >();
+  readonly datasets = new Map<string, { owner: string; displayName: string; file: StoredFile | null }>();
 
   add(job: Job): void {
     this.jobs.set(job.id, job);
@@ -67,26 +66,21 @@ export function fireworksRoutes(prefix: string, parts: ProviderParts, openai: re
       batchInferenceSupported: true,
     });
   });
-  addDatasets(mount, parts, names, prefix);
+  addDatasets(mount, parts, names);
   addJobs(mount, parts, names);
   // The routes of jobs and data sets are more special than that of models.
   return mount.routes.sort((a, b) => b.path.length - a.path.length);
 }
 
-function addDatasets(
-  mount: Mount,
-  { files, book, statistics }: ProviderParts,
-  names: Names,
-  prefix: string,
-): void {
+function addDatasets(mount: Mount, parts: ProviderParts, names: Names): void {
+  const { files, book, statistics } = parts;
   mount.on('POST', DATASETS, async ({ request, response, owner }) => {
-    const body = parseJson((await readBody(request)).toString('utf8'));
-    const { datasetId: id, dataset } = isObject(body) ? body : {};
+    const { datasetId: id, dataset } = await readFields(request);
     if (typeof id !== 'string' || !/^[a-z][a-z0-9-]{0,62}$/.test(id))
       throw new ApiError(400, 'datasetId is not valid');
     if (names.datasets.has(id)) throw new ApiError(409, 'the data set exists already');
     const displayName = textOf(isObject(dataset) ? dataset['displayName'] : '');
-    names.datasets.set(id, { owner, displayName, createdAt: Date.now(), file: null });
+    names.datasets.set(id, { owner, displayName, file: null });
     sendJson(response, 200, {
       name: `accounts/${ACCOUNT}/datasets/${id}`,
       displayName,
@@ -95,7 +89,7 @@ function addDatasets(
     });
   });
   mount.on('POST', `${DATASETS}/*`, async ({ path, request, response, owner }) => {
-    const [, id = ''] = /^(.*):upload$/.exec(decodeURIComponent(path.slice(DATASETS.length + 1))) ?? [];
+    const [, id = ''] = /^(.*):upload$/.exec(nameBelow(DATASETS, path)) ?? [];
     const dataset = names.datasets.get(id);
     if (dataset?.owner !== owner) throw new ApiError(404, 'no such data set');
     const target = files.newPath();
@@ -107,19 +101,17 @@ function addDatasets(
       .filter((line) => line !== '')
       .map(completeLine);
     writeFileSync(target, lines.map((line) => `${line}\n`).join(''));
-    const stored = { owner, path: target, bytes: file.bytes, name: file.name, purpose: 'batch' as const };
-    dataset.file = files.add({ ...stored, cuts: null, fault: null }, LIFETIME_SECONDS, id);
-    statistics.count('filesUploaded');
+    dataset.file = addInput(parts, { owner, path: target, ...file }, id);
     sendJson(response, 200, { id, filename: file.name, bytes: file.bytes });
   });
   mount.on('GET', `${DATASETS}/*`, ({ path, request, response, owner }) => {
-    const name = decodeURIComponent(path.slice(DATASETS.length + 1));
+    const name = nameBelow(DATASETS, path);
     const output = /^(.*):getDownloadEndpoint$/.exec(name)?.[1];
     if (output !== undefined) {
       const job = [...names.jobs.values()].find((one) => one.output === output);
       if (job === undefined) throw new ApiError(404, 'no such data set');
       const batch = book.require(job.batchId, owner);
-      const host = `http://${request.headers.host ?? ''}${prefix}/signed/${job.id}`;
+      const host = `${mount.addressFor(request)}/signed/${job.id}`;
       const { output_file_id: answers, error_file_id: errors } = batch.describe();
       const urls = {
         ...(answers === null ? {} : { 'BIJOutputSet.jsonl': `${host}/answers` }),
@@ -160,10 +152,9 @@ function completeLine(text: string): string {
 }
 
 function addJobs(mount: Mount, { book }: ProviderParts, names: Names): void {
-  const shape = (batch: Described): object => describe(batch, names.byBatch.get(batch.id));
+  const shape: Shape = (batch) => describe(batch, names.byBatch.get(batch.id));
   mount.on('POST', JOBS, async (asked) => {
-    const body = parseJson((await readBody(asked.request)).toString('utf8'));
-    const fields = isObject(body) ? body : {};
+    const fields = await readFields(asked.request);
     const id = asked.query.get('batchInferenceJobId') ?? '';
     if (names.jobs.has(id)) throw new ApiError(409, 'the job exists already');
     const input = lastPart(fields['inputDatasetId']);
@@ -177,12 +168,12 @@ function addJobs(mount: Mount, { book }: ProviderParts, names: Names): void {
       input,
       output: lastPart(fields['outputDatasetId']),
     };
-    const named = (batch: Described): object => {
+    const named: Shape = (batch) => {
       names.add({ ...job, batchId: batch.id });
       return shape(batch);
     };
     try {
-      createBatch(asked, book, orderOf(file.id), file, named);
+      sendCreated(asked.response, book.create(asked.owner, orderOf(file.id), file), named);
     } finally {
       // A batch that was made has its job, whatever became of the answer.
       const [made] = book.of(asked.owner);
@@ -191,14 +182,15 @@ function addJobs(mount: Mount, { book }: ProviderParts, names: Names): void {
   });
   mount.on('GET', JOBS, ({ owner, query, response }) => {
     const all = listed(book, owner, shape, 'name');
-    const start = Number(query.get('pageToken') ?? 0);
-    const page = all.slice(start, start + Number(query.get('pageSize') ?? 50)).map(({ entry }) => entry);
-    const end = start + page.length;
-    const next = end < all.length ? String(end) : '';
-    sendJson(response, 200, { batchInferenceJobs: page, nextPageToken: next, totalSize: all.length });
+    const { page, next } = pageAt(all, query.get('pageToken'), Number(query.get('pageSize') ?? 50));
+    sendJson(response, 200, {
+      batchInferenceJobs: page.map(({ entry }) => entry),
+      nextPageToken: next ?? '',
+      totalSize: all.length,
+    });
   });
-  mount.on('GET', `${JOBS}/*`, (asked) => {
-    sendBatch(asked, book.require(requireJob(names, asked.path).batchId, asked.owner), shape);
+  mount.on('GET', `${JOBS}/*`, ({ path, owner, response }) => {
+    sendBatch(response, book.require(requireJob(names, path).batchId, owner), shape);
   });
   mount.on('POST', `${JOBS}/*`, ({ path, owner, response }) => {
     if (!path.endsWith(':cancel')) throw new ApiError(404, 'not found');
@@ -216,14 +208,13 @@ function lastPart(name: unknown): string {
 }
 
 function requireJob(names: Names, path: string): Job {
-  const job = names.jobs.get(decodeURIComponent(path.slice(JOBS.length + 1)));
+  const job = names.jobs.get(nameBelow(JOBS, path));
   if (job === undefined) throw new ApiError(404, 'no such job');
   return job;
 }
 
 function describe(batch: Described, job: Job | undefined): object {
   const { total, completed, failed } = batch.request_counts;
-  const ended = batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at;
   const state =
     batch.status === 'in_progress' || batch.status === 'finalizing' ? 'RUNNING' : batch.status.toUpperCase();
   return {
@@ -234,8 +225,8 @@ function describe(batch: Described, job: Job | undefined): object {
     outputDatasetId: `accounts/${ACCOUNT}/datasets/${job?.output ?? ''}`,
     state: `JOB_STATE_${state}`,
     status: { code: 'OK', message: batch.errors?.data[0]?.message ?? '' },
-    createTime: new Date(batch.created_at * 1000).toISOString(),
-    updateTime: new Date((ended ?? batch.created_at) * 1000).toISOString(),
+    createTime: isoTime(batch.created_at),
+    updateTime: isoTime(endOf(batch) ?? batch.created_at),
     jobProgress: {
       totalInputRequests: total,
       totalProcessedRequests: completed + failed,

@@ -3,16 +3,28 @@
  * (ai.google.dev/gemini-api/docs/openai#batch, .../api/files, .../api/batch-mode).
  */
 
-import { once } from 'node:events';
-import { createWriteStream, statSync } from 'node:fs';
-import { isObject, parseJson } from '../../lib/json.js';
+import { isObject } from '../../lib/json.js';
 import type { Described } from '../batch.js';
-import { requireInput } from '../batches.js';
+import { requireInput, sendBatch, sendCancelled, sendCreated } from '../batches.js';
 import { newId, type StoredFile } from '../files.js';
-import { ApiError, readBody, sendJson, type Route } from '../http.js';
-import { createBatch, listed, Mount, orderOf, sendBatch, type Asked, type ProviderParts } from './mount.js';
+import { ApiError, sendJson, type Route } from '../http.js';
+import {
+  addInput,
+  endOf,
+  isoTime,
+  listed,
+  Mount,
+  nameBelow,
+  orderOf,
+  pageAt,
+  readFields,
+  receiveBody,
+  type Asked,
+  type ProviderParts,
+} from './mount.js';
 
 const COMPATIBLE = '/v1beta/openai';
+const UPLOADS = '/upload/v1beta/files';
 const LIFETIME_SECONDS = 172_800;
 const DOWNLOAD = ':download';
 const STATES: Readonly<Record<Described['status'], string>> = {
@@ -30,69 +42,57 @@ export function geminiRoutes(prefix: string, parts: ProviderParts, openai: reado
   const mount = new Mount(prefix, parts, errorBody);
   mount.also(openai, '/v1/chat/', `${COMPATIBLE}/chat/`);
   mount.also(openai, '/v1/models', `${COMPATIBLE}/models`);
-  addFiles(mount, parts, prefix, openai);
+  addFiles(mount, parts, openai);
   const { book, files } = parts;
   mount.on('POST', `${COMPATIBLE}/batches`, async (asked) => {
-    const body = parseJson((await readBody(asked.request)).toString('utf8'));
-    const id = isObject(body) ? body['input_file_id'] : null;
+    const { input_file_id: id } = await readFields(asked.request);
     if (typeof id !== 'string') throw new ApiError(400, 'input_file_id is required');
-    createBatch(asked, book, orderOf(id), requireInput(files, id, asked.owner), describe);
+    const input = requireInput(files, id, asked.owner);
+    sendCreated(asked.response, book.create(asked.owner, orderOf(id), input), describe);
   });
-  mount.on('GET', `${COMPATIBLE}/batches/*`, (asked) => {
-    sendBatch(asked, book.require(batchId(asked.path), asked.owner), describe);
+  mount.on('GET', `${COMPATIBLE}/batches/*`, ({ path, owner, response }) => {
+    sendBatch(response, book.require(batchId(path), owner), describe);
   });
   mount.on('POST', `${COMPATIBLE}/batches/*`, ({ path, owner, response }) => {
     if (!path.endsWith('/cancel')) throw new ApiError(404, 'Method not found.');
-    const batch = book.require(batchId(path.slice(0, -'/cancel'.length)), owner);
-    batch.cancel();
-    sendJson(response, 200, describe(batch.describe()));
+    sendCancelled(response, book.require(batchId(path.slice(0, -'/cancel'.length)), owner), describe);
   });
   mount.on('GET', '/v1beta/batches', ({ owner, query, response }) => {
     const all = listed(book, owner, operation, 'name');
-    const start = Number(query.get('pageToken') ?? 0);
-    const page = all.slice(start, start + Number(query.get('pageSize') ?? 100)).map(({ entry }) => entry);
-    const end = start + page.length;
+    const { page, next } = pageAt(all, query.get('pageToken'), Number(query.get('pageSize') ?? 100));
     // What is empty is left out.
     sendJson(response, 200, {
-      ...(page.length === 0 ? {} : { operations: page }),
-      ...(end < all.length ? { nextPageToken: String(end) } : {}),
+      ...(page.length === 0 ? {} : { operations: page.map(({ entry }) => entry) }),
+      ...(next === null ? {} : { nextPageToken: next }),
     });
   });
   return mount.routes;
 }
 
 function batchId(path: string): string {
-  return decodeURIComponent(path.slice(`${COMPATIBLE}/batches/batches/`.length));
+  return nameBelow(`${COMPATIBLE}/batches/batches`, path);
 }
 
 /** Uploads in one piece to an address of their own, records, and downloads. */
-function addFiles(mount: Mount, parts: ProviderParts, prefix: string, openai: readonly Route[]): void {
-  const { files, statistics } = parts;
+function addFiles(mount: Mount, parts: ProviderParts, openai: readonly Route[]): void {
+  const { files } = parts;
   const sessions = new Map<string, { owner: string; name: string }>();
-  mount.on('POST', '/upload/v1beta/files', async ({ request, response, owner }) => {
-    const body = parseJson((await readBody(request)).toString('utf8'));
+  mount.on('POST', UPLOADS, async ({ request, response, owner }) => {
+    const { file } = await readFields(request);
     if (request.headers['x-goog-upload-command'] !== 'start')
       throw new ApiError(400, 'the upload is not started');
-    const file = isObject(body) && isObject(body['file']) ? body['file'] : {};
     const session = newId('session-', 8);
-    sessions.set(session, {
-      owner,
-      name: displayNameOf(file),
-    });
-    const address = `http://${request.headers.host ?? ''}${prefix}/upload/v1beta/files/${session}`;
+    sessions.set(session, { owner, name: displayNameOf(isObject(file) ? file : {}) });
+    const address = `${mount.addressFor(request)}${UPLOADS}/${session}`;
     response.writeHead(200, { 'x-goog-upload-url': address, 'x-goog-upload-status': 'active' });
     response.end();
   });
-  mount.open('POST', '/upload/v1beta/files/*', async ({ path, request, response }) => {
-    const session = sessions.get(path.slice('/upload/v1beta/files/'.length));
+  mount.open('POST', `${UPLOADS}/*`, async ({ path, request, response }) => {
+    const session = sessions.get(nameBelow(UPLOADS, path));
     if (session === undefined) throw new ApiError(404, 'no such upload');
     const target = files.newPath();
-    const stream = createWriteStream(target);
-    request.pipe(stream);
-    await once(stream, 'close');
-    const stored = { ...session, path: target, bytes: statSync(target).size, purpose: 'batch' as const };
-    const file = files.add({ ...stored, cuts: null, fault: null }, LIFETIME_SECONDS, newId('files/', 6));
-    statistics.count('filesUploaded');
+    const input = { ...session, path: target, bytes: await receiveBody(request, target) };
+    const file = addInput(parts, input, newId('files/', 6), LIFETIME_SECONDS);
     sendJson(response, 200, { file: describeFile(file) }, { 'x-goog-upload-status': 'final' });
   });
   const content = openai.find(({ method, path }) => method === 'GET' && path === '/v1/files/*');
@@ -133,7 +133,7 @@ function describeFile(file: StoredFile): object {
     displayName: file.name,
     mimeType: 'application/jsonl',
     sizeBytes: String(file.bytes),
-    createTime: new Date(file.createdAt * 1000).toISOString(),
+    createTime: isoTime(file.createdAt),
     state: 'ACTIVE',
   };
 }
@@ -158,7 +158,7 @@ function describe(batch: Described): object {
 /** As the native list has it. */
 function operation(batch: Described): object {
   const { total, completed, failed } = batch.request_counts;
-  const ended = batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at;
+  const ended = endOf(batch);
   return {
     name: `batches/${batch.id}`,
     metadata: {
@@ -166,8 +166,8 @@ function operation(batch: Described): object {
       displayName: 'openai-batch',
       state: STATES[batch.status],
       inputConfig: { fileName: batch.input_file_id },
-      createTime: new Date(batch.created_at * 1000).toISOString(),
-      ...(ended === null ? {} : { endTime: new Date(ended * 1000).toISOString() }),
+      createTime: isoTime(batch.created_at),
+      ...(ended === null ? {} : { endTime: isoTime(ended) }),
       batchStats: {
         requestCount: String(total),
         successfulRequestCount: String(completed),

@@ -1,10 +1,19 @@
 /** The APIs that have OpenAI's shapes, with what each spells otherwise. */
 
-import { isObject, parseJson } from '../../lib/json.js';
 import type { Described } from '../batch.js';
-import { requireInput } from '../batches.js';
-import { ApiError, readBody, sendJson, type Route } from '../http.js';
-import { createBatch, listed, Mount, orderOf, sendBatch, type ProviderParts } from './mount.js';
+import { requireInput, sendBatch, sendCreated, type Shape } from '../batches.js';
+import { ApiError, sendJson, type Route } from '../http.js';
+import {
+  cancelAt,
+  isoTime,
+  listed,
+  Mount,
+  nameBelow,
+  orderOf,
+  pageAfter,
+  readFields,
+  type ProviderParts,
+} from './mount.js';
 
 /** What one of them does differently. */
 export interface Variant {
@@ -13,7 +22,7 @@ export interface Variant {
   /** Fields of the order that it does not know. */
   unknown: readonly string[];
   /** How a batch looks. */
-  shape: (batch: Described) => object;
+  shape: Shape;
   /** False where the list has everything at once, without saying so. */
   isPaged: boolean;
 }
@@ -32,7 +41,7 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
 
 function inUpperCase(batch: Described): object {
   const status = batch.status === 'in_progress' ? 'PROGRESS' : batch.status.toUpperCase();
-  return { ...batch, status, created_at: new Date(batch.created_at * 1000).toISOString(), expires_at: null };
+  return { ...batch, status, created_at: isoTime(batch.created_at), expires_at: null };
 }
 
 const PATH = '/v1/batches';
@@ -44,42 +53,35 @@ export function routesLikeOpenAi(
   openai: readonly Route[],
 ): Route[] {
   const mount = new Mount(prefix, parts);
-  for (const path of ['/v1/chat/', '/v1/models', '/v1/files']) mount.also(openai, path, path);
+  for (const path of ['/v1/chat/', '/v1/models', '/v1/files']) mount.also(openai, path);
   const { book, files } = parts;
   const { shape, windows, unknown, isPaged } = variant;
   mount.on('POST', PATH, async (asked) => {
-    const body = parseJson((await readBody(asked.request)).toString('utf8'));
-    const order = isObject(body) ? body : {};
+    const order = await readFields(asked.request);
     const wrong = unknown.find((name) => order[name] !== undefined);
     if (wrong !== undefined) throw new ApiError(400, `property '${wrong}' is unsupported`, { param: wrong });
     if (!windows.includes(String(order['completion_window']))) {
       throw new ApiError(400, `completion_window must be one of ${windows.join(', ')}`);
     }
     const id = String(order['input_file_id']);
-    const metadata = isObject(order['metadata']) ? (order['metadata'] as Record<string, string>) : null;
-    createBatch(asked, book, orderOf(id, metadata), requireInput(files, id, asked.owner), shape);
+    const input = requireInput(files, id, asked.owner);
+    sendCreated(asked.response, book.create(asked.owner, orderOf(id, order['metadata']), input), shape);
   });
   mount.on('GET', PATH, ({ owner, query, response }) => {
     const all = listed(book, owner, shape, 'id');
-    const after = query.get('after');
-    const start = after === null || !isPaged ? 0 : all.findIndex(({ id }) => id === after) + 1;
-    const page = isPaged ? all.slice(start, start + Number(query.get('limit') ?? 20)) : all;
-    const more = start + page.length < all.length;
-    const frame = isPaged ? { last_id: page.at(-1)?.id ?? null, has_more: more } : {};
+    if (!isPaged) {
+      sendJson(response, 200, { object: 'list', data: all.map(({ entry }) => entry) });
+      return;
+    }
+    const { page, hasMore } = pageAfter(all, query.get('after'), Number(query.get('limit') ?? 20));
+    const frame = { last_id: page.at(-1)?.id ?? null, has_more: hasMore };
     sendJson(response, 200, { object: 'list', data: page.map(({ entry }) => entry), ...frame });
   });
-  mount.on('GET', `${PATH}/*`, (asked) => {
-    sendBatch(asked, book.require(decodeURIComponent(asked.path.slice(PATH.length + 1)), asked.owner), shape);
+  mount.on('GET', `${PATH}/*`, ({ path, owner, response }) => {
+    sendBatch(response, book.require(nameBelow(PATH, path), owner), shape);
   });
-  mount.on('POST', `${PATH}/*`, ({ path, owner, response }) => {
-    const [id = '', action] = path
-      .slice(PATH.length + 1)
-      .split('/')
-      .map(decodeURIComponent);
-    if (action !== 'cancel') throw new ApiError(404, `Invalid URL (POST ${path})`);
-    const batch = book.require(id, owner);
-    batch.cancel();
-    sendJson(response, 200, shape(batch.describe()));
+  mount.on('POST', `${PATH}/*`, (asked) => {
+    cancelAt(PATH, asked, book, shape);
   });
   return mount.routes;
 }

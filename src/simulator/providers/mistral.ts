@@ -1,15 +1,23 @@
 /** Mistral's batch jobs, by its API reference (docs.mistral.ai/api/endpoint/batch). Files are as OpenAI's. */
 
-import { isObject, parseJson } from '../../lib/json.js';
 import type { Described } from '../batch.js';
-import { requireInput } from '../batches.js';
+import { requireInput, sendBatch, sendCreated } from '../batches.js';
 import type { StoredFile } from '../files.js';
 import { receiveForm } from '../form.js';
-import { ApiError, readBody, sendJson, type Route } from '../http.js';
-import { createBatch, listed, Mount, orderOf, sendBatch, type ProviderParts } from './mount.js';
+import { ApiError, sendJson, type Route } from '../http.js';
+import {
+  addInput,
+  cancelAt,
+  endOf,
+  listed,
+  Mount,
+  nameBelow,
+  orderOf,
+  readFields,
+  type ProviderParts,
+} from './mount.js';
 
 const JOBS = '/v1/batch/jobs';
-const LIFETIME_SECONDS = 2_592_000;
 const STATUSES: Readonly<Record<Described['status'], string>> = {
   validating: 'QUEUED',
   in_progress: 'RUNNING',
@@ -28,20 +36,18 @@ export function mistralRoutes(prefix: string, parts: ProviderParts, openai: read
     type: 'error',
     code: status,
   }));
-  for (const path of ['/v1/chat/', '/v1/models']) mount.also(openai, path, path);
+  for (const path of ['/v1/chat/', '/v1/models']) mount.also(openai, path);
   addFiles(mount, parts, openai);
   const { book, files } = parts;
   mount.on('POST', JOBS, async (asked) => {
-    const body = parseJson((await readBody(asked.request)).toString('utf8'));
-    const { input_files: inputs, model, endpoint, metadata } = isObject(body) ? body : {};
+    const { input_files: inputs, model, endpoint, metadata } = await readFields(asked.request);
     const id: unknown = Array.isArray(inputs) ? inputs[0] : null;
     if (typeof id !== 'string') throw new ApiError(422, 'input_files: Field required');
     if (typeof model !== 'string') throw new ApiError(422, 'model: Field required');
     if (endpoint !== '/v1/chat/completions')
       throw new ApiError(422, 'endpoint: Input should be a known endpoint');
     const input = requireInput(files, id, asked.owner);
-    const order = orderOf(id, isObject(metadata) ? (metadata as Record<string, string>) : null);
-    createBatch(asked, book, order, input, describe);
+    sendCreated(asked.response, book.create(asked.owner, orderOf(id, metadata), input), describe);
   });
   mount.on('GET', JOBS, ({ owner, query, response }) => {
     const all = listed(book, owner, describe, 'id');
@@ -50,41 +56,28 @@ export function mistralRoutes(prefix: string, parts: ProviderParts, openai: read
     const data = all.slice(start, start + size).map(({ entry }) => entry);
     sendJson(response, 200, { object: 'list', total: all.length, data });
   });
-  mount.on('GET', `${JOBS}/*`, (asked) => {
-    sendBatch(
-      asked,
-      book.require(decodeURIComponent(asked.path.slice(JOBS.length + 1)), asked.owner),
-      describe,
-    );
+  mount.on('GET', `${JOBS}/*`, ({ path, owner, response }) => {
+    sendBatch(response, book.require(nameBelow(JOBS, path), owner), describe);
   });
-  mount.on('POST', `${JOBS}/*`, ({ path, owner, response }) => {
-    const [id = '', action] = path
-      .slice(JOBS.length + 1)
-      .split('/')
-      .map(decodeURIComponent);
-    if (action !== 'cancel') throw new ApiError(404, 'Not Found');
-    const batch = book.require(id, owner);
-    batch.cancel();
-    sendJson(response, 200, describe(batch.describe()));
+  mount.on('POST', `${JOBS}/*`, (asked) => {
+    cancelAt(JOBS, asked, book, describe);
   });
   return mount.routes;
 }
 
 /** Files as OpenAI's, described with more. */
-function addFiles(mount: Mount, { files, statistics }: ProviderParts, openai: readonly Route[]): void {
+function addFiles(mount: Mount, parts: ProviderParts, openai: readonly Route[]): void {
+  const { files } = parts;
   const content = openai.find(({ method, path }) => method === 'GET' && path === '/v1/files/*');
   mount.on('POST', '/v1/files', async ({ request, response, owner }) => {
     const path = files.newPath();
     const { fields, file } = await receiveForm(request, path);
     if (file === null) throw new ApiError(422, 'file: Field required');
     if (fields.get('purpose') !== 'batch') throw new ApiError(422, 'purpose: Input should be batch');
-    const upload = { owner, path, ...file, purpose: 'batch' as const, cuts: null, fault: null };
-    const stored = files.add(upload, LIFETIME_SECONDS);
-    statistics.count('filesUploaded');
-    sendJson(response, 200, describeFile(stored));
+    sendJson(response, 200, describeFile(addInput(parts, { owner, path, ...file })));
   });
   mount.on('GET', '/v1/files/*', async (asked) => {
-    const file = files.find(decodeURIComponent(asked.path.slice('/v1/files/'.length)), asked.owner);
+    const file = files.find(nameBelow('/v1/files', asked.path), asked.owner);
     if (file === null) await content?.handle(asked);
     else sendJson(asked.response, 200, describeFile(file));
   });
@@ -121,7 +114,7 @@ function describe(batch: Described): object {
     status: STATUSES[batch.status],
     created_at: batch.created_at,
     started_at: batch.in_progress_at,
-    completed_at: batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at,
+    completed_at: endOf(batch),
     total_requests: total,
     completed_requests: completed + failed,
     succeeded_requests: completed,

@@ -1,16 +1,22 @@
 /**
  * Where the simulator has the APIs of other providers: each below its own name, so that one server can have them all.
- * What is the same for each of them: who asks, how errors look, how answers are spoilt.
+ * What is the same for each of them: keys, how errors look, and how requests and lists are read.
  */
 
-import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { isObject, parseJson } from '../../lib/json.js';
 import type { Batch, Described } from '../batch.js';
 import type { BatchOrder } from '../batch-input.js';
-import { sendPage, type BatchBook } from '../batches.js';
-import { ownerOf, sendSpoilt, type FileStore, type StoredFile } from '../files.js';
-import { ApiError, sendJson, type Exchange, type Route } from '../http.js';
+import { sendCancelled, type BatchBook, type Shape } from '../batches.js';
+import { ownerOf, type FileStore, type StoredFile } from '../files.js';
+import { ApiError, readBody, sendJson, type Exchange, type Route } from '../http.js';
 import type { SimulatorSettings } from '../options.js';
 import type { Statistics } from '../statistics.js';
+
+/** 30 days, after which files may be deleted. */
+export const LIFETIME_SECONDS = 2_592_000;
 
 /** What a provider's API is made of. */
 export interface ProviderParts {
@@ -20,7 +26,7 @@ export interface ProviderParts {
   book: BatchBook;
 }
 
-/** A request with whom it is from. */
+/** A request with the account that sent it. */
 export interface Asked extends Exchange {
   owner: string;
 }
@@ -41,7 +47,7 @@ export class Mount {
     private readonly errorBody: (error: ApiError) => unknown = ({ body }) => body,
   ) {}
 
-  /** A route for whoever has a key. */
+  /** A route that needs a key. */
   on(method: string, path: string, handle: Handler): void {
     const { settings, statistics } = this.parts;
     this.open(method, path, (exchange) =>
@@ -49,7 +55,7 @@ export class Mount {
     );
   }
 
-  /** A route for whoever knows its address. */
+  /** A route that needs no key, such as a signed address. */
   open(method: string, path: string, handle: Route['handle']): void {
     this.routes.push({
       method,
@@ -66,8 +72,8 @@ export class Mount {
     });
   }
 
-  /** Routes that the simulator has for OpenAI, at another place. */
-  also(routes: readonly Route[], from: string, to: string): void {
+  /** Routes that the simulator has for OpenAI, at the same or another place. */
+  also(routes: readonly Route[], from: string, to = from): void {
     for (const route of routes) {
       if (!route.path.startsWith(from)) continue;
       this.open(route.method, to + route.path.slice(from.length), (exchange) =>
@@ -75,37 +81,52 @@ export class Mount {
       );
     }
   }
+
+  /** This server's address, as the client wrote it, with the prefix. */
+  addressFor({ headers }: IncomingMessage): string {
+    return `http://${headers.host ?? ''}${this.prefix}`;
+  }
 }
 
-/** Answers with a batch, spoilt once where its faults say so. */
-export function sendBatch({ response }: Exchange, batch: Batch, shape: (batch: Described) => unknown): void {
-  const fault = batch.spoilRead();
-  if (fault === 'absent') throw new ApiError(404, `No batch found with id '${batch.id}'.`);
-  if (fault === 'page') sendPage(response);
-  else sendJson(response, 200, shape(batch.describe()));
+/** The fields of a request's JSON body; none where it is no object. */
+export async function readFields(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const body = parseJson((await readBody(request)).toString('utf8'));
+  return isObject(body) ? body : {};
 }
 
-/** Makes a batch and answers with it, unless the answer is what goes wrong. */
-export function createBatch(
-  { response, owner }: Asked,
+/** What follows `base/` in a path, decoded. */
+export function nameBelow(base: string, path: string): string {
+  return decodeURIComponent(path.slice(base.length + 1));
+}
+
+/** The batch of a path such as `/v1/batches/ID/ACTION`, and the action. @throws ApiError (404) */
+export function batchAt(
+  base: string,
+  { path, owner }: Asked,
   book: BatchBook,
-  order: BatchOrder,
-  input: StoredFile,
-  shape: (batch: Described) => unknown,
-  status = 200,
-): void {
-  const { batch, spoilt } = book.create(owner, order, input);
-  if (spoilt === 'page') sendPage(response);
-  else if (spoilt === null) sendJson(response, status, shape(batch.describe()));
+): { batch: Batch; action: string | undefined } {
+  const [id = '', action] = path
+    .slice(base.length + 1)
+    .split('/')
+    .map(decodeURIComponent);
+  return { batch: book.require(id, owner), action };
 }
 
-/** The batches of an account as a list has them; one that cannot be read has nothing but what `spoil` leaves. */
-export function listed(
-  book: BatchBook,
-  owner: string,
-  shape: (batch: Described) => object,
-  idField: string,
-): { id: string; entry: object }[] {
+/** Answers `POST BASE/ID/cancel`. @throws ApiError (404) for any other action */
+export function cancelAt(base: string, asked: Asked, book: BatchBook, shape: Shape): void {
+  const { batch, action } = batchAt(base, asked, book);
+  if (action !== 'cancel') throw new ApiError(404, `Invalid URL (POST ${asked.path})`);
+  sendCancelled(asked.response, batch, shape);
+}
+
+/** A batch in a list. */
+export interface Listed {
+  id: string;
+  entry: object;
+}
+
+/** The batches of an account as a list has them; one that is to be unreadable lacks its id. */
+export function listed(book: BatchBook, owner: string, shape: Shape, idField: string): Listed[] {
   return book.of(owner).flatMap((batch) => {
     const entry = batch.listed();
     if (entry === null) return [];
@@ -114,74 +135,67 @@ export function listed(
   });
 }
 
+/** The page after the batch with an id; the first page for null. */
+export function pageAfter(
+  all: readonly Listed[],
+  after: string | null,
+  limit: number,
+): { page: readonly Listed[]; hasMore: boolean } {
+  const start = after === null ? 0 : all.findIndex(({ id }) => id === after) + 1;
+  const page = all.slice(start, start + limit);
+  return { page, hasMore: start + page.length < all.length };
+}
+
+/** A page whose cursor is the number of items before it; `next` is null on the last one. */
+export function pageAt<Item>(
+  all: readonly Item[],
+  cursor: string | null,
+  limit: number,
+): { page: readonly Item[]; next: string | null } {
+  const start = Number(cursor ?? 0);
+  const page = all.slice(start, start + limit);
+  const end = start + page.length;
+  return { page, next: end < all.length ? String(end) : null };
+}
+
 /** An order in OpenAI's terms. */
-export function orderOf(inputFileId: string, metadata: Record<string, string> | null = null): BatchOrder {
+export function orderOf(inputFileId: string, metadata: unknown = null): BatchOrder {
   return {
     inputFileId,
     endpoint: '/v1/chat/completions',
     completionWindow: '24h',
-    metadata,
-    resultLifetime: 2_592_000,
+    metadata: isObject(metadata) ? (metadata as Record<string, string>) : null,
+    resultLifetime: LIFETIME_SECONDS,
   };
 }
 
-/** Both result files of a batch that has ended, as far as there are any. */
-export function resultFiles(files: FileStore, batch: Batch): StoredFile[] {
-  const { output_file_id: output, error_file_id: errors } = batch.describe();
-  return [output, errors].flatMap((id) => {
-    const file = id === null ? null : files.find(id, batch.owner);
-    return file === null ? [] : [file];
-  });
+/** Takes in an input file whose bytes are at `path`. */
+export function addInput(
+  { files, statistics }: Pick<ProviderParts, 'files' | 'statistics'>,
+  input: Pick<StoredFile, 'owner' | 'name' | 'path' | 'bytes'>,
+  id?: string,
+  lifetime = LIFETIME_SECONDS,
+): StoredFile {
+  statistics.count('filesUploaded');
+  return files.add({ ...input, purpose: 'batch', cuts: null, fault: null }, lifetime, id);
 }
 
-/** The lines of result files, in OpenAI's format; the text of a line that is torn. */
-export function linesIn(files: readonly StoredFile[]): (Record<string, unknown> | string)[] {
-  return files
-    .flatMap(({ path }) => readFileSync(path, 'utf8').split('\n'))
-    .filter((line) => line !== '')
-    .map((line) => {
-      try {
-        return JSON.parse(line) as Record<string, unknown>;
-      } catch {
-        return line;
-      }
-    });
+/** Writes a request's body to a path as it comes. @returns its size in bytes */
+export async function receiveBody(request: IncomingMessage, path: string): Promise<number> {
+  const file = createWriteStream(path);
+  request.pipe(file);
+  await once(file, 'close');
+  return file.bytesWritten;
 }
 
-/** What spoils the next download of a batch's results; used up by asking. */
-export function takeFault(files: readonly StoredFile[]): StoredFile['fault'] {
-  const fault = files.find((file) => file.fault !== null)?.fault ?? null;
-  for (const file of files) file.fault = null;
-  return fault;
+/** When a batch ended, in seconds since 1970; null before. */
+export function endOf(batch: Described): number | null {
+  return batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at;
 }
 
-/** True once for results whose first download is cut. */
-export function takeCut(files: readonly StoredFile[]): boolean {
-  const cuts = files.find((file) => file.cuts !== null)?.cuts ?? null;
-  if (cuts === null || cuts.has(0)) return false;
-  cuts.add(0);
-  return true;
-}
-
-/** Sends all results of a batch as one text, spoilt as its files are. */
-export async function sendResults(
-  { response }: Exchange,
-  files: readonly StoredFile[],
-  lines: string[],
-): Promise<void> {
-  const fault = takeFault(files);
-  const [first] = files;
-  if (fault !== null && fault !== 'short' && first !== undefined) {
-    sendSpoilt(response, fault, first);
-    return;
-  }
-  const sent = fault === 'short' ? lines.slice(0, -1) : lines;
-  const bytes = Buffer.from(sent.map((line) => `${line}\n`).join(''));
-  response.writeHead(200, { 'content-type': 'application/x-jsonl', 'content-length': bytes.length });
-  if (!takeCut(files) || first === undefined) {
-    response.end(bytes);
-    return;
-  }
-  await new Promise((resolve) => response.write(bytes.subarray(0, bytes.length >> 1), resolve));
-  response.socket?.destroy();
+/** A time as text, as most APIs other than OpenAI's write it. */
+export function isoTime(seconds: number): string;
+export function isoTime(seconds: number | null): string | null;
+export function isoTime(seconds: number | null): string | null {
+  return seconds === null ? null : new Date(seconds * 1000).toISOString();
 }

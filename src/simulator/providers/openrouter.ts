@@ -2,54 +2,39 @@
 
 import { isObject, parseJson } from '../../lib/json.js';
 import type { Described } from '../batch.js';
+import { sendBatch, sendCreated } from '../batches.js';
 import { ApiError, readBody, sendJson, type Route } from '../http.js';
 import { storeRequests, type InlineRequest } from './inline.js';
-import {
-  createBatch,
-  linesIn,
-  listed,
-  Mount,
-  orderOf,
-  resultFiles,
-  sendBatch,
-  type ProviderParts,
-} from './mount.js';
-import { sendPageOfResults } from './pages.js';
+import { batchAt, endOf, listed, Mount, orderOf, pageAt, type ProviderParts } from './mount.js';
+import { answerOf, failureOf, resultFiles, sendPageOfResults } from './results.js';
 
 const PATH = '/v1/batches';
 const MOST_REQUESTS = 5000;
 
 export function openRouterRoutes(prefix: string, parts: ProviderParts, openai: readonly Route[]): Route[] {
   const mount = new Mount(prefix, parts, ({ status, message }) => ({ error: { code: status, message } }));
-  for (const path of ['/v1/chat/', '/v1/models']) mount.also(openai, path, path);
+  for (const path of ['/v1/chat/', '/v1/models']) mount.also(openai, path);
   const { book, files } = parts;
   mount.on('POST', PATH, async (asked) => {
     const requests = readRequests((await readBody(asked.request)).toString('utf8'));
     const input = storeRequests(files, asked.owner, requests);
-    createBatch(asked, book, orderOf(input.id), input, describe, 202);
+    sendCreated(asked.response, book.create(asked.owner, orderOf(input.id), input), describe, 202);
   });
   mount.on('GET', PATH, ({ owner, query, response }) => {
     const all = listed(book, owner, describe, 'id');
-    const start = Number(query.get('cursor') ?? 0);
-    const page = all.slice(start, start + Number(query.get('limit') ?? 20)).map(({ entry }) => entry);
-    const next = start + page.length < all.length ? String(start + page.length) : null;
-    sendJson(response, 200, { object: 'list', data: page, next_cursor: next });
+    const { page, next } = pageAt(all, query.get('cursor'), Number(query.get('limit') ?? 20));
+    sendJson(response, 200, { object: 'list', data: page.map(({ entry }) => entry), next_cursor: next });
   });
   mount.on('GET', `${PATH}/*`, async (asked) => {
-    const [id = '', action] = asked.path
-      .slice(PATH.length + 1)
-      .split('/')
-      .map(decodeURIComponent);
-    const batch = book.require(id, asked.owner);
+    const { batch, action } = batchAt(PATH, asked, book);
     if (action === undefined) {
-      sendBatch(asked, batch, describe);
+      sendBatch(asked.response, batch, describe);
       return;
     }
-    const found = resultFiles(files, batch);
-    const results = linesIn(found).map((line) =>
-      typeof line === 'string' ? { torn: line } : resultOf(line),
-    );
-    await sendPageOfResults(asked, found, results, { items: 'data', cursor: 'next_cursor' });
+    await sendPageOfResults(asked, resultFiles(files, batch), resultOf, {
+      items: 'data',
+      cursor: 'next_cursor',
+    });
   });
   return mount.routes;
 }
@@ -79,7 +64,6 @@ function readRequests(text: string): InlineRequest[] {
 }
 
 function describe(batch: Described): object {
-  const ended = batch.completed_at ?? batch.failed_at ?? batch.expired_at ?? batch.cancelled_at;
   const message = batch.errors?.data[0]?.message;
   return {
     id: batch.id,
@@ -91,7 +75,7 @@ function describe(batch: Described): object {
     completion_window: '24h',
     created_at: batch.created_at,
     expires_at: batch.expires_at,
-    finalized_at: ended,
+    finalized_at: endOf(batch),
     request_counts: batch.request_counts,
     results: null,
     usage: null,
@@ -99,11 +83,12 @@ function describe(batch: Described): object {
   };
 }
 
-function resultOf({ id, custom_id: customId, response, error }: Record<string, unknown>): object {
-  const { status_code: status, body } = isObject(response) ? response : {};
-  if (status === 200) return { id, custom_id: customId, response: { status_code: 200, body }, error: null };
-  const inner = isObject(body) && isObject(body['error']) ? body['error'] : error;
-  const message = isObject(inner) && typeof inner['message'] === 'string' ? inner['message'] : 'no answer';
+function resultOf(line: Record<string, unknown>): object {
+  const { id, custom_id: customId } = line;
+  const body = answerOf(line);
+  if (body !== null) return { id, custom_id: customId, response: { status_code: 200, body }, error: null };
+  const { status, message } = failureOf(line);
   const type = status === 400 ? 'invalid_request_error' : 'server_error';
-  return { id, custom_id: customId, response: null, error: { message, type, error_type: type, param: null } };
+  const error = { message: message ?? 'no answer', type, error_type: type, param: null };
+  return { id, custom_id: customId, response: null, error };
 }

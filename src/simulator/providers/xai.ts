@@ -1,65 +1,54 @@
 /** xAI's Batch API, by its documentation (docs.x.ai/developers/advanced-api-usage/batch-api). Files are as OpenAI's. */
 
-import { isObject, parseJson } from '../../lib/json.js';
 import type { Described } from '../batch.js';
-import { requireInput } from '../batches.js';
-import { ApiError, readBody, sendJson, type Route } from '../http.js';
+import { requireInput, sendBatch, sendCancelled, sendCreated } from '../batches.js';
+import { ApiError, sendJson, type Route } from '../http.js';
 import {
-  createBatch,
-  linesIn,
+  batchAt,
+  isoTime,
   listed,
   Mount,
+  nameBelow,
   orderOf,
-  resultFiles,
-  sendBatch,
+  pageAt,
+  readFields,
   type ProviderParts,
 } from './mount.js';
-import { sendPageOfResults } from './pages.js';
+import { answerOf, failureOf, resultFiles, sendPageOfResults } from './results.js';
 
 const PATH = '/v1/batches';
 
 export function xaiRoutes(prefix: string, parts: ProviderParts, openai: readonly Route[]): Route[] {
   const mount = new Mount(prefix, parts, ({ message }) => ({ code: 'simulated', error: message }));
-  for (const path of ['/v1/chat/', '/v1/models', '/v1/files']) mount.also(openai, path, path);
+  for (const path of ['/v1/chat/', '/v1/models', '/v1/files']) mount.also(openai, path);
   const { book, files } = parts;
   mount.on('POST', PATH, async (asked) => {
-    const body = parseJson((await readBody(asked.request)).toString('utf8'));
-    const { name, input_file_id: id } = isObject(body) ? body : {};
+    const { name, input_file_id: id } = await readFields(asked.request);
     if (typeof name !== 'string' || name === '') throw new ApiError(400, 'name is required');
     if (typeof id !== 'string') throw new ApiError(400, 'input_file_id is required');
     const input = requireInput(files, id, asked.owner);
-    createBatch(asked, book, orderOf(id, { name }), input, describe);
+    sendCreated(asked.response, book.create(asked.owner, orderOf(id, { name }), input), describe);
   });
   mount.on('GET', PATH, ({ owner, query, response }) => {
     const all = listed(book, owner, describe, 'batch_id');
-    const limit = Number(query.get('limit') ?? 100);
-    const start = Number(query.get('pagination_token') ?? 0);
-    const page = all.slice(start, start + limit).map(({ entry }) => entry);
-    const next = start + page.length < all.length ? String(start + page.length) : null;
-    sendJson(response, 200, { batches: page, pagination_token: next });
+    const { page, next } = pageAt(all, query.get('pagination_token'), Number(query.get('limit') ?? 100));
+    sendJson(response, 200, { batches: page.map(({ entry }) => entry), pagination_token: next });
   });
   mount.on('GET', `${PATH}/*`, async (asked) => {
-    const [id = '', action] = asked.path
-      .slice(PATH.length + 1)
-      .split('/')
-      .map(decodeURIComponent);
-    const batch = book.require(id, asked.owner);
+    const { batch, action } = batchAt(PATH, asked, book);
     if (action === undefined) {
-      sendBatch(asked, batch, describe);
+      sendBatch(asked.response, batch, describe);
       return;
     }
-    const found = resultFiles(files, batch);
-    const results = linesIn(found).map((line) =>
-      typeof line === 'string' ? { torn: line } : resultOf(line),
-    );
-    await sendPageOfResults(asked, found, results, { items: 'results', cursor: 'pagination_token' });
+    await sendPageOfResults(asked, resultFiles(files, batch), resultOf, {
+      items: 'results',
+      cursor: 'pagination_token',
+    });
   });
   mount.on('POST', `${PATH}/*`, ({ path, owner, response }) => {
-    const name = decodeURIComponent(path.slice(PATH.length + 1));
+    const name = nameBelow(PATH, path);
     if (!name.endsWith(':cancel')) throw new ApiError(404, 'not found');
-    const batch = book.require(name.slice(0, -':cancel'.length), owner);
-    batch.cancel();
-    sendJson(response, 200, describe(batch.describe()));
+    sendCancelled(response, book.require(name.slice(0, -':cancel'.length), owner), describe);
   });
   return mount.routes;
 }
@@ -77,9 +66,9 @@ function describe(batch: Described): object {
     batch_id: batch.id,
     name: batch.metadata?.['name'] ?? '',
     input_file_id: batch.input_file_id,
-    create_time: iso(batch.created_at),
-    expire_time: iso(batch.expires_at),
-    cancel_time: isCancelled || refusal !== null ? iso(batch.cancelling_at ?? batch.failed_at) : null,
+    create_time: isoTime(batch.created_at),
+    expire_time: isoTime(batch.expires_at),
+    cancel_time: isCancelled || refusal !== null ? isoTime(batch.cancelling_at ?? batch.failed_at) : null,
     cancel_by_xai_message: refusal,
     state: {
       num_requests: isCounted ? total : 0,
@@ -92,16 +81,12 @@ function describe(batch: Described): object {
   };
 }
 
-function iso(seconds: number | null): string | null {
-  return seconds === null ? null : new Date(seconds * 1000).toISOString();
-}
-
-function resultOf({ custom_id: id, response, error }: Record<string, unknown>): object {
-  const { status_code: status, body } = isObject(response) ? response : {};
-  if (status === 200)
-    return { batch_request_id: id, batch_result: { response: { chat_get_completion: body } } };
-  const inner = isObject(body) && isObject(body['error']) ? body['error'] : error;
-  const message =
-    isObject(inner) && typeof inner['message'] === 'string' ? inner['message'] : 'internal error';
-  return { batch_request_id: id, batch_result: { error: { code: status === 400 ? 3 : 13, message } } };
+function resultOf(line: Record<string, unknown>): object {
+  const body = answerOf(line);
+  const { status, message } = failureOf(line);
+  const result =
+    body === null
+      ? { error: { code: status === 400 ? 3 : 13, message: message ?? 'internal error' } }
+      : { response: { chat_get_completion: body } };
+  return { batch_request_id: line['custom_id'], batch_result: result };
 }
