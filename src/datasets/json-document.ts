@@ -41,6 +41,14 @@ export async function findLayout(
   signal?: AbortSignal,
 ): Promise<Layout> {
   const text = new Window(file, signal);
+  try {
+    return await layoutOf(text, file, wanted);
+  } finally {
+    text.close();
+  }
+}
+
+async function layoutOf(text: Window, file: TextFile, wanted: string | null): Promise<Layout> {
   const first = await text.peek();
   const path = inert(file.shown, 300);
   if (first === null) throw new UserError(`${path} is empty.`);
@@ -165,17 +173,23 @@ export async function* documentRows(
     return;
   }
   const text = new Window(file, signal);
-  if (layout.kind === 'array') yield* items(text);
-  else if (layout.kind === 'splits') yield* splitItems(text, layout.split);
-  else {
-    while ((await text.peek()) !== null) {
-      yield await text.value();
-      text.rows += 1;
-      // Some writers put a comma between the objects.
-      if ((await text.peek()) === COMMA) await text.expect(COMMA);
-    }
+  try {
+    if (layout.kind === 'array') yield* items(text);
+    else if (layout.kind === 'splits') yield* splitItems(text, layout.split);
+    else yield* objects(text);
+    if ((await text.peek()) !== null) throw text.problem('text follows its end');
+  } finally {
+    text.close();
   }
-  if ((await text.peek()) !== null) throw text.problem('text follows its end');
+}
+
+/** Objects that follow each other; some writers put a comma between them. */
+async function* objects(text: Window): AsyncGenerator<RawRow> {
+  while ((await text.peek()) !== null) {
+    yield await text.value();
+    text.rows += 1;
+    if ((await text.peek()) === COMMA) await text.expect(COMMA);
+  }
 }
 
 async function* splitItems(text: Window, split: string): AsyncGenerator<RawRow> {
@@ -198,21 +212,25 @@ async function* columnRows(
     quoted: Buffer.from(`${JSON.stringify(name)}:`),
     cells: cellsOf(file, name, signal),
   }));
-  for (;;) {
-    const parts: Buffer[] = [];
-    let isCut = false;
-    let length = 0;
-    for (const { quoted, cells } of columns) {
-      const next = await cells.next();
-      if (next.done === true) return;
-      const { bytes } = next.value;
-      length += bytes.length;
-      isCut ||= next.value.isCut || length > LONGEST_ROW_BYTES;
-      // Of a row that is too long no more is kept.
-      const kept = isCut ? bytes.subarray(0, EXCERPT_BYTES) : bytes;
-      parts.push(parts.length === 0 ? ROW_START : NEXT_CELL, quoted, Buffer.from(kept));
+  try {
+    for (;;) {
+      const parts: Buffer[] = [];
+      let isCut = false;
+      let length = 0;
+      for (const { quoted, cells } of columns) {
+        const next = await cells.next();
+        if (next.done === true) return;
+        const { bytes } = next.value;
+        length += bytes.length;
+        isCut ||= next.value.isCut || length > LONGEST_ROW_BYTES;
+        // Of a row that is too long no more is kept.
+        const kept = isCut ? bytes.subarray(0, EXCERPT_BYTES) : bytes;
+        parts.push(parts.length === 0 ? ROW_START : NEXT_CELL, quoted, Buffer.from(kept));
+      }
+      yield { bytes: Buffer.concat([...parts, ROW_END]), isCut };
     }
-    yield { bytes: Buffer.concat([...parts, ROW_END]), isCut };
+  } finally {
+    for (const { cells } of columns) await cells.return(undefined);
   }
 }
 
@@ -226,16 +244,20 @@ async function* cellsOf(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<RawRow> {
   const text = new Window(file, signal);
-  await text.expect(OPEN_BRACE);
-  do {
-    const name = await text.name();
-    await text.expect(COLON);
-    if (name !== column) await text.skip();
-    else {
-      for await (const { value } of entries(text)) yield value;
-      return;
-    }
-  } while (await text.follows(CLOSE_BRACE));
+  try {
+    await text.expect(OPEN_BRACE);
+    do {
+      const name = await text.name();
+      await text.expect(COLON);
+      if (name !== column) await text.skip();
+      else {
+        for await (const { value } of entries(text)) yield value;
+        return;
+      }
+    } while (await text.follows(CLOSE_BRACE));
+  } finally {
+    text.close();
+  }
 }
 
 interface Entry {
@@ -276,7 +298,7 @@ async function* items(text: Window): AsyncGenerator<RawRow> {
   } while (await text.follows(CLOSE_BRACKET));
 }
 
-/** What was read of a document and is not done with. */
+/** What was read of a document and is not done with. The file is open until `close`. */
 class Window {
   readonly #pieces: Generator<Buffer>;
   #bytes: Buffer = Buffer.alloc(0);
@@ -293,6 +315,10 @@ class Window {
     private readonly signal: AbortSignal | undefined,
   ) {
     this.#pieces = utf8Pieces(file);
+  }
+
+  close(): void {
+    this.#pieces.return(undefined);
   }
 
   /** The next byte that is no white space, which stays; null at the end. */

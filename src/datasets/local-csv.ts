@@ -51,7 +51,9 @@ export async function openLocalCsv({ file, signal }: LocalRequest): Promise<Open
 }
 
 async function readHeader(file: TextFile, signal: AbortSignal | undefined): Promise<Csv> {
-  const sample = (utf8Pieces(file).next().value as Buffer | undefined)?.toString('utf8') ?? '';
+  const pieces = utf8Pieces(file);
+  const sample = (pieces.next().value as Buffer | undefined)?.toString('utf8') ?? '';
+  pieces.return(undefined);
   const path = inert(file.shown, 300);
   if (sample.trim() === '') throw new UserError(`${path} is empty.`);
   const separator = SEPARATOR_LINE.exec(sample)?.[1];

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import {
@@ -167,6 +167,34 @@ describe('compressed files', () => {
       await expect(folderOf({ [name]: 'x' }).open(name)).rejects.toThrow(`Unpack it with ${command}`);
     }
   });
+});
+
+/** How many files of a folder this process has open. */
+function openIn(folder: string): number {
+  const links = readdirSync('/proc/self/fd').map((descriptor) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${descriptor}`);
+    } catch {
+      return '';
+    }
+  });
+  return links.filter((link) => link.startsWith(folder)).length;
+}
+
+it.runIf(existsSync('/proc/self/fd'))('no file stays open once it was looked at or read', async () => {
+  const folder = folderOf({
+    'array/a.json': `[${ROWS.trim().replace('\n', ',')}]`,
+    'columns/a.json': JSON.stringify({ prompt: ['2+2?', '3+3?'], completion: ['4', '6'] }),
+    'objects/a.json': ROWS,
+    'table/a.csv': 'prompt,completion\n2+2?,4\n3+3?,6\n',
+  });
+  for (const name of ['array', 'columns', 'objects', 'table']) {
+    const dataset = await folder.open(name);
+    expect(openIn(folder.path), name).toBe(0);
+    expect(await rowsOf(dataset, { limit: 1 })).toEqual(READ.slice(0, 1));
+    expect(await rowsOf(dataset)).toEqual(READ);
+    expect(openIn(folder.path), name).toBe(0);
+  }
 });
 
 describe('folders and globs', () => {
