@@ -3,17 +3,9 @@
  * it. One of them at a time is unpacked into the folder for working files, as a stream, and removed when it is done with.
  */
 
-import { randomBytes } from 'node:crypto';
 import { closeSync, createReadStream, existsSync, rmdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import {
-  fileProblem,
-  makeFolder,
-  openFile,
-  removeLeftovers,
-  TEMPORARY_SUFFIX,
-  writeAll,
-} from '../lib/files.js';
+import { fileProblem, makeFolder, openFile, removeLeftovers, temporaryName, writeAll } from '../lib/files.js';
 import { systemErrorCode, UserError, messageOf } from '../lib/errors.js';
 import { count, inert } from '../lib/text.js';
 import type { Compression } from './file-names.js';
@@ -24,9 +16,12 @@ import type { LocalFile } from './local-files.js';
 const RESERVED_BYTES = 256 << 20;
 /** How often the free space is looked at, in bytes written. */
 const CHECK_BYTES = 16 << 20;
-/** How much a file may unpack to: so many bytes whatever its size, and so many times its size. */
+
+/** A file may unpack to whichever of the two is more. */
 export interface UnpackLimits {
+  /** Bytes that any file may unpack to. */
   bytes: number;
+  /** Bytes for each byte of the file. */
   ratio: number;
 }
 
@@ -43,7 +38,7 @@ export class UnpackedFiles {
   /** Files that stay until the program ends. */
   readonly #kept: string[] = [];
   /** Folders that were made for this, the deepest first. */
-  #made: string[] = [];
+  readonly #made: string[] = [];
   readonly #onExit = (): void => {
     this.#remove();
     for (const path of this.#kept) rmSync(path, { force: true });
@@ -101,7 +96,7 @@ export class UnpackedFiles {
   ): Promise<string> {
     this.#remove();
     this.#prepareFolder();
-    const path = this.#paths.get(source) ?? temporaryPath(this.folder);
+    const path = this.#paths.get(source) ?? temporaryName(join(this.folder, NAME));
     this.#paths.set(source, path);
     const descriptor = openFile(path, 'create');
     this.#current = { source, path };
@@ -128,10 +123,10 @@ export class UnpackedFiles {
   }
 
   #prepareFolder(): void {
-    if (this.#made.length === 0 && process.listeners('exit').includes(this.#onExit)) return;
     for (let folder = resolve(this.folder); !existsSync(folder); folder = dirname(folder))
       this.#made.push(folder);
     makeFolder(this.folder);
+    if (process.listeners('exit').includes(this.#onExit)) return;
     removeLeftovers(join(this.folder, NAME));
     process.once('exit', this.#onExit);
   }
@@ -140,10 +135,6 @@ export class UnpackedFiles {
     if (this.#current !== null) rmSync(this.#current.path, { force: true });
     this.#current = null;
   }
-}
-
-function temporaryPath(folder: string): string {
-  return join(folder, `.${NAME}.${randomBytes(8).toString('hex')}${TEMPORARY_SUFFIX}`);
 }
 
 /** What comes from standard input. @throws UserError where it is a terminal */

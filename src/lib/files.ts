@@ -137,8 +137,8 @@ export function linkRefused(): Error {
   return Object.assign(new Error('a symbolic link is in its place'), { code: 'ELOOP' });
 }
 
-/** A name beside a file that nobody can guess, for what is to replace it. */
-function temporaryName(path: string): string {
+/** A name beside a file that nobody can guess, for what is to replace it; `removeLeftovers` finds it by the file's path. */
+export function temporaryName(path: string): string {
   // Together with its suffixes a long name would be too long for a file system.
   const name = basename(path).slice(0, LONGEST_NAME_KEPT);
   return join(dirname(path), `.${name}.${randomBytes(8).toString('hex')}${TEMPORARY_SUFFIX}`);

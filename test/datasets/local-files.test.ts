@@ -118,6 +118,7 @@ describe('compressed files', () => {
   it('only one of many is unpacked at a time', async () => {
     const names = Array.from({ length: 5 }, (_, place) => `part-${place}.jsonl.gz`);
     const folder = folderOf(Object.fromEntries(names.map((name) => [name, gzipSync(ROWS)])));
+    const listeners = process.listenerCount('exit');
     const dataset = await folder.open('.');
     let most = 0;
     for await (const row of dataset.rows({ columns: ['prompt'], offset: 0, limit: null })) {
@@ -125,6 +126,7 @@ describe('compressed files', () => {
     }
     expect(most).toBe(1);
     expect(dataset.totalRows).toBe(10);
+    expect(process.listenerCount('exit')).toBe(listeners + 1);
   });
 
   it.each(Object.entries(PACKED))(
