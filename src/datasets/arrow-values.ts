@@ -2,6 +2,7 @@
 
 import type * as ApacheArrow from 'apache-arrow';
 import type { Data, Dictionary, Vector } from 'apache-arrow';
+import { setOwn } from '../lib/json.js';
 import { bytesOrText, exactInteger, NotText, shortestFloat, textOf, timeText } from './parquet-values.js';
 
 type Arrow = typeof ApacheArrow;
@@ -120,13 +121,7 @@ function structReader(arrow: Arrow, data: Data): Read {
   }));
   return (row) => {
     const value: Record<string, unknown> = {};
-    for (const { name, read } of fields)
-      Object.defineProperty(value, name, {
-        value: read(row),
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      });
+    for (const { name, read } of fields) setOwn(value, name, read(row));
     return value;
   };
 }

@@ -8,6 +8,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import type * as ApacheArrow from 'apache-arrow';
 import { messageOf, UserError } from '../lib/errors.js';
 import { breather, readAt } from '../lib/files.js';
+import { setOwn } from '../lib/json.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
 import { dropped } from '../lib/memory.js';
 import { inert } from '../lib/text.js';
@@ -167,9 +168,8 @@ export class ArrowFile {
   #row(readers: readonly { column: string; read: (row: number) => unknown }[], row: number) {
     const value: Record<string, unknown> = {};
     for (const { column, read } of readers) {
-      let cellValue: unknown;
       try {
-        cellValue = read(row);
+        setOwn(value, column, read(row));
       } catch (error) {
         if (error instanceof NotText)
           throw new UserError(
@@ -177,12 +177,6 @@ export class ArrowFile {
           );
         throw error;
       }
-      Object.defineProperty(value, column, {
-        value: cellValue,
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      });
     }
     return value;
   }

@@ -10,7 +10,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { AsyncBuffer } from 'hyparquet';
 import { messageOf, UserError } from '../lib/errors.js';
 import { readAt } from '../lib/files.js';
-import { ExactNumber } from '../lib/json.js';
+import { ExactNumber, setOwn } from '../lib/json.js';
 import type { Answer, FromDecoder, ParquetSource, Question, ToDecoder } from './parquet-messages.js';
 import { ParquetFile } from './parquet.js';
 import { excessOfCells } from './row-limits.js';
@@ -168,13 +168,7 @@ function packed(value: unknown): unknown {
   if (value instanceof ExactNumber) return new Map([['exact', value.text]]);
   if (Array.isArray(value)) return value.map(packed);
   const copy: Record<string, unknown> = {};
-  for (const [name, inner] of Object.entries(value))
-    Object.defineProperty(copy, name, {
-      value: packed(inner),
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    });
+  for (const [name, inner] of Object.entries(value)) setOwn(copy, name, packed(inner));
   return copy;
 }
 

@@ -8,7 +8,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../lib/errors.js';
-import { ExactNumber } from '../lib/json.js';
+import { ExactNumber, setOwn } from '../lib/json.js';
 import { packageFile } from '../lib/package.js';
 import { inert } from '../lib/text.js';
 import type { RowSelection, SourceRow } from '../types.js';
@@ -365,12 +365,7 @@ function send(child: ChildProcess, message: ToDecoder): void {
 /** A row with its own properties, whatever their names. */
 function rowOf(columns: readonly string[], cells: readonly unknown[]): Record<string, unknown> {
   const row: Record<string, unknown> = {};
-  for (const [place, column] of columns.entries()) {
-    const value = unpacked(cells[place]);
-    if (column === '__proto__')
-      Object.defineProperty(row, column, { value, enumerable: true, writable: true, configurable: true });
-    else row[column] = value;
-  }
+  for (const [place, column] of columns.entries()) setOwn(row, column, unpacked(cells[place]));
   return row;
 }
 
@@ -379,13 +374,7 @@ function unpacked(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   if (value instanceof Map) return new ExactNumber(String(value.get('exact')));
   for (const [name, inner] of Object.entries(value)) {
-    if (inner instanceof Map || Array.isArray(inner) || typeof inner === 'object')
-      Object.defineProperty(value, name, {
-        value: unpacked(inner),
-        enumerable: true,
-        writable: true,
-        configurable: true,
-      });
+    if (typeof inner === 'object') setOwn(value as Record<string, unknown>, name, unpacked(inner));
   }
   return value;
 }

@@ -5,7 +5,7 @@
 
 import type { AsyncBuffer, FileMetaData, RowGroup, SchemaElement, SchemaTree } from 'hyparquet';
 import { UserError, messageOf } from '../lib/errors.js';
-import { ExactNumber } from '../lib/json.js';
+import { ExactNumber, setOwn } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
 import { inert } from '../lib/text.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
@@ -135,12 +135,12 @@ export class ParquetFile {
           await cursor.load();
         }
         const cellValue = cursor.next();
-        if (row >= from) define(value, cursor.column, plain(cellValue));
+        if (row >= from) setOwn(value, cursor.column, plain(cellValue));
       }
       if (row < from) continue;
       const rest =
         nestedRows === null ? null : ((await nestedRows.next()).value as Record<string, unknown> | undefined);
-      for (const column of nested) define(value, column, plain(rest?.[column]));
+      for (const column of nested) setOwn(value, column, plain(rest?.[column]));
       yield value;
     }
   }
@@ -329,11 +329,6 @@ function isFlat(tree: SchemaTree, column: string): boolean {
   return node !== undefined && node.children.length === 0 && node.element.repetition_type !== 'REPEATED';
 }
 
-/** Sets an own property whatever its name, `__proto__` included. */
-function define(row: Record<string, unknown>, name: string, value: unknown): void {
-  Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true });
-}
-
 /** A decoded value as JSON would hold it. */
 function plain(value: unknown): unknown {
   if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) return null;
@@ -344,7 +339,7 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === 'object' && value !== null) {
     const result: Record<string, unknown> = {};
-    for (const [name, inner] of Object.entries(value)) define(result, name, plain(inner));
+    for (const [name, inner] of Object.entries(value)) setOwn(result, name, plain(inner));
     return result;
   }
   return value;

@@ -1,5 +1,7 @@
 /** Calls of functions in Python's syntax with literal arguments, as ToolACE and BFCL write them. */
 
+import { setOwn } from '../lib/json.js';
+
 /** A call and its arguments by name. */
 export interface PythonCall {
   name: string;
@@ -46,7 +48,7 @@ class Reader {
     if (this.takes(')')) return { name, values };
     do {
       const key = this.#match(/\s*([\p{L}_][\p{L}\p{N}_.-]*)\s*=\s*/uy);
-      Object.defineProperty(values, key, { value: this.#value(0), enumerable: true });
+      setOwn(values, key, this.#value(0));
     } while (this.takes(','));
     if (!this.takes(')')) throw new NoCall();
     return { name, values };
@@ -96,7 +98,7 @@ class Reader {
     while (!this.takes('}')) {
       const key = this.#value(depth + 1);
       if (!this.takes(':')) throw new NoCall();
-      Object.defineProperty(values, String(key), { value: this.#value(depth + 1), enumerable: true });
+      setOwn(values, String(key), this.#value(depth + 1));
       if (this.takes(',')) continue;
       if (!this.takes('}')) throw new NoCall();
       break;

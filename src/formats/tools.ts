@@ -3,7 +3,7 @@
  * bare functions (glaive, LLaMA-Factory), xLAM's flat parameters, ToolACE's and BFCL's `dict`, Hermes's `<tools>`.
  */
 
-import { isObject, parseJson } from '../lib/json.js';
+import { isObject, parseJson, setOwn } from '../lib/json.js';
 import { endOfValue } from '../lib/json-scan.js';
 import { kindOf } from './cells.js';
 import { RowProblem } from './row-problem.js';
@@ -126,7 +126,7 @@ function readFlat(parameters: Record<string, unknown>, named: unknown): Record<s
       (typeof described['type'] === 'string' && /optional/i.test(described['type'])) ||
       (Object.hasOwn(described, 'default') && described['default'] !== null) ||
       described['required'] === false;
-    define(properties, name, schemaOf(withoutFlag(described), 0));
+    setOwn(properties, name, schemaOf(withoutFlag(described), 0));
     if (Array.isArray(named) ? named.includes(name) : !isOptional) required.push(name);
   }
   return { type: 'object', properties, ...(required.length > 0 ? { required } : {}) };
@@ -151,7 +151,7 @@ function schemaOf(value: unknown, depth: number): unknown {
   for (const [name, member] of Object.entries(value)) {
     if (member === null) continue;
     if (name === 'type' && typeof member === 'string') Object.assign(schema, typeOf(member));
-    else define(schema, name, schemaOf(member, depth + 1));
+    else setOwn(schema, name, schemaOf(member, depth + 1));
   }
   return schema;
 }
@@ -174,8 +174,4 @@ function typeOf(spelled: string): Record<string, unknown> {
 
 function asObject(value: unknown): Record<string, unknown> {
   return isObject(value) ? value : {};
-}
-
-function define(target: Record<string, unknown>, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true });
 }

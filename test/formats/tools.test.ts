@@ -240,6 +240,7 @@ it.each([
       { name: 'g.h', values: { x: 1 } },
     ],
   ],
+  ['[f(a=1, a={"k": 1, "k": 2})]', [{ name: 'f', values: { a: { k: 2 } } }]],
   ['[1, 2]', null],
   ['[see (above)]', null],
   ['f(a=1)', null],
