@@ -60,7 +60,20 @@ function joined(turns: readonly Turn[]): Turn[] {
 }
 
 /** Hermes puts the results of several calls into one turn. */
-const RESPONSE = /<tool_response>([\s\S]*?)<\/tool_response>/g;
+const RESPONSE = { start: '<tool_response>', end: '</tool_response>' };
+
+/** The results between tags; none in a text without them. */
+function taggedResults(text: string): string[] {
+  const results: string[] = [];
+  for (let from = 0; ;) {
+    const opened = text.indexOf(RESPONSE.start, from);
+    const start = opened + RESPONSE.start.length;
+    const end = opened === -1 ? -1 : text.indexOf(RESPONSE.end, start);
+    if (end === -1) return results;
+    results.push(text.slice(start, end).trim());
+    from = end + RESPONSE.end.length;
+  }
+}
 
 /** Gives ids to calls, and finds the call that a result answers. */
 class CallIds {
@@ -99,7 +112,7 @@ class CallIds {
   }
 
   #results({ content, answers }: Turn, place: number): ChatMessage[] {
-    const parts = [...(content ?? '').matchAll(RESPONSE)].map(([, inner = '']) => inner.trim());
+    const parts = taggedResults(content ?? '');
     const texts = parts.length > 0 ? parts : [content ?? ''];
     return texts.map((text) => {
       const call =

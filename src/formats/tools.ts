@@ -4,7 +4,7 @@
  */
 
 import { isObject, parseJson, setOwn } from '../lib/json.js';
-import { endOfValue } from '../lib/json-scan.js';
+import { endOfValue, OPEN_BRACE, OPEN_BRACKET } from '../lib/json-scan.js';
 import { kindOf } from './cells.js';
 import { RowProblem } from './row-problem.js';
 
@@ -51,17 +51,29 @@ export function readTools(value: unknown, column: string): Tool[] {
 /** The tools that a system prompt describes in JSON, between `<tools>` tags or anywhere in it. */
 export function toolsInText(text: string): Tool[] {
   if (!text.includes('{')) return [];
-  const block = /<tools>([\s\S]*)<\/tools>/.exec(text)?.[1];
-  const bytes = Buffer.from(block ?? text);
+  const bytes = Buffer.from(insideTags(text));
   const tools: Tool[] = [];
+  /** Ends of the values around this place, which are no definitions: what is inside is looked at, too. */
+  const around: number[] = [];
   for (let at = nextOpening(bytes, 0); at !== -1;) {
+    while (at >= (around.at(-1) ?? Infinity)) around.pop();
     const end = endOfValue(bytes, at);
     if (end === -1) break;
     const found = definitionsIn(parseJson(bytes.toString('utf8', at, end)));
     tools.push(...found);
-    at = nextOpening(bytes, found.length > 0 ? end : at + 1);
+    // Each level is read again, so thousands of them would take minutes.
+    const isEntered = found.length === 0 && around.length < DEEPEST;
+    if (isEntered) around.push(end);
+    at = nextOpening(bytes, isEntered ? at + 1 : end);
   }
   return tools;
+}
+
+/** What is between the first `<tools>` and the last `</tools>`; all of a text without them. */
+function insideTags(text: string): string {
+  const start = text.indexOf('<tools>');
+  const end = text.lastIndexOf('</tools>');
+  return start === -1 || end < start ? text : text.slice(start + '<tools>'.length, end);
 }
 
 /** A name as the API takes it: letters, digits, `_` and `-`, at most 64. Calls are renamed in the same way. */
@@ -84,7 +96,8 @@ function isDefinition(value: unknown): boolean {
 }
 
 function nextOpening(bytes: Buffer, from: number): number {
-  for (let at = from; at < bytes.length; at++) if (bytes[at] === 0x5b || bytes[at] === 0x7b) return at;
+  for (let at = from; at < bytes.length; at++)
+    if (bytes[at] === OPEN_BRACKET || bytes[at] === OPEN_BRACE) return at;
   return -1;
 }
 

@@ -5,6 +5,7 @@ import { readPythonCalls } from '../../src/formats/python-calls.js';
 import { RowProblem } from '../../src/formats/row-problem.js';
 import { readTools, toolsInText } from '../../src/formats/tools.js';
 import type { PromptRow } from '../../src/types.js';
+import { cpuTimeOf } from '../support/cpu-time.js';
 
 const NO_FLAGS: FormatFlags = {
   ...{ format: null, promptColumn: null, responseColumn: null, systemColumn: null, inputColumn: null },
@@ -246,6 +247,24 @@ it.each([
   ['f(a=1)', null],
 ])('calls in Python: %s', (text, calls) => {
   expect(readPythonCalls(text)).toEqual(calls);
+});
+
+it.each([
+  ['brackets', `tools: {} ${'['.repeat(200_000)}${']'.repeat(200_000)}`],
+  ['tags of tools', `{} ${'<tools>'.repeat(200_000)}`],
+  ['tags of results', '<tool_response>'.repeat(200_000)],
+])('a chat of nothing but %s is read at once', (_, content) => {
+  const messages = [
+    { role: 'system', content },
+    { role: 'user', content: 'Tide?' },
+    { role: 'assistant', content: null, tool_calls: [{ function: { name: 'f', arguments: '{}' } }] },
+    { role: 'tool', content },
+    { role: 'assistant', content: 'At 04:12.' },
+  ];
+  let row: PromptRow | undefined;
+  expect(cpuTimeOf(() => (row = read({ messages })))).toBeLessThan(5000);
+  expect(row?.tools).toBeUndefined();
+  expect(row?.messages?.at(-1)).toMatchObject({ role: 'tool', content });
 });
 
 describe('--prompt_template, --system_prompt and --keep_columns', () => {
