@@ -1,12 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { FinishRules } from '../../src/models/finish-reason.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
-import { ParameterFit } from '../../src/requests/parameters.js';
-import { Processor } from '../../src/requests/processor.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
 import type { ChatResponse } from '../../src/http/chat-client.js';
-import { NO_SECRETS } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { plainProcessor } from '../support/plain-processor.js';
 import { completion } from '../support/scripted-api.js';
 import { generator, logNormal } from '../support/server-model.js';
 
@@ -94,8 +91,7 @@ async function drive(limit: Limit, rows: number): Promise<{ milliseconds: number
     const usage = { prompt_tokens: 50, completion_tokens: TOKENS_EACH - 50, total_tokens: TOKENS_EACH };
     return { status: 200, headers: {}, body: Buffer.from(JSON.stringify({ ...completion('yes'), usage })) };
   };
-  const ignore = (): void => undefined;
-  const processor = new Processor({
+  const processor = plainProcessor({
     transport: { send, switchToResponses: () => true },
     limiter: new RateLimiter({
       requestsPerMinute: null,
@@ -105,26 +101,8 @@ async function drive(limit: Limit, rows: number): Promise<{ milliseconds: number
       random,
     }),
     concurrency: new Concurrency(512, false, clock.now),
-    parameters: new ParameterFit(),
-    redactor: NO_SECRETS,
-    rules: new FinishRules(),
-    partialBefore: null,
-    maxAttempts: 5,
-    budget: null,
     clock,
     random,
-    events: {
-      answered: ignore,
-      failed: ignore,
-      exchanged: ignore,
-      wasted: ignore,
-      partial: ignore,
-      streamed: ignore,
-      movedToResponses: ignore,
-      parameterChanged: ignore,
-      shortened: ignore,
-    },
-    reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
   });
   const jobs = Array.from({ length: rows }, (_, row) => ({
     requestIdx: row,

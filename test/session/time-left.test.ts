@@ -1,14 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { Concurrency } from '../../src/requests/concurrency.js';
-import { ParameterFit } from '../../src/requests/parameters.js';
-import { Processor } from '../../src/requests/processor.js';
+import type { Processor } from '../../src/requests/processor.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
 import type { ChatResponse } from '../../src/http/chat-client.js';
-import { FinishRules } from '../../src/models/finish-reason.js';
 import { TimeLeft } from '../../src/session/time-left.js';
 import { allowedRate } from '../../src/session/meter.js';
-import { NO_SECRETS } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { plainProcessor } from '../support/plain-processor.js';
 import { completion } from '../support/scripted-api.js';
 import { generator, logNormal } from '../support/server-model.js';
 
@@ -97,32 +95,16 @@ class Play {
   }
 
   #processor(limiter: RateLimiter, concurrency: Concurrency): Processor {
-    const ignore = (): void => undefined;
-    return new Processor({
+    return plainProcessor({
       transport: { send: this.#send, switchToResponses: () => true },
       limiter,
       concurrency,
-      parameters: new ParameterFit(new Set()),
-      redactor: NO_SECRETS,
-      hasAnswers: false,
-      rules: new FinishRules(),
-      partialBefore: null,
-      maxAttempts: 5,
-      budget: null,
       clock: this.clock,
       random: () => 0.5,
       events: {
         answered: () => (this.#done += 1),
         failed: () => (this.#done += 1),
-        exchanged: ignore,
-        wasted: ignore,
-        partial: ignore,
-        streamed: ignore,
-        movedToResponses: ignore,
-        parameterChanged: ignore,
-        shortened: ignore,
       },
-      reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
     });
   }
 }

@@ -1,12 +1,10 @@
 import { it, vi } from 'vitest';
-import { FinishRules } from '../../src/models/finish-reason.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
-import { ParameterFit } from '../../src/requests/parameters.js';
-import { Processor, type Stop } from '../../src/requests/processor.js';
+import type { Stop } from '../../src/requests/processor.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
 import type { ChatResponse } from '../../src/http/chat-client.js';
-import { NO_SECRETS } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { plainProcessor } from '../support/plain-processor.js';
 import { completion } from '../support/scripted-api.js';
 import { generator, logNormal } from '../support/server-model.js';
 import { cases, Tally, type Outcome } from './tally.js';
@@ -195,9 +193,8 @@ async function drive(model: Model): Promise<Outcome> {
     ended.set(row, (ended.get(row) ?? 0) + 1);
     lastAt = clock.now();
   };
-  const ignore = (): void => undefined;
   let failed = 0;
-  const processor = new Processor({
+  const processor = plainProcessor({
     transport: {
       send: (body) => server.send((JSON.parse(body.toString('utf8')) as { row: number }).row),
       switchToResponses: () => true,
@@ -210,12 +207,6 @@ async function drive(model: Model): Promise<Outcome> {
       random,
     }),
     concurrency: new Concurrency(512, false, clock.now, () => false, model.timeout),
-    parameters: new ParameterFit(new Set()),
-    redactor: NO_SECRETS,
-    rules: new FinishRules(),
-    partialBefore: null,
-    maxAttempts: 5,
-    budget: null,
     clock,
     random,
     events: {
@@ -226,15 +217,7 @@ async function drive(model: Model): Promise<Outcome> {
         failed += 1;
         end(requestIdx);
       },
-      exchanged: ignore,
-      wasted: ignore,
-      partial: ignore,
-      streamed: ignore,
-      movedToResponses: ignore,
-      parameterChanged: ignore,
-      shortened: ignore,
     },
-    reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
   });
   const jobs = Array.from({ length: ROWS }, (_, row) => ({
     requestIdx: row,

@@ -2,11 +2,11 @@ import type { AnswerRules } from '../../src/models/answer-rules.js';
 import { FinishRules } from '../../src/models/finish-reason.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
 import { ParameterFit } from '../../src/requests/parameters.js';
-import { Processor, type ProcessorOptions, type Stop } from '../../src/requests/processor.js';
+import type { Processor, ProcessorOptions, Stop } from '../../src/requests/processor.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
 import type { ChatResponse } from '../../src/http/chat-client.js';
-import { NO_SECRETS } from '../../src/secrets/redactor.js';
 import { FakeClock } from './fake-clock.js';
+import { plainProcessor } from './plain-processor.js';
 import { completion } from './scripted-api.js';
 
 /** A server's answer. */
@@ -90,8 +90,7 @@ export async function play(
     const { status = 200, headers = {}, body: value } = reply;
     return { status, headers, body: Buffer.isBuffer(value) ? value : Buffer.from(JSON.stringify(value)) };
   };
-  const ignore = (): void => undefined;
-  const processor: Processor = new Processor({
+  const processor: Processor = plainProcessor({
     transport: options.transport ?? { send, switchToResponses: () => true },
     limiter: new RateLimiter({
       requestsPerMinute: null,
@@ -102,12 +101,10 @@ export async function play(
     }),
     concurrency: new Concurrency(options.concurrency ?? 4, options.adaptive !== true, clock.now),
     parameters: new ParameterFit(new Set(options.given ?? [])),
-    redactor: NO_SECRETS,
     hasAnswers: options.hasAnswers ?? false,
     rules: options.rules ?? new FinishRules(),
-    partialBefore: null,
     maxAttempts: 3,
-    budget: options.budget === true ? { reserve: () => true, settle: ignore } : null,
+    budget: options.budget === true ? { reserve: () => true, settle: () => undefined } : null,
     clock,
     random: () => 0.5,
     events: {
@@ -121,13 +118,9 @@ export async function play(
         played.errors.push(errors.at(-1) ?? '');
         played.rows[requestIdx] = filtered ? 'filtered' : 'failed';
       },
-      exchanged: ignore,
-      wasted: ignore,
       partial: () => {
         played.kept += 1;
       },
-      streamed: ignore,
-      movedToResponses: ignore,
       parameterChanged: ({ parameter, renamed_to: name }) => {
         played.changed.push(name === null ? parameter : `${parameter}→${name}`);
       },
@@ -135,7 +128,6 @@ export async function play(
         played.shortened.push(tokens);
       },
     },
-    reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
   });
   const jobs = Array.from({ length: rows }, (_, row) => ({
     requestIdx: row,

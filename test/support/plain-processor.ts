@@ -1,0 +1,36 @@
+import { FinishRules } from '../../src/models/finish-reason.js';
+import { ParameterFit } from '../../src/requests/parameters.js';
+import { Processor, type ProcessorEvents, type ProcessorOptions } from '../../src/requests/processor.js';
+import { NO_SECRETS } from '../../src/secrets/redactor.js';
+
+const ignore = (): void => undefined;
+
+/** What a test has to decide, and what it may. */
+type Decided = Pick<ProcessorOptions, 'transport' | 'limiter' | 'concurrency' | 'clock'> &
+  Partial<Omit<ProcessorOptions, 'events'>> & { events?: Partial<ProcessorEvents> };
+
+/** A processor without a budget or secrets, whose events nobody listens to but those that are given. */
+export function plainProcessor({ events, ...decided }: Decided): Processor {
+  return new Processor({
+    parameters: new ParameterFit(),
+    redactor: NO_SECRETS,
+    rules: new FinishRules(),
+    partialBefore: null,
+    maxAttempts: 5,
+    budget: null,
+    reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
+    ...decided,
+    events: {
+      answered: ignore,
+      failed: ignore,
+      exchanged: ignore,
+      wasted: ignore,
+      partial: ignore,
+      streamed: ignore,
+      movedToResponses: ignore,
+      parameterChanged: ignore,
+      shortened: ignore,
+      ...events,
+    },
+  });
+}
