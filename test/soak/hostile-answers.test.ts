@@ -1,14 +1,23 @@
 /** Answers of a server that means it ill, each to a run of two rows. */
 
 import { writeFileSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { it, vi } from 'vitest';
 import { foldersIn, temporaryFolder } from '../support/cli.js';
 import { hostileRun, hostileServer, pour } from '../support/hostile-run.js';
 import { completion } from '../support/scripted-api.js';
-import { around, endless, MEGABYTE, playHostile, repeated, type Cases } from './hostile.js';
+import {
+  around,
+  dripping,
+  endless,
+  MEGABYTE,
+  playHostile,
+  poured,
+  repeated,
+  type Answer,
+  type Cases,
+} from './hostile.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
 
@@ -16,48 +25,34 @@ vi.setConfig({ testTimeout: 3_600_000 });
 const SIZE = 15.5 * MEGABYTE;
 const JSON_TYPE = { 'content-type': 'application/json' };
 const STREAM = { 'content-type': 'text/event-stream' };
+const DRIP_MS = 50;
 const CONTENT = around(completion('@@'));
 const FIELD = around({ ...completion('x'), extra: '@@' }, '"@@"');
 
 /** The program waits for as long as a limit lasts, and is stopped. */
 const THROTTLED = 'an error 429';
 
-type Answer = (response: ServerResponse) => void;
-
-const filled =
-  (text: string, [before, after] = CONTENT, status = 200, size = SIZE): Answer =>
-  (response) => {
-    response.writeHead(status, JSON_TYPE);
-    pour(response, repeated(text, size, before, after));
-  };
+const filled = (text: string, [before, after] = CONTENT, status = 200, size = SIZE): Answer =>
+  poured(JSON_TYPE, () => repeated(text, size, before, after), status);
 const inList = (text: string): Answer => filled(text, [`${FIELD[0]}[`, `1]${FIELD[1]}`]);
 const error = (status: number, text: string): Answer =>
   filled(text, around({ error: { message: '@@' } }), status);
 
-const numbered =
-  (
-    name: (index: number) => string,
-    headers: Record<string, string>,
-    [before, after]: [string, string],
-  ): Answer =>
-  (response) => {
-    response.writeHead(200, headers);
-    const pieces = function* (): Generator<string> {
-      yield before;
-      for (let index = 0; index < (after === '' ? Infinity : 900_000); index += 1000)
-        yield Array.from({ length: 1000 }, (_, place) => name(index + place)).join('');
-      yield after;
-    };
-    pour(response, pieces());
-  };
+const numbered = (
+  name: (index: number) => string,
+  headers: Record<string, string>,
+  [before, after]: [string, string],
+): Answer =>
+  poured(headers, function* () {
+    yield before;
+    for (let index = 0; index < (after === '' ? Infinity : 900_000); index += 1000)
+      yield Array.from({ length: 1000 }, (_, place) => name(index + place)).join('');
+    yield after;
+  });
 const event = (chunk: unknown): string => `data: ${JSON.stringify(chunk)}\n\n`;
 const delta = (content: string): string => event({ choices: [{ index: 0, delta: { content } }] });
-const pouring =
-  (headers: Record<string, string>, text: string, before = '', status = 200): Answer =>
-  (response) => {
-    response.writeHead(status, headers);
-    pour(response, endless(text, before));
-  };
+const pouring = (headers: Record<string, string>, text: string, before = '', status = 200): Answer =>
+  poured(headers, () => endless(text, before), status);
 
 const packed =
   (bytes: Buffer, encoding: string | null): Answer =>
@@ -67,17 +62,6 @@ const packed =
   };
 const bomb = (): Buffer => Buffer.alloc(300 * MEGABYTE, 'a');
 
-const dripping =
-  (start: (response: ServerResponse) => void, drop: (response: ServerResponse) => void): Answer =>
-  (response) => {
-    start(response);
-    const timer = setInterval(() => {
-      drop(response);
-    }, 50);
-    response.socket?.on('close', () => {
-      clearInterval(timer);
-    });
-  };
 /** Writes to the connection itself, past the rules of HTTP. */
 const raw =
   (pieces: () => Iterator<string>): Answer =>
@@ -135,16 +119,19 @@ const ANSWERS: Record<string, () => Answer> = {
     ),
   'a body that drips': () =>
     dripping(
+      DRIP_MS,
       (response) => response.writeHead(200, JSON_TYPE),
       (response) => response.write(' '),
     ),
   'a stream that drips': () =>
     dripping(
+      DRIP_MS,
       (response) => response.writeHead(200, STREAM),
       (response) => response.write(delta('x')),
     ),
   'headers that drip': () =>
     dripping(
+      DRIP_MS,
       ({ socket }) => socket?.write('HTTP/1.1 200 OK\r\nx-a: '),
       ({ socket }) => socket?.write('a'),
     ),

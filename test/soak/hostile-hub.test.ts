@@ -1,32 +1,30 @@
 /** A datasets-server that means it ill. */
 
-import type { ServerResponse } from 'node:http';
 import { it, vi } from 'vitest';
 import { foldersIn, pointingAt, temporaryFolder } from '../support/cli.js';
-import { hostileRun, hostileServer, pour } from '../support/hostile-run.js';
+import { hostileRun, hostileServer } from '../support/hostile-run.js';
 import { completion } from '../support/scripted-api.js';
-import { endless, MEGABYTE, playHostile, repeated, type Cases } from './hostile.js';
+import {
+  dripping,
+  endless,
+  MEGABYTE,
+  playHostile,
+  poured,
+  repeated,
+  type Answer,
+  type Cases,
+} from './hostile.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
 
 /** Just below what an answer may have. */
 const SIZE = 11.5 * MEGABYTE;
+const DRIP_MS = 500;
 const HEADERS = { 'content-type': 'application/json', 'x-revision': 'a'.repeat(40) };
 
-type Answer = (response: ServerResponse) => void;
-
-const filled =
-  (text: string, [before, after]: [string, string], status = 200): Answer =>
-  (response) => {
-    response.writeHead(status, HEADERS);
-    pour(response, repeated(text, SIZE, before, after));
-  };
-const pouring =
-  (text: string, before = ''): Answer =>
-  (response) => {
-    response.writeHead(200, HEADERS);
-    pour(response, endless(text, before));
-  };
+const filled = (text: string, [before, after]: [string, string], status = 200): Answer =>
+  poured(HEADERS, () => repeated(text, SIZE, before, after), status);
+const pouring = (text: string, before = ''): Answer => poured(HEADERS, () => endless(text, before));
 const page = (cell: string): [string, string] => {
   const rows = '{"row_idx":0,"row":{"prompt":@@,"response":"r"},"truncated_cells":[]}'.replace('@@', cell);
   const more = Array.from({ length: 99 }, () => '{"row":{"prompt":"p","response":"r"}}').join(',');
@@ -34,17 +32,6 @@ const page = (cell: string): [string, string] => {
   const [before = '', after = ''] = whole.split('@@');
   return [before, after];
 };
-const dripping =
-  (start: (response: ServerResponse) => void, drop: (response: ServerResponse) => void): Answer =>
-  (response) => {
-    start(response);
-    const timer = setInterval(() => {
-      drop(response);
-    }, 500);
-    response.socket?.on('close', () => {
-      clearInterval(timer);
-    });
-  };
 const SPLITS = JSON.stringify({ splits: [{ dataset: 'a/b', config: 'default', split: 'train' }] });
 
 /** What `/splits` or, where that is asked for, `/rows` answers; and after how long the user gives up. */
@@ -68,6 +55,7 @@ const HUBS: Record<string, { splits?: Answer; rows?: Answer; interrupt?: number 
   },
   'a body that drips': {
     splits: dripping(
+      DRIP_MS,
       (response) => response.writeHead(200, HEADERS),
       (response) => response.write(' '),
     ),
@@ -75,6 +63,7 @@ const HUBS: Record<string, { splits?: Answer; rows?: Answer; interrupt?: number 
   },
   'headers that drip': {
     rows: dripping(
+      DRIP_MS,
       ({ socket }) => socket?.write('HTTP/1.1 200 OK\r\nx-a: '),
       ({ socket }) => socket?.write('a'),
     ),

@@ -1,6 +1,7 @@
 /** What the classes of hostile cases have in common: how they are judged, and text that is written as it is sent. */
 
-import type { HostileRun } from '../support/hostile-run.js';
+import type { ServerResponse } from 'node:http';
+import { pour, type HostileRun } from '../support/hostile-run.js';
 import { spread, Tally } from './tally.js';
 
 const MOST_MEGABYTES = 400;
@@ -50,6 +51,38 @@ function problemOf(run: HostileRun): string | null {
     stoppedIn !== null && stoppedIn > LONGEST_STOP_MS && `ends ${Math.round(stoppedIn)} ms after Ctrl-C`,
   ].filter((problem) => problem !== false);
   return problems.length === 0 ? null : problems.join('; ');
+}
+
+/** How a server answers. */
+export type Answer = (response: ServerResponse) => void;
+
+/** An answer of pieces, as many as the other side takes. */
+export function poured(
+  headers: Record<string, string>,
+  pieces: () => Iterator<string>,
+  status = 200,
+): Answer {
+  return (response) => {
+    response.writeHead(status, headers);
+    pour(response, pieces());
+  };
+}
+
+/** An answer that never ends: a drop every so many milliseconds. */
+export function dripping(
+  everyMs: number,
+  start: (response: ServerResponse) => void,
+  drop: (response: ServerResponse) => void,
+): Answer {
+  return (response) => {
+    start(response);
+    const timer = setInterval(() => {
+      drop(response);
+    }, everyMs);
+    response.socket?.on('close', () => {
+      clearInterval(timer);
+    });
+  };
 }
 
 /** A text many times between two others, a piece at a time. */
