@@ -28,12 +28,17 @@ const LAST = `${JSON.stringify(result(1, completion('x')))}\n`;
 type Pieces = () => Iterable<string | Buffer>;
 
 const line =
-  (text: string, value: unknown, size = LINE, mark = '@@'): Pieces =>
+  (text: string, value: unknown, size = LINE): Pieces =>
   () => {
-    const [before, after] = around(value, mark);
+    const [before, after] = around(value);
     return repeated(text, size, before, `${after}\n${LAST}`);
   };
-const extra = { ...completion('x'), extra: '@@' };
+const inList =
+  (text: string): Pieces =>
+  () => {
+    const [before, after] = around(result(0, { ...completion('x'), extra: '@@' }), '"@@"');
+    return repeated(text, LINE, `${before}[`, `0]${after}\n${LAST}`);
+  };
 
 const FILES: Record<string, Pieces> = {
   'a line of 700 MB': line('x', result(0, completion('@@')), 700 * MEGABYTE),
@@ -47,11 +52,8 @@ const FILES: Record<string, Pieces> = {
     for (let row = 0; row < ROWS; row++)
       yield* repeated('limit 1 ', 3 * MEGABYTE, before.replace('"0"', `"${row}"`), `${after}\n`);
   },
-  'a list of numbers': line('1,', result(0, extra), LINE, '@@'),
-  'a list of lists': () => {
-    const [before, after] = around(result(0, extra), '"@@"');
-    return repeated('[],', LINE, `${before}[`, `0]${after}\n${LAST}`);
-  },
+  'a list of numbers': inList('1,'),
+  'a list of lists': inList('[],'),
   nesting: () => repeated('[', LINE, '{"custom_id":"0","response":', `\n${LAST}`),
   'an array of one line': () => repeated(`${LAST.trim()},`, 60 * MEGABYTE, '[', `${LAST.trim()}]`),
   'an array that never ends': () => repeated('[', 60 * MEGABYTE, '[', ''),
