@@ -10,16 +10,14 @@ import {
   bodyOf,
   BREAKAGES,
   oddAnswer,
-  pick,
   streamOf,
   UNREADABLE,
   WRAPPINGS,
   type OddAnswer,
-  type Random,
 } from '../support/odd-answers.js';
 import { ok, play, type Reply } from '../support/processor-run.js';
 import { completion, scriptedApi, type ApiAnswer, type ApiRequest } from '../support/scripted-api.js';
-import { generator } from '../support/server-model.js';
+import { generator, pick, type Random } from '../support/server-model.js';
 import { cases, Tally, type Outcome } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });

@@ -1,10 +1,9 @@
 import { it, vi } from 'vitest';
 import { judgeResponse } from '../../src/requests/verdict.js';
-import { play, type Body, type Played, type Reply } from '../support/processor-run.js';
+import { ok, play, type Body, type Played, type Reply } from '../support/processor-run.js';
 import { SENT, WORDINGS } from '../support/parameter-wordings.js';
 import { BODIES, type Expected } from '../support/refusal-bodies.js';
-import { completion } from '../support/scripted-api.js';
-import { generator } from '../support/server-model.js';
+import { generator, pick } from '../support/server-model.js';
 import { cases, Tally, type Outcome } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
@@ -16,7 +15,6 @@ const TROUBLED_SHARE = 0.25;
 const TIMES_AT_MOST = 2;
 const AN_HOUR_MS = 3_600_000;
 
-const ok: Reply = { body: completion('yes') };
 type Refusal = (typeof BODIES)[number];
 const meaning = (...meanings: Expected[]): Refusal[] =>
   BODIES.filter(([, , , expected]) => meanings.includes(expected));
@@ -75,9 +73,8 @@ interface Plan {
 
 function planOf(seed: number): Plan {
   const random = generator(seed);
-  const pick = <Item>(list: readonly Item[]): Item => list[Math.floor(random() * list.length)] as Item;
   const trouble = (list: readonly Refusal[], times: number): Trouble => {
-    const refusal = pick(list);
+    const refusal = pick(random, list);
     const rewording = Math.floor(
       random() * (STATUS_DECIDES.has(refusal[1]) ? MEANING_KEPT : REWORDINGS.length),
     );
@@ -92,7 +89,7 @@ function planOf(seed: number): Plan {
   }
   return {
     seed,
-    parameters: random() < 0.5 ? [pick(PARAMETERS), pick(PARAMETERS)] : [],
+    parameters: random() < 0.5 ? [pick(random, PARAMETERS), pick(random, PARAMETERS)] : [],
     troubles,
     end: random() < 0.4 ? { row: Math.floor(random() * 30), trouble: trouble(OF_THE_RUN, Infinity) } : null,
   };

@@ -6,7 +6,7 @@ import type { ChatResponse } from '../../src/http/chat-client.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { plainProcessor } from '../support/plain-processor.js';
 import { completion } from '../support/scripted-api.js';
-import { generator, logNormal } from '../support/server-model.js';
+import { generator, logNormal, pick as pickOf } from '../support/server-model.js';
 import { cases, Tally, type Outcome } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
@@ -44,7 +44,7 @@ interface Model {
 
 function modelOf(seed: number): Model {
   const random = generator(seed);
-  const pick = <Item>(...list: Item[]): Item => list[Math.floor(random() * list.length)] as Item;
+  const pick = <Item>(...list: Item[]): Item => pickOf(random, list);
   const mean = pick(100, 500, 2000, 8000);
   return {
     seed,

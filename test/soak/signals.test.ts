@@ -6,7 +6,7 @@ import { foldersIn, pointingAt, resultsIn, runCli, temporaryFolder } from '../su
 import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
 import { journalLines, leftovers, rowOf } from '../support/journal.js';
 import { scriptedApi } from '../support/scripted-api.js';
-import { generator } from '../support/server-model.js';
+import { generator, pick } from '../support/server-model.js';
 import { cases, Tally, type Outcome } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
@@ -35,14 +35,13 @@ interface Plan {
 
 function planOf(seed: number): Plan {
   const random = generator(seed);
-  const pick = <Item>(list: readonly Item[]): Item => list[Math.floor(random() * list.length)] as Item;
   const all = [...Object.keys(CODES), ...HARMLESS] as Sent[];
   const signals = Array.from({ length: 1 + Math.floor(random() * 3) }, () => ({
     request: 2 + Math.floor(random() * (ROWS - 8)),
-    signal: pick(all),
+    signal: pick(random, all),
   }));
   signals.sort((one, other) => one.request - other.request);
-  return { seed, pipe: pick(PIPES), toGroup: random() < 0.5, signals };
+  return { seed, pipe: pick(random, PIPES), toGroup: random() < 0.5, signals };
 }
 
 /** The program in a shell of its own process group; the shell outlives signals and passes the program's exit code on. */

@@ -5,9 +5,9 @@
 
 import { gzipSync } from 'node:zlib';
 import { completion } from './scripted-api.js';
+import { pick, type Random } from './server-model.js';
 
 type Fields = Record<string, unknown>;
-export type Random = () => number;
 
 /** What a row is to be after such an answer; `again` where it has none yet. */
 export type Meaning = 'ok' | 'truncated' | 'filtered' | 'refused' | 'again';
@@ -68,10 +68,6 @@ export interface OddAnswer {
   usage: unknown;
   /** What its row is to be. */
   meaning: Meaning;
-}
-
-export function pick<Item>(random: Random, items: readonly Item[]): Item {
-  return items[Math.floor(random() * items.length)] as Item;
 }
 
 /** An answer of one or two choices. */

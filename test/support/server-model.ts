@@ -157,6 +157,13 @@ export function generator(seed: number): () => number {
   };
 }
 
+/** A source of numbers from 0 to below 1. */
+export type Random = () => number;
+
+export function pick<Item>(random: Random, items: readonly Item[]): Item {
+  return items[Math.floor(random() * items.length)] as Item;
+}
+
 /** Times with a heavy tail, as answers of many lengths have: a logarithmic normal distribution. */
 export function logNormal(mean: number, deviation: number): (random: () => number) => number {
   return (random) => {
