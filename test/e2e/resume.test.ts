@@ -20,6 +20,7 @@ import {
   temporaryFolder,
 } from '../support/cli.js';
 import { alpacaRows, alpacaText, writeJson } from '../support/data.js';
+import { pythonRequest } from '../support/python-request.js';
 import { apiError, scriptedApi } from '../support/scripted-api.js';
 
 const ANNOTATOR = ['--annotator', 'gpt-4o-mini'];
@@ -282,21 +283,8 @@ describe('going on with a run', () => {
     mkdirSync(run, { recursive: true });
     const python = (value: unknown): string =>
       JSON.stringify(value).replaceAll('":', '": ').replaceAll(',"', ', "');
-    const request = (row: number): Record<string, unknown> => ({
-      model: 'gpt-4o-mini',
-      messages: [{ role: 'user', content: alpacaText(rows[row] as (typeof rows)[0]) }],
-      temperature: 1.0,
-      top_p: 1.0,
-      seed: 42,
-      max_tokens: 2048,
-      stop: null,
-      frequency_penalty: 0,
-      logit_bias: null,
-      logprobs: false,
-      top_logprobs: null,
-      n: 1,
-      presence_penalty: 0,
-    });
+    const request = (row: number): Record<string, unknown> =>
+      pythonRequest(alpacaText(rows[row] as (typeof rows)[0]));
     writeFileSync(
       join(run, 'jobs.json'),
       rows.map((_, row) => `${python({ ...request(row), metadata: { request_idx: row } })}\n`).join(''),

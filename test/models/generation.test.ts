@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { asksTheSame, GENERATION_NAMES } from '../../src/models/generation.js';
 import type { RawFlags } from '../../src/cli/flags/parse.js';
 import type { RunSettings } from '../../src/run/settings.js';
+import { pythonRequest } from '../support/python-request.js';
 import { judgeSettingsFor, settingsFor } from '../support/settings.js';
 import { compareJobs, requestBody, type RequestShape } from '../../src/run/jobs.js';
 import { askedFor, refuseChanges, type AskedFor } from '../../src/run/identity.js';
@@ -232,21 +233,8 @@ describe('a run that is resumed', () => {
 });
 
 describe('a run that the Python tool began', () => {
-  const PYTHON = {
-    model: 'gpt-4o-mini',
-    messages: MESSAGES,
-    temperature: 1,
-    top_p: 1,
-    seed: 42,
-    max_tokens: 2048,
-    stop: null,
-    frequency_penalty: 0,
-    logit_bias: null,
-    logprobs: false,
-    top_logprobs: null,
-    n: 1,
-    presence_penalty: 0,
-  };
+  const PYTHON = pythonRequest('x');
+
   async function takeOver(job: Record<string, unknown>, flags: RawFlags): Promise<void> {
     const folder = mkdtempSync(join(tmpdir(), 'reannotate-'));
     onTestFinished(() => {
