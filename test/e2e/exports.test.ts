@@ -444,19 +444,20 @@ const resultRow = fc.record(
 );
 
 describe('every format', () => {
+  const shape = {
+    several: true,
+    metadata: true,
+    compared: false,
+    chats: true,
+    reasoning: false,
+    tools: false,
+    images: false,
+    source: false,
+  };
+
   it('reads back to the rows of reannotated.json', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'reannotated.json');
-    const shape = {
-      several: true,
-      metadata: true,
-      compared: false,
-      chats: true,
-      reasoning: false,
-      tools: false,
-      images: false,
-      source: false,
-    };
     await fc.assert(
       fc.asyncProperty(fc.array(resultRow, { maxLength: 40 }), async (generated) => {
         const lines = generated.map((row) => JSON.stringify(row));
@@ -493,16 +494,6 @@ describe('every format', () => {
     for (const rows of [1, 12_000]) {
       const line = JSON.stringify({ ...empty, ...(rows === 1 ? { annotation: 'x'.repeat(10 << 20) } : {}) });
       writeFileSync(path, `[\n${new Array(rows).fill(line).join(',\n')}\n]\n`);
-      const shape = {
-        several: true,
-        metadata: true,
-        compared: false,
-        chats: true,
-        reasoning: false,
-        tools: false,
-        images: false,
-        source: false,
-      };
       await exportResults('parquet', { path, shape, onProgress: () => undefined }, folder);
       const read = await readParquet(join(folder, 'reannotated.parquet'));
       expect(read.rows).toHaveLength(rows);
