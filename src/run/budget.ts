@@ -1,4 +1,6 @@
-import { costOf, findPrice, type Price, type Rates } from '../models/prices.js';
+import { mostTokens } from '../models/generation.js';
+import { costOf, findPrice, highestRates, type Price, type Rates } from '../models/prices.js';
+import { tierOf } from '../models/service-tiers.js';
 import type { Usage } from '../models/usage.js';
 import { UserError } from '../lib/errors.js';
 import { hasOwnServer } from '../models/endpoint.js';
@@ -87,6 +89,21 @@ export class CostBudget implements Budget {
     const overcharge = this.#overcharge > TOLERANCE ? this.#overcharge * MARGIN : 1;
     return overcharge * costOf({ promptTokens: bytes, completionTokens: requests * longest }, price);
   }
+}
+
+/**
+ * What keeps requests under `--max_cost`; null where there is no limit.
+ * @param price null where it is not known
+ * @param spent US dollars so far
+ */
+export function budgetFor(
+  { policy: { maxCost }, call: { generation } }: Pick<RunSettings, 'policy' | 'call'>,
+  price: Price | null,
+  spent: () => number,
+): CostBudget | null {
+  if (maxCost === null) return null;
+  const rates = highestRates(price, tierOf(generation.service_tier));
+  return new CostBudget(maxCost, rates, mostTokens(generation) ?? Infinity, spent);
 }
 
 /** A price is no higher than an answer's whole cost for each of its tokens; the lowest such bound holds. */

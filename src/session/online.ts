@@ -1,8 +1,7 @@
 /** Asks a run's pending rows online: jobs through the processor into the journal. */
 
 import { existsSync } from 'node:fs';
-import { highestRates, type Price } from '../models/prices.js';
-import { tierOf } from '../models/service-tiers.js';
+import type { Price } from '../models/prices.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { dropped } from '../lib/memory.js';
 import { findEndpoint } from '../models/endpoint.js';
@@ -15,7 +14,7 @@ import type { BindingLimit, RateLimiter } from '../requests/rate-limiter.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
 import type { Usage } from '../models/usage.js';
-import { CostBudget, costUnknown } from '../run/budget.js';
+import { budgetFor, costUnknown } from '../run/budget.js';
 import type { RunFolder } from '../run/folder.js';
 import { readJobs } from '../run/jobs.js';
 import { JournalGone, JournalWriter, type JournalIndex } from '../run/journal.js';
@@ -23,7 +22,6 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
-import { mostTokens } from '../models/generation.js';
 import { openAsking } from './asking.js';
 import { Meter, type Misses } from './meter.js';
 import type { Surroundings } from './surroundings.js';
@@ -106,15 +104,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
 
   // A missing key is reported before anything is opened.
   findEndpoint(options.call);
-  const budget =
-    options.policy.maxCost === null
-      ? null
-      : new CostBudget(
-          options.policy.maxCost,
-          highestRates(price, tierOf(options.call.generation.service_tier)),
-          mostTokens(options.call.generation) ?? Infinity,
-          () => (totals.cost ?? 0) + reserved,
-        );
+  const budget = budgetFor(options, price, () => (totals.cost ?? 0) + reserved);
   const onFailure = (error: Error): void => {
     const cause = error instanceof JournalGone ? 'other' : 'disk';
     asking.processor.stop({ reason: 'error', cause, message: error.message });

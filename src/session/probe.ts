@@ -4,16 +4,14 @@ import { UserError } from '../lib/errors.js';
 import type { RunSettings } from '../run/settings.js';
 import type { AccountLimits } from '../http/limit-headers.js';
 import { TokenEstimate } from '../requests/tokens.js';
-import { CostBudget } from '../run/budget.js';
-import { highestRates, totalCost, type Cost, type Price } from '../models/prices.js';
-import { tierOf } from '../models/service-tiers.js';
+import { budgetFor } from '../run/budget.js';
+import { totalCost, type Cost, type Price } from '../models/prices.js';
 import { addUsage, NO_USAGE, type Usage } from '../models/usage.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
 import { requestBody, requestOf } from '../run/jobs.js';
 import { requestShape } from '../run/prepare.js';
 import { plural } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
-import { mostTokens } from '../models/generation.js';
 import { openAsking } from './asking.js';
 import { stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
@@ -54,15 +52,7 @@ export async function probeRows(
   const wasted: Usage[] = [];
   const errors: string[] = [];
   const cost = (): Cost | null => totalCost([...usages, ...wasted].reduce(addUsage, NO_USAGE), price);
-  const budget =
-    options.policy.maxCost === null
-      ? null
-      : new CostBudget(
-          options.policy.maxCost,
-          highestRates(price, tierOf(options.call.generation.service_tier)),
-          mostTokens(options.call.generation) ?? Infinity,
-          () => cost()?.amount ?? 0,
-        );
+  const budget = budgetFor(options, price, () => cost()?.amount ?? 0);
   const events = {
     answered: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {
       const usage = usageOfAnswer(reported, sent, json);
@@ -132,17 +122,10 @@ export async function probeRows(
     endProgress();
     await client.abort();
   }
-  const mean = (valueOf: (usage: Usage) => number): number =>
-    usages.reduce((sum, usage) => sum + valueOf(usage), 0) / usages.length;
-  const average = mean(({ completionTokens: tokens }) => tokens);
-  const variance = mean(({ completionTokens: tokens }) => (tokens - average) ** 2);
-  const spread = usages.length < 2 ? average : Math.sqrt(variance / (usages.length - 1));
   return {
     asked: rows.length,
     answered: processor.counts.answered,
-    promptTokens: mean(({ promptTokens: tokens }) => tokens),
-    completionTokens: average,
-    completionMargin: CONFIDENCE * spread,
+    ...lengths(usages),
     cost: cost()?.amount ?? null,
     isCostEstimated: cost()?.isEstimate ?? false,
     limits: {
@@ -151,5 +134,21 @@ export async function probeRows(
       requestsPerDay: limiter.requestsPerDay,
     },
     error: errors.at(-1) ?? null,
+  };
+}
+
+/** How long requests and answers are on average. */
+function lengths(
+  usages: readonly Usage[],
+): Pick<Probe, 'promptTokens' | 'completionTokens' | 'completionMargin'> {
+  const mean = (valueOf: (usage: Usage) => number): number =>
+    usages.reduce((sum, usage) => sum + valueOf(usage), 0) / usages.length;
+  const average = mean(({ completionTokens: tokens }) => tokens);
+  const variance = mean(({ completionTokens: tokens }) => (tokens - average) ** 2);
+  const spread = usages.length < 2 ? average : Math.sqrt(variance / (usages.length - 1));
+  return {
+    promptTokens: mean(({ promptTokens: tokens }) => tokens),
+    completionTokens: average,
+    completionMargin: CONFIDENCE * spread,
   };
 }
