@@ -6,6 +6,7 @@ import { OFFLINE } from '../batches/offline.js';
 import type { Watched } from '../batches/watch.js';
 import { answerRules } from '../models/answer-rules.js';
 import { EXIT, messageOf, UsageError } from '../lib/errors.js';
+import { distinctChanges } from '../requests/parameters.js';
 import { priceFor } from '../run/budget.js';
 import { findRunFolder } from '../run/folder.js';
 import { requireOwnRun } from '../run/own-run.js';
@@ -175,9 +176,8 @@ async function goOn(
 
 async function end(finished: FinishedRun, watched: WatchedRun, surroundings: Surroundings): Promise<number> {
   const { config } = finished;
-  const known = (config.parameter_changes ?? []).map(({ parameter }) => parameter);
-  const learnt = watched.ledger.learnt.filter(({ parameter }) => !known.includes(parameter));
-  if (learnt.length > 0) config.parameter_changes = [...(config.parameter_changes ?? []), ...learnt];
+  const changes = distinctChanges([...(config.parameter_changes ?? []), ...watched.ledger.learnt]);
+  if (changes.length > 0) config.parameter_changes = changes;
   if (watched.watching.graph) await saveGraphs(watched, surroundings);
   await watched.shared.settle();
   const assembled = await assembleResults({ ...finished, run: watched.run }, surroundings.console);
@@ -235,7 +235,7 @@ async function finishOnline(
   }
   const known = config.parameter_changes ?? [];
   const onChanges: OnlineWork['onChanges'] = (learnt) => {
-    config.parameter_changes = [...known, ...learnt];
+    config.parameter_changes = distinctChanges([...known, ...learnt]);
   };
   const { serviceTier } = watching;
   const reserved = reservedForBatches(ledger, options.call.generation, price);

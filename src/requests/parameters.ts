@@ -79,6 +79,13 @@ export interface ParameterChange {
   reason: string;
 }
 
+/** Changes by the names of their parameters; the first of a name counts. */
+export function distinctChanges(changes: readonly ParameterChange[]): ParameterChange[] {
+  const firsts = new Map<string, ParameterChange>();
+  for (const change of changes) if (!firsts.has(change.parameter)) firsts.set(change.parameter, change);
+  return [...firsts.values()];
+}
+
 /** o1, o3-mini, gpt-5-nano …; the `-chat` variants of gpt-5 take the ordinary parameters. */
 export function isReasoningModel(model: string): boolean {
   return /^(?:ft:)?(?:o\d(?:$|-)|gpt-5(?!.*-chat))/.test(model);

@@ -67,6 +67,11 @@ export interface RunPolicy {
   maxBatchBytes: number;
 }
 
+/** True where the files of an earlier run are continued. */
+export function isResuming({ earlier }: Pick<RunPolicy, 'earlier'>): boolean {
+  return earlier === 'resume' || earlier === 'resume_no_retry';
+}
+
 export const DEFAULT_POLICY: RunPolicy = {
   earlier: 'refuse',
   retry: ['failed'],

@@ -11,7 +11,7 @@ import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from 
 import { EXIT, UserError } from '../lib/errors.js';
 import { batchTermsOf } from '../models/endpoint.js';
 import type { ModelCall } from '../models/call.js';
-import type { RunSettings } from '../run/settings.js';
+import { isResuming, type RunSettings } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
 import { printResult } from '../terminal/output.js';
 import { JournalWriter } from '../run/journal.js';
@@ -118,8 +118,7 @@ async function preparePlan(
   const outstanding = describeOutstanding(options, ledger);
   if (heldRows > 0 && outstanding !== null) console.warning(outstanding);
   // A new run has no batches anywhere.
-  const isResumed = options.policy.earlier === 'resume' || options.policy.earlier === 'resume_no_retry';
-  if (isResumed && run.index.countWanted(options.policy.retry) > 0) {
+  if (isResuming(options.policy) && run.index.countWanted(options.policy.retry) > 0) {
     const { client, waiting } = parts;
     const paying = { options, folder, run, ledger, client, waiting, reporter: console };
     await describing(options.call, () => refuseUnknownBatches(paying));
