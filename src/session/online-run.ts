@@ -1,0 +1,119 @@
+/** A run that is sent online: until every row has an answer that can be read, `--max_cost` is reached, or it is stopped. */
+
+import { existsSync } from 'node:fs';
+import type { Ledger } from '../batches/ledger.js';
+import { count, plural } from '../lib/text.js';
+import { findEndpoint } from '../models/endpoint.js';
+import type { Price } from '../models/prices.js';
+import { distinctChanges, type ParameterChange } from '../requests/parameters.js';
+import type { Stop } from '../requests/processor.js';
+import { writeConfig } from '../run/config.js';
+import type { PreparedRun } from '../run/prepare.js';
+import type { RunSettings } from '../run/settings.js';
+import { reservedForBatches } from './batch-cost.js';
+import { escalateTruncated } from './escalate.js';
+import { assembleResults, finish } from './finish.js';
+import type { FinishedRun } from './finished-run.js';
+import { nextStep } from './next-command.js';
+import { askOnline, type Asked, type OnlineWork } from './online.js';
+import type { SharedAnswers } from './share-answers.js';
+import { stopError } from './stops.js';
+import type { Surroundings } from './surroundings.js';
+
+/** A run in its folder, ready to be sent. */
+export interface OpenRun extends Omit<FinishedRun, 'run' | 'mode' | 'session' | 'stop'> {
+  run: PreparedRun;
+  /** The settings as the command line gives them, without what the run's results hold already. */
+  given: RunSettings;
+  ledger: Ledger;
+  /** Null where it is not known, or not looked up yet. */
+  price: Price | null;
+  shared: SharedAnswers;
+  /** True for a run that was begun before. */
+  isResumed: boolean;
+  /** True where an earlier session was to use batches. */
+  hadBatches: boolean;
+}
+
+/**
+ * Sends what has no answer, and writes the results.
+ * @returns the exit code
+ * @throws UserError where the run can't continue, or its rows may be in batches
+ */
+export async function runOnline(open: OpenRun, surroundings: Surroundings): Promise<number> {
+  const { given, folder, run, totals, config, shared } = open;
+  const { console } = surroundings;
+  const outstanding = await keepFromBatches(open, surroundings);
+  const tryAgain = outstanding === null ? open.tryAgain : `${open.tryAgain} ${outstanding}`;
+  const session = { answered: 0, milliseconds: 0, bound: null as string | null };
+  for (let round = 0; ; round++) {
+    const asked = await sendRows(open, surroundings);
+    session.answered += asked.answered;
+    session.milliseconds += asked.milliseconds;
+    session.bound ??= asked.bound;
+    const { stop, needed } = asked;
+    if (stop !== null && stop.reason !== 'budget') {
+      if (existsSync(folder.save)) await writeConfig(folder.config, config);
+      return endEarly(stop, given, run, surroundings);
+    }
+    await shared.settle();
+    const assembled = await assembleResults(open, console);
+    // Rows whose answers can't be read are sent again at once. If that happens to the new ones as well, the disk is not
+    // to be paid for.
+    if (assembled.damaged.length > 0 && stop === null && round === 0) continue;
+    await totals.findPrice(given.call);
+    return finish({ ...open, tryAgain, mode: 'online', session, stop, needed }, assembled, console);
+  }
+}
+
+/**
+ * Makes sure that no row is sent that a batch may answer.
+ * @returns what is to be done about rows that are held back; null where none is
+ */
+async function keepFromBatches(
+  { given: options, folder, run, ledger, isResumed, hadBatches }: OpenRun,
+  surroundings: Surroundings,
+): Promise<string | null> {
+  const hasBatches = ledger.chunks.length > 0;
+  if (!hasBatches && !isResumed) return null;
+  const { leaveBatches, refuseCopiesBatches } = await import('./leave-batches.js');
+  if (hasBatches) return leaveBatches(ledger, folder, run, options, surroundings);
+  await refuseCopiesBatches({ ledger, folder, run, options, hadBatches }, surroundings);
+  return null;
+}
+
+/** Sends every row once that has no answer, and truncated ones again where that is asked for. */
+async function sendRows(open: OpenRun, surroundings: Surroundings): Promise<Asked> {
+  const { options, folder, run, ledger, totals, price, config, shared } = open;
+  await shared.settle();
+  const known = config.parameter_changes ?? [];
+  const work: OnlineWork = {
+    ...{ options, folder, run, totals, price, serviceTier: null },
+    reserved: reservedForBatches(ledger, options.call.generation, price),
+    onChanges: (learnt: readonly ParameterChange[]) => {
+      config.parameter_changes = distinctChanges([...known, ...learnt]);
+    },
+  };
+  return escalateTruncated(work, await askOnline(work, surroundings), shared, surroundings);
+}
+
+/** A run that did not come to its end: everything is saved, nothing is assembled. */
+async function endEarly(
+  stop: Exclude<Stop, { reason: 'budget' }>,
+  options: RunSettings,
+  run: PreparedRun,
+  { console, interruption, resumeCommand, words }: Surroundings,
+): Promise<number> {
+  const left = run.index.count('pending');
+  const saved = `${plural(run.rows - left, 'row')} of ${count(run.rows)} saved`;
+  if (stop.reason === 'interrupted') {
+    console.warning(`Stopped; ${saved}. Resume with: ${resumeCommand}`);
+    return interruption.exitCode;
+  }
+  const hasAnswers = run.index.count('ok') + run.index.count('truncated') > 0;
+  const { baseUrl } = findEndpoint(options.call);
+  throw await stopError(stop, options.call, (nearest) => {
+    const situation = { words, hasAnswers, nearest, baseUrl };
+    return `(${saved}.) ${words === undefined ? `Then resume with: ${resumeCommand}` : nextStep(stop, options, { ...situation, words })}`;
+  });
+}
