@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { TemporaryError, UserError } from '../lib/errors.js';
-import { FolderLock, lockHolder } from '../lib/lock.js';
+import { lockHolder } from '../lib/lock.js';
 import { count, plural, shellWord } from '../lib/text.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { configDataset, effectiveParameters, type ConfigFile } from '../run/config.js';
@@ -15,6 +15,7 @@ import type { NextCommands } from '../session/finished-run.js';
 import { inFolder } from '../session/in-folder.js';
 import { mergeShards, ShardsDamaged, type Merged } from '../session/merge-shards.js';
 import type { OpenPlan } from '../session/open-plan.js';
+import { takeLease } from '../session/shard-lease.js';
 import type { Surroundings } from '../session/surroundings.js';
 import { planFolder, segmentSizes, shardFolder, shardsDir } from '../shards/folders.js';
 import { describeProblems, findProblems, type FoundShard, type Problem } from '../shards/proof.js';
@@ -77,20 +78,11 @@ async function proveShards(planned: OpenPlan, surroundings: Surroundings): Promi
 }
 
 /** A worker that was killed after its shard was done has left its lock; whether it lives shows within a minute. */
-async function settleLock(
-  runDir: string,
-  shard: number,
-  { console, interruption }: Surroundings,
-): Promise<void> {
+async function settleLock(runDir: string, shard: number, surroundings: Surroundings): Promise<void> {
   const { temp } = shardFolder(runDir, shard);
   const state = existsSync(temp) ? readState(temp) : null;
   if (state === null || state === 'unreadable' || state.phase !== 'done' || lockHolder(temp) === null) return;
-  const lock = await FolderLock.acquire(temp, {
-    signal: interruption.soft,
-    onWait: (message) => {
-      console.warning(`Shard ${shard}: ${message}`);
-    },
-  });
+  const lock = await takeLease(runDir, shard, surroundings);
   lock.release();
 }
 

@@ -1,17 +1,17 @@
 /** A run's folders, taken for one process at a time, with their log. */
 
 import { existsSync } from 'node:fs';
-import { messageOf, TemporaryError, UserError } from '../lib/errors.js';
+import { TemporaryError, UserError } from '../lib/errors.js';
 import { workUnder } from '../lib/fence.js';
 import { failedAction, fileProblem, isFileProblem, makeFolder, removeTemporaryFiles } from '../lib/files.js';
 import { FolderLock } from '../lib/lock.js';
-import { LogFile } from '../terminal/log.js';
 import type { RunSettings } from '../run/settings.js';
 import { earlierFiles, moveAside, type RunFolder } from '../run/folder.js';
 import { JournalGone } from '../run/journal.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { inert } from '../lib/text.js';
 import type { Surroundings } from './surroundings.js';
+import { withLog } from './with-log.js';
 
 /**
  * Works in a run's folders and gives them back whatever happens.
@@ -41,7 +41,11 @@ export async function inFolder(
     }
     removeTemporaryFiles(folder.save);
     removeTemporaryFiles(folder.temp);
-    const exitCode = await withLog(folder, command, options, console, () => work(aside));
+    const exitCode = await withLog(folder, options, console, () => {
+      const { call, selection } = options;
+      console.record('info', `${command} ${call.annotator.name} on ${inert(selection.dataset, 200)}`);
+      return work(aside);
+    });
     if (lock.lost !== null) throw lockLost(lock.lost, folder, surroundings);
     return exitCode;
   } catch (error) {
@@ -93,29 +97,4 @@ function lockLost(reason: string, folder: RunFolder, { resumeCommand }: Surround
   return new TemporaryError(
     `${reason} Answers that were on their way are kept beside the journal, and the next run takes them in: ${resumeCommand}`,
   );
-}
-
-async function withLog(
-  folder: RunFolder,
-  command: string,
-  options: RunSettings,
-  console: Surroundings['console'],
-  work: () => Promise<number>,
-): Promise<number> {
-  const log = new LogFile(folder.log, options.loggingLevel, options.environment.redactor);
-  console.attachLog(log);
-  console.record(
-    'info',
-    `${command} ${options.call.annotator.name} on ${inert(options.selection.dataset, 200)}`,
-  );
-  try {
-    return await work();
-  } catch (error) {
-    console.record('error', messageOf(error));
-    throw error;
-  } finally {
-    console.detachLog();
-    log.close();
-    if (log.problem !== null) console.warning(log.problem);
-  }
 }

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import type { RunSettings } from '../run/settings.js';
-import { messageOf, TemporaryError } from '../lib/errors.js';
+import { TemporaryError } from '../lib/errors.js';
 import { workUnder } from '../lib/fence.js';
 import { makeFolder, removeTemporaryFiles } from '../lib/files.js';
 import { FolderLock, type LockAttempt, type LockWatch } from '../lib/lock.js';
@@ -10,8 +10,8 @@ import { JournalGone } from '../run/journal.js';
 import type { RunFolder } from '../run/folder.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { shardFolder } from '../shards/folders.js';
-import { LogFile } from '../terminal/log.js';
 import type { Surroundings } from './surroundings.js';
+import { withLog } from './with-log.js';
 
 /** Tries to take a shard without waiting. */
 export function tryLease(runDir: string, shard: number, watch: LockWatch): LockAttempt {
@@ -59,22 +59,16 @@ export async function underLease<T>(
   lock.onLost(() => {
     interruption.drain();
   });
-  const log = new LogFile(folder.log, options.loggingLevel, options.environment.redactor);
   try {
     requireOwnRun(folder);
     removeTemporaryFiles(folder.temp);
-    console.attachLog(log);
-    const result = await work(folder);
+    const result = await withLog(folder, options, console, () => work(folder));
     if (lock.lost !== null) throw leaseLost(lock.lost, shard, folder);
     return result;
   } catch (error) {
-    console.record('error', messageOf(error));
     // A folder that is gone says where its answers are.
     throw lock.lost === null || error instanceof JournalGone ? error : leaseLost(lock.lost, shard, folder);
   } finally {
-    console.detachLog();
-    log.close();
-    if (log.problem !== null) console.warning(log.problem);
     workUnder(null);
     lock.release();
   }
