@@ -96,29 +96,25 @@ class Donors {
 
 /**
  * Rows that need not be sent, since another row that is to be sent has the same request.
- * @returns 1 for each of them, and how many there are
+ * @returns 1 for each of them
  */
 export function spareRows(
   table: RequestTable,
   index: JournalIndex,
   retry: readonly RetriableState[],
-): { rows: Uint8Array; count: number } {
+): Uint8Array {
   const rows = new Uint8Array(table.rows);
   const isSent = new Uint8Array(table.rows);
-  let count = 0;
   for (let row = 0; row < table.rows; row++) {
     const first = table.firstOf(row);
     if (first === null) continue;
     // A batch that is in progress may answer it, and so the others.
     const isInBatch = index.isHeld(row) && !index.isAnswered(row);
     if (!isInBatch && !index.isWanted(row, retry)) continue;
-    if (!isInBatch && isSent[first] === 1) {
-      rows[row] = 1;
-      count += 1;
-    }
+    if (!isInBatch && isSent[first] === 1) rows[row] = 1;
     isSent[first] = 1;
   }
-  return { rows, count };
+  return rows;
 }
 
 /**

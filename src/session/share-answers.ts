@@ -106,7 +106,7 @@ export class SharedAnswers {
     index.setAside(null);
     const rows = await fanOut(target);
     if (rows > 0) this.console.record('info', `${plural(rows, 'row')} got the answer of an equal request.`);
-    index.setAside(spareRows(target.table, index, target.retry).rows);
+    index.setAside(spareRows(target.table, index, target.retry));
   }
 
   /** 1 for each truncated row whose request another row sends again; null where rows share no answers. */
@@ -115,7 +115,7 @@ export class SharedAnswers {
     if (target === null) return null;
     const { index } = this.sharing.run;
     index.setAside(null);
-    return spareRows(target.table, index, ['truncated']).rows;
+    return spareRows(target.table, index, ['truncated']);
   }
 
   #announce(): void {
@@ -123,9 +123,7 @@ export class SharedAnswers {
     if (target === null) return;
     const { index } = this.sharing.run;
     const sent = index.countWanted(target.retry);
-    index.setAside(null);
-    const { rows, count: spare } = spareRows(target.table, index, target.retry);
-    index.setAside(rows);
+    const spare = index.countAside;
     this.console.info(
       spare === 0
         ? 'No two rows that are to be sent have the same request.'

@@ -74,7 +74,7 @@ async function run(
   table.close();
   if (dedupe) {
     await fanOut(target);
-    index.setAside(spareRows(table, index, target.retry).rows);
+    index.setAside(spareRows(table, index, target.retry));
   }
   const journal = new JournalWriter(folder.journal, (error) => {
     throw error;
@@ -278,9 +278,9 @@ describe('answers that are not paid for', () => {
     expect(copied).toEqual([null, null]);
     expect([0, 1, 2].map((row) => index.state(row))).toEqual(['failed', 'failed', 'failed']);
     expect(await fanOut(target)).toBe(0);
-    expect([...spareRows(table, index, ['failed']).rows]).toEqual([0, 1, 1]);
+    expect([...spareRows(table, index, ['failed'])]).toEqual([0, 1, 1]);
     index.hold(Uint8Array.of(1, 0, 0));
-    expect([...spareRows(table, index, ['failed']).rows]).toEqual([0, 1, 1]);
+    expect([...spareRows(table, index, ['failed'])]).toEqual([0, 1, 1]);
     expect(existsSync(folder.journal)).toBe(true);
   });
 
