@@ -452,6 +452,26 @@ export function readStart(path: string, length: number): Buffer {
   }
 }
 
+/** The last line of a file that is not empty, without its line end; no bytes where there is none. */
+export function lastLine(path: string): Buffer {
+  const { size } = statSync(path);
+  const start = Math.max(0, size - CHUNK_BYTES);
+  const descriptor = openSync(path, 'r');
+  try {
+    const tail = readAt(descriptor, start, size - start);
+    let end = tail.length;
+    while (tail[end - 1] === NEWLINE) end -= 1;
+    const begin = tail.subarray(0, end).lastIndexOf(NEWLINE) + 1;
+    if (begin < end && (begin > 0 || start === 0)) return tail.subarray(begin, end);
+  } finally {
+    closeSync(descriptor);
+  }
+  // It is longer than what was read, or that is empty.
+  let last: Buffer = Buffer.alloc(0);
+  for (const { bytes } of readLines(path)) if (bytes.length > 0) last = Buffer.from(bytes);
+  return last;
+}
+
 /** The SHA-256 of a file, hexadecimal. */
 export async function digestOfFile(path: string): Promise<string> {
   const hash = createHash('sha256');

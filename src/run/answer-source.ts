@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { readLines } from '../lib/files.js';
+import { lastLine } from '../lib/files.js';
 import { inert } from '../lib/text.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { AnswerWindow } from './answer-window.js';
@@ -115,11 +115,9 @@ function segmentsOf({ journal }: AnswerSource): JournalSegment[] {
   return [{ number: 0, path: journal }];
 }
 
-/** Jobs stand in the order of their rows. */
+/** Jobs are in the order of their rows. */
 function rowsOf({ jobs }: AnswerSource): number {
-  let last: Buffer = Buffer.alloc(0);
-  for (const { bytes } of readLines(jobs)) if (bytes.length > 0) last = bytes;
-  return (readJob(last)?.requestIdx ?? -1) + 1;
+  return (readJob(lastLine(jobs))?.requestIdx ?? -1) + 1;
 }
 
 /**
