@@ -12,11 +12,11 @@ export interface Submission {
   path: string;
   /** How the provider's pages show the file. */
   name: string;
-  /** Whose batch it is, for providers that keep metadata; the others get a mark that is made of it. */
+  /** The run that the batch belongs to, for providers that keep metadata; the others get a mark that is made of it. */
   metadata: Readonly<Record<string, string>>;
   /** Seconds until the provider may delete the input and the results. */
   keepFor: number;
-  /** Tells the user what the provider cannot be asked for. */
+  /** Warns the user of what the provider does not support. */
   warn: (text: string) => void;
 }
 
@@ -56,11 +56,11 @@ export interface BatchPage {
 }
 
 /**
- * What a provider's batch API can be told and asked. Every call is made once and fails with an `APIError`, a network
- * error, or `UnreadableAnswer`; retries are decided in `calls.ts`.
+ * A provider's batch API. Each method sends its request once, and fails with an `APIError`, a network error, or
+ * `UnreadableAnswer`; retries are decided in `calls.ts`.
  */
 export interface BatchApi {
-  /** Makes the input known to the provider. Costs nothing, and may be repeated. */
+  /** Uploads the input. Costs nothing, and may be repeated. */
   upload(submission: Submission): Promise<UploadedFile>;
   /**
    * Creates a batch, which is paid for.
@@ -75,11 +75,11 @@ export interface BatchApi {
    */
   list(after: string | null): Promise<BatchPage>;
   /**
-   * A batch with the metadata that tells whose it is.
-   * @returns null where nothing can be said yet: its requests are all that tells, and they are not shown while it runs
+   * A batch with the metadata that identify its run.
+   * @returns null where that is not known yet: only its requests identify it, and they are not shown while it runs
    */
   identify(batch: Batch): Promise<Batch | null>;
-  /** Whether an input is the account's own: then this key may be trusted about batches, too. */
+  /** Whether an input is the account's own: then what this key lists of batches can be trusted, too. */
   hasFile(id: string): Promise<boolean>;
   /** Opens a result file, in OpenAI's format, from a byte on. */
   download(fileId: string, from: number): Promise<Download>;
