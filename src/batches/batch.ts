@@ -71,7 +71,7 @@ export function readBatch(value: unknown): Batch | null {
   if (typeof id !== 'string' || !isId(id) || typeof status !== 'string') return null;
   const counts = isObject(value['request_counts']) ? value['request_counts'] : null;
   const ends = ['completed_at', 'failed_at', 'expired_at', 'cancelled_at'].map((name) =>
-    seconds(value[name]),
+    secondsOf(value[name]),
   );
   const named = status
     .trim()
@@ -83,8 +83,8 @@ export function readBatch(value: unknown): Batch | null {
     inputFileId: fileId(value['input_file_id']),
     outputFileId: fileId(value['output_file_id']),
     errorFileId: fileId(value['error_file_id']),
-    createdAt: seconds(value['created_at']) ?? 0,
-    inProgressAt: seconds(value['in_progress_at']),
+    createdAt: secondsOf(value['created_at']) ?? 0,
+    inProgressAt: secondsOf(value['in_progress_at']),
     endedAt: ends.find((end) => end !== null) ?? null,
     hasCounts: counts !== null && typeof counts['completed'] === 'number',
     counts: {
@@ -106,8 +106,8 @@ function wholeNumber(value: unknown): number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : 0;
 }
 
-/** A time as the API gives it: seconds, with some servers milliseconds or ISO 8601. */
-function seconds(value: unknown): number | null {
+/** A time as an API gives it, in seconds since 1970: seconds, with some servers milliseconds or ISO 8601. */
+export function secondsOf(value: unknown): number | null {
   const number = typeof value === 'string' ? Date.parse(value) : value;
   if (typeof number !== 'number' || !Number.isFinite(number) || number < 0) return null;
   return typeof value === 'string' || number > LATEST_SECONDS ? Math.floor(number / 1000) : number;

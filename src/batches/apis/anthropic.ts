@@ -3,44 +3,21 @@
  * Source: anthropics/anthropic-sdk-typescript `resources/messages/batches.ts`.
  */
 
-import { APIError } from 'openai';
 import { isObject, parseJson } from '../../lib/json.js';
-import { inert } from '../../lib/text.js';
 import { readBatch, type Batch } from '../batch.js';
-import { isId } from '../id.js';
 import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
 import { completionOf, errorOf, messagesRequest } from './anthropic-messages.js';
-import {
-  accountMark,
-  createdFrom,
-  identifiedBy,
-  inlineInput,
-  requestIds,
-  resultsIn,
-  rowIdOf,
-} from './inline.js';
-import {
-  linesOf,
-  requestsBody,
-  requestsIn,
-  type Envelope,
-  type RequestLine,
-  type RequestResult,
-} from './lines.js';
-import type { MarkOwner } from './marks.js';
-import { readAnswer, Transport, UnreadableAnswer, type Connection } from './transport.js';
+import { numberIn, textIn } from './fields.js';
+import { accountMark, createdFrom, inlineInput, requestIds, resultsIn, rowIdOf } from './inline.js';
+import { linesOf, requestsBody, requestsIn, type RequestLine, type RequestResult } from './lines.js';
+import { identifiedBy, type MarkOwner } from './marks.js';
+import { batchPage, readOne } from './paged.js';
+import { readAnswer, refusalWords, Transport, UnreadableAnswer, type Connection } from './transport.js';
 import { linesOfList, listOf, resultFileIds } from './virtual-files.js';
 
 const VERSION = '2023-06-01';
 const PATH = '/messages/batches';
 const PAGE = 100;
-const MODEL_TIMEOUT_MS = 10_000;
-const ENVELOPE: Envelope = {
-  before: '{"requests":[',
-  between: ',',
-  after: ']}',
-  contentType: 'application/json',
-};
 
 export class AnthropicBatches implements BatchApi {
   readonly #transport: Transport;
@@ -68,18 +45,20 @@ export class AnthropicBatches implements BatchApi {
 
   async create(_: string, submission: Submission): Promise<Batch> {
     const idOf = requestIds(submission);
-    const translate = ({ row, body }: RequestLine): string =>
-      JSON.stringify({ custom_id: idOf(row), params: messagesRequest(body).params });
-    const body = await requestsBody(submission.path, ENVELOPE, translate);
-    return createdFrom(await this.#batch(this.#transport.postStream(PATH, body)), submission);
+    const translate = ({ row, body }: RequestLine): object => ({
+      custom_id: idOf(row),
+      params: messagesRequest(body).params,
+    });
+    const body = await requestsBody(submission.path, {}, translate);
+    return createdFrom(await readOne(this.#transport.postStream(PATH, body), openAiBatch), submission);
   }
 
   async retrieve(id: string): Promise<Batch> {
-    return this.#batch(this.#transport.get(`${PATH}/${encodeURIComponent(id)}`));
+    return readOne(this.#transport.get(`${PATH}/${encodeURIComponent(id)}`), openAiBatch);
   }
 
   async cancel(id: string): Promise<Batch> {
-    return this.#batch(this.#transport.post(`${PATH}/${encodeURIComponent(id)}/cancel`));
+    return readOne(this.#transport.post(`${PATH}/${encodeURIComponent(id)}/cancel`), openAiBatch);
   }
 
   async list(after: string | null): Promise<BatchPage> {
@@ -87,16 +66,9 @@ export class AnthropicBatches implements BatchApi {
     const answer = await readAnswer('the list of batches', this.#transport.get(PATH, { query }));
     const data: unknown = isObject(answer) ? answer['data'] : null;
     if (!isObject(answer) || !Array.isArray(data)) throw new UnreadableAnswer('the list of batches', answer);
-    const entries = data.map((one: unknown) => ({ one, batch: openAiBatch(one) }));
     const hasMore = answer['has_more'] === true;
-    return {
-      batches: entries.flatMap(({ batch }) => (batch === null ? [] : [batch])),
-      unreadable: entries.flatMap(({ one, batch }) =>
-        batch === null ? [{ id: idIn(one), isForeign: false }] : [],
-      ),
-      hasMore,
-      next: hasMore && typeof answer['last_id'] === 'string' ? answer['last_id'] : null,
-    };
+    const next = hasMore ? textIn(answer, 'last_id') : null;
+    return { ...batchPage({ items: data, next }, openAiBatch, 'id'), hasMore };
   }
 
   async identify(batch: Batch): Promise<Batch | null> {
@@ -105,9 +77,7 @@ export class AnthropicBatches implements BatchApi {
     if (batch.outputFileId === null && batch.errorFileId === null) return batch;
     const { bytes } = await this.#transport.download(resultsPath(batch.id), 0);
     for await (const line of linesOf(bytes)) {
-      const value = parseJson(line.toString('utf8'));
-      const customId = isObject(value) ? value['custom_id'] : null;
-      return identifiedBy(typeof customId === 'string' ? customId : null, batch, this.owner);
+      return identifiedBy(textIn(parseJson(line.toString('utf8')), 'custom_id'), batch, this.owner);
     }
     return null;
   }
@@ -123,20 +93,12 @@ export class AnthropicBatches implements BatchApi {
   }
 
   async requireModel(model: string): Promise<void> {
-    await this.#transport.get(`/models/${encodeURIComponent(model)}`, { timeout: MODEL_TIMEOUT_MS });
+    await this.#transport.requireModel(model);
   }
 
   /** The limit of requests in the processing queue (platform.claude.com/docs/en/api/rate-limits). */
   queueRefusal(error: unknown): string | null {
-    if (!(error instanceof APIError) || error.status !== 429) return null;
-    return /queue|batch requests/i.test(error.message) ? inert(error.message, 400) : null;
-  }
-
-  async #batch(response: Promise<Response>): Promise<Batch> {
-    const answer = await readAnswer('a batch', response);
-    const batch = openAiBatch(answer);
-    if (batch === null) throw new UnreadableAnswer('a batch', answer);
-    return batch;
+    return refusalWords(error, /queue|batch requests/i);
   }
 
   async close(): Promise<void> {
@@ -148,23 +110,13 @@ function resultsPath(id: string): string {
   return `${PATH}/${encodeURIComponent(id)}/results`;
 }
 
-function idIn(value: unknown): string | null {
-  const id = isObject(value) ? value['id'] : null;
-  return typeof id === 'string' && isId(id) ? id : null;
-}
-
 /** A message batch as OpenAI's Batch object; null where it is not one. */
 function openAiBatch(value: unknown): Batch | null {
   if (!isObject(value) || typeof value['processing_status'] !== 'string') return null;
-  const counts = isObject(value['request_counts']) ? value['request_counts'] : {};
-  const countOf = (name: string): number => (typeof counts[name] === 'number' ? counts[name] : 0);
+  const countOf = (name: string): number => numberIn(value['request_counts'], name);
   const succeeded = countOf('succeeded');
-  const [errored, canceled, expired] = ['errored', 'canceled', 'expired'].map(countOf) as [
-    number,
-    number,
-    number,
-  ];
-  const failed = errored + canceled + expired;
+  const [canceled, expired] = [countOf('canceled'), countOf('expired')];
+  const failed = countOf('errored') + canceled + expired;
   const hasEnded = value['processing_status'] === 'ended';
   const status = hasEnded ? endOf({ canceled, expired }) : value['processing_status'];
   const files = resultFileIds(String(value['id']), { succeeded, failed });

@@ -4,17 +4,24 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { APIError } from 'openai';
 import { isObject, parseJson } from '../../lib/json.js';
 import { UserError } from '../../lib/errors.js';
 import { inert } from '../../lib/text.js';
 import { readBatch, type Batch } from '../batch.js';
 import { creationKey } from '../metadata.js';
 import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
+import { numberIn, textIn, timeIn } from './fields.js';
 import { linesOf, modelOf, requestsIn } from './lines.js';
 import { markOf, readMark, type MarkOwner } from './marks.js';
-import { batchPage, numberIn, readItems, readOne, textIn } from './paged.js';
-import { multipartForm, readAnswer, readDownload, Transport, type Connection } from './transport.js';
+import { batchPage, readItems, readOne } from './paged.js';
+import {
+  multipartForm,
+  readAnswer,
+  readDownload,
+  refusalWords,
+  Transport,
+  type Connection,
+} from './transport.js';
 
 const PAGE = 100;
 const OUTPUT = '/output';
@@ -44,8 +51,7 @@ export class FireworksBatches implements BatchApi {
     const made = await readAnswer('the upload', this.#transport.post(`${account}/datasets`, { body }));
     const form = multipartForm({}, path, name);
     await readAnswer('the upload', this.#transport.postStream(`${account}/datasets/${id}:upload`, form));
-    const created = Date.parse(textIn(made, 'createTime') ?? '');
-    return { id, createdAt: Number.isNaN(created) ? null : Math.floor(created / 1000) };
+    return { id, createdAt: timeIn(made, 'createTime') };
   }
 
   /** The job's own id is made here, so that a second creation of the same one is refused. */
@@ -151,8 +157,7 @@ export class FireworksBatches implements BatchApi {
   }
 
   queueRefusal(error: unknown): string | null {
-    if (!(error instanceof APIError) || error.status !== 429) return null;
-    return /quota|queue|resource_?exhausted|too many/i.test(error.message) ? inert(error.message, 400) : null;
+    return refusalWords(error, /quota|queue|resource_?exhausted|too many/i);
   }
 
   async close(): Promise<void> {

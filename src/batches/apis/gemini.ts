@@ -4,28 +4,24 @@
  */
 
 import { statSync } from 'node:fs';
-import { APIError } from 'openai';
 import { isObject } from '../../lib/json.js';
-import { inert } from '../../lib/text.js';
 import { readBatch, type Batch } from '../batch.js';
-import { isId } from '../id.js';
 import { REQUEST_URL } from '../request-line.js';
 import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
-import { markOf, readMark, type MarkOwner } from './marks.js';
-import { batchPage, numberIn, readItems, readOne, textIn } from './paged.js';
+import { idIn, numberIn, textIn, timeIn } from './fields.js';
+import { identifiedBy, markOf, type MarkOwner } from './marks.js';
+import { batchPage, readItems, readOne } from './paged.js';
 import {
   fileBytes,
-  pathSegment,
   readAnswer,
+  refusalWords,
   statusOf,
   Transport,
   UnreadableAnswer,
   type Connection,
 } from './transport.js';
-import { withMetadata } from './virtual-files.js';
 
 const PAGE = 100;
-const MODEL_TIMEOUT_MS = 10_000;
 
 export class GeminiBatches implements BatchApi {
   /** `…/v1beta/openai` */
@@ -73,23 +69,23 @@ export class GeminiBatches implements BatchApi {
     });
     const answer = await readAnswer('the upload', response);
     const file = isObject(answer) ? answer['file'] : null;
-    const id = textIn(file, 'name');
-    if (id === null || !isId(id)) throw new UnreadableAnswer('the upload', answer);
-    return { id, createdAt: secondsOf(textIn(file, 'createTime')) };
+    const id = idIn(file, 'name');
+    if (id === null) throw new UnreadableAnswer('the upload', answer);
+    return { id, createdAt: timeIn(file, 'createTime') };
   }
 
   async create(inputId: string): Promise<Batch> {
     const body = { input_file_id: inputId, endpoint: REQUEST_URL, completion_window: '24h' };
-    return readOne(this.#compatible.post('/batches', { body }), readCompatible);
+    return readOne(this.#compatible.post('/batches', { body }));
   }
 
-  /** Ids are names such as `batches/x`, and stand in the path as they are. */
+  /** Ids are names such as `batches/x`, whose slash stays one in the path. */
   async retrieve(id: string): Promise<Batch> {
-    return readOne(this.#compatible.get(`/batches/${nameInPath(id)}`), readCompatible);
+    return readOne(this.#compatible.get(`/batches/${nameInPath(id)}`));
   }
 
   async cancel(id: string): Promise<Batch> {
-    return readOne(this.#compatible.post(`/batches/${nameInPath(id)}/cancel`), readCompatible);
+    return readOne(this.#compatible.post(`/batches/${nameInPath(id)}/cancel`));
   }
 
   /** The compatible endpoint does not list batches, the native one does. */
@@ -115,8 +111,7 @@ export class GeminiBatches implements BatchApi {
       if ([403, 404].includes(statusOf(error) ?? 0)) return {};
       throw error;
     });
-    const metadata = readMark(textIn(file, 'displayName') ?? '', this.owner);
-    return metadata === null ? batch : withMetadata(batch, metadata);
+    return identifiedBy(textIn(file, 'displayName'), batch, this.owner);
   }
 
   async hasFile(id: string): Promise<boolean> {
@@ -129,15 +124,17 @@ export class GeminiBatches implements BatchApi {
   }
 
   async requireModel(model: string): Promise<void> {
-    await this.#compatible.get(`/models/${pathSegment(model)}`, { timeout: MODEL_TIMEOUT_MS });
+    await this.#compatible.requireModel(model);
   }
 
   /** "429 RESOURCE_EXHAUSTED" when the limit of enqueued tokens or of batches is reached (docs/rate-limits). */
   queueRefusal(error: unknown): string | null {
-    if (!(error instanceof APIError) || error.status !== 429) return null;
-    return /resource_?exhausted|enqueued|batch/i.test(`${error.message} ${JSON.stringify(error.error ?? '')}`)
-      ? inert(error.message, 400)
-      : null;
+    return refusalWords(
+      error,
+      /resource_?exhausted|enqueued|batch/i,
+      [429],
+      ({ message, error: body }) => `${message} ${JSON.stringify(body ?? '')}`,
+    );
   }
 
   async close(): Promise<void> {
@@ -151,16 +148,6 @@ function nameInPath(name: string): string {
     .split('/')
     .map((part) => (/^\.{1,2}$/.test(part) ? encodeURIComponent(`${part}/`) : encodeURIComponent(part)))
     .join('/');
-}
-
-function secondsOf(time: string | null): number | null {
-  const milliseconds = time === null ? NaN : Date.parse(time);
-  return Number.isNaN(milliseconds) ? null : Math.floor(milliseconds / 1000);
-}
-
-/** The compatible endpoint's Batch object; some of its fields have only been seen without a value. */
-function readCompatible(value: unknown): Batch | null {
-  return readBatch(value);
 }
 
 /** A native batch of the list (an operation); null where it does not name its input. */

@@ -4,13 +4,12 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { Batch } from '../batch.js';
+import { secondsOf, type Batch } from '../batch.js';
 import { creationKey } from '../metadata.js';
 import type { Submission, UploadedFile } from './batch-api.js';
 import { linesOf, type RequestResult } from './lines.js';
-import { markOf, readMark, type MarkOwner } from './marks.js';
+import { markOf, withMetadata } from './marks.js';
 import type { Connection } from './transport.js';
-import { withMetadata } from './virtual-files.js';
 
 const OWN_ID = /^(re[\w-]{28}c\d+x[0-9a-f]{12})_(\d+)$/;
 
@@ -34,23 +33,11 @@ export function accountMark({ address, apiKey }: Connection): string {
   return `inline-${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }
 
-/** The server's time of an answer, in seconds since 1970; null where it does not say. */
-export function serverTime(response: Response): number | null {
-  const time = Date.parse(response.headers.get('date') ?? '');
-  return Number.isNaN(time) ? null : Math.floor(time / 1000);
-}
-
 /** What replaces an upload: the account, and its time now. */
 export async function inlineInput(connection: Connection, look: Promise<Response>): Promise<UploadedFile> {
   const response = await look;
   await response.body?.cancel();
-  return { id: accountMark(connection), createdAt: serverTime(response) };
-}
-
-/** A batch with the metadata that the id of one of its requests tells. */
-export function identifiedBy(customId: string | null, batch: Batch, owner: MarkOwner): Batch {
-  const metadata = customId === null ? null : readMark(customId, owner);
-  return metadata === null ? batch : withMetadata(batch, metadata);
+  return { id: accountMark(connection), createdAt: secondsOf(response.headers.get('date')) };
 }
 
 /** The metadata of a batch that this call created: what the API itself does not keep. */

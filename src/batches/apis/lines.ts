@@ -35,39 +35,38 @@ export async function* requestsIn(path: string): AsyncGenerator<RequestLine> {
   }
 }
 
-/** How a file of requests is sent: something before them, something between two of them, and something after. */
-export interface Envelope {
-  before: string;
-  between: string;
-  after: string;
-  contentType: string;
-}
+/** The end of a body whose last field is a list. */
+const END = ']}';
 
 /**
- * A request body with all requests of a file, streamed. The file is read twice, since the length is sent first.
+ * A JSON body with all requests of a file as its last field, `requests`, streamed. The file is read twice, since the
+ * length is sent first.
+ * @param fields what comes before them
  * @param translate a request in the provider's format
  */
 export async function requestsBody(
   path: string,
-  envelope: Envelope,
-  translate: (request: RequestLine) => string,
+  fields: Readonly<Record<string, string>>,
+  translate: (request: RequestLine) => object,
 ): Promise<StreamedBody> {
+  const before = JSON.stringify({ ...fields, requests: [] }).slice(0, -END.length);
+  const pieces = (): AsyncGenerator<Buffer> => translated(path, before, translate);
   let bytes = 0;
-  for await (const piece of translated(path, envelope, translate)) bytes += piece.length;
-  return { pieces: translated(path, envelope, translate), bytes, contentType: envelope.contentType };
+  for await (const piece of pieces()) bytes += piece.length;
+  return { pieces: pieces(), bytes, contentType: 'application/json' };
 }
 
 async function* translated(
   path: string,
-  { before, between, after }: Envelope,
-  translate: (request: RequestLine) => string,
+  before: string,
+  translate: (request: RequestLine) => object,
 ): AsyncGenerator<Buffer> {
   let start = before;
   for await (const request of requestsIn(path)) {
-    yield Buffer.from(start + translate(request));
-    start = between;
+    yield Buffer.from(start + JSON.stringify(translate(request)));
+    start = ',';
   }
-  yield Buffer.from(after);
+  yield Buffer.from(END);
 }
 
 /** The model that a file's requests name: all of them name the same one. */

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { UserError } from '../../lib/errors.js';
+import type { Batch } from '../batch.js';
 import { creationKey } from '../metadata.js';
 
 /** Which run a client works for: what a mark is compared with. */
@@ -64,6 +65,17 @@ export function readMark(text: string, owner: MarkOwner): Record<string, string>
     annotator: isOwn ? owner.annotator : '?',
     ...(creation === undefined ? {} : { creation }),
   };
+}
+
+/** A batch with the metadata of the mark in a text; the batch as it is where the text has none. */
+export function identifiedBy(text: string | null, batch: Batch, owner: MarkOwner): Batch {
+  const metadata = text === null ? null : readMark(text, owner);
+  return metadata === null ? batch : withMetadata(batch, metadata);
+}
+
+/** A batch with metadata that were found elsewhere, also in what the ledger keeps of it. */
+export function withMetadata(batch: Batch, metadata: Readonly<Record<string, string>>): Batch {
+  return { ...batch, metadata, raw: { ...batch.raw, metadata } };
 }
 
 /** A local file may be in another folder now, so its name is enough. */

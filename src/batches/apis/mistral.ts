@@ -3,29 +3,20 @@
  * Source: docs.mistral.ai/capabilities/batch; @mistralai/mistralai `models/components/batchjob.ts`.
  */
 
-import { APIError } from 'openai';
 import { isObject } from '../../lib/json.js';
-import { inert } from '../../lib/text.js';
 import { readBatch, type Batch } from '../batch.js';
-import { isId } from '../id.js';
 import { REQUEST_URL } from '../request-line.js';
 import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
+import { numberIn } from './fields.js';
+import { downloadFile, hasFile, uploadFile } from './files.js';
 import { modelOf } from './lines.js';
-import { batchPage, numberIn, readOne, textIn } from './paged.js';
-import {
-  multipartForm,
-  pathSegment,
-  readAnswer,
-  Transport,
-  UnreadableAnswer,
-  type Connection,
-} from './transport.js';
+import { batchPage, readOne } from './paged.js';
+import { readAnswer, refusalWords, Transport, UnreadableAnswer, type Connection } from './transport.js';
 
 const JOBS = '/batch/jobs';
 const PAGE = 100;
 /** The longest that a job may take, and the default. */
 const TIMEOUT_HOURS = 24;
-const MODEL_TIMEOUT_MS = 10_000;
 
 export class MistralBatches implements BatchApi {
   readonly #transport: Transport;
@@ -36,11 +27,7 @@ export class MistralBatches implements BatchApi {
 
   /** Of a line, the API reads `custom_id` and `body`. */
   async upload({ path, name }: Submission): Promise<UploadedFile> {
-    const form = multipartForm({ purpose: 'batch' }, path, name);
-    const answer = await readAnswer('the upload', this.#transport.postStream('/files', form));
-    const id = textIn(answer, 'id');
-    if (id === null || !isId(id)) throw new UnreadableAnswer('the upload', answer);
-    return { id, createdAt: numberIn(answer, 'created_at') || null };
+    return uploadFile(this.#transport, { purpose: 'batch' }, path, name);
   }
 
   async create(inputId: string, { path, metadata }: Submission): Promise<Batch> {
@@ -82,22 +69,20 @@ export class MistralBatches implements BatchApi {
   }
 
   async hasFile(id: string): Promise<boolean> {
-    const answer = await readAnswer('a file', this.#transport.get(`/files/${encodeURIComponent(id)}`));
-    return textIn(answer, 'id') === id;
+    return hasFile(this.#transport, id);
   }
 
   async download(fileId: string, from: number): Promise<Download> {
-    return this.#transport.download(`/files/${encodeURIComponent(fileId)}/content`, from);
+    return downloadFile(this.#transport, fileId, from);
   }
 
   async requireModel(model: string): Promise<void> {
-    await this.#transport.get(`/models/${pathSegment(model)}`, { timeout: MODEL_TIMEOUT_MS });
+    await this.#transport.requireModel(model);
   }
 
-  /** A workspace may have so many requests pending (docs.mistral.ai/capabilities/batch). */
+  /** A workspace has a limit of pending requests (docs.mistral.ai/capabilities/batch). */
   queueRefusal(error: unknown): string | null {
-    if (!(error instanceof APIError) || ![400, 422, 429].includes(Number(error.status))) return null;
-    return /pending|queue|ongoing (?:requests|jobs)/i.test(error.message) ? inert(error.message, 400) : null;
+    return refusalWords(error, /pending|queue|ongoing (?:requests|jobs)/i, [400, 422, 429]);
   }
 
   async close(): Promise<void> {
@@ -109,7 +94,7 @@ function openAiBatch(value: unknown): Batch | null {
   if (!isObject(value) || typeof value['status'] !== 'string') return null;
   const { input_files: inputs } = value;
   const errors = Array.isArray(value['errors']) ? value['errors'].filter(isObject) : [];
-  const batch = readBatch({
+  return readBatch({
     id: value['id'],
     object: 'batch',
     endpoint: value['endpoint'],
@@ -129,5 +114,4 @@ function openAiBatch(value: unknown): Batch | null {
     completed_at: value['completed_at'],
     mistral: value,
   });
-  return batch;
 }

@@ -4,30 +4,22 @@ import { APIError } from 'openai';
 import { isObject } from '../../lib/json.js';
 import { inert } from '../../lib/text.js';
 import { isQueueError, readBatch, type Batch } from '../batch.js';
-import { isId } from '../id.js';
 import { REQUEST_URL } from '../request-line.js';
-import type {
-  BatchApi,
-  BatchPage,
-  Download,
-  Submission,
-  UnreadableEntry,
-  UploadedFile,
-} from './batch-api.js';
+import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
 import { OPENAI, type Dialect } from './dialects.js';
-import { markOf, readMark, type MarkOwner } from './marks.js';
+import { idIn, textIn } from './fields.js';
+import { downloadFile, hasFile, uploadFile } from './files.js';
+import { identifiedBy, markOf, type MarkOwner } from './marks.js';
+import { batchPage, readOne } from './paged.js';
 import {
-  multipartForm,
-  pathSegment,
   readAnswer,
+  REFUSAL_LENGTH,
   statusOf,
   Transport,
   UnreadableAnswer,
   type Connection,
 } from './transport.js';
 
-/** Looking a model up is a courtesy that nobody should wait for. */
-const MODEL_TIMEOUT_MS = 10_000;
 /** The most that one page of the list holds. */
 const PAGE = 100;
 /** A server's words for a field that it does not know. */
@@ -75,11 +67,7 @@ export class OpenAiBatches implements BatchApi {
         ? { 'expires_after[anchor]': 'created_at', 'expires_after[seconds]': keepFor }
         : {}),
     };
-    const form = multipartForm(fields, path, this.fileName(name, metadata));
-    const answer = await readAnswer('the upload', this.transport.postStream('/files', form));
-    const id = isObject(answer) ? answer['id'] : null;
-    if (typeof id !== 'string' || !isId(id)) throw new UnreadableAnswer('the upload', answer);
-    return { id, createdAt: readCreatedAt(answer) };
+    return uploadFile(this.transport, fields, path, this.fileName(name, metadata));
   }
 
   /** Where batches keep no metadata, their input file's name says whose they are. */
@@ -92,8 +80,8 @@ export class OpenAiBatches implements BatchApi {
   }
 
   /**
-   * Compatible servers may not know when files are to expire, or have other windows: they are asked again without, or
-   * with the next one. A refusal made nothing, so that is safe.
+   * Compatible servers may not know when files are to expire, or have other windows: the request is repeated without
+   * the field, or with the next window. A refusal made nothing, so that is safe.
    */
   async #fitting<T>(call: () => Promise<T>): Promise<T> {
     for (;;) {
@@ -118,25 +106,24 @@ export class OpenAiBatches implements BatchApi {
       ...(fields.metadata ? { metadata } : {}),
       ...(fields.expiry ? { output_expires_after: { anchor: 'created_at', seconds: keepFor } } : {}),
     };
-    return this.#batch(this.transport.post('/batches', { body }));
+    return readOne(this.transport.post('/batches', { body }));
   }
 
   async requireModel(model: string): Promise<void> {
-    await this.transport.get(`/models/${pathSegment(model)}`, { timeout: MODEL_TIMEOUT_MS });
+    await this.transport.requireModel(model);
   }
 
   async retrieve(id: string): Promise<Batch> {
-    return this.#batch(this.transport.get(`/batches/${encodeURIComponent(id)}`));
+    return readOne(this.transport.get(`/batches/${encodeURIComponent(id)}`));
   }
 
   async cancel(id: string): Promise<Batch> {
-    return this.#batch(this.transport.post(`/batches/${encodeURIComponent(id)}/cancel`));
+    return readOne(this.transport.post(`/batches/${encodeURIComponent(id)}/cancel`));
   }
 
   /** Some gateways keep no record of a file, and have the content only. */
   async hasFile(id: string): Promise<boolean> {
-    const answer = await readAnswer('a file', this.transport.get(`/files/${encodeURIComponent(id)}`));
-    return isObject(answer) && answer['id'] === id;
+    return hasFile(this.transport, id);
   }
 
   async list(after: string | null): Promise<BatchPage> {
@@ -154,36 +141,23 @@ export class OpenAiBatches implements BatchApi {
       if (statusOf(error) === 404) return {};
       throw error;
     });
-    const name = isObject(answer) ? answer['filename'] : null;
-    const metadata = typeof name === 'string' ? readMark(name, this.owner) : null;
-    return metadata === null ? batch : { ...batch, metadata };
+    return identifiedBy(textIn(answer, 'filename'), batch, this.owner);
   }
 
   async download(fileId: string, from: number): Promise<Download> {
-    return this.transport.download(`/files/${encodeURIComponent(fileId)}/content`, from);
+    return downloadFile(this.transport, fileId, from);
   }
 
+  /** OpenAI's words for a full queue, which others copy. */
   queueRefusal(error: unknown): string | null {
-    return openAiQueueRefusal(error);
-  }
-
-  async #batch(response: Promise<Response>): Promise<Batch> {
-    const answer = await readAnswer('a batch', response);
-    const batch = readBatch(answer);
-    if (batch === null) throw new UnreadableAnswer('a batch', answer);
-    return batch;
+    if (!(error instanceof APIError)) return null;
+    const code = typeof error.code === 'string' ? error.code : '';
+    return isQueueError(code, error.message) ? inert(error.message, REFUSAL_LENGTH) : null;
   }
 
   async close(): Promise<void> {
     await this.transport.close();
   }
-}
-
-/** OpenAI's words for a full queue, which others copy. */
-export function openAiQueueRefusal(error: unknown): string | null {
-  if (!(error instanceof APIError)) return null;
-  const code = typeof error.code === 'string' ? error.code : '';
-  return isQueueError(code, error.message) ? inert(error.message, 400) : null;
 }
 
 /**
@@ -195,30 +169,14 @@ function readPage(answer: unknown): BatchPage {
   const list: unknown = Array.isArray(answer) ? answer : page['data'];
   if (!Array.isArray(list)) throw new UnreadableAnswer('the list of batches', answer);
   const data: unknown[] = list;
-  const end = data.at(-1);
-  const entries = data.map((one) => ({ one, batch: readBatch(one) }));
-  const last = idOf(page['last_id']) ?? idOf(isObject(end) ? end['id'] : null);
+  const last = idIn(page, 'last_id') ?? idIn(data.at(-1), 'id');
   // Where nothing is said, a full page may have another one after it.
   const hasMore = page['has_more'] === true || (page['has_more'] === undefined && data.length >= PAGE);
-  return {
-    batches: entries.flatMap(({ batch }) => (batch === null ? [] : [batch])),
-    unreadable: entries.flatMap(({ one, batch }) => (batch === null ? [describeEntry(one)] : [])),
-    hasMore,
-    next: hasMore ? last : null,
-  };
+  return { ...batchPage({ items: data, next: hasMore ? last : null }, readBatch, 'id', isForeign), hasMore };
 }
 
-function readCreatedAt(file: unknown): number | null {
-  const at = isObject(file) ? file['created_at'] : null;
-  return typeof at === 'number' && Number.isFinite(at) && at > 0 ? at : null;
-}
-
-function idOf(value: unknown): string | null {
-  return typeof value === 'string' && isId(value) ? value : null;
-}
-
-/** What an entry of the list that is not a batch still says. */
-function describeEntry(entry: unknown): UnreadableEntry {
-  const { id, metadata } = isObject(entry) ? entry : {};
-  return { id: idOf(id), isForeign: isObject(metadata) && metadata['tool'] !== 'reannotate' };
+/** True for an entry whose metadata say that another program made it. */
+function isForeign(item: unknown): boolean {
+  const metadata = isObject(item) ? item['metadata'] : null;
+  return isObject(metadata) && metadata['tool'] !== 'reannotate';
 }

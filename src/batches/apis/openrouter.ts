@@ -3,18 +3,17 @@
  * Source: openrouter.ai/docs/batch-quickstart and its API reference (batches).
  */
 
-import { APIError } from 'openai';
 import { isObject } from '../../lib/json.js';
-import { inert } from '../../lib/text.js';
 import { readBatch, type Batch } from '../batch.js';
 import { REQUEST_URL } from '../request-line.js';
 import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
-import { accountMark, createdFrom, identifiedBy, inlineInput, requestIds, rowIdOf } from './inline.js';
+import { numberIn, textIn } from './fields.js';
+import { accountMark, createdFrom, inlineInput, requestIds, rowIdOf } from './inline.js';
 import { modelOf, requestsBody, type RequestLine, type RequestResult } from './lines.js';
-import type { MarkOwner } from './marks.js';
-import { batchPage, numberIn, readItems, readOne, resultsOnPages, textIn, type Page } from './paged.js';
-import { Transport, type Connection } from './transport.js';
-import { linesOfList, listOf, resultFileIds } from './virtual-files.js';
+import { identifiedBy, type MarkOwner } from './marks.js';
+import { batchPage, downloadPages, readItems, readOne, type Page } from './paged.js';
+import { refusalWords, Transport, type Connection } from './transport.js';
+import { listOf, resultFileIds } from './virtual-files.js';
 
 const PATH = '/batches';
 const PAGE = 100;
@@ -36,17 +35,11 @@ export class OpenRouterBatches implements BatchApi {
 
   async create(_: string, submission: Submission): Promise<Batch> {
     const idOf = requestIds(submission);
-    const translate = ({ row, body }: RequestLine): string => JSON.stringify({ custom_id: idOf(row), body });
+    const translate = ({ row, body }: RequestLine): object => ({ custom_id: idOf(row), body });
     const model = await modelOf(submission.path);
     // The body is parsed as it arrives: what says how to read the requests has to come first.
-    const head = JSON.stringify({ endpoint: REQUEST_URL, model, completion_window: '24h' }).slice(0, -1);
-    const envelope = {
-      before: `${head},"requests":[`,
-      between: ',',
-      after: ']}',
-      contentType: 'application/json',
-    };
-    const body = await requestsBody(submission.path, envelope, translate);
+    const fields = { endpoint: REQUEST_URL, model, completion_window: '24h' };
+    const body = await requestsBody(submission.path, fields, translate);
     return createdFrom(await readOne(this.#transport.postStream(PATH, body), openAiBatch), submission);
   }
 
@@ -82,16 +75,7 @@ export class OpenRouterBatches implements BatchApi {
 
   async download(fileId: string): Promise<Download> {
     const list = listOf(fileId);
-    // The first page is read now, so that a batch that is not there is an error of this call.
-    const first = await this.#results(list.batchId, null, PAGE);
-    const readPage = (cursor: string | null): Promise<Page> =>
-      cursor === null ? Promise.resolve(first) : this.#results(list.batchId, cursor, PAGE);
-    return {
-      offset: 0,
-      total: null,
-      isFresh: true,
-      bytes: linesOfList(resultsOnPages(readPage, readResult), list),
-    };
+    return downloadPages(list, (cursor) => this.#results(list.batchId, cursor, PAGE), readResult);
   }
 
   #results(id: string, cursor: string | null, limit: number): Promise<Page> {
@@ -106,8 +90,7 @@ export class OpenRouterBatches implements BatchApi {
   }
 
   queueRefusal(error: unknown): string | null {
-    if (!(error instanceof APIError) || error.status !== 429) return null;
-    return /queue|too many batches|concurrent/i.test(error.message) ? inert(error.message, 400) : null;
+    return refusalWords(error, /queue|too many batches|concurrent/i);
   }
 
   async close(): Promise<void> {

@@ -2,30 +2,19 @@
 
 import { isObject } from '../../lib/json.js';
 import { readBatch, type Batch } from '../batch.js';
-import { isId } from '../id.js';
-import type { BatchPage } from './batch-api.js';
+import type { BatchPage, Download } from './batch-api.js';
+import { idIn, textIn } from './fields.js';
 import type { RequestResult } from './lines.js';
 import { readAnswer, UnreadableAnswer } from './transport.js';
+import { linesOfList, type ResultList } from './virtual-files.js';
 
 /** A server that makes up new pages is not followed for ever. */
 const MOST_PAGES = 1_000_000;
 
-/** A page as it came: its items, and what the next one is asked for with (null at the end). */
+/** A page as it came: its items, and the cursor of the next one (null at the end). */
 export interface Page {
   items: readonly unknown[];
   next: string | null;
-}
-
-/** The text of a field; null where it has none. */
-export function textIn(value: unknown, name: string): string | null {
-  const text = isObject(value) ? value[name] : null;
-  return typeof text === 'string' && text !== '' ? text : null;
-}
-
-/** A whole number of a field, also where it is written as text, as Google's APIs do; 0 where there is none. */
-export function numberIn(value: unknown, name: string): number {
-  const number = isObject(value) ? Number(value[name]) : 0;
-  return Number.isSafeInteger(number) && number >= 0 ? number : 0;
 }
 
 /**
@@ -48,35 +37,54 @@ export async function readItems(
   return { items: (list as unknown[] | undefined) ?? [], next: textIn(answer, next) };
 }
 
-/** A page of batches, each read by `read`. */
+/**
+ * A page of batches, each read by `read`.
+ * @param id the field with an entry's id
+ * @param isForeign true for an entry that says that another program made it, so that it need not be readable
+ */
 export function batchPage(
   { items, next }: Page,
   read: (item: unknown) => Batch | null,
   id: string,
+  isForeign: (item: unknown) => boolean = () => false,
 ): BatchPage {
   const entries = items.map((item) => ({ item, batch: read(item) }));
   return {
     batches: entries.flatMap(({ batch }) => (batch === null ? [] : [batch])),
-    unreadable: entries.flatMap(({ item, batch }) => {
-      const name = textIn(item, id);
-      return batch === null ? [{ id: name !== null && isId(name) ? name : null, isForeign: false }] : [];
-    }),
+    unreadable: entries.flatMap(({ item, batch }) =>
+      batch === null ? [{ id: idIn(item, id), isForeign: isForeign(item) }] : [],
+    ),
     hasMore: next !== null,
     next,
   };
 }
 
-/** The results on all pages. */
-export async function* resultsOnPages(
+/**
+ * The lines of one of a batch's lists, whose results come page by page. The first page is read now, so that a batch that
+ * is not there is an error of this call.
+ */
+export async function downloadPages(
+  list: ResultList,
   readPage: (cursor: string | null) => Promise<Page>,
   read: (item: unknown) => RequestResult | null,
+): Promise<Download> {
+  const results = resultsOnPages(await readPage(null), readPage, read);
+  return { offset: 0, total: null, isFresh: true, bytes: linesOfList(results, list) };
+}
+
+/** The results on all pages. */
+async function* resultsOnPages(
+  first: Page,
+  readPage: (cursor: string) => Promise<Page>,
+  read: (item: unknown) => RequestResult | null,
 ): AsyncGenerator<RequestResult | Buffer> {
+  let page = first;
   let cursor: string | null = null;
-  for (let pages = 0; pages < MOST_PAGES; pages++) {
-    const page: Page = await readPage(cursor);
+  for (let pages = 1; pages <= MOST_PAGES; pages++) {
     for (const item of page.items) yield read(item) ?? Buffer.from(JSON.stringify(item));
     if (page.next === null || page.next === cursor) return;
     cursor = page.next;
+    page = await readPage(cursor);
   }
 }
 

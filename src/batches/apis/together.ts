@@ -9,9 +9,9 @@ import { APIError } from 'openai';
 import { isId } from '../id.js';
 import type { Submission, UploadedFile } from './batch-api.js';
 import { TOGETHER } from './dialects.js';
+import { timeIn } from './fields.js';
 import type { MarkOwner } from './marks.js';
 import { OpenAiBatches } from './openai.js';
-import { numberIn } from './paged.js';
 import { fileBytes, readAnswer, statusOf, UnreadableAnswer, type Connection } from './transport.js';
 
 export class TogetherBatches extends OpenAiBatches {
@@ -19,7 +19,7 @@ export class TogetherBatches extends OpenAiBatches {
     super(connection, owner, TOGETHER);
   }
 
-  /** Asks for an address, puts the file there, and has it taken in. A gateway may know OpenAI's way instead. */
+  /** Requests an address, uploads the file there, and has it registered. A gateway may know OpenAI's way instead. */
   protected override async uploadOnce(submission: Submission): Promise<UploadedFile> {
     const signed = await this.#signedAddress(this.fileName(submission.name, submission.metadata));
     if (signed === null) return super.uploadOnce(submission);
@@ -31,8 +31,8 @@ export class TogetherBatches extends OpenAiBatches {
       },
       body: fileBytes(path),
     });
-    const file = await this.#takeIn(signed.id);
-    return { id: signed.id, createdAt: numberIn(file, 'created_at') || null };
+    const file = await this.#register(signed.id);
+    return { id: signed.id, createdAt: timeIn(file, 'created_at') };
   }
 
   /** @returns null where the server does not redirect */
@@ -61,7 +61,7 @@ export class TogetherBatches extends OpenAiBatches {
     return { id, address };
   }
 
-  async #takeIn(id: string): Promise<unknown> {
+  async #register(id: string): Promise<unknown> {
     const path = `/files/${encodeURIComponent(id)}`;
     try {
       return await readAnswer('the upload', this.transport.post(`${path}/preprocess`));

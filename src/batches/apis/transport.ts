@@ -22,12 +22,16 @@ import { inert } from '../../lib/text.js';
 import type { Download } from './batch-api.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Looking a model up is a courtesy that nobody should wait for. */
+const MODEL_TIMEOUT_MS = 10_000;
 /** Uploads and downloads are as long as they are; what stands still is cut by the dispatcher's own time-outs. */
 const TRANSFER_TIMEOUT_MS = 24 * 60 * 60_000;
 const MAXIMUM_JSON_BYTES = ANSWER_BOUNDS.bytes;
 /** What is read of an error's body: messages are cut to far less, and a proxy's page may be of any size. */
 const MAXIMUM_ERROR_BYTES = 64 << 10;
 const CONNECTIONS = 8;
+/** Characters of a refusal that are shown. */
+export const REFUSAL_LENGTH = 400;
 
 /** Where calls go, and with which key. */
 export interface Connection {
@@ -118,6 +122,11 @@ export class Transport {
     return this.#api.post(path, call).asResponse();
   }
 
+  /** Looks a model up where the API has OpenAI's call for that. @throws APIError where it does not know the model */
+  async requireModel(model: string): Promise<void> {
+    await this.get(`/models/${pathSegment(model)}`, { timeout: MODEL_TIMEOUT_MS });
+  }
+
   /** Sends a body of any size. */
   postStream(path: string, { pieces, bytes, contentType }: StreamedBody): Promise<Response> {
     return this.post(path, {
@@ -147,9 +156,8 @@ export class Transport {
     const url = this.#checked(address);
     const init = { method, headers, ...(body === undefined ? {} : { body: Readable.from(body) as never }) };
     const response = await send(url, init, this.#dispatchers.unbounded, this.#redactor, method === 'GET');
-    if (response.ok || response.status < 400) return response;
-    const text = (await response.text()).slice(0, MAXIMUM_ERROR_BYTES);
-    throw APIError.generate(response.status, undefined, text, response.headers);
+    if (response.status < 400) return response;
+    throw APIError.generate(response.status, undefined, await response.text(), response.headers);
   }
 
   #checked(address: string): URL {
@@ -220,7 +228,7 @@ export function readDownload(response: Response): Download {
 }
 
 /** A part of a path, encoded as the SDK encodes its own. */
-export function pathSegment(text: string): string {
+function pathSegment(text: string): string {
   return text.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@]+/g, encodeURIComponent);
 }
 
@@ -327,6 +335,23 @@ function describeText(text: string): string {
 /** The HTTP status that a call failed with; null where there was no answer. */
 export function statusOf(error: unknown): number | null {
   return error instanceof APIError ? ((error.status as number | undefined) ?? null) : null;
+}
+
+/**
+ * The words of a refusal, for `BatchApi.queueRefusal`.
+ * @param pattern what the API says where its queue is full
+ * @param statuses what it says that with
+ * @param textOf where it says it
+ * @returns null for any other error
+ */
+export function refusalWords(
+  error: unknown,
+  pattern: RegExp,
+  statuses: readonly number[] = [429],
+  textOf: (error: { message: string; error?: unknown }) => string = ({ message }) => message,
+): string | null {
+  if (!(error instanceof APIError) || !statuses.includes(statusOf(error) ?? 0)) return null;
+  return pattern.test(textOf(error)) ? inert(error.message, REFUSAL_LENGTH) : null;
 }
 
 /** What the failure of a call means, by the same rules as for a chat request. */

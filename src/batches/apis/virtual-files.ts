@@ -3,7 +3,6 @@
  * called one file and everything else another, so that what is missing shows as with OpenAI.
  */
 
-import type { Batch } from '../batch.js';
 import { isSuccess, resultLine, type RequestResult } from './lines.js';
 
 const SUCCEEDED = '/succeeded';
@@ -45,9 +44,4 @@ export async function* linesOfList(
       if (succeeded) yield Buffer.concat([result, Buffer.from('\n')]);
     } else if (isSuccess(result) === succeeded) yield resultLine(result);
   }
-}
-
-/** A batch with the metadata that were found elsewhere, also in what the ledger keeps of it. */
-export function withMetadata(batch: Batch, metadata: Readonly<Record<string, string>>): Batch {
-  return { ...batch, metadata, raw: { ...batch.raw, metadata } };
 }

@@ -3,28 +3,19 @@
  * Source: docs.x.ai/developers/advanced-api-usage/batch-api; BerriAI/litellm `llms/xai/batches`.
  */
 
-import { APIError } from 'openai';
 import { isObject } from '../../lib/json.js';
-import { inert } from '../../lib/text.js';
 import { readBatch, type Batch } from '../batch.js';
-import { isId } from '../id.js';
 import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
+import { numberIn, textIn } from './fields.js';
+import { downloadFile, hasFile, uploadFile } from './files.js';
 import type { RequestResult } from './lines.js';
 import { markOf, readMark, type MarkOwner } from './marks.js';
-import { batchPage, numberIn, readItems, readOne, resultsOnPages, textIn, type Page } from './paged.js';
-import {
-  multipartForm,
-  pathSegment,
-  readAnswer,
-  Transport,
-  UnreadableAnswer,
-  type Connection,
-} from './transport.js';
-import { linesOfList, listOf, resultFileIds } from './virtual-files.js';
+import { batchPage, downloadPages, readItems, readOne, type Page } from './paged.js';
+import { refusalWords, Transport, type Connection } from './transport.js';
+import { listOf, resultFileIds } from './virtual-files.js';
 
 const PAGE = 100;
 const RESULTS_PAGE = 1000;
-const MODEL_TIMEOUT_MS = 10_000;
 
 export class XaiBatches implements BatchApi {
   readonly #transport: Transport;
@@ -37,11 +28,7 @@ export class XaiBatches implements BatchApi {
   }
 
   async upload({ path, name }: Submission): Promise<UploadedFile> {
-    const form = multipartForm({ purpose: 'batch' }, path, name);
-    const answer = await readAnswer('the upload', this.#transport.postStream('/files', form));
-    const id = textIn(answer, 'id');
-    if (id === null || !isId(id)) throw new UnreadableAnswer('the upload', answer);
-    return { id, createdAt: numberIn(answer, 'created_at') || null };
+    return uploadFile(this.#transport, { purpose: 'batch' }, path, name);
   }
 
   /** The name of the batch says whose it is. */
@@ -78,23 +65,13 @@ export class XaiBatches implements BatchApi {
   }
 
   async hasFile(id: string): Promise<boolean> {
-    const answer = await readAnswer('a file', this.#transport.get(`/files/${encodeURIComponent(id)}`));
-    return textIn(answer, 'id') === id;
+    return hasFile(this.#transport, id);
   }
 
   async download(fileId: string, from: number): Promise<Download> {
-    if (!fileId.includes('/'))
-      return this.#transport.download(`/files/${encodeURIComponent(fileId)}/content`, from);
+    if (!fileId.includes('/')) return downloadFile(this.#transport, fileId, from);
     const list = listOf(fileId);
-    const first = await this.#results(list.batchId, null);
-    const readPage = (token: string | null): Promise<Page> =>
-      token === null ? Promise.resolve(first) : this.#results(list.batchId, token);
-    return {
-      offset: 0,
-      total: null,
-      isFresh: true,
-      bytes: linesOfList(resultsOnPages(readPage, readResult), list),
-    };
+    return downloadPages(list, (token) => this.#results(list.batchId, token), readResult);
   }
 
   async #results(id: string, token: string | null): Promise<Page> {
@@ -105,14 +82,11 @@ export class XaiBatches implements BatchApi {
   }
 
   async requireModel(model: string): Promise<void> {
-    await this.#transport.get(`/models/${pathSegment(model)}`, { timeout: MODEL_TIMEOUT_MS });
+    await this.#transport.requireModel(model);
   }
 
   queueRefusal(error: unknown): string | null {
-    if (!(error instanceof APIError) || error.status !== 429) return null;
-    return /queue|resource.?exhausted|too many batches/i.test(error.message)
-      ? inert(error.message, 400)
-      : null;
+    return refusalWords(error, /queue|resource.?exhausted|too many batches/i);
   }
 
   async close(): Promise<void> {
@@ -130,7 +104,7 @@ export class XaiBatches implements BatchApi {
     const isCancelled = textIn(value, 'cancel_time') !== null;
     const status = statusOf({ total, pending, isCancelled, isRefused: why !== null });
     const hasEnded = status !== 'validating' && status !== 'in_progress' && status !== 'cancelling';
-    const created = timeIn(value, 'create_time');
+    const created = fullTimeIn(value, 'create_time');
     return readBatch({
       id,
       object: 'batch',
@@ -140,7 +114,7 @@ export class XaiBatches implements BatchApi {
       ...(hasEnded ? resultFileIds(id, { succeeded, failed }) : {}),
       created_at: created ?? 0,
       in_progress_at: total > 0 ? created : null,
-      ...(hasEnded ? { [`${status}_at`]: timeIn(value, 'cancel_time') ?? created ?? 0 } : {}),
+      ...(hasEnded ? { [`${status}_at`]: fullTimeIn(value, 'cancel_time') ?? created ?? 0 } : {}),
       request_counts: { total, completed: succeeded, failed },
       ...(why === null ? {} : { errors: [{ message: why }] }),
       metadata: readMark(textIn(value, 'name') ?? '', this.owner) ?? {},
@@ -163,7 +137,7 @@ function statusOf(batch: {
 }
 
 /** A time; null for a bare date, which is hours off and would make a batch look older than its input. */
-function timeIn(value: unknown, name: string): string | null {
+function fullTimeIn(value: unknown, name: string): string | null {
   const text = textIn(value, name);
   return text !== null && /T\d/.test(text) ? text : null;
 }
