@@ -60,8 +60,8 @@ export interface AssembleOptions {
   comparesAnswers?: boolean;
   /** Where reasoning goes. */
   reasoning: ReasoningMode;
-  /** Which answers count as whole; by their finish reason alone where it is left out. */
-  rules?: AnswerRules;
+  /** By which finish reasons an answer counts as whole. Texts were judged when the index learnt of them. */
+  rules?: Pick<AnswerRules, 'endingOf'>;
   onProgress: (rows: number) => void;
   /** Looks at what was written before it replaces earlier results; it stays unused where this throws. */
   check?: (assembled: Assembled) => void;
@@ -227,6 +227,8 @@ class Assembly {
   readonly #ends: number[] = [];
 
   readonly #pause = breather();
+  /** Without what checks texts, such as a schema: it would be as much work again as the scan of the journal. */
+  readonly #rules: AnswerRules;
   #parts = 0;
 
   constructor(
@@ -234,7 +236,10 @@ class Assembly {
     private readonly reannotated: BufferedFile,
     private readonly failedRows: BufferedFile,
     private readonly options: AssembleOptions,
-  ) {}
+  ) {
+    const { rules = STANDARD_RULES } = options;
+    this.#rules = { endingOf: (reason) => rules.endingOf(reason) };
+  }
 
   /** Writes the rows of one part with their answers. */
   async addPart({ rows, journal, index, onRows }: AssemblyPart): Promise<void> {
@@ -361,7 +366,7 @@ class Assembly {
     const end = answers.end(position);
     if (start === -1) return withoutAnswer('pending', null);
     const line = bytes.subarray(start, end);
-    const entry = parseJournalLine(line, this.options.rules ?? STANDARD_RULES);
+    const entry = parseJournalLine(line, this.#rules);
     dropped(line.length);
     const row = this.result.rows.total - before;
     // A scan looks at a line's end alone; what it took for an answer may turn out to be none.
