@@ -17,6 +17,9 @@ export const ANSWER_BOUNDS: AnswerBounds = { bytes: 16 << 20, values: 1_000_000 
 /** Log probabilities take some 2.5 KB a token with twenty alternatives, and several choices their sum. */
 const LARGE_ANSWER_BOUNDS: AnswerBounds = { bytes: 64 << 20, values: 12_000_000 };
 
+/** Bytes of a stream, whose events repeat what surrounds a token; the text of it has the bounds of any answer. */
+export const MOST_STREAM_BYTES = 128 << 20;
+
 /** The bounds of an answer by what was requested. */
 export function answerBounds(requested: { n: number | null; logprobs: boolean | null }): AnswerBounds {
   return requested.logprobs === true || (requested.n ?? 1) > 4 ? LARGE_ANSWER_BOUNDS : ANSWER_BOUNDS;

@@ -10,7 +10,7 @@ import { holdsMoreValues } from '../lib/json-scan.js';
 import { proxyFor } from './proxy.js';
 import type { Headers } from './limit-headers.js';
 import { authorization, requestUrl, type ApiAddress } from './address.js';
-import { ANSWER_BOUNDS, beyondBounds, type AnswerBounds } from './answer-bounds.js';
+import { ANSWER_BOUNDS, beyondBounds, MOST_STREAM_BYTES, type AnswerBounds } from './answer-bounds.js';
 import { decodeBody } from './decoding.js';
 import { Intake, type Arrival } from './intake.js';
 import { CompletionStream } from './stream.js';
@@ -21,8 +21,6 @@ export type ApiName = keyof typeof PATHS;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const SWEEP_INTERVAL_MS = 250;
-/** Bytes of a stream, whose events repeat what surrounds a token; the text of it has the bounds of any answer. */
-const MOST_STREAM_BYTES = 128 << 20;
 
 /** An HTTP answer, read to its end. */
 export interface ChatResponse {
@@ -225,7 +223,7 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
     const bytes = first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces);
     this.#pieces = [];
     const encoding = this.#headers['content-encoding'];
-    return encoding === undefined ? bytes : decodeBody(bytes, String(encoding), this.bounds.bytes);
+    return encoding === undefined ? bytes : decodeBody(bytes, String(encoding), this.bounds);
   }
 }
 

@@ -3,7 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import * as zlib from 'node:zlib';
 import { systemErrorCode } from '../lib/errors.js';
-import { ANSWER_BOUNDS } from './answer-bounds.js';
+import { ANSWER_BOUNDS, beyondBounds } from './answer-bounds.js';
 
 /** As zlib takes it. */
 interface Bound {
@@ -33,10 +33,10 @@ const BY_NAME: Readonly<Record<string, Unpack>> = {
 /**
  * Unpacks a body by its `content-encoding`. A body that is text all the same, because a proxy unpacked it and kept the
  * header, is returned as it is.
- * @param mostBytes that it may unpack to
+ * @param bounds of what it unpacks to
  * @throws Error where the encoding is unknown, or the bytes are damaged or too many
  */
-export function decodeBody(bytes: Buffer, encodings: string, mostBytes = ANSWER_BOUNDS.bytes): Buffer {
+export function decodeBody(bytes: Buffer, encodings: string, bounds = ANSWER_BOUNDS): Buffer {
   const names = encodings
     .toLowerCase()
     .split(',')
@@ -48,10 +48,10 @@ export function decodeBody(bytes: Buffer, encodings: string, mostBytes = ANSWER_
     if (unpack === undefined)
       throw new Error(`the answer is compressed in an unknown way (${encodings.slice(0, 40)})`);
     try {
-      plain = unpack(plain, { maxOutputLength: mostBytes });
+      plain = unpack(plain, { maxOutputLength: bounds.bytes });
     } catch (error) {
       if (startsAsText(plain)) return plain;
-      throw error;
+      throw isTooMuch(error) ? beyondBounds(bounds, 'bytes') : error;
     }
   }
   return plain;
@@ -62,19 +62,23 @@ export function decodeBody(bytes: Buffer, encodings: string, mostBytes = ANSWER_
  * no mark at its beginning, so it is tried on what is no text.
  * @throws Error where there are too many bytes
  */
-export function decodeUnannounced(bytes: Buffer, mostBytes = ANSWER_BOUNDS.bytes): Buffer {
+export function decodeUnannounced(bytes: Buffer): Buffer {
   let plain = bytes;
   for (let layer = 0; layer < MOST_LAYERS; layer++) {
     const unpack = unpackerOf(plain);
     if (unpack === null) break;
     try {
-      plain = unpack(plain, { maxOutputLength: mostBytes });
+      plain = unpack(plain, { maxOutputLength: ANSWER_BOUNDS.bytes });
     } catch (error) {
-      if (systemErrorCode(error) === 'ERR_BUFFER_TOO_LARGE') throw error;
+      if (isTooMuch(error)) throw beyondBounds(ANSWER_BOUNDS, 'bytes');
       break;
     }
   }
   return plain;
+}
+
+function isTooMuch(error: unknown): boolean {
+  return systemErrorCode(error) === 'ERR_BUFFER_TOO_LARGE';
 }
 
 function unpackerOf(bytes: Buffer): Unpack | null {

@@ -33,7 +33,7 @@ import { promptOf } from './echo.js';
 import { judgeAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { geminiDayWait, isDailyLimit } from './limits/daily.js';
-import { BEYOND_BOUNDS } from '../http/answer-bounds.js';
+import { BEYOND_BOUNDS, MOST_STREAM_BYTES } from '../http/answer-bounds.js';
 import type { ChatResponse } from '../http/chat-client.js';
 import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
@@ -205,8 +205,8 @@ export function orTooDeep(judgeIt: () => Verdict): Verdict {
 function tooMuchIn(error: unknown): string | null {
   const code = systemErrorCode(error);
   if (code === BEYOND_BOUNDS) return messageOf(error);
-  if (code === 'ERR_BUFFER_TOO_LARGE' || code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
-    return 'the answer is larger than 16 MB';
+  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
+    return `the answer takes more than ${MOST_STREAM_BYTES >> 20} MB`;
   if (error instanceof Unsearchable) return `the answer ${error.message}`;
   return error instanceof RangeError ? 'the answer is JSON that is nested too deeply' : null;
 }

@@ -71,6 +71,13 @@ describe('a 200 that is not plain JSON', () => {
     expect(decodeBody(bytes, encoding).toString('utf8')).toBe(GOOD);
   });
 
+  it('fails its row where it unpacks to more than it may have, and says how much that is', () => {
+    const packed = gzipSync(Buffer.alloc(17 << 20));
+    expect(judge(packed)).toMatchObject({ kind: 'row', message: 'the answer is larger than 16 MB' });
+    const bounds = { bytes: 2 << 20, values: 1 };
+    expect(() => decodeBody(packed, 'gzip', bounds)).toThrow('the answer is larger than 2 MB');
+  });
+
   it.each<[string, string | Buffer, object]>([
     ['nothing', '', { isTorn: true, isForeign: false }],
     ['half an answer', GOOD.slice(0, 60), { isTorn: true }],
