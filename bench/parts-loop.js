@@ -1,6 +1,9 @@
 // The online path put together as the program does it, with parts of it left out; prints CPU and time of the asking.
 import { createWriteStream } from 'node:fs';
+import { readAddress } from './modules/http/address.js';
 import { ChatClient } from './modules/http/chat-client.js';
+import { STANDARD_RULES } from './modules/models/finish-reason.js';
+import { usageOfAnswer } from './modules/models/usage-estimate.js';
 import { LogFile } from './modules/terminal/log.js';
 import { Concurrency, measureBusy } from './modules/requests/concurrency.js';
 import { ParameterFit } from './modules/requests/parameters.js';
@@ -8,6 +11,7 @@ import { Processor } from './modules/requests/processor.js';
 import { RateLimiter } from './modules/requests/rate-limiter.js';
 import { systemClock } from './modules/lib/clock.js';
 import { TokenEstimate } from './modules/requests/tokens.js';
+import { Transport } from './modules/requests/transport.js';
 import { readJobs } from './modules/run/jobs.js';
 import { JournalIndex, JournalWriter } from './modules/run/journal.js';
 import { Totals } from './modules/run/totals.js';
@@ -18,7 +22,7 @@ const has = (part) => !without.includes(part);
 const ignore = () => undefined;
 
 const client = await ChatClient.open({
-  baseUrl: `${url}/v1`,
+  address: readAddress(`${url}/v1`),
   apiKey: 'benchmark',
   timeout: 600_000,
   connections: Number(inFlight),
@@ -31,11 +35,13 @@ const journal = has('journal') ? new JournalWriter(`${folder}/output.jsonl`, ign
 const index = new JournalIndex(Number(count));
 const totals = new Totals(`${folder}/counters.json`, null, new Date());
 const processor = new Processor({
-  send: (body) => client.send(body),
+  transport: new Transport(client, false),
   limiter: new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, completionTokens: 2048 }),
   concurrency: new Concurrency(Number(inFlight), true, () => systemClock.now(), measureBusy()),
   parameters: new ParameterFit(),
   redactor,
+  rules: STANDARD_RULES,
+  partialBefore: null,
   maxAttempts: 5,
   budget: null,
   clock: systemClock,
@@ -45,7 +51,7 @@ const processor = new Processor({
         const place = journal.appendAnswer(sent, json, job.requestIdx);
         index.record(job.requestIdx, completion.state, place.offset, place.length);
       }
-      totals.addAnswer(completion);
+      totals.addAnswer({ usage: usageOfAnswer(completion.usage, sent, json), tier: completion.tier });
       log?.write('debug', `Row ${job.requestIdx}: ${completion.state}`);
     },
     failed: (job, sent, errors) => {
@@ -53,10 +59,13 @@ const processor = new Processor({
     },
     exchanged: ignore,
     wasted: ignore,
+    partial: ignore,
     parameterChanged: ignore,
     shortened: ignore,
+    streamed: ignore,
+    movedToResponses: ignore,
   },
-  reporter: { debug: ignore, info: ignore, warning: ignore },
+  reporter: { debug: ignore, info: ignore, warning: ignore, error: ignore },
 });
 
 function* jobs() {
