@@ -34,3 +34,34 @@ export interface ColumnRoles {
   /** Whole requests of several turns, of which `prompt` is the last; only in this program's own results. */
   requests: string[];
 }
+
+/** Names that users gave; null where they gave none, `none` for a column that is not to be used. */
+export interface FormatFlags {
+  format: string | null;
+  promptColumn: string | null;
+  responseColumn: string | null;
+  systemColumn: string | null;
+  inputColumn: string | null;
+  messagesColumn: string | null;
+  toolsColumn: string | null;
+  /** Null for the prompt as it was found. */
+  promptTemplate: string | null;
+  /** Null for the dataset's own. */
+  systemPrompt: string | null;
+  /** Columns of the results' `source`; `all` for those that are not used; null for no such key. */
+  keepColumns: readonly string[] | null;
+}
+
+/** What a dataset's own columns suggest, with nothing added. */
+export const NO_FLAGS: FormatFlags = {
+  format: null,
+  promptColumn: null,
+  responseColumn: null,
+  systemColumn: null,
+  inputColumn: null,
+  messagesColumn: null,
+  toolsColumn: null,
+  promptTemplate: null,
+  systemPrompt: null,
+  keepColumns: null,
+};

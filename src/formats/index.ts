@@ -4,7 +4,7 @@ import { UsageError, UserError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
 import { findAll, findColumn, findFirst, looksLikePrompt } from './column-names.js';
-import { FORMAT_NAMES, type ColumnRoles, type FormatName, type Row } from './format.js';
+import { FORMAT_NAMES, type ColumnRoles, type FormatFlags, type FormatName, type Row } from './format.js';
 import { readAlpaca, readChat, readGlaive, readPlain, readPreference, readReannotated } from './rows.js';
 import { withImages } from './images.js';
 import { detectShape, GLAIVE, IMAGES, SHAPES, TOOLS, type Shape } from './shapes.js';
@@ -41,23 +41,6 @@ export const KNOWN_DATASETS: Readonly<Record<string, FormatName>> = {
   'xzuyn/lima-multiturn-alpaca': 'alpaca',
   'glaiveai/glaive-code-assistant': 'glaive',
 };
-
-/** Names that users gave; null where they gave none, `none` for a column that is not to be used. */
-export interface FormatFlags {
-  format: string | null;
-  promptColumn: string | null;
-  responseColumn: string | null;
-  systemColumn: string | null;
-  inputColumn: string | null;
-  messagesColumn: string | null;
-  toolsColumn: string | null;
-  /** Null for the prompt as it was found. */
-  promptTemplate: string | null;
-  /** Null for the dataset's own. */
-  systemPrompt: string | null;
-  /** Columns of the results' `source`; `all` for those that are not used; null for no such key. */
-  keepColumns: readonly string[] | null;
-}
 
 export interface ChosenFormat {
   name: FormatName;

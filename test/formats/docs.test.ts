@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { NO_FLAGS } from '../../src/formats/format.js';
 import { chooseFormat } from '../../src/formats/index.js';
 import { GLAIVE, SHAPES, type Shape } from '../../src/formats/shapes.js';
 import type { ToolCall } from '../../src/types.js';
@@ -8,23 +9,10 @@ import { requestOf, type SentMessage } from '../../src/run/jobs.js';
 const DOCS = new URL('../../docs/datasets.md', import.meta.url);
 const TABLE = /(<!-- shapes -->\n)[^]*(<!-- \/shapes -->)/;
 
-const noFlags = {
-  format: null,
-  promptColumn: null,
-  responseColumn: null,
-  systemColumn: null,
-  inputColumn: null,
-  messagesColumn: null,
-  toolsColumn: null,
-  promptTemplate: null,
-  systemPrompt: null,
-  keepColumns: null,
-};
-
 /** A line of the table: an example row, the request that is really made of it, and its original answer. */
 function line(shape: Shape, row: Readonly<Record<string, unknown>>): string {
   const format = shape === GLAIVE ? 'glaive' : null;
-  const chosen = chooseFormat('me/data', Object.keys(row), { ...noFlags, format });
+  const chosen = chooseFormat('me/data', Object.keys(row), { ...NO_FLAGS, format });
   expect(chosen.name, JSON.stringify(row)).toBe(shape.format);
   const prompt = chosen.apply(row);
   const { messages, tools } = requestOf(prompt);

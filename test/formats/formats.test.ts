@@ -2,28 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/lib/errors.js';
 import { looksLikePrompt } from '../../src/formats/column-names.js';
-import { FORMAT_NAMES } from '../../src/formats/format.js';
-import { chooseFormat, KNOWN_DATASETS, type FormatFlags } from '../../src/formats/index.js';
+import { FORMAT_NAMES, NO_FLAGS, type FormatFlags } from '../../src/formats/format.js';
+import { chooseFormat, KNOWN_DATASETS } from '../../src/formats/index.js';
 import { RowProblem } from '../../src/formats/row-problem.js';
 import { SHAPES } from '../../src/formats/shapes.js';
 import { messagesOf } from '../../src/run/jobs.js';
 
-const noFlags: FormatFlags = {
-  format: null,
-  promptColumn: null,
-  responseColumn: null,
-  systemColumn: null,
-  inputColumn: null,
-  messagesColumn: null,
-  toolsColumn: null,
-  promptTemplate: null,
-  systemPrompt: null,
-  keepColumns: null,
-};
-
 /** The request that a row makes, as role and text, and its original answer. */
 function requestOf(row: Record<string, unknown>, flags: Partial<FormatFlags> = {}): unknown {
-  const prompt = chooseFormat('me/data', Object.keys(row), { ...noFlags, ...flags }).apply(row);
+  const prompt = chooseFormat('me/data', Object.keys(row), { ...NO_FLAGS, ...flags }).apply(row);
   const turns = messagesOf(prompt).map(({ role, content }) => [role, content]);
   return [...turns, ['original', prompt.annotation_original]];
 }
@@ -37,7 +24,7 @@ describe('every shape', () => {
     fc.assert(
       fc.property(row, fc.constantFrom(...FORMAT_NAMES, null), (value, format) => {
         try {
-          const chosen = chooseFormat('me/data', Object.keys(value), { ...noFlags, format });
+          const chosen = chooseFormat('me/data', Object.keys(value), { ...NO_FLAGS, format });
           const prompt = chosen.apply(value);
           expect(prompt.user_prompt.trim()).not.toBe('');
           expect(typeof prompt.system_prompt).toBe('string');
@@ -95,7 +82,7 @@ describe('every shape', () => {
         let sent: string;
         let warned: string[];
         try {
-          const chosen = chooseFormat('me/data', columns, noFlags);
+          const chosen = chooseFormat('me/data', columns, NO_FLAGS);
           expect([...chosen.columns, ...chosen.unused].toSorted()).toEqual(columns.toSorted());
           warned = chosen.suspicious;
           sent = JSON.stringify(chosen.apply(row));
@@ -534,15 +521,15 @@ describe('columns that look like part of a prompt', () => {
 
   it('are those that another column of the prompt leaves out', () => {
     const columns = ['id', 'images', 'prompt', 'prompt_id', 'messages', 'tools'];
-    const { unused, suspicious } = chooseFormat('me/data', columns, { ...noFlags, toolsColumn: 'none' });
+    const { unused, suspicious } = chooseFormat('me/data', columns, { ...NO_FLAGS, toolsColumn: 'none' });
     expect(unused).toEqual(['id', 'prompt', 'prompt_id', 'tools']);
     expect(suspicious).toEqual([]);
-    expect(chooseFormat('me/data', [...columns, 'documents'], noFlags).suspicious).toEqual(['documents']);
-    expect(chooseFormat('me/data', ['question', 'instruction', 'answer'], noFlags).suspicious).toEqual([
+    expect(chooseFormat('me/data', [...columns, 'documents'], NO_FLAGS).suspicious).toEqual(['documents']);
+    expect(chooseFormat('me/data', ['question', 'instruction', 'answer'], NO_FLAGS).suspicious).toEqual([
       'instruction',
     ]);
     expect(
-      chooseFormat('me/data', ['question', 'context', 'answer'], { ...noFlags, inputColumn: 'none' })
+      chooseFormat('me/data', ['question', 'context', 'answer'], { ...NO_FLAGS, inputColumn: 'none' })
         .suspicious,
     ).toEqual([]);
   });
@@ -560,16 +547,16 @@ describe('chooseFormat', () => {
     [['id', 'messages'], 'messages'],
     [['conversations', 'source'], 'conversations'],
   ])('takes %j for %s', (columns, expected) => {
-    expect(chooseFormat('me/data', columns, noFlags).name).toBe(expected);
+    expect(chooseFormat('me/data', columns, NO_FLAGS).name).toBe(expected);
   });
 
   it.each(Object.entries(KNOWN_DATASETS))('knows %s as %s', (dataset, format) => {
     const columns = format === 'glaive' ? ['question', 'answer'] : ['input', 'output', 'instruction'];
-    expect(chooseFormat(dataset, columns, noFlags).name).toBe(format);
+    expect(chooseFormat(dataset, columns, NO_FLAGS).name).toBe(format);
   });
 
   it('lets flags name the columns', () => {
-    const flags = { ...noFlags, promptColumn: 'ask', responseColumn: 'said', systemColumn: 'role' };
+    const flags = { ...NO_FLAGS, promptColumn: 'ask', responseColumn: 'said', systemColumn: 'role' };
     const format = chooseFormat('me/data', ['ask', 'said', 'role'], flags);
     expect(format.apply({ ask: 'Why?', said: 'Because', role: 'Be kind' })).toEqual({
       system_prompt: 'Be kind',
@@ -579,14 +566,14 @@ describe('chooseFormat', () => {
   });
 
   it('lists columns and flags where nothing fits', () => {
-    expect(() => chooseFormat('me/data', ['a', 'b'], noFlags)).toThrow(/a, b.*--prompt_column.*--format/);
-    expect(() => chooseFormat('me/data', ['a'], { ...noFlags, promptColumn: 'x' })).toThrow(
+    expect(() => chooseFormat('me/data', ['a', 'b'], NO_FLAGS)).toThrow(/a, b.*--prompt_column.*--format/);
+    expect(() => chooseFormat('me/data', ['a'], { ...NO_FLAGS, promptColumn: 'x' })).toThrow(
       /--prompt_column x.*It has a/,
     );
-    expect(() => chooseFormat('me/data', ['a'], { ...noFlags, format: 'alpaka' })).toThrow(
+    expect(() => chooseFormat('me/data', ['a'], { ...NO_FLAGS, format: 'alpaka' })).toThrow(
       /Known are .*alpaca/,
     );
-    expect(() => chooseFormat('me/data', ['a'], { ...noFlags, format: 'alpaca' })).toThrow(
+    expect(() => chooseFormat('me/data', ['a'], { ...NO_FLAGS, format: 'alpaca' })).toThrow(
       /needs the columns instruction/,
     );
   });
@@ -594,7 +581,7 @@ describe('chooseFormat', () => {
 
 describe('prompts to the letter', () => {
   it('of glaive', () => {
-    const format = chooseFormat('glaiveai/glaive-code-assistant', ['question', 'answer'], noFlags);
+    const format = chooseFormat('glaiveai/glaive-code-assistant', ['question', 'answer'], NO_FLAGS);
     expect(format.apply({ question: 'Q\n', answer: 'A' })).toEqual({
       system_prompt: '',
       user_prompt:
@@ -604,7 +591,7 @@ describe('prompts to the letter', () => {
   });
 
   it('of alpaca with a null input', () => {
-    const format = chooseFormat('me/data', ['instruction', 'input', 'output'], noFlags);
+    const format = chooseFormat('me/data', ['instruction', 'input', 'output'], NO_FLAGS);
     expect(format.apply({ instruction: 'I', input: null, output: null })).toEqual({
       system_prompt: '',
       user_prompt:
@@ -614,7 +601,7 @@ describe('prompts to the letter', () => {
   });
 
   it('of chats, in either spelling', () => {
-    const format = chooseFormat('me/data', ['messages'], noFlags);
+    const format = chooseFormat('me/data', ['messages'], NO_FLAGS);
     const messages = [
       { role: 'user', content: 'Hi' },
       { role: 'assistant', content: 'Hello' },

@@ -1,17 +1,14 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { chooseFormat, type FormatFlags } from '../../src/formats/index.js';
+import { NO_FLAGS } from '../../src/formats/format.js';
+import { chooseFormat } from '../../src/formats/index.js';
 import { requestOf } from '../../src/run/jobs.js';
 import { asksRow } from '../../src/run/journal-request.js';
 import { parseRow, rowLine } from '../../src/run/row-line.js';
 import type { PromptRow } from '../../src/types.js';
 import { temporaryFolder } from '../support/cli.js';
 
-const NO_FLAGS: FormatFlags = {
-  ...{ format: null, promptColumn: null, responseColumn: null, systemColumn: null, inputColumn: null },
-  ...{ messagesColumn: null, toolsColumn: null, promptTemplate: null, systemPrompt: null, keepColumns: null },
-};
 const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
 const DATA = `data:image/png;base64,${PNG.toString('base64')}`;
 const URL = 'https://example.org/boat.png';

@@ -1,16 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseFormat, type FormatFlags } from '../../src/formats/index.js';
+import { NO_FLAGS, type FormatFlags } from '../../src/formats/format.js';
+import { chooseFormat } from '../../src/formats/index.js';
 import { readPythonCalls } from '../../src/formats/python-calls.js';
 import { RowProblem } from '../../src/formats/row-problem.js';
 import { readTools, toolsInText } from '../../src/formats/tools.js';
 import type { PromptRow } from '../../src/types.js';
 import { cpuTimeOf } from '../support/cpu-time.js';
-
-const NO_FLAGS: FormatFlags = {
-  ...{ format: null, promptColumn: null, responseColumn: null, systemColumn: null, inputColumn: null },
-  ...{ messagesColumn: null, toolsColumn: null, promptTemplate: null, systemPrompt: null, keepColumns: null },
-};
 
 function read(row: Record<string, unknown>, flags: Partial<FormatFlags> = {}): PromptRow {
   return chooseFormat('me/data', Object.keys(row), { ...NO_FLAGS, ...flags }).apply(row);
