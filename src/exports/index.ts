@@ -58,9 +58,9 @@ const ALTERNATIVES: readonly (readonly [RegExp, string])[] = [
     /^(?:hf|hub|hugging_?face|datasets|arrow)$/i,
     'parquet is what datasets reads, and --push_to_hub puts it on the Hub',
   ],
-  [/^(?:openai|chatml|chat|trl|sft|fine_?tun(?:e|ing))$/i, 'messages is the form for chats'],
+  [/^(?:openai|chatml|chat|trl|fine_?tun(?:e|ing))$/i, 'messages is the form for chats'],
   [/^(?:axolotl|llama_?factory|unsloth|conversations|fastchat|vicuna)$/i, 'sharegpt is that form'],
-  [/^(?:preference|rlhf|orpo|kto|pairs)$/i, 'dpo has pairs of answers'],
+  [/^(?:preference|rlhf|orpo|pairs)$/i, 'dpo has pairs of answers'],
   [/^(?:ndjson|json_?lines)$/i, 'jsonl is the name here'],
 ];
 

@@ -93,6 +93,8 @@ describe('an output format that does not exist', () => {
     ['ChatML', /messages/],
     ['axolotl', /sharegpt/],
     ['parkuet', /the nearest is parquet/],
+    ['SFT', /the nearest is sft/],
+    ['KTO', /the nearest is kto/],
   ])('%s', (name, message) => {
     expect(() => parseOutputFormats(name, '--output_format')).toThrow(message);
   });
