@@ -6,7 +6,7 @@
  * Started by `parquet-process.ts`, which watches its memory and time.
  */
 
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import type { AsyncBuffer } from 'hyparquet';
 import { messageOf, UserError } from '../lib/errors.js';
 import { readAt } from '../lib/files.js';
@@ -122,19 +122,21 @@ class Decoder {
       : { byteLength: source.size, slice: (start, end = source.size) => this.#range(file, start, end) };
   }
 
+  /** Is open only while it is read: a dataset may have thousands of files, and one that was unpacked gives its space back. */
   #localBuffer(path: string): AsyncBuffer {
-    const descriptor = openSync(path, 'r');
-    const { size } = fstatSync(descriptor);
-    process.once('exit', () => {
-      closeSync(descriptor);
-    });
+    const { size } = statSync(path);
     const slice = (start: number, end = size): ArrayBuffer => {
       // What a damaged file says of itself may point anywhere.
       const from = Math.min(Math.max(0, start), size);
       const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - from));
       this.#count(bytes.length);
-      const filled = readAt(descriptor, from, bytes.length, Buffer.from(bytes.buffer));
-      return filled.length === bytes.length ? bytes.buffer : bytes.buffer.slice(0, filled.length);
+      const descriptor = openSync(path, 'r');
+      try {
+        const filled = readAt(descriptor, from, bytes.length, Buffer.from(bytes.buffer));
+        return filled.length === bytes.length ? bytes.buffer : bytes.buffer.slice(0, filled.length);
+      } finally {
+        closeSync(descriptor);
+      }
     };
     return { byteLength: size, slice };
   }
