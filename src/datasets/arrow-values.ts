@@ -3,7 +3,15 @@
 import type * as ApacheArrow from 'apache-arrow';
 import type { Data, Dictionary, Vector } from 'apache-arrow';
 import { setOwn } from '../lib/json.js';
-import { bytesOrText, exactInteger, NotText, shortestFloat, textOf, timeText } from './parquet-values.js';
+import {
+  bytesOrText,
+  decimalText,
+  exactInteger,
+  NotText,
+  shortestFloat,
+  textOf,
+  timeText,
+} from './parquet-values.js';
 
 type Arrow = typeof ApacheArrow;
 type Read = (row: number) => unknown;
@@ -77,10 +85,7 @@ function decimalReader({ values, stride }: Buffers, scale: number): Read {
       if (bits === undefined) throw new Error('a column has fewer values than rows');
       unscaled = (unscaled << 32n) | BigInt(bits);
     }
-    const signed = BigInt.asIntN(stride * 32, unscaled);
-    if (scale <= 0) return String(signed * 10n ** BigInt(-scale));
-    const digits = String(signed < 0n ? -signed : signed).padStart(scale + 1, '0');
-    return `${signed < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+    return decimalText(BigInt.asIntN(stride * 32, unscaled), scale);
   };
 }
 

@@ -13,6 +13,7 @@ import { MOST_COLUMNS } from '../lib/json-scan.js';
 import { dropped } from '../lib/memory.js';
 import { inert } from '../lib/text.js';
 import { arrowReader } from './arrow-values.js';
+import type { FileFacts } from './parquet-messages.js';
 import { NotText } from './parquet-values.js';
 
 type Arrow = typeof ApacheArrow;
@@ -43,12 +44,10 @@ interface Message {
 }
 
 /** A file whose messages were looked through. */
-export class ArrowFile {
+export class ArrowFile implements FileFacts {
   readonly columns: string[];
   readonly rows: number;
-  /** Rows of each record batch. */
   readonly groups: number[];
-  /** True where the file has more columns than are known. */
   readonly isCut: boolean;
 
   private constructor(
@@ -265,8 +264,8 @@ function freshBytes(descriptor: number, offset: number, length: number): Uint8Ar
   return new Uint8Array(buffer.buffer, 0, length);
 }
 
-function damaged(title: string, error: unknown): unknown {
-  if (error instanceof UserError || (error instanceof Error && error.name === 'AbortError')) return error;
+function damaged(title: string, error: unknown): UserError {
+  if (error instanceof UserError) return error;
   return new UserError(
     `${title} can't be read as Arrow: ${inert(messageOf(error), 200)}. It may be damaged or incomplete; get it again.`,
     undefined,

@@ -11,7 +11,14 @@ import type { AsyncBuffer } from 'hyparquet';
 import { messageOf, UserError } from '../lib/errors.js';
 import { readAt } from '../lib/files.js';
 import { ExactNumber, setOwn } from '../lib/json.js';
-import type { Answer, FromDecoder, ParquetSource, Question, ToDecoder } from './parquet-messages.js';
+import type {
+  Answer,
+  FileFacts,
+  FromDecoder,
+  ParquetSource,
+  Question,
+  ToDecoder,
+} from './parquet-messages.js';
 import { ParquetFile } from './parquet.js';
 import { excessOfCells } from './row-limits.js';
 
@@ -22,9 +29,9 @@ const CHARACTERS_A_MESSAGE = 1 << 19;
 type Rows = AsyncGenerator<Record<string, unknown>>;
 
 /** An open file of either format. */
-type DecodedFile = Pick<ParquetFile, 'columns' | 'rows' | 'groups' | 'isCut'> & {
+interface DecodedFile extends FileFacts {
   read: (columns: readonly string[], start: number, end: number) => Rows;
-};
+}
 
 class Decoder {
   readonly #files = new Map<number, DecodedFile>();

@@ -6,6 +6,16 @@ export type DecodedFormat = 'Parquet' | 'Arrow';
 /** Where the decoder gets bytes from: a path of its own, or the program (`size` bytes, by ranges). */
 export type ParquetSource = { path: string } | { size: number };
 
+/** What is known of an open file. */
+export interface FileFacts {
+  readonly columns: string[];
+  readonly rows: number;
+  /** Rows of each row group or record batch. */
+  readonly groups: readonly number[];
+  /** True where the file has more columns than are known. */
+  readonly isCut: boolean;
+}
+
 export type Question =
   | { kind: 'open'; file: number; source: ParquetSource; title: string; format: DecodedFormat }
   /** Starts reading rows; the rows come with `next`. */
@@ -18,13 +28,13 @@ export type ToDecoder =
   | { kind: 'bytes'; bytes: Uint8Array };
 
 export type Answer =
-  | { kind: 'opened'; columns: string[]; rows: number; groups: number[]; isCut: boolean }
+  | ({ kind: 'opened' } & FileFacts)
   | { kind: 'started' }
   /**
    * Cells row by row, in the order of `columns`, or what a row has too much of; `ended` where no more follow.
    */
   | { kind: 'rows'; columns: string[]; rows: (unknown[] | string)[]; ended: boolean }
-  /** The file is at fault: a sentence, and the code that the program exits with. */
+  /** The file is at fault: a sentence. */
   | { kind: 'refused'; message: string };
 
 export type FromDecoder =

@@ -15,6 +15,7 @@ import type { RowSelection, SourceRow } from '../types.js';
 import type {
   Answer,
   DecodedFormat,
+  FileFacts,
   FromDecoder,
   ParquetSource,
   Question,
@@ -40,13 +41,7 @@ export type ParquetOrigin =
   | { size: number; range: (start: number, end: number) => Promise<ArrayBuffer> };
 
 /** An open file. */
-export interface ParquetTable {
-  readonly columns: string[];
-  readonly rows: number;
-  /** Rows of each row group. */
-  readonly groups: readonly number[];
-  /** True where the file has more columns than are known. */
-  readonly isCut: boolean;
+export interface ParquetTable extends FileFacts {
   /** The rows from `start` (inclusive) to `end` (exclusive), with those of the given columns that the file has. */
   read(
     columns: readonly string[],

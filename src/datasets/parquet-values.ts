@@ -62,19 +62,20 @@ export function timeText(units: bigint | undefined, digits: number): string | un
 export function exactValue(element: SchemaElement): ((value: unknown) => unknown) | null {
   if (element.converted_type === 'DECIMAL') {
     const scale = element.scale ?? 0;
-    return (value) => decimalText(value, scale);
+    return (value) =>
+      decimalText(value instanceof Uint8Array ? integerOf(value) : BigInt(value as number | bigint), scale);
   }
   return element.type === 'FLOAT' ? shortestFloat : null;
 }
 
-/** An unscaled integer, big-endian two's complement where it comes as bytes, with the point where it belongs. */
-function decimalText(value: unknown, scale: number): unknown {
-  const unscaled = value instanceof Uint8Array ? integerOf(value) : BigInt(value as number | bigint);
+/** An unscaled integer with the point where it belongs. */
+export function decimalText(unscaled: bigint, scale: number): string {
+  if (scale <= 0) return String(unscaled * 10n ** BigInt(-scale));
   const digits = String(unscaled < 0n ? -unscaled : unscaled).padStart(scale + 1, '0');
-  const sign = unscaled < 0n ? '-' : '';
-  return scale === 0 ? sign + digits : `${sign}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
+  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
 }
 
+/** Big-endian two's complement. */
 function integerOf(bytes: Uint8Array): bigint {
   return bytes.length === 0
     ? 0n

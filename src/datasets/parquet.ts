@@ -10,7 +10,8 @@ import { dropped } from '../lib/memory.js';
 import { inert } from '../lib/text.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
 import { checkChunk, checkPage, LARGEST_FOOTER_BYTES } from './parquet-limits.js';
-import { bytesOrText, exactValue, NotText, PARSERS } from './parquet-values.js';
+import type { FileFacts } from './parquet-messages.js';
+import { bytesOrText, exactInteger, exactValue, NotText, PARSERS } from './parquet-values.js';
 
 const FETCH_BYTES = 1 << 20;
 /** What is read of a file's end at once: nearly always all of its metadata. */
@@ -35,12 +36,10 @@ async function loadHyparquet() {
 }
 
 /** A Parquet file whose footer was read. */
-export class ParquetFile {
+export class ParquetFile implements FileFacts {
   readonly columns: string[];
   readonly rows: number;
-  /** Rows of each row group. */
   readonly groups: number[];
-  /** True where the file has more columns than are known. */
   readonly isCut: boolean;
 
   private constructor(
@@ -48,7 +47,7 @@ export class ParquetFile {
     private readonly file: AsyncBuffer,
     private readonly metadata: FileMetaData,
     private readonly title: string,
-    /** Told what is decoded next. */
+    /** Called with what is decoded next. */
     private readonly onPlace: (place: string) => void,
   ) {
     const { children } = hyparquet.parquetSchema(metadata);
@@ -61,7 +60,7 @@ export class ParquetFile {
   /**
    * Reads the footer.
    * @param title the file's name for messages
-   * @param onPlace told what is decoded next, in words that follow "decoding"
+   * @param onPlace called with what is decoded next, in words that follow "decoding"
    * @throws UserError where the file is no Parquet file or is incomplete
    */
   static async open(
@@ -290,7 +289,7 @@ class ColumnCursor {
       try {
         return { header: this.hyparquet.parquetHeader(reader), length: reader.offset };
       } catch (error) {
-        // Its statistics may be long; only an end of the column, or absurd length, tells of damage.
+        // Its statistics may be long; only an end of the column, or absurd length, is a sign of damage.
         if (!complete || wanted > LONGEST_HEADER_BYTES) throw error;
       }
     }
@@ -333,7 +332,7 @@ function isFlat(tree: SchemaTree, column: string): boolean {
 function plain(value: unknown): unknown {
   if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) return null;
   if (value instanceof ExactNumber) return value;
-  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (typeof value === 'bigint') return exactInteger(value);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (value instanceof Uint8Array) return bytesOrText(value);
   if (Array.isArray(value)) return value.map(plain);
