@@ -8,7 +8,7 @@ import { fileProblem } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { count, inert } from '../lib/text.js';
 import { familyOf, hasFileEnding, knownEndings, readFileName } from './file-names.js';
-import { chooseSplit } from './splits.js';
+import { chooseSplit, splitAmong } from './splits.js';
 
 /** The name of standard input, as other programs have it. */
 export const STANDARD_INPUT = '-';
@@ -172,16 +172,7 @@ function savedDataset(folder: string, split: string | null): LocalFiles | null {
     ? dictionary['splits'].filter((one): one is string => typeof one === 'string' && isPlainName(one))
     : [];
   if (splits.length > 0) {
-    const wanted =
-      split ?? (splits.includes('train') ? 'train' : splits.length === 1 ? splits[0] : undefined);
-    if (wanted === undefined || !splits.includes(wanted)) {
-      const has = splits.map((one) => inert(one, 40)).join(', ');
-      throw new UserError(
-        wanted === undefined
-          ? `${shown} has several splits: ${has}. Choose one with --split.`
-          : `${shown} has no split "${inert(wanted, 40)}". It has ${has}.`,
-      );
-    }
+    const wanted = splitAmong(splits, split, shown);
     const files = savedFiles(join(folder, wanted));
     if (files === null)
       throw new UserError(`${shown} is not complete: ${inert(wanted, 40)}/state.json is missing.`);

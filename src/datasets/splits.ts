@@ -32,6 +32,23 @@ export function splitOfPath(path: string): string | null {
   return shard === NO_SPLIT ? null : shard;
 }
 
+/**
+ * The split that is read: the one that is wanted, else `train`, else the only one.
+ * @param title of what has the splits, for messages
+ * @throws UserError that lists them
+ */
+export function splitAmong(splits: readonly string[], wanted: string | null, title: string): string {
+  const usual = splits.includes('train') ? 'train' : splits.length === 1 ? splits[0] : undefined;
+  const split = wanted ?? usual;
+  if (split !== undefined && splits.includes(split)) return split;
+  const has = splits.map((one) => inert(one, 40)).join(', ');
+  throw new UserError(
+    split === undefined
+      ? `${title} has several splits: ${has}. Choose one with --split.`
+      : `${title} has no split "${inert(split, 40)}". It has ${has}.`,
+  );
+}
+
 export interface ChosenSplit<File> {
   /** Null where the names of the files say nothing of splits. */
   split: string | null;
@@ -39,7 +56,7 @@ export interface ChosenSplit<File> {
 }
 
 /**
- * The files of one split: the one that is wanted, else `train`, else the only one.
+ * The files of one split; see `splitAmong`.
  * @param title of the folder, for messages
  * @throws UserError where there is no such split, or some files belong to one and others to none
  */
@@ -60,17 +77,7 @@ export function chooseSplit<File extends { relative: string }>(
       `The files in ${title} belong to no split; leave --split ${inert(wanted, 40)} out, or give a glob.`,
     );
   }
-  const split =
-    wanted ?? (named.includes('train') ? 'train' : named.length === 1 ? (named[0] ?? null) : null);
-  const chosen = split === null ? undefined : bySplit.get(split);
-  if (split === null || chosen === undefined) {
-    const has = named.map((one) => inert(one, 40)).join(', ');
-    throw new UserError(
-      wanted === null
-        ? `${title} has several splits: ${has}. Choose one with --split.`
-        : `${title} has no split "${inert(wanted, 40)}". It has ${has}.`,
-    );
-  }
+  const split = splitAmong(named, wanted, title);
   const without = bySplit.get(null);
   if (without !== undefined && wanted === null) {
     throw new UserError(
@@ -79,5 +86,5 @@ export function chooseSplit<File extends { relative: string }>(
         `'${title}/*.jsonl'.`,
     );
   }
-  return { split, files: chosen };
+  return { split, files: bySplit.get(split) ?? [] };
 }
