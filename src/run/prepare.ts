@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { NO_REASON } from '../models/finish-reason.js';
 import { openDataset } from '../datasets/index.js';
-import { STANDARD_INPUT } from '../datasets/local-files.js';
+import { expandHome, STANDARD_INPUT } from '../datasets/local-files.js';
 import { redactedDataset } from '../datasets/redacted.js';
 import { UserError } from '../lib/errors.js';
 import { hasSeveral } from '../models/generation.js';
@@ -79,9 +79,13 @@ export async function findDataset(
 function imageFolders(name: string, { files = [], isStandardInput }: OpenDataset): string[] {
   if (isStandardInput === true) return [process.cwd()];
   const [first] = files;
+  const folder = expandHome(name);
   return first === undefined
     ? []
-    : [dirname(first), ...(statSync(name, { throwIfNoEntry: false })?.isDirectory() === true ? [name] : [])];
+    : [
+        dirname(first),
+        ...(statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? [folder] : []),
+      ];
 }
 
 /** Which of two columns of one name is meant, nobody can tell. */

@@ -2,7 +2,7 @@
 
 import { statSync } from 'node:fs';
 import { localFiles } from '../datasets/index.js';
-import { STANDARD_INPUT } from '../datasets/local-files.js';
+import { isLocalName, STANDARD_INPUT } from '../datasets/local-files.js';
 import { UserError } from '../lib/errors.js';
 import { count, inert, plural, shellWord } from '../lib/text.js';
 import { compareFile, resolvedPath, type FileChange, type FileFingerprint } from './fingerprint.js';
@@ -29,7 +29,7 @@ export async function checkSource(
 ): Promise<SourceCheck> {
   const before = earlier.source?.files ?? [];
   const files = await localFiles(dataset, earlier.asked.split);
-  const isSame = await isSameName(earlier.asked, dataset);
+  const isSame = isSameName(earlier.asked.dataset, dataset);
   if (dataset === STANDARD_INPUT && isSame) {
     return { note: 'Standard input is not read: this run has its own copy of the rows.', isGone: false };
   }
@@ -132,12 +132,10 @@ function otherName(earlier: string, now: string, folder: string): UserError {
   );
 }
 
-async function isSameName(earlier: { dataset: string; split: string | null }, now: string): Promise<boolean> {
-  if (earlier.dataset === now) return true;
-  if (earlier.dataset === STANDARD_INPUT || now === STANDARD_INPUT) return false;
-  const then = await localFiles(earlier.dataset, earlier.split);
-  const files = await localFiles(now, earlier.split);
-  return then !== null && files !== null && resolvedPath(earlier.dataset) === resolvedPath(now);
+function isSameName(earlier: string, now: string): boolean {
+  if (earlier === now) return true;
+  if (earlier === STANDARD_INPUT || now === STANDARD_INPUT) return false;
+  return resolvedPath(earlier) === resolvedPath(now) && isLocalName(earlier) && isLocalName(now);
 }
 
 /**
