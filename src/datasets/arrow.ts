@@ -194,7 +194,7 @@ function* walk(arrow: Arrow, descriptor: number): Generator<Message> {
     if (prefix.length < 4) throw new Error('it ends too early');
     const isCurrent = prefix.readUInt32LE(0) === CONTINUATION;
     if (isCurrent && prefix.length < 8) throw new Error('it ends too early');
-    // Before Arrow 0.15 the length stood alone.
+    // Before Arrow 0.15 there was only the length.
     const prefixBytes = isCurrent ? 8 : 4;
     const metadataBytes = prefix.readInt32LE(prefixBytes - 4);
     if (metadataBytes === 0) return;

@@ -140,7 +140,7 @@ export class HubClient {
     const answer = await this.#persist(
       () => this.#request(url, {}, MAXIMUM_JSON_BYTES),
       endpoint,
-      // An answer may be torn on its way, or come from something that stands between.
+      // An answer may be torn on its way, or come from something in between.
       ({ body }) => {
         text = body.toString('utf8');
         value = parseJson(text);
@@ -460,9 +460,9 @@ async function readBounded(
   maximumBytes: number,
   from: string,
 ): Promise<Buffer> {
-  const told = Number(response.headers['content-length']);
-  const exact = Number.isSafeInteger(told) && told > 0 && told <= maximumBytes;
-  let bytes = Buffer.from(new ArrayBuffer(exact ? told : 65_536));
+  const stated = Number(response.headers['content-length']);
+  const exact = Number.isSafeInteger(stated) && stated > 0 && stated <= maximumBytes;
+  let bytes = Buffer.from(new ArrayBuffer(exact ? stated : 65_536));
   let length = 0;
   for await (const piece of atMinimumRate(response.body)) {
     if (length + piece.length > maximumBytes) {

@@ -21,7 +21,7 @@ export interface HubTable {
   split: string;
 }
 
-/** What the first page tells of a table. */
+/** What the first page says of a table. */
 export interface TableFacts {
   columns: string[];
   totalRows: number;
@@ -59,7 +59,7 @@ export async function* readHubRows(
       const start = next;
       const length = Math.min(PAGE_ROWS, end - start);
       const page = schedule(() => readPage(client, table, start, length, columns));
-      // Whoever stops reading early is not told of pages that fail later.
+      // To a reader that stops early, pages that fail later do not matter.
       page.catch(() => undefined);
       pages.push(page);
       next += length;

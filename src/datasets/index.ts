@@ -171,7 +171,7 @@ class LocalOpener {
       : { ...unseekable(dataset), rows: (selection) => unpackedRows(dataset, plain, selection) };
   }
 
-  /** @throws UserError where the name tells of something that is not read here */
+  /** @throws UserError where the name is that of an archive, or of a compression that is not read here */
   async #contentOf({
     path,
     shown,
@@ -194,7 +194,7 @@ class LocalOpener {
   }
 }
 
-/** @throws UserError where neither name nor content tells */
+/** @throws UserError where neither name nor content shows it */
 async function sniffed({ shown }: LocalFile, path: string): Promise<FileKind> {
   const { sniffKind } = await import('./sniff.js');
   const kind = sniffKind(path);

@@ -39,7 +39,7 @@ class Decoder {
   /** Bytes read since the last rows were sent. */
   #bytes = 0;
   #place = '';
-  /** Who waits for bytes from the program. */
+  /** What waits for bytes from the program. */
   #onBytes: ((bytes: Uint8Array) => void) | null = null;
   #turn: Promise<void> = Promise.resolve();
 

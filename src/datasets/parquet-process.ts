@@ -140,7 +140,7 @@ export class ParquetProcess {
         }
       }
     } finally {
-      // Who stops early leaves rows behind that are still on their way.
+      // A reader that stops early leaves rows behind that are still on their way.
       if (next !== null) this.#end(new Error('no more rows are wanted'));
       this.#isReading = false;
       this.#rest();

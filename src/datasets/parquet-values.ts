@@ -4,7 +4,7 @@ import type { ParquetParsers, SchemaElement } from 'hyparquet';
 import { parseExact } from '../lib/json.js';
 import { withoutTrailing } from '../lib/text.js';
 
-/** Bytes that are not UTF-8 stand in a column that is read as text. */
+/** A column that is read as text has bytes that are not UTF-8. */
 export class NotText extends Error {}
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -26,7 +26,7 @@ const KINDS: readonly (readonly [string, RegExp])[] = [
   ['image/webp', /^RIFF[\s\S]{4}WEBP/],
 ];
 
-/** Parts of messages that hold an image, by their types; the value stands under one of these keys. */
+/** Parts of messages that hold an image, by their types; the value is under one of these keys. */
 export const IMAGE_PARTS = new Set(['image_url', 'input_image', 'image']);
 const IMAGE_KEYS = ['image_url', 'url', 'image', 'src', 'bytes', 'data', 'base64', 'source', 'path'];
 
@@ -78,7 +78,7 @@ function imagesOf(value: unknown): unknown[] {
   return list.filter((one) => one !== null);
 }
 
-/** Sees to it that there is a mark for each image: images without marks stand before the first user turn. */
+/** Sees to it that there is a mark for each image: images without marks come before the first user turn. */
 function withMarks(row: PromptRow): PromptRow {
   const wanted = row.images?.length ?? 0;
   const marks = marksIn(row);

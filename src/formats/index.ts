@@ -253,7 +253,7 @@ function rolesAround(prompt: string, available: readonly string[]): ColumnRoles 
     response: null,
     tools: findFirst(available, TOOLS),
     images: findAll(available, IMAGES),
-    // Who names the prompt leaves other media out on purpose.
+    // A user who names the prompt leaves other media out on purpose.
     media: [],
     requests: [],
   };

@@ -10,7 +10,7 @@ import { RowProblem } from './row-problem.js';
 import { isChat, readTranscript, readTurns, type Turn } from './turns.js';
 import { readConversation } from './conversation.js';
 
-/** Columns that follow the prompt; others, such as a passage that is asked about, stand before it. */
+/** Columns that follow the prompt; others, such as a passage that is asked about, come before it. */
 const AFTER_PROMPT = /^inputs?$/i;
 
 /** A prompt column that holds text or a chat, with what goes with it. */

@@ -147,9 +147,9 @@ const STATE_MEANINGS: Readonly<Record<(typeof ROW_STATES)[number], string>> = {
 };
 
 function states({ rows }: Summary): string[][] {
-  const told = ROW_STATES.filter((state) => rows[state] > 0);
+  const present = ROW_STATES.filter((state) => rows[state] > 0);
   return [
-    ...told.map((state) => [`\`${state}\`: ${STATE_MEANINGS[state]}`, count(rows[state])]),
+    ...present.map((state) => [`\`${state}\`: ${STATE_MEANINGS[state]}`, count(rows[state])]),
     ['all', count(rows.total)],
   ];
 }

@@ -46,7 +46,7 @@ export class DiskBlob extends Blob {
     if (this.size === 0) return;
     for await (const chunk of createReadStream(this.path, { start: this.start, end: this.end - 1 })) {
       yield chunk as Buffer;
-      // Whoever asks for the next one is done with this one.
+      // By asking for the next one a reader is done with this one.
       dropped((chunk as Buffer).length);
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Whether a text may hold a secret, told in a fraction of a microsecond a kilobyte: nearly every answer holds none.
+ * Whether a text may hold a secret, in a fraction of a microsecond a kilobyte: nearly every answer holds none.
  *
  * Wherever a spelling of at least `m` characters stands, every stretch of `m - 3` places in it begins four characters of
  * its own. So it is enough to look at four characters in every `m - 3` (Wu and Manber, "A fast algorithm for
@@ -40,7 +40,7 @@ export class FastTest {
   /** By a hash of sixteen bits, so that a look into the set is seldom needed. */
   readonly #hashes = new Uint8Array(1 << 16);
   readonly #stride: number;
-  /** Codes below 256 that stand in a spelling, and those that begin another escape. */
+  /** Codes below 256 that are in a spelling, and those that begin another escape. */
   readonly #telling = new Uint8Array(256);
   readonly #marks: Mark[];
   /** True where a spelling has a character that HTML writes by its name. */

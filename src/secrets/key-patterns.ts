@@ -1,5 +1,5 @@
 /**
- * What keys of well-known services look like, whoever's they are. The shapes are those of gitleaks' rules
+ * What keys of well-known services look like, no matter whose they are. The shapes are those of gitleaks' rules
  * (github.com/gitleaks/gitleaks, `config/gitleaks.toml`), as far as a prefix tells such keys from ordinary text.
  */
 

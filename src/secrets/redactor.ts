@@ -16,7 +16,7 @@ import { spellingsOf } from './spellings.js';
 const REDACTED = '[redacted]';
 /**
  * Texts are searched in pieces of so many characters, so that their escapes need no memory of their size, and a text in
- * which an escape stands here and there is searched around it alone.
+ * which there is an escape now and then is searched around it alone.
  */
 const PIECE = 1 << 14;
 /**

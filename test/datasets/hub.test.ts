@@ -166,7 +166,7 @@ describe('pages of the datasets-server', () => {
     });
   });
 
-  it('of a part of the data are told with the number of rows', async () => {
+  it('of a part of the data are announced with their number', async () => {
     const api = await scriptedApi((asked) =>
       isRows(asked) ? page(asked, 1500, { partial: true }) : { body: SPLITS },
     );

@@ -103,7 +103,7 @@ describe('a Parquet file that claims more than it holds is refused', () => {
 });
 
 describe('the Parquet decoder', () => {
-  it('stops at once where it is told to, whatever it is busy with', async () => {
+  it('stops at once when it is to, whatever it is busy with', async () => {
     const stop = new AbortController();
     const reading = readAll(saved(growing), { signal: stop.signal });
     const stopped = expect(reading).rejects.toThrow('stopped');
