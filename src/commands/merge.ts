@@ -19,7 +19,7 @@ import { takeLease } from '../session/shard-lease.js';
 import type { Surroundings } from '../session/surroundings.js';
 import { planFolder, segmentSizes, shardFolder, shardsDir } from '../shards/folders.js';
 import { describeProblems, findProblems, type FoundShard, type Problem } from '../shards/proof.js';
-import { readState, writeState } from '../shards/state.js';
+import { knownState, readState, writeState } from '../shards/state.js';
 
 /** Problems shown one by one. */
 const PROBLEMS_SHOWN = 50;
@@ -80,8 +80,7 @@ async function proveShards(planned: OpenPlan, surroundings: Surroundings): Promi
 /** A worker that was killed after its shard was done has left its lock; whether it lives shows within a minute. */
 async function settleLock(runDir: string, shard: number, surroundings: Surroundings): Promise<void> {
   const { temp } = shardFolder(runDir, shard);
-  const state = existsSync(temp) ? readState(temp) : null;
-  if (state === null || state === 'unreadable' || state.phase !== 'done' || lockHolder(temp) === null) return;
+  if (knownState(temp)?.phase !== 'done' || lockHolder(temp) === null) return;
   const lock = await takeLease(runDir, shard, surroundings);
   lock.release();
 }
@@ -141,13 +140,13 @@ async function reopen({ runDir, plan }: OpenPlan, damaged: ShardsDamaged['damage
   for (const shard of new Set(damaged.map(({ part }) => part))) {
     const lines = damaged.filter(({ part }) => part === shard);
     const folder = shardFolder(runDir, shard);
-    const state = readState(folder.temp);
+    const state = knownState(folder.temp);
     await noteDamaged(
       folder.journal,
       lines.map(({ offset }) => offset),
     );
     const what = `has ${plural(lines.length, 'line')} that cannot be read or answer other rows`;
-    if (state !== null && state !== 'unreadable' && state.plan === plan.digest)
+    if (state?.plan === plan.digest)
       await writeState(folder.temp, { ...state, phase: 'stopped', message: `It ${what}.` });
     problems.push({ shard, kind: 'cut', message: `shard ${shard} ${what}; their rows are sent again` });
   }
@@ -163,9 +162,8 @@ function configOf(planned: OpenPlan): ConfigFile {
   const { runDir, plan, options } = planned;
   const learnt = new Map<string, ParameterChange>();
   for (const shard of plan.shards.keys()) {
-    const state = readState(shardFolder(runDir, shard).temp);
-    if (state === null || state === 'unreadable') continue;
-    for (const change of state.parameter_changes) learnt.set(change.parameter, change);
+    const state = knownState(shardFolder(runDir, shard).temp);
+    for (const change of state?.parameter_changes ?? []) learnt.set(change.parameter, change);
   }
   return {
     uuid: plan.uuid,

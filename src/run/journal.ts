@@ -104,6 +104,12 @@ export class JournalIndex {
     return this.#counts[ROW_STATES.indexOf(state)] ?? 0;
   }
 
+  /** How many rows are in each state. */
+  get counts(): Record<RowState, number> {
+    const counts = ROW_STATES.map((state) => [state, this.count(state)] as const);
+    return Object.fromEntries(counts) as Record<RowState, number>;
+  }
+
   /** True where the row has an answer, whatever it says; a failed row has none. */
   isAnswered(row: number): boolean {
     const state = this.#states[row] ?? JournalIndex.#pending;

@@ -10,8 +10,7 @@ import { countRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
 import { shardFolder } from '../shards/folders.js';
 import { compareCounts, type Problem } from '../shards/proof.js';
-import { readState, type ShardState } from '../shards/state.js';
-import { ROW_STATES } from '../types.js';
+import { knownState, type ShardState } from '../shards/state.js';
 import { assemblyOf } from './finished-run.js';
 import type { OpenPlan } from './open-plan.js';
 
@@ -70,9 +69,8 @@ export async function mergeShards(
       totals.takeIn(folder.counters, answers);
       const hash = createHash('sha256');
       yield { rows: folder.rows, journal, index, onRows: (bytes) => hash.update(bytes) };
-      const state = readState(folder.temp);
-      const what =
-        state === null || state === 'unreadable' ? 'has lost its state.json' : lacking(state, index, hash);
+      const state = knownState(folder.temp);
+      const what = state === null ? 'has lost its state.json' : lacking(state, index, hash);
       if (what !== null) problems.push({ shard, kind: 'cut', message: `shard ${shard} ${what}` });
     }
   }
@@ -88,7 +86,6 @@ export async function mergeShards(
 }
 
 function lacking(state: ShardState, index: JournalIndex, hash: Hash): string | null {
-  const counts = ROW_STATES.map((one) => [one, index.count(one)] as const);
-  const rows = { total: index.rows, ...Object.fromEntries(counts) } as ShardState['rows'];
+  const rows = { total: index.rows, ...index.counts };
   return compareCounts(state, { rows, rowsDigest: hash.digest('hex') });
 }

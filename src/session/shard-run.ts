@@ -19,11 +19,17 @@ import { onlyReason, readJournal, requestShape } from '../run/prepare.js';
 import { countRows, writeRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
 import { costShare } from '../shards/cost-share.js';
-import { beginSegment, segmentsIn, segmentSizes, shardFolder } from '../shards/folders.js';
+import { beginSegment, planFolder, segmentsIn, segmentSizes, shardFolder } from '../shards/folders.js';
 import type { Plan, PlannedShard } from '../shards/plan.js';
 import { copyPrompts, datasetRows, inputDigest } from '../shards/rows.js';
-import { noteState, readState, writeState, type Phase, type StateFigures } from '../shards/state.js';
-import { ROW_STATES } from '../types.js';
+import {
+  knownState,
+  noteState,
+  writeState,
+  type Phase,
+  type ShardState,
+  type StateFigures,
+} from '../shards/state.js';
 import { askOnline } from './online.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -58,8 +64,9 @@ export interface ShardResult {
 export async function runShard(work: PlannedWork, shard: number, folder: RunFolder): Promise<ShardResult> {
   const { options, surroundings } = work;
   const planned = plannedShard(work.plan, shard);
-  refuseForeign(work.plan, shard, folder);
-  await ensureRows(work, shard, folder);
+  const before = knownState(folder.temp);
+  refuseForeign(work.plan, shard, before, folder);
+  const rowsDigest = await ensureRows(work, planned, before, folder);
   if (!existsSync(folder.jobs))
     await writeJobs(folder.rows, folder.jobs, requestShape(options.call), () => undefined);
   const { total, unusableRows } = await countRows(folder.rows);
@@ -71,7 +78,8 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   const report = await readJournal(folder, index, several, rules, surroundings.console, (entry) => {
     totals.addEntry(entry);
   });
-  const session = new ShardSession(work, shard, folder, index, totals, await digestOfFile(folder.rows));
+  const session = new ShardSession(work, shard, folder, index, totals, rowsDigest);
+  session.changes = before?.parameter_changes ?? [];
   const asked = index.countWanted(options.policy.retry) > 0 ? beginSegment(folder) : folder;
   await session.save('working', null);
   const stopNoting = session.keepNoting();
@@ -109,23 +117,22 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
 function reservedFor({ runDir, plan, options }: PlannedWork, shard: number): number {
   const { maxCost } = options.policy;
   if (maxCost === null) return 0;
-  const shards = plan.shards.map(({ rows }, index) => {
-    const state = readState(shardFolder(runDir, index).temp);
-    return { rows, state: state === 'unreadable' ? null : state };
-  });
+  const shards = plan.shards.map(({ rows }, index) => ({
+    rows,
+    state: knownState(shardFolder(runDir, index).temp),
+  }));
   return maxCost - costShare(maxCost, shards, shard);
 }
 
-export function plannedShard(plan: Plan, shard: number): PlannedShard {
+function plannedShard(plan: Plan, shard: number): PlannedShard {
   const planned = plan.shards[shard];
   if (planned === undefined) throw new RangeError(`shard ${shard} of ${plan.shards.length}`);
   return planned;
 }
 
 /** @throws UserError where the folder was copied from elsewhere: its answers are those of other rows */
-function refuseForeign(plan: Plan, shard: number, folder: RunFolder): void {
-  const state = readState(folder.temp);
-  if (state === null || state === 'unreadable') return;
+function refuseForeign(plan: Plan, shard: number, state: ShardState | null, folder: RunFolder): void {
+  if (state === null) return;
   const { start } = plannedShard(plan, shard);
   if (state.plan === plan.digest && state.shard === shard && state.start === start) return;
   const what = state.plan === plan.digest ? `a copy of shard ${state.shard}` : 'a shard of another plan';
@@ -135,23 +142,25 @@ function refuseForeign(plan: Plan, shard: number, folder: RunFolder): void {
 /**
  * Makes sure that the shard has its rows, and that they are those of this plan: what another process may have left half
  * done, or what was copied here, is read again.
+ * @returns the SHA-256 of `rows.jsonl`, hexadecimal
  */
-async function ensureRows(work: PlannedWork, shard: number, folder: RunFolder): Promise<void> {
-  const { plan } = work;
-  const state = readState(folder.temp);
-  if (existsSync(folder.rows) && state !== null && state !== 'unreadable') {
-    if (state.rows_sha256 === (await digestOfFile(folder.rows))) return;
+async function ensureRows(
+  work: PlannedWork,
+  planned: PlannedShard,
+  state: ShardState | null,
+  folder: RunFolder,
+): Promise<string> {
+  if (state !== null && existsSync(folder.rows)) {
+    const digest = await digestOfFile(folder.rows);
+    if (digest === state.rows_sha256) return digest;
   }
   rmSync(folder.jobs, { force: true });
-  const planned = plannedShard(plan, shard);
-  if (planned.place.kind === 'prompts')
-    await copyPrompts(promptsPath(work.runDir), planned.place, folder.rows);
-  else await readRows(work, planned, folder);
-}
-
-/** The rows of a dataset that can be read only from its start. */
-export function promptsPath(runDir: string): string {
-  return `${runDir}/rows.jsonl`;
+  if (planned.place.kind === 'prompts') {
+    // The dataset can be read only from its start, and the plan did so.
+    const { rows } = planFolder(work.runDir, work.options.output.saveDir);
+    await copyPrompts(rows, planned.place, folder.rows);
+  } else await readRows(work, planned, folder);
+  return digestOfFile(folder.rows);
 }
 
 async function readRows(
@@ -180,7 +189,8 @@ async function readRows(
 
 /** What `state.json` says while a shard is worked on. */
 class ShardSession {
-  changes: ParameterChange[];
+  /** Parameters that the API made this worker, or the one before it, change. */
+  changes: ParameterChange[] = [];
   readonly #input: string;
 
   constructor(
@@ -191,14 +201,11 @@ class ShardSession {
     private readonly totals: Totals,
     private readonly rowsDigest: string,
   ) {
-    const before = readState(folder.temp);
-    this.changes = before === null || before === 'unreadable' ? [] : before.parameter_changes;
     this.#input = inputDigest(work.plan, plannedShard(work.plan, shard));
   }
 
   get rows(): RowCountsByState {
-    const counts = ROW_STATES.map((state) => [state, this.index.count(state)] as const);
-    return { total: this.index.rows, ...Object.fromEntries(counts) } as RowCountsByState;
+    return { total: this.index.rows, ...this.index.counts };
   }
 
   keepNoting(): () => void {

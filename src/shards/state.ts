@@ -61,6 +61,12 @@ export function readState(shardDir: string): ShardState | 'unreadable' | null {
   }
 }
 
+/** The same for where a file that holds something else is as good as none. */
+export function knownState(shardDir: string): ShardState | null {
+  const state = readState(shardDir);
+  return state === 'unreadable' ? null : state;
+}
+
 /** Saves the state of a shard whose lease this process holds; one that is lost is another's to write. */
 export async function writeState(shardDir: string, figures: StateFigures): Promise<void> {
   if (!holdsLock()) return;
