@@ -22,7 +22,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
-import { openAsking } from './asking.js';
+import { openAsking, type Asking } from './asking.js';
 import { Meter, type Misses } from './meter.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -87,21 +87,67 @@ export interface SentAgain {
 
 /** Sends a request for every row that has no answer yet. */
 export async function askOnline(work: OnlineWork, surroundings: Surroundings): Promise<Asked> {
-  const { options, folder, run, totals, price, onChanges, serviceTier, reserved, share = () => 1 } = work;
+  const { options, folder, run, totals, serviceTier, again } = work;
   const { console, interruption } = surroundings;
-  const { index, naming = ROWS } = run;
-  const { again } = work;
+  const { index } = run;
   const wanted = again?.isWanted ?? ((row: number): boolean => index.isWanted(row, options.policy.retry));
   const waiting = countRows(run.rows, wanted);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null, needed: null };
   const before = run.rows - waiting;
-  const hasAnswers = index.count('ok') + index.count('truncated') > 0;
   console.info(
     again === undefined
       ? describeStart(run, waiting, options.call.annotator.name)
       : `Sending ${plural(waiting, 'truncated row')} again with ${again.factor} times the tokens.`,
   );
 
+  const { asking, journal, budget, misses } = await openJournaled(work, waiting, console);
+  const { client, limiter, processor } = asking;
+  totals.follow(processor.counts);
+
+  const started = performance.now();
+  const meter = new Meter(processor, limiter, totals, misses, before, run.rows);
+  const endProgress = console.showProgress((columns) => meter.render(columns));
+  const stopWatching = watchEverySecond(work, asking, meter);
+  const stopListening = heed(interruption, processor, client, surroundings);
+  let stop: Stop | null;
+  try {
+    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(), serviceTier, again?.requestFor));
+  } finally {
+    stopListening();
+    stopWatching();
+    endProgress();
+    // What is paid for goes to disk before what only counts it.
+    journal.flush();
+    if (holdsLock()) totals.save();
+    await client.abort();
+    journal.close();
+  }
+  return {
+    stop,
+    answered: processor.counts.answered,
+    milliseconds: performance.now() - started,
+    bound: describeBound(limiter.bindingLimit, limiter),
+    needed: budget?.needed ?? null,
+  };
+}
+
+/** What sends requests, and writes what comes of them into the journal. */
+interface Journaled {
+  asking: Asking;
+  journal: JournalWriter;
+  /** Null where nothing bounds the cost. */
+  budget: ReturnType<typeof budgetFor>;
+  misses: Misses;
+}
+
+/** @throws UserError where the key is missing, or the journal can't be written */
+async function openJournaled(
+  work: OnlineWork,
+  waiting: number,
+  console: Surroundings['console'],
+): Promise<Journaled> {
+  const { options, folder, run, totals, price, onChanges, reserved } = work;
+  const { index, naming = ROWS } = run;
   // A missing key is reported before anything is opened.
   findEndpoint(options.call);
   const budget = budgetFor(options, price, () => (totals.cost ?? 0) + reserved);
@@ -111,17 +157,11 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
   const misses: Misses = { refused: 0, failed: 0 };
-  const recording = { journal, index, naming, misses, factor: again?.factor ?? null };
+  const recording = { journal, index, naming, misses, factor: work.again?.factor ?? null };
   const events = journaling(recording, totals, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
-      const { requestsPerDay } = asking.limiter;
-      if (requestsPerDay !== null && waiting > requestsPerDay) {
-        console.warning(
-          `The account allows ${plural(requestsPerDay, 'request')} a day, and ${count(waiting)} are to be sent: ` +
-            `that takes ${count(Math.ceil(waiting / requestsPerDay))} days. The run can be stopped and resumed at any time.`,
-        );
-      }
+      warnOfDays(waiting, asking.limiter, console);
       // A table of prices takes longer to load than anything else here, and nothing waited for it.
       if (price === null) void totals.findPrice(options.call);
     },
@@ -138,18 +178,22 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
       });
     },
   });
+  const hasAnswers = index.count('ok') + index.count('truncated') > 0;
   const asking = await openAsking(options.call, {
     ...{ budget, events, reporter: console, hasAnswers },
     partialBefore: run.partialBefore ?? null,
   });
-  const { client, limiter, processor } = asking;
-  totals.follow(processor.counts);
+  return { asking, journal, budget, misses };
+}
 
-  const started = performance.now();
-  const meter = new Meter(processor, limiter, totals, misses, before, run.rows);
-  const endProgress = console.showProgress((columns) => meter.render(columns));
+/** Every second: this process's part of the limits, the figures on disk, and whether the results still have a folder. */
+function watchEverySecond(
+  { folder, totals, share = () => 1 }: OnlineWork,
+  { limiter, processor }: Asking,
+  meter: Meter,
+): () => void {
   limiter.share(share());
-  const saving = setInterval(() => {
+  const timer = setInterval(() => {
     limiter.share(share());
     if (folder.save !== undefined && !existsSync(folder.save)) {
       const message = `The folder of the results, ${folder.save}, was deleted or moved while this run used it.`;
@@ -158,27 +202,21 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
     totals.saveNowAndThen(performance.now());
     meter.sample();
   }, 1000);
-  const stopListening = heed(interruption, processor, client, surroundings);
-  let stop: Stop | null;
-  try {
-    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(), serviceTier, again?.requestFor));
-  } finally {
-    stopListening();
-    clearInterval(saving);
-    endProgress();
-    // What is paid for goes to disk before what only counts it.
-    journal.flush();
-    if (holdsLock()) totals.save();
-    await client.abort();
-    journal.close();
-  }
-  return {
-    stop,
-    answered: processor.counts.answered,
-    milliseconds: performance.now() - started,
-    bound: describeBound(limiter.bindingLimit, limiter),
-    needed: budget?.needed ?? null,
+  return () => {
+    clearInterval(timer);
   };
+}
+
+function warnOfDays(
+  waiting: number,
+  { requestsPerDay }: RateLimiter,
+  console: Surroundings['console'],
+): void {
+  if (requestsPerDay === null || waiting <= requestsPerDay) return;
+  console.warning(
+    `The account allows ${plural(requestsPerDay, 'request')} a day, and ${count(waiting)} are to be sent: ` +
+      `that takes ${count(Math.ceil(waiting / requestsPerDay))} days. The run can be stopped and resumed at any time.`,
+  );
 }
 
 /** `Sending 3 requests to gpt-4o-mini.` or `Resuming: 2 of 5 rows are done, 3 to go.` */
