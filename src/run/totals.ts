@@ -114,8 +114,11 @@ export class Totals {
     if (other.startedAt < this.#before.startedAt) this.#before.startedAt = other.startedAt;
   }
 
-  /** The processor whose counts belong to this session. */
+  /** The processor whose counts belong to this session from here on, beside those of an earlier one. */
   follow(counts: ProcessorCounts): void {
+    this.#before.sent += this.#session.sent;
+    this.#before.throttled += this.#session.throttled;
+    this.#before.retried += this.#session.retried;
     this.#session = counts;
   }
 
