@@ -19,7 +19,11 @@ function flags(folder: string, path: string): string[] {
 }
 
 it('workers that share a plan give what one machine gives, byte for byte, and ask each row once', async () => {
-  const api = await scriptedApi(({ prompt }) => ({ body: completion(`Answer to ${prompt}`) }));
+  let onRequest = (): void => undefined;
+  const api = await scriptedApi(({ prompt }) => {
+    onRequest();
+    return { body: completion(`Answer to ${prompt}`) };
+  });
   const [folder, alone] = [temporaryFolder(), temporaryFolder()];
   const [env, path] = [pointingAt(api), dataset(folder)];
   expect(await runCli([...flags(alone, path), '--output_format', 'jsonl'], { env })).toMatchObject({
@@ -34,9 +38,11 @@ it('workers that share a plan give what one machine gives, byte for byte, and as
   expect(planned.code).toBe(0);
   const runDir = planned.stdout.trim();
   expect(runDir.startsWith(join(folder, 'temp'))).toBe(true);
-  const workers = [{ ...env, SLURM_ARRAY_TASK_ID: '5' }, env, env].map((own) =>
-    runCli(['work', runDir], { env: own }),
-  );
+  const isWorking = new Promise<void>((resolve) => (onRequest = resolve));
+  const fifth = runCli(['work', runDir], { env: { ...env, SLURM_ARRAY_TASK_ID: '5' } });
+  // The others take any open shard: had they this one, its own worker would have to try again later.
+  await Promise.race([isWorking, fifth]);
+  const workers = [fifth, ...[env, env].map((own) => runCli(['work', runDir], { env: own }))];
   for (const { code, stderr } of await Promise.all(workers))
     expect({ code, stderr }).toMatchObject({ code: 0 });
 
