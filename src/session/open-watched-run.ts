@@ -36,26 +36,21 @@ import {
 } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
 import { askedFor, readIdentity, type AskedFor, type RunIdentity } from '../run/identity.js';
-import { prepareRun, type PreparedRun } from '../run/prepare.js';
+import { prepareRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, inert, plural } from '../lib/text.js';
 import type { WatchOptions } from './watch-options.js';
 import { submitParts } from './batch-tools.js';
 import { SharedAnswers } from './share-answers.js';
 import { findUnknownBatches } from './before-paying.js';
+import type { BatchRun } from './submit-batches.js';
 import type { Surroundings } from './surroundings.js';
 
 const MAXIMUM_OBJECTS_BYTES = 256 << 20;
 
 /** A run that is being watched. */
-export interface WatchedRun {
+export interface WatchedRun extends BatchRun {
   watching: WatchOptions;
-  options: RunSettings;
-  folder: RunFolder;
-  run: PreparedRun;
-  ledger: Ledger;
-  totals: Totals;
-  price: Price | null;
   client: BatchApi;
   submission: SubmitParts;
   config: ConfigFile;
