@@ -14,13 +14,11 @@ import { FileTooLarge, makeLines } from '../batches/result-file.js';
 import { resultPath } from '../batches/result-files.js';
 import { readResultLine } from '../batches/results.js';
 import { UserError } from '../lib/errors.js';
-import { breathe, fileProblem, readLines, replaceFile } from '../lib/files.js';
+import { breather, fileProblem, readLines, replaceFile } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import { count, inert, plural } from '../lib/text.js';
 import type { WatchedRun } from './open-watched-run.js';
 import type { Surroundings } from './surroundings.js';
-
-const BREATHE_EVERY = 1000;
 
 /** What the given files hold. */
 interface Given {
@@ -73,6 +71,7 @@ async function bring(
 ): Promise<Given> {
   makeOwnFolder(folder.downloads);
   const given: Given = { copies: [], marks: new Uint8Array(run.rows), lines: 0 };
+  const pause = breather();
   for (const path of paths) {
     if (!existsSync(path)) throw new UserError(`--results: there is no file ${inert(path, 300)}.`);
     const copy = join(folder.downloads, `given-${idDigest(resolve(path))}.jsonl`);
@@ -86,11 +85,11 @@ async function bring(
     }
     await prepare(copy, path, run.rows, parts);
     for (const { bytes } of readLines(copy)) {
+      await pause();
       if (bytes.length === 0) continue;
       given.lines += 1;
       const row = rowOfLine(bytes);
       if (row !== null && row < run.rows) given.marks[row] = 1;
-      if (given.lines % BREATHE_EVERY === 0) await breathe();
     }
   }
   return given;
@@ -179,16 +178,15 @@ async function addLines(
   const path = resultPath(folder, batch, 'output') ?? '';
   const seen = new Uint8Array(rows.length);
   await replaceFile(path, async (file) => {
-    let number = 0;
+    const pause = breather();
     for (const source of [path, ...copies].filter((one) => existsSync(one))) {
       for (const { bytes } of readLines(source)) {
+        await pause();
         const row = rowOfLine(bytes);
         if (row === null || rows[row] !== 1 || seen[row] === 1) continue;
         seen[row] = 1;
         file.write(redactor.bytes(bytes));
         file.write('\n');
-        number += 1;
-        if (number % BREATHE_EVERY === 0) await breathe();
       }
     }
   });

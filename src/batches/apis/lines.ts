@@ -1,13 +1,12 @@
 /** Request lines on their way to a provider, and result lines on their way back, one at a time. */
 
-import { breathe, readLines } from '../../lib/files.js';
+import { breather, readLines } from '../../lib/files.js';
 import { isObject, parseJson } from '../../lib/json.js';
 import { UserError } from '../../lib/errors.js';
 import { rowOfId } from '../request-line.js';
 import type { StreamedBody } from './transport.js';
 
 const NEWLINE = 0x0a;
-const BREATHE_EVERY = 500;
 /** A result of several choices with their probabilities is far smaller. */
 const MOST_LINE_BYTES = 1 << 28;
 
@@ -19,6 +18,7 @@ export interface RequestLine {
 
 /** The requests of a file. @throws UserError where a line is not one */
 export async function* requestsIn(path: string): AsyncGenerator<RequestLine> {
+  const pause = breather();
   let number = 0;
   for (const { bytes } of readLines(path)) {
     number += 1;
@@ -31,7 +31,7 @@ export async function* requestsIn(path: string): AsyncGenerator<RequestLine> {
       );
     }
     yield { row, body };
-    if (number % BREATHE_EVERY === 0) await breathe();
+    await pause();
   }
 }
 
