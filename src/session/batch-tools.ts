@@ -3,6 +3,7 @@
 import type { Price } from '../models/prices.js';
 import { openBatchApi } from '../batches/apis/index.js';
 import type { BatchApi } from '../batches/apis/batch-api.js';
+import type { Waiting } from '../batches/calls.js';
 import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
@@ -44,6 +45,11 @@ export function openBatchClient(
   return openBatchApi(batchTermsOf(call)?.api ?? 'openai', connection, owner);
 }
 
+/** Waits in real time, until a signal ends them. */
+export function waitingUntil(signal: AbortSignal): Waiting {
+  return { clock: systemClock, random: Math.random, signal };
+}
+
 /** A run whose rows are submitted. */
 interface Submission {
   options: RunSettings;
@@ -67,7 +73,7 @@ export function submitParts(submission: Submission): SubmitParts {
     identity,
     reporter,
     isGivenUp: isGivenUp ?? ((): boolean => false),
-    waiting: { clock: systemClock, random: Math.random, signal },
+    waiting: waitingUntil(signal),
     affordable: affordability(options, ledger, totals, price),
   };
 }

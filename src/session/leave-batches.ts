@@ -5,12 +5,11 @@ import { isHandRun } from '../batches/hand-run.js';
 import type { Ledger } from '../batches/ledger.js';
 import { UserError } from '../lib/errors.js';
 import type { RunSettings } from '../run/settings.js';
-import { systemClock } from '../lib/clock.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { count, plural } from '../lib/text.js';
 import { hasOwnServer } from '../models/endpoint.js';
-import { openBatchClient } from './batch-tools.js';
+import { openBatchClient, waitingUntil } from './batch-tools.js';
 import {
   describeOutstanding,
   holdRows,
@@ -66,7 +65,7 @@ export async function leaveBatches(
   const held = await holdRows({ folder, run, ledger });
   if (run.index.countWanted(options.policy.retry) > 0) {
     const client = openBatchClient(options, console, interruption.soft);
-    const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
+    const waiting = waitingUntil(interruption.soft);
     await lookUp({ options, folder, run, ledger, client, waiting, reporter: console }, refuseUnknownBatches);
   }
   const outstanding = held > 0 ? describeOutstanding(options, ledger) : null;
@@ -97,10 +96,7 @@ export async function refuseCopiesBatches(
   const mustKnow = hadBatches || !hasOwnServer(options.call);
   const { soft: signal } = interruption;
   const client = openBatchClient(options, console, signal, mustKnow ? undefined : COURTESY_TIMEOUT_MS);
-  const waiting = {
-    ...{ clock: systemClock, random: Math.random, signal },
-    ...(mustKnow ? {} : { tries: COURTESY_TRIES }),
-  };
+  const waiting = { ...waitingUntil(signal), ...(mustKnow ? {} : { tries: COURTESY_TRIES }) };
   await lookUp({ options, folder, run, ledger, client, waiting, reporter: console }, (paying) =>
     refuseBatchesElsewhere(paying, mustKnow),
   );

@@ -25,7 +25,6 @@ import { parseJson } from '../lib/json.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { GENERATION_NAMES, type GenerationParameters } from '../models/generation.js';
 import type { RunSettings } from '../run/settings.js';
-import { systemClock } from '../lib/clock.js';
 import {
   configDataset,
   effectiveParameters,
@@ -40,7 +39,7 @@ import { prepareRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { count, inert, plural } from '../lib/text.js';
 import type { WatchOptions } from './watch-options.js';
-import { submitParts } from './batch-tools.js';
+import { submitParts, waitingUntil } from './batch-tools.js';
 import { SharedAnswers } from './share-answers.js';
 import { findUnknownBatches } from './before-paying.js';
 import type { BatchRun } from './submit-batches.js';
@@ -60,7 +59,7 @@ export interface WatchedRun extends BatchRun {
   shared: SharedAnswers;
 }
 
-/** @throws UserError where nothing here tells of batches */
+/** @throws UserError where this folder has no record of batches */
 export function requireRecord(folder: RunFolder, options: RunSettings): void {
   if (existsSync(folder.batches) || existsSync(folder.batchObjects)) return;
   throw new UserError(
@@ -226,7 +225,7 @@ async function findBatches(
   { console, interruption }: Surroundings,
 ): Promise<Batch[]> {
   const known = new Set(ledger.batches.map(({ id }) => id));
-  const waiting = { clock: systemClock, random: Math.random, signal: interruption.soft };
+  const waiting = waitingUntil(interruption.soft);
   if (watching.recover) {
     let looked = 0;
     const endProgress = console.showProgress(
