@@ -25,13 +25,13 @@ const FULL_PATH = /\/(?:(?:chat\/)?completions|responses)$/;
 export function readAddress(text: string): ApiAddress {
   const url = new URL(text.trim());
   const path = withoutTrailing(withoutTrailing(url.pathname, '/').replace(FULL_PATH, ''), '/');
-  const isBasic = url.username !== '' || url.password !== '';
-  const credentials = `${decoded(url.username)}:${decoded(url.password)}`;
-  return {
-    base: url.origin + path,
-    query: url.search,
-    basic: isBasic ? Buffer.from(credentials).toString('base64') : null,
-  };
+  return { base: url.origin + path, query: url.search, basic: basicCredentials(url) };
+}
+
+/** What follows `Basic ` in a header, from `user:password@`; null where the address has neither. */
+export function basicCredentials({ username, password }: URL): string | null {
+  if (username === '' && password === '') return null;
+  return Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64');
 }
 
 /** A percent-encoded text as it was meant; a stray `%` stands for itself. */

@@ -7,6 +7,7 @@ import { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { UserError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
+import { isLoopback, withoutBrackets } from './proxy.js';
 import { HUB_HOSTS_VARIABLE, type HubEnvironment } from '../types.js';
 
 /**
@@ -123,7 +124,7 @@ export class HubAddresses {
 
 /** @param hostname of a parsed URL, which writes every spelling of an IPv4 address (`0x7f.1`, `2130706433`) in one way */
 function isInside(hostname: string): boolean {
-  const name = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+  const name = withoutBrackets(hostname);
   return (
     isPrivateAddress(name) ||
     /(?:^|\.)(?:localhost|local|internal|home\.arpa)$/.test(name) ||
@@ -133,7 +134,7 @@ function isInside(hostname: string): boolean {
 
 /** Every name and address of this machine is the same. */
 function machineOf(hostname: string): string {
-  return /^(?:127\.|\[::1\]$|(?:.*\.)?localhost$)/.test(hostname) ? 'localhost' : hostname;
+  return isLoopback(hostname) ? 'localhost' : hostname;
 }
 
 /** Looks a name up as usual, and fails where it leads to an address that is not public. */

@@ -1,7 +1,7 @@
 /** Which proxy a request goes through, by the environment's variables as curl reads them. */
 
 import { UserError } from '../lib/errors.js';
-import { shownAddress } from './address.js';
+import { basicCredentials, shownAddress } from './address.js';
 import { inert } from '../lib/text.js';
 
 /** A proxy, and where it was named. */
@@ -78,7 +78,8 @@ function matches(entry: string, host: string, port: string): boolean {
   return host === name || host.endsWith(`.${name}`);
 }
 
-function withoutBrackets(host: string): string {
+/** A host as it is looked up: an IPv6 address without brackets, a name without the dot at its end. */
+export function withoutBrackets(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
 }
 
@@ -106,13 +107,6 @@ export function shownProxy({ url, variable }: Proxy): string {
 
 /** The value of `Proxy-Authorization`; null where the proxy's address has no name and password. */
 export function proxyAuthorization({ url }: Proxy): string | null {
-  if (url.username === '' && url.password === '') return null;
-  const decode = (text: string): string => {
-    try {
-      return decodeURIComponent(text);
-    } catch {
-      return text;
-    }
-  };
-  return `Basic ${Buffer.from(`${decode(url.username)}:${decode(url.password)}`).toString('base64')}`;
+  const credentials = basicCredentials(url);
+  return credentials === null ? null : `Basic ${credentials}`;
 }
