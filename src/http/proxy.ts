@@ -48,13 +48,13 @@ function readProxy(text: string, variable: string): URL {
   );
 }
 
-/** True for names and addresses of this machine. */
+/** True for names and addresses of this machine, as `URL` writes them: `127.evil.example` is a name of any other. */
 export function isLoopback(hostname: string): boolean {
   return (
     hostname === 'localhost' ||
     hostname.endsWith('.localhost') ||
     hostname === '[::1]' ||
-    /^127\./.test(hostname)
+    /^127(?:\.\d{1,3}){3}$/.test(hostname)
   );
 }
 

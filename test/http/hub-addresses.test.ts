@@ -133,7 +133,8 @@ it('a Hub on this machine, such as the simulator, may name other ports of it', (
   const local = { endpoint: 'http://127.0.0.1:8088', datasetsServerUrl: 'http://127.0.0.1:8088' };
   for (const address of ['http://127.0.0.1:9000/x', 'http://localhost:8088/x', 'http://[::1]:9000/x'])
     expect(new HubAddresses(local).require(address, 'it').href).toBe(address);
-  for (const address of ['http://10.0.0.1/x', 'http://169.254.169.254/x', 'http://0.0.0.0:8088/x'])
+  const others = ['http://10.0.0.1/x', 'http://169.254.169.254/x', 'http://0.0.0.0:8088/x'];
+  for (const address of [...others, 'http://127.example.com/x'])
     expect(() => new HubAddresses(local).require(address, 'it')).toThrow(AddressRefused);
 });
 

@@ -26,6 +26,8 @@ describe('the proxy for an address', () => {
     ['http://localhost:8000/v1', { HTTP_PROXY: 'p:3128' }, null],
     ['http://127.0.0.1:8000/v1', { ALL_PROXY: 'p:3128' }, null],
     ['http://[::1]:8000/v1', { ALL_PROXY: 'p:3128' }, null],
+    ['http://127.1:8000/v1', { ALL_PROXY: 'p:3128' }, null],
+    ['http://127.api.example/v1', { ALL_PROXY: 'p:3128' }, 'p:3128'],
   ])('%s with %j is %s', (target, variables, expected) => {
     expect(chosen(target, variables)).toBe(expected);
   });
