@@ -1,6 +1,6 @@
 /**
- * Sends chat completions, or requests of the Responses API, over undici directly: on this path the official SDK's transport costs several times the
- * CPU and memory (it serves files, batches and models, where that does not matter).
+ * Sends chat completions, or requests of the Responses API, over undici directly: on this path the official SDK's
+ * transport costs several times the CPU and memory (it serves files, batches and models, where that does not matter).
  */
 
 import type { Dispatcher } from 'undici';
@@ -53,7 +53,7 @@ export class ChatClient {
   readonly #headers: Record<string, string>;
   readonly #timeout: number;
   readonly #bounds: AnswerBounds;
-  readonly #underWay = new Set<Exchange>();
+  readonly #inProgress = new Set<Exchange>();
   readonly #intake = new Intake();
   readonly #sweep: NodeJS.Timeout;
   #swept = performance.now();
@@ -89,8 +89,8 @@ export class ChatClient {
    */
   send(body: Buffer, api: ApiName = 'chat'): Promise<ChatResponse> {
     return new Promise((resolve, reject) => {
-      const exchange = new Exchange(resolve, reject, this.#underWay, this.#intake, this.#bounds);
-      this.#underWay.add(exchange);
+      const exchange = new Exchange(resolve, reject, this.#inProgress, this.#intake, this.#bounds);
+      this.#inProgress.add(exchange);
       const request = {
         origin: this.#origin,
         path: this.#paths[api],
@@ -120,7 +120,7 @@ export class ChatClient {
     this.#swept = now;
     // Time in which the program itself was stopped is nobody's: answers that came in it have not been read yet.
     const lost = late > SWEEP_INTERVAL_MS ? late : 0;
-    for (const exchange of this.#underWay) {
+    for (const exchange of this.#inProgress) {
       exchange.started += lost;
       if (exchange.started < now - this.#timeout && !exchange.isPaused) exchange.cut(this.#timeout);
     }
@@ -128,7 +128,7 @@ export class ChatClient {
 }
 
 /**
- * One request and its answer as undici tells of it. The plain handler costs about half of what `request()` costs,
+ * One request and its answer as undici reports them. The plain handler costs about half of what `request()` costs,
  * which makes a stream of every body (see docs/performance.md).
  */
 class Exchange implements Dispatcher.DispatchHandler, Arrival {
@@ -144,7 +144,7 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
   constructor(
     private readonly resolve: (response: ChatResponse) => void,
     private readonly reject: (error: unknown) => void,
-    private readonly underWay: Set<Exchange>,
+    private readonly inProgress: Set<Exchange>,
     private readonly intake: Intake,
     private readonly bounds: AnswerBounds,
   ) {}
@@ -202,7 +202,7 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
   }
 
   #leave(): void {
-    this.underWay.delete(this);
+    this.inProgress.delete(this);
     this.intake.end(this, this.#received);
   }
 
