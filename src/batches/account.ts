@@ -29,7 +29,7 @@ export interface Walk {
   undecided: Batch[];
 }
 
-/** What a walk needs to know of the one who walks. */
+/** What a walk looks for. */
 export interface Walker {
   /** Seconds since 1970 by the server's clock: older batches are of no interest. Null for all of them. */
   floor: number | null;

@@ -371,7 +371,7 @@ async function submitWaiting(parts: WatchParts): Promise<void> {
   const next = parts.mayResubmit ? nextFromQueue(ledger.chunks, ledger.queueLimit, Date.now()) : [];
   if (next.length === 0) return;
   const { failed } = await parts.submit(next);
-  // Some servers tell of a full queue at once.
+  // Some servers report a full queue at once.
   const again = next.filter(({ state, tryAgainAt }) => state === 'waiting' && tryAgainAt === null);
   for (const chunk of again) await isHalved(chunk, chunk.refusedBy ?? '', parts);
   for (const { chunk, reason } of failed) {

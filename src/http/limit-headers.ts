@@ -175,7 +175,7 @@ function amount(text: string | null, least: number): number | null {
 
 /**
  * The window of a limit that fills evenly, as at OpenAI: `reset` is the time until it is full again. A limit that
- * starts over at a fixed moment says less: then only a window longer than a minute can be told.
+ * starts over at a fixed moment says less: then only a window longer than a minute can be recognised.
  */
 function impliedWindow({ isNamed, limit, remaining, reset }: StatedLimit): number | null {
   if (!isNamed) return null;

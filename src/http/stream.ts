@@ -13,11 +13,11 @@ const MOST_STRAY = 16 * 1024 * 1024;
 /** Characters of an event that surround what it brings: it is dropped once the event has been read. */
 const SURROUNDING = 200;
 const NEWLINE = 0x0a;
-/** Where texts stand at the deepest: `content[].thinking[].text`, `tool_calls[].function.arguments`. */
+/** How deep texts are at most: `content[].thinking[].text`, `tool_calls[].function.arguments`. */
 const DEEPEST_TEXT = 6;
 /** https://platform.openai.com/docs/api-reference/responses-streaming */
 const WHOLE_RESPONSE = /^response\.(?:completed|incomplete|failed)$/;
-/** Fields of a chunk that the whole answer does not have, or that stand in it at a place of their own. */
+/** Fields of a chunk that the whole answer does not have, or that it has in a place of their own. */
 const NOT_COPIED = new Set(['object', 'choices', 'usage', 'obfuscation', '__proto__']);
 
 type Fields = Record<string, unknown>;

@@ -34,7 +34,7 @@ export function parseDuration(text: string | null): number | null {
 /**
  * Milliseconds until the moment that a header names: seconds, seconds or milliseconds since 1970, a Go-like or
  * ISO 8601 duration, or a date. Null where the text means nothing, is absurd, or names a moment in the past.
- * @param now the wall clock of whoever wrote it
+ * @param now the wall clock of the server that wrote it
  */
 export function parseWait(text: string | null, now: number): number | null {
   const trimmed = text?.trim() ?? '';

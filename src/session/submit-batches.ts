@@ -98,7 +98,7 @@ async function requireModel(call: ModelCall, client: BatchApi): Promise<void> {
   } catch (error) {
     const { verdict, status } = callFailed(error);
     if (verdict.kind !== 'run') return;
-    // A server that does not tell of its models answers 404 as well.
+    // A server that has no list of models answers 404 as well.
     const isCertain =
       status === 401 || (verdict.cause === 'model' && /model_not_found/.test(verdict.message));
     if (!isCertain) return;
@@ -264,7 +264,7 @@ async function printCommand(command: string): Promise<void> {
   await printResult(`${command}\n`, `The batches are submitted; watch and collect them with: ${command}`);
 }
 
-/** Makes a call's failure a sentence. */
+/** Words the failure of a call for the user. */
 export async function describing<T>(call: ModelCall, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

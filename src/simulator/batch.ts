@@ -31,7 +31,7 @@ const WINDOW_SECONDS = 86_400;
 const FOREVER_MS = 2 ** 31 - 1;
 /** Requests for an ended batch before it names its files. */
 const LATE_READS = 6;
-/** What a batch is told that has the fault `queue` where no limit is set. */
+/** The limit that the fault `queue` names where none is set. */
 const USUAL_TOKEN_LIMIT = 90_000;
 
 /** What batches work with. */

@@ -19,7 +19,7 @@ interface Created {
 /** All batches, whichever API they were created through: how they are made, found and spoilt is the same in each. */
 export class BatchBook {
   readonly #batches = new Map<string, Batch>();
-  /** Batches that were told once already that the API is busy, by number. */
+  /** Batches whose creation was refused once because the API is busy, by number. */
   readonly #busy = new Set<number>();
   /** Batches that were made or refused for good: what their faults go by. */
   #created = 0;

@@ -1,4 +1,4 @@
-/** `reannotate simulate`: the simulator alone, until it is told to stop. */
+/** `reannotate simulate`: the simulator alone, until it is stopped. */
 
 import { once } from 'node:events';
 import { startSimulator } from './server.js';
