@@ -94,7 +94,7 @@ function findShard(runDir: string, shard: number): FoundShard | null {
   if (!existsSync(folder.temp)) return null;
   return {
     state: readState(folder.temp),
-    owner: lockHolder(folder.temp)?.owner ?? null,
+    owner: lockHolder(folder.temp),
     hasRows: existsSync(folder.rows),
     segments: segmentSizes(folder.segments ?? []),
   };

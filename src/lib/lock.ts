@@ -316,22 +316,14 @@ export class FolderLock {
   }
 }
 
-/** Who holds a folder's lock, as far as one look tells. */
-export interface LockHolder {
-  /** For people. */
-  owner: string;
-  /** False where the owner can't be looked up from here, and may be gone. */
-  isCertain: boolean;
-}
-
-/** The holder of a folder's lock; null where there is none, or one that has ended for certain. */
-export function lockHolder(folder: string): LockHolder | null {
+/** The holder of a folder's lock, for people; null where there is none, or one that has ended for certain. */
+export function lockHolder(folder: string): string | null {
   const path = join(folder, 'lock');
   const found = readIfThere(path);
   if (found === null) return null;
   const owner = parseOwner(found.content);
   const state = owner === null ? 'unknown' : stateOf(owner, found.inode, systemVantage(realpathSync(folder)));
-  return state === 'dead' ? null : { owner: describe(owner), isCertain: state === 'alive' };
+  return state === 'dead' ? null : describe(owner);
 }
 
 /** How long a lock has not changed, by this process's own clock. */

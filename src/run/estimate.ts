@@ -20,8 +20,7 @@ export interface TokenSum {
 export interface Estimate {
   rows: number;
   unusable: number;
-  /** Rows that need no request: an earlier run, or a row before them, has the same one. */
-  spared: number;
+  /** Rows that can be used, without those that need no request of their own. */
   requests: number;
   promptTokens: TokenSum;
   /** Of the original answers, which is what is known of the length of new ones. */
@@ -63,7 +62,7 @@ export class RowCounter {
     this.#unusable += 1;
   }
 
-  /** A row that needs no request. */
+  /** A row that needs no request: an earlier run, or a row before it, has the same one. */
   addSpared(): void {
     this.#rows += 1;
     this.#spared += 1;
@@ -110,7 +109,6 @@ export class RowCounter {
     return {
       rows: this.#rows,
       unusable: this.#unusable,
-      spared: this.#spared,
       requests,
       promptTokens: sum('prompt', this.#promptCharacters),
       originalTokens: sum('original', this.#originalCharacters),
