@@ -8,6 +8,10 @@ import { flagsOf, spellingsOf, takesValue, type CommandFlag } from './flags/tabl
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 const SUBCOMMANDS = COMMANDS.filter((name) => name !== 'reannotate');
+/** Commands that take a folder without a flag. */
+const OF_FOLDERS = COMMANDS.filter(
+  (name) => name !== 'completion' && COMMAND_TEXTS[name].argument !== undefined,
+);
 
 /**
  * @param shell its name
@@ -66,7 +70,7 @@ ${lists.join('\n')}
   esac
   if [ "$COMP_CWORD" -eq 1 ] && [ "$command" = reannotate ]; then flags="$flags ${[...SUBCOMMANDS, 'help'].join(' ')}"; fi
   COMPREPLY=($(compgen -W "$flags" -- "$word"))
-  [ "$command" = report ] && COMPREPLY+=($(compgen -d -- "$word"))
+  case "$command" in ${OF_FOLDERS.join('|')}) COMPREPLY+=($(compgen -d -- "$word")) ;; esac
 }
 complete -o filenames -F _reannotate reannotate watch-batch
 `;
@@ -85,7 +89,7 @@ function zshScript(): string {
       return `    ${quoted(`${flag.kind.repeats === true ? '*' : ''}${name}[${escaped(flag.help)}]${value}`)}`;
     });
   const argument = (command: CommandName): string[] =>
-    command === 'report'
+    OF_FOLDERS.includes(command)
       ? [`    '1:folder:_files -/'`]
       : command === 'completion'
         ? [`    '1:shell:(${SHELLS.join(' ')})'`]

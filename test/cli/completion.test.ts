@@ -28,6 +28,8 @@ describe('completion for bash', () => {
     expect(offered('/usr/bin/watch-batch', '--check_')).toEqual(['--check_interval']);
     expect(offered('reannotate', 'completion', '')).toEqual(['bash', 'zsh', 'fish']);
     expect(offered('reannotate', '--dataset', 'package.j')).toEqual(['package.json']);
+    for (const command of ['report', 'work', 'status', 'merge', 'slurm', 'k8s'])
+      expect(offered('reannotate', command, 'test/c')).toContain('test/cli');
   });
 });
 
