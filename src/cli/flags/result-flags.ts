@@ -120,10 +120,7 @@ export const GENERAL_FLAGS = {
     help: 'debug, info, warning or error',
     details: 'Also Python’s 10, 20, 30, 40.',
     aliases: ['log_level', 'loglevel', 'verbosity', 'verbose', 'debug'],
-    commands: {
-      ...{ reannotate: true, 'watch-batch': true, judge: true },
-      ...{ work: true, merge: true },
-    },
+    commands: { reannotate: true, 'watch-batch': true, judge: true, work: true, merge: true },
   }),
   quiet: flag({
     kind: toggle,
