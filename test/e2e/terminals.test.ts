@@ -109,7 +109,7 @@ describe('a terminal', () => {
   it.skipIf(!hasTmux)(
     'that is made narrower and wider shows one progress line, without colours under NO_COLOR',
     async () => {
-      const { args, env, received } = await rehearse(400, 250);
+      const { folder, args, env, received } = await rehearse(400, 250);
       const socket = join(temporaryFolder(), 'tmux');
       const tmux = (...words: string[]): string =>
         spawnSync('tmux', ['-S', socket, '-f', '/dev/null', ...words], {
@@ -127,7 +127,10 @@ describe('a terminal', () => {
         tmux('capture-pane', '-p', '-e', '-t', 'run')
           .split('\n')
           .filter((line) => /^\S (?:.*\d+\/400|\d+ %)/.test(line));
-      onTestFinished(() => void tmux('kill-server'));
+      onTestFinished(async () => {
+        tmux('kill-server');
+        await processesGone(folder);
+      });
       tmux('new-session', '-d', '-s', 'run', '-x', '200', '-y', '30', process.execPath, CLI, ...args);
       await received(8);
       for (const width of [80, 40, 120, 25]) {

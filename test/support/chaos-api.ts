@@ -128,6 +128,11 @@ export async function chaosApi(kinds: readonly FaultName[], share: number): Prom
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
+      // A run without a usable answer looks at the list of models, which this server does not have.
+      if (incoming.method !== 'POST') {
+        fail(response, 404, {}, '');
+        return;
+      }
       requests += 1;
       const { messages } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
         messages: { content: string }[];
