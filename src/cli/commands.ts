@@ -97,6 +97,17 @@ may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`,
     argument: { name: '[folder]', help: 'the folder of the run’s results; or name the run by its flags' },
     more: '',
   },
+  list: {
+    summary: 'show the runs below --save_dir: state, rows, cost, size',
+    description: 'Shows the runs below a folder of results, those that changed last first.',
+    usage: '[--save_dir DIR] [--json]',
+    more: `
+Examples:
+  $ npx reannotate list
+  $ npx reannotate list --json | jq -r '.[] | select(.state == "stopped") | .name'
+
+To delete a run, delete its two folders, which --json names: results and working_files.`,
+  },
   demo: {
     summary: 'the whole job on a bundled dataset, without a key or a network',
     description:

@@ -74,6 +74,18 @@ export function handlersOf(invocation: Invocation): Handlers {
       };
       process.exitCode = await report(request, console);
     },
+    list: async (raw) => {
+      const { list } = await import('../commands/list.js');
+      const { parsed, console } = await begin('list', raw, invocation);
+      const { values, given } = parsed;
+      const request = {
+        saveDir: values.save_dir,
+        tempDir: given.has('temp_dir') ? values.temp_dir : null,
+        json: values.json,
+        isNamed: given.has('save_dir'),
+      };
+      process.exitCode = await list(request, console);
+    },
     demo: async (raw) => {
       const { demo } = await import('../commands/demo.js');
       const { parsed, console } = await begin('demo', raw, invocation);

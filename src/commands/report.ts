@@ -14,6 +14,7 @@ import { renderPage } from '../report/html.js';
 import { readConfig, type ConfigFile } from '../run/config.js';
 import { findRunFolder, runFolder, type RunFolder } from '../run/folder.js';
 import { DEFAULT_OUTPUT } from '../run/settings.js';
+import { findTempDir } from '../run/working-folder.js';
 import { count, inert, plural } from '../lib/text.js';
 
 /** What `reannotate report` is to do. */
@@ -105,11 +106,7 @@ async function byFolder(path: string, { tempDir }: ReportRequest): Promise<Found
     const value = params[name];
     return typeof value === 'string' && value !== '' ? value : null;
   };
-  const folder = runFolder(
-    dirname(save),
-    tempDir ?? recorded('temp_dir') ?? DEFAULT_OUTPUT.tempDir,
-    basename(save),
-  );
+  const folder = runFolder(dirname(save), findTempDir(save, config, tempDir), basename(save));
   return {
     folder,
     dataset: recorded('dataset') ?? basename(save),

@@ -223,6 +223,16 @@ const REPORT_FLAGS = {
   }),
 };
 
+const LIST_FLAGS = {
+  json: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'results',
+    help: 'the runs as JSON, with the paths of their folders',
+    commands: { list: true },
+  }),
+};
+
 const DEMO_FLAGS = {
   reasoning: flag({
     kind: toggle,
@@ -422,6 +432,7 @@ export const OWN_FLAGS = {
   'watch-batch': WATCH_FLAGS,
   judge: JUDGE_FLAGS,
   report: REPORT_FLAGS,
+  list: LIST_FLAGS,
   demo: DEMO_FLAGS,
   simulate: SIMULATE_FLAGS,
 };

@@ -29,6 +29,7 @@ export const RUN_FLAGS = {
       judge: true,
       // -o is the page there.
       report: { short: null },
+      list: true,
       demo: true,
     },
   }),
@@ -38,7 +39,7 @@ export const RUN_FLAGS = {
     group: 'run',
     help: 'parent of the working files',
     aliases: ['tmp_dir', 'work_dir', 'cache_dir', 'working_dir'],
-    commands: { reannotate: true, 'watch-batch': true, judge: true, report: true, demo: true },
+    commands: { reannotate: true, 'watch-batch': true, judge: true, report: true, list: true, demo: true },
   }),
   run_name: flag({
     kind: kind('<name>', checkRunName),

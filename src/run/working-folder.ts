@@ -1,0 +1,60 @@
+/** Where a run's working files are, as its results record it: these may have been moved, or be looked at from elsewhere. */
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { isObject, parseJson } from '../lib/json.js';
+import type { ConfigFile } from './config.js';
+import { DEFAULT_OUTPUT } from './settings.js';
+
+const LARGEST_IDENTITY = 16 << 20;
+
+/**
+ * The parent of a run's working files.
+ * @param save the folder of its results
+ * @param config what these record of the run
+ * @param given `--temp_dir`, which wins; null where it was not given
+ */
+export function findTempDir(save: string, config: Partial<ConfigFile>, given: string | null): string {
+  if (given !== null) return given;
+  const candidates = candidatesFor(resolve(save), config);
+  const name = basename(resolve(save));
+  const own = candidates.filter((parent) => belongsTo(join(parent, name), config.uuid));
+  return own[0] ?? candidates[0] ?? DEFAULT_OUTPUT.tempDir;
+}
+
+/** The places to look, the likeliest first. */
+function candidatesFor(save: string, { params = {} }: Partial<ConfigFile>): string[] {
+  const { temp_dir: temp, save_dir: saveDir } = params;
+  const recorded = typeof temp === 'string' && temp !== '' ? temp : DEFAULT_OUTPUT.tempDir;
+  const places: string[] = [];
+  // Relative paths started from a folder that the recorded place of the results leads back to.
+  const start = startOf(dirname(save), typeof saveDir === 'string' ? saveDir : DEFAULT_OUTPUT.saveDir);
+  if (start !== null) places.push(resolve(start, recorded));
+  places.push(resolve(recorded));
+  // Both folders moved together.
+  if (typeof saveDir === 'string') places.push(resolve(dirname(save), relative(saveDir, recorded)));
+  return [...new Set(places)];
+}
+
+/** The folder from which `path` leads to `place`; null where it can't have been one. */
+function startOf(place: string, path: string): string | null {
+  const parts = path.split(/[/\\]/).filter((part) => part !== '' && part !== '.');
+  if (path.startsWith('/') || parts.includes('..')) return null;
+  const ending = parts.join(sep);
+  if (ending === '') return place;
+  return place.endsWith(`${sep}${ending}`) ? place.slice(0, -ending.length - 1) || sep : null;
+}
+
+/** Whether a folder holds the working files of the run with this id; any run's where the id is not known. */
+function belongsTo(folder: string, uuid: string | undefined): boolean {
+  const path = join(folder, 'run.json');
+  if (!existsSync(path)) return existsSync(join(folder, 'plan.json'));
+  if (uuid === undefined) return true;
+  try {
+    if (statSync(path).size > LARGEST_IDENTITY) return false;
+    const identity = parseJson(readFileSync(path, 'utf8'));
+    return isObject(identity) && identity['uuid'] === uuid;
+  } catch {
+    return false;
+  }
+}
