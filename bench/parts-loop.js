@@ -9,6 +9,7 @@ import { Concurrency, measureBusy } from './modules/requests/concurrency.js';
 import { ParameterFit } from './modules/requests/parameters.js';
 import { Processor } from './modules/requests/processor.js';
 import { RateLimiter } from './modules/requests/rate-limiter.js';
+import { OneServer } from './modules/requests/servers.js';
 import { systemClock } from './modules/lib/clock.js';
 import { TokenEstimate } from './modules/requests/tokens.js';
 import { Transport } from './modules/requests/transport.js';
@@ -35,9 +36,11 @@ const journal = has('journal') ? new JournalWriter(`${folder}/output.jsonl`, ign
 const index = new JournalIndex(Number(count));
 const totals = new Totals(`${folder}/counters.json`, null, new Date());
 const processor = new Processor({
-  transport: new Transport(client, false),
-  limiter: new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, completionTokens: 2048 }),
-  concurrency: new Concurrency(Number(inFlight), true, () => systemClock.now(), measureBusy()),
+  servers: new OneServer({
+    transport: new Transport(client, false),
+    limiter: new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, completionTokens: 2048 }),
+    concurrency: new Concurrency(Number(inFlight), true, () => systemClock.now(), measureBusy()),
+  }),
   parameters: new ParameterFit(),
   redactor,
   rules: STANDARD_RULES,

@@ -160,10 +160,10 @@ export class Concurrency {
   }
 
   /**
-   * The first answer arrived, which tells how many may be sent at once without waiting too long for each other.
+   * The first answer tells how many may be sent at once without waiting too long for each other.
    * @param latency milliseconds that it took
    */
-  start(latency: number): void {
+  #start(latency: number): void {
     if (this.isFixed) return;
     const most = (INITIAL_TIMEOUT_SHARE * this.timeout) / Math.max(1, latency);
     this.#limit = Math.max(1, Math.min(this.#limit, Math.floor(most)));
@@ -171,6 +171,7 @@ export class Concurrency {
 
   /** An answer arrived; more may be tried where all places were in use. */
   succeeded({ inFlight, latency }: Exchanged): void {
+    if (this.#recent.count === 0) this.#start(latency);
     this.#recent.add(latency);
     // What this process is too busy to read in time says nothing about the server.
     if (this.isBusy()) return;

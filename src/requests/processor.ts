@@ -15,15 +15,15 @@ import type { Redactor } from '../secrets/redactor.js';
 import { inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { Adaptation, newRow, type Refused, type RowAdaptation } from './adaptation.js';
-import type { Concurrency, Exchanged } from './concurrency.js';
+import type { Exchanged, Ramp } from './concurrency.js';
 import type { ParameterChange, ParameterFit } from './parameters.js';
 import type { RateLimiter } from './rate-limiter.js';
 import { CHARACTERS_PER_TOKEN } from './tokens.js';
 import type { Clock } from '../lib/clock.js';
 import type { Charged } from './limits/token-charge.js';
 import { RefusalStreak } from './refusal-streak.js';
+import type { Server, Servers } from './servers.js';
 import { Streaming } from './streaming.js';
-import type { Transport } from './transport.js';
 import { UnusableAnswers, type Reaction } from './unusable-answers.js';
 import { judgeFailure, judgeResponse, usageOf, type Verdict } from './verdict.js';
 import type { ChatResponse } from '../http/chat-client.js';
@@ -84,11 +84,9 @@ export interface Budget {
 }
 
 export interface ProcessorOptions {
-  transport: Pick<Transport, 'send' | 'switchToResponses'>;
+  servers: Servers;
   /** Looked at before each request; where it is false nothing more is sent, and the row stays pending. */
   mayProceed?: () => boolean;
-  limiter: RateLimiter;
-  concurrency: Concurrency;
   parameters: ParameterFit;
   /** True where earlier sessions of this run have answers: its parameters are right, and one refusal stops nothing. */
   hasAnswers?: boolean;
@@ -133,6 +131,11 @@ export type Stop =
 
 /** Why a row may be sent again. */
 type Failure = Extract<Verdict, { kind: 'partial' | 'unfit' | 'unreadable' | 'transient' }>;
+
+/** What is special about a row while it is sent, and the server where it has its place. */
+interface SentRow extends RowAdaptation {
+  server: Server;
+}
 
 /** What came of one request. */
 interface Sent {
@@ -199,12 +202,12 @@ export class Processor {
 
   /** Requests whose answer is awaited. */
   get inFlight(): number {
-    return this.#options.concurrency.inFlight;
+    return this.#options.servers.inFlight;
   }
 
   /** How many requests may be in flight, and whether they become more. */
-  get ramp(): Concurrency['ramp'] {
-    return this.#options.concurrency.ramp;
+  get ramp(): Ramp {
+    return this.#options.servers.ramp;
   }
 
   /** Why no more jobs are sent; null while the run continues. */
@@ -232,7 +235,7 @@ export class Processor {
   stop(stop: Stop): void {
     this.#stop ??= stop;
     this.#waits.abort();
-    this.#options.concurrency.interrupt();
+    this.#options.servers.interrupt();
   }
 
   /** For a stop that does not wait: requests in flight are about to be cut off and prove nothing about the row. */
@@ -247,7 +250,8 @@ export class Processor {
       const job = this.#next(iterator);
       if (job === null) return;
       const admitted = this.#admit(job);
-      if (admitted === true || (await admitted)) await this.#process(job);
+      const server = admitted instanceof Promise ? await admitted : admitted;
+      if (server !== null) await this.#process(job, server);
     }
   }
 
@@ -258,7 +262,8 @@ export class Processor {
       if (job === null) return;
       const admitted = this.#admit(job);
       // Nothing to wait for: a promise for each request would cost more than all that was looked at.
-      if (admitted === true || (await admitted)) void this.#process(job);
+      const server = admitted instanceof Promise ? await admitted : admitted;
+      if (server !== null) void this.#process(job, server);
     }
   }
 
@@ -272,45 +277,47 @@ export class Processor {
     return this.#setAside.shift() ?? null;
   }
 
-  /** Waits, if it has to, for a place, for capacity and for the budget; false where the run stopped or the job is done with. */
-  #admit(job: Job): boolean | Promise<boolean> {
-    const { concurrency, limiter, budget } = this.#options;
-    if (limiter.canNeverFit(job)) {
-      this.#fail(job, job.body, [tooLarge(job, limiter)], false);
-      return false;
+  /** Waits, if it has to, for a place, for capacity and for the budget; null where the run stopped or the job is done with. */
+  #admit(job: Job): Server | null | Promise<Server | null> {
+    const { servers, budget } = this.#options;
+    const tooSmall = servers.tooSmallFor(job);
+    if (tooSmall !== null) {
+      this.#fail(job, job.body, [tooLarge(job, tooSmall)], false);
+      return null;
     }
-    const full = concurrency.enter();
-    if (full !== null || budget !== null) return this.#admitLater(job, full);
-    const turn = limiter.acquire(job, this.#waits.signal);
-    return turn === null || this.#admitInTurn(job, turn);
+    const place = servers.enter(job);
+    if (place instanceof Promise || budget !== null) return this.#admitLater(job, place);
+    const turn = place.limiter.acquire(job, this.#waits.signal);
+    return turn === null ? place : this.#admitInTurn(job, place, turn);
   }
 
-  async #admitLater(job: Job, place: Promise<void> | null): Promise<boolean> {
-    const { concurrency, limiter } = this.#options;
-    for (let full = place; full !== null; full = concurrency.enter()) {
-      await full;
-      if (this.#stop !== null) return false;
+  async #admitLater(job: Job, place: Server | Promise<void>): Promise<Server | null> {
+    let server = place;
+    while (server instanceof Promise) {
+      await server;
+      if (this.#stop !== null) return null;
+      server = this.#options.servers.enter(job);
     }
     if (await this.#affordable(job)) {
-      return this.#admitInTurn(job, limiter.acquire(job, this.#waits.signal));
+      return this.#admitInTurn(job, server, server.limiter.acquire(job, this.#waits.signal));
     }
-    this.#leave();
-    return false;
+    this.#leave(server, job);
+    return null;
   }
 
-  async #admitInTurn(job: Job, turn: Promise<boolean> | null): Promise<boolean> {
+  async #admitInTurn(job: Job, server: Server, turn: Promise<boolean> | null): Promise<Server | null> {
     const taken = turn === null || (await turn);
-    if (taken && this.#stop === null) return true;
+    if (taken && this.#stop === null) return server;
     this.#options.budget?.settle(job);
-    this.#leave();
-    return false;
+    this.#leave(server, job);
+    return null;
   }
 
   async #affordable(job: Job): Promise<boolean> {
-    const { budget, concurrency } = this.#options;
+    const { budget, servers } = this.#options;
     while (budget !== null && this.#stop === null && !budget.reserve(job)) {
       // This job's own place counts as in flight; where no other is left, nothing will give money back.
-      if (concurrency.inFlight <= 1) this.stop({ reason: 'budget' });
+      if (servers.inFlight <= 1) this.stop({ reason: 'budget' });
       else await this.#someoneLeaves();
     }
     return this.#stop === null;
@@ -322,21 +329,22 @@ export class Processor {
     });
   }
 
-  #leave(): void {
-    this.#options.concurrency.leave();
+  #leave(server: Server, job: Job): void {
+    this.#options.servers.leave(server, job);
     const wake = this.#wakeDrain;
     this.#wakeDrain = null;
     wake?.();
   }
 
   async #drain(): Promise<void> {
-    while (this.#options.concurrency.held > 0) await this.#someoneLeaves();
+    while (this.#options.servers.held > 0) await this.#someoneLeaves();
   }
 
   /** Sees one job through: sends it until it is answered, failed, or the run stops. */
-  async #process(job: Job): Promise<void> {
+  async #process(job: Job, server: Server): Promise<void> {
+    const row: SentRow = { ...newRow(), server };
     try {
-      await this.#attempts(job);
+      await this.#attempts(job, row);
     } catch (error) {
       // Only a defect of ours or a full disk ends here; the row stays pending either way.
       this.stop({
@@ -346,60 +354,63 @@ export class Processor {
       });
     } finally {
       this.#options.budget?.settle(job);
-      this.#leave();
+      this.#leave(row.server, job);
     }
   }
 
-  async #attempts(job: Job): Promise<void> {
-    const { events } = this.#options;
+  async #attempts(job: Job, row: SentRow): Promise<void> {
+    const { events, servers } = this.#options;
     const errors = this.#errorsOf(job);
-    const row = newRow();
     for (;;) {
       if (this.#options.mayProceed?.() === false) return;
       const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
-      const { verdict, wasted, exchanged } = await this.#send(job, sent);
+      const { verdict, wasted, exchanged } = await this.#send(job, sent, row.server);
       if (verdict.kind === 'partial' || verdict.kind === 'unfit')
         events.partial(job, sent, verdict.json, verdict.usage, verdict.tier);
       else if (wasted !== null) events.wasted(wasted);
       if (this.#aborted && verdict.kind !== 'answer') return;
-      switch (verdict.kind) {
-        case 'answer':
-          this.#succeeded(exchanged);
-          this.#adaptation.answered(row);
-          this.#unusable.forget(job.requestIdx);
-          this.counts.answered += 1;
-          events.answered(job, sent, verdict.json, verdict.completion);
-          return;
-        case 'run':
-          this.stop({ reason: 'error', cause: verdict.cause, message: verdict.message });
-          return;
-        case 'row':
-        case 'parameter':
-        case 'value':
-          if (!this.#adapted(verdict, job, sent, row, errors)) return;
-          break;
-        case 'throttle':
-          this.#throttled(verdict, job, exchanged);
-          break;
-        case 'stream':
-          if (this.#streaming.switchOn()) events.streamed(verdict.message);
-          break;
-        case 'responses':
-          if (this.#options.transport.switchToResponses()) events.movedToResponses(verdict.message);
-          break;
-        case 'unfit':
-          row.reseeds += 1;
-          if (!(await this.#tryAgain(verdict, job, sent, errors, exchanged))) return;
-          break;
-        case 'partial':
-        case 'unreadable':
-        case 'transient':
-          if (!(await this.#tryAgain(verdict, job, sent, errors, exchanged))) return;
-      }
+      if (verdict.kind !== 'answer' && servers.failed(row.server, job, verdict, exchanged)) {
+        this.#lastTrouble = verdict.message;
+        this.counts.retried += 1;
+      } else
+        switch (verdict.kind) {
+          case 'answer':
+            this.#succeeded(row.server, exchanged);
+            this.#adaptation.answered(row);
+            this.#unusable.forget(job.requestIdx);
+            this.counts.answered += 1;
+            events.answered(job, sent, verdict.json, verdict.completion);
+            return;
+          case 'run':
+            this.stop({ reason: 'error', cause: verdict.cause, message: verdict.message });
+            return;
+          case 'row':
+          case 'parameter':
+          case 'value':
+            if (!this.#adapted(verdict, job, sent, row, errors)) return;
+            break;
+          case 'throttle':
+            this.#throttled(verdict, job, row.server, exchanged);
+            break;
+          case 'stream':
+            if (this.#streaming.switchOn()) events.streamed(verdict.message);
+            break;
+          case 'responses':
+            if (servers.switchToResponses()) events.movedToResponses(verdict.message);
+            break;
+          case 'unfit':
+            row.reseeds += 1;
+            if (!(await this.#tryAgain(verdict, job, row.server, sent, errors, exchanged))) return;
+            break;
+          case 'partial':
+          case 'unreadable':
+          case 'transient':
+            if (!(await this.#tryAgain(verdict, job, row.server, sent, errors, exchanged))) return;
+        }
       if (this.#stop !== null) return;
-      const room = this.#options.concurrency.makeRoom();
-      if (room !== null) await room;
-      const turn = this.#options.limiter.acquire(job, this.#waits.signal);
+      const place = servers.move(row.server, job);
+      row.server = place instanceof Promise ? await place : place;
+      const turn = row.server.limiter.acquire(job, this.#waits.signal);
       if (turn !== null && !(await turn)) return;
     }
   }
@@ -411,12 +422,14 @@ export class Processor {
   async #tryAgain(
     verdict: Failure,
     job: Job,
+    server: Server,
     sent: Buffer,
     errors: string[],
     exchanged: Exchanged,
   ): Promise<boolean> {
     const mayWait = errors.length === 0 && this.#moreJobs;
-    if (verdict.kind !== 'transient' || !this.#failedAgain(verdict, exchanged)) errors.push(verdict.message);
+    if (verdict.kind !== 'transient' || !this.#failedAgain(verdict, server, exchanged))
+      errors.push(verdict.message);
     const { kind } = this.#react(verdict, job, mayWait);
     if (kind === 'stop') return false;
     if (kind === 'set aside') {
@@ -459,14 +472,15 @@ export class Processor {
     return verdict.inAnswer === true && !hasAnswers && mayWait ? this.#unusable.broken() : { kind: 'retry' };
   }
 
-  async #send(job: Job, body: Buffer): Promise<Sent> {
+  async #send(job: Job, body: Buffer, server: Server): Promise<Sent> {
     this.counts.sent += 1;
-    const { clock, concurrency, limiter, events } = this.#options;
+    const { clock, events } = this.#options;
+    const { concurrency, limiter, transport } = server;
     const exchanged = { sentAt: clock.now(), inFlight: concurrency.inFlight, latency: 0 };
     let response: ChatResponse | null = null;
     let failure: unknown;
     try {
-      response = await this.#options.transport.send(body);
+      response = await transport.send(body);
     } catch (error) {
       failure = error;
     }
@@ -479,21 +493,25 @@ export class Processor {
     const used = verdict.kind === 'answer' ? usedBy(job, verdict.completion) : wasted;
     if (response !== null && verdict.kind !== 'throttle') limiter.answered(job, exchanged.latency, used);
     events.exchanged(exchanged.latency, verdict.kind);
-    if (verdict.kind === 'answer' && this.counts.answered === 0) concurrency.start(exchanged.latency);
     return { verdict, wasted, exchanged };
   }
 
-  #succeeded(exchanged: Exchanged): void {
+  #succeeded(server: Server, exchanged: Exchanged): void {
     this.#failuresInRow = 0;
     this.#exhaustedInRow = 0;
     this.#streak.end();
     this.#lastTrouble = null;
     this.#lastSuccess = this.#options.clock.now();
-    this.#options.concurrency.succeeded(exchanged);
+    this.#options.servers.answered(server, exchanged);
   }
 
-  #throttled(verdict: Extract<Verdict, { kind: 'throttle' }>, job: Job, exchanged: Exchanged): void {
-    const { limiter, concurrency, clock, reporter } = this.#options;
+  #throttled(
+    verdict: Extract<Verdict, { kind: 'throttle' }>,
+    job: Job,
+    { limiter, concurrency }: Server,
+    exchanged: Exchanged,
+  ): void {
+    const { clock, reporter } = this.#options;
     this.counts.throttled += 1;
     this.#lastTrouble = verdict.message;
     reporter.debug(`Throttled: ${verdict.message}`);
@@ -536,8 +554,12 @@ export class Processor {
    * Takes note of a failure that may pass. Where many come without an answer between them, everybody waits a while.
    * Returns true where it costs the row no attempt: a server that can't be reached is not the row's fault.
    */
-  #failedAgain(verdict: Extract<Verdict, { kind: 'transient' }>, exchanged: Exchanged): boolean {
-    const { limiter, concurrency, clock } = this.#options;
+  #failedAgain(
+    verdict: Extract<Verdict, { kind: 'transient' }>,
+    { limiter, concurrency }: Server,
+    exchanged: Exchanged,
+  ): boolean {
+    const { clock } = this.#options;
     this.#failuresInRow += 1;
     this.#lastTrouble = verdict.message;
     if (verdict.overloaded) concurrency.overloaded(exchanged);

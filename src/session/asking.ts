@@ -18,6 +18,7 @@ import {
   type ProcessorOptions,
 } from '../requests/processor.js';
 import { RateLimiter } from '../requests/rate-limiter.js';
+import { OneServer } from '../requests/servers.js';
 import { Transport } from '../requests/transport.js';
 import { systemClock } from '../lib/clock.js';
 import type { Reporter } from '../types.js';
@@ -74,11 +75,13 @@ export async function openAsking(
   const parameters = new ParameterFit(call.given);
   const isFixed = call.limits.concurrency !== null;
   const processor = new Processor({
-    transport: new Transport(client, answersOnResponses(call)),
+    servers: new OneServer({
+      transport: new Transport(client, answersOnResponses(call)),
+      limiter,
+      concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
+    }),
     // A process that was frozen for a while may find the run in the hands of another: that one pays now.
     mayProceed: holdsLock,
-    limiter,
-    concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
     parameters,
     hasAnswers,
     redactor: call.environment.redactor,

@@ -59,7 +59,7 @@ describe('Concurrency', () => {
       () => false,
       2000,
     );
-    concurrency.start(200);
+    concurrency.succeeded({ ...QUICK, latency: 200 });
     expect(concurrency.limit).toBe(5);
   });
 

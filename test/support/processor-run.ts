@@ -2,8 +2,9 @@ import type { AnswerRules } from '../../src/models/answer-rules.js';
 import { FinishRules } from '../../src/models/finish-reason.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
 import { ParameterFit } from '../../src/requests/parameters.js';
-import type { Processor, ProcessorOptions, Stop } from '../../src/requests/processor.js';
+import type { Processor, Stop } from '../../src/requests/processor.js';
 import { RateLimiter } from '../../src/requests/rate-limiter.js';
+import type { Server } from '../../src/requests/servers.js';
 import type { ChatResponse } from '../../src/http/chat-client.js';
 import { FakeClock } from './fake-clock.js';
 import { plainProcessor } from './plain-processor.js';
@@ -57,7 +58,7 @@ export async function play(
     adaptive?: boolean;
     parameters?: Record<string, unknown>;
     rules?: AnswerRules;
-    transport?: ProcessorOptions['transport'];
+    transport?: Server['transport'];
     /** Called with the number of requests at the server, whenever it changes. */
     onFlight?: (count: number) => void;
     at?: { request: number; run: (processor: Processor) => void };

@@ -82,7 +82,6 @@ export class Simulation {
       isOpen = false;
       const exchanged = { sentAt, inFlight, latency: this.now - sentAt };
       if (isAnswer) {
-        if (this.#answered === 0) concurrency.start(exchanged.latency);
         concurrency.succeeded(exchanged);
         this.#answered += 1;
       } else {
