@@ -12,9 +12,21 @@ const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
 const BUNDLED_ANYWAY = new Set(['commander', 'yaml', 'p-limit', 'openai']);
 const INSTALLED = Object.keys(dependencies).filter((name) => !BUNDLED_ANYWAY.has(name));
 
-/** Modules that every command loads, and those that the Parquet process does; known once the graph is. */
+/**
+ * Modules that every command loads, those that every run loads, and those that the Parquet process does; known once the
+ * graph is.
+ */
 let starting;
+let running;
 let decoding;
+
+/** What a run over a local file imports when it comes to it, besides what its command imports at once. */
+const RUN_ENTRIES = [
+  'src/commands/reannotate.ts',
+  'src/session/next-command.ts',
+  'src/datasets/local.ts',
+  'src/datasets/local-jsonl.ts',
+];
 
 rmSync('dist', { recursive: true, force: true });
 const bundle = await rolldown({
@@ -39,7 +51,7 @@ const written = await bundle.write({
   chunkFileNames: '[name].js',
   comments: { legal: true },
   codeSplitting: {
-    groups: [{ name: startGroup, debugName: 'start' }],
+    groups: [{ name: groupOf, debugName: 'start or run' }],
     includeDependenciesRecursively: false,
   },
 });
@@ -64,24 +76,28 @@ writeFileSync('THIRD_PARTY_NOTICES', noticesOf(modules));
 for (const command of ['dist/cli.js', 'dist/watch-batch.js']) chmodSync(command, 0o755);
 
 /**
- * What every command loads at its start goes into one file, since reading thirty small ones takes longer. What the
- * Parquet process needs as well stays apart, because it starts often and needs little else.
+ * What every command loads at its start goes into one file, and what every run loads into another, since reading thirty
+ * small ones takes longer. What the Parquet process needs as well stays apart, because it starts often and needs little
+ * else.
  */
-function startGroup(id, graph) {
-  starting ??= closureOf('src/cli/main.ts', graph);
-  decoding ??= closureOf('src/datasets/parquet-decoder.ts', graph);
-  return starting.has(id) && !decoding.has(id) ? 'start' : null;
+function groupOf(id, graph) {
+  starting ??= closureOf(['src/cli/main.ts'], graph);
+  running ??= closureOf(RUN_ENTRIES, graph);
+  decoding ??= closureOf(['src/datasets/parquet-decoder.ts'], graph);
+  if (decoding.has(id)) return null;
+  if (starting.has(id)) return 'start';
+  return running.has(id) ? 'run' : null;
 }
 
-/** A module and all that it imports statically. */
-function closureOf(path, graph) {
+/** Modules and all that they import statically. */
+function closureOf(paths, graph) {
   const found = new Set();
   const visit = (id) => {
     if (found.has(id)) return;
     found.add(id);
     for (const next of graph.getModuleInfo(id)?.importedIds ?? []) visit(next);
   };
-  visit(resolve(path));
+  for (const path of paths) visit(resolve(path));
   return found;
 }
 
