@@ -8,7 +8,7 @@ import { closeSync, existsSync } from 'node:fs';
 import { openFile, readAt } from '../lib/files.js';
 import { plural } from '../lib/text.js';
 import type { Batch } from './batch.js';
-import { callFailed, CallFailed, Interrupted, mayPass, persist, type Waiting } from './calls.js';
+import { callFailed, CallFailed, insist, Interrupted, mayPass, persist, type Waiting } from './calls.js';
 import type { Chunk } from './chunk.js';
 import type { BatchApi, BatchPage, UnreadableEntry } from './apis/batch-api.js';
 import type { Ledger } from './ledger.js';
@@ -58,7 +58,7 @@ export async function walkAccount(
   let after: string | null = null;
   for (let pages = 0; pages < MOST_PAGES; pages++) {
     const from: string | null = after;
-    const page: BatchPage = await persist(() => client.list(from), waiting);
+    const page: BatchPage = await insist(() => client.list(from), waiting);
     const read = await readEntries(client, waiting, page.unreadable);
     unreadable += read.unreadable;
     const fresh = [...page.batches, ...read.batches].filter(({ id }) => !seen.has(id));

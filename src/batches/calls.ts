@@ -10,6 +10,9 @@ const BACKOFF_MAXIMUM_MS = 60_000;
 /** What a server may ask to wait before the wait is taken for a refusal. */
 const LONGEST_WAIT_MS = 10 * 60_000;
 const TRIES = 6;
+/** How often a call is made whose refusal would decide something, and how long after each other. */
+const REFUSALS = 3;
+const REFUSALS_APART_MS = 500;
 
 /** A call that failed for good. */
 export class CallFailed extends Error {
@@ -90,6 +93,23 @@ export async function persist<T>(call: () => Promise<T>, waiting: Waiting): Prom
       const failure = callFailed(error);
       if (attempt >= (waiting.tries ?? TRIES) || !mayPass(failure)) throw failure;
       await pause(pauseAfter(failure, attempt, waiting.random), waiting);
+    }
+  }
+}
+
+/**
+ * The same for a call whose refusal decides something, such as that an account has no batches: a single 403, 404 or
+ * redirect may come from a proxy or a gateway that restarts, so only a repeated one counts.
+ * @throws CallFailed, or Interrupted
+ */
+export async function insist<T>(call: () => Promise<T>, waiting: Waiting): Promise<T> {
+  const most = Math.min(REFUSALS, waiting.tries ?? REFUSALS);
+  for (let refusals = 1; ; refusals++) {
+    try {
+      return await persist(call, waiting);
+    } catch (error) {
+      if (!(error instanceof CallFailed) || mayPass(error) || refusals >= most) throw error;
+      await pause(REFUSALS_APART_MS, waiting);
     }
   }
 }

@@ -7,7 +7,15 @@ import { fileProblem, openFile, writeAll } from '../lib/files.js';
 import { TooSlow } from '../http/minimum-rate.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { dropped } from '../lib/memory.js';
-import { callFailed, Interrupted, mayPass, pause, pauseAfter, type Waiting } from './calls.js';
+import {
+  callFailed,
+  type CallFailed,
+  Interrupted,
+  mayPass,
+  pause,
+  pauseAfter,
+  type Waiting,
+} from './calls.js';
 import type { BatchApi } from './apis/batch-api.js';
 import { FileTooLarge, makeLines } from './result-file.js';
 import { cleanLines } from './clean-lines.js';
@@ -35,7 +43,7 @@ export interface FileBounds {
 
 /**
  * Brings a file of the API onto the disk. A file that is there already is complete.
- * @returns false where the API says that it has no such file
+ * @returns false where the API does not give the file
  * @throws CallFailed, Interrupted (what came is kept) or FileTooLarge
  */
 export async function download(fileId: string, path: string, parts: DownloadParts): Promise<boolean> {
@@ -60,8 +68,7 @@ export async function download(fileId: string, path: string, parts: DownloadPart
       if (error instanceof FileTooLarge || error instanceof UserError) throw error;
       if (code === 'ENOSPC' || code === 'EIO') throw error;
       const failure = callFailed(error);
-      // 403: of another project.
-      if (failure.isAbsence || [400, 403].includes(failure.status ?? 0)) return false;
+      if (isRefused(failure)) return false;
       // More bytes are here than there: they are not this file's.
       if (failure.status === 416) rmSync(partial, { force: true });
       // What drips brings some bytes each time.
@@ -71,6 +78,15 @@ export async function download(fileId: string, path: string, parts: DownloadPart
       await pause(pauseAfter(failure, failures, waiting.random), waiting);
     }
   }
+}
+
+/**
+ * True where the server does not give this file: it has none, it is another project's (403), or a page of its proxy comes
+ * in its place (302). 401 is about the key.
+ */
+function isRefused(failure: CallFailed): boolean {
+  const { status } = failure;
+  return status !== null && ![401, 416, 429].includes(status) && !mayPass(failure);
 }
 
 function isTooSlow(error: unknown): boolean {

@@ -2,7 +2,7 @@
 
 import pLimit from 'p-limit';
 import type { Batch } from './batch.js';
-import { callFailed, type CallFailed } from './calls.js';
+import { callFailed, mayPass, type CallFailed } from './calls.js';
 import type { BatchApi, BatchPage } from './apis/batch-api.js';
 
 const AT_ONCE = 5;
@@ -11,6 +11,8 @@ export interface ReadBatches {
   found: Map<string, Batch>;
   /** Ids that the API says it does not know, or not for this key, with its answer. */
   missing: Map<string, CallFailed>;
+  /** Ids that the API says nothing about, although it answers for others. */
+  refused: Map<string, CallFailed>;
 }
 
 export class BatchReader {
@@ -21,14 +23,16 @@ export class BatchReader {
 
   /**
    * Reads batches: pages of the account's list as long as one is cheaper than asking for each, then one by one.
-   * @throws CallFailed where the API can't be asked
+   * @throws CallFailed where the API can't be reached, or refuses to say anything about any of them
    */
   async read(ids: readonly string[]): Promise<ReadBatches> {
-    const result: ReadBatches = { found: new Map(), missing: new Map() };
+    const result: ReadBatches = { found: new Map(), missing: new Map(), refused: new Map() };
     if (this.#lists && ids.length > 1) await this.#fromList(new Set(ids), result);
     const limit = pLimit(AT_ONCE);
     const rest = ids.filter((id) => !result.found.has(id));
     await Promise.all(rest.map((id) => limit(() => this.#one(id, result))));
+    const [refusal] = result.refused.values();
+    if (refusal !== undefined && result.found.size + result.missing.size === 0) throw refusal;
     return result;
   }
 
@@ -52,13 +56,13 @@ export class BatchReader {
     }
   }
 
-  async #one(id: string, { found, missing }: ReadBatches): Promise<void> {
+  async #one(id: string, { found, missing, refused }: ReadBatches): Promise<void> {
     try {
       found.set(id, await this.client.retrieve(id));
     } catch (error) {
       const failure = callFailed(error);
-      if (!failure.isAbsence) throw failure;
-      missing.set(id, failure);
+      if (mayPass(failure) || failure.status === null) throw failure;
+      (failure.isAbsence ? missing : refused).set(id, failure);
     }
   }
 }

@@ -3,13 +3,12 @@
  * what waited for room in the queue. A network that fails is waited for, however long.
  */
 
-import type { Clock } from '../lib/clock.js';
 import type { RunFolder } from '../run/folder.js';
 import { count, duration, inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { UserError } from '../lib/errors.js';
 import { hasEnded, isQueueRefusal, queueLimit, type Batch } from './batch.js';
-import { callFailed, CallFailed, Interrupted, mayPass, pause, type Waiting } from './calls.js';
+import { CallFailed, Interrupted, mayPass, pause, type Waiting } from './calls.js';
 import { nameOf, type Chunk } from './chunk.js';
 import { GONE_AFTER } from './chunk-states.js';
 import { halve } from './chunks.js';
@@ -17,14 +16,11 @@ import type { BatchOutcome, Look } from './collect.js';
 import { isHandRun } from './hand-run.js';
 import type { Ledger } from './ledger.js';
 import { readOrigin } from './metadata.js';
+import { Outage } from './outage.js';
 import { nextFromQueue, refused } from './queue.js';
 import type { BatchReader } from './reader.js';
 import { CreationInDoubt, type Submitted } from './submit.js';
 
-/** The longest pause while the API can't be reached. */
-const LONGEST_PAUSE_MS = 10 * 60_000;
-/** An outage is mentioned again after so long. */
-const REMIND_MS = 15 * 60_000;
 /** Other batches of the run that are looked up to learn whose account this is. */
 const OTHERS_ASKED = 3;
 
@@ -67,7 +63,7 @@ export interface Watched {
 
 /**
  * Watches until nothing more is to be expected of any batch, or until the signal aborts.
- * @throws CallFailed where the API refuses (a wrong key)
+ * @throws CallFailed where the API refuses again and again (a wrong key)
  * @throws UserError where this key sees none of the run's batches
  */
 export async function watch(parts: WatchParts): Promise<Watched> {
@@ -83,6 +79,7 @@ class Watch {
     inDoubt: null,
   };
   readonly #outage: Outage;
+  readonly #refusedSubmissions: Outage;
   /** When each chunk's batch was last asked about in this process, by the chunk's number. */
   readonly #looks = new Map<number, number>();
   readonly #unanswerable = new Set<Chunk>();
@@ -92,6 +89,7 @@ class Watch {
 
   constructor(private readonly parts: WatchParts) {
     this.#outage = new Outage(parts);
+    this.#refusedSubmissions = new Outage(parts, true);
   }
 
   async run(): Promise<Watched> {
@@ -104,7 +102,7 @@ class Watch {
           await this.#poll();
           await this.#collectEnded();
         });
-        if (isReached) await submitWaiting(this.parts);
+        if (isReached) await this.#submitWaiting();
         this.parts.onPoll();
         if (!ledger.chunks.some((chunk) => this.#isExpected(chunk))) return this.#watched;
         await pause(isReached ? untilNext(ledger, checkInterval) : this.#outage.pause, waiting);
@@ -113,6 +111,12 @@ class Watch {
       if (!(error instanceof Interrupted)) throw error;
       return { ...this.#watched, interrupted: true };
     }
+  }
+
+  async #submitWaiting(): Promise<void> {
+    const { ledger, mayResubmit } = this.parts;
+    const next = mayResubmit ? nextFromQueue(ledger.chunks, ledger.queueLimit, Date.now()) : [];
+    if (next.length > 0) await this.#refusedSubmissions.survive(() => submitNext(next, this.parts));
   }
 
   #isExpected(chunk: Chunk): boolean {
@@ -166,14 +170,14 @@ class Watch {
   async #ask(chunks: readonly Chunk[]): Promise<void> {
     if (chunks.length === 0) return;
     const { ledger, reader } = this.parts;
-    const { found, missing } = await reader.read(
+    const { found, missing, refused } = await reader.read(
       chunks.flatMap(({ batch }) => (batch === null ? [] : [batch.id])),
     );
     if (found.size > 0) this.#watched.isOurAccount = true;
     for (const chunk of chunks) {
       const id = chunk.batch?.id ?? '';
       const batch = found.get(id);
-      const failure = missing.get(id);
+      const failure = missing.get(id) ?? refused.get(id);
       if (batch !== undefined && isSameBatch(batch, chunk)) {
         ledger.change(chunk, { kind: 'seen', batch: withId(batch, id) });
       } else if (failure !== undefined) await this.#absent(chunk, failure, found.size > 0);
@@ -200,7 +204,9 @@ class Watch {
       reporter.warning(`${name} is given up; its rows may be sent again.`);
     } else if (after === 'gone' && before !== 'gone') reporter.warning(describeGone(chunk));
     else if (before === 'submitted' && isProven && isFirst) {
-      reporter.warning(`The API has no batch ${name} just now (${why}). Asking again for some minutes.`);
+      reporter.warning(
+        `The API does not show the batch ${name} just now (${why}). Asking again for some minutes.`,
+      );
     } else if (before === 'submitted' && !isProven) this.#suspectStranger(name, why);
   }
 
@@ -366,76 +372,29 @@ async function isHalved(
   return true;
 }
 
-async function submitWaiting(parts: WatchParts): Promise<void> {
+/**
+ * Submits chunks whose turn it is; what could not be submitted waits for its next turn.
+ * @throws CallFailed where the API refuses one
+ */
+async function submitNext(next: readonly Chunk[], parts: WatchParts): Promise<void> {
   const { ledger, reporter } = parts;
-  const next = parts.mayResubmit ? nextFromQueue(ledger.chunks, ledger.queueLimit, Date.now()) : [];
-  if (next.length === 0) return;
   const { failed } = await parts.submit(next);
   // Some servers report a full queue at once.
   const again = next.filter(({ state, tryAgainAt }) => state === 'waiting' && tryAgainAt === null);
   for (const chunk of again) await isHalved(chunk, chunk.refusedBy ?? '', parts);
+  let refusal: CallFailed | null = null;
   for (const { chunk, reason } of failed) {
     // Whether it was made is looked up with the next poll.
     if (reason instanceof CreationInDoubt) continue;
-    if (!(reason instanceof CallFailed) || !mayPass(reason)) throw reason;
-    reporter.warning(
-      `${chunk.file ?? ''} could not be submitted (${inert(reason.message, 200)}); trying again later.`,
-    );
+    if (!(reason instanceof CallFailed)) throw reason;
+    if (mayPass(reason)) {
+      const why = inert(reason.message, 200);
+      reporter.warning(`${chunk.file ?? ''} could not be submitted (${why}); trying again later.`);
+    } else refusal ??= reason;
     if (chunk.state === 'creating') continue;
     const tryAgainAt = Date.now() + Math.max(parts.checkInterval, 1000);
     ledger.change(chunk, { kind: 'waits', reason: null, tryAgainAt });
   }
   await ledger.save();
-}
-
-/** A time in which the API can't be reached. */
-class Outage {
-  #failures = 0;
-  #since = 0;
-  #mentioned = 0;
-  readonly #clock: Clock;
-
-  constructor(private readonly parts: WatchParts) {
-    this.#clock = parts.waiting.clock;
-  }
-
-  /** Milliseconds to wait before the next try. */
-  get pause(): number {
-    const ceiling = Math.min(LONGEST_PAUSE_MS, this.parts.checkInterval * 2 ** Math.min(this.#failures, 10));
-    return ceiling * (0.5 + this.parts.waiting.random() / 2);
-  }
-
-  /** Does something that needs the API; false where it can't be reached just now. */
-  async survive(work: () => Promise<void>): Promise<boolean> {
-    const { reporter, waiting } = this.parts;
-    try {
-      await work();
-    } catch (error) {
-      if (waiting.signal.aborted) throw new Interrupted();
-      const failure = failureOf(error);
-      if (!mayPass(failure)) throw failure;
-      this.#failures += 1;
-      const now = this.#clock.now();
-      if (this.#failures === 1) this.#since = now;
-      if (this.#failures === 1 || now - this.#mentioned > REMIND_MS) {
-        this.#mentioned = now;
-        reporter.warning(
-          `The API can't be reached (${inert(failure.message, 200)}); the batches run without it. Trying again.`,
-        );
-      }
-      return false;
-    }
-    if (this.#failures > 0) {
-      reporter.info(`The API is back after ${duration(this.#clock.now() - this.#since)}.`);
-      this.#failures = 0;
-    }
-    return true;
-  }
-}
-
-/** Anything but a failed call is not the network's fault and goes up. */
-function failureOf(error: unknown): CallFailed {
-  if (error instanceof CallFailed) return error;
-  if (error instanceof Error && error.constructor.name.startsWith('API')) return callFailed(error);
-  throw error;
+  if (refusal !== null) throw refusal;
 }

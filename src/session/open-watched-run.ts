@@ -13,7 +13,7 @@ import {
 } from '../batches/adopt.js';
 import { identify } from '../batches/account.js';
 import { readBatch, type Batch } from '../batches/batch.js';
-import { persist } from '../batches/calls.js';
+import { insist, pause, type CallFailed, type Waiting } from '../batches/calls.js';
 import { nameOf, type Chunk } from '../batches/chunk.js';
 import type { BatchApi } from '../batches/apis/batch-api.js';
 import { Ledger } from '../batches/ledger.js';
@@ -46,6 +46,9 @@ import type { BatchRun } from './submit-batches.js';
 import type { Surroundings } from './surroundings.js';
 
 const MAXIMUM_OBJECTS_BYTES = 256 << 20;
+/** How often batches are asked for by name where one of them is not there. */
+const NAMED_LOOKS = 3;
+const NAMED_PAUSE_MS = 500;
 
 /** A run that is being watched. */
 export interface WatchedRun extends BatchRun {
@@ -247,10 +250,10 @@ async function findBatches(
     (ledger.chunks.length === 0 && existsSync(folder.batchObjects) ? readObjects(folder.batchObjects) : []);
   const ids = (watching.batchIds ?? recorded.map(({ id }) => id)).filter((id) => !known.has(id));
   if (ids.length === 0) return [];
-  const { found, missing } = await persist(() => new BatchReader(client).read(ids), waiting);
-  const [gone] = [...missing];
+  const { found, missing } = await readNamed(ids, client, waiting);
+  const [gone] = missing;
   if (gone !== undefined) {
-    const others = missing.size > 1 ? ` and ${count(missing.size - 1)} more` : '';
+    const others = missing.length > 1 ? ` and ${count(missing.length - 1)} more` : '';
     throw new UserError(
       `There is no batch ${gone[0]}${others} for this key (${inert(gone[1].message, 200)}): the id is wrong, or the batch ` +
         'belongs to another account or project. Check --batch_ids and the key.',
@@ -258,6 +261,24 @@ async function findBatches(
   }
   const identified = await Promise.all([...found.values()].map((batch) => identify(batch, client, waiting)));
   return [...found.values()].map((batch, index) => identified[index] ?? batch);
+}
+
+/** Batches that are asked for by name: one that is not there, or is refused, is asked for again before that counts. */
+async function readNamed(
+  ids: readonly string[],
+  client: BatchApi,
+  waiting: Waiting,
+): Promise<{ found: Map<string, Batch>; missing: [string, CallFailed][] }> {
+  const reader = new BatchReader(client);
+  const found = new Map<string, Batch>();
+  for (let looks = 1; ; looks++) {
+    const wanted = ids.filter((id) => !found.has(id));
+    const read = await insist(() => reader.read(wanted), waiting);
+    for (const [id, batch] of read.found) found.set(id, batch);
+    const missing = [...read.missing, ...read.refused];
+    if (missing.length === 0 || looks >= NAMED_LOOKS) return { found, missing };
+    await pause(NAMED_PAUSE_MS, waiting);
+  }
 }
 
 function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserError {

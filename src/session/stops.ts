@@ -121,6 +121,7 @@ export async function failureError(failure: CallFailed, call: ModelCall): Promis
   const message = await describeFailure(failure, call);
   const { verdict } = failure;
   const mayPass =
+    isRedirect(failure) ||
     verdict.kind === 'transient' ||
     verdict.kind === 'throttle' ||
     (verdict.kind === 'run' && EXIT_CODES[verdict.cause] === EXIT.tryLater);
@@ -128,9 +129,20 @@ export async function failureError(failure: CallFailed, call: ModelCall): Promis
   return mayPass ? new TemporaryError(message, cause) : new UserError(message, EXIT.cannotGoOn, cause);
 }
 
+/** The Batch API sends nobody elsewhere: it is a proxy or a sign-in page in between, which may be gone later. */
+function isRedirect({ status }: CallFailed): boolean {
+  return status !== null && status >= 300 && status < 400;
+}
+
 /** A failed call of the Batch API in a sentence for the user. */
 export async function describeFailure(failure: CallFailed, call: ModelCall): Promise<string> {
   const { verdict, status } = failure;
+  if (isRedirect(failure)) {
+    return (
+      `A proxy, or a page to sign in at, answers in place of ${findEndpoint(call).baseUrl} (${inert(verdict.message, 200)}). ` +
+      'Check the network and --base_url, then run the same command again.'
+    );
+  }
   if (status === 404 || status === 405) {
     const { baseUrl } = findEndpoint(call);
     return `${baseUrl} has no Batch API (${inert(verdict.message, 200)}). Run without --batch.`;
@@ -139,7 +151,10 @@ export async function describeFailure(failure: CallFailed, call: ModelCall): Pro
     return describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, call);
   }
   if (verdict.kind === 'transient') {
-    return describeStop({ reason: 'error', cause: 'unreachable', message: verdict.message }, call);
+    return (
+      `${findEndpoint(call).baseUrl} gives no usable answer about batches (${inert(verdict.message, 400)}). Check the ` +
+      'network, the address and the provider’s status page.'
+    );
   }
-  return inert(verdict.message, 400);
+  return `${inert(verdict.message, 400)} (from ${findEndpoint(call).baseUrl}; check the address, the key and the model).`;
 }

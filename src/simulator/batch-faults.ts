@@ -28,6 +28,9 @@ export const BATCH_FAULTS = {
   long_ids: 'it and its files have ids of 330 characters, with slashes and signs',
   absent_once: 'the first time that it is asked for, it is said not to exist',
   page_once: 'the first time that it is asked for, the answer is a page',
+  refused_once: 'the first time that it is asked for, the answer is a 400',
+  forbidden_once: 'the first time that it is asked for, the answer is a 403',
+  redirected_once: 'the first time that it is asked for, the answer is a redirect to a page',
   late_files: 'it names its files only after it was asked for six times since its end',
   late_output: 'it names its output file only after it was asked for six times since its end',
   unreadable_entry: 'the list of batches has it without its id',
@@ -49,6 +52,17 @@ export type BatchFaultShares = Readonly<Partial<Record<BatchFault, number>>>;
  */
 export function parseBatchFaults(text: string): BatchFaultShares {
   return parseShares(text, BATCH_FAULTS);
+}
+
+/** What is sent in place of a batch the first time that it is asked for. */
+export type ReadFault = 'absent' | 'page' | 'refused' | 'forbidden' | 'redirected';
+
+/** What the first request for a batch gets in its place; null for the batch. */
+export function readFault(faults: ReadonlySet<BatchFault>): ReadFault | null {
+  for (const fault of ['absent', 'page', 'refused', 'forbidden', 'redirected'] as const) {
+    if (faults.has(`${fault}_once`)) return fault;
+  }
+  return null;
 }
 
 /** What is sent for the first download of a file in place of its content. */

@@ -5,7 +5,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../lib/errors.js';
 import { breathe } from '../lib/files.js';
 import { hashOf } from './answers.js';
-import { orderOfRows, rowFailures, type BatchFault, type RowFailure } from './batch-faults.js';
+import {
+  orderOfRows,
+  readFault,
+  rowFailures,
+  type BatchFault,
+  type ReadFault,
+  type RowFailure,
+} from './batch-faults.js';
 import {
   NO_JSON,
   readBatchInput,
@@ -177,17 +184,17 @@ export class Batch {
   }
 
   /** What spoils the answer to a request for this batch alone: the first one, where the fault is planned. */
-  spoilRead(): 'absent' | 'page' | null {
-    const { faults } = this.origin;
+  spoilRead(): ReadFault | null {
     if (this.#wasRead) return null;
     this.#wasRead = true;
-    return faults.has('absent_once') ? 'absent' : faults.has('page_once') ? 'page' : null;
+    return readFault(this.origin.faults);
   }
 
   /** The batch as the list has it; null where it does not. */
   listed(): Described | (Omit<Described, 'id'> & { id: null }) | null {
     const { faults } = this.origin;
-    if (faults.has('unlisted')) return null;
+    // A client that reads the list first is to meet the fault as well.
+    if (faults.has('unlisted') || (!this.#wasRead && readFault(faults) !== null)) return null;
     return faults.has('unreadable_entry') ? { ...this.describe(), id: null } : this.describe();
   }
 

@@ -149,9 +149,23 @@ export function sendCreated(
 /** Answers with a batch, spoilt once where its faults say so. */
 export function sendBatch(response: ServerResponse, batch: Batch, shape = asOpenAi): void {
   const fault = batch.spoilRead();
-  if (fault === 'absent') throw noSuchBatch(batch.id);
-  if (fault === 'page') sendPage(response);
-  else sendJson(response, 200, shape(batch.describe()));
+  switch (fault) {
+    case null:
+      sendJson(response, 200, shape(batch.describe()));
+      return;
+    case 'absent':
+      throw noSuchBatch(batch.id);
+    case 'refused':
+      throw new ApiError(400, 'The request could not be processed.');
+    case 'forbidden':
+      throw new ApiError(403, 'You do not have access to this batch.');
+    case 'page':
+      sendPage(response);
+      return;
+    case 'redirected':
+      response.writeHead(302, { location: '/sign-in', 'content-type': 'text/html' });
+      response.end(SIGN_IN_PAGE);
+  }
 }
 
 /** Cancels a batch, and answers with it. @throws ApiError (409) where it has ended */

@@ -90,15 +90,13 @@ describe('a creation with an answer that cannot be read', () => {
   it('is not made again under a key that cannot see it', async () => {
     const { data, folder } = dataset();
     const api = await simulator({ batchPlans: [['error_create']] });
-    let isFirst = true;
-    // The answer to the creation never comes, and what asks then has another key.
+    // The answer to the creation never comes, and the key does not work when the account is searched.
     const proxy = await faultyProxy(
       () => api.url,
-      ({ line }) => {
-        if (line !== 'GET /v1/batches' || !isFirst) return null;
-        isFirst = false;
-        return { status: 401, body: '{"error":{"message":"Incorrect API key"}}' };
-      },
+      ({ line }) =>
+        line === 'GET /v1/batches'
+          ? { status: 401, body: '{"error":{"message":"Incorrect API key"}}' }
+          : null,
     );
     expect((await submit(proxy, data, folder, [], { env })).code).toBe(1);
     const stranger = { ...env, OPENAI_API_KEY: 'sk-of-another-project' };

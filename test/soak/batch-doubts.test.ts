@@ -15,6 +15,9 @@ const BATCHES = 2;
 const DOUBTS = [
   'absent_once',
   'page_once',
+  'refused_once',
+  'forbidden_once',
+  'redirected_once',
   'late_files',
   'late_output',
   'unreadable_entry',

@@ -152,6 +152,9 @@ it('killed before, during and after each request to any provider, a run ends as 
 const DOUBTS = [
   'absent_once',
   'page_once',
+  'refused_once',
+  'forbidden_once',
+  'redirected_once',
   'late_files',
   'unreadable_entry',
   'unreadable_create',
