@@ -291,14 +291,15 @@ class Collection {
     const usage =
       fullyReported(completion.usage) ?? usageOfAnswer(completion.usage, this.#request(row), json);
     this.#sums.usage = addUsage(this.#sums.usage, usage);
-    if (!index.isImprovedBy(row, completion.state)) {
+    const line = { row, part: null, choices: completion.annotations.length };
+    if (!index.isLineImprovedBy(line, completion.state)) {
       // Either an earlier start took it before it was killed, or the row was answered elsewhere and this was for nothing.
       if (!this.#isTaken(row, json)) this.#sums.wasted = addUsage(this.#sums.wasted, usage);
       return;
     }
     this.#outcome.answers += 1;
     const place = journal.appendAnswer(this.#request(row), json, row);
-    index.record(row, completion.state, place.offset, place.length);
+    index.recordLine(line, completion.state, place);
     onAnswer({ usage, tier: completion.tier });
   }
 
@@ -323,13 +324,14 @@ class Collection {
 
   /** True where the journal holds this very answer. */
   #isTaken(row: number, json: Buffer): boolean {
-    const place = this.parts.index.place(row);
-    if (place === null) return false;
+    const [line] = this.parts.index.placesOf(row);
+    if (line === undefined) return false;
+    const { place } = line;
     const end = Buffer.from(`,{"request_idx":${row}}]`);
     const journal = openFile(this.parts.folder.journal, 'read');
     try {
-      const line = readAt(journal, place.offset, place.length);
-      return line.subarray(0, -end.length).subarray(-json.length).equals(json);
+      const bytes = readAt(journal, place.offset, place.length);
+      return bytes.subarray(0, -end.length).subarray(-json.length).equals(json);
     } finally {
       closeSync(journal);
     }
@@ -342,7 +344,8 @@ class Collection {
     if (this.chunk.collected !== null && index.state(row) !== 'pending') return;
     const errors = [inert(redactor.text(message), 500)];
     const place = journal.appendFailure(this.#request(row), errors, filtered, row);
-    index.record(row, filtered ? 'filtered' : 'failed', place.offset, place.length, true);
+    const line = { row, part: null, choices: 1 };
+    index.recordLine(line, filtered ? 'filtered' : 'failed', place, true);
   }
 
   /** What was asked: the body that the batch's own file holds. */

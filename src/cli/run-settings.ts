@@ -6,6 +6,7 @@ import { inert } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
 import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
 import { chooseGeneration, hasSeveral, type GenerationParameters } from '../models/generation.js';
+import { splitsChoices } from '../models/several-answers.js';
 import { tierShares } from '../models/service-tiers.js';
 import { readEnvironment } from '../run/environment.js';
 import {
@@ -40,6 +41,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   checkServiceTier(call, values);
   requireBound(values.max_cost, call.generation);
   requireEscalation(values, call.generation);
+  requireOneByOne(values, call);
   if (values.select !== null && !hasSeveral(call.generation))
     throw new UsageError(`--select ${values.select} goes with --n above 1; give both.`);
   return {
@@ -98,6 +100,18 @@ function requireEscalation(
       '--escalate_truncated works online: leave it out here, and once the batches are collected run the same command ' +
         'with --resume --escalate_truncated and without --batch.',
     );
+}
+
+/** @throws UsageError where a batch would bring fewer answers than are asked for */
+function requireOneByOne(
+  { batch, batch_file_only: isFileOnly }: Values<'reannotate'>,
+  call: ModelCall,
+): void {
+  if ((!batch && !isFileOnly) || !splitsChoices(call)) return;
+  throw new UsageError(
+    `${inert(call.annotator.name, 80)} gives one answer to a request, and a batch holds one request for each row, so --n ` +
+      `${call.generation.n ?? 1} cannot be sent in batches. Leave --batch out: online each answer is requested on its own.`,
+  );
 }
 
 /** The columns that a command takes; those that it has no flag for are detected. */

@@ -14,6 +14,7 @@ export function simulatorOptions({ values }: Parsed<'simulate'>): SimulatorOptio
     port: values.port,
     answersFile: values.answers,
     reasoning: values.reasoning,
+    severalAnswers: values.several_answers,
     models: listOf(values.model),
     requestsPerMinute: values.requests_per_minute,
     tokensPerMinute: values.tokens_per_minute,

@@ -7,6 +7,7 @@ import { BATCH_TERMS, type BatchTerms } from './batch-terms.js';
 import { readKey } from './key.js';
 import { knownSecrets } from './known-secrets.js';
 import { PROVIDERS, type Provider } from './providers.js';
+import { answersOnResponsesOnly } from './responses-api.js';
 import type { Reporter } from '../types.js';
 import { checkUrl, readAddress, shownAddress, type ApiAddress } from '../http/address.js';
 
@@ -86,6 +87,15 @@ export function batchTermsOf(call: ModelCall): BatchTerms | null {
     ({ baseUrl, apiKeyVariable }) => apiKeyVariable !== null && new URL(baseUrl).hostname === hostname,
   );
   return (known ?? provider).batches;
+}
+
+/**
+ * True where the requests go to the Responses API from the start. A server of one's own may answer by chat completions
+ * for any model; if it does not, it will say so.
+ */
+export function answersOnResponses(call: ModelCall): boolean {
+  const { providerName, model } = call.annotator;
+  return providerName === 'openai' && !hasOwnServer(call) && answersOnResponsesOnly(model);
 }
 
 /** True where the requests go to another server than the provider's own. */

@@ -42,6 +42,11 @@ export interface Provider {
   lacks: readonly string[];
   /** Generation parameters that go by another name here. */
   renames: Readonly<Record<string, string>>;
+  /**
+   * True where its documentation says that a request brings one answer, because `n` is refused or ignored: then each
+   * answer of `--n` is requested on its own. Where nothing is known, that is found out (`session/row-jobs.ts`).
+   */
+  oneAnswer: boolean;
   /** How the provider is told how much to think. */
   effort: EffortSpelling;
   /** True where answers state what they cost. */
@@ -71,6 +76,7 @@ function provider(
     takesSeed: false,
     lacks: [],
     renames: {},
+    oneAnswer: false,
     effort: plainEffort,
     statesCost: false,
   };
@@ -99,6 +105,8 @@ export const PROVIDERS = {
     'https://docs.sambanova.ai/docs/en/features/openai-compatibility',
     {
       baseUrlVariable: 'SAMBANOVA_BASE_URL',
+      // docs.sambanova.ai: `n` is among the parameters that are ignored
+      oneAnswer: true,
       effort: vllmEffort,
       streamed: true,
     },
@@ -138,8 +146,10 @@ export const PROVIDERS = {
     {
       batches: BATCH_TERMS.groq,
       effort: groqEffort,
-      // each of them is refused; “n: if supplied it must be equal to 1”
+      // each of them is refused
       lacks: ['logprobs', 'logit_bias', 'top_logprobs'],
+      // console.groq.com/docs/openai: “if n is supplied, it must be equal to 1”
+      oneAnswer: true,
       priceId: 'groq',
       // console.groq.com/docs/api-reference
       takesSeed: true,
@@ -152,6 +162,8 @@ export const PROVIDERS = {
     'https://api-docs.deepseek.com/api/create-chat-completion',
     {
       effort: deepseekEffort,
+      // `n` is no parameter there
+      oneAnswer: true,
       priceId: 'deepseek',
     },
   ),
@@ -243,7 +255,9 @@ export const PROVIDERS = {
     {
       batches: BATCH_TERMS.anthropic,
       effort: anthropicEffort,
-      // ignored; “n: must be exactly 1”
+      // “n: must be exactly 1”
+      oneAnswer: true,
+      // ignored
       lacks: [
         'seed',
         'frequency_penalty',
@@ -264,6 +278,7 @@ export const PROVIDERS = {
     {
       // `n`, `logit_bias` and log probabilities are unchecked boxes there
       lacks: ['logit_bias'],
+      oneAnswer: true,
       takesSeed: true,
     },
   ),
@@ -284,8 +299,9 @@ export const PROVIDERS = {
     null,
     'https://lmstudio.ai/docs/app/api/endpoints/openai',
     {
-      // lmstudio.ai/docs: OpenAI compatibility endpoints
+      // lmstudio.ai/docs: OpenAI compatibility endpoints; `n` is not among the supported parameters
       takesSeed: true,
+      oneAnswer: true,
     },
   ),
   cerebras: provider(
@@ -327,6 +343,8 @@ export const PROVIDERS = {
     {
       priceId: 'perplexity',
       lacks: ['seed', 'stop', 'logit_bias', 'logprobs', 'top_logprobs'],
+      // `n` is no parameter there
+      oneAnswer: true,
       statesCost: true,
     },
   ),
@@ -348,6 +366,8 @@ export const PROVIDERS = {
     'https://docs.z.ai/api-reference/llm/chat-completion',
     {
       effort: thinkingSwitch,
+      // `n` is no parameter there
+      oneAnswer: true,
       lacks: ['seed', 'frequency_penalty', 'presence_penalty', 'logit_bias', 'logprobs', 'top_logprobs'],
     },
   ),
@@ -403,6 +423,7 @@ export const PROVIDERS = {
       takesSeed: true,
       // `n` and `logit_bias` are marked as unused
       lacks: ['logit_bias'],
+      oneAnswer: true,
     },
   ),
 } satisfies Record<string, Provider>;

@@ -4,6 +4,7 @@
  */
 
 import type { Job } from './processor.js';
+import { addToSeed } from './choices.js';
 import { applyChanges, drop, maximumIn, type ParameterChange, type ParameterFit } from './parameters.js';
 import type { Verdict } from './verdict.js';
 
@@ -62,7 +63,7 @@ export class Adaptation {
     const maximum = maximumIn(value);
     if (room !== null && maximum !== null)
       applyChanges(value, [{ parameter: maximum.name, renamed_to: null, at_most: room, reason: '' }]);
-    reseed(value, reseeds);
+    addToSeed(value, reseeds);
     return Buffer.from(JSON.stringify(value), 'utf8');
   }
 
@@ -166,14 +167,6 @@ export class Adaptation {
 
 function failure(message: string): Outcome {
   return { action: 'fail', message, filtered: false, explained: false };
-}
-
-/** The same seed may well give the same answer again. */
-function reseed(body: Record<string, unknown>, by: number): void {
-  for (const name of ['seed', 'random_seed']) {
-    const seed = body[name];
-    if (typeof seed === 'number') body[name] = seed + by;
-  }
 }
 
 function parsed(body: Buffer): Record<string, unknown> {

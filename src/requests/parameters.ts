@@ -60,7 +60,8 @@ const IN_WORDS: readonly { pattern: RegExp; parameters: readonly string[] }[] = 
   { pattern: /\blogit[- ]bias\b/i, parameters: ['logit_bias'] },
   { pattern: /\bstop (?:sequences?|words?|strings?|tokens?)\b/i, parameters: ['stop'] },
   {
-    pattern: /\b(?:multiple|several) (?:choices|completions|candidates)\b|\bn ?(?:=|must be|should be) ?1\b/i,
+    pattern:
+      /\b(?:multiple|several) (?:choices|completions|candidates|responses|generations)\b|\bn ?(?:=|must be|should be) ?1\b|\bn ?> ?1\b|\bn: (?:input|must|should|value|number)|\bn (?:is not|must|should|cannot|can only|has to|needs to)\b|\b(?:only )?(?:one|1|a single) (?:choice|completion|candidate)s?\b/i,
     parameters: ['n'],
   },
   {
@@ -296,6 +297,8 @@ export function parameterVerdict(
     return { kind: 'change', changes: named.map((parameter) => drop(parameter)), certain: false };
   }
   const [first = ''] = named;
+  // Whatever the most is that the server takes: each answer can be requested on its own.
+  if (first === 'n') return { kind: 'change', changes: [drop(first)], certain: true };
   return sent !== null && isNeutral(first, sent[first])
     ? { kind: 'change', changes: [drop(first)], certain: true }
     : { kind: 'wrong', parameter: first };

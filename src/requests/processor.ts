@@ -51,7 +51,25 @@ export interface Job extends Charged {
   requestIdx: number;
   /** The request body as JSON, without metadata. */
   body: Buffer;
+  /** Which of its row's requests it is, where a row takes several; of no meaning here. */
+  part?: JobPart;
 }
+
+/** One of several requests of a row. */
+export interface JobPart {
+  /** An answer beside others to the same prompt, or one turn of a chat. */
+  kind: 'choice' | 'turn';
+  /** From 0 on. */
+  number: number;
+}
+
+/** Jobs that answers lead to: they are sent before any others, and the run goes on until there are none. */
+export interface FollowUps {
+  /** The next one; null where there is none now. Asked again after every answer. */
+  next(): Job | null;
+}
+
+const NO_FOLLOW_UPS: FollowUps = { next: () => null };
 
 /** What the processor tells as it happens; each call returns at once. */
 export interface ProcessorEvents {
@@ -173,6 +191,7 @@ export class Processor {
   #lastTrouble: string | null = null;
   #exhaustedInRow = 0;
   #moreJobs = true;
+  #followUps = NO_FOLLOW_UPS;
   readonly #streaming = new Streaming();
   readonly #unusable: UnusableAnswers;
   /** Jobs to come back to once another row was answered, or no others are left. */
@@ -219,8 +238,9 @@ export class Processor {
    * Sends every job; resolves when all are answered or failed, or when the run stopped and nothing is in flight.
    * Returns null where all jobs were dealt with.
    */
-  async run(jobs: Iterable<Job>): Promise<Stop | null> {
+  async run(jobs: Iterable<Job>, followUps: FollowUps = NO_FOLLOW_UPS): Promise<Stop | null> {
     const iterator = jobs[Symbol.iterator]();
+    this.#followUps = followUps;
     try {
       await this.#first(iterator);
       await this.#rest(iterator);
@@ -259,7 +279,12 @@ export class Processor {
     this.#oneByOne = false;
     while (this.#stop === null) {
       const job = this.#next(iterator);
-      if (job === null) return;
+      if (job === null) {
+        if (this.#options.servers.held === 0) return;
+        // What is in flight may lead to more.
+        await this.#someoneLeaves();
+        continue;
+      }
       const admitted = this.#admit(job);
       // Nothing to wait for: a promise for each request would cost more than all that was looked at.
       const server = admitted instanceof Promise ? await admitted : admitted;
@@ -269,6 +294,8 @@ export class Processor {
 
   /** The job to send next; null where none is left. Those set aside come last, or as soon as any row was answered. */
   #next(iterator: Iterator<Job>): Job | null {
+    const followUp = this.#followUps.next();
+    if (followUp !== null) return followUp;
     if (this.#setAside.length === 0 || this.counts.answered === 0) {
       const next = iterator.next();
       if (next.done !== true) return next.value;
@@ -377,7 +404,7 @@ export class Processor {
           case 'answer':
             this.#succeeded(row.server, exchanged);
             this.#adaptation.answered(row);
-            this.#unusable.forget(job.requestIdx);
+            this.#unusable.forget(job);
             this.counts.answered += 1;
             events.answered(job, sent, verdict.json, verdict.completion);
             return;
@@ -467,8 +494,7 @@ export class Processor {
     this.#lastTrouble = verdict.message;
     if (verdict.kind === 'unfit') return { kind: 'retry' };
     if (verdict.kind === 'partial') return this.#unusable.partial(verdict, hasAnswers, mayWait);
-    if (verdict.kind === 'unreadable')
-      return this.#unusable.unreadable(job.requestIdx, verdict, hasAnswers, mayWait);
+    if (verdict.kind === 'unreadable') return this.#unusable.unreadable(job, verdict, hasAnswers, mayWait);
     return verdict.inAnswer === true && !hasAnswers && mayWait ? this.#unusable.broken() : { kind: 'retry' };
   }
 
@@ -630,7 +656,7 @@ export class Processor {
 
   #fail(job: Job, sent: Buffer, errors: string[], filtered: boolean): void {
     this.counts.failed += 1;
-    this.#unusable.forget(job.requestIdx);
+    this.#unusable.forget(job);
     this.#options.events.failed(
       job,
       sent,

@@ -37,8 +37,8 @@ export class UnusableAnswers {
   #setAside = 0;
   readonly #shapes = new Map<string, number>();
   #unreadable = 0;
-  /** The shape of each row's last unreadable answer, while the row is tried again. */
-  readonly #shapeOf = new Map<number, string>();
+  /** The shape of each job's last unreadable answer, while it is tried again. */
+  readonly #shapeOf = new Map<unknown, string>();
 
   /** @param earlier how many answers the journal holds that end with one unknown reason, where it holds no others */
   constructor(earlier: { reason: string; answers: number } | null = null) {
@@ -70,16 +70,17 @@ export class UnusableAnswers {
 
   /**
    * An answer cannot be read. At the start of a run another row shows whether all are answered like that.
+   * @param job what identifies the request
    * @param mayWait whether the row was not tried before and there are others
    */
   unreadable(
-    row: number,
+    job: unknown,
     { message, shape, isForeign }: Unreadable,
     hasAnswers: boolean,
     mayWait: boolean,
   ): Reaction {
-    const isSame = this.#shapeOf.get(row) === shape;
-    this.#shapeOf.set(row, shape);
+    const isSame = this.#shapeOf.get(job) === shape;
+    this.#shapeOf.set(job, shape);
     if (hasAnswers) return isSame ? { kind: 'fail' } : RETRY;
     this.#unreadable += 1;
     const same = (this.#shapes.get(shape) ?? 0) + 1;
@@ -89,9 +90,9 @@ export class UnusableAnswers {
     return mayWait ? this.broken() : RETRY;
   }
 
-  /** A row is done with; one that is only set aside is not, for it may be answered in the same way again. */
-  forget(row: number): void {
-    if (this.#shapeOf.size > 0) this.#shapeOf.delete(row);
+  /** A job is done with; one that is only set aside is not, for it may be answered in the same way again. */
+  forget(job: unknown): void {
+    if (this.#shapeOf.size > 0) this.#shapeOf.delete(job);
   }
 }
 

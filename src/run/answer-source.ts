@@ -9,8 +9,11 @@ import type { AnswerRules } from '../models/answer-rules.js';
 import { AnswerWindow } from './answer-window.js';
 import { readConfig } from './config.js';
 import { readJob, readJobs } from './jobs.js';
-import { JournalIndex, scanJournal, type JournalSegment } from './journal.js';
+import { scanJournal, type JournalIndex, type JournalSegment } from './journal.js';
 import { endOfContent } from './journal-line.js';
+import { LineReader } from './line-reader.js';
+import { choiceLayout, indexOfRows } from './parts.js';
+import type { JobPart } from '../requests/processor.js';
 
 /** Rows whose lines are read together. */
 const WINDOW_ROWS = 4096;
@@ -25,8 +28,8 @@ export interface AnswerSource {
 
 /** How its lines are to be read. */
 export interface Reading {
-  /** True where rows have more than one choice. */
-  several: boolean;
+  /** Choices that each row has. */
+  choices: number;
   rules: AnswerRules;
   /** Answers that a row got with up to so many times its `max_tokens` count as well; 1 for none. */
   escalation: number;
@@ -36,10 +39,17 @@ export interface Reading {
 export interface FoundAnswer {
   /** The request as the run's `jobs.json` has it. */
   body: Buffer;
-  /** What holds its line of the journal; valid until the next answer is taken. */
+  /** Its lines of the journal: one, unless the row took several requests. */
+  lines: readonly FoundLine[];
+}
+
+/** A line of another run's journal. */
+export interface FoundLine {
+  /** What holds it; valid until the next answer is taken. */
   bytes: Buffer;
   start: number;
   end: number;
+  part: JobPart | null;
 }
 
 /**
@@ -69,10 +79,14 @@ export async function findAnswerSource(path: string, tempDir: string): Promise<A
 
 /**
  * The whole answers of a run, in the order of its rows; nothing of it is changed, and another process may still append
- * to it. Memory holds 13 bytes a row.
+ * to it. Memory holds 13 bytes a row, and as many for each part of one.
  */
 export async function* answersOf(source: AnswerSource, reading: Reading): AsyncGenerator<FoundAnswer> {
   const index = await indexOf(source, reading);
+  if (index.parts !== null) {
+    yield* answersInParts(source, index, reading);
+    return;
+  }
   const window = new AnswerWindow(segmentsOf(source), index);
   let first = 0;
   let rows = 0;
@@ -85,11 +99,32 @@ export async function* answersOf(source: AnswerSource, reading: Reading): AsyncG
         window.read(row, rows);
       }
       const start = window.start(row - first);
-      const found = { body, bytes: window.bytes, start, end: window.end(row - first) };
-      if (start !== -1 && isAnswerTo(found)) yield found;
+      const line = { bytes: window.bytes, start, end: window.end(row - first), part: null };
+      if (start !== -1 && isAnswerTo(body, line)) yield { body, lines: [line] };
     }
   } finally {
     window.close();
+  }
+}
+
+/** The same for rows that took several requests, line by line. */
+function* answersInParts(
+  source: AnswerSource,
+  index: JournalIndex,
+  reading: Reading,
+): Generator<FoundAnswer> {
+  const reader = new LineReader(segmentsOf(source));
+  try {
+    for (const { requestIdx: row, body } of readJobs(source.jobs)) {
+      if (!isUsable(row, index, reading)) continue;
+      const lines = index.placesOf(row).map(({ place, part }) => {
+        const bytes = reader.read(place);
+        return { bytes, start: 0, end: bytes.length, part };
+      });
+      if (lines.every((line) => isAnswerTo(body, line))) yield { body, lines };
+    }
+  } finally {
+    reader.close();
   }
 }
 
@@ -104,9 +139,10 @@ function isUsable(row: number, index: JournalIndex, { escalation }: Reading): bo
   return index.state(row) === 'ok' && index.escalationOf(row) <= escalation;
 }
 
-async function indexOf(source: AnswerSource, { several, rules }: Reading): Promise<JournalIndex> {
-  const index = new JournalIndex(rowsOf(source));
-  await scanJournal(segmentsOf(source), index, several, () => undefined, rules);
+async function indexOf(source: AnswerSource, { choices, rules }: Reading): Promise<JournalIndex> {
+  const rows = rowsOf(source);
+  const index = indexOfRows(rows, choices > 1 ? choiceLayout(rows, choices) : null);
+  await scanJournal(segmentsOf(source), index, choices > 1, () => undefined, rules);
   return index;
 }
 
@@ -124,7 +160,7 @@ function rowsOf({ jobs }: AnswerSource): number {
  * Whether a line answers the request that its row number leads to: a flipped bit in the number would give a row
  * another's answer. Where the API refused parameters, the request as it was sent lacks them.
  */
-function isAnswerTo({ body, bytes, start, end }: FoundAnswer): boolean {
+function isAnswerTo(body: Buffer, { bytes, start, end }: FoundLine): boolean {
   const sent = start + 1;
   const after = sent + body.length;
   if (endOfContent(bytes, start, end) === -1) return false;

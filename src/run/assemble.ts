@@ -13,14 +13,17 @@ import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../mod
 import { finalAnswersAgree } from '../models/final-answer.js';
 import { DEFAULT_SELECTION, selectAnswer, type Agreement, type Selection } from '../models/select-answer.js';
 import { dropped } from '../lib/memory.js';
-import type { PromptRow, RowState } from '../types.js';
+import type { ChatMessage, PromptRow, RowState } from '../types.js';
 import { AnswerWindow } from './answer-window.js';
 import { journalSource, type RunFolder } from './folder.js';
 import type { JournalIndex, JournalSource } from './journal.js';
+import type { RowParts } from './parts.js';
 import { endOfText, findText, parseJournalLine, rowOfLine } from './journal-line.js';
 import { asksRow, findPromptEnd, isAnsweredBy } from './journal-request.js';
-import { originFields } from './origin.js';
-import { ROW_KEYS, rowMark } from './row-line.js';
+import { LineReader } from './line-reader.js';
+import { originFields, type Origin } from './origin.js';
+import { readRowAnswer } from './row-answers.js';
+import { ROW_KEYS, rowMark, withMessages } from './row-line.js';
 import { isUnusable, type UnusableRow } from './rows.js';
 
 const ANNOTATION = Buffer.from(',"annotation":');
@@ -80,6 +83,8 @@ interface Outcome {
   toolCalls: readonly unknown[] | null;
   /** The place of the annotation among them. */
   choice: number;
+  /** What the last turn of a chat was asked with, where the turns before it were answered again; null otherwise. */
+  messages: readonly ChatMessage[] | null;
   /** Whether its final answer is the original's; null where one of them has none. */
   agrees: boolean | null;
   error: string | null;
@@ -214,6 +219,8 @@ async function assembleWith(
 /** A part that is being written. */
 interface OpenPart {
   answers: AnswerWindow;
+  /** For rows that took several requests. */
+  lines: LineReader;
   index: JournalIndex;
   /** Rows of the parts before it. */
   before: number;
@@ -244,7 +251,8 @@ class Assembly {
   /** Writes the rows of one part with their answers. */
   async addPart({ rows, journal, index, onRows }: AssemblyPart): Promise<void> {
     const answers = new AnswerWindow(journal, index);
-    const part = { answers, index, before: this.result.rows.total };
+    const lines = new LineReader(journal);
+    const part = { answers, lines, index, before: this.result.rows.total };
     try {
       for (const { bytes } of readBlocks(rows)) {
         onRows?.(bytes);
@@ -254,6 +262,7 @@ class Assembly {
       }
     } finally {
       answers.close();
+      lines.close();
     }
     this.#parts += 1;
   }
@@ -296,8 +305,8 @@ class Assembly {
     const { several, includeMetadata, comparesAnswers = false } = this.options;
     const lineStart = part.answers.start(position);
     const row = this.result.rows.total - part.before;
-    if (comparesAnswers || several || includeMetadata || lineStart === -1 || part.index.state(row) !== 'ok')
-      return false;
+    if (part.index.parts !== null || comparesAnswers || several || includeMetadata) return false;
+    if (lineStart === -1 || part.index.state(row) !== 'ok') return false;
     const { bytes, isUtf8: isWhole } = part.answers;
     const lineEnd = part.answers.end(position);
     if (rowOfLine(bytes, lineStart, lineEnd) !== row) return false;
@@ -360,7 +369,9 @@ class Assembly {
       if (this.result.keys[group] && (keys & number) === 0) this.reannotated.write(bytes);
   }
 
-  #outcomeOf(rowLine: Buffer, position: number, { answers, index, before }: OpenPart): Outcome {
+  #outcomeOf(rowLine: Buffer, position: number, part: OpenPart): Outcome {
+    if (part.index.parts !== null) return this.#outcomeOfParts(rowLine, part, part.index.parts);
+    const { answers, index, before } = part;
     const { bytes } = answers;
     const start = answers.start(position);
     const end = answers.end(position);
@@ -377,12 +388,41 @@ class Assembly {
       return withoutAnswer('pending', null);
     }
     if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
-    const { state, annotation, note, model, finishReason, rawUsage, toolCalls } = entry.completion;
-    const { annotations, reasonings } = this.#placeReasoning(entry.completion);
+    return this.#outcomeOfAnswer(rowLine, entry.completion, entry.origin, null);
+  }
+
+  /** The same for a row that took several requests. */
+  #outcomeOfParts(rowLine: Buffer, { lines: reader, index, before }: OpenPart, parts: RowParts): Outcome {
+    const row = this.result.rows.total - before;
+    const answer = readRowAnswer({ index, parts, reader, rules: this.#rules }, row, rowLine);
+    switch (answer.kind) {
+      case 'answer':
+        return this.#outcomeOfAnswer(rowLine, answer.completion, answer.origin, answer.messages);
+      case 'none': {
+        const outcome = withoutAnswer(answer.state, answer.error);
+        // What was paid for stays beside what is missing.
+        return answer.completion === null
+          ? outcome
+          : { ...outcome, ...this.#placeReasoning(answer.completion) };
+      }
+      case 'damaged':
+        for (const offset of answer.offsets) this.result.damaged.push({ part: this.#parts, row, offset });
+        return withoutAnswer('pending', null);
+    }
+  }
+
+  #outcomeOfAnswer(
+    rowLine: Buffer,
+    completion: Completion,
+    origin: Origin | null,
+    messages: readonly ChatMessage[] | null,
+  ): Outcome {
+    const { state, annotation, note, model, finishReason, rawUsage, toolCalls } = completion;
+    const { annotations, reasonings } = this.#placeReasoning(completion);
     const { several, select = DEFAULT_SELECTION } = this.options;
-    const selected = several ? selectAnswer(entry.completion.annotations, select) : null;
+    const selected = several ? selectAnswer(completion.annotations, select) : null;
     const choice = annotation === null ? 0 : (selected?.choice ?? 0);
-    const chosen = annotation === null ? null : (entry.completion.annotations[choice] ?? annotation);
+    const chosen = annotation === null ? null : (completion.annotations[choice] ?? annotation);
     this.#countModel(model?.slice(0, LONGEST_MODEL) ?? 'unknown');
     return {
       state,
@@ -391,11 +431,12 @@ class Assembly {
       reasonings,
       toolCalls: toolCalls[choice] ?? null,
       choice,
+      messages,
       agrees: this.#agrees(rowLine, chosen),
       error: note,
       metadata: {
         ...{ state, model, finish_reason: finishReason, usage: rawUsage },
-        ...(entry.origin === null ? {} : originFields(entry.origin)),
+        ...(origin === null ? {} : originFields(origin)),
         ...(selected === null ? {} : { agreement: selected.agreement }),
       },
     };
@@ -431,7 +472,8 @@ class Assembly {
 
   #writeRow(line: Buffer, outcome: Outcome): void {
     const { reannotated: file, options } = this;
-    const prompt = isUnusable(line) ? Buffer.from(JSON.stringify(parseUnusable(line).row)) : line;
+    const usable = outcome.messages === null ? line : withMessages(line, outcome.messages);
+    const prompt = isUnusable(line) ? Buffer.from(JSON.stringify(parseUnusable(line).row)) : usable;
     this.#writePrompt(prompt, 0, prompt.length);
     file.write(ANNOTATION);
     file.write(outcome.annotation ?? 'null');
@@ -486,6 +528,6 @@ function parseUnusable(line: Buffer): UnusableRow {
 
 function withoutAnswer(state: RowState, error: string | null): Outcome {
   const metadata = { state, model: null, finish_reason: null, usage: null };
-  const none = { annotations: [], reasonings: [], toolCalls: null, choice: 0, agrees: null };
+  const none = { annotations: [], reasonings: [], toolCalls: null, choice: 0, messages: null, agrees: null };
   return { state, annotation: null, ...none, error, metadata };
 }

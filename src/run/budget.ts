@@ -21,7 +21,7 @@ const TOLERANCE = 1.01;
  */
 export class CostBudget implements Budget {
   /** Bodies in flight: how many, and their bytes in all. */
-  readonly #inFlight = new Map<number, number>();
+  readonly #inFlight = new Map<Job, number>();
   #bytesInFlight = 0;
   #needed: number | null = null;
   /** Tokens of the longest answer beyond `completionTokens`. */
@@ -53,7 +53,7 @@ export class CostBudget implements Budget {
       this.#needed = this.spent() + (worst ?? 0);
       return false;
     }
-    this.#inFlight.set(job.requestIdx, job.body.length);
+    this.#inFlight.set(job, job.body.length);
     this.#bytesInFlight += job.body.length;
     return true;
   }
@@ -64,8 +64,8 @@ export class CostBudget implements Budget {
   }
 
   settle(job: Job): void {
-    this.#bytesInFlight -= this.#inFlight.get(job.requestIdx) ?? 0;
-    this.#inFlight.delete(job.requestIdx);
+    this.#bytesInFlight -= this.#inFlight.get(job) ?? 0;
+    this.#inFlight.delete(job);
   }
 
   /** Learns from what one request used, whether its answer was of use or not. */

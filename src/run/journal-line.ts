@@ -21,11 +21,15 @@ import {
 import { standsAt, wordsBehind, zeroByte } from '../lib/bytes.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { findOrigin, readOrigin, type Origin } from './origin.js';
+import { findPart, readPart } from './line-part.js';
+import type { JobPart } from '../requests/processor.js';
 
 /** What one line of the journal says. */
-export type JournalEntry =
+export type JournalEntry = { row: number; part: JobPart | null } & LineContent;
+
+/** What it holds besides. */
+type LineContent =
   | {
-      row: number;
       kind: 'answer';
       completion: Completion;
       /** What it used; counted from the texts of the line where the answer does not report it. */
@@ -34,10 +38,10 @@ export type JournalEntry =
       origin: Origin | null;
     }
   /** An answer that is not known to be whole: the row is still to be asked, unless its reason is accepted. */
-  | { row: number; kind: 'partial'; reason: string; figures: AnswerFigures }
+  | { kind: 'partial'; reason: string; figures: AnswerFigures }
   /** An answer that breaks the schema of `--response_format`: the row is still to be asked. */
-  | { row: number; kind: 'unfit'; violation: string; figures: AnswerFigures }
-  | { row: number; kind: 'failure'; state: 'failed' | 'filtered'; errors: string[]; usage: Usage | null };
+  | { kind: 'unfit'; violation: string; figures: AnswerFigures }
+  | { kind: 'failure'; state: 'failed' | 'filtered'; errors: string[]; usage: Usage | null };
 
 /** Marks, in a failed line's list, a row that a provider's filter refused. */
 export const FILTERED_MARK = 'filtered by the provider';
@@ -53,55 +57,61 @@ export function parseJournalLine(line: Buffer, rules: AnswerRules = STANDARD_RUL
   if (!Array.isArray(value) || value.length !== 3) return null;
   const [request, response, metadata] = value as unknown[];
   const row = isObject(metadata) ? metadata['request_idx'] : undefined;
-  const origin = isObject(metadata) ? readOrigin(metadata) : null;
-  if (typeof row !== 'number' || !Number.isSafeInteger(row) || row < 0) return null;
+  if (!isObject(metadata) || typeof row !== 'number' || !Number.isSafeInteger(row) || row < 0) return null;
+  const content = readContent(request, response, readOrigin(metadata), rules);
+  return { row, part: readPart(metadata), ...content };
+}
+
+function readContent(
+  request: unknown,
+  response: unknown,
+  origin: Origin | null,
+  rules: AnswerRules,
+): LineContent {
   if (Array.isArray(response)) {
     const errors = response.map((error: unknown) =>
       typeof error === 'string' ? error : JSON.stringify(error),
     );
     const filtered = errors.at(-1) === FILTERED_MARK;
     if (filtered) errors.pop();
-    return { row, kind: 'failure', state: filtered ? 'filtered' : 'failed', errors, usage: null };
+    return { kind: 'failure', state: filtered ? 'filtered' : 'failed', errors, usage: null };
   }
   const answer = readAnswer(response, isWithoutReasons(request, response) ? ANY_ENDING : rules);
   switch (answer.kind) {
     case 'whole':
-      return { ...wholeAnswer(row, answer.completion, request, response), origin };
+      return { ...wholeAnswer(answer.completion, request, response), origin };
     case 'partial':
       return {
-        row,
         kind: 'partial',
         reason: answer.reason,
         figures: { usage: usageFromTexts(answer.usage, request, response), tier: answer.tier },
       };
     case 'unfit':
       return {
-        row,
         kind: 'unfit',
         violation: answer.violation,
         figures: { usage: usageFromTexts(answer.usage, request, response), tier: answer.tier },
       };
     case 'error':
       return {
-        row,
         kind: 'partial',
         reason: 'error',
         figures: { usage: usageFromTexts(answer.usage, request, response), tier: 'standard' },
       };
     // The Python tool saved answers without text as good ones; they are not.
     case 'empty':
-      return emptyAnswer(row, answer.usage);
+      return emptyAnswer(answer.usage);
     case 'foreign':
-      return emptyAnswer(row, isObject(response) ? readUsage(response['usage']) : null);
+      return emptyAnswer(isObject(response) ? readUsage(response['usage']) : null);
   }
 }
 
-type WholeAnswer = Omit<Extract<JournalEntry, { kind: 'answer' }>, 'origin'>;
+type WholeAnswer = Omit<Extract<LineContent, { kind: 'answer' }>, 'origin'>;
 
-function wholeAnswer(row: number, completion: Completion, request: unknown, response: unknown): WholeAnswer {
+function wholeAnswer(completion: Completion, request: unknown, response: unknown): WholeAnswer {
   const { usage, tier } = completion;
   const figures = (): AnswerFigures => ({ usage: usageFromTexts(usage, request, response), tier });
-  return { row, kind: 'answer', completion, figures };
+  return { kind: 'answer', completion, figures };
 }
 
 const ANY_ENDING = new FinishRules([NO_REASON]);
@@ -119,8 +129,8 @@ function isWithoutReasons(request: unknown, response: unknown): boolean {
   );
 }
 
-function emptyAnswer(row: number, usage: Usage | null): JournalEntry {
-  return { row, kind: 'failure', state: 'failed', errors: ['the answer has no text'], usage };
+function emptyAnswer(usage: Usage | null): LineContent {
+  return { kind: 'failure', state: 'failed', errors: ['the answer has no text'], usage };
 }
 
 /** What is seen at the end of a line whose answer's state is `ok`. */
@@ -211,7 +221,8 @@ const NOTHING = Buffer.alloc(0);
  */
 export function glance(bytes: Buffer, start: number, end: number): Glance | null {
   const responseEnd = endOfResponse(bytes, start, end);
-  if (responseEnd === -1) return null;
+  // Only runs that ask once for a row are looked at here.
+  if (responseEnd === -1 || lastPart !== null) return null;
   const row = lastRow;
   const origin = lastOrigin;
   const usage = fullyReported(readAsBefore(bytes, start, responseEnd) ?? readAnew(bytes, start, responseEnd));
@@ -288,13 +299,14 @@ function isPlainAnswer(bytes: Buffer, start: number, finishAt: number): boolean 
   return text !== null && !bytes.subarray(text.start, finishAt).includes(ERROR);
 }
 
-/** The row that a line is about, by its end; null where it does not end as lines of the journal do. */
+/** The row whose one answer a line is, by its end; null where it does not end as such lines of the journal do. */
 export function rowOfLine(bytes: Buffer, start: number, end: number): number | null {
-  return endOfResponse(bytes, start, end) === -1 ? null : lastRow;
+  return endOfResponse(bytes, start, end) === -1 || lastPart !== null ? null : lastRow;
 }
 
-/** The row of the line whose end was looked at last, and where its answer comes from. */
+/** The row of the line whose end was looked at last, its part of that row, and where its answer comes from. */
 let lastRow = 0;
+let lastPart: JobPart | null = null;
 let lastOrigin: Origin | null = null;
 
 /** Where the response ends, exclusive, if it is an object and the line's metadata follow; -1 otherwise. Notes both. */
@@ -312,19 +324,40 @@ export function endOfContent(bytes: Buffer, start: number, end: number): number 
   if (bytes[at] !== CLOSING_BRACKET || bytes[at - 1] !== CLOSING_BRACE) return -1;
   const row = numberBefore(bytes, at - 1);
   if (row === -1) return -1;
-  lastRow = row;
   at = beforeSpace(bytes, numberStart - 1);
   lastOrigin = null;
-  if (standsAt(bytes, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) at -= REQUEST_IDX.length;
-  else {
-    const key = at + 1 - LATER_REQUEST_IDX.length;
-    const found = standsAt(bytes, LATER_REQUEST_IDX, key) ? findOrigin(bytes, start, key + 1) : null;
-    if (found === null) return -1;
-    lastOrigin = found.origin;
-    at = found.start - 1;
+  lastPart = null;
+  if (standsAt(bytes, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) {
+    lastRow = row;
+    at -= REQUEST_IDX.length;
+  } else {
+    at = beforeLongMetadata(bytes, start, at, row);
+    if (at === -1) return -1;
   }
   at = beforeSpace(bytes, at);
   return at > start + 1 && bytes[at] === COMMA ? at : -1;
+}
+
+/**
+ * The same where there is more in the metadata than the row.
+ * @param at the last byte of the key of the last number
+ */
+function beforeLongMetadata(bytes: Buffer, start: number, at: number, last: number): number {
+  let key = at;
+  lastRow = last;
+  const part = findPart(bytes, key + 1, last);
+  if (part !== null) {
+    lastPart = part.part;
+    lastRow = numberBefore(bytes, part.start);
+    if (lastRow === -1) return -1;
+    key = numberStart - 1;
+    if (standsAt(bytes, REQUEST_IDX, key + 1 - REQUEST_IDX.length)) return key - REQUEST_IDX.length;
+  }
+  const before = key + 1 - LATER_REQUEST_IDX.length;
+  const found = standsAt(bytes, LATER_REQUEST_IDX, before) ? findOrigin(bytes, start, before + 1) : null;
+  if (found === null) return -1;
+  lastOrigin = found.origin;
+  return found.start - 1;
 }
 
 /** Where the choices end, if the finish reason is `stop` and nothing of meaning follows it; -1 otherwise. */

@@ -6,7 +6,7 @@
 import { standsAt } from '../lib/bytes.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
-import { IMAGE_MARK, type PromptRow } from '../types.js';
+import { IMAGE_MARK, type ChatMessage, type PromptRow } from '../types.js';
 
 /** How the last turn of a request begins and ends, as `JSON.stringify` writes it. */
 const USER_TURN = Buffer.from('{"role":"user","content":');
@@ -80,15 +80,30 @@ function isPromptAt(
  * @param row the line of `rows.jsonl` of a usable row
  */
 export function asksRow(line: Buffer, row: Buffer): boolean {
-  const entry = parseJson(line.toString('utf8'));
   const { user_prompt: prompt } = JSON.parse(row.toString('utf8')) as PromptRow;
+  const last = turnsIn(line).findLast((turn) => isObject(turn) && turn['role'] === 'user');
+  return textOfTurn(last).toWellFormed() === prompt;
+}
+
+/** Whether the request of a journal's line says exactly this, turn by turn. */
+export function asksWith(line: Buffer, messages: readonly ChatMessage[]): boolean {
+  const turns = turnsIn(line);
+  return (
+    turns.length === messages.length &&
+    turns.every((turn, place) => textOfTurn(turn) === (messages[place]?.content ?? ''))
+  );
+}
+
+function turnsIn(line: Buffer): unknown[] {
+  const entry = parseJson(line.toString('utf8'));
   dropped(line.length * 3);
   const request: unknown = Array.isArray(entry) ? entry[0] : null;
   const messages = isObject(request) ? request['messages'] : null;
-  const turns: unknown[] = Array.isArray(messages) ? messages : [];
-  const last = turns.findLast((turn) => isObject(turn) && turn['role'] === 'user');
-  const content = isObject(last) ? last['content'] : null;
-  return textOfContent(content).toWellFormed() === prompt;
+  return Array.isArray(messages) ? messages : [];
+}
+
+function textOfTurn(turn: unknown): string {
+  return textOfContent(isObject(turn) ? turn['content'] : null);
 }
 
 /** A turn's text, with marks in place of images. */

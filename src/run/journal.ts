@@ -38,7 +38,10 @@ import type { AnswerRules } from '../models/answer-rules.js';
 import { STANDARD_RULES } from '../models/finish-reason.js';
 import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
 import { isPaid, originFields, type Origin } from './origin.js';
+import { partSuffix } from './line-part.js';
+import type { PartLine, RowParts } from './parts.js';
 import { PartialLines, type PartialRows } from './partial-lines.js';
+import type { JobPart } from '../requests/processor.js';
 import { ROW_STATES, type RetriableState, type RowState } from '../types.js';
 
 const SYNC_INTERVAL_MS = 1000;
@@ -78,12 +81,21 @@ const WORTH: Readonly<Record<RowState, number>> = {
   ok: 3,
 };
 
+/** Where a line is in the journal. */
+export interface LinePlace {
+  offset: number;
+  /** Bytes, without the line break. */
+  length: number;
+}
+
 /** Where each row is in the journal: 13 bytes a row, so that a million rows fit into 13 MB. */
 export class JournalIndex {
   readonly #states: Uint8Array;
   readonly #offsets: Float64Array;
   readonly #lengths: Uint32Array;
   readonly #counts = new Array<number>(ROW_STATES.length).fill(0);
+  /** The parts of its rows, where these take several requests; then rows are noted through them. */
+  parts: RowParts | null = null;
   static readonly #pending = ROW_STATES.indexOf('pending');
   static readonly #failed = ROW_STATES.indexOf('failed');
 
@@ -177,11 +189,7 @@ export class JournalIndex {
   record(row: number, state: RowState, offset: number, length: number, isError = false): boolean {
     if (row >= this.rows) return false;
     if (this.isAnswered(row) && (isError || !this.isImprovedBy(row, state))) return false;
-    const code = ROW_STATES.indexOf(state);
-    const before = this.#states[row] ?? JournalIndex.#pending;
-    this.#counts[before] = (this.#counts[before] ?? 0) - 1;
-    this.#counts[code] = (this.#counts[code] ?? 0) + 1;
-    this.#states[row] = code;
+    this.#setState(row, ROW_STATES.indexOf(state));
     this.#offsets[row] = offset;
     this.#lengths[row] = length;
     if (isError && state !== 'failed') this.#errors.add(row);
@@ -189,12 +197,64 @@ export class JournalIndex {
     return true;
   }
 
-  /** Takes a row for one that was never asked: its line turned out to be damaged. */
-  forget(row: number): void {
+  /** Notes a line of the journal, whichever part of its row it is about. Returns whether it counts. */
+  recordLine(line: PartLine, state: RowState, place: LinePlace, isError = false): boolean {
+    if (this.parts !== null) return this.parts.record(line, state, place, isError);
+    // A run that asks once has no use for further answers to a row.
+    if (line.part !== null && line.part.number > 0) return false;
+    return this.record(line.row, state, place.offset, place.length, isError);
+  }
+
+  /** Whether an answer would replace what a row, or the part of it that a line is about, has. */
+  isLineImprovedBy(line: PartLine, state: RowState): boolean {
+    const { parts } = this;
+    if (parts === null) return this.isImprovedBy(line.row, state);
+    return parts.slotsOf(line).some((slot) => parts.slots.isImprovedBy(slot, state));
+  }
+
+  /** The places of all lines that a row's answer is made of. */
+  placesOf(row: number): { place: LinePlace; part: JobPart | null; state: RowState; isError: boolean }[] {
+    const { parts } = this;
+    if (parts === null) {
+      const place = this.place(row);
+      const state = this.state(row);
+      return place === null ? [] : [{ place, part: null, state, isError: !this.isAnswered(row) }];
+    }
+    return parts.placesOf(row);
+  }
+
+  /** Notes for a line that it was sent again with more tokens. */
+  noteLineOrigin(line: PartLine, origin: Origin | null): void {
+    this.noteOrigin(line.row, origin);
+    if (origin === null || this.parts === null) return;
+    for (const slot of this.parts.slotsOf(line)) this.parts.slots.noteOrigin(slot, origin);
+  }
+
+  /** Sets what a row's parts come to. */
+  replace(row: number, state: RowState, { offset, length }: LinePlace, isError: boolean): void {
+    this.#setState(row, ROW_STATES.indexOf(state));
+    this.#offsets[row] = offset;
+    this.#lengths[row] = length;
+    if (isError && state !== 'failed') this.#errors.add(row);
+    else this.#errors.delete(row);
+  }
+
+  #setState(row: number, code: number): void {
     const before = this.#states[row] ?? JournalIndex.#pending;
     this.#counts[before] = (this.#counts[before] ?? 0) - 1;
-    this.#counts[JournalIndex.#pending] = (this.#counts[JournalIndex.#pending] ?? 0) + 1;
-    this.#states[row] = JournalIndex.#pending;
+    this.#counts[code] = (this.#counts[code] ?? 0) + 1;
+    this.#states[row] = code;
+  }
+
+  /** Takes a line for one that was never there, since it turned out to be damaged. */
+  forgetLine(row: number, offset: number): void {
+    if (this.parts === null) this.forget(row);
+    else this.parts.forget(row, offset);
+  }
+
+  /** Takes a row for one that was never asked: its line turned out to be damaged. */
+  forget(row: number): void {
+    this.#setState(row, JournalIndex.#pending);
     this.#lengths[row] = 0;
     this.#errors.delete(row);
   }
@@ -228,7 +288,7 @@ export class JournalIndex {
   }
 
   /** The place of a row's line; null for a pending row. */
-  place(row: number): { offset: number; length: number } | null {
+  place(row: number): LinePlace | null {
     const length = this.#lengths[row] ?? 0;
     return length === 0 ? null : { offset: this.#offsets[row] ?? 0, length };
   }
@@ -236,7 +296,7 @@ export class JournalIndex {
 
 /** What a line of the journal cost when it was written, and whether its row uses it. */
 export type ScannedEntry =
-  | { kind: 'answer'; answer: AnswerFigures; origin: Origin | null }
+  | { kind: 'answer'; answer: AnswerFigures; origin: Origin | null; part: JobPart | null }
   /** It was paid for, and its row does not use it: it may be incomplete, is empty, or another answer is no worse. */
   | { kind: 'unused'; answer: AnswerFigures };
 
@@ -287,7 +347,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
   const base = number * SEGMENT_SPAN;
   const damaged = readDamaged(path);
   const pause = breather();
-  const isParsed = several || scan.rules.violationIn !== undefined;
+  const isParsed = several || index.parts !== null || scan.rules.violationIn !== undefined;
   for (const { bytes, offset } of readBlocks(path)) {
     const blockStart = base + offset;
     for (let next = 0; next < bytes.length;) {
@@ -312,8 +372,9 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
       else {
         index.noteOrigin(seen.row, seen.origin);
         if (index.record(seen.row, 'ok', blockStart + start, end - start))
-          onEntry({ kind: 'answer', answer: seen, origin: seen.origin });
-        else if (isPaid(seen.origin)) noteUnused(bytes.subarray(start, end), seen.row, scan, () => seen);
+          onEntry({ kind: 'answer', answer: seen, origin: seen.origin, part: null });
+        else if (isPaid(seen.origin))
+          noteUnused(bytes.subarray(start, end), { row: seen.row, part: null, choices: 1 }, scan, () => seen);
       }
     }
     await pause();
@@ -361,7 +422,8 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   if (entry === null) report.damaged += 1;
   else if (entry.row >= index.rows) report.foreign += 1;
   else if (entry.kind === 'failure') {
-    index.record(entry.row, entry.state, offset, bytes.length, true);
+    const line = { row: entry.row, part: entry.part, choices: 1 };
+    index.recordLine(line, entry.state, { offset, length: bytes.length }, true);
     if (entry.usage !== null) onEntry({ kind: 'unused', answer: { usage: entry.usage, tier: 'standard' } });
   } else if (entry.kind === 'unfit') {
     onEntry({ kind: 'unused', answer: entry.figures });
@@ -369,10 +431,12 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
     scan.partial.note(entry.row, entry.reason);
     onEntry({ kind: 'unused', answer: entry.figures });
   } else {
-    index.noteOrigin(entry.row, entry.origin);
-    if (index.record(entry.row, entry.completion.state, offset, bytes.length))
-      onEntry({ kind: 'answer', answer: entry.figures(), origin: entry.origin });
-    else if (isPaid(entry.origin)) noteUnused(bytes, entry.row, scan, entry.figures);
+    const { row, part, completion, origin } = entry;
+    const line = { row, part, choices: completion.annotations.length };
+    index.noteLineOrigin(line, origin);
+    if (index.recordLine(line, completion.state, { offset, length: bytes.length }))
+      onEntry({ kind: 'answer', answer: entry.figures(), origin, part });
+    else if (isPaid(origin)) noteUnused(bytes, line, scan, entry.figures);
   }
 }
 
@@ -382,16 +446,18 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
  */
 function noteUnused(
   line: Buffer,
-  row: number,
+  about: PartLine,
   { source, index, onEntry }: Scan,
   figures: () => AnswerFigures,
 ): void {
-  const place = index.place(row);
+  const { parts } = index;
+  const [slot] = parts?.slotsOf(about) ?? [];
+  const place = parts === null ? index.place(about.row) : slot === undefined ? null : parts.slots.place(slot);
   if (place?.length === line.length && readLineAt(source, place).equals(line)) return;
   onEntry({ kind: 'unused', answer: figures() });
 }
 
-function readLineAt(source: JournalSource, { offset, length }: { offset: number; length: number }): Buffer {
+function readLineAt(source: JournalSource, { offset, length }: LinePlace): Buffer {
   const number = Math.floor(offset / SEGMENT_SPAN);
   const path = typeof source === 'string' ? source : source.find((one) => one.number === number)?.path;
   if (path === undefined) return Buffer.alloc(0);
@@ -516,8 +582,8 @@ export class JournalWriter {
   }
 
   /** Appends a line of which request and response are JSON already. Returns its place. */
-  appendAnswer(request: Buffer, response: Buffer, row: number): { offset: number; length: number } {
-    const end = `,{"request_idx":${row}}]\n`;
+  appendAnswer(request: Buffer, response: Buffer, row: number, part?: JobPart): LinePlace {
+    const end = `,{"request_idx":${row}${partSuffix(part)}}]\n`;
     const length = 1 + request.length + 1 + response.length + end.length;
     this.#reserve(length);
     const offset = this.#base + this.#written + this.#used;
@@ -534,9 +600,9 @@ export class JournalWriter {
    * Appends a line that another row, or another run, has already. Returns its place.
    * @param content the request and its response as they are in that line, without the brackets around them
    */
-  appendCopy(content: Buffer, origin: Origin, row: number): { offset: number; length: number } {
-    const fields = JSON.stringify({ ...originFields(origin), request_idx: row });
-    const end = Buffer.from(`,${fields}]\n`);
+  appendCopy(content: Buffer, origin: Origin, row: number, part?: JobPart): LinePlace {
+    const fields = JSON.stringify({ ...originFields(origin), request_idx: row }).slice(0, -1);
+    const end = Buffer.from(`,${fields}${partSuffix(part)}}]\n`);
     const length = 1 + content.length + end.length;
     this.#reserve(length);
     const offset = this.#base + this.#written + this.#used;
@@ -548,14 +614,9 @@ export class JournalWriter {
   }
 
   /** Appends the answer to a request that is not the row's job as it stands. Returns its place. */
-  appendEscalated(
-    request: Buffer,
-    response: Buffer,
-    factor: number,
-    row: number,
-  ): { offset: number; length: number } {
+  appendEscalated(request: Buffer, response: Buffer, factor: number, row: number, part?: JobPart): LinePlace {
     const content = Buffer.concat([request, Buffer.of(COMMA), response]);
-    return this.appendCopy(content, { kind: 'escalated', factor }, row);
+    return this.appendCopy(content, { kind: 'escalated', factor }, row, part);
   }
 
   /** Appends a row that failed for good. */
@@ -564,9 +625,10 @@ export class JournalWriter {
     errors: readonly string[],
     filtered: boolean,
     row: number,
-  ): { offset: number; length: number } {
+    part?: JobPart,
+  ): LinePlace {
     const listed = filtered ? [...errors, FILTERED_MARK] : errors;
-    return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), row);
+    return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), row, part);
   }
 
   #reserve(length: number): void {

@@ -12,6 +12,7 @@ import { expandHome, STANDARD_INPUT } from '../datasets/local-files.js';
 import { redactedDataset } from '../datasets/redacted.js';
 import { UserError } from '../lib/errors.js';
 import { hasSeveral } from '../models/generation.js';
+import { splitsChoices } from '../models/several-answers.js';
 import { chooseFormat, type ChosenFormat } from '../formats/index.js';
 import type { RunSettings } from './settings.js';
 import type { ModelCall } from '../models/call.js';
@@ -31,7 +32,8 @@ import {
   type RunIdentity,
 } from './identity.js';
 import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
-import { JournalIndex, scanJournal, type JournalReport, type ScannedEntry } from './journal.js';
+import { scanJournal, type JournalIndex, type JournalReport, type ScannedEntry } from './journal.js';
+import { choicesOf, indexOfRows } from './parts.js';
 import type { PartialRows } from './partial-lines.js';
 import { countRows, writeRows } from './rows.js';
 import { checkSource, compareStandardInput } from './source.js';
@@ -103,7 +105,8 @@ export function requestShape(call: ModelCall): RequestShape {
   const { provider, model } = call.annotator;
   return {
     model,
-    generation: call.generation,
+    // Where each answer is requested on its own, no request has an `n`.
+    generation: splitsChoices(call) ? { ...call.generation, n: null } : call.generation,
     given: call.given,
     provider,
     changes: knownChanges(model, provider),
@@ -149,7 +152,7 @@ export async function prepareRun(
     : await startRun(options, preparation, earlier);
   if (!existsSync(folder.jobs)) await writeJobsWithProgress(options, folder, console);
   const { total, unusableRows } = await countRows(folder.rows);
-  const index = new JournalIndex(total);
+  const index = indexOfRows(total, choicesOf(options.call, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const rules = await answerRules(options.call);
   const report = await readJournal(

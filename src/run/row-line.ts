@@ -5,7 +5,7 @@
  */
 
 import { isObject } from '../lib/json.js';
-import type { PromptRow } from '../types.js';
+import type { ChatMessage, PromptRow } from '../types.js';
 
 /** Keys of results that only some datasets have, in their order. A row's set is the sum of their numbers. */
 export const ROW_KEYS = [
@@ -18,6 +18,8 @@ export const ROW_KEYS = [
 /** Keys that a file of results has together. */
 export type KeyGroup = (typeof ROW_KEYS)[number]['group'];
 
+const MESSAGES = Buffer.from(',"messages":');
+const REQUEST_MESSAGES = Buffer.from(',"request_messages":');
 const MARK = /,"_row":\[(\d{1,3}),(\d{1,12})\]\}$/;
 const LONGEST_MARK = 32;
 const CLOSING_BRACKET = 0x5d;
@@ -83,6 +85,29 @@ export function parseRow(line: Buffer): PromptRow {
     ...(calls === undefined ? {} : { annotation_original_tool_calls: calls }),
     ...(value._images === undefined ? {} : { images: value._images.map((url) => ({ reference: '', url })) }),
   };
+}
+
+/**
+ * The line of a chat with another request.
+ * @param line one that `rowLine` wrote for a chat
+ */
+export function withMessages(line: Buffer, messages: readonly ChatMessage[]): Buffer {
+  const mark = rowMark(line, 0, line.length);
+  const key = mark === null ? MESSAGES : REQUEST_MESSAGES;
+  const value = JSON.parse(line.toString('utf8')) as { messages?: unknown; request_messages?: unknown };
+  // Inside a text the key's quotes would be escaped.
+  const start = line.indexOf(key) + key.length;
+  const before = Buffer.byteLength(JSON.stringify(value.messages ?? value.request_messages));
+  const now = Buffer.from(JSON.stringify(messages));
+  if (mark === null) return Buffer.concat([line.subarray(0, start), now, line.subarray(start + before)]);
+  const end = line.length - `,"_row":[${mark.keys},${mark.bytes}]}`.length;
+  const added = now.length - before;
+  return Buffer.concat([
+    line.subarray(0, start),
+    now,
+    line.subarray(start + before, end),
+    Buffer.from(`,"_row":[${mark.keys},${mark.bytes + added}]}`),
+  ]);
 }
 
 function parseTools(text: string): object[] {

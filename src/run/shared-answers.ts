@@ -3,19 +3,20 @@
  * got for the request of others (`--dedupe`). Each goes into this run's journal as a line of its own row.
  */
 
-import { closeSync } from 'node:fs';
-import { breather, openFile, readAt } from '../lib/files.js';
+import { breather } from '../lib/files.js';
 import type { AnswerFigures } from '../models/usage.js';
-import type { RetriableState } from '../types.js';
+import type { JobPart } from '../requests/processor.js';
+import type { RetriableState, RowState } from '../types.js';
 import { answersOf, type AnswerSource, type FoundAnswer, type Reading } from './answer-source.js';
 import type { RunFolder } from './folder.js';
-import { JournalWriter, SEGMENT_SPAN, type JournalIndex } from './journal.js';
+import { JournalWriter, type JournalIndex } from './journal.js';
 import { endOfContent, glance, parseJournalLine } from './journal-line.js';
+import { LineReader } from './line-reader.js';
 import type { Copy } from './origin.js';
 import type { RequestTable } from './request-table.js';
 
 /** What a copied line adds to a run's figures; null for a failure, which has none. */
-export type OnCopy = (answer: AnswerFigures | null, origin: Copy) => void;
+export type OnCopy = (answer: AnswerFigures | null, origin: Copy, part: JobPart | null) => void;
 
 /** The run that answers are copied into. */
 export interface CopyTarget {
@@ -163,7 +164,7 @@ function isServedBy(row: number, donor: number, index: JournalIndex): boolean {
 /** Appends lines that exist already, and enters them into the index. */
 class CopyWriter {
   readonly #writer: JournalWriter;
-  readonly #journals = new Map<number, number>();
+  readonly #reader: LineReader;
   #failure: Error | null = null;
   #rows = 0;
 
@@ -173,8 +174,7 @@ class CopyWriter {
       this.#failure = error;
     };
     this.#writer = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
-    const files = folder.segments ?? [{ number: 0, path: folder.journal }];
-    for (const { number, path } of files) this.#journals.set(number, openFile(path, 'read'));
+    this.#reader = new LineReader(folder.segments ?? folder.journal);
   }
 
   get rows(): number {
@@ -182,39 +182,42 @@ class CopyWriter {
   }
 
   /** Gives a row the answer of another run. */
-  addFound({ bytes, start, end }: FoundAnswer, row: number, origin: Copy): void {
-    this.#add(bytes.subarray(start, end), row, origin, { state: 'ok', isError: false });
+  addFound({ lines }: FoundAnswer, row: number, origin: Copy): void {
+    const copied = lines.map(({ bytes, start, end, part }) =>
+      this.#add(bytes.subarray(start, end), row, origin, { part, state: 'ok', isError: false }),
+    );
+    if (copied.includes(true)) this.#rows += 1;
   }
 
   /** Gives a row what another row of this run has; lines that are not flushed are not seen. */
   addOwn(donor: number, row: number, origin: Copy): void {
-    const { index } = this.target;
-    const place = index.place(donor);
-    const descriptor =
-      place === null ? undefined : this.#journals.get(Math.floor(place.offset / SEGMENT_SPAN));
-    if (place === null || descriptor === undefined) return;
-    const line = readAt(descriptor, place.offset % SEGMENT_SPAN, place.length);
-    this.#add(line, row, origin, { state: index.state(donor), isError: !index.isAnswered(donor) });
+    const copied = this.target.index
+      .placesOf(donor)
+      .map(({ place, ...copy }) => this.#add(this.#reader.read(place), row, origin, copy));
+    if (copied.includes(true)) this.#rows += 1;
   }
 
+  /** @returns whether the row uses the line */
   #add(
     line: Buffer,
     row: number,
     origin: Copy,
-    { state, isError }: { state: ReturnType<JournalIndex['state']>; isError: boolean },
-  ): void {
+    { part, state, isError }: { part: JobPart | null; state: RowState; isError: boolean },
+  ): boolean {
     const contentEnd = endOfContent(line, 0, line.length);
-    if (contentEnd === -1) return;
-    const place = this.#writer.appendCopy(line.subarray(1, contentEnd), origin, row);
+    if (contentEnd === -1) return false;
+    const { index, onCopy, reading } = this.target;
+    const place = this.#writer.appendCopy(line.subarray(1, contentEnd), origin, row, part ?? undefined);
     if (this.#failure !== null) throw this.#failure;
-    if (!this.target.index.record(row, state, place.offset, place.length, isError)) return;
-    this.#rows += 1;
-    this.target.onCopy(isError ? null : this.#figuresOf(line), origin);
+    const choices = part === null ? reading.choices : 1;
+    if (!index.recordLine({ row, part, choices }, state, place, isError)) return false;
+    onCopy(isError ? null : this.#figuresOf(line), origin, part);
+    return true;
   }
 
   #figuresOf(line: Buffer): AnswerFigures | null {
-    const { several, rules } = this.target.reading;
-    const seen = several ? null : glance(line, 0, line.length);
+    const { choices, rules } = this.target.reading;
+    const seen = choices > 1 ? null : glance(line, 0, line.length);
     if (seen !== null) return seen;
     const entry = parseJournalLine(line, rules);
     return entry?.kind === 'answer' ? entry.figures() : null;
@@ -226,7 +229,7 @@ class CopyWriter {
   }
 
   close(): void {
-    for (const descriptor of this.#journals.values()) closeSync(descriptor);
+    this.#reader.close();
     this.#writer.close();
   }
 }

@@ -15,7 +15,7 @@ import {
   type Usage,
 } from '../models/usage.js';
 import type { ModelCall } from '../models/call.js';
-import type { ProcessorCounts } from '../requests/processor.js';
+import type { JobPart, ProcessorCounts } from '../requests/processor.js';
 import type { ScannedEntry } from './journal.js';
 import { isPaid, type Copy } from './origin.js';
 import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
@@ -131,12 +131,13 @@ export class Totals {
   addEntry(entry: ScannedEntry): void {
     if (entry.kind === 'unused') this.addUnused(entry.answer);
     else if (isPaid(entry.origin)) this.addAnswer(entry.answer);
-    else this.addCopy(entry.answer, entry.origin);
+    else this.addCopy(entry.answer, entry.origin, entry.part);
   }
 
   /** An answer that cost nothing, since another run or row has paid for it. */
-  addCopy({ usage }: AnswerFigures, origin: Copy): void {
-    this.#copied[origin.kind] += 1;
+  addCopy({ usage }: AnswerFigures, origin: Copy, part: JobPart | null): void {
+    // A row that takes several requests counts once.
+    if (part === null || part.number === 0) this.#copied[origin.kind] += 1;
     accumulate(this.#spared, usage);
   }
 

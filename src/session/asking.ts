@@ -1,8 +1,7 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
 import { answerRules } from '../models/answer-rules.js';
-import { findEndpoint, hasOwnServer, warnOfPlainKey } from '../models/endpoint.js';
-import { answersOnResponsesOnly } from '../models/responses-api.js';
+import { answersOnResponses, findEndpoint, warnOfPlainKey } from '../models/endpoint.js';
 import { reservedTokens } from '../models/generation.js';
 import { holdsLock } from '../lib/fence.js';
 import type { ModelCall } from '../models/call.js';
@@ -94,10 +93,4 @@ export async function openAsking(
     reporter,
   });
   return { client, limiter, parameters, processor };
-}
-
-/** A server of one's own may answer by chat completions for any model; if it does not, it will say so. */
-function answersOnResponses(call: ModelCall): boolean {
-  const { providerName, model } = call.annotator;
-  return providerName === 'openai' && !hasOwnServer(call) && answersOnResponsesOnly(model);
 }

@@ -2,6 +2,7 @@
 
 import type { RunSettings } from '../run/settings.js';
 import { askOnline, type Asked, type OnlineWork, type SentAgain } from './online.js';
+import type { RowParts } from '../run/parts.js';
 import type { SharedAnswers } from './share-answers.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -27,11 +28,14 @@ export async function escalateTruncated(
   const { index } = run;
   const again: SentAgain = {
     factor,
-    isWanted: (row) =>
+    row: (row) =>
       index.state(row) === 'truncated' &&
-      index.escalationOf(row) < factor &&
+      (index.parts === null
+        ? index.escalationOf(row) < factor
+        : truncatedParts(index.parts, row, factor).length > 0) &&
       !index.isHeld(row) &&
       spare?.[row] !== 1,
+    parts: (row) => (index.parts === null ? [] : truncatedParts(index.parts, row, factor)),
     requestFor: (job) => withMoreTokens(job, factor),
   };
   const more = await askOnline({ ...work, options: withBound(options, factor), again }, surroundings);
@@ -42,6 +46,14 @@ export async function escalateTruncated(
     bound: asked.bound ?? more.bound,
     needed: more.needed,
   };
+}
+
+/** Of a row that took several requests, those that were cut off and not sent with as many tokens. */
+function truncatedParts({ slots, layout }: RowParts, row: number, factor: number): number[] {
+  const first = layout.firstOf(row);
+  return Array.from({ length: layout.requiredOf(row) }, (_, number) => number).filter(
+    (number) => slots.state(first + number) === 'truncated' && slots.escalationOf(first + number) < factor,
+  );
 }
 
 /** What rate limits and `--max_cost` reserve for each request. */

@@ -50,7 +50,7 @@ export async function assembleResults(finished: AssembledRun, console: Console):
       folder.journal,
       assembled.damaged.map(({ offset }) => offset),
     );
-    for (const { row } of assembled.damaged) run.index.forget(row);
+    for (const { row, offset } of assembled.damaged) run.index.forgetLine(row, offset);
     const lines = plural(assembled.damaged.length, 'line');
     console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
     await scanJournal(

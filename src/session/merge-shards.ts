@@ -5,7 +5,8 @@ import { answerRules } from '../models/answer-rules.js';
 import { hasSeveral } from '../models/generation.js';
 import { assembleParts, type Assembled, type AssemblyPart } from '../run/assemble.js';
 import { journalSource, type RunFolder } from '../run/folder.js';
-import { JournalIndex, scanJournal } from '../run/journal.js';
+import { scanJournal, type JournalIndex } from '../run/journal.js';
+import { choicesOf, indexOfRows } from '../run/parts.js';
 import { countRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
 import { shardFolder } from '../shards/folders.js';
@@ -52,7 +53,7 @@ export async function mergeShards(
     for (const shard of plan.shards.keys()) {
       const folder = shardFolder(runDir, shard);
       const { total, unusableRows } = await countRows(folder.rows);
-      const index = new JournalIndex(total);
+      const index = indexOfRows(total, choicesOf(options.call, total));
       for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
       let answers = 0;
       const journal = journalSource(folder);

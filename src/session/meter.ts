@@ -39,8 +39,9 @@ export class Meter {
 
   /**
    * @param misses counted elsewhere, as answers come
-   * @param before rows that were done with before this session
-   * @param rows all rows of the run
+   * @param before how many of the rows were done with before this session
+   * @param rows all rows of the run, or all of their parts where they take several requests
+   * @param done how many of them this session has dealt with
    */
   constructor(
     private readonly processor: Pick<Processor, 'counts' | 'inFlight' | 'ramp' | 'trouble'>,
@@ -50,6 +51,7 @@ export class Meter {
     private readonly before: number,
     private readonly rows: number,
     private readonly now: () => number = () => performance.now(),
+    private readonly done: () => number = () => processor.counts.answered + processor.counts.failed,
   ) {
     this.#started = now();
     this.sample();
@@ -89,8 +91,7 @@ export class Meter {
   }
 
   get #session(): number {
-    const { answered, failed } = this.processor.counts;
-    return answered + failed;
+    return this.done();
   }
 
   /** What is shown at any width: how far, how fast, what it cost, and what has no annotation. */

@@ -11,18 +11,19 @@ import type { ChatClient } from '../http/chat-client.js';
 import { flagOf, type ParameterChange } from '../requests/parameters.js';
 import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';
 import type { BindingLimit, RateLimiter } from '../requests/rate-limiter.js';
-import { TokenEstimate } from '../requests/tokens.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
 import type { Usage } from '../models/usage.js';
 import { budgetFor, costUnknown } from '../run/budget.js';
 import type { RunFolder } from '../run/folder.js';
-import { readJobs } from '../run/jobs.js';
 import { JournalGone, JournalWriter, type JournalIndex } from '../run/journal.js';
+import type { PartLine } from '../run/parts.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
+import { splitsChoices } from '../models/several-answers.js';
 import { openAsking, type Asking } from './asking.js';
+import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
 import { Meter, type Misses } from './meter.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -30,6 +31,8 @@ import type { Surroundings } from './surroundings.js';
 const GRACE_MS = 30_000;
 /** Failed rows are reported one by one up to here; a line a second is enough after that. */
 const FAILURES_SHOWN = 5;
+
+const ONE_BY_ONE = 'From here on each answer of --n is requested on its own';
 
 /** What is asked for, in messages. */
 export interface Naming {
@@ -77,12 +80,9 @@ export interface OnlineWork {
 }
 
 /** Rows that are sent again with more tokens for their answers. */
-export interface SentAgain {
+export interface SentAgain extends Wanted {
   /** How many times their `max_tokens`. */
   factor: number;
-  isWanted: (row: number) => boolean;
-  /** The request in place of a row's job. */
-  requestFor: (job: Buffer) => Buffer;
 }
 
 /** Sends a request for every row that has no answer yet. */
@@ -90,28 +90,36 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const { options, folder, run, totals, serviceTier, again } = work;
   const { console, interruption } = surroundings;
   const { index } = run;
-  const wanted = again?.isWanted ?? ((row: number): boolean => index.isWanted(row, options.policy.retry));
-  const waiting = countRows(run.rows, wanted);
+  const wanted = again ?? missing(index, options.policy.retry);
+  const waiting = countRows(run.rows, wanted.row);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null, needed: null };
-  const before = run.rows - waiting;
+  const isSplit = index.parts !== null && splitsChoices(options.call);
   console.info(
     again === undefined
-      ? describeStart(run, waiting, options.call.annotator.name)
+      ? describeStart(
+          run,
+          waiting,
+          isSplit ? countParts(run.rows, wanted) : waiting,
+          options.call.annotator.name,
+        )
       : `Sending ${plural(waiting, 'truncated row')} again with ${again.factor} times the tokens.`,
   );
 
-  const { asking, journal, budget, misses } = await openJournaled(work, waiting, console);
+  const rowJobs = openRowJobs(folder, index, inTier(wanted, serviceTier), isSplit, () => {
+    console.warning(`${ONE_BY_ONE}: this server gives one answer to a request for several.`);
+  });
+  const { asking, journal, budget, misses } = await openJournaled(work, rowJobs, waiting, console);
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts);
 
   const started = performance.now();
-  const meter = new Meter(processor, limiter, totals, misses, before, run.rows);
+  const meter = meterFor(run, waiting, { processor, limiter, totals, misses });
   const endProgress = console.showProgress((columns) => meter.render(columns));
   const stopWatching = watchEverySecond(work, asking, meter);
   const stopListening = heed(interruption, processor, client, surroundings);
   let stop: Stop | null;
   try {
-    stop = await processor.run(jobs(folder, wanted, new TokenEstimate(), serviceTier, again?.requestFor));
+    stop = await processor.run(rowJobs.jobs(), rowJobs);
   } finally {
     stopListening();
     stopWatching();
@@ -143,6 +151,7 @@ interface Journaled {
 /** @throws UserError where the key is missing, or the journal can't be written */
 async function openJournaled(
   work: OnlineWork,
+  rowJobs: RowJobs,
   waiting: number,
   console: Surroundings['console'],
 ): Promise<Journaled> {
@@ -157,7 +166,7 @@ async function openJournaled(
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
   const misses: Misses = { refused: 0, failed: 0 };
-  const recording = { journal, index, naming, misses, factor: work.again?.factor ?? null };
+  const recording = { journal, index, naming, misses, rowJobs, factor: work.again?.factor ?? null };
   const events = journaling(recording, totals, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
@@ -207,6 +216,29 @@ function watchEverySecond(
   };
 }
 
+/** Counts rows, or their parts where rows take several requests. */
+function meterFor(
+  { index, rows }: Askable,
+  waiting: number,
+  {
+    processor,
+    limiter,
+    totals,
+    misses,
+  }: Pick<Asking, 'processor' | 'limiter'> &
+    Pick<OnlineWork, 'totals'> & {
+      misses: Misses;
+    },
+): Meter {
+  const { parts } = index;
+  if (parts === null) return new Meter(processor, limiter, totals, misses, rows - waiting, rows);
+  const { slots } = parts;
+  const dealtWith = (): number => slots.rows - slots.count('pending');
+  const before = dealtWith();
+  const now = (): number => performance.now();
+  return new Meter(processor, limiter, totals, misses, before, slots.rows, now, () => dealtWith() - before);
+}
+
 function warnOfDays(
   waiting: number,
   { requestsPerDay }: RateLimiter,
@@ -223,28 +255,25 @@ function warnOfDays(
 function describeStart(
   { rows, index, unusable = 0, naming = ROWS }: Askable,
   waiting: number,
+  requests: number,
   name: string,
 ): string {
   const done = rows - waiting - unusable - index.countAside;
   const skipped = unusable === 0 ? '' : ` (${plural(unusable, 'row')} cannot be used)`;
-  if (done === 0) return `Sending ${plural(waiting, 'request')} to ${name}${skipped}.`;
+  const each = requests === waiting ? '' : ` for ${plural(waiting, naming.one)}`;
+  if (done === 0) return `Sending ${plural(requests, 'request')}${each} to ${name}${skipped}.`;
   return `Resuming: ${count(done)} of ${plural(rows, naming.one)} are done, ${count(waiting)} to go${skipped}.`;
 }
 
-function* jobs(
-  folder: Pick<RunFolder, 'jobs'>,
-  wanted: (row: number) => boolean,
-  estimate: TokenEstimate,
-  serviceTier: string | null,
-  requestFor: SentAgain['requestFor'] = (job) => job,
-): Generator<Job> {
-  const tier = serviceTier === null ? null : Buffer.from(`,"service_tier":${JSON.stringify(serviceTier)}}`);
-  for (const job of readJobs(folder.jobs)) {
-    if (!wanted(job.requestIdx)) continue;
-    const request = requestFor(job.body);
-    const body = tier === null ? request : Buffer.concat([request.subarray(0, request.length - 1), tier]);
-    yield { requestIdx: job.requestIdx, body, tokens: estimate.of(job.body) };
-  }
+/** The same requests in a service tier; null for the account's usual one. */
+function inTier(wanted: Wanted, serviceTier: string | null): Wanted {
+  if (serviceTier === null) return wanted;
+  const tier = Buffer.from(`,"service_tier":${JSON.stringify(serviceTier)}}`);
+  const requestFor = (body: Buffer): Buffer => {
+    const request = wanted.requestFor(body);
+    return Buffer.concat([request.subarray(0, request.length - 1), tier]);
+  };
+  return { ...wanted, requestFor };
 }
 
 /** What else happens as answers come. */
@@ -261,35 +290,46 @@ function countRows(rows: number, wanted: (row: number) => boolean): number {
   return count;
 }
 
+function countParts(rows: number, wanted: Wanted): number {
+  let count = 0;
+  for (let row = 0; row < rows; row++) if (wanted.row(row)) count += wanted.parts(row).length;
+  return count;
+}
+
 /** Where answers go. */
 interface Recording {
   journal: JournalWriter;
   index: JournalIndex;
   naming: Naming;
   misses: Misses;
+  rowJobs: RowJobs;
   /** How many times their `max_tokens` rows are sent with; null where their jobs are sent as they stand. */
   factor: number | null;
 }
 
 /** What happens to a row's answer or failure: into the journal first, then into the figures. */
 function journaling(
-  { journal, index, naming: { nameOf }, misses, factor }: Recording,
+  { journal, index, naming, misses, rowJobs, factor }: Recording,
   totals: Totals,
   console: Surroundings['console'],
   { onFirstAnswer, onChange, onUse }: Occasions,
 ): ProcessorEvents {
+  const nameOf = (job: Job): string => `${naming.nameOf(job.requestIdx)}${describePart(job)}`;
   let isFirst = true;
   let failures = 0;
   let isShortened = false;
   let lastShown = 0;
   return {
     answered: (job, sent, json, completion) => {
+      const { requestIdx, part } = job;
       const place =
         factor === null
-          ? journal.appendAnswer(sent, json, job.requestIdx)
-          : journal.appendEscalated(sent, json, factor, job.requestIdx);
-      if (factor !== null) index.noteOrigin(job.requestIdx, { kind: 'escalated', factor });
-      const counts = index.record(job.requestIdx, completion.state, place.offset, place.length);
+          ? journal.appendAnswer(sent, json, requestIdx, part)
+          : journal.appendEscalated(sent, json, factor, requestIdx, part);
+      const line = lineOf(job, completion.annotations.length);
+      if (factor !== null) index.noteLineOrigin(line, { kind: 'escalated', factor });
+      const counts = index.recordLine(line, completion.state, place);
+      rowJobs.answered(job, completion);
       if (completion.state === 'refused' || completion.state === 'filtered') misses.refused += 1;
       const usage = usageOfAnswer(completion.usage, sent, json);
       const figures = { usage, tier: completion.tier };
@@ -299,20 +339,20 @@ function journaling(
       totals.timeline.spent(usage.promptTokens + usage.completionTokens);
       onUse(usage);
       dropped(sent.length + json.length);
-      console.record('debug', `${nameOf(job.requestIdx)}: ${completion.state}`);
+      console.record('debug', `${nameOf(job)}: ${completion.state}`);
       if (isFirst) onFirstAnswer();
       isFirst = false;
     },
     partial: (job, sent, json, reported, tier) => {
-      journal.appendAnswer(sent, json, job.requestIdx);
+      journal.appendAnswer(sent, json, job.requestIdx, job.part);
       const usage = usageOfAnswer(reported, sent, json);
       totals.addUnused({ usage, tier });
       onUse(usage);
       dropped(sent.length + json.length);
     },
     failed: (job, sent, errors, filtered) => {
-      const place = journal.appendFailure(sent, errors, filtered, job.requestIdx);
-      index.record(job.requestIdx, filtered ? 'filtered' : 'failed', place.offset, place.length, true);
+      const place = journal.appendFailure(sent, errors, filtered, job.requestIdx, job.part);
+      index.recordLine(lineOf(job, 1), filtered ? 'filtered' : 'failed', place, true);
       if (filtered) misses.refused += 1;
       else misses.failed += 1;
       failures += 1;
@@ -320,7 +360,7 @@ function journaling(
       if (failures > FAILURES_SHOWN && now - lastShown < 1000) return;
       lastShown = now;
       const more = failures > FAILURES_SHOWN ? ` (${plural(failures, 'failure')} so far)` : '';
-      console.warning(`${nameOf(job.requestIdx)} failed${more}: ${errors.at(-1) ?? ''}`);
+      console.warning(`${nameOf(job)} failed${more}: ${errors.at(-1) ?? ''}`);
     },
     exchanged: (latency, kind) => {
       totals.timeline.exchanged(latency, kind);
@@ -330,12 +370,13 @@ function journaling(
       onUse(usage);
     },
     parameterChanged: (change, message) => {
+      if (change.parameter === 'n') rowJobs.split();
       console.warning(describeChange(change, message));
       onChange();
     },
     shortened: (job, tokens, message) => {
       const text =
-        `${nameOf(job.requestIdx)} is sent again with --max_tokens ${tokens}, because its prompt leaves no room for ` +
+        `${nameOf(job)} is sent again with --max_tokens ${tokens}, because its prompt leaves no room for ` +
         `more: ${message}`;
       if (isShortened) {
         console.record('debug', text);
@@ -353,11 +394,22 @@ function journaling(
   };
 }
 
+function lineOf({ requestIdx, part }: Job, choices: number): PartLine {
+  return { row: requestIdx, part: part ?? null, choices };
+}
+
+/** `, turn 2`; nothing for the only request of a row. */
+function describePart({ part }: Job): string {
+  if (part === undefined) return '';
+  return `, ${part.kind === 'turn' ? 'turn' : 'answer'} ${part.number + 1}`;
+}
+
 /** A change that the API forced on the run, for the user. */
 function describeChange(
   { parameter, renamed_to: name, at_most: most }: ParameterChange,
   message: string,
 ): string {
+  if (parameter === 'n') return `${ONE_BY_ONE}: ${message}`;
   const flag = flagOf(parameter);
   const what =
     most !== undefined

@@ -5,7 +5,6 @@ import { join, resolve } from 'node:path';
 import { messageOf } from '../lib/errors.js';
 import { count, inert, plural } from '../lib/text.js';
 import { answerRules } from '../models/answer-rules.js';
-import { hasSeveral } from '../models/generation.js';
 import { findAnswerSource, type AnswerSource, type Reading } from '../run/answer-source.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
@@ -26,7 +25,7 @@ export interface SharingRun {
 /** How the lines of a run's journal are read, and of those whose answers it takes over. */
 export async function readingOf({ call, policy }: Pick<RunSettings, 'call' | 'policy'>): Promise<Reading> {
   return {
-    several: hasSeveral(call.generation),
+    choices: call.generation.n ?? 1,
     rules: await answerRules(call),
     escalation: policy.escalateTruncated ?? 1,
   };
@@ -83,8 +82,8 @@ export class SharedAnswers {
     const table = await readTable(folder, run.rows, console);
     const target: CopyTarget = {
       ...{ folder, table, index: run.index, retry, reading: await readingOf(options) },
-      onCopy: (answer, origin) => {
-        if (answer !== null) totals.addCopy(answer, origin);
+      onCopy: (answer, origin, part) => {
+        if (answer !== null) totals.addCopy(answer, origin, part);
       },
     };
     try {

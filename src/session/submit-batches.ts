@@ -14,10 +14,11 @@ import type { ModelCall } from '../models/call.js';
 import { isResuming, type RunSettings } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
 import { printResult } from '../terminal/output.js';
-import { JournalWriter } from '../run/journal.js';
+import { JournalWriter, type JournalIndex } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
+import type { RetriableState } from '../types.js';
 import { openBatchClient, submitParts } from './batch-tools.js';
 import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
 import { commandLine } from './next-command.js';
@@ -137,7 +138,11 @@ export async function planRows(
 ): Promise<number> {
   const { index } = run;
   await holdRows({ folder, run, ledger });
-  const wanted = (row: number): boolean => index.isWanted(row, options.policy.retry) && isAllowed(row);
+  const { retry } = options.policy;
+  // A row that has some of its answers would be answered, and paid for, as a whole again.
+  const isWhole = (row: number): boolean => index.parts?.isWhole(row, retry) ?? true;
+  const wanted = (row: number): boolean => index.isWanted(row, retry) && isWhole(row) && isAllowed(row);
+  tellIncomplete(index, retry, console);
   let planned = 0;
   // Where the journal can't be written, closing it says so.
   const journal = new JournalWriter(folder.journal, () => undefined);
@@ -152,7 +157,7 @@ export async function planRows(
         onTooLarge: (row, body) => {
           const message = `the request alone is larger than --max_batch_bytes ${options.policy.maxBatchBytes}`;
           const place = journal.appendFailure(body, [message], false, row);
-          index.record(row, 'failed', place.offset, place.length, true);
+          index.recordLine({ row, part: null, choices: 1 }, 'failed', place, true);
           console.warning(`Row ${row} failed: ${message}.`);
         },
         onProgress: (rows) => {
@@ -171,6 +176,24 @@ export async function planRows(
     journal.close();
   }
   return planned;
+}
+
+/** Rows that a server gave fewer answers than were asked for, which no batch changes. */
+function tellIncomplete(
+  index: JournalIndex,
+  retry: readonly RetriableState[],
+  console: Surroundings['console'],
+): void {
+  const { parts } = index;
+  if (parts === null) return;
+  let rows = 0;
+  for (let row = 0; row < index.rows; row++)
+    if (index.isWanted(row, retry) && !parts.isWhole(row, retry)) rows += 1;
+  if (rows === 0) return;
+  console.warning(
+    `${plural(rows, 'row')} got fewer answers than --n, and another batch would not change that. Online each of the ` +
+      'others is requested on its own: use --finish_online, or the command without --batch and with --resume.',
+  );
 }
 
 /** What one file may hold: the provider's limits, and lower ones of the command line. */

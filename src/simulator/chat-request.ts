@@ -15,6 +15,8 @@ export interface ChatRequest {
   prompt: string;
   /** The number of choices. */
   choices: number;
+  /** Null where the request has none. */
+  seed: number | null;
   /** Null where the request sets no maximum. */
   maximumTokens: number | null;
   stream: boolean;
@@ -100,6 +102,7 @@ export function readChatRequest(bytes: Buffer, existing: readonly string[] | nul
     messagesText: JSON.stringify(body['messages']),
     ...messages,
     choices: numberOr(body['n'], 1),
+    seed: numberOr(body['seed'] ?? body['random_seed'], null),
     maximumTokens: numberOr(body['max_completion_tokens'] ?? body['max_tokens'], null),
     stream: body['stream'] === true,
     isFlex: body['service_tier'] === 'flex',

@@ -26,6 +26,8 @@ const FAULT_DRAW = 0;
 const LATENCY_DRAW = 1;
 /** OpenAI reserves this many output tokens where a request names no maximum. */
 const DEFAULT_RESERVED_TOKENS = 16;
+/** Requests with this seed, or none, get the first answer to their prompt. */
+const USUAL_SEED = 42;
 const FAULTY_RETRY_MS = 20;
 const DRIP_PIECES = 20;
 
@@ -70,7 +72,7 @@ export class ChatEndpoint {
     const { settings, statistics } = this.#parts;
     try {
       const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body), 'utf8');
-      const chat = readChatRequest(bytes, settings.models);
+      const chat = this.#read(bytes);
       const answer = withReasoningAs(this.#completion(chat), settings.reasoning);
       if (whole) statistics.countAnswer(hashOf(chat.messagesText));
       return { status: 200, body: answer };
@@ -78,6 +80,18 @@ export class ChatEndpoint {
       if (error instanceof ApiError) return { status: error.status, body: error.body };
       throw error;
     }
+  }
+
+  /** @throws ApiError where the request is not one that this server answers */
+  #read(bytes: Buffer): ChatRequest {
+    const { models, severalAnswers } = this.#parts.settings;
+    const chat = readChatRequest(bytes, models);
+    if (chat.choices === 1 || severalAnswers === 'give') return chat;
+    if (severalAnswers === 'ignore') return { ...chat, choices: 1 };
+    throw new ApiError(400, "Invalid value for 'n': this model gives one choice, so n must be 1.", {
+      param: 'n',
+      code: 'invalid_value',
+    });
   }
 
   async #handle({ request, response }: Exchange): Promise<void> {
@@ -88,7 +102,7 @@ export class ChatEndpoint {
       const body = await readBody(request);
       requireApiKey(request, settings.apiKey);
       this.#tellLimits(response);
-      chat = readChatRequest(body, settings.models);
+      chat = this.#read(body);
       this.#throttle(chat, response);
     } catch (error) {
       if (error instanceof ApiError && error.status !== 429) statistics.count('rejected');
@@ -180,7 +194,8 @@ export class ChatEndpoint {
       snapshotOf(chat.model),
       // A recorded answer is what it is, whatever was asked for this time.
       texts.map((text, index) => {
-        const reasoning = kind === null ? null : madeUpReasoning(hashOf(chat.messagesText), index);
+        const variant = this.#variant(chat, index);
+        const reasoning = kind === null ? null : madeUpReasoning(hashOf(chat.messagesText), variant);
         return choice(index, text, replayed ? null : chat.maximumTokens, reasoning);
       }),
       chat.characters,
@@ -195,9 +210,16 @@ export class ChatEndpoint {
     const identity = hashOf(`${chat.model}\n${chat.messagesText}`);
     const texts = Array.from(
       { length: chat.choices },
-      (_, variant) => replayed ?? judged ?? madeUpAnswer(identity, chat.prompt, variant),
+      (_, index) => replayed ?? judged ?? madeUpAnswer(identity, chat.prompt, this.#variant(chat, index)),
     );
     return { texts, replayed: replayed !== null };
+  }
+
+  /** One answer with the next seed is what several answers would have had next. */
+  #variant({ seed, messagesText }: ChatRequest, index: number): number {
+    if (seed !== null) return index + Math.max(0, seed - USUAL_SEED);
+    if (this.#parts.settings.severalAnswers === 'give') return index;
+    return Math.max(0, (this.#attempts.get(hashOf(messagesText)) ?? 0) - 1);
   }
 }
 

@@ -22,6 +22,9 @@ export interface SimulatorLimits {
   limitWindowMs: number;
 }
 
+/** Gives that many choices, refuses the request, or gives one choice as though nothing had been said. */
+export const SEVERAL_ANSWERS = ['give', 'refuse', 'ignore'] as const;
+
 /** Settings of a simulator, all of them filled in. */
 export interface SimulatorSettings extends SimulatorLimits {
   /** The port on 127.0.0.1; 0 for any free one. */
@@ -34,6 +37,8 @@ export interface SimulatorSettings extends SimulatorLimits {
   answersFile: string | null;
   /** Where answers carry what the model thought; null for a model that does not think. */
   reasoning: ReasoningKind | null;
+  /** What is done about `n` above 1. */
+  severalAnswers: (typeof SEVERAL_ANSWERS)[number];
   /** Whether answers carry `x-ratelimit-*` headers, and 429s `retry-after(-ms)`. */
   limitHeaders: boolean;
   /** Milliseconds before an answer. */
@@ -92,6 +97,7 @@ export const SIMULATOR_DEFAULTS: SimulatorSettings = {
   models: null,
   answersFile: null,
   reasoning: null,
+  severalAnswers: 'give',
   requestsPerMinute: null,
   tokensPerMinute: null,
   tokenCharge: 'reserved',

@@ -63,4 +63,45 @@ describe('several answers and the old one', () => {
     // Nothing was paid for the second command.
     expect(api.requests.filter(({ path }) => path === '/chat/completions')).toHaveLength(sent);
   });
+
+  it('are requested one by one where a server gives one; a failed one is sent for again alone', async () => {
+    const folder = temporaryFolder();
+    const data = [0, 1].map((row) => ({ instruction: `row ${row}`, input: '', output: '7' }));
+    const dataset = writeJson(folder, 'data.json', data);
+    let isWell = false;
+    const api = await scriptedApi(({ prompt, body }) => {
+      const row = /row \d/.exec(prompt)?.[0] ?? '';
+      const seed = body['seed'] as number;
+      if (row === 'row 1' && seed === 44 && !isWell)
+        return {
+          status: 400,
+          body: { error: { message: 'too long', code: 'context_length_exceeded' } },
+        };
+      return `${row}, answer ${seed}`;
+    });
+    const args = ['--annotator', 'own-model', '--base_url', api.url, '--dataset', dataset, '--n', '3'];
+    args.push('--seed', '42', ...foldersIn(folder));
+    const first = await runCli(args);
+    expect(first.code, first.stderr).toBe(3);
+    expect(first.stderr).toContain('From here on each answer of --n is requested on its own');
+    const { rows, summary } = resultsIn(folder);
+    const answers = (row: number): string[] => [42, 43, 44].map((seed) => `row ${row}, answer ${seed}`);
+    expect(rows()).toMatchObject([
+      { annotation: 'row 0, answer 42', annotations: answers(0) },
+      { annotation: null, annotations: [...answers(1).slice(0, 2), null] },
+    ]);
+    expect(summary()).toMatchObject({ rows: { ok: 1, failed: 1 }, requests: { sent: 6 } });
+
+    isWell = true;
+    const second = await runCli([...args, '--resume']);
+    expect(second.code, second.stderr).toBe(0);
+    expect(rows().map(({ annotations }) => annotations)).toEqual([answers(0), answers(1)]);
+    expect(api.requests.map(({ body }) => [body['n'], body['seed']])).toEqual(
+      expect.arrayContaining([
+        [3, 42],
+        [undefined, 44],
+      ]),
+    );
+    expect(summary()).toMatchObject({ rows: { ok: 2 }, requests: { sent: 7 } });
+  });
 });

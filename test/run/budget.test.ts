@@ -9,8 +9,11 @@ const MAX_TOKENS = 100;
 const BODY = Buffer.alloc(50);
 const PRICE: Rates = { input: 1e-6, cachedInput: 1e-6, cacheWriteInput: 1e-6, output: 1e-5 };
 
+const JOBS: Job[] = [];
+
+/** The job of a row: the budget tells jobs apart by their identity. */
 function job(requestIdx: number): Job {
-  return { requestIdx, body: BODY, tokens: 0 };
+  return (JOBS[requestIdx] ??= { requestIdx, body: BODY, tokens: 0 });
 }
 
 /** Asks until the budget refuses, some requests at a time; returns what the server bills and how many it answered. */

@@ -18,7 +18,7 @@ import { temporaryFolder } from '../support/cli.js';
 import { completion } from '../support/scripted-api.js';
 import { settingsFor } from '../support/settings.js';
 
-const READING = { several: false, rules: new FinishRules([]), escalation: 1 };
+const READING = { choices: 1, rules: new FinishRules([]), escalation: 1 };
 
 interface Plan {
   reuse?: string[];
@@ -66,8 +66,8 @@ async function run(
   const table = await RequestTable.read(folder.jobs, prompts.length, () => undefined);
   const target: CopyTarget = {
     ...{ folder, table, index, retry: ['failed'], reading: READING },
-    onCopy: (answer, origin) => {
-      if (answer !== null) totals.addCopy(answer, origin);
+    onCopy: (answer, origin, part) => {
+      if (answer !== null) totals.addCopy(answer, origin, part);
     },
   };
   for (const path of reuse) await reuseAnswers(await findAnswerSource(path, join(root, 'temp')), target);

@@ -21,7 +21,7 @@ import {
   DEFAULT_ERROR_FILE,
   DEFAULT_OUTPUT_FILE,
 } from '../../session/watch-options.js';
-import { SIMULATOR_DEFAULTS } from '../../simulator/options.js';
+import { SEVERAL_ANSWERS, SIMULATOR_DEFAULTS } from '../../simulator/options.js';
 import { REASONING_KIND_NAMES } from '../../simulator/reasoning.js';
 import { flag } from './flag.js';
 import { SHARD_FLAGS } from './shard-flags.js';
@@ -278,6 +278,13 @@ const SIMULATE_FLAGS = {
     fallback: D.reasoning,
     group: 'server',
     help: `where answers carry what the model thought: ${REASONING_KIND_NAMES.join(', ')}`,
+    commands: OF_SIMULATE,
+  }),
+  several_answers: flag({
+    kind: oneOf('<what>', SEVERAL_ANSWERS),
+    fallback: D.severalAnswers,
+    group: 'server',
+    help: 'give the answers that n asks for, refuse n above 1, or ignore it and give one',
     commands: OF_SIMULATE,
   }),
   dataset_file: flag({
