@@ -16,10 +16,10 @@ export interface PartLayout {
   /** Of all rows. */
   readonly total: number;
   /** The number of a row's first part among all parts. */
-  firstOf(row: number): number;
-  countOf(row: number): number;
+  firstOf: (row: number) => number;
+  countOf: (row: number) => number;
   /** How many of them, from the first on, a row cannot do without. */
-  requiredOf(row: number): number;
+  requiredOf: (row: number) => number;
 }
 
 /**

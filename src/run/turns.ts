@@ -15,11 +15,6 @@ export function answeredTurns(request: readonly Turn[]): number[] {
   );
 }
 
-/** How many answers of a chat are regenerated, the last one included. */
-export function countTurns(request: readonly Turn[] | undefined): number {
-  return request === undefined ? 1 : answeredTurns(request).length + 1;
-}
-
 /**
  * The request for one of the answers: the chat up to it, with new answers in place of those before it.
  * @param request the turns before the chat's last answer

@@ -108,7 +108,8 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const rowJobs = openRowJobs(folder, index, inTier(wanted, serviceTier), isSplit, () => {
     console.warning(`${ONE_BY_ONE}: this server gives one answer to a request for several.`);
   });
-  const { asking, journal, budget, misses } = await openJournaled(work, rowJobs, waiting, console);
+  const sending = isSplit ? { ...work, options: withOneAnswer(options) } : work;
+  const { asking, journal, budget, misses } = await openJournaled(sending, rowJobs, waiting, console);
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts);
 
@@ -137,6 +138,12 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
     bound: describeBound(limiter.bindingLimit, limiter),
     needed: budget?.needed ?? null,
   };
+}
+
+/** What rate limits and `--max_cost` reserve where each answer is requested on its own. */
+function withOneAnswer(options: RunSettings): RunSettings {
+  const { call } = options;
+  return { ...options, call: { ...call, generation: { ...call.generation, n: null } } };
 }
 
 /** What sends requests, and writes what comes of them into the journal. */
