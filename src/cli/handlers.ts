@@ -71,6 +71,7 @@ export function handlersOf(invocation: Invocation): Handlers {
         output: values.output,
         sample: values.sample,
         rows: values.rows,
+        isPublic: values.public,
       };
       process.exitCode = await report(request, console);
     },

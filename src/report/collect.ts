@@ -1,213 +1,142 @@
-/** Reads a finished run's files once, in bounded memory, into what the page of its report shows. */
+/** Reads a run's files once, in bounded memory, into what the page of its report shows. */
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readBatch } from '../batches/batch.js';
-import { UserError } from '../lib/errors.js';
 import { readResults, type ResultRow } from '../exports/rows.js';
+import { UserError } from '../lib/errors.js';
 import { readLines } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
+import { duration, shellWord } from '../lib/text.js';
 import { readSummary } from '../judge/figures.js';
+import { isLocalName } from '../datasets/local-files.js';
 import type { ConfigFile } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
-import { readTimeline } from '../run/timeline.js';
+import { latencyAt, readTimeline, type RecordedTimeline } from '../run/timeline.js';
 import { ROW_STATES, type RowState } from '../types.js';
-import type { BatchFigures, ReportData, ShownRow } from './data.js';
-import { Counter, risingEdges } from './distribution.js';
-import { figuresOf, judgeOf, parametersOf } from './facts.js';
-import { FLAG_NAMES, flagsOf, type FlagName } from './flags.js';
-import { Selection } from './selection.js';
-import { similarity } from './similarity.js';
+import { addFigures, type JournalPart, type Pricing } from './answer-figures.js';
+import type { BatchFigures, ReportData } from './data.js';
+import { figuresOf, judgeOf, parametersOf, titleOf } from './facts.js';
+import { readJudgements } from './judgements.js';
+import { allLatencies, overTime } from './over-time.js';
+import { Pass, type Counted } from './pass.js';
+import { tablesOf } from './tables.js';
 
-/** Characters of a text that the reader shows. */
-const LONGEST_SHOWN = 12_000;
 /** Smaller files than the results, which are read whole. */
 const LARGEST_FILE = 64 << 20;
+const LONGEST_ERROR = 500;
+/** URLs, `host:port`, and addresses of IPv4. */
+const ADDRESSES = /\bhttps?:\/\/[^\s"'<>)]+|\b[\w.-]{1,253}:\d{2,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b/gi;
+const HUB = 'https://huggingface.co';
+
+/** The run that a report is about. */
+export interface ReportedRun {
+  folder: RunFolder;
+  dataset: string;
+  annotator: string;
+  config: Partial<ConfigFile>;
+  /** Where its answers are; empty where the working files are gone. */
+  parts: readonly JournalPart[];
+  pricing: Pricing;
+}
 
 export interface CollectOptions {
   /** Rows that are chosen at random. */
   sample: number;
   /** Rows that are shown in any case. */
   rows: readonly number[];
+  /** True to leave out where the run was done. */
+  isPublic: boolean;
   version: string;
   now: Date;
   onProgress: (rows: number) => void;
 }
 
-/** @throws UserError where there are no results yet */
-export async function collect(
-  folder: RunFolder,
-  title: { dataset: string; annotator: string },
-  config: Partial<ConfigFile>,
-  options: CollectOptions,
-): Promise<ReportData> {
+/**
+ * The report of a run that has results.
+ * @throws UserError where there are none
+ */
+export async function collect(run: ReportedRun, options: CollectOptions): Promise<ReportData> {
+  const { folder, parts, pricing } = run;
   if (!existsSync(folder.reannotated)) {
     throw new UserError(
-      `There is no ${folder.reannotated}: the run is not finished, or it has another dataset, annotator or --save_dir.`,
+      `There is no ${folder.reannotated}: the run has no results yet, or it has another dataset, annotator or --save_dir. ` +
+        'A run that is in progress is shown by reannotate report --watch.',
     );
   }
-  const summary = readSummary(folder.summary);
-  const pass = new Pass(folder, options);
-  await readResults({ path: folder.reannotated, onProgress: options.onProgress }, (line) => {
-    pass.add(line.parse());
+  const { sample, rows, onProgress } = options;
+  const pass = new Pass({ sample, rows, verdicts: readJudgements(folder.judgements) });
+  const failures = new Failures(folder.failedRows, options.isPublic);
+  let number = 0;
+  await readResults({ path: folder.reannotated, onProgress }, (line) => {
+    const row = line.parse();
+    const failure = failures.of(number);
+    pass.add(number, { row, ...outcomeOf(row, failure), figures: null });
+    number += 1;
   });
+  const counted = pass.result();
+  await addFigures(parts, counted.shown, pricing);
+  return reportOf(run, options, counted, { isFinished: true, summary: readSummary(folder.summary) });
+}
+
+/**
+ * Everything that a page shows.
+ * @param summary what `summary.json` holds, or would hold by now
+ */
+export function reportOf(
+  { folder, dataset, annotator, config }: ReportedRun,
+  { isPublic, version, now }: Pick<CollectOptions, 'isPublic' | 'version' | 'now'>,
+  counted: Counted,
+  { isFinished, summary }: { isFinished: boolean; summary: Record<string, unknown> },
+): ReportData {
   const counters = readJsonFile(folder.counters);
+  const timeline = readTimeline(isObject(counters) ? counters['timeline'] : null);
+  const { cost_usd: cost, mode } = summary;
   return {
-    ...title,
-    version: options.version,
-    made: options.now.toISOString(),
-    figures: figuresOf(summary),
-    parameters: parametersOf(config),
-    models: isObject(summary['models'])
-      ? Object.entries(summary['models']).filter(
-          (entry): entry is [string, number] => typeof entry[1] === 'number',
-        )
-      : [],
-    timeline: readTimeline(isObject(counters) ? counters['timeline'] : null),
+    kind: 'run',
+    dataset: titleOf(dataset),
+    annotator,
+    run: folder.name,
+    id: config.uuid ?? folder.name,
+    version,
+    made: now.toISOString(),
+    isFinished,
+    figures: [...figuresOf(summary), ...latencyFigure(timeline)],
+    parameters: parametersOf(config, isPublic),
+    time:
+      timeline === null
+        ? null
+        : overTime(timeline, typeof cost === 'number' && mode !== 'batch' ? cost : null),
     batches: batchesOf(readJsonFile(folder.batchObjects)),
+    tables: tablesOf(summary),
     judge: judgeOf(summary),
-    ...pass.result(),
+    command: commandFor(folder, config),
+    hub: hubOf(dataset, config),
+    ...counted,
   };
 }
 
-type Counted = Omit<
-  ReportData,
-  | 'dataset'
-  | 'annotator'
-  | 'version'
-  | 'made'
-  | 'figures'
-  | 'parameters'
-  | 'models'
-  | 'timeline'
-  | 'batches'
-  | 'judge'
->;
-
-/** One pass over the rows. */
-class Pass {
-  readonly #failures: Iterator<Failure>;
-  #failure: Failure | null;
-  readonly #verdicts: ReadonlyMap<number, string>;
-  readonly #selection: Selection;
-  readonly #old = new Counter(risingEdges(25, 200_000, 1.35));
-  readonly #new = new Counter(risingEdges(25, 200_000, 1.35));
-  readonly #ratios = new Counter([
-    0,
-    ...risingEdges(1, 4000, 1.25)
-      .slice(1)
-      .map((edge) => edge / 100),
-    1000,
-  ]);
-  readonly #states = new Map<RowState, number>();
-  readonly #reasons = new Map<string, number>();
-  readonly #flags = new Map<FlagName, number>(FLAG_NAMES.map((name) => [name, 0]));
-  #rows = 0;
-  #compared = 0;
-  /** Rows whose final answers were compared (`--check answer`); without any, nothing is known of disagreement. */
-  #checked = 0;
-
-  constructor(folder: RunFolder, options: Pick<CollectOptions, 'sample' | 'rows'>) {
-    this.#failures = failures(folder.failedRows);
-    this.#failure = nextOf(this.#failures);
-    this.#verdicts = verdictsOf(folder.judgements);
-    this.#selection = new Selection(options.sample, options.rows);
-  }
-
-  add(row: ResultRow): void {
-    const number = this.#rows++;
-    while (this.#failure !== null && this.#failure.row < number) this.#failure = nextOf(this.#failures);
-    const failure = this.#failure?.row === number ? this.#failure : null;
-    const state = row.metadata?.state ?? failure?.state ?? (row.annotation === null ? 'pending' : 'ok');
-    count(this.#states, state);
-    count(this.#reasons, row.metadata?.finish_reason ?? REASONS[state]);
-    const { annotation_original: old, annotation, reasoning = null } = row;
-    if (old !== null) this.#old.add(old.length);
-    if (annotation !== null) this.#new.add(annotation.length);
-    const pair =
-      old === null || annotation === null
-        ? null
-        : {
-            old,
-            new: annotation,
-            state,
-            similarity: similarity(old, annotation),
-            agrees: row.agrees ?? null,
-          };
-    const flags = pair === null ? [] : flagsOf(pair);
-    for (const flag of flags) count(this.#flags, flag);
-    const change = pair === null || pair.old === '' ? null : 1 - pair.similarity;
-    const ratio = pair === null || pair.old === '' ? null : pair.new.length / pair.old.length;
-    if (pair !== null) this.#compared += 1;
-    if (pair !== null && pair.agrees !== null) this.#checked += 1;
-    if (ratio !== null) this.#ratios.add(ratio);
-    this.#selection.add({ row: number, state, flags, change, ratio }, () => ({
-      row: number,
-      state,
-      system: cut(row.system_prompt),
-      prompt: cut(row.user_prompt ?? ''),
-      old: old === null ? null : cut(old),
-      new: annotation === null ? null : cut(annotation),
-      reasoning: reasoning === null ? null : cut(reasoning),
-      lengths: {
-        prompt: row.user_prompt?.length ?? 0,
-        old: old?.length ?? 0,
-        new: annotation?.length ?? 0,
-        reasoning: reasoning?.length ?? 0,
-      },
-      flags,
-      change: change === null ? null : Math.round(change * 1000) / 1000,
-      error: failure?.error ?? null,
-      verdict: this.#verdicts.get(number) ?? null,
-    }));
-  }
-
-  result(): Counted {
-    const shown = this.#selection.rows;
-    return {
-      rows: this.#rows,
-      states: Object.fromEntries(ROW_STATES.map((state) => [state, this.#states.get(state) ?? 0])),
-      oldLengths: this.#old.distribution,
-      newLengths: this.#new.distribution,
-      ratios: this.#ratios.distribution,
-      medians: { old: this.#old.median, new: this.#new.median },
-      finishReasons: [...this.#reasons].sort((a, b) => b[1] - a[1]).slice(0, 12),
-      flags: FLAG_NAMES.filter((name) => name !== 'disagrees' || this.#checked > 0).map((name) => ({
-        name,
-        rows: this.#flags.get(name) ?? 0,
-      })),
-      compared: this.#compared,
-      shown,
-      choice: this.#choice(shown),
-    };
-  }
-
-  #choice(shown: readonly ShownRow[]): string {
-    const number = (amount: number): string => amount.toLocaleString('en-US');
-    if (shown.length === this.#rows) return `All ${number(this.#rows)} rows are shown.`;
-    return (
-      `${number(shown.length)} of ${number(this.#rows)} rows are shown: a random sample of ` +
-      `${number(Math.min(this.#selection.sampled, shown.length))}, and those that changed most, grew and shrank most, ` +
-      'failed, or are remarkable otherwise. Charts and counts are of all rows.'
-    );
-  }
+function latencyFigure(timeline: RecordedTimeline | null): [string, string][] {
+  const latencies = timeline === null ? [] : allLatencies(timeline);
+  const [median, p95] = [latencyAt(0.5, latencies), latencyAt(0.95, latencies)];
+  if (median === null || p95 === null) return [];
+  return [['Latency, median and p95', `${shortTime(median)}, ${shortTime(p95)}`]];
 }
 
-/** Why an answer ended, where the row's metadata does not say. */
-const REASONS: Readonly<Record<RowState, string>> = {
-  ok: 'stop',
-  truncated: 'length',
-  refused: 'refusal',
-  filtered: 'content_filter',
-  failed: 'no answer: failed',
-  pending: 'no answer: pending',
-};
-
-function count<Key>(counts: Map<Key, number>, key: Key): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+function shortTime(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : duration(milliseconds);
 }
 
-function cut(text: string): string {
-  return text.length <= LONGEST_SHOWN ? text : text.slice(0, LONGEST_SHOWN).toWellFormed();
+/** State and error of a row of the results. */
+function outcomeOf(row: ResultRow, failure: Failure | null): { state: RowState; error: string | null } {
+  const isAnswered = row.annotation !== null || (row.annotation_tool_calls ?? null) !== null;
+  const state = row.metadata?.state ?? failure?.state ?? (isAnswered ? 'ok' : 'pending');
+  return { state, error: failure?.error ?? null };
+}
+
+/** An error as the page shows it: `--public` hides the servers that it names. */
+export function shownError(error: string, isPublic: boolean): string {
+  const text = error.slice(0, LONGEST_ERROR).toWellFormed();
+  return isPublic ? text.replace(ADDRESSES, '[server]') : text;
 }
 
 interface Failure {
@@ -216,32 +145,41 @@ interface Failure {
   error: string | null;
 }
 
-function* failures(path: string): Generator<Failure> {
+/** `failed_rows.jsonl`, read along with the rows. */
+class Failures {
+  readonly #lines: Iterator<Failure>;
+  #next: Failure | null;
+
+  constructor(path: string, isPublic: boolean) {
+    this.#lines = failures(path, isPublic);
+    this.#next = nextOf(this.#lines);
+  }
+
+  /** What it says of a row; rows are looked up in their order. */
+  of(row: number): Failure | null {
+    while (this.#next !== null && this.#next.row < row) this.#next = nextOf(this.#lines);
+    return this.#next?.row === row ? this.#next : null;
+  }
+}
+
+function* failures(path: string, isPublic: boolean): Generator<Failure> {
   if (!existsSync(path)) return;
   for (const { bytes } of readLines(path)) {
     const value = parseJson(bytes.toString('utf8'));
     if (!isObject(value)) continue;
     const { request_idx: row, state, error } = value;
     if (typeof row !== 'number' || !ROW_STATES.includes(state as RowState)) continue;
-    yield { row, state: state as RowState, error: typeof error === 'string' ? error.slice(0, 500) : null };
+    yield {
+      row,
+      state: state as RowState,
+      error: typeof error === 'string' ? shownError(error, isPublic) : null,
+    };
   }
 }
 
 function nextOf<Value>(iterator: Iterator<Value>): Value | null {
   const next = iterator.next();
   return next.done === true ? null : next.value;
-}
-
-function verdictsOf(path: string): Map<number, string> {
-  const verdicts = new Map<number, string>();
-  if (!existsSync(path)) return verdicts;
-  for (const { bytes } of readLines(path)) {
-    const value = parseJson(bytes.toString('utf8'));
-    if (!isObject(value)) continue;
-    const { request_idx: row, verdict } = value;
-    if (typeof row === 'number' && typeof verdict === 'string') verdicts.set(row, verdict.slice(0, 20));
-  }
-  return verdicts;
 }
 
 function readJsonFile(path: string): unknown {
@@ -258,4 +196,22 @@ function batchesOf(value: unknown): BatchFigures[] {
     queued: inProgressAt === null ? null : (inProgressAt - createdAt) / 60,
     worked: inProgressAt === null || endedAt === null ? null : (endedAt - inProgressAt) / 60,
   }));
+}
+
+/** How more rows come into the page: with the path as the run's own record has it, so that no private one is shown. */
+function commandFor({ name }: RunFolder, { params = {} }: Partial<ConfigFile>): string {
+  const parent = params['save_dir'];
+  const isRelative = typeof parent === 'string' && parent !== '' && !/^(?:[/\\~]|[A-Za-z]:)/.test(parent);
+  return `npx reannotate report ${shellWord(isRelative ? `${parent.replace(/\/$/, '')}/${name}` : name)} --rows`;
+}
+
+/** The dataset's viewer on the Hub (https://huggingface.co/docs/hub/datasets-viewer). */
+function hubOf(dataset: string, { params = {}, dataset: found }: Partial<ConfigFile>): ReportData['hub'] {
+  if (isLocalName(dataset) || !/^[\w.-]+\/[\w.-]+$/.test(dataset) || params['shuffle'] === true) return null;
+  const part = [found?.subset ?? 'default', found?.split ?? 'train'].map(encodeURIComponent).join('/');
+  const { offset } = params;
+  return {
+    url: `${HUB}/datasets/${dataset}/viewer/${part}?row=`,
+    offset: typeof offset === 'number' ? offset : 0,
+  };
 }

@@ -1,6 +1,5 @@
 /** What the page of a report is made of: written into it as JSON, and read by `page/`. */
 
-import type { RecordedTimeline } from '../run/timeline.js';
 import type { RowState } from '../types.js';
 import type { FlagName } from './flags.js';
 
@@ -10,15 +9,47 @@ export interface Distribution {
   counts: number[];
 }
 
+/** One turn of a request before its last one. */
+export interface Turn {
+  role: string;
+  text: string;
+  /** Characters before it was cut. */
+  length: number;
+}
+
+/** What one answer used. */
+export interface RowFigures {
+  model: string | null;
+  finishReason: string | null;
+  promptTokens: number | null;
+  completionTokens: number | null;
+  reasoningTokens: number;
+  /** US dollars; null where it is not known. */
+  cost: number | null;
+}
+
 /** A row in the reader. */
 export interface ShownRow {
-  /** Its number in the dataset, from 0. */
+  /** Its number in the run, from 0. */
   row: number;
   state: RowState;
   system: string;
   prompt: string;
+  /** The turns of a chat before the prompt. */
+  turns: Turn[];
+  /** Definitions of tools as JSON; null where there are none. */
+  tools: string | null;
+  /** References to its images. */
+  images: string[];
+  /** Kept columns of the dataset, those with short values. */
+  source: Record<string, string>;
   old: string | null;
   new: string | null;
+  /** Calls of tools as JSON. */
+  oldCalls: string | null;
+  newCalls: string | null;
+  /** The other answers of a run with several. */
+  others: string[];
   /** What the model thought before its answer; null where it gave none. */
   reasoning: string | null;
   /** Characters before anything was cut. */
@@ -27,8 +58,10 @@ export interface ShownRow {
   /** 0: the same words; 1: none in common. Null where one of the answers is missing. */
   change: number | null;
   error: string | null;
-  /** What the judge preferred, where the row was judged. */
-  verdict: string | null;
+  /** What the judge preferred and what it said, where the row was judged. */
+  verdict: { preferred: string; reason: string } | null;
+  /** Null where the run's working files are not there. */
+  figures: RowFigures | null;
 }
 
 export interface BatchFigures {
@@ -40,44 +73,91 @@ export interface BatchFigures {
   worked: number | null;
 }
 
+/** How sending went over time, in steps that are wide enough to be read. */
+export interface OverTime {
+  /** Milliseconds of one step. */
+  step: number;
+  steps: TimeStep[];
+}
+
+export interface TimeStep {
+  /** Milliseconds that the step covers: the last one may be shorter. */
+  length: number;
+  answers: number;
+  throttled: number;
+  failures: number;
+  /** Milliseconds; null where nothing was answered. */
+  median: number | null;
+  p95: number | null;
+  /** US dollars from the start to the end of the step; null where they are not known. */
+  spent: number | null;
+}
+
+/** A small table beside the charts. */
+export interface ReportTable {
+  title: string;
+  head: string[];
+  rows: string[][];
+}
+
+export interface Judged {
+  annotator: string;
+  /** Pairs that were looked at, and what came of them for the new answers. */
+  rows: number;
+  wins: number;
+  ties: number;
+  losses: number;
+  undecided: number;
+  /** Shares from 0 to 1; null where nothing was decided. */
+  winRate: number | null;
+  interval: [low: number, high: number] | null;
+}
+
 export interface ReportData {
+  kind: 'run';
   dataset: string;
   annotator: string;
+  /** The run's folder name and id: marks on rows are kept under the latter. */
+  run: string;
+  id: string;
   version: string;
   /** ISO 8601. */
   made: string;
+  /** False while answers are still expected. */
+  isFinished: boolean;
   rows: number;
   states: Partial<Record<RowState, number>>;
   /** Key figures in their order: title and value. */
   figures: [title: string, value: string][];
   parameters: [name: string, value: string][];
-  models: [model: string, answers: number][];
-  /** Old and new answers by their characters. */
+  /** Old and new answers, and the reasoning before new ones, by their characters. */
   oldLengths: Distribution;
   newLengths: Distribution;
+  reasoningLengths: Distribution | null;
   /** New length by old length. */
   ratios: Distribution;
-  /** Median characters. */
-  medians: { old: number | null; new: number | null };
+  /** Characters. */
+  lengths: { old: Quantiles | null; new: Quantiles | null; reasoning: Quantiles | null };
   finishReasons: [reason: string, answers: number][];
-  flags: { name: FlagName; rows: number }[];
-  /** Rows that have both answers, whose flags are known. */
+  /** `of`: the rows that could have the flag. */
+  flags: { name: FlagName; rows: number; of: number }[];
+  /** Rows that have both answers. */
   compared: number;
-  timeline: RecordedTimeline | null;
+  time: OverTime | null;
   batches: BatchFigures[];
-  judge: {
-    annotator: string;
-    /** Pairs that were looked at, and what came of them for the new answers. */
-    rows: number;
-    wins: number;
-    ties: number;
-    losses: number;
-    undecided: number;
-    /** Shares from 0 to 1; null where nothing was decided. */
-    winRate: number | null;
-    interval: [low: number, high: number] | null;
-  } | null;
+  tables: ReportTable[];
+  judge: Judged | null;
   shown: ShownRow[];
   /** How the shown rows were chosen; a sentence. */
   choice: string;
+  /** The command that makes a page with more rows, up to the numbers of rows. */
+  command: string;
+  /** Where the dataset's rows are shown on the Hub, up to the row's number; null for a local dataset. */
+  hub: { url: string; offset: number } | null;
+}
+
+/** The middle, and what 95 % are below. */
+export interface Quantiles {
+  median: number;
+  p95: number;
 }

@@ -1,6 +1,6 @@
-import type { Distribution } from './data.js';
+import type { Distribution, Quantiles } from './data.js';
 
-/** Counts amounts in classes whose bounds are handed in, and tells their median. */
+/** Counts amounts in classes whose bounds are handed in, and estimates their quantiles. */
 export class Counter {
   readonly #counts: number[];
   #all = 0;
@@ -10,7 +10,8 @@ export class Counter {
     this.#counts = new Array<number>(edges.length - 1).fill(0);
   }
 
-  add(amount: number): void {
+  /** @param times -1 takes back what was added */
+  add(amount: number, times: 1 | -1 = 1): void {
     let low = 0;
     let high = this.#counts.length - 1;
     while (low < high) {
@@ -18,23 +19,31 @@ export class Counter {
       if (amount >= (this.edges[middle] ?? 0)) low = middle;
       else high = middle - 1;
     }
-    this.#counts[low] = (this.#counts[low] ?? 0) + 1;
-    this.#all += 1;
+    this.#counts[low] = (this.#counts[low] ?? 0) + times;
+    this.#all += times;
+  }
+
+  /** How many amounts were added. */
+  get total(): number {
+    return this.#all;
   }
 
   get distribution(): Distribution {
-    return { edges: [...this.edges], counts: this.#counts };
+    return { edges: [...this.edges], counts: [...this.#counts] };
   }
 
-  /** The median, as near as classes tell it; null where nothing was counted. */
-  get median(): number | null {
-    if (this.#all === 0) return null;
+  /** Median and 95th percentile, as exactly as the classes allow; null where nothing was counted. */
+  get quantiles(): Quantiles | null {
+    return this.#all === 0 ? null : { median: this.#quantile(0.5), p95: this.#quantile(0.95) };
+  }
+
+  #quantile(share: number): number {
+    const wanted = this.#all * share;
     let seen = 0;
-    const place = this.#counts.findIndex((amount) => (seen += amount) >= this.#all / 2);
-    const before = seen - (this.#counts[place] ?? 0);
-    const share = (this.#all / 2 - before) / (this.#counts[place] ?? 1);
+    const place = this.#counts.findIndex((amount) => (seen += amount) >= wanted);
+    const amount = this.#counts[place] ?? 1;
     const [start = 0, end = 0] = [this.edges[place], this.edges[place + 1]];
-    return Math.round(start + (end - start) * share);
+    return Math.round(start + (end - start) * ((wanted - (seen - amount)) / amount));
   }
 }
 

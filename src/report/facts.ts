@@ -9,22 +9,26 @@ import type { ReportData } from './data.js';
 
 /** Characters of a parameter's value. */
 const LONGEST_VALUE = 300;
-/** Parameters that say how the run was done and not what was asked. */
+/** Parameters that say how the run was done, where, or for whom, and not what was sent. */
 const LEFT_OUT = new Set([
-  'save_dir',
-  'temp_dir',
-  'resume',
-  'resume_no_retry',
-  'overwrite',
-  'dry_run',
-  'json',
-  'probe',
-  'logging_level',
-  'api_key_env',
-  'output_format',
-  'include_metadata',
-  'reasoning',
+  ...[
+    'save_dir',
+    'temp_dir',
+    'run_name',
+    'resume',
+    'resume_no_retry',
+    'overwrite',
+    'retry',
+    'dry_run',
+    'json',
+  ],
+  ...['probe', 'logging_level', 'quiet', 'api_key_env', 'env_file', 'config', 'notify', 'yes', 'private'],
+  ...['allow_secrets', 'push_to_hub', 'output_format', 'include_metadata', 'reasoning', 'review'],
+  ...['max_batch_size', 'max_batch_bytes', 'max_attempts', 'request_timeout', 'max_concurrency'],
+  ...['max_requests_per_minute', 'max_tokens_per_minute', 'reuse', 'batch_file_only'],
 ]);
+/** What `--public` hides: where the run was done. */
+const PRIVATE = new Set(['base_url', 'dataset files', 'run', 'created']);
 
 /** The figures that stand at the top. */
 export function figuresOf(summary: Record<string, unknown>): [string, string][] {
@@ -56,27 +60,51 @@ function againOf(requests: Record<string, unknown>): [string, string][] {
   return [['Throttled, retried', `${count(throttled)}, ${count(retried)}`]];
 }
 
-/** The parameters that shaped the answers. */
-export function parametersOf(config: Partial<ConfigFile>): [string, string][] {
+/**
+ * The parameters that shaped the answers.
+ * @param isPublic true to leave out where the run was done
+ */
+export function parametersOf(config: Partial<ConfigFile>, isPublic: boolean): [string, string][] {
   const { params, dataset, parameter_changes: changes, uuid, creation_date: created } = config;
-  const parameters = Object.entries(isObject(params) ? params : {})
-    .filter(([name, value]) => !LEFT_OUT.has(name) && value !== null && value !== false)
-    .map(([name, value]): [string, string] => [
-      name,
-      shown(name === 'dataset' ? titleOf(String(value)) : value),
-    ]);
-  if (isObject(dataset))
-    parameters.push(
-      ...Object.entries(dataset).map(([name, value]): [string, string] =>
-        name === 'paths' && Array.isArray(value)
-          ? ['dataset files', shown(value.map(titleOf).join(', '))]
-          : [`dataset ${name}`, shown(value)],
-      ),
-    );
-  if (Array.isArray(changes) && changes.length > 0) parameters.push(['changed by the API', shown(changes)]);
-  if (typeof created === 'string') parameters.push(['created', created]);
-  if (typeof uuid === 'string') parameters.push(['run', uuid]);
-  return parameters;
+  const entries: [string, unknown][] = [
+    ...Object.entries(isObject(params) ? params : {}).filter(([name]) => !LEFT_OUT.has(name)),
+    ...Object.entries(isObject(dataset) ? dataset : {}).map(([name, value]): [string, unknown] => [
+      name === 'paths' ? 'dataset files' : `dataset ${name}`,
+      value,
+    ]),
+    ['changed by the API', changes],
+    ['created', created],
+    ['run', uuid],
+  ];
+  return entries
+    .filter(([name, value]) => isSaid(value) && !(isPublic && PRIVATE.has(name)))
+    .map(([name, value]) => [name, parameterText(name, value)]);
+}
+
+/** False for what was not given, or is off. */
+function isSaid(value: unknown): boolean {
+  const isEmptyObject = isObject(value) && Object.keys(value).length === 0;
+  return ![null, undefined, false, ''].includes(value as null) && !isEmptyList(value) && !isEmptyObject;
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+function parameterText(name: string, value: unknown): string {
+  if (name === 'dataset') return shown(titleOf(String(value)));
+  if (name === 'dataset files' && Array.isArray(value))
+    return shown(value.map(String).map(titleOf).join(', '));
+  if (name === 'base_url') return shown(hostsIn(String(value)));
+  return shown(value);
+}
+
+/** Of addresses the hosts alone: paths and queries are nobody else's business. */
+function hostsIn(addresses: string): string {
+  return addresses
+    .split(/[\s,]+/)
+    .map((address) => (URL.canParse(address) ? new URL(address).host : 'an address that cannot be read'))
+    .join(', ');
 }
 
 /** A dataset as others see it: of a local one the name alone, since its path is private. */

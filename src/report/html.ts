@@ -22,6 +22,8 @@ export function renderPage(data: ReportData): string {
     `script-src '${hashOf(script)}'`,
     `style-src '${hashOf(style)}'`,
     'img-src data:',
+    // A search by regular expression runs where it can be ended.
+    'worker-src blob:',
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');

@@ -3,6 +3,7 @@
 import { rankOf } from '../run/estimate.js';
 import type { FlagName } from './flags.js';
 import type { ShownRow } from './data.js';
+import { sizeOfRow } from './shown-row.js';
 
 /** Rows that are shown for each thing that is remarkable about them. */
 const OF_EACH_KIND = 40;
@@ -29,6 +30,14 @@ class Top {
     }
     this.#rows.push({ score, row });
     this.#least = this.#rows.length < this.size ? -Infinity : Math.min(...this.#rows.map((one) => one.score));
+  }
+
+  /** Drops a row. One that it kept out before is not known any more. */
+  remove(row: number): void {
+    const index = this.#rows.findIndex((one) => one.row.row === row);
+    if (index === -1) return;
+    this.#rows.splice(index, 1);
+    this.#least = -Infinity;
   }
 
   get rows(): ShownRow[] {
@@ -78,6 +87,13 @@ export class Selection {
     }
   }
 
+  /** Drops a row that was added. */
+  remove(row: number): void {
+    for (const top of [this.#sample, ...this.#kinds.values()]) top.remove(row);
+    const place = this.#asked.findIndex((one) => one.row === row);
+    if (place !== -1) this.#asked.splice(place, 1);
+  }
+
   /** The chosen rows in their order, within the bound of bytes. */
   get rows(): ShownRow[] {
     const chosen = new Map<number, ShownRow>();
@@ -87,7 +103,7 @@ export class Selection {
     let bytes = 0;
     const take = (row: ShownRow | undefined): void => {
       if (row === undefined || chosen.has(row.row)) return;
-      bytes += sizeOf(row);
+      bytes += sizeOfRow(row);
       if (bytes <= MOST_BYTES) chosen.set(row.row, row);
     };
     // Of each kind in turn, so that a bound cuts them all alike.
@@ -115,9 +131,4 @@ function scores({ state, flags, change, ratio }: Candidate, rank: number): [kind
   if (ratio !== null && ratio > 1) kinds.push(['longer', ratio]);
   if (ratio !== null && ratio < 1) kinds.push(['shorter', -ratio]);
   return kinds;
-}
-
-/** Bytes that a row takes in the page, at least. */
-function sizeOf({ system, prompt, old, new: answer, error }: ShownRow): number {
-  return [system, prompt, old, answer, error].reduce((sum, text) => sum + Buffer.byteLength(text ?? ''), 300);
 }

@@ -22,18 +22,42 @@ export function findTempDir(save: string, config: Partial<ConfigFile>, given: st
   return own[0] ?? candidates[0] ?? DEFAULT_OUTPUT.tempDir;
 }
 
+/**
+ * The parent of a run's results, for a run that is named by its working files.
+ * @param temp the folder of these
+ * @param recorded the parent of the results as the run's own record has it; null where it has none
+ */
+export function findSaveDir(temp: string, recorded: string | null): string {
+  const name = basename(resolve(temp));
+  const save = recorded ?? DEFAULT_OUTPUT.saveDir;
+  const candidates = placesOf(resolve(temp), DEFAULT_OUTPUT.tempDir, save);
+  return candidates.find((parent) => existsSync(join(parent, name))) ?? candidates[0] ?? save;
+}
+
 /** The places to look, the likeliest first. */
 function candidatesFor(save: string, { params = {} }: Partial<ConfigFile>): string[] {
   const { temp_dir: temp, save_dir: saveDir } = params;
   const recorded = typeof temp === 'string' && temp !== '' ? temp : DEFAULT_OUTPUT.tempDir;
-  const places: string[] = [];
-  // Relative paths started from a folder that the recorded place of the results leads back to.
-  const start = startOf(dirname(save), typeof saveDir === 'string' ? saveDir : DEFAULT_OUTPUT.saveDir);
-  if (start !== null) places.push(resolve(start, recorded));
-  places.push(resolve(recorded));
-  // Both folders moved together.
-  if (typeof saveDir === 'string') places.push(resolve(dirname(save), relative(saveDir, recorded)));
-  return [...new Set(places)];
+  return placesOf(save, typeof saveDir === 'string' ? saveDir : DEFAULT_OUTPUT.saveDir, recorded);
+}
+
+/**
+ * Where `other` may be.
+ * @param folder a run's folder in `parent`, by its absolute path
+ * @param parent as the run's record has it
+ * @param other the other parent in that record
+ */
+function placesOf(folder: string, parent: string, other: string): string[] {
+  // Relative paths started from a folder that the recorded parent leads back to.
+  const start = startOf(dirname(folder), parent);
+  return [
+    ...new Set([
+      ...(start === null ? [] : [resolve(start, other)]),
+      resolve(other),
+      // Both folders moved together.
+      resolve(dirname(folder), relative(parent, other)),
+    ]),
+  ];
 }
 
 /** The folder from which `path` leads to `place`; null where it can't have been one. */

@@ -1,13 +1,29 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Counter, risingEdges } from '../../src/report/distribution.js';
-import { flagsOf } from '../../src/report/flags.js';
+import { flagsOf, type Answered } from '../../src/report/flags.js';
 import { languageOf, scriptOf } from '../../src/report/language.js';
 import { Selection } from '../../src/report/selection.js';
 import { similarity } from '../../src/report/similarity.js';
-import { latencyAt, readTimeline, Timeline } from '../../src/run/timeline.js';
+import { overTime } from '../../src/report/over-time.js';
+import { latencyAt, readTimeline, Timeline, type RecordedTimeline } from '../../src/run/timeline.js';
+
+const NO_PAIR: Answered = {
+  ...{ old: null, new: null, state: 'ok', similarity: null, agrees: null },
+  callsTools: false,
+};
 
 describe('what is remarkable about an answer', () => {
+  it.each([
+    ['refused without a text', { state: 'refused' }, ['refusal']],
+    ['truncated without an original', { state: 'truncated', new: 'It goes on' }, ['truncated']],
+    ['empty', { new: '' }, ['empty']],
+    ['a call of a tool alone', { new: '', callsTools: true }, []],
+    ['failed', { state: 'failed', old: 'x' }, []],
+  ] as const)('a row without a pair of answers: %s', (_, row, flags) => {
+    expect(flagsOf({ ...NO_PAIR, ...row })).toEqual(flags);
+  });
+
   it.each([
     ['I’m sorry, but I can’t help with that.', ['refusal']],
     ["I'm sorry, but as an AI language model I have no body.", ['refusal']],
@@ -25,6 +41,7 @@ describe('what is remarkable about an answer', () => {
         state: 'ok',
         similarity: 0,
         agrees: null,
+        callsTools: false,
       }),
     ).toEqual(flags);
   });
@@ -54,7 +71,7 @@ describe('what is remarkable about an answer', () => {
   it('is found in any text, quickly and without an error', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), (old, answer) => {
-        flagsOf({ old, new: answer, state: 'ok', similarity: 0, agrees: null });
+        flagsOf({ ...NO_PAIR, old, new: answer, similarity: 0 });
         const alike = similarity(old, answer);
         expect(alike).toBeGreaterThanOrEqual(0);
         expect(alike).toBeLessThanOrEqual(1);
@@ -63,9 +80,9 @@ describe('what is remarkable about an answer', () => {
       }),
     );
     const long = 'x'.repeat(1_000_000);
-    expect(
-      flagsOf({ old: long, new: long, state: 'ok', similarity: similarity(long, `${long}y`), agrees: null }),
-    ).toContain('identical');
+    expect(flagsOf({ ...NO_PAIR, old: long, new: long, similarity: similarity(long, `${long}y`) })).toContain(
+      'identical',
+    );
   });
 });
 
@@ -82,12 +99,16 @@ describe('a distribution', () => {
           const within = amounts.filter((one) => one >= (edges[place] ?? 0) && one < (edges[place + 1] ?? 0));
           expect(rows).toBe(within.length);
         }
-        expect(counter.median).not.toBeNull();
+        expect(counter.quantiles?.p95).toBeGreaterThanOrEqual(counter.quantiles?.median ?? Infinity);
+        for (const amount of amounts) counter.add(amount, -1);
+        expect(counter.distribution).toEqual(new Counter(edges).distribution);
       }),
     );
-    expect(new Counter(edges).median).toBeNull();
+    expect(new Counter(edges).quantiles).toBeNull();
   });
 });
+
+const MADE = { others: [], images: [], turns: [], source: {} };
 
 describe('the rows to read', () => {
   const shown = (row: number, size = 10): Parameters<Parameters<Selection['add']>[1]>[never] =>
@@ -114,6 +135,7 @@ describe('the rows to read', () => {
             old: '',
             new: '',
             error: null,
+            ...MADE,
           }) as never,
       );
     }
@@ -132,12 +154,49 @@ describe('the rows to read', () => {
     for (let row = 0; row < 3000; row++) {
       selection.add(
         { row, state: 'ok', flags: ['refusal'], change: 1, ratio: 2 },
-        () => ({ row, system: text, prompt: text, old: text, new: text, error: null }) as never,
+        () => ({ ...MADE, row, system: text, prompt: text, old: text, new: text, error: null }) as never,
       );
     }
     const bytes = selection.rows.length * 48_000;
     expect(bytes).toBeLessThanOrEqual(9 << 20);
     expect(bytes).toBeGreaterThan(8 << 20);
+  });
+});
+
+describe('a run over time', () => {
+  const steps = (answers: readonly number[]): RecordedTimeline['steps'] =>
+    answers.map((one) => ({
+      answers: one,
+      tokens: one * 10,
+      throttled: 1,
+      failures: 0,
+      latencies: [0, one],
+    }));
+
+  it.each([
+    ['a second', 100, 9, 5],
+    ['21 seconds of few answers', 100, 210, 1],
+    ['a minute', 400, 150, 4],
+    ['an hour', 16_000, 225, 40],
+    ['a week', 2_560_000, 236, 4],
+    ['slow: an answer a minute', 60_000, 200, 1],
+  ])('has steps wide enough to be read: %s', (_, step, recorded, perStep) => {
+    const list = steps(Array.from({ length: recorded }, () => perStep));
+    const time = overTime({ step, length: step * recorded, steps: list }, 2);
+    const made = time?.steps ?? [];
+    const sum = (of: (one: (typeof made)[number]) => number): number =>
+      made.reduce((total, one) => total + of(one), 0);
+    expect(made.length).toBeLessThanOrEqual(41);
+    expect(sum(({ answers }) => answers)).toBe(recorded * perStep);
+    expect(sum(({ throttled }) => throttled)).toBe(recorded);
+    expect(sum(({ length }) => length)).toBe(step * recorded);
+    expect(made.at(-1)?.spent).toBeCloseTo(2, 9);
+    expect(time?.step).toBeGreaterThanOrEqual(1000);
+    if (made.length > 2) expect(made[0]?.answers ?? 0).toBeGreaterThanOrEqual(15);
+  });
+
+  it('is nothing where nothing was recorded', () => {
+    expect(overTime({ step: 100, length: 0, steps: [] }, 1)).toBeNull();
   });
 });
 
@@ -174,7 +233,7 @@ describe('a timeline', () => {
   });
 
   it('is one of another final answer only where it is known to be', () => {
-    const pair = { old: 'It is 1.', new: 'It is 2, as I said.', state: 'ok' as const, similarity: 0 };
+    const pair = { ...NO_PAIR, old: 'It is 1.', new: 'It is 2, as I said.', similarity: 0 };
     expect(flagsOf({ ...pair, agrees: false })).toEqual(['disagrees']);
     expect(flagsOf({ ...pair, agrees: true })).toEqual([]);
     expect(flagsOf({ ...pair, agrees: null })).toEqual([]);

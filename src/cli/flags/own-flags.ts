@@ -221,6 +221,13 @@ const REPORT_FLAGS = {
     help: 'rows to read in any case, counted from 0',
     commands: OF_REPORT,
   }),
+  public: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'results',
+    help: 'leave out the server, the dataset’s files and the run’s id, for a page that others will see',
+    commands: OF_REPORT,
+  }),
 };
 
 const LIST_FLAGS = {

@@ -1,22 +1,94 @@
 /** The script of a report's page: everything is drawn from the data that the page holds. */
 
 import type { ReportData } from '../data.js';
-import { redrawCharts } from './charts.js';
+import { forgetCharts, redrawCharts } from './charts.js';
 import { element } from './dom.js';
 import { overview } from './overview.js';
 import { Reader } from './reader.js';
 
-const KEYS: readonly (readonly [key: string, what: string])[] = [
-  ['j', 'next row'],
-  ['k', 'row before'],
-  ['v', 'differences, rendered, text'],
-  ['/', 'search'],
-  ['t', 'light or dark'],
-  ['?', 'these keys'],
-];
-
 const data = JSON.parse(document.getElementById('data')?.textContent ?? '') as ReportData;
 const reader = new Reader(data);
+
+interface Key {
+  key: string;
+  what: string;
+  does: () => void;
+}
+
+const KEYS: readonly Key[] = [
+  {
+    key: 'j',
+    what: 'next row',
+    does: () => {
+      reader.step(1);
+    },
+  },
+  {
+    key: 'k',
+    what: 'previous row',
+    does: () => {
+      reader.step(-1);
+    },
+  },
+  {
+    key: 'v',
+    what: 'differences, Markdown, plain text',
+    does: () => {
+      reader.turn();
+    },
+  },
+  {
+    key: 'm',
+    what: 'monospace',
+    does: () => {
+      reader.switchFont();
+    },
+  },
+  {
+    key: 'c',
+    what: 'copy the new answer',
+    does: () => {
+      reader.copyAnswer();
+    },
+  },
+  {
+    key: 'a',
+    what: 'accept',
+    does: () => {
+      reader.mark('accept');
+    },
+  },
+  {
+    key: 'x',
+    what: 'reject',
+    does: () => {
+      reader.mark('reject');
+    },
+  },
+  {
+    key: 'e',
+    what: 'edit',
+    does: () => {
+      reader.mark('edit');
+    },
+  },
+  {
+    key: '/',
+    what: 'search',
+    does: () => {
+      reader.focusSearch();
+    },
+  },
+  { key: 't', what: 'light or dark', does: switchTheme },
+  {
+    key: '?',
+    what: 'these keys',
+    does: () => {
+      help.showModal();
+    },
+  },
+];
+
 const help = element(
   'dialog',
   { 'aria-labelledby': 'keys' },
@@ -24,7 +96,7 @@ const help = element(
   element(
     'dl',
     {},
-    ...KEYS.flatMap(([key, what]) => [element('dt', {}, element('kbd', {}, key)), element('dd', {}, what)]),
+    ...KEYS.flatMap(({ key, what }) => [element('dt', {}, element('kbd', {}, key)), element('dd', {}, what)]),
   ),
   element('form', { method: 'dialog' }, element('button', {}, 'Close')),
 );
@@ -54,54 +126,67 @@ const tools = element(
     'Keys',
   ),
 );
+const top = element('div', { class: 'overview' });
 
-document.getElementById('report')?.append(
-  tools,
-  ...overview(data, (filter) => {
-    reader.filter(filter);
-  }),
-  reader.root,
-  help,
-);
+/** Draws everything above the reader. */
+function drawOverview(now: ReportData): void {
+  forgetCharts();
+  top.replaceChildren(
+    ...overview(now, (filter) => {
+      reader.filter(filter);
+    }),
+  );
+}
 
-function switchTheme(): void {
-  const isDark = getComputedStyle(document.documentElement).getPropertyValue('--is-dark').trim() === '1';
-  document.documentElement.dataset['theme'] = isDark ? 'light' : 'dark';
+drawOverview(data);
+document.getElementById('report')?.append(tools, top, reader.root, help);
+// Charts are drawn in the next frame, and move what is below them.
+requestAnimationFrame(() => {
+  requestAnimationFrame(() => {
+    reader.reveal();
+  });
+});
+
+function isDark(): boolean {
+  return getComputedStyle(document.documentElement).getPropertyValue('--is-dark').trim() === '1';
+}
+
+function setTheme(theme: string | undefined): void {
+  if (theme === undefined) delete document.documentElement.dataset['theme'];
+  else document.documentElement.dataset['theme'] = theme;
   redrawCharts();
 }
 
-document.addEventListener('keydown', (event) => {
-  const { target } = event;
-  const isTyping = target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
-  if (event.key === 'Escape' && isTyping) target.blur();
-  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || help.open) return;
-  const actions: Record<string, () => void> = {
-    j: () => {
-      reader.step(1);
-    },
-    k: () => {
-      reader.step(-1);
-    },
-    v: () => {
-      reader.turn();
-    },
-    '/': () => {
-      reader.focusSearch();
-    },
-    t: switchTheme,
-    '?': () => {
-      help.showModal();
-    },
-  };
-  const action = Object.hasOwn(actions, event.key) ? actions[event.key] : undefined;
-  if (action === undefined) return;
-  event.preventDefault();
-  action();
+function switchTheme(): void {
+  setTheme(isDark() ? 'light' : 'dark');
+}
+
+let themeBeforePrint: string | undefined;
+window.addEventListener('beforeprint', () => {
+  themeBeforePrint = document.documentElement.dataset['theme'];
+  setTheme('light');
+});
+window.addEventListener('afterprint', () => {
+  setTheme(themeBeforePrint);
 });
 
-let resizing = 0;
-window.addEventListener('resize', () => {
-  clearTimeout(resizing);
-  resizing = window.setTimeout(redrawCharts, 150);
+document.addEventListener('keydown', (event) => {
+  const { target } = event;
+  const isTyping =
+    target instanceof HTMLInputElement ||
+    target instanceof HTMLSelectElement ||
+    target instanceof HTMLTextAreaElement;
+  if (event.key === 'Escape' && isTyping) target.blur();
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || help.open) return;
+  const found = KEYS.find(({ key }) => key === event.key);
+  if (found === undefined) return;
+  event.preventDefault();
+  found.does();
 });
+
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redrawCharts);
+let resized: ReturnType<typeof setTimeout> | undefined;
+window.addEventListener('resize', () => {
+  clearTimeout(resized);
+  resized = setTimeout(redrawCharts, 150);
+});

@@ -1,32 +1,26 @@
-import type { ReportData } from '../data.js';
-import type { FlagName } from '../flags.js';
-import { barList, latencyChart, lengthChart, ratioChart, throughputChart } from './charts.js';
+import type { Judged, ReportData, ReportTable } from '../data.js';
+import {
+  barList,
+  costChart,
+  hasCounts,
+  latencyChart,
+  lengthChart,
+  ratioChart,
+  reasoningChart,
+  throughputChart,
+} from './charts.js';
 import { element, number, percent } from './dom.js';
-
-/** What each flag means, for people. */
-export const FLAG_TEXTS: Readonly<Record<FlagName, { title: string; text: string }>> = {
-  empty: { title: 'Empty', text: 'the new answer holds no text' },
-  refusal: { title: 'Refusal', text: 'the new answer refuses, as its state or its first words say' },
-  truncated: { title: 'Truncated', text: 'the new answer ended at --max_tokens' },
-  disagrees: { title: 'Other answer', text: 'the final answer is not that of the original (--check answer)' },
-  identical: { title: 'Nearly identical', text: 'at least 90 % of neighbouring words are the same' },
-  'lost code': {
-    title: 'Lost code block',
-    text: 'the old answer had a fenced code block, the new one has none',
-  },
-  'new script': { title: 'Other script', text: 'most letters belong to another script' },
-  'new language': { title: 'Other language', text: 'a guess by frequent words of seven European languages' },
-};
+import { FLAG_TEXTS } from './flag-texts.js';
 
 const STATES = ['ok', 'truncated', 'refused', 'filtered', 'failed', 'pending'] as const;
+const MOST_BATCHES = 30;
+
+type Show = (filter: { state?: string; flag?: string }) => void;
 
 /** Everything above the reader. */
-export function overview(
-  data: ReportData,
-  show: (filter: { state?: string; flag?: string }) => void,
-): HTMLElement[] {
+export function overview(data: ReportData, show: Show): HTMLElement[] {
   const parts = [header(data), ledger(data, show), changes(data, show)];
-  if (data.judge !== null) parts.push(judgement(data));
+  if (data.judge !== null) parts.push(judgement(data.judge));
   parts.push(charts(data), details(data));
   return parts;
 }
@@ -36,15 +30,11 @@ function header(data: ReportData): HTMLElement {
     'header',
     {},
     element(
-      'div',
-      { class: 'title' },
-      element(
-        'h1',
-        {},
-        element('bdi', {}, data.dataset),
-        element('span', { class: 'arrow', 'aria-label': 'annotated by' }, ' → '),
-        element('bdi', {}, data.annotator),
-      ),
+      'h1',
+      {},
+      element('bdi', {}, data.dataset),
+      element('span', { class: 'arrow' }, ' → '),
+      element('bdi', {}, data.annotator),
     ),
     element(
       'dl',
@@ -59,152 +49,25 @@ function figure(title: string, value: string): HTMLElement {
   return element('div', {}, element('dt', {}, title), element('dd', {}, value));
 }
 
-/** Every row is in one state. */
-function ledger(data: ReportData, show: (filter: { state: string }) => void): HTMLElement {
-  const states = STATES.map((state) => ({ state, rows: data.states[state] ?? 0 })).filter(
-    ({ rows }) => rows > 0,
-  );
-  const said = states.map(({ state, rows }) => `${number(rows)} ${state}`).join(', ');
-  return element(
-    'section',
-    { 'aria-labelledby': 'ledger' },
-    element('h2', { id: 'ledger' }, 'Rows by state'),
-    element(
-      'div',
-      { class: 'ledger', role: 'img', 'aria-label': said },
-      ...states.map(({ state, rows }) => {
-        const part = element('span', { class: `state-${state}`, title: `${number(rows)} ${state}` });
-        part.style.flexGrow = String(rows);
-        return part;
-      }),
-    ),
-    element(
-      'ul',
-      { class: 'keys' },
-      ...states.map(({ state, rows }) =>
-        element(
-          'li',
-          {},
-          element('i', { class: `mark state-${state}` }),
-          element(
-            'button',
-            {
-              type: 'button',
-              class: 'link',
-              onclick: () => {
-                show({ state });
-              },
-            },
-            `${number(rows)} ${state}`,
-          ),
-          ` (${percent(rows, data.rows)})`,
-        ),
-      ),
-    ),
-  );
+interface Share {
+  name: string;
+  rows: number;
+  style: string;
+  onClick?: () => void;
 }
 
-function changes(data: ReportData, show: (filter: { flag: string }) => void): HTMLElement {
-  return element(
-    'section',
-    { 'aria-labelledby': 'changes' },
-    element('h2', { id: 'changes' }, 'What changed'),
-    element('p', {}, lengthSentence(data)),
-    element(
-      'table',
-      { class: 'flags' },
-      element(
-        'thead',
-        {},
-        element(
-          'tr',
-          {},
-          element('th', { scope: 'col' }, 'New answers that are'),
-          element('th', { scope: 'col', class: 'right' }, 'Rows'),
-          element('th', { scope: 'col', class: 'right' }, 'Share'),
-          element('th', { scope: 'col' }, 'Which means'),
-        ),
-      ),
-      element(
-        'tbody',
-        {},
-        ...data.flags.map(({ name, rows }) =>
-          element(
-            'tr',
-            { class: rows === 0 ? 'none' : null },
-            element(
-              'th',
-              { scope: 'row' },
-              rows === 0
-                ? FLAG_TEXTS[name].title
-                : element(
-                    'button',
-                    {
-                      type: 'button',
-                      class: 'link',
-                      onclick: () => {
-                        show({ flag: name });
-                      },
-                    },
-                    FLAG_TEXTS[name].title,
-                  ),
-            ),
-            element('td', { class: 'right' }, number(rows)),
-            element('td', { class: 'right' }, percent(rows, data.compared)),
-            element('td', { class: 'quiet' }, FLAG_TEXTS[name].text),
-          ),
-        ),
-      ),
-    ),
-    element('p', { class: 'quiet' }, `Of ${number(data.compared)} rows that have an old and a new answer.`),
-  );
-}
-
-function lengthSentence({ medians }: ReportData): string {
-  const { old, new: now } = medians;
-  if (old === null || now === null || old === 0)
-    return 'Lengths cannot be compared: old or new answers are missing.';
-  const factor = now / old;
-  const sizes = `the median answer has ${number(now)} characters, the old one had ${number(old)}`;
-  if (factor > 0.95 && factor < 1.05) return `Answers kept their length: ${sizes}.`;
-  return factor > 1
-    ? `Answers grew: ${sizes} (×${factor.toFixed(1)}).`
-    : `Answers shrank: ${sizes} (×${factor.toFixed(2)}).`;
-}
-
-function judgement({ judge }: ReportData): HTMLElement {
-  if (judge === null) return element('section');
-  const { wins, ties, losses, undecided, winRate: rate, interval } = judge;
-  const inPercent = (share: number): string => `${(share * 100).toFixed(1)} %`;
-  const parts = [
-    { name: 'new is better', rows: wins, style: 'state-ok' },
-    { name: 'tie', rows: ties, style: 'state-pending' },
-    { name: 'old is better', rows: losses, style: 'state-failed' },
-  ].filter(({ rows }) => rows > 0);
-  const isClear = interval !== null && (interval[0] > 0.5 || interval[1] < 0.5);
-  return element(
-    'section',
-    { 'aria-labelledby': 'judge' },
-    element('h2', { id: 'judge' }, 'A second opinion'),
-    element(
-      'p',
-      {},
-      element('bdi', {}, judge.annotator),
-      ` compared ${number(judge.rows)} pairs of answers, blind and in both orders. `,
-      rate === null || interval === null
-        ? 'Nothing was decided.'
-        : `The new answers win ${inPercent(rate)} (95 % confidence: ${inPercent(interval[0])} to ${inPercent(interval[1])})` +
-            (isClear ? '.' : ': no difference is shown by so many pairs.'),
-    ),
+/** Parts of a whole as one bar, with their names and amounts. */
+function shares(parts: readonly Share[], all: number, more: HTMLElement[] = []): HTMLElement[] {
+  return [
     element(
       'div',
       {
         class: 'ledger',
         role: 'img',
-        'aria-label': parts.map(({ name, rows }) => `${name}: ${rows}`).join(', '),
+        'aria-label': parts.map(({ name, rows }) => `${number(rows)} ${name}`).join(', '),
       },
       ...parts.map(({ name, rows, style }) => {
-        const part = element('span', { class: style, title: `${name}: ${rows}` });
+        const part = element('span', { class: style, title: `${number(rows)} ${name}` });
         part.style.flexGrow = String(rows);
         return part;
       }),
@@ -212,52 +75,232 @@ function judgement({ judge }: ReportData): HTMLElement {
     element(
       'ul',
       { class: 'keys' },
-      ...parts.map(({ name, rows, style }) =>
-        element('li', {}, element('i', { class: `mark ${style}` }), `${number(rows)} ${name}`),
-      ),
-      ...(undecided > 0 ? [element('li', { class: 'quiet' }, `${number(undecided)} undecided`)] : []),
+      ...parts.map(({ name, rows, style, onClick }) => {
+        const text = `${number(rows)} ${name}`;
+        return element(
+          'li',
+          {},
+          element('i', { class: `mark ${style}` }),
+          onClick === undefined
+            ? text
+            : element('button', { type: 'button', class: 'link', onclick: onClick }, text),
+          ` (${percent(rows, all)})`,
+        );
+      }),
+      ...more,
+    ),
+  ];
+}
+
+/** Every row is in one state. */
+function ledger(data: ReportData, show: Show): HTMLElement {
+  const states = STATES.map((state) => ({
+    name: state,
+    rows: data.states[state] ?? 0,
+    style: `state-${state}`,
+    onClick: () => {
+      show({ state });
+    },
+  })).filter(({ rows }) => rows > 0);
+  return element(
+    'section',
+    { 'aria-labelledby': 'ledger' },
+    element('h2', { id: 'ledger' }, 'Rows by state'),
+    ...(data.rows === 0 ? [element('p', { class: 'quiet' }, 'No rows yet.')] : shares(states, data.rows)),
+  );
+}
+
+function changes(data: ReportData, show: Show): HTMLElement {
+  const flagged = data.flags.filter(({ rows }) => rows > 0);
+  const none = data.flags
+    .filter(({ rows }) => rows === 0)
+    .map(({ name }) => FLAG_TEXTS[name].title.toLowerCase());
+  return element(
+    'section',
+    { 'aria-labelledby': 'changes' },
+    element('h2', { id: 'changes' }, 'What changed'),
+    element('p', {}, lengthSentence(data)),
+    ...(flagged.length === 0
+      ? []
+      : [
+          element(
+            'table',
+            { class: 'flags' },
+            element(
+              'thead',
+              {},
+              element(
+                'tr',
+                {},
+                element('th', { scope: 'col' }, 'New answers'),
+                element('th', { scope: 'col', class: 'right' }, 'Rows'),
+                element('th', { scope: 'col', class: 'right' }, 'Share'),
+              ),
+            ),
+            element('tbody', {}, ...flagged.map((flag) => flagRow(flag, show))),
+          ),
+        ]),
+    element(
+      'p',
+      { class: 'quiet' },
+      [
+        none.length === 0 ? '' : `Checked and not found: ${none.join(', ')}.`,
+        data.compared === 0
+          ? 'No row has both an old and a new answer, so they cannot be compared.'
+          : `Comparisons cover the ${number(data.compared)} rows that have an old and a new answer.`,
+      ].join(' '),
     ),
   );
 }
 
+function flagRow({ name, rows, of }: ReportData['flags'][number], show: Show): HTMLElement {
+  const { title, text } = FLAG_TEXTS[name];
+  const link = element(
+    'button',
+    {
+      type: 'button',
+      class: 'link',
+      onclick: () => {
+        show({ flag: name });
+      },
+    },
+    title,
+  );
+  return element(
+    'tr',
+    {},
+    element('th', { scope: 'row' }, link, element('span', { class: 'quiet' }, text)),
+    element('td', { class: 'right' }, number(rows)),
+    element('td', { class: 'right' }, percent(rows, of)),
+  );
+}
+
+function lengthSentence({ lengths, compared }: ReportData): string {
+  const { old, new: now } = lengths;
+  if (now === null) return 'There are no new answers yet.';
+  const size = `the median new answer has ${number(now.median)} characters (p95 ${number(now.p95)})`;
+  if (old === null || compared === 0 || old.median === 0)
+    return `There are no old answers to compare with: ${size}.`;
+  const factor = now.median / old.median;
+  const sizes = `${size}, the median old one ${number(old.median)} (p95 ${number(old.p95)})`;
+  if (factor > 0.95 && factor < 1.05) return `Answers kept their length: ${sizes}.`;
+  return factor > 1
+    ? `Answers grew: ${sizes}, ×${factor.toFixed(1)}.`
+    : `Answers shrank: ${sizes}, ×${factor.toFixed(2)}.`;
+}
+
+/** `73.0 % (95 % confidence: 65.1 % to 79.5 %)` */
+export function winText({ winRate, interval }: Pick<Judged, 'winRate' | 'interval'>): string {
+  const inPercent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+  if (winRate === null || interval === null) return 'nothing decided';
+  return `${inPercent(winRate)} (95 % confidence: ${inPercent(interval[0])} to ${inPercent(interval[1])})`;
+}
+
+function judgement(judge: Judged): HTMLElement {
+  const { rows, wins, ties, losses, undecided, winRate, interval } = judge;
+  const parts = [
+    { name: 'new is better', rows: wins, style: 'state-ok' },
+    { name: 'tie', rows: ties, style: 'state-pending' },
+    { name: 'old is better', rows: losses, style: 'state-failed' },
+  ].filter((part) => part.rows > 0);
+  const isClear = interval !== null && (interval[0] > 0.5 || interval[1] < 0.5);
+  const found =
+    winRate === null
+      ? 'Nothing was decided.'
+      : `The new answers win ${winText(judge)}` +
+        (isClear ? '.' : `: not significant with ${number(rows)} pairs.`);
+  const rest = undecided > 0 ? [element('li', { class: 'quiet' }, `${number(undecided)} undecided`)] : [];
+  return element(
+    'section',
+    { 'aria-labelledby': 'judge' },
+    element('h2', { id: 'judge' }, 'LLM-as-a-judge'),
+    element(
+      'p',
+      {},
+      element('bdi', {}, judge.annotator),
+      ` compared ${number(rows)} pairs of answers, blind and in both orders. ${found}`,
+    ),
+    ...shares(parts, rows, rest),
+  );
+}
+
 function charts(data: ReportData): HTMLElement {
-  const drawn = [lengthChart(data.oldLengths, data.newLengths, lengthSentence(data))];
-  if (data.ratios.counts.some((rows) => rows > 0)) drawn.push(ratioChart(data.ratios));
-  if (data.timeline !== null) drawn.push(throughputChart(data.timeline), latencyChart(data.timeline));
-  drawn.push(barList('How answers ended', data.finishReasons));
-  if (data.batches.length > 0) {
-    drawn.push(
-      barList(
-        'Minutes that batches took',
-        data.batches
-          .slice(0, 30)
-          .map(({ id, status, queued, worked }) => [
-            `${id.slice(-8)} ${status}`,
-            (queued ?? 0) + (worked ?? 0),
-          ]),
-        'min',
-      ),
-    );
+  const { time, batches, reasoningLengths: reasoning } = data;
+  const drawn: HTMLElement[] = [];
+  if (hasCounts(data.oldLengths) || hasCounts(data.newLengths))
+    drawn.push(lengthChart(data.oldLengths, data.newLengths, lengthSentence(data)));
+  if (hasCounts(data.ratios)) drawn.push(ratioChart(data.ratios));
+  if (reasoning !== null) drawn.push(reasoningChart(reasoning));
+  // A run of one step has nothing to show over time.
+  if (time !== null && time.steps.length > 1) {
+    drawn.push(throughputChart(time), latencyChart(time));
+    if (time.steps.some(({ spent }) => spent !== null)) drawn.push(costChart(time));
   }
+  if (data.finishReasons.length > 0) drawn.push(barList('Finish reasons', data.finishReasons));
+  if (batches.length > 0) drawn.push(batchList(batches));
+  drawn.push(...data.tables.map(smallTable));
   const missing =
-    data.timeline === null && data.batches.length === 0
-      ? element('p', { class: 'quiet' }, 'Throughput and latency over time were not recorded for this run.')
+    time === null && batches.length === 0
+      ? element(
+          'p',
+          { class: 'quiet' },
+          'Throughput and latency were not recorded: the run’s working files are not there.',
+        )
       : null;
   return element(
     'section',
     { 'aria-labelledby': 'charts' },
-    element('h2', { id: 'charts' }, 'In figures'),
+    element('h2', { id: 'charts' }, 'Charts'),
     element('div', { class: 'charts' }, ...drawn),
     missing,
   );
 }
 
+function batchList(batches: ReportData['batches']): HTMLElement {
+  const more = batches.length > MOST_BATCHES ? ` (first ${MOST_BATCHES} of ${number(batches.length)})` : '';
+  return barList(
+    `Batch durations, in minutes${more}`,
+    batches
+      .slice(0, MOST_BATCHES)
+      .map(({ id, status, queued, worked }) => [`${id.slice(-8)} ${status}`, (queued ?? 0) + (worked ?? 0)]),
+    'min',
+  );
+}
+
+export function smallTable({ title, head, rows }: ReportTable): HTMLElement {
+  return element(
+    'figure',
+    { class: 'chart' },
+    element('figcaption', {}, element('h3', {}, title)),
+    element(
+      'div',
+      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': title },
+      element(
+        'table',
+        {},
+        element('thead', {}, element('tr', {}, ...head.map((name) => element('th', { scope: 'col' }, name)))),
+        element(
+          'tbody',
+          {},
+          ...rows.map(([name = '', ...cells]) =>
+            element(
+              'tr',
+              {},
+              element('th', { scope: 'row' }, element('bdi', {}, name)),
+              ...cells.map((cell) => element('td', {}, cell)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
 function details(data: ReportData): HTMLElement {
   const entries: (readonly [string, string])[] = [
-    ...data.models.map(([model, answers]) => [`model ${model}`, `${number(answers)} answers`] as const),
     ...data.parameters,
     ['reannotate', data.version],
-    ['report made', data.made.slice(0, 16).replace('T', ' ') + ' UTC'],
+    ['report made', `${data.made.slice(0, 16).replace('T', ' ')} UTC`],
   ];
   return element(
     'section',
@@ -266,11 +309,7 @@ function details(data: ReportData): HTMLElement {
     element(
       'details',
       {},
-      element(
-        'summary',
-        {},
-        `${data.models.map(([model]) => model).join(', ') || data.annotator}, and how it was asked`,
-      ),
+      element('summary', {}, `${data.annotator}: settings of the run`),
       element(
         'dl',
         { class: 'parameters' },

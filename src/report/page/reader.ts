@@ -1,194 +1,263 @@
-import { diffWordsWithSpace } from 'diff';
-import DOMPurify from 'dompurify';
-import { marked } from 'marked';
+/** The reader: a list of rows, and one of them. */
+
 import type { ReportData, ShownRow } from '../data.js';
-import { element, number, Passages, plainText, revealHidden } from './dom.js';
-import { FLAG_TEXTS } from './overview.js';
-
-/** Longer pairs are not compared word by word: it would take seconds. */
-const DIFF_TIMEOUT_MS = 400;
-const RENDER_TIMEOUT_MS = 1000;
-const VIEWS = [
-  ['differences', 'Differences'],
-  ['rendered', 'Rendered'],
-  ['text', 'Text'],
-] as const;
-type View = (typeof VIEWS)[number][0];
-
-const SORTS: Readonly<Record<string, { title: string; key: (row: ShownRow) => number }>> = {
-  row: { title: 'Dataset order', key: ({ row }) => row },
-  changed: { title: 'changed most first', key: ({ change }) => -(change ?? -1) },
-  same: { title: 'changed least first', key: ({ change }) => change ?? 2 },
-  longer: { title: 'grew most first', key: ({ lengths }) => lengths.old - lengths.new },
-  shorter: { title: 'shrank most first', key: ({ lengths }) => lengths.new - lengths.old },
-};
-
-/** What is looked at; it is in the address, so that it can be sent to somebody. */
-interface Look {
-  row: number | null;
-  state: string;
-  flag: string;
-  sort: string;
-  query: string;
-  view: View;
-}
+import { copy, copyButton } from './copy.js';
+import { element, number } from './dom.js';
+import { Filters } from './filters.js';
+import {
+  hashOf,
+  listed,
+  NO_FILTER,
+  readLook,
+  sharedWords,
+  startOf,
+  VIEWS,
+  type Look,
+  type View,
+} from './look.js';
+import { Marks, type MarkKind } from './marks.js';
+import { reviewOf, toggleMark } from './review.js';
+import { rowView } from './row-view.js';
+import { PatternSearch } from './search.js';
 
 export class Reader {
   readonly root: HTMLElement;
-  #look: Look = { row: null, state: '', flag: '', sort: 'row', query: '', view: 'differences' };
-  #found: ShownRow[] = [];
-  readonly #list = element('ol', { class: 'rows', 'aria-label': 'Rows' });
-  readonly #detail = element('article', { class: 'row', tabindex: -1, 'aria-live': 'polite' });
+  #look = readLook(location.hash);
+  #rows: ShownRow[] = [];
+  #isMonospaced = false;
+  /** What the regular expression in the search field found. */
+  #found: { pattern: string; rows: ReadonlySet<number> } | null = null;
+  #problem = '';
+  #shared: { start: number; end: number };
+  /** What the row that is shown looked like: it is only drawn again where it changed. */
+  #drawn = '';
+  readonly #marks: Marks;
+  readonly #search: PatternSearch;
+  #filters: Filters;
+  readonly #list = element('ol', { class: 'rows', 'aria-label': 'Rows', tabindex: 0 });
+  readonly #detail = element('article', { class: 'row', tabindex: -1, 'aria-label': 'Row' });
   readonly #count = element('p', { class: 'quiet', role: 'status' });
-  readonly #search = element('input', {
-    type: 'search',
-    placeholder: 'Search prompts and answers',
-    'aria-label': 'Search prompts and answers',
-    oninput: () => {
-      this.#change({ query: this.#search.value, row: null });
-    },
-  });
-  readonly #state: HTMLSelectElement;
-  readonly #flag: HTMLSelectElement;
-  readonly #sort: HTMLSelectElement;
+  readonly #choice = element('p', { class: 'quiet' });
+  readonly #saved = element('div', { class: 'saved' });
 
-  constructor(private readonly data: ReportData) {
-    const states = [...new Set(data.shown.map(({ state }) => state))];
-    const flags = data.flags.filter(({ name }) => data.shown.some((row) => row.flags.includes(name)));
-    this.#state = this.#select('State', 'state', [
-      ['', 'all states'],
-      ...states.map((state) => [state, state] as const),
-    ]);
-    this.#flag = this.#select('What is remarkable', 'flag', [
-      ['', 'All flags'],
-      ...flags.map(({ name }) => [name, FLAG_TEXTS[name].title] as const),
-    ]);
-    this.#sort = this.#select(
-      'Order',
-      'sort',
-      Object.entries(SORTS).map(([name, { title }]) => [name, title] as const),
-    );
+  constructor(private data: ReportData) {
+    this.#marks = new Marks(data.id);
+    this.#search = new PatternSearch(data.shown);
+    this.#filters = this.#newFilters();
+    this.#shared = sharedWords(data.shown);
     this.root = element(
       'section',
       { class: 'reader', 'aria-labelledby': 'reader' },
       element('h2', { id: 'reader' }, 'Old and new answers'),
-      element('p', { class: 'quiet' }, data.choice),
-      element('div', { class: 'filters', role: 'search' }, this.#search, this.#state, this.#flag, this.#sort),
+      this.#choice,
+      this.#filters.root,
       this.#count,
+      this.#saved,
       element('div', { class: 'panes' }, this.#list, this.#detail),
     );
     window.addEventListener('hashchange', () => {
-      this.#read();
+      this.#look = readLook(location.hash);
+      this.#show();
+      this.reveal();
     });
-    this.#read();
+    this.#show();
+  }
+
+  /** Shows the rows of a report that was made again; the row that is read stays. */
+  update(data: ReportData): void {
+    this.data = data;
+    this.#search.update(data.shown);
+    this.#found = null;
+    this.#shared = sharedWords(data.shown);
+    const { search } = this.#filters;
+    const isTyping = this.#filters.root.contains(document.activeElement);
+    if (!isTyping) {
+      const filters = this.#newFilters();
+      this.#filters.root.replaceWith(filters.root);
+      this.#filters = filters;
+    } else search.focus();
+    const { scrollTop } = this.#list;
+    this.#show();
+    this.#list.scrollTop = scrollTop;
+  }
+
+  /** Scrolls to the row that the address names, if it names one. */
+  reveal(): void {
+    if (new URLSearchParams(location.hash.slice(1)).get('row') === null) return;
+    this.#detail.scrollIntoView();
+    this.#detail.focus({ preventScroll: true });
+    this.#list.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest' });
   }
 
   /** Shows the rows of a filter and goes to them. */
   filter(filter: { state?: string; flag?: string }): void {
-    this.#change({ state: '', flag: '', query: '', ...filter, row: null });
-    this.root.scrollIntoView();
-    this.#search.focus({ preventScroll: true });
+    this.#change({ ...NO_FILTER, ...filter });
+    this.focusSearch();
   }
 
   /** The row after or before the one that is shown. */
   step(by: number): void {
-    const place = this.#found.findIndex(({ row }) => row === this.#look.row);
-    const next = this.#found[Math.max(0, Math.min(this.#found.length - 1, place + by))];
+    const place = this.#rows.findIndex(({ row }) => String(row) === this.#look.row);
+    const next = this.#rows[Math.max(0, Math.min(this.#rows.length - 1, place + by))];
     if (next === undefined) return;
-    this.#change({ row: next.row });
+    this.#change({ row: String(next.row) });
     this.#list.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest' });
   }
 
   focusSearch(): void {
     this.root.scrollIntoView();
-    this.#search.focus({ preventScroll: true });
-    this.#search.select();
+    this.#filters.search.focus({ preventScroll: true });
+    this.#filters.search.select();
   }
 
   /** The next way to look at a row. */
   turn(): void {
-    const place = VIEWS.findIndex(([view]) => view === this.#look.view);
+    const place = VIEWS.findIndex(([view]) => view === this.#view);
     this.#change({ view: (VIEWS[(place + 1) % VIEWS.length] ?? VIEWS[0])[0] });
   }
 
-  #select(
-    label: string,
-    name: 'state' | 'flag' | 'sort',
-    entries: readonly (readonly [string, string])[],
-  ): HTMLSelectElement {
-    const made = element(
-      'select',
-      {
-        'aria-label': label,
-        onchange: () => {
-          this.#change({ [name]: made.value, row: null });
-        },
-      },
-      ...entries.map(([value, text]) => element('option', { value }, text)),
-    );
-    return made;
+  switchFont(): void {
+    this.#isMonospaced = !this.#isMonospaced;
+    this.#show();
+  }
+
+  /** Marks the row that is shown. */
+  mark(kind: MarkKind): void {
+    const one = this.#current;
+    if (one === undefined) return;
+    toggleMark(one, this.#marks, kind);
+    this.#show();
+  }
+
+  /** Copies the new answer of the row that is shown. */
+  copyAnswer(): void {
+    const text = this.#current?.new ?? null;
+    if (text !== null) void copy(text);
+  }
+
+  get #view(): View {
+    return VIEWS.find(([name]) => name === this.#look.view)?.[0] ?? 'differences';
+  }
+
+  get #current(): ShownRow | undefined {
+    return this.data.shown.find(({ row }) => String(row) === this.#look.row);
+  }
+
+  #newFilters(): Filters {
+    return new Filters(this.data.shown, this.data.flags, (change) => {
+      this.#change({ ...change, row: '' });
+    });
   }
 
   #change(change: Partial<Look>): void {
     this.#look = { ...this.#look, ...change };
     this.#show();
-    const { row, state, flag, sort, query, view } = this.#look;
-    const address = new URLSearchParams();
-    if (row !== null) address.set('row', String(row));
-    if (state !== '') address.set('state', state);
-    if (flag !== '') address.set('flag', flag);
-    if (sort !== 'row') address.set('sort', sort);
-    if (query !== '') address.set('q', query);
-    if (view !== 'differences') address.set('view', view);
-    history.replaceState(null, '', `#${address.toString()}`);
-  }
-
-  #read(): void {
-    const address = new URLSearchParams(location.hash.slice(1));
-    const row = Number(address.get('row') ?? NaN);
-    const view = VIEWS.find(([name]) => name === address.get('view'))?.[0] ?? 'differences';
-    const sort = address.get('sort') ?? 'row';
-    this.#look = {
-      row: Number.isSafeInteger(row) ? row : null,
-      state: address.get('state') ?? '',
-      flag: address.get('flag') ?? '',
-      sort: Object.hasOwn(SORTS, sort) ? sort : 'row',
-      query: address.get('q') ?? '',
-      view,
-    };
-    this.#show();
-    if (this.#look.row !== null) this.root.scrollIntoView();
+    history.replaceState(null, '', hashOf(this.#look));
   }
 
   #show(): void {
-    const { state, flag, sort, query, row } = this.#look;
-    if (this.#search.value !== query) this.#search.value = query;
-    this.#state.value = state;
-    this.#flag.value = flag;
-    this.#sort.value = sort;
-    const wanted = query.trim().toLowerCase();
-    const key = (SORTS[sort] ?? { key: (one: ShownRow) => one.row }).key;
-    this.#found = this.data.shown
-      .filter((one) => state === '' || one.state === state)
-      .filter((one) => flag === '' || one.flags.some((name) => name === flag))
-      .filter((one) => wanted === '' || matches(one, wanted))
-      .sort((a, b) => key(a) - key(b) || a.row - b.row);
-    const shown = row === null ? this.#found[0] : this.data.shown.find((one) => one.row === row);
-    if (row === null && shown !== undefined) this.#look.row = shown.row;
-    this.#count.textContent = `${number(this.#found.length)} of ${number(this.data.shown.length)} rows`;
-    this.#list.replaceChildren(...this.#found.map((one) => this.#entry(one)));
+    const { look } = { look: this.#look };
+    this.#filters.show(look);
+    this.#findPattern();
+    const found = this.#found?.pattern === look.q ? this.#found.rows : null;
+    this.#rows = listed(this.data.shown, look, (row) => this.#marks.of(row), found);
+    const [first] = this.#rows;
+    if (look.row === '' && first !== undefined) look.row = String(first.row);
+    const total = this.data.shown.length;
+    this.#choice.textContent = this.data.choice;
+    this.#count.textContent =
+      this.#problem === '' ? `${number(this.#rows.length)} of ${number(total)} rows` : this.#problem;
+    this.#list.replaceChildren(...this.#rows.map((one) => this.#entry(one)));
+    this.#showSaved();
+    this.#showRow();
+  }
+
+  /** Starts a search by a regular expression unless its result is there. */
+  #findPattern(): void {
+    const { q: pattern, re } = this.#look;
+    if (re === '' || pattern === '') this.#problem = '';
+    if (re === '' || pattern === '' || this.#found?.pattern === pattern) return;
+    this.#search.find(pattern, (found) => {
+      this.#problem = 'problem' in found ? found.problem : '';
+      // Until it can be used, it finds nothing.
+      this.#found = { pattern, rows: 'rows' in found ? found.rows : new Set() };
+      this.#look.row = '';
+      this.#show();
+    });
+  }
+
+  #showRow(): void {
+    const one = this.#current;
+    const mark = one === undefined ? null : this.#marks.of(one.row);
+    const { comment: _, ...shown } = mark ?? { comment: '' };
+    const key = JSON.stringify([
+      one ?? this.#look.row,
+      this.#view,
+      this.#isMonospaced,
+      shown,
+      this.#rows.length === 0,
+    ]);
+    if (key === this.#drawn) return;
+    this.#drawn = key;
+    const actions = {
+      view: this.#view,
+      isMonospaced: this.#isMonospaced,
+      onView: (view: View) => {
+        this.#change({ view });
+      },
+      onMonospace: () => {
+        this.switchFont();
+      },
+    };
     this.#detail.replaceChildren(
-      ...(shown === undefined ? [element('p', { class: 'quiet' }, this.#nothing(row))] : this.#row(shown)),
+      ...(one === undefined
+        ? this.#nothing()
+        : rowView(one, this.data, {
+            ...actions,
+            review: reviewOf(one, this.#marks, () => {
+              this.#show();
+            }),
+          })),
     );
   }
 
-  #nothing(row: number | null): string {
-    if (row === null || row >= this.data.rows) return 'No matching rows.';
-    return `Row ${row} is not among those that this report shows; make one with --rows ${row}.`;
+  #nothing(): HTMLElement[] {
+    const row = this.#look.row === '' ? NaN : Number(this.#look.row);
+    if (!Number.isSafeInteger(row) || row < 0 || row >= this.data.rows) {
+      const isFiltered = this.data.shown.length > 0;
+      const clear = element(
+        'button',
+        {
+          type: 'button',
+          class: 'link',
+          onclick: () => {
+            this.#change({ ...NO_FILTER, row: '' });
+          },
+        },
+        'Clear filters',
+      );
+      return [
+        element(
+          'p',
+          { class: 'quiet' },
+          isFiltered ? 'No matching rows. ' : 'There are no rows to show yet.',
+          isFiltered ? clear : null,
+        ),
+      ];
+    }
+    const command = `${this.data.command} ${row}`;
+    return [
+      element(
+        'p',
+        { class: 'quiet' },
+        `Row ${row} is not among those in this page. A page with it is made by:`,
+      ),
+      element('div', { class: 'heading' }, element('code', {}, command), copyButton('command', command)),
+    ];
   }
 
   #entry(one: ShownRow): HTMLElement {
-    const isCurrent = one.row === this.#look.row;
+    const { mark, comment } = this.#marks.of(one.row);
     return element(
       'li',
       {},
@@ -196,180 +265,62 @@ export class Reader {
         'button',
         {
           type: 'button',
-          'aria-current': isCurrent ? 'true' : null,
+          'aria-current': String(one.row) === this.#look.row ? 'true' : null,
           onclick: () => {
-            this.#change({ row: one.row });
+            this.#change({ row: String(one.row) });
           },
         },
-        element('i', { class: `mark state-${one.state}`, title: one.state }),
+        element('i', { class: `mark state-${one.state}`, title: one.state, 'aria-hidden': 'true' }),
         element('span', { class: 'row-number' }, String(one.row)),
-        element('span', { class: 'start', dir: 'auto' }, ...plainText(startOf(one.prompt))),
+        element('span', { class: 'start', dir: 'auto' }, startOf(one.prompt, this.#shared)),
+        mark === null && comment === ''
+          ? null
+          : element('span', { class: 'marked', title: mark ?? 'comment' }, SIGNS[mark ?? 'comment']),
       ),
     );
   }
 
-  #row(one: ShownRow): Node[] {
-    const views = VIEWS.map(([view, title]) =>
-      element(
-        'button',
-        {
-          type: 'button',
-          'aria-pressed': String(view === this.#look.view),
-          onclick: () => {
-            this.#change({ view });
-          },
-        },
-        title,
-      ),
-    );
-    const remarks = [
-      one.state,
-      ...one.flags.map((flag) => FLAG_TEXTS[flag].title.toLowerCase()),
-      ...(one.change === null ? [] : [`${Math.round(one.change * 100)} % changed`]),
-      ...(one.verdict === null
-        ? []
-        : [`judge: ${one.verdict === 'tie' ? 'tie' : `${one.verdict} is better`}`]),
-    ];
-    return [
-      element(
-        'div',
-        { class: 'head' },
-        element('h3', {}, element('a', { href: `#row=${one.row}` }, `Row ${one.row}`)),
-        element('ul', { class: 'remarks' }, ...remarks.map((remark) => element('li', {}, remark))),
-        element('div', { class: 'views', role: 'group', 'aria-label': 'How to show the answers' }, ...views),
-      ),
-      ...(one.system === '' ? [] : [block('System prompt', one.system, one.system.length)]),
-      block('Prompt', one.prompt, one.lengths.prompt),
-      ...(one.error === null ? [] : [block('Error', one.error, one.error.length)]),
-      ...(one.reasoning === null ? [] : [folded('Reasoning', one.reasoning, one.lengths.reasoning)]),
-      element('div', { class: 'pair' }, ...this.#answers(one)),
-    ];
-  }
-
-  #answers(one: ShownRow): HTMLElement[] {
-    const { old, new: now } = one;
-    const parts =
-      this.#look.view === 'differences' && old !== null && now !== null ? differences(old, now) : null;
-    return (
-      [
-        ['Old answer', old, one.lengths.old, parts?.old],
-        ['New answer', now, one.lengths.new, parts?.new],
-      ] as const
-    ).map(([title, text, length, different]) => {
-      const body = element('div', { class: 'text', dir: 'auto' });
-      if (text === null) body.append(element('p', { class: 'quiet' }, 'none'));
-      else if (this.#look.view === 'rendered') body.append(rendered(text));
-      else body.append(...(different ?? plainText(text)));
-      if (text !== null && this.#look.view !== 'rendered') body.classList.add('raw');
-      return element('section', {}, heading(title, text ?? '', length), body);
-    });
-  }
-}
-
-/** How a prompt begins, without the words that stand before every instruction of the Alpaca format. */
-function startOf(prompt: string): string {
-  const instruction =
-    /^Below is an instruction[^]{0,200}?### Instruction:\s*([^]+)/.exec(prompt)?.[1] ?? prompt;
-  return instruction.trim().slice(0, 90).replace(/\s+/g, ' ');
-}
-
-function matches(one: ShownRow, wanted: string): boolean {
-  return [one.prompt, one.old, one.new, one.reasoning, one.error, String(one.row)].some((text) =>
-    (text ?? '').toLowerCase().includes(wanted),
-  );
-}
-
-function heading(title: string, text: string, length: number): HTMLElement {
-  const isCut = text.length < length;
-  const size = `${number(length)} characters${isCut ? `, of which ${number(text.length)} are shown` : ''}`;
-  return element('h4', {}, title, element('span', { class: 'quiet' }, ` ${size}`));
-}
-
-function block(title: string, text: string, length: number): HTMLElement {
-  return element(
-    'section',
-    {},
-    heading(title, text, length),
-    element('div', { class: 'text raw short', dir: 'auto', tabindex: 0 }, ...plainText(text)),
-  );
-}
-
-/** A block that opens when it is asked to. */
-function folded(title: string, text: string, length: number): HTMLElement {
-  return element(
-    'details',
-    { class: 'table' },
-    element('summary', {}, `${title} (${number(length)} characters)`),
-    element('div', { class: 'text raw', dir: 'auto', tabindex: 0 }, ...plainText(text)),
-  );
-}
-
-/** Both texts with what only one of them has; null where comparing them takes too long. */
-function differences(old: string, now: string): { old: Node[]; new: Node[] } | null {
-  const changes = diffWordsWithSpace(old, now, { timeout: DIFF_TIMEOUT_MS });
-  if (changes === undefined) return null;
-  const sides = { old: [] as Node[], new: [] as Node[] };
-  const [before, after] = [new Passages(old), new Passages(now)];
-  for (const { value, added, removed } of changes) {
-    if (added) sides.new.push(element('ins', {}, ...after.next(value.length)));
-    else if (removed) sides.old.push(element('del', {}, ...before.next(value.length)));
-    else {
-      sides.old.push(...before.next(value.length));
-      sides.new.push(...after.next(value.length));
+  /** How many marks there are, and the way to save them. */
+  #showSaved(): void {
+    const { size, isKept } = this.#marks;
+    if (size === 0) {
+      this.#saved.replaceChildren();
+      return;
     }
-  }
-  return sides;
-}
-
-const ALLOWED_TAGS =
-  'p br hr h1 h2 h3 h4 h5 h6 strong em b i u s del code pre blockquote ul ol li table thead tbody tr th td a sup sub'.split(
-    ' ',
-  );
-
-/** Markup in an answer is text like any other, and images would be asked for. */
-const escaped = ({ text }: { text: string }): string =>
-  text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
-/** Looked at wherever the parser begins a block or a piece of a line: a text can be made to take minutes. */
-let parsingEnds = Infinity;
-const stopWhenLate = (): false => {
-  if (performance.now() > parsingEnds) throw new Error('formatting takes too long');
-  return false;
-};
-marked.use({
-  renderer: { html: escaped, image: escaped },
-  tokenizer: { space: stopWhenLate, escape: stopWhenLate },
-});
-
-/** Markdown as formatted text; as it is where it can't be formatted, or not soon enough. */
-function rendered(text: string): DocumentFragment {
-  try {
-    return formatted(text);
-  } catch {
-    const fragment = document.createDocumentFragment();
-    const note = 'This text is not shown as Markdown: it is nested too deeply, or takes too long.';
-    fragment.append(
-      element('p', { class: 'quiet' }, note),
-      element('div', { class: 'raw' }, ...plainText(text)),
+    const save = element(
+      'button',
+      {
+        type: 'button',
+        class: 'link',
+        onclick: () => {
+          download(`${this.data.run}-review.jsonl`, this.#marks.lines);
+        },
+      },
+      'Save as JSONL',
     );
-    return fragment;
+    const note = isKept ? '' : ' This browser does not keep them: save them before you close the page.';
+    this.#saved.replaceChildren(
+      element(
+        'p',
+        { class: 'quiet' },
+        `You reviewed ${number(size)} ${size === 1 ? 'row' : 'rows'}.${note} `,
+        save,
+      ),
+    );
   }
 }
 
-/** What is left has no scripts, styles, images or frames. @throws where the text is nested too deeply, or takes too long */
-function formatted(text: string): DocumentFragment {
-  parsingEnds = performance.now() + RENDER_TIMEOUT_MS;
-  const html = marked.parse(text, { async: false, gfm: true });
-  const clean = DOMPurify.sanitize(html, {
-    ALLOWED_TAGS,
-    ALLOWED_ATTR: ['href', 'start', 'align'],
-    ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
-    RETURN_DOM_FRAGMENT: true,
-  });
-  for (const link of clean.querySelectorAll('a')) {
-    link.rel = 'noopener noreferrer nofollow';
-    link.target = '_blank';
-  }
-  for (const code of clean.querySelectorAll('pre')) code.tabIndex = 0;
-  revealHidden(clean);
-  return clean;
+const SIGNS: Readonly<Record<MarkKind | 'comment', string>> = {
+  accept: '✓',
+  reject: '✗',
+  edit: '✎',
+  comment: '…',
+};
+
+function download(name: string, text: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type: 'application/jsonl' }));
+  element('a', { href: address, download: name }).click();
+  setTimeout(() => {
+    URL.revokeObjectURL(address);
+  }, 1000);
 }

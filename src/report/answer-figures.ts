@@ -1,0 +1,111 @@
+/** What single answers used and cost, as the journal has it. */
+
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { breather, endOfLine, readBlocks } from '../lib/files.js';
+import { dropped } from '../lib/memory.js';
+import type { Completion } from '../models/completion.js';
+import { shareOf, totalCost, type Price } from '../models/prices.js';
+import type { AnswerFigures } from '../models/usage.js';
+import { parseJournalLine, rowOfLine } from '../run/journal-line.js';
+import { isPaid, type Origin } from '../run/origin.js';
+import type { RowFigures, ShownRow } from './data.js';
+
+/** What answers cost. */
+export interface Pricing {
+  /** Null where it is not known. */
+  price: Price | null;
+  /** True where the answers came from batches. */
+  isBatch: boolean;
+}
+
+/** Rows of the run that follow each other, with the folder that holds their answers. */
+export interface JournalPart {
+  /** The number of its first row. */
+  start: number;
+  /** How many there are; infinite where that is not known. */
+  rows: number;
+  folder: string;
+  /** The rows with their prompts, a file in it. */
+  rowsPath: string;
+  /** True where the journal is one file for each attempt. */
+  isSegmented: boolean;
+}
+
+const SEGMENT = /^output\.[1-9]\d{0,3}\.jsonl$/;
+
+/** The files of a part's journal, as many as there are by now. */
+export function journalFiles({ folder, isSegmented }: JournalPart): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => (isSegmented ? SEGMENT.test(name) : name === 'output.jsonl'))
+    .map((name) => join(folder, name))
+    .sort();
+}
+
+const LONGEST_NAME = 200;
+
+/** The figures of one answer. */
+export function figuresOf(
+  completion: Completion,
+  { usage, tier }: AnswerFigures,
+  origin: Origin | null,
+  { price, isBatch }: Pricing,
+): RowFigures {
+  const share = isBatch ? (price?.batchShare ?? null) : price === null ? null : shareOf(price, tier);
+  const cost = isPaid(origin) ? (totalCost(usage, price, [{ usage, share }])?.amount ?? null) : 0;
+  const isCounted = usage.estimated === 0;
+  return {
+    model: completion.model?.slice(0, LONGEST_NAME) ?? null,
+    finishReason: completion.finishReason?.slice(0, LONGEST_NAME) ?? null,
+    promptTokens: isCounted ? usage.promptTokens : null,
+    completionTokens: isCounted ? usage.completionTokens : null,
+    reasoningTokens: usage.reasoningTokens,
+    cost,
+  };
+}
+
+/**
+ * Adds the figures of the rows that are shown. The journal is read once, and only their lines are parsed; nothing of it
+ * is changed, and another process may append to it.
+ */
+export async function addFigures(
+  parts: readonly JournalPart[],
+  shown: readonly ShownRow[],
+  pricing: Pricing,
+): Promise<void> {
+  for (const part of parts) {
+    const { start, rows } = part;
+    const wanted = new Map(
+      shown
+        .filter(({ row, state }) => row >= start && row < start + rows && state !== 'pending')
+        .map((row) => [row.row - start, row]),
+    );
+    if (wanted.size === 0) continue;
+    for (const path of journalFiles(part)) await addFrom(path, wanted, pricing);
+  }
+}
+
+async function addFrom(path: string, wanted: ReadonlyMap<number, ShownRow>, pricing: Pricing): Promise<void> {
+  const pause = breather();
+  for (const { bytes } of readBlocks(path)) {
+    for (let start = 0; start < bytes.length;) {
+      const end = endOfLine(bytes, start);
+      const row = wanted.get(rowOfLine(bytes, start, end) ?? -1);
+      if (row !== undefined) addLine(bytes.subarray(start, end), row, pricing);
+      start = end + 1;
+    }
+    await pause();
+  }
+}
+
+/** Of several answers the one counts whose text is shown. */
+function addLine(line: Buffer, row: ShownRow, pricing: Pricing): void {
+  const entry = parseJournalLine(line);
+  dropped(line.length * 3);
+  if (entry?.kind !== 'answer' || entry.completion.state !== row.state) return;
+  const { completion, origin } = entry;
+  const length = completion.annotation?.length ?? 0;
+  if (row.figures === null || length === row.lengths.new)
+    row.figures = figuresOf(completion, entry.figures(), origin, pricing);
+}
