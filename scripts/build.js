@@ -1,6 +1,19 @@
 // Bundles src/ into dist/ and makes the two commands executable.
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
 /**
@@ -34,6 +47,7 @@ const bundle = await rolldown({
   input: {
     cli: 'src/cli/reannotate.ts',
     'watch-batch': 'src/cli/watch-batch.ts',
+    library: 'src/library/index.ts',
     'parquet-decoder': 'src/datasets/parquet-decoder.ts',
   },
   platform: 'node',
@@ -68,6 +82,8 @@ await page.close();
 const styles = ['node_modules/uplot/dist/uPlot.min.css', 'src/report/page/page.css'];
 writeFileSync('dist/report-page/page.css', styles.map((path) => readFileSync(path, 'utf8')).join('\n'));
 
+writeTypes('src/library/index.ts', 'dist/types');
+
 const modules = [...written.output, ...pageWritten.output]
   .flatMap((output) => (output.type === 'chunk' ? output.moduleIds : []))
   .concat(styles);
@@ -99,6 +115,32 @@ function closureOf(paths, graph) {
   };
   for (const path of paths) visit(resolve(path));
   return found;
+}
+
+/** Writes the declarations of a module and of all that it names. */
+function writeTypes(path, folder) {
+  const all = mkdtempSync(join(tmpdir(), 'reannotate-types-'));
+  try {
+    const compiler = fileURLToPath(import.meta.resolve('typescript/package.json')).replace(
+      /package\.json$/,
+      'bin/tsc',
+    );
+    const options = ['--declaration', '--emitDeclarationOnly', '--declarationMap', 'false', '--outDir', all];
+    execFileSync(process.execPath, [compiler, '-p', 'tsconfig.json', ...options], { stdio: 'inherit' });
+    const visit = (name) => {
+      const to = join(folder, name);
+      if (existsSync(to)) return;
+      mkdirSync(dirname(to), { recursive: true });
+      copyFileSync(join(all, name), to);
+      for (const [, other] of readFileSync(to, 'utf8').matchAll(
+        /(?:from|import\()\s*["'](\.[^"']+)\.js["']/g,
+      ))
+        visit(join(dirname(name), `${other}.d.ts`));
+    };
+    visit(path.replace(/^src\//, '').replace(/\.ts$/, '.d.ts'));
+  } finally {
+    rmSync(all, { recursive: true, force: true });
+  }
 }
 
 /** The licences of all packages that the files of a bundle come from, as these licences ask for. */

@@ -26,6 +26,7 @@ const ROOMS = [
   'simulator',
   'commands',
   'cli',
+  'library',
 ];
 
 const SRC = resolve(import.meta.dirname, '../../src');

@@ -156,7 +156,8 @@ export function selectionOf(values: SelectionFlags): DatasetSelection {
   };
 }
 
-function modelCall({ values, given }: Parsed<'reannotate'>, environment: Environment): ModelCall {
+/** The model that requests go to, and how. */
+export function modelCall({ values, given }: Parsed<'reannotate'>, environment: Environment): ModelCall {
   const { base_url: baseUrl, api_key_env: apiKeyVariable } = values;
   const annotator = resolveAnnotator(values.annotator, baseUrl !== null);
   const chosen = chooseGeneration(values, given, annotator.takesSeed);

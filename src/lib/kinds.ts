@@ -17,6 +17,8 @@ export interface Kind<Value> {
   completes?: 'file' | 'folder';
   /** True where a flag may be given several times: the texts are joined by commas. */
   repeats?: boolean;
+  /** The TypeScript type of the values that code may give instead of a text; `string` where absent. */
+  inCode?: string;
   /**
    * @param text as it was given, never empty
    * @param source what gave it, for messages, such as `--limit`
@@ -66,13 +68,19 @@ export const textOrFile: Kind<string> = kind('<text or @file>', (given, source) 
 });
 
 /** A flag that is on or off. */
-export const toggle: Kind<boolean> = { argument: '', alone: true, read: truth('true or false') };
+export const toggle: Kind<boolean> = {
+  argument: '',
+  alone: true,
+  inCode: 'boolean',
+  read: truth('true or false'),
+};
 
 /** The same with a value that may be left out. */
 export const optionalTruth: Kind<boolean> = {
   argument: '[bool]',
   alone: true,
   choices: ['true', 'false'],
+  inCode: 'boolean',
   read: truth('true, false or none'),
 };
 
@@ -103,13 +111,14 @@ interface NumericKind {
 }
 
 function numeric({ minimum, maximum, argument, noun, isValid }: NumericKind): Kind<number> {
-  return kind(argument, (given, source) => {
+  const read: Kind<number>['read'] = (given, source) => {
     const value = /^[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(given)
       ? Number(given.replaceAll('_', ''))
       : NaN;
     if (isValid(value) && value >= minimum && value <= maximum) return value;
     throw new UsageError(`${source} takes ${noun}${range(minimum, maximum)}, not ${inert(given, 40)}.`);
-  });
+  };
+  return kind(argument, read, { inCode: 'number' });
 }
 
 function range(minimum: number, maximum: number): string {
@@ -128,9 +137,14 @@ export function oneOf<const Name extends string>(argument: string, names: readon
       if (found !== undefined) return found;
       throw new UsageError(`${source} takes ${names.join(', ')}, not ${inert(given, 40)}.`);
     },
-    { choices: names },
+    { choices: names, inCode: names.map((name) => `'${name}'`).join(' | ') },
   );
 }
+
+/** Of a kind that reads a list: as one text, or as its parts. */
+export const LIST_IN_CODE = 'string | readonly string[]';
+/** Of a kind that reads JSON: as text, or as what it says. */
+export const OBJECT_IN_CODE = 'string | Readonly<Record<string, unknown>>';
 
 /** Names separated by commas, each once. */
 export function list(argument: string): Kind<readonly string[]> {
@@ -140,11 +154,16 @@ export function list(argument: string): Kind<readonly string[]> {
       const parts = given.split(',').map((part) => part.trim());
       return [...new Set(parts.filter((part) => part !== ''))];
     },
-    { repeats: true },
+    { repeats: true, inCode: LIST_IN_CODE },
   );
 }
 
 /** The same kind, of which `none` means null. */
 export function orNone<Value>(of: Kind<Value>): Kind<Value | null> {
-  return { ...of, read: (given, source) => (given.toLowerCase() === 'none' ? null : of.read(given, source)) };
+  return {
+    ...of,
+    // A type that has `string` has `none`.
+    inCode: /\bstring\b/.test(of.inCode ?? 'string') ? (of.inCode ?? 'string') : `${of.inCode} | 'none'`,
+    read: (given, source) => (given.toLowerCase() === 'none' ? null : of.read(given, source)),
+  };
 }

@@ -6,7 +6,16 @@
 import { UsageError } from '../lib/errors.js';
 import { isObject } from '../lib/json.js';
 import { jsonArgument } from '../lib/json-argument.js';
-import { integer, kind, number, oneOf, optionalTruth, type Kind } from '../lib/kinds.js';
+import {
+  integer,
+  kind,
+  LIST_IN_CODE,
+  number,
+  OBJECT_IN_CODE,
+  oneOf,
+  optionalTruth,
+  type Kind,
+} from '../lib/kinds.js';
 import { EFFORTS } from './reasoning-effort.js';
 import { inert } from '../lib/text.js';
 
@@ -85,12 +94,15 @@ export const GENERATION = {
     neutral: 0,
   }),
   stop: parameter({
-    kind: kind('<a,b>', stopSequences),
+    kind: kind('<a,b>', stopSequences, { inCode: LIST_IN_CODE }),
     help: 'sequences that end an answer, separated by commas',
     details: '`\\n` is a line break, `\\t` a tab.',
     aliases: ['stop_sequences', 'stop_words'],
   }),
-  logit_bias: parameter({ kind: kind('<json>', logitBias), help: 'such as {"50256": -100}' }),
+  logit_bias: parameter({
+    kind: kind('<json>', logitBias, { inCode: OBJECT_IN_CODE }),
+    help: 'such as {"50256": -100}',
+  }),
   logprobs: parameter({
     kind: optionalTruth,
     help: 'keep log probabilities in output.jsonl',
@@ -110,7 +122,11 @@ export const GENERATION = {
     aliases: ['effort', 'thinking', 'think'],
   }),
   response_format: parameter({
-    kind: kind('<json|@file>', responseFormat, { choices: ['json'], completes: 'file' }),
+    kind: kind('<json|@file>', responseFormat, {
+      choices: ['json'],
+      completes: 'file',
+      inCode: OBJECT_IN_CODE,
+    }),
     help: 'json for any JSON object, or @SCHEMA.json for answers by a JSON Schema',
     details:
       'An answer that breaks the schema is requested again, up to `--max_attempts` times ([more](models.md#answers-that-follow-a-schema)).',
@@ -124,7 +140,7 @@ export const GENERATION = {
       '`flex` waits up to 15 minutes for a request, and as long as it takes for capacity ([more](models.md#service-tiers)). A tier that is refused ends the run, since another one has another price.',
   }),
   extra_body: parameter({
-    kind: kind('<json|@file>', extraBody, { completes: 'file' }),
+    kind: kind('<json|@file>', extraBody, { completes: 'file', inCode: OBJECT_IN_CODE }),
     help: 'more fields of every request, merged last, such as {"top_k": 20}',
     details:
       'Each replaces the field of its name as a whole. `model`, `messages`, `stream`, `metadata`, `n` and `max_tokens` are refused.',

@@ -59,7 +59,7 @@ function handOut(chunk: Chunk, ledger: Ledger): void {
 async function explain(
   chunks: readonly Chunk[],
   { options, folder, ledger }: BatchRun,
-  { console }: Surroundings,
+  { console, output = printResult }: Surroundings,
 ): Promise<void> {
   const requests = chunks.reduce((sum, chunk) => sum + chunk.requests, 0);
   const files = chunks.map((chunk) => ledger.pathOf(chunk) ?? '');
@@ -79,5 +79,5 @@ async function explain(
     `Then take the results in. Until then the ${count(requests)} rows are not sent anywhere else; --give_up FILE releases them.`,
   );
   const command = watchCommandLine(options, [], ['--results', results.join(',')]);
-  await printResult(`${command}\n`, `The files are written; take their results in with: ${command}`);
+  await output(`${command}\n`, `The files are written; take their results in with: ${command}`);
 }

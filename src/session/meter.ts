@@ -5,6 +5,7 @@ import type { RateLimiter } from '../requests/rate-limiter.js';
 import type { Totals } from '../run/totals.js';
 import { count, dollars, duration, spent } from '../lib/text.js';
 import { fitted, type Part } from './fitted-line.js';
+import type { Progress } from './progress.js';
 import { TimeLeft } from './time-left.js';
 
 /** The rates of tokens and of limits are those of so long a time. */
@@ -88,6 +89,22 @@ export class Meter {
       pause: this.limiter.gateMilliseconds,
     });
     return { first: this.#samples[0] ?? now, now };
+  }
+
+  /** The same as values. */
+  progress(): Progress {
+    const { sent, throttled, retried } = this.processor.counts;
+    const { refused, failed } = this.misses;
+    const { prompt, completion } = this.totals.tokens;
+    const left = this.#timeLeft.estimate;
+    return {
+      rows: { total: this.rows, done: this.before + this.#session, refused, failed },
+      requests: { sent, in_flight: this.processor.inFlight, throttled, retried },
+      tokens: { prompt, completion },
+      cost_usd: this.totals.cost,
+      rows_per_second: this.#timeLeft.rate * 1000,
+      seconds_left: left === null ? null : left / 1000,
+    };
   }
 
   get #session(): number {

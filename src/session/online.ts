@@ -116,7 +116,11 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const started = performance.now();
   const meter = meterFor(run, waiting, { processor, limiter, totals, misses });
   const endProgress = console.showProgress((columns) => meter.render(columns));
-  const stopWatching = watchEverySecond(work, asking, meter);
+  const { onProgress = () => undefined } = surroundings;
+  const stopWatching = watchEverySecond(work, asking, () => {
+    meter.sample();
+    onProgress(meter.progress());
+  });
   const stopListening = heed(interruption, processor, client, surroundings);
   let stop: Stop | null;
   try {
@@ -130,6 +134,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
     if (holdsLock()) totals.save();
     await client.abort();
     journal.close();
+    onProgress(meter.progress());
   }
   return {
     stop,
@@ -206,7 +211,7 @@ async function openJournaled(
 function watchEverySecond(
   { folder, totals, share = () => 1 }: OnlineWork,
   { limiter, processor }: Asking,
-  meter: Meter,
+  onSecond: () => void,
 ): () => void {
   limiter.share(share());
   const timer = setInterval(() => {
@@ -216,7 +221,7 @@ function watchEverySecond(
       processor.stop({ reason: 'error', cause: 'other', message });
     }
     totals.saveNowAndThen(performance.now());
-    meter.sample();
+    onSecond();
   }, 1000);
   return () => {
     clearInterval(timer);

@@ -232,19 +232,20 @@ async function report(
   submitted: Submitted,
   ids: readonly string[],
   { options, ledger }: BatchRun,
-  { console, interruption, resumeCommand, words }: Surroundings,
+  surroundings: Surroundings,
 ): Promise<number> {
+  const { console, interruption, resumeCommand, words } = surroundings;
   const requests = ledger.open.reduce((sum, chunk) => sum + (isHandRun(chunk) ? 0 : chunk.requests), 0);
   if (ids.length > 0) {
     const what = plural(ids.length, 'batch', 'batches');
     console.info(`${what} with ${plural(requests, 'request')} in progress. Watch and collect with:`);
-    await printCommand(watchCommandLine(options, ids));
+    await printCommand(watchCommandLine(options, ids), surroundings);
   }
   const waiting = ledger.chunks.filter(({ state }) => state === 'waiting').length;
   if (waiting > 0) {
     const what = plural(waiting, 'batch file');
     console.warning(`The API's queue is full: ${what} wait, and watch-batch submits them as there is room.`);
-    if (ids.length === 0) await printCommand(watchCommandLine(options, []));
+    if (ids.length === 0) await printCommand(watchCommandLine(options, []), surroundings);
   }
   const missing = ledger.unsubmitted.length - waiting;
   if (submitted.interrupted) {
@@ -283,8 +284,8 @@ function raiseAdvice(isAnyRunning: boolean, words: readonly string[] | undefined
 }
 
 /** The one line on standard output that scripts read. */
-async function printCommand(command: string): Promise<void> {
-  await printResult(`${command}\n`, `The batches are submitted; watch and collect them with: ${command}`);
+async function printCommand(command: string, { output = printResult }: Surroundings): Promise<void> {
+  await output(`${command}\n`, `The batches are submitted; watch and collect them with: ${command}`);
 }
 
 /** Words the failure of a call for the user. */

@@ -1,5 +1,7 @@
 import type { Interruption } from '../terminal/interruption.js';
+import type { printResult } from '../terminal/output.js';
 import type { Console } from '../terminal/progress.js';
+import type { Progress } from './progress.js';
 
 /** What a command needs besides its options. */
 export interface Surroundings {
@@ -9,4 +11,8 @@ export interface Surroundings {
   resumeCommand: string;
   /** The words of the command line after the program; absent where it is not `reannotate` with flags. */
   words?: readonly string[];
+  /** Takes what a command was run for, such as the next command for scripts; standard output where absent. */
+  output?: typeof printResult;
+  /** Learns every second, and at the end, how far requests are. */
+  onProgress?: (progress: Progress) => void;
 }

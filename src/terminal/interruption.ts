@@ -71,6 +71,22 @@ export class Interruption {
     };
   }
 
+  /**
+   * Drains as at a first SIGINT once a signal of a program that uses this one aborts, until the returned function is
+   * called.
+   */
+  follow(signal: AbortSignal): () => void {
+    const stop = (): void => {
+      this.#signal ??= 'SIGINT';
+      this.#soft.abort();
+    };
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    return () => {
+      signal.removeEventListener('abort', stop);
+    };
+  }
+
   /** Drains without a signal, because what is left is another process's work. The same command may be run later. */
   drain(): void {
     this.#signal ??= 'SIGUSR2';

@@ -18,6 +18,8 @@ export interface ConsoleOptions {
   redactor: Redactor;
   /** Standard error; tests hand in their own. */
   stream?: NodeJS.WriteStream;
+  /** Learns every message, whatever the level that is shown; secrets are out of it. */
+  onMessage?: (level: LogLevel, message: string) => void;
 }
 
 /**
@@ -29,6 +31,7 @@ export class Console implements Reporter {
   readonly #threshold: number;
   readonly #isQuiet: boolean;
   readonly #redactor: Redactor;
+  readonly #onMessage: ConsoleOptions['onMessage'];
   #log: LogFile | null = null;
   #lines: LiveLines | null = null;
   #endLines: (() => void) | null = null;
@@ -40,6 +43,7 @@ export class Console implements Reporter {
     this.#isQuiet = options.quiet === true;
     this.#threshold = Math.max(LOG_LEVELS[options.level], this.#isQuiet ? LOG_LEVELS.warning : 0);
     this.#redactor = options.redactor;
+    this.#onMessage = options.onMessage;
   }
 
   /** From here on every message also goes to the run's log. */
@@ -170,6 +174,7 @@ export class Console implements Reporter {
 
   #say(level: LogLevel, message: string): void {
     this.#log?.write(level, message);
+    this.#onMessage?.(level, inert(this.#redactor.text(message), 2000));
     if (LOG_LEVELS[level] < this.#threshold) return;
     const prefix = level === 'info' || level === 'debug' ? '' : `${this.#coloured(level)}: `;
     this.#aboveProgress(`${prefix}${inert(this.#redactor.text(message), 2000)}\n`);

@@ -21,11 +21,14 @@ describe('the package', () => {
       'THIRD_PARTY_NOTICES',
       'dist/cli.js',
       'dist/watch-batch.js',
+      'dist/library.js',
+      'dist/types/library/index.d.ts',
+      'schemas/summary.json',
     ])
       expect(files).toContain(needed);
-    const allowed = /^(?:dist|datasets\/examples|prompts)\/|^[A-Z_]+(?:\.md)?$|^package\.json$/;
+    const allowed = /^(?:dist|datasets\/examples|prompts|schemas)\/|^[A-Z_]+(?:\.md)?$|^package\.json$/;
     expect(
-      files.filter((path) => !allowed.test(path) || /\.map$|\.ts$|\.test\.|(?:^|\/)\./.test(path)),
+      files.filter((path) => !allowed.test(path) || /\.map$|(?<!\.d)\.ts$|\.test\.|(?:^|\/)\./.test(path)),
     ).toEqual([]);
   });
 

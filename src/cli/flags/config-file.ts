@@ -37,6 +37,30 @@ export async function configLayer(command: CommandName, path: string): Promise<L
   return layer;
 }
 
+/**
+ * What code gives: the flags of a command by their names, as values or as the texts of a command line.
+ * @throws UsageError that names the option that is wrong
+ */
+export function objectLayer(command: CommandName, options: Readonly<Record<string, unknown>>): Layer {
+  const flags = new Map(flagsOf(command).map((flag) => [flag.name, flag]));
+  const layer = new Map<string, Given>();
+  for (const [name, value] of Object.entries(options)) {
+    const flag = flags.get(name);
+    const source = `The option ${inert(name, 60)}`;
+    if (flag === undefined) throw unknownOption(command, name);
+    // An option that is left undefined is as good as absent, as everywhere in JavaScript.
+    const given = value === undefined ? null : valueOf(flag, value, source);
+    if (given !== null) layer.set(name, { value: given, source });
+  }
+  return layer;
+}
+
+function unknownOption(command: CommandName, name: string): UsageError {
+  const near = nearFlag(command, name);
+  const hint = near === null ? '' : ` Did you mean ${near}?`;
+  return new UsageError(`There is no option ${inert(name, 60)}.${hint}`);
+}
+
 /** Flags that say which run is meant. */
 const NAMING: readonly string[] = ['dataset', 'annotator', 'save_dir', 'temp_dir', 'run_name'];
 

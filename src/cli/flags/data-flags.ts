@@ -4,7 +4,7 @@ import { DEFAULT_ENCODING, encodingNamed } from '../../datasets/encodings.js';
 import { datasetName } from '../../datasets/names.js';
 import { FORMAT_NAMES } from '../../formats/format.js';
 import { UsageError } from '../../lib/errors.js';
-import { integer, kind, text, textOrFile } from '../../lib/kinds.js';
+import { integer, kind, LIST_IN_CODE, text, textOrFile } from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
 import { flag } from './flag.js';
 
@@ -144,7 +144,7 @@ export const DATA_FLAGS = {
     commands: { reannotate: true },
   }),
   keep_columns: flag({
-    kind: kind('<a,b>', columnList),
+    kind: kind('<a,b>', columnList, { inCode: LIST_IN_CODE }),
     fallback: null,
     group: 'data',
     help: 'columns to keep in the results under "source"; all: those that are not used',

@@ -5,6 +5,7 @@ import {
   file,
   integer,
   kind,
+  LIST_IN_CODE,
   list,
   number,
   oneOf,
@@ -26,7 +27,7 @@ import { REASONING_KIND_NAMES } from '../../simulator/reasoning.js';
 import { flag } from './flag.js';
 import { SHARD_FLAGS } from './shard-flags.js';
 
-const ids = kind<readonly string[]>('<id,id>', idsOf, { repeats: true });
+const ids = kind<readonly string[]>('<id,id>', idsOf, { repeats: true, inCode: LIST_IN_CODE });
 /** Rows of a report that can be named: each is read in full. */
 const MOST_ROWS_NAMED = 200;
 const NO_IDS: readonly string[] = [];

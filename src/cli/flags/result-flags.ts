@@ -1,7 +1,7 @@
 /** What the results hold, where they go, and what is shown meanwhile. */
 
 import { OUTPUT_FORMATS, parseOutputFormats } from '../../exports/index.js';
-import { file, kind, oneOf, toggle } from '../../lib/kinds.js';
+import { file, kind, LIST_IN_CODE, oneOf, toggle } from '../../lib/kinds.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES } from '../../models/reasoning.js';
 import { checkRepositoryName } from '../../publishing/repository-name.js';
 import { CHECKS, DEFAULT_OUTPUT } from '../../run/settings.js';
@@ -54,7 +54,7 @@ export const RESULT_FLAGS = {
     commands: { reannotate: true, 'watch-batch': { usual: BEFORE } },
   }),
   output_format: flag({
-    kind: kind('<a,b>', parseOutputFormats, { choices: OUTPUT_FORMATS }),
+    kind: kind('<a,b>', parseOutputFormats, { choices: OUTPUT_FORMATS, inCode: LIST_IN_CODE }),
     fallback: DEFAULT_OUTPUT.formats,
     usual: 'json, always written',
     group: 'results',

@@ -1,7 +1,7 @@
 /** What a run may do: to an earlier one, again, how fast, and for how much. */
 
 import { UsageError } from '../../lib/errors.js';
-import { folder, integer, kind, list, number, text, toggle } from '../../lib/kinds.js';
+import { folder, integer, kind, list, LIST_IN_CODE, number, text, toggle } from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
 import { DEFAULT_LIMITS } from '../../models/call.js';
 import { checkRunName } from '../../run/folder.js';
@@ -76,7 +76,10 @@ export const RUN_FLAGS = {
     commands: { reannotate: true },
   }),
   retry: flag({
-    kind: kind<readonly RetriableState[]>('<states>', statesOf, { choices: RETRIABLE_STATES }),
+    kind: kind<readonly RetriableState[]>('<states>', statesOf, {
+      choices: RETRIABLE_STATES,
+      inCode: LIST_IN_CODE,
+    }),
     fallback: null,
     usual: 'failed',
     group: 'run',
