@@ -42,6 +42,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   requireBound(values.max_cost, call.generation);
   requireEscalation(values, call.generation);
   requireOneByOne(values, call);
+  requireTurnByTurn(values, call);
   if (values.select !== null && !hasSeveral(call.generation))
     throw new UsageError(`--select ${values.select} goes with --n above 1; give both.`);
   return {
@@ -102,6 +103,28 @@ function requireEscalation(
     );
 }
 
+/** @throws UsageError where turns cannot be answered one after the other */
+function requireTurnByTurn(values: Values<'reannotate'>, { generation }: ModelCall): void {
+  if (values.turns !== 'all') return;
+  if (values.batch || values.batch_file_only)
+    throw new UsageError(
+      '--turns all works online: each turn needs the answer to the one before it, and a batch is sent as a whole. Leave ' +
+        '--batch out.',
+    );
+  if (hasSeveral(generation))
+    throw new UsageError('--turns all goes with one answer to each turn; leave --n out.');
+  if (values.prompt_template !== null)
+    throw new UsageError(
+      '--prompt_template changes the last user turn alone, and --turns all answers every turn: put what the model is to ' +
+        'know into --system_prompt.',
+    );
+  const sharing = values.reuse.length > 0 ? '--reuse' : values.dedupe ? '--dedupe' : null;
+  if (sharing !== null)
+    throw new UsageError(
+      `${sharing} compares requests before they are sent, and with --turns all they depend on the answers; leave it out.`,
+    );
+}
+
 /** @throws UsageError where a batch would bring fewer answers than are asked for */
 function requireOneByOne(
   { batch, batch_file_only: isFileOnly }: Values<'reannotate'>,
@@ -129,6 +152,7 @@ type SelectionFlags = Pick<
       | 'system_prompt'
       | 'keep_columns'
       | 'encoding'
+      | 'turns'
     >
   > & {
     dataset: string;
@@ -149,6 +173,7 @@ export function selectionOf(values: SelectionFlags): DatasetSelection {
     toolsColumn: values.tools_column ?? usual.toolsColumn,
     promptTemplate: values.prompt_template ?? usual.promptTemplate,
     systemPrompt: values.system_prompt ?? usual.systemPrompt,
+    turns: values.turns ?? usual.turns,
     keepColumns: values.keep_columns ?? usual.keepColumns,
     encoding: values.encoding ?? usual.encoding,
     limit: values.limit,

@@ -17,6 +17,8 @@ import { requestBody, requestOf } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
 import { SparedRequests } from '../session/spared-requests.js';
 import { count, inert } from '../lib/text.js';
+import { splitsChoices } from '../models/several-answers.js';
+import { turnsOf } from '../run/turns.js';
 import type { AccountLimits } from '../http/limit-headers.js';
 import type { PromptRow, SourceRow } from '../types.js';
 import type { ChosenFormat } from '../formats/index.js';
@@ -107,12 +109,15 @@ async function countRows(
         counter.addUnusable();
         if (problems.length < PROBLEMS_SHOWN) problems.push(inert(prompt, 500));
       } else {
-        const body = JSON.stringify(requestBody(requestOf(prompt), shape));
+        const [first = prompt, ...others] = options.selection.turns === 'all' ? turnsOf(prompt) : [prompt];
+        const body = JSON.stringify(requestBody(requestOf(first), shape));
         if (spared.has(body)) counter.addSpared();
         else {
-          sample.add(counter.rows, prompt);
-          counter.add(prompt, Buffer.byteLength(body));
+          sample.add(counter.rows, first);
+          counter.add(first, Buffer.byteLength(body));
         }
+        for (const turn of others)
+          counter.addFurther(turn, Buffer.byteLength(JSON.stringify(requestBody(requestOf(turn), shape))));
       }
     }
   } finally {
@@ -182,9 +187,11 @@ function figures(
   limits: AccountLimits,
 ): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems' | 'reused_rows' | 'deduped_rows'> {
   const { generation, annotator } = options.call;
-  const { requests } = estimate;
   const most = mostTokens(generation);
-  const maximum = most === null ? null : requests * most;
+  const maximum = most === null ? null : estimate.requests * most;
+  // Each answer of --n on its own, with the whole prompt each time.
+  const each = splitsChoices(options.call) ? (generation.n ?? 1) : 1;
+  const requests = estimate.requests * each;
   const bounded = (tokens: number): number => Math.round(Math.min(Math.max(0, tokens), maximum ?? Infinity));
   const completion =
     probe === null
@@ -200,7 +207,7 @@ function figures(
           high: bounded((probe.completionTokens + probe.completionMargin) * requests),
           maximum,
         };
-  const promptTokens = estimate.promptTokens.tokens;
+  const promptTokens = estimate.promptTokens.tokens * each;
   const priced = (share: number | null): PriceRange | null => {
     if (price === null || share === null) return null;
     const cost = (completionTokens: number): number =>
@@ -212,7 +219,9 @@ function figures(
       maximum: maximum === null ? null : cost(maximum),
     };
   };
-  const { batches } = annotator.provider;
+  // Neither answers one by one nor turns that build on each other fit into a batch.
+  const isOnline = options.selection.turns === 'all' || splitsChoices(options.call);
+  const batches = isOnline ? null : annotator.provider.batches;
   return {
     rows: estimate.rows,
     unusable_rows: estimate.unusable,

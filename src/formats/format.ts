@@ -1,3 +1,5 @@
+import type { Turns } from './all-turns.js';
+
 export type Row = Readonly<Record<string, unknown>>;
 
 /** The names that `--format` takes. */
@@ -48,6 +50,8 @@ export interface FormatFlags {
   promptTemplate: string | null;
   /** Null for the dataset's own. */
   systemPrompt: string | null;
+  /** Which answers of a chat are to be regenerated: its last one, or all. */
+  turns: Turns;
   /** Columns of the results' `source`; `all` for those that are not used; null for no such key. */
   keepColumns: readonly string[] | null;
 }
@@ -63,5 +67,6 @@ export const NO_FLAGS: FormatFlags = {
   toolsColumn: null,
   promptTemplate: null,
   systemPrompt: null,
+  turns: 'last',
   keepColumns: null,
 };

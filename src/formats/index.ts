@@ -3,6 +3,7 @@
 import { UsageError, UserError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
+import { requireTalk } from './all-turns.js';
 import { findAll, findColumn, findFirst, looksLikePrompt } from './column-names.js';
 import { FORMAT_NAMES, type ColumnRoles, type FormatFlags, type FormatName, type Row } from './format.js';
 import { readAlpaca, readChat, readGlaive, readPlain, readPreference, readReannotated } from './rows.js';
@@ -105,6 +106,7 @@ export function chooseFormat(
       prompt = withImages(prompt, row, roles, imageFolders);
       if (template !== null) prompt = withTemplate(prompt, row, template);
       if (flags.systemPrompt !== null) prompt = withSystemPrompt(prompt, flags.systemPrompt);
+      if (flags.turns === 'all') requireTalk(prompt);
       return kept === null ? prompt : { ...prompt, source: keptCells(row, kept) };
     },
   };

@@ -31,6 +31,8 @@ export interface RunOptions {
   messages_column?: string | undefined;
   /** Column with definitions of tools, or none. */
   tools_column?: string | undefined;
+  /** Of a chat: regenerate its last answer, or all of them in order, each with the new answers before it (default: last). */
+  turns?: 'last' | 'all' | undefined;
   /** Template for every prompt, with {column} and {prompt}. */
   prompt_template?: string | undefined;
   /** System prompt of every request, instead of the dataset’s. */

@@ -40,6 +40,8 @@ export class RowCounter {
   #rows = 0;
   #unusable = 0;
   #spared = 0;
+  /** Requests beyond one for each row. */
+  #further = 0;
   #bytes = 0;
   #promptCharacters = 0;
   #originalCharacters = 0;
@@ -70,8 +72,18 @@ export class RowCounter {
 
   /** @param bytes of the row's request body */
   add(row: PromptRow, bytes: number): void {
-    const rank = rankOf(this.#rows);
     this.#rows += 1;
+    this.#count(row, bytes);
+  }
+
+  /** A further request of the row that was added last. */
+  addFurther(row: PromptRow, bytes: number): void {
+    this.#further += 1;
+    this.#count(row, bytes);
+  }
+
+  #count(row: PromptRow, bytes: number): void {
+    const rank = rankOf(this.#rows + this.#further - 1);
     this.#bytes += bytes;
     const messages = messagesOf(row);
     const { tools, images = [] } = row;
@@ -99,7 +111,7 @@ export class RowCounter {
   }
 
   estimate(): Estimate {
-    const requests = this.#rows - this.#unusable - this.#spared;
+    const requests = this.#rows + this.#further - this.#unusable - this.#spared;
     const sum = (part: 'prompt' | 'original', characters: number): TokenSum =>
       estimateSum(
         this.#sample.map((row) => row[part]),

@@ -25,6 +25,8 @@ export interface AskedFor extends GenerationParameters {
   tools_column: string | null;
   prompt_template: string | null;
   system_prompt: string | null;
+  /** Null where it is `last`. */
+  turns: string | null;
   /** Separated by commas. */
   keep_columns: string | null;
   /** Null where it is UTF-8. */
@@ -75,6 +77,7 @@ export function askedFor(options: {
     tools_column: options.selection.toolsColumn,
     prompt_template: options.selection.promptTemplate,
     system_prompt: options.selection.systemPrompt,
+    turns: options.selection.turns === 'last' ? null : options.selection.turns,
     keep_columns: options.selection.keepColumns?.join(',') ?? null,
     encoding: options.selection.encoding === DEFAULT_ENCODING ? null : options.selection.encoding,
     limit: options.selection.limit,

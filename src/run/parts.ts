@@ -4,8 +4,6 @@
  * Runs that ask once for each row have none of this.
  */
 
-import type { ModelCall } from '../models/call.js';
-import { hasSeveral } from '../models/generation.js';
 import type { JobPart } from '../requests/processor.js';
 import type { RetriableState, RowState } from '../types.js';
 import { JournalIndex, type LinePlace } from './journal.js';
@@ -45,11 +43,6 @@ export function turnLayout(counts: Uint32Array): PartLayout {
   const firstOf = (row: number): number => firsts[row] ?? 0;
   const countOf = (row: number): number => firstOf(row + 1) - firstOf(row);
   return { kind: 'turn', total: firsts.at(-1) ?? 0, firstOf, countOf, requiredOf: countOf };
-}
-
-/** The answers of `--n`; null where each row has one. */
-export function choicesOf({ generation }: Pick<ModelCall, 'generation'>, rows: number): PartLayout | null {
-  return hasSeveral(generation) ? choiceLayout(rows, generation.n ?? 1) : null;
 }
 
 /** Which parts of its row a line is about. */

@@ -33,7 +33,8 @@ import {
 } from './identity.js';
 import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
 import { scanJournal, type JournalIndex, type JournalReport, type ScannedEntry } from './journal.js';
-import { choicesOf, indexOfRows } from './parts.js';
+import { indexOfRows } from './parts.js';
+import { partsOfRows } from './row-parts.js';
 import type { PartialRows } from './partial-lines.js';
 import { countRows, writeRows } from './rows.js';
 import { checkSource, compareStandardInput } from './source.js';
@@ -152,7 +153,7 @@ export async function prepareRun(
     : await startRun(options, preparation, earlier);
   if (!existsSync(folder.jobs)) await writeJobsWithProgress(options, folder, console);
   const { total, unusableRows } = await countRows(folder.rows);
-  const index = indexOfRows(total, choicesOf(options.call, total));
+  const index = indexOfRows(total, await partsOfRows(options, folder.rows, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const rules = await answerRules(options.call);
   const report = await readJournal(

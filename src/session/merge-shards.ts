@@ -6,7 +6,8 @@ import { hasSeveral } from '../models/generation.js';
 import { assembleParts, type Assembled, type AssemblyPart } from '../run/assemble.js';
 import { journalSource, type RunFolder } from '../run/folder.js';
 import { scanJournal, type JournalIndex } from '../run/journal.js';
-import { choicesOf, indexOfRows } from '../run/parts.js';
+import { indexOfRows } from '../run/parts.js';
+import { partsOfRows } from '../run/row-parts.js';
 import { countRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
 import { shardFolder } from '../shards/folders.js';
@@ -53,7 +54,7 @@ export async function mergeShards(
     for (const shard of plan.shards.keys()) {
       const folder = shardFolder(runDir, shard);
       const { total, unusableRows } = await countRows(folder.rows);
-      const index = indexOfRows(total, choicesOf(options.call, total));
+      const index = indexOfRows(total, await partsOfRows(options, folder.rows, total));
       for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
       let answers = 0;
       const journal = journalSource(folder);

@@ -21,6 +21,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
+import { answerRules } from '../models/answer-rules.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { openAsking, type Asking } from './asking.js';
 import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
@@ -93,20 +94,24 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const wanted = again ?? missing(index, options.policy.retry);
   const waiting = countRows(run.rows, wanted.row);
   if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null, needed: null };
-  const isSplit = index.parts !== null && splitsChoices(options.call);
+  const isSplit = index.parts?.layout.kind === 'choice' && splitsChoices(options.call);
   console.info(
     again === undefined
       ? describeStart(
           run,
           waiting,
-          isSplit ? countParts(run.rows, wanted) : waiting,
+          isSplit || index.parts?.layout.kind === 'turn' ? countParts(index, wanted) : waiting,
           options.call.annotator.name,
         )
       : `Sending ${plural(waiting, 'truncated row')} again with ${again.factor} times the tokens.`,
   );
 
-  const rowJobs = openRowJobs(folder, index, inTier(wanted, serviceTier), isSplit, () => {
-    console.warning(`${ONE_BY_ONE}: this server gives one answer to a request for several.`);
+  const rowJobs = openRowJobs(folder, index, inTier(wanted, serviceTier), {
+    rules: await answerRules(options.call),
+    isSplit,
+    onSplit: () => {
+      console.warning(`${ONE_BY_ONE}: this server gives one answer to a request for several.`);
+    },
   });
   const sending = isSplit ? { ...work, options: withOneAnswer(options) } : work;
   const { asking, journal, budget, misses } = await openJournaled(sending, rowJobs, waiting, console);
@@ -302,9 +307,16 @@ function countRows(rows: number, wanted: (row: number) => boolean): number {
   return count;
 }
 
-function countParts(rows: number, wanted: Wanted): number {
+/** How many requests the rows take that are to be sent, as far as that is known. */
+function countParts({ rows, parts }: JournalIndex, wanted: Wanted): number {
   let count = 0;
-  for (let row = 0; row < rows; row++) if (wanted.row(row)) count += wanted.parts(row).length;
+  for (let row = 0; row < rows; row++) {
+    if (!wanted.row(row)) continue;
+    const numbers = wanted.parts(row);
+    // The turns after the next one follow from its answer.
+    const after = parts?.layout.kind === 'turn' ? parts.layout.countOf(row) - (numbers[0] ?? 0) - 1 : 0;
+    count += numbers.length + after;
+  }
   return count;
 }
 

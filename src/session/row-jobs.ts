@@ -4,10 +4,14 @@ import type { Completion } from '../models/completion.js';
 import { choiceBody } from '../requests/choices.js';
 import type { FollowUps, Job } from '../requests/processor.js';
 import { TokenEstimate } from '../requests/tokens.js';
-import type { RunFolder } from '../run/folder.js';
-import { readJobs } from '../run/jobs.js';
+import type { AnswerRules } from '../models/answer-rules.js';
+import { journalSource, type RunFolder } from '../run/folder.js';
+import { readJobs, type SentMessage } from '../run/jobs.js';
 import type { JournalIndex } from '../run/journal.js';
+import { parseJournalLine } from '../run/journal-line.js';
+import { LineReader } from '../run/line-reader.js';
 import type { RowParts } from '../run/parts.js';
+import { requestOfTurn } from '../run/turns.js';
 import type { RetriableState } from '../types.js';
 
 /** Which rows are to be sent, and with what. */
@@ -127,19 +131,94 @@ class ChoiceJobs implements RowJobs {
   }
 }
 
+/** The turns of chats, one after the other: the next one follows from the answer to the last. */
+class TurnJobs implements RowJobs {
+  readonly #estimate = new TokenEstimate();
+  readonly #followUps: Job[] = [];
+  /** Of jobs in progress, the request with the whole chat, and the answers so far. */
+  readonly #chats = new WeakMap<Job, Chat>();
+  readonly #reader: LineReader;
+
+  constructor(
+    private readonly folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'>,
+    private readonly wanted: Wanted,
+    private readonly parts: RowParts,
+    private readonly rules: AnswerRules,
+  ) {
+    this.#reader = new LineReader(journalSource(folder));
+  }
+
+  *jobs(): Generator<Job> {
+    try {
+      for (const { requestIdx, body } of readJobs(this.folder.jobs)) {
+        if (!this.wanted.row(requestIdx)) continue;
+        const [turn] = this.wanted.parts(requestIdx);
+        if (turn === undefined) continue;
+        const answers = this.#answersBefore(requestIdx, turn);
+        yield this.#turn(requestIdx, { body: JSON.parse(body.toString('utf8')) as Chat['body'], answers });
+      }
+    } finally {
+      this.#reader.close();
+    }
+  }
+
+  next(): Job | null {
+    return this.#followUps.shift() ?? null;
+  }
+
+  answered(job: Job, { state, annotation }: Completion): void {
+    const chat = this.#chats.get(job);
+    if (chat === undefined || state !== 'ok' || annotation === null) return;
+    const answers = [...chat.answers, annotation];
+    if (answers.length === this.parts.layout.countOf(job.requestIdx)) return;
+    this.#followUps.push(this.#turn(job.requestIdx, { body: chat.body, answers }));
+  }
+
+  split(): void {
+    // Each request asks for one answer.
+  }
+
+  /** The answers of earlier sessions; one that cannot be read any more is noticed when results are written. */
+  #answersBefore(row: number, turn: number): string[] {
+    const first = this.parts.layout.firstOf(row);
+    return Array.from({ length: turn }, (_, number) => {
+      const place = this.parts.slots.place(first + number);
+      const entry = place === null ? null : parseJournalLine(this.#reader.read(place), this.rules);
+      return (entry?.kind === 'answer' ? entry.completion.annotation : null) ?? '';
+    });
+  }
+
+  #turn(requestIdx: number, chat: Chat): Job {
+    const messages = requestOfTurn(chat.body.messages, chat.answers);
+    const body = Buffer.from(JSON.stringify({ ...chat.body, messages }), 'utf8');
+    const part = { kind: 'turn' as const, number: chat.answers.length };
+    const tokens = this.#estimate.of(body);
+    const job: Job = { requestIdx, body: this.wanted.requestFor(body), tokens, part };
+    this.#chats.set(job, chat);
+    return job;
+  }
+}
+
+/** A chat of which some turns are answered. */
+interface Chat {
+  body: Record<string, unknown> & { messages: SentMessage[] };
+  answers: readonly string[];
+}
+
 /**
+ * @param rules by which earlier answers are read
  * @param isSplit true where the provider gives one answer a request
  * @param onSplit called where an answer shows that the server does so
  */
 export function openRowJobs(
-  folder: Pick<RunFolder, 'jobs'>,
+  folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'>,
   index: JournalIndex,
   wanted: Wanted,
-  isSplit: boolean,
-  onSplit: () => void,
+  { rules, isSplit, onSplit }: { rules: AnswerRules; isSplit: boolean; onSplit: () => void },
 ): RowJobs {
   const { parts } = index;
-  return parts === null
-    ? new PlainJobs(folder.jobs, wanted)
+  if (parts === null) return new PlainJobs(folder.jobs, wanted);
+  return parts.layout.kind === 'turn'
+    ? new TurnJobs(folder, wanted, parts, rules)
     : new ChoiceJobs(folder.jobs, wanted, parts, isSplit, onSplit);
 }

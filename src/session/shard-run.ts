@@ -15,7 +15,8 @@ import type { RowCountsByState } from '../run/assemble.js';
 import type { RunFolder } from '../run/folder.js';
 import { writeJobs } from '../run/jobs.js';
 import type { JournalIndex } from '../run/journal.js';
-import { choicesOf, indexOfRows } from '../run/parts.js';
+import { indexOfRows } from '../run/parts.js';
+import { partsOfRows } from '../run/row-parts.js';
 import { onlyReason, readJournal, requestShape } from '../run/prepare.js';
 import { countRows, writeRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
@@ -71,7 +72,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   if (!existsSync(folder.jobs))
     await writeJobs(folder.rows, folder.jobs, requestShape(options.call), () => undefined);
   const { total, unusableRows } = await countRows(folder.rows);
-  const index = indexOfRows(total, choicesOf(options.call, total));
+  const index = indexOfRows(total, await partsOfRows(options, folder.rows, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const totals = new Totals(folder.counters, work.price, new Date());
   const several = hasSeveral(options.call.generation);

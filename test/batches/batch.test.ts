@@ -20,6 +20,7 @@ const asked: AskedFor = {
   tools_column: null,
   prompt_template: null,
   system_prompt: null,
+  turns: null,
   keep_columns: null,
   encoding: null,
   limit: null,

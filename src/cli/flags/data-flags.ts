@@ -2,9 +2,10 @@
 
 import { DEFAULT_ENCODING, encodingNamed } from '../../datasets/encodings.js';
 import { datasetName } from '../../datasets/names.js';
+import { TURNS } from '../../formats/all-turns.js';
 import { FORMAT_NAMES } from '../../formats/format.js';
 import { UsageError } from '../../lib/errors.js';
-import { integer, kind, LIST_IN_CODE, text, textOrFile } from '../../lib/kinds.js';
+import { integer, kind, LIST_IN_CODE, oneOf, text, textOrFile } from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
 import { flag } from './flag.js';
 
@@ -118,6 +119,16 @@ export const DATA_FLAGS = {
     group: 'data',
     help: 'column with definitions of tools, or none',
     aliases: ['functions_column'],
+    isIdentity: true,
+    commands: { reannotate: true },
+  }),
+  turns: flag({
+    kind: oneOf('<which>', TURNS),
+    fallback: 'last',
+    group: 'data',
+    help: 'of a chat: regenerate its last answer, or all of them in order, each with the new answers before it',
+    details: 'See [all turns of a chat](models.md#all-turns-of-a-chat).',
+    aliases: ['multi_turn', 'multiturn', 'all_turns'],
     isIdentity: true,
     commands: { reannotate: true },
   }),
