@@ -72,8 +72,9 @@ export function handlersOf(invocation: Invocation): Handlers {
         sample: values.sample,
         rows: values.rows,
         isPublic: values.public,
+        isWatching: values.watch,
       };
-      process.exitCode = await report(request, console);
+      process.exitCode = await report(request, { console, signal: interruption.soft });
     },
     list: async (raw) => {
       const { list } = await import('../commands/list.js');

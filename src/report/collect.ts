@@ -75,7 +75,7 @@ export async function collect(run: ReportedRun, options: CollectOptions): Promis
   });
   const counted = pass.result();
   await addFigures(parts, counted.shown, pricing);
-  return reportOf(run, options, counted, { isFinished: true, summary: readSummary(folder.summary) });
+  return reportOf(run, options, counted, { status: 'finished', summary: readSummary(folder.summary) });
 }
 
 /**
@@ -86,7 +86,7 @@ export function reportOf(
   { folder, dataset, annotator, config }: ReportedRun,
   { isPublic, version, now }: Pick<CollectOptions, 'isPublic' | 'version' | 'now'>,
   counted: Counted,
-  { isFinished, summary }: { isFinished: boolean; summary: Record<string, unknown> },
+  { status, summary }: Pick<ReportData, 'status'> & { summary: Record<string, unknown> },
 ): ReportData {
   const counters = readJsonFile(folder.counters);
   const timeline = readTimeline(isObject(counters) ? counters['timeline'] : null);
@@ -99,7 +99,7 @@ export function reportOf(
     id: config.uuid ?? folder.name,
     version,
     made: now.toISOString(),
-    isFinished,
+    status,
     figures: [...figuresOf(summary), ...latencyFigure(timeline)],
     parameters: parametersOf(config, isPublic),
     time:
@@ -182,7 +182,8 @@ function nextOf<Value>(iterator: Iterator<Value>): Value | null {
   return next.done === true ? null : next.value;
 }
 
-function readJsonFile(path: string): unknown {
+/** The content of a file of JSON; null where it is not there, or too large to be one of a run. */
+export function readJsonFile(path: string): unknown {
   if (!existsSync(path) || statSync(path).size > LARGEST_FILE) return null;
   return parseJson(readFileSync(path, 'utf8'));
 }

@@ -123,8 +123,8 @@ export interface ReportData {
   version: string;
   /** ISO 8601. */
   made: string;
-  /** False while answers are still expected. */
-  isFinished: boolean;
+  /** `running`: a process works on it. `stopped`: none does, and rows are missing or results are not written. */
+  status: 'running' | 'stopped' | 'finished';
   rows: number;
   states: Partial<Record<RowState, number>>;
   /** Key figures in their order: title and value. */

@@ -13,8 +13,11 @@ import type { ReportData } from './data.js';
 const SCRIPT = new URL('report-page/page.js', import.meta.url);
 const STYLE = new URL('report-page/page.css', import.meta.url);
 
-/** The whole page. */
-export function renderPage(data: ReportData): string {
+/**
+ * The whole page.
+ * @param live where new data come from, relative to the page; null for a page that stays as it is
+ */
+export function renderPage(data: ReportData, live: string | null = null): string {
   const script = readFileSync(fileURLToPath(SCRIPT), 'utf8');
   const style = readFileSync(fileURLToPath(STYLE), 'utf8');
   const policy = [
@@ -24,6 +27,7 @@ export function renderPage(data: ReportData): string {
     'img-src data:',
     // A search by regular expression runs where it can be ended.
     'worker-src blob:',
+    ...(live === null ? [] : ["connect-src 'self'"]),
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
@@ -41,7 +45,7 @@ export function renderPage(data: ReportData): string {
     `<style>${style}</style>`,
     '</head>',
     '<body>',
-    '<main id="report"></main>',
+    `<main id="report"${live === null ? '' : ` data-live="${escapeHtml(live)}"`}></main>`,
     '<noscript><p>This report needs JavaScript. It runs nothing but its own script and loads nothing.</p></noscript>',
     `<script type="application/json" id="data">${embeddable(data)}</script>`,
     `<script>${script}</script>`,

@@ -8,6 +8,7 @@ import {
   resultsIn,
   runCli,
   simulator,
+  startCli,
   temporaryFolder,
   wordsOf,
 } from '../support/cli.js';
@@ -51,8 +52,23 @@ afterAll(async () => {
   if (isThere) await browser.close();
 });
 
+/** Answers of which only three are given until `release` is called. */
+function heldAnswers(): { answer: () => Promise<string>; release: () => void } {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let given = 0;
+  const answer = async (): Promise<string> => {
+    given += 1;
+    if (given > 3) await released;
+    return `The answer ${given}, with other words.`;
+  };
+  return { answer, release };
+}
+
 interface Opened {
   hash: string;
+  /** Where everything comes from; the disk where it is not given. */
+  source: string;
   width: number;
   colorScheme: 'light' | 'dark';
 }
@@ -60,7 +76,7 @@ interface Opened {
 /** Opens a report from disk; whatever it asks the network for, and whatever lands on the console, is a failure. */
 async function open(
   path: string,
-  { hash = '', width = 1280, colorScheme = 'light' }: Partial<Opened> = {},
+  { hash = '', width = 1280, colorScheme = 'light', source = 'file:' }: Partial<Opened> = {},
 ): Promise<Page> {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
   const problems: string[] = [];
@@ -73,9 +89,9 @@ async function open(
   page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
   page.on('dialog', (dialog) => problems.push(`dialog: ${dialog.message()}`));
   page.on('request', (request) => {
-    if (!request.url().startsWith('file:')) problems.push(`request: ${request.url()}`);
+    if (!request.url().startsWith(source)) problems.push(`request: ${request.url()}`);
   });
-  await page.goto(`file://${path}${hash}`);
+  await page.goto(`${source === 'file:' ? 'file://' : ''}${path}${hash}`);
   await page.waitForSelector('.rows button, article p');
   // Charts are drawn in the next frame.
   await page.evaluate(
@@ -409,6 +425,37 @@ describe.runIf(isThere)('reports of other runs', () => {
     expect(text).toMatch(/of 30,000 rows are shown: a random sample of 100, and the rows that changed/);
     expect(text).toContain('30 pending');
     expect(text).toContain('Throughput and latency were not recorded');
+  });
+
+  it('is served while the run goes on, and ends with Ctrl-C', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(folder, 'data.json', alpacaRows(12));
+    const { answer, release } = heldAnswers();
+    const api = await scriptedApi(answer);
+    const run = ['--annotator', 'gpt-4o-mini', '--dataset', data, ...foldersIn(folder)];
+    const { finished } = startCli([...run, '--max_concurrency', '4'], { env: pointingAt(api) });
+    await vi.waitFor(() => {
+      expect(readFileSync(resultsIn(folder).temp('output.jsonl'), 'utf8').split('\n').length).toBeGreaterThan(
+        3,
+      );
+    }, 20_000);
+    const watching = startCli(['report', '--watch', ...run]);
+    const url = await new Promise<string>((resolve) => {
+      watching.child.stdout.on('data', (text) => {
+        resolve(String(text).trim());
+      });
+    });
+    const page = await open(url, { source: new URL(url).origin });
+    expect(await page.locator('.live').innerText()).toMatch(/In progress: [34] of 12 rows/);
+    const shown = await page.locator('article h3').innerText();
+    release();
+    expect((await finished).code).toBe(0);
+    await page.waitForFunction(() => document.querySelector('.live')?.textContent.includes('Finished'));
+    expect(await page.locator('.live').innerText()).toMatch(/12 of 12 rows/);
+    expect(await page.locator('.rows button').count()).toBe(12);
+    expect(await page.locator('article h3').innerText()).toBe(shown);
+    watching.child.kill('SIGINT');
+    expect((await watching.finished).code).toBe(0);
   });
 
   it.each([

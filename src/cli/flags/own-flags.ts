@@ -222,6 +222,14 @@ const REPORT_FLAGS = {
     help: 'rows to read in any case, counted from 0',
     commands: OF_REPORT,
   }),
+  watch: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'results',
+    help: 'serve the page on this machine while the run goes on, instead of writing it; Ctrl-C ends it',
+    aliases: ['serve', 'live', 'follow'],
+    commands: OF_REPORT,
+  }),
   public: flag({
     kind: toggle,
     fallback: false,

@@ -3,6 +3,7 @@
 import type { ReportData } from '../data.js';
 import { forgetCharts, redrawCharts } from './charts.js';
 import { element } from './dom.js';
+import { follow, liveStatus } from './live.js';
 import { overview } from './overview.js';
 import { Reader } from './reader.js';
 
@@ -139,7 +140,25 @@ function drawOverview(now: ReportData): void {
 }
 
 drawOverview(data);
-document.getElementById('report')?.append(tools, top, reader.root, help);
+const root = document.getElementById('report');
+root?.append(tools, top, reader.root, help);
+const live = root?.dataset['live'];
+if (live !== undefined) {
+  tools.before(liveStatus);
+  void follow(live, data, (now) => {
+    const open = new Set([...top.querySelectorAll('details[open] > summary')].map(keyOf));
+    drawOverview(now);
+    for (const summary of top.querySelectorAll('details > summary'))
+      if (open.has(keyOf(summary))) summary.parentElement?.setAttribute('open', '');
+    reader.update(now);
+  });
+}
+
+/** What a part that can be opened is known by when it is drawn again. */
+function keyOf(summary: Element): string {
+  return `${summary.closest('figure')?.querySelector('h3')?.textContent ?? ''} ${summary.textContent}`;
+}
+
 // Charts are drawn in the next frame, and move what is below them.
 requestAnimationFrame(() => {
   requestAnimationFrame(() => {

@@ -241,11 +241,7 @@ function charts(data: ReportData): HTMLElement {
   drawn.push(...data.tables.map(smallTable));
   const missing =
     time === null && batches.length === 0
-      ? element(
-          'p',
-          { class: 'quiet' },
-          'Throughput and latency were not recorded: the run’s working files are not there.',
-        )
+      ? element('p', { class: 'quiet' }, 'Throughput and latency over time were not recorded.')
       : null;
   return element(
     'section',

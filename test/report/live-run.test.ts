@@ -1,0 +1,194 @@
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { expect, it, onTestFinished } from 'vitest';
+import type { ReportedRun } from '../../src/report/collect.js';
+import type { ReportData } from '../../src/report/data.js';
+import { LiveRun } from '../../src/report/live-run.js';
+import { serveReport } from '../../src/report/watch-server.js';
+import { runFolder } from '../../src/run/folder.js';
+import { temporaryFolder } from '../support/cli.js';
+
+const NOW = new Date(0);
+const OPTIONS = { sample: 100, rows: [], isPublic: false, version: '0' };
+
+function lineOf(row: number, content: string, finish = 'stop'): string {
+  const message = { role: 'assistant', content };
+  const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
+  const answer = { model: 'm-1', choices: [{ index: 0, message, finish_reason: finish }], usage };
+  return `${JSON.stringify([{ model: 'm' }, answer, { request_idx: row }])}\n`;
+}
+
+function failureOf(row: number): string {
+  return `${JSON.stringify([{ model: 'm' }, ['500 at http://gpu7.corp:8000/v1'], { request_idx: row }])}\n`;
+}
+
+interface Run {
+  run: ReportedRun;
+  journal: string;
+  rows: string;
+}
+
+/** A run of some rows whose working files are there, without any answer. */
+function begun(rows: number, config: Record<string, unknown> = {}): Run {
+  const root = temporaryFolder();
+  const folder = runFolder(join(root, 'saved'), join(root, 'temp'), 'run');
+  mkdirSync(folder.temp, { recursive: true });
+  writeFileSync(folder.rows, rowLines(rows));
+  const part = { start: 0, rows, folder: folder.temp, rowsPath: folder.rows, isSegmented: false };
+  return {
+    run: {
+      folder,
+      ...{ dataset: 'a/b', annotator: 'm', config: { params: config } },
+      parts: [part],
+      pricing: { price: null, isBatch: false },
+    },
+    journal: folder.journal,
+    rows: folder.rows,
+  };
+}
+
+function rowLines(rows: number): string {
+  const line = (row: number): string =>
+    JSON.stringify({ system_prompt: '', user_prompt: `Question ${row}`, annotation_original: `Old ${row}` });
+  return Array.from({ length: rows }, (_, row) => `${line(row)}\n`).join('');
+}
+
+async function looked(live: LiveRun): Promise<ReportData> {
+  await live.update();
+  return live.report(NOW);
+}
+
+it('counts answers as they come, and a row once whatever it had before', async () => {
+  const { run, journal } = begun(5);
+  const live = new LiveRun(run, OPTIONS);
+  expect((await looked(live)).states).toMatchObject({ ok: 0, pending: 5 });
+  appendFileSync(journal, lineOf(1, 'One') + failureOf(2) + lineOf(3, 'It goes on', 'length'));
+  const first = await looked(live);
+  expect(first.states).toMatchObject({ ok: 1, failed: 1, truncated: 1, pending: 2 });
+  expect(first.shown.map(({ row, new: answer }) => [row, answer])).toEqual([
+    [1, 'One'],
+    [2, null],
+    [3, 'It goes on'],
+  ]);
+  // Retried, and a line that is still being written.
+  appendFileSync(journal, lineOf(2, 'Two') + lineOf(3, 'Three, whole') + lineOf(4, 'Four').slice(0, 40));
+  const second = await looked(live);
+  expect(second.states).toMatchObject({ ok: 3, failed: 0, truncated: 0, pending: 2 });
+  expect(second.shown.map(({ new: answer }) => answer)).toEqual(['One', 'Two', 'Three, whole']);
+  expect(second.figures).toContainEqual(['Tokens', '40 in, 20 out']);
+  appendFileSync(journal, lineOf(4, 'Four').slice(40));
+  expect((await looked(live)).states).toMatchObject({ ok: 4, pending: 1 });
+  expect(await live.update()).toBe(false);
+});
+
+it('gives the same whatever pieces the journal is read in', async () => {
+  const entry = fc.record({
+    row: fc.nat(9),
+    kind: fc.constantFrom('ok', 'cut', 'failure'),
+    text: fc.string(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(entry, { maxLength: 30 }), fc.array(fc.nat(4000)), async (entries, cuts) => {
+      const bytes = Buffer.from(
+        entries
+          .map(({ row, kind, text }) =>
+            kind === 'failure' ? failureOf(row) : lineOf(row, text || 'x', kind === 'ok' ? 'stop' : 'length'),
+          )
+          .join(''),
+      );
+      const whole = begun(10);
+      writeFileSync(whole.journal, bytes);
+      const pieces = begun(10);
+      const live = new LiveRun(pieces.run, OPTIONS);
+      let from = 0;
+      for (const to of [...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort((a, b) => a - b)) {
+        appendFileSync(pieces.journal, bytes.subarray(from, to));
+        from = to;
+        await live.update();
+      }
+      const expected = await looked(new LiveRun(whole.run, OPTIONS));
+      expect(live.report(NOW)).toEqual(expected);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+it('starts over where the run was started over, or got more rows', async () => {
+  const { run, journal, rows } = begun(3);
+  const live = new LiveRun(run, OPTIONS);
+  appendFileSync(journal, lineOf(0, 'Zero') + lineOf(1, 'One'));
+  await live.update();
+  writeFileSync(journal, lineOf(2, 'Two'));
+  expect((await looked(live)).states).toMatchObject({ ok: 1, pending: 2 });
+  writeFileSync(rows, rowLines(8));
+  expect((await looked(live)).rows).toBe(8);
+});
+
+it('reads the shards of a plan, and says nothing of servers where the page is for others', async () => {
+  const { run } = begun(0);
+  const parts = [0, 1].map((shard) => {
+    const folder = join(run.folder.temp, String(shard));
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'rows.jsonl'), rowLines(2));
+    return { start: 2 * shard, rows: 2, folder, rowsPath: join(folder, 'rows.jsonl'), isSegmented: true };
+  });
+  writeFileSync(join(parts[0]?.folder ?? '', 'output.1.jsonl'), lineOf(0, 'Zero'));
+  writeFileSync(join(parts[1]?.folder ?? '', 'output.1.jsonl'), lineOf(1, 'Cut', 'length'));
+  writeFileSync(join(parts[1]?.folder ?? '', 'output.2.jsonl'), lineOf(1, 'Three, whole') + failureOf(0));
+  const data = await looked(new LiveRun({ ...run, parts }, { ...OPTIONS, isPublic: true }));
+  expect(data.states).toMatchObject({ ok: 2, failed: 1, pending: 1 });
+  expect(data.shown.map(({ row, new: answer }) => [row, answer])).toEqual([
+    [0, 'Zero'],
+    [2, null],
+    [3, 'Three, whole'],
+  ]);
+  expect(data.shown[1]?.error).toBe('500 at [server]');
+});
+
+interface Asked {
+  host?: string;
+  method?: string;
+  headers?: Record<string, string>;
+}
+
+it('is served to this machine, and to whoever knows the address', async () => {
+  const data = { rows: 1 } as ReportData;
+  const server = await serveReport({
+    version: () => '7',
+    data: () => data,
+    page: (live) => `page of ${live}`,
+  });
+  onTestFinished(() => server.close());
+  const { port, pathname } = new URL(server.url);
+  const ask = (path: string, { host = `127.0.0.1:${port}`, method = 'GET', headers = {} }: Asked = {}) =>
+    new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve) => {
+      request({ host: '127.0.0.1', port, path, method, headers: { ...headers, host } }, (response) => {
+        let body = '';
+        response.on('data', (text) => (body += String(text)));
+        response.on('end', () => {
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+        });
+      }).end();
+    });
+  const page = await ask(pathname);
+  expect([page.status, page.body]).toEqual([200, 'page of data.json']);
+  expect(page.headers).toMatchObject({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
+  expect(page.headers).not.toHaveProperty('access-control-allow-origin');
+  const json = await ask(`${pathname}data.json`);
+  expect([json.status, json.body]).toEqual([200, '{"rows":1}']);
+  const cases: [path: string, asked: Asked, status: number][] = [
+    [`${pathname}data.json`, { headers: { 'if-none-match': '"7"' } }, 304],
+    [pathname, { host: `localhost:9999` }, 200],
+    [pathname, { host: 'attacker.example' }, 403],
+    [pathname, { host: `127.0.0.1.attacker.example:${port}` }, 403],
+    [pathname, { headers: { 'sec-fetch-site': 'cross-site' } }, 403],
+    [pathname, { method: 'POST' }, 405],
+    ['/', {}, 404],
+    ['/data.json', {}, 404],
+    [`${pathname.slice(0, -2)}x/data.json`, {}, 404],
+    [`${pathname}../../etc/passwd`, {}, 404],
+  ];
+  for (const [path, asked, status] of cases) expect((await ask(path, asked)).status, path).toBe(status);
+});
