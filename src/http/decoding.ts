@@ -60,17 +60,18 @@ export function decodeBody(bytes: Buffer, encodings: string, bounds = ANSWER_BOU
 /**
  * Unpacks a body that is compressed although its headers do not say so; any other is returned as it is. Brotli leaves
  * no mark at its beginning, so it is tried on what is no text.
+ * @param bounds of what it unpacks to
  * @throws Error where there are too many bytes
  */
-export function decodeUnannounced(bytes: Buffer): Buffer {
+export function decodeUnannounced(bytes: Buffer, bounds = ANSWER_BOUNDS): Buffer {
   let plain = bytes;
   for (let layer = 0; layer < MOST_LAYERS; layer++) {
     const unpack = unpackerOf(plain);
     if (unpack === null) break;
     try {
-      plain = unpack(plain, { maxOutputLength: ANSWER_BOUNDS.bytes });
+      plain = unpack(plain, { maxOutputLength: bounds.bytes });
     } catch (error) {
-      if (isTooMuch(error)) throw beyondBounds(ANSWER_BOUNDS, 'bytes');
+      if (isTooMuch(error)) throw beyondBounds(bounds, 'bytes');
       break;
     }
   }

@@ -4,7 +4,7 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { ANSWER_BOUNDS, beyondBounds } from '../http/answer-bounds.js';
+import { ANSWER_BOUNDS, beyondBounds, type AnswerBounds } from '../http/answer-bounds.js';
 import { parseJson } from '../lib/json.js';
 import { holdsMoreValues } from '../lib/json-scan.js';
 import { isTornJson, parseLooseJson } from '../lib/loose-json.js';
@@ -46,13 +46,19 @@ export interface UnreadableBody {
  * Reads a body to its end.
  * @param bytes without secrets, as far as these can be seen in them
  * @param redactor for what unpacking brings to light: a compressed text, or one that was streamed in pieces
+ * @param boundsOf what it may unpack to
  */
-export function readBody(bytes: Buffer, headers: Headers, redactor: Redactor): ReadableBody | UnreadableBody {
+export function readBody(
+  bytes: Buffer,
+  headers: Headers,
+  redactor: Redactor,
+  boundsOf: () => AnswerBounds = () => ANSWER_BOUNDS,
+): ReadableBody | UnreadableBody {
   const value = isInOtherCharset(bytes, headers) ? undefined : parseJson(bytes.toString('utf8'));
   if (value !== undefined) return { kind: 'json', value, plain: bytes };
-  const unpacked = decodeUnannounced(bytes);
-  if (unpacked !== bytes && holdsMoreValues(unpacked, ANSWER_BOUNDS.values))
-    throw beyondBounds(ANSWER_BOUNDS, 'values');
+  const bounds = boundsOf();
+  const unpacked = decodeUnannounced(bytes, bounds);
+  if (unpacked !== bytes && holdsMoreValues(unpacked, bounds.values)) throw beyondBounds(bounds, 'values');
   const text = redactor.text(textOf(unpacked, headers));
   const found = parseWrapped(text);
   return found === undefined

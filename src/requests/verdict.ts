@@ -33,7 +33,7 @@ import { promptOf } from './echo.js';
 import { judgeAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { geminiDayWait, isDailyLimit } from './limits/daily.js';
-import { BEYOND_BOUNDS, MOST_STREAM_BYTES } from '../http/answer-bounds.js';
+import { answerBounds, BEYOND_BOUNDS, MOST_STREAM_BYTES, type AnswerBounds } from '../http/answer-bounds.js';
 import type { ChatResponse } from '../http/chat-client.js';
 import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { describeRefusal, parseError, readRefusal, type Refusal } from './refusal-body.js';
@@ -175,9 +175,14 @@ function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, 
     const isMisplaced = response.api === undefined && status < 500 && asksForResponses(found.refusal.text);
     return isMisplaced ? { kind: 'responses', message: describeRefusal(found.refusal) } : judgeRefusal(found);
   }
-  return judgeAnswer(readBody(body, response.headers, redactor), rules, (error) =>
-    judgeRefusal(refused(statusOf(error) ?? 500, error, '')),
-  );
+  const found = readBody(body, response.headers, redactor, () => boundsFor(sent));
+  return judgeAnswer(found, rules, (error) => judgeRefusal(refused(statusOf(error) ?? 500, error, '')));
+}
+
+/** What an answer may have at most, by the request. */
+function boundsFor(sent: Buffer | null): AnswerBounds {
+  const { n, logprobs } = (sent === null ? null : requestOf(sent)) ?? {};
+  return answerBounds({ n: typeof n === 'number' ? n : null, logprobs: logprobs === true });
 }
 
 /** A refusal and the request that it is about, as it was sent and parsed; null where that is not known. */
