@@ -21,21 +21,32 @@ export function redactedDataset(dataset: OpenDataset, redactor: Redactor): OpenD
   };
 }
 
-/** Rows with every secret in them replaced. */
-export async function* redactedRows(
-  rows: AsyncIterable<SourceRow>,
-  redactor: Redactor,
-): AsyncGenerator<SourceRow> {
-  for await (const row of rows) {
-    yield redactedRow(row, redactor);
-  }
+/**
+ * Rows with every secret in them replaced. Not a generator: one around another takes three turns of the event loop's
+ * queue for each row, which cost more than the search.
+ */
+export function redactedRows(rows: AsyncIterable<SourceRow>, redactor: Redactor): AsyncIterable<SourceRow> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const source = rows[Symbol.asyncIterator]();
+      const redacted = (next: IteratorResult<SourceRow>): IteratorResult<SourceRow> => {
+        if (next.done !== true) next.value = redactedRow(next.value, redactor);
+        return next;
+      };
+      return {
+        next: () => source.next().then(redacted),
+        return: async () => (await source.return?.()) ?? { done: true, value: undefined },
+      };
+    },
+  };
 }
 
 function redactedRow(row: SourceRow, redactor: Redactor): SourceRow {
   const { index } = row;
   if ('problem' in row) return { index, problem: redactor.text(row.problem) };
   try {
-    return { index, value: redactor.value(row.value) };
+    const value = redactor.value(row.value);
+    return value === row.value ? row : { index, value };
   } catch (error) {
     if (error instanceof RangeError) {
       const problem = error instanceof Unsearchable ? error.message : 'is nested too deeply';

@@ -29,6 +29,8 @@ const READING_COSTS = 8;
 /** Characters that one of a spelling may be written with: `\\\\\\\\u0025…`. */
 const LONGEST_ESCAPE = 16;
 
+const MOST_CLEAN_NAMES = 256;
+
 /** A text has so many escapes, or beginnings of keys, that it cannot be searched in reasonable time. */
 export class Unsearchable extends RangeError {
   override readonly name = 'Unsearchable';
@@ -43,6 +45,8 @@ export class Redactor {
   #test: FastTest | null = null;
   /** Made when a text is first suspected. */
   #tree: SpellingTree | null = null;
+  /** Names of fields that hold no secret. */
+  readonly #cleanNames = new Set<string>();
   /** Characters that a spelling may take, escapes included. */
   #longest = 0;
   /** Characters that were searched for the present call. */
@@ -67,6 +71,7 @@ export class Redactor {
     this.#needles = [...known.values()];
     this.#test = new FastTest(this.#needles);
     this.#tree = null;
+    this.#cleanNames.clear();
     this.#longest = Math.max(...this.#needles.map(({ text }) => text.length)) * LONGEST_ESCAPE;
   }
 
@@ -126,7 +131,29 @@ export class Redactor {
    */
   value<Value>(value: Value): Value {
     this.#searched = 0;
-    return this.#test === null ? value : (this.#clean(value) as Value);
+    return this.#isSuspicious(value) ? (this.#clean(value) as Value) : value;
+  }
+
+  /** Whether a value may hold a secret, without making anything: nearly none does, and there is one for each row. */
+  #isSuspicious(value: unknown): boolean {
+    if (this.#test === null) return false;
+    if (typeof value === 'string') return this.#test.text(value);
+    if (typeof value === 'number') return this.#test.text(String(value));
+    if (Array.isArray(value)) {
+      for (const item of value as unknown[]) if (this.#isSuspicious(item)) return true;
+      return false;
+    }
+    if (!isObject(value) || !isPlain(value)) return false;
+    for (const name in value) if (this.#isSuspiciousName(name) || this.#isSuspicious(value[name])) return true;
+    return false;
+  }
+
+  /** The same few names come with every row. */
+  #isSuspiciousName(name: string): boolean {
+    if (this.#cleanNames.has(name)) return false;
+    if (this.#test?.text(name) === true) return true;
+    if (this.#cleanNames.size < MOST_CLEAN_NAMES) this.#cleanNames.add(name);
+    return false;
   }
 
   #clean(value: unknown): unknown {
