@@ -12,6 +12,11 @@ const INITIAL_TIMEOUT_SHARE = 0.5;
 const OVERLOAD_FACTOR = 0.8;
 /** More requests for each answer once the server was overloaded. */
 const CAREFUL_GROWTH = 0.1;
+/** More requests for an answer that took hardly longer than those under the lowest load. */
+const QUICK_GROWTH = 3;
+const QUICK_FACTOR = 1.25;
+/** The first answers tell whether a server has only a few slots; until then the number no more than doubles. */
+const QUICK_GROWTH_AFTER = 8;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
 /** Answers by which `ramp` says how long one takes. */
@@ -56,9 +61,10 @@ export interface Exchanged {
 }
 
 /**
- * How many requests may be in flight. As long as answers take no longer, they double in the time of an answer, as TCP
- * starts (RFC 5681); the rate limiter does the pacing. Once answers slow down with the load, throughput decides
- * (`ThroughputSearch`). A time-out or a refusal for overload takes a fifth away.
+ * How many requests may be in flight. At first they double in the time of an answer, as TCP starts (RFC 5681), and nearly
+ * quadruple once the first answers have shown that they take no longer under load: where one takes a minute, the ramp would
+ * otherwise be a large part of the run. The rate limiter does the pacing. Once answers slow down with the load, throughput
+ * decides (`ThroughputSearch`). A time-out or a refusal for overload takes a fifth away.
  */
 export class Concurrency {
   #limit: number;
@@ -182,16 +188,21 @@ export class Concurrency {
       this.#search.answered(this.now(), this.#inFlight, variation, shortest);
       if (this.#search.isNeedless) this.#endSearch(this.#search.level);
     } else if (this.#isUsed && !this.#startsSearch(inFlight)) {
-      this.#grow();
+      this.#grow(latency);
     }
     this.#wake();
   }
 
-  #grow(): void {
-    this.#limit = Math.min(
-      this.maximum,
-      this.#limit + (this.#isCareful || this.isFixed ? CAREFUL_GROWTH : 1),
-    );
+  #grow(latency: number): void {
+    this.#limit = Math.min(this.maximum, this.#limit + this.#growthAfter(latency));
+  }
+
+  /** How many more may be in flight after an answer. */
+  #growthAfter(latency: number): number {
+    if (this.#isCareful || this.isFixed) return CAREFUL_GROWTH;
+    const shortest = this.#latencies.shortest ?? latency;
+    const isQuick = this.#recent.count >= QUICK_GROWTH_AFTER && latency <= QUICK_FACTOR * shortest;
+    return isQuick ? QUICK_GROWTH : 1;
   }
 
   #startsSearch(inFlight: number): boolean {
@@ -215,7 +226,9 @@ export class Concurrency {
     if (sentAt < this.#lastCut) return;
     this.#lastCut = this.now();
     this.#isCareful = true;
-    if (this.#search !== null) this.#search.overloaded();
-    else if (!this.#startsSearch(inFlight)) this.#limit = Math.max(1, this.#limit * OVERLOAD_FACTOR);
+    if (this.#search !== null) {
+      this.#search.overloaded(latency < this.timeout);
+      if (this.#search.isNeedless) this.#endSearch(this.#search.level);
+    } else if (!this.#startsSearch(inFlight)) this.#limit = Math.max(1, this.#limit * OVERLOAD_FACTOR);
   }
 }

@@ -39,7 +39,7 @@ export class ThroughputSearch {
   #ceiling = { exponent: Infinity, until: 0 };
   /** Answers that still belong to the level before. */
   #settling: number;
-  /** True once twice as many got (almost) twice the answers: what looked like a queue was chance. */
+  /** True once twice as many got (almost) twice the answers: what looked like a queue was chance, or there is none. */
   isNeedless = false;
   #started = 0;
   #answers = 0;
@@ -87,8 +87,11 @@ export class ThroughputSearch {
     this.#begin(now);
   }
 
-  /** The server is overloaded: half as many, and no more than that for a while. One sign among many answers is none. */
-  overloaded(): void {
+  /**
+   * The server is overloaded: half as many, and no more than that for a while. One sign among many answers is none.
+   * @param isRefusal true where the server refused at once, false where a request waited until it timed out
+   */
+  overloaded(isRefusal: boolean): void {
     this.#overloads += 1;
     if (this.#overloads < this.#answers * OVERLOAD_SHARE) return;
     for (const exponent of this.#measured.keys()) {
@@ -97,6 +100,14 @@ export class ThroughputSearch {
     this.#moveTo(Math.max(0, this.#exponent - 1));
     this.#ceiling = { exponent: this.#exponent, until: this.#number + this.#patience };
     this.#patience = Math.min(LONGEST_PATIENCE, this.#patience * 2);
+    // A server without a queue has its limit somewhere between this level and the next, which is twice as high.
+    this.isNeedless = isRefusal && this.#isWellUsed();
+  }
+
+  /** True where the present level gets (almost) twice the answers of the one below. */
+  #isWellUsed(): boolean {
+    const [level, below] = [this.#measured.get(this.#exponent), this.#measured.get(this.#exponent - 1)];
+    return level !== undefined && below !== undefined && level.rate >= FULL_GAIN * below.rate;
   }
 
   #begin(now: number): void {

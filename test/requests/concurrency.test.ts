@@ -16,11 +16,12 @@ describe('Concurrency', () => {
     }
   }
 
-  it('doubles while all places are used and answers take no longer, up to the maximum', () => {
+  it('at least doubles while all places are used and answers take no longer, up to the maximum', () => {
     const concurrency = new Concurrency(100, false, () => 0);
     const first = concurrency.limit;
     answers(concurrency, first);
-    expect(concurrency.limit).toBe(2 * first);
+    expect(concurrency.limit).toBeGreaterThanOrEqual(2 * first);
+    expect(concurrency.limit).toBeLessThanOrEqual(4 * first);
     answers(concurrency, 1000);
     expect(concurrency.limit).toBe(100);
   });
@@ -177,7 +178,7 @@ describe('Concurrency against server models', () => {
       0.9,
       0,
     ],
-    ['a wide server', { slots: 1000, service: constant(500), timeout: 60_000 }, 8000, 0.8, 0],
+    ['a wide server', { slots: 1000, service: constant(500), timeout: 60_000 }, 8000, 0.84, 0],
     [
       'a wide server, answers of many lengths',
       { slots: 1000, service: logNormal(3000, 0.7), timeout: 600_000 },
