@@ -144,7 +144,8 @@ export class Redactor {
       return false;
     }
     if (!isObject(value) || !isPlain(value)) return false;
-    for (const name in value) if (this.#isSuspiciousName(name) || this.#isSuspicious(value[name])) return true;
+    for (const name in value)
+      if (this.#isSuspiciousName(name) || this.#isSuspicious(value[name])) return true;
     return false;
   }
 

@@ -78,11 +78,14 @@ describe('a 200 that is not plain JSON', () => {
     expect(() => decodeBody(packed, 'gzip', bounds)).toThrow('the answer is larger than 2 MB');
   });
 
-  it.each([{ logprobs: true }, { n: 8 }])('may be larger for a request with %o, compressed or not', (more) => {
-    const body = gzipSync(JSON.stringify({ ...completion('näw answer'), padding: ' '.repeat(17 << 20) }));
-    const sent = Buffer.from(JSON.stringify({ model: 'm', messages: [], ...more }));
-    expect(judgeResponse({ status: 200, headers: {}, body }, sent).kind).toBe('answer');
-  });
+  it.each([{ logprobs: true }, { n: 8 }])(
+    'may be larger for a request with %o, compressed or not',
+    (more) => {
+      const body = gzipSync(JSON.stringify({ ...completion('näw answer'), padding: ' '.repeat(17 << 20) }));
+      const sent = Buffer.from(JSON.stringify({ model: 'm', messages: [], ...more }));
+      expect(judgeResponse({ status: 200, headers: {}, body }, sent).kind).toBe('answer');
+    },
+  );
 
   it.each<[string, string | Buffer, object]>([
     ['nothing', '', { isTorn: true, isForeign: false }],
