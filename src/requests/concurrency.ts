@@ -15,6 +15,8 @@ const CAREFUL_GROWTH = 0.1;
 /** More requests for an answer that took hardly longer than those under the lowest load. */
 const QUICK_GROWTH = 3;
 const QUICK_FACTOR = 1.25;
+/** What that makes of their number where two answers of three are that quick. */
+const USUAL_GROWTH = 3;
 /** The first answers tell whether a server has only a few slots; until then the number no more than doubles. */
 const QUICK_GROWTH_AFTER = 8;
 const BUSY_SHARE = 0.8;
@@ -42,8 +44,10 @@ export function measureBusy(): IsBusy {
 export interface Ramp {
   limit: number;
   maximum: number;
-  /** True while they double in the time of an answer. */
+  /** True while they are multiplied in the time of an answer. */
   isGrowing: boolean;
+  /** By about how much. */
+  growth: number;
   /** Milliseconds that an answer takes; null before the first one. */
   latency: number | null;
   /** Standard deviation of the latency, as a share of it. */
@@ -115,7 +119,8 @@ export class Concurrency {
     const { count, mean, variance } = this.#recent;
     const latency = count === 0 ? null : mean;
     const variation = mean === 0 ? 0 : Math.sqrt(variance) / mean;
-    return { limit, maximum, isGrowing: isFree && this.#isUsed, latency, variation };
+    const growth = count < QUICK_GROWTH_AFTER ? 2 : USUAL_GROWTH;
+    return { limit, maximum, isGrowing: isFree && this.#isUsed, growth, latency, variation };
   }
 
   get #isUsed(): boolean {

@@ -1,6 +1,6 @@
 /**
  * How long a run still takes. Its rate is that of a sliding window which begins after the ramp, in which the requests in
- * flight double with every answer's time; while that goes on, it is followed to where it will lead. Pauses that the
+ * flight multiply with every answer's time; while that goes on, it is followed to where it will lead. Pauses that the
  * server asks for are added, not taken for slowness.
  */
 
@@ -17,8 +17,8 @@ const FEWEST_LATENCIES = 2;
 const GRAIN = 0.01;
 /** A pause shorter than this is a part of the pace. */
 const SHORTEST_PAUSE_MS = 2000;
-/** Doublings of the requests in flight that are followed at most. */
-const MOST_DOUBLINGS = 12;
+/** Steps of growth of the requests in flight that are followed at most. */
+const MOST_STEPS = 12;
 /** The estimate follows new ones within this share of itself, so that it settles instead of jumping. */
 const SETTLING_SHARE = 0.05;
 const SETTLING_MOST_MS = 5000;
@@ -151,19 +151,20 @@ function rateBetween(first: Sample | undefined, now: Sample): number {
   return milliseconds <= 0 ? 0 : (now.done - (first?.done ?? 0)) / milliseconds;
 }
 
-/** Milliseconds for rows while the requests in flight double with every answer's time, up to what is allowed. */
-function whileGrowing(left: number, { limit, maximum, latency }: Ramp, allowed: number): number | null {
+/** Milliseconds for rows while the requests in flight multiply with every answer's time, up to what is allowed. */
+function whileGrowing(left: number, ramp: Ramp, allowed: number): number | null {
+  const { limit, maximum, latency, growth } = ramp;
   if (latency === null) return null;
   const perLimit = 1 / Math.max(1, latency);
   let rows = left;
-  // What was sent before the last doubling is half done.
+  // What was sent before the last step is half done.
   let milliseconds = latency / 2;
   let inFlight = limit;
-  for (let doublings = 0; doublings < MOST_DOUBLINGS; doublings++) {
+  for (let steps = 0; steps < MOST_STEPS; steps++) {
     if (inFlight >= maximum || inFlight * perLimit >= allowed || rows <= inFlight) break;
     rows -= inFlight;
     milliseconds += latency;
-    inFlight = Math.min(maximum, inFlight * 2);
+    inFlight = Math.min(maximum, inFlight * growth);
   }
   return milliseconds + rows / Math.min(allowed, inFlight * perLimit);
 }

@@ -19,7 +19,7 @@ function scene(
     tokens: { prompt: 0, completion: 0 },
     cost: null,
     isCostEstimated: false,
-    ramp: { limit: 64, maximum: 512, isGrowing: false, latency: 500, variation: 0 },
+    ramp: { limit: 64, maximum: 512, isGrowing: false, growth: 2, latency: 500, variation: 0 },
     misses: { refused: 0, failed: 0 },
   };
   let now = 0;

@@ -132,10 +132,10 @@ describe('the time that is left', () => {
       { rows: 300, service: logNormal(300, 0.5), perMinute: 300 },
     ],
     ['a limit of tokens', { rows: 600, service: logNormal(2000, 0.5), tokensPerMinute: 100_000 }],
-    ['slow answers, while the requests in flight double', { rows: 2500, service: logNormal(6000, 0.4) }],
-    ['few rows, while the requests in flight double', { rows: 500, service: steady(8000) }],
+    ['slow answers, while the requests in flight multiply', { rows: 2500, service: logNormal(6000, 0.4) }],
+    ['few rows, while the requests in flight multiply', { rows: 500, service: steady(8000) }],
     ['a server with few slots', { rows: 200, service: steady(200), slots: 2 }],
-    ['a server with many slots', { rows: 2000, service: logNormal(1500, 0.5), slots: 60 }],
+    ['a server with many slots', { rows: 3000, service: logNormal(1500, 0.5), slots: 60 }],
     ['--max_concurrency', { rows: 400, service: logNormal(1500, 0.5), concurrency: 8 }],
     ['--max_concurrency 1', { rows: 120, service: logNormal(700, 0.5), concurrency: 1 }],
     [
