@@ -84,6 +84,8 @@ const CODES = new Set([
   'status_code',
   'quotaId',
 ]);
+/** A message that is a code: one word of several parts. */
+const CODE_AS_MESSAGE = /^[A-Za-z]{1,40}(?:[_.-][A-Za-z]{1,40}){1,6}$/;
 const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc', 'keys']);
 
 /**
@@ -146,6 +148,8 @@ class Collector {
     if (this.#texts.includes(bounded)) return;
     this.#texts.push(bounded);
     this.#characters += bounded.length;
+    // `{"error": "insufficient_credits"}`
+    if (CODE_AS_MESSAGE.test(bounded)) this.addCode(bounded);
   }
 
   addCode(code: string): void {
@@ -241,12 +245,24 @@ function waitIn(text: string): number | null {
   return spoken === null ? null : Number(spoken[1]) * (units[spoken[2]?.toLowerCase() ?? ''] ?? 0);
 }
 
-/** What a body that is not JSON says: the title of a page, or its beginning. */
+/** What a body that is not JSON says: the title, heading or text of a page, or its beginning. */
 function describeText(raw: string): string {
   const start = raw.slice(0, LONGEST_TEXT);
   if (start.trim() === '') return 'an empty body';
-  const title = /<title[^>]{0,100}>([^<]{1,200})<\/title>/i.exec(start);
-  return title?.[1] ?? start;
+  return /<[a-z!][^>]{0,200}>/i.test(start) ? describePage(start) : start;
+}
+
+/** nginx and Cloudflare give their pages a title, HAProxy and Envoy only a heading, some proxies neither. */
+function describePage(page: string): string {
+  const title = /<title[^>]{0,100}>([^<]{1,200})<\/title>/i.exec(page)?.[1]?.trim() ?? '';
+  const heading = /<h[1-3][^>]{0,100}>([^<]{1,200})<\/h[1-3]>/i.exec(page)?.[1]?.trim() ?? '';
+  if (title !== '' || heading !== '') return title === '' ? heading : title;
+  const text = page
+    .replace(/<(?:style|script)\b[^>]{0,200}>[^<]{0,4000}/gi, ' ')
+    .replace(/<[^>]{0,500}>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+  return text === '' ? 'a page without text' : text;
 }
 
 /** The one line that people read: status, codes and text. */

@@ -176,6 +176,23 @@ export const REFUSALS: readonly Entry[] = [
     unless: /per[- ](?:second|minute|hour|day)|try again in|RESOURCE_EXHAUSTED/i,
     source: 'resellers; a limit that lifts by itself asks for patience, not for money',
   },
+  {
+    means: NO_CREDIT,
+    status: [400, 401, 403, 412, 429],
+    text: /\b(?:subscription|plan|membership)s? (?:is |was |has )?(?:not active|inactive|expired|cancell?ed|ended|lapsed|suspended)|no active (?:subscription|plan|billing)|payment (?:method )?(?:was |is |has )?(?:declined|failed|required|missing|expired)|wallet (?:is )?empty|\bdeposit\b[^.]{0,40}\b(?:to|before)\b/i,
+    source: 'subscriptions: GitHub Copilot, Poe, Featherless 403, Zhipu coding plans 429',
+  },
+  {
+    means: NO_CREDIT,
+    status: [403, 429],
+    text: [
+      /\b(?:monthly|plan|subscription|billing (?:cycle|period)|this month)\b/i,
+      /\b(?:quota|allowance|allotment|usage limit|token limit)\b/i,
+      /exceed|reach|exhaust|used up|hit\b/i,
+    ],
+    unless: /per[- ](?:second|minute|hour|day)|try again in|RESOURCE_EXHAUSTED|plan and billing details/i,
+    source: 'Vercel, Chutes, Featherless 429: a month, or more money',
+  },
 
   // The account may not use this at all.
   {
@@ -186,7 +203,7 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: ACCOUNT,
     status: REFUSED,
-    text: /User location is not supported|Country, region, or territory not supported|not available in your (?:country|region)|not (?:allowed|authorized|permitted)[^.]{0,30} from (?:your|this) (?:IP|country|region|location)|\bIP(?: address)? [^.]{0,60}not (?:allowed|authorized|whitelisted)/i,
+    text: /User location is not supported|Country, region, or territory not supported|not (?:available|supported|offered) in your (?:current )?(?:country|region|territory|area|location|jurisdiction)|not (?:allowed|authorized|permitted)[^.]{0,30} from (?:your|this) (?:IP|country|region|location)|\bIP(?: address)? [^.]{0,60}not (?:allowed|authorized|whitelisted)/i,
     source: 'Gemini 400, OpenAI 403 and 401 ip_not_authorized',
   },
   {
@@ -220,6 +237,12 @@ export const REFUSALS: readonly Entry[] = [
     status: REFUSED,
     text: /api[- ]?key (?:is |was |has )?(?:not valid|invalid|incorrect|expired|missing|required|not found|been (?:revoked|disabled|deleted))|no auth credentials found|Authentication Error, |invalid proxy server token/i,
     source: 'Gemini 400, OpenRouter 401, LiteLLM 400',
+  },
+  {
+    means: WRONG_KEY,
+    status: REFUSED,
+    text: /\b(?:api|access|auth(?:entication|orization)?|bearer|security|id|session|jwt)[- ]?tokens?\b[^.]{0,40}? (?:is |was |has |are )?(?:not valid|invalid|incorrect|expired|missing|been (?:revoked|disabled|deleted))|\bJWT (?:is |has |was )?(?:expired|invalid|malformed)|(?:could not|couldn.t|cannot|unable to|failed to) (?:validate|verify|authenticate)[^.]{0,30} (?:credentials?|(?:api |access )?key|token)\b/i,
+    source: 'FastAPI security 400 and 401, Bedrock 403, Supabase, Apigee and Kong gateways',
   },
   {
     means: WRONG_KEY,
@@ -290,11 +313,18 @@ export const REFUSALS: readonly Entry[] = [
     unless: /parameter|argument|with this model|for this model|by this model/i,
     source: 'Groq, NVIDIA, Alibaba 400 model_not_supported',
   },
+  {
+    means: NO_MODEL,
+    status: REFUSED,
+    text: /\b(?:not|isn.t) (?:a |an |one of the )(?:supported|served|known|recogni[sz]ed|allowed|deployed) models?\b|\b(?:engine|deployment) (?:was |is )?(?:not found|unknown)|no such (?:engine|deployment)|\b(?:engine|deployment)\b[^.]{0,80} does(?: not|n.t) exist/i,
+    unless: /parameter|argument/i,
+    source: 'LMDeploy 400, Azure and OpenAI 404 of engines, Databricks and Baseten 404',
+  },
 
   // Content that a filter withholds.
   {
     means: FILTERED,
-    code: /content_filter|content_policy|responsible_?ai|data_?inspection_?failed|invalid_prompt|content_blocked|prompt_blocked|guardrail|ContentPolicyViolation|SensitiveContentDetected|PROHIBITED_CONTENT/i,
+    code: /content_filter|content_policy|responsible_?ai|data_?inspection_?failed|invalid_prompt|content_blocked|prompt_blocked|moderation|guardrail|ContentPolicyViolation|SensitiveContentDetected|PROHIBITED_CONTENT/i,
     source: 'Azure 400, OpenAI 400, Alibaba 400, Moonshot 400, LiteLLM, Volcengine',
   },
   {
@@ -308,6 +338,17 @@ export const REFUSALS: readonly Entry[] = [
     text: /Content Exists Risk|inappropriate content|requires moderation|(?:input|prompt|content|message)[^.]{0,60} flagged|flagged (?:by|as|for)|PROHIBITED_CONTENT|prohibited (?:words?|content|terms?)|\bNSFW\b|sensitive (?:words?|content|information)|content_risk|responsible AI|safety system|content management policy|blocked by (?:our |the |a )?(?:content|safety|guardrail)|SAFETY_CHECK_TYPE|violates? (?:\w+ ){0,4}(?:guidelines|polic(?:y|ies))|ContentPolicyViolation|guardrail/i,
     source:
       'DeepSeek 400, Alibaba 400, OpenRouter 403, OpenAI 400, Azure 400, xAI 403, Gemini 400, LiteLLM 400',
+  },
+  {
+    means: FILTERED,
+    status: [400, 403, 422, 451],
+    text: [
+      /\b(?:prompt|input|content|messages?|response|answer|output|request|text)\b/i,
+      /\b(?:moderat(?:ion|ed|or)|recitation|disallowed|harmful|unsafe|offensive|toxic|toxicity|hate|violence|sexual)\b/i,
+      /\b(?:block(?:ed)?|reject(?:ed)?|refus(?:ed|al)|fail(?:ed|s)?|detect(?:ed)?|denied|contains?|not allowed|stopped|withheld)\b/i,
+    ],
+    source:
+      'Gemini (recitation), Cohere, Stability, Bedrock guardrails, moderation gateways, in words of their own',
   },
   {
     means: FILTERED,
@@ -352,8 +393,8 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: TOO_LONG,
     status: REFUSED,
-    text: /tokens`? \+ `?max_new_tokens|input token count[^.]{0,60}exceeds|max_tokens must be (?:at least 1|positive|greater than 0)[^-]{0,20}got -/i,
-    source: 'TGI 422, Together 400, Gemini 400, vLLM 400',
+    text: /tokens`? \+ `?max_new_tokens|input token count[^.]{0,60}exceeds|max_tokens must be (?:at least 1|positive|greater than 0)[^-]{0,20}got -|\binputs?`? must have less than [\d,]{1,12} tokens|(?:sequence|input|prompt) length[^.]{0,30}?\b[\d,]{1,12} ?> ?[\d,]{1,12}/i,
+    source: 'TGI 422, Together 400, Gemini 400, vLLM 400, Triton 400',
   },
   {
     means: TOO_LONG,
@@ -390,8 +431,14 @@ export const REFUSALS: readonly Entry[] = [
     source: 'Bedrock 400 ThrottlingException, Google 403 rateLimitExceeded, gateways that wrap a 429',
   },
   {
+    means: { later: 'throttle' },
+    status: [400, 403, 500],
+    text: /\brate[- ]?limit(?:s|ed)?\b[^.]{0,30}(?:exceeded|reached|hit)|(?:exceeded|reached|hit)[^.]{0,30}\brate[- ]?limits?\b|too many requests|\bthrottled\b/i,
+    source: 'GitHub Models 403, CDNs and gateways that send 403 for 429',
+  },
+  {
     means: { later: 'loading' },
-    status: [503, 500, 425],
+    status: [400, 409, 425, 500, 503],
     text: /loading model|model[^.]{0,120} is (?:currently |still )?(?:loading|starting|being loaded)|warming up/i,
     source: 'llama.cpp 503, Hugging Face 503, TGI',
   },

@@ -94,6 +94,28 @@ describe('judgeResponse', () => {
     expect(verdict).toMatchObject(expected);
   });
 
+  it.each([
+    [
+      'nginx',
+      '<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center><h1>502 Bad Gateway</h1></center><hr></body></html>',
+      '502 Bad Gateway',
+    ],
+    [
+      'HAProxy',
+      '<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n',
+      '503 Service Unavailable',
+    ],
+    [
+      'a proxy without headings',
+      '<!DOCTYPE html><html><style>p { color: red }</style><body><p>Upstream &gt; down</p><p>Ray 1</p></body></html>',
+      'Upstream &gt; down Ray 1',
+    ],
+    ['one with nothing', '<html><body></body></html>', 'a page without text'],
+    ['plain text', 'upstream connect error', 'upstream connect error'],
+  ])('says what the page of a gateway says, without its tags: %s', (_, page, message) => {
+    expect(judge(502, page)).toMatchObject({ kind: 'transient', message: `502: ${message}` });
+  });
+
   it('keeps an answer’s bytes where they are one line, and makes one line of others', () => {
     const line = JSON.stringify(completion('äöü'));
     expect(judge(200, line)).toMatchObject({ json: Buffer.from(line) });

@@ -60,6 +60,14 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['a reseller', 400, error('Your prepaid balance has run out. Please add credits to continue.'), 'quota'],
   ['a reseller, 429', 429, error('You have no quota left. Please top up your account.'), 'quota'],
 
+  ['a wallet', 403, error('Your wallet is empty. Please deposit to keep using the API.'), 'quota'],
+  ['a subscription', 400, error('The organization has no active subscription'), 'quota'],
+  ['a subscription that ended', 403, { message: 'Subscription expired' }, 'quota'],
+  ['a payment', 403, error('Payment method declined, update it in the console'), 'quota'],
+  ['a month', 429, error('Monthly quota exceeded'), 'quota'],
+  ['a plan', 429, error('You have exceeded your monthly token quota of this plan; upgrade your subscription.'), 'quota'],
+  ['a code as message', 429, { error: 'insufficient_credits' }, 'quota'],
+
   // The account.
   ['Gemini location', 400, [{ error: { code: 400, message: 'User location is not supported for the API use.', status: 'FAILED_PRECONDITION' } }], 'account'],
   ['Groq restricted', 400, error('Organization has been restricted. Please reach out to support if you believe this was in error.', { code: 'organization_restricted' }), 'account'],
@@ -72,11 +80,17 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['OpenAI address', 401, error('Your IP address 1.2.3.4 is not authorized to use this API key.', { code: 'ip_not_authorized' }), 'account'],
   ['Groq terms', 400, error('The model `x` requires terms acceptance.', { code: 'model_terms_required' }), 'account'],
 
+  ['a territory', 403, error('This API is not available in your territory'), 'account'],
+
   // The key.
   ['OpenAI', 401, error('Incorrect API key provided: sk-1**********9.', { code: 'invalid_api_key' }), 'key'],
   ['xAI', 400, { code: 'Client specified an invalid argument', error: 'Incorrect API key provided: xa***yz. You can obtain an API key from https://console.x.ai.' }, 'key'],
   ['Gemini', 400, [{ error: { code: 400, message: 'API key not valid. Please pass a valid API key.', status: 'INVALID_ARGUMENT', details: [{ reason: 'API_KEY_INVALID' }] } }], 'key'],
   ['Gemini expired', 400, [{ error: { code: 400, message: 'API key expired. Please renew the API key.', status: 'INVALID_ARGUMENT' } }], 'key'],
+  ['FastAPI', 400, { detail: 'Could not validate credentials' }, 'key'],
+  ['a token', 400, error('API token is invalid'), 'key'],
+  ['Bedrock token', 403, { message: 'The security token included in the request is invalid.' }, 'key'],
+  ['a JWT', 400, error('JWT expired'), 'key'],
   ['Anthropic', 401, { type: 'error', error: { type: 'authentication_error', message: 'invalid x-api-key' } }, 'key'],
   ['LiteLLM without a database', 400, error('No connected db.', { type: 'no_db_connection', code: '400' }), 'key'],
   ['LiteLLM token', 401, error('Authentication Error, Invalid proxy server token passed. Received API Key = sk-...1234', { type: 'token_not_found_in_db', code: '401' }), 'key'],
@@ -91,6 +105,10 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['in a 200', 200, { error: { type: 'authentication_error', message: 'bad key' } }, 'key'],
 
   // The model.
+  ['LMDeploy', 400, error("Value error, requested model my-model isn't one of the served models: ['a', 'b']"), 'model'],
+  ['a list of models', 400, error('my-model is not a supported model name'), 'model'],
+  ['an engine', 400, error('Engine not found'), 'model'],
+  ['a deployment', 404, { error: 'no such deployment' }, 'model'],
   ['OpenAI', 404, error('The model `gpt-x` does not exist or you do not have access to it.', { code: 'model_not_found' }), 'model'],
   ['DeepSeek', 400, error('Model Not Exist', { code: 'invalid_request_error' }), 'model'],
   ['Hugging Face', 400, { error: { message: "The requested model 'x' is not supported by any provider you have enabled.", type: 'invalid_request_error', code: 'model_not_supported' } }, 'model'],
@@ -120,6 +138,11 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['a wrong path', 404, '<html><head><title>404 Not Found</title></head></html>', 'other'],
 
   // Filtered.
+  ['Gemini recitation', 400, error('The response was blocked due to recitation'), 'filtered'],
+  ['in words of its own', 400, error('Prompt rejected: contains disallowed content'), 'filtered'],
+  ['moderation', 403, error('Input blocked by moderation'), 'filtered'],
+  ['moderation in a detail', 422, { detail: 'content moderation failed' }, 'filtered'],
+  ['moderation in a code', 400, { error: { code: 'moderation_blocked', message: 'blocked' } }, 'filtered'],
   ['Azure', 400, { error: { code: 'content_filter', message: "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.", innererror: { code: 'ResponsibleAIPolicyViolation' } } }, 'filtered'],
   ['DeepSeek', 400, error('Content Exists Risk'), 'filtered'],
   ['Alibaba', 400, { error: { code: 'data_inspection_failed', message: 'Input data may contain inappropriate content.' } }, 'filtered'],
@@ -148,6 +171,8 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['Hugging Face, gated', 403, { error: 'Access to model meta-llama/X is restricted and you are not in the authorized list. Visit https://huggingface.co/meta-llama/X to ask for access.' }, 'account'],
 
   // Too long.
+  ['TGI inputs', 422, { error: 'Input validation error: `inputs` must have less than 1024 tokens. Given: 3000', error_type: 'validation' }, 'too long'],
+  ['Triton', 400, { detail: 'Sequence length 9321 > 8192' }, 'too long'],
   ['OpenAI', 400, error("This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.", { code: 'context_length_exceeded', param: 'messages' }), 'too long'],
   ['vLLM', 400, error("'max_tokens' or 'max_completion_tokens' is too large: 2048. This model's maximum context length is 4096 tokens and your request has 3000 input tokens (2048 > 4096 - 3000).", { param: 'max_tokens', code: 400 }), 'too long'],
   ['llama.cpp', 400, { error: { code: 400, message: 'the request exceeds the available context size, try increasing it', type: 'exceed_context_size_error', n_prompt_tokens: 5000, n_ctx: 4096 } }, 'too long'],
@@ -179,6 +204,8 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['a reseller’s filter', 422, { detail: 'NSFW content detected' }, 'filtered'],
 
   // Later.
+  ['a gateway that sends 403 for 429', 403, error('Rate limit exceeded for your IP'), 'throttle'],
+  ['a model that loads', 400, error('Model is still loading'), 'later'],
   ['OpenAI flex', 429, error('Resource unavailable.', { type: 'resource_unavailable', code: 'resource_unavailable' }), 'later'],
   ['OpenAI flex by its words', 429, error('429 Resource Unavailable'), 'later'],
   ['a full flex tier', 498, '', 'later'],
