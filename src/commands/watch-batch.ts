@@ -15,7 +15,7 @@ import type { WatchOptions } from '../session/watch-options.js';
 import { placeOf, type RunSettings } from '../run/settings.js';
 import { openBatchClient } from '../session/batch-tools.js';
 import { reservedForBatches } from '../session/batch-cost.js';
-import { describeOutstanding, holdRows } from '../session/before-paying.js';
+import { describeOutstanding, holdRows, permitted } from '../session/before-paying.js';
 import { cancelBatches } from '../session/cancel-batches.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
 import type { FinishedRun, NextCommands, Publisher } from '../session/finished-run.js';
@@ -122,8 +122,10 @@ async function follow(
   const started = performance.now();
   const rounds = new RetryRounds(watched, surroundings);
   let answered = 0;
+  let isOurAccount = false;
   for (;;) {
     const outcome = await watchOnce(watched, surroundings);
+    isOurAccount ||= outcome.isOurAccount;
     answered += outcome.answers;
     const isGoingOn = !outcome.interrupted && (await goOn(watched, outcome, rounds, surroundings));
     // Ctrl-C may also come while a round is submitted.
@@ -145,7 +147,7 @@ async function follow(
   await ledger.save();
   await holdRows(watched);
   await watched.shared.settle();
-  const asked = await finishOnline(watched, surroundings);
+  const asked = await finishOnline(watched, isOurAccount, surroundings);
   if (asked.stop?.reason === 'interrupted') {
     console.warning(`Stopped; what came is saved. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
@@ -224,22 +226,25 @@ function costFlag(maxCost: number | null): string[] {
 }
 
 async function finishOnline(
-  { watching, options, folder, run, ledger, totals, price, config }: WatchedRun,
+  watched: WatchedRun,
+  isOurAccount: boolean,
   surroundings: Surroundings,
 ): ReturnType<typeof askOnline> {
-  if (ledger.chunks.some(({ isAdopted }) => isAdopted) && run.index.countWanted(options.policy.retry) > 0) {
-    surroundings.console.warning(
-      'Batches of this run came from another machine. Requests sent online leave no trace in the account, so the same rows ' +
-        'must not be sent online from there as well.',
-    );
-  }
+  const { watching, options, folder, run, ledger, totals, price, config } = watched;
+  const paying = { ...watched, waiting: watched.submission.waiting, reporter: surroundings.console };
+  const permit = await permitted(paying, isOurAccount, surroundings);
   const known = config.parameter_changes ?? [];
   const onChanges: OnlineWork['onChanges'] = (learnt) => {
     config.parameter_changes = distinctChanges([...known, ...learnt]);
   };
   const { serviceTier } = watching;
   const reserved = reservedForBatches(ledger, options.call.generation, price);
-  return askOnline({ options, folder, run, totals, price, onChanges, serviceTier, reserved }, surroundings);
+  const work = { options, folder, run, totals, price, onChanges, serviceTier, reserved, permit };
+  try {
+    return await askOnline(work, surroundings);
+  } finally {
+    await permit?.release();
+  }
 }
 
 /** `--graph`: how long the batches took. */

@@ -124,6 +124,7 @@ export interface RunFolder {
   /** Of a shard: all files of its journal, the earlier attempts' included. */
   segments?: readonly JournalSegment[];
   batches: string;
+  onlineMarker: string;
   downloads: string;
   counters: string;
   judge: string;
@@ -150,6 +151,7 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
     jobs: join(temp, 'jobs.json'),
     journal: join(temp, 'output.jsonl'),
     batches: join(temp, 'batches.json'),
+    onlineMarker: join(temp, 'online_marker.json'),
     downloads: join(temp, 'downloads'),
     counters: join(temp, 'counters.json'),
     judge: join(temp, 'judge'),

@@ -34,6 +34,8 @@ interface AskingParts {
   hasAnswers: boolean;
   /** Answers of earlier sessions that all end with one unknown reason; null for none. */
   partialBefore: ProcessorOptions['partialBefore'];
+  /** False where another machine may send the rows by now; true where absent. */
+  mayProceed?: () => boolean;
 }
 
 export interface Asking {
@@ -50,7 +52,7 @@ export interface Asking {
  */
 export async function openAsking(
   call: ModelCall,
-  { budget, events, reporter, hasAnswers, partialBefore }: AskingParts,
+  { budget, events, reporter, hasAnswers, partialBefore, mayProceed = () => true }: AskingParts,
 ): Promise<Asking> {
   const endpoint = findEndpoint(call);
   const { address, apiKey } = endpoint;
@@ -80,7 +82,7 @@ export async function openAsking(
       concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
     }),
     // A process that was frozen for a while may find the run in the hands of another: that one pays now.
-    mayProceed: holdsLock,
+    mayProceed: () => holdsLock() && mayProceed(),
     parameters,
     hasAnswers,
     redactor: call.environment.redactor,

@@ -14,6 +14,8 @@ import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { count, inert, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
+import { openPermit, type OnlinePermit } from './online-permit.js';
+import type { Surroundings } from './surroundings.js';
 import { watchCommandLine } from './watch-command.js';
 
 /** A run starts at a local time of an unknown zone, by a clock that may be a little off: seconds. */
@@ -87,6 +89,28 @@ function earliestBatch(created: string): number | null {
  */
 export async function refuseUnknownBatches(paying: PayingRun): Promise<void> {
   refuse(paying, await findUnknownBatches(paying, false));
+}
+
+/**
+ * Before rows are sent online: keeps other machines from sending them, and looks for batches that one has submitted. In
+ * that order, so that whoever submits batches from now on sees the marker.
+ * @param isOurAccount true where this key has just seen one of the run's batches
+ * @returns null where nothing keeps other machines off
+ * @throws UserError where the account has batches that this folder does not know of, or another machine sends the rows
+ */
+export async function permitted(
+  paying: PayingRun,
+  isOurAccount: boolean,
+  surroundings: Surroundings,
+): Promise<OnlinePermit | null> {
+  const permit = await openPermit(paying, surroundings);
+  try {
+    refuse(paying, await findUnknownBatches(paying, isOurAccount));
+    return permit;
+  } catch (error) {
+    await permit?.release();
+    throw error;
+  }
 }
 
 /**

@@ -14,10 +14,11 @@ import {
   describeOutstanding,
   holdRows,
   refuseBatchesElsewhere,
-  refuseUnknownBatches,
+  permitted,
   type PayingRun,
 } from './before-paying.js';
 import { describing } from './submit-batches.js';
+import type { OnlinePermit } from './online-permit.js';
 import type { Surroundings } from './surroundings.js';
 import { watchCommandLine } from './watch-command.js';
 
@@ -39,8 +40,8 @@ function refuseHandRun(running: readonly Chunk[], options: RunSettings): void {
 }
 
 /**
- * Before rows are sent online: none of them may be in a batch, now or later.
- * @returns what is to be done about rows that are held back; null where none is
+ * Before rows are sent online: none of them may be in a batch, now or later, and no other machine may send them.
+ * @returns what is to be done about rows that are held back (null where none is), and what keeps others off
  * @throws UserError where batches are running, here or submitted from elsewhere
  */
 export async function leaveBatches(
@@ -48,8 +49,9 @@ export async function leaveBatches(
   folder: RunFolder,
   run: PreparedRun,
   options: RunSettings,
-  { console, interruption }: Surroundings,
-): Promise<string | null> {
+  surroundings: Surroundings,
+): Promise<{ outstanding: string | null; permit: OnlinePermit | null }> {
+  const { console, interruption } = surroundings;
   const running = ledger.chunks.filter(({ state }) => state === 'submitted' || state === 'creating');
   refuseHandRun(running, options);
   if (running.length > 0) {
@@ -63,14 +65,18 @@ export async function leaveBatches(
     await ledger.save();
   }
   const held = await holdRows({ folder, run, ledger });
+  let permit: OnlinePermit | null = null;
   if (run.index.countWanted(options.policy.retry) > 0) {
     const client = openBatchClient(options, console, interruption.soft);
     const waiting = waitingUntil(interruption.soft);
-    await lookUp({ options, folder, run, ledger, client, waiting, reporter: console }, refuseUnknownBatches);
+    const paying = { options, folder, run, ledger, client, waiting, reporter: console };
+    await lookUp(paying, async () => {
+      permit = await permitted(paying, false, surroundings);
+    });
   }
   const outstanding = held > 0 ? describeOutstanding(options, ledger) : null;
   if (outstanding !== null) console.warning(`${count(held)} rows are not sent. ${outstanding}`);
-  return outstanding;
+  return { outstanding, permit };
 }
 
 /** A run that is resumed online. */

@@ -15,6 +15,7 @@ import { escalateTruncated } from './escalate.js';
 import { assembleResults, finish } from './finish.js';
 import type { FinishedRun } from './finished-run.js';
 import { nextStep } from './next-command.js';
+import type { OnlinePermit } from './online-permit.js';
 import { askOnline, type Asked, type OnlineWork } from './online.js';
 import type { SharedAnswers } from './share-answers.js';
 import { stopError } from './stops.js';
@@ -41,13 +42,26 @@ export interface OpenRun extends Omit<FinishedRun, 'run' | 'mode' | 'session' | 
  * @throws UserError where the run can't continue, or its rows may be in batches
  */
 export async function runOnline(open: OpenRun, surroundings: Surroundings): Promise<number> {
+  const { outstanding, permit } = await keepFromBatches(open, surroundings);
+  try {
+    return await sendAll(open, outstanding, permit, surroundings);
+  } finally {
+    await permit?.release();
+  }
+}
+
+async function sendAll(
+  open: OpenRun,
+  outstanding: string | null,
+  permit: OnlinePermit | null,
+  surroundings: Surroundings,
+): Promise<number> {
   const { given, folder, run, totals, config, shared } = open;
   const { console } = surroundings;
-  const outstanding = await keepFromBatches(open, surroundings);
   const tryAgain = outstanding === null ? open.tryAgain : `${open.tryAgain} ${outstanding}`;
   const session = { answered: 0, milliseconds: 0, bound: null as string | null };
   for (let round = 0; ; round++) {
-    const asked = await sendRows(open, surroundings);
+    const asked = await sendRows(open, permit, surroundings);
     session.answered += asked.answered;
     session.milliseconds += asked.milliseconds;
     session.bound ??= asked.bound;
@@ -66,29 +80,37 @@ export async function runOnline(open: OpenRun, surroundings: Surroundings): Prom
   }
 }
 
-/**
- * Makes sure that no row is sent that a batch may answer.
- * @returns what is to be done about rows that are held back; null where none is
- */
+/** What is known before rows are sent. */
+interface Clearance {
+  /** What is to be done about rows that are held back; null where none is. */
+  outstanding: string | null;
+  permit: OnlinePermit | null;
+}
+
+/** Makes sure that no row is sent that a batch may answer, or another machine sends. */
 async function keepFromBatches(
   { given: options, folder, run, ledger, isResumed, hadBatches }: OpenRun,
   surroundings: Surroundings,
-): Promise<string | null> {
+): Promise<Clearance> {
   const hasBatches = ledger.chunks.length > 0;
-  if (!hasBatches && !isResumed) return null;
+  if (!hasBatches && !isResumed) return { outstanding: null, permit: null };
   const { leaveBatches, refuseCopiesBatches } = await import('./leave-batches.js');
   if (hasBatches) return leaveBatches(ledger, folder, run, options, surroundings);
   await refuseCopiesBatches({ ledger, folder, run, options, hadBatches }, surroundings);
-  return null;
+  return { outstanding: null, permit: null };
 }
 
 /** Sends every row once that has no answer, and truncated ones again where that is asked for. */
-async function sendRows(open: OpenRun, surroundings: Surroundings): Promise<Asked> {
+async function sendRows(
+  open: OpenRun,
+  permit: OnlinePermit | null,
+  surroundings: Surroundings,
+): Promise<Asked> {
   const { options, folder, run, ledger, totals, price, config, shared } = open;
   await shared.settle();
   const known = config.parameter_changes ?? [];
   const work: OnlineWork = {
-    ...{ options, folder, run, totals, price, serviceTier: null },
+    ...{ options, folder, run, totals, price, permit, serviceTier: null },
     reserved: reservedForBatches(ledger, options.call.generation, price),
     onChanges: (learnt: readonly ParameterChange[]) => {
       config.parameter_changes = distinctChanges([...known, ...learnt]);

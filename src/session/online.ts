@@ -26,6 +26,7 @@ import { splitsChoices } from '../models/several-answers.js';
 import { openAsking, type Asking } from './asking.js';
 import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
 import { Meter, type Misses } from './meter.js';
+import type { OnlinePermit } from './online-permit.js';
 import type { Surroundings } from './surroundings.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
@@ -76,6 +77,8 @@ export interface OnlineWork {
   reserved: number;
   /** The part of the account's limits that is this process's, from 0 to 1; all of it where absent. */
   share?: () => number;
+  /** What keeps other machines from sending the same rows; null for a run of which that is not known. */
+  permit?: OnlinePermit | null;
   /** Rows that have an answer and are sent with another request than their job; absent for a run's own requests. */
   again?: SentAgain;
 }
@@ -172,7 +175,7 @@ async function openJournaled(
   waiting: number,
   console: Surroundings['console'],
 ): Promise<Journaled> {
-  const { options, folder, run, totals, price, onChanges, reserved } = work;
+  const { options, folder, run, totals, price, onChanges, reserved, permit = null } = work;
   const { index, naming = ROWS } = run;
   // A missing key is reported before anything is opened.
   findEndpoint(options.call);
@@ -208,6 +211,10 @@ async function openJournaled(
   const asking = await openAsking(options.call, {
     ...{ budget, events, reporter: console, hasAnswers },
     partialBefore: run.partialBefore ?? null,
+    ...(permit === null ? {} : { mayProceed: () => permit.isHeld() }),
+  });
+  permit?.keep((message) => {
+    asking.processor.stop({ reason: 'error', cause: 'lock', message });
   });
   return { asking, journal, budget, misses };
 }

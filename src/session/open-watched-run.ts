@@ -42,6 +42,7 @@ import type { WatchOptions } from './watch-options.js';
 import { submitParts, waitingUntil } from './batch-tools.js';
 import { SharedAnswers } from './share-answers.js';
 import { findUnknownBatches } from './before-paying.js';
+import { giveUpByName, isMarkerName } from './online-permit.js';
 import type { BatchRun } from './submit-batches.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -134,7 +135,12 @@ export async function openWatchedRun(
     ...{ watching, options, folder, run, ledger, totals, price, client, submission, config, isGivenUp },
   };
   await adopt(news, watched, surroundings);
-  requireKnown(watching.giveUp, ledger);
+  const markers = watching.giveUp.filter((name) => isMarkerName(run.identity.uuid, name));
+  requireKnown(
+    watching.giveUp.filter((name) => !markers.includes(name)),
+    ledger,
+  );
+  await giveUpByName(markers, run.identity.uuid, client.files, submission.waiting, console);
   totals.setBatches(ledger.totals());
   return { ...watched, shared: await SharedAnswers.open(watched, console) };
 }

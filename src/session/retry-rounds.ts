@@ -6,6 +6,7 @@ import { submitChunks } from '../batches/submit.js';
 import type { Watched } from '../batches/watch.js';
 import { inert, plural } from '../lib/text.js';
 import { findUnknownBatches } from './before-paying.js';
+import { onlineElsewhere, refuseOnlineElsewhere } from './online-permit.js';
 import { adoptSiblings, type WatchedRun } from './open-watched-run.js';
 import { planRows } from './submit-batches.js';
 import type { Surroundings } from './surroundings.js';
@@ -36,6 +37,7 @@ export class RetryRounds {
     await planRows(this.watched, console, (row) => this.#isAllowed(row));
     const chunks = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
     if (chunks.length === 0) return false;
+    await refuseOnlineElsewhere({ ...this.watched, waiting: submission.waiting });
     this.#made += 1;
     const { failed, unaffordable } = await submitChunks(chunks, submission);
     if (unaffordable.length > 0) this.stop = { reason: 'budget' };
@@ -58,19 +60,32 @@ export class RetryRounds {
   }
 
   /**
-   * Another machine on this run may have retried at the same moment: each looks at the account's list after it has
-   * submitted, and the younger batches are cancelled before they cost anything.
+   * Another machine on this run may have retried at the same moment: each looks at the account's lists after it has
+   * submitted, and the younger batches are cancelled before they cost anything, as are all where rows are sent online.
    */
   async #yieldToOthers(chunks: readonly Chunk[]): Promise<void> {
+    const { submission, client } = this.watched;
+    const { console } = this.surroundings;
+    const { waiting } = submission;
+    const ours = chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));
+    if (ours.length === 0) return;
+    const newest = Math.max(...ours.map(({ createdAt }) => createdAt));
+    const sender = await onlineElsewhere({ ...this.watched, waiting }, newest);
+    if (sender !== null) {
+      console.warning('Another machine sends rows of this run online; what was submitted here is cancelled.');
+      await this.#cancel(chunks);
+      return;
+    }
+    const others = await findUnknownBatches({ ...this.watched, waiting, reporter: console }, true);
+    if (!(await mustYield(ours, others, client, waiting))) return;
+    console.warning('Another machine submitted the rows of this run at the same moment; ours are cancelled.');
+    await this.#cancel(chunks);
+    await adoptSiblings(this.watched, true, this.surroundings);
+  }
+
+  async #cancel(chunks: readonly Chunk[]): Promise<void> {
     const { submission, ledger, client } = this.watched;
     const { console } = this.surroundings;
-    const ours = chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));
-    const others = await findUnknownBatches(
-      { ...this.watched, waiting: submission.waiting, reporter: console },
-      true,
-    );
-    if (!(await mustYield(ours, others, client, submission.waiting))) return;
-    console.warning('Another machine submitted the rows of this run at the same moment; ours are cancelled.');
     for (const chunk of chunks) {
       if (chunk.batch === null) continue;
       const cancelled = await cancelBatch(chunk.batch.id, client, submission.waiting);
@@ -81,7 +96,6 @@ export class RetryRounds {
       }
     }
     await ledger.save();
-    await adoptSiblings(this.watched, true, this.surroundings);
   }
 
   /** A row that failed for its own fault is sent once more, and one that made a whole batch fail is not. */

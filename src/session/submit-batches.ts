@@ -22,6 +22,7 @@ import type { RetriableState } from '../types.js';
 import { openBatchClient, submitParts } from './batch-tools.js';
 import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
 import { commandLine } from './next-command.js';
+import { refuseOnlineElsewhere } from './online-permit.js';
 import { failureError, stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
 import { watchCommandLine } from './watch-command.js';
@@ -122,7 +123,10 @@ async function preparePlan(
   if (isResuming(options.policy) && run.index.countWanted(options.policy.retry) > 0) {
     const { client, waiting } = parts;
     const paying = { options, folder, run, ledger, client, waiting, reporter: console };
-    await describing(options.call, () => refuseUnknownBatches(paying));
+    await describing(options.call, async () => {
+      await refuseUnknownBatches(paying);
+      await refuseOnlineElsewhere(paying);
+    });
   }
   await planRows({ options, folder, run, ledger }, console, () => true);
 }

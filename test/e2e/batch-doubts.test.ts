@@ -2,10 +2,11 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Simulator } from '../../src/simulator/server.js';
-import { batchArguments, idsOf, impatient, paste, submit, watch } from '../support/batch-cli.js';
+import { batchArguments, idsOf, impatient, paste, startWatch, submit, watch } from '../support/batch-cli.js';
 import { pointingAt, resultsIn, runCli, simulator, temporaryFolder, type Finished } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { faultyProxy } from '../support/faulty-proxy.js';
+import { killingProxy } from '../support/killing-proxy.js';
 
 const ROWS = 6;
 const env = impatient();
@@ -144,9 +145,38 @@ describe('a run on two machines', () => {
     expect(cancelled.code, cancelled.stderr).toBe(3);
     const retried = await watch(api, data, folder, ['--finish_online']);
     expect(retried.stderr).toMatch(/1 more batch of this run, which counts as well/);
-    expect(retried.stderr).toContain('Requests sent online leave no trace in the account');
     expect(retried.code, retried.stderr).toBe(0);
     expect(paid(api)).toBe(ROWS);
+  });
+});
+
+describe('a folder that was copied while its batch ran', () => {
+  it('sends no row online while the other copy does, not even when that one was killed, until it is given up', async () => {
+    const { data, folder, root } = dataset();
+    const api = await simulator({ batchPlans: [['expire']] });
+    const proxy = await killingProxy(api.url);
+    expect((await submit(api, data, folder)).code).toBe(0);
+    const copy = join(root, 'copy');
+    cpSync(folder, copy, { recursive: true });
+    const { child, finished } = startWatch(proxy, data, folder, ['--finish_online']);
+    proxy.aim({ step: 'POST /v1/chat/completions', number: 0, moment: 'before' }, () =>
+      child.kill('SIGKILL'),
+    );
+    await finished;
+    proxy.aim(null, () => undefined);
+    const refused = await watch(api, data, copy, ['--finish_online']);
+    expect(refused.code, refused.stderr).toBe(75);
+    const [, marker = ''] = /--give_up (reannotate-\S+-online-\S+\.jsonl)/.exec(refused.stderr) ?? [];
+    const released = await watch(api, data, copy, ['--give_up', marker]);
+    expect(released.stderr).toContain(`${marker} is given up`);
+    // From here on each is free to send, and one of the two does.
+    const both = await Promise.all([folder, copy].map((one) => watch(api, data, one, ['--finish_online'])));
+    expect(both.map(({ code }) => code).sort(), both.map(({ stderr }) => stderr).join()).toEqual([0, 75]);
+    expect(paid(api)).toBe(ROWS);
+    const files = await fetch(`${api.url}/v1/files`, {
+      headers: { authorization: 'Bearer sk-test-key-0001' },
+    });
+    expect(await files.text()).not.toContain('-online-');
   });
 });
 

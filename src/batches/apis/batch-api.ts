@@ -27,6 +27,36 @@ export interface UploadedFile {
   createdAt: number | null;
 }
 
+/** A file as the account's list of files has it. */
+export interface AccountFile {
+  id: string;
+  name: string;
+  /** Seconds since 1970 by the server's clock; null where it does not say. */
+  createdAt: number | null;
+}
+
+/** A page of the account's files. */
+export interface FilePage {
+  files: AccountFile[];
+  /** What to request the next page with; null at the end. */
+  next: string | null;
+}
+
+/** The account's files, where the provider lists and deletes them. Each method sends its request once. */
+export interface AccountFiles {
+  /**
+   * Uploads a small file.
+   * @param keepFor seconds until the provider may delete it
+   */
+  add(path: string, name: string, keepFor: number): Promise<UploadedFile>;
+  /**
+   * A page of the list, newest first where the provider sorts it.
+   * @param after `next` of the page before; null for the first
+   */
+  list(after: string | null): Promise<FilePage>;
+  remove(id: string): Promise<void>;
+}
+
 /** A file's content from some byte on. */
 export interface Download {
   /** Where the bytes begin: not where they were requested, if the server does not know ranges. */
@@ -60,6 +90,8 @@ export interface BatchPage {
  * `UnreadableAnswer`; retries are decided in `calls.ts`.
  */
 export interface BatchApi {
+  /** Absent where the provider has no list of files, or it is not known. */
+  readonly files?: AccountFiles;
   /** Uploads the input. Costs nothing, and may be repeated. */
   upload(submission: Submission): Promise<UploadedFile>;
   /**

@@ -5,10 +5,10 @@ import { isObject } from '../../lib/json.js';
 import { inert } from '../../lib/text.js';
 import { isQueueError, readBatch, type Batch } from '../batch.js';
 import { REQUEST_URL } from '../request-line.js';
-import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
+import type { AccountFiles, BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
 import { OPENAI, type Dialect } from './dialects.js';
 import { idIn, textIn } from './fields.js';
-import { downloadFile, hasFile, uploadFile } from './files.js';
+import { deleteFile, downloadFile, hasFile, listFiles, uploadFile } from './files.js';
 import { identifiedBy, markOf, type MarkOwner } from './marks.js';
 import { batchPage, readOne } from './paged.js';
 import {
@@ -43,7 +43,20 @@ function fieldsAfter(fields: OptionalFields, message: string): OptionalFields {
   return fields.metadata && isUnknown ? { ...fields, metadata: false } : fields;
 }
 
+/** A file as it is to be uploaded. */
+export interface Upload {
+  path: string;
+  name: string;
+  /** Seconds until the provider may delete it. */
+  keepFor: number;
+}
+
 export class OpenAiBatches implements BatchApi {
+  readonly files: AccountFiles = {
+    add: (path, name, keepFor) => this.#fitting(() => this.uploadOnce({ path, name, keepFor })),
+    list: (after) => listFiles(this.transport, this.dialect.purpose, after),
+    remove: (id) => deleteFile(this.transport, id),
+  };
   protected readonly transport: Transport;
   #fields: OptionalFields;
 
@@ -56,22 +69,22 @@ export class OpenAiBatches implements BatchApi {
     this.#fields = { expiry: dialect.takesExpiry, metadata: dialect.keepsMetadata, windows: dialect.windows };
   }
 
-  async upload(submission: Submission): Promise<UploadedFile> {
-    return this.#fitting(() => this.uploadOnce(submission));
+  async upload({ path, name, keepFor, metadata }: Submission): Promise<UploadedFile> {
+    return this.files.add(path, this.#fileName(name, metadata), keepFor);
   }
 
-  protected async uploadOnce({ path, name, keepFor, metadata }: Submission): Promise<UploadedFile> {
+  protected async uploadOnce({ path, name, keepFor }: Upload): Promise<UploadedFile> {
     const fields = {
       purpose: this.dialect.purpose,
       ...(this.#fields.expiry
         ? { 'expires_after[anchor]': 'created_at', 'expires_after[seconds]': keepFor }
         : {}),
     };
-    return uploadFile(this.transport, fields, path, this.fileName(name, metadata));
+    return uploadFile(this.transport, fields, path, name);
   }
 
   /** Where batches keep no metadata, their input file's name says whose they are. */
-  protected fileName(name: string, metadata: Submission['metadata']): string {
+  #fileName(name: string, metadata: Submission['metadata']): string {
     return this.dialect.keepsMetadata ? name : `${markOf(metadata)}.jsonl`;
   }
 

@@ -7,11 +7,11 @@
 import { statSync } from 'node:fs';
 import { APIError } from 'openai';
 import { isId } from '../id.js';
-import type { Submission, UploadedFile } from './batch-api.js';
+import type { UploadedFile } from './batch-api.js';
 import { TOGETHER } from './dialects.js';
 import { timeIn } from './fields.js';
 import type { MarkOwner } from './marks.js';
-import { OpenAiBatches } from './openai.js';
+import { OpenAiBatches, type Upload } from './openai.js';
 import { fileBytes, readAnswer, statusOf, UnreadableAnswer, type Connection } from './transport.js';
 
 export class TogetherBatches extends OpenAiBatches {
@@ -20,10 +20,10 @@ export class TogetherBatches extends OpenAiBatches {
   }
 
   /** Requests an address, uploads the file there, and has it registered. A gateway may know OpenAI's way instead. */
-  protected override async uploadOnce(submission: Submission): Promise<UploadedFile> {
-    const signed = await this.#signedAddress(this.fileName(submission.name, submission.metadata));
-    if (signed === null) return super.uploadOnce(submission);
-    const { path } = submission;
+  protected override async uploadOnce(upload: Upload): Promise<UploadedFile> {
+    const signed = await this.#signedAddress(upload.name);
+    if (signed === null) return super.uploadOnce(upload);
+    const { path } = upload;
     await this.transport.external(signed.address, 'PUT', {
       headers: {
         'content-type': 'application/octet-stream',

@@ -122,6 +122,10 @@ export class Transport {
     return this.#api.post(path, call).asResponse();
   }
 
+  async delete(path: string): Promise<void> {
+    await this.#api.delete(path).asResponse();
+  }
+
   /** Looks a model up where the API has OpenAI's call for that. @throws APIError where it does not know the model */
   async requireModel(model: string): Promise<void> {
     await this.get(`/models/${pathSegment(model)}`, { timeout: MODEL_TIMEOUT_MS });

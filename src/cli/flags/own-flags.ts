@@ -81,7 +81,8 @@ const WATCH_FLAGS = {
     fallback: NO_IDS,
     group: 'batches',
     help: 'count these batches as gone although the account cannot prove it: their rows may be sent again',
-    details: 'See [batches](batches.md).',
+    details:
+      'Also takes the name of the file by which another machine says that it sends rows online. See [batches](batches.md).',
     isAction: true,
     commands: OF_WATCH,
   }),
