@@ -16,6 +16,12 @@ export default defineConfig({
     // Most tests wait for a program that they started, so there may be more of them than cores.
     maxWorkers: Math.ceil(1.5 * availableParallelism()),
     reporters: ['default', ['json', { outputFile: '.test-report.json' }]],
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      reporter: ['text-summary', 'html'],
+      reportOnFailure: true,
+    },
     projects: [
       // Everything that starts no program: decisions, parsers, journals, the simulator.
       project('unit', 'test/**/*.test.ts', ELSEWHERE),

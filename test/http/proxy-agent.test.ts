@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readAddress } from '../../src/http/address.js';
 import { ChatClient } from '../../src/http/chat-client.js';
@@ -129,12 +129,31 @@ describe('localhost', () => {
       request.resume();
       response.end(JSON.stringify(completion('Hello')));
     });
-    await new Promise<void>((resolve) => server.listen(0, host, resolve));
     onTestFinished(() => {
       server.closeAllConnections();
       server.close();
     });
-    const { port } = server.address() as AddressInfo;
+    const port = await listenAlone(server, host, host === '::1' ? '127.0.0.1' : '::1');
     expect(await ask(`http://localhost:${port}/v1`)).toMatchObject({ kind: 'answer' });
   });
 });
+
+/** A port of one address at which nobody listens on the other, where another test's server may be. */
+async function listenAlone(server: Server, host: string, other: string): Promise<number> {
+  for (;;) {
+    await new Promise<void>((resolve) => server.listen(0, host, resolve));
+    const { port } = server.address() as AddressInfo;
+    const socket = connect(port, other);
+    const isFree = await new Promise<boolean>((resolve) => {
+      socket.on('connect', () => {
+        resolve(false);
+      });
+      socket.on('error', () => {
+        resolve(true);
+      });
+    });
+    socket.destroy();
+    if (isFree) return port;
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
