@@ -43,6 +43,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   requireEscalation(values, call.generation);
   requireOneByOne(values, call);
   requireTurnByTurn(values, call);
+  requireCheck(values, call);
   if (values.select !== null && !hasSeveral(call.generation))
     throw new UsageError(`--select ${values.select} goes with --n above 1; give both.`);
   return {
@@ -122,6 +123,30 @@ function requireTurnByTurn(values: Values<'reannotate'>, { generation }: ModelCa
   if (sharing !== null)
     throw new UsageError(
       `${sharing} compares requests before they are sent, and with --turns all they depend on the answers; leave it out.`,
+    );
+}
+
+/** @throws UsageError where rows cannot be checked against the original answer, and sent again */
+function requireCheck(values: Values<'reannotate'>, { generation }: ModelCall): void {
+  if (values.check_retry === null) return;
+  if (values.check === null)
+    throw new UsageError('--check_retry goes with --check answer, which says what agrees; give both.');
+  if (values.batch || values.batch_file_only)
+    throw new UsageError(
+      '--check_retry works online: leave it out here, and once the batches are collected run the same command with ' +
+        '--resume --check_retry and without --batch.',
+    );
+  if (hasSeveral(generation))
+    throw new UsageError(
+      '--check_retry goes with one answer to each row; of several, use --select majority.',
+    );
+  if (values.turns === 'all')
+    throw new UsageError(
+      '--check_retry compares one answer with the original; with --turns all, leave it out.',
+    );
+  if (values.dedupe)
+    throw new UsageError(
+      '--check_retry sends a row several times, and --dedupe sends equal requests once; leave one of them out.',
     );
 }
 
@@ -261,6 +286,7 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
     reuse: values.reuse,
     dedupe: values.dedupe,
     escalateTruncated: values.escalate_truncated,
+    checkRetry: values.check_retry,
     batch: values.batch || values.batch_file_only,
     batchFileOnly: values.batch_file_only,
     maxBatchSize: values.max_batch_size,

@@ -50,6 +50,10 @@ export async function dryRun(
 ): Promise<number> {
   const { annotator, generation } = options.call;
   warnOfShortAnswers(options.call, surroundings);
+  if (options.policy.checkRetry !== null)
+    surroundings.console.warning(
+      `What --check_retry ${options.policy.checkRetry} sends again is not counted: it depends on the answers.`,
+    );
   const price = await findPrice(annotator.provider, annotator.model);
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));

@@ -95,6 +95,8 @@ export interface RunOptions {
   dedupe?: boolean | undefined;
   /** Send truncated rows again with n times --max_tokens, in the same run; each once. */
   escalate_truncated?: number | undefined;
+  /** With --check answer: send rows whose final answer is not the original’s n more times, and keep the majority. */
+  check_retry?: number | undefined;
   /** A finish reason, or null, that this server uses for complete answers; may be repeated. */
   accept_finish_reason?: string | readonly string[] | undefined;
   /** Submit to the provider’s batch API, mostly at half the price, instead of sending single requests. */

@@ -102,6 +102,16 @@ interface Outcome {
   };
 }
 
+/** The answer to a row. */
+interface FoundAnswer {
+  completion: Completion;
+  origin: Origin | null;
+  /** Of a chat whose turns were all answered again: the request for the last one. */
+  messages: readonly ChatMessage[] | null;
+  /** True where answers beside the row's own are there to outvote it. */
+  isVoted: boolean;
+}
+
 /** Keys that either all rows of a file have or none. */
 export interface OptionalKeys {
   /** `request_messages`: a row has a chat of several turns. */
@@ -388,7 +398,7 @@ class Assembly {
       return withoutAnswer('pending', null);
     }
     if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
-    return this.#outcomeOfAnswer(rowLine, entry.completion, entry.origin, null);
+    return this.#outcomeOfAnswer(rowLine, { ...entry, messages: null, isVoted: false });
   }
 
   /** The same for a row that took several requests. */
@@ -397,7 +407,7 @@ class Assembly {
     const answer = readRowAnswer({ index, parts, reader, rules: this.#rules }, row, rowLine);
     switch (answer.kind) {
       case 'answer':
-        return this.#outcomeOfAnswer(rowLine, answer.completion, answer.origin, answer.messages);
+        return this.#outcomeOfAnswer(rowLine, { ...answer, isVoted: parts.hasFurther(row) });
       case 'none': {
         const outcome = withoutAnswer(answer.state, answer.error);
         // What was paid for stays beside what is missing.
@@ -411,16 +421,14 @@ class Assembly {
     }
   }
 
-  #outcomeOfAnswer(
-    rowLine: Buffer,
-    completion: Completion,
-    origin: Origin | null,
-    messages: readonly ChatMessage[] | null,
-  ): Outcome {
+  #outcomeOfAnswer(rowLine: Buffer, { completion, origin, messages, isVoted }: FoundAnswer): Outcome {
     const { state, annotation, note, model, finishReason, rawUsage, toolCalls } = completion;
     const { annotations, reasonings } = this.#placeReasoning(completion);
     const { several, select = DEFAULT_SELECTION } = this.options;
-    const selected = several ? selectAnswer(completion.annotations, select) : null;
+    const by = isVoted ? 'majority' : select;
+    const isChosen =
+      several || (isVoted && completion.annotations.filter((text) => text !== null).length > 1);
+    const selected = isChosen ? selectAnswer(completion.annotations, by) : null;
     const choice = annotation === null ? 0 : (selected?.choice ?? 0);
     const chosen = annotation === null ? null : (completion.annotations[choice] ?? annotation);
     this.#countModel(model?.slice(0, LONGEST_MODEL) ?? 'unknown');

@@ -55,6 +55,7 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
     reuse: options.policy.reuse,
     dedupe: options.policy.dedupe,
     escalate_truncated: options.policy.escalateTruncated,
+    check_retry: options.policy.checkRetry,
     batch: options.policy.batch,
     max_batch_size: options.policy.maxBatchSize,
     max_batch_bytes: options.policy.maxBatchBytes,
@@ -93,7 +94,8 @@ export function withOutputsOf(before: ConfigFile['params'] | undefined, settings
       ...policy,
       reuse: [...new Set([...textsOf(before?.['reuse']), ...policy.reuse])],
       dedupe: policy.dedupe || before?.['dedupe'] === true,
-      escalateTruncated: policy.escalateTruncated ?? factorOf(before?.['escalate_truncated']),
+      escalateTruncated: policy.escalateTruncated ?? timesOf(before?.['escalate_truncated'], 2),
+      checkRetry: policy.checkRetry ?? timesOf(before?.['check_retry'], 1),
     },
     output: {
       ...output,
@@ -118,8 +120,10 @@ function acceptedReasons(now: readonly string[], params: ConfigFile['params'] | 
   return [...new Set([...textsOf(params?.['accept_finish_reason']), ...now])];
 }
 
-function factorOf(recorded: unknown): number | null {
-  return typeof recorded === 'number' && Number.isSafeInteger(recorded) && recorded > 1 ? recorded : null;
+function timesOf(recorded: unknown, least: number): number | null {
+  return typeof recorded === 'number' && Number.isSafeInteger(recorded) && recorded >= least
+    ? recorded
+    : null;
 }
 
 function textsOf(recorded: unknown): string[] {

@@ -135,6 +135,11 @@ export class RowParts {
     );
   }
 
+  /** True where a row may have answers beside its own. */
+  hasFurther(row: number): boolean {
+    return this.layout.countOf(row) > this.layout.requiredOf(row);
+  }
+
   /** True where one request can bring all that a row lacks. */
   isWhole(row: number, retry: readonly RetriableState[]): boolean {
     return this.wanted(row, retry).length === this.layout.requiredOf(row);

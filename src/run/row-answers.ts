@@ -152,7 +152,7 @@ function answerOfChoices(
   state: RowState,
   required: number,
 ): RowAnswer {
-  const merged = mergeChoices(entries, state);
+  const merged = mergeChoices(entries, state, required);
   if (state === 'pending')
     return { kind: 'none', state, error: null, completion: merged?.completion ?? null };
   const failed = entries.slice(0, required).findIndex((one) => one?.entry.kind === 'failure');
@@ -170,10 +170,14 @@ function answerOfChoices(
 function mergeChoices(
   entries: readonly (PartEntry | null)[],
   state: RowState,
+  required: number,
 ): { completion: Completion; origin: Origin | null } | null {
-  const answers = entries.map((one) =>
-    one?.entry.kind === 'answer' ? { answer: one.entry, choice: one.choice } : null,
-  );
+  const answers = entries.map((one, number) => {
+    if (one?.entry.kind !== 'answer') return null;
+    // Beside a row's own answers only whole ones count.
+    const isOdd = number >= required && one.entry.completion.state !== 'ok';
+    return isOdd ? null : { answer: one.entry, choice: one.choice };
+  });
   const first = answers.find((one) => one !== null)?.answer;
   if (first === undefined) return null;
   const isAnswer = state !== 'failed' && state !== 'pending';

@@ -13,11 +13,13 @@ import { countTurns } from './turns.js';
  * @param path of `rows.jsonl`, which has so many rows
  */
 export async function partsOfRows(
-  { call: { generation }, selection }: Pick<RunSettings, 'call' | 'selection'>,
+  { call: { generation }, selection, policy }: Pick<RunSettings, 'call' | 'selection' | 'policy'>,
   path: string,
   rows: number,
 ): Promise<PartLayout | null> {
   if (selection.turns === 'all') return turnLayout(await readTurns(path, rows));
+  // The first answer is a row's own; the others are for where it is not the original's.
+  if (policy.checkRetry !== null) return choiceLayout(rows, 1 + policy.checkRetry, 1);
   return hasSeveral(generation) ? choiceLayout(rows, generation.n ?? 1) : null;
 }
 

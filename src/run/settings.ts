@@ -57,6 +57,8 @@ export interface RunPolicy {
   dedupe: boolean;
   /** Truncated rows are sent again with so many times `max_tokens`; null to leave them. */
   escalateTruncated: number | null;
+  /** Rows whose final answer is not the original's are sent so many more times; null to leave them. */
+  checkRetry: number | null;
   /** True for the Batch API, false for single requests. */
   batch: boolean;
   /** True where the files of a batch are written for the user to run, and nothing is sent. */
@@ -79,6 +81,7 @@ export const DEFAULT_POLICY: RunPolicy = {
   reuse: [],
   dedupe: false,
   escalateTruncated: null,
+  checkRetry: null,
   batch: false,
   batchFileOnly: false,
   maxBatchSize: MAXIMUM_BATCH_SIZE,

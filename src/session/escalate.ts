@@ -1,7 +1,8 @@
 /** `--escalate_truncated`: rows whose answers were cut off are sent once more, with more tokens for their answers. */
 
 import type { RunSettings } from '../run/settings.js';
-import { askOnline, type Asked, type OnlineWork, type SentAgain } from './online.js';
+import { plural } from '../lib/text.js';
+import { askOnline, both, type Asked, type OnlineWork, type SentAgain } from './online.js';
 import type { RowParts } from '../run/parts.js';
 import type { SharedAnswers } from './share-answers.js';
 import type { Surroundings } from './surroundings.js';
@@ -28,6 +29,7 @@ export async function escalateTruncated(
   const { index } = run;
   const again: SentAgain = {
     factor,
+    announcement: (rows) => `Sending ${plural(rows, 'truncated row')} again with ${factor} times the tokens.`,
     row: (row) =>
       index.state(row) === 'truncated' &&
       (index.parts === null
@@ -39,13 +41,7 @@ export async function escalateTruncated(
     requestFor: (job) => withMoreTokens(job, factor),
   };
   const more = await askOnline({ ...work, options: withBound(options, factor), again }, surroundings);
-  return {
-    stop: more.stop,
-    answered: asked.answered + more.answered,
-    milliseconds: asked.milliseconds + more.milliseconds,
-    bound: asked.bound ?? more.bound,
-    needed: more.needed,
-  };
+  return both(asked, more);
 }
 
 /** Of a row that took several requests, those that were cut off and not sent with as many tokens. */

@@ -11,6 +11,7 @@ import { writeConfig } from '../run/config.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { RunSettings } from '../run/settings.js';
 import { reservedForBatches } from './batch-cost.js';
+import { checkAgain } from './check-again.js';
 import { escalateTruncated } from './escalate.js';
 import { assembleResults, finish } from './finish.js';
 import type { FinishedRun } from './finished-run.js';
@@ -116,7 +117,8 @@ async function sendRows(
       config.parameter_changes = distinctChanges([...known, ...learnt]);
     },
   };
-  return escalateTruncated(work, await askOnline(work, surroundings), shared, surroundings);
+  const asked = await escalateTruncated(work, await askOnline(work, surroundings), shared, surroundings);
+  return checkAgain(work, folder.rows, asked, surroundings);
 }
 
 /** A run that did not come to its end: everything is saved, nothing is assembled. */

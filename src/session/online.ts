@@ -62,6 +62,17 @@ export interface Asked extends SessionFigures {
   needed: number | null;
 }
 
+/** How asking went twice, one after the other. */
+export function both(first: Asked, then: Asked): Asked {
+  return {
+    stop: then.stop,
+    answered: first.answered + then.answered,
+    milliseconds: first.milliseconds + then.milliseconds,
+    bound: first.bound ?? then.bound,
+    needed: then.needed,
+  };
+}
+
 /** What is sent online. */
 export interface OnlineWork {
   options: RunSettings;
@@ -83,10 +94,12 @@ export interface OnlineWork {
   again?: SentAgain;
 }
 
-/** Rows that are sent again with more tokens for their answers. */
+/** Rows that are sent again, although they have an answer. */
 export interface SentAgain extends Wanted {
-  /** How many times their `max_tokens`. */
-  factor: number;
+  /** How many times their `max_tokens`; null where they are sent as they are. */
+  factor: number | null;
+  /** What is sent, for people. */
+  announcement: (rows: number) => string;
 }
 
 /** Sends a request for every row that has no answer yet. */
@@ -106,7 +119,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
           isSplit || index.parts?.layout.kind === 'turn' ? countParts(index, wanted) : waiting,
           options.call.annotator.name,
         )
-      : `Sending ${plural(waiting, 'truncated row')} again with ${again.factor} times the tokens.`,
+      : again.announcement(waiting),
   );
 
   const rowJobs = openRowJobs(folder, index, inTier(wanted, serviceTier), {

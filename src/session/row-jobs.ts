@@ -92,7 +92,7 @@ class ChoiceJobs implements RowJobs {
     for (const { requestIdx, body } of readJobs(this.path)) {
       if (!this.wanted.row(requestIdx)) continue;
       const numbers = this.wanted.parts(requestIdx);
-      if (this.isSplit || numbers.length < this.parts.layout.requiredOf(requestIdx)) {
+      if (this.isSplit || !this.#isWhole(requestIdx, numbers)) {
         for (const number of numbers) yield this.#single(requestIdx, body, number);
       } else {
         const request = this.wanted.requestFor(body);
@@ -101,6 +101,12 @@ class ChoiceJobs implements RowJobs {
         yield job;
       }
     }
+  }
+
+  /** True where one request can bring all that a row lacks. */
+  #isWhole(row: number, numbers: readonly number[]): boolean {
+    const required = this.parts.layout.requiredOf(row);
+    return numbers.length === required && numbers.every((number) => number < required);
   }
 
   next(): Job | null {

@@ -32,6 +32,7 @@ import {
   type ShardState,
   type StateFigures,
 } from '../shards/state.js';
+import { checkAgain } from './check-again.js';
 import { askOnline } from './online.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -82,7 +83,8 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   });
   const session = new ShardSession(work, shard, folder, index, totals, rowsDigest);
   session.changes = before?.parameter_changes ?? [];
-  const asked = index.countWanted(options.policy.retry) > 0 ? beginSegment(folder) : folder;
+  const isSending = options.policy.checkRetry !== null || index.countWanted(options.policy.retry) > 0;
+  const asked = isSending ? beginSegment(folder) : folder;
   await session.save('working', null);
   const stopNoting = session.keepNoting();
   let stop: Stop | null = null;
@@ -105,7 +107,8 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
       reserved: reservedFor(work, shard),
       share,
     };
-    ({ stop } = await askOnline(online, surroundings));
+    const first = await askOnline(online, surroundings);
+    ({ stop } = await checkAgain(online, folder.rows, first, surroundings));
     await totals.findPrice(options.call);
   } finally {
     stopNoting();

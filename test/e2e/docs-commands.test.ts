@@ -113,6 +113,9 @@ function freshHome(): string {
   mkdirSync(join(home, 'datasets'));
   symlinkSync(file('datasets/examples'), join(home, 'datasets', 'examples'));
   writeJsonl(home, 'answers.jsonl', alpacaRows(3));
+  const turns = ['Hello?', 'Hello.', 'What is 6 × 7?', '42'];
+  const messages = turns.map((content, turn) => ({ role: turn % 2 === 0 ? 'user' : 'assistant', content }));
+  writeJsonl(home, 'chats.jsonl', [{ messages }]);
   writeFileSync(join(home, 'tickets.csv'), 'body,reply,agent\nhelp,yes,Kim\n');
   return home;
 }

@@ -104,4 +104,58 @@ describe('several answers and the old one', () => {
     );
     expect(summary()).toMatchObject({ rows: { ok: 2 }, requests: { sent: 7 } });
   });
+
+  it('that disagree with the original are sent again, and the majority is kept', async () => {
+    const folder = temporaryFolder();
+    // Each row's answers in the order of the seeds.
+    const answers = [
+      ['\\boxed{7}'],
+      ['8', '7', 'It is 7.'],
+      ['8', '9', '10'],
+      ['8', '9', 'no final answer here.\nNone.'],
+    ];
+    const data = answers.map((_, row) => ({ instruction: `row ${row}`, input: '', output: '#### 7' }));
+    const dataset = writeJson(folder, 'data.json', data);
+    const api = await scriptedApi(({ prompt, body }) => {
+      const row = Number(/row (\d)/.exec(prompt)?.[1]);
+      return answers[row]?.[(body['seed'] as number) - 42] ?? 'too many';
+    });
+    const args = [
+      '--annotator',
+      'own-model',
+      '--base_url',
+      api.url,
+      '--dataset',
+      dataset,
+      '--check',
+      'answer',
+    ];
+    args.push('--seed', '42', '--include_metadata', ...foldersIn(folder));
+    const first = await runCli(args);
+    expect(first.code, first.stderr).toBe(0);
+    const second = await runCli([...args, '--resume', '--check_retry', '2']);
+    expect(second.code, second.stderr).toBe(0);
+    expect(second.stderr).toContain('Sending 3 rows again');
+    const { rows, summary } = resultsIn(folder);
+    const results = rows() as (ResultRow & { agrees: boolean | null })[];
+    expect(results.map(({ annotation, agrees }) => [annotation, agrees])).toEqual([
+      ['\\boxed{7}', true],
+      ['7', true],
+      ['8', false],
+      ['8', false],
+    ]);
+    expect(results.map(({ metadata }) => metadata?.['agreement'])).toMatchObject([
+      undefined,
+      { answers: 3, agreeing: 2, final: '7' },
+      { answers: 3, agreeing: 1, final: '8' },
+      { answers: 3, agreeing: 1, final: '8' },
+    ]);
+    expect(results[0]).not.toHaveProperty('annotations');
+    expect(summary()).toMatchObject({ requests: { sent: 10 }, agreement: { agree: 2, disagree: 2 } });
+    // Nothing is left to be sent.
+    const third = await runCli([...args, '--resume']);
+    expect(third.code, third.stderr).toBe(0);
+    expect(rows()).toEqual(results);
+    expect(api.requests.filter(({ path }) => path === '/chat/completions')).toHaveLength(10);
+  });
 });

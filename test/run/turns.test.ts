@@ -106,6 +106,11 @@ describe('what goes with several requests a row', () => {
     [{ turns: 'all', prompt_template: '{prompt}!' }, /--prompt_template/],
     [{ turns: 'all', dedupe: true }, /--dedupe compares/],
     [{ turns: 'all', reuse: 'x' }, /--reuse compares/],
+    [{ check_retry: '2' }, /goes with --check answer/],
+    [{ check_retry: '2', check: 'answer', batch: true }, /--check_retry works online/],
+    [{ check_retry: '2', check: 'answer', n: '2' }, /--select majority/],
+    [{ check_retry: '2', check: 'answer', turns: 'all' }, /with --turns all, leave it out/],
+    [{ check_retry: '2', check: 'answer', dedupe: true }, /leave one of them out/],
     [{ annotator: 'anthropic/claude-x', n: '2', batch: true }, /gives one answer to a request/],
     [{ annotator: 'o3-pro', n: '2', batch: true }, /gives one answer to a request/],
   ])('is refused by name: %j', (flags, message) => {

@@ -138,6 +138,15 @@ export const RUN_FLAGS = {
     aliases: ['escalate', 'retry_truncated'],
     commands: { reannotate: true },
   }),
+  check_retry: flag({
+    kind: integer(1, 64),
+    fallback: null,
+    group: 'run',
+    help: 'with --check answer: send rows whose final answer is not the original’s n more times, and keep the majority',
+    details: 'Online. See [the old answer as a check](models.md#the-old-answer-as-a-check).',
+    aliases: ['recheck', 'self_consistency', 'check_retries'],
+    commands: { reannotate: true },
+  }),
   accept_finish_reason: flag({
     kind: list('<reason>'),
     fallback: NO_NAMES,
