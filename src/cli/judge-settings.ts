@@ -2,6 +2,7 @@
 
 import { judgeOptions, type JudgeOptions } from '../judge/options.js';
 import { resolveAnnotator } from '../models/annotators.js';
+import { serversOf } from '../models/server-list.js';
 import { DEFAULT_OUTPUT } from '../run/settings.js';
 import type { Parsed } from './flags/parse.js';
 import { environmentOf, limitsOf, requireBound, requireDataset, type Surrounding } from './run-settings.js';
@@ -18,8 +19,7 @@ export function judgeSettings({ values, given }: Parsed<'judge'>, surrounding: S
     // Only its name is needed, for the folder; it is not called.
     judged: resolveAnnotator(values.annotator, true).name,
     judge: resolveAnnotator(values.judge, baseUrl !== null, 'judge'),
-    baseUrl,
-    apiKeyVariable: values.api_key_env,
+    ...serversOf(baseUrl, values.api_key_env),
     acceptFinishReason: values.accept_finish_reason,
     maxTokens: given.has('max_tokens') ? values.max_tokens : undefined,
     limits: { ...limitsOf(values), timeout: values.request_timeout },

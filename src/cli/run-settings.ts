@@ -6,6 +6,7 @@ import { inert } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
 import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
 import { chooseGeneration, hasSeveral, type GenerationParameters } from '../models/generation.js';
+import { serversOf } from '../models/server-list.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { tierShares } from '../models/service-tiers.js';
 import { readEnvironment } from '../run/environment.js';
@@ -39,6 +40,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   requireDryRun(values);
   const call = modelCall(parsed, environment);
   checkServiceTier(call, values);
+  if (values.batch || values.batch_file_only) requireOneServer(call, '--batch');
   requireBound(values.max_cost, call.generation);
   requireEscalation(values, call.generation);
   requireOneByOne(values, call);
@@ -79,6 +81,15 @@ export function requireDataset(dataset: string | null): string {
 function requireDryRun({ dry_run: isDry, json, probe }: Values<'reannotate'>): void {
   if (isDry || (!json && probe === null)) return;
   throw new UsageError(`--${json ? 'json' : 'probe'} belongs to --dry_run; give both.`);
+}
+
+/** @throws UsageError where several servers are listed for what belongs to one account */
+export function requireOneServer({ servers }: Pick<ModelCall, 'servers'>, flag: string): void {
+  if (servers === null) return;
+  throw new UsageError(
+    `${flag} takes one server: a batch lives in one account. Give one address with --base_url and one variable with ` +
+      '--api_key_env.',
+  );
 }
 
 /** @throws UsageError where `--max_cost` could not be kept */
@@ -208,13 +219,11 @@ export function selectionOf(values: SelectionFlags): DatasetSelection {
 
 /** The model that requests go to, and how. */
 export function modelCall({ values, given }: Parsed<'reannotate'>, environment: Environment): ModelCall {
-  const { base_url: baseUrl, api_key_env: apiKeyVariable } = values;
-  const annotator = resolveAnnotator(values.annotator, baseUrl !== null);
+  const annotator = resolveAnnotator(values.annotator, values.base_url !== null);
   const chosen = chooseGeneration(values, given, annotator.takesSeed);
   return {
     annotator,
-    baseUrl,
-    apiKeyVariable,
+    ...serversOf(values.base_url, values.api_key_env),
     ...chosen,
     acceptFinishReason: values.accept_finish_reason,
     limits: { ...limitsOf(values), timeout: values.request_timeout ?? usualTimeout(chosen.generation) },

@@ -5,6 +5,7 @@ import { inert } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator, type Annotator } from '../models/annotators.js';
 import { DEFAULT_LIMITS } from '../models/call.js';
 import { chooseGeneration } from '../models/generation.js';
+import { serversOf } from '../models/server-list.js';
 import { DEFAULT_POLICY } from '../run/settings.js';
 import { checkInterval, type WatchOptions } from '../session/watch-options.js';
 import type { Parsed } from './flags/parse.js';
@@ -16,6 +17,7 @@ import {
   pushOf,
   requireBound,
   requireDataset,
+  requireOneServer,
   selectionOf,
   type Surrounding,
 } from './run-settings.js';
@@ -31,13 +33,15 @@ export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Su
   const chosen = chooseGeneration({}, new Set(), annotator.takesSeed);
   requireBound(values.max_cost, chosen.generation);
   checkTogether(values);
+  const servers = serversOf(values.base_url, values.api_key_env);
+  // Batches are looked up at the first one; rows that are left go to all of them.
+  if (!values.finish_online) requireOneServer(servers, 'watch-batch without --finish_online');
   return {
     run: {
       selection: selectionOf({ ...values, dataset }),
       call: {
         annotator,
-        baseUrl: values.base_url,
-        apiKeyVariable: values.api_key_env,
+        ...servers,
         ...chosen,
         acceptFinishReason: [],
         limits: { ...limitsOf(values), timeout: values.request_timeout ?? DEFAULT_LIMITS.timeout },

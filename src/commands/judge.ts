@@ -12,7 +12,7 @@ import { bodiesOf, ORDERS, prepareJobs, setupOf, type JudgeFolder, type Setup } 
 import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { readPairs, sampleRows, type Sample } from '../judge/sample.js';
 import { tally, type Tally } from '../judge/tally.js';
-import { findEndpoint } from '../models/endpoint.js';
+import { checkEndpoints } from '../models/endpoint.js';
 import { printResult } from '../terminal/output.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
@@ -44,7 +44,7 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
   requireResults(options);
   const prompts = await readJudgePrompts(options.promptsFile);
   if (options.dryRun) return dryRun(options, prompts, surroundings);
-  findEndpoint(asking.call);
+  checkEndpoints(asking.call);
   const price = await priceFor(asking);
   if (asking.call.annotator.name === judged)
     console.warning(

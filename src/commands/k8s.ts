@@ -4,6 +4,7 @@ import { isLocalName } from '../datasets/local-files.js';
 import { EXIT } from '../lib/errors.js';
 import { packageVersion } from '../lib/package.js';
 import { shownBaseUrl } from '../models/endpoint.js';
+import { namesIn } from '../models/server-list.js';
 import type { OpenPlan } from '../session/open-plan.js';
 import { printResult } from '../terminal/output.js';
 import { commonFolder, jobManifest } from '../shards/k8s-manifest.js';
@@ -25,7 +26,8 @@ export async function k8s({ runDir, plan, options }: OpenPlan, own: KubernetesRe
   const { stringify } = await import('yaml');
   const { call, environment, selection, output } = options;
   const { apiKeyVariable, baseUrlVariable } = call.annotator.provider;
-  const key = call.apiKeyVariable ?? apiKeyVariable;
+  const ownKeys = call.servers?.servers.flatMap((one) => one.apiKeyVariable ?? []) ?? [];
+  const keys = ownKeys.length > 0 ? [...new Set(ownKeys)] : namesIn(call.apiKeyVariable ?? apiKeyVariable);
   const isLocal = isLocalName(selection.dataset);
   const hasOwnAddress =
     call.baseUrl === null &&
@@ -41,7 +43,7 @@ export async function k8s({ runDir, plan, options }: OpenPlan, own: KubernetesRe
       own.mountPath ?? commonFolder([runDir, output.saveDir, ...(isLocal ? [selection.dataset] : [])]),
     secret: own.secret,
     keys: [
-      ...(key === null ? [] : [{ name: key, isOptional: call.baseUrl !== null || hasOwnAddress }]),
+      ...keys.map((name) => ({ name, isOptional: call.baseUrl !== null || hasOwnAddress })),
       ...(isLocal ? [] : [{ name: 'HF_TOKEN', isOptional: true }]),
     ],
     variables: hasOwnAddress ? { [baseUrlVariable]: shownBaseUrl(call) } : {},

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Ledger } from '../batches/ledger.js';
 import { messageOf, UserError } from '../lib/errors.js';
 import { answerRules } from '../models/answer-rules.js';
-import { findEndpoint, shownBaseUrl } from '../models/endpoint.js';
+import { checkEndpoints, shownBaseUrl } from '../models/endpoint.js';
 import type { Price } from '../models/prices.js';
 import { isResuming, placeOf, type RunSettings } from '../run/settings.js';
 import { distinctChanges } from '../requests/parameters.js';
@@ -79,7 +79,7 @@ async function checkStart(options: RunSettings, surroundings: Surroundings): Pro
   if (isResumed) refuseUnknownBatches(folder, options);
   const leftBehind = checkEarlierRun(folder, options);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
-  if (!policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) findEndpoint(options.call);
+  if (!policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) checkEndpoints(options.call);
   await answerSources(options);
   const publisher = await publisherOf(options, surroundings);
   const found =

@@ -12,7 +12,7 @@ import { LeaseLost, takeLease, tryLease, underLease } from '../session/shard-lea
 import { runShard, type PlannedWork, type ShardResult } from '../session/shard-run.js';
 import { stopError } from '../session/stops.js';
 import type { Surroundings } from '../session/surroundings.js';
-import { findEndpoint } from '../models/endpoint.js';
+import { checkEndpoints } from '../models/endpoint.js';
 import { shardFolder } from '../shards/folders.js';
 import { LivingWorkers } from '../shards/living.js';
 import { isOpen, rotated } from '../shards/order.js';
@@ -73,7 +73,7 @@ class Worker {
     if (stopped !== null) throw stopped;
     const { options } = planned;
     // A missing key is reported before anything is taken.
-    findEndpoint(options.call);
+    checkEndpoints(options.call);
     const price = options.policy.maxCost === null ? null : await priceFor(options);
     return new Worker(planned, price, surroundings);
   }

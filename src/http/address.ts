@@ -91,8 +91,23 @@ const SECRET_NAME =
   /(?:^|[-_.])(?:key|apikey|token|auth|authorization|sig|signature|code|secret|password|passwd|pwd|pass|credentials?|jwt|bearer|session)$|key$|token$|secret$|password$/i;
 const HARMLESS_NAME = /version|model|deployment|region|location|project/i;
 
-/** An address for a person, a log or a file: passwords, and keys in the query, are left out. */
+/** Each address of a list begins with its scheme: a query and a password may hold commas of their own. */
+const BETWEEN_ADDRESSES = /,(?=\s*[a-z][a-z0-9+.-]*:\/\/)/i;
+
+/** The addresses of a list. */
+export function splitAddresses(text: string): string[] {
+  return text
+    .split(BETWEEN_ADDRESSES)
+    .map((one) => withoutTrailing(one.trim(), ','))
+    .filter((one) => one !== '');
+}
+
+/** One address, or several, for a person, a log or a file: passwords, and keys in the query, are left out. */
 export function shownAddress(text: string): string {
+  return text.includes(',') ? text.split(BETWEEN_ADDRESSES).map(shownOne).join(',') : shownOne(text);
+}
+
+function shownOne(text: string): string {
   // A password may hold any character; what is left of the last @ before the path goes.
   const authority = /^([a-z][a-z0-9+.-]*:)?\/\/[^\s?#]*@/i.exec(text);
   const start =

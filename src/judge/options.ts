@@ -30,7 +30,10 @@ export interface JudgeOptions {
 }
 
 /** What a user decides about a judgement. */
-export interface Judgement extends Pick<ModelCall, 'baseUrl' | 'apiKeyVariable' | 'acceptFinishReason'> {
+export interface Judgement extends Pick<
+  ModelCall,
+  'baseUrl' | 'apiKeyVariable' | 'servers' | 'acceptFinishReason'
+> {
   /** The run's dataset and the name of its annotator. */
   dataset: string;
   judged: string;
@@ -59,12 +62,12 @@ export function judgeOptions(judgement: Judgement): JudgeOptions {
     new Set(['max_tokens', 'temperature']),
     judge.takesSeed,
   );
-  const { baseUrl, apiKeyVariable, acceptFinishReason } = judgement;
+  const { baseUrl, apiKeyVariable, servers, acceptFinishReason } = judgement;
   const asking: RunSettings = {
     selection: wholeDataset(dataset),
     call: {
       annotator: judge,
-      ...{ baseUrl, apiKeyVariable, acceptFinishReason, generation, environment },
+      ...{ baseUrl, apiKeyVariable, servers, acceptFinishReason, generation, environment },
       // Temperature and the shorter limit are this command's own: a judge that does not take them is called without.
       given: new Set(maxTokens === undefined ? [] : ['max_tokens']),
       limits: { ...limits, timeout: limits.timeout ?? usualTimeout(generation) },

@@ -59,7 +59,8 @@ export async function setupOf(options: JudgeOptions, prompts: JudgePrompts): Pro
     version: 1,
     annotator: asking.call.annotator.name,
     model: asking.call.annotator.model,
-    base_url: shownBaseUrl(asking.call),
+    // Servers of one model may come and go; they make no other judgement.
+    base_url: asking.call.servers === null ? shownBaseUrl(asking.call) : 'several',
     generation: asking.call.generation,
     template_digest: prompts.digest,
     sample,

@@ -7,9 +7,9 @@
 export interface RunOptions {
   /** Model, or PROVIDER/MODEL (default: gpt-4o-mini-2024-07-18). */
   annotator?: string | undefined;
-  /** Any OpenAI-compatible server. */
+  /** Any OpenAI-compatible server; several: URL,URL or @FILE. */
   base_url?: string | undefined;
-  /** Environment variable that holds the key. */
+  /** Environment variable that holds the key; A,B with several servers. */
   api_key_env?: string | undefined;
   /** Hub dataset id; local file, folder or glob; or - for standard input. */
   dataset: string;
@@ -145,9 +145,9 @@ export interface RunOptions {
 export interface WatchBatchOptions {
   /** As it was given to reannotate (default: gpt-4o-mini-2024-07-18). */
   annotator?: string | undefined;
-  /** Any OpenAI-compatible server. */
+  /** Any OpenAI-compatible server; several: URL,URL or @FILE. */
   base_url?: string | undefined;
-  /** Environment variable that holds the key. */
+  /** Environment variable that holds the key; A,B with several servers. */
   api_key_env?: string | undefined;
   /** As it was given to reannotate. */
   dataset: string;
@@ -241,9 +241,9 @@ export interface WatchBatchOptions {
 export interface RequestOptions {
   /** Model, or PROVIDER/MODEL (default: gpt-4o-mini-2024-07-18). */
   annotator?: string | undefined;
-  /** Any OpenAI-compatible server. */
+  /** Any OpenAI-compatible server; several: URL,URL or @FILE. */
   base_url?: string | undefined;
-  /** Environment variable that holds the key. */
+  /** Environment variable that holds the key; A,B with several servers. */
   api_key_env?: string | undefined;
   /** Randomness, 0 to 2 (default: the model’s own). */
   temperature?: number | 'none' | undefined;

@@ -3,6 +3,7 @@
 import type { Redactor } from '../secrets/redactor.js';
 import type { Annotator } from './annotators.js';
 import type { GenerationParameters } from './generation.js';
+import type { ServerSource } from './server-list.js';
 
 /** What limits requests to a model. */
 export interface CallLimits {
@@ -47,6 +48,8 @@ export interface ModelCall {
   baseUrl: string | null;
   /** The environment variable that holds the key; null for the provider's own. */
   apiKeyVariable: string | null;
+  /** Where several servers are listed, the first of which is the one above; null for that one alone. */
+  servers: ServerSource | null;
   generation: GenerationParameters;
   /** Generation parameters that the user named; the others are defaults. */
   given: ReadonlySet<string>;

@@ -8,6 +8,7 @@ import { readKey } from './key.js';
 import { knownSecrets } from './known-secrets.js';
 import { PROVIDERS, type Provider } from './providers.js';
 import { answersOnResponsesOnly } from './responses-api.js';
+import type { NamedServer } from './server-list.js';
 import type { Reporter } from '../types.js';
 import { checkUrl, readAddress, shownAddress, type ApiAddress } from '../http/address.js';
 
@@ -103,7 +104,29 @@ export function hasOwnServer(call: ModelCall): boolean {
   return addressOf(call, givenBaseUrl(call)).base !== readAddress(call.annotator.provider.baseUrl).base;
 }
 
-/** The address that requests go to, for the record: no secrets in it, and a missing key does not matter here. */
+/**
+ * The addresses that requests go to, for the record, as `--base_url` lists them: no secrets in it, and a missing key does
+ * not matter here.
+ */
 export function shownBaseUrl(call: ModelCall): string {
-  return shownAddress(givenBaseUrl(call));
+  return shownAddress(call.servers?.baseUrl ?? givenBaseUrl(call));
+}
+
+/** The call of one of several servers. */
+export function callOf(call: ModelCall, { baseUrl, apiKeyVariable }: NamedServer): ModelCall {
+  return { ...call, baseUrl, apiKeyVariable, servers: null };
+}
+
+/**
+ * Checks the address and the key of every server of a call.
+ * @throws UserError that names the variable to set where a key is needed and missing
+ */
+export function checkEndpoints(call: ModelCall): void {
+  if (call.servers === null) findEndpoint(call);
+  else for (const server of call.servers.servers) findEndpoint(callOf(call, server));
+}
+
+/** The variables that hold the keys of a run's servers, separated by commas; null where none needs one. */
+export function keyVariablesOf({ annotator, apiKeyVariable, servers }: ModelCall): string | null {
+  return servers?.apiKeyVariables ?? apiKeyVariable ?? annotator.provider.apiKeyVariable;
 }

@@ -1,8 +1,9 @@
 /** What counts as a secret: which values of the environment and the command line are hidden wherever they turn up. */
 
 import { PROVIDERS } from './providers.js';
-import { secretsIn } from '../http/address.js';
+import { secretsIn, splitAddresses } from '../http/address.js';
 import { readKey } from './key.js';
+import { namesIn } from './server-list.js';
 import type { Secret } from '../secrets/secret.js';
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -22,8 +23,8 @@ const ADDRESSES = [
 /**
  * Every secret that this process knows of: the keys of all providers, `HF_TOKEN`, and the passwords and keys inside
  * addresses.
- * @param keyVariables more variables that hold keys, such as those of `--api_key_env`
- * @param baseUrls the addresses that flags give
+ * @param keyVariables more variables that hold keys, as `--api_key_env` lists them
+ * @param baseUrls addresses, as `--base_url` lists them
  */
 export function knownSecrets(
   variables: Variables,
@@ -34,9 +35,11 @@ export function knownSecrets(
   const keys = providers.flatMap(({ apiKeyVariable }) => apiKeyVariable ?? []);
   const addresses = [...ADDRESSES, ...providers.flatMap(({ baseUrlVariable }) => baseUrlVariable ?? [])];
   return [
-    ...[...keys, ...keyVariables, 'HF_TOKEN'].flatMap((name) => keysIn(variables[name] ?? '', name)),
+    ...[...keys, ...keyVariables.flatMap(namesIn), 'HF_TOKEN'].flatMap((name) =>
+      keysIn(variables[name] ?? '', name),
+    ),
     ...addresses.flatMap((name) => passwordsIn(variables[name] ?? '', `the address in ${name}`)),
-    ...baseUrls.flatMap((url) => passwordsIn(url, 'the address in --base_url')),
+    ...baseUrls.flatMap(splitAddresses).flatMap((url) => passwordsIn(url, 'the address in --base_url')),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** The models of a server, where it lists them. */
 
+import { messageOf, systemErrorCode } from '../lib/errors.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
 import { inert } from '../lib/text.js';
@@ -8,16 +9,33 @@ import { authorization, requestUrl, type ApiAddress } from '../http/address.js';
 const TIMEOUT_MS = 10_000;
 const MAXIMUM_BYTES = 8 << 20;
 
-/**
- * Asks for the list of models, by the rules of all other requests: through the proxy, bounded, and never redirected, so
- * that the key stays with its server.
- * @returns nothing where there is no such list; asking is a courtesy that never fails
- */
+/** What came of asking a server for its models. */
+export type ModelListing =
+  | { kind: 'models'; names: readonly string[] }
+  /** It is up and does not say: it has no such list, or none for this key. */
+  | { kind: 'none' }
+  /** No answer, or an error of the server's own. */
+  | { kind: 'failed'; message: string };
+
+/** The models that a server lists; none where it does not, since asking is a courtesy that never fails. */
 export async function listModels(
   address: ApiAddress,
   apiKey: string | null,
   userAgent: string,
-): Promise<string[]> {
+): Promise<readonly string[]> {
+  const listing = await lookUpModels(address, apiKey, userAgent);
+  return listing.kind === 'models' ? listing.names : [];
+}
+
+/**
+ * Asks for the list of models, by the rules of all other requests: through the proxy, bounded, and never redirected, so
+ * that the key stays with its server.
+ */
+export async function lookUpModels(
+  address: ApiAddress,
+  apiKey: string | null,
+  userAgent: string,
+): Promise<ModelListing> {
   const agent = openProxyAgent({
     connections: 1,
     headersTimeout: TIMEOUT_MS,
@@ -34,12 +52,23 @@ export async function listModels(
       headers: { accept: 'application/json', 'user-agent': userAgent, ...authorization(address, apiKey) },
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    return statusCode === 200 ? modelNames(parseJson(await body.text())) : [];
-  } catch {
-    return [];
+    const text = await body.text();
+    if (statusCode >= 500) return { kind: 'failed', message: `${statusCode} from /models` };
+    const value = statusCode === 200 ? parseJson(text) : null;
+    return isList(value) ? { kind: 'models', names: modelNames(value) } : { kind: 'none' };
+  } catch (error) {
+    const code = systemErrorCode(error);
+    return {
+      kind: 'failed',
+      message: `no answer (${code === undefined ? '' : `${code}: `}${inert(messageOf(error), 200)})`,
+    };
   } finally {
     await agent.destroy();
   }
+}
+
+function isList(value: unknown): boolean {
+  return Array.isArray(isObject(value) ? (value['data'] ?? value['models']) : value);
 }
 
 /** OpenAI's `{data: [{id}]}`, Together's bare list, and the `{models: [{name}]}` of some others. */

@@ -5,6 +5,7 @@ import { isLocalName } from '../datasets/local-files.js';
 import { isObject } from '../lib/json.js';
 import type { ConfigFile } from '../run/config.js';
 import { count, duration, spent } from '../lib/text.js';
+import { describeServers } from '../run/summary.js';
 import type { ReportData } from './data.js';
 
 /** Characters of a parameter's value. */
@@ -46,12 +47,25 @@ export function figuresOf(summary: Record<string, unknown>): [string, string][] 
   }
   if (isObject(requests) && typeof requests['sent'] === 'number')
     figures.push(['Requests', count(requests['sent'])], ...againOf(requests));
+  const { servers } = summary;
+  if (isObject(servers)) figures.push(['Servers', sharesOf(servers)]);
   const time = Date.parse(String(finished)) - Date.parse(String(started));
   if (Number.isFinite(time) && time >= 0) figures.push(['Time', duration(time)]);
   if (mode === 'online' || mode === 'batch') figures.push(['Mode', mode]);
   if (typeof finished === 'string')
     figures.push(['Finished', `${finished.slice(0, 16).replace('T', ' ')} UTC`]);
   return figures;
+}
+
+/** Each server's share of the answers. */
+function sharesOf(servers: Record<string, unknown>): string {
+  const counts = Object.entries(servers).flatMap(([server, one]) => {
+    const answers = isObject(one) ? one['answers'] : null;
+    return typeof answers === 'number' && Number.isFinite(answers) ? [{ server, answers }] : [];
+  });
+  return describeServers(
+    Object.fromEntries(counts.map(({ server, answers }) => [server, { requests: answers, answers }])),
+  );
 }
 
 function againOf(requests: Record<string, unknown>): [string, string][] {

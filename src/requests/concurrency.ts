@@ -136,6 +136,11 @@ export class Concurrency {
     return this.#someoneLeaves();
   }
 
+  /** Takes a place even where there is none: for a row that had one and is about to give it up for good. */
+  reenter(): void {
+    this.#inFlight += 1;
+  }
+
   leave(): void {
     this.#inFlight -= 1;
     this.#wake();

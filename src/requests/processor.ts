@@ -28,6 +28,8 @@ import { UnusableAnswers, type Reaction } from './unusable-answers.js';
 import { judgeFailure, judgeResponse, usageOf, type Verdict } from './verdict.js';
 import type { ChatResponse } from '../http/chat-client.js';
 
+/** Verdicts that say something of the server, so that its name belongs to them where there are several. */
+const OF_THE_SERVER: ReadonlySet<Verdict['kind']> = new Set(['run', 'throttle', 'transient', 'unreadable']);
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 30_000;
 /** Where a server asks for more, the run ends and says when to resume it. */
@@ -157,7 +159,8 @@ interface SentRow extends RowAdaptation {
 
 /** What came of one request. */
 interface Sent {
-  verdict: Verdict;
+  /** `elsewhere`: the server is at fault, and another one takes the row at no cost. */
+  verdict: Verdict | { kind: 'elsewhere'; message: string };
   /** What it cost where it is no answer that can be used; null for an answer, and where nothing was written. */
   wasted: Usage | null;
   exchanged: Exchanged;
@@ -396,47 +399,48 @@ export class Processor {
         events.partial(job, sent, verdict.json, verdict.usage, verdict.tier);
       else if (wasted !== null) events.wasted(wasted);
       if (this.#aborted && verdict.kind !== 'answer') return;
-      if (verdict.kind !== 'answer' && servers.failed(row.server, job, verdict, exchanged)) {
-        this.#lastTrouble = verdict.message;
-        this.counts.retried += 1;
-      } else
-        switch (verdict.kind) {
-          case 'answer':
-            this.#succeeded(row.server, exchanged);
-            this.#adaptation.answered(row);
-            this.#unusable.forget(job);
-            this.counts.answered += 1;
-            events.answered(job, sent, verdict.json, verdict.completion);
-            return;
-          case 'run':
-            this.stop({ reason: 'error', cause: verdict.cause, message: verdict.message });
-            return;
-          case 'row':
-          case 'parameter':
-          case 'value':
-            if (!this.#adapted(verdict, job, sent, row, errors)) return;
-            break;
-          case 'throttle':
-            this.#throttled(verdict, job, row.server, exchanged);
-            break;
-          case 'stream':
-            if (this.#streaming.switchOn()) events.streamed(verdict.message);
-            break;
-          case 'responses':
-            if (servers.switchToResponses()) events.movedToResponses(verdict.message);
-            break;
-          case 'unfit':
-            row.reseeds += 1;
-            if (!(await this.#tryAgain(verdict, job, row.server, sent, errors, exchanged))) return;
-            break;
-          case 'partial':
-          case 'unreadable':
-          case 'transient':
-            if (!(await this.#tryAgain(verdict, job, row.server, sent, errors, exchanged))) return;
-        }
+      switch (verdict.kind) {
+        case 'answer':
+          this.#succeeded(row.server, exchanged);
+          this.#adaptation.answered(row);
+          this.#unusable.forget(job);
+          this.counts.answered += 1;
+          events.answered(job, sent, verdict.json, verdict.completion);
+          return;
+        case 'run':
+          this.stop({ reason: 'error', cause: verdict.cause, message: verdict.message });
+          return;
+        case 'row':
+        case 'parameter':
+        case 'value':
+          if (!this.#adapted(verdict, job, sent, row, errors)) return;
+          break;
+        case 'throttle':
+          this.#throttled(verdict, job, row.server, exchanged);
+          break;
+        case 'stream':
+          if (this.#streaming.switchOn()) events.streamed(verdict.message);
+          break;
+        case 'responses':
+          if (servers.switchToResponses()) events.movedToResponses(verdict.message);
+          break;
+        case 'elsewhere':
+          this.#lastTrouble = verdict.message;
+          this.counts.retried += 1;
+          break;
+        case 'unfit':
+          row.reseeds += 1;
+          if (!(await this.#tryAgain(verdict, job, row.server, sent, errors, exchanged))) return;
+          break;
+        case 'partial':
+        case 'unreadable':
+        case 'transient':
+          if (!(await this.#tryAgain(verdict, job, row.server, sent, errors, exchanged))) return;
+      }
       if (this.#stop !== null) return;
       const place = servers.move(row.server, job);
       row.server = place instanceof Promise ? await place : place;
+      if (this.stopped !== null) return;
       const turn = row.server.limiter.acquire(job, this.#waits.signal);
       if (turn !== null && !(await turn)) return;
     }
@@ -519,7 +523,17 @@ export class Processor {
     const used = verdict.kind === 'answer' ? usedBy(job, verdict.completion) : wasted;
     if (response !== null && verdict.kind !== 'throttle') limiter.answered(job, exchanged.latency, used);
     events.exchanged(exchanged.latency, verdict.kind);
-    return { verdict, wasted, exchanged };
+    return { verdict: this.#outcomeOf(verdict, job, server, exchanged), wasted, exchanged };
+  }
+
+  /** What a verdict means for the row: where several servers are used, another one may take it. */
+  #outcomeOf(verdict: Verdict, job: Job, server: Server, exchanged: Exchanged): Sent['verdict'] {
+    if (verdict.kind === 'answer') return verdict;
+    const isHandedOn = this.#options.servers.failed(server, job, verdict, exchanged);
+    if (server.name === undefined) return verdict;
+    const message = `${server.name}: ${verdict.message}`;
+    if (isHandedOn) return { kind: 'elsewhere', message };
+    return OF_THE_SERVER.has(verdict.kind) ? { ...verdict, message } : verdict;
   }
 
   #succeeded(server: Server, exchanged: Exchanged): void {

@@ -21,6 +21,8 @@ const THROTTLED_SHARE = 0.2;
 const OUTCOMES = 60;
 /** A learnt rate stays above this share of the best that was measured, so that random 429s can't starve a run. */
 const LOWEST_LEARNT_SHARE = 0.2;
+/** Milliseconds after which a queue of requests that wait is looked at again. */
+const QUEUE_MS = 5;
 const BACKOFF_BASE_MS = 150;
 const BACKOFF_MAXIMUM_MS = 60_000;
 /** A limit of tokens of which less is left than this share is emptying. */
@@ -160,17 +162,9 @@ export class RateLimiter {
 
   /** Takes the capacity of one request and returns 0, or returns the milliseconds to wait. */
   #take(request: Charged): number {
-    const now = this.#clock.now();
-    this.#recover(now);
-    const gate = this.#gateOpens - now;
-    if (gate > 0) return this.#blocked(this.#gateCause, gate);
-    const { perMinute } = this.#tokens;
-    if (perMinute !== null) this.#charge.fitInto(perMinute, request.tokens);
-    const tokens = Math.min(this.#charge.of(request.tokens), perMinute ?? Infinity);
-    const requestWait = Math.max(this.#requests.wait(1, now), this.#learnt.wait(1, now));
-    const tokenWait = this.#tokens.wait(tokens, now);
-    if (requestWait > 0 && requestWait >= tokenWait) return this.#blocked('requests', requestWait);
-    if (tokenWait > 0) return this.#blocked('tokens', tokenWait);
+    const tokens = this.#tokensFor(request);
+    const wait = this.#delay(tokens);
+    if (wait > 0) return wait;
     this.#requests.take(1);
     this.#learnt.take(1);
     this.#tokens.take(tokens);
@@ -178,6 +172,30 @@ export class RateLimiter {
     this.granted.requests += 1;
     this.granted.tokens += tokens;
     return 0;
+  }
+
+  /** Milliseconds until a request may be sent; 0 where it may be at once. Nothing is taken. */
+  delay(request: Charged): number {
+    return this.#waiting > 0 ? QUEUE_MS : this.#delay(this.#tokensFor(request));
+  }
+
+  /** What is taken from the limit of tokens for a request. */
+  #tokensFor({ tokens }: Charged): number {
+    const { perMinute } = this.#tokens;
+    if (perMinute === null) return this.#charge.of(tokens);
+    this.#charge.fitInto(perMinute, tokens);
+    return Math.min(this.#charge.of(tokens), perMinute);
+  }
+
+  #delay(tokens: number): number {
+    const now = this.#clock.now();
+    this.#recover(now);
+    const gate = this.#gateOpens - now;
+    if (gate > 0) return this.#blocked(this.#gateCause, gate);
+    const requestWait = Math.max(this.#requests.wait(1, now), this.#learnt.wait(1, now));
+    const tokenWait = this.#tokens.wait(tokens, now);
+    if (requestWait > 0 && requestWait >= tokenWait) return this.#blocked('requests', requestWait);
+    return tokenWait > 0 ? this.#blocked('tokens', tokenWait) : 0;
   }
 
   #giveBack(tokens: number): void {

@@ -11,6 +11,8 @@ export type Failure = Exclude<Verdict, { kind: 'answer' }>;
 
 /** One server: how it is called, and how much it takes. */
 export interface Server {
+  /** Its address for people; absent where there is only one. */
+  readonly name?: string;
   readonly transport: Pick<Transport, 'send' | 'switchToResponses'>;
   readonly limiter: RateLimiter;
   readonly concurrency: Concurrency;

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { unionOfFormats } from '../exports/index.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES, type ReasoningMode } from '../models/reasoning.js';
+import { keyVariablesOf } from '../models/endpoint.js';
 import { SELECTIONS } from '../models/select-answer.js';
 import { isObject } from '../lib/json.js';
 import { replaceFile } from '../lib/files.js';
@@ -65,7 +66,7 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
     max_attempts: options.call.limits.attempts,
     request_timeout: options.call.limits.timeout,
     base_url: baseUrl,
-    api_key_env: options.call.apiKeyVariable ?? options.call.annotator.provider.apiKeyVariable,
+    api_key_env: keyVariablesOf(options.call),
     dry_run: false,
     json: false,
     probe: null,

@@ -1,11 +1,11 @@
 /** `summary.json` and the summary that is shown at the end. */
 
 import { replaceFile } from '../lib/files.js';
-import { count, dollars, duration, plural, shellWord, spent } from '../lib/text.js';
+import { count, dollars, duration, inert, plural, shellWord, spent } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import type { Assembled, RowCountsByState } from './assemble.js';
 import type { RunFolder } from './folder.js';
-import type { Totals } from './totals.js';
+import type { ServerCounts, Totals } from './totals.js';
 
 /** What was sent, used and paid for, as `summary.json` and the judge's figures in it hold it. */
 export interface Spending {
@@ -31,6 +31,8 @@ export interface Summary extends Spending {
   models: Record<string, number>;
   /** Rows by whether their final answer is the original's; `unknown` where one has none. Present with `--check answer`. */
   agreement?: { agree: number; disagree: number; unknown: number };
+  /** Requests and answers of each server, by its address; absent where there was one. */
+  servers?: ServerCounts;
   mode: 'online' | 'batch';
   started_at: string;
   finished_at: string;
@@ -53,6 +55,7 @@ export function summarise(
     // No entry can be taken for a prototype's.
     models: Object.fromEntries(models),
     ...(Object.values(compared).some((count) => count > 0) ? { agreement: compared } : {}),
+    ...(Object.keys(totals.servers).length > 0 ? { servers: totals.servers } : {}),
     mode,
     started_at: totals.startedAt,
     finished_at: finished.toISOString(),
@@ -108,6 +111,7 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
   const lines = [
     ['Rows', `${count(rows.total)}: ${states.join(', ')}`],
     ['Requests', [`${count(requests.sent)} sent`, ...extra].join(', ')],
+    ...(summary.servers === undefined ? [] : [['Servers', describeServers(summary.servers)]]),
     ['Tokens', describeTokens(summary)],
     ['Cost', describeCost(summary)],
     ...describeSaving(summary),
@@ -117,6 +121,21 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
     ['Report', `npx reannotate report ${shellWord(folder.save)}`],
   ];
   return lines.map(([title, text]) => `${`${title ?? ''}:`.padEnd(10)}${text ?? ''}`).join('\n');
+}
+
+/** Servers that are named one by one; a larger fleet is summed up. */
+const SERVERS_NAMED = 8;
+
+/** Each server's share of the answers, the largest first. */
+export function describeServers(servers: ServerCounts): string {
+  const entries = Object.entries(servers).sort(([, a], [, b]) => b.answers - a.answers);
+  const all = entries.reduce((sum, [, { answers }]) => sum + answers, 0);
+  const shown = entries.slice(0, SERVERS_NAMED).map(([server, { answers }]) => {
+    const share = all === 0 ? 0 : (100 * answers) / all;
+    return `${inert(server, 80)} ${count(answers)} (${share.toFixed(share < 10 ? 1 : 0)} %)`;
+  });
+  const more = entries.length - shown.length;
+  return [...shown, ...(more > 0 ? [`${count(more)} more`] : [])].join(', ');
 }
 
 /** Tokens for people, and whether they had to be estimated. */

@@ -30,7 +30,15 @@ interface Carried {
   /** ISO 8601; when the first session began. */
   startedAt: string;
   timeline: RecordedTimeline | null;
+  /** What each of several servers did, by its address for people; empty where there was one. */
+  servers: ServerCounts;
 }
+
+/** Requests and answers of each of several servers. */
+export type ServerCounts = Record<string, { requests: number; answers: number }>;
+
+/** What tells how many requests and answers each server had in this session. */
+type Standings = () => readonly { server: string; requests: number; answers: number }[];
 
 /** What a run's batches used, by their own record. */
 export interface BatchTotals {
@@ -64,6 +72,7 @@ export class Totals {
   readonly #copied: Record<Copy['kind'], number> = { reused: 0, duplicate: 0 };
   readonly #spared: Usage = copyUsage(NO_USAGE);
   #session: ProcessorCounts = { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 };
+  #standings: Standings = () => [];
   #saved = 0;
 
   /**
@@ -82,6 +91,7 @@ export class Totals {
       wasted: NO_USAGE,
       startedAt: now.toISOString(),
       timeline: null,
+      servers: {},
     };
     this.timeline = new Timeline(this.#before.timeline);
     this.#wasted = copyUsage(this.#before.wasted);
@@ -110,12 +120,18 @@ export class Totals {
     if (other === null) return;
     this.#before.throttled += other.throttled;
     this.#before.retried += other.retried;
+    addServers(this.#before.servers, countsOf(other.servers));
     this.addWasted(other.wasted);
     if (other.startedAt < this.#before.startedAt) this.#before.startedAt = other.startedAt;
   }
 
-  /** The processor whose counts belong to this session from here on, beside those of an earlier one. */
-  follow(counts: ProcessorCounts): void {
+  /**
+   * The processor whose counts belong to this session from here on, beside those of an earlier one.
+   * @param standings those of its servers, where there are several
+   */
+  follow(counts: ProcessorCounts, standings: Standings = () => []): void {
+    this.#before.servers = this.servers;
+    this.#standings = standings;
     this.#before.sent += this.#session.sent;
     this.#before.throttled += this.#session.throttled;
     this.#before.retried += this.#session.retried;
@@ -203,6 +219,14 @@ export class Totals {
     return Math.max(this.#before.sent + this.#session.sent, this.#answers - this.#batches.answers);
   }
 
+  /** What each of several servers did, over all sessions. */
+  get servers(): ServerCounts {
+    const all: ServerCounts = {};
+    addServers(all, countsOf(this.#before.servers));
+    addServers(all, this.#standings());
+    return all;
+  }
+
   /** US dollars so far; null where nothing is known of it. */
   get cost(): number | null {
     return this.#cost?.amount ?? null;
@@ -243,6 +267,7 @@ export class Totals {
       wasted: this.#wasted,
       startedAt: this.startedAt,
       timeline: this.timeline.record,
+      servers: this.servers,
     };
     try {
       replaceQuickly(this.path, JSON.stringify(carried));
@@ -264,9 +289,32 @@ function readCounters(path: string): Carried | null {
       wasted: restoreUsage(value['wasted']),
       startedAt: value['startedAt'],
       timeline: readTimeline(value['timeline']),
+      servers: readServerCounts(value['servers']),
     };
   } catch {
     return null;
+  }
+}
+
+/** More servers than a run can have are a mistake. */
+const MOST_SERVERS = 10_000;
+
+function readServerCounts(value: unknown): ServerCounts {
+  const counts: ServerCounts = {};
+  if (!isObject(value)) return counts;
+  for (const [server, one] of Object.entries(value).slice(0, MOST_SERVERS))
+    if (isObject(one)) counts[server] = { requests: whole(one['requests']), answers: whole(one['answers']) };
+  return counts;
+}
+
+function countsOf(servers: ServerCounts): ReturnType<Standings> {
+  return Object.entries(servers).map(([server, counts]) => ({ server, ...counts }));
+}
+
+function addServers(sum: ServerCounts, counts: ReturnType<Standings>): void {
+  for (const { server, requests, answers } of counts) {
+    const before = sum[server] ?? { requests: 0, answers: 0 };
+    sum[server] = { requests: before.requests + requests, answers: before.answers + answers };
   }
 }
 

@@ -1,29 +1,27 @@
 /** What asking needs, put together from a run's options: client, rate limiter, processor. */
 
-import { answerRules } from '../models/answer-rules.js';
-import { answersOnResponses, findEndpoint, warnOfPlainKey } from '../models/endpoint.js';
-import { reservedTokens } from '../models/generation.js';
 import { holdsLock } from '../lib/fence.js';
+import { systemClock } from '../lib/clock.js';
+import { answerRules } from '../models/answer-rules.js';
 import type { ModelCall } from '../models/call.js';
-import { packageVersion } from '../lib/package.js';
-import { answerBounds } from '../http/answer-bounds.js';
-import { ChatClient } from '../http/chat-client.js';
-import { Concurrency, measureBusy } from '../requests/concurrency.js';
+import { findEndpoint, warnOfPlainKey } from '../models/endpoint.js';
+import type { ServerStanding } from '../requests/fleet.js';
 import { ParameterFit } from '../requests/parameters.js';
+import type { Limits } from '../requests/pooled-limits.js';
 import {
   Processor,
   type Budget,
   type ProcessorEvents,
   type ProcessorOptions,
 } from '../requests/processor.js';
-import { RateLimiter } from '../requests/rate-limiter.js';
-import { OneServer } from '../requests/servers.js';
-import { Transport } from '../requests/transport.js';
-import { systemClock } from '../lib/clock.js';
+import { OneServer, type Servers } from '../requests/servers.js';
 import type { Reporter } from '../types.js';
+import { openServer } from './open-server.js';
 
-/** Requests in flight at most where the user names no number: enough for 10,000 requests/min at 3 s each. */
-const DEFAULT_CONCURRENCY = 512;
+/** What is in progress, and can be cut off. */
+export interface Abortable {
+  abort(): Promise<void>;
+}
 
 /** What a processor is made with besides the call. */
 interface AskingParts {
@@ -39,48 +37,26 @@ interface AskingParts {
 }
 
 export interface Asking {
-  client: ChatClient;
-  limiter: RateLimiter;
+  /** Whoever opens it aborts it. */
+  client: Abortable;
+  limiter: Limits;
   /** Changes to parameters that this session learns. */
   parameters: ParameterFit;
   processor: Processor;
+  /** What each of several servers does; null where there is one. */
+  standings: (() => readonly ServerStanding[]) | null;
 }
 
 /**
- * Opens what sends a run's requests; whoever opens it aborts or closes `client`.
- * @throws UserError where the key is missing
+ * Opens what sends a run's requests.
+ * @throws UserError where a key is missing, or several servers serve different models
  */
-export async function openAsking(
-  call: ModelCall,
-  { budget, events, reporter, hasAnswers, partialBefore, mayProceed = () => true }: AskingParts,
-): Promise<Asking> {
-  const endpoint = findEndpoint(call);
-  const { address, apiKey } = endpoint;
-  warnOfPlainKey(endpoint, reporter);
-  const maximum = call.limits.concurrency ?? DEFAULT_CONCURRENCY;
-  const timeout = call.limits.timeout * 1000;
-  const client = await ChatClient.open({
-    address,
-    apiKey,
-    timeout,
-    connections: maximum,
-    streamed: call.annotator.provider.streamed,
-    userAgent: `reannotate/${packageVersion()}`,
-    bounds: answerBounds(call.generation),
-  });
-  const limiter = new RateLimiter({
-    requestsPerMinute: call.limits.requestsPerMinute,
-    tokensPerMinute: call.limits.tokensPerMinute,
-    completionTokens: reservedTokens(call.generation),
-  });
+export async function openAsking(call: ModelCall, parts: AskingParts): Promise<Asking> {
+  const { budget, events, reporter, hasAnswers, partialBefore, mayProceed = () => true } = parts;
+  const { client, servers, limits, standings } = await openServers(call, reporter);
   const parameters = new ParameterFit(call.given);
-  const isFixed = call.limits.concurrency !== null;
   const processor = new Processor({
-    servers: new OneServer({
-      transport: new Transport(client, answersOnResponses(call)),
-      limiter,
-      concurrency: new Concurrency(maximum, isFixed, () => systemClock.now(), measureBusy(), timeout),
-    }),
+    servers,
     // A process that was frozen for a while may find the run in the hands of another: that one pays now.
     mayProceed: () => holdsLock() && mayProceed(),
     parameters,
@@ -94,5 +70,22 @@ export async function openAsking(
     events,
     reporter,
   });
-  return { client, limiter, parameters, processor };
+  return { client, limiter: limits, parameters, processor, standings };
+}
+
+interface OpenServers extends Pick<Asking, 'client' | 'standings'> {
+  servers: Servers;
+  limits: Limits;
+}
+
+async function openServers(call: ModelCall, reporter: Reporter): Promise<OpenServers> {
+  if (call.servers !== null) {
+    const { openFleet } = await import('./open-fleet.js');
+    const { fleet, watch } = await openFleet(call, call.servers, reporter);
+    return { client: watch, servers: fleet, limits: fleet.limits, standings: () => fleet.standings };
+  }
+  const endpoint = findEndpoint(call);
+  warnOfPlainKey(endpoint, reporter);
+  const { client, server } = await openServer(call, endpoint);
+  return { client, servers: new OneServer(server), limits: server.limiter, standings: null };
 }

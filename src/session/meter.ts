@@ -1,11 +1,13 @@
 /** The progress of asking: how far, how fast, what it costs and when it is done; and what needs attention. */
 
 import type { Processor } from '../requests/processor.js';
+import type { ServerStanding } from '../requests/fleet.js';
 import type { RateLimiter } from '../requests/rate-limiter.js';
 import type { Totals } from '../run/totals.js';
 import { count, dollars, duration, spent } from '../lib/text.js';
 import { fitted, type Part } from './fitted-line.js';
 import type { Progress } from './progress.js';
+import { serversLine } from './servers-line.js';
 import { TimeLeft } from './time-left.js';
 
 /** The rates of tokens and of limits are those of so long a time. */
@@ -33,7 +35,19 @@ export interface Misses {
 
 type Limits = Pick<RateLimiter, 'gateMilliseconds' | 'requestsPerMinute' | 'tokensPerMinute'>;
 
+/** What a meter does not find elsewhere. */
+export interface MeterOptions {
+  /** What each of several servers does; null where there is one. */
+  standings?: (() => readonly ServerStanding[]) | null;
+  now?: () => number;
+  /** How many of the rows, or of their parts, this session has dealt with. */
+  done?: () => number;
+}
+
 export class Meter {
+  private readonly standings: (() => readonly ServerStanding[]) | null;
+  private readonly now: () => number;
+  private readonly done: () => number;
   readonly #started: number;
   readonly #samples: Sample[] = [];
   readonly #timeLeft = new TimeLeft();
@@ -42,7 +56,6 @@ export class Meter {
    * @param misses counted elsewhere, as answers come
    * @param before how many of the rows were done with before this session
    * @param rows all rows of the run, or all of their parts where they take several requests
-   * @param done how many of them this session has dealt with
    */
   constructor(
     private readonly processor: Pick<Processor, 'counts' | 'inFlight' | 'ramp' | 'trouble'>,
@@ -51,9 +64,12 @@ export class Meter {
     private readonly misses: Readonly<Misses>,
     private readonly before: number,
     private readonly rows: number,
-    private readonly now: () => number = () => performance.now(),
-    private readonly done: () => number = () => processor.counts.answered + processor.counts.failed,
+    more: MeterOptions = {},
   ) {
+    const { standings = null, now = (): number => performance.now() } = more;
+    this.standings = standings;
+    this.now = now;
+    this.done = more.done ?? ((): number => processor.counts.answered + processor.counts.failed);
     this.#started = now();
     this.sample();
   }
@@ -68,8 +84,9 @@ export class Meter {
       ...this.#throughput(first, now),
       { text: `${count(this.processor.inFlight)} in flight`, rank: 5 },
     ];
+    const servers = this.standings === null ? [] : [serversLine(this.standings(), columns)];
     const attention = this.#attention();
-    return attention === null ? [fitted(parts, columns)] : [fitted(parts, columns), attention];
+    return [fitted(parts, columns), ...servers, ...(attention === null ? [] : [attention])];
   }
 
   /** Looks at how far the run is; to be called every second where nobody looks at the line. */

@@ -68,7 +68,7 @@ export function nextStep(stop: ErrorStop, options: RunSettings, situation: Situa
     const again = options.output.runName === null ? {} : { overwrite: true as const };
     return `Start again with the right name: ${commandLine(words, { ...START, annotator: name, ...again })}`;
   }
-  const url = correctedUrl(baseUrl, stop.message);
+  const url = options.call.servers === null ? correctedUrl(baseUrl, stop.message) : null;
   if (url !== null) {
     const shown = inert(url, 200);
     const variable = options.call.annotator.provider.baseUrlVariable;

@@ -4,13 +4,13 @@ import { existsSync } from 'node:fs';
 import type { Price } from '../models/prices.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { dropped } from '../lib/memory.js';
-import { findEndpoint } from '../models/endpoint.js';
+import { checkEndpoints } from '../models/endpoint.js';
 import { holdsLock } from '../lib/fence.js';
 import type { RunSettings } from '../run/settings.js';
-import type { ChatClient } from '../http/chat-client.js';
 import { flagOf, type ParameterChange } from '../requests/parameters.js';
 import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';
-import type { BindingLimit, RateLimiter } from '../requests/rate-limiter.js';
+import type { Limits } from '../requests/pooled-limits.js';
+import type { BindingLimit } from '../requests/rate-limiter.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
 import type { Usage } from '../models/usage.js';
 import { budgetFor, costUnknown } from '../run/budget.js';
@@ -23,7 +23,7 @@ import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
 import { answerRules } from '../models/answer-rules.js';
 import { splitsChoices } from '../models/several-answers.js';
-import { openAsking, type Asking } from './asking.js';
+import { openAsking, type Abortable, type Asking } from './asking.js';
 import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
 import { Meter, type Misses } from './meter.js';
 import type { OnlinePermit } from './online-permit.js';
@@ -132,10 +132,10 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const sending = isSplit ? { ...work, options: withOneAnswer(options) } : work;
   const { asking, journal, budget, misses } = await openJournaled(sending, rowJobs, waiting, console);
   const { client, limiter, processor } = asking;
-  totals.follow(processor.counts);
+  totals.follow(processor.counts, asking.standings ?? undefined);
 
   const started = performance.now();
-  const meter = meterFor(run, waiting, { processor, limiter, totals, misses });
+  const meter = meterFor(run, waiting, asking, totals, misses);
   const endProgress = console.showProgress((columns) => meter.render(columns));
   const { onProgress = () => undefined } = surroundings;
   const stopWatching = watchEverySecond(work, asking, () => {
@@ -191,7 +191,7 @@ async function openJournaled(
   const { options, folder, run, totals, price, onChanges, reserved, permit = null } = work;
   const { index, naming = ROWS } = run;
   // A missing key is reported before anything is opened.
-  findEndpoint(options.call);
+  checkEndpoints(options.call);
   const budget = budgetFor(options, price, () => (totals.cost ?? 0) + reserved);
   const onFailure = (error: Error): void => {
     const cause = error instanceof JournalGone ? 'other' : 'disk';
@@ -257,30 +257,21 @@ function watchEverySecond(
 function meterFor(
   { index, rows }: Askable,
   waiting: number,
-  {
-    processor,
-    limiter,
-    totals,
-    misses,
-  }: Pick<Asking, 'processor' | 'limiter'> &
-    Pick<OnlineWork, 'totals'> & {
-      misses: Misses;
-    },
+  { processor, limiter, standings }: Asking,
+  totals: Totals,
+  misses: Misses,
 ): Meter {
   const { parts } = index;
-  if (parts === null) return new Meter(processor, limiter, totals, misses, rows - waiting, rows);
+  const more = { standings };
+  if (parts === null) return new Meter(processor, limiter, totals, misses, rows - waiting, rows, more);
   const { slots } = parts;
   const dealtWith = (): number => slots.rows - slots.count('pending');
   const before = dealtWith();
-  const now = (): number => performance.now();
-  return new Meter(processor, limiter, totals, misses, before, slots.rows, now, () => dealtWith() - before);
+  const done = (): number => dealtWith() - before;
+  return new Meter(processor, limiter, totals, misses, before, slots.rows, { ...more, done });
 }
 
-function warnOfDays(
-  waiting: number,
-  { requestsPerDay }: RateLimiter,
-  console: Surroundings['console'],
-): void {
+function warnOfDays(waiting: number, { requestsPerDay }: Limits, console: Surroundings['console']): void {
   if (requestsPerDay === null || waiting <= requestsPerDay) return;
   console.warning(
     `The account allows ${plural(requestsPerDay, 'request')} a day, and ${count(waiting)} are to be sent: ` +
@@ -468,7 +459,7 @@ function describeChange(
 function heed(
   interruption: Interruption,
   processor: Processor,
-  client: ChatClient,
+  client: Abortable,
   { console }: Surroundings,
 ): () => void {
   let grace: NodeJS.Timeout | null = null;
@@ -495,7 +486,7 @@ function heed(
   };
 }
 
-function describeLimits(limiter: RateLimiter): string {
+function describeLimits(limiter: Limits): string {
   const shown = (limit: number | null, noun: string): string =>
     limit === null ? `no limit of ${noun}s known` : `${plural(limit, noun)} a minute`;
   const { requestsPerDay } = limiter;
@@ -503,7 +494,7 @@ function describeLimits(limiter: RateLimiter): string {
   return `Limits: ${shown(limiter.requestsPerMinute, 'request')}, ${shown(limiter.tokensPerMinute, 'token')}${daily}`;
 }
 
-function describeBound(limit: BindingLimit, limiter: RateLimiter): string | null {
+function describeBound(limit: BindingLimit, limiter: Limits): string | null {
   if (limit === 'requests') {
     const { requestsPerMinute } = limiter;
     return requestsPerMinute === null

@@ -51,8 +51,9 @@ export async function describeStop(stop: ErrorStop, call: ModelCall): Promise<st
 /** @param next what is said after it: an address that is suggested there is not suggested twice */
 function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], next = ''): string {
   const { provider, model } = call.annotator;
-  const { baseUrl, apiKey } = findEndpoint(call);
   const said = inert(stop.message, 400);
+  if (call.servers !== null && !NOT_OF_A_SERVER.has(stop.cause)) return describeSeveral(stop.cause, said);
+  const { baseUrl, apiKey } = findEndpoint(call);
   const variable = call.apiKeyVariable ?? provider.apiKeyVariable;
   switch (stop.cause) {
     case 'key':
@@ -97,6 +98,15 @@ async function nearestModels(call: ModelCall): Promise<string[]> {
   const { address, apiKey } = findEndpoint(call);
   const names = await listModels(address, apiKey, `reannotate/${packageVersion()}`);
   return names.length === 0 ? [] : nearest(call.annotator.model, names);
+}
+
+const NOT_OF_A_SERVER: ReadonlySet<StopCause> = new Set(['disk', 'lock']);
+
+/** @param said what the last of several servers said, with its name */
+function describeSeveral(cause: StopCause, said: string): string {
+  if (cause === 'refused')
+    return `The servers refuse the requests (${said}). Check the model and the generation parameters.`;
+  return `None of the servers takes requests now; the last one was ${said}. The run’s output.log says why each was left out.`;
 }
 
 /** Where the request went, and which address to try instead, after a 404. */

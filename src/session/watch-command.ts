@@ -38,8 +38,10 @@ export function watchCommandLine(
   if (options.output.saveDir !== DEFAULT_OUTPUT.saveDir) words.push('--save_dir', options.output.saveDir);
   if (options.output.tempDir !== DEFAULT_OUTPUT.tempDir) words.push('--temp_dir', options.output.tempDir);
   if (options.output.runName !== null) words.push('--run_name', options.output.runName);
-  if (options.call.baseUrl !== null) words.push('--base_url', shownAddress(options.call.baseUrl));
-  if (options.call.apiKeyVariable !== null) words.push('--api_key_env', options.call.apiKeyVariable);
+  const baseUrl = options.call.servers?.baseUrl ?? options.call.baseUrl;
+  const keys = options.call.servers?.apiKeyVariables ?? options.call.apiKeyVariable;
+  if (baseUrl !== null) words.push('--base_url', shownAddress(baseUrl));
+  if (keys !== null) words.push('--api_key_env', keys);
   if (options.policy.maxBatchSize !== MAXIMUM_BATCH_SIZE)
     words.push('--max_batch_size', String(options.policy.maxBatchSize));
   if (options.policy.maxBatchBytes !== MAXIMUM_BATCH_BYTES)

@@ -29,6 +29,10 @@ export function plannedFlags(
     save_dir: resolve(output.saveDir),
   };
   for (const name of given) if (!NOT_KEPT.has(name)) kept[name] = written(recorded[name]);
+  // A list of servers is read again by each worker, wherever it was started.
+  const { base_url: servers } = kept;
+  if (typeof servers === 'string' && servers.startsWith('@'))
+    kept['base_url'] = `@${absolute(servers.slice(1))}`;
   return kept;
 }
 

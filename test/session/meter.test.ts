@@ -23,7 +23,7 @@ function scene(
     misses: { refused: 0, failed: 0 },
   };
   let now = 0;
-  const meter = new Meter(state, state, state, state.misses, before, rows, () => now);
+  const meter = new Meter(state, state, state, state.misses, before, rows, { now: () => now });
   return { meter, state, pass: (milliseconds) => (now += milliseconds) };
 }
 

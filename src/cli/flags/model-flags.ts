@@ -1,6 +1,5 @@
 /** Which model is called, where, and with what parameters. */
 
-import { checkUrl } from '../../http/address.js';
 import { kind, orNone, text } from '../../lib/kinds.js';
 import { ANNOTATORS, DEFAULT_ANNOTATOR } from '../../models/annotators.js';
 import {
@@ -10,6 +9,7 @@ import {
   type GenerationParameters,
   type Parameter,
 } from '../../models/generation.js';
+import { readBaseUrls } from '../../models/server-list.js';
 import { flag, type Flag } from './flag.js';
 
 export const MODEL_FLAGS = {
@@ -31,10 +31,11 @@ export const MODEL_FLAGS = {
     },
   }),
   base_url: flag({
-    kind: kind('<url>', checkUrl),
+    kind: kind('<url>', readBaseUrls, { completes: 'file' }),
     fallback: null,
     group: 'model',
-    help: 'any OpenAI-compatible server',
+    help: 'any OpenAI-compatible server; several: URL,URL or @FILE',
+    details: 'See [several servers](servers.md).',
     aliases: ['api_base', 'api_url', 'endpoint', 'url', 'host', 'openai_base_url', 'server'],
     commands: {
       reannotate: true,
@@ -47,7 +48,7 @@ export const MODEL_FLAGS = {
     kind: text('<name>'),
     fallback: null,
     group: 'model',
-    help: 'environment variable that holds the key',
+    help: 'environment variable that holds the key; A,B with several servers',
     aliases: ['api_key', 'key', 'token', 'openai_api_key', 'api_key_name'],
     commands: {
       reannotate: true,
