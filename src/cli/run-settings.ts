@@ -9,6 +9,7 @@ import { chooseGeneration, hasSeveral, type GenerationParameters } from '../mode
 import { serversOf } from '../models/server-list.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { tierShares } from '../models/service-tiers.js';
+import { fallbackCall } from '../run/fallback.js';
 import { readEnvironment } from '../run/environment.js';
 import {
   DEFAULT_POLICY,
@@ -43,6 +44,9 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   if (values.batch || values.batch_file_only) requireOneServer(call, '--batch');
   requireBound(values.max_cost, call.generation);
   requireEscalation(values, call.generation);
+  const policy = policyOf(values);
+  // A wrong name is an error of the command line.
+  fallbackCall({ call, policy });
   requireOneByOne(values, call);
   requireTurnByTurn(values, call);
   requireCheck(values, call);
@@ -52,7 +56,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
     selection: selectionOf({ ...values, dataset }),
     call,
     output: outputOf(values),
-    policy: policyOf(values),
+    policy,
     push: pushOf(values),
     notify: values.notify,
     loggingLevel: values.logging_level,
@@ -100,19 +104,13 @@ export function requireBound(maxCost: number | null, { max_tokens: most }: Gener
   );
 }
 
-/** @throws UsageError where there is nothing to multiply, or no place to do it in */
-function requireEscalation(
-  { escalate_truncated: factor, batch, batch_file_only: isFileOnly }: Values<'reannotate'>,
+/** @throws UsageError where there is nothing to multiply */
+export function requireEscalation(
+  { escalate_truncated: factor }: Pick<Values<'reannotate'>, 'escalate_truncated'>,
   { max_tokens: most }: GenerationParameters,
 ): void {
-  if (factor === null) return;
-  if (most === null)
+  if (factor !== null && most === null)
     throw new UsageError('--escalate_truncated multiplies --max_tokens, and this run has none.');
-  if (batch || isFileOnly)
-    throw new UsageError(
-      '--escalate_truncated works online: leave it out here, and once the batches are collected run the same command ' +
-        'with --resume --escalate_truncated and without --batch.',
-    );
 }
 
 /** @throws UsageError where turns cannot be answered one after the other */
@@ -296,11 +294,33 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
     dedupe: values.dedupe,
     escalateTruncated: values.escalate_truncated,
     checkRetry: values.check_retry,
+    fallback: fallbackOf(values),
     batch: values.batch || values.batch_file_only,
     batchFileOnly: values.batch_file_only,
     maxBatchSize: values.max_batch_size,
     maxBatchBytes: values.max_batch_bytes,
   };
+}
+
+type FallbackFlags = Pick<
+  Values<'reannotate'>,
+  'fallback_annotator' | 'fallback_base_url' | 'fallback_api_key_env'
+>;
+
+/** @throws UsageError where a flag of the other annotator is given without its name */
+export function fallbackOf(values: FallbackFlags): RunPolicy['fallback'] {
+  const {
+    fallback_annotator: name,
+    fallback_base_url: baseUrl,
+    fallback_api_key_env: apiKeyVariable,
+  } = values;
+  if (name !== null && name !== 'none') return { annotator: name, baseUrl, apiKeyVariable };
+  const alone = (['fallback_base_url', 'fallback_api_key_env'] as const).find(
+    (flag) => values[flag] !== null,
+  );
+  if (alone !== undefined)
+    throw new UsageError(`--${alone} belongs to --fallback_annotator NAME; give both.`);
+  return name;
 }
 
 type PushFlags = Pick<Values<'reannotate'>, 'push_to_hub' | 'private' | 'yes' | 'allow_secrets'>;

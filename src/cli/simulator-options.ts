@@ -24,6 +24,7 @@ export function simulatorOptions({ values }: Parsed<'simulate'>): SimulatorOptio
     latencyMs: values.latency_ms,
     latencyJitterMs: values.latency_jitter_ms,
     faults: fault === null ? undefined : parseFaults(fault),
+    refusals: sharesOf('--refuses', values.refuses),
     hubFaults: hubFault === null ? undefined : parseHubFaults(hubFault),
     batchFaults: batchFault === null ? undefined : parseBatchFaults(batchFault),
     batchValidationMs: values.batch_validation_ms,
@@ -40,6 +41,18 @@ export function simulatorOptions({ values }: Parsed<'simulate'>): SimulatorOptio
 
 function listOf(text: string | null): string[] | null {
   return text === null ? null : text.split(',');
+}
+
+/** @throws UsageError where a share is no number from 0 to 1 */
+function sharesOf(flag: string, text: string | null): Record<string, number> {
+  const pairs = (listOf(text) ?? []).map((pair): [string, number] => {
+    const equals = pair.lastIndexOf('=');
+    const share = equals < 1 ? Number.NaN : Number(pair.slice(equals + 1));
+    if (!(share >= 0 && share <= 1))
+      throw new UsageError(`${flag} takes MODEL=SHARE with a share from 0 to 1, not ${inert(pair, 80)}.`);
+    return [pair.slice(0, equals), share];
+  });
+  return Object.fromEntries(pairs);
 }
 
 function pairsOf(flag: string, text: string | null): Record<string, string> {

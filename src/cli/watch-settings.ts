@@ -12,6 +12,7 @@ import type { Parsed } from './flags/parse.js';
 import type { Values } from './flags/table.js';
 import {
   environmentOf,
+  fallbackOf,
   limitsOf,
   outputOf,
   pushOf,
@@ -53,6 +54,8 @@ export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Su
         earlier: 'resume',
         retry: values.retry ?? DEFAULT_POLICY.retry,
         maxCost: values.max_cost,
+        escalateTruncated: values.escalate_truncated,
+        fallback: fallbackOf(values),
         batch: true,
         batchFileOnly: false,
         maxBatchSize: values.max_batch_size,

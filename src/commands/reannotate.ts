@@ -17,6 +17,7 @@ import {
   writeConfig,
   type ConfigFile,
 } from '../run/config.js';
+import { fallbackOf } from '../run/fallback.js';
 import { findRunFolder, type RunFolder } from '../run/folder.js';
 import { readIdentity } from '../run/identity.js';
 import { requireOwnRun } from '../run/own-run.js';
@@ -24,6 +25,7 @@ import { findDataset, prepareRun, requestShape, type FoundDataset } from '../run
 import { Totals } from '../run/totals.js';
 import { plural } from '../lib/text.js';
 import { checkEarlierRun } from '../session/earlier-run.js';
+import { checkFallback } from '../session/check-fallback.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
 import { inFolder } from '../session/in-folder.js';
 import type { NextCommands, Publisher } from '../session/finished-run.js';
@@ -81,6 +83,7 @@ async function checkStart(options: RunSettings, surroundings: Surroundings): Pro
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
   if (!policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) checkEndpoints(options.call);
   await answerSources(options);
+  await checkFallback(await withRecorded(options, folder));
   const publisher = await publisherOf(options, surroundings);
   const found =
     leftBehind.length === 0 || policy.earlier === 'overwrite'
@@ -88,6 +91,13 @@ async function checkStart(options: RunSettings, surroundings: Surroundings): Pro
       : null;
   if (policy.earlier === 'overwrite') warnOfBatches(folder, options, surroundings);
   return { folder, price, publisher, found };
+}
+
+/** The settings with what the record of a run that is resumed adds to them. */
+async function withRecorded(options: RunSettings, folder: RunFolder): Promise<RunSettings> {
+  if (!isResuming(options.policy)) return options;
+  const { params } = await readConfig(folder.config, new Date());
+  return withOutputsOf(params, options);
 }
 
 /**
@@ -118,6 +128,7 @@ async function openRun(
   const run = await prepareRun(writing, preparation, (entry) => {
     totals.addEntry(entry);
   });
+  if (options.policy.maxCost !== null) await totals.findOtherPrices();
   config.dataset = configDataset(run.identity, run.rows);
   if (identity !== null) await writeConfig(folder.config, config);
   const changes = distinctChanges([
@@ -132,7 +143,17 @@ async function openRun(
   const shared = await SharedAnswers.open({ options: writing, folder, run, totals }, console);
   const commands = nextCommands(surroundings);
   return {
-    ...{ given: options, options: writing, folder, run, ledger, totals, price, config, shared },
+    ...{
+      given: options,
+      options: writing,
+      folder,
+      run,
+      ledger,
+      totals,
+      price,
+      config,
+      shared,
+    },
     ...{ publisher, commands, tryAgain: `Retry them with: ${commands.retry(['failed'])}` },
     isResumed: isResuming(options.policy) && identity !== null,
     hadBatches: started.params?.['batch'] === true || (started.batch_ids ?? []).length > 0,
@@ -157,14 +178,20 @@ async function intoBatches(
   surroundings: Surroundings,
   onBatches: (ids: string[]) => Promise<void>,
 ): Promise<number | null> {
-  if (batchRun.options.policy.escalateTruncated !== null)
-    surroundings.console.warning(
-      'Truncated rows are not sent again in batches: once these are collected, resume without --batch.',
-    );
-  if (batchRun.options.policy.batchFileOnly) {
+  const { policy } = batchRun.options;
+  const hasFurtherRounds = policy.escalateTruncated !== null || fallbackOf(batchRun.options) !== null;
+  if (policy.batchFileOnly) {
+    if (hasFurtherRounds)
+      surroundings.console.warning(
+        'Truncated and refused rows are sent again once the results are taken in: resume online for them then.',
+      );
     const { writeBatchFiles } = await import('../session/batch-files.js');
     return writeBatchFiles(batchRun, surroundings);
   }
+  if (hasFurtherRounds)
+    surroundings.console.info(
+      'watch-batch sends truncated and refused rows again online, at the ordinary price, once it has collected the batches.',
+    );
   const { submitBatches } = await import('../session/submit-batches.js');
   return submitBatches(batchRun, surroundings, onBatches);
 }

@@ -5,7 +5,7 @@ import { isHandRun } from '../batches/hand-run.js';
 import { OFFLINE } from '../batches/offline.js';
 import type { Watched } from '../batches/watch.js';
 import { answerRules } from '../models/answer-rules.js';
-import { EXIT, messageOf, UsageError } from '../lib/errors.js';
+import { EXIT, messageOf, UsageError, UserError } from '../lib/errors.js';
 import { distinctChanges } from '../requests/parameters.js';
 import { priceFor } from '../run/budget.js';
 import { findRunFolder } from '../run/folder.js';
@@ -17,10 +17,12 @@ import { openBatchClient } from '../session/batch-tools.js';
 import { reservedForBatches } from '../session/batch-cost.js';
 import { describeOutstanding, holdRows, permitted } from '../session/before-paying.js';
 import { cancelBatches } from '../session/cancel-batches.js';
+import { checkFallback } from '../session/check-fallback.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
 import type { FinishedRun, NextCommands, Publisher } from '../session/finished-run.js';
 import { inFolder } from '../session/in-folder.js';
-import { askOnline, type OnlineWork } from '../session/online.js';
+import { mayFollow, sendFurtherRounds } from '../session/further-rounds.js';
+import { askOnline, nothingAsked, type Asked, type OnlineWork } from '../session/online.js';
 import {
   adoptSiblings,
   openWatchedRun,
@@ -117,7 +119,7 @@ async function follow(
   publisher: Publisher | null,
   surroundings: Surroundings,
 ): Promise<number> {
-  const { watching, options, ledger } = watched;
+  const { watching, ledger } = watched;
   const { console, interruption, resumeCommand } = surroundings;
   const started = performance.now();
   const rounds = new RetryRounds(watched, surroundings);
@@ -141,23 +143,26 @@ async function follow(
     ...{ mode: 'batch' as const, tryAgain: '', stop: rounds.stop, publisher },
     commands: nextCommands(watched),
   };
-  if (watching.then !== 'finish_online') return end({ ...finished, session }, watched, surroundings);
-  // What was never submitted is sent online like the rest.
-  ledger.forget(ledger.unsubmitted);
-  await ledger.save();
+  const isFinishing = watching.then === 'finish_online';
+  if (isFinishing) {
+    // What was never submitted is sent online like the rest.
+    ledger.forget(ledger.unsubmitted);
+    await ledger.save();
+  }
   await holdRows(watched);
   await watched.shared.settle();
-  const asked = await finishOnline(watched, isOurAccount, surroundings);
+  const asked = await sendOnline(watched, isFinishing, isOurAccount, surroundings);
   if (asked.stop?.reason === 'interrupted') {
     console.warning(`Stopped; what came is saved. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
   }
   if (asked.stop?.reason === 'error') {
-    throw await stopError(asked.stop, options.call, `Then resume with: ${resumeCommand}`);
+    throw await stopError(asked.stop, asked.call, `Then resume with: ${resumeCommand}`);
   }
   session.answered += asked.answered;
   session.milliseconds = performance.now() - started;
-  return end({ ...finished, session, stop: asked.stop }, watched, surroundings);
+  const stop = asked.stop ?? finished.stop;
+  return end({ ...finished, session, stop, needed: asked.needed }, watched, surroundings);
 }
 
 /** Whether there is more to watch: batches of this run that others submitted, or a round of `--retry_failed`. */
@@ -225,12 +230,18 @@ function costFlag(maxCost: number | null): string[] {
   return maxCost === null ? [] : ['--max_cost', String(maxCost)];
 }
 
-async function finishOnline(
+/**
+ * Sends what is to be sent online after the batches: with `--finish_online` the rows without an answer, and in any case
+ * what the answers call for.
+ */
+async function sendOnline(
   watched: WatchedRun,
+  isFinishing: boolean,
   isOurAccount: boolean,
   surroundings: Surroundings,
-): ReturnType<typeof askOnline> {
-  const { watching, options, folder, run, ledger, totals, price, config } = watched;
+): Promise<Asked> {
+  const { watching, options, folder, run, ledger, totals, price, config, shared } = watched;
+  if (!isFinishing && !mayFollow(watched)) return nothingAsked(options.call);
   const paying = { ...watched, waiting: watched.submission.waiting, reporter: surroundings.console };
   const permit = await permitted(paying, isOurAccount, surroundings);
   const known = config.parameter_changes ?? [];
@@ -241,9 +252,27 @@ async function finishOnline(
   const reserved = reservedForBatches(ledger, options.call.generation, price);
   const work = { options, folder, run, totals, price, onChanges, serviceTier, reserved, permit };
   try {
-    return await askOnline(work, surroundings);
+    const asked = isFinishing ? await askOnline(work, surroundings) : nothingAsked(options.call);
+    const further = { ...work, options: await withCheckedFallback(watched, surroundings.console) };
+    return await sendFurtherRounds(further, asked, shared, surroundings);
   } finally {
     await permit?.release();
+  }
+}
+
+/** The answers of the batches are taken in whatever becomes of the refused rows. */
+async function withCheckedFallback(
+  { options, run: { index } }: WatchedRun,
+  console: Surroundings['console'],
+): Promise<RunSettings> {
+  const hasRefused = index.count('refused') + index.count('filtered') > 0;
+  try {
+    if (hasRefused) await checkFallback(options);
+    return options;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    console.warning(`${error.message} Refused rows are left as they are.`);
+    return { ...options, policy: { ...options.policy, fallback: 'none' } };
   }
 }
 

@@ -95,6 +95,12 @@ export interface RunOptions {
   dedupe?: boolean | undefined;
   /** Send truncated rows again with n times --max_tokens, in the same run; each once. */
   escalate_truncated?: number | undefined;
+  /** Another model, or PROVIDER/MODEL, that gets the rows which end refused or filtered, in the same run (default: none). */
+  fallback_annotator?: string | undefined;
+  /** With --fallback_annotator: any OpenAI-compatible server. */
+  fallback_base_url?: string | undefined;
+  /** With --fallback_annotator: environment variable that holds its key. */
+  fallback_api_key_env?: string | undefined;
   /** With --check answer: send rows whose final answer is not the original’s n more times, and keep the majority. */
   check_retry?: number | undefined;
   /** A finish reason, or null, that this server uses for complete answers; may be repeated. */
@@ -175,6 +181,14 @@ export interface WatchBatchOptions {
   run_name?: string | undefined;
   /** With --retry_failed or --finish_online: which rows are sent again, of failed, refused, filtered, truncated (default: failed). */
   retry?: string | readonly string[] | undefined;
+  /** Send truncated rows again with n times --max_tokens, in the same run; each once. */
+  escalate_truncated?: number | undefined;
+  /** Another model, or PROVIDER/MODEL, that gets the rows which end refused or filtered, in the same run (default: none). */
+  fallback_annotator?: string | undefined;
+  /** With --fallback_annotator: any OpenAI-compatible server. */
+  fallback_base_url?: string | undefined;
+  /** With --fallback_annotator: environment variable that holds its key. */
+  fallback_api_key_env?: string | undefined;
   /** A shell command to run when the run is over or needs attention. */
   notify?: string | undefined;
   /** Requests in one new batch file (default: 50000). */

@@ -13,7 +13,7 @@ const MAXIMUM_BYTES = 8 << 20;
 export type ModelListing =
   | { kind: 'models'; names: readonly string[] }
   /** It is up and does not say: it has no such list, or none for this key. */
-  | { kind: 'none' }
+  | { kind: 'none'; isKeyRefused?: true }
   /** No answer, or an error of the server's own. */
   | { kind: 'failed'; message: string };
 
@@ -36,6 +36,52 @@ export async function lookUpModels(
   apiKey: string | null,
   userAgent: string,
 ): Promise<ModelListing> {
+  try {
+    const { status, text } = await get('/models', address, apiKey, userAgent);
+    if (status >= 500) return { kind: 'failed', message: `${status} from /models` };
+    const value = status === 200 ? parseJson(text) : null;
+    if (isList(value)) return { kind: 'models', names: modelNames(value) };
+    // A key may be allowed to call models and not to list them: that is a 403.
+    return status === 401 ? { kind: 'none', isKeyRefused: true } : { kind: 'none' };
+  } catch (error) {
+    const code = systemErrorCode(error);
+    return {
+      kind: 'failed',
+      message: `no answer (${code === undefined ? '' : `${code}: `}${inert(messageOf(error), 200)})`,
+    };
+  }
+}
+
+/** What a server says of a model without a request that costs; `unknown` where it says nothing certain. */
+export type ModelStatus = 'key refused' | 'missing' | 'unknown';
+
+/**
+ * Asks whether a model can be called. It is missing only where the server's list lacks it and the server denies it by its
+ * name as well: lists leave out aliases.
+ */
+export async function lookUpModel(
+  address: ApiAddress,
+  apiKey: string | null,
+  userAgent: string,
+  model: string,
+): Promise<ModelStatus> {
+  const listing = await lookUpModels(address, apiKey, userAgent);
+  if (listing.kind !== 'models')
+    return listing.kind === 'none' && listing.isKeyRefused === true ? 'key refused' : 'unknown';
+  const { names } = listing;
+  // OpenRouter's `vendor/model:nitro` is a variant that no list has.
+  if (names.length === 0 || names.includes(model) || model.includes(':')) return 'unknown';
+  const one = await get(`/models/${model}`, address, apiKey, userAgent).catch(() => null);
+  return one?.status === 404 ? 'missing' : 'unknown';
+}
+
+/** @throws where there is no answer */
+async function get(
+  path: string,
+  address: ApiAddress,
+  apiKey: string | null,
+  userAgent: string,
+): Promise<{ status: number; text: string }> {
   const agent = openProxyAgent({
     connections: 1,
     headersTimeout: TIMEOUT_MS,
@@ -43,7 +89,7 @@ export async function lookUpModels(
     maxResponseSize: MAXIMUM_BYTES,
     connect: { timeout: TIMEOUT_MS },
   });
-  const url = new URL(requestUrl(address, '/models'));
+  const url = new URL(requestUrl(address, path));
   try {
     const { statusCode, body } = await agent.request({
       origin: url.origin,
@@ -52,16 +98,7 @@ export async function lookUpModels(
       headers: { accept: 'application/json', 'user-agent': userAgent, ...authorization(address, apiKey) },
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    const text = await body.text();
-    if (statusCode >= 500) return { kind: 'failed', message: `${statusCode} from /models` };
-    const value = statusCode === 200 ? parseJson(text) : null;
-    return isList(value) ? { kind: 'models', names: modelNames(value) } : { kind: 'none' };
-  } catch (error) {
-    const code = systemErrorCode(error);
-    return {
-      kind: 'failed',
-      message: `no answer (${code === undefined ? '' : `${code}: `}${inert(messageOf(error), 200)})`,
-    };
+    return { status: statusCode, text: await body.text() };
   } finally {
     await agent.destroy();
   }

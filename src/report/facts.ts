@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { isLocalName } from '../datasets/local-files.js';
 import { isObject } from '../lib/json.js';
 import type { ConfigFile } from '../run/config.js';
-import { count, duration, spent } from '../lib/text.js';
+import { count, dollars, duration, plural, spent } from '../lib/text.js';
 import { describeServers } from '../run/summary.js';
 import type { ReportData } from './data.js';
 
@@ -38,6 +38,7 @@ export function figuresOf(summary: Record<string, unknown>): [string, string][] 
   const isEstimate = summary['cost_estimated'] === true;
   if (typeof cost === 'number') figures.push(['Cost', spent(cost, isEstimate)]);
   else if (cost === null) figures.push(['Cost', 'not known']);
+  figures.push(...costsOf(summary['annotators']));
   if (isObject(tokens)) {
     const { prompt, completion, reasoning } = tokens;
     const areEstimated = typeof summary['tokens_estimated'] === 'number';
@@ -66,6 +67,16 @@ function sharesOf(servers: Record<string, unknown>): string {
   return describeServers(
     Object.fromEntries(counts.map(({ server, answers }) => [server, { requests: answers, answers }])),
   );
+}
+
+/** What each annotator cost where there were several. */
+function costsOf(annotators: unknown): [string, string][] {
+  if (!isObject(annotators)) return [];
+  return Object.entries(annotators).map(([name, figures]) => {
+    const { rows, cost_usd: cost } = isObject(figures) ? figures : {};
+    const answers = typeof rows === 'number' ? `${plural(rows, 'answer')}, ` : '';
+    return [name, `${answers}${typeof cost === 'number' ? dollars(cost) : 'cost not known'}`];
+  });
 }
 
 function againOf(requests: Record<string, unknown>): [string, string][] {

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { lastLine } from '../lib/files.js';
+import { isObject } from '../lib/json.js';
 import { inert } from '../lib/text.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { AnswerWindow } from './answer-window.js';
@@ -33,6 +34,8 @@ export interface Reading {
   rules: AnswerRules;
   /** Answers that a row got with up to so many times its `max_tokens` count as well; 1 for none. */
   escalation: number;
+  /** Another annotator whose answers count as well; null for none. */
+  fallback: string | null;
 }
 
 /** A whole answer, with the request that it answers. */
@@ -50,6 +53,8 @@ export interface FoundLine {
   start: number;
   end: number;
   part: JobPart | null;
+  /** The annotator that answered; null for the run's own. */
+  annotator: string | null;
 }
 
 /**
@@ -99,7 +104,13 @@ export async function* answersOf(source: AnswerSource, reading: Reading): AsyncG
         window.read(row, rows);
       }
       const start = window.start(row - first);
-      const line = { bytes: window.bytes, start, end: window.end(row - first), part: null };
+      const line = {
+        bytes: window.bytes,
+        start,
+        end: window.end(row - first),
+        part: null,
+        annotator: index.origins.answeredBy(row),
+      };
       if (start !== -1 && isAnswerTo(body, line)) yield { body, lines: [line] };
     }
   } finally {
@@ -117,9 +128,9 @@ function* answersInParts(
   try {
     for (const { requestIdx: row, body } of readJobs(source.jobs)) {
       if (!isUsable(row, index, reading)) continue;
-      const lines = index.placesOf(row).map(({ place, part }) => {
+      const lines = index.placesOf(row).map(({ place, part, annotator }) => {
         const bytes = reader.read(place);
-        return { bytes, start: 0, end: bytes.length, part };
+        return { bytes, start: 0, end: bytes.length, part, annotator };
       });
       if (lines.every((line) => isAnswerTo(body, line))) yield { body, lines };
     }
@@ -135,8 +146,10 @@ export async function* answeredRequests(source: AnswerSource, reading: Reading):
     if (isUsable(row, index, reading)) yield body;
 }
 
-function isUsable(row: number, index: JournalIndex, { escalation }: Reading): boolean {
-  return index.state(row) === 'ok' && index.escalationOf(row) <= escalation;
+function isUsable(row: number, index: JournalIndex, { escalation, fallback }: Reading): boolean {
+  if (index.state(row) !== 'ok' || index.origins.escalationOf(row) > escalation) return false;
+  const annotator = index.origins.answeredBy(row);
+  return annotator === null || annotator === fallback;
 }
 
 async function indexOf(source: AnswerSource, { choices, rules }: Reading): Promise<JournalIndex> {
@@ -160,7 +173,7 @@ function rowsOf({ jobs }: AnswerSource): number {
  * Whether a line answers the request that its row number leads to: a flipped bit in the number would give a row
  * another's answer. Where the API refused parameters, the request as it was sent lacks them.
  */
-function isAnswerTo(body: Buffer, { bytes, start, end }: FoundLine): boolean {
+function isAnswerTo(body: Buffer, { bytes, start, end, annotator }: FoundLine): boolean {
   const sent = start + 1;
   const after = sent + body.length;
   if (endOfContent(bytes, start, end) === -1) return false;
@@ -169,7 +182,12 @@ function isAnswerTo(body: Buffer, { bytes, start, end }: FoundLine): boolean {
   const line = parsed(bytes.toString('utf8', start, end));
   const job = parsed(body.toString('utf8'));
   const request = Array.isArray(line) ? (line[0] as unknown) : null;
-  return asked(request) !== null && asked(request) === asked(job);
+  const { messages, model } = asked(request);
+  const wanted = asked(job);
+  // Another annotator was sent the same messages.
+  return (
+    messages !== undefined && messages === wanted.messages && (annotator !== null || model === wanted.model)
+  );
 }
 
 function parsed(text: string): unknown {
@@ -181,8 +199,7 @@ function parsed(text: string): unknown {
 }
 
 /** What a request asks, apart from its parameters. */
-function asked(request: unknown): string | null {
-  if (typeof request !== 'object' || request === null) return null;
-  const { model, messages } = request as { model?: unknown; messages?: unknown };
-  return JSON.stringify([model, messages]);
+function asked(request: unknown): { model?: unknown; messages?: string | undefined } {
+  if (!isObject(request)) return {};
+  return { model: request['model'], messages: JSON.stringify(request['messages']) };
 }

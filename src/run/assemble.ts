@@ -61,6 +61,8 @@ export interface AssembleOptions {
   select?: Selection;
   /** Also write to each row whether its final answer is the original's. */
   comparesAnswers?: boolean;
+  /** The run's own annotator, which each row's metadata name where another one may have answered; null otherwise. */
+  annotator?: string | null;
   /** Where reasoning goes. */
   reasoning: ReasoningMode;
   /** By which finish reasons an answer counts as whole. Texts were judged when the index learnt of them. */
@@ -97,6 +99,7 @@ interface Outcome {
     reused_from?: string;
     same_as?: number;
     escalated?: number;
+    annotator?: string | null;
     /** Of several answers. */
     agreement?: Agreement;
   };
@@ -131,6 +134,8 @@ export interface Assembled {
   rows: RowCountsByState;
   /** Answers by the model that gave them. */
   models: Map<string, number>;
+  /** Answers of annotators other than the run's own, by their names. */
+  others: Map<string, number>;
   /** The keys that rows have besides those that all have. */
   keys: OptionalKeys;
   /** Rows by whether their final answer is the original's; all 0 where that is not compared. */
@@ -205,6 +210,7 @@ async function assembleWith(
   const result: Assembled = {
     rows: { total: 0, ok: 0, truncated: 0, refused: 0, filtered: 0, failed: 0, pending: 0 },
     models: new Map(),
+    others: new Map(),
     keys,
     compared: { agree: 0, disagree: 0, unknown: 0 },
     missing: 0,
@@ -274,7 +280,18 @@ class Assembly {
       answers.close();
       lines.close();
     }
+    this.#countOthers(index);
     this.#parts += 1;
+  }
+
+  #countOthers(index: JournalIndex): void {
+    if (!index.origins.hasOthers) return;
+    const { others } = this.result;
+    for (let row = 0; row < index.rows; row++) {
+      const name = index.origins.answeredBy(row);
+      const isAnswer = index.state(row) === 'ok' || index.state(row) === 'truncated';
+      if (name !== null && isAnswer) others.set(name, (others.get(name) ?? 0) + 1);
+    }
   }
 
   /** Writes the rows of some lines of `rows.jsonl` with their answers. */
@@ -424,7 +441,7 @@ class Assembly {
   #outcomeOfAnswer(rowLine: Buffer, { completion, origin, messages, isVoted }: FoundAnswer): Outcome {
     const { state, annotation, note, model, finishReason, rawUsage, toolCalls } = completion;
     const { annotations, reasonings } = this.#placeReasoning(completion);
-    const { several, select = DEFAULT_SELECTION } = this.options;
+    const { several, select = DEFAULT_SELECTION, annotator = null } = this.options;
     const by = isVoted ? 'majority' : select;
     const isChosen =
       several || (isVoted && completion.annotations.filter((text) => text !== null).length > 1);
@@ -444,6 +461,7 @@ class Assembly {
       error: note,
       metadata: {
         ...{ state, model, finish_reason: finishReason, usage: rawUsage },
+        ...(annotator === null ? {} : { annotator }),
         ...(origin === null ? {} : originFields(origin)),
         ...(selected === null ? {} : { agreement: selected.agreement }),
       },
@@ -493,8 +511,16 @@ class Assembly {
     if (options.several) file.write(`,"annotations":${JSON.stringify(outcome.annotations)}`);
     if (options.several && hasReasoning) file.write(`,"reasonings":${JSON.stringify(outcome.reasonings)}`);
     if (options.comparesAnswers === true) file.write(`,"agrees":${JSON.stringify(outcome.agrees)}`);
-    if (options.includeMetadata) file.write(`,"metadata":${JSON.stringify(outcome.metadata)}`);
+    if (options.includeMetadata) file.write(`,"metadata":${JSON.stringify(this.#metadataOf(outcome))}`);
     file.write(ROW_END);
+  }
+
+  /** All rows have the same keys: one without an answer has it of no annotator. */
+  #metadataOf({ metadata }: Outcome): Outcome['metadata'] {
+    const { annotator = null } = this.options;
+    return annotator === null || metadata.annotator !== undefined
+      ? metadata
+      : { ...metadata, annotator: null };
   }
 
   #tally(outcome: Outcome, isUnusableRow: boolean): void {

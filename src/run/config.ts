@@ -8,7 +8,9 @@ import { keyVariablesOf } from '../models/endpoint.js';
 import { SELECTIONS } from '../models/select-answer.js';
 import { isObject } from '../lib/json.js';
 import { replaceFile } from '../lib/files.js';
-import { CHECKS, type RunSettings } from './settings.js';
+import { shownAddress } from '../http/address.js';
+import { fallbackOf } from './fallback.js';
+import { CHECKS, type Fallback, type RunSettings } from './settings.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { askedFor, type RunIdentity } from './identity.js';
 
@@ -55,8 +57,8 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
     accept_finish_reason: options.call.acceptFinishReason,
     reuse: options.policy.reuse,
     dedupe: options.policy.dedupe,
-    escalate_truncated: options.policy.escalateTruncated,
     check_retry: options.policy.checkRetry,
+    ...furtherRounds(options),
     batch: options.policy.batch,
     max_batch_size: options.policy.maxBatchSize,
     max_batch_bytes: options.policy.maxBatchBytes,
@@ -97,6 +99,7 @@ export function withOutputsOf(before: ConfigFile['params'] | undefined, settings
       dedupe: policy.dedupe || before?.['dedupe'] === true,
       escalateTruncated: policy.escalateTruncated ?? timesOf(before?.['escalate_truncated'], 2),
       checkRetry: policy.checkRetry ?? timesOf(before?.['check_retry'], 1),
+      fallback: policy.fallback ?? recordedFallback(before),
     },
     output: {
       ...output,
@@ -125,6 +128,27 @@ function timesOf(recorded: unknown, least: number): number | null {
   return typeof recorded === 'number' && Number.isSafeInteger(recorded) && recorded >= least
     ? recorded
     : null;
+}
+
+/** What is sent after a run's own requests, as its record has it. */
+export function furtherRounds({ policy }: Pick<RunSettings, 'policy'>): Record<string, unknown> {
+  const fallback = fallbackOf({ policy });
+  const baseUrl = fallback?.baseUrl ?? null;
+  return {
+    escalate_truncated: policy.escalateTruncated,
+    fallback_annotator: fallback?.annotator ?? null,
+    fallback_base_url: baseUrl === null ? null : shownAddress(baseUrl),
+    fallback_api_key_env: fallback?.apiKeyVariable ?? null,
+  };
+}
+
+function recordedFallback(params: ConfigFile['params'] | undefined): Fallback | null {
+  const [annotator, baseUrl, apiKeyVariable] = ['annotator', 'base_url', 'api_key_env'].map((name) => {
+    const value = params?.[`fallback_${name}`];
+    return typeof value === 'string' && value !== '' ? value : null;
+  });
+  if (annotator === null || annotator === undefined) return null;
+  return { annotator, baseUrl: baseUrl ?? null, apiKeyVariable: apiKeyVariable ?? null };
 }
 
 function textsOf(recorded: unknown): string[] {

@@ -25,7 +25,12 @@ import { findPart, readPart } from './line-part.js';
 import type { JobPart } from '../requests/processor.js';
 
 /** What one line of the journal says. */
-export type JournalEntry = { row: number; part: JobPart | null } & LineContent;
+export type JournalEntry = {
+  row: number;
+  part: JobPart | null;
+  /** Null where the row's own request was answered. */
+  origin: Origin | null;
+} & LineContent;
 
 /** What it holds besides. */
 type LineContent =
@@ -34,8 +39,6 @@ type LineContent =
       completion: Completion;
       /** What it used; counted from the texts of the line where the answer does not report it. */
       figures: () => AnswerFigures;
-      /** Null where a request for this row was answered. */
-      origin: Origin | null;
     }
   /** An answer that is not known to be whole: the row is still to be asked, unless its reason is accepted. */
   | { kind: 'partial'; reason: string; figures: AnswerFigures }
@@ -58,16 +61,11 @@ export function parseJournalLine(line: Buffer, rules: AnswerRules = STANDARD_RUL
   const [request, response, metadata] = value as unknown[];
   const row = isObject(metadata) ? metadata['request_idx'] : undefined;
   if (!isObject(metadata) || typeof row !== 'number' || !Number.isSafeInteger(row) || row < 0) return null;
-  const content = readContent(request, response, readOrigin(metadata), rules);
-  return { row, part: readPart(metadata), ...content };
+  const content = readContent(request, response, rules);
+  return { row, part: readPart(metadata), origin: readOrigin(metadata), ...content };
 }
 
-function readContent(
-  request: unknown,
-  response: unknown,
-  origin: Origin | null,
-  rules: AnswerRules,
-): LineContent {
+function readContent(request: unknown, response: unknown, rules: AnswerRules): LineContent {
   if (Array.isArray(response)) {
     const errors = response.map((error: unknown) =>
       typeof error === 'string' ? error : JSON.stringify(error),
@@ -79,7 +77,7 @@ function readContent(
   const answer = readAnswer(response, isWithoutReasons(request, response) ? ANY_ENDING : rules);
   switch (answer.kind) {
     case 'whole':
-      return { ...wholeAnswer(answer.completion, request, response), origin };
+      return wholeAnswer(answer.completion, request, response);
     case 'partial':
       return {
         kind: 'partial',
@@ -106,9 +104,7 @@ function readContent(
   }
 }
 
-type WholeAnswer = Omit<Extract<LineContent, { kind: 'answer' }>, 'origin'>;
-
-function wholeAnswer(completion: Completion, request: unknown, response: unknown): WholeAnswer {
+function wholeAnswer(completion: Completion, request: unknown, response: unknown): LineContent {
   const { usage, tier } = completion;
   const figures = (): AnswerFigures => ({ usage: usageFromTexts(usage, request, response), tier });
   return { kind: 'answer', completion, figures };
@@ -138,7 +134,7 @@ export interface Glance {
   row: number;
   usage: Usage;
   tier: ServiceTier;
-  /** Null where a request for this row was answered. */
+  /** Null where the row's own request was answered. */
   origin: Origin | null;
 }
 

@@ -36,12 +36,13 @@ import { parseJson } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { STANDARD_RULES } from '../models/finish-reason.js';
-import { FILTERED_MARK, glance, parseJournalLine } from './journal-line.js';
-import { isPaid, originFields, type Origin } from './origin.js';
+import { FILTERED_MARK, glance, parseJournalLine, type Glance } from './journal-line.js';
+import { annotatorOf, isPaid, originFields, type Origin } from './origin.js';
 import { partSuffix } from './line-part.js';
 import type { PartLine, RowParts } from './parts.js';
 import { PartialLines, type PartialRows } from './partial-lines.js';
 import type { JobPart } from '../requests/processor.js';
+import { RowOrigins } from './row-origins.js';
 import { ROW_STATES, type RetriableState, type RowState } from '../types.js';
 
 const SYNC_INTERVAL_MS = 1000;
@@ -88,6 +89,16 @@ export interface LinePlace {
   length: number;
 }
 
+/** A line that a row's answer is made of. */
+export interface FoundPlace {
+  place: LinePlace;
+  part: JobPart | null;
+  state: RowState;
+  isError: boolean;
+  /** The annotator that answered; null for the run's own. */
+  annotator: string | null;
+}
+
 /** Where each row is in the journal: 13 bytes a row, so that a million rows fit into 13 MB. */
 export class JournalIndex {
   readonly #states: Uint8Array;
@@ -100,6 +111,7 @@ export class JournalIndex {
   static readonly #failed = ROW_STATES.indexOf('failed');
 
   constructor(readonly rows: number) {
+    this.origins = new RowOrigins(rows);
     this.#states = new Uint8Array(rows).fill(JournalIndex.#pending);
     // Filled, so that the system gives the memory now: a run that is too large fails at its start.
     this.#offsets = new Float64Array(rows).fill(0);
@@ -131,20 +143,8 @@ export class JournalIndex {
   /** Rows that are not to be sent, whatever their state; null for none. */
   #held: Uint8Array | null = null;
 
-  /** By row, the highest multiple of `max_tokens` that it was sent with again; null where none was. */
-  #escalations: Uint16Array | null = null;
-
-  /** Notes that a row was sent again with more tokens, whatever came of it. */
-  noteOrigin(row: number, origin: Origin | null): void {
-    if (origin?.kind !== 'escalated' || row >= this.rows) return;
-    this.#escalations ??= new Uint16Array(this.rows);
-    this.#escalations[row] = Math.max(this.#escalations[row] ?? 0, Math.min(origin.factor, 0xffff));
-  }
-
-  /** The highest multiple of `max_tokens` that a row was answered with; 1 where it was not sent again. */
-  escalationOf(row: number): number {
-    return Math.max(1, this.#escalations?.[row] ?? 1);
-  }
+  /** Requests besides the rows' jobs, and whose answers rows have. */
+  readonly origins: RowOrigins;
 
   /** Rows that another row's answer will serve; null for none. */
   #setAside: Uint8Array | null = null;
@@ -197,12 +197,33 @@ export class JournalIndex {
     return true;
   }
 
-  /** Notes a line of the journal, whichever part of its row it is about. Returns whether it counts. */
-  recordLine(line: PartLine, state: RowState, place: LinePlace, isError = false): boolean {
-    if (this.parts !== null) return this.parts.record(line, state, place, isError);
+  /**
+   * Notes a line of the journal, whichever part of its row it is about. What another annotator fails at or refuses as
+   * well leaves the row as it is. Returns whether it counts.
+   */
+  recordLine(
+    line: PartLine,
+    state: RowState,
+    place: LinePlace,
+    isError = false,
+    origin: Origin | null = null,
+  ): boolean {
+    if (origin !== null) {
+      const isRefused = state === 'refused' || state === 'filtered';
+      this.#noteOrigin(line, origin, !isError ? null : state === 'filtered' ? state : 'failed');
+      if (origin.annotator !== undefined && (isError || isRefused)) return false;
+    }
+    if (this.parts !== null) return this.parts.record(line, state, place, isError, origin);
     // A run that asks once has no use for further answers to a row.
     if (line.part !== null && line.part.number > 0) return false;
-    return this.record(line.row, state, place.offset, place.length, isError);
+    if (!this.record(line.row, state, place.offset, place.length, isError)) return false;
+    this.origins.noteAnswer(line.row, origin);
+    return true;
+  }
+
+  #noteOrigin(line: PartLine, origin: Origin, failure: 'failed' | 'filtered' | null): void {
+    this.origins.note(line.row, origin, failure);
+    for (const slot of this.parts?.slotsOf(line) ?? []) this.parts?.slots.origins.note(slot, origin, failure);
   }
 
   /** Whether an answer would replace what a row, or the part of it that a line is about, has. */
@@ -213,21 +234,15 @@ export class JournalIndex {
   }
 
   /** The places of all lines that a row's answer is made of. */
-  placesOf(row: number): { place: LinePlace; part: JobPart | null; state: RowState; isError: boolean }[] {
+  placesOf(row: number): FoundPlace[] {
     const { parts } = this;
     if (parts === null) {
       const place = this.place(row);
       const state = this.state(row);
-      return place === null ? [] : [{ place, part: null, state, isError: !this.isAnswered(row) }];
+      const annotator = this.origins.answeredBy(row);
+      return place === null ? [] : [{ place, part: null, state, isError: !this.isAnswered(row), annotator }];
     }
     return parts.placesOf(row);
-  }
-
-  /** Notes for a line that it was sent again with more tokens. */
-  noteLineOrigin(line: PartLine, origin: Origin | null): void {
-    this.noteOrigin(line.row, origin);
-    if (origin === null || this.parts === null) return;
-    for (const slot of this.parts.slotsOf(line)) this.parts.slots.noteOrigin(slot, origin);
   }
 
   /** Sets what a row's parts come to. */
@@ -298,7 +313,7 @@ export class JournalIndex {
 export type ScannedEntry =
   | { kind: 'answer'; answer: AnswerFigures; origin: Origin | null; part: JobPart | null }
   /** It was paid for, and its row does not use it: it may be incomplete, is empty, or another answer is no worse. */
-  | { kind: 'unused'; answer: AnswerFigures };
+  | { kind: 'unused'; answer: AnswerFigures; origin: Origin | null };
 
 /** What was found when an existing journal was read. */
 export interface JournalReport {
@@ -370,11 +385,14 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
         } else noteParsed(line, blockStart + start, scan);
       } else if (seen.row >= index.rows) report.foreign += 1;
       else {
-        index.noteOrigin(seen.row, seen.origin);
-        if (index.record(seen.row, 'ok', blockStart + start, end - start))
-          onEntry({ kind: 'answer', answer: seen, origin: seen.origin, part: null });
-        else if (isPaid(seen.origin))
-          noteUnused(bytes.subarray(start, end), { row: seen.row, part: null, choices: 1 }, scan, () => seen);
+        const { row, origin } = seen;
+        const isUsed =
+          origin === null && !index.origins.hasOthers
+            ? index.record(row, 'ok', blockStart + start, end - start)
+            : noteSent(seen, { offset: blockStart + start, length: end - start }, index);
+        if (isUsed) onEntry({ kind: 'answer', answer: seen, origin, part: null });
+        else if (isPaid(origin))
+          noteUnused(bytes.subarray(start, end), wholeRow(row), scan, origin, () => seen);
       }
     }
     await pause();
@@ -419,25 +437,41 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   const { index, report, onEntry } = scan;
   const entry = parseJournalLine(bytes, scan.rules);
   dropped(bytes.length * 3);
-  if (entry === null) report.damaged += 1;
-  else if (entry.row >= index.rows) report.foreign += 1;
-  else if (entry.kind === 'failure') {
-    const line = { row: entry.row, part: entry.part, choices: 1 };
-    index.recordLine(line, entry.state, { offset, length: bytes.length }, true);
-    if (entry.usage !== null) onEntry({ kind: 'unused', answer: { usage: entry.usage, tier: 'standard' } });
-  } else if (entry.kind === 'unfit') {
-    onEntry({ kind: 'unused', answer: entry.figures });
-  } else if (entry.kind === 'partial') {
-    scan.partial.note(entry.row, entry.reason);
-    onEntry({ kind: 'unused', answer: entry.figures });
-  } else {
-    const { row, part, completion, origin } = entry;
-    const line = { row, part, choices: completion.annotations.length };
-    index.noteLineOrigin(line, origin);
-    if (index.recordLine(line, completion.state, { offset, length: bytes.length }))
-      onEntry({ kind: 'answer', answer: entry.figures(), origin, part });
-    else if (isPaid(origin)) noteUnused(bytes, line, scan, entry.figures);
+  if (entry === null) {
+    report.damaged += 1;
+    return;
   }
+  const { row, part, origin } = entry;
+  const place = { offset, length: bytes.length };
+  const onUnused = (answer: AnswerFigures): void => {
+    onEntry({ kind: 'unused', answer, origin });
+  };
+  if (row >= index.rows) report.foreign += 1;
+  else if (entry.kind === 'failure') {
+    index.recordLine({ row, part, choices: 1 }, entry.state, place, true, origin);
+    if (entry.usage !== null) onUnused({ usage: entry.usage, tier: 'standard' });
+  } else if (entry.kind === 'unfit') {
+    onUnused(entry.figures);
+  } else if (entry.kind === 'partial') {
+    // One of another annotator says nothing of the row's own request.
+    if (annotatorOf(origin) === null) scan.partial.note(row, entry.reason);
+    onUnused(entry.figures);
+  } else {
+    const { completion } = entry;
+    const line = { row, part, choices: completion.annotations.length };
+    if (index.recordLine(line, completion.state, place, false, origin))
+      onEntry({ kind: 'answer', answer: entry.figures(), origin, part });
+    else if (isPaid(origin)) noteUnused(bytes, line, scan, origin, entry.figures);
+  }
+}
+
+/** Notes a whole answer that a glance saw. */
+function noteSent({ row, origin }: Glance, place: LinePlace, index: JournalIndex): boolean {
+  return index.recordLine(wholeRow(row), 'ok', place, false, origin);
+}
+
+function wholeRow(row: number): PartLine {
+  return { row, part: null, choices: 1 };
 }
 
 /**
@@ -448,13 +482,14 @@ function noteUnused(
   line: Buffer,
   about: PartLine,
   { source, index, onEntry }: Scan,
+  origin: Origin | null,
   figures: () => AnswerFigures,
 ): void {
   const { parts } = index;
   const [slot] = parts?.slotsOf(about) ?? [];
   const place = parts === null ? index.place(about.row) : slot === undefined ? null : parts.slots.place(slot);
   if (place?.length === line.length && readLineAt(source, place).equals(line)) return;
-  onEntry({ kind: 'unused', answer: figures() });
+  onEntry({ kind: 'unused', answer: figures(), origin });
 }
 
 function readLineAt(source: JournalSource, { offset, length }: LinePlace): Buffer {
@@ -581,8 +616,19 @@ export class JournalWriter {
     this.#timer.unref();
   }
 
-  /** Appends a line of which request and response are JSON already. Returns its place. */
-  appendAnswer(request: Buffer, response: Buffer, row: number, part?: JobPart): LinePlace {
+  /**
+   * Appends a line of which request and response are JSON already. Returns its place.
+   * @param origin null for the answer to the row's job as it stands
+   */
+  appendAnswer(
+    request: Buffer,
+    response: Buffer,
+    row: number,
+    part?: JobPart,
+    origin: Origin | null = null,
+  ): LinePlace {
+    if (origin !== null)
+      return this.appendCopy(Buffer.concat([request, Buffer.of(COMMA), response]), origin, row, part);
     const end = `,{"request_idx":${row}${partSuffix(part)}}]\n`;
     const length = 1 + request.length + 1 + response.length + end.length;
     this.#reserve(length);
@@ -613,12 +659,6 @@ export class JournalWriter {
     return { offset, length: length - 1 };
   }
 
-  /** Appends the answer to a request that is not the row's job as it stands. Returns its place. */
-  appendEscalated(request: Buffer, response: Buffer, factor: number, row: number, part?: JobPart): LinePlace {
-    const content = Buffer.concat([request, Buffer.of(COMMA), response]);
-    return this.appendCopy(content, { kind: 'escalated', factor }, row, part);
-  }
-
   /** Appends a row that failed for good. */
   appendFailure(
     request: Buffer,
@@ -626,9 +666,10 @@ export class JournalWriter {
     filtered: boolean,
     row: number,
     part?: JobPart,
+    origin: Origin | null = null,
   ): LinePlace {
     const listed = filtered ? [...errors, FILTERED_MARK] : errors;
-    return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), row, part);
+    return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), row, part, origin);
   }
 
   #reserve(length: number): void {

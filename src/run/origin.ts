@@ -1,24 +1,37 @@
 /**
- * Where the answer of a journal's line comes from, where it was not the row's job as it stands that brought it. It is
- * part of the line's metadata, before the row's number: `[request, response, {"reused_from":"other_run","request_idx":17}]`.
+ * Where the answer of a journal's line comes from, unless the row's job as it stands brought it. It is part of the
+ * line's metadata, before the row's number: `[request, response, {"reused_from":"other_run","request_idx":17}]`.
  */
 
 import { isObject, parseJson } from '../lib/json.js';
 
-export type Origin =
-  /** An earlier run had it for the same request. */
-  | { kind: 'reused'; run: string }
-  /** Another row of this run has the same request. */
+export type Origin = (
+  | /** An earlier run had it for the same request. */
+    { kind: 'reused'; run: string }
+    /** Another row of this run has the same request. */
   | { kind: 'duplicate'; row: number }
   /** The row was sent again with so many times its `max_tokens`, since its answer was cut off. */
-  | { kind: 'escalated'; factor: number };
+  | { kind: 'escalated'; factor: number }
+  /** The row was sent to another annotator, since the run's own one refused. */
+  | { kind: 'fallback'; annotator: string }
+) & {
+  /** The annotator that answered; absent for the run's own. */
+  annotator?: string;
+};
 
 /** Answers that this run did not pay for. */
-export type Copy = Exclude<Origin, { kind: 'escalated' }>;
+export type Copy = Extract<Origin, { kind: 'reused' | 'duplicate' }>;
+/** Answers to requests that this run sent besides its jobs. */
+export type Resent = Exclude<Origin, Copy>;
 
 /** True for an answer that this run paid for. */
-export function isPaid(origin: Origin | null): origin is Exclude<Origin, Copy> | null {
-  return origin === null || origin.kind === 'escalated';
+export function isPaid(origin: Origin | null): origin is Resent | null {
+  return origin === null || origin.kind === 'escalated' || origin.kind === 'fallback';
+}
+
+/** The name of the annotator that answered; null for the run's own. */
+export function annotatorOf(origin: Origin | null): string | null {
+  return origin?.annotator ?? null;
 }
 
 /** The keys that a line's metadata can begin with. */
@@ -26,32 +39,39 @@ const KEYS = {
   reused: 'reused_from',
   duplicate: 'same_as',
   escalated: 'escalated',
+  fallback: 'annotator',
 } as const satisfies Record<Origin['kind'], string>;
 const STARTS = Object.values(KEYS).map((key) => Buffer.from(`{"${key}":`));
-/** A folder's name has 255 bytes at most, and an escape six characters. */
-const LONGEST = 2048;
+/** A folder's name has 255 bytes at most, an annotator's 300 characters, and an escape six. */
+const LONGEST = 4096;
 const BEFORE = Buffer.from(',{"');
 
 /** What the metadata of a row or of a line says of it. */
 export function originFields(origin: Origin): Record<string, string | number> {
+  const annotator = origin.annotator === undefined ? {} : { [KEYS.fallback]: origin.annotator };
   switch (origin.kind) {
     case 'reused':
-      return { [KEYS.reused]: origin.run };
+      return { [KEYS.reused]: origin.run, ...annotator };
     case 'duplicate':
-      return { [KEYS.duplicate]: origin.row };
+      return { [KEYS.duplicate]: origin.row, ...annotator };
     case 'escalated':
-      return { [KEYS.escalated]: origin.factor };
+      return { [KEYS.escalated]: origin.factor, ...annotator };
+    case 'fallback':
+      return annotator;
   }
 }
 
 /** Reads the metadata of a line; null where the row's own request was answered. */
 export function readOrigin(metadata: Record<string, unknown>): Origin | null {
+  const name = metadata[KEYS.fallback];
+  const annotator = typeof name === 'string' ? { annotator: name } : {};
   const run = metadata[KEYS.reused];
-  if (typeof run === 'string') return { kind: 'reused', run };
+  if (typeof run === 'string') return { kind: 'reused', run, ...annotator };
   const row = metadata[KEYS.duplicate];
-  if (isWhole(row)) return { kind: 'duplicate', row };
+  if (isWhole(row)) return { kind: 'duplicate', row, ...annotator };
   const factor = metadata[KEYS.escalated];
-  return isWhole(factor) ? { kind: 'escalated', factor } : null;
+  if (isWhole(factor)) return { kind: 'escalated', factor, ...annotator };
+  return typeof name === 'string' ? { kind: 'fallback', annotator: name } : null;
 }
 
 function isWhole(value: unknown): value is number {

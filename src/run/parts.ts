@@ -7,6 +7,7 @@
 import type { JobPart } from '../requests/processor.js';
 import type { RetriableState, RowState } from '../types.js';
 import { JournalIndex, type LinePlace } from './journal.js';
+import type { Origin } from './origin.js';
 
 /** How many parts each row of a run has. */
 export interface PartLayout {
@@ -75,10 +76,20 @@ export class RowParts {
   }
 
   /** Notes a line; returns whether it counts for any part. */
-  record(line: PartLine, state: RowState, { offset, length }: LinePlace, isError: boolean): boolean {
+  record(
+    line: PartLine,
+    state: RowState,
+    { offset, length }: LinePlace,
+    isError: boolean,
+    origin: Origin | null,
+  ): boolean {
     let counts = false;
-    for (const slot of this.slotsOf(line, isError))
-      if (this.slots.record(slot, state, offset, length, isError)) counts = true;
+    for (const slot of this.slotsOf(line, isError)) {
+      if (!this.slots.record(slot, state, offset, length, isError)) continue;
+      this.slots.origins.noteAnswer(slot, origin);
+      counts = true;
+    }
+    if (counts) this.rows.origins.noteAnswer(line.row, origin);
     if (counts && line.part?.kind === 'turn') this.#forgetAfter(line.row, line.part.number);
     if (counts) this.#settle(line.row);
     return counts;
@@ -106,7 +117,8 @@ export class RowParts {
       else {
         const part = { kind, number: slot - firstOf(row) };
         const isError = !this.slots.isAnswered(slot);
-        lines.set(place.offset, { place, part, state: this.slots.state(slot), isError });
+        const annotator = this.slots.origins.answeredBy(slot);
+        lines.set(place.offset, { place, part, state: this.slots.state(slot), isError, annotator });
       }
     }
     return [...lines.values()];

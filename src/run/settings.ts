@@ -43,6 +43,16 @@ export const DEFAULT_OUTPUT: Output = {
   check: null,
 };
 
+/** Another annotator, which is sent the rows that the run's own one refuses. */
+export interface Fallback {
+  /** As `--annotator` takes it. */
+  annotator: string;
+  /** Null for its provider's, or that of a run whose annotator has the same provider. May hold a password or key. */
+  baseUrl: string | null;
+  /** The environment variable that holds its key; null for the usual one. */
+  apiKeyVariable: string | null;
+}
+
 /** What a run may do: to an earlier one, again, and for how much. */
 export interface RunPolicy {
   /** What to do about the files of an earlier run of this name. */
@@ -59,6 +69,8 @@ export interface RunPolicy {
   escalateTruncated: number | null;
   /** Rows whose final answer is not the original's are sent so many more times; null to leave them. */
   checkRetry: number | null;
+  /** Gets refused and filtered rows; `none` where a resumed run is to have none, null where its record decides. */
+  fallback: Fallback | 'none' | null;
   /** True for the Batch API, false for single requests. */
   batch: boolean;
   /** True where the files of a batch are written for the user to run, and nothing is sent. */
@@ -82,6 +94,7 @@ export const DEFAULT_POLICY: RunPolicy = {
   dedupe: false,
   escalateTruncated: null,
   checkRetry: null,
+  fallback: null,
   batch: false,
   batchFileOnly: false,
   maxBatchSize: MAXIMUM_BATCH_SIZE,

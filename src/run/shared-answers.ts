@@ -6,10 +6,10 @@
 import { breather } from '../lib/files.js';
 import type { AnswerFigures } from '../models/usage.js';
 import type { JobPart } from '../requests/processor.js';
-import type { RetriableState, RowState } from '../types.js';
+import type { RetriableState } from '../types.js';
 import { answersOf, type AnswerSource, type FoundAnswer, type Reading } from './answer-source.js';
 import type { RunFolder } from './folder.js';
-import { JournalWriter, type JournalIndex } from './journal.js';
+import { JournalWriter, type FoundPlace, type JournalIndex } from './journal.js';
 import { endOfContent, glance, parseJournalLine } from './journal-line.js';
 import { LineReader } from './line-reader.js';
 import type { Copy } from './origin.js';
@@ -183,8 +183,8 @@ class CopyWriter {
 
   /** Gives a row the answer of another run. */
   addFound({ lines }: FoundAnswer, row: number, origin: Copy): void {
-    const copied = lines.map(({ bytes, start, end, part }) =>
-      this.#add(bytes.subarray(start, end), row, origin, { part, state: 'ok', isError: false }),
+    const copied = lines.map(({ bytes, start, end, part, annotator }) =>
+      this.#add(bytes.subarray(start, end), row, origin, { part, state: 'ok', isError: false, annotator }),
     );
     if (copied.includes(true)) this.#rows += 1;
   }
@@ -201,16 +201,17 @@ class CopyWriter {
   #add(
     line: Buffer,
     row: number,
-    origin: Copy,
-    { part, state, isError }: { part: JobPart | null; state: RowState; isError: boolean },
+    copy: Copy,
+    { part, state, isError, annotator }: Omit<FoundPlace, 'place'>,
   ): boolean {
+    const origin = annotator === null ? copy : { ...copy, annotator };
     const contentEnd = endOfContent(line, 0, line.length);
     if (contentEnd === -1) return false;
     const { index, onCopy, reading } = this.target;
     const place = this.#writer.appendCopy(line.subarray(1, contentEnd), origin, row, part ?? undefined);
     if (this.#failure !== null) throw this.#failure;
     const choices = part === null ? reading.choices : 1;
-    if (!index.recordLine({ row, part, choices }, state, place, isError)) return false;
+    if (!index.recordLine({ row, part, choices }, state, place, isError, origin)) return false;
     onCopy(isError ? null : this.#figuresOf(line), origin, part);
     return true;
   }

@@ -3,6 +3,7 @@
 import { replaceFile } from '../lib/files.js';
 import { count, dollars, duration, inert, plural, shellWord, spent } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
+import type { Account } from './account.js';
 import type { Assembled, RowCountsByState } from './assemble.js';
 import type { RunFolder } from './folder.js';
 import type { ServerCounts, Totals } from './totals.js';
@@ -20,6 +21,15 @@ export interface Spending {
   cost_estimated?: true;
 }
 
+/** What one of a run's annotators did. */
+export interface AnnotatorFigures {
+  /** Rows whose answer is its own. */
+  rows: number;
+  tokens: { prompt: number; completion: number };
+  /** Null where no price is known. */
+  cost_usd: number | null;
+}
+
 export interface Summary extends Spending {
   rows: RowCountsByState;
   /** Rows whose answers earlier runs had; absent without `--reuse`. */
@@ -29,6 +39,8 @@ export interface Summary extends Spending {
   /** What both would have cost online, which is no part of `cost_usd`; absent where it is not known. */
   saved_usd?: number;
   models: Record<string, number>;
+  /** By annotator, where another one than the run's own was sent something; its own is the first. */
+  annotators?: Record<string, AnnotatorFigures>;
   /** Rows by whether their final answer is the original's; `unknown` where one has none. Present with `--check answer`. */
   agreement?: { agree: number; disagree: number; unknown: number };
   /** Requests and answers of each server, by its address; absent where there was one. */
@@ -39,8 +51,9 @@ export interface Summary extends Spending {
 }
 
 export function summarise(
-  { rows, models, compared }: Assembled,
+  { rows, models, compared, others }: Assembled,
   totals: Totals,
+  annotator: string,
   mode: Summary['mode'],
   finished: Date,
 ): Summary {
@@ -54,12 +67,31 @@ export function summarise(
     ...(isSaving && saved !== null ? { saved_usd: rounded(saved) } : {}),
     // No entry can be taken for a prototype's.
     models: Object.fromEntries(models),
+    ...(totals.others.size === 0
+      ? {}
+      : { annotators: Object.fromEntries(annotatorFigures(annotator, rows, others, totals)) }),
     ...(Object.values(compared).some((count) => count > 0) ? { agreement: compared } : {}),
     ...(Object.keys(totals.servers).length > 0 ? { servers: totals.servers } : {}),
     mode,
     started_at: totals.startedAt,
     finished_at: finished.toISOString(),
   };
+}
+
+function* annotatorFigures(
+  annotator: string,
+  { ok, truncated }: RowCountsByState,
+  others: ReadonlyMap<string, number>,
+  totals: Totals,
+): Generator<[string, AnnotatorFigures]> {
+  const figuresOf = ({ usage, cost }: Account, rows: number): AnnotatorFigures => ({
+    rows,
+    tokens: { prompt: usage.promptTokens, completion: usage.completionTokens },
+    cost_usd: cost === null ? null : rounded(cost.amount),
+  });
+  const elsewhere = [...others.values()].reduce((sum, rows) => sum + rows, 0);
+  yield [annotator, figuresOf(totals.accountOf(null), ok + truncated - elsewhere)];
+  for (const [name, account] of totals.others) yield [name, figuresOf(account, others.get(name) ?? 0)];
 }
 
 /** The figures of everything that a run or a judgement has sent so far. */
@@ -114,13 +146,17 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
     ...(summary.servers === undefined ? [] : [['Servers', describeServers(summary.servers)]]),
     ['Tokens', describeTokens(summary)],
     ['Cost', describeCost(summary)],
+    ...Object.entries(summary.annotators ?? {}).map(([name, figures]) => [
+      '',
+      describeAnnotator(name, figures),
+    ]),
     ...describeSaving(summary),
     ...(summary.agreement === undefined ? [] : [['Answers', describeAgreement(summary.agreement)]]),
     ['Time', describeRate(session)],
     ['Result', folder.reannotated],
     ['Report', `npx reannotate report ${shellWord(folder.save)}`],
   ];
-  return lines.map(([title, text]) => `${`${title ?? ''}:`.padEnd(10)}${text ?? ''}`).join('\n');
+  return lines.map(([title = '', text = '']) => `${(title && `${title}:`).padEnd(10)}${text}`).join('\n');
 }
 
 /** Servers that are named one by one; a larger fleet is summed up. */
@@ -145,6 +181,10 @@ export function describeTokens({ tokens, tokens_estimated: answers }: Spending):
   const estimate =
     answers === undefined ? '' : ` (estimated: the server reports no usage for ${plural(answers, 'answer')})`;
   return `${count(prompt)} prompt, ${count(completion)} completion${thought}${estimate}`;
+}
+
+function describeAnnotator(name: string, { rows, cost_usd: cost }: AnnotatorFigures): string {
+  return `${inert(name, 80)}: ${plural(rows, 'answer')}, ${cost === null ? 'cost not known' : dollars(cost)}`;
 }
 
 function describeAgreement({ agree, disagree, unknown }: NonNullable<Summary['agreement']>): string {

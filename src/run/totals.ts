@@ -3,8 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { replaceQuickly } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
-import { findPrice, shareOf, totalCost, type Cost, type Price } from '../models/prices.js';
-import { PRICED_TIERS, type PricedTier } from '../models/service-tiers.js';
+import { resolveAnnotator, type Annotator } from '../models/annotators.js';
+import type { Cost, Price } from '../models/prices.js';
 import {
   accumulate,
   addUsage,
@@ -16,8 +16,9 @@ import {
 } from '../models/usage.js';
 import type { ModelCall } from '../models/call.js';
 import type { JobPart, ProcessorCounts } from '../requests/processor.js';
+import { Account, type BatchUsage } from './account.js';
 import type { ScannedEntry } from './journal.js';
-import { isPaid, type Copy } from './origin.js';
+import { annotatorOf, isPaid, type Copy } from './origin.js';
 import { readTimeline, Timeline, type RecordedTimeline } from './timeline.js';
 
 /** Figures that no file but this one holds: kept from session to session in `counters.json`. */
@@ -27,6 +28,8 @@ interface Carried {
   retried: number;
   /** Tokens of answers that could not be used and were asked for again. */
   wasted: Usage;
+  /** The same by the names of other annotators; absent where there are none. */
+  others?: Record<string, Usage>;
   /** ISO 8601; when the first session began. */
   startedAt: string;
   timeline: RecordedTimeline | null;
@@ -41,11 +44,7 @@ export type ServerCounts = Record<string, { requests: number; answers: number }>
 type Standings = () => readonly { server: string; requests: number; answers: number }[];
 
 /** What a run's batches used, by their own record. */
-export interface BatchTotals {
-  /** Tokens billed at the batch price. */
-  usage: Usage;
-  /** The part of them that was spent on answers which could not be used. */
-  wasted: Usage;
+export interface BatchTotals extends BatchUsage {
   /** Requests that the API worked on. */
   processed: number;
   /** Answers that went into the journal. */
@@ -58,16 +57,10 @@ export class Totals {
   /** How asking online went over time. */
   readonly timeline: Timeline;
   readonly #before: Carried;
-  readonly #wasted: Usage;
-  /** Of the journal's answers and of online answers that could not be used. */
-  readonly #used: Usage;
-  /** The parts of it that service tiers with a price of their own answered. */
-  readonly #tiers: Readonly<Record<PricedTier, Usage>> = {
-    flex: copyUsage(NO_USAGE),
-    priority: copyUsage(NO_USAGE),
-  };
+  readonly #own: Account;
+  /** By their names, annotators other than the run's own. */
+  readonly #others = new Map<string, Account>();
   #batches: BatchTotals = { usage: NO_USAGE, wasted: NO_USAGE, processed: 0, answers: 0 };
-  #answers = 0;
   /** Rows whose answers cost nothing here, by where these come from, and what they would have used. */
   readonly #copied: Record<Copy['kind'], number> = { reused: 0, duplicate: 0 };
   readonly #spared: Usage = copyUsage(NO_USAGE);
@@ -81,7 +74,7 @@ export class Totals {
    */
   constructor(
     private readonly path: string,
-    private price: Price | null,
+    price: Price | null,
     now: Date,
   ) {
     this.#before = readCounters(path) ?? {
@@ -94,13 +87,36 @@ export class Totals {
       servers: {},
     };
     this.timeline = new Timeline(this.#before.timeline);
-    this.#wasted = copyUsage(this.#before.wasted);
-    this.#used = copyUsage(this.#wasted);
+    this.#own = new Account(this.#before.wasted, price);
+    for (const [name, wasted] of Object.entries(this.#before.others ?? {}))
+      this.#others.set(name, new Account(wasted, null));
   }
 
   /** Looks the model's price up where that was not done at the start. */
   async findPrice({ annotator }: Pick<ModelCall, 'annotator'>): Promise<void> {
-    this.price ??= await findPrice(annotator.provider, annotator.model);
+    await this.#own.findPrice(annotator);
+    await this.findOtherPrices();
+  }
+
+  /** Looks up what annotators other than the run's own cost; one that a server of the user's own has may have no price. */
+  async findOtherPrices(): Promise<void> {
+    for (const [name, account] of this.#others) {
+      const annotator = annotatorNamed(name);
+      if (annotator !== null) await account.findPrice(annotator);
+    }
+  }
+
+  /** What the answers of an annotator used; null for the run's own. */
+  accountOf(annotator: string | null): Account {
+    if (annotator === null) return this.#own;
+    const known = this.#others.get(annotator) ?? new Account(NO_USAGE, null);
+    this.#others.set(annotator, known);
+    return known;
+  }
+
+  /** Annotators other than the run's own, by their names. */
+  get others(): ReadonlyMap<string, Account> {
+    return this.#others;
   }
 
   /** When the first session began, in ISO 8601. */
@@ -121,7 +137,8 @@ export class Totals {
     this.#before.throttled += other.throttled;
     this.#before.retried += other.retried;
     addServers(this.#before.servers, countsOf(other.servers));
-    this.addWasted(other.wasted);
+    this.#own.addWasted(other.wasted);
+    for (const [name, wasted] of Object.entries(other.others ?? {})) this.accountOf(name).addWasted(wasted);
     if (other.startedAt < this.#before.startedAt) this.#before.startedAt = other.startedAt;
   }
 
@@ -141,12 +158,14 @@ export class Totals {
   /** What the batches of this run came to so far. */
   setBatches(totals: BatchTotals): void {
     this.#batches = totals;
+    this.#own.batches = totals;
   }
 
   /** Adds a line of the journal that is read again, as the session that wrote it did. */
   addEntry(entry: ScannedEntry): void {
-    if (entry.kind === 'unused') this.addUnused(entry.answer);
-    else if (isPaid(entry.origin)) this.addAnswer(entry.answer);
+    const account = this.accountOf(annotatorOf(entry.origin));
+    if (entry.kind === 'unused') account.addUnused(entry.answer);
+    else if (isPaid(entry.origin)) account.addAnswer(entry.answer);
     else this.addCopy(entry.answer, entry.origin, entry.part);
   }
 
@@ -157,27 +176,22 @@ export class Totals {
     accumulate(this.#spared, usage);
   }
 
-  /** An answer that the journal holds. */
-  addAnswer({ usage, tier }: AnswerFigures): void {
-    this.#answers += 1;
-    accumulate(this.#used, usage);
-    if (tier !== 'standard') accumulate(this.#tiers[tier], usage);
+  /** An answer of the run's own annotator that the journal holds. */
+  addAnswer(answer: AnswerFigures): void {
+    this.#own.addAnswer(answer);
   }
 
-  /** An answer that the journal holds and no row uses: the next session finds it there, so `counters.json` leaves it out. */
-  addUnused({ usage, tier }: AnswerFigures): void {
-    accumulate(this.#used, usage);
-    if (tier !== 'standard') accumulate(this.#tiers[tier], usage);
+  /** The same for one that no row uses. */
+  addUnused(answer: AnswerFigures): void {
+    this.#own.addUnused(answer);
   }
 
-  /** Tokens that were paid for an answer which could not be used, and which no journal holds. */
-  addWasted(usage: Usage): void {
-    accumulate(this.#wasted, usage);
-    accumulate(this.#used, usage);
+  get #accounts(): Account[] {
+    return [this.#own, ...this.#others.values()];
   }
 
   get #all(): Usage {
-    return addUsage(this.#used, this.#batches.wasted);
+    return this.#accounts.map(({ usage }) => usage).reduce(addUsage);
   }
 
   /** Rows that were answered without a request of their own, by where their answers come from. */
@@ -187,7 +201,7 @@ export class Totals {
 
   /** US dollars that these answers would have cost online; null where that is not known. */
   get saved(): number | null {
-    return totalCost(this.#spared, this.price, [])?.amount ?? null;
+    return this.#own.costOf(this.#spared);
   }
 
   /** Tokens over all sessions and batches. */
@@ -216,7 +230,8 @@ export class Totals {
   }
 
   get #sentOnline(): number {
-    return Math.max(this.#before.sent + this.#session.sent, this.#answers - this.#batches.answers);
+    const answers = this.#accounts.reduce((sum, account) => sum + account.answers, 0);
+    return Math.max(this.#before.sent + this.#session.sent, answers - this.#batches.answers);
   }
 
   /** What each of several servers did, over all sessions. */
@@ -238,15 +253,15 @@ export class Totals {
   }
 
   get #cost(): Cost | null {
-    const { price } = this;
-    const tiers = PRICED_TIERS.map((tier) => ({
-      usage: this.#tiers[tier],
-      share: price === null ? null : shareOf(price, tier),
-    }));
-    return totalCost(this.#all, price, [
-      { usage: this.#batches.usage, share: price?.batchShare ?? 1 },
-      ...tiers,
-    ]);
+    const sum = this.#own.cost;
+    if (sum === null) return null;
+    for (const { usage, cost } of this.#others.values()) {
+      if (usage.promptTokens + usage.completionTokens === 0) continue;
+      if (cost === null) return null;
+      sum.amount += cost.amount;
+      sum.isEstimate ||= cost.isEstimate;
+    }
+    return sum;
   }
 
   /** Saves the figures every few seconds at most, so that a killed session is counted nearly to its end. */
@@ -254,6 +269,10 @@ export class Totals {
     if (now - this.#saved < SAVE_INTERVAL_MS) return;
     this.#saved = now;
     this.save();
+  }
+
+  get #otherWasted(): Record<string, Usage> {
+    return Object.fromEntries([...this.#others].map(([name, { wasted }]) => [name, wasted]));
   }
 
   /** Saves the figures; a full disk does not matter here, since answers are saved elsewhere. */
@@ -264,7 +283,8 @@ export class Totals {
       sent,
       throttled,
       retried,
-      wasted: this.#wasted,
+      wasted: this.#own.wasted,
+      ...(this.#others.size === 0 ? {} : { others: this.#otherWasted }),
       startedAt: this.startedAt,
       timeline: this.timeline.record,
       servers: this.servers,
@@ -274,6 +294,15 @@ export class Totals {
     } catch {
       // Nothing that a result depends on.
     }
+  }
+}
+
+/** Null for a name that no annotator can have: files may have been edited. */
+function annotatorNamed(name: string): Annotator | null {
+  try {
+    return resolveAnnotator(name, true);
+  } catch {
+    return null;
   }
 }
 
@@ -287,6 +316,7 @@ function readCounters(path: string): Carried | null {
       throttled: whole(value['throttled']),
       retried: whole(value['retried']),
       wasted: restoreUsage(value['wasted']),
+      ...(isObject(value['others']) ? { others: restoreUsages(value['others']) } : {}),
       startedAt: value['startedAt'],
       timeline: readTimeline(value['timeline']),
       servers: readServerCounts(value['servers']),
@@ -316,6 +346,10 @@ function addServers(sum: ServerCounts, counts: ReturnType<Standings>): void {
     const before = sum[server] ?? { requests: 0, answers: 0 };
     sum[server] = { requests: before.requests + requests, answers: before.answers + answers };
   }
+}
+
+function restoreUsages(values: Record<string, unknown>): Record<string, Usage> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, restoreUsage(value)]));
 }
 
 function whole(value: unknown): number {

@@ -32,7 +32,7 @@ export async function checkAgain(
   const disagreeing = await findDisagreeing(work, parts, rowsPath);
   const wantedParts = (row: number): number[] => furtherParts(parts, row, retry);
   const again: SentAgain = {
-    factor: null,
+    origin: null,
     announcement: (rows) =>
       `Sending ${plural(rows, 'row')} again, up to ${plural(times, 'time')} each: the final answer is not the original’s.`,
     row: (row) => disagreeing[row] === 1 && !run.index.isHeld(row) && wantedParts(row).length > 0,

@@ -9,6 +9,7 @@ import type { RunSettings } from '../run/settings.js';
 import type { Console } from '../terminal/progress.js';
 import { assemble, type Assembled } from '../run/assemble.js';
 import { creationDate, writeConfig } from '../run/config.js';
+import { fallbackOf } from '../run/fallback.js';
 import { journalSource } from '../run/folder.js';
 import { noteDamaged, scanJournal } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
@@ -118,7 +119,7 @@ export async function finish(run: FinishedRun, assembled: Assembled, console: Co
   const finished = { ...run, keys: assembled.keys };
   const { options, folder, totals, mode } = finished;
   const now = new Date();
-  const summary = summarise(assembled, totals, mode, now);
+  const summary = summarise(assembled, totals, options.call.annotator.name, mode, now);
   const { kept, isOutdated } = await keepJudgement(folder);
   await writeSummary(folder.summary, { ...summary, ...kept });
   if (isOutdated)
@@ -161,8 +162,9 @@ function tellMissing(assembled: Assembled, finished: FinishedRun, console: Conso
   }
   const maximum = options.policy.maxCost ?? 0;
   const spent = totals.cost ?? 0;
+  const withheld = fallbackOf(options) === null ? 0 : rows.refused + rows.filtered;
   const done = rows.total - rows.pending - assembled.unusable;
-  const cost = costToSuggest(maximum, { spent, done, left: rows.pending, needed });
+  const cost = costToSuggest(maximum, { spent, done, left: rows.pending + withheld, needed });
   console.error(
     `${what} Stopped: the next request could exceed --max_cost ${maximum}. For all rows about ${cost} is needed. ` +
       `Continue with: ${finished.commands.raise(cost)}`,
@@ -186,6 +188,10 @@ function adviceFor({ rows, unusable }: Assembled, finished: FinishedRun): string
   if (failed + rows.pending > 0) advice.push(tryAgain);
   const withheld = (['refused', 'filtered'] as const).filter((state) => rows[state] > 0);
   if (withheld.length > 0) {
+    if (fallbackOf(finished.options) === null)
+      advice.push(
+        `to send ${withheld.join(' and ')} rows to another model, add --resume --fallback_annotator NAME`,
+      );
     const states = failed > 0 ? (['failed', ...withheld] as const) : withheld;
     advice.push(
       `${withheld.join(' and ')} rows are not retried unless you ask for it: ${commands.retry(states)}`,

@@ -6,6 +6,7 @@ import type { RetriableState } from '../types.js';
 import type { Stop } from '../requests/processor.js';
 import type { ConfigFile } from '../run/config.js';
 import type { AssembleOptions, OptionalKeys } from '../run/assemble.js';
+import { fallbackOf } from '../run/fallback.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures, Summary } from '../run/summary.js';
@@ -54,13 +55,14 @@ export interface FinishedRun {
 
 /** How answers become rows of results, whether one run gave them or the shards of a plan. */
 export function assemblyOf(
-  { output, call }: Pick<RunSettings, 'output' | 'call'>,
+  { output, call, policy }: Pick<RunSettings, 'output' | 'call' | 'policy'>,
   rules: AnswerRules,
 ): Omit<AssembleOptions, 'onProgress' | 'check'> {
   return {
     includeMetadata: output.includeMetadata,
     several: hasSeveral(call.generation),
     select: output.select ?? DEFAULT_SELECTION,
+    annotator: fallbackOf({ policy }) === null ? null : call.annotator.name,
     comparesAnswers: output.check === 'answer',
     reasoning: output.reasoning ?? DEFAULT_REASONING_MODE,
     rules,

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import type { Ledger } from '../batches/ledger.js';
 import { count, plural } from '../lib/text.js';
 import { findEndpoint } from '../models/endpoint.js';
+import type { ModelCall } from '../models/call.js';
 import type { Price } from '../models/prices.js';
 import { distinctChanges, type ParameterChange } from '../requests/parameters.js';
 import type { Stop } from '../requests/processor.js';
@@ -12,10 +13,10 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { RunSettings } from '../run/settings.js';
 import { reservedForBatches } from './batch-cost.js';
 import { checkAgain } from './check-again.js';
-import { escalateTruncated } from './escalate.js';
 import { assembleResults, finish } from './finish.js';
 import type { FinishedRun } from './finished-run.js';
-import { nextStep } from './next-command.js';
+import { sendFurtherRounds } from './further-rounds.js';
+import { commandLine, nextStep, type FlagChanges } from './next-command.js';
 import type { OnlinePermit } from './online-permit.js';
 import { askOnline, type Asked, type OnlineWork } from './online.js';
 import type { SharedAnswers } from './share-answers.js';
@@ -69,7 +70,7 @@ async function sendAll(
     const { stop, needed } = asked;
     if (stop !== null && stop.reason !== 'budget') {
       if (existsSync(folder.save)) await writeConfig(folder.config, config);
-      return endEarly(stop, given, run, surroundings);
+      return endEarly(stop, asked.call, given, run, surroundings);
     }
     await shared.settle();
     const assembled = await assembleResults(open, console);
@@ -101,7 +102,7 @@ async function keepFromBatches(
   return { outstanding: null, permit: null };
 }
 
-/** Sends every row once that has no answer, and truncated ones again where that is asked for. */
+/** Sends every row once that has no answer, and what the answers call for after that. */
 async function sendRows(
   open: OpenRun,
   permit: OnlinePermit | null,
@@ -117,13 +118,23 @@ async function sendRows(
       config.parameter_changes = distinctChanges([...known, ...learnt]);
     },
   };
-  const asked = await escalateTruncated(work, await askOnline(work, surroundings), shared, surroundings);
+  const asked = await sendFurtherRounds(work, await askOnline(work, surroundings), shared, surroundings);
   return checkAgain(work, folder.rows, asked, surroundings);
 }
+
+const WITHOUT_FALLBACK: FlagChanges = {
+  resume_no_retry: null,
+  overwrite: null,
+  resume: true,
+  fallback_base_url: null,
+  fallback_api_key_env: null,
+  fallback_annotator: 'none',
+};
 
 /** A run that did not come to its end: everything is saved, nothing is assembled. */
 async function endEarly(
   stop: Exclude<Stop, { reason: 'budget' }>,
+  call: ModelCall,
   options: RunSettings,
   run: PreparedRun,
   { console, interruption, resumeCommand, words }: Surroundings,
@@ -133,6 +144,17 @@ async function endEarly(
   if (stop.reason === 'interrupted') {
     console.warning(`Stopped; ${saved}. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
+  }
+  if (call.annotator.name !== options.call.annotator.name) {
+    const without =
+      words === undefined
+        ? ''
+        : ` — or leave the refused rows as they are with: ${commandLine(words, WITHOUT_FALLBACK)}`;
+    throw await stopError(
+      stop,
+      call,
+      `(${saved}; this was the fallback annotator.) Then resume with: ${resumeCommand}${without}`,
+    );
   }
   const hasAnswers = run.index.count('ok') + run.index.count('truncated') > 0;
   const { baseUrl } = findEndpoint(options.call);

@@ -1,6 +1,7 @@
 /** Asks a run's pending rows online: jobs through the processor into the journal. */
 
 import { existsSync } from 'node:fs';
+import type { ModelCall } from '../models/call.js';
 import type { Price } from '../models/prices.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { dropped } from '../lib/memory.js';
@@ -13,10 +14,12 @@ import type { Limits } from '../requests/pooled-limits.js';
 import type { BindingLimit } from '../requests/rate-limiter.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
 import type { Usage } from '../models/usage.js';
+import type { Account } from '../run/account.js';
 import { budgetFor, costUnknown } from '../run/budget.js';
 import type { RunFolder } from '../run/folder.js';
 import { JournalGone, JournalWriter, type JournalIndex } from '../run/journal.js';
 import type { PartLine } from '../run/parts.js';
+import { annotatorOf, type Resent } from '../run/origin.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
 import type { Totals } from '../run/totals.js';
@@ -58,6 +61,8 @@ export interface Askable
 /** How asking went. */
 export interface Asked extends SessionFigures {
   stop: Stop | null;
+  /** How the model was called that was asked last, and so stopped. */
+  call: ModelCall;
   /** US dollars in all that the request which `--max_cost` kept back would have needed; null where it kept none. */
   needed: number | null;
 }
@@ -66,11 +71,17 @@ export interface Asked extends SessionFigures {
 export function both(first: Asked, then: Asked): Asked {
   return {
     stop: then.stop,
+    call: then.call,
     answered: first.answered + then.answered,
     milliseconds: first.milliseconds + then.milliseconds,
     bound: first.bound ?? then.bound,
     needed: then.needed,
   };
+}
+
+/** Where nothing is sent. */
+export function nothingAsked(call: ModelCall): Asked {
+  return { stop: null, call, answered: 0, milliseconds: 0, bound: null, needed: null };
 }
 
 /** What is sent online. */
@@ -96,8 +107,8 @@ export interface OnlineWork {
 
 /** Rows that are sent again, although they have an answer. */
 export interface SentAgain extends Wanted {
-  /** How many times their `max_tokens`; null where they are sent as they are. */
-  factor: number | null;
+  /** What the journal says of where their answers come from; null where their jobs are sent as they are. */
+  origin: Resent | null;
   /** What is sent, for people. */
   announcement: (rows: number) => string;
 }
@@ -109,8 +120,9 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const { index } = run;
   const wanted = again ?? missing(index, options.policy.retry);
   const waiting = countRows(run.rows, wanted.row);
-  if (waiting === 0) return { stop: null, answered: 0, milliseconds: 0, bound: null, needed: null };
-  const isSplit = index.parts?.layout.kind === 'choice' && splitsChoices(options.call);
+  const { call } = options;
+  if (waiting === 0) return nothingAsked(call);
+  const isSplit = index.parts?.layout.kind === 'choice' && splitsChoices(call);
   console.info(
     again === undefined
       ? describeStart(
@@ -159,6 +171,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   }
   return {
     stop,
+    call,
     answered: processor.counts.answered,
     milliseconds: performance.now() - started,
     bound: describeBound(limiter.bindingLimit, limiter),
@@ -190,6 +203,8 @@ async function openJournaled(
 ): Promise<Journaled> {
   const { options, folder, run, totals, price, onChanges, reserved, permit = null } = work;
   const { index, naming = ROWS } = run;
+  const annotator = annotatorOf(work.again?.origin ?? null);
+  const account = totals.accountOf(annotator);
   // A missing key is reported before anything is opened.
   checkEndpoints(options.call);
   const budget = budgetFor(options, price, () => (totals.cost ?? 0) + reserved);
@@ -199,13 +214,13 @@ async function openJournaled(
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
   const misses: Misses = { refused: 0, failed: 0 };
-  const recording = { journal, index, naming, misses, rowJobs, factor: work.again?.factor ?? null };
-  const events = journaling(recording, totals, console, {
+  const recording = { journal, index, naming, misses, rowJobs, origin: work.again?.origin ?? null };
+  const events = journaling(recording, { account, timeline: totals.timeline }, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
       warnOfDays(waiting, asking.limiter, console);
       // A table of prices takes longer to load than anything else here, and nothing waited for it.
-      if (price === null) void totals.findPrice(options.call);
+      if (price === null) void account.findPrice(options.call.annotator);
     },
     onChange: () => {
       onChanges(asking.parameters.learnt);
@@ -220,7 +235,7 @@ async function openJournaled(
       });
     },
   });
-  const hasAnswers = index.count('ok') + index.count('truncated') > 0;
+  const hasAnswers = annotator === null && index.count('ok') + index.count('truncated') > 0;
   const asking = await openAsking(options.call, {
     ...{ budget, events, reporter: console, hasAnswers },
     partialBefore: run.partialBefore ?? null,
@@ -338,14 +353,19 @@ interface Recording {
   naming: Naming;
   misses: Misses;
   rowJobs: RowJobs;
-  /** How many times their `max_tokens` rows are sent with; null where their jobs are sent as they stand. */
-  factor: number | null;
+  /** Null where the rows' jobs are sent as they stand. */
+  origin: Resent | null;
+}
+
+/** What answers add up to. */
+interface Figures extends Pick<Totals, 'timeline'> {
+  account: Account;
 }
 
 /** What happens to a row's answer or failure: into the journal first, then into the figures. */
 function journaling(
-  { journal, index, naming, misses, rowJobs, factor }: Recording,
-  totals: Totals,
+  { journal, index, naming, misses, rowJobs, origin }: Recording,
+  { account, timeline }: Figures,
   console: Surroundings['console'],
   { onFirstAnswer, onChange, onUse }: Occasions,
 ): ProcessorEvents {
@@ -357,21 +377,17 @@ function journaling(
   return {
     answered: (job, sent, json, completion) => {
       const { requestIdx, part } = job;
-      const place =
-        factor === null
-          ? journal.appendAnswer(sent, json, requestIdx, part)
-          : journal.appendEscalated(sent, json, factor, requestIdx, part);
+      const place = journal.appendAnswer(sent, json, requestIdx, part, origin);
       const line = lineOf(job, completion.annotations.length);
-      if (factor !== null) index.noteLineOrigin(line, { kind: 'escalated', factor });
-      const counts = index.recordLine(line, completion.state, place);
+      const counts = index.recordLine(line, completion.state, place, false, origin);
       rowJobs.answered(job, completion);
       if (completion.state === 'refused' || completion.state === 'filtered') misses.refused += 1;
       const usage = usageOfAnswer(completion.usage, sent, json);
       const figures = { usage, tier: completion.tier };
-      if (counts) totals.addAnswer(figures);
+      if (counts) account.addAnswer(figures);
       // A retried row keeps its earlier answer.
-      else totals.addUnused(figures);
-      totals.timeline.spent(usage.promptTokens + usage.completionTokens);
+      else account.addUnused(figures);
+      timeline.spent(usage.promptTokens + usage.completionTokens);
       onUse(usage);
       dropped(sent.length + json.length);
       console.record('debug', `${nameOf(job)}: ${completion.state}`);
@@ -379,15 +395,15 @@ function journaling(
       isFirst = false;
     },
     partial: (job, sent, json, reported, tier) => {
-      journal.appendAnswer(sent, json, job.requestIdx, job.part);
+      journal.appendAnswer(sent, json, job.requestIdx, job.part, origin);
       const usage = usageOfAnswer(reported, sent, json);
-      totals.addUnused({ usage, tier });
+      account.addUnused({ usage, tier });
       onUse(usage);
       dropped(sent.length + json.length);
     },
     failed: (job, sent, errors, filtered) => {
-      const place = journal.appendFailure(sent, errors, filtered, job.requestIdx, job.part);
-      index.recordLine(lineOf(job, 1), filtered ? 'filtered' : 'failed', place, true);
+      const place = journal.appendFailure(sent, errors, filtered, job.requestIdx, job.part, origin);
+      index.recordLine(lineOf(job, 1), filtered ? 'filtered' : 'failed', place, true, origin);
       if (filtered) misses.refused += 1;
       else misses.failed += 1;
       failures += 1;
@@ -398,10 +414,10 @@ function journaling(
       console.warning(`${nameOf(job)} failed${more}: ${errors.at(-1) ?? ''}`);
     },
     exchanged: (latency, kind) => {
-      totals.timeline.exchanged(latency, kind);
+      timeline.exchanged(latency, kind);
     },
     wasted: (usage) => {
-      totals.addWasted(usage);
+      account.addWasted(usage);
       onUse(usage);
     },
     parameterChanged: (change, message) => {

@@ -29,6 +29,7 @@ import {
   configDataset,
   effectiveParameters,
   readConfig,
+  furtherRounds,
   withOutputsOf,
   writeConfig,
   type ConfigFile,
@@ -348,6 +349,7 @@ function watchConfig(
     params: {
       ...(earlier.params ?? effectiveParameters(options, shownBaseUrl(options.call))),
       output_format: options.output.formats,
+      ...furtherRounds(options),
       accept_finish_reason: options.call.acceptFinishReason,
       ...(options.push === null
         ? {}

@@ -6,6 +6,7 @@ import { messageOf } from '../lib/errors.js';
 import { count, inert, plural } from '../lib/text.js';
 import { answerRules } from '../models/answer-rules.js';
 import { findAnswerSource, type AnswerSource, type Reading } from '../run/answer-source.js';
+import { fallbackOf } from '../run/fallback.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { RequestTable } from '../run/request-table.js';
@@ -13,6 +14,7 @@ import type { RunSettings } from '../run/settings.js';
 import { fanOut, reuseAnswers, spareRows, type CopyTarget } from '../run/shared-answers.js';
 import type { Totals } from '../run/totals.js';
 import type { Console } from '../terminal/progress.js';
+import type { RetriableState } from '../types.js';
 
 /** A run that may share answers. */
 export interface SharingRun {
@@ -28,6 +30,7 @@ export async function readingOf({ call, policy }: Pick<RunSettings, 'call' | 'po
     choices: call.generation.n ?? 1,
     rules: await answerRules(call),
     escalation: policy.escalateTruncated ?? 1,
+    fallback: fallbackOf({ policy })?.annotator ?? null,
   };
 }
 
@@ -76,8 +79,12 @@ export class SharedAnswers {
   static async open(sharing: SharingRun, console: Console): Promise<SharedAnswers> {
     const { options, folder, run, totals } = sharing;
     const { reuse, dedupe, retry, escalateTruncated } = options.policy;
-    const isEscalating = escalateTruncated !== null && run.index.count('truncated') > 0;
-    const isNeeded = (reuse.length > 0 || dedupe) && (isEscalating || run.index.countWanted(retry) > 0);
+    const { index } = run;
+    const isEscalating = escalateTruncated !== null && index.count('truncated') > 0;
+    const isFallingBack =
+      fallbackOf(options) !== null && index.count('refused') + index.count('filtered') > 0;
+    const isSending = isEscalating || isFallingBack || index.countWanted(retry) > 0;
+    const isNeeded = (reuse.length > 0 || dedupe) && isSending;
     if (!isNeeded) return new SharedAnswers(null, sharing, console);
     const table = await readTable(folder, run.rows, console);
     const target: CopyTarget = {
@@ -108,13 +115,13 @@ export class SharedAnswers {
     index.setAside(spareRows(target.table, index, target.retry));
   }
 
-  /** 1 for each truncated row whose request another row sends again; null where rows share no answers. */
-  spareTruncated(): Uint8Array | null {
+  /** 1 for each row in some states whose request another one sends again; null where rows share no answers. */
+  spare(states: readonly RetriableState[]): Uint8Array | null {
     const target = this.#target;
     if (target === null) return null;
     const { index } = this.sharing.run;
     index.setAside(null);
-    return spareRows(target.table, index, ['truncated']);
+    return spareRows(target.table, index, states);
   }
 
   #announce(): void {

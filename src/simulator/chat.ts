@@ -24,6 +24,7 @@ import type { Statistics } from './statistics.js';
 /** Keeps the draws of faults and of latencies apart. */
 const FAULT_DRAW = 0;
 const LATENCY_DRAW = 1;
+const REFUSAL_DRAW = 2;
 /** OpenAI reserves this many output tokens where a request names no maximum. */
 const DEFAULT_RESERVED_TOKENS = 16;
 /** Requests with this seed, or none, get the first answer to their prompt. */
@@ -187,6 +188,14 @@ export class ChatEndpoint {
   }
 
   #completion(chat: ChatRequest): ChatCompletion {
+    const whole = this.#wholeCompletion(chat);
+    const { seed, refusals } = this.#parts.settings;
+    const share = Object.hasOwn(refusals, chat.model) ? (refusals[chat.model] ?? 0) : 0;
+    // A model refuses the same prompt each time.
+    return draw(seed, hashOf(chat.messagesText), 0, REFUSAL_DRAW) < share ? spoil(whole, 'refusal') : whole;
+  }
+
+  #wholeCompletion(chat: ChatRequest): ChatCompletion {
     const { reasoning: kind } = this.#parts.settings;
     const { texts, replayed } = this.#texts(chat);
     return completion(

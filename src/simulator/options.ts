@@ -47,6 +47,8 @@ export interface SimulatorSettings extends SimulatorLimits {
   latencyJitterMs: number;
   /** Shares (0 to 1) of chat requests that go wrong, by kind of fault. */
   faults: FaultShares;
+  /** By the model's name as it is requested, the share (0 to 1) of prompts that it refuses, in batches as well. */
+  refusals: Readonly<Record<string, number>>;
   /** Chat requests that are let through before every further one gets `insufficient_quota`; null for all. */
   quotaAfter: number | null;
   /** Milliseconds that the body of a `drip` fault takes to arrive. */
@@ -106,6 +108,7 @@ export const SIMULATOR_DEFAULTS: SimulatorSettings = {
   latencyMs: 0,
   latencyJitterMs: 0,
   faults: {},
+  refusals: {},
   quotaAfter: null,
   dripMs: 1_000,
   seed: 42,

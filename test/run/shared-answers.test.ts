@@ -13,12 +13,12 @@ import { requestShape } from '../../src/run/prepare.js';
 import { DigestSet, RequestTable } from '../../src/run/request-table.js';
 import { fanOut, reuseAnswers, spareRows, type CopyTarget } from '../../src/run/shared-answers.js';
 import { Totals } from '../../src/run/totals.js';
-import { withMoreTokens } from '../../src/session/escalate.js';
+import { withMoreTokens } from '../../src/session/further-rounds.js';
 import { temporaryFolder } from '../support/cli.js';
 import { completion } from '../support/scripted-api.js';
 import { settingsFor } from '../support/settings.js';
 
-const READING = { choices: 1, rules: new FinishRules([]), escalation: 1 };
+const READING = { choices: 1, rules: new FinishRules([]), escalation: 1, fallback: null };
 
 interface Plan {
   reuse?: string[];
@@ -284,11 +284,10 @@ describe('answers that are not paid for', () => {
     expect(existsSync(folder.journal)).toBe(true);
   });
 
-  it.each([
-    [{ batch: true }, '--escalate_truncated works online'],
-    [{ max_tokens: 'none' }, '--escalate_truncated multiplies --max_tokens'],
-  ])('more tokens for truncated rows need a bound and single requests: %o', (flags, message) => {
-    expect(() => settingsFor({ dataset: 'x.json', escalate_truncated: '2', ...flags })).toThrow(message);
+  it('more tokens for truncated rows need a bound', () => {
+    expect(() => settingsFor({ dataset: 'x.json', escalate_truncated: '2', max_tokens: 'none' })).toThrow(
+      '--escalate_truncated multiplies --max_tokens',
+    );
   });
 
   it('answers that needed more tokens are reused by runs that would give them as many', async () => {

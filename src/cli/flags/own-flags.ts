@@ -398,6 +398,13 @@ const SIMULATE_FLAGS = {
     help: 'such as 429=0.05,500=0.03,reset=0.02; may be given several times',
     commands: OF_SIMULATE,
   }),
+  refuses: flag({
+    kind: several('<model=share>'),
+    fallback: null,
+    group: 'faults',
+    help: 'the share of prompts that a model refuses, such as gpt-4o-mini=0.3; may be given several times',
+    commands: OF_SIMULATE,
+  }),
   hub_fault: flag({
     kind: several('<kind=share>'),
     fallback: null,

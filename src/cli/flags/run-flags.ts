@@ -3,6 +3,8 @@
 import { UsageError } from '../../lib/errors.js';
 import { folder, integer, kind, list, LIST_IN_CODE, number, text, toggle } from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
+import { checkUrl } from '../../http/address.js';
+import { ANNOTATORS } from '../../models/annotators.js';
 import { DEFAULT_LIMITS } from '../../models/call.js';
 import { checkRunName } from '../../run/folder.js';
 import { DEFAULT_OUTPUT, MAXIMUM_BATCH_BYTES, MAXIMUM_BATCH_SIZE } from '../../run/settings.js';
@@ -134,9 +136,37 @@ export const RUN_FLAGS = {
     fallback: null,
     group: 'run',
     help: 'send truncated rows again with n times --max_tokens, in the same run; each once',
-    details: 'Online. See [truncated answers](costs.md#truncated-answers).',
+    details: 'After batches online, by watch-batch. See [truncated answers](costs.md#truncated-answers).',
     aliases: ['escalate', 'retry_truncated'],
-    commands: { reannotate: true },
+    commands: { reannotate: true, 'watch-batch': true },
+  }),
+  fallback_annotator: flag({
+    kind: text('<name>', { choices: Object.keys(ANNOTATORS) }),
+    fallback: null,
+    usual: 'none',
+    group: 'run',
+    help: 'another model, or PROVIDER/MODEL, that gets the rows which end refused or filtered, in the same run',
+    details:
+      'With its own key and address: those of its provider, or of the annotator where both have the same provider. ' +
+      'A resumed run keeps it; another name, or `none`, replaces it. See [refused rows](costs.md#refused-rows).',
+    aliases: ['fallback', 'fallback_model', 'backup_model', 'fallback_models'],
+    commands: { reannotate: true, 'watch-batch': true },
+  }),
+  fallback_base_url: flag({
+    kind: kind('<url>', checkUrl),
+    fallback: null,
+    group: 'run',
+    help: 'with --fallback_annotator: any OpenAI-compatible server',
+    aliases: ['fallback_api_base', 'fallback_url'],
+    commands: { reannotate: true, 'watch-batch': true },
+  }),
+  fallback_api_key_env: flag({
+    kind: text('<name>'),
+    fallback: null,
+    group: 'run',
+    help: 'with --fallback_annotator: environment variable that holds its key',
+    aliases: ['fallback_api_key', 'fallback_key'],
+    commands: { reannotate: true, 'watch-batch': true },
   }),
   check_retry: flag({
     kind: integer(1, 64),

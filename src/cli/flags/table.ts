@@ -66,6 +66,7 @@ const NOT_PLANNED: ReadonlySet<string> = new Set([
   ...['push_to_hub', 'private', 'yes', 'allow_secrets'],
   // They look at all rows of a run; a worker sees those of a shard.
   ...['reuse', 'dedupe', 'escalate_truncated'],
+  ...['fallback_annotator', 'fallback_base_url', 'fallback_api_key_env'],
 ]);
 
 function collectFlags(command: CommandName): CommandFlag[] {
