@@ -19,6 +19,8 @@ export const BATCH_FAULTS = {
   error_create: 'it is made, but its creation is answered with a 500',
   refuse_create: 'its creation is answered with a 400, and nothing is made',
   busy_create: 'its creation is answered with a 429 the first time, and nothing is made',
+  full_create:
+    'the first time, its creation is answered with a 429 because the queue is full, and nothing is made',
   stuck: 'it stays at half of its requests until it is cancelled',
   cut_download: 'the first download of each of its files is cut in the middle, and so is each range once',
   duplicate_line: 'one line of the output file is there twice',

@@ -19,8 +19,8 @@ interface Created {
 /** All batches, whichever API they were created through: how they are made, found and spoilt is the same in each. */
 export class BatchBook {
   readonly #batches = new Map<string, Batch>();
-  /** Batches whose creation was refused once because the API is busy, by number. */
-  readonly #busy = new Set<number>();
+  /** Batches whose creation was refused once, by number. */
+  readonly #refused = new Set<number>();
   /** Batches that were made or refused for good: what their faults go by. */
   #created = 0;
 
@@ -32,9 +32,10 @@ export class BatchBook {
    */
   create(owner: string, order: BatchOrder, input: StoredFile): Created {
     const faults = faultsOfBatch(this.parts.settings, this.#created);
-    if (faults.has('busy_create') && !this.#busy.has(this.#created)) {
-      this.#busy.add(this.#created);
-      throw busy();
+    const refusal = faults.has('busy_create') ? busy : faults.has('full_create') ? full : null;
+    if (refusal !== null && !this.#refused.has(this.#created)) {
+      this.#refused.add(this.#created);
+      throw refusal();
     }
     const number = this.#created++;
     if (faults.has('refuse_create')) {
@@ -193,6 +194,14 @@ export function sendPage(response: ServerResponse): void {
 
 function noSuchBatch(id: string): ApiError {
   return new ApiError(404, `No batch found with id '${id}'.`);
+}
+
+/** In words that hold those of each provider. */
+function full(): ApiError {
+  const message =
+    'Enqueued token limit reached in organization org-simulator: the queue of batches is full. ' +
+    'Please try again once some in_progress batches have been completed.';
+  return new ApiError(429, message, { code: 'token_limit_exceeded' });
 }
 
 function busy(): ApiError {

@@ -25,9 +25,9 @@ interface Scene {
   batches: () => number;
 }
 
-async function scene(provider: BatchApiName, faults: BatchFault[] = []): Promise<Scene> {
+async function scene(provider: BatchApiName, batchPlans: BatchFault[][] = []): Promise<Scene> {
   const root = temporaryFolder();
-  const api = await simulator({ batchPlans: [faults] });
+  const api = await simulator({ batchPlans });
   const proxy = await killingProxy(api.url);
   const dataset = writeJson(root, 'data.json', alpacaRows(ROWS));
   return {
@@ -182,7 +182,7 @@ it('one negative answer of any provider: nothing is paid twice, all is collected
     spread(cells, 2),
     ({ provider, doubt }) => `${provider}: ${doubt}`,
     async ({ provider, doubt }) => {
-      const one = await scene(provider, [doubt]);
+      const one = await scene(provider, [[doubt]]);
       const env = impatient();
       const more = doubt === 'hang_create' ? ['--request_timeout', '0.5'] : [];
       await persistently(() =>
@@ -208,4 +208,86 @@ async function expectHeld({ run, answers, batches }: Scene): Promise<Outcome> {
     paidTwice: Object.values(answers()).reduce((sum, times) => sum + times - 1, 0),
     problem: missing === 1 && batches() === BATCHES ? null : `${missing} rows missing, ${batches()} batches`,
   };
+}
+
+/** What is done about a run whose batches went wrong, and how it ends. */
+const COMMANDS = ['recover', 'cancel_and_finish_online', 'retry_failed', 'waves'] as const;
+type Command = (typeof COMMANDS)[number];
+
+const FAULTS: Readonly<Record<Command, BatchFault[][]>> = {
+  recover: [],
+  cancel_and_finish_online: [['stuck']],
+  retry_failed: [['expire']],
+  waves: [[], ['full_create']],
+};
+
+it('--recover, --cancel, --finish_online, --retry_failed and waves work with every provider', async () => {
+  const tally = new Tally('Batches of every provider: each command');
+  const all = PROVIDER_NAMES.flatMap((provider) => COMMANDS.map((command) => ({ provider, command })));
+  const sample = all.filter(
+    ({ provider, command }) => provider === 'mistral' && command === 'cancel_and_finish_online',
+  );
+  await tally.play(
+    cases(0, 1) === 0 ? sample : spread(all, all.length),
+    ({ provider, command }) => `${provider}: ${command}`,
+    ({ provider, command }) => playCommand(provider, command),
+    4,
+  );
+  tally.expectAll();
+});
+
+async function playCommand(provider: BatchApiName, command: Command): Promise<Outcome> {
+  const { run, answers, batches } = await scene(provider, FAULTS[command]);
+  const env = impatient();
+  const submitted = await runWith(run, ['--batch', ...SIZE], { env });
+  expect(submitted.code, submitted.stderr).toBe(0);
+  const { finished, folder } = await finishBy(command, run, env);
+  const given = Object.values(answers());
+  const paidTwice = given.reduce((sum, times) => sum + times - 1, 0);
+  if (provider === 'openrouter' && command === 'cancel_and_finish_online') {
+    // It has no call that cancels, so nothing is sent online.
+    return { paidTwice, problem: finished.code === 1 ? null : `code ${finished.code ?? ''}` };
+  }
+  const result = resultsIn(folder);
+  const isSame = result.bytes() === (await onlineResult(provider));
+  const expected = command === 'retry_failed' ? BATCHES + 1 : BATCHES;
+  const isFine = finished.code === 0 && batches() === expected && isSame;
+  return {
+    lost: result.rows().filter(({ annotation }) => annotation === null).length,
+    paidTwice,
+    problem: isFine
+      ? null
+      : `code ${finished.code ?? ''}, ${batches()} batches, ${isSame ? '' : 'other results, '}${finished.stderr.slice(-600)}`,
+  };
+}
+
+/** Ends a submitted run, in its own folder or in another one. */
+async function finishBy(
+  command: Command,
+  run: ProviderRun,
+  env: Record<string, string>,
+): Promise<{ finished: Finished; folder: string }> {
+  switch (command) {
+    case 'recover': {
+      const folder = `${run.folder}-elsewhere`;
+      const watch = (): Promise<Finished> => watchWith({ ...run, folder }, ['--recover'], { env });
+      let finished = await watch();
+      // Batches that show nothing but the ids of their requests are recognised once they have ended.
+      for (let tries = 1; tries < TRIES && finished.code === 1; tries++) finished = await watch();
+      return { finished, folder };
+    }
+    case 'cancel_and_finish_online': {
+      // Here time passes as it does for users: markers are compared by the server's clock.
+      const finished = await watchWith(run, ['--cancel', '--yes', '--finish_online']);
+      return { finished, folder: run.folder };
+    }
+    case 'retry_failed': {
+      const finished = await watchWith(run, ['--retry_failed'], { env });
+      return { finished, folder: run.folder };
+    }
+    case 'waves': {
+      const finished = await watchWith(run, [], { env });
+      return { finished, folder: run.folder };
+    }
+  }
 }

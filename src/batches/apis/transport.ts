@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import OpenAI, { APIError } from 'openai';
 import type { Dispatcher } from 'undici';
-import { parseJson } from '../../lib/json.js';
+import { isObject, parseJson } from '../../lib/json.js';
 import { holdsMoreValues } from '../../lib/json-scan.js';
 import { systemErrorCode } from '../../lib/errors.js';
 import { ANSWER_BOUNDS, beyondBounds } from '../../http/answer-bounds.js';
@@ -275,13 +275,25 @@ async function send(
   const content = async (): Promise<Uint8Array<ArrayBuffer>> => {
     const bytes = await readUpTo(pieces, statusCode < 300 ? MAXIMUM_JSON_BYTES : MAXIMUM_ERROR_BYTES);
     if (holdsMoreValues(bytes, ANSWER_BOUNDS.values)) throw beyondBounds(ANSWER_BOUNDS, 'values');
-    return new Uint8Array(redactor.bytes(bytes));
+    const clean = redactor.bytes(bytes);
+    return new Uint8Array(statusCode < 300 ? clean : errorForSdk(clean));
   };
   const body = isEmpty ? null : isFile ? (Readable.toWeb(Readable.from(pieces)) as never) : await content();
   return new Response(body, {
     status: statusCode < 200 || statusCode > 599 ? 502 : statusCode,
     headers: headersOf(redactor.headers(response.headers)),
   });
+}
+
+/**
+ * The body of an error as the SDK reads it, which looks into the field `error` alone: Mistral, Fireworks and FastAPI have
+ * their message beside it or without one, and Google may have a list of one error.
+ */
+function errorForSdk(bytes: Buffer): Buffer {
+  const value = parseJson(bytes.toString('utf8'));
+  const body: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
+  if (!isObject(body)) return bytes;
+  return Buffer.from(JSON.stringify((body['error'] ?? null) === null ? { error: body } : body));
 }
 
 /** The first bytes of a body, whose rest is not read. Longer ones than `maximum` lose their connection. */

@@ -30,9 +30,12 @@ export function togetherRoutes(prefix: string, parts: ProviderParts, openai: rea
   const announced = new Map<string, { owner: string; name: string }>();
   mount.also(openai, '/v1/chat/');
   mount.also(
-    openai.filter(({ method }) => method === 'GET'),
+    openai.filter(({ method }) => method === 'GET' || method === 'DELETE'),
     '/v1/files/',
   );
+  // together-ai `resources/files.d.ts`: all files at once.
+  const list = openai.find(({ method, path }) => method === 'GET' && path === '/v1/files');
+  mount.open('GET', '/v1/files', (exchange) => list?.handle({ ...exchange, query: new URLSearchParams() }));
   mount.on('POST', '/v1/files', async ({ request, response, owner, query }) => {
     const form = new URLSearchParams((await readBody(request)).toString('utf8'));
     const field = (name: string): string | null => form.get(name) ?? query.get(name);

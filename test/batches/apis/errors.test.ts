@@ -4,6 +4,7 @@ import { APIError } from 'openai';
 import { expect, it, onTestFinished } from 'vitest';
 import { openBatchApi } from '../../../src/batches/apis/index.js';
 import type { BatchApi } from '../../../src/batches/apis/batch-api.js';
+import { judgeCall } from '../../../src/batches/apis/transport.js';
 import { readAddress } from '../../../src/http/address.js';
 import { Redactor } from '../../../src/secrets/redactor.js';
 
@@ -54,6 +55,41 @@ function clientOf(url: string): BatchApi {
   onTestFinished(() => client.close());
   return client;
 }
+
+/** A server that answers every request with an error. */
+async function refusing(status: number, body: string): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume();
+    response.writeHead(status, { 'content-type': 'application/json' });
+    response.end(body);
+  });
+  await listen(server);
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+it.each<[string, string]>([
+  ['OpenAI', '{"error":{"message":"the queue is full","type":"x","code":null}}'],
+  [
+    'Mistral',
+    '{"object":"error","message":"the queue is full","type":"rate_limited","param":null,"code":"1300"}',
+  ],
+  ['Fireworks', '{"code":8,"message":"the queue is full","details":[]}'],
+  ['Google', '[{"error":{"code":429,"message":"the queue is full","status":"RESOURCE_EXHAUSTED"}}]'],
+  ['xAI', '{"code":"resource-exhausted","error":"the queue is full"}'],
+  ['Anthropic', '{"type":"error","error":{"type":"rate_limit_error","message":"the queue is full"}}'],
+  ['FastAPI', '{"detail":"the queue is full"}'],
+  ['one without an error', '{"error":null,"message":"the queue is full"}'],
+  ['plain text', 'the queue is full'],
+])('the words of an error are read as %s has them', async (_, body) => {
+  const error: unknown = await clientOf(await refusing(429, body))
+    .retrieve('b')
+    .catch((one: unknown) => one);
+  expect((error as APIError).message).toContain('the queue is full');
+  expect(judgeCall(error)).toMatchObject({
+    kind: 'throttle',
+    message: expect.stringContaining('the queue is full') as string,
+  });
+});
 
 it.each<[string, number, (client: BatchApi) => Promise<unknown>]>([
   ['a file’s content', 404, (client) => client.download('file-1', 0)],
