@@ -9,7 +9,6 @@ import { relative } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { breathe, readLines } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
-import { isObject, parseJson } from '../lib/json.js';
 import type { RunFolder } from '../run/folder.js';
 import type { AskedFor } from '../run/identity.js';
 import { readJob } from '../run/jobs.js';
@@ -19,7 +18,7 @@ import type { Reporter } from '../types.js';
 import { isQueueRefusal, type Batch } from './batch.js';
 import { CallFailed, type Waiting } from './calls.js';
 import { LineIndex } from './line-index.js';
-import { bodyOf, rowOf } from './request-line.js';
+import { bodyOf, promptIn, rowOf } from './request-line.js';
 import type { BatchApi } from './apis/batch-api.js';
 import { listsNothing, walkAccount } from './account.js';
 import { nameOf, newChunk, type Chunk } from './chunk.js';
@@ -328,8 +327,8 @@ async function comparePrompts(
       );
     }
     const job = jobs.read(row);
-    const theirs = messagesIn(bodyOf(bytes));
-    if (job === null || theirs !== messagesIn(readJob(job)?.body ?? null)) {
+    const theirs = promptIn(bodyOf(bytes));
+    if (job === null || theirs !== promptIn(readJob(job)?.body ?? null)) {
       throw notTogether(id, `it asked row ${row} with another prompt than the dataset gives`, jobs.rows);
     }
     size.requests += 1;
@@ -337,11 +336,6 @@ async function comparePrompts(
     if (number % 500 === 0) await breathe();
   }
   return size;
-}
-
-function messagesIn(body: Buffer | null): string | null {
-  const value = body === null ? undefined : parseJson(body.toString('utf8'));
-  return isObject(value) ? JSON.stringify(value['messages']) : null;
 }
 
 function notTogether(id: string, why: string, rows: number): UserError {

@@ -15,7 +15,7 @@ import { TokenEstimate } from '../requests/tokens.js';
 import type { RunFolder } from '../run/folder.js';
 import { readJobs } from '../run/jobs.js';
 import { count, plural } from '../lib/text.js';
-import { bodyOf, REQUEST_URL, requestLine, rowOf } from './request-line.js';
+import { bodyOf, REQUEST_URLS, requestLine, rowOf, type RequestUrl } from './request-line.js';
 import { newChunk, type Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';
 
@@ -33,6 +33,8 @@ export interface PlanRows {
   /** Rows of the run. */
   total: number;
   wanted: (row: number) => boolean;
+  /** The endpoint that answers them. */
+  url: RequestUrl;
   /** Called for a row whose request alone is larger than a file may be. */
   onTooLarge: (row: number, body: Buffer) => void;
   /** Called with the rows so far. */
@@ -125,7 +127,7 @@ class LineSource {
       const { requestIdx, body } = job.value;
       if (this.#seen[requestIdx] !== 0 || !this.rows.wanted(requestIdx)) continue;
       this.#seen[requestIdx] = 1;
-      const bytes = requestLine(requestIdx, this.#fit.apply(body));
+      const bytes = requestLine(requestIdx, this.#fit.apply(body), this.rows.url);
       if (bytes.length > this.maximumBytes) {
         this.rows.onTooLarge(requestIdx, body);
         continue;
@@ -208,6 +210,7 @@ async function copyLines(source: string, target: string, from: number, to: numbe
 export async function checkChunk(path: string, chunk: Chunk): Promise<void> {
   const seen = new Set<string>();
   let model: unknown;
+  let url: unknown;
   let number = 0;
   let size = 0;
   for (const { bytes } of readLines(path)) {
@@ -217,12 +220,13 @@ export async function checkChunk(path: string, chunk: Chunk): Promise<void> {
     const body = isObject(line) && isObject(line['body']) ? line['body'] : null;
     const id = isObject(line) ? line['custom_id'] : null;
     model ??= body?.['model'];
+    url ??= REQUEST_URLS.find((one) => isObject(line) && line['url'] === one);
     const problem = !isObject(line)
       ? 'is no JSON object'
       : typeof id !== 'string' || seen.has(id)
         ? 'has no custom_id of its own'
-        : line['method'] !== 'POST' || line['url'] !== REQUEST_URL
-          ? `does not ask ${REQUEST_URL}`
+        : line['method'] !== 'POST' || line['url'] !== url
+          ? `is not for ${typeof url === 'string' ? url : REQUEST_URLS.join(' or ')}`
           : body === null || body['model'] !== model
             ? 'asks another model than the lines before it'
             : null;

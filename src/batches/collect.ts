@@ -24,7 +24,7 @@ import { describeErrors, type Batch } from './batch.js';
 import { Interrupted, type Waiting } from './calls.js';
 import { rowAtLine } from './chunks.js';
 import { LineIndex } from './line-index.js';
-import { bodyOf, rowOfId } from './request-line.js';
+import { chatBodyOf, rowOfId } from './request-line.js';
 import type { BatchApi } from './apis/batch-api.js';
 import { saidOf, type Chunk, type Collected } from './chunk.js';
 import type { Delivery } from './delivery.js';
@@ -348,10 +348,10 @@ class Collection {
     index.recordLine(line, filtered ? 'filtered' : 'failed', place, true);
   }
 
-  /** What was asked: the body that the batch's own file holds. */
+  /** What was sent: the body that the batch's own file holds, or the job where the file has another form. */
   #request(row: number): Buffer {
     const line = this.requests?.read(row) ?? null;
-    return (line === null ? null : bodyOf(line)) ?? this.parts.requestOf(row);
+    return (line === null ? null : chatBodyOf(line)) ?? this.parts.requestOf(row);
   }
 
   /** A parameter that the model does not take is changed in the batches to come. */

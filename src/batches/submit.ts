@@ -26,6 +26,7 @@ import type { BatchApi, Submission } from './apis/batch-api.js';
 import { listsNothing, ownsInput, walkAccount } from './account.js';
 import type { Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';
+import { urlOfFile } from './request-line.js';
 import { describeUndecided } from './adopt.js';
 import { batchMetadata, isCreation, readOrigin } from './metadata.js';
 
@@ -130,6 +131,7 @@ function submissionOf(
 ): Submission {
   return {
     path,
+    url: urlOfFile(path),
     // The name tells an account's owner where a file comes from.
     name: `reannotate-${identity.uuid}-${chunk.number}.jsonl`,
     metadata: batchMetadata(identity, { chunk: chunk.number, attempt: chunk.attempt, creation }),

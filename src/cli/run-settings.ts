@@ -7,6 +7,7 @@ import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
 import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
 import { chooseGeneration, hasSeveral, type GenerationParameters } from '../models/generation.js';
 import { serversOf } from '../models/server-list.js';
+import { batchesOnResponses } from '../models/endpoint.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { tierShares } from '../models/service-tiers.js';
 import { fallbackCall } from '../run/fallback.js';
@@ -164,7 +165,8 @@ function requireOneByOne(
   { batch, batch_file_only: isFileOnly }: Values<'reannotate'>,
   call: ModelCall,
 ): void {
-  if ((!batch && !isFileOnly) || !splitsChoices(call)) return;
+  const isOne = splitsChoices(call) || (hasSeveral(call.generation) && batchesOnResponses(call));
+  if ((!batch && !isFileOnly) || !isOne) return;
   throw new UsageError(
     `${inert(call.annotator.name, 80)} gives one answer to a request, and a batch holds one request for each row, so --n ` +
       `${call.generation.n ?? 1} cannot be sent in batches. Leave --batch out: online each answer is requested on its own.`,

@@ -99,6 +99,14 @@ export function answersOnResponses(call: ModelCall): boolean {
   return providerName === 'openai' && !hasOwnServer(call) && answersOnResponsesOnly(model);
 }
 
+/**
+ * True where batches go to the Responses API. A batch cannot be sent to another endpoint once its lines are refused, so
+ * the model's name decides, whatever the address.
+ */
+export function batchesOnResponses({ annotator: { providerName, model } }: ModelCall): boolean {
+  return providerName === 'openai' && answersOnResponsesOnly(model);
+}
+
 /** True where the requests go to another server than the provider's own. */
 export function hasOwnServer(call: ModelCall): boolean {
   return addressOf(call, givenBaseUrl(call)).base !== readAddress(call.annotator.provider.baseUrl).base;

@@ -6,10 +6,11 @@ import { callFailed, CallFailed } from '../batches/calls.js';
 import type { BatchApi } from '../batches/apis/batch-api.js';
 import { planChunks, type ChunkLimits } from '../batches/chunks.js';
 import { isHandRun } from '../batches/hand-run.js';
+import { REQUEST_URL, RESPONSES_URL } from '../batches/request-line.js';
 import type { Ledger } from '../batches/ledger.js';
 import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
 import { EXIT, UserError } from '../lib/errors.js';
-import { batchTermsOf } from '../models/endpoint.js';
+import { batchesOnResponses, batchTermsOf } from '../models/endpoint.js';
 import type { ModelCall } from '../models/call.js';
 import { isResuming, type RunSettings } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
@@ -158,6 +159,7 @@ export async function planRows(
       {
         total: run.rows,
         wanted,
+        url: batchesOnResponses(options.call) ? RESPONSES_URL : REQUEST_URL,
         onTooLarge: (row, body) => {
           const message = `the request alone is larger than --max_batch_bytes ${options.policy.maxBatchBytes}`;
           const place = journal.appendFailure(body, [message], false, row);

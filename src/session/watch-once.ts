@@ -16,6 +16,7 @@ import { resultPath } from '../batches/result-files.js';
 import { resolveCreation, submitChunks } from '../batches/submit.js';
 import { watch, type Watched } from '../batches/watch.js';
 import type { ModelCall } from '../models/call.js';
+import { batchesOnResponses } from '../models/endpoint.js';
 import { readJob } from '../run/jobs.js';
 import type { WatchedRun } from './open-watched-run.js';
 import type { Surroundings } from './surroundings.js';
@@ -48,7 +49,7 @@ export async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex>
 
 /**
  * What collecting needs.
- * @param jobs null where every batch's input file is here
+ * @param jobs null where every batch's input file is here, and holds requests as the journal does
  */
 export function collectParts(
   { options, folder, run, ledger, totals, client, submission }: WatchedRun,
@@ -82,7 +83,10 @@ export async function watchOnce(watched: WatchedRun, { console }: Surroundings):
   const { waiting } = submission;
   const display = new BatchDisplay(ledger);
   const raw = new RawResults(watched, console);
-  const jobs = ledger.chunks.some(({ file }) => file === null) ? await indexJobs(watched) : null;
+  // The journal holds chat requests, which the files of batches to the Responses API do not.
+  const isNeeded =
+    batchesOnResponses(watched.options.call) || ledger.chunks.some(({ file }) => file === null);
+  const jobs = isNeeded ? await indexJobs(watched) : null;
   const parts = collectParts(watched, jobs, await answerRules(watched.options.call), console);
   await raw.update();
   const endProgress = console.showTable((rows) => display.table(new Date(), rows));

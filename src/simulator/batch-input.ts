@@ -5,9 +5,9 @@ import { breathe, readLines } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { ApiError } from './http.js';
 
-/** The endpoint and the time that batches can have here. */
-const ENDPOINT = '/v1/chat/completions';
-const WINDOW = '24h';
+/** The endpoints and the time that batches can have here. */
+const ENDPOINTS = ['/v1/chat/completions', '/v1/responses'];
+const WINDOWS = ['24h'];
 
 const MAXIMUM_METADATA_PAIRS = 16;
 const MAXIMUM_KEY_LENGTH = 64;
@@ -54,8 +54,8 @@ export function readBatchOrder(bytes: Buffer): BatchOrder {
   const expiry = body['output_expires_after'];
   return {
     inputFileId: requiredText(body, 'input_file_id'),
-    endpoint: oneOf(requiredText(body, 'endpoint'), ENDPOINT, 'endpoint'),
-    completionWindow: oneOf(requiredText(body, 'completion_window'), WINDOW, 'completion_window'),
+    endpoint: oneOf(requiredText(body, 'endpoint'), ENDPOINTS, 'endpoint'),
+    completionWindow: oneOf(requiredText(body, 'completion_window'), WINDOWS, 'completion_window'),
     metadata: readMetadata(body['metadata']),
     resultLifetime: isObject(expiry)
       ? readLifetime('output_expires_after', expiry['anchor'], expiry['seconds'])
@@ -70,7 +70,7 @@ export function readBatchOrder(bytes: Buffer): BatchOrder {
  */
 export function readLifetime(name: string, anchor: unknown, seconds: unknown): number {
   if (anchor === undefined && seconds === undefined) return LONGEST_LIFETIME;
-  oneOf(typeof anchor === 'string' ? anchor : String(anchor), 'created_at', `${name}.anchor`);
+  oneOf(typeof anchor === 'string' ? anchor : String(anchor), ['created_at'], `${name}.anchor`);
   if (!Number.isInteger(seconds)) {
     throw new ApiError(400, `Invalid type for '${name}.seconds': expected an integer.`, {
       param: `${name}.seconds`,
@@ -93,10 +93,10 @@ export function inRange(name: string, value: number, lowest: number, highest: nu
   });
 }
 
-/** @throws ApiError (400) where a text is not the one that is supported */
-export function oneOf(value: string, supported: string, name: string): string {
-  if (value === supported) return value;
-  throw new ApiError(400, `Invalid value: '${value}'. Supported values are: '${supported}'.`, {
+/** @throws ApiError (400) where a text is none of those that are supported */
+export function oneOf(value: string, supported: readonly string[], name: string): string {
+  if (supported.includes(value)) return value;
+  throw new ApiError(400, `Invalid value: '${value}'. Supported values are: '${supported.join("', '")}'.`, {
     param: name,
     code: 'invalid_value',
   });
@@ -272,7 +272,7 @@ function checkLine(
       'All requests in a batch must use the same model.';
     return { code: 'mismatched_model', message, param: 'body.model' };
   }
-  input.tokens += Math.ceil(charactersOf(body['messages']) / CHARACTERS_PER_TOKEN);
+  input.tokens += Math.ceil(charactersOf(body['messages'] ?? body['input']) / CHARACTERS_PER_TOKEN);
   return null;
 }
 

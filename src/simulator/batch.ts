@@ -24,7 +24,6 @@ import {
   type Row,
 } from './batch-input.js';
 import type { ChatEndpoint } from './chat.js';
-import type { ChatCompletion } from './completions.js';
 import { newId, newLongId, unixTime, type FileStore, type StoredFile } from './files.js';
 import { ApiError } from './http.js';
 import { snapshotOf } from './models.js';
@@ -301,21 +300,27 @@ export class Batch {
 
   #answer({ customId, body }: Row, failure: RowFailure | null): void {
     const torn = this.#lineFaults.has('torn_line');
-    const { status, body: answer } =
-      // Nobody can read an answer on a torn line, so it counts for none.
-      failure ?? this.parts.chat.complete(body, !torn);
+    const answer =
+      failure === null
+        ? // Nobody can read an answer on a torn line, so it counts for none.
+          this.parts.chat.complete(body, !torn, this.origin.order.endpoint)
+        : { ...failure, usage: undefined };
     const line: ResultLine = {
       ...this.#lineHead(customId),
-      response: { status_code: status, request_id: hashOf(`${this.id} request ${customId}`), body: answer },
+      response: {
+        status_code: answer.status,
+        request_id: hashOf(`${this.id} request ${customId}`),
+        body: answer.body,
+      },
       error: null,
     };
-    if (status !== 200) {
+    if (answer.usage === undefined) {
       this.#counts.failed++;
       this.#failures.write(this.#textOf(line));
       return;
     }
     this.#counts.completed++;
-    const { usage } = answer as ChatCompletion;
+    const { usage } = answer;
     this.#tokens.input += usage.prompt_tokens;
     this.#tokens.output += usage.completion_tokens;
     this.#writeAnswer(line);

@@ -1,4 +1,4 @@
-/** `POST /v1/chat/completions`: checked, limited, delayed, spoilt where a fault is drawn, answered. */
+/** `POST /v1/chat/completions` and `POST /v1/responses`: checked, limited, delayed, spoilt where a fault is drawn, answered. */
 
 import type { ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,7 +15,9 @@ import {
 import { draw, pickFault, type Fault } from './faults.js';
 import { ApiError, readBody, requireApiKey, sendError, sendText, type Exchange, type Route } from './http.js';
 import { judgedAnswer } from './judging.js';
-import { madeUpReasoning, withReasoningAs } from './reasoning.js';
+import { answersOnResponsesOnly } from '../models/responses-api.js';
+import { madeUpReasoning, withReasoningAs, type ReasoningKind } from './reasoning.js';
+import { chatRequestOf, responseOf } from './responses.js';
 import { snapshotOf } from './models.js';
 import type { SimulatorSettings } from './options.js';
 import type { RateLimits, Throttled } from './rate-limits.js';
@@ -47,7 +49,44 @@ export interface ChatParts {
 
 /** What a request is answered without regard to how it came. */
 export type ChatAnswer =
-  { status: 200; body: ChatCompletion } | { status: ApiError['status']; body: ApiError['body'] };
+  | { status: 200; body: object; usage: ChatCompletion['usage'] }
+  | { status: ApiError['status']; body: ApiError['body']; usage?: undefined };
+
+/** How one endpoint spells requests and answers. */
+interface Api {
+  url: string;
+  /** The request as one of chat completions. */
+  read: (bytes: Buffer) => Buffer;
+  write: (completion: ChatCompletion, reasoning: ReasoningKind | null, fault: Fault | null) => object;
+  /** Throws where the model does not answer here. */
+  requireModel: (model: string) => void;
+}
+
+function chatAnswer(
+  completion: ChatCompletion,
+  reasoning: ReasoningKind | null,
+  fault: Fault | null,
+): ChatCompletion {
+  return spoil(withReasoningAs(completion, reasoning), fault);
+}
+
+const CHAT: Api = {
+  url: '/v1/chat/completions',
+  read: (bytes) => bytes,
+  write: chatAnswer,
+  requireModel: (model) => {
+    if (!answersOnResponsesOnly(model)) return;
+    const message = 'This model is only supported in v1/responses and not in v1/chat/completions.';
+    throw new ApiError(404, message, { param: 'model' });
+  },
+};
+
+const RESPONSES: Api = {
+  url: '/v1/responses',
+  read: chatRequestOf,
+  write: (completion, _, fault) => responseOf(spoil(completion, fault)),
+  requireModel: () => undefined,
+};
 
 /** The chat endpoint, with its memory of what was asked before. */
 export class ChatEndpoint {
@@ -61,7 +100,10 @@ export class ChatEndpoint {
   }
 
   routes(): Route[] {
-    return [{ method: 'POST', path: '/v1/chat/completions', handle: (exchange) => this.#handle(exchange) }];
+    return [
+      { method: 'POST', path: '/v1/chat/completions', handle: (exchange) => this.#handle(exchange, CHAT) },
+      { method: 'POST', path: '/v1/responses', handle: (exchange) => this.#handle(exchange, RESPONSES) },
+    ];
   }
 
   /**
@@ -69,14 +111,15 @@ export class ChatEndpoint {
    * @param body its JSON, or what was read from that
    * @param whole false where the answer will be spoilt on its way, so that it counts for none
    */
-  complete(body: unknown, whole = true): ChatAnswer {
+  complete(body: unknown, whole = true, url = CHAT.url): ChatAnswer {
     const { settings, statistics } = this.#parts;
+    const api = url === RESPONSES.url ? RESPONSES : CHAT;
     try {
       const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body), 'utf8');
-      const chat = this.#read(bytes);
-      const answer = withReasoningAs(this.#completion(chat), settings.reasoning);
+      const chat = this.#read(bytes, api);
+      const made = this.#completion(chat);
       if (whole) statistics.countAnswer(hashOf(chat.messagesText));
-      return { status: 200, body: answer };
+      return { status: 200, body: api.write(made, settings.reasoning, null), usage: made.usage };
     } catch (error) {
       if (error instanceof ApiError) return { status: error.status, body: error.body };
       throw error;
@@ -84,9 +127,10 @@ export class ChatEndpoint {
   }
 
   /** @throws ApiError where the request is not one that this server answers */
-  #read(bytes: Buffer): ChatRequest {
+  #read(bytes: Buffer, api: Api): ChatRequest {
     const { models, severalAnswers } = this.#parts.settings;
-    const chat = readChatRequest(bytes, models);
+    const chat = readChatRequest(api.read(bytes), models);
+    api.requireModel(chat.model);
     if (chat.choices === 1 || severalAnswers === 'give') return chat;
     if (severalAnswers === 'ignore') return { ...chat, choices: 1 };
     throw new ApiError(400, "Invalid value for 'n': this model gives one choice, so n must be 1.", {
@@ -95,7 +139,7 @@ export class ChatEndpoint {
     });
   }
 
-  async #handle({ request, response }: Exchange): Promise<void> {
+  async #handle({ request, response }: Exchange, api: Api): Promise<void> {
     const { settings, statistics } = this.#parts;
     statistics.count('requests');
     let chat: ChatRequest;
@@ -103,7 +147,7 @@ export class ChatEndpoint {
       const body = await readBody(request);
       requireApiKey(request, settings.apiKey);
       this.#tellLimits(response);
-      chat = this.#read(body);
+      chat = this.#read(body, api);
       this.#throttle(chat, response);
     } catch (error) {
       if (error instanceof ApiError && error.status !== 429) statistics.count('rejected');
@@ -117,7 +161,7 @@ export class ChatEndpoint {
       return;
     }
     if (outcome.fault !== null) statistics.countFault(outcome.fault);
-    await this.#answer(chat, outcome, response);
+    await this.#answer(chat, api, outcome, response);
   }
 
   /** @throws ApiError (429) where a limit is reached */
@@ -155,7 +199,12 @@ export class ChatEndpoint {
     };
   }
 
-  async #answer(chat: ChatRequest, { prompt, fault }: Outcome, response: ServerResponse): Promise<void> {
+  async #answer(
+    chat: ChatRequest,
+    api: Api,
+    { prompt, fault }: Outcome,
+    response: ServerResponse,
+  ): Promise<void> {
     const { settings, statistics } = this.#parts;
     if (fault === 'hang') return;
     if (fault === 'reset') {
@@ -168,7 +217,7 @@ export class ChatEndpoint {
       return;
     }
     const type = chat.stream ? 'text/event-stream; charset=utf-8' : 'application/json';
-    const bytes = Buffer.from(this.#completionText(chat, fault), 'utf8');
+    const bytes = Buffer.from(this.#completionText(chat, api, fault), 'utf8');
     if (fault === 'reset_mid') {
       breakOff(response, type, bytes);
     } else if (fault === 'drip') {
@@ -180,11 +229,13 @@ export class ChatEndpoint {
     if (whole) statistics.countAnswer(prompt);
   }
 
-  #completionText(chat: ChatRequest, fault: Fault | null): string {
+  #completionText(chat: ChatRequest, api: Api, fault: Fault | null): string {
+    const { reasoning } = this.#parts.settings;
     const whole = this.#completion(chat);
     this.#parts.limits.use(whole.usage.total_tokens);
-    const spoilt = spoil(withReasoningAs(whole, this.#parts.settings.reasoning), fault);
-    return chat.stream ? completionEvents(spoilt, chat.includeUsage) : JSON.stringify(spoilt);
+    return chat.stream
+      ? completionEvents(chatAnswer(whole, reasoning, fault), chat.includeUsage)
+      : JSON.stringify(api.write(whole, reasoning, fault));
   }
 
   #completion(chat: ChatRequest): ChatCompletion {

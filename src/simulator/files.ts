@@ -167,7 +167,7 @@ export class FileStore {
       const { fields, file } = await receiveForm(request, path);
       const purpose = fields.get('purpose');
       if (purpose === undefined) throw missingField('purpose');
-      oneOf(purpose, 'batch', 'purpose');
+      oneOf(purpose, ['batch'], 'purpose');
       const seconds = fields.get('expires_after[seconds]');
       const lifetime = readLifetime(
         'expires_after',

@@ -36,7 +36,10 @@ async function plan(
   const chunks = await planChunks(
     folder,
     ledger,
-    { total: rows, wanted: () => true, onTooLarge: (row) => tooLarge.push(row), onProgress: () => undefined },
+    {
+      ...{ total: rows, wanted: () => true, url: '/v1/chat/completions' },
+      ...{ onTooLarge: (row) => tooLarge.push(row), onProgress: () => undefined },
+    },
     limits,
   );
   return { ledger, chunks, tooLarge };
@@ -111,7 +114,7 @@ describe('chunks', () => {
     [
       'another address',
       '{"custom_id":"0","method":"POST","url":"/v1/other","body":{"model":"m"}}\n',
-      /line 1 does not ask/,
+      /line 1 is not for \/v1\/chat\/completions or/,
     ],
     [
       'two models',

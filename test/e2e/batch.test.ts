@@ -47,6 +47,22 @@ async function bytesOnline(api: Simulator, data: string, root: string): Promise<
 }
 
 describe('a run in batches', () => {
+  it('of a model that answers on the Responses API alone goes there, and its results hold the reasoning', async () => {
+    const { data, folder, root } = dataset(3);
+    const api = await simulator({ reasoning: 'reasoning_content' });
+    const submitted = await submit(api, data, folder, ['--annotator', 'o3-pro'], { cwd: root });
+    expect(submitted.code, submitted.stderr).toBe(0);
+    const watched = await paste(submitted.stdout, api, root);
+    expect(watched.code, watched.stderr).toBe(0);
+    const { rows, temp } = resultsIn(folder);
+    expect(readFileSync(temp('jobs_batch.json'), 'utf8')).toContain('"url":"/v1/responses"');
+    const results = rows() as { annotation: string | null; reasoning?: string | null }[];
+    expect(
+      results.every(({ annotation, reasoning }) => annotation !== null && (reasoning ?? '') !== ''),
+    ).toBe(true);
+    paidOnce(api, 3);
+  });
+
   it('submits chunks, prints the command that watches, and ends with the bytes of an online run', async () => {
     const { data, folder, root } = dataset(40);
     const api = await simulator();

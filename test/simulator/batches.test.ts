@@ -449,7 +449,8 @@ describe('creating a batch', () => {
       'another endpoint',
       { endpoint: '/v1/embeddings' },
       {
-        message: "Invalid value: '/v1/embeddings'. Supported values are: '/v1/chat/completions'.",
+        message:
+          "Invalid value: '/v1/embeddings'. Supported values are: '/v1/chat/completions', '/v1/responses'.",
         param: 'endpoint',
         code: 'invalid_value',
       },

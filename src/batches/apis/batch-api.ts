@@ -5,11 +5,14 @@
  */
 
 import type { Batch } from '../batch.js';
+import type { RequestUrl } from '../request-line.js';
 
 /** A file of requests that is to become a batch. */
 export interface Submission {
   /** Request lines in OpenAI's format, on this disk. */
   path: string;
+  /** The endpoint that its lines are for. */
+  url: RequestUrl;
   /** How the provider's pages show the file. */
   name: string;
   /** The run that the batch belongs to, for providers that keep metadata; the others get a mark that is made of it. */

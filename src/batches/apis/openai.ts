@@ -4,7 +4,6 @@ import { APIError } from 'openai';
 import { isObject } from '../../lib/json.js';
 import { inert } from '../../lib/text.js';
 import { isQueueError, readBatch, type Batch } from '../batch.js';
-import { REQUEST_URL } from '../request-line.js';
 import type { AccountFiles, BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
 import { OPENAI, type Dialect } from './dialects.js';
 import { idIn, textIn } from './fields.js';
@@ -110,11 +109,11 @@ export class OpenAiBatches implements BatchApi {
     }
   }
 
-  async #create(inputId: string, { metadata, keepFor }: Submission): Promise<Batch> {
+  async #create(inputId: string, { url, metadata, keepFor }: Submission): Promise<Batch> {
     const fields = this.#fields;
     const body = {
       input_file_id: inputId,
-      endpoint: REQUEST_URL,
+      endpoint: url,
       completion_window: fields.windows[0] ?? '24h',
       ...(fields.metadata ? { metadata } : {}),
       ...(fields.expiry ? { output_expires_after: { anchor: 'created_at', seconds: keepFor } } : {}),

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { expect, it, onTestFinished } from 'vitest';
 import { openBatchApi } from '../../../src/batches/apis/index.js';
+import type { Submission } from '../../../src/batches/apis/batch-api.js';
+import { REQUEST_URL } from '../../../src/batches/request-line.js';
 import { readAddress } from '../../../src/http/address.js';
 import { BATCH_TERMS, type BatchApiName } from '../../../src/models/batch-terms.js';
 import { Redactor } from '../../../src/secrets/redactor.js';
@@ -52,7 +54,14 @@ async function made(name: BatchApiName, refusal: Refusal = () => null) {
   const path = join(temporaryFolder(), 'requests.jsonl');
   writeFileSync(path, '{}\n');
   const metadata = { tool: 'reannotate', run: '6f0a2f64-9f5c-4e5e-8d0a-3a9d1d6f1b11', chunk: '0', ...owner };
-  const submission = { path, name: 'requests.jsonl', metadata, keepFor: 3600, warn: () => undefined };
+  const submission: Submission = {
+    path,
+    url: REQUEST_URL,
+    name: 'requests.jsonl',
+    metadata,
+    keepFor: 3600,
+    warn: () => undefined,
+  };
   const { id } = await api.upload(submission);
   const batch = await api.create(id, submission);
   return { batch, created: bodies.slice(1).map((body) => JSON.parse(body) as Record<string, unknown>) };
