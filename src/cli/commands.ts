@@ -8,7 +8,7 @@ interface CommandText {
   /** After the command's name. */
   usage: string;
   /** An argument without a flag, in brackets where it may be left out. */
-  argument?: { name: string; help: string };
+  argument?: { name: string; help: string; isRepeated?: true };
   /** Examples and exit codes, after the flags. */
   more: string;
 }
@@ -92,10 +92,23 @@ may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`,
   },
   report: {
     summary: 'make a page (report.html) that shows a run',
-    description: 'Makes the page that shows a finished run: report.html, one file that needs no network.',
-    usage: '[FOLDER] [flags]',
-    argument: { name: '[folder]', help: 'the folder of the run’s results; or name the run by its flags' },
-    more: '',
+    description:
+      'Makes the page that shows a run, or compares several of one dataset: one file that needs no network.',
+    usage: '[RUN_DIR …] [flags]',
+    argument: {
+      name: '[run_dir...]',
+      help: 'the folder of the run’s results, or of its working files; or name the run by its flags',
+      isRepeated: true,
+    },
+    more: `
+Examples:
+  $ npx reannotate report ${RUN}
+  $ npx reannotate report RUN_DIR
+      writes report.html beside the results
+  $ npx reannotate report RUN_DIR RUN_DIR
+      writes comparison.html beside the results of the first: answers, wins, prices and lengths side by side
+  $ npx reannotate report --watch RUN_DIR
+      serves the page on this machine while the run goes on`,
   },
   list: {
     summary: 'show the runs below --save_dir: state, rows, cost, size',

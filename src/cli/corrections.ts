@@ -32,7 +32,8 @@ export function correctWords(program: Command, command: CommandName, words: read
   const { unknownFlag, loose } = sorted(command, own);
   if (unknownFlag !== null)
     stop(program, `unknown option '${unknownFlag}'`, flagHint(command, unknownFlag) ?? helpHint(command));
-  const allowed = COMMAND_TEXTS[command].argument === undefined ? 0 : 1;
+  const { argument } = COMMAND_TEXTS[command];
+  const allowed = argument === undefined ? 0 : argument.isRepeated === true ? Infinity : 1;
   const extra = loose[allowed];
   if (extra === undefined) return;
   const isFirst = !isSubcommand && own[0] === extra;

@@ -57,12 +57,12 @@ export function handlersOf(invocation: Invocation): Handlers {
       const surroundings = { console, interruption, resumeCommand, words };
       process.exitCode = await judge(judgeSettings(parsed, sources), surroundings);
     },
-    report: async (raw, path) => {
+    report: async (raw, _, paths) => {
       const { report } = await import('../commands/report.js');
       const { parsed, console } = await begin('report', raw, invocation);
       const { values, given } = parsed;
       const request = {
-        path: path ?? null,
+        paths,
         dataset: values.dataset,
         annotator: values.annotator,
         saveDir: values.save_dir,

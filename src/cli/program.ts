@@ -10,8 +10,12 @@ import { flagsOf, type CommandFlag } from './flags/table.js';
 /**
  * What the commands do; handed in, so that tests can look at what was parsed.
  * @param argument the word without a flag, of commands that take one
+ * @param all every such word, of commands that take several
  */
-export type Handlers = Record<CommandName, (flags: RawFlags, argument: string | undefined) => Promise<void>>;
+export type Handlers = Record<
+  CommandName,
+  (flags: RawFlags, argument: string | undefined, all: readonly string[]) => Promise<void>
+>;
 
 const SUBCOMMANDS = COMMANDS.filter((name) => name !== 'reannotate');
 
@@ -54,8 +58,8 @@ function withFlags(command: Command, name: CommandName, handlers: Handlers): Com
   return command.action(async (...given: unknown[]) => {
     // Arguments come first, then the flags, then the command itself.
     const [flags, path] = argument === undefined ? [given[0]] : [given[1], given[0]];
-    const handle: (flags: RawFlags, path: string) => Promise<void> = handlers[name];
-    await handle(flags as RawFlags, path as string);
+    const words = [path ?? []].flat() as string[];
+    await handlers[name](flags as RawFlags, words[0], words);
   });
 }
 

@@ -2,11 +2,12 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { UsageError } from '../lib/errors.js';
 import { removeLeftovers, replaceFile } from '../lib/files.js';
 import { packageVersion } from '../lib/package.js';
 import { count, plural } from '../lib/text.js';
 import { collect, type CollectOptions, type ReportedRun } from '../report/collect.js';
-import type { ReportData } from '../report/data.js';
+import type { ComparisonData, ReportData } from '../report/data.js';
 import { renderPage } from '../report/html.js';
 import { LiveRun } from '../report/live-run.js';
 import { findReportedRun, type RunName } from '../session/reported-run.js';
@@ -14,7 +15,9 @@ import { printResult } from '../terminal/output.js';
 import type { Console } from '../terminal/progress.js';
 
 /** What `reannotate report` is to do. */
-export interface ReportRequest extends RunName {
+export interface ReportRequest extends Omit<RunName, 'path'> {
+  /** Folders of runs: several are compared, and without any the other values name the run. */
+  paths: readonly string[];
   /** The page; null for `report.html` beside the results. */
   output: string | null;
   /** Rows to read that are chosen at random. */
@@ -28,40 +31,74 @@ export interface ReportRequest extends RunName {
 }
 
 /**
- * Writes the page of a run's report, or serves it.
+ * Writes the page of a run's report, of a comparison, or serves it.
  * @returns the exit code
  */
 export async function report(
   request: ReportRequest,
   { console, signal }: { console: Console; signal: AbortSignal },
 ): Promise<number> {
-  const run = await findReportedRun(request);
-  if (!request.isWatching) return writeReport(run, request, console);
-  const { sample, rows, isPublic } = request;
-  const { watchReport } = await import('./watch-report.js');
-  return watchReport(run, { sample, rows, isPublic, version: packageVersion() }, { console, signal });
+  const { paths, sample, rows, isPublic } = request;
+  const [first = null, ...others] = paths;
+  const run = await findReportedRun({ ...request, path: first });
+  const options = { sample, rows, isPublic, version: packageVersion() };
+  if (request.isWatching) {
+    if (others.length > 0) throw new UsageError('--watch takes one run.');
+    const { watchReport } = await import('./watch-report.js');
+    return watchReport(run, options, { console, signal });
+  }
+  if (others.length === 0) return writeReport(run, request, options, console);
+  const runs = [run];
+  for (const path of others) runs.push(await findReportedRun({ ...request, path }));
+  return writeComparison(runs, request, options, console);
 }
 
-async function writeReport(run: ReportedRun, request: ReportRequest, console: Console): Promise<number> {
-  const output = request.output ?? join(run.folder.save, 'report.html');
+type Options = Omit<CollectOptions, 'onProgress' | 'now'>;
+
+async function writeReport(
+  run: ReportedRun,
+  request: ReportRequest,
+  options: Options,
+  console: Console,
+): Promise<number> {
+  const data = await withProgress(options, console, (all) => dataOf(run, all));
+  await writePage(request.output ?? join(run.folder.save, 'report.html'), data);
+  console.info(
+    data.shown.length === data.rows
+      ? `The report shows ${plural(data.rows, 'row')}.`
+      : `${plural(data.rows, 'row')}; the report includes ${count(data.shown.length)} of them.`,
+  );
+  return 0;
+}
+
+async function writeComparison(
+  runs: readonly ReportedRun[],
+  request: ReportRequest,
+  options: Options,
+  console: Console,
+): Promise<number> {
+  const { compare, comparisonPath, describeComparison } = await import('./compare-report.js');
+  const data = await withProgress(options, console, (all) => compare(runs, all, dataOf));
+  console.info(describeComparison(data));
+  await writePage(request.output ?? comparisonPath(runs), data);
+  return 0;
+}
+
+async function withProgress<Data>(
+  options: Options,
+  console: Console,
+  read: (options: CollectOptions) => Promise<Data>,
+): Promise<Data> {
   let done = 0;
   const endProgress = console.showProgress(() => `Reading results: ${plural(done, 'row')}`);
   try {
-    const data = await dataOf(run, {
-      ...optionsOf(request),
-      onProgress: (read) => {
-        done = read;
+    return await read({
+      ...options,
+      now: new Date(),
+      onProgress: (rows) => {
+        done = rows;
       },
     });
-    await writePage(output, renderPage(data));
-    endProgress();
-    console.info(
-      data.shown.length === data.rows
-        ? `The report shows ${plural(data.rows, 'row')}.`
-        : `${plural(data.rows, 'row')}; the report includes ${count(data.shown.length)} of them.`,
-    );
-    await printResult(`${output}\n`, `The page is ${output}.`);
-    return 0;
   } finally {
     endProgress();
   }
@@ -75,13 +112,11 @@ async function dataOf(run: ReportedRun, options: CollectOptions): Promise<Report
   return live.report(options.now);
 }
 
-function optionsOf({ sample, rows, isPublic }: ReportRequest): Omit<CollectOptions, 'onProgress'> {
-  return { sample, rows, isPublic, version: packageVersion(), now: new Date() };
-}
-
-async function writePage(path: string, page: string): Promise<void> {
+async function writePage(path: string, data: ReportData | ComparisonData): Promise<void> {
+  const page = renderPage(data);
   removeLeftovers(path);
   await replaceFile(path, (file) => {
     file.write(page);
   });
+  await printResult(`${path}\n`, `The page is ${path}.`);
 }

@@ -44,6 +44,8 @@ export interface CollectOptions {
   sample: number;
   /** Rows that are shown in any case. */
   rows: readonly number[];
+  /** True where no others are shown. */
+  onlyRows?: boolean;
   /** True to leave out where the run was done. */
   isPublic: boolean;
   version: string;
@@ -63,8 +65,8 @@ export async function collect(run: ReportedRun, options: CollectOptions): Promis
         'A run that is in progress is shown by reannotate report --watch.',
     );
   }
-  const { sample, rows, onProgress } = options;
-  const pass = new Pass({ sample, rows, verdicts: readJudgements(folder.judgements) });
+  const { sample, rows, onlyRows, onProgress } = options;
+  const pass = new Pass({ sample, rows, onlyRows, verdicts: readJudgements(folder.judgements) });
   const failures = new Failures(folder.failedRows, options.isPublic);
   let number = 0;
   await readResults({ path: folder.reannotated, onProgress }, (line) => {
@@ -101,6 +103,7 @@ export function reportOf(
     made: now.toISOString(),
     status,
     figures: [...figuresOf(summary), ...latencyFigure(timeline)],
+    cost: typeof cost === 'number' ? cost : null,
     parameters: parametersOf(config, isPublic),
     time:
       timeline === null

@@ -62,6 +62,8 @@ export interface ShownRow {
   verdict: { preferred: string; reason: string } | null;
   /** Null where the run's working files are not there. */
   figures: RowFigures | null;
+  /** In a comparison the row of every run; null where a run does not have it, or not yet. */
+  runs?: (ShownRow | null)[];
 }
 
 export interface BatchFigures {
@@ -129,6 +131,8 @@ export interface ReportData {
   states: Partial<Record<RowState, number>>;
   /** Key figures in their order: title and value. */
   figures: [title: string, value: string][];
+  /** US dollars; null where they are not known. */
+  cost: number | null;
   parameters: [name: string, value: string][];
   /** Old and new answers, and the reasoning before new ones, by their characters. */
   oldLengths: Distribution;
@@ -154,6 +158,38 @@ export interface ReportData {
   command: string;
   /** Where the dataset's rows are shown on the Hub, up to the row's number; null for a local dataset. */
   hub: { url: string; offset: number } | null;
+}
+
+/** Rows that were judged in two runs, each against the old answer, and whose answer fared better. */
+export interface HeadToHead {
+  /** Places of the runs. */
+  one: number;
+  other: number;
+  wins: number;
+  ties: number;
+  losses: number;
+}
+
+/** Several runs of one dataset. */
+export interface ComparisonData {
+  kind: 'comparison';
+  dataset: string;
+  version: string;
+  made: string;
+  /** What each run is called here. */
+  labels: string[];
+  /** Rows of the run that has most. */
+  rows: number;
+  /** Titles with a value for each run. */
+  figures: [title: string, ...values: string[]][];
+  /** Parameters that are not the same everywhere. */
+  parameters: [name: string, ...values: string[]][];
+  wins: HeadToHead[];
+  /** Old answers, then those of each run. */
+  lengths: { label: string; of: Distribution }[];
+  shown: ShownRow[];
+  choice: string;
+  hub: ReportData['hub'];
 }
 
 /** The middle, and what 95 % are below. */

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { withMarks } from '../lib/hidden-characters.js';
-import type { ReportData } from './data.js';
+import type { ComparisonData, ReportData } from './data.js';
 
 /** Written by scripts/build.js from `page/`. */
 const SCRIPT = new URL('report-page/page.js', import.meta.url);
@@ -17,7 +17,7 @@ const STYLE = new URL('report-page/page.css', import.meta.url);
  * The whole page.
  * @param live where new data come from, relative to the page; null for a page that stays as it is
  */
-export function renderPage(data: ReportData, live: string | null = null): string {
+export function renderPage(data: ReportData | ComparisonData, live: string | null = null): string {
   const script = readFileSync(fileURLToPath(SCRIPT), 'utf8');
   const style = readFileSync(fileURLToPath(STYLE), 'utf8');
   const policy = [
@@ -31,7 +31,9 @@ export function renderPage(data: ReportData, live: string | null = null): string
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
-  const title = escapeHtml(withMarks(`${data.dataset} → ${data.annotator}`));
+  const title = escapeHtml(
+    withMarks(`${data.dataset} → ${data.kind === 'run' ? data.annotator : data.labels.join(', ')}`),
+  );
   return [
     '<!doctype html>',
     '<html lang="en">',
@@ -60,7 +62,7 @@ function hashOf(text: string): string {
 }
 
 /** JSON in which no text can end the script element or be taken for a comment. */
-function embeddable(data: ReportData): string {
+function embeddable(data: object): string {
   return JSON.stringify(data).replace(
     /[<>&\u2028\u2029]/g,
     (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,

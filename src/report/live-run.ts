@@ -105,8 +105,8 @@ export class LiveRun {
   }
 
   #newPass(): Pass {
-    const { sample, rows } = this.options;
-    return new Pass({ sample, rows, verdicts: readJudgements(this.run.folder.judgements) });
+    const { sample, rows, onlyRows } = this.options;
+    return new Pass({ sample, rows, onlyRows, verdicts: readJudgements(this.run.folder.judgements) });
   }
 
   async #readRules(): Promise<AnswerRules> {

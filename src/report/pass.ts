@@ -25,6 +25,8 @@ export interface PassOptions {
   sample: number;
   /** Rows that are shown in any case. */
   rows: readonly number[];
+  /** True where no others are shown. */
+  onlyRows: boolean | undefined;
   verdicts: ReadonlyMap<number, RowVerdict>;
 }
 
@@ -69,7 +71,7 @@ export class Pass {
   #checked = 0;
 
   constructor(private readonly options: PassOptions) {
-    this.#selection = new Selection(options.sample, options.rows);
+    this.#selection = new Selection(options.sample, options.rows, options.onlyRows);
   }
 
   /** Counts a row, which may become one that is shown. */

@@ -64,10 +64,12 @@ export class Selection {
   /**
    * @param sample rows that are chosen at random
    * @param wanted rows that are shown in any case
+   * @param onlyWanted true where no others are
    */
   constructor(
     private readonly size: number,
     wanted: readonly number[],
+    private readonly onlyWanted = false,
   ) {
     this.#sample = new Top(size);
     this.#wanted = new Set(wanted);
@@ -78,6 +80,7 @@ export class Selection {
     let made: ShownRow | null = null;
     const row = (): ShownRow => (made ??= make());
     if (this.#wanted.has(candidate.row)) this.#asked.push(row());
+    if (this.onlyWanted) return;
     const rank = rankOf(candidate.row);
     if (this.#sample.wants(rank)) this.#sample.add(rank, row());
     for (const [kind, score] of scores(candidate, rank)) {

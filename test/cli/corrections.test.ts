@@ -54,7 +54,8 @@ describe('a mistyped command line', () => {
 
   it('of a subcommand', () => {
     expect(correction(['judge', 'a.jsonl'], 'judge')).toContain('Did you mean --dataset a.jsonl?');
-    expect(correction(['report', 'a', 'b'], 'report')).toContain("unexpected argument 'b'");
+    expect(correction(['status', 'a', 'b'], 'status')).toContain("unexpected argument 'b'");
+    expect(correction(['report', 'a', 'b', 'c'], 'report')).toBeNull();
     expect(correction(['demo', '--limit', '3'], 'demo')).toContain('reannotate has such a flag');
   });
 

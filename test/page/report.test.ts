@@ -1,7 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { chromium, type Browser, type Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   foldersIn,
   pointingAt,
@@ -16,41 +15,9 @@ import { submit, watch } from '../support/batch-cli.js';
 import { alpacaRows, writeJson, writeJsonl } from '../support/data.js';
 import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
 import { measured } from '../support/usage.js';
+import { isThere, openPage as open } from './browser.js';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
-
-/** Where Debian and others put it; `CHROMIUM` names another place. */
-const BROWSERS = [
-  process.env['CHROMIUM'],
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-];
-const executablePath = BROWSERS.find((path) => path !== undefined && existsSync(path));
-const isThere = executablePath !== undefined;
-// Continuous integration has one; on a newcomer's machine these tests, and no others, do without.
-if (!isThere && process.env['CI'] !== undefined)
-  throw new Error('The report is tested in Chromium: install it, or name one in CHROMIUM.');
-if (!isThere)
-  process.stderr.write(
-    'No Chromium was found, so the page of the report is NOT TESTED; name one in CHROMIUM.\n',
-  );
-let browser: Browser;
-
-beforeAll(async () => {
-  if (!isThere) return;
-  const quiet = [
-    '--disable-gpu',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ];
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--no-first-run', ...quiet] });
-});
-afterAll(async () => {
-  if (isThere) await browser.close();
-});
 
 /** Answers of which only three are given until `release` is called. */
 function heldAnswers(): { answer: () => Promise<string>; release: () => void } {
@@ -63,41 +30,6 @@ function heldAnswers(): { answer: () => Promise<string>; release: () => void } {
     return `The answer ${given}, with other words.`;
   };
   return { answer, release };
-}
-
-interface Opened {
-  hash: string;
-  /** Where everything comes from; the disk where it is not given. */
-  source: string;
-  width: number;
-  colorScheme: 'light' | 'dark';
-}
-
-/** Opens a report from disk; whatever it asks the network for, and whatever lands on the console, is a failure. */
-async function open(
-  path: string,
-  { hash = '', width = 1280, colorScheme = 'light', source = 'file:' }: Partial<Opened> = {},
-): Promise<Page> {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
-  const problems: string[] = [];
-  onTestFinished(async () => {
-    await context.close();
-    expect(problems).toEqual([]);
-  });
-  const page = await context.newPage();
-  page.on('console', (message) => problems.push(`console: ${message.text()}`));
-  page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
-  page.on('dialog', (dialog) => problems.push(`dialog: ${dialog.message()}`));
-  page.on('request', (request) => {
-    if (!request.url().startsWith(source)) problems.push(`request: ${request.url()}`);
-  });
-  await page.goto(`${source === 'file:' ? 'file://' : ''}${path}${hash}`);
-  await page.waitForSelector('.rows button, article p');
-  // Charts are drawn in the next frame.
-  await page.evaluate(
-    () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))),
-  );
-  return page;
 }
 
 /** A finished run of rows whose answers are remarkable in every way. */
@@ -225,10 +157,10 @@ describe.runIf(isThere)('the report', () => {
         return new Set(pixels === undefined ? [] : new Uint32Array(pixels.buffer)).size;
       }),
     );
-    // A run of less than a second has nothing to show over time.
-    expect(painted).toHaveLength(2);
+    // Those over time are there where the run took more than a second.
+    expect(painted.length).toBeGreaterThanOrEqual(2);
     for (const colors of painted) expect(colors).toBeGreaterThan(10);
-    expect(await page.locator('.plot[role=img][aria-label]').count()).toBe(2);
+    expect(await page.locator('.plot[role=img][aria-label]').count()).toBe(painted.length);
     for (const table of await page.locator('.chart details.table').all()) {
       await table.locator('summary').click();
       expect(await table.locator('tbody td').count()).toBeGreaterThan(0);
@@ -292,33 +224,6 @@ describe.runIf(isThere)('the report', () => {
     const before = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     await page.keyboard.press('t');
     expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).not.toBe(before);
-  });
-
-  it.each([
-    [1280, 'light'],
-    [1280, 'dark'],
-    [390, 'light'],
-    [390, 'dark'],
-  ] as const)('fits %i columns, %s', async (width, colorScheme) => {
-    const page = await open(await made(), { width, colorScheme });
-    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
-    // Text and its ground differ enough to be read (WCAG 2.2, 1.4.3).
-    const contrasts = await page.evaluate(() => {
-      const light = (color: string): number => {
-        const [r = 0, g = 0, b = 0] = (color.match(/[\d.]+/g) ?? []).map(Number).map((part) => {
-          const share = part / 255;
-          return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-        });
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-      };
-      const ground = light(getComputedStyle(document.body).backgroundColor);
-      return ['body', '.quiet', 'a'].map((selector) => {
-        const element = document.querySelector(selector);
-        const ink = light(element === null ? '' : getComputedStyle(element).color);
-        return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
-      });
-    });
-    for (const contrast of contrasts) expect(contrast).toBeGreaterThan(4.5);
   });
 });
 
@@ -424,7 +329,7 @@ describe.runIf(isThere)('reports of other runs', () => {
     const text = await page.innerText('main');
     expect(text).toMatch(/of 30,000 rows are shown: a random sample of 100, and the rows that changed/);
     expect(text).toContain('30 pending');
-    expect(text).toContain('Throughput and latency were not recorded');
+    expect(text).toContain('Throughput and latency over time were not recorded');
   });
 
   it('is served while the run goes on, and ends with Ctrl-C', async () => {

@@ -253,6 +253,27 @@ export function lengthChart(before: Distribution, after: Distribution, sentence:
   );
 }
 
+const RUN_COLORS = ['--new', '--violet', '--good', '--bad', '--warn', '--grey'];
+
+/** The old answers' lengths, and those of each run. */
+export function comparedLengths(lengths: readonly { label: string; of: Distribution }[]): HTMLElement {
+  return distributionChart(
+    {
+      title: 'Answer length, in characters',
+      sentence: 'How many answers of each run have each length, beside the old answers.',
+      head: 'Characters',
+    },
+    lengths
+      .filter(({ of }) => hasCounts(of))
+      .map(({ label, of }, place) =>
+        label === 'old'
+          ? { label, of, color: '--old', isBars: true }
+          : { label, of, color: RUN_COLORS[(place - 1 + RUN_COLORS.length) % RUN_COLORS.length] ?? '--new' },
+      ),
+    compactNumber,
+  );
+}
+
 export function reasoningChart(lengths: Distribution): HTMLElement {
   return distributionChart(
     {

@@ -9,6 +9,14 @@ import { preference } from './row-view.js';
 type Name = Exclude<keyof Look, 'row' | 'view'>;
 type Control = HTMLInputElement | HTMLSelectElement;
 
+/** The rows that are filtered. */
+interface Filtered {
+  rows: readonly ShownRow[];
+  flags: ReportData['flags'];
+  /** True where rows can be marked. */
+  hasMarks: boolean;
+}
+
 export class Filters {
   readonly root: HTMLElement;
   readonly search: HTMLInputElement;
@@ -18,10 +26,10 @@ export class Filters {
   readonly #more: HTMLDetailsElement;
 
   constructor(
-    private rows: readonly ShownRow[],
-    flags: ReportData['flags'],
+    private readonly of: Filtered,
     private readonly onChange: (change: Partial<Look>) => void,
   ) {
+    const { rows, flags, hasMarks } = of;
     this.search = this.#input('q', 'Search prompts and answers', {
       type: 'search',
       placeholder: 'Search prompts and answers',
@@ -71,14 +79,18 @@ export class Filters {
           placeholder: 'Max. characters',
           inputmode: 'numeric',
         }),
-        this.#select('mark', 'Your review', [
-          ['', 'Any review'],
-          ['accept', 'accepted'],
-          ['reject', 'rejected'],
-          ['edit', 'edited'],
-          ['comment', 'with a comment'],
-          ['none', 'not reviewed'],
-        ]),
+        ...(hasMarks
+          ? [
+              this.#select('mark', 'Your review', [
+                ['', 'Any review'],
+                ['accept', 'accepted'],
+                ['reject', 'rejected'],
+                ['edit', 'edited'],
+                ['comment', 'with a comment'],
+                ['none', 'not reviewed'],
+              ]),
+            ]
+          : []),
         ...(verdicts.length === 0
           ? []
           : [
@@ -117,7 +129,7 @@ export class Filters {
     for (const [name, control] of this.#controls)
       if (control.value !== look[name]) control.value = look[name];
     this.#pattern.setAttribute('aria-pressed', String(look.re !== ''));
-    const values = look.column === '' ? [] : valuesOf(this.rows, look.column);
+    const values = look.column === '' ? [] : valuesOf(this.of.rows, look.column);
     this.#values.replaceChildren(...values.map((value) => element('option', { value })));
     const { column, value, min, max, mark, verdict } = look;
     if ([column, value, min, max, mark, verdict].some((text) => text !== '')) this.#more.open = true;

@@ -1,14 +1,26 @@
 /** The script of a report's page: everything is drawn from the data that the page holds. */
 
-import type { ReportData } from '../data.js';
+import type { ComparisonData, ReportData } from '../data.js';
 import { forgetCharts, redrawCharts } from './charts.js';
+import { comparison } from './compare.js';
 import { element } from './dom.js';
 import { follow, liveStatus } from './live.js';
 import { overview } from './overview.js';
-import { Reader } from './reader.js';
+import { Reader, type ReaderData } from './reader.js';
 
-const data = JSON.parse(document.getElementById('data')?.textContent ?? '') as ReportData;
-const reader = new Reader(data);
+const data = JSON.parse(document.getElementById('data')?.textContent ?? '') as ReportData | ComparisonData;
+const reader = new Reader(readerData(data));
+
+function readerData(of: ReportData | ComparisonData): ReaderData {
+  return of.kind === 'run'
+    ? { ...of, marked: { id: of.id, run: of.run }, labels: [] }
+    : { ...of, marked: null, labels: of.labels, command: null, flags: flagsOf(of) };
+}
+
+/** The flags that some of the rows have. */
+function flagsOf({ shown }: ComparisonData): ReportData['flags'] {
+  return [...new Set(shown.flatMap(({ flags }) => flags))].map((name) => ({ name, rows: 1, of: 1 }));
+}
 
 interface Key {
   key: string;
@@ -130,12 +142,14 @@ const tools = element(
 const top = element('div', { class: 'overview' });
 
 /** Draws everything above the reader. */
-function drawOverview(now: ReportData): void {
+function drawOverview(now: ReportData | ComparisonData): void {
   forgetCharts();
   top.replaceChildren(
-    ...overview(now, (filter) => {
-      reader.filter(filter);
-    }),
+    ...(now.kind === 'comparison'
+      ? comparison(now)
+      : overview(now, (filter) => {
+          reader.filter(filter);
+        })),
   );
 }
 
@@ -143,14 +157,14 @@ drawOverview(data);
 const root = document.getElementById('report');
 root?.append(tools, top, reader.root, help);
 const live = root?.dataset['live'];
-if (live !== undefined) {
+if (live !== undefined && data.kind === 'run') {
   tools.before(liveStatus);
   void follow(live, data, (now) => {
     const open = new Set([...top.querySelectorAll('details[open] > summary')].map(keyOf));
     drawOverview(now);
     for (const summary of top.querySelectorAll('details > summary'))
       if (open.has(keyOf(summary))) summary.parentElement?.setAttribute('open', '');
-    reader.update(now);
+    reader.update(readerData(now));
   });
 }
 

@@ -18,10 +18,10 @@ export class Marks {
   /** False where the browser keeps nothing, so that marks are lost with the page. */
   #isKept = true;
 
-  /** @param id of the run */
-  constructor(private readonly id: string) {
-    this.#key = `reannotate:marks:${id}`;
-    this.#marks = new Map(this.#read());
+  /** @param id of the run; null where nothing is marked */
+  constructor(private readonly id: string | null) {
+    this.#key = `reannotate:marks:${id ?? ''}`;
+    this.#marks = new Map(id === null ? [] : this.#read());
   }
 
   get isKept(): boolean {

@@ -20,6 +20,16 @@ import { reviewOf, toggleMark } from './review.js';
 import { rowView } from './row-view.js';
 import { PatternSearch } from './search.js';
 
+/** What the reader shows, of one run or of several. */
+export type ReaderData = Pick<ReportData, 'rows' | 'shown' | 'choice' | 'hub' | 'flags'> & {
+  /** Null where nothing is marked: the rows of several runs. */
+  marked: { id: string; run: string } | null;
+  /** The command that makes a page with more rows; null where there is none. */
+  command: string | null;
+  /** What the runs are called, where there are several. */
+  labels: readonly string[];
+};
+
 export class Reader {
   readonly root: HTMLElement;
   #look = readLook(location.hash);
@@ -40,8 +50,8 @@ export class Reader {
   readonly #choice = element('p', { class: 'quiet' });
   readonly #saved = element('div', { class: 'saved' });
 
-  constructor(private data: ReportData) {
-    this.#marks = new Marks(data.id);
+  constructor(private data: ReaderData) {
+    this.#marks = new Marks(data.marked?.id ?? null);
     this.#search = new PatternSearch(data.shown);
     this.#filters = this.#newFilters();
     this.#shared = sharedWords(data.shown);
@@ -64,7 +74,7 @@ export class Reader {
   }
 
   /** Shows the rows of a report that was made again; the row that is read stays. */
-  update(data: ReportData): void {
+  update(data: ReaderData): void {
     this.data = data;
     this.#search.update(data.shown);
     this.#found = null;
@@ -124,7 +134,7 @@ export class Reader {
   /** Marks the row that is shown. */
   mark(kind: MarkKind): void {
     const one = this.#current;
-    if (one === undefined) return;
+    if (one === undefined || this.data.marked === null) return;
     toggleMark(one, this.#marks, kind);
     this.#show();
   }
@@ -144,7 +154,8 @@ export class Reader {
   }
 
   #newFilters(): Filters {
-    return new Filters(this.data.shown, this.data.flags, (change) => {
+    const { shown, flags, marked } = this.data;
+    return new Filters({ rows: shown, flags, hasMarks: marked !== null }, (change) => {
       this.#change({ ...change, row: '' });
     });
   }
@@ -202,6 +213,7 @@ export class Reader {
     const actions = {
       view: this.#view,
       isMonospaced: this.#isMonospaced,
+      labels: this.data.labels,
       onView: (view: View) => {
         this.#change({ view });
       },
@@ -214,9 +226,12 @@ export class Reader {
         ? this.#nothing()
         : rowView(one, this.data, {
             ...actions,
-            review: reviewOf(one, this.#marks, () => {
-              this.#show();
-            }),
+            review:
+              this.data.marked === null
+                ? null
+                : reviewOf(one, this.#marks, () => {
+                    this.#show();
+                  }),
           })),
     );
   }
@@ -245,6 +260,8 @@ export class Reader {
         ),
       ];
     }
+    if (this.data.command === null)
+      return [element('p', { class: 'quiet' }, `Row ${row} is not in this page.`)];
     const command = `${this.data.command} ${row}`;
     return [
       element(
@@ -293,7 +310,7 @@ export class Reader {
         type: 'button',
         class: 'link',
         onclick: () => {
-          download(`${this.data.run}-review.jsonl`, this.#marks.lines);
+          download(`${this.data.marked?.run ?? 'rows'}-review.jsonl`, this.#marks.lines);
         },
       },
       'Save as JSONL',

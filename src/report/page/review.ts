@@ -36,15 +36,26 @@ export function reviewOf(one: ShownRow, marks: Marks, onChange: () => void): HTM
       : []),
     ...(mark === 'edit'
       ? [
-          area('Edited answer', annotation ?? one.new ?? '', 8, (text) => {
-            marks.set(one.row, { annotation: text });
-          }),
+          area(
+            'Edited answer',
+            annotation ?? one.new ?? '',
+            8,
+            (text) => {
+              marks.set(one.row, { annotation: text });
+            },
+            () => undefined,
+          ),
         ]
       : []),
-    area('Comment', comment, 2, (text) => {
-      marks.set(one.row, { comment: text });
-      onChange();
-    }),
+    area(
+      'Comment',
+      comment,
+      2,
+      (text) => {
+        marks.set(one.row, { comment: text });
+      },
+      onChange,
+    ),
   );
 }
 
@@ -60,13 +71,24 @@ export function toggleMark(one: ShownRow, marks: Marks, kind: MarkKind): void {
   });
 }
 
-function area(label: string, text: string, rows: number, onInput: (text: string) => void): HTMLElement {
+/**
+ * @param onInput called with every change
+ * @param onEnd called when the reader goes on to something else
+ */
+function area(
+  label: string,
+  text: string,
+  rows: number,
+  onInput: (text: string) => void,
+  onEnd: () => void,
+): HTMLElement {
   const field = element('textarea', {
     rows,
     dir: 'auto',
-    onchange: () => {
+    oninput: () => {
       onInput(field.value);
     },
+    onchange: onEnd,
   });
   field.value = text;
   return element('label', {}, label, field);

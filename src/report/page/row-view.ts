@@ -12,6 +12,8 @@ export interface RowActions {
   isMonospaced: boolean;
   onView: (view: View) => void;
   onMonospace: () => void;
+  /** What the runs are called, where there are several. */
+  labels: readonly string[];
   /** What the reader thinks of it; null where the page keeps no marks. */
   review: HTMLElement | null;
 }
@@ -25,11 +27,13 @@ export function rowView(one: ShownRow, data: Pick<ReportData, 'hub'>, actions: R
     ...(one.images.length === 0 ? [] : [images(one.images)]),
     ...(one.tools === null ? [] : [folded('Tools', one.tools, one.tools.length, true)]),
     ...(Object.keys(one.source).length === 0 ? [] : [columns(one.source)]),
-    ...(one.error === null ? [] : [block('Error', one.error, one.error.length)]),
-    ...(one.reasoning === null ? [] : [folded('Reasoning', one.reasoning, one.lengths.reasoning)]),
-    element('div', { class: actions.isMonospaced ? 'pair mono' : 'pair' }, ...answers(one, actions.view)),
+    ...(one.error === null || one.runs !== undefined ? [] : [block('Error', one.error, one.error.length)]),
+    ...(one.reasoning === null || one.runs !== undefined
+      ? []
+      : [folded('Reasoning', one.reasoning, one.lengths.reasoning)]),
+    element('div', { class: actions.isMonospaced ? 'pair mono' : 'pair' }, ...answers(one, actions)),
     ...one.others.map((text, place) => folded(`Answer ${place + 2}`, text, text.length)),
-    ...(one.verdict === null || one.verdict.reason === ''
+    ...(one.runs !== undefined || one.verdict === null || one.verdict.reason === ''
       ? []
       : [
           folded(
@@ -86,7 +90,11 @@ function head(one: ShownRow, { hub }: Pick<ReportData, 'hub'>, actions: RowActio
       ...views,
       mono,
     ),
-    element('ul', { class: 'remarks' }, ...remarks(one).map((remark) => element('li', {}, remark))),
+    element(
+      'ul',
+      { class: 'remarks' },
+      ...(one.runs === undefined ? remarks(one) : []).map((remark) => element('li', {}, remark)),
+    ),
   );
 }
 
@@ -118,12 +126,49 @@ export function preference(preferred: string): string {
   return preferred === 'new' || preferred === 'old' ? `${preferred} is better` : preferred;
 }
 
-function answers(one: ShownRow, view: View): HTMLElement[] {
+function answers(one: ShownRow, { view, labels }: RowActions): HTMLElement[] {
+  if (one.runs !== undefined) return answersOfRuns(one, one.runs, view, labels);
   const { old, new: now } = one;
   const parts = view === 'differences' && old !== null && now !== null ? differences(old, now) : null;
   return [
     answer('Old answer', { text: old, calls: one.oldCalls, length: one.lengths.old }, view, parts?.old),
     answer('New answer', { text: now, calls: one.newCalls, length: one.lengths.new }, view, parts?.new),
+  ];
+}
+
+/** The old answer and that of each run. */
+function answersOfRuns(
+  one: ShownRow,
+  runs: readonly (ShownRow | null)[],
+  view: View,
+  labels: readonly string[],
+): HTMLElement[] {
+  const old = answer('Old answer', { text: one.old, calls: one.oldCalls, length: one.lengths.old }, view);
+  return [
+    old,
+    ...runs.map((run, place) => {
+      const label = labels[place] ?? '';
+      if (run === null) return answer(label, { text: null, calls: null, length: 0 }, view);
+      const parts =
+        view === 'differences' && one.old !== null && run.new !== null ? differences(one.old, run.new) : null;
+      const shown = answer(
+        label,
+        { text: run.new, calls: run.newCalls, length: run.lengths.new },
+        view,
+        parts?.new,
+      );
+      const notes = [...remarks(run), ...(run.error === null ? [] : [run.error])];
+      shown.append(element('ul', { class: 'remarks' }, ...notes.map((remark) => element('li', {}, remark))));
+      if (run.verdict !== null && run.verdict.reason !== '')
+        shown.append(
+          folded(
+            `Judge: ${preference(run.verdict.preferred)}`,
+            run.verdict.reason,
+            run.verdict.reason.length,
+          ),
+        );
+      return shown;
+    }),
   ];
 }
 

@@ -5,7 +5,7 @@
 
 import type { ShownRow } from '../data.js';
 
-const TIMEOUT_MS = 2000;
+const TIMEOUT_MS = 1000;
 
 /** What runs in the worker. A page that allows no other script's source allows this one as a blob. */
 const SOURCE = `
@@ -88,5 +88,6 @@ export function textsOf(row: ShownRow): string[] {
   const { prompt, old, new: answer, reasoning, error, system, newCalls } = row;
   return [prompt, old, answer, reasoning, error, system, newCalls, String(row.row)]
     .concat(row.turns.map(({ text }) => text))
+    .concat((row.runs ?? []).flatMap((run) => (run === null ? [] : [run.new, run.error])))
     .filter((text) => text !== null);
 }
