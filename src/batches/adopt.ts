@@ -148,19 +148,25 @@ export interface Siblings {
   undecided: Batch[];
 }
 
+/** What is looked for. */
+export interface SiblingSearch {
+  /** The run's uuid. */
+  run: string;
+  ledger: Ledger;
+  /** Seconds since 1970 before which the run cannot have had batches; null where that is not known. */
+  earliest: number | null;
+  /** True where this key has just seen one of the run's batches. */
+  isOurAccount: boolean;
+}
+
 /**
  * Looks for batches of a run that were submitted from elsewhere: before rows are paid for it must be known where they
  * may already have been sent.
- * @param earliest seconds since 1970 before which the run cannot have had batches
- * @param isOurAccount true where this key has just seen one of the run's batches
  */
 export async function findSiblings(
-  run: string,
-  ledger: Ledger,
+  { run, ledger, earliest, isOurAccount }: SiblingSearch,
   client: BatchApi,
   waiting: Waiting,
-  earliest: number | null,
-  isOurAccount: boolean,
 ): Promise<Siblings> {
   const known = new Set(ledger.batches.map(({ id }) => id));
   const batches: Batch[] = [];

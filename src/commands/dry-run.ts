@@ -66,7 +66,7 @@ export async function dryRun(
     request_idx: index,
     body: requestBody(requestOf(row), shape),
   }));
-  const counted = figures(options, estimate, tokenizer, price, probe, limits);
+  const counted = figures(options, { estimate, tokenizer, price, probe, limits });
   const result = { ...counted, ...spared, problems, columns, probe, examples };
   const text = json ? JSON.stringify(result, null, 2) : dryRunTable(result, generation);
   await printResult(`${text}\n`);
@@ -182,13 +182,18 @@ function spread<Row>(rows: readonly Row[], most: number): Row[] {
   );
 }
 
+/** What the figures are made of. */
+interface Learnt {
+  estimate: Estimate;
+  tokenizer: Tokenizer;
+  price: Price | null;
+  probe: Probe | null;
+  limits: AccountLimits;
+}
+
 function figures(
   options: RunSettings,
-  estimate: Estimate,
-  tokenizer: Tokenizer,
-  price: Price | null,
-  probe: Probe | null,
-  limits: AccountLimits,
+  { estimate, tokenizer, price, probe, limits }: Learnt,
 ): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems' | 'reused_rows' | 'deduped_rows'> {
   const { generation, annotator } = options.call;
   const most = mostTokens(generation);

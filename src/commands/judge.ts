@@ -70,7 +70,7 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
     const sums = await tally(folder.judgements, sample, work.journal, index, rules);
     const figures = figuresOf(setup, sums, totals);
     await writeSummary(folder.summary, { ...readSummary(folder.summary), judge: figures });
-    return finish(figures, sums, sample, stop, options, surroundings);
+    return finish({ figures, sums, sample, stop }, options, surroundings);
   });
 }
 
@@ -151,8 +151,11 @@ async function readVerdicts(
 ): Promise<JournalIndex> {
   const index = new JournalIndex(askedRows(sample).length * ORDERS.length);
   // A judgement is small enough to parse every line, so that a damaged one is asked for again at once.
-  await readJournal(work, index, true, rules, console, (entry) => {
-    totals.addEntry(entry);
+  await readJournal(work, index, console, {
+    ...{ several: true, rules },
+    onEntry: (entry) => {
+      totals.addEntry(entry);
+    },
   });
   return index;
 }
@@ -212,10 +215,7 @@ function figuresOf(setup: Setup, sums: Tally, totals: Totals): JudgeFigures {
 }
 
 function finish(
-  figures: JudgeFigures,
-  sums: Tally,
-  sample: Sample,
-  stop: Stop | null,
+  { figures, sums, sample, stop }: { figures: JudgeFigures; sums: Tally; sample: Sample; stop: Stop | null },
   { folder, asking }: JudgeOptions,
   { console, resumeCommand, words }: Surroundings,
 ): number {

@@ -122,14 +122,10 @@ async function cutDataset(
     return { shards, files: [] };
   }
   const { offset, limit } = options.selection;
-  await writeRowsWithProgress(
-    options,
-    folder,
-    found,
-    { offset, limit, keep: false },
+  await writeRowsWithProgress(found, { offset, limit, keep: false }, folder.rows, {
     console,
-    interruption.soft,
-  );
+    signal: interruption.soft,
+  });
   const { total } = await countRows(folder.rows);
   const ranges = cutRows({ start: offset, rows: total }, shardsOf(total));
   const lines = await cutLines(folder.rows, 0, sizesOf(ranges));

@@ -45,6 +45,8 @@ const PROBLEMS_SHOWN = 5;
 const REASONS_SHOWN = 3;
 
 export interface FoundDataset {
+  /** As the user names it. */
+  name: string;
   dataset: OpenDataset;
   format: ChosenFormat;
 }
@@ -75,7 +77,7 @@ export async function findDataset(
   console.info(describeColumns(format));
   for (const warning of columnWarnings(format)) console.warning(warning);
   for (const warning of dataset.warnings) console.warning(warning);
-  return { dataset, format };
+  return { name: options.selection.dataset, dataset, format };
 }
 
 /** Where the images of a local dataset may be: beside its files. */
@@ -155,15 +157,11 @@ export async function prepareRun(
   const { total, unusableRows } = await countRows(folder.rows);
   const index = indexOfRows(total, await partsOfRows(options, folder.rows, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
-  const rules = await answerRules(options.call);
-  const report = await readJournal(
-    folder,
-    index,
-    hasSeveral(options.call.generation),
-    rules,
-    console,
+  const report = await readJournal(folder, index, console, {
+    several: hasSeveral(options.call.generation),
+    rules: await answerRules(options.call),
     onEntry,
-  );
+  });
   return {
     identity,
     index,
@@ -243,7 +241,7 @@ async function growRun(
     const { offset, limit } = options.selection;
     const selection = { offset: offset + rows, limit: limit === null ? null : limit - rows };
     rmSync(folder.jobs, { force: true });
-    await writeRowsWithProgress(options, folder, found, { ...selection, keep: true }, console, signal);
+    await writeRowsWithProgress(found, { ...selection, keep: true }, folder.rows, { console, signal });
   }
   const identity = settled(earlier, options);
   await writeIdentity(folder.run, identity);
@@ -312,7 +310,7 @@ async function startRun(
   const { revision, subset, split } = dataset;
   const files = await fingerprintsOf(dataset, console);
   const { offset, limit } = options.selection;
-  await writeRowsWithProgress(options, folder, found, { offset, limit, keep: false }, console, signal);
+  await writeRowsWithProgress(found, { offset, limit, keep: false }, folder.rows, { console, signal });
   refuseTouched(files);
   const identity: RunIdentity = {
     version: 1,
@@ -392,14 +390,12 @@ export interface Part {
   keep: boolean;
 }
 
-/** Writes rows of a dataset to `rows.jsonl`, and says how many cannot be used. */
+/** Writes rows of a dataset to a run's `rows.jsonl`, and says how many cannot be used. */
 export async function writeRowsWithProgress(
-  options: RunSettings,
-  folder: RunFolder,
-  { dataset, format }: FoundDataset,
+  { name, dataset, format }: FoundDataset,
   { offset, limit, keep }: Part,
-  console: Console,
-  signal: AbortSignal,
+  path: string,
+  { console, signal }: { console: Console; signal: AbortSignal },
 ): Promise<void> {
   const available = dataset.totalRows === null ? null : dataset.totalRows - offset;
   const expected = available === null ? limit : Math.min(available, limit ?? available);
@@ -415,35 +411,39 @@ export async function writeRowsWithProgress(
   };
   try {
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal });
-    const counts = await writeRows(folder.rows, rows, format, keep, onProblem, (done) => {
+    const onProgress = (done: number): void => {
       loaded = done;
-    });
+    };
+    const counts = await writeRows(path, rows, { format, keep, onProblem, onProgress });
     if (counts.total === 0 && !keep) {
-      rmSync(folder.rows, { force: true });
+      rmSync(path, { force: true });
       throw new UserError(
-        `The dataset ${inert(options.selection.dataset, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`,
+        `The dataset ${inert(name, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`,
       );
     }
     if (problems > PROBLEMS_SHOWN) console.warning(`${plural(problems, 'row')} cannot be used in total.`);
-    console.info(`Loaded ${plural(counts.total, 'row')} of ${inert(options.selection.dataset, 120)}.`);
+    console.info(`Loaded ${plural(counts.total, 'row')} of ${inert(name, 120)}.`);
   } finally {
     endProgress();
   }
 }
 
-/**
- * Reads a journal into an index, and reports lines that cannot be read.
- * @param several true where every line is to be parsed
- * @param rules which answers count as whole
- * @param onEntry called for every answer that was paid for
- */
+/** How a journal is read. */
+interface JournalReading {
+  /** True where every line is to be parsed. */
+  several: boolean;
+  /** Which answers count as whole. */
+  rules: AnswerRules;
+  /** Called for every answer that was paid for. */
+  onEntry: (entry: ScannedEntry) => void;
+}
+
+/** Reads a journal into an index, and reports lines that cannot be read. */
 export async function readJournal(
   folder: Pick<RunFolder, 'journal' | 'segments'>,
   index: JournalIndex,
-  several: boolean,
-  rules: AnswerRules,
   console: Console,
-  onEntry: (entry: ScannedEntry) => void,
+  { several, rules, onEntry }: JournalReading,
 ): Promise<JournalReport> {
   const report = await scanJournal(journalSource(folder), index, several, onEntry, rules);
   if (report.tornBytes > 0 && folder.segments === undefined)

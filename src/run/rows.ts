@@ -22,20 +22,24 @@ export interface RowCounts {
   unusable: number;
 }
 
+/** How rows are written. */
+interface RowWriting {
+  format: ChosenFormat;
+  /** True where the rows that the file has already stay before the new ones. */
+  keep?: boolean;
+  onProblem: (index: number, problem: string) => void;
+  /** Called with the new rows so far. */
+  onProgress?: (rows: number) => void;
+}
+
 /**
- * Writes the rows of a dataset as prompts.
- * @param keep whether the rows that the file has already stay before the new ones; a crash leaves the old file or the
- *   whole new one
- * @param onProgress called with the new rows so far
+ * Writes the rows of a dataset as prompts; a crash leaves the old file or the whole new one.
  * @returns what was added
  */
 export async function writeRows(
   path: string,
   source: AsyncIterable<SourceRow>,
-  format: ChosenFormat,
-  keep: boolean,
-  onProblem: (index: number, problem: string) => void,
-  onProgress: (rows: number) => void,
+  { format, keep = false, onProblem, onProgress = () => undefined }: RowWriting,
 ): Promise<RowCounts> {
   const counts = { total: 0, unusable: 0 };
   await replaceFile(path, async (file) => {

@@ -73,7 +73,7 @@ function inDoubt(doubt: string): TemporaryError {
 
 function siblingsOf({ run, ledger, client, waiting }: PayingRun, isOurAccount: boolean): Promise<Siblings> {
   const { uuid, created } = run.identity;
-  return findSiblings(uuid, ledger, client, waiting, earliestBatch(created), isOurAccount);
+  return findSiblings({ run: uuid, ledger, earliest: earliestBatch(created), isOurAccount }, client, waiting);
 }
 
 /** Seconds since 1970 before which a run that was created at `YYYY_MM_DD-HH_MM_SS` had no batch; null if unreadable. */

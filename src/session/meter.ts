@@ -35,8 +35,17 @@ export interface Misses {
 
 type Limits = Pick<RateLimiter, 'gateMilliseconds' | 'requestsPerMinute' | 'tokensPerMinute'>;
 
-/** What a meter does not find elsewhere. */
+/** What a meter shows. */
 export interface MeterOptions {
+  processor: Pick<Processor, 'counts' | 'inFlight' | 'ramp' | 'trouble'>;
+  limiter: Pick<RateLimiter, 'granted' | keyof Limits>;
+  totals: Pick<Totals, 'tokens' | 'cost' | 'isCostEstimated'>;
+  /** Counted elsewhere, as answers come. */
+  misses: Readonly<Misses>;
+  /** How many of the rows were done with before this session. */
+  before: number;
+  /** All rows of the run, or all of their parts where they take several requests. */
+  rows: number;
   /** What each of several servers does; null where there is one. */
   standings?: (() => readonly ServerStanding[]) | null;
   now?: () => number;
@@ -45,6 +54,12 @@ export interface MeterOptions {
 }
 
 export class Meter {
+  private readonly processor: MeterOptions['processor'];
+  private readonly limiter: MeterOptions['limiter'];
+  private readonly totals: MeterOptions['totals'];
+  private readonly misses: Readonly<Misses>;
+  private readonly before: number;
+  private readonly rows: number;
   private readonly standings: (() => readonly ServerStanding[]) | null;
   private readonly now: () => number;
   private readonly done: () => number;
@@ -52,24 +67,17 @@ export class Meter {
   readonly #samples: Sample[] = [];
   readonly #timeLeft = new TimeLeft();
 
-  /**
-   * @param misses counted elsewhere, as answers come
-   * @param before how many of the rows were done with before this session
-   * @param rows all rows of the run, or all of their parts where they take several requests
-   */
-  constructor(
-    private readonly processor: Pick<Processor, 'counts' | 'inFlight' | 'ramp' | 'trouble'>,
-    private readonly limiter: Pick<RateLimiter, 'granted' | keyof Limits>,
-    private readonly totals: Pick<Totals, 'tokens' | 'cost' | 'isCostEstimated'>,
-    private readonly misses: Readonly<Misses>,
-    private readonly before: number,
-    private readonly rows: number,
-    more: MeterOptions = {},
-  ) {
-    const { standings = null, now = (): number => performance.now() } = more;
+  constructor(options: MeterOptions) {
+    const { processor, standings = null, now = (): number => performance.now() } = options;
+    this.processor = processor;
+    this.limiter = options.limiter;
+    this.totals = options.totals;
+    this.misses = options.misses;
+    this.before = options.before;
+    this.rows = options.rows;
     this.standings = standings;
     this.now = now;
-    this.done = more.done ?? ((): number => processor.counts.answered + processor.counts.failed);
+    this.done = options.done ?? ((): number => processor.counts.answered + processor.counts.failed);
     this.#started = now();
     this.sample();
   }

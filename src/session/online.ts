@@ -28,7 +28,7 @@ import { answerRules } from '../models/answer-rules.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { openAsking, type Abortable, type Asking } from './asking.js';
 import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
-import { Meter, type Misses } from './meter.js';
+import { Meter, type MeterOptions, type Misses } from './meter.js';
 import type { OnlinePermit } from './online-permit.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -147,7 +147,7 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   totals.follow(processor.counts, asking.standings ?? undefined);
 
   const started = performance.now();
-  const meter = meterFor(run, waiting, asking, totals, misses);
+  const meter = meterFor(run, waiting, asking, { totals, misses });
   const endProgress = console.showProgress((columns) => meter.render(columns));
   const { onProgress = () => undefined } = surroundings;
   const stopWatching = watchEverySecond(work, asking, () => {
@@ -273,17 +273,16 @@ function meterFor(
   { index, rows }: Askable,
   waiting: number,
   { processor, limiter, standings }: Asking,
-  totals: Totals,
-  misses: Misses,
+  counted: Pick<MeterOptions, 'totals' | 'misses'>,
 ): Meter {
   const { parts } = index;
-  const more = { standings };
-  if (parts === null) return new Meter(processor, limiter, totals, misses, rows - waiting, rows, more);
+  const figures = { processor, limiter, standings, ...counted };
+  if (parts === null) return new Meter({ ...figures, before: rows - waiting, rows });
   const { slots } = parts;
   const dealtWith = (): number => slots.rows - slots.count('pending');
   const before = dealtWith();
   const done = (): number => dealtWith() - before;
-  return new Meter(processor, limiter, totals, misses, before, slots.rows, { ...more, done });
+  return new Meter({ ...figures, before, rows: slots.rows, done });
 }
 
 function warnOfDays(waiting: number, { requestsPerDay }: Limits, console: Surroundings['console']): void {

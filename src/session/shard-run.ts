@@ -76,10 +76,12 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   const index = indexOfRows(total, await partsOfRows(options, folder.rows, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const totals = new Totals(folder.counters, work.price, new Date());
-  const several = hasSeveral(options.call.generation);
-  const rules = await answerRules(options.call);
-  const report = await readJournal(folder, index, several, rules, surroundings.console, (entry) => {
-    totals.addEntry(entry);
+  const report = await readJournal(folder, index, surroundings.console, {
+    several: hasSeveral(options.call.generation),
+    rules: await answerRules(options.call),
+    onEntry: (entry) => {
+      totals.addEntry(entry);
+    },
   });
   const session = new ShardSession(work, shard, folder, index, totals, rowsDigest);
   session.changes = before?.parameter_changes ?? [];
@@ -189,7 +191,7 @@ async function readRows(
     problems += 1;
     if (problems <= PROBLEMS_SHOWN) console.warning(`Skipped: ${problem}`);
   };
-  await writeRows(folder.rows, rows, format, false, onProblem, () => undefined);
+  await writeRows(folder.rows, rows, { format, onProblem });
 }
 
 /** What `state.json` says while a shard is worked on. */

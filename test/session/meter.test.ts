@@ -23,7 +23,9 @@ function scene(
     misses: { refused: 0, failed: 0 },
   };
   let now = 0;
-  const meter = new Meter(state, state, state, state.misses, before, rows, { now: () => now });
+  const { misses } = state;
+  const figures = { processor: state, limiter: state, totals: state, misses, before, rows };
+  const meter = new Meter({ ...figures, now: () => now });
   return { meter, state, pass: (milliseconds) => (now += milliseconds) };
 }
 
