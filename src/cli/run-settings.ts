@@ -1,6 +1,7 @@
 /** Flags made into the values that a run works with: what belongs together is checked here, once. */
 
 import { wholeDataset, type DatasetSelection } from '../datasets/selection.js';
+import { readReview } from '../exports/review.js';
 import { UsageError } from '../lib/errors.js';
 import { inert } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
@@ -270,6 +271,7 @@ type OutputFlags = Pick<
   | 'reasoning'
   | 'select'
   | 'check'
+  | 'review'
 >;
 
 export function outputOf(values: OutputFlags): Output {
@@ -282,7 +284,14 @@ export function outputOf(values: OutputFlags): Output {
     reasoning: values.reasoning,
     select: values.select,
     check: values.check,
+    review: reviewOf(values.review),
   };
+}
+
+/** @throws UserError where the file can't be used: before anything is sent */
+function reviewOf(path: string | null): string | null {
+  if (path !== null && path !== '') readReview(path, null);
+  return path;
 }
 
 function policyOf(values: Values<'reannotate'>): RunPolicy {

@@ -1,5 +1,7 @@
 /** What every output format is made of. */
 
+import type { Review } from './review.js';
+
 /** What a run's flags and dataset say about all of its rows. */
 export interface ResultShape {
   /** True where rows hold `annotations`, all choices. */
@@ -24,6 +26,8 @@ export interface ResultShape {
 export interface Results {
   path: string;
   shape: ResultShape;
+  /** What a reader decided; absent where rows are exported as they are. */
+  review?: Review | null;
   /** Called now and then with the rows that were read so far. */
   onProgress: (rows: number) => void;
 }

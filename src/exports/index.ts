@@ -100,7 +100,10 @@ export function exportFile(name: ExportName): string {
  */
 export async function exportResults(name: ExportName, results: Results, folder: string): Promise<Exported> {
   const exporter: Exporter = await EXPORTS[name].load();
-  return exporter(results, join(folder, EXPORTS[name].file));
+  const exported = await exporter(results, join(folder, EXPORTS[name].file));
+  const rejected = results.review?.rejected.size ?? 0;
+  if (rejected > 0) exported.leftOut.set('rejected by the review', rejected);
+  return exported;
 }
 
 /** `dpo.jsonl: 1,990 rows (27 without an answer of each kind)` */

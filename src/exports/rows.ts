@@ -54,9 +54,9 @@ export class ResultLine {
   }
 }
 
-/** Reads all rows in their order. */
+/** Reads all rows in their order; with a review those that it does not reject, as it has them. */
 export async function readResults(
-  { path, onProgress }: Pick<Results, 'path' | 'onProgress'>,
+  { path, review = null, onProgress }: Pick<Results, 'path' | 'review' | 'onProgress'>,
   onRow: (line: ResultLine) => void,
 ): Promise<void> {
   const pause = breather();
@@ -67,7 +67,11 @@ export async function readResults(
       // The other lines are the array's brackets.
       if (bytes[start] === OPENING_BRACE) {
         const json = bytes.subarray(start, bytes[end - 1] === COMMA ? end - 1 : end);
-        onRow(new ResultLine(wellFormed(json, rows, path), rows, path));
+        if (review?.rejected.has(rows) !== true) {
+          const edited = review?.edited.get(rows);
+          const own = wellFormed(json, rows, path);
+          onRow(new ResultLine(edited === undefined ? own : withAnswer(own, edited, rows, path), rows, path));
+        }
         rows += 1;
       }
       start = end + 1;
@@ -75,6 +79,10 @@ export async function readResults(
     onProgress(rows);
     await pause();
   }
+}
+
+function withAnswer(json: Buffer, annotation: string, row: number, path: string): Buffer {
+  return Buffer.from(JSON.stringify({ ...(parse(json, row, path) as ResultRow), annotation }));
 }
 
 /** One answer with half of a surrogate pair, and Arrow and others refuse the whole file. */

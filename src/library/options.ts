@@ -137,6 +137,8 @@ export interface RunOptions {
   check?: 'answer' | undefined;
   /** One or more of json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto (default: json, always written). */
   output_format?: string | readonly string[] | undefined;
+  /** JSONL of reviewed rows, as the report saves it: rejected ones are left out of the output formats, edited answers used (default: none). */
+  review?: string | undefined;
   /** Push the results to a dataset on the Hugging Face Hub (HF_TOKEN). */
   push_to_hub?: string | undefined;
   /** With --push_to_hub: make the dataset private. */
@@ -217,6 +219,8 @@ export interface WatchBatchOptions {
   check?: 'answer' | undefined;
   /** One or more of json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto (default: as it was given to reannotate). */
   output_format?: string | readonly string[] | undefined;
+  /** JSONL of reviewed rows, as the report saves it: rejected ones are left out of the output formats, edited answers used (default: as it was given to reannotate). */
+  review?: string | undefined;
   /** Push the results to a dataset on the Hugging Face Hub (HF_TOKEN). */
   push_to_hub?: string | undefined;
   /** With --push_to_hub: make the dataset private. */

@@ -77,6 +77,7 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
     reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
     select: options.output.select,
     check: options.output.check,
+    review: options.output.review === '' ? null : options.output.review,
     output_format: options.output.formats,
     push_to_hub: options.push?.repository ?? null,
     private: options.push?.private ?? false,
@@ -108,6 +109,7 @@ export function withOutputsOf(before: ConfigFile['params'] | undefined, settings
       select: output.select ?? SELECTIONS.find((one) => one === before?.['select']) ?? null,
       check: output.check ?? CHECKS.find((one) => one === before?.['check']) ?? null,
       formats: unionOfFormats(output.formats, before?.['output_format']),
+      review: output.review ?? (typeof before?.['review'] === 'string' ? before['review'] : null),
     },
     call: { ...call, acceptFinishReason: acceptedReasons(call.acceptFinishReason, before) },
   };

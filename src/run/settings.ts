@@ -26,6 +26,11 @@ export interface Output {
   select: Selection | null;
   /** What new answers are compared with the old ones by; null for nothing. */
   check: Check | null;
+  /**
+   * A file of reviewed rows, for the output formats. Null where the run's own record decides; empty for none, whatever
+   * that says.
+   */
+  review: string | null;
 }
 
 /** What `--check` takes. */
@@ -41,6 +46,7 @@ export const DEFAULT_OUTPUT: Output = {
   reasoning: null,
   select: null,
   check: null,
+  review: null,
 };
 
 /** Another annotator, which is sent the rows that the run's own one refuses. */

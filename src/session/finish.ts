@@ -16,7 +16,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import { describeSummary, summarise, writeSummary } from '../run/summary.js';
 import { count, inert, plural } from '../lib/text.js';
 import { hasSeveral } from '../models/generation.js';
-import { assemblyOf, resultShape, type FinishedRun, type Publisher } from './finished-run.js';
+import { assemblyOf, resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
 import { costToSuggest } from './next-command.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -92,6 +92,7 @@ async function assembleOnce(
 async function writeExports(finished: FinishedRun, console: Console): Promise<void> {
   const { options, folder, run } = finished;
   const shape = resultShape(finished);
+  const review = reviewFor(finished);
   for (const name of options.output.formats) {
     if (name === 'json') continue;
     let done = 0;
@@ -102,7 +103,7 @@ async function writeExports(finished: FinishedRun, console: Console): Promise<vo
       done = rows;
     };
     try {
-      const results = { path: folder.reannotated, shape, onProgress };
+      const results = { path: folder.reannotated, shape, review, onProgress };
       console.info(describeExport(name, await exportResults(name, results, folder.save)));
     } finally {
       endProgress();

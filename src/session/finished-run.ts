@@ -1,6 +1,7 @@
 /** A run that is about to end, as what writes and publishes its results sees it. */
 
 import type { ResultShape } from '../exports/exporter.js';
+import { readReview, type Review } from '../exports/review.js';
 import type { RunSettings } from '../run/settings.js';
 import type { RetriableState } from '../types.js';
 import type { Stop } from '../requests/processor.js';
@@ -67,6 +68,15 @@ export function assemblyOf(
     reasoning: output.reasoning ?? DEFAULT_REASONING_MODE,
     rules,
   };
+}
+
+/**
+ * What a reader decided about the rows; null where nothing was.
+ * @throws UserError where the file is gone, or is about another run
+ */
+export function reviewFor({ options, config }: Pick<FinishedRun, 'options' | 'config'>): Review | null {
+  const { review } = options.output;
+  return review === null || review === '' ? null : readReview(review, config.uuid);
 }
 
 /** What the rows of a run hold besides prompt and answers. */

@@ -12,7 +12,7 @@ import { Repository } from '../publishing/repository.js';
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
 import { count, duration, inert, plural } from '../lib/text.js';
-import { resultShape, type FinishedRun, type Publisher } from './finished-run.js';
+import { resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
 import type { Surroundings } from './surroundings.js';
 
 /**
@@ -171,6 +171,7 @@ async function parquetFile(finished: FinishedRun): Promise<{ path: string; remov
   const results = {
     path: folder.reannotated,
     shape: resultShape(finished),
+    review: reviewFor(finished),
     onProgress: () => undefined,
   };
   await exportResults('parquet', results, folder.temp);

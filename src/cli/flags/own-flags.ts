@@ -15,6 +15,8 @@ import {
   type Kind,
 } from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
+import { hasFileEnding } from '../../datasets/file-names.js';
+import { readReview } from '../../exports/review.js';
 import { isId } from '../../batches/id.js';
 import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED, LARGEST_SAMPLE } from '../../judge/defaults.js';
 import {
@@ -29,7 +31,7 @@ import { SHARD_FLAGS } from './shard-flags.js';
 
 const ids = kind<readonly string[]>('<id,id>', idsOf, { repeats: true, inCode: LIST_IN_CODE });
 /** Rows of a report that can be named: each is read in full. */
-const MOST_ROWS_NAMED = 200;
+const MOST_ROWS_NAMED = 1000;
 const NO_IDS: readonly string[] = [];
 const NO_ROWS: readonly number[] = [];
 const OF_WATCH = { 'watch-batch': true } as const;
@@ -217,10 +219,10 @@ const REPORT_FLAGS = {
     commands: OF_REPORT,
   }),
   rows: flag({
-    kind: kind<readonly number[]>('<n,n>', rowNumbers),
+    kind: kind<readonly number[]>('<n,n or file>', rowNumbers, { completes: 'file' }),
     fallback: NO_ROWS,
     group: 'results',
-    help: 'rows to read in any case, counted from 0',
+    help: 'rows to read in any case, counted from 0, or the file of a review',
     commands: OF_REPORT,
   }),
   watch: flag({
@@ -484,7 +486,7 @@ function idsOf(given: string, source: string): readonly string[] {
 }
 
 function rowNumbers(given: string, source: string): readonly number[] {
-  const rows = given
+  const rows = (hasFileEnding(given) ? [...readReview(given, null, source).rows].join(',') : given)
     .split(/[\s,]+/)
     .filter((word) => word !== '')
     .map(Number);

@@ -67,6 +67,16 @@ export const RESULT_FLAGS = {
       demo: { help: `also write the results as ${OUTPUT_FORMATS.slice(1).join(', ')}`, usual: null },
     },
   }),
+  review: flag({
+    kind: kind('<file>', (given) => (given.toLowerCase() === 'none' ? '' : given), { completes: 'file' }),
+    fallback: null,
+    usual: 'none',
+    group: 'results',
+    help: 'JSONL of reviewed rows, as the report saves it: rejected ones are left out of the output formats, edited answers used',
+    details: '`reannotated.json` keeps every row. See [the report](report.md#your-review).',
+    aliases: ['marks', 'reviews', 'annotations_file'],
+    commands: { reannotate: true, 'watch-batch': { usual: BEFORE } },
+  }),
   push_to_hub: flag({
     kind: kind('<user/name>', checkRepositoryName),
     fallback: null,
