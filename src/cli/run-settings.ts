@@ -1,5 +1,6 @@
 /** Flags made into the values that a run works with: what belongs together is checked here, once. */
 
+import { DEFAULT_JUDGE } from '../judge/defaults.js';
 import { wholeDataset, type DatasetSelection } from '../datasets/selection.js';
 import { readReview } from '../exports/review.js';
 import { UsageError } from '../lib/errors.js';
@@ -54,6 +55,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   requireCheck(values, call);
   if (values.select !== null && !hasSeveral(call.generation))
     throw new UsageError(`--select ${values.select} goes with --n above 1; give both.`);
+  requireJudge(values, call);
   return {
     selection: selectionOf({ ...values, dataset }),
     call,
@@ -135,6 +137,22 @@ function requireTurnByTurn(values: Values<'reannotate'>, { generation }: ModelCa
     throw new UsageError(
       `${sharing} compares requests before they are sent, and with --turns all they depend on the answers; leave it out.`,
     );
+}
+
+/** @throws UsageError where no judge can choose among the answers */
+function requireJudge(values: Values<'reannotate'>, { baseUrl, annotator }: ModelCall): void {
+  if (values.select !== 'judge') {
+    if (values.judge !== null) throw new UsageError('--judge goes with --select judge; give both.');
+    return;
+  }
+  if (values.batch || values.batch_file_only)
+    throw new UsageError(
+      '--select judge works online: leave it out here, and once the batches are collected run the same command with ' +
+        '--resume --select judge and without --batch.',
+    );
+  // A wrong name is an error of the command line.
+  const hasAddress = baseUrl !== null && annotator.providerName === 'openai';
+  resolveAnnotator(values.judge ?? DEFAULT_JUDGE, hasAddress, 'judge');
 }
 
 /** @throws UsageError where rows cannot be checked against the original answer, and sent again */
@@ -272,7 +290,8 @@ type OutputFlags = Pick<
   | 'select'
   | 'check'
   | 'review'
->;
+> &
+  Partial<Pick<Values<'reannotate'>, 'judge'>>;
 
 export function outputOf(values: OutputFlags): Output {
   return {
@@ -283,6 +302,7 @@ export function outputOf(values: OutputFlags): Output {
     includeMetadata: values.include_metadata,
     reasoning: values.reasoning,
     select: values.select,
+    judge: values.judge ?? null,
     check: values.check,
     review: reviewOf(values.review),
   };

@@ -34,6 +34,11 @@ export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Su
   const chosen = chooseGeneration({}, new Set(), annotator.takesSeed);
   requireBound(values.max_cost, chosen.generation);
   checkTogether(values);
+  if (values.select === 'judge')
+    throw new UsageError(
+      '--select judge works online: collect the batches without it, then run reannotate with --resume --select judge and ' +
+        'without --batch.',
+    );
   const servers = serversOf(values.base_url, values.api_key_env);
   // Batches are looked up at the first one; rows that are left go to all of them.
   if (!values.finish_online) requireOneServer(servers, 'watch-batch without --finish_online');

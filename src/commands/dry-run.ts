@@ -50,6 +50,10 @@ export async function dryRun(
 ): Promise<number> {
   const { annotator, generation } = options.call;
   warnOfShortAnswers(options.call, surroundings);
+  if (options.output.select === 'judge')
+    surroundings.console.warning(
+      'The requests of --select judge are not counted: two for each further answer of a row that differs.',
+    );
   if (options.policy.checkRetry !== null)
     surroundings.console.warning(
       `What --check_retry ${options.policy.checkRetry} sends again is not counted: it depends on the answers.`,

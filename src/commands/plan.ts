@@ -5,7 +5,7 @@ import type { DatasetSelection } from '../datasets/selection.js';
 import { placeOf, type RunSettings } from '../run/settings.js';
 import { isLocalName } from '../datasets/local-files.js';
 import { cutLines } from '../datasets/line-ranges.js';
-import { EXIT } from '../lib/errors.js';
+import { EXIT, UsageError } from '../lib/errors.js';
 import { count, plural, shellWord } from '../lib/text.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { writeOutput } from '../terminal/output.js';
@@ -49,6 +49,10 @@ interface Cut {
 export async function plan(request: PlanRequest, surroundings: Surroundings): Promise<number> {
   const { settings: options, given } = request;
   const { console, interruption } = surroundings;
+  if (options.output.select === 'judge')
+    throw new UsageError(
+      '--select judge chooses once all answers are there, in one process: plan the run without it, or run reannotate alone.',
+    );
   const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);
   checkEarlierRun(folder, options);

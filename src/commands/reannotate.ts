@@ -84,6 +84,10 @@ async function checkStart(options: RunSettings, surroundings: Surroundings): Pro
   if (!policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) checkEndpoints(options.call);
   await answerSources(options);
   await checkFallback(await withRecorded(options, folder));
+  if (options.output.select === 'judge') {
+    const { requireJudge } = await import('../session/choose-by-judge.js');
+    await requireJudge(options);
+  }
   const publisher = await publisherOf(options, surroundings);
   const found =
     leftBehind.length === 0 || policy.earlier === 'overwrite'

@@ -4,6 +4,7 @@ import { messageText } from '../models/message-text.js';
 import { messagesOf } from '../run/jobs.js';
 import { rankOf } from '../run/estimate.js';
 import { readResults, type ResultRow } from '../exports/rows.js';
+import type { PromptRow } from '../types.js';
 
 /** Old and new answer of a row, and what they answer. */
 export interface Pair {
@@ -101,18 +102,22 @@ function pairOf(row: number, result: ResultRow): Pair | null {
   if (typeof prompt !== 'string' || typeof annotation !== 'string' || typeof original !== 'string')
     return null;
   if (annotation === '' || original === '') return null;
-  return { row, prompt: request(result), oldAnswer: original, newAnswer: annotation };
+  return { row, prompt: promptOfResult(result), oldAnswer: original, newAnswer: annotation };
 }
 
-/** What was asked, as one text: the prompt alone where it is all there is, and the turns with their roles otherwise. */
-function request(row: ResultRow): string {
+function promptOfResult(row: ResultRow): string {
   const { system_prompt: system, user_prompt: prompt } = row;
-  const turns = messagesOf({
+  return promptTextOf({
     system_prompt: typeof system === 'string' ? system : '',
     user_prompt: prompt ?? '',
     annotation_original: null,
     ...(Array.isArray(row.request_messages) ? { messages: row.request_messages } : {}),
   });
-  if (turns.length === 1) return prompt ?? '';
+}
+
+/** What was asked, as one text: the prompt alone where it is all there is, and the turns with their roles otherwise. */
+export function promptTextOf(row: PromptRow): string {
+  const turns = messagesOf(row);
+  if (turns.length === 1) return row.user_prompt;
   return turns.map((turn) => `[${turn.role}]\n${messageText(turn)}`).join('\n\n');
 }

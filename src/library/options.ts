@@ -131,8 +131,10 @@ export interface RunOptions {
   include_metadata?: boolean | undefined;
   /** Where a model’s reasoning goes: separate, a field of its own; inline, before the answer as <think>…</think>; drop (default: separate). */
   reasoning?: 'separate' | 'inline' | 'drop' | undefined;
-  /** Which of the answers of --n is the annotation: first, longest, shortest, majority; majority goes by the final answer (default: first). */
-  select?: 'first' | 'longest' | 'shortest' | 'majority' | undefined;
+  /** Which of the answers of --n is the annotation: first, longest, shortest, majority, judge; majority goes by the final answer, judge by another model (default: first). */
+  select?: 'first' | 'longest' | 'shortest' | 'majority' | 'judge' | undefined;
+  /** With --select judge: the model that compares the answers, or PROVIDER/MODEL (default: gpt-4o). */
+  judge?: string | undefined;
   /** Answer: compare the final answer with the original’s, and write agrees to each row. */
   check?: 'answer' | undefined;
   /** One or more of json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto (default: json, always written). */
@@ -214,7 +216,7 @@ export interface WatchBatchOptions {
   /** Separate, inline, drop (default: as it was given to reannotate). */
   reasoning?: 'separate' | 'inline' | 'drop' | undefined;
   /** First, longest, shortest, majority (default: as it was given to reannotate). */
-  select?: 'first' | 'longest' | 'shortest' | 'majority' | undefined;
+  select?: 'first' | 'longest' | 'shortest' | 'majority' | 'judge' | undefined;
   /** Answer: compare the final answer with the original’s, and write agrees to each row (default: as it was given to reannotate). */
   check?: 'answer' | undefined;
   /** One or more of json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto (default: as it was given to reannotate). */

@@ -2,7 +2,7 @@
 
 import { finalAnswer } from './final-answer.js';
 
-export const SELECTIONS = ['first', 'longest', 'shortest', 'majority'] as const;
+export const SELECTIONS = ['first', 'longest', 'shortest', 'majority', 'judge'] as const;
 export type Selection = (typeof SELECTIONS)[number];
 export const DEFAULT_SELECTION: Selection = 'first';
 
@@ -25,8 +25,11 @@ export interface Selected {
 
 const LONGEST_FINAL = 200;
 
-/** @param answers in their order; null for those without a text */
-export function selectAnswer(answers: readonly (string | null)[], by: Selection): Selected {
+/**
+ * @param answers in their order; null for those without a text
+ * @param judged what a judge chose
+ */
+export function selectAnswer(answers: readonly (string | null)[], by: Selection, judged = 0): Selected {
   const given = answers.flatMap((text, choice) => (text === null ? [] : [{ text, choice }]));
   const majority = largestGroup(given);
   const agreement = {
@@ -34,7 +37,8 @@ export function selectAnswer(answers: readonly (string | null)[], by: Selection)
     agreeing: majority.members.length,
     final: majority.final?.slice(0, LONGEST_FINAL) ?? null,
   };
-  return { choice: chosen(given, majority.members, by), agreement };
+  const choice = by === 'judge' ? judged : chosen(given, majority.members, by);
+  return { choice, agreement };
 }
 
 interface Given {
@@ -42,7 +46,11 @@ interface Given {
   choice: number;
 }
 
-function chosen(given: readonly Given[], majority: readonly Given[], by: Selection): number {
+function chosen(
+  given: readonly Given[],
+  majority: readonly Given[],
+  by: Exclude<Selection, 'judge'>,
+): number {
   switch (by) {
     case 'first':
       return 0;

@@ -59,6 +59,8 @@ export interface AssembleOptions {
   several: boolean;
   /** Which of several answers is the row's annotation. */
   select?: Selection;
+  /** By row, what a judge chose; absent where none did. */
+  picks?: Uint8Array | undefined;
   /** Also write to each row whether its final answer is the original's. */
   comparesAnswers?: boolean;
   /** The run's own annotator, which each row's metadata name where another one may have answered; null otherwise. */
@@ -445,7 +447,9 @@ class Assembly {
     const by = isVoted ? 'majority' : select;
     const isChosen =
       several || (isVoted && completion.annotations.filter((text) => text !== null).length > 1);
-    const selected = isChosen ? selectAnswer(completion.annotations, by) : null;
+    const selected = isChosen
+      ? selectAnswer(completion.annotations, by, this.options.picks?.[this.result.rows.total])
+      : null;
     const choice = annotation === null ? 0 : (selected?.choice ?? 0);
     const chosen = annotation === null ? null : (completion.annotations[choice] ?? annotation);
     this.#countModel(model?.slice(0, LONGEST_MODEL) ?? 'unknown');

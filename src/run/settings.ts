@@ -24,6 +24,8 @@ export interface Output {
   reasoning: ReasoningMode | null;
   /** Which of several answers is the annotation; null where the run's own record decides. */
   select: Selection | null;
+  /** The annotator that chooses where `select` is `judge`; null for the usual one. */
+  judge: string | null;
   /** What new answers are compared with the old ones by; null for nothing. */
   check: Check | null;
   /**
@@ -45,6 +47,7 @@ export const DEFAULT_OUTPUT: Output = {
   includeMetadata: false,
   reasoning: null,
   select: null,
+  judge: null,
   check: null,
   review: null,
 };

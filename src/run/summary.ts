@@ -45,6 +45,8 @@ export interface Summary extends Spending {
   agreement?: { agree: number; disagree: number; unknown: number };
   /** Requests and answers of each server, by its address; absent where there was one. */
   servers?: ServerCounts;
+  /** What a judge cost that chose among several answers, beside what the run cost; present with `--select judge`. */
+  selection?: (Spending & { judge: string }) | undefined;
   mode: 'online' | 'batch';
   started_at: string;
   finished_at: string;
@@ -152,6 +154,7 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
     ]),
     ...describeSaving(summary),
     ...(summary.agreement === undefined ? [] : [['Answers', describeAgreement(summary.agreement)]]),
+    ...describeSelection(summary),
     ['Time', describeRate(session)],
     ['Result', folder.reannotated],
     ['Report', `npx reannotate report ${shellWord(folder.save)}`],
@@ -212,6 +215,12 @@ function describeSaving({
   ].filter((part) => part !== '');
   if (parts.length === 0) return [];
   return [['Saved', `${parts.join(', ')}${saved === undefined ? '' : ` (${dollars(saved)})`}`]];
+}
+
+function describeSelection({ selection }: Summary): string[][] {
+  if (selection === undefined) return [];
+  const { judge, requests } = selection;
+  return [['Choice', `by ${judge}: ${plural(requests.sent, 'request')}, ${describeCost(selection)}`]];
 }
 
 function describeRate(session: SessionFigures): string {

@@ -38,13 +38,18 @@ type AssembledRun = Pick<FinishedRun, 'options' | 'folder'> & { run: Pick<Prepar
 /**
  * Writes the results, and remembers lines of the journal that turned out to be damaged, so that no later run takes
  * them. Where a row has another line, that one counts; the rows without one are in `damaged`.
+ * @param picks what a judge chose among each row's answers
  */
-export async function assembleResults(finished: AssembledRun, console: Console): Promise<Assembled> {
+export async function assembleResults(
+  finished: AssembledRun,
+  console: Console,
+  picks?: Uint8Array,
+): Promise<Assembled> {
   const { options, folder, run } = finished;
   const rules = await answerRules(options.call);
   let damaged: Assembled['damaged'] = [];
   for (;;) {
-    const assembled = await assembleOnce(finished, rules, console);
+    const assembled = await assembleOnce(finished, rules, console, picks);
     damaged = [...damaged, ...assembled.damaged];
     if (assembled.damaged.length === 0) return { ...assembled, damaged };
     await noteDamaged(
@@ -71,6 +76,7 @@ async function assembleOnce(
   { options, folder, run }: AssembledRun,
   rules: AnswerRules,
   console: Console,
+  picks: Uint8Array | undefined,
 ): Promise<Assembled> {
   let done = 0;
   const endProgress = console.showProgress(
@@ -79,6 +85,7 @@ async function assembleOnce(
   try {
     return await assemble(folder, run.index, {
       ...assemblyOf(options, rules),
+      picks,
       onProgress: (rows) => {
         done = rows;
       },
@@ -122,11 +129,16 @@ export async function finish(run: FinishedRun, assembled: Assembled, console: Co
   const now = new Date();
   const summary = summarise(assembled, totals, options.call.annotator.name, mode, now);
   const { kept, isOutdated } = await keepJudgement(folder);
-  await writeSummary(folder.summary, { ...summary, ...kept });
+  const { selection } = finished;
+  await writeSummary(folder.summary, {
+    ...summary,
+    ...(selection === undefined ? {} : { selection }),
+    ...kept,
+  });
   if (isOutdated)
     console.info('The answers changed, so the old verdicts were removed. Run reannotate judge again.');
   await writeConfig(folder.config, { ...finished.config, finished_at: creationDate(now) });
-  const table = describeSummary(summary, finished.session, folder);
+  const table = describeSummary({ ...summary, selection }, finished.session, folder);
   console.print(table);
   for (const line of table.split('\n')) console.record('info', line);
   await writeExports(finished, console);

@@ -50,6 +50,8 @@ export interface FinishedRun {
   needed?: number | null;
   /** Known once the results are written. */
   keys?: OptionalKeys;
+  /** What a judge cost that chose among several answers; absent where none did. */
+  selection?: Summary['selection'];
   /** Null where the results stay here. */
   publisher: Publisher | null;
 }

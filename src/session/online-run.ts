@@ -13,6 +13,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { RunSettings } from '../run/settings.js';
 import { reservedForBatches } from './batch-cost.js';
 import { checkAgain } from './check-again.js';
+import type { JudgeChoice } from './choose-by-judge.js';
 import { assembleResults, finish } from './finish.js';
 import type { FinishedRun } from './finished-run.js';
 import { sendFurtherRounds } from './further-rounds.js';
@@ -73,13 +74,25 @@ async function sendAll(
       return endEarly(stop, asked.call, given, run, surroundings);
     }
     await shared.settle();
-    const assembled = await assembleResults(open, console);
+    const choice = stop === null ? await chooseAnswers(open, surroundings) : null;
+    const judgeStop = choice?.stop ?? null;
+    if (choice !== null && judgeStop !== null && judgeStop.reason !== 'budget')
+      return endEarly(judgeStop, choice.call, given, run, surroundings);
+    const assembled = await assembleResults(open, console, choice?.picks);
     // Rows whose answers can't be read are sent again at once. If that happens to the new ones as well, the disk is not
     // to be paid for.
     if (assembled.damaged.length > 0 && stop === null && round === 0) continue;
     await totals.findPrice(given.call);
-    return finish({ ...open, tryAgain, mode: 'online', session, stop, needed }, assembled, console);
+    const ended = { stop: stop ?? judgeStop, needed, selection: choice?.figures };
+    return finish({ ...open, tryAgain, mode: 'online', session, ...ended }, assembled, console);
   }
+}
+
+/** Has a judge choose among the answers of each row; null where that is not what the run is to do. */
+async function chooseAnswers(open: OpenRun, surroundings: Surroundings): Promise<JudgeChoice | null> {
+  if (open.options.output.select !== 'judge') return null;
+  const { chooseByJudge } = await import('./choose-by-judge.js');
+  return chooseByJudge({ ...open, cost: open.totals.cost }, surroundings);
 }
 
 /** What is known before rows are sent. */

@@ -158,4 +158,46 @@ describe('several answers and the old one', () => {
     expect(rows()).toEqual(results);
     expect(api.requests.filter(({ path }) => path === '/chat/completions')).toHaveLength(10);
   });
+
+  it('are chosen among by a judge, blind, in both orders and for each pair once', async () => {
+    const folder = temporaryFolder();
+    // Of each row's three answers the judge prefers the longest; in row 1 always the one that is first.
+    const data = [0, 1].map((row) => ({ instruction: `row ${row}`, input: '', output: 'x' }));
+    const dataset = writeJson(folder, 'data.json', data);
+    const answers = ['short', 'much longer than that', 'middling one'];
+    const judged: string[] = [];
+    const api = await scriptedApi(({ prompt, body }) => {
+      if (body['model'] === 'own-model') {
+        const whole = completion('');
+        whole['choices'] = answers.map((content, index) => ({
+          index,
+          message: { role: 'assistant', content },
+          finish_reason: 'stop',
+        }));
+        return { body: whole };
+      }
+      judged.push(prompt);
+      const [first = ''] = answers
+        .filter((text) => prompt.includes(text))
+        .sort((a, b) => prompt.indexOf(a) - prompt.indexOf(b));
+      const isLongest = answers.every((text) => !prompt.includes(text) || text.length <= first.length);
+      return `Thoughts.\nVerdict: ${prompt.includes('row 1') || isLongest ? 'A' : 'B'}`;
+    });
+    const args = ['--annotator', 'own-model', '--base_url', api.url, '--dataset', dataset, '--n', '3'];
+    args.push('--include_metadata', ...foldersIn(folder));
+    const first = await runCli([...args, '--select', 'judge', '--judge', 'other-model']);
+    expect(first.code, first.stderr).toBe(0);
+    const { rows, summary } = resultsIn(folder);
+    expect(rows().map(({ annotation }) => annotation)).toEqual(['much longer than that', 'short']);
+    expect(judged).toHaveLength(8);
+    expect(judged.join('')).not.toContain('own-model');
+    expect(summary()).toMatchObject({
+      requests: { sent: 2 },
+      selection: { judge: 'other-model', requests: { sent: 8 } },
+    });
+    const second = await runCli([...args, '--resume']);
+    expect(second.code, second.stderr).toBe(0);
+    expect(rows().map(({ annotation }) => annotation)).toEqual(['much longer than that', 'short']);
+    expect(api.requests.filter(({ path }) => path === '/chat/completions')).toHaveLength(10);
+  });
 });

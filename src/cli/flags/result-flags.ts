@@ -1,7 +1,8 @@
 /** What the results hold, where they go, and what is shown meanwhile. */
 
+import { DEFAULT_JUDGE } from '../../judge/defaults.js';
 import { OUTPUT_FORMATS, parseOutputFormats } from '../../exports/index.js';
-import { file, kind, LIST_IN_CODE, oneOf, toggle } from '../../lib/kinds.js';
+import { file, kind, LIST_IN_CODE, oneOf, text, toggle } from '../../lib/kinds.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES } from '../../models/reasoning.js';
 import { checkRepositoryName } from '../../publishing/repository-name.js';
 import { CHECKS, DEFAULT_OUTPUT } from '../../run/settings.js';
@@ -38,12 +39,22 @@ export const RESULT_FLAGS = {
     fallback: null,
     usual: DEFAULT_SELECTION,
     group: 'results',
-    help: `which of the answers of --n is the annotation: ${SELECTIONS.join(', ')}; majority goes by the final answer`,
+    help: `which of the answers of --n is the annotation: ${SELECTIONS.join(', ')}; majority goes by the final answer, judge by another model`,
     details: 'See [several answers](models.md#several-answers).',
     commands: {
       reannotate: true,
-      'watch-batch': { help: SELECTIONS.join(', '), usual: BEFORE },
+      'watch-batch': { help: SELECTIONS.filter((one) => one !== 'judge').join(', '), usual: BEFORE },
     },
+  }),
+  judge: flag({
+    kind: text('<name>'),
+    fallback: null,
+    usual: DEFAULT_JUDGE,
+    group: 'results',
+    help: 'with --select judge: the model that compares the answers, or PROVIDER/MODEL',
+    details: 'See [several answers](models.md#several-answers).',
+    aliases: ['judge_model'],
+    commands: { reannotate: true },
   }),
   check: flag({
     kind: oneOf('<what>', CHECKS),
