@@ -37,18 +37,31 @@ export function readResultLine(line: Buffer): ResultLine | null {
   return {
     id: typeof id === 'string' ? id : typeof id === 'number' ? String(id) : null,
     response: isObject(response) ? readResponse(response) : null,
-    error: isObject(error) ? { code: text(error['code']), message: text(error['message']) } : null,
+    error: readError(error),
   };
+}
+
+/** vLLM's `run-batch` has a whole error answer or the bare text in its place (`entrypoints/openai/run_batch.py`). */
+function readError(error: unknown): ResultLine['error'] {
+  if (typeof error === 'string' && error !== '') return { code: '', message: error };
+  if (!isObject(error)) return null;
+  const inner = isObject(error['error']) ? error['error'] : error;
+  return { code: text(inner['code']), message: text(inner['message']) };
 }
 
 function readResponse(response: Record<string, unknown>): ResultLine['response'] {
   const { status_code: code, body = null } = response;
   // Some servers leave the wrapping out.
-  const found = body === null && Array.isArray(response['choices']) ? response : body;
+  const found = withChoices(body === null && response['choices'] !== undefined ? response : body);
   const status = typeof code === 'string' ? Number(code) : code;
   if (typeof status === 'number' && Number.isInteger(status)) return { status, body: found };
   // A body without a status speaks for itself: an error in it is judged as such.
   return { status: isEmpty(found) ? 0 : 200, body: found };
+}
+
+/** SGLang's batches have the only choice in place of a list of one. */
+function withChoices(body: unknown): unknown {
+  return isObject(body) && isObject(body['choices']) ? { ...body, choices: [body['choices']] } : body;
 }
 
 function isEmpty(body: unknown): boolean {
@@ -70,10 +83,12 @@ export function judgeResult(
   redactor?: Redactor,
 ): Verdict {
   // Error files hold lines with status 0 and an empty body: the request was never answered (tidyverse/ellmer#830).
-  if (response === null || response.status === 0 || isEmpty(response.body)) {
-    return unanswered(error, response?.status ?? null);
-  }
-  const { status, body } = response;
+  if (response === null || response.status === 0) return unanswered(error, response?.status ?? null);
+  const { status } = response;
+  // vLLM has the refusal beside a response without a body.
+  const isRefused = isEmpty(response.body) && status >= 400 && error !== null && error.message !== '';
+  const body: unknown = isRefused ? { error } : response.body;
+  if (isEmpty(body)) return unanswered(error, status);
   const verdict = orTooDeep(() => {
     // A batch for `/v1/responses` holds answers of that API.
     const value = fromResponsesAnswer(body);

@@ -37,7 +37,7 @@ import { describing } from '../session/submit-batches.js';
 import type { Surroundings } from '../session/surroundings.js';
 import { requireBatches, watchCommandLine } from '../session/watch-command.js';
 import { takeResults } from '../session/take-results.js';
-import { collectParts, indexJobs, watchOnce } from '../session/watch-once.js';
+import { collectParts, indexJobs, RawResults, watchOnce } from '../session/watch-once.js';
 
 /**
  * Runs `watch-batch`.
@@ -92,11 +92,13 @@ async function takeGiven(
   const { console } = surroundings;
   const { totals, ledger, options } = watched;
   const started = performance.now();
+  const raw = new RawResults(watched, console);
   const jobs = await indexJobs(watched);
   let answered: number;
   try {
     const parts = collectParts(watched, jobs, await answerRules(options.call), console);
     answered = await takeResults(paths, watched, parts, surroundings);
+    await raw.update();
   } finally {
     jobs.close();
     totals.setBatches(ledger.totals());

@@ -1,6 +1,6 @@
 /** `watch-batch --results FILE`: results in OpenAI's format, from wherever they come, become a part of the run. */
 
-import { createReadStream, existsSync, rmSync } from 'node:fs';
+import { createReadStream, existsSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { idDigest, readBatch, type Batch } from '../batches/batch.js';
 import { newChunk, type Chunk } from '../batches/chunk.js';
@@ -12,13 +12,16 @@ import { rowOfId } from '../batches/request-line.js';
 import { cleanLines } from '../batches/clean-lines.js';
 import { FileTooLarge, makeLines } from '../batches/result-file.js';
 import { resultPath } from '../batches/result-files.js';
-import { readResultLine } from '../batches/results.js';
+import { readResultLine, type ResultLine } from '../batches/results.js';
 import { UserError } from '../lib/errors.js';
 import { breather, fileProblem, readLines, replaceFile } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import { count, inert, plural } from '../lib/text.js';
 import type { WatchedRun } from './open-watched-run.js';
 import type { Surroundings } from './surroundings.js';
+
+/** How a result file is named until both are written. */
+const NEW_SUFFIX = '.new';
 
 /** What the given files hold. */
 interface Given {
@@ -126,8 +129,9 @@ async function takeChunk(
   const { ledger, run } = watched;
   const rows = await rowsIn([chunk], ledger, run.rows);
   if (!rows.some((isAsked, row) => isAsked === 1 && given.marks[row] === 1)) return 0;
-  const batch = endedBatch(chunk.batch?.id ?? '', chunk.requests, chunk.batch?.createdAt ?? 0);
-  await addLines(given, rows, batch, watched);
+  const id = chunk.batch?.id ?? '';
+  const files = await addLines(given, rows, id, watched);
+  const batch = endedBatch(id, chunk.requests, chunk.batch?.createdAt ?? 0, files);
   for (const [row, isAsked] of rows.entries()) if (isAsked === 1) given.marks[row] = 0;
   ledger.change(chunk, { kind: 'seen', batch });
   return collectNow(chunk, batch, parts);
@@ -140,7 +144,9 @@ async function takeOthers(given: Given, watched: WatchedRun, parts: CollectParts
   const requests = rows.reduce((sum, isWanted) => sum + isWanted, 0);
   if (requests === 0) return 0;
   const number = ledger.nextNumber;
-  const batch = endedBatch(`hand-run/results-${number}`, requests, Math.floor(Date.now() / 1000));
+  const id = `hand-run/results-${number}`;
+  const files = await addLines(given, rows, id, watched);
+  const batch = endedBatch(id, requests, Math.floor(Date.now() / 1000), files);
   const chunk: Chunk = {
     ...newChunk(number, null, { requests, bytes: 0, tokens: 0 }),
     state: 'submitted',
@@ -148,17 +154,20 @@ async function takeOthers(given: Given, watched: WatchedRun, parts: CollectParts
     batch,
   };
   ledger.add([chunk]);
-  await addLines(given, rows, batch, watched);
   return collectNow(chunk, batch, parts);
 }
 
+/** Which of its two files a batch has. */
+type Files = Readonly<Record<'output' | 'error', boolean>>;
+
 /** It counts nothing, so that every row without a line is missed. */
-function endedBatch(id: string, requests: number, createdAt: number): Batch {
+function endedBatch(id: string, requests: number, createdAt: number, files: Files): Batch {
   const batch = readBatch({
     id,
     object: 'batch',
     status: 'completed',
-    output_file_id: 'given',
+    output_file_id: files.output ? 'given' : null,
+    error_file_id: files.error ? 'given-errors' : null,
     created_at: createdAt,
     completed_at: Math.floor(Date.now() / 1000),
     request_counts: { total: requests },
@@ -167,29 +176,56 @@ function endedBatch(id: string, requests: number, createdAt: number): Batch {
   return batch;
 }
 
-/** Adds lines of rows to what is there of them from earlier. */
+/**
+ * Adds lines of rows to what is there of them from earlier: answers to the batch's output file, errors to its error file.
+ * A row has one line, and an answer goes before an error.
+ */
 async function addLines(
   { copies }: Given,
   rows: Uint8Array,
-  batch: Batch,
+  id: string,
   { folder, options }: WatchedRun,
-): Promise<void> {
+): Promise<Files> {
   const { redactor } = options.environment;
-  const path = resultPath(folder, batch, 'output') ?? '';
+  const named = endedBatch(id, 0, 0, { output: true, error: true });
+  const paths = { output: givenPath(folder, named, 'output'), error: givenPath(folder, named, 'error') };
+  const sources = [paths.output, paths.error, ...copies].filter((one) => existsSync(one));
   const seen = new Uint8Array(rows.length);
-  await replaceFile(path, async (file) => {
-    const pause = breather();
-    for (const source of [path, ...copies].filter((one) => existsSync(one))) {
-      for (const { bytes } of readLines(source)) {
-        await pause();
-        const row = rowOfLine(bytes);
-        if (row === null || rows[row] !== 1 || seen[row] === 1) continue;
-        seen[row] = 1;
-        file.write(redactor.bytes(bytes));
-        file.write('\n');
+  const written = { output: false, error: false };
+  const addKind = (kind: keyof Files): Promise<void> =>
+    replaceFile(`${paths[kind]}${NEW_SUFFIX}`, async (file) => {
+      const pause = breather();
+      for (const source of sources) {
+        for (const { bytes } of readLines(source)) {
+          await pause();
+          const line = readResultLine(bytes);
+          const row = rowOfId(line?.id ?? null);
+          if (line === null || row === null || rows[row] !== 1 || seen[row] === 1) continue;
+          if (isError(line) !== (kind === 'error')) continue;
+          seen[row] = 1;
+          written[kind] = true;
+          file.write(redactor.bytes(bytes));
+          file.write('\n');
+        }
       }
-    }
-  });
+    });
+  await addKind('output');
+  await addKind('error');
+  for (const kind of ['output', 'error'] as const) {
+    renameSync(`${paths[kind]}${NEW_SUFFIX}`, paths[kind]);
+    if (!written[kind]) rmSync(paths[kind]);
+  }
+  return written;
+}
+
+function givenPath(folder: WatchedRun['folder'], batch: Batch, kind: keyof Files): string {
+  const path = resultPath(folder, batch, kind);
+  if (path === null) throw new Error(`${batch.id} names no ${kind} file`);
+  return path;
+}
+
+function isError({ response, error }: ResultLine): boolean {
+  return error !== null || response === null || response.status < 200 || response.status >= 400;
 }
 
 /** A file on this disk does not change while it is waited for, so all patience is used up at once. */

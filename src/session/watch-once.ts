@@ -131,7 +131,7 @@ async function isAnswered(chunk: Chunk, { ledger, run }: WatchedRun): Promise<bo
 }
 
 /** `--output_file` and `--error_file`, brought up to date whenever a batch was collected. */
-class RawResults {
+export class RawResults {
   readonly #files: { kind: 'output' | 'error'; file: RawFile }[];
 
   constructor(

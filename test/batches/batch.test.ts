@@ -249,8 +249,67 @@ describe('a result line', () => {
       'transient',
       '500: Sorry.',
     ],
+    // What vLLM's `run-batch` writes: the refusal beside an empty response, as its class has it or as text.
+    [
+      {
+        custom_id: '1',
+        response: { status_code: 400, request_id: 'vllm-batch-1', body: null },
+        error: { error: { message: 'Too long.', type: 'BadRequestError', param: null, code: 400 } },
+      },
+      'row',
+      '400: Too long.',
+    ],
+    [
+      {
+        custom_id: '1',
+        response: { status_code: 400, request_id: 'vllm-batch-1', body: null },
+        error: { object: 'error', message: 'Too long.', type: 'BadRequestError', param: null, code: 400 },
+      },
+      'row',
+      '400: Too long.',
+    ],
+    [
+      {
+        custom_id: '1',
+        response: { status_code: 400, body: null },
+        error: 'Request must not be sent in stream mode',
+      },
+      'row',
+      '400: Request must not be sent in stream mode',
+    ],
+    [
+      { custom_id: '1', response: { status_code: 500, body: null }, error: 'EngineDeadError' },
+      'transient',
+      '500: EngineDeadError',
+    ],
+    // SGLang: what happened in both places, without a status.
+    [
+      { custom_id: '1', response: { message: 'No room.' }, error: { message: 'No room.' } },
+      'transient',
+      'No room.',
+    ],
+    [{ custom_id: '1', error: 'timed out' }, 'transient', 'timed out'],
   ])('%j', (value, kind, message) => {
     const read = readResultLine(line(value));
     expect(read === null ? null : judgeResult(read)).toMatchObject({ kind, message });
+  });
+
+  const choice = { index: 0, message: { role: 'assistant', content: 'Hello.' }, finish_reason: 'stop' };
+  it.each<[string, object]>([
+    ['OpenAI', { status_code: 200, request_id: 'r', body: { choices: [choice] } }],
+    [
+      'vLLM',
+      { status_code: 200, request_id: 'vllm-batch-1', body: { choices: [choice], prompt_logprobs: null } },
+    ],
+    ['SGLang, where the only choice is no list', { status_code: 200, body: { choices: choice } }],
+    ['a script that leaves the wrapping out', { choices: [choice] }],
+    ['the same with the only choice', { choices: choice }],
+  ])('is an answer as %s writes it', (_, response) => {
+    const read = readResultLine(line({ custom_id: '1', response, error: null }));
+    const verdict = read === null ? null : judgeResult(read);
+    expect(verdict).toMatchObject({ kind: 'answer', completion: { state: 'ok' } });
+    expect(verdict?.kind === 'answer' ? JSON.parse(verdict.json.toString()) : null).toMatchObject({
+      choices: [choice],
+    });
   });
 });

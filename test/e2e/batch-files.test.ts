@@ -45,6 +45,13 @@ function answer(row: number): string {
   return `${JSON.stringify({ id: `vllm-${row}`, custom_id: String(row), response, error: null })}\n`;
 }
 
+/** The same for a row that it refuses. */
+function refusal(row: number): string {
+  const error = { error: { message: 'too long', type: 'BadRequestError', param: null, code: 400 } };
+  const response = { status_code: 400, request_id: 'r', body: null };
+  return `${JSON.stringify({ id: `vllm-${row}`, custom_id: String(row), response, error })}\n`;
+}
+
 function write({ folder }: Scene, name: string, content: string | Buffer): string {
   writeFileSync(join(folder, name), content);
   return join(folder, name);
@@ -72,9 +79,11 @@ describe('--batch_file_only and --results', () => {
     expect(online.stderr).toMatch(/jobs_batch_0\.json.* written for you to run/);
 
     // A part of the first file: the rest is held back.
-    const part = await take(one, [write(one, 'part.jsonl', answer(1))]);
+    const part = await take(one, [write(one, 'part.jsonl', answer(1) + refusal(2))]);
     expect(part.code, part.stderr).toBe(3);
-    expect(part.stderr).toMatch(/2 of the 3 requests of jobs_batch_0\.json have no result/);
+    expect(part.stderr).toMatch(/1 of the 3 requests of jobs_batch_0\.json have no result/);
+    expect(readFileSync(join(one.folder, 'batch_results.jsonl'), 'utf8')).toBe(answer(1));
+    expect(readFileSync(join(one.folder, 'batch_errors.jsonl'), 'utf8')).toBe(refusal(2));
     expect(rows().map(({ annotation }) => annotation)).toEqual([null, 'answer 1', null, null]);
 
     const rest = write(one, 'rest.jsonl.gz', gzipSync(answer(2) + answer(0) + answer(1)));
@@ -89,6 +98,8 @@ describe('--batch_file_only and --results', () => {
     const again = await take(one, [rest]);
     expect(again.code, again.stderr).toBe(0);
     expect(resultsIn(one.folder).summary().tokens).toMatchObject({ completion: 8 });
+    const raw = readFileSync(join(one.folder, 'batch_results.jsonl'), 'utf8');
+    expect(raw.trim().split('\n').sort()).toEqual([0, 1, 2, 3].map((row) => answer(row).trim()));
   });
 
   it('takes results of rows that no file was written for, and refuses those of another run', async () => {
