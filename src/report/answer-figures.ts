@@ -8,13 +8,15 @@ import type { Completion } from '../models/completion.js';
 import { shareOf, totalCost, type Price } from '../models/prices.js';
 import type { AnswerFigures } from '../models/usage.js';
 import { parseJournalLine, rowOfLine } from '../run/journal-line.js';
-import { isPaid, type Origin } from '../run/origin.js';
+import { annotatorOf, isPaid, type Origin } from '../run/origin.js';
 import type { RowFigures, ShownRow } from './data.js';
 
 /** What answers cost. */
 export interface Pricing {
   /** Null where it is not known. */
   price: Price | null;
+  /** Those of other annotators that rows were sent to, by their names. */
+  others?: ReadonlyMap<string, Price | null>;
   /** True where the answers came from batches. */
   isBatch: boolean;
 }
@@ -45,15 +47,29 @@ export function journalFiles({ folder, isSegmented }: JournalPart): string[] {
 
 const LONGEST_NAME = 200;
 
+/** US dollars that one answer cost; null where that is not known. */
+export function costOfAnswer(
+  { usage, tier }: AnswerFigures,
+  origin: Origin | null,
+  { price: own, others, isBatch }: Pricing,
+): number | null {
+  if (!isPaid(origin)) return 0;
+  const annotator = annotatorOf(origin);
+  const price = annotator === null ? own : (others?.get(annotator) ?? null);
+  // Other annotators are sent single requests.
+  const isOfBatch = isBatch && annotator === null;
+  const share = price === null ? null : isOfBatch ? price.batchShare : shareOf(price, tier);
+  return totalCost(usage, price, [{ usage, share }])?.amount ?? null;
+}
+
 /** The figures of one answer. */
 export function figuresOf(
   completion: Completion,
-  { usage, tier }: AnswerFigures,
+  figures: AnswerFigures,
   origin: Origin | null,
-  { price, isBatch }: Pricing,
+  pricing: Pricing,
 ): RowFigures {
-  const share = isBatch ? (price?.batchShare ?? null) : price === null ? null : shareOf(price, tier);
-  const cost = isPaid(origin) ? (totalCost(usage, price, [{ usage, share }])?.amount ?? null) : 0;
+  const { usage } = figures;
   const isCounted = usage.estimated === 0;
   return {
     model: completion.model?.slice(0, LONGEST_NAME) ?? null,
@@ -61,7 +77,7 @@ export function figuresOf(
     promptTokens: isCounted ? usage.promptTokens : null,
     completionTokens: isCounted ? usage.completionTokens : null,
     reasoningTokens: usage.reasoningTokens,
-    cost,
+    cost: costOfAnswer(figures, origin, pricing),
   };
 }
 
@@ -99,13 +115,29 @@ async function addFrom(path: string, wanted: ReadonlyMap<number, ShownRow>, pric
   }
 }
 
-/** Of several answers the one counts whose text is shown. */
+/** Of several answers the one counts whose text is shown; where a row took several requests, all of them do. */
 function addLine(line: Buffer, row: ShownRow, pricing: Pricing): void {
   const entry = parseJournalLine(line);
   dropped(line.length * 3);
-  if (entry?.kind !== 'answer' || entry.completion.state !== row.state) return;
-  const { completion, origin } = entry;
-  const length = completion.annotation?.length ?? 0;
-  if (row.figures === null || length === row.lengths.new)
-    row.figures = figuresOf(completion, entry.figures(), origin, pricing);
+  if (entry?.kind !== 'answer') return;
+  const { completion, origin, part } = entry;
+  const figures = figuresOf(completion, entry.figures(), origin, pricing);
+  if (part !== null) row.figures = row.figures === null ? figures : sumOf(row.figures, figures);
+  else if (completion.state === row.state) {
+    const isShown = (completion.annotation?.length ?? 0) === row.lengths.new;
+    if (row.figures === null || isShown) row.figures = figures;
+  }
+}
+
+function sumOf(one: RowFigures, other: RowFigures): RowFigures {
+  const sum = (a: number | null, b: number | null): number | null =>
+    a === null || b === null ? null : a + b;
+  return {
+    model: other.model,
+    finishReason: other.finishReason,
+    promptTokens: sum(one.promptTokens, other.promptTokens),
+    completionTokens: sum(one.completionTokens, other.completionTokens),
+    reasoningTokens: one.reasoningTokens + other.reasoningTokens,
+    cost: sum(one.cost, other.cost),
+  };
 }

@@ -110,7 +110,7 @@ export function reportOf(
         ? null
         : overTime(timeline, typeof cost === 'number' && mode !== 'batch' ? cost : null),
     batches: batchesOf(readJsonFile(folder.batchObjects)),
-    tables: tablesOf(summary),
+    tables: tablesOf(summary, isPublic),
     judge: judgeOf(summary),
     command: commandFor(folder, config),
     hub: hubOf(dataset, config),

@@ -8,7 +8,7 @@ import { isObject, parseJson } from '../lib/json.js';
 import { inert } from '../lib/text.js';
 import { readSummary } from '../judge/figures.js';
 import { resolveAnnotator } from '../models/annotators.js';
-import { findPrice } from '../models/prices.js';
+import { findPrice, type Price } from '../models/prices.js';
 import type { JournalPart, Pricing } from '../report/answer-figures.js';
 import type { ReportedRun } from '../report/collect.js';
 import { readConfig } from '../run/config.js';
@@ -47,7 +47,7 @@ export async function findReportedRun(name: RunName): Promise<ReportedRun> {
     annotator,
     config,
     parts: partsOf(folder),
-    pricing: await pricingOf(folder, annotator),
+    pricing: await pricingOf(folder, annotator, known['fallback_annotator']),
   };
 }
 
@@ -125,15 +125,25 @@ function rowsOf({ jobs }: RunFolder): number {
 }
 
 /** What answers cost; nothing where the run's own cost is not known. */
-async function pricingOf({ summary, batches }: RunFolder, annotator: string): Promise<Pricing> {
+async function pricingOf(
+  { summary, batches }: RunFolder,
+  annotator: string,
+  fallback: unknown,
+): Promise<Pricing> {
   const { cost_usd: cost, mode } = readSummary(summary);
   const isBatch = mode === 'batch' || (mode === undefined && existsSync(batches));
   if (cost === null) return { price: null, isBatch };
+  const others = new Map<string, Price | null>();
+  if (typeof fallback === 'string') others.set(fallback, await priceOf(fallback));
+  return { price: await priceOf(annotator), others, isBatch };
+}
+
+async function priceOf(annotator: string): Promise<Price | null> {
   try {
     const { provider, model } = resolveAnnotator(annotator, true);
-    return { price: await findPrice(provider, model), isBatch };
+    return await findPrice(provider, model);
   } catch {
     // The record may have been edited, or name a provider of another version.
-    return { price: null, isBatch };
+    return null;
   }
 }

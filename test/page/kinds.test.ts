@@ -86,6 +86,8 @@ describe.runIf(isThere)('a report with something of everything', () => {
           ...{ win_rate: 0.75, confidence_interval_95: [0.2, 0.98] },
         },
         models: { 'gpt-4o-mini-2024-07-18': 9 },
+        servers: { 'http://gpu7.corp:8000/v1': { requests: 9, answers: 8 } },
+        annotators: { 'gpt-4o': { rows: 2, tokens: { prompt: 5, completion: 6 }, cost_usd: 0.1 } },
       },
       judgements: [{ request_idx: 0, verdict: 'new', reason: 'The new answer is <i>clearer</i>.' }],
     });
@@ -159,6 +161,8 @@ describe.runIf(isThere)('a report with something of everything', () => {
     const text = await page.innerText('main');
     expect(text).toContain('Answers per minute');
     expect(text).toContain('Cost so far');
+    expect(text).toContain('gpu7.corp:8000\t9\t8');
+    expect(text).toContain('gpt-4o\t2\t5 in, 6 out\t$0.10');
     expect(text).not.toMatch(/\bnull\b/);
   });
 

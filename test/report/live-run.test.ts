@@ -192,3 +192,37 @@ it('is served to this machine, and to whoever knows the address', async () => {
   ];
   for (const [path, asked, status] of cases) expect((await ask(path, asked)).status, path).toBe(status);
 });
+
+it('puts a row together from the requests that it took: turns of a chat, and answers one by one', async () => {
+  const chat = [
+    { role: 'user', content: 'Hello' },
+    { role: 'assistant', content: 'An old hello' },
+    { role: 'user', content: 'And now?' },
+  ];
+  const turn = (content: string, number: number): string => {
+    const messages =
+      number === 0 ? chat.slice(0, 1) : [chat[0], { role: 'assistant', content: 'First' }, chat[2]];
+    const [, answer] = JSON.parse(lineOf(0, content)) as unknown[];
+    return `${JSON.stringify([{ model: 'm', messages }, answer, { request_idx: 0, turn: number }])}\n`;
+  };
+  const turns = begun(1, { turns: 'all' });
+  const row = { system_prompt: '', user_prompt: 'And now?', annotation_original: 'Old', messages: chat };
+  writeFileSync(turns.rows, `${JSON.stringify(row)}\n`);
+  const live = new LiveRun(turns.run, OPTIONS);
+  appendFileSync(turns.journal, turn('First', 0));
+  expect((await looked(live)).states).toMatchObject({ ok: 0, pending: 1 });
+  appendFileSync(turns.journal, turn('Second', 1));
+  const [shown] = (await looked(live)).shown;
+  expect([shown?.new, shown?.turns.map(({ text }) => text)]).toEqual(['Second', ['Hello', 'First']]);
+  expect(shown?.figures?.promptTokens).toBe(20);
+
+  const several = begun(1, { n: 2 });
+  const prompt = { messages: [{ role: 'user', content: 'Question 0' }] };
+  const choice = (content: string, number: number): string => {
+    const [, answer] = JSON.parse(lineOf(0, content)) as unknown[];
+    return `${JSON.stringify([{ model: 'm', ...prompt }, answer, { request_idx: 0, choice: number }])}\n`;
+  };
+  appendFileSync(several.journal, choice('One', 0) + choice('Two', 1));
+  const [both] = (await looked(new LiveRun(several.run, OPTIONS))).shown;
+  expect([both?.new, both?.others]).toEqual(['One', ['Two']]);
+});
