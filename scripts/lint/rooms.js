@@ -19,6 +19,7 @@ const ROOMS = [
   'run',
   'batches',
   'judge',
+  'compare',
   'publishing',
   'report',
   'shards',

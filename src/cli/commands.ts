@@ -90,6 +90,30 @@ Exit codes: 0 every pair is judged; 1 something needs your attention first (key,
 3 some requests have no answer, or no pair is decided; 75 a server, the network or the disk failed, so the same command
 may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`,
   },
+  compare: {
+    summary: 'try several annotators on a sample, and have their answers judged',
+    description:
+      'Sends the same sample to several annotators, and has their answers judged blind, pair by pair and in both orders: wins, ' +
+      'ranking, price and time of each.',
+    usage: 'A,B,C --dataset ID_OR_PATH [--sample N] [--run [NAME]] [flags]',
+    argument: { name: '<annotators>', help: 'two or more annotators, separated by commas' },
+    more: `
+Examples:
+  $ npx reannotate demo --compare
+      without a key or a network
+  $ npx reannotate compare gpt-4o-mini,gpt-4.1-mini,groq/llama-3.3-70b-versatile --dataset ${DATASET} --dry_run
+      requests and price; nothing is sent
+  $ npx reannotate compare gpt-4o-mini,gpt-4.1-mini --dataset ${DATASET} --judge gpt-4.1 --max_cost 5
+      after an interruption the same command resumes; a larger sample or another annotator sends only what is new
+  $ npx reannotate compare gpt-4o-mini,gpt-4.1-mini --dataset ${DATASET} --run gpt-4o-mini
+      then the whole dataset; the answers to the sample are not paid for again
+
+The table is printed, and compare.json and compare.html are in <save_dir>/<dataset>_compare.
+
+Exit codes: 0 compared; 1 something needs your attention first (key, model, credit); 2 wrong command line; 3 some answers or
+verdicts are missing, or, with --run, some rows have no annotation; 75 a server, the network or the disk failed, so the same
+command may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`,
+  },
   report: {
     summary: 'make a page (report.html) that shows a run',
     description:

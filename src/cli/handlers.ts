@@ -57,6 +57,13 @@ export function handlersOf(invocation: Invocation): Handlers {
       const surroundings = { console, interruption, resumeCommand, words };
       process.exitCode = await judge(judgeSettings(parsed, sources), surroundings);
     },
+    compare: async (raw, names = '') => {
+      const { compare } = await import('../commands/compare.js');
+      const { compareSettings } = await import('./compare-settings.js');
+      const { parsed, console } = await begin('compare', raw, invocation);
+      const settings = compareSettings(names, parsed, sources);
+      process.exitCode = await compare(settings, surroundingsOf(console, invocation));
+    },
     report: async (raw, _, paths) => {
       const { report } = await import('../commands/report.js');
       const { parsed, console } = await begin('report', raw, invocation);
@@ -96,6 +103,7 @@ export function handlersOf(invocation: Invocation): Handlers {
         annotator: parsed.given.has('annotator') ? values.annotator : null,
         batch: values.batch,
         judge: values.judge,
+        compare: values.compare,
         reasoning: values.reasoning,
         saveDir: values.save_dir,
         tempDir: values.temp_dir,

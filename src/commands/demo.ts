@@ -36,6 +36,8 @@ const ANNOTATOR = 'gpt-4o-mini';
 const KEY = 'simulator';
 /** Three batches of the bundled rows. */
 const BATCH_SIZE = 50;
+/** Rows that annotators are compared on. */
+const COMPARED_ROWS = 30;
 /** Long enough to see batches go on. */
 const BATCH_MS = 3000;
 const CHECK_INTERVAL_MS = 1000;
@@ -48,6 +50,8 @@ export interface DemoRequest {
   batch: boolean;
   /** True to have the answers judged as well. */
   judge: boolean;
+  /** True to have several annotators compared instead. */
+  compare: boolean;
   /** True for a model that thinks. */
   reasoning: boolean;
   saveDir: string;
@@ -75,7 +79,9 @@ export async function demo(
   const { batch: inBatches, judge: isJudged, reasoning, saveDir, tempDir, repository } = request;
   const annotator = resolveAnnotator(request.annotator ?? ANNOTATOR, false);
   const simulator = await startSimulator({
-    answersFile: packageFile('datasets/examples/answers.jsonl'),
+    // Recorded answers are those of one annotator; others give made-up ones.
+    answersFile: request.compare ? null : packageFile('datasets/examples/answers.jsonl'),
+    refusals: request.compare ? { [ANNOTATOR]: 0.05 } : {},
     datasets: { [DATASET]: packageFile('datasets/examples/instructions.jsonl') },
     latencyMs: 20,
     reasoning: reasoning ? 'reasoning_content' : null,
@@ -107,12 +113,14 @@ export async function demo(
         ...(request.annotator === null ? [] : ['--annotator', shellWord(request.annotator)]),
         ...(inBatches ? ['--batch'] : []),
         ...(isJudged ? ['--judge'] : []),
+        ...(request.compare ? ['--compare'] : []),
         ...(reasoning ? ['--reasoning'] : []),
       ].join(' '),
     },
   };
   try {
     console.info(`Using a local simulator at ${simulator.url}: no key, no network, no cost.`);
+    if (request.compare) return await compareAnnotators(work);
     let exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
     if (isJudged && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
     const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, annotator.name));
@@ -185,6 +193,21 @@ async function judgeAnswers(work: Demo): Promise<number> {
     environment: work.environment,
   });
   return judge(options, work.surroundings);
+}
+
+/** Three annotators on a sample. A demo that was run before has nothing left to send. */
+async function compareAnnotators(work: Demo): Promise<number> {
+  const { compare } = await import('./compare.js');
+  const contestants = [ANNOTATOR, 'gpt-4.1-mini', 'gpt-4-turbo'].map((name) =>
+    settingsOf({ ...work, annotator: resolveAnnotator(name, false) }, {}),
+  );
+  const comparison = {
+    contestants,
+    judge: resolveAnnotator(DEFAULT_JUDGE, false, 'judge'),
+    promptsFile: null,
+  };
+  const size = { sample: COMPARED_ROWS, sampleSeed: DEFAULT_SAMPLE_SEED };
+  return compare({ ...comparison, ...size, run: null, dryRun: false }, work.surroundings);
 }
 
 async function runInBatches(work: Demo): Promise<number> {

@@ -139,7 +139,7 @@ async function countRows(
 }
 
 /** The prompt of a row, or why it has none. */
-function readRow(row: SourceRow, format: ChosenFormat): PromptRow | string {
+export function readRow(row: SourceRow, format: ChosenFormat): PromptRow | string {
   if ('problem' in row) return row.problem;
   try {
     return format.apply(row.value);

@@ -23,7 +23,11 @@ export class RequestEstimate {
   readonly #usualTokens: number;
   readonly #tokens = new TokenEstimate();
 
-  constructor(private readonly call: ModelCall) {
+  /** @param noun what a request asks for */
+  constructor(
+    private readonly call: ModelCall,
+    private readonly noun = 'verdict',
+  ) {
     const usual = isReasoningModel(call.annotator.model) ? USUAL_REASONING_TOKENS : USUAL_TOKENS;
     this.#maximumTokens = call.generation.max_tokens;
     this.#usualTokens = Math.min(usual, this.#maximumTokens ?? Infinity);
@@ -44,8 +48,8 @@ export class RequestEstimate {
       dollars(costOf({ promptTokens: this.#promptTokens, completionTokens, cachedTokens: 0 }, price));
     const usual = `${what}: about ${cost(requests * this.#usualTokens)}`;
     const most = this.#maximumTokens;
-    if (most === null) return `${usual}, and more where verdicts are longer (--max_tokens none).`;
-    return `${usual}, and ${cost(requests * most)} where every verdict takes all ${count(most)} tokens.`;
+    if (most === null) return `${usual}, and more where ${this.noun}s are longer (--max_tokens none).`;
+    return `${usual}, and ${cost(requests * most)} where every ${this.noun} takes all ${count(most)} tokens.`;
   }
 }
 

@@ -51,27 +51,52 @@ export async function judge(options: JudgeOptions, surroundings: Surroundings): 
       `${judged} judges its own answers, which models tend to prefer; name another with --judge.`,
     );
   return inFolder(folder, 'judge', asking, surroundings, async () => {
-    const sample = await chooseRows(options, surroundings);
-    const setup = await setupOf(options, prompts);
-    const work = await prepare(options, prompts, setup, sample, surroundings);
-    const totals = new Totals(work.counters, price, new Date());
-    const rules = await answerRules(asking.call);
-    const index = await readVerdicts(work, sample, rules, totals, surroundings);
-    tellEstimate(options, work, index, price, surroundings);
-    const run = { index, rows: index.rows, naming: namingOf(sample) };
-    const { stop } = await askOnline(
-      {
-        ...{ options: asking, folder: work, run, totals, price, serviceTier: null, reserved: 0 },
-        onChanges: () => undefined,
-      },
-      surroundings,
-    );
-    if (stop !== null && stop.reason !== 'budget') return endEarly(stop, options, index, surroundings);
-    const sums = await tally(folder.judgements, sample, work.journal, index, rules);
-    const figures = figuresOf(setup, sums, totals);
-    await writeSummary(folder.summary, { ...readSummary(folder.summary), judge: figures });
-    return finish({ figures, sums, sample, stop }, options, surroundings);
+    const judged = await judgeSample(options, prompts, price, surroundings);
+    return typeof judged === 'number' ? judged : finish(judged, options, surroundings);
   });
+}
+
+/** What a judgement came to. */
+export interface Judged {
+  figures: JudgeFigures;
+  sums: Tally;
+  sample: Sample;
+  /** Null where everything was asked. */
+  stop: Extract<Stop, { reason: 'budget' }> | null;
+}
+
+/**
+ * Asks for the verdicts that are missing, and writes them with their figures. The run's folder is locked.
+ * @returns the exit code where it was interrupted
+ * @throws UserError where the judge can't be asked
+ */
+export async function judgeSample(
+  options: JudgeOptions,
+  prompts: JudgePrompts,
+  price: Price | null,
+  surroundings: Surroundings,
+): Promise<Judged | number> {
+  const { asking, folder } = options;
+  const sample = await chooseRows(options, surroundings);
+  const setup = await setupOf(options, prompts);
+  const work = await prepare(options, prompts, setup, sample, surroundings);
+  const totals = new Totals(work.counters, price, new Date());
+  const rules = await answerRules(asking.call);
+  const index = await readVerdicts(work, sample, rules, totals, surroundings);
+  tellEstimate(options, work, index, price, surroundings);
+  const run = { index, rows: index.rows, naming: namingOf(sample) };
+  const { stop } = await askOnline(
+    {
+      ...{ options: asking, folder: work, run, totals, price, serviceTier: null, reserved: 0 },
+      onChanges: () => undefined,
+    },
+    surroundings,
+  );
+  if (stop !== null && stop.reason !== 'budget') return endEarly(stop, options, index, surroundings);
+  const sums = await tally(folder.judgements, sample, work.journal, index, rules);
+  const figures = figuresOf(setup, sums, totals);
+  await writeSummary(folder.summary, { ...readSummary(folder.summary), judge: figures });
+  return { figures, sums, sample, stop };
 }
 
 /** @throws UserError that names the finished runs nearest to the one that is wanted */
@@ -91,7 +116,7 @@ function requireResults({ folder, judged, asking }: JudgeOptions): void {
 }
 
 async function chooseRows(
-  { folder, sample: size, seed }: JudgeOptions,
+  { folder, sample: size, seed, subject = 'old and new answer' }: JudgeOptions,
   { console, interruption }: Surroundings,
 ): Promise<Sample> {
   let done = 0;
@@ -114,7 +139,7 @@ async function chooseRows(
   }
   const identical = rows.filter(({ isIdentical }) => isIdentical).length;
   console.info(
-    `Comparing old and new answer of ${plural(rows.length, 'row')} out of ${count(pairs)} with both` +
+    `Comparing ${subject} of ${plural(rows.length, 'row')} out of ${count(pairs)} with both` +
       (identical === 0 ? '.' : `; ${count(identical)} with the same answer twice are ties unasked.`),
   );
   return sample;
@@ -215,7 +240,7 @@ function figuresOf(setup: Setup, sums: Tally, totals: Totals): JudgeFigures {
 }
 
 function finish(
-  { figures, sums, sample, stop }: { figures: JudgeFigures; sums: Tally; sample: Sample; stop: Stop | null },
+  { figures, sums, sample, stop }: Judged,
   { folder, asking }: JudgeOptions,
   { console, resumeCommand, words }: Surroundings,
 ): number {

@@ -39,17 +39,26 @@ import { requireBatches, watchCommandLine } from '../session/watch-command.js';
 
 /**
  * Runs `reannotate`.
+ * @param find opens the dataset of a run that has no rows yet
  * @returns the exit code
  * @throws UserError where the run can't go on
  */
-export async function reannotate(options: RunSettings, surroundings: Surroundings): Promise<number> {
+export async function reannotate(
+  options: RunSettings,
+  surroundings: Surroundings,
+  find: typeof findDataset = findDataset,
+): Promise<number> {
   // What is only submitted is not over: watch-batch says when it is.
   const subject = { ...subjectOf(options, 'reannotate'), endsRun: !options.policy.batch };
-  return withNotice(subject, surroundings, () => run(options, surroundings));
+  return withNotice(subject, surroundings, () => run(options, surroundings, find));
 }
 
-async function run(options: RunSettings, surroundings: Surroundings): Promise<number> {
-  const start = await checkStart(options, surroundings);
+async function run(
+  options: RunSettings,
+  surroundings: Surroundings,
+  find: typeof findDataset,
+): Promise<number> {
+  const start = await checkStart(options, surroundings, find);
   return inFolder(start.folder, 'reannotate', options, surroundings, async (aside) => {
     const open = await openRun(options, start, aside, surroundings);
     return options.policy.batch ? runInBatches(open, surroundings) : runOnline(open, surroundings);
@@ -67,7 +76,11 @@ interface Start {
 }
 
 /** @throws UserError where the run could not begin: nothing is left behind then */
-async function checkStart(options: RunSettings, surroundings: Surroundings): Promise<Start> {
+async function checkStart(
+  options: RunSettings,
+  surroundings: Surroundings,
+  find: typeof findDataset,
+): Promise<Start> {
   const { policy } = options;
   // A schema that cannot be used ends the run here, before anything is written.
   await answerRules(options.call);
@@ -91,7 +104,7 @@ async function checkStart(options: RunSettings, surroundings: Surroundings): Pro
   const publisher = await publisherOf(options, surroundings);
   const found =
     leftBehind.length === 0 || policy.earlier === 'overwrite'
-      ? await findDataset(options, surroundings.console, surroundings.interruption.soft)
+      ? await find(options, surroundings.console, surroundings.interruption.soft)
       : null;
   if (policy.earlier === 'overwrite') warnOfBatches(folder, options, surroundings);
   return { folder, price, publisher, found };

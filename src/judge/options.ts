@@ -27,6 +27,8 @@ export interface JudgeOptions {
   /** Null for the program's own. */
   promptsFile: string | null;
   dryRun: boolean;
+  /** What is compared, for messages; old and new answer where absent. */
+  subject?: string;
 }
 
 /** What a user decides about a judgement. */

@@ -97,6 +97,7 @@ const PAGES = [
   'README.md',
   'docs/batches.md',
   'docs/clusters.md',
+  'docs/compare.md',
   'docs/costs.md',
   'docs/datasets.md',
   'docs/hub.md',

@@ -18,7 +18,14 @@ import { inert } from '../../lib/text.js';
 import { hasFileEnding } from '../../datasets/file-names.js';
 import { readReview } from '../../exports/review.js';
 import { isId } from '../../batches/id.js';
-import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED, LARGEST_SAMPLE } from '../../judge/defaults.js';
+import {
+  DEFAULT_COMPARISON,
+  DEFAULT_JUDGE,
+  DEFAULT_SAMPLE,
+  DEFAULT_SAMPLE_SEED,
+  LARGEST_COMPARISON,
+  LARGEST_SAMPLE,
+} from '../../judge/defaults.js';
 import {
   DEFAULT_CHECK_INTERVAL_S,
   DEFAULT_ERROR_FILE,
@@ -200,6 +207,59 @@ const JUDGE_FLAGS = {
   }),
 };
 
+const OF_COMPARE = { compare: true } as const;
+
+const COMPARE_FLAGS = {
+  sample: flag({
+    kind: integer(1, LARGEST_COMPARISON),
+    fallback: DEFAULT_COMPARISON,
+    group: 'judge',
+    help: 'rows that every annotator answers',
+    aliases: ['sample_size'],
+    commands: OF_COMPARE,
+  }),
+  sample_seed: flag({
+    kind: integer(0, 0xffff_ffff),
+    fallback: DEFAULT_SAMPLE_SEED,
+    group: 'judge',
+    help: 'decides which rows are in the sample',
+    commands: OF_COMPARE,
+  }),
+  judge: flag({
+    kind: text('<name>'),
+    fallback: DEFAULT_JUDGE,
+    group: 'judge',
+    help: 'model that judges, or PROVIDER/MODEL',
+    aliases: ['judge_model'],
+    commands: OF_COMPARE,
+  }),
+  judge_prompts: flag({
+    kind: file,
+    fallback: null,
+    group: 'judge',
+    help: 'YAML in place of prompts/judge.yaml',
+    aliases: ['prompts', 'prompts_file'],
+    commands: OF_COMPARE,
+  }),
+  run: flag({
+    kind: { ...text('[name]'), alone: '' },
+    fallback: null,
+    group: 'run',
+    help: 'then annotate the whole dataset with this annotator, or with the best one; its sample is not paid for again',
+    aliases: ['then', 'winner', 'continue_with'],
+    commands: OF_COMPARE,
+  }),
+  dry_run: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'limits',
+    help: 'show requests and price of each annotator and of the judge; nothing is sent',
+    aliases: ['estimate', 'dry', 'preview', 'estimate_cost'],
+    isAction: true,
+    commands: OF_COMPARE,
+  }),
+};
+
 const REPORT_FLAGS = {
   output: flag({
     kind: file,
@@ -265,6 +325,13 @@ const DEMO_FLAGS = {
     fallback: false,
     group: 'run',
     help: 'and then have the answers judged',
+    commands: { demo: true },
+  }),
+  compare: flag({
+    kind: toggle,
+    fallback: false,
+    group: 'run',
+    help: 'compare several annotators on a sample instead',
     commands: { demo: true },
   }),
 };
@@ -464,6 +531,7 @@ export const OWN_FLAGS = {
   ...SHARD_FLAGS,
   'watch-batch': WATCH_FLAGS,
   judge: JUDGE_FLAGS,
+  compare: COMPARE_FLAGS,
   report: REPORT_FLAGS,
   list: LIST_FLAGS,
   demo: DEMO_FLAGS,

@@ -69,11 +69,21 @@ const NOT_PLANNED: ReadonlySet<string> = new Set([
   ...['fallback_annotator', 'fallback_base_url', 'fallback_api_key_env'],
 ]);
 
+/** Flags of `reannotate` that a comparison cannot have: it resumes by itself, online, and writes no results of a run. */
+const NOT_COMPARED: ReadonlySet<string> = new Set([
+  ...NOT_PLANNED,
+  ...['annotator', 'overwrite', 'output_format', 'include_metadata', 'keep_columns', 'check', 'check_retry'],
+  // Its judge compares annotators.
+  ...['judge', 'select'],
+]);
+
 function collectFlags(command: CommandName): CommandFlag[] {
   const own = ownFlagsOf(command);
   // A plan is a run that is not sent yet.
   if (command === 'plan')
     return [...flagsOf('reannotate').filter(({ name }) => !NOT_PLANNED.has(name)), ...named(own)];
+  if (command === 'compare')
+    return [...flagsOf('reannotate').filter(({ name }) => !NOT_COMPARED.has(name)), ...named(own)];
   const shared: [string, Flag][] = Object.entries(SHARED_FLAGS);
   const all = [...shared.filter(([name]) => !Object.hasOwn(own, name)), ...Object.entries(own)];
   return all.flatMap(([name, entry]) => {
