@@ -151,7 +151,12 @@ function noticesOf(paths) {
   const notices = [...folders].map((folder) => {
     const { name, version, license, homepage } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
     const files = readdirSync(folder).filter((file) => /^(?:licen[cs]e|copying|notice)/i.test(file));
-    const texts = files.sort().map((file) => readFileSync(`${folder}/${file}`, 'utf8').trim());
+    // A few packages leave their licence out of what they publish.
+    const ours = `scripts/licences/${name.replace('/', '+')}.txt`;
+    const texts = [
+      ...files.sort().map((file) => `${folder}/${file}`),
+      ...(existsSync(ours) ? [ours] : []),
+    ].map((file) => readFileSync(file, 'utf8').trim());
     if (texts.length === 0) throw new Error(`${name} is bundled, and its licence is nowhere in ${folder}`);
     const title = `${name} ${version} (${license})${homepage === undefined ? '' : `\n${homepage}`}`;
     return [title, ...texts].join('\n\n');

@@ -13,7 +13,7 @@ import { reannotateProgram, watchBatchProgram } from './program.js';
 import { plainWords } from './words.js';
 import { finishOutput, tolerateBrokenStreams, writeOutput } from '../terminal/output.js';
 import { Console } from '../terminal/progress.js';
-import { knownSecrets, valuesOfFlag } from '../models/known-secrets.js';
+import { ADDRESS_FLAGS, knownSecrets, valuesOfFlag } from '../models/known-secrets.js';
 import { Redactor } from '../secrets/redactor.js';
 import { inert } from '../lib/text.js';
 
@@ -110,6 +110,10 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
  */
 function redactorFor(words: readonly string[]): Redactor {
   return new Redactor(
-    knownSecrets(process.env, valuesOfFlag(words, 'api_key_env'), valuesOfFlag(words, 'base_url')),
+    knownSecrets(
+      process.env,
+      valuesOfFlag(words, 'api_key_env'),
+      ADDRESS_FLAGS.flatMap((name) => valuesOfFlag(words, name)),
+    ),
   );
 }

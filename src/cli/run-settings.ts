@@ -252,13 +252,14 @@ export function modelCall({ values, given }: Parsed<'reannotate'>, environment: 
 
 type LimitFlags = Pick<
   Values<'judge'>,
-  'max_requests_per_minute' | 'max_tokens_per_minute' | 'max_concurrency' | 'max_attempts'
+  'max_requests_per_minute' | 'max_tokens_per_minute' | 'limiter' | 'max_concurrency' | 'max_attempts'
 >;
 
 export function limitsOf(values: LimitFlags): Omit<CallLimits, 'timeout'> {
   return {
     requestsPerMinute: values.max_requests_per_minute,
     tokensPerMinute: values.max_tokens_per_minute,
+    limiter: values.limiter,
     concurrency: values.max_concurrency,
     attempts: values.max_attempts,
   };

@@ -79,13 +79,8 @@ class Worker {
   }
 
   async run(shards: readonly number[] | null): Promise<number> {
-    this.#living.start();
-    try {
-      if (shards === null) await this.#takeOpen();
-      else await this.#workThrough(shards);
-    } finally {
-      this.#living.stop();
-    }
+    if (shards === null) await this.#takeOpen();
+    else await this.#workThrough(shards);
     const { interruption, console, resumeCommand } = this.surroundings;
     if (!interruption.soft.aborted) return EXIT.done;
     this.#refuseStopped();
@@ -166,7 +161,13 @@ class Worker {
       // Another worker may have finished it since this one looked.
       if (!this.#isOpen(shard)) return null;
       console.info(`Working on shard ${shard} of ${this.planned.plan.shards.length} (${folder.temp}).`);
-      return runShard(this.#work, shard, folder);
+      // One that waits for a shard needs no part of the limits.
+      this.#living.start();
+      try {
+        return await runShard(this.#work, shard, folder);
+      } finally {
+        this.#living.stop();
+      }
     });
     if (result === null) return;
     if (result.stop !== null && !interruption.soft.aborted) throw await this.#stopped(shard, result);

@@ -121,6 +121,8 @@ export interface RunOptions {
   max_tokens_per_minute?: number | undefined;
   /** Requests in flight at most (default: adapted). */
   max_concurrency?: number | undefined;
+  /** Share the account’s limits exactly over redis://HOST or rediss://HOST (default: each worker takes its part). */
+  limiter?: string | undefined;
   /** Attempts for one row (default: 5). */
   max_attempts?: number | undefined;
   /** One request’s time (default: 600). */
@@ -205,6 +207,8 @@ export interface WatchBatchOptions {
   max_tokens_per_minute?: number | undefined;
   /** Requests in flight at most with --finish_online (default: adapted). */
   max_concurrency?: number | undefined;
+  /** Share the account’s limits exactly over redis://HOST or rediss://HOST (default: each worker takes its part). */
+  limiter?: string | undefined;
   /** Rounds of --retry_failed, and attempts for one row online (default: 5). */
   max_attempts?: number | undefined;
   /** One request’s time (default: 600). */
@@ -301,6 +305,8 @@ export interface RequestOptions {
   max_tokens_per_minute?: number | undefined;
   /** Requests in flight at most (default: adapted). */
   max_concurrency?: number | undefined;
+  /** Share the account’s limits exactly over redis://HOST or rediss://HOST (default: each worker takes its part). */
+  limiter?: string | undefined;
   /** Attempts for one row (default: 5). */
   max_attempts?: number | undefined;
   /** One request’s time (default: 600). */

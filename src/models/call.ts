@@ -10,6 +10,8 @@ export interface CallLimits {
   /** Null where the API's headers say. */
   requestsPerMinute: number | null;
   tokensPerMinute: number | null;
+  /** Redis, over which workers share the limits of an account; null where each keeps to its own. May hold a password. */
+  limiter: string | null;
   /** Requests in flight at most; null to adapt. */
   concurrency: number | null;
   /** For one row. */
@@ -22,6 +24,7 @@ export interface CallLimits {
 export const DEFAULT_LIMITS: CallLimits = {
   requestsPerMinute: null,
   tokensPerMinute: null,
+  limiter: null,
   concurrency: null,
   attempts: 5,
   timeout: 600,

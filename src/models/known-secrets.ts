@@ -8,6 +8,9 @@ import type { Secret } from '../secrets/secret.js';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
+/** Flags whose values are addresses that may hold a password or a key. */
+export const ADDRESS_FLAGS = ['base_url', 'limiter'] as const;
+
 /** Variables whose addresses may hold a password or a key. */
 const ADDRESSES = [
   'HTTPS_PROXY',
@@ -39,7 +42,7 @@ export function knownSecrets(
       keysIn(variables[name] ?? '', name),
     ),
     ...addresses.flatMap((name) => passwordsIn(variables[name] ?? '', `the address in ${name}`)),
-    ...baseUrls.flatMap(splitAddresses).flatMap((url) => passwordsIn(url, 'the address in --base_url')),
+    ...baseUrls.flatMap(splitAddresses).flatMap((url) => passwordsIn(url, 'the address in a flag')),
   ];
 }
 

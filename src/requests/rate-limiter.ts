@@ -11,6 +11,7 @@ import { systemClock, type Clock } from '../lib/clock.js';
 import type { TokenCounts } from '../models/usage.js';
 import { dayLimit, minuteRate, statedLimits, type Headers, type LimitUnit } from '../http/limit-headers.js';
 import { Pace } from './limits/pace.js';
+import type { SharedCredit } from './limits/shared-credit.js';
 import { TokenCharge, type Charged } from './limits/token-charge.js';
 
 /** How fast a rate that 429s cut comes back, as a share of the limit a second. */
@@ -44,6 +45,8 @@ export interface RateLimiterOptions {
   tokensPerMinute: number | null;
   /** The most tokens of an answer, over all its choices; null where requests do not name one. */
   completionTokens: number | null;
+  /** Capacity that other processes take from as well; absent where the limits are this process's own. */
+  credit?: SharedCredit | null;
   clock?: Clock;
   random?: () => number;
 }
@@ -57,6 +60,7 @@ export class RateLimiter {
   readonly #requests: Pace;
   readonly #tokens: Pace;
   readonly #charge: TokenCharge;
+  readonly #credit: SharedCredit | null;
   /** What the last answer's headers say is used of the limit of tokens. */
   #tokensUsed: number | null = null;
   /** Below 1 after 429s that came although the limit was kept: others share it, or it is lower than stated. */
@@ -92,6 +96,7 @@ export class RateLimiter {
     this.#tokens = new Pace('tokens', options.tokensPerMinute, now);
     this.#learnt = new Pace('requests', null, now, LEARNT_SAVED_SECONDS);
     this.#charge = new TokenCharge(options.completionTokens);
+    this.#credit = options.credit ?? null;
   }
 
   /** From the headers of small accounts, where it is in the place of the minute's; it does not set the pace. */
@@ -168,6 +173,7 @@ export class RateLimiter {
     this.#requests.take(1);
     this.#learnt.take(1);
     this.#tokens.take(tokens);
+    this.#credit?.take(tokens);
     request.charged = tokens;
     this.granted.requests += 1;
     this.granted.tokens += tokens;
@@ -195,10 +201,21 @@ export class RateLimiter {
     const requestWait = Math.max(this.#requests.wait(1, now), this.#learnt.wait(1, now));
     const tokenWait = this.#tokens.wait(tokens, now);
     if (requestWait > 0 && requestWait >= tokenWait) return this.#blocked('requests', requestWait);
-    return tokenWait > 0 ? this.#blocked('tokens', tokenWait) : 0;
+    if (tokenWait > 0) return this.#blocked('tokens', tokenWait);
+    return this.#credit === null ? 0 : this.#creditDelay(tokens, this.#credit);
+  }
+
+  /** Milliseconds until the limits that other processes share allow a request. */
+  #creditDelay(tokens: number, credit: SharedCredit): number {
+    const scaled = (perMinute: number | null): number | null =>
+      perMinute === null ? null : perMinute * this.#factor;
+    const rates = { requests: scaled(this.requestsPerMinute), tokens: scaled(this.tokensPerMinute) };
+    const wait = credit.delay(tokens, rates);
+    return wait > 0 ? this.#blocked(rates.requests === null ? 'tokens' : 'requests', wait) : 0;
   }
 
   #giveBack(tokens: number): void {
+    this.#credit?.giveBack(tokens);
     this.#tokens.giveBack(tokens);
     this.granted.tokens -= tokens;
   }

@@ -64,6 +64,7 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
     max_batch_bytes: options.policy.maxBatchBytes,
     max_requests_per_minute: options.call.limits.requestsPerMinute,
     max_tokens_per_minute: options.call.limits.tokensPerMinute,
+    limiter: options.call.limits.limiter === null ? null : shownAddress(options.call.limits.limiter),
     max_concurrency: options.call.limits.concurrency,
     max_attempts: options.call.limits.attempts,
     request_timeout: options.call.limits.timeout,

@@ -5,7 +5,9 @@ import { systemClock } from '../lib/clock.js';
 import { answerRules } from '../models/answer-rules.js';
 import type { ModelCall } from '../models/call.js';
 import { findEndpoint, warnOfPlainKey } from '../models/endpoint.js';
+import { measureBusy } from '../requests/concurrency.js';
 import type { ServerStanding } from '../requests/fleet.js';
+import type { RedisLimits } from '../requests/limits/redis-limits.js';
 import { ParameterFit } from '../requests/parameters.js';
 import type { Limits } from '../requests/pooled-limits.js';
 import {
@@ -16,7 +18,7 @@ import {
 } from '../requests/processor.js';
 import { OneServer, type Servers } from '../requests/servers.js';
 import type { Reporter } from '../types.js';
-import { openServer } from './open-server.js';
+import { openServer, type Common } from './open-server.js';
 
 /** What is in progress, and can be cut off. */
 export interface Abortable {
@@ -45,6 +47,8 @@ export interface Asking {
   processor: Processor;
   /** What each of several servers does; null where there is one. */
   standings: (() => readonly ServerStanding[]) | null;
+  /** Where the account's limits are shared with other processes; null where they are not. */
+  shared: Pick<RedisLimits, 'isInForce' | 'workers'> | null;
 }
 
 /**
@@ -53,7 +57,7 @@ export interface Asking {
  */
 export async function openAsking(call: ModelCall, parts: AskingParts): Promise<Asking> {
   const { budget, events, reporter, hasAnswers, partialBefore, mayProceed = () => true } = parts;
-  const { client, servers, limits, standings } = await openServers(call, reporter);
+  const { client, servers, limits, standings, shared } = await openServers(call, reporter);
   const parameters = new ParameterFit(call.given);
   const processor = new Processor({
     servers,
@@ -70,22 +74,47 @@ export async function openAsking(call: ModelCall, parts: AskingParts): Promise<A
     events,
     reporter,
   });
-  return { client, limiter: limits, parameters, processor, standings };
+  return { client, limiter: limits, parameters, processor, standings, shared };
 }
 
-interface OpenServers extends Pick<Asking, 'client' | 'standings'> {
+interface OpenServers extends Pick<Asking, 'client' | 'standings' | 'shared'> {
   servers: Servers;
   limits: Limits;
 }
 
 async function openServers(call: ModelCall, reporter: Reporter): Promise<OpenServers> {
+  const shared = await openShared(call, reporter);
+  try {
+    const open = await openWith(call, { isBusy: measureBusy(), shared }, reporter);
+    const abort = async (): Promise<void> => {
+      shared?.close();
+      await open.client.abort();
+    };
+    return { ...open, client: { abort }, shared };
+  } catch (error) {
+    shared?.close();
+    throw error;
+  }
+}
+
+async function openShared({ limits }: ModelCall, reporter: Reporter): Promise<RedisLimits | null> {
+  if (limits.limiter === null) return null;
+  const { RedisLimits } = await import('../requests/limits/redis-limits.js');
+  return RedisLimits.open(limits.limiter, reporter);
+}
+
+async function openWith(
+  call: ModelCall,
+  common: Common,
+  reporter: Reporter,
+): Promise<Omit<OpenServers, 'shared'>> {
   if (call.servers !== null) {
     const { openFleet } = await import('./open-fleet.js');
-    const { fleet, watch } = await openFleet(call, call.servers, reporter);
+    const { fleet, watch } = await openFleet(call, call.servers, common, reporter);
     return { client: watch, servers: fleet, limits: fleet.limits, standings: () => fleet.standings };
   }
   const endpoint = findEndpoint(call);
   warnOfPlainKey(endpoint, reporter);
-  const { client, server } = await openServer(call, endpoint);
+  const { client, server } = await openServer(call, endpoint, common);
   return { client, servers: new OneServer(server), limits: server.limiter, standings: null };
 }

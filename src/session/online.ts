@@ -250,12 +250,15 @@ async function openJournaled(
 /** Every second: this process's part of the limits, the figures on disk, and whether the results still have a folder. */
 function watchEverySecond(
   { folder, totals, share = () => 1 }: OnlineWork,
-  { limiter, processor }: Asking,
+  { limiter, processor, shared }: Asking,
   onSecond: () => void,
 ): () => void {
-  limiter.share(share());
+  // Limits that are shared exactly are divided only while that can't be done.
+  const part = (): number =>
+    shared === null ? share() : shared.isInForce ? 1 : Math.min(share(), 1 / shared.workers);
+  limiter.share(part());
   const timer = setInterval(() => {
-    limiter.share(share());
+    limiter.share(part());
     if (folder.save !== undefined && !existsSync(folder.save)) {
       const message = `The folder of the results, ${folder.save}, was deleted or moved while this run used it.`;
       processor.stop({ reason: 'error', cause: 'other', message });

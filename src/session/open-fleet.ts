@@ -11,12 +11,11 @@ import { callOf, findEndpoint, warnOfPlainKey, type Endpoint } from '../models/e
 import { lookUpModels, type ModelListing } from '../models/model-list.js';
 import { ServedModel } from '../models/served-models.js';
 import type { NamedServer, ServerSource } from '../models/server-list.js';
-import { measureBusy } from '../requests/concurrency.js';
 import { Fleet } from '../requests/fleet.js';
 import { Member } from '../requests/fleet-member.js';
 import type { Reporter } from '../types.js';
 import { FleetWatch } from './fleet-watch.js';
-import { openServer } from './open-server.js';
+import { openServer, type Common } from './open-server.js';
 
 /** Servers that are asked for their models at the same time. */
 const ASKED_AT_ONCE = 16;
@@ -32,11 +31,11 @@ export interface OpenMember {
 
 /** Opens servers of one call as they are listed. */
 export class ServerOpener {
-  readonly #isBusy = measureBusy();
   readonly #names = new Set<string>();
 
   constructor(
     private readonly call: ModelCall,
+    private readonly common: Common,
     private readonly reporter: Reporter,
   ) {}
 
@@ -45,7 +44,7 @@ export class ServerOpener {
     const call = callOf(this.call, server);
     const endpoint = findEndpoint(call);
     warnOfPlainKey(endpoint, this.reporter);
-    const opened = await openServer(call, endpoint, this.#isBusy);
+    const opened = await openServer(call, endpoint, this.common);
     const { address, apiKey } = endpoint;
     const isComparable = call.annotator.provider.addressOf === undefined;
     return {
@@ -84,9 +83,10 @@ export function keyOf({ baseUrl, apiKeyVariable }: NamedServer): string {
 export async function openFleet(
   call: ModelCall,
   source: ServerSource,
+  common: Common,
   reporter: Reporter,
 ): Promise<{ fleet: Fleet; watch: FleetWatch }> {
-  const opener = new ServerOpener(call, reporter);
+  const opener = new ServerOpener(call, common, reporter);
   const opened: OpenMember[] = [];
   try {
     for (const server of source.servers) opened.push(await opener.open(server));

@@ -2,7 +2,7 @@
 
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { withoutSecrets } from '../http/address.js';
+import { isIncomplete, withoutSecrets } from '../http/address.js';
 import type { RunSettings } from '../run/settings.js';
 
 /** Flags as their parser takes them: text, or true for one without a value. */
@@ -29,6 +29,9 @@ export function plannedFlags(
     save_dir: resolve(output.saveDir),
   };
   for (const name of given) if (!NOT_KEPT.has(name)) kept[name] = written(recorded[name]);
+  // A password is no part of a plan: workers get it by their own flag or by REANNOTATE_LIMITER.
+  const { limiter } = kept;
+  if (typeof limiter === 'string' && isIncomplete(limiter)) delete kept['limiter'];
   // A list of servers is read again by each worker, wherever it was started.
   const { base_url: servers } = kept;
   if (typeof servers === 'string' && servers.startsWith('@'))

@@ -6,7 +6,7 @@ import { LivingWorkers } from '../../src/shards/living.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { temporaryFolder } from '../support/cli.js';
 
-it('workers count each other, and one without signs of life for 20 seconds no more', async () => {
+it('workers count each other, and one without signs of life for nine seconds no more', async () => {
   const [folder, clock] = [temporaryFolder(), new FakeClock()];
   const workers = [1, 2, 3].map(() => new LivingWorkers(folder, clock));
   for (const worker of workers) {
@@ -20,13 +20,15 @@ it('workers count each other, and one without signs of life for 20 seconds no mo
   expect(workers.map(({ count }) => count)).toEqual([3, 3, 3]);
   // The third one freezes; the second one ends.
   second.stop();
-  for (let seconds = 5; seconds <= 25; seconds += 5) {
+  for (let seconds = 2; seconds <= 12; seconds += 2) {
     await clock.runUntil(seconds * 1000);
     first.beat();
-    expect(first.count).toBe(seconds < 25 ? 2 : 1);
+    // By the clock of the one that looks, which saw the last sign of life at 2 seconds at the latest.
+    expect(first.count).toBe(seconds < 12 ? 2 : 1);
   }
   // A frozen one that comes back counts again.
   third.beat();
+  await clock.runUntil(14_000);
   first.beat();
   expect(first.count).toBe(2);
   first.stop();

@@ -4,7 +4,7 @@ import { parseEnv } from 'node:util';
 import { messageOf, UsageError } from '../../lib/errors.js';
 import { readSmallFile } from '../../lib/small-file.js';
 import { inert } from '../../lib/text.js';
-import { knownSecrets } from '../../models/known-secrets.js';
+import { ADDRESS_FLAGS, knownSecrets } from '../../models/known-secrets.js';
 import type { Redactor } from '../../secrets/redactor.js';
 import type { CommandName } from '../commands.js';
 import {
@@ -46,7 +46,8 @@ export async function gatherFlags<Command extends CommandName>(
   const config = textOf('config', typed, environment);
   const layers = [typed, environment, ...(config === null ? [] : [await readConfig(command, config)])];
   const merged = mergeLayers(command, layers);
-  redactor.add(knownSecrets(variables, namesOf(merged, 'api_key_env'), namesOf(merged, 'base_url')));
+  const addresses = ADDRESS_FLAGS.flatMap((name) => namesOf(merged, name));
+  redactor.add(knownSecrets(variables, namesOf(merged, 'api_key_env'), addresses));
   return { ...parseFlags(command, merged), warnings: strayVariables(command, variables) };
 }
 

@@ -1,5 +1,6 @@
 /** What a run may do: to an earlier one, again, how fast, and for how much. */
 
+import { isIncomplete, shownAddress } from '../../http/address.js';
 import { UsageError } from '../../lib/errors.js';
 import { folder, integer, kind, list, LIST_IN_CODE, number, text, toggle } from '../../lib/kinds.js';
 import { inert } from '../../lib/text.js';
@@ -282,6 +283,16 @@ export const LIMIT_FLAGS = {
       judge: true,
     },
   }),
+  limiter: flag({
+    kind: kind('<redis url>', readRedis),
+    fallback: null,
+    usual: 'each worker takes its part',
+    group: 'limits',
+    help: 'share the account’s limits exactly over redis://HOST or rediss://HOST',
+    details: 'See [clusters](clusters.md).',
+    aliases: ['redis', 'redis_url', 'rate_limiter'],
+    commands: { reannotate: true, work: true, 'watch-batch': true, judge: true },
+  }),
   max_attempts: flag({
     kind: integer(1, 1000),
     fallback: DEFAULT_LIMITS.attempts,
@@ -350,6 +361,19 @@ export const LIMIT_FLAGS = {
     commands: { reannotate: true },
   }),
 };
+
+/** @throws UsageError where it is no address of Redis */
+function readRedis(given: string, source: string): string {
+  const url = URL.canParse(given) ? new URL(given) : null;
+  const shown = inert(shownAddress(given), 80);
+  if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === '')
+    throw new UsageError(`${source} takes an address such as redis://HOST:6379, not ${shown}.`);
+  if (isIncomplete(given))
+    throw new UsageError(
+      `${source} ${shown} was recorded without its password; give the whole address again.`,
+    );
+  return given;
+}
 
 function statesOf(given: string, source: string): readonly RetriableState[] {
   const states = given.split(/[\s,]+/).filter((state) => state !== '');
