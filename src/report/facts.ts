@@ -4,8 +4,7 @@ import { basename } from 'node:path';
 import { isLocalName } from '../datasets/local-files.js';
 import { isObject } from '../lib/json.js';
 import type { ConfigFile } from '../run/config.js';
-import { count, dollars, duration, plural, spent } from '../lib/text.js';
-import { describeServers } from '../run/summary.js';
+import { count, duration, spent } from '../lib/text.js';
 import type { ReportData } from './data.js';
 
 /** Characters of a parameter's value. */
@@ -23,13 +22,24 @@ const LEFT_OUT = new Set([
     'dry_run',
     'json',
   ],
-  ...['probe', 'logging_level', 'quiet', 'api_key_env', 'env_file', 'config', 'notify', 'yes', 'private'],
+  ...[
+    'probe',
+    'logging_level',
+    'quiet',
+    'api_key_env',
+    'fallback_api_key_env',
+    'env_file',
+    'config',
+    'notify',
+    'yes',
+    'private',
+  ],
   ...['allow_secrets', 'push_to_hub', 'output_format', 'include_metadata', 'reasoning', 'review'],
   ...['max_batch_size', 'max_batch_bytes', 'max_attempts', 'request_timeout', 'max_concurrency'],
   ...['max_requests_per_minute', 'max_tokens_per_minute', 'reuse', 'batch_file_only'],
 ]);
 /** What `--public` hides: where the run was done. */
-const PRIVATE = new Set(['base_url', 'dataset files', 'run', 'created']);
+const PRIVATE = new Set(['base_url', 'fallback_base_url', 'dataset files', 'run', 'created']);
 
 /** The figures that stand at the top. */
 export function figuresOf(summary: Record<string, unknown>): [string, string][] {
@@ -38,7 +48,6 @@ export function figuresOf(summary: Record<string, unknown>): [string, string][] 
   const isEstimate = summary['cost_estimated'] === true;
   if (typeof cost === 'number') figures.push(['Cost', spent(cost, isEstimate)]);
   else if (cost === null) figures.push(['Cost', 'not known']);
-  figures.push(...costsOf(summary['annotators']));
   if (isObject(tokens)) {
     const { prompt, completion, reasoning } = tokens;
     const areEstimated = typeof summary['tokens_estimated'] === 'number';
@@ -48,35 +57,12 @@ export function figuresOf(summary: Record<string, unknown>): [string, string][] 
   }
   if (isObject(requests) && typeof requests['sent'] === 'number')
     figures.push(['Requests', count(requests['sent'])], ...againOf(requests));
-  const { servers } = summary;
-  if (isObject(servers)) figures.push(['Servers', sharesOf(servers)]);
   const time = Date.parse(String(finished)) - Date.parse(String(started));
   if (Number.isFinite(time) && time >= 0) figures.push(['Time', duration(time)]);
   if (mode === 'online' || mode === 'batch') figures.push(['Mode', mode]);
   if (typeof finished === 'string')
     figures.push(['Finished', `${finished.slice(0, 16).replace('T', ' ')} UTC`]);
   return figures;
-}
-
-/** Each server's share of the answers. */
-function sharesOf(servers: Record<string, unknown>): string {
-  const counts = Object.entries(servers).flatMap(([server, one]) => {
-    const answers = isObject(one) ? one['answers'] : null;
-    return typeof answers === 'number' && Number.isFinite(answers) ? [{ server, answers }] : [];
-  });
-  return describeServers(
-    Object.fromEntries(counts.map(({ server, answers }) => [server, { requests: answers, answers }])),
-  );
-}
-
-/** What each annotator cost where there were several. */
-function costsOf(annotators: unknown): [string, string][] {
-  if (!isObject(annotators)) return [];
-  return Object.entries(annotators).map(([name, figures]) => {
-    const { rows, cost_usd: cost } = isObject(figures) ? figures : {};
-    const answers = typeof rows === 'number' ? `${plural(rows, 'answer')}, ` : '';
-    return [name, `${answers}${typeof cost === 'number' ? dollars(cost) : 'cost not known'}`];
-  });
 }
 
 function againOf(requests: Record<string, unknown>): [string, string][] {
@@ -120,7 +106,7 @@ function parameterText(name: string, value: unknown): string {
   if (name === 'dataset') return shown(titleOf(String(value)));
   if (name === 'dataset files' && Array.isArray(value))
     return shown(value.map(String).map(titleOf).join(', '));
-  if (name === 'base_url') return shown(hostsIn(String(value)));
+  if (name.endsWith('base_url')) return shown(hostsIn(String(value)));
   return shown(value);
 }
 

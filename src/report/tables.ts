@@ -51,12 +51,16 @@ function annotatorTable({ annotators }: Record<string, unknown>): ReportTable | 
 
 /** What each server did, where several shared the run; their paths are nobody's business. */
 function serverTable({ servers }: Record<string, unknown>): ReportTable | null {
-  const rows = entriesIn(servers).map(([address, { requests, answers }]) => [
+  const entries = entriesIn(servers);
+  const all = entries.reduce((sum, [, { answers }]) => sum + (typeof answers === 'number' ? answers : 0), 0);
+  const rows = entries.map(([address, { requests, answers }]) => [
     URL.canParse(address) ? new URL(address).host : 'a server',
     amount(requests),
     amount(answers),
+    typeof answers === 'number' ? `${((100 * answers) / Math.max(1, all)).toFixed(1)} %` : '–',
   ]);
-  return rows.length === 0 ? null : { title: 'Servers', head: ['Server', 'Requests', 'Answers'], rows };
+  if (rows.length === 0) return null;
+  return { title: 'Servers', head: ['Server', 'Requests', 'Answers', 'Share'], rows };
 }
 
 function entriesIn(value: unknown): [name: string, entry: Record<string, unknown>][] {

@@ -161,7 +161,7 @@ describe.runIf(isThere)('a report with something of everything', () => {
     const text = await page.innerText('main');
     expect(text).toContain('Answers per minute');
     expect(text).toContain('Cost so far');
-    expect(text).toContain('gpu7.corp:8000\t9\t8');
+    expect(text).toContain('gpu7.corp:8000\t9\t8\t100.0 %');
     expect(text).toContain('gpt-4o\t2\t5 in, 6 out\t$0.10');
     expect(text).not.toMatch(/\bnull\b/);
   });
