@@ -106,6 +106,7 @@ const PAGES = [
   'docs/report.md',
   'docs/results.md',
   'docs/simulator.md',
+  'docs/training.md',
 ];
 
 /** A home with what the pages take for granted: the bundled examples, and files of the reader's own. */
