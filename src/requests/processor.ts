@@ -43,6 +43,10 @@ const EXPLAINED_AT_START = 20;
 /** Rows that may use up their attempts one after the other before the server is taken to be at fault. */
 const EXHAUSTED_AT_START = 2;
 const EXHAUSTED_IN_ROW = 10;
+/** A server that answered another row so recently and refuses this one for overload is not down: it is full. */
+const FULL_MS = 30_000;
+/** Refusals for overload that cost a row no attempt, at most: some servers call any failure an overload. */
+const MOST_FREE_REFUSALS = 20;
 /** Failures one after the other, over all rows, that make everybody wait. */
 const OUTAGE_FAILURES = 10;
 const OUTAGE_MINIMUM_MS = 60_000;
@@ -155,6 +159,15 @@ type Failure = Extract<Verdict, { kind: 'partial' | 'unfit' | 'unreadable' | 'tr
 /** What is special about a row while it is sent, and the server where it has its place. */
 interface SentRow extends RowAdaptation {
   server: Server;
+  /** Refusals for overload that cost it no attempt. */
+  freeRefusals: number;
+}
+
+/** A row that used up its attempts. */
+interface Exhausted {
+  job: Job;
+  sent: Buffer;
+  errors: string[];
 }
 
 /** What came of one request. */
@@ -193,6 +206,8 @@ export class Processor {
   /** Why a request was answered with 429, or not at all, since the last answer. */
   #lastTrouble: string | null = null;
   #exhaustedInRow = 0;
+  /** Rows that used up their attempts since the last answer: only another answer shows that it was not the server's fault. */
+  #inDoubt: Exhausted[] = [];
   #moreJobs = true;
   #followUps = NO_FOLLOW_UPS;
   readonly #streaming = new Streaming();
@@ -251,6 +266,7 @@ export class Processor {
       iterator.return?.();
       await this.#drain();
     }
+    if (this.#stop === null) this.#endDoubts();
     return this.#stop;
   }
 
@@ -372,7 +388,7 @@ export class Processor {
 
   /** Sees one job through: sends it until it is answered, failed, or the run stops. */
   async #process(job: Job, server: Server): Promise<void> {
-    const row: SentRow = { ...newRow(), server };
+    const row: SentRow = { ...newRow(), server, freeRefusals: 0 };
     try {
       await this.#attempts(job, row);
     } catch (error) {
@@ -430,12 +446,12 @@ export class Processor {
           break;
         case 'unfit':
           row.reseeds += 1;
-          if (!(await this.#tryAgain(verdict, job, row.server, sent, errors, exchanged))) return;
+          if (!(await this.#tryAgain(verdict, job, row, sent, errors, exchanged))) return;
           break;
         case 'partial':
         case 'unreadable':
         case 'transient':
-          if (!(await this.#tryAgain(verdict, job, row.server, sent, errors, exchanged))) return;
+          if (!(await this.#tryAgain(verdict, job, row, sent, errors, exchanged))) return;
       }
       if (this.#stop !== null) return;
       const place = servers.move(row.server, job);
@@ -453,13 +469,13 @@ export class Processor {
   async #tryAgain(
     verdict: Failure,
     job: Job,
-    server: Server,
+    row: SentRow,
     sent: Buffer,
     errors: string[],
     exchanged: Exchanged,
   ): Promise<boolean> {
     const mayWait = errors.length === 0 && this.#moreJobs;
-    if (verdict.kind !== 'transient' || !this.#failedAgain(verdict, server, exchanged))
+    if (verdict.kind !== 'transient' || !this.#failedAgain(verdict, row, exchanged))
       errors.push(verdict.message);
     const { kind } = this.#react(verdict, job, mayWait);
     if (kind === 'stop') return false;
@@ -474,7 +490,8 @@ export class Processor {
     }
     this.counts.retried += 1;
     // The server is well, and another answer may follow the schema at once.
-    if (verdict.kind !== 'unfit') await this.#backOff(errors.length, this.#waitFor(verdict));
+    if (verdict.kind !== 'unfit')
+      await this.#backOff(errors.length + row.freeRefusals, this.#waitFor(verdict));
     return true;
   }
 
@@ -539,6 +556,7 @@ export class Processor {
   #succeeded(server: Server, exchanged: Exchanged): void {
     this.#failuresInRow = 0;
     this.#exhaustedInRow = 0;
+    this.#endDoubts();
     this.#streak.end();
     this.#lastTrouble = null;
     this.#lastSuccess = this.#options.clock.now();
@@ -596,10 +614,11 @@ export class Processor {
    */
   #failedAgain(
     verdict: Extract<Verdict, { kind: 'transient' }>,
-    { limiter, concurrency }: Server,
+    row: SentRow,
     exchanged: Exchanged,
   ): boolean {
     const { clock } = this.#options;
+    const { limiter, concurrency } = row.server;
     this.#failuresInRow += 1;
     this.#lastTrouble = verdict.message;
     if (verdict.overloaded) concurrency.overloaded(exchanged);
@@ -624,11 +643,19 @@ export class Processor {
         'outage',
       );
     }
-    if (!verdict.unreachable) return false;
+    if (!verdict.unreachable) return this.#isFull(verdict, row);
     // A run that has worked for long is patient for longer.
     const worked = this.#lastSuccess - this.#started;
     const patience = Math.min(OUTAGE_MAXIMUM_MS, Math.max(OUTAGE_MINIMUM_MS, worked));
     if (clock.now() - this.#lastSuccess > patience) this.#unreachable(verdict.message);
+    return true;
+  }
+
+  /** True where a server that answers other rows has no room for this one, such as nginx with `limit_req`. */
+  #isFull(verdict: Extract<Verdict, { kind: 'transient' }>, row: SentRow): boolean {
+    if (verdict.isFull !== true || row.freeRefusals >= MOST_FREE_REFUSALS) return false;
+    if (this.#options.clock.now() - this.#lastSuccess > FULL_MS) return false;
+    row.freeRefusals += 1;
     return true;
   }
 
@@ -648,7 +675,18 @@ export class Processor {
     const bearable = this.counts.answered === 0 ? EXHAUSTED_AT_START : EXHAUSTED_IN_ROW;
     const tellsOfServer = unreachable || (this.#exhaustedInRow >= bearable && this.#moreJobs);
     if (tellsOfServer) this.#unreachable(verdict.message);
-    if (!unreachable) this.#fail(job, sent, errors, false);
+    if (unreachable) return;
+    const isFault = verdict.kind !== 'transient' || verdict.inAnswer === true;
+    if (isFault) this.#fail(job, sent, errors, false);
+    else this.#inDoubt.push({ job, sent, errors });
+  }
+
+  /** The server works, or nothing is left to show that it does: what failed was the rows themselves. */
+  #endDoubts(): void {
+    if (this.#inDoubt.length === 0) return;
+    const failed = this.#inDoubt;
+    this.#inDoubt = [];
+    for (const { job, sent, errors } of failed) this.#fail(job, sent, errors, false);
   }
 
   /** A server that does not know schemas must not be paid for every row so many times. */

@@ -88,6 +88,8 @@ export type Verdict =
       overloaded: boolean;
       /** The server is up, and not ready yet: it loads the model. */
       loading?: boolean;
+      /** Refused at once because the server has too much to do: nothing was done for the row. */
+      isFull?: boolean;
       /** The service tier has no capacity to spare: not billed, and neither the row's fault nor a rate limit. */
       isCapacity?: boolean;
       /** Milliseconds that the server asked to wait. */
@@ -142,6 +144,9 @@ const UNREACHABLE_CODES = new Set([
 const TIMEOUT_CODES = new Set(['REQUEST_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 /** Statuses that say the same: the server's own time-outs, and those of proxies before it. */
 const OVERLOAD_STATUSES = new Set([408, 503, 504, 524, 529]);
+
+/** Said before anything is done: nginx's limits, full queues, Anthropic. Others come after the wait of a whole request. */
+const FULL_STATUSES = new Set([503, 529]);
 
 /**
  * The verdict on an answer that arrived.
@@ -245,6 +250,7 @@ function verdictFor(meaning: Meaning, refusal: Refusal, sent: Record<string, unk
       ...transient(message),
       overloaded: true,
       loading: later === 'loading',
+      isFull: later === 'busy' && FULL_STATUSES.has(refusal.status),
       isCapacity: later === 'capacity',
       wait: waitOf(refusal),
     };

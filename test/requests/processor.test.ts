@@ -338,3 +338,41 @@ describe('a service tier without capacity', () => {
     expect(played.sent).toBeLessThan(300);
   });
 });
+
+describe('a server that fails', () => {
+  it.each([500, 502, 503, 504, 524, 529])(
+    'with %s from some row on fails none of those in flight',
+    async (status) => {
+      const down = apiError(status, 'upstream connect error');
+      const played = await play(400, ({ row }) => (row < 100 ? ok : down), { concurrency: 64 });
+      expect(played.stop).toMatchObject({ reason: 'error', cause: 'unreachable' });
+      expect(Object.values(played.rows)).toEqual(Array.from({ length: 100 }, () => 'answered'));
+    },
+  );
+
+  it('from the first row on fails none', async () => {
+    const played = await play(400, () => apiError(502, 'Bad gateway'));
+    expect(played.stop).toMatchObject({ cause: 'unreachable' });
+    expect(played.rows).toEqual({});
+  });
+
+  it('fails a row once another one is answered, or no other is left', async () => {
+    const played = await play(12, ({ row }) => (row === 3 || row === 11 ? apiError(500, 'oops') : ok), {
+      concurrency: 1,
+    });
+    expect(played.stop).toBeNull();
+    expect(Object.entries(played.rows).filter(([, state]) => state === 'failed')).toEqual([
+      ['3', 'failed'],
+      ['11', 'failed'],
+    ]);
+  });
+
+  it('because it is full costs no attempt while it answers others, and not for ever', async () => {
+    const full = apiError(503, '503 Service Temporarily Unavailable');
+    const script: Script = ({ row }, times) => (row % 10 === 5 && times < 6 ? full : ok);
+    expect(await play(200, script, { concurrency: 8 })).toMatchObject({ stop: null, ended: 200, errors: [] });
+    const poison = await play(4000, ({ row }) => (row === 5 ? full : ok), { concurrency: 2 });
+    expect(poison.rows[5]).toBe('failed');
+    expect(poison.sent).toBeLessThan(4000 + 30);
+  });
+});
