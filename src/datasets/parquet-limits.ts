@@ -14,7 +14,9 @@ const LARGEST_PAGE_BYTES = 1 << 30;
 /** Uncompressed bytes of a page that pass whatever it was compressed to. */
 const FREE_PAGE_BYTES = 64 << 20;
 /** Values of a page that pass whatever its size: four row groups of pyarrow in one run. */
-const FREE_PAGE_VALUES = 4 << 20;
+export const FREE_PAGE_VALUES = 4 << 20;
+/** The same for a page that is read one value after the other: the largest row group of pyarrow before version 12. */
+const FREE_RUN_VALUES = 64 << 20;
 /** The same for all of a nested column in a row group, which is decoded as a whole. */
 const FREE_GROUP_VALUES = 16 << 20;
 const FREE_GROUP_BYTES = 256 << 20;
@@ -41,8 +43,11 @@ interface PageClaims {
   dictionary_page_header?: { num_values: number } | undefined;
 }
 
-/** @throws Error where a page claims more than its bytes can hold */
-export function checkPage(header: PageClaims): void {
+/**
+ * @param isReadInRuns true where its values take no memory each
+ * @throws Error where a page claims more than its bytes can hold
+ */
+export function checkPage(header: PageClaims, isReadInRuns: boolean): void {
   const { compressed_page_size: compressed, uncompressed_page_size: uncompressed } = header;
   if (!isWithin(compressed, LARGEST_PAGE_BYTES)) throw new Error(`a page claims ${compressed} bytes`);
   const mostBytes = Math.min(LARGEST_PAGE_BYTES, Math.max(FREE_PAGE_BYTES, RATIO * compressed));
@@ -51,8 +56,9 @@ export function checkPage(header: PageClaims): void {
   }
   const { data_page_header: data, data_page_header_v2: data2, dictionary_page_header: dictionary } = header;
   const values = data?.num_values ?? data2?.num_values ?? dictionary?.num_values ?? 0;
+  const free = isReadInRuns ? FREE_RUN_VALUES : FREE_PAGE_VALUES;
   const mostValues =
-    dictionary === undefined ? Math.max(FREE_PAGE_VALUES, RATIO * compressed) : VALUES_A_BYTE * uncompressed;
+    dictionary === undefined ? Math.max(free, RATIO * compressed) : VALUES_A_BYTE * uncompressed;
   if (!isWithin(values, mostValues)) {
     throw new Error(`a page of ${compressed} bytes claims to hold ${values} values`);
   }

@@ -9,8 +9,9 @@ import { ExactNumber, setOwn } from '../lib/json.js';
 import { dropped } from '../lib/memory.js';
 import { inert } from '../lib/text.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
-import { checkChunk, checkPage, LARGEST_FOOTER_BYTES } from './parquet-limits.js';
+import { checkChunk, checkPage, FREE_PAGE_VALUES, LARGEST_FOOTER_BYTES } from './parquet-limits.js';
 import type { FileFacts } from './parquet-messages.js';
+import { isReadInRuns, openLongPage, type LongPage } from './parquet-runs.js';
 import { bytesOrText, exactInteger, exactValue, NotText, PARSERS } from './parquet-values.js';
 
 const FETCH_BYTES = 1 << 20;
@@ -22,17 +23,22 @@ const LONGEST_HEADER_BYTES = 16 << 20;
 
 type Hyparquet = Awaited<ReturnType<typeof loadHyparquet>>;
 type Decoder = Parameters<Hyparquet['readPage']>[2];
+type Header = ReturnType<Hyparquet['parquetHeader']>;
 type Values = ArrayLike<unknown>;
 
 async function loadHyparquet() {
-  const [main, column, schema, convert, { compressors }] = await Promise.all([
+  const [main, column, schema, convert, datapage, plain, { compressors }] = await Promise.all([
     import('hyparquet'),
     import('hyparquet/src/column.js'),
     import('hyparquet/src/schema.js'),
     import('hyparquet/src/convert.js'),
+    import('hyparquet/src/datapage.js'),
+    import('hyparquet/src/plain.js'),
     import('hyparquet-compressors'),
   ]);
-  return { ...main, ...column, ...schema, ...convert, compressors };
+  const { decompressPage } = datapage;
+  const { readPlain } = plain;
+  return { ...main, ...column, ...schema, ...convert, decompressPage, readPlain, compressors };
 }
 
 /** A Parquet file whose footer was read. */
@@ -202,6 +208,8 @@ class ColumnCursor {
   #bytes: Uint8Array = new Uint8Array(0);
   #dictionary: Parameters<Hyparquet['readPage']>[3];
   #values: Values = [];
+  /** A page whose values are too many for an array; it takes the place of `#values`. */
+  #long: LongPage | null = null;
   #index = 0;
 
   constructor(
@@ -241,19 +249,29 @@ class ColumnCursor {
 
   /** True where `next` has a value without loading a page. */
   get ready(): boolean {
-    return this.#index < this.#values.length;
+    return this.#index < (this.#long ?? this.#values).length;
   }
 
   next(): unknown {
-    const value = this.#values[this.#index++];
+    const value = this.#long === null ? this.#values[this.#index++] : this.#nextLong(this.#long);
     return this.#exact === null || value === null || value === undefined ? value : this.#exact(value);
+  }
+
+  #nextLong(page: LongPage): unknown {
+    this.#index += 1;
+    try {
+      return page.next();
+    } catch (error) {
+      throw damaged(this.title, error, this.place);
+    }
   }
 
   /** Decodes pages until there is a value. */
   async load(): Promise<void> {
     this.#index = 0;
     this.#values = [];
-    while (this.#values.length === 0) {
+    this.#long = null;
+    while (!this.ready) {
       if (this.#bytes.length === 0 && this.#position >= this.#end) {
         throw damaged(this.title, new Error(`column ${this.column} ends too early`));
       }
@@ -269,10 +287,15 @@ class ColumnCursor {
   async #page(): Promise<void> {
     const { header, length } = await this.#header();
     const size = header.compressed_page_size;
-    checkPage(header);
+    const inRuns = isReadInRuns(header, this.#decoder.type === 'BOOLEAN');
+    checkPage(header, inRuns);
     await this.#fetch(length + size);
     const bytes = this.#bytes.subarray(length, length + size);
     this.#bytes = this.#bytes.subarray(length + size);
+    if (inRuns && valuesOf(header) > FREE_PAGE_VALUES) {
+      this.#long = this.#openLong(header, bytes);
+      return;
+    }
     const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
     dropped(size + header.uncompressed_page_size);
     const page = this.hyparquet.readPage(reader, header, this.#decoder, this.#dictionary, undefined, 0);
@@ -280,8 +303,25 @@ class ColumnCursor {
     else if (page.data !== undefined) this.#dictionary = this.hyparquet.convert(page.data, this.#decoder);
   }
 
+  #openLong(header: Header, bytes: Uint8Array): LongPage {
+    const { hyparquet } = this;
+    const { type, element, schemaPath, codec, compressors } = this.#decoder;
+    return openLongPage({
+      header,
+      bytes,
+      highestLevel: hyparquet.getMaxDefinitionLevel(schemaPath),
+      dictionary: this.#dictionary,
+      decompress: (packed, size) => hyparquet.decompressPage(packed, size, codec, compressors),
+      readPlain: (plainBytes, count) => {
+        const view = new DataView(plainBytes.buffer, plainBytes.byteOffset, plainBytes.byteLength);
+        const values = hyparquet.readPlain({ view, offset: 0 }, type, count, element.type_length);
+        return hyparquet.convert(values, this.#decoder);
+      },
+    });
+  }
+
   /** The next page's header and its length in bytes; a header that is cut off is read again with more bytes. */
-  async #header(): Promise<{ header: ReturnType<Hyparquet['parquetHeader']>; length: number }> {
+  async #header(): Promise<{ header: Header; length: number }> {
     for (let wanted = 1024; ; wanted *= 4) {
       const complete = await this.#fetch(wanted);
       const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
@@ -308,6 +348,10 @@ class ColumnCursor {
     }
     return this.#bytes.length >= wanted;
   }
+}
+
+function valuesOf({ data_page_header: first, data_page_header_v2: second }: Header): number {
+  return first?.num_values ?? second?.num_values ?? 0;
 }
 
 function join(first: Uint8Array, second: Uint8Array): Uint8Array {

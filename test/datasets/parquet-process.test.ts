@@ -46,6 +46,20 @@ const endlessRun = craftedParquet(COLUMNS, 1, {
 
 const growing = craftedParquet(COLUMNS, 300_000, growingTexts(300_000));
 
+it('a Parquet file whose page holds one value millions of times is read', async () => {
+  const rows = 5_000_000;
+  const bytes = craftedParquet(COLUMNS, rows, {
+    bytes: Buffer.concat([Buffer.of(1), run(rows, 0)]),
+    claimedValues: rows,
+    encoding: ENCODINGS.dictionary,
+    dictionary,
+  });
+  const table = await new ParquetProcess().open(saved(bytes), 'data.parquet');
+  const last: unknown[] = [];
+  for await (const row of table.read(['prompt'], rows - 2, rows)) last.push(row);
+  expect(last).toEqual([{ prompt: 'hi' }, { prompt: 'hi' }]);
+});
+
 describe('a Parquet file that claims more than it holds is refused', () => {
   const claimsValues = craftedParquet(COLUMNS, 400_000_000, {
     bytes: Buffer.concat([Buffer.of(1), run(400_000_000, 0)]),
