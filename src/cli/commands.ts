@@ -201,11 +201,18 @@ so that all stop; 2 wrong command line; 75 start it again (also after SIGUSR2); 
 and SIGHUP.`,
   },
   status: {
-    summary: 'show how far a planned run is',
-    description: 'Shows all shards of a planned run at a glance, live on a terminal.',
+    summary: 'show how far a run is',
+    description:
+      'Shows how far a run is, by its files alone: rows by state, requests, tokens, cost; of a planned run all shards. On a ' +
+      'terminal it stays until the run ends.',
     usage: 'RUN_DIR [--json]',
-    argument: RUN_DIR,
-    more: '',
+    argument: { name: '<run_dir>', help: 'the folder of the run’s working files, or of its results' },
+    more: `
+It reads the run's files, on the same machine or on any other that sees them, and changes nothing.
+
+Examples:
+  $ npx reannotate status datasets/temp/answers.jsonl_gpt-4o-mini
+  $ npx reannotate status datasets/temp/answers.jsonl_gpt-4o-mini --json | jq .rows.pending`,
   },
   merge: {
     summary: 'prove that all shards are whole, and write the results',

@@ -1,6 +1,7 @@
-/** `reannotate status`: all shards of a planned run at a glance, live on a terminal. */
+/** `reannotate status`: how far a run is, and all shards of a planned one at a glance, live on a terminal. */
 
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT } from '../lib/errors.js';
 import { printResult } from '../terminal/output.js';
@@ -28,6 +29,10 @@ export async function status(
   { console, signal }: { console: Console; signal: AbortSignal },
 ): Promise<number> {
   const runDir = resolve(path);
+  if (!existsSync(join(runDir, 'plan.json'))) {
+    const { runStatus } = await import('./run-status.js');
+    return runStatus(path, json, { console, signal });
+  }
   const plan = readPlan(runDir);
   if (!json && console.isTerminal) return watch(runDir, plan, console, signal);
   const seen = look(runDir, plan, (_, state) => Date.now() - Date.parse(state.updated_at));

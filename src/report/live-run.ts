@@ -16,6 +16,7 @@ import type { ReportData } from './data.js';
 import { readJudgements } from './judgements.js';
 import { FilesReplaced, LivePart, type RowChanges } from './live-part.js';
 import { Pass } from './pass.js';
+import { ROW_STATES, type RowState } from '../types.js';
 import type { RowFacts } from './shown-row.js';
 
 /** Of a plan with many shards so many locks are looked at each time. */
@@ -29,6 +30,14 @@ interface Sums {
   /** Null as soon as the cost of one answer is not known. */
   cost: number | null;
   models: Map<string, number>;
+}
+
+/** Where a run stands. */
+export interface LiveFigures {
+  status: ReportData['status'];
+  rows: { total: number } & Record<RowState, number>;
+  /** What `summary.json` would hold by now. */
+  summary: Record<string, unknown>;
 }
 
 export class LiveRun {
@@ -72,6 +81,19 @@ export class LiveRun {
     const counted = this.#pass.result(this.run.parts.length > 1 ? Math.max(known, planned) : known);
     const options = { ...this.options, now };
     return reportOf(this.run, options, counted, { status: this.#status, summary: this.#summary() });
+  }
+
+  /** What the answers so far come to, without a page. */
+  get figures(): LiveFigures {
+    const rows = {
+      total: 0,
+      ...Object.fromEntries(ROW_STATES.map((state) => [state, 0])),
+    } as LiveFigures['rows'];
+    for (const { index } of this.#parts.values()) {
+      rows.total += index.rows;
+      for (const state of ROW_STATES) rows[state] += index.count(state);
+    }
+    return { status: this.#status, rows, summary: this.#summary() };
   }
 
   #newPass(): Pass {

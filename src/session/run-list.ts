@@ -216,7 +216,7 @@ function shardProgress({ temp }: RunFolder): Progress {
 }
 
 /** How many batches are still open, in words; empty for none. */
-function openBatches({ batchObjects }: RunFolder): string {
+export function openBatches({ batchObjects }: Pick<RunFolder, 'batchObjects'>): string {
   if (!existsSync(batchObjects) || statSync(batchObjects).size > LARGEST_FILE) return '';
   const value = parseJson(readFileSync(batchObjects, 'utf8'));
   const batches = Array.isArray(value) ? value.map(readBatch).filter((batch) => batch !== null) : [];

@@ -349,7 +349,7 @@ export const LIMIT_FLAGS = {
     group: 'limits',
     help: 'with --dry_run: the figures as JSON',
     isAction: true,
-    commands: { reannotate: true, status: { help: 'the figures of all shards as JSON' } },
+    commands: { reannotate: true, status: { help: 'the figures as JSON' } },
   }),
   probe: flag({
     kind: integer(0, MAXIMUM_PROBE),
