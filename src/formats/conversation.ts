@@ -1,5 +1,6 @@
 /** Turns as the API takes them: calls have ids, results say which call they answer, and nothing is left open. */
 
+import { withoutReasoning } from '../models/reasoning.js';
 import type { ChatMessage, ToolCall } from '../types.js';
 import { RowProblem } from './row-problem.js';
 import { pythonCalls, toolCall } from './tool-calls.js';
@@ -93,7 +94,8 @@ class CallIds {
       return [{ role, content: content === '' ? null : content, tool_calls: calls }];
     }
     if (content === null) throw new RowProblem(`turn ${place + 1} of the chat has null for its text`);
-    return [{ role, content }];
+    // What the model thought then is no part of the chat: providers leave it out themselves, or refuse it.
+    return [{ role, content: role === 'assistant' ? withoutReasoning(content) : content }];
   }
 
   /** The calls of a turn with their ids: those of the dataset, else `call_1`, `call_2` … */

@@ -84,6 +84,11 @@ export function withReasoning(reasoning: string | null, text: string): string {
   return reasoning === null ? text : `${THINK.opens}\n${reasoning}\n${THINK.closes}\n\n${text}`;
 }
 
+/** An answer of an earlier turn without the reasoning that it begins with, which models are not to see again. */
+export function withoutReasoning(text: string): string {
+  return readTags(text, true, true)?.text ?? text;
+}
+
 function ofText(content: unknown): Spoken {
   return { text: typeof content === 'string' && content !== '' ? content : null, reasoning: null };
 }

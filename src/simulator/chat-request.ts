@@ -2,6 +2,7 @@
 
 import { isObject } from '../lib/json.js';
 import { ApiError } from './http.js';
+import { answerFormOf, type AnswerForm } from './structured.js';
 import { isReasoningModel, requireModel } from './models.js';
 
 /** What an answer needs to know of a request. */
@@ -23,6 +24,8 @@ export interface ChatRequest {
   /** True where the request asks for flex processing. */
   isFlex: boolean;
   includeUsage: boolean;
+  /** What is said of the form of the answer. */
+  form: AnswerForm;
 }
 
 /** What a parameter has to be, in the words of OpenAI's error messages. */
@@ -106,6 +109,7 @@ export function readChatRequest(bytes: Buffer, existing: readonly string[] | nul
     maximumTokens: numberOr(body['max_completion_tokens'] ?? body['max_tokens'], null),
     stream: body['stream'] === true,
     isFlex: body['service_tier'] === 'flex',
+    form: answerFormOf(body),
     includeUsage: isObject(body['stream_options']) && body['stream_options']['include_usage'] === true,
   };
 }

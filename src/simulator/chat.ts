@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { hashOf, madeUpAnswer, type ReplayedAnswers } from './answers.js';
 import { readChatRequest, type ChatRequest } from './chat-request.js';
 import {
+  calling,
   choice,
   completion,
   completionEvents,
@@ -18,6 +19,7 @@ import { judgedAnswer } from './judging.js';
 import { answersOnResponsesOnly } from '../models/responses-api.js';
 import { madeUpReasoning, withReasoningAs, type ReasoningKind } from './reasoning.js';
 import { chatRequestOf, responseOf } from './responses.js';
+import { callInForm, textInForm } from './structured.js';
 import { snapshotOf } from './models.js';
 import type { SimulatorSettings } from './options.js';
 import type { RateLimits, Throttled } from './rate-limits.js';
@@ -88,6 +90,13 @@ const RESPONSES: Api = {
   requireModel: () => undefined,
 };
 
+/** @throws ApiError (404) where Azure has nothing at an address, which needs a version */
+function apiOfDeployment({ path, query }: Exchange): Api {
+  const isChat = /^\/openai\/deployments\/[^/]+\/chat\/completions$/.test(path);
+  if (isChat && (query.get('api-version') ?? '') !== '') return CHAT;
+  throw new ApiError(404, 'Resource not found', { code: '404' });
+}
+
 /** The chat endpoint, with its memory of what was asked before. */
 export class ChatEndpoint {
   readonly #parts: ChatParts;
@@ -100,10 +109,23 @@ export class ChatEndpoint {
   }
 
   routes(): Route[] {
+    // Azure's two forms of address as well: a resource's `/openai/v1`, and that of a deployment.
+    const bases = ['/v1', '/openai/v1'];
     return [
-      { method: 'POST', path: '/v1/chat/completions', handle: (exchange) => this.#handle(exchange, CHAT) },
-      { method: 'POST', path: '/v1/responses', handle: (exchange) => this.#handle(exchange, RESPONSES) },
+      ...bases.flatMap((base) => [
+        this.#route(`${base}/chat/completions`, CHAT),
+        this.#route(`${base}/responses`, RESPONSES),
+      ]),
+      {
+        method: 'POST',
+        path: '/openai/deployments/*',
+        handle: (exchange) => this.#handle(exchange, apiOfDeployment(exchange)),
+      },
     ];
+  }
+
+  #route(path: string, api: Api): Route {
+    return { method: 'POST', path, handle: (exchange) => this.#handle(exchange, api) };
   }
 
   /**
@@ -256,7 +278,10 @@ export class ChatEndpoint {
       texts.map((text, index) => {
         const variant = this.#variant(chat, index);
         const reasoning = kind === null ? null : madeUpReasoning(hashOf(chat.messagesText), variant);
-        return choice(index, text, replayed ? null : chat.maximumTokens, reasoning);
+        const spoken = replayed ? text : textInForm(text, chat.form);
+        const one = choice(index, spoken, replayed ? null : chat.maximumTokens, reasoning);
+        const call = replayed ? null : callInForm(chat.form, hashOf(chat.messagesText), text);
+        return call === null ? one : calling(one, call);
       }),
       chat.characters,
       chat.isFlex ? 'flex' : 'default',

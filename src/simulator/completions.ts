@@ -8,10 +8,10 @@ export const CHARACTERS_PER_TOKEN = 4;
 
 export interface Choice {
   index: number;
-  message: { role: 'assistant'; content: string | null; refusal: string | null };
+  message: { role: 'assistant'; content: string | null; refusal: string | null; tool_calls?: object[] };
   /** What the model thought, before it is put where a server puts it; absent where it did not think. */
   reasoning?: string;
-  finish_reason: 'stop' | 'length' | 'content_filter';
+  finish_reason: 'stop' | 'length' | 'content_filter' | 'tool_calls';
   logprobs: null;
 }
 
@@ -48,6 +48,15 @@ export function choice(
   };
 }
 
+/** The same choice, calling a tool in place of saying anything. */
+export function calling(one: Choice, call: object): Choice {
+  return {
+    ...one,
+    message: { role: 'assistant', content: null, refusal: null, tool_calls: [call] },
+    finish_reason: 'tool_calls',
+  };
+}
+
 /** The completion around choices. */
 export function completion(
   id: string,
@@ -71,7 +80,7 @@ export function completion(
 function usage(promptCharacters: number, choices: readonly Choice[]) {
   const prompt = Math.ceil(promptCharacters / CHARACTERS_PER_TOKEN);
   const thought = choices.reduce((sum, { reasoning = '' }) => sum + tokensOf(reasoning), 0);
-  const answer = thought + choices.reduce((sum, { message }) => sum + tokensOf(message.content ?? ''), 0);
+  const answer = thought + choices.reduce((sum, { message }) => sum + tokensOf(spokenIn(message)), 0);
   return {
     prompt_tokens: prompt,
     completion_tokens: answer,
@@ -84,6 +93,11 @@ function usage(promptCharacters: number, choices: readonly Choice[]) {
       rejected_prediction_tokens: 0,
     },
   };
+}
+
+/** What is billed of a message: its text, or its calls. */
+function spokenIn({ content, tool_calls: calls }: Choice['message']): string {
+  return `${content ?? ''}${calls === undefined ? '' : JSON.stringify(calls)}`;
 }
 
 function tokensOf(text: string): number {
@@ -104,6 +118,12 @@ const SPOILT: Readonly<Partial<Record<Fault, (whole: ChatCompletion) => ChatComp
   content_filter: (whole) => replaceMessages(whole, '', null, 'content_filter'),
 };
 
+function withoutCalls(message: Choice['message']): Choice['message'] {
+  const rest = { ...message };
+  delete rest.tool_calls;
+  return rest;
+}
+
 function replaceMessages(
   whole: ChatCompletion,
   content: string | null,
@@ -112,7 +132,8 @@ function replaceMessages(
 ): ChatCompletion {
   const choices = whole.choices.map((one) => ({
     ...one,
-    message: { ...one.message, content, refusal },
+    // A spoilt answer says nothing more.
+    message: { ...withoutCalls(one.message), content, refusal },
     finish_reason: finish,
   }));
   return { ...whole, choices };

@@ -107,7 +107,7 @@ export function decodePath(text: string): string | null {
 /** The key of a request: a bearer token, or where Anthropic and Google have it; null without one. */
 export function bearerToken({ headers }: IncomingMessage): string | null {
   const token = /^Bearer\s+(\S+)\s*$/i.exec(headers.authorization ?? '')?.[1];
-  const key = token ?? headers['x-api-key'] ?? headers['x-goog-api-key'];
+  const key = token ?? headers['x-api-key'] ?? headers['api-key'] ?? headers['x-goog-api-key'];
   return typeof key === 'string' && key !== '' ? key : null;
 }
 

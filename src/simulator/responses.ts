@@ -46,9 +46,12 @@ export function chatRequestOf(bytes: Buffer): Buffer {
     });
   const turns = typeof input === 'string' ? [{ role: 'user', content: input }] : messagesIn(input);
   const system = typeof instructions === 'string' ? [{ role: 'system', content: instructions }] : [];
+  const { tools } = body;
   const chat: Fields = { messages: [...system, ...turns] };
   for (const name of SAME) if (body[name] !== undefined) chat[name] = body[name];
   if (most !== undefined) chat['max_completion_tokens'] = most;
+  if (Array.isArray(tools))
+    chat['tools'] = tools.map((tool: unknown) => ({ type: 'function', function: tool }));
   const format = isObject(text) ? text['format'] : undefined;
   if (isObject(format)) chat['response_format'] = format;
   return Buffer.from(JSON.stringify(chat), 'utf8');
@@ -104,6 +107,8 @@ function incompleteBy(choice: Choice | undefined): { reason: string } | null {
 
 function outputOf({ message, reasoning }: Choice): Fields[] {
   const summary = reasoning === undefined ? [] : [{ type: 'summary_text', text: reasoning }];
+  const calls = (message.tool_calls ?? []).filter(isObject).map(callOf);
+  if (calls.length > 0) return [{ id: 'rs_simulator', type: 'reasoning', summary }, ...calls];
   const content =
     message.refusal !== null
       ? [{ type: 'refusal', refusal: message.refusal }]
@@ -112,4 +117,16 @@ function outputOf({ message, reasoning }: Choice): Fields[] {
     { id: 'rs_simulator', type: 'reasoning', summary },
     { id: 'msg_simulator', type: 'message', role: 'assistant', status: 'completed', content },
   ];
+}
+
+function callOf({ id, function: called }: Fields): Fields {
+  const { name, arguments: given } = isObject(called) ? called : {};
+  return {
+    id: 'fc_simulator',
+    type: 'function_call',
+    call_id: id,
+    name,
+    arguments: given,
+    status: 'completed',
+  };
 }

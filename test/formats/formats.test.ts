@@ -6,6 +6,7 @@ import { FORMAT_NAMES, NO_FLAGS, type FormatFlags } from '../../src/formats/form
 import { chooseFormat, KNOWN_DATASETS } from '../../src/formats/index.js';
 import { RowProblem } from '../../src/formats/row-problem.js';
 import { SHAPES } from '../../src/formats/shapes.js';
+import { readConversation } from '../../src/formats/conversation.js';
 import { messagesOf } from '../../src/run/jobs.js';
 
 /** The request that a row makes, as role and text, and its original answer. */
@@ -617,4 +618,16 @@ describe('prompts to the letter', () => {
     expect(() => format.apply({ messages: 'nothing' })).toThrow(/not a list/);
     expect(() => format.apply({ messages: [{ role: 'wizard', content: 'x' }] })).toThrow(/turn 1 .* no role/);
   });
+});
+
+it('leaves the reasoning out of earlier answers, and not out of the original one', () => {
+  const thought = '<think>\nhm\n</think>\n\n';
+  const { request, answer } = readConversation([
+    { role: 'user', content: 'one?' },
+    { role: 'assistant', content: `${thought}1` },
+    { role: 'user', content: `${thought}two?` },
+    { role: 'assistant', content: `${thought}2` },
+  ]);
+  expect(request.map(({ content }) => content)).toEqual(['one?', '1', `${thought}two?`]);
+  expect(answer?.content).toBe(`${thought}2`);
 });

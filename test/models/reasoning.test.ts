@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readAnswer } from '../../src/models/completion.js';
 import { isThinkingModel } from '../../src/models/thinking-models.js';
-import { readMessage, withReasoning } from '../../src/models/reasoning.js';
+import { readMessage, withReasoning, withoutReasoning } from '../../src/models/reasoning.js';
 import { CompletionStream } from '../../src/http/stream.js';
 import { endOfText } from '../../src/run/journal-line.js';
 
@@ -189,6 +189,19 @@ describe('reasoning', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('an answer of an earlier turn', () => {
+  it.each([
+    ['<think>\nhm\n</think>\n\n42', '42'],
+    ['<thinking>hm</thinking>42', '42'],
+    ['The tag <think> opens it and </think> closes it.', 'The tag <think> opens it and </think> closes it.'],
+    ['Line one\n</think>\nline two', 'Line one\n</think>\nline two'],
+    ['<think>nothing but thoughts</think>', '<think>nothing but thoughts</think>'],
+    ['', ''],
+  ])('is sent without its reasoning: %j', (text, sent) => {
+    expect(withoutReasoning(text)).toBe(sent);
   });
 });
 
