@@ -1,7 +1,7 @@
 /** Parts of a JSON Lines file, by byte range: cut in one pass, and read without what is before them. */
 
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
 import { breather, endOfLine, fileProblem, readAt, readBlocks } from '../lib/files.js';
 import { skipSpace } from '../lib/json-scan.js';
@@ -37,14 +37,16 @@ export async function cutLines(
   onProgress: (rows: number) => void = () => undefined,
 ): Promise<LineRange[]> {
   const ranges: LineRange[] = [];
-  const cutter = new LineCutter(offset, sizes, ranges);
+  const cutter = new LineCutter(path, offset, sizes, ranges);
   const pause = breather();
-  for (const { bytes, offset: at } of readBlocks(path)) {
-    if (cutter.take(bytes, at)) break;
+  let isDone = false;
+  for (const { bytes, offset: at, isCut } of readBlocks(path, LONGEST_ROW_BYTES)) {
+    isDone = isCut ? cutter.takeLong(at) : cutter.take(bytes, at);
+    if (isDone) break;
     onProgress(cutter.rows);
     await pause();
   }
-  cutter.end();
+  if (!isDone) cutter.end();
   if (ranges.length < sizes.length)
     throw new UserError(
       `${inert(path, 300)} changed while it was read. Run plan again once nothing writes to it.`,
@@ -56,10 +58,13 @@ class LineCutter {
   rows = 0;
   #line = 0;
   #offset = 0;
+  /** Where a line begins that is too long to be held, and has not been hashed yet; null where there is none. */
+  #long: number | null = null;
   /** The range that is being read. */
   #open: { from: number; line: number; hash: Hash; endRow: number } | null = null;
 
   constructor(
+    private readonly path: string,
     private readonly before: number,
     private readonly sizes: readonly number[],
     private readonly ranges: LineRange[],
@@ -67,6 +72,7 @@ class LineCutter {
 
   /** Takes whole lines; true where no more are wanted. */
   take(block: Buffer, at: number): boolean {
+    this.#endLong(at);
     let hashed = 0;
     for (let next = 0; next < block.length;) {
       // A byte order mark belongs to no row.
@@ -75,7 +81,7 @@ class LineCutter {
       next = end + 1;
       this.#line += 1;
       if (isBlank(block, start, end)) continue;
-      if (this.#open === null ? this.rows === this.before : this.rows === this.#open.endRow) {
+      if (this.#isAtCut) {
         this.#open?.hash.update(block.subarray(hashed, start));
         this.#close(at + start);
         if (this.ranges.length === this.sizes.length) return true;
@@ -89,8 +95,36 @@ class LineCutter {
     return false;
   }
 
+  /** Takes a line that is too long for a row, of which only the beginning was read; it ends where the next one begins. */
+  takeLong(at: number): boolean {
+    this.#endLong(at);
+    this.#line += 1;
+    if (this.#isAtCut) {
+      this.#close(at);
+      if (this.ranges.length === this.sizes.length) return true;
+      this.#begin(at);
+    }
+    this.rows += 1;
+    this.#long = at;
+    return false;
+  }
+
+  get #isAtCut(): boolean {
+    return this.#open === null ? this.rows === this.before : this.rows === this.#open.endRow;
+  }
+
+  #endLong(at: number): void {
+    if (this.#long === null) return;
+    const range = { from: this.#long, to: at };
+    this.#long = null;
+    this.#offset = at;
+    if (this.#open === null) return;
+    for (const piece of piecesOf(this.path, range)) this.#open.hash.update(piece);
+  }
+
   /** The file ended. */
   end(): void {
+    this.#endLong(statSync(this.path).size);
     if (this.#open !== null && this.rows === this.#open.endRow) this.#close(this.#offset);
   }
 
@@ -139,7 +173,7 @@ export async function* readLineRange(
   const hash = createHash('sha256');
   const file = { path, shown: path, encoding: 'utf-8' as const };
   let index = firstRow;
-  for await (const lines of splitLines(piecesOf(path, range, hash), signal, range.line)) {
+  for await (const lines of splitLines(hashed(piecesOf(path, range), hash), signal, range.line)) {
     for (const line of lines) {
       if (isBlankLine(line)) continue;
       yield readLine(line, index, file, columns);
@@ -153,7 +187,15 @@ export async function* readLineRange(
   );
 }
 
-function* piecesOf(path: string, { from, to }: LineRange, hash: Hash): Generator<Buffer> {
+function* hashed(pieces: Iterable<Buffer>, hash: Hash): Generator<Buffer> {
+  for (const piece of pieces) {
+    hash.update(piece);
+    yield piece;
+  }
+}
+
+/** Bytes of a file; each piece is valid until the next one. */
+function* piecesOf(path: string, { from, to }: Pick<LineRange, 'from' | 'to'>): Generator<Buffer> {
   let descriptor: number;
   try {
     descriptor = openSync(path, 'r');
@@ -165,7 +207,6 @@ function* piecesOf(path: string, { from, to }: LineRange, hash: Hash): Generator
     for (let offset = from; offset < to;) {
       const piece = readAt(descriptor, offset, Math.min(PIECE_BYTES, to - offset), buffer);
       if (piece.length === 0) return;
-      hash.update(piece);
       offset += piece.length;
       yield piece;
     }

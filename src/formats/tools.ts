@@ -24,6 +24,8 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 const SCHEMA_TYPES = new Set(['string', 'integer', 'number', 'boolean', 'array', 'object', 'null']);
 const DEEPEST = 40;
+/** Bytes that are read at most for the ends of brackets that have none. */
+const MOST_BYTES_IN_VAIN = 16 << 20;
 
 /**
  * The tools of a cell: a list of definitions, one definition, or either as JSON text; none where there are none.
@@ -53,12 +55,19 @@ export function toolsInText(text: string): Tool[] {
   if (!text.includes('{')) return [];
   const bytes = Buffer.from(insideTags(text));
   const tools: Tool[] = [];
+  let inVain = 0;
   /** Ends of the values around this place, which are no definitions: what is inside is looked at, too. */
   const around: number[] = [];
   for (let at = nextOpening(bytes, 0); at !== -1;) {
     while (at >= (around.at(-1) ?? Infinity)) around.pop();
     const end = endOfValue(bytes, at);
-    if (end === -1) break;
+    if (end === -1) {
+      // Prose may open a bracket and never close it. Each is looked for to the text's end.
+      inVain += bytes.length - at;
+      if (inVain > MOST_BYTES_IN_VAIN) break;
+      at = nextOpening(bytes, at + 1);
+      continue;
+    }
     const found = definitionsIn(parseJson(bytes.toString('utf8', at, end)));
     tools.push(...found);
     // Each level is read again, so thousands of them would take minutes.

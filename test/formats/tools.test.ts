@@ -81,6 +81,8 @@ describe('definitions of tools', () => {
       annotation_original: 'Where?',
     });
     expect(toolsInText('Answer as {"name": "…", "arguments": {}} and [1, 2]')).toEqual([]);
+    for (const prose of ['Note: [see below. ', 'Write { before a block. ', 'Smile :[ and a 5" pipe [. '])
+      expect(toolsInText(`${prose}Functions: ${JSON.stringify(TIDE)}`)).toEqual([TOOL]);
   });
 
   it('text of any sort is searched without a crash', () => {
