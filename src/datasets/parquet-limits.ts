@@ -7,6 +7,9 @@
  * row group, pyarrow 1,048,576 (`write_table`, `row_group_size`), and pages of about 1 MB.
  */
 
+import { count, plural } from '../lib/text.js';
+import { MOST_ROW_VALUES } from './row-limits.js';
+
 /** The metadata at a file's end. Ten columns in 10,000 row groups need about 20 MB. */
 export const LARGEST_FOOTER_BYTES = 64 << 20;
 /** A page, compressed and not. */
@@ -79,8 +82,12 @@ interface ChunkClaims {
   total_uncompressed_size: bigint;
 }
 
-/** The same for a column of lists or structs, which is decoded a row group at a time. */
-export function checkChunk(chunk: ChunkClaims): void {
+/**
+ * The same for a column of lists or structs, which is decoded a row group at a time.
+ * @param rows of the row group: where they hold more values on average than one may, some row is too large, and to find
+ *   out which would take memory for all of them
+ */
+export function checkChunk(chunk: ChunkClaims, rows: number): void {
   const compressed = Number(chunk.total_compressed_size);
   const uncompressed = Number(chunk.total_uncompressed_size);
   const values = Number(chunk.num_values);
@@ -88,6 +95,10 @@ export function checkChunk(chunk: ChunkClaims): void {
     throw new Error(`${compressed} bytes claim to unpack to ${uncompressed} bytes`);
   if (!isWithin(values, Math.max(FREE_GROUP_VALUES, RATIO * compressed)))
     throw new Error(`${compressed} bytes claim to hold ${values} values`);
+  if (values > MOST_ROW_VALUES * rows) {
+    const most = `a row may hold ${count(MOST_ROW_VALUES)}`;
+    throw new Error(`${plural(rows, 'row')} of it hold ${count(values)} values (${most})`);
+  }
 }
 
 function isWithin(value: number, most: number): boolean {

@@ -155,7 +155,7 @@ export class ParquetFile implements FileFacts {
     try {
       for (const { meta_data: metadata } of this.metadata.row_groups[index]?.columns ?? [])
         if (metadata !== undefined && columns.includes(metadata.path_in_schema[0] ?? ''))
-          checkChunk(metadata);
+          checkChunk(metadata, rowsOf(this.metadata.row_groups[index] as RowGroup));
     } catch (error) {
       throw damaged(this.title, error, place);
     }
