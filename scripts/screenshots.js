@@ -55,6 +55,15 @@ try {
   await page.goto(`file://${resolve(folder, report)}`);
   await page.waitForTimeout(500);
   await page.screenshot({ path: join(pictures, 'report.png') });
+
+  // A row in the reader, with what changed and the judge's reason.
+  await page.setViewportSize({ width: 1180, height: 900 });
+  await page.evaluate(() => {
+    location.hash = '#row=5';
+  });
+  await page.locator('article details > summary').last().click();
+  await page.waitForTimeout(200);
+  await page.locator('.panes').screenshot({ path: join(pictures, 'reader.png') });
 } finally {
   await browser.close();
   rmSync(folder, { recursive: true, force: true });

@@ -115,7 +115,7 @@ verdicts are missing, or, with --run, some rows have no annotation; 75 a server,
 command may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`,
   },
   report: {
-    summary: 'make a page (report.html) that shows a run',
+    summary: 'make a page that shows a run, live or beside other runs',
     description:
       'Makes the page that shows a run, or compares several of one dataset: one file that needs no network.',
     usage: '[RUN_DIR …] [flags]',

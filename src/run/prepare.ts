@@ -404,10 +404,10 @@ export async function writeRowsWithProgress(
   const endProgress = console.showProgress(
     () => `Loading rows: ${count(loaded)}${expected === null ? '' : ` of ${count(expected)}`}`,
   );
-  const onProblem = (_: number, problem: string): void => {
+  const onProblem = (row: number, problem: string): void => {
     problems += 1;
     if (problems <= PROBLEMS_SHOWN)
-      console.warning(problem.startsWith('row ') ? `Skipped ${problem}` : `Skipped: ${problem}`);
+      console.warning(problem.startsWith('row ') ? `Skipped ${problem}` : `Skipped row ${row}: ${problem}`);
   };
   try {
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal });

@@ -16,6 +16,9 @@ const FENCE = /^ {0,3}(```+|~~~+)/;
 const CODE_LINE =
   /[;{}]\s*$|^\s*(?:def|class|import|from|return|function|const|let|var|if\s*\(|for\s*\(|while\s*\(|#include|public|private|SELECT|INSERT|UPDATE|CREATE)\b|^\s{4,}\S|^\s*[\w.[\]]{1,60}\s?(?:=|\+=|:=)\s?\S|\w\(.{0,100}\)\s?[:{]?\s*$|^\s*<\/?\w[^>]{0,200}>/;
 
+/** What prose hardly ends in, or begins with: a text of one or two lines is code where all of them are like this. */
+const SURE_CODE = /[;{}]\s*$|\w\(.{0,100}\)\s?[:{]?\s*$|^\s*[\w.[\]]{1,60} ?= ?\S/;
+
 /** A part of a text, and what happened to it. */
 interface Piece {
   length: number;
@@ -89,6 +92,8 @@ function looksLikeCode(text: string): boolean {
     .split('\n', LINES_LOOKED_AT)
     .map((line) => line.slice(0, 300))
     .filter((line) => line.trim() !== '');
+  if (lines.length < FEWEST_CODE_LINES)
+    return lines.length > 0 && lines.every((line) => SURE_CODE.test(line));
   const code = lines.filter((line) => CODE_LINE.test(line)).length;
   return code >= FEWEST_CODE_LINES && code >= lines.length * CODE_SHARE;
 }
