@@ -38,7 +38,8 @@ export async function lookUpModels(
 ): Promise<ModelListing> {
   try {
     const { status, text } = await get('/models', address, apiKey, userAgent);
-    if (status >= 500) return { kind: 'failed', message: `${status} from /models` };
+    // A server without such a list may answer 500 or 501; a proxy whose server is down answers with one of these.
+    if (status >= 502 && status <= 504) return { kind: 'failed', message: `${status} from /models` };
     const value = status === 200 ? parseJson(text) : null;
     if (isList(value)) return { kind: 'models', names: modelNames(value) };
     // A key may be allowed to call models and not to list them: that is a 403.

@@ -170,7 +170,7 @@ describe.skipIf(obstacle !== null)('a planned run under Slurm', () => {
 
   it('loses nothing to kills, requeues, preemption, a power loss and a frozen node that comes back', async () => {
     ledger.latency = 1000;
-    const rows = SHARDS * 24;
+    const rows = SHARDS * 20;
     const runDir = await plan('storm', rows);
     const job = await submit(runDir);
     await until(
@@ -215,7 +215,7 @@ describe.skipIf(obstacle !== null)('a planned run under Slurm', () => {
   });
 
   it('drains ahead of a time limit, and continues in another attempt', async () => {
-    ledger.latency = 3000;
+    ledger.latency = 2400;
     const runDir = await plan('limit', 2 * SHARDS * 15);
     const array = await script(runDir);
     cluster.run('sbatch', ['--array=0', '--time=1', '--signal=B:USR2@35', array], env());
