@@ -37,7 +37,7 @@ export function handlersOf(invocation: Invocation): Handlers {
       const settings = runSettings(parsed, sources);
       const { resumeCommandLine } = await import('../session/next-command.js');
       const surroundings = { console, interruption, words, resumeCommand: resumeCommandLine(words) };
-      process.exitCode = await runOrEstimate(settings, parsed.values, surroundings);
+      process.exitCode = await runOrEstimate(settings, parsed.values, surroundings, sources);
     },
     'watch-batch': async (raw) => {
       const { watchBatch } = await import('../commands/watch-batch.js');
@@ -47,7 +47,12 @@ export function handlersOf(invocation: Invocation): Handlers {
       const typed = first === 'watch-batch' ? words.slice(1) : words;
       const resumeCommand = shownCommandLine(['npx', 'watch-batch', ...typed]);
       const surroundings = { console, interruption, resumeCommand };
-      process.exitCode = await watchBatch(watchSettings(parsed, sources), surroundings);
+      const settings = watchSettings(parsed, sources);
+      const { withEvents } = await import('../session/events.js');
+      const target = { path: parsed.values.events, redactor: sources.redactor };
+      process.exitCode = await withEvents(target, 'watch-batch', surroundings, (reporting) =>
+        watchBatch(settings, reporting),
+      );
     },
     judge: async (raw) => {
       const { judge } = await import('../commands/judge.js');
@@ -189,13 +194,17 @@ async function runOrEstimate(
   settings: ReturnType<typeof runSettings>,
   values: Values<'reannotate'>,
   surroundings: Surroundings,
+  { redactor }: Sources,
 ): Promise<number> {
   if (values.dry_run) {
     const { dryRun } = await import('../commands/dry-run.js');
     return dryRun(settings, values, surroundings);
   }
   const { reannotate } = await import('../commands/reannotate.js');
-  return reannotate(settings, surroundings);
+  if (values.events === null) return reannotate(settings, surroundings);
+  const { withEvents } = await import('../session/events.js');
+  const target = { path: values.events, redactor };
+  return withEvents(target, 'reannotate', surroundings, (reporting) => reannotate(settings, reporting));
 }
 
 /** A command's values, and the console that its flags ask for. */

@@ -44,6 +44,8 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
   requireDryRun(values);
   const call = modelCall(parsed, environment);
   checkServiceTier(call, values);
+  if (values.events === '-' && (values.batch || values.batch_file_only))
+    throw new UsageError('--events - and --batch both write to standard output; name a file for the events.');
   if (values.batch || values.batch_file_only) requireOneServer(call, '--batch');
   requireBound(values.max_cost, call.generation);
   requireEscalation(values, call.generation);

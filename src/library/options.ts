@@ -111,6 +111,8 @@ export interface RunOptions {
   batch_file_only?: boolean | undefined;
   /** A shell command to run when the run is over or needs attention. */
   notify?: string | undefined;
+  /** Append what happens to a file as JSON Lines, or write it to standard output with -. */
+  events?: string | undefined;
   /** Requests in one batch file (default: 50000). */
   max_batch_size?: number | undefined;
   /** Bytes in one batch file (default: 200000000). */
@@ -197,6 +199,8 @@ export interface WatchBatchOptions {
   fallback_api_key_env?: string | undefined;
   /** A shell command to run when the run is over or needs attention. */
   notify?: string | undefined;
+  /** Append what happens to a file as JSON Lines, or write it to standard output with -. */
+  events?: string | undefined;
   /** Requests in one new batch file (default: 50000). */
   max_batch_size?: number | undefined;
   /** Bytes in one new batch file (default: 200000000). */

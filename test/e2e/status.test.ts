@@ -1,7 +1,8 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openStatus, statusLines, type RunStatus } from '../../src/commands/run-status.js';
+import type { RunEvent } from '../../src/session/events.js';
 import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJsonl } from '../support/data.js';
 import { journalLines } from '../support/journal.js';
@@ -11,10 +12,21 @@ it('status shows any run by either of its folders: while it is worked on, stoppe
   const data = writeJsonl(root, 'data.jsonl', alpacaRows(5));
   const api = await simulator({ refusals: { 'gpt-4o-mini': 0.5 } });
   const args = ['--annotator', 'gpt-4o-mini', '--dataset', data, ...foldersIn(root)];
-  await runCli(args, { env: pointingAt(api) });
+  const events = join(root, 'events.jsonl');
+  await runCli([...args, '--events', events], { env: pointingAt(api) });
   const results = resultsIn(root);
   const summary = results.summary();
   const runDir = dirname(results.temp('run.json'));
+  const seen = readFileSync(events, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as RunEvent);
+  expect(seen.at(0)).toMatchObject({ event: 'started', command: 'reannotate' });
+  expect(seen.at(-2)).toMatchObject({
+    event: 'progress',
+    rows: { total: 5, done: 5 },
+  });
+  expect(seen.at(-1)).toMatchObject({ event: 'ended', exit_code: 3, error: null });
 
   const shown = await runCli(['status', runDir, '--json'], {});
   const finished = JSON.parse(shown.stdout) as RunStatus;

@@ -214,6 +214,18 @@ export const RUN_FLAGS = {
     isAction: true,
     commands: { reannotate: true, 'watch-batch': true },
   }),
+  events: flag({
+    kind: text('<file>', { completes: 'file' }),
+    fallback: null,
+    group: 'run',
+    help: 'append what happens to a file as JSON Lines, or write it to standard output with -',
+    details:
+      'A line at the start, one every second while requests are sent (rows, requests, tokens, cost, rate, time left), and one ' +
+      'with the exit code at the end. See [events](run-folder.md#events).',
+    aliases: ['event_log', 'log_file', 'progress_file'],
+    isAction: true,
+    commands: { reannotate: true, 'watch-batch': true },
+  }),
   max_batch_size: flag({
     kind: integer(1, MAXIMUM_BATCH_SIZE),
     fallback: MAXIMUM_BATCH_SIZE,

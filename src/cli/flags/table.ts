@@ -63,6 +63,7 @@ const NOT_PLANNED: ReadonlySet<string> = new Set([
   ...['batch', 'batch_file_only', 'max_batch_size', 'max_batch_bytes'],
   // A worker that ends is not the end of the run.
   'notify',
+  'events',
   ...['push_to_hub', 'private', 'yes', 'allow_secrets'],
   // They look at all rows of a run; a worker sees those of a shard.
   ...['reuse', 'dedupe', 'escalate_truncated'],

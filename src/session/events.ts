@@ -1,0 +1,97 @@
+/** `--events`: what happens during a command, as JSON Lines for dashboards and scripts. */
+
+import { closeSync } from 'node:fs';
+import { fileProblem, openFile, writeAll } from '../lib/files.js';
+import { messageOf, UserError } from '../lib/errors.js';
+import type { Redactor } from '../secrets/redactor.js';
+import { writeOutput } from '../terminal/output.js';
+import type { Progress } from './progress.js';
+import type { Surroundings } from './surroundings.js';
+
+/** Names standard output. */
+const STANDARD_OUTPUT = '-';
+
+/** A line, besides its time. */
+export type RunEvent =
+  | { event: 'started'; command: string }
+  | ({ event: 'progress' } & Progress)
+  /** `error` is what the command says on standard error; null where it ends by itself. */
+  | { event: 'ended'; exit_code: number; error: string | null };
+
+/** Where events go. */
+export interface EventTarget {
+  /** A file, which is appended to, or `-` for standard output; null for nowhere. */
+  path: string | null;
+  redactor: Redactor;
+}
+
+/**
+ * Runs a command, and says on the way how far it is: at its start, every second while requests are sent, and at its end.
+ * @param work gets the surroundings that report progress
+ * @throws UserError where the file can't be written, before anything else happens; later that is a warning
+ */
+export async function withEvents(
+  { path, redactor }: EventTarget,
+  command: string,
+  surroundings: Surroundings,
+  work: (surroundings: Surroundings) => Promise<number>,
+): Promise<number> {
+  if (path === null) return work(surroundings);
+  const log = new EventLog(path, surroundings.console);
+  log.write({ event: 'started', command });
+  try {
+    const exitCode = await work({
+      ...surroundings,
+      onProgress: (progress) => {
+        surroundings.onProgress?.(progress);
+        log.write({ event: 'progress', ...progress });
+      },
+    });
+    log.write({ event: 'ended', exit_code: exitCode, error: null });
+    return exitCode;
+  } catch (error) {
+    const exitCode = error instanceof UserError ? error.exitCode : 1;
+    log.write({ event: 'ended', exit_code: exitCode, error: redactor.text(messageOf(error)) });
+    throw error;
+  } finally {
+    log.close();
+  }
+}
+
+class EventLog {
+  /** Null for standard output. */
+  readonly #descriptor: number | null;
+  #hasFailed = false;
+
+  constructor(
+    private readonly path: string,
+    private readonly console: Surroundings['console'],
+  ) {
+    try {
+      this.#descriptor = path === STANDARD_OUTPUT ? null : openFile(path, 'append');
+    } catch (error) {
+      throw fileProblem(error, `write --events ${path}`);
+    }
+  }
+
+  write(event: RunEvent): void {
+    if (this.#hasFailed) return;
+    const line = `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`;
+    if (this.#descriptor === null) {
+      writeOutput(line);
+      return;
+    }
+    try {
+      writeAll(this.#descriptor, Buffer.from(line));
+    } catch (error) {
+      this.#hasFailed = true;
+      this.console.warning(
+        `${fileProblem(error, `write --events ${this.path}`).message} The run continues without it.`,
+      );
+    }
+  }
+
+  close(): void {
+    if (this.#descriptor !== null) closeSync(this.#descriptor);
+  }
+}
