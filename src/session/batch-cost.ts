@@ -39,6 +39,19 @@ export function reservedForBatches(
   return price === null ? 0 : costLeft(holding.filter(mayBeBilled), generation, price);
 }
 
+/**
+ * What all batches of a run cost in the worst case, with those that are not submitted yet.
+ * @returns US dollars; Infinity where nothing bounds it
+ */
+export function costOfAll(
+  { holding }: Pick<Ledger, 'holding'>,
+  totals: Pick<Totals, 'cost'>,
+  generation: GenerationParameters,
+  price: Price,
+): number {
+  return (totals.cost ?? 0) + costLeft(holding, generation, price);
+}
+
 function costLeft(chunks: readonly Chunk[], generation: GenerationParameters, price: Price): number {
   return chunks.reduce((sum, chunk) => sum + worstCase(chunk, generation, price) * shareLeft(chunk), 0);
 }

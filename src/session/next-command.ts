@@ -68,20 +68,33 @@ export function nextStep(stop: ErrorStop, options: RunSettings, situation: Situa
     const again = options.output.runName === null ? {} : { overwrite: true as const };
     return `Start again with the right name: ${commandLine(words, { ...START, annotator: name, ...again })}`;
   }
-  const url = options.call.servers === null ? correctedUrl(baseUrl, stop.message) : null;
-  if (url !== null) {
-    const shown = inert(url, 200);
-    const variable = options.call.annotator.provider.baseUrlVariable;
-    const given = options.call.baseUrl ?? null;
-    if (given !== null || variable === null)
-      return `The address is probably ${shown}. Resume with: ${commandLine(words, { ...START, base_url: url, resume: true })}`;
-    return `The address is probably ${shown}: export ${variable}=${shellWord(url)} and resume with: ${resume}`;
-  }
+  const address = addressStep(stop.message, options, words, baseUrl);
+  if (address !== null) return address;
   const isParameter = stop.cause === 'refused' || /\(see --\w+\)$/.test(stop.message);
   if (isParameter && !hasAnswers) {
     return `Correct the flags and start over with: ${commandLine(words, { ...START, overwrite: true })}`;
   }
   return `Then resume with: ${resume}`;
+}
+
+/**
+ * What to do where the address is most likely a wrong one.
+ * @param message how the server refused, as `verdict.ts` words it
+ * @returns null where nothing speaks against the address
+ */
+export function addressStep(
+  message: string,
+  { call }: Pick<RunSettings, 'call'>,
+  words: readonly string[],
+  baseUrl: string,
+): string | null {
+  const url = call.servers === null ? correctedUrl(baseUrl, message) : null;
+  if (url === null) return null;
+  const shown = inert(url, 200);
+  const variable = call.annotator.provider.baseUrlVariable;
+  if ((call.baseUrl ?? null) !== null || variable === null)
+    return `The address is probably ${shown}. Resume with: ${commandLine(words, { ...START, base_url: url, resume: true })}`;
+  return `The address is probably ${shown}: export ${variable}=${shellWord(url)} and resume with: ${resumeCommandLine(words)}`;
 }
 
 /** The name of an annotator for another model of the same provider. */
@@ -122,7 +135,11 @@ export function costToSuggest(
 ): number {
   const margin = Math.max(0, (needed ?? maximum) - spent);
   const expected = done === 0 ? margin * left : (spent / done) * left * 1.25;
-  const enough = Math.max(spent + expected + margin, maximum * 1.5);
-  const digits = 10 ** (Math.floor(Math.log10(enough)) - 1);
-  return Number((Math.ceil(enough / digits) * digits).toPrecision(2));
+  return roundedUp(Math.max(spent + expected + margin, maximum * 1.5));
+}
+
+/** An amount that is at least as large, with two digits that are not 0. */
+export function roundedUp(amount: number): number {
+  const digits = 10 ** (Math.floor(Math.log10(amount)) - 1);
+  return Number((Math.ceil(amount / digits) * digits).toPrecision(2));
 }

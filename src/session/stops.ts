@@ -155,7 +155,9 @@ export async function describeFailure(failure: CallFailed, call: ModelCall): Pro
   }
   if (status === 404 || status === 405) {
     const { baseUrl } = findEndpoint(call);
-    return `${baseUrl} has no Batch API (${inert(verdict.message, 200)}). Run without --batch.`;
+    const isOdd = versionHint(findEndpoint(call).address) !== null;
+    const advice = isOdd ? 'Most servers have /v1 in their address.' : 'Run without --batch.';
+    return `${baseUrl} has no Batch API (${inert(verdict.message, 200)}). ${advice}`;
   }
   if (verdict.kind === 'run') {
     return describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, call);

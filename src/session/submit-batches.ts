@@ -10,7 +10,7 @@ import { REQUEST_URL, RESPONSES_URL } from '../batches/request-line.js';
 import type { Ledger } from '../batches/ledger.js';
 import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from '../batches/submit.js';
 import { EXIT, UserError } from '../lib/errors.js';
-import { batchesOnResponses, batchTermsOf } from '../models/endpoint.js';
+import { batchesOnResponses, batchTermsOf, findEndpoint } from '../models/endpoint.js';
 import type { ModelCall } from '../models/call.js';
 import { isResuming, type RunSettings } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
@@ -20,9 +20,10 @@ import type { PreparedRun } from '../run/prepare.js';
 import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
 import type { RetriableState } from '../types.js';
+import { costOfAll } from './batch-cost.js';
 import { openBatchClient, submitParts } from './batch-tools.js';
 import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
-import { commandLine } from './next-command.js';
+import { addressStep, commandLine, nextStep, roundedUp } from './next-command.js';
 import { refuseOnlineElsewhere } from './online-permit.js';
 import { failureError, stopError } from './stops.js';
 import type { Surroundings } from './surroundings.js';
@@ -58,7 +59,7 @@ export async function submitBatches(
     signal: interruption.soft,
   });
   try {
-    if (ledger.chunks.length === 0) await requireModel(options.call, client);
+    if (ledger.chunks.length === 0) await requireModel(options, client, surroundings);
     await preparePlan(batchRun, parts, surroundings);
     const waiting = ledger.chunks.filter(({ state }) => state === 'waiting');
     const others = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
@@ -95,7 +96,12 @@ function tellSearch({ call }: RunSettings, console: Surroundings['console']): vo
  * A batch with a wrong key or model fails minutes or hours later, so both are looked up first.
  * @throws UserError
  */
-async function requireModel(call: ModelCall, client: BatchApi): Promise<void> {
+async function requireModel(
+  options: RunSettings,
+  client: BatchApi,
+  { words, resumeCommand }: Surroundings,
+): Promise<void> {
+  const { call } = options;
   try {
     await client.requireModel(call.annotator.model);
   } catch (error) {
@@ -105,7 +111,12 @@ async function requireModel(call: ModelCall, client: BatchApi): Promise<void> {
     const isCertain =
       status === 401 || (verdict.cause === 'model' && /model_not_found/.test(verdict.message));
     if (!isCertain) return;
-    throw await stopError({ reason: 'error', cause: verdict.cause, message: verdict.message }, call);
+    const stop = { reason: 'error' as const, cause: verdict.cause, message: verdict.message };
+    throw await stopError(stop, call, (nearest) => {
+      if (words === undefined) return `Then resume with: ${resumeCommand}`;
+      const { baseUrl } = findEndpoint(call);
+      return nextStep(stop, options, { words, hasAnswers: false, nearest, baseUrl });
+    });
   }
 }
 
@@ -237,10 +248,11 @@ async function submitWithProgress(
 async function report(
   submitted: Submitted,
   ids: readonly string[],
-  { options, ledger }: BatchRun,
+  batchRun: BatchRun,
   surroundings: Surroundings,
 ): Promise<number> {
-  const { console, interruption, resumeCommand, words } = surroundings;
+  const { options, ledger } = batchRun;
+  const { console, interruption, resumeCommand } = surroundings;
   const requests = ledger.open.reduce((sum, chunk) => sum + (isHandRun(chunk) ? 0 : chunk.requests), 0);
   if (ids.length > 0) {
     const what = plural(ids.length, 'batch', 'batches');
@@ -260,32 +272,52 @@ async function report(
   }
   const first = submitted.failed[0];
   if (first !== undefined) {
-    const why =
-      first.reason instanceof CallFailed ? await failureError(first.reason, options.call) : first.reason;
+    const { reason } = first;
+    const why = reason instanceof CallFailed ? await failureError(reason, options.call) : reason;
     const total = ids.length + missing;
     console.error(
-      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} Submit what is missing with: ${resumeCommand}`,
+      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} ${stepAfter(reason, options, surroundings)}`,
     );
     return why instanceof UserError ? why.exitCode : EXIT.cannotGoOn;
   }
   if (submitted.unaffordable.length > 0) {
     console.error(
       `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${options.policy.maxCost ?? 0} would be ` +
-        `exceeded in the worst case. ${raiseAdvice(ids.length > 0, words, resumeCommand)}`,
+        `exceeded in the worst case. ${raiseAdvice(ids.length > 0, batchRun, surroundings)}`,
     );
     return EXIT.incomplete;
   }
   return EXIT.done;
 }
 
+/** What to run after a refusal: the same command would repeat the mistake where the address is wrong. */
+function stepAfter(
+  reason: CallFailed | UserError,
+  options: RunSettings,
+  { words, resumeCommand }: Surroundings,
+): string {
+  const { baseUrl } = findEndpoint(options.call);
+  const address =
+    words === undefined || !(reason instanceof CallFailed)
+      ? null
+      : addressStep(reason.message, options, words, baseUrl);
+  return address ?? `Submit what is missing with: ${resumeCommand}`;
+}
+
 /** A collected batch counts with what it cost, which is far less than its worst case. */
-function raiseAdvice(isAnyRunning: boolean, words: readonly string[] | undefined, resume: string): string {
+function raiseAdvice(
+  isAnyRunning: boolean,
+  { options, ledger, totals, price }: BatchRun,
+  { words, resumeCommand }: Surroundings,
+): string {
+  const needed = price === null ? Infinity : costOfAll(ledger, totals, options.call.generation, price);
+  const amount = Number.isFinite(needed) ? String(roundedUp(needed)) : 'USD';
   const larger =
     words === undefined
-      ? resume
-      : commandLine(words, { resume_no_retry: null, overwrite: null, max_cost: 'USD', resume: true });
+      ? resumeCommand
+      : commandLine(words, { resume_no_retry: null, overwrite: null, max_cost: amount, resume: true });
   return isAnyRunning
-    ? `Collect the batches that are running, which frees most of the amount, and run: ${resume} — or allow more with: ${larger}`
+    ? `Collect the batches that are running, which frees most of the amount, and run: ${resumeCommand} — or allow more with: ${larger}`
     : `Allow more with: ${larger}`;
 }
 

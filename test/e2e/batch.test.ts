@@ -155,7 +155,9 @@ describe('a run in batches', () => {
     const args = ['--max_batch_size', '10', '--max_tokens', '1000', '--max_cost', '0.0045'];
     const submitted = await submit(api, data, folder, args);
     expect(submitted.code, submitted.stderr).toBe(3);
-    expect(submitted.stderr).toMatch(/2 batches not submitted: --max_cost 0\.0045 .*--resume/);
+    expect(submitted.stderr).toMatch(
+      /2 batches not submitted: --max_cost 0\.0045 .*allow more with: .*--max_cost 0\.0\d+ --resume/,
+    );
     expect(api.statistics().batchesCreated).toBe(1);
     expect(idsOf(submitted)).toHaveLength(1);
   });
@@ -184,7 +186,9 @@ describe('what goes wrong while batches are submitted', () => {
     const api = await simulator({ models: ['gpt-4o'] });
     const submitted = await submit(api, data, folder);
     expect(submitted.code).toBe(1);
-    expect(submitted.stderr).toMatch(/has no model gpt-4o-mini for this key .* The nearest it has: gpt-4o\./);
+    expect(submitted.stderr).toMatch(
+      /has no model gpt-4o-mini for this key .* The nearest it has: gpt-4o\. Start again .*--annotator gpt-4o$/m,
+    );
     expect(api.statistics()).toMatchObject({ filesUploaded: 0, batchesCreated: 0 });
   });
 
@@ -562,6 +566,12 @@ describe('one sentence each', () => {
       async (root, data) => submit(await simulator({ batchPlans: [['refuse_create']] }), data, root),
       1,
       /1 of 1 batch not submitted: 400 .*--resume/,
+    ],
+    [
+      'an address without /v1',
+      async (root, data, { url }) => submit({ url }, data, root, ['--base_url', url]),
+      1,
+      /has no Batch API .*Most servers have \/v1 .*Resume with: .*--resume --base_url http:\S+\/v1/,
     ],
     [
       'a wrong key',

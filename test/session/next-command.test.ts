@@ -6,6 +6,7 @@ import {
   nextStep,
   resumeCommandLine,
   retryCommandLine,
+  roundedUp,
 } from '../../src/session/next-command.js';
 import { settingsFor } from '../support/settings.js';
 import type { ErrorStop } from '../../src/session/stops.js';
@@ -160,4 +161,13 @@ describe('what to do after a stop', () => {
     expect(cost).toBeGreaterThanOrEqual(figures.needed ?? 0);
     expect(String(cost).replace(/^0\.0*|\./g, '').length).toBeLessThanOrEqual(3);
   });
+});
+
+it.each([
+  [0.87, 0.87],
+  [0.4301, 0.44],
+  [12.31, 13],
+  [1999, 2000],
+])('%d rounded up has two digits that are not 0: %d', (amount, expected) => {
+  expect(roundedUp(amount)).toBe(expected);
 });
