@@ -124,6 +124,15 @@ export class Filters {
     );
   }
 
+  /** Whether all filters are shown. */
+  get isOpen(): boolean {
+    return this.#more.open;
+  }
+
+  set isOpen(isOpen: boolean) {
+    this.#more.open = isOpen;
+  }
+
   /** Shows what is chosen. */
   show(look: Look): void {
     for (const [name, control] of this.#controls)

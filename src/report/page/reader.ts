@@ -83,6 +83,7 @@ export class Reader {
     const isTyping = this.#filters.root.contains(document.activeElement);
     if (!isTyping) {
       const filters = this.#newFilters();
+      filters.isOpen = this.#filters.isOpen;
       this.#filters.root.replaceWith(filters.root);
       this.#filters = filters;
     } else search.focus();
@@ -178,7 +179,9 @@ export class Reader {
     this.#choice.textContent = this.data.choice;
     this.#count.textContent =
       this.#problem === '' ? `${number(this.#rows.length)} of ${number(total)} rows` : this.#problem;
-    this.#list.replaceChildren(...this.#rows.map((one) => this.#entry(one)));
+    keepFocus(this.#list, () => {
+      this.#list.replaceChildren(...this.#rows.map((one) => this.#entry(one)));
+    });
     this.#showSaved();
     this.#showRow();
   }
@@ -221,19 +224,21 @@ export class Reader {
         this.switchFont();
       },
     };
-    this.#detail.replaceChildren(
-      ...(one === undefined
-        ? this.#nothing()
-        : rowView(one, this.data, {
-            ...actions,
-            review:
-              this.data.marked === null
-                ? null
-                : reviewOf(one, this.#marks, () => {
-                    this.#show();
-                  }),
-          })),
-    );
+    keepFocus(this.#detail, () => {
+      this.#detail.replaceChildren(
+        ...(one === undefined
+          ? this.#nothing()
+          : rowView(one, this.data, {
+              ...actions,
+              review:
+                this.data.marked === null
+                  ? null
+                  : reviewOf(one, this.#marks, () => {
+                      this.#show();
+                    }),
+            })),
+      );
+    });
   }
 
   #nothing(): HTMLElement[] {
@@ -325,6 +330,16 @@ export class Reader {
       ),
     );
   }
+}
+
+/** Draws a part of the page again; what had the focus in it is found by its text. */
+function keepFocus(root: HTMLElement, draw: () => void): void {
+  const focused = document.activeElement;
+  const text = focused instanceof HTMLButtonElement && root.contains(focused) ? focused.textContent : null;
+  draw();
+  if (text === null) return;
+  const again = [...root.querySelectorAll('button')].find((button) => button.textContent === text);
+  again?.focus({ preventScroll: true });
 }
 
 const SIGNS: Readonly<Record<MarkKind | 'comment', string>> = {
