@@ -4,6 +4,7 @@
  */
 
 import { existsSync } from 'node:fs';
+import { hasEnded, readBatch } from '../batches/batch.js';
 import { readSummary } from '../judge/figures.js';
 import { isObject } from '../lib/json.js';
 import { lockHolder } from '../lib/lock.js';
@@ -184,9 +185,15 @@ export class LiveRun {
     const isWorkedOn = [folder.temp, ...parts.slice(0, MOST_LOCKS).map((part) => part.folder)].some(
       (path) => existsSync(path) && lockHolder(path) !== null,
     );
-    if (isWorkedOn) return 'running';
+    if (isWorkedOn || hasOpenBatch(readJsonFile(folder.batchObjects))) return 'running';
     return !isPending && this.#parts.size > 0 && existsSync(folder.summary) ? 'finished' : 'stopped';
   }
+}
+
+/** True where a provider still works on a batch, whether a process waits for it or not. */
+function hasOpenBatch(value: unknown): boolean {
+  const batches = Array.isArray(value) ? value.map(readBatch) : [];
+  return batches.some((batch) => batch !== null && !hasEnded(batch));
 }
 
 function noSums(): Sums {

@@ -81,6 +81,10 @@ it('counts answers as they come, and a row once whatever it had before', async (
   appendFileSync(journal, lineOf(4, 'Four').slice(40));
   expect((await looked(live)).states).toMatchObject({ ok: 4, pending: 1 });
   expect(await live.update()).toBe(false);
+  expect(live.report(NOW).status).toBe('stopped');
+  mkdirSync(run.folder.save, { recursive: true });
+  writeFileSync(run.folder.batchObjects, '[{"id":"batch_1","status":"in_progress","created_at":1}]');
+  expect((await looked(live)).status).toBe('running');
 });
 
 it('gives the same whatever pieces the journal is read in', async () => {
