@@ -181,7 +181,11 @@ function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, 
     return isMisplaced ? { kind: 'responses', message: describeRefusal(found.refusal) } : judgeRefusal(found);
   }
   const found = readBody(body, response.headers, redactor, () => boundsFor(sent));
-  return judgeAnswer(found, rules, (error) => judgeRefusal(refused(statusOf(error) ?? 500, error, '')));
+  const verdict = judgeAnswer(found, rules, (error) =>
+    judgeRefusal(refused(statusOf(error) ?? 500, error, '')),
+  );
+  // A server that accepted the request may have begun to answer, and charge for that.
+  return verdict.kind === 'transient' ? { ...verdict, isFull: false } : verdict;
 }
 
 /** What an answer may have at most, by the request. */
