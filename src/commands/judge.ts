@@ -25,7 +25,7 @@ import { nearest } from '../lib/suggest.js';
 import { count, inert, plural, shellWord } from '../lib/text.js';
 import { inFolder } from '../session/in-folder.js';
 import { describeFigures, RequestEstimate } from './judge-table.js';
-import { commandLine } from '../session/next-command.js';
+import { commandLine, costToSuggest } from '../session/next-command.js';
 import { askOnline, type Naming } from '../session/online.js';
 import { stopError } from '../session/stops.js';
 import type { Surroundings } from '../session/surroundings.js';
@@ -254,9 +254,13 @@ function finish(
     );
   }
   if (stop?.reason === 'budget') {
+    const maximum = asking.policy.maxCost ?? 0;
+    const left = sums.unanswered;
+    const done = Math.max(0, ORDERS.length * (figures.rows - figures.identical) - left);
+    const enough = costToSuggest(maximum, { spent: figures.cost_usd ?? 0, done, left, needed: null });
     console.warning(
-      `Stopped: the next request could exceed --max_cost ${asking.policy.maxCost ?? 0}. What came is saved. Continue with a larger ` +
-        `amount: ${words === undefined ? resumeCommand : commandLine(words, { max_cost: 'USD' })}`,
+      `Stopped: the next request could exceed --max_cost ${maximum}. The verdicts so far are saved. For all of them about ` +
+        `${enough} is needed. Continue with: ${words === undefined ? resumeCommand : commandLine(words, { max_cost: String(enough) })}`,
     );
   }
   if (sums.unanswered > 0) {

@@ -11,6 +11,7 @@ import type { OpenPlan } from '../session/open-plan.js';
 import { LeaseLost, takeLease, tryLease, underLease } from '../session/shard-lease.js';
 import { runShard, type PlannedWork, type ShardResult } from '../session/shard-run.js';
 import { stopError } from '../session/stops.js';
+import { roundedUp } from '../session/next-command.js';
 import type { Surroundings } from '../session/surroundings.js';
 import { checkEndpoints } from '../models/endpoint.js';
 import { shardFolder } from '../shards/folders.js';
@@ -200,7 +201,7 @@ class Worker {
     if (stop?.reason === 'budget') {
       const message =
         `Shard ${shard}: the next request could exceed its part of --max_cost ${options.policy.maxCost ?? 0}, which is divided among the shards ` +
-        `by their rows. Continue with a larger one: ${resumeCommand} --max_cost USD`;
+        `by their rows. Continue with a larger one: ${resumeCommand} --max_cost ${roundedUp(2 * (options.policy.maxCost ?? 0))}`;
       return new UserError(message);
     }
     if (stop?.reason !== 'error') return new TemporaryError(`Shard ${shard} was left. ${next}`);
