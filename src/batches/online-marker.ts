@@ -227,10 +227,12 @@ async function claim(
   const mine = await upload(parts, null);
   let isKept = false;
   try {
+    // A holder with few rows may be done, and its marker gone, before the second look.
+    const early = await findMarkers(parts.run, parts.files, waiting);
     await pause(SETTLE_MS, waiting);
     const markers = await seenWith(mine, parts);
     if (markers === null) return { kind: 'unavailable', why: 'its list of files does not show a new one' };
-    const by = firstBefore(mine, markers);
+    const by = firstBefore(mine, [...early, ...markers]);
     if (by !== null) return { kind: 'taken', by, secondsAgo: secondsBetween(by, mine) };
     isKept = true;
     const stale = markers.filter(

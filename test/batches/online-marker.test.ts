@@ -160,7 +160,7 @@ describe('machines that send at once', () => {
     ['a second apart', 1000, {}, ['held', 'taken']],
     ['after the first has looked', 2500, {}, ['held', 'taken']],
     ['where the list lags', 1000, { lagMs: 1500 }, ['held', 'taken']],
-    ['where files have no times', 0, { timeless: true }, ['taken', 'held']],
+    ['where files have no times', 0, { timeless: true }, ['taken', 'taken']],
     ['one after the other, where files have no times', 2500, { timeless: true }, ['held', 'taken']],
     ['where the list shows nothing', 0, { hidden: true }, ['unavailable', 'unavailable']],
   ])('%s', async (_, apartMs, wrong, expected) => {
@@ -172,6 +172,20 @@ describe('machines that send at once', () => {
     await clock.runUntil(60_000);
     expect([(await first).kind, (await second).kind]).toEqual(expected);
     expect(account.files).toHaveLength(expected.filter((kind) => kind === 'held').length);
+  });
+
+  it('one that is done before the other looks again has sent the rows all the same', async () => {
+    const clock = new FakeClock();
+    const account = new Account(clock);
+    const first = claimAs(OURS, account).then(async (claim) => {
+      if (claim.kind === 'held') await claim.marker.release();
+      return claim.kind;
+    });
+    await clock.runUntil(1200);
+    const second = claimAs(THEIRS, account);
+    await clock.runUntil(60_000);
+    expect([await first, (await second).kind]).toEqual(['held', 'taken']);
+    expect(account.files).toHaveLength(0);
   });
 
   it('a process that was killed keeps its own folder from nothing, and others until its marker is old', async () => {

@@ -305,7 +305,8 @@ describe('--output_format', () => {
       ['first: How are you?', null],
       ['first: Once', null],
       [],
-      [null],
+      // The second answer was asked for by itself.
+      [null, null],
     ]);
     expect(rows.map((row) => row['request_messages'])).toEqual([
       ['Be brief.', 'Hello', 'Hi', 'How are you?'].map((content): unknown =>
