@@ -48,8 +48,8 @@ export class RequestEstimate {
       dollars(costOf({ promptTokens: this.#promptTokens, completionTokens, cachedTokens: 0 }, price));
     const usual = `${what}: about ${cost(requests * this.#usualTokens)}`;
     const most = this.#maximumTokens;
-    if (most === null) return `${usual}, and more where ${this.noun}s are longer (--max_tokens none).`;
-    return `${usual}, and ${cost(requests * most)} where every ${this.noun} takes all ${count(most)} tokens.`;
+    if (most === null) return `${usual}, and more if the ${this.noun}s are longer (--max_tokens none).`;
+    return `${usual}, at most ${cost(requests * most)} (${count(most)} tokens for every ${this.noun}).`;
   }
 }
 
@@ -98,7 +98,7 @@ function conclusion(figures: JudgeFigures): string {
   const judge = inert(annotator, 80);
   if (low > 0.5) return `${judge} prefers the new answers.`;
   if (high < 0.5) return `${judge} prefers the old answers.`;
-  return `No difference is shown by ${plural(pairs, 'pair')}: the interval includes 50 %. A larger --sample may show one.`;
+  return `No significant difference with ${plural(pairs, 'pair')}: the 95 % interval includes 50 %. A larger --sample may show one.`;
 }
 
 function percent(share: number): string {

@@ -55,7 +55,7 @@ function describeRate({
 }: Pick<PairFigures, 'win_rate' | 'confidence_interval_95'>): string {
   if (rate === null || interval === null) return 'nothing is decided';
   const [low, high] = interval;
-  const shown = low > 0.5 || high < 0.5 ? '' : ' (no difference is shown)';
+  const shown = low > 0.5 || high < 0.5 ? '' : ' (not significant)';
   return `${percent(rate)} [${percent(low)}, ${percent(high)}]${shown}`;
 }
 
