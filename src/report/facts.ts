@@ -57,12 +57,22 @@ export function figuresOf(summary: Record<string, unknown>): [string, string][] 
   }
   if (isObject(requests) && typeof requests['sent'] === 'number')
     figures.push(['Requests', count(requests['sent'])], ...againOf(requests));
+  figures.push(...agreementOf(summary));
   const time = Date.parse(String(finished)) - Date.parse(String(started));
   if (Number.isFinite(time) && time >= 0) figures.push(['Time', duration(time)]);
   if (mode === 'online' || mode === 'batch') figures.push(['Mode', mode]);
   if (typeof finished === 'string')
     figures.push(['Finished', `${finished.slice(0, 16).replace('T', ' ')} UTC`]);
   return figures;
+}
+
+/** How many rows have the final answer of the original, of those where both have one (`--check answer`). */
+function agreementOf({ agreement }: Record<string, unknown>): [string, string][] {
+  if (!isObject(agreement)) return [];
+  const { agree, disagree } = agreement;
+  if (typeof agree !== 'number' || typeof disagree !== 'number' || agree + disagree === 0) return [];
+  const share = Math.round((agree / (agree + disagree)) * 100);
+  return [['Same final answer', `${share} % of ${count(agree + disagree)}`]];
 }
 
 function againOf(requests: Record<string, unknown>): [string, string][] {
