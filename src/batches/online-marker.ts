@@ -1,11 +1,11 @@
 /**
- * Markers: requests that are sent online leave no trace in an account, so whoever sends rows of a run that also has
- * batches puts a small file there first, named after the run. Another machine with a copy of the run's folder sees it and
- * sends nothing.
+ * Markers: requests that are sent online leave no trace in an account. So before a process sends rows of a run that also
+ * has batches, it uploads a small file that is named after the run. Another machine with a copy of the run's folder sees
+ * the file and sends nothing.
  *
  * Of several markers the oldest counts. Ages are compared by the server's clock alone (each side uploads before it looks),
  * so the clocks of the machines do not matter. A marker is renewed every few minutes, and one that was not renewed for
- * half an hour counts no more: its holder has stopped sending by then, whatever became of it.
+ * half an hour no longer counts: its holder has stopped sending by then, whatever happened to it.
  */
 
 import type { Clock } from '../lib/clock.js';
@@ -14,9 +14,9 @@ import { CallFailed, insist, mayPass, pause, persist, type Waiting } from './cal
 
 /** How often a marker is renewed. */
 export const RENEW_EVERY_MS = 5 * 60_000;
-/** A holder that could not renew its marker for so long sends nothing any more. */
+/** A holder that has not been able to renew its marker for this long stops sending. */
 export const HELD_FOR_MS = 15 * 60_000;
-/** Seconds after which a marker that was not renewed counts no more: requests of its holder may take ten minutes. */
+/** Seconds after which a marker that was not renewed no longer counts: requests of its holder may take ten minutes. */
 export const STALE_AFTER_S = 30 * 60;
 /** Seconds until the provider may delete a marker that nobody removed; OpenAI takes no less. */
 const KEPT_FOR_S = 3600;
@@ -25,7 +25,7 @@ const SETTLE_MS = 2000;
 /** How long a server may take to list a file that it has accepted. */
 const LISTED_WITHIN_MS = 10_000;
 const POLL_MS = 1000;
-/** A server that makes up new files for every page is not followed for ever. */
+/** Bounds the pages of a server that makes up new files for every page. */
 const MOST_PAGES = 100;
 
 /** A marker as the account lists it. Times are in seconds since 1970 by the server's clock; null where it has none. */
@@ -82,7 +82,7 @@ export function firstBefore(mine: Marker, all: readonly Marker[]): Marker | null
 
 /**
  * Whether another machine sends the rows by now.
- * @param before our marker until now: if it is gone, somebody gave it up, and whoever has one took our place
+ * @param before our marker until now: if it is gone, somebody gave it up, and any other marker took our place
  * @param mine the new one
  */
 export function isOvertaken(before: Marker, mine: Marker, all: readonly Marker[]): boolean {

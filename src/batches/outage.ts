@@ -17,7 +17,7 @@ const LONGEST_PAUSE_MS = 10 * 60_000;
 const REFUSED_PAUSE_MS = 60_000;
 /** An outage is mentioned again after so long. */
 const REMIND_MS = 15 * 60_000;
-/** A key that has not worked yet is most likely a wrong one, and somebody waits to be told. */
+/** A key that has not worked yet is most likely wrong, and its user is waiting to hear that. */
 const NEVER_WORKED: Patience = { times: 3, overMs: 4000 };
 const NEVER_WORKED_PAUSE_MS = 2000;
 

@@ -27,7 +27,11 @@ export function libraryOptions(): string {
     HEAD,
     declaration('RunOptions', 'Options of `reannotate`.', run, ['dataset']),
     declaration('WatchBatchOptions', 'Options of `watchBatch`.', watch, ['dataset']),
-    declaration('RequestOptions', 'Options of `processRequests`.', request, []),
+    selection(
+      'RequestOptions',
+      'Options of `processRequests`: those of `reannotate` that say how requests are sent.',
+      request,
+    ),
   ].join('\n');
 }
 
@@ -39,6 +43,11 @@ function declaration(
 ): string {
   const entries = flags.map((flag) => property(flag, required.includes(flag.name)));
   return `/** ${what} */\nexport interface ${name} {\n${entries.join('')}}\n`;
+}
+
+function selection(name: string, what: string, flags: readonly CommandFlag[]): string {
+  const names = flags.map((flag) => `  | '${flag.name}'\n`);
+  return `/** ${what} */\nexport type ${name} = Pick<\n  RunOptions,\n${names.join('')}>;\n`;
 }
 
 function property(flag: CommandFlag, isRequired: boolean): string {

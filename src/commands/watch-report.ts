@@ -58,7 +58,7 @@ async function sourceOf(run: ReportedRun, options: Options): Promise<Watched> {
       `There is no run in ${run.folder.temp} or ${run.folder.save}. reannotate list shows the runs; name one by its folder.`,
     );
   }
-  // Its working files are gone: nothing will change any more.
+  // Its working files are gone, so nothing will change.
   const data = await collect(run, { ...options, now: new Date(), onProgress: () => undefined });
   return {
     source: { version: () => '1', data: () => data, page: (live) => renderPage(data, live) },

@@ -4,7 +4,7 @@ import { rankOf } from '../run/estimate.js';
 import type { FoundDataset } from '../run/prepare.js';
 import type { OpenDataset, SourceRow } from '../types.js';
 
-/** Where so many rows stand for one of the sample, rows are looked up one by one instead of reading all. */
+/** With at least this many rows for each row of the sample, rows are looked up one by one instead of reading all. */
 const ROWS_PER_LOOKUP = 200;
 
 /** A dataset that holds the sampled rows alone, and how many rows they were chosen from. */

@@ -8,10 +8,10 @@ export type RunEvent =
   /** Comes once a second while requests are sent, and at their end. */
   | { type: 'progress'; progress: Progress };
 
-/** Events that wait for a reader; the oldest go where more come. */
+/** The most events that wait for a reader; beyond that the oldest are dropped. */
 const MOST_WAITING = 1000;
 
-/** Hands events from a run to one reader, who may come late, be slow or never come. */
+/** Passes events from a run to one reader, which may be late, slow or absent. */
 export class EventQueue {
   readonly #waiting: RunEvent[] = [];
   #wake: (() => void) | null = null;

@@ -265,54 +265,31 @@ export interface WatchBatchOptions {
   cancel?: boolean | undefined;
 }
 
-/** Options of `processRequests`. */
-export interface RequestOptions {
-  /** Model, or PROVIDER/MODEL (default: gpt-4o-mini-2024-07-18). */
-  annotator?: string | undefined;
-  /** Any OpenAI-compatible server; several: URL,URL or @FILE. */
-  base_url?: string | undefined;
-  /** Environment variable that holds the key; A,B with several servers. */
-  api_key_env?: string | undefined;
-  /** Randomness, 0 to 2 (default: the model’s own). */
-  temperature?: number | 'none' | undefined;
-  /** Sample from the most likely tokens up to this probability, 0 to 1 (default: the model’s own). */
-  top_p?: number | 'none' | undefined;
-  /** For repeatable sampling (default: 42 where the provider is known to take one). */
-  seed?: number | 'none' | undefined;
-  /** Longest answer, in tokens; none for no limit (default: 2048). */
-  max_tokens?: number | 'none' | undefined;
-  /** Answers to each prompt (default: 1). */
-  n?: number | 'none' | undefined;
-  /** Penalise tokens by how often they have appeared, -2 to 2 (default: the model’s own). */
-  frequency_penalty?: number | 'none' | undefined;
-  /** Penalise tokens that have appeared at all, -2 to 2 (default: the model’s own). */
-  presence_penalty?: number | 'none' | undefined;
-  /** Sequences that end an answer, separated by commas. */
-  stop?: string | readonly string[] | undefined;
-  /** Such as {"50256": -100}. */
-  logit_bias?: string | Readonly<Record<string, unknown>> | undefined;
-  /** Keep log probabilities in output.jsonl. */
-  logprobs?: boolean | 'none' | undefined;
-  /** The N most likely tokens at each position, 0 to 20 (implies --logprobs). */
-  top_logprobs?: number | 'none' | undefined;
-  /** How much the model thinks: none, minimal, low, medium, high, xhigh, max; none switches thinking off where the model can (default: the model’s own). */
-  reasoning_effort?: 'none' | 'minimal' | 'low' | 'medium' | 'high' | 'xhigh' | 'max' | undefined;
-  /** Json for any JSON object, or @SCHEMA.json for answers by a JSON Schema. */
-  response_format?: string | Readonly<Record<string, unknown>> | undefined;
-  /** Such as flex (OpenAI: half price, slower), priority or default. */
-  service_tier?: string | undefined;
-  /** More fields of every request, merged last, such as {"top_k": 20}. */
-  extra_body?: string | Readonly<Record<string, unknown>> | undefined;
-  /** Rate limit (default: what the API says). */
-  max_requests_per_minute?: number | undefined;
-  /** Rate limit (default: what the API says). */
-  max_tokens_per_minute?: number | undefined;
-  /** Requests in flight at most (default: adapted). */
-  max_concurrency?: number | undefined;
-  /** Share the account’s limits exactly over redis://HOST or rediss://HOST (default: each worker takes its part). */
-  limiter?: string | undefined;
-  /** Attempts for one row (default: 5). */
-  max_attempts?: number | undefined;
-  /** One request’s time (default: 600). */
-  request_timeout?: number | undefined;
-}
+/** Options of `processRequests`: those of `reannotate` that say how requests are sent. */
+export type RequestOptions = Pick<
+  RunOptions,
+  | 'annotator'
+  | 'base_url'
+  | 'api_key_env'
+  | 'temperature'
+  | 'top_p'
+  | 'seed'
+  | 'max_tokens'
+  | 'n'
+  | 'frequency_penalty'
+  | 'presence_penalty'
+  | 'stop'
+  | 'logit_bias'
+  | 'logprobs'
+  | 'top_logprobs'
+  | 'reasoning_effort'
+  | 'response_format'
+  | 'service_tier'
+  | 'extra_body'
+  | 'max_requests_per_minute'
+  | 'max_tokens_per_minute'
+  | 'max_concurrency'
+  | 'limiter'
+  | 'max_attempts'
+  | 'request_timeout'
+>;

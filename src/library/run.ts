@@ -69,7 +69,7 @@ class StartedRun implements Run {
     redactor: Redactor,
   ) {
     this.result = this.#follow(start, context, redactor);
-    // Whoever reads the events alone learns of the error there.
+    // A reader of the events gets the error there, and need not await the result.
     this.result.catch(() => undefined);
   }
 

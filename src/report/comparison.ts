@@ -135,7 +135,7 @@ function comparedRows(
   return found;
 }
 
-/** What can be told apart at a glance: a title and a value for each run. */
+/** The key figures side by side: a title, and a value for each run. */
 function figuresOf(reports: readonly ReportData[]): [string, ...string[]][] {
   const line = (title: string, of: (report: ReportData) => string): [string, ...string[]] => [
     title,

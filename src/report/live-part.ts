@@ -1,6 +1,6 @@
 /**
- * Rows of a run in progress that have one journal: what was appended to it since the last look is read, and the rows that
- * it changes are told. Nothing is written, and another process may append to the files. Memory holds some 21 bytes a row.
+ * Rows of a run in progress that have one journal: reads what was appended to it since the last look, and reports the rows
+ * that changed. Nothing is written, and another process may append to the files. Memory holds some 21 bytes per row.
  */
 
 import { closeSync, fstatSync, statSync } from 'node:fs';
@@ -40,7 +40,7 @@ export interface Reading {
 /** Who learns of rows. Numbers count from the run's first row. */
 export interface RowChanges {
   add: (row: number, facts: RowFacts) => void;
-  /** The row is not what it was any more. */
+  /** The row has changed: these facts no longer hold. */
   remove: (row: number, facts: RowFacts) => void;
   /** An answer was paid for, whether a row uses it or not. */
   spend: (figures: AnswerFigures, origin: Origin | null) => void;

@@ -20,7 +20,7 @@ import { Pass } from './pass.js';
 import { ROW_STATES, type RowState } from '../types.js';
 import type { RowFacts } from './shown-row.js';
 
-/** Of a plan with many shards so many locks are looked at each time. */
+/** How many locks are checked at each look where a plan has many shards. */
 const MOST_LOCKS = 64;
 
 /** What the answers so far came to. */

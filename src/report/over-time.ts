@@ -4,7 +4,7 @@ import { latencyAt, type RecordedTimeline } from '../run/timeline.js';
 import type { OverTime, TimeStep } from './data.js';
 
 const MOST_STEPS = 40;
-/** A step holds at least so many answers on average, and lasts at least so long. */
+/** The average number of answers in a step, and its length, are at least these. */
 const FEWEST_ANSWERS = 20;
 const SHORTEST_MS = 1000;
 /** Lengths of a step that people count in, in seconds; beyond them days. */

@@ -32,7 +32,7 @@ class Top {
     this.#least = this.#rows.length < this.size ? -Infinity : Math.min(...this.#rows.map((one) => one.score));
   }
 
-  /** Drops a row. One that it kept out before is not known any more. */
+  /** Drops a row. Rows that it displaced are not brought back. */
   remove(row: number): void {
     const index = this.#rows.findIndex((one) => one.row.row === row);
     if (index === -1) return;

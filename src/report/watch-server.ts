@@ -1,6 +1,6 @@
 /**
- * Serves the page of a run while it goes on, on this machine alone. Whoever knows the address can read prompts and
- * answers, so it holds a random token; other sites that a browser has open get nothing: there is no CORS, the name in
+ * Serves the page of a run in progress, on this machine alone. Anyone who knows the address can read prompts and
+ * answers, so it contains a random token; other sites that a browser has open get nothing: there is no CORS, the name in
  * `Host` must be this machine's (which keeps DNS rebinding out), and requests that a browser marks as cross-site are refused.
  */
 

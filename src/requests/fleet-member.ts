@@ -56,7 +56,7 @@ export class Member implements Server {
     return this.#absence === null;
   }
 
-  /** True where it gets none in this session any more. */
+  /** True where it gets no more requests in this session. */
   get isGone(): boolean {
     return this.#absence?.nextProbe === Infinity;
   }

@@ -2,7 +2,7 @@
 
 import { isPaid, type Origin } from './origin.js';
 
-/** Annotators that are told apart, one bit each; those beyond them count as one. */
+/** How many annotators are distinguished, one bit each; those beyond count as one. */
 const MOST_NAMES = 31;
 
 /** What may still be sent to another annotator. */

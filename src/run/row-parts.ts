@@ -10,7 +10,8 @@ import { countTurns } from './turns.js';
 
 /**
  * The parts of a run's rows; null where each row takes one request.
- * @param path of `rows.jsonl`, which has so many rows
+ * @param path of `rows.jsonl`
+ * @param rows how many it has
  */
 export async function partsOfRows(
   { call: { generation }, selection, policy }: Pick<RunSettings, 'call' | 'selection' | 'policy'>,

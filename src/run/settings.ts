@@ -76,7 +76,7 @@ export interface RunPolicy {
   dedupe: boolean;
   /** Truncated rows are sent again with so many times `max_tokens`; null to leave them. */
   escalateTruncated: number | null;
-  /** Rows whose final answer is not the original's are sent so many more times; null to leave them. */
+  /** Rows whose final answer is not the original's are sent this many more times; null to leave them. */
   checkRetry: number | null;
   /** Gets refused and filtered rows; `none` where a resumed run is to have none, null where its record decides. */
   fallback: Fallback | 'none' | null;

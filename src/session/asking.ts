@@ -39,7 +39,7 @@ interface AskingParts {
 }
 
 export interface Asking {
-  /** Whoever opens it aborts it. */
+  /** To be aborted by the code that opened it. */
   client: Abortable;
   limiter: Limits;
   /** Changes to parameters that this session learns. */

@@ -93,7 +93,7 @@ export async function refuseUnknownBatches(paying: PayingRun): Promise<void> {
 
 /**
  * Before rows are sent online: keeps other machines from sending them, and looks for batches that one has submitted. In
- * that order, so that whoever submits batches from now on sees the marker.
+ * that order, so that a machine that submits batches from now on sees the marker.
  * @param isOurAccount true where this key has just seen one of the run's batches
  * @returns null where nothing keeps other machines off
  * @throws UserError where the account has batches that this folder does not know of, or another machine sends the rows

@@ -12,7 +12,7 @@ import type { Surroundings } from './surroundings.js';
 const STANDARD_OUTPUT = '-';
 
 /** A line, besides its time. */
-export type RunEvent =
+export type EventLine =
   | { event: 'started'; command: string }
   | ({ event: 'progress' } & Progress)
   /** `error` is what the command says on standard error; null where it ends by itself. */
@@ -74,7 +74,7 @@ class EventLog {
     }
   }
 
-  write(event: RunEvent): void {
+  write(event: EventLine): void {
     if (this.#hasFailed) return;
     const line = `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`;
     if (this.#descriptor === null) {

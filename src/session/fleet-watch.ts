@@ -10,7 +10,7 @@ import type { Abortable } from './asking.js';
 import { keyOf, problemOf, type OpenMember, type ServerOpener } from './open-fleet.js';
 
 const LOOK_EVERY_MS = 500;
-/** The file is read every so many looks. */
+/** The file is read at every fourth look. */
 const LOOKS_A_READING = 4;
 
 interface WatchParts {

@@ -62,7 +62,7 @@ export class ServerOpener {
     this.#names.delete(member.name);
   }
 
-  /** Accounts at one address are told apart by their keys' variables. */
+  /** Accounts at one address are distinguished by their keys' variables. */
   #nameOf({ apiKeyVariable }: NamedServer, { baseUrl }: Endpoint): string {
     const shown = inert(baseUrl, 200);
     const name = this.#names.has(shown) ? `${shown} (${apiKeyVariable ?? 'no key'})` : shown;

@@ -25,7 +25,7 @@ export interface Common {
   shared: RedisLimits | null;
 }
 
-/** Opens a server; whoever opens it aborts or closes `client`. */
+/** Opens a server; the caller aborts or closes `client`. */
 export async function openServer(
   call: ModelCall,
   { address, apiKey }: Endpoint,

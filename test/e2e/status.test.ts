@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openStatus, statusLines, type RunStatus } from '../../src/commands/run-status.js';
-import type { RunEvent } from '../../src/session/events.js';
+import type { EventLine } from '../../src/session/events.js';
 import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJsonl } from '../support/data.js';
 import { journalLines } from '../support/journal.js';
@@ -20,7 +20,7 @@ it('status shows any run by either of its folders: while it is worked on, stoppe
   const seen = readFileSync(events, 'utf8')
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as RunEvent);
+    .map((line) => JSON.parse(line) as EventLine);
   expect(seen.at(0)).toMatchObject({ event: 'started', command: 'reannotate' });
   expect(seen.at(-2)).toMatchObject({
     event: 'progress',

@@ -8,7 +8,7 @@ import { element, Passages, plainText, revealHidden } from './dom.js';
 /** Longer pairs are not compared word by word: it would take seconds. */
 const DIFF_TIMEOUT_MS = 400;
 const RENDER_TIMEOUT_MS = 1000;
-/** A text without fences is code where at least so many of its lines look like it. */
+/** A text without fences is code if at least this share, and this number, of its lines look like code. */
 const CODE_SHARE = 0.5;
 const FEWEST_CODE_LINES = 3;
 const LINES_LOOKED_AT = 200;
