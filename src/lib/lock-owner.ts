@@ -116,17 +116,30 @@ export function systemVantage(folder: string): Vantage {
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (error) {
     // EPERM: it belongs to another user.
     return systemErrorCode(error) !== 'ESRCH';
   }
 }
 
-/** The start time that Linux keeps of a process (field 22 of /proc/PID/stat, see proc(5)). */
+/** The start time that Linux keeps of a process (field 22). */
 function startOf(pid: number): string | null {
+  return statOf(pid)?.[19] ?? null;
+}
+
+/**
+ * True for a process that has ended and whose parent has not asked for its exit code: where a container's first process
+ * never does, it stays so for good.
+ */
+function isZombie(pid: number): boolean {
+  return ['Z', 'X'].includes(statOf(pid)?.[0] ?? '');
+}
+
+/** What Linux says of a process after its name, from the state (field 3) on; see proc_pid_stat(5). */
+function statOf(pid: number): string[] | null {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  return stat === null ? null : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function attempt<T>(read: () => T): T | null {

@@ -1,9 +1,16 @@
-import { setMaxListeners } from 'node:events';
+import { spawn } from 'node:child_process';
+import { once, setMaxListeners } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FolderLock, LockWatch, type LockAttempt } from '../../src/lib/lock.js';
-import { stateOf, type LockOwner, type OwnerState, type Vantage } from '../../src/lib/lock-owner.js';
+import {
+  stateOf,
+  systemVantage,
+  type LockOwner,
+  type OwnerState,
+  type Vantage,
+} from '../../src/lib/lock-owner.js';
 import { temporaryFolder } from '../support/cli.js';
 import { FakeClock } from '../support/fake-clock.js';
 
@@ -106,6 +113,26 @@ function contender(
 async function frozen(folder: string, clock: FakeClock, pod = 'pod-a'): Promise<FolderLock> {
   return contender(folder, clock, pod).lock;
 }
+
+it.runIf(process.platform === 'linux')(
+  'a process that was killed and that nobody waits for has ended',
+  async () => {
+    // The shell becomes a program that never asks what became of its child.
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    onTestFinished(() => void parent.kill('SIGKILL'));
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+    const child = Number(line.toString());
+    await vi.waitUntil(() => readFileSync(`/proc/${parent.pid ?? 0}/comm`, 'utf8') === 'sleep\n');
+    const { isRunning } = systemVantage(temporaryFolder());
+    expect(isRunning(child)).toBe(true);
+    process.kill(child, 'SIGKILL');
+    await vi.waitUntil(() => !isRunning(child), { timeout: 10_000 });
+    // It still has its number.
+    expect(() => process.kill(child, 0)).not.toThrow();
+  },
+);
 
 describe('a lock on a shared folder', () => {
   it('is not stolen from a pod of the same name that shows signs of life', async () => {
