@@ -8,7 +8,15 @@ import { closeSync, existsSync } from 'node:fs';
 import { openFile, readAt } from '../lib/files.js';
 import { plural } from '../lib/text.js';
 import type { Batch } from './batch.js';
-import { callFailed, CallFailed, insist, Interrupted, mayPass, persist, type Waiting } from './calls.js';
+import {
+  callFailed,
+  CallFailed,
+  withConfirmation,
+  Interrupted,
+  isTransient,
+  withRetry,
+  type Waiting,
+} from './calls.js';
 import type { Chunk } from './chunk.js';
 import type { BatchApi, BatchPage, UnreadableEntry } from './apis/batch-api.js';
 import type { Ledger } from './ledger.js';
@@ -58,7 +66,7 @@ export async function walkAccount(
   let after: string | null = null;
   for (let pages = 0; pages < MOST_PAGES; pages++) {
     const from: string | null = after;
-    const page: BatchPage = await insist(() => client.list(from), waiting);
+    const page: BatchPage = await withConfirmation(() => client.list(from), waiting);
     const read = await readEntries(client, waiting, page.unreadable);
     unreadable += read.unreadable;
     const fresh = [...page.batches, ...read.batches].filter(({ id }) => !seen.has(id));
@@ -94,7 +102,7 @@ function isBelow({ createdAt }: Batch, floor: number | null): boolean {
 export async function identify(batch: Batch, client: BatchApi, waiting: Waiting): Promise<Batch | null> {
   if (readOrigin(batch.metadata) !== null) return batch;
   try {
-    return await persist(() => client.identify(batch), waiting);
+    return await withRetry(() => client.identify(batch), waiting);
   } catch (error) {
     // That what tells is not there (yet) tells nothing.
     if (error instanceof CallFailed && (error.isAbsence || error.isAccepted)) return null;
@@ -171,7 +179,7 @@ export async function ownsInput(
   } catch (error) {
     if (waiting.signal.aborted) throw new Interrupted();
     const failure = callFailed(error);
-    if (!failure.isAccepted && (mayPass(failure) || failure.status === 401)) throw failure;
+    if (!failure.isAccepted && (isTransient(failure) || failure.status === 401)) throw failure;
   }
   return hasContent(client, waiting, inputFileId, ledger.pathOf(chunk));
 }

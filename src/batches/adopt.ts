@@ -7,13 +7,13 @@
 import { rmSync } from 'node:fs';
 import { relative } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { breathe, readLines } from '../lib/files.js';
+import { yieldToEventLoop, readLines } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import type { RunFolder } from '../run/folder.js';
-import type { AskedFor } from '../run/identity.js';
+import type { IdentityFlags } from '../run/identity.js';
 import { readJob } from '../run/jobs.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { isQueueRefusal, type Batch } from './batch.js';
 import { CallFailed, type Waiting } from './calls.js';
@@ -63,8 +63,8 @@ export function originOf(batches: readonly Batch[], wanted: WantedRun): BatchOri
     if (origin === null) continue;
     if (!isFor(origin, wanted.dataset, wanted.annotator)) {
       throw new UserError(
-        `${id} was submitted for the dataset ${inert(origin.dataset, 120)} and the annotator ` +
-          `${inert(origin.annotator, 80)}, which is not what --dataset and --annotator name.`,
+        `${id} was submitted for the dataset ${sanitize(origin.dataset, 120)} and the annotator ` +
+          `${sanitize(origin.annotator, 80)}, which is not what --dataset and --annotator name.`,
       );
     }
     if (
@@ -73,15 +73,15 @@ export function originOf(batches: readonly Batch[], wanted: WantedRun): BatchOri
       wanted.source?.content !== null
     ) {
       throw new UserError(
-        `${inert(id, 80)} was submitted for another file of this name (${inert(origin.dataset, 120)}): its content differs from ` +
-          `--dataset ${inert(wanted.dataset, 120)}.`,
+        `${sanitize(id, 80)} was submitted for another file of this name (${sanitize(origin.dataset, 120)}): its content differs from ` +
+          `--dataset ${sanitize(wanted.dataset, 120)}.`,
       );
     }
     const expected: string | undefined = wanted.run ?? first?.run;
     if (expected !== undefined && origin.run !== expected) {
       throw new UserError(
-        `${id} belongs to another run of this dataset and annotator (${inert(origin.run, 60)}, not ` +
-          `${inert(expected, 60)}). Collect it with a --save_dir and --temp_dir of its own.`,
+        `${id} belongs to another run of this dataset and annotator (${sanitize(origin.run, 60)}, not ` +
+          `${sanitize(expected, 60)}). Collect it with a --save_dir and --temp_dir of its own.`,
       );
     }
     first ??= origin;
@@ -90,11 +90,11 @@ export function originOf(batches: readonly Batch[], wanted: WantedRun): BatchOri
 }
 
 /** The run's flags that decide what is asked, as its batches tell them; those that they leave out were not given. */
-export function askedBefore(origin: BatchOrigin, now: AskedFor): AskedFor {
+export function earlierFlags(origin: BatchOrigin, now: IdentityFlags): IdentityFlags {
   if (origin.asked === null) return now;
   const nothing = Object.fromEntries(Object.keys(now).map((name) => [name, null]));
   const { dataset, annotator } = now;
-  return { ...nothing, ...origin.asked, dataset, annotator } as AskedFor;
+  return { ...nothing, ...origin.asked, dataset, annotator } as IdentityFlags;
 }
 
 /** What a search of the account brought. */
@@ -244,7 +244,7 @@ export function describeUndecided(batches: readonly Batch[]): string | null {
   const [first] = batches;
   if (first === undefined) return null;
   const others = batches.length > 1 ? ` and ${count(batches.length - 1)} more` : '';
-  return `${inert(first.id, 80)}${others} cannot be matched to a run until they have ended`;
+  return `${sanitize(first.id, 80)}${others} cannot be matched to a run until they have ended`;
 }
 
 export interface InputParts {
@@ -339,7 +339,7 @@ async function comparePrompts(
     }
     size.requests += 1;
     size.bytes += bytes.length + 1;
-    if (number % 500 === 0) await breathe();
+    if (number % 500 === 0) await yieldToEventLoop();
   }
   return size;
 }

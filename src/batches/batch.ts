@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Batch as ApiBatch } from 'openai/resources/batches';
 import { isObject } from '../lib/json.js';
 import { isId } from './id.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 
 /** @see https://platform.openai.com/docs/api-reference/batch/object */
 export type BatchStatus = ApiBatch['status'];
@@ -161,7 +161,7 @@ export function describeErrors(batch: Batch): string {
   if (batch.errors.length === 0) return 'the API gives no reason';
   const descriptions = batch.errors.slice(0, ERRORS_SHOWN).map(({ code, message, line }) => {
     const where = line === null ? '' : `line ${count(line)}: `;
-    return `${where}${inert(message, 200) || inert(code, 80) || 'no message'}`;
+    return `${where}${sanitize(message, 200) || sanitize(code, 80) || 'no message'}`;
   });
   const more = batch.errors.length - descriptions.length;
   return `${descriptions.join('; ')}${more > 0 ? `; and ${plural(more, 'more error')}` : ''}`;

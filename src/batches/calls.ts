@@ -3,7 +3,7 @@
 import { UserError } from '../lib/errors.js';
 import type { Clock } from '../lib/clock.js';
 import type { Verdict } from '../requests/verdict.js';
-import { judgeCall, statusOf, UnreadableAnswer } from './apis/transport.js';
+import { classifyCallError, statusOf, UnreadableAnswer } from './apis/transport.js';
 
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 60_000;
@@ -61,7 +61,7 @@ export async function pause(milliseconds: number, { clock, signal }: Waiting): P
 /** A failure as what it means. */
 export function callFailed(error: unknown): CallFailed {
   if (error instanceof CallFailed) return error;
-  const verdict = judgeCall(error);
+  const verdict = classifyCallError(error);
   if (verdict.kind === 'answer') throw error;
   return new CallFailed(verdict, statusOf(error), { cause: error });
 }
@@ -74,7 +74,7 @@ export function pauseAfter(failure: CallFailed, attempt: number, random: () => n
 }
 
 /** True for a failure that may pass by itself. */
-export function mayPass({ verdict }: CallFailed): boolean {
+export function isTransient({ verdict }: CallFailed): boolean {
   if (verdict.kind !== 'transient' && verdict.kind !== 'throttle') return false;
   return (verdict.wait ?? 0) <= LONGEST_WAIT_MS;
 }
@@ -83,7 +83,7 @@ export function mayPass({ verdict }: CallFailed): boolean {
  * Makes a call that may safely be made twice, again and again where the failure may pass.
  * @throws CallFailed, or Interrupted
  */
-export async function persist<T>(call: () => Promise<T>, waiting: Waiting): Promise<T> {
+export async function withRetry<T>(call: () => Promise<T>, waiting: Waiting): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await call();
@@ -91,7 +91,7 @@ export async function persist<T>(call: () => Promise<T>, waiting: Waiting): Prom
       if (waiting.signal.aborted) throw new Interrupted();
       if (error instanceof UserError) throw error;
       const failure = callFailed(error);
-      if (attempt >= (waiting.tries ?? TRIES) || !mayPass(failure)) throw failure;
+      if (attempt >= (waiting.tries ?? TRIES) || !isTransient(failure)) throw failure;
       await pause(pauseAfter(failure, attempt, waiting.random), waiting);
     }
   }
@@ -102,13 +102,13 @@ export async function persist<T>(call: () => Promise<T>, waiting: Waiting): Prom
  * redirect may come from a proxy or a gateway that restarts, so only a repeated one counts.
  * @throws CallFailed, or Interrupted
  */
-export async function insist<T>(call: () => Promise<T>, waiting: Waiting): Promise<T> {
+export async function withConfirmation<T>(call: () => Promise<T>, waiting: Waiting): Promise<T> {
   const most = Math.min(REFUSALS, waiting.tries ?? REFUSALS);
   for (let refusals = 1; ; refusals++) {
     try {
-      return await persist(call, waiting);
+      return await withRetry(call, waiting);
     } catch (error) {
-      if (!(error instanceof CallFailed) || mayPass(error) || refusals >= most) throw error;
+      if (!(error instanceof CallFailed) || isTransient(error) || refusals >= most) throw error;
       await pause(REFUSALS_APART_MS, waiting);
     }
   }

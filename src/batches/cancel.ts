@@ -1,7 +1,7 @@
 /** Stops a batch, and makes sure that it is stopped: a 404 from a server without such a call stops nothing. */
 
 import { hasEnded, type Batch } from './batch.js';
-import { CallFailed, persist, type Waiting } from './calls.js';
+import { CallFailed, withRetry, type Waiting } from './calls.js';
 import type { BatchApi } from './apis/batch-api.js';
 
 const STOPPING: ReadonlySet<string> = new Set(['cancelling', 'cancelled']);
@@ -19,7 +19,7 @@ export type Cancellation =
 export async function cancelBatch(id: string, client: BatchApi, waiting: Waiting): Promise<Cancellation> {
   let why = 'the server does not say that it stops';
   try {
-    const batch = await persist(() => client.cancel(id), waiting);
+    const batch = await withRetry(() => client.cancel(id), waiting);
     if (STOPPING.has(batch.status)) return { kind: 'stopped', batch };
     if (hasEnded(batch)) return { kind: 'ended', batch };
   } catch (error) {
@@ -32,7 +32,7 @@ export async function cancelBatch(id: string, client: BatchApi, waiting: Waiting
 /** What the batch itself says after an answer that proves nothing. */
 async function lookUp(id: string, why: string, client: BatchApi, waiting: Waiting): Promise<Cancellation> {
   try {
-    const batch = await persist(() => client.retrieve(id), waiting);
+    const batch = await withRetry(() => client.retrieve(id), waiting);
     if (STOPPING.has(batch.status)) return { kind: 'stopped', batch };
     return hasEnded(batch) ? { kind: 'ended', batch } : { kind: 'not_stopped', why };
   } catch (error) {

@@ -1,7 +1,7 @@
 /** A small chart as SVG: bars or a step line over two axes with titles, units and round ticks. */
 
 import { nice, ticks } from 'd3-array';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 export const CHART_WIDTH = 800;
 export const CHART_HEIGHT = 450;
@@ -131,7 +131,7 @@ function label(value: number, largest: number): string {
 function fitTitle(title: string): string {
   let width = 0;
   let kept = '';
-  for (const character of inert(title, LONGEST_TEXT)) {
+  for (const character of sanitize(title, LONGEST_TEXT)) {
     width += TITLE_SIZE * (WIDE.test(character) ? 1.05 : /\p{Lu}/u.test(character) ? 0.75 : 0.6);
     if (width > PLOT_WIDTH) return `${kept}…`;
     kept += character;
@@ -145,7 +145,7 @@ function text(x: number, y: number, content: string, attributes: string): string
 
 function escape(content: string): string {
   // Half a surrogate pair, as a cut leaves it, and these two characters are not allowed in XML.
-  return inert(content, LONGEST_TEXT)
+  return sanitize(content, LONGEST_TEXT)
     .toWellFormed()
     .replace(/[\ufffe\uffff]/g, '\ufffd')
     .replaceAll('&', '&amp;')

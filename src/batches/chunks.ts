@@ -7,9 +7,9 @@
 import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { breathe, readLines, replaceFile } from '../lib/files.js';
+import { yieldToEventLoop, readLines, replaceFile } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import { ParameterFit } from '../requests/parameters.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import type { RunFolder } from '../run/folder.js';
@@ -147,8 +147,8 @@ async function writeChunk(path: string, lines: LineSource, limits: ChunkLimits):
       file.write(line.bytes);
       addLine(size, line.bytes.length, line.tokens);
       lines.take();
-      dropped(line.bytes.length * 2);
-      if (size.requests % BREATHE_EVERY === 0) await breathe();
+      noteDiscarded(line.bytes.length * 2);
+      if (size.requests % BREATHE_EVERY === 0) await yieldToEventLoop();
     }
   });
   return size;
@@ -196,7 +196,7 @@ async function copyLines(source: string, target: string, from: number, to: numbe
         addLine(size, bytes.length + 1, body === null ? 0 : estimate.of(body));
       }
       number += 1;
-      if (number % BREATHE_EVERY === 0) await breathe();
+      if (number % BREATHE_EVERY === 0) await yieldToEventLoop();
     }
   });
   return size;
@@ -232,8 +232,8 @@ export async function checkChunk(path: string, chunk: Chunk): Promise<void> {
             : null;
     if (problem !== null) throw damaged(path, `line ${count(number)} ${problem}`);
     seen.add(id as string);
-    dropped(bytes.length * 3);
-    if (number % BREATHE_EVERY === 0) await breathe();
+    noteDiscarded(bytes.length * 3);
+    if (number % BREATHE_EVERY === 0) await yieldToEventLoop();
   }
   if (number !== chunk.requests || size !== chunk.bytes) {
     throw damaged(path, `it holds ${plural(number, 'request')} in place of ${count(chunk.requests)}`);

@@ -2,7 +2,7 @@
 
 import type { AnswerBounds } from '../http/answer-bounds.js';
 import { holdsMoreValues } from '../lib/json-scan.js';
-import { breather, readLines, replaceFile, type Line } from '../lib/files.js';
+import { cooperativePause, readLines, replaceFile, type Line } from '../lib/files.js';
 import { Interrupted } from './calls.js';
 import { Unsearchable, type Redactor } from '../secrets/redactor.js';
 
@@ -22,7 +22,7 @@ export async function cleanLines(
   bounds: AnswerBounds,
   signal: AbortSignal,
 ): Promise<void> {
-  const pause = breather();
+  const pause = cooperativePause();
   for (const line of readLines(path, bounds.bytes)) {
     if (signal.aborted) throw new Interrupted();
     await pause();

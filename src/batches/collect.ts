@@ -10,15 +10,15 @@ import type { AnswerRules } from '../models/answer-rules.js';
 import { addUsage, NO_USAGE, type AnswerFigures } from '../models/usage.js';
 import { fullyReported, usageOfAnswer } from '../models/usage-estimate.js';
 import { UserError } from '../lib/errors.js';
-import { breather, openFile, readAt, readLines } from '../lib/files.js';
+import { cooperativePause, openFile, readAt, readLines } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { usageOf, type Verdict } from '../requests/verdict.js';
 import type { RunFolder } from '../run/folder.js';
 import { JournalWriter, type JournalIndex } from '../run/journal.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { describeErrors, type Batch } from './batch.js';
 import { Interrupted, type Waiting } from './calls.js';
@@ -37,7 +37,7 @@ import {
   type ResultFiles,
   type ResultKind,
 } from './result-files.js';
-import { judgeResult, readResultLine } from './results.js';
+import { classifyResult, readResultLine } from './results.js';
 
 const REASONS_TOLD = 3;
 
@@ -155,7 +155,7 @@ class Collection {
   }
 
   /** True for a row that this batch was asked for. */
-  #isAsked(row: number | null): row is number {
+  #isSubmitted(row: number | null): row is number {
     if (row === null || row >= this.parts.index.rows) return false;
     return this.requests === null || this.requests.has(row);
   }
@@ -164,7 +164,7 @@ class Collection {
   async check(path: string, kind: ResultKind): Promise<FileCheck> {
     const check: FileCheck = { known: 0, foreign: 0, damaged: 0 };
     let number = 0;
-    const pause = breather();
+    const pause = cooperativePause();
     /** Lines that are no part of a result file, unless other lines show that it is one. */
     let other = 0;
     for (const { bytes } of readLines(path)) {
@@ -173,9 +173,9 @@ class Collection {
       if (line === null || line.id === null) {
         if (bytes.includes('"custom_id"')) check.damaged += 1;
         else other += 1;
-      } else if (this.#isAsked(rowOfId(line.id))) check.known += 1;
+      } else if (this.#isSubmitted(rowOfId(line.id))) check.known += 1;
       else check.foreign += 1;
-      dropped(bytes.length * 3);
+      noteDiscarded(bytes.length * 3);
       number += 1;
       await pause();
       this.#stopWhereAsked();
@@ -194,13 +194,13 @@ class Collection {
       // What was delivered by mistake must not stand in the way of the next download.
       for (const { path } of [files.output, files.error]) if (path !== null) rmSync(path);
       throw new UserError(
-        `${inert(this.batch.id, 80)} does not belong to this dataset: none of its ${plural(foreign, 'answer')} is for one of ` +
+        `${sanitize(this.batch.id, 80)} does not belong to this dataset: none of its ${plural(foreign, 'answer')} is for one of ` +
           `the ${plural(this.parts.index.rows, 'row')}. Check --batch_ids, --dataset and --annotator.`,
       );
     }
     const what = plural(foreign, 'answer');
     this.parts.reporter.warning(
-      `${inert(this.batch.id, 80)}: ${what} to rows that were not asked there; left out.`,
+      `${sanitize(this.batch.id, 80)}: ${what} to rows that were not asked there; left out.`,
     );
   }
 
@@ -213,13 +213,13 @@ class Collection {
       failures.push(error);
     });
     const seen = new Uint8Array(this.parts.index.rows);
-    const pause = breather();
+    const pause = cooperativePause();
     try {
       for (const path of [files.output.path, files.error.path]) {
         if (path === null) continue;
         for (const { bytes } of readLines(path)) {
           this.#take(bytes, journal, seen);
-          dropped(bytes.length * 4);
+          noteDiscarded(bytes.length * 4);
           await pause();
           this.#stopWhereAsked();
           if (failures[0] !== undefined) throw failures[0];
@@ -241,14 +241,14 @@ class Collection {
   #take(bytes: Buffer, journal: JournalWriter, seen: Uint8Array): void {
     const line = bytes.length === 0 ? null : readResultLine(bytes);
     const row = line === null ? null : rowOfId(line.id);
-    if (line === null || !this.#isAsked(row)) return;
+    if (line === null || !this.#isSubmitted(row)) return;
     if (seen[row] === 1) {
       this.#reason('an answer came twice; the first one counts');
       return;
     }
     seen[row] = 1;
     this.#accounted += 1;
-    const verdict = judgeResult(line, this.parts.rules, this.parts.redactor);
+    const verdict = classifyResult(line, this.parts.rules, this.parts.redactor);
     if (line.response !== null && line.response.status > 0) this.#sums.processed += 1;
     switch (verdict.kind) {
       case 'answer':
@@ -342,7 +342,7 @@ class Collection {
     if (index.isAnswered(row)) return;
     // Looked at again, it failed before.
     if (this.chunk.collected !== null && index.state(row) !== 'pending') return;
-    const errors = [inert(redactor.text(message), 500)];
+    const errors = [sanitize(redactor.text(message), 500)];
     const place = journal.appendFailure(this.#request(row), errors, filtered, row);
     const line = { row, part: null, choices: 1 };
     index.recordLine(line, filtered ? 'filtered' : 'failed', place, true);
@@ -364,7 +364,7 @@ class Collection {
     const path = this.parts.ledger.pathOf(this.chunk);
     for (const { line, message, code } of this.batch.errors) {
       const row = line === null || path === null ? null : rowAtLine(path, line);
-      if (!this.#isAsked(row)) continue;
+      if (!this.#isSubmitted(row)) continue;
       this.#outcome.invalidRows.push(row);
       this.#failed(
         row,
@@ -377,7 +377,7 @@ class Collection {
 
   #reason(message: string): void {
     // Messages that differ in a number alone are one reason.
-    const reason = inert(message, 160).replace(/\d{4,}/g, 'N');
+    const reason = sanitize(message, 160).replace(/\d{4,}/g, 'N');
     if (this.#reasons.has(reason) || this.#reasons.size < 100) {
       this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
     }
@@ -391,9 +391,9 @@ class Collection {
     const reasons = [...this.#reasons].sort((a, b) => b[1] - a[1]).slice(0, REASONS_TOLD);
     const why = reasons.map(([reason, times]) => `${count(times)} × ${reason}`).join('; ');
     const asked = chunk.requests > 0 ? ` of ${count(chunk.requests)}` : '';
-    const text = `${inert(batch.id, 80)} ${inert(batch.status, 40)}: ${count(answers)}${asked} answered${why === '' ? '' : ` (${why})`}.`;
+    const text = `${sanitize(batch.id, 80)} ${sanitize(batch.status, 40)}: ${count(answers)}${asked} answered${why === '' ? '' : ` (${why})`}.`;
     if (batch.status === 'failed')
-      reporter.warning(`${inert(batch.id, 80)} failed: ${describeErrors(batch)}.`);
+      reporter.warning(`${sanitize(batch.id, 80)} failed: ${describeErrors(batch)}.`);
     else if (answers < chunk.requests || why !== '') reporter.warning(text);
     else reporter.info(text);
   }

@@ -1,6 +1,6 @@
 /** What people see of batches in progress: a line a batch, and one for the whole. */
 
-import { count, duration, inert, plural } from '../lib/text.js';
+import { count, duration, sanitize, plural } from '../lib/text.js';
 import { hasEnded, type Batch } from './batch.js';
 import type { Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';
@@ -64,13 +64,13 @@ function chunkLine(chunk: Chunk, now: Date): string {
   const began = Math.max(batch.createdAt, (chunk.creatingAt ?? 0) / 1000);
   const age = duration(Math.max(0, (batch.endedAt ?? seconds) - began) * 1000);
   const left = hasEnded(batch) ? null : estimate(batch, seconds);
-  const parts = [inert(batch.status, 20), countsOf(chunk, batch), age];
+  const parts = [sanitize(batch.status, 20), countsOf(chunk, batch), age];
   if (left !== null) parts.push(`about ${duration(left * 1000)} left`);
   if (chunk.state === 'short') parts.push('answers missing');
   if (chunk.state === 'gone') parts.push('gone from the account');
   if (chunk.state === 'submitted' && chunk.doubt !== null) parts.push('waiting for the rest');
   // The id comes last: where the terminal is narrow it is the least needed.
-  return [...parts, inert(batch.id, 80)].join(' · ');
+  return [...parts, sanitize(batch.id, 80)].join(' · ');
 }
 
 /** `done / failed / total`, as far as the API tells. */

@@ -6,12 +6,12 @@ import type { AnswerBounds } from '../http/answer-bounds.js';
 import { fileProblem, openFile, writeAll } from '../lib/files.js';
 import { TooSlow } from '../http/minimum-rate.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import {
   callFailed,
   type CallFailed,
   Interrupted,
-  mayPass,
+  isTransient,
   pause,
   pauseAfter,
   type Waiting,
@@ -74,7 +74,7 @@ export async function download(fileId: string, path: string, parts: DownloadPart
       // What drips brings some bytes each time.
       const isProgress = sizeOf(partial) > before && !isTooSlow(error);
       failures = isProgress ? 1 : failures + 1;
-      if (failures >= TRIES || (!mayPass(failure) && failure.status !== 416)) throw failure;
+      if (failures >= TRIES || (!isTransient(failure) && failure.status !== 416)) throw failure;
       await pause(pauseAfter(failure, failures, waiting.random), waiting);
     }
   }
@@ -86,7 +86,7 @@ export async function download(fileId: string, path: string, parts: DownloadPart
  */
 function isRefused(failure: CallFailed): boolean {
   const { status } = failure;
-  return status !== null && ![401, 416, 429].includes(status) && !mayPass(failure);
+  return status !== null && ![401, 416, 429].includes(status) && !isTransient(failure);
 }
 
 function isTooSlow(error: unknown): boolean {
@@ -120,7 +120,7 @@ async function downloadOnce(
       writeAll(descriptor, fresh);
       size += fresh.length;
       if (size > maximumBytes) throw new FileTooLarge(`more than ${maximumBytes} bytes`);
-      dropped(piece.length);
+      noteDiscarded(piece.length);
     }
     fsyncSync(descriptor);
   } catch (error) {

@@ -1,8 +1,8 @@
 /** Which rows must not be sent again, because a batch may still answer them or has answered them out of reach. */
 
 import { existsSync } from 'node:fs';
-import { breather, readLines } from '../lib/files.js';
-import { dropped } from '../lib/memory.js';
+import { cooperativePause, readLines } from '../lib/files.js';
+import { noteDiscarded } from '../lib/memory.js';
 import type { RunFolder } from '../run/folder.js';
 import type { Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';
@@ -32,11 +32,11 @@ async function releaseAnswered(marks: Uint8Array, { batch }: Chunk, folder: RunF
   for (const kind of ['output', 'error'] as const) {
     const path = resultPath(folder, batch, kind);
     if (path === null || !existsSync(path)) continue;
-    const pause = breather();
+    const pause = cooperativePause();
     for (const { bytes } of readLines(path)) {
       const row = rowOfId(readResultLine(bytes)?.id ?? null);
       if (row !== null && row < marks.length) marks[row] = 0;
-      dropped(bytes.length * 3);
+      noteDiscarded(bytes.length * 3);
       await pause();
     }
   }
@@ -51,7 +51,7 @@ export async function rowsIn(chunks: readonly Chunk[], ledger: Ledger, rows: num
       marks.fill(1);
       continue;
     }
-    const pause = breather();
+    const pause = cooperativePause();
     for (const { bytes } of readLines(path)) {
       const row = rowOf(bytes);
       if (row !== null && row < rows) marks[row] = 1;

@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { breathe, openFile, readAt, readLines } from '../lib/files.js';
+import { yieldToEventLoop, openFile, readAt, readLines } from '../lib/files.js';
 import { rowOf } from './request-line.js';
 
 const BREATHE_EVERY = 1000;
@@ -35,7 +35,7 @@ export class LineIndex {
     let number = 0;
     for (const { bytes, offset } of readLines(path)) {
       number += 1;
-      if (number % BREATHE_EVERY === 0) await breathe();
+      if (number % BREATHE_EVERY === 0) await yieldToEventLoop();
       if (bytes.length === 0) continue;
       const row = identify(bytes);
       if (row === null || row >= rows) {

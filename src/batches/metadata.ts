@@ -8,7 +8,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { hasFileEnding } from '../datasets/file-names.js';
 import { digestOfFile } from '../lib/files.js';
-import type { AskedFor, RunIdentity } from '../run/identity.js';
+import type { IdentityFlags, RunIdentity } from '../run/identity.js';
 import { isObject, parseJson } from '../lib/json.js';
 
 /** The API takes 16 pairs with values of at most 512 characters. */
@@ -33,7 +33,7 @@ export interface BatchOrigin {
   /** When the run began, `YYYY_MM_DD-HH_MM_SS`; empty where it is not known. */
   created: string;
   /** The flags that differ from their defaults; null where they were too long to be recorded. */
-  asked: Partial<AskedFor> | null;
+  asked: Partial<IdentityFlags> | null;
 }
 
 /** What tells local datasets of one name apart. Digests, so that no path of this machine leaves it. */
@@ -109,7 +109,7 @@ function cut(text: string): string {
   return text.slice(0, LONGEST_VALUE).toWellFormed();
 }
 
-function settingsParts(asked: AskedFor): Record<string, string> {
+function settingsParts(asked: IdentityFlags): Record<string, string> {
   const told = Object.entries(asked).filter(
     ([name, value]) => value !== null && name !== 'dataset' && name !== 'annotator',
   );
@@ -146,7 +146,7 @@ export function readOrigin(metadata: Readonly<Record<string, string>>): BatchOri
   };
 }
 
-function readSettings(metadata: Readonly<Record<string, string>>): Partial<AskedFor> | null {
+function readSettings(metadata: Readonly<Record<string, string>>): Partial<IdentityFlags> | null {
   let text = '';
   for (let part = 1; part <= SETTINGS_PARTS.read; part++) text += metadata[`settings_${part}`] ?? '';
   const value = parseJson(text);

@@ -10,7 +10,7 @@
 
 import type { Clock } from '../lib/clock.js';
 import type { AccountFile, AccountFiles, FilePage } from './apis/batch-api.js';
-import { CallFailed, insist, mayPass, pause, persist, type Waiting } from './calls.js';
+import { CallFailed, withConfirmation, isTransient, pause, withRetry, type Waiting } from './calls.js';
 
 /** How often a marker is renewed. */
 export const RENEW_EVERY_MS = 5 * 60_000;
@@ -97,7 +97,7 @@ export async function findMarkers(run: string, files: AccountFiles, waiting: Wai
   let after: string | null = null;
   for (let pages = 0; pages < MOST_PAGES; pages++) {
     const from: string | null = after;
-    const page: FilePage = await insist(() => files.list(from), waiting);
+    const page: FilePage = await withConfirmation(() => files.list(from), waiting);
     for (const file of page.files) {
       const marker = readMarker(run, file);
       if (marker !== null) found.set(marker.id, marker);
@@ -261,7 +261,7 @@ async function upload(
   since: number | null,
 ): Promise<Marker> {
   const name = markerName(run, token, since);
-  const { id, createdAt } = await persist(() => files.add(path, name, KEPT_FOR_S), waiting);
+  const { id, createdAt } = await withRetry(() => files.add(path, name, KEPT_FOR_S), waiting);
   return { id, name, token, since: since ?? createdAt, renewedAt: createdAt };
 }
 
@@ -272,7 +272,7 @@ async function remove(
 ): Promise<boolean> {
   try {
     // Also after Ctrl-C: what is left behind keeps other machines waiting.
-    await persist(() => files.remove(id), { ...waiting, signal: NEVER, tries: 2 });
+    await withRetry(() => files.remove(id), { ...waiting, signal: NEVER, tries: 2 });
     return true;
   } catch (error) {
     return error instanceof CallFailed && error.isAbsence;
@@ -288,7 +288,7 @@ function secondsBetween({ renewedAt }: Marker, mine: Marker): number | null {
 /** True where the server has no files, or none for this key, or something else in their place. */
 export function hasNoFiles(failure: CallFailed): boolean {
   const { status, isAccepted } = failure;
-  return isAccepted || status === 501 || (status !== null && status < 500 && !mayPass(failure));
+  return isAccepted || status === 501 || (status !== null && status < 500 && !isTransient(failure));
 }
 
 function clocks({ waiting, wallClock = Date.now }: { waiting: { clock: Clock }; wallClock?: () => number }): {

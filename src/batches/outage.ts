@@ -5,9 +5,9 @@
  */
 
 import { APIError } from 'openai';
-import { duration, inert, plural } from '../lib/text.js';
+import { duration, sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
-import { callFailed, CallFailed, Interrupted, mayPass, type Waiting } from './calls.js';
+import { callFailed, CallFailed, Interrupted, isTransient, type Waiting } from './calls.js';
 import { GONE_AFTER } from './chunk-states.js';
 import type { Patience } from './delivery.js';
 
@@ -27,7 +27,7 @@ const NEVER_WORKED_PAUSE_MS = 2000;
  * @returns null for one that may pass by itself, however long that takes
  */
 export function patienceWith(failure: CallFailed, hasWorked: boolean): Patience | null {
-  if (mayPass(failure)) return null;
+  if (isTransient(failure)) return null;
   const { verdict } = failure;
   // No credit, no such model, a wrong key: something that a person has to change.
   const isUsersToChange = verdict.kind === 'run' && verdict.cause !== 'other';
@@ -101,7 +101,7 @@ export class Outage {
     if (patience !== null) this.#refuse(failure, patience, now);
     if (!isNews && now - this.#mentioned <= REMIND_MS) return;
     this.#mentioned = now;
-    const why = inert(failure.message, 200);
+    const why = sanitize(failure.message, 200);
     this.parts.reporter.warning(
       patience === null
         ? `The API can't be reached (${why}); the batches run without it. Trying again.`

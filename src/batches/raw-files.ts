@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import {
-  breathe,
+  yieldToEventLoop,
   fileProblem,
   makeFolder,
   openFile,
@@ -174,7 +174,7 @@ async function* contentOf(sources: readonly Source[]): AsyncGenerator<Buffer> {
         if (read === 0) break;
         position += read;
         yield buffer.subarray(0, read);
-        await breathe();
+        await yieldToEventLoop();
       }
     } finally {
       closeSync(descriptor);

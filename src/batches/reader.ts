@@ -2,7 +2,7 @@
 
 import pLimit from 'p-limit';
 import type { Batch } from './batch.js';
-import { callFailed, mayPass, type CallFailed } from './calls.js';
+import { callFailed, isTransient, type CallFailed } from './calls.js';
 import type { BatchApi, BatchPage } from './apis/batch-api.js';
 
 const AT_ONCE = 5;
@@ -61,7 +61,7 @@ export class BatchReader {
       found.set(id, await this.client.retrieve(id));
     } catch (error) {
       const failure = callFailed(error);
-      if (mayPass(failure) || failure.status === null) throw failure;
+      if (isTransient(failure) || failure.status === null) throw failure;
       (failure.isAbsence ? missing : refused).set(id, failure);
     }
   }

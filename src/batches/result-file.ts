@@ -8,7 +8,7 @@ import { createGunzip } from 'node:zlib';
 import { systemErrorCode, UserError } from '../lib/errors.js';
 import { Interrupted } from './calls.js';
 import { endOfValue, OPEN_BRACE } from '../lib/json-scan.js';
-import { breathe, openFile, readAt, replaceFile, type BufferedFile } from '../lib/files.js';
+import { yieldToEventLoop, openFile, readAt, replaceFile, type BufferedFile } from '../lib/files.js';
 
 /** Enough to see how a file begins. */
 const HEAD_BYTES = 4096;
@@ -79,7 +79,7 @@ async function writeAsLines(path: string, signal: AbortSignal): Promise<void> {
       const bytes = Buffer.concat([pending, piece as Buffer]);
       pending = Buffer.from(bytes.subarray(writeObjects(bytes, file)));
       if (pending.length > MOST_LINE_BYTES) throw new Error('a result is larger than any answer');
-      await breathe();
+      await yieldToEventLoop();
     }
     if (!/^[\s,\]]*$/.test(pending.toString('utf8'))) throw new Error('the last result is torn');
   }, path);

@@ -7,7 +7,7 @@ import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunFolder } from '../run/folder.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { idDigest, type Batch } from './batch.js';
 import type { Waiting } from './calls.js';
@@ -172,7 +172,7 @@ class Fetching {
     const damaged = check?.damaged ?? 0;
     if (damaged === 0 || this.chunk.doubt !== null) return;
     this.parts.reporter.warning(
-      `${plural(damaged, 'line')} of ${inert(path, 300)} can't be read, also after a second download; their rows stay pending.`,
+      `${plural(damaged, 'line')} of ${sanitize(path, 300)} can't be read, also after a second download; their rows stay pending.`,
     );
   }
 }

@@ -5,8 +5,8 @@ import type { AnswerRules } from '../models/answer-rules.js';
 import { fromResponsesAnswer } from '../models/responses-api.js';
 import { isObject } from '../lib/json.js';
 import { parseLooseJson } from '../lib/loose-json.js';
-import { judgeResponse, orTooDeep, type Verdict } from '../requests/verdict.js';
-import { inert } from '../lib/text.js';
+import { classifyResponse, orTooDeep, type Verdict } from '../requests/verdict.js';
+import { sanitize } from '../lib/text.js';
 import { TOO_LARGE } from './clean-lines.js';
 
 export interface ResultLine {
@@ -75,9 +75,9 @@ function text(value: unknown): string {
 /**
  * What a line means for its row: by the same rules as an answer that came online, or why there is none.
  * @param rules which answers count as whole
- * @param redactor as for `judgeResponse`
+ * @param redactor as for `classifyResponse`
  */
-export function judgeResult(
+export function classifyResult(
   { response, error }: ResultLine,
   rules?: AnswerRules,
   redactor?: Redactor,
@@ -94,7 +94,7 @@ export function judgeResult(
     const value = fromResponsesAnswer(body);
     const bytes = Buffer.from(typeof value === 'string' ? value : JSON.stringify(value), 'utf8');
     const answer = { status, headers: {}, body: bytes, api: 'responses' as const };
-    return judgeResponse(answer, null, rules, redactor);
+    return classifyResponse(answer, null, rules, redactor);
   });
   // A batch can't stream: such a model takes no part in one.
   return verdict.kind === 'stream' ? rowsFault(verdict.message, false) : verdict;
@@ -116,7 +116,7 @@ function describe(error: ResultLine['error'], status: number | null): string {
   if (error !== null && (error.code !== '' || error.message !== '')) {
     return [error.code, error.message]
       .filter((part) => part !== '')
-      .map((part) => inert(part, 200))
+      .map((part) => sanitize(part, 200))
       .join(': ');
   }
   return `no answer${status === null ? '' : ` (status ${status}, empty body)`}`;

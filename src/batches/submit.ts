@@ -9,16 +9,16 @@ import pLimit from 'p-limit';
 import { EXIT, UserError } from '../lib/errors.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { Reporter } from '../types.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import { queueLimit, type Batch } from './batch.js';
 import {
   callFailed,
   CallFailed,
   Interrupted,
-  mayPass,
+  isTransient,
   pause,
   pauseAfter,
-  persist,
+  withRetry,
   type Waiting,
 } from './calls.js';
 import { checkChunk } from './chunks.js';
@@ -109,7 +109,7 @@ async function submit(chunk: Chunk, parts: SubmitParts): Promise<void> {
   await create(chunk, path, parts);
   if (chunk.batch !== null) {
     reporter.info(
-      `Submitted ${chunk.file ?? ''} (${plural(chunk.requests, 'request')}) as ${inert(chunk.batch.id, 80)}.`,
+      `Submitted ${chunk.file ?? ''} (${plural(chunk.requests, 'request')}) as ${sanitize(chunk.batch.id, 80)}.`,
     );
   }
 }
@@ -118,7 +118,7 @@ async function upload(chunk: Chunk, path: string, parts: SubmitParts): Promise<v
   const { ledger, client, waiting } = parts;
   await checkChunk(path, chunk);
   const submission = submissionOf(chunk, path, null, parts);
-  const { id, createdAt } = await persist(() => client.upload(submission), waiting);
+  const { id, createdAt } = await withRetry(() => client.upload(submission), waiting);
   await ledger.apply(chunk, { kind: 'uploaded', fileId: id, at: createdAt });
 }
 
@@ -160,7 +160,7 @@ async function create(chunk: Chunk, path: string, parts: SubmitParts): Promise<v
       await upload(chunk, path, parts);
       continue;
     }
-    if (tries >= CREATE_TRIES || !mayPass(failure)) throw failure;
+    if (tries >= CREATE_TRIES || !isTransient(failure)) throw failure;
     await pause(pauseAfter(failure, tries, waiting.random), waiting);
   }
 }
@@ -257,7 +257,7 @@ async function findCreated(chunk: Chunk, parts: SubmitParts): Promise<boolean> {
     const search = await searchCreation(chunk, parts);
     if (search.batch !== null) {
       reporter.info(
-        `Found ${inert(search.batch.id, 80)}, which was made of ${chunk.file ?? ''} although its creation was not confirmed.`,
+        `Found ${sanitize(search.batch.id, 80)}, which was made of ${chunk.file ?? ''} although its creation was not confirmed.`,
       );
       await ledger.apply(chunk, { kind: 'created', batch: search.batch });
       return true;
@@ -276,7 +276,7 @@ interface Search {
   batch: Batch | null;
   doubt: string | null;
   /** False where asking again later cannot help. */
-  mayPass: boolean;
+  isTransient: boolean;
   /** True where a batch that still runs may be it. */
   hasCandidates?: boolean;
 }
@@ -295,25 +295,25 @@ async function searchCreation(chunk: Chunk, parts: SubmitParts): Promise<Search>
   const isKnown = ({ id }: Batch): boolean => known.has(id);
   try {
     const walk = await walkAccount(client, waiting, { floor, visit, isKnown });
-    if (seen.batch !== null) return { batch: seen.batch, doubt: null, mayPass: true };
+    if (seen.batch !== null) return { batch: seen.batch, doubt: null, isTransient: true };
     // One with another number of requests is another one; 0 is no number.
     const candidates = walk.undecided.filter(({ counts }) => [0, chunk.requests].includes(counts.total));
     const doubt = walk.doubt ?? describeUndecided(candidates);
     if (doubt !== null) {
-      return { batch: null, doubt, mayPass: true, hasCandidates: candidates.length > 0 };
+      return { batch: null, doubt, isTransient: true, hasCandidates: candidates.length > 0 };
     }
     if (chunk.isAccepted) {
-      return { batch: null, doubt: 'the account’s list does not show it yet', mayPass: true };
+      return { batch: null, doubt: 'the account’s list does not show it yet', isTransient: true };
     }
     const isOurs = seen.isOurAccount || (await ownsInput(client, waiting, chunk, ledger));
     const stranger = 'this key does not see the file that it would be made of';
-    return { batch: null, doubt: isOurs ? null : stranger, mayPass: false };
+    return { batch: null, doubt: isOurs ? null : stranger, isTransient: false };
   } catch (error) {
     if (error instanceof CallFailed && error.isAccepted) {
-      return { batch: null, doubt: error.message, mayPass: true };
+      return { batch: null, doubt: error.message, isTransient: true };
     }
     if (!listsNothing(error)) throw error;
-    return { batch: null, doubt: 'this server does not list batches', mayPass: false };
+    return { batch: null, doubt: 'this server does not list batches', isTransient: false };
   }
 }
 
@@ -329,13 +329,13 @@ function isMadeOf(batch: Batch, chunk: Chunk, identity: RunIdentity): boolean {
 }
 
 function inDoubt(chunk: Chunk, search: Search): CreationInDoubt {
-  const { doubt, mayPass: isTemporary, hasCandidates = false } = search;
+  const { doubt, isTransient: isTemporary, hasCandidates = false } = search;
   const file = chunk.file ?? `chunk ${chunk.number}`;
   const said = chunk.isAccepted
     ? 'The server accepted the creation with an answer that cannot be read'
     : 'The creation was not answered';
   return new CreationInDoubt(
-    `A batch of ${file} may exist: ${said.charAt(0).toLowerCase()}${said.slice(1)}, and ${inert(doubt ?? '', 200)}. ` +
+    `A batch of ${file} may exist: ${said.charAt(0).toLowerCase()}${said.slice(1)}, and ${sanitize(doubt ?? '', 200)}. ` +
       `No second one is created. Run the same command again later, with the key of the same project; if the account ` +
       `shows the batch, collect it with watch-batch --batch_ids ID; if it certainly does not exist, use watch-batch ` +
       `--give_up ${file}.`,

@@ -4,11 +4,11 @@
  */
 
 import type { RunFolder } from '../run/folder.js';
-import { count, duration, inert, plural } from '../lib/text.js';
+import { count, duration, sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { UserError } from '../lib/errors.js';
 import { hasEnded, isQueueRefusal, queueLimit, type Batch } from './batch.js';
-import { CallFailed, Interrupted, mayPass, pause, type Waiting } from './calls.js';
+import { CallFailed, Interrupted, isTransient, pause, type Waiting } from './calls.js';
 import { nameOf, type Chunk } from './chunk.js';
 import { GONE_AFTER } from './chunk-states.js';
 import { halve } from './chunks.js';
@@ -141,7 +141,7 @@ class Watch {
     }
   }
 
-  /** Once: batches that were given up, or delivered less than was asked, may have more by now. Asking costs nothing. */
+  /** Once: batches that were given up, or delivered less than was asked, may have more by now. Checking costs nothing. */
   async #lookBack(): Promise<void> {
     if (this.#hasLookedBack) return;
     const { ledger, isAnswered } = this.parts;
@@ -190,7 +190,7 @@ class Watch {
     const before = chunk.state;
     const givenUp = isGivenUp(chunk);
     const isProven = seesOthers || (before === 'submitted' && !givenUp && (await this.#isOurAccount(chunk)));
-    const why = inert(failure.message, 200);
+    const why = sanitize(failure.message, 200);
     const isFirst = chunk.doubt?.kind !== 'absent';
     const after = ledger.change(chunk, {
       kind: 'absent',
@@ -199,13 +199,13 @@ class Watch {
       elapsed: this.#elapsed(chunk),
       givenUp,
     });
-    const name = inert(nameOf(chunk), 80);
+    const name = sanitize(nameOf(chunk), 80);
     if (after === 'given_up' && before !== 'given_up') {
       reporter.warning(`${name} is given up; its rows may be sent again.`);
     } else if (after === 'gone' && before !== 'gone') reporter.warning(describeGone(chunk));
     else if (before === 'submitted' && isProven && isFirst) {
       reporter.warning(
-        `The API does not show the batch ${name} just now (${why}). Asking again for some minutes.`,
+        `The API does not show the batch ${name} just now (${why}). OnlineSession again for some minutes.`,
       );
     } else if (before === 'submitted' && !isProven) this.#suspectStranger(name, why);
   }
@@ -229,7 +229,7 @@ class Watch {
     const now = waiting.clock.now();
     if (this.#stranger === null) {
       reporter.warning(
-        `This key sees neither ${name} nor any other batch or file of this run (${why}). Asking again for some minutes.`,
+        `This key sees neither ${name} nor any other batch or file of this run (${why}). OnlineSession again for some minutes.`,
       );
     }
     this.#stranger ??= { times: 0, since: now };
@@ -265,10 +265,12 @@ class Watch {
     const { doubt } = ledger.chunks.find((one) => one === chunk) ?? chunk;
     if (isIn(chunk, 'short')) reporter.warning(describeShort(chunk));
     else if (isIn(chunk, 'given_up')) {
-      reporter.warning(`${inert(nameOf(chunk), 80)} is given up; rows without an answer may be sent again.`);
+      reporter.warning(
+        `${sanitize(nameOf(chunk), 80)} is given up; rows without an answer may be sent again.`,
+      );
     } else if (doubt !== null && doubt.why !== before) {
       reporter.warning(
-        `${inert(nameOf(chunk), 80)} ended, but ${doubt.why}. Waiting for the rest, and downloading again.`,
+        `${sanitize(nameOf(chunk), 80)} ended, but ${doubt.why}. Waiting for the rest, and downloading again.`,
       );
     }
   }
@@ -307,7 +309,7 @@ function withId(batch: Batch, id: string): Batch {
 }
 
 function describeGone(chunk: Chunk): string {
-  const name = inert(nameOf(chunk), 80);
+  const name = sanitize(nameOf(chunk), 80);
   const { times = 0, overMs = 0, why = '' } = chunk.doubt ?? {};
   return (
     `${name} is gone: the account that made it said ${plural(times, 'time')} over ${duration(overMs)} that there is no such ` +
@@ -317,7 +319,7 @@ function describeGone(chunk: Chunk): string {
 }
 
 function describeShort(chunk: Chunk): string {
-  const name = inert(nameOf(chunk), 80);
+  const name = sanitize(nameOf(chunk), 80);
   const { times = 0, overMs = 0, why = '' } = chunk.doubt ?? {};
   const missing = chunk.requests - (chunk.collected?.accounted ?? 0);
   return (
@@ -338,10 +340,10 @@ function untilNext(ledger: Ledger, checkInterval: number): number {
 /** The queue was full when a batch was validated: its chunk waits, or is halved where it can't fit. */
 async function putBack(chunk: Chunk, batch: Batch, parts: WatchParts): Promise<void> {
   const messages = batch.errors.map(({ message }) => message);
-  const reason = inert(messages.find((message) => message !== '') ?? 'the queue is full', 400);
+  const reason = sanitize(messages.find((message) => message !== '') ?? 'the queue is full', 400);
   if (await isHalved(chunk, reason, parts)) return;
   parts.reporter.info(
-    `${inert(batch.id, 80)} did not fit into the queue; ${chunk.file ?? ''} waits for room.`,
+    `${sanitize(batch.id, 80)} did not fit into the queue; ${chunk.file ?? ''} waits for room.`,
   );
 }
 
@@ -360,13 +362,13 @@ async function isHalved(
   }
   if (await halve(folder, ledger, chunk)) {
     reporter.info(
-      `${chunk.file ?? ''} is larger than the queue takes (${inert(reason, 200)}); it is submitted in two halves.`,
+      `${chunk.file ?? ''} is larger than the queue takes (${sanitize(reason, 200)}); it is submitted in two halves.`,
     );
     return true;
   }
   // Nothing smaller can be made of it; what happens with its row is for the user to decide.
   reporter.warning(
-    `The one request of ${chunk.file ?? ''} is larger than the queue takes (${inert(reason, 200)}).`,
+    `The one request of ${chunk.file ?? ''} is larger than the queue takes (${sanitize(reason, 200)}).`,
   );
   await ledger.apply(chunk, { kind: 'too_large' });
   return true;
@@ -387,8 +389,8 @@ async function submitNext(next: readonly Chunk[], parts: WatchParts): Promise<vo
     // Whether it was made is looked up with the next poll.
     if (reason instanceof CreationInDoubt) continue;
     if (!(reason instanceof CallFailed)) throw reason;
-    if (mayPass(reason)) {
-      const why = inert(reason.message, 200);
+    if (isTransient(reason)) {
+      const why = sanitize(reason.message, 200);
       reporter.warning(`${chunk.file ?? ''} could not be submitted (${why}); trying again later.`);
     } else refusal ??= reason;
     if (chunk.state === 'creating') continue;

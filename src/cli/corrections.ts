@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { hasFileEnding } from '../datasets/file-names.js';
-import { inert, shellWord } from '../lib/text.js';
+import { sanitize, shellWord } from '../lib/text.js';
 import { ANNOTATORS } from '../models/annotators.js';
 import { isProviderName } from '../models/providers.js';
 import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
@@ -114,5 +114,5 @@ function isModel(word: string): boolean {
 }
 
 function shown(word: string): string {
-  return inert(word, 120);
+  return sanitize(word, 120);
 }

@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs';
 import { withoutSecrets } from '../http/address.js';
 import { shellWord } from '../lib/text.js';
 import type { OpenPlan } from '../session/open-plan.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import type { PlannedFlags } from '../shards/planned-flags.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { printResult } from '../terminal/output.js';
@@ -36,8 +36,8 @@ export function handlersOf(invocation: Invocation): Handlers {
       const { parsed, console } = await begin('reannotate', raw, invocation);
       const settings = runSettings(parsed, sources);
       const { resumeCommandLine } = await import('../session/next-command.js');
-      const surroundings = { console, interruption, words, resumeCommand: resumeCommandLine(words) };
-      process.exitCode = await runOrEstimate(settings, parsed.values, surroundings, sources);
+      const context = { console, interruption, words, resumeCommand: resumeCommandLine(words) };
+      process.exitCode = await runOrEstimate(settings, parsed.values, context, sources);
     },
     'watch-batch': async (raw) => {
       const { watchBatch } = await import('../commands/watch-batch.js');
@@ -46,11 +46,11 @@ export function handlersOf(invocation: Invocation): Handlers {
       const [first] = words;
       const typed = first === 'watch-batch' ? words.slice(1) : words;
       const resumeCommand = shownCommandLine(['npx', 'watch-batch', ...typed]);
-      const surroundings = { console, interruption, resumeCommand };
+      const context = { console, interruption, resumeCommand };
       const settings = watchSettings(parsed, sources);
       const { withEvents } = await import('../session/events.js');
       const target = { path: parsed.values.events, redactor: sources.redactor };
-      process.exitCode = await withEvents(target, 'watch-batch', surroundings, (reporting) =>
+      process.exitCode = await withEvents(target, 'watch-batch', context, (reporting) =>
         watchBatch(settings, reporting),
       );
     },
@@ -59,15 +59,15 @@ export function handlersOf(invocation: Invocation): Handlers {
       const { judgeSettings } = await import('./judge-settings.js');
       const { parsed, console } = await begin('judge', raw, invocation);
       const resumeCommand = shownCommandLine(['npx', 'reannotate', ...words]);
-      const surroundings = { console, interruption, resumeCommand, words };
-      process.exitCode = await judge(judgeSettings(parsed, sources), surroundings);
+      const context = { console, interruption, resumeCommand, words };
+      process.exitCode = await judge(judgeSettings(parsed, sources), context);
     },
     compare: async (raw, names = '') => {
       const { compare } = await import('../commands/compare.js');
       const { compareSettings } = await import('./compare-settings.js');
       const { parsed, console } = await begin('compare', raw, invocation);
       const settings = compareSettings(names, parsed, sources);
-      process.exitCode = await compare(settings, surroundingsOf(console, invocation));
+      process.exitCode = await compare(settings, commandContext(console, invocation));
     },
     report: async (raw, _, paths) => {
       const { report } = await import('../commands/report.js');
@@ -134,7 +134,7 @@ export function handlersOf(invocation: Invocation): Handlers {
         workers: parsed.values.workers,
         settingsOf: (flags: PlannedFlags) => plannedSettings(flags, null, sources),
       };
-      process.exitCode = await plan(request, surroundingsOf(console, invocation));
+      process.exitCode = await plan(request, commandContext(console, invocation));
     },
     work: async (raw, path = '') => {
       const { work } = await import('../commands/work.js');
@@ -142,7 +142,7 @@ export function handlersOf(invocation: Invocation): Handlers {
       const { shard, any_shard: any, requeue, retry } = parsed.values;
       const planned = await openPlanned(path, parsed, retry ?? [], sources);
       const request = { shard, any, requeue, variables: sources.variables };
-      process.exitCode = await work(planned, request, surroundingsOf(console, invocation));
+      process.exitCode = await work(planned, request, commandContext(console, invocation));
     },
     status: async (raw, path = '') => {
       const { status } = await import('../commands/status.js');
@@ -153,7 +153,7 @@ export function handlersOf(invocation: Invocation): Handlers {
       const { merge } = await import('../commands/merge.js');
       const { parsed, console } = await begin('merge', raw, invocation);
       const planned = await openPlanned(path, parsed, [], sources);
-      process.exitCode = await merge(planned, surroundingsOf(console, invocation));
+      process.exitCode = await merge(planned, commandContext(console, invocation));
     },
     slurm: async (raw, path = '') => {
       const { slurm } = await import('../commands/slurm.js');
@@ -176,7 +176,7 @@ export function handlersOf(invocation: Invocation): Handlers {
   };
 }
 
-function surroundingsOf(console: Console, { words, interruption }: Invocation): Surroundings {
+function commandContext(console: Console, { words, interruption }: Invocation): CommandContext {
   return { console, interruption, resumeCommand: shownCommandLine(['npx', 'reannotate', ...words]) };
 }
 
@@ -193,18 +193,18 @@ async function openPlanned(
 async function runOrEstimate(
   settings: ReturnType<typeof runSettings>,
   values: Values<'reannotate'>,
-  surroundings: Surroundings,
+  context: CommandContext,
   { redactor }: Sources,
 ): Promise<number> {
   if (values.dry_run) {
     const { dryRun } = await import('../commands/dry-run.js');
-    return dryRun(settings, values, surroundings);
+    return dryRun(settings, values, context);
   }
   const { reannotate } = await import('../commands/reannotate.js');
-  if (values.events === null) return reannotate(settings, surroundings);
+  if (values.events === null) return reannotate(settings, context);
   const { withEvents } = await import('../session/events.js');
   const target = { path: values.events, redactor };
-  return withEvents(target, 'reannotate', surroundings, (reporting) => reannotate(settings, reporting));
+  return withEvents(target, 'reannotate', context, (reporting) => reannotate(settings, reporting));
 }
 
 /** A command's values, and the console that its flags ask for. */

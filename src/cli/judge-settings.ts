@@ -5,14 +5,23 @@ import { resolveAnnotator } from '../models/annotators.js';
 import { serversOf } from '../models/server-list.js';
 import { DEFAULT_OUTPUT } from '../run/settings.js';
 import type { Parsed } from './flags/parse.js';
-import { environmentOf, limitsOf, requireBound, requireDataset, type Surrounding } from './run-settings.js';
+import {
+  environmentOf,
+  limitsOf,
+  requireBound,
+  requireDataset,
+  type VariableSource,
+} from './run-settings.js';
 
 /**
  * What `judge` is to do.
  * @throws UsageError that names flags which do not go together
  */
-export function judgeSettings({ values, given }: Parsed<'judge'>, surrounding: Surrounding): JudgeOptions {
-  const environment = environmentOf(values, surrounding);
+export function judgeSettings(
+  { values, given }: Parsed<'judge'>,
+  variableSource: VariableSource,
+): JudgeOptions {
+  const environment = environmentOf(values, variableSource);
   const { save_dir: saveDir, temp_dir: tempDir, run_name: runName, base_url: baseUrl } = values;
   const options = judgeOptions({
     dataset: requireDataset(values.dataset),

@@ -15,7 +15,7 @@ import { finishOutput, tolerateBrokenStreams, writeOutput } from '../terminal/ou
 import { Console } from '../terminal/progress.js';
 import { ADDRESS_FLAGS, knownSecrets, valuesOfFlag } from '../models/known-secrets.js';
 import { Redactor } from '../secrets/redactor.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /** The programs that the package installs. */
 const PROGRAMS = { reannotate: reannotateProgram, 'watch-batch': watchBatchProgram };
@@ -97,7 +97,7 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
   const stack =
     error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined ? `\n${error.stack ?? ''}` : '';
   console.error(
-    `An unexpected problem, which is a defect of reannotate: ${inert(messageOf(error), 500)}. What was received is ` +
+    `An unexpected problem, which is a defect of reannotate: ${sanitize(messageOf(error), 500)}. What was received is ` +
       'saved; run the command again with --resume. REANNOTATE_DEBUG=1 shows where it happened.',
   );
   if (stack !== '') console.print(stack);

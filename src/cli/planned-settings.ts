@@ -4,7 +4,7 @@ import type { RunSettings } from '../run/settings.js';
 import type { PlannedFlags } from '../shards/planned-flags.js';
 import { parseFlags, type Parsed } from './flags/parse.js';
 import { SHARED_FLAGS } from './flags/table.js';
-import { runSettings, type Surrounding } from './run-settings.js';
+import { runSettings, type VariableSource } from './run-settings.js';
 
 /** Flags of any command, as they were read. */
 export interface OwnFlags {
@@ -21,10 +21,10 @@ const NOT_OF_A_RUN: ReadonlySet<string> = new Set(['retry', 'json', 'config', 'e
  */
 export function settingsToPlan(
   own: OwnFlags,
-  surrounding: Surrounding,
+  variableSource: VariableSource,
 ): { settings: RunSettings; given: ReadonlySet<string> } {
   const parsed = withOwn(parseFlags('reannotate', new Map()), own);
-  return { settings: runSettings(parsed, surrounding), given: parsed.given };
+  return { settings: runSettings(parsed, variableSource), given: parsed.given };
 }
 
 /**
@@ -36,7 +36,7 @@ export function settingsToPlan(
 export function plannedSettings(
   planned: PlannedFlags,
   own: OwnFlags | null,
-  surrounding: Surrounding,
+  variableSource: VariableSource,
 ): RunSettings {
   const layer = new Map(
     Object.entries(planned).map(
@@ -44,7 +44,7 @@ export function plannedSettings(
     ),
   );
   const parsed = parseFlags('reannotate', layer);
-  return runSettings(own === null ? parsed : withOwn(parsed, own), surrounding);
+  return runSettings(own === null ? parsed : withOwn(parsed, own), variableSource);
 }
 
 function withOwn(parsed: Parsed<'reannotate'>, own: OwnFlags): Parsed<'reannotate'> {

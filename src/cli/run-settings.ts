@@ -4,7 +4,7 @@ import { DEFAULT_JUDGE } from '../judge/defaults.js';
 import { wholeDataset, type DatasetSelection } from '../datasets/selection.js';
 import { readReview } from '../exports/review.js';
 import { UsageError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
 import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
 import { chooseGeneration, hasSeveral, type GenerationParameters } from '../models/generation.js';
@@ -27,7 +27,7 @@ import type { Parsed } from './flags/parse.js';
 import type { Values } from './flags/table.js';
 
 /** Where variables and secrets come from. */
-export interface Surrounding {
+export interface VariableSource {
   variables: NodeJS.ProcessEnv;
   /** Learns the secrets that flags and variables name. */
   redactor: Redactor;
@@ -37,9 +37,9 @@ export interface Surrounding {
  * What `reannotate` is to do.
  * @throws UsageError that names flags which do not go together
  */
-export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surrounding): RunSettings {
+export function runSettings(parsed: Parsed<'reannotate'>, variableSource: VariableSource): RunSettings {
   const { values } = parsed;
-  const environment = environmentOf(values, surrounding);
+  const environment = environmentOf(values, variableSource);
   const dataset = requireDataset(values.dataset);
   requireDryRun(values);
   const call = modelCall(parsed, environment);
@@ -74,7 +74,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, surrounding: Surroundi
 /** Reads keys and addresses, once it is known which ones the flags name. */
 export function environmentOf(
   { api_key_env: apiKeyVariable, base_url: baseUrl }: Pick<Values<'reannotate'>, 'api_key_env' | 'base_url'>,
-  { variables, redactor }: Surrounding,
+  { variables, redactor }: VariableSource,
 ): Environment {
   return readEnvironment(variables, redactor, { apiKeyVariable, baseUrl });
 }
@@ -189,7 +189,7 @@ function requireOneByOne(
   const isOne = splitsChoices(call) || (hasSeveral(call.generation) && batchesOnResponses(call));
   if ((!batch && !isFileOnly) || !isOne) return;
   throw new UsageError(
-    `${inert(call.annotator.name, 80)} gives one answer to a request, and a batch holds one request for each row, so --n ` +
+    `${sanitize(call.annotator.name, 80)} gives one answer to a request, and a batch holds one request for each row, so --n ` +
       `${call.generation.n ?? 1} cannot be sent in batches. Leave --batch out: online each answer is requested on its own.`,
   );
 }
@@ -274,11 +274,11 @@ function checkServiceTier(call: ModelCall, { batch, max_cost: maxCost }: Values<
   if (tier === 'flex' && batch)
     throw new UsageError('--service_tier flex is for single requests; batches have that price already.');
   if (tier === 'flex' && providerName === 'openai' && call.baseUrl === null && !hasFlexTier(model))
-    throw new UsageError(`${inert(name, 80)} has no flex tier; leave --service_tier out.`);
+    throw new UsageError(`${sanitize(name, 80)} has no flex tier; leave --service_tier out.`);
   const isUnknown = tierShares(provider.priceId, model).priority === null;
   if (tier === 'priority' && maxCost !== null && isUnknown)
     throw new UsageError(
-      `--max_cost cannot be kept with --service_tier priority: its price is not known for ${inert(name, 80)}.`,
+      `--max_cost cannot be kept with --service_tier priority: its price is not known for ${sanitize(name, 80)}.`,
     );
 }
 

@@ -1,7 +1,7 @@
 /** The flags of `simulate`, made into values. */
 
 import { UsageError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { parseBatchFaults } from '../simulator/batch-faults.js';
 import { parseFaults, parseHubFaults } from '../simulator/faults.js';
 import type { SimulatorOptions } from '../simulator/options.js';
@@ -49,7 +49,7 @@ function sharesOf(flag: string, text: string | null): Record<string, number> {
     const equals = pair.lastIndexOf('=');
     const share = equals < 1 ? Number.NaN : Number(pair.slice(equals + 1));
     if (!(share >= 0 && share <= 1))
-      throw new UsageError(`${flag} takes MODEL=SHARE with a share from 0 to 1, not ${inert(pair, 80)}.`);
+      throw new UsageError(`${flag} takes MODEL=SHARE with a share from 0 to 1, not ${sanitize(pair, 80)}.`);
     return [pair.slice(0, equals), share];
   });
   return Object.fromEntries(pairs);
@@ -59,7 +59,7 @@ function pairsOf(flag: string, text: string | null): Record<string, string> {
   return Object.fromEntries(
     (listOf(text) ?? []).map((pair) => {
       const equals = pair.indexOf('=');
-      if (equals < 1) throw new UsageError(`${flag} takes ID=PATH, not ${inert(pair, 80)}.`);
+      if (equals < 1) throw new UsageError(`${flag} takes ID=PATH, not ${sanitize(pair, 80)}.`);
       return [pair.slice(0, equals), pair.slice(equals + 1)];
     }),
   );

@@ -1,7 +1,7 @@
 /** The flags of `watch-batch`, made into values. */
 
 import { UsageError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator, type Annotator } from '../models/annotators.js';
 import { DEFAULT_LIMITS } from '../models/call.js';
 import { chooseGeneration } from '../models/generation.js';
@@ -20,15 +20,18 @@ import {
   requireDataset,
   requireOneServer,
   selectionOf,
-  type Surrounding,
+  type VariableSource,
 } from './run-settings.js';
 
 /**
  * What `watch-batch` is to do.
  * @throws UsageError that names flags which do not go together
  */
-export function watchSettings({ values }: Parsed<'watch-batch'>, surrounding: Surrounding): WatchOptions {
-  const environment = environmentOf(values, surrounding);
+export function watchSettings(
+  { values }: Parsed<'watch-batch'>,
+  variableSource: VariableSource,
+): WatchOptions {
+  const environment = environmentOf(values, variableSource);
   const dataset = requireDataset(values.dataset);
   const annotator = resolveAnnotator(values.annotator, values.base_url !== null);
   const chosen = chooseGeneration({}, new Set(), annotator.takesSeed);
@@ -111,6 +114,6 @@ function serviceTier(
   if (tier === null) return null;
   if (!isOnline) throw new UsageError('--service_tier flex goes with --finish_online.');
   if (providerName !== 'openai' || !hasFlexTier(model))
-    throw new UsageError(`${inert(name, 80)} has no flex tier; leave --service_tier out.`);
+    throw new UsageError(`${sanitize(name, 80)} has no flex tier; leave --service_tier out.`);
   return tier;
 }

@@ -6,11 +6,11 @@ import { judgeOptions, type JudgeOptions } from '../judge/options.js';
 import { bodiesOf } from '../judge/prepare.js';
 import type { JudgePrompts } from '../judge/prompts.js';
 import { EXIT } from '../lib/errors.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import { findPrice } from '../models/prices.js';
 import { requestBody, requestOf } from '../run/jobs.js';
 import { requestShape, type findDataset } from '../run/prepare.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import { printResult } from '../terminal/output.js';
 import { readRow } from './dry-run.js';
 import { RequestEstimate } from './judge-table.js';
@@ -51,7 +51,7 @@ export function judgeFor(
 
 /** `A and B`, for messages. */
 function nameOf({ one, other }: Pair, contestants: readonly Contestant[]): string {
-  return [one, other].map((number) => inert(contestants[number]?.name ?? '', 80)).join(' and ');
+  return [one, other].map((number) => sanitize(contestants[number]?.name ?? '', 80)).join(' and ');
 }
 
 /** What a comparison would send and cost; nothing is sent. */
@@ -59,7 +59,7 @@ export async function compareDryRun(
   placed: PlacedComparison,
   find: typeof findDataset,
   prompts: JudgePrompts,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<number> {
   const { comparison, contestants, pairs, common } = placed;
   const { dataset, format } = await find(common, console, interruption.soft);

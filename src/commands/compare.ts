@@ -24,14 +24,14 @@ import { comparePage, compareTable } from '../compare/table.js';
 import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { digestOfFile, makeFolder, replaceFile } from '../lib/files.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import { checkEndpoints } from '../models/endpoint.js';
 import { priceFor } from '../run/budget.js';
 import { earlierFiles, findRunFolder, type RunFolder } from '../run/folder.js';
 import { findDataset } from '../run/prepare.js';
 import { placeOf } from '../run/settings.js';
 import { inFolder } from '../session/in-folder.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import { printResult } from '../terminal/output.js';
 import { compareDryRun, judgeFor } from './compare-calls.js';
 import { judgeSample } from './judge.js';
@@ -41,7 +41,7 @@ import { reannotate } from './reannotate.js';
 interface OpenComparison extends PlacedComparison {
   /** Opens the sample, once for all annotators. */
   find: typeof findDataset;
-  surroundings: Surroundings;
+  context: CommandContext;
 }
 
 /**
@@ -49,12 +49,12 @@ interface OpenComparison extends PlacedComparison {
  * @returns the exit code
  * @throws UserError where an annotator or the judge can't be called, or the dataset can't be read
  */
-export async function compare(comparison: Comparison, surroundings: Surroundings): Promise<number> {
+export async function compare(comparison: Comparison, context: CommandContext): Promise<number> {
   const prompts = await readJudgePrompts(comparison.promptsFile);
   const placed = placeComparison(comparison);
   const find = sampleOf(placed);
-  if (comparison.dryRun) return compareDryRun(placed, find, prompts, surroundings);
-  const open: OpenComparison = { ...placed, find, surroundings };
+  if (comparison.dryRun) return compareDryRun(placed, find, prompts, context);
+  const open: OpenComparison = { ...placed, find, context };
   await checkCalls(open);
   for (const contestant of open.contestants) {
     const exitCode = await answer(contestant, open);
@@ -73,8 +73,8 @@ export async function compare(comparison: Comparison, surroundings: Surroundings
   await save(figures, open);
   await printResult(`${compareTable(figures)}\n`);
   if (unanswered > 0)
-    surroundings.console.warning(
-      `${plural(unanswered, 'verdict')} missing, so their pairs are undecided. Ask again with: ${surroundings.resumeCommand}`,
+    context.console.warning(
+      `${plural(unanswered, 'verdict')} missing, so their pairs are undecided. Ask again with: ${context.resumeCommand}`,
     );
   const isUndecided = figures.pairs.some(({ win_rate: rate }) => rate === null);
   if (comparison.run === null) return unanswered > 0 || isUndecided ? EXIT.incomplete : EXIT.done;
@@ -108,31 +108,31 @@ function sampleOf({ comparison, common, place }: PlacedComparison): typeof findD
 
 /** Everything that can be wrong with a key or a price is said before anything is sent. */
 async function checkCalls(open: OpenComparison): Promise<void> {
-  const { contestants, comparison, common, surroundings } = open;
+  const { contestants, comparison, common, context } = open;
   const judging = judgeFor(null, common.policy.maxCost, open);
   for (const settings of [...contestants.map((one) => one.settings), judging.asking]) {
     checkEndpoints(settings.call);
     if (settings.policy.maxCost !== null) await priceFor(settings);
   }
   if (contestants.some(({ name }) => name === comparison.judge.name))
-    surroundings.console.warning(
-      `${inert(comparison.judge.name, 80)} judges its own answers, which models tend to prefer; name another with --judge.`,
+    context.console.warning(
+      `${sanitize(comparison.judge.name, 80)} judges its own answers, which models tend to prefer; name another with --judge.`,
     );
 }
 
 /** Has the sample answered by one annotator. */
 async function answer(contestant: Contestant, open: OpenComparison): Promise<number> {
   const { settings, name } = contestant;
-  const { surroundings } = open;
-  surroundings.console.info(`${inert(name, 80)} answers the sample.`);
+  const { context } = open;
+  context.console.info(`${sanitize(name, 80)} answers the sample.`);
   const maxCost = moneyLeft(settings.policy.maxCost, contestant.folder, open);
   const selection = { ...settings.selection, offset: 0, limit: null };
   const policy = { ...settings.policy, maxCost };
-  return reannotate({ ...settings, selection, policy }, quiet(surroundings), open.find);
+  return reannotate({ ...settings, selection, policy }, quiet(context), open.find);
 }
 
 /** Commands that go on are those of the whole comparison. */
-function quiet({ console, interruption, resumeCommand }: Surroundings): Surroundings {
+function quiet({ console, interruption, resumeCommand }: CommandContext): CommandContext {
   return { console, interruption, resumeCommand };
 }
 
@@ -147,11 +147,11 @@ function isUnfinished({ folder }: Contestant): boolean {
   return (rowsIn(folder)['pending'] ?? 0) > 0;
 }
 
-function outOfMoney({ common, surroundings }: OpenComparison): number {
+function outOfMoney({ common, context }: OpenComparison): number {
   const { maxCost } = common.policy;
-  surroundings.console.error(
+  context.console.error(
     `Stopped: the next request could exceed --max_cost ${maxCost ?? 0}. What came is saved; run the same command with a larger ` +
-      `amount: ${surroundings.resumeCommand}`,
+      `amount: ${context.resumeCommand}`,
   );
   return EXIT.incomplete;
 }
@@ -175,14 +175,14 @@ async function judgePair(
   prompts: JudgePrompts,
   open: OpenComparison,
 ): Promise<number | { isOutOfMoney: boolean; unanswered: number }> {
-  const { contestants, common, surroundings } = open;
+  const { contestants, common, context } = open;
   const options = judgeFor(pair, moneyLeft(common.policy.maxCost, pair.folder, open), open);
   const price = await priceFor(options.asking);
   let outcome = { isOutOfMoney: false, unanswered: 0 };
-  const exitCode = await inFolder(pair.folder, 'compare', options.asking, surroundings, async () => {
+  const exitCode = await inFolder(pair.folder, 'compare', options.asking, context, async () => {
     const paths = [pair.one, pair.other].map((number) => contestants[number]?.folder.reannotated ?? '');
     await writePair(paths[0] ?? '', paths[1] ?? '', pair.folder.reannotated);
-    const judged = await judgeSample(options, prompts, price, quiet(surroundings));
+    const judged = await judgeSample(options, prompts, price, quiet(context));
     if (typeof judged === 'number') return judged;
     outcome = { isOutOfMoney: judged.stop !== null, unanswered: judged.sums.unanswered };
     return EXIT.done;
@@ -190,7 +190,7 @@ async function judgePair(
   return exitCode === EXIT.done ? outcome : exitCode;
 }
 
-async function save(figures: CompareFigures, { place, surroundings }: OpenComparison): Promise<void> {
+async function save(figures: CompareFigures, { place, context }: OpenComparison): Promise<void> {
   mkdirSync(place.save, { recursive: true });
   const [json, page] = ['compare.json', 'compare.html'].map((name) => join(place.save, name)) as [
     string,
@@ -202,7 +202,7 @@ async function save(figures: CompareFigures, { place, surroundings }: OpenCompar
   await replaceFile(page, (file) => {
     file.write(comparePage(figures));
   });
-  surroundings.console.info(`Wrote ${json} and ${page}.`);
+  context.console.info(`Wrote ${json} and ${page}.`);
 }
 
 /** @throws UserError where no verdict says which is best */
@@ -214,12 +214,12 @@ function bestOf({ annotators, pairs }: CompareFigures): string {
 
 /** The whole dataset with one annotator, whose answers to the sample are there. */
 async function runWhole(annotator: string, open: OpenComparison): Promise<number> {
-  const { comparison, contestants, surroundings } = open;
+  const { comparison, contestants, context } = open;
   const number = contestants.findIndex(({ name }) => name === annotator);
   const settings = comparison.contestants[number];
   const contestant = contestants[number];
   if (settings === undefined || contestant === undefined) throw new RangeError(annotator);
-  surroundings.console.info(`${inert(annotator, 80)} answers the whole dataset.`);
+  context.console.info(`${sanitize(annotator, 80)} answers the whole dataset.`);
   const own = { ...settings, output: { ...settings.output, runName: null } };
   const isBegun = earlierFiles(findRunFolder(placeOf(own))).length > 0;
   const { maxCost } = settings.policy;
@@ -234,6 +234,6 @@ async function runWhole(annotator: string, open: OpenComparison): Promise<number
         maxCost: maxCost === null ? null : Math.max(0, maxCost - spent),
       },
     },
-    quiet(surroundings),
+    quiet(context),
   );
 }

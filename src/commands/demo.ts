@@ -27,7 +27,7 @@ import { startSimulator } from '../simulator/server.js';
 import { shellWord } from '../lib/text.js';
 import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, type WatchOptions } from '../session/watch-options.js';
 import { reannotate } from './reannotate.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 
 /** The bundled dataset's name on the simulated Hub. */
 const DATASET = 'reannotate/examples';
@@ -68,7 +68,7 @@ interface Demo {
   /** Where the simulator has the provider's API; null where the environment says it. */
   baseUrl: string | null;
   environment: Environment;
-  surroundings: Surroundings;
+  context: CommandContext;
 }
 
 /** Runs the demo and returns its exit code. */
@@ -105,7 +105,7 @@ export async function demo(
     annotator,
     baseUrl: providerName === 'openai' ? null : `${simulator.url}${basePathOf(providerName)}`,
     environment: readEnvironment(variables, new Redactor(), { apiKeyVariable: null, baseUrl: null }),
-    surroundings: {
+    context: {
       console,
       interruption,
       resumeCommand: [
@@ -174,13 +174,13 @@ function settingsOf(
 }
 
 function runOnline(work: Demo): Promise<number> {
-  return reannotate(settingsOf(work, { earlier: 'overwrite' }), work.surroundings);
+  return reannotate(settingsOf(work, { earlier: 'overwrite' }), work.context);
 }
 
 /** The simulator has an opinion as well. */
 async function judgeAnswers(work: Demo): Promise<number> {
   const { judge } = await import('./judge.js');
-  work.surroundings.console.info('A simulated judge, which mostly takes the longer answer, reads a sample:');
+  work.context.console.info('A simulated judge, which mostly takes the longer answer, reads a sample:');
   const { output, call } = settingsOf(work, {});
   const options = judgeOptions({
     dataset: DATASET,
@@ -192,7 +192,7 @@ async function judgeAnswers(work: Demo): Promise<number> {
     loggingLevel: 'info',
     environment: work.environment,
   });
-  return judge(options, work.surroundings);
+  return judge(options, work.context);
 }
 
 /** Three annotators on a sample. A demo that was run before has nothing left to send. */
@@ -207,16 +207,13 @@ async function compareAnnotators(work: Demo): Promise<number> {
     promptsFile: null,
   };
   const size = { sample: COMPARED_ROWS, sampleSeed: DEFAULT_SAMPLE_SEED };
-  return compare({ ...comparison, ...size, run: null, dryRun: false }, work.surroundings);
+  return compare({ ...comparison, ...size, run: null, dryRun: false }, work.context);
 }
 
 async function runInBatches(work: Demo): Promise<number> {
-  const { console, interruption } = work.surroundings;
+  const { console, interruption } = work.context;
   const batches = { batch: true, maxBatchSize: BATCH_SIZE };
-  const submitted = await reannotate(
-    settingsOf(work, { ...batches, earlier: 'overwrite' }),
-    work.surroundings,
-  );
+  const submitted = await reannotate(settingsOf(work, { ...batches, earlier: 'overwrite' }), work.context);
   if (submitted !== EXIT.done || interruption.soft.aborted) return submitted;
   console.info('That is the command for a real run; the demo runs it by itself, every second.');
   const { watchBatch } = await import('./watch-batch.js');
@@ -238,5 +235,5 @@ async function runInBatches(work: Demo): Promise<number> {
     cancel: false,
     yes: false,
   };
-  return watchBatch(watching, work.surroundings);
+  return watchBatch(watching, work.context);
 }

@@ -1,7 +1,7 @@
 /** The table of `--dry_run`, and the requests it shows as examples. */
 
 import type { GenerationParameters } from '../models/generation.js';
-import { count, dollars, duration, inert, plural, spent } from '../lib/text.js';
+import { count, dollars, duration, sanitize, plural, spent } from '../lib/text.js';
 import type { DryRun, PriceRange } from './dry-run-result.js';
 
 const EXAMPLE_CHARACTERS = 600;
@@ -19,7 +19,7 @@ export function dryRunTable(result: DryRun, generation: GenerationParameters): s
       `${count(result.rows)}${result.unusable_rows > 0 ? `, ${count(result.unusable_rows)} of them not usable` : ''}`,
     ],
     ['Columns', describeUse(result.columns)],
-    ['Not used', result.columns.unused.length === 0 ? null : inert(result.columns.unused.join(', '), 300)],
+    ['Not used', result.columns.unused.length === 0 ? null : sanitize(result.columns.unused.join(', '), 300)],
     ['Reused', result.reused_rows === 0 ? null : `${plural(result.reused_rows, 'answer')} of earlier runs`],
     [
       'Equal',
@@ -55,8 +55,8 @@ export function dryRunTable(result: DryRun, generation: GenerationParameters): s
 
 function describeUse({ prompt, inputs, choices, system, history, response }: DryRun['columns']): string {
   const beside = [...inputs, choices, system, history].filter((column) => column !== null);
-  const names = [prompt, ...beside].map((column) => inert(column, 60)).join(', ');
-  return `${names}${response === null ? '' : ` → ${inert(response, 60)}`}`;
+  const names = [prompt, ...beside].map((column) => sanitize(column, 60)).join(', ');
+  return `${names}${response === null ? '' : ` → ${sanitize(response, 60)}`}`;
 }
 
 function atMost(tokens: number | null, generation: GenerationParameters): string {
@@ -97,9 +97,9 @@ function describeTime({ minutes }: DryRun): string {
 function example({ request_idx: index, body }: DryRun['examples'][number]): string {
   const { messages, ...parameters } = body;
   const turns = (messages as Turn[]).map(
-    (turn) => `  [${inert(turn.role, 20)}]\n${indented(readable(turn))}`,
+    (turn) => `  [${sanitize(turn.role, 20)}]\n${indented(readable(turn))}`,
   );
-  return [`Request of row ${count(index)}`, ...turns, `  ${inert(JSON.stringify(parameters), 300)}`].join(
+  return [`Request of row ${count(index)}`, ...turns, `  ${sanitize(JSON.stringify(parameters), 300)}`].join(
     '\n',
   );
 }
@@ -121,7 +121,7 @@ function readable({ content, tool_calls: calls }: Turn): string {
 
 function indented(text: string): string {
   const cut = text.slice(0, EXAMPLE_CHARACTERS);
-  const lines = cut.split('\n').map((line) => `  | ${inert(line, LINE_CHARACTERS)}`.trimEnd());
+  const lines = cut.split('\n').map((line) => `  | ${sanitize(line, LINE_CHARACTERS)}`.trimEnd());
   const more = text.length - cut.length;
   return [...lines, ...(more > 0 ? [`  | … and ${plural(more, 'character')} more`] : [])].join('\n');
 }

@@ -16,7 +16,7 @@ import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { requestBody, requestOf } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
 import { SparedRequests } from '../session/spared-requests.js';
-import { count, inert } from '../lib/text.js';
+import { count, sanitize } from '../lib/text.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { turnsOf } from '../run/turns.js';
 import type { AccountLimits } from '../http/limit-headers.js';
@@ -27,7 +27,7 @@ import type { DryRun, PriceRange, UsedColumns } from './dry-run-result.js';
 import { findLimits } from '../session/account-limits.js';
 import { dryRunTable } from './dry-run-table.js';
 import { probeRows, type Probe } from '../session/probe.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 
 /** Requests that are shown as examples. */
 const EXAMPLES = 3;
@@ -46,25 +46,25 @@ export interface DryRunRequest {
 export async function dryRun(
   options: RunSettings,
   { json, probe: probed }: DryRunRequest,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<number> {
   const { annotator, generation } = options.call;
-  warnOfShortAnswers(options.call, surroundings);
+  warnOfShortAnswers(options.call, context);
   if (options.output.select === 'judge')
-    surroundings.console.warning(
+    context.console.warning(
       'The requests of --select judge are not counted: two for each further answer of a row that differs.',
     );
   if (options.policy.checkRetry !== null)
-    surroundings.console.warning(
+    context.console.warning(
       `What --check_retry ${options.policy.checkRetry} sends again is not counted: it depends on the answers.`,
     );
   const price = await findPrice(annotator.provider, annotator.model);
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
-  const { estimate, columns, problems, spared } = await countRows(options, tokenizer, sample, surroundings);
+  const { estimate, columns, problems, spared } = await countRows(options, tokenizer, sample, context);
   const probe =
-    probed === null || probed === 0 ? null : await probeSample(sample, probed, options, price, surroundings);
-  const limits = probe?.limits ?? (await findLimits(options.call, probed === 0, surroundings));
+    probed === null || probed === 0 ? null : await probeSample(sample, probed, options, price, context);
+  const limits = probe?.limits ?? (await findLimits(options.call, probed === 0, context));
   const shape = requestShape(options.call);
   const examples = spread(sample.rows(), EXAMPLES).map(({ index, row }) => ({
     request_idx: index,
@@ -78,12 +78,12 @@ export async function dryRun(
 }
 
 /** Reasoning counts as part of the answer, and 2,048 tokens are often gone before the answer begins. */
-function warnOfShortAnswers({ annotator, generation }: ModelCall, { console }: Surroundings): void {
+function warnOfShortAnswers({ annotator, generation }: ModelCall, { console }: CommandContext): void {
   const { max_tokens: most, reasoning_effort: effort } = generation;
   const thinks = effort === null ? isThinkingModel(annotator.model) : effort !== 'none';
   if (!thinks || most === null || most >= TOKENS_TO_THINK) return;
   console.warning(
-    `${inert(annotator.name, 80)} thinks before it answers, and --max_tokens ${most} bounds both: expect truncated ` +
+    `${sanitize(annotator.name, 80)} thinks before it answers, and --max_tokens ${most} bounds both: expect truncated ` +
       `answers. ${count(TOKENS_TO_THINK)} or more is usual, or none for no limit.`,
   );
 }
@@ -100,7 +100,7 @@ async function countRows(
   options: RunSettings,
   tokenizer: Tokenizer,
   sample: RowSample,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<Counted> {
   const spared = await SparedRequests.open(options, console);
   const { dataset, format } = await findDataset(options, console, interruption.soft);
@@ -115,7 +115,7 @@ async function countRows(
       const prompt = readRow(row, format);
       if (typeof prompt === 'string') {
         counter.addUnusable();
-        if (problems.length < PROBLEMS_SHOWN) problems.push(inert(prompt, 500));
+        if (problems.length < PROBLEMS_SHOWN) problems.push(sanitize(prompt, 500));
       } else {
         const [first = prompt, ...others] = options.selection.turns === 'all' ? turnsOf(prompt) : [prompt];
         const body = JSON.stringify(requestBody(requestOf(first), shape));
@@ -132,7 +132,7 @@ async function countRows(
     endProgress();
   }
   if (counter.rows === 0)
-    throw new UserError(`The dataset ${inert(options.selection.dataset, 120)} has no rows.`);
+    throw new UserError(`The dataset ${sanitize(options.selection.dataset, 120)} has no rows.`);
   for (const problem of problems)
     console.warning(problem.startsWith('row ') ? `Skipped ${problem}` : `Skipped: ${problem}`);
   return { estimate: counter.estimate(), columns: usedColumns(format), problems, spared: spared.counts };
@@ -169,13 +169,13 @@ async function probeSample(
   probed: number,
   options: RunSettings,
   price: Price | null,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<Probe> {
   const rows = spread(sample.rows(), probed);
-  surroundings.console.warning(
+  context.console.warning(
     `--probe asks ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${options.call.annotator.name}, which is paid for; the answers are not kept.`,
   );
-  return probeRows(rows, options, price, surroundings);
+  return probeRows(rows, options, price, context);
 }
 
 /** So many of some rows, evenly. */

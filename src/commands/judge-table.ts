@@ -7,7 +7,7 @@ import type { ModelCall } from '../models/call.js';
 import { isReasoningModel } from '../requests/parameters.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { describeCost, describeTokens } from '../run/summary.js';
-import { count, dollars, inert, plural } from '../lib/text.js';
+import { count, dollars, sanitize, plural } from '../lib/text.js';
 
 /** Characters that a bar of all pairs has. */
 const BAR = 30;
@@ -42,7 +42,7 @@ export class RequestEstimate {
   /** One line. */
   describe(price: Price | null): string {
     const { requests } = this;
-    const what = `${plural(requests, 'request')} to ${inert(this.call.annotator.name, 80)}, about ${plural(this.#promptTokens, 'prompt token')}`;
+    const what = `${plural(requests, 'request')} to ${sanitize(this.call.annotator.name, 80)}, about ${plural(this.#promptTokens, 'prompt token')}`;
     if (price === null) return `${what}; what that costs is not known.`;
     const cost = (completionTokens: number): string =>
       dollars(costOf({ promptTokens: this.#promptTokens, completionTokens, cachedTokens: 0 }, price));
@@ -68,7 +68,7 @@ export function describeFigures(figures: JudgeFigures, sample: Sample, result: s
   const lines = [
     [
       'Judge',
-      `${inert(figures.annotator, 80)}, ${plural(rows, 'pair')} of ${count(sample.pairs)}, both orders`,
+      `${sanitize(figures.annotator, 80)}, ${plural(rows, 'pair')} of ${count(sample.pairs)}, both orders`,
     ],
     ['New wins', counted(wins)],
     ['Ties', counted(ties, of.length === 0 ? '' : `(${of.join(', ')})`)],
@@ -95,7 +95,7 @@ function conclusion(figures: JudgeFigures): string {
   const pairs = figures.wins + figures.ties + figures.losses;
   if (interval === null) return 'Nothing is shown: no pair is decided.';
   const [low, high] = interval;
-  const judge = inert(annotator, 80);
+  const judge = sanitize(annotator, 80);
   if (low > 0.5) return `${judge} prefers the new answers.`;
   if (high < 0.5) return `${judge} prefers the old answers.`;
   return `No significant difference with ${plural(pairs, 'pair')}: the 95 % interval includes 50 %. A larger --sample may show one.`;

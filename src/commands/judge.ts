@@ -22,13 +22,13 @@ import { readJournal } from '../run/prepare.js';
 import { spendingOf, writeSummary } from '../run/summary.js';
 import { Totals } from '../run/totals.js';
 import { nearest } from '../lib/suggest.js';
-import { count, inert, plural, shellWord } from '../lib/text.js';
+import { count, sanitize, plural, shellWord } from '../lib/text.js';
 import { inFolder } from '../session/in-folder.js';
 import { describeFigures, RequestEstimate } from './judge-table.js';
 import { commandLine, costToSuggest } from '../session/next-command.js';
-import { askOnline, type Naming } from '../session/online.js';
+import { sendOnline, type Naming } from '../session/online.js';
 import { stopError } from '../session/stops.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 
 /** Runs that are named where the one that is wanted does not exist. */
 const RUNS_SHOWN = 5;
@@ -38,21 +38,21 @@ const RUNS_SHOWN = 5;
  * @returns the exit code
  * @throws UserError where there is nothing to judge, or the judge can't be asked
  */
-export async function judge(options: JudgeOptions, surroundings: Surroundings): Promise<number> {
+export async function judge(options: JudgeOptions, context: CommandContext): Promise<number> {
   const { asking, folder, judged } = options;
-  const { console } = surroundings;
+  const { console } = context;
   requireResults(options);
   const prompts = await readJudgePrompts(options.promptsFile);
-  if (options.dryRun) return dryRun(options, prompts, surroundings);
+  if (options.dryRun) return dryRun(options, prompts, context);
   checkEndpoints(asking.call);
   const price = await priceFor(asking);
   if (asking.call.annotator.name === judged)
     console.warning(
       `${judged} judges its own answers, which models tend to prefer; name another with --judge.`,
     );
-  return inFolder(folder, 'judge', asking, surroundings, async () => {
-    const judged = await judgeSample(options, prompts, price, surroundings);
-    return typeof judged === 'number' ? judged : finish(judged, options, surroundings);
+  return inFolder(folder, 'judge', asking, context, async () => {
+    const judged = await judgeSample(options, prompts, price, context);
+    return typeof judged === 'number' ? judged : finish(judged, options, context);
   });
 }
 
@@ -74,25 +74,25 @@ export async function judgeSample(
   options: JudgeOptions,
   prompts: JudgePrompts,
   price: Price | null,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<Judged | number> {
   const { asking, folder } = options;
-  const sample = await chooseRows(options, surroundings);
+  const sample = await chooseRows(options, context);
   const setup = await setupOf(options, prompts);
-  const work = await prepare(options, prompts, setup, sample, surroundings);
+  const work = await prepare(options, prompts, setup, sample, context);
   const totals = new Totals(work.counters, price, new Date());
   const rules = await answerRules(asking.call);
-  const index = await readVerdicts(work, sample, rules, totals, surroundings);
-  tellEstimate(options, work, index, price, surroundings);
+  const index = await readVerdicts(work, sample, rules, totals, context);
+  tellEstimate(options, work, index, price, context);
   const run = { index, rows: index.rows, naming: namingOf(sample) };
-  const { stop } = await askOnline(
+  const { stop } = await sendOnline(
     {
       ...{ options: asking, folder: work, run, totals, price, serviceTier: null, reserved: 0 },
       onChanges: () => undefined,
     },
-    surroundings,
+    context,
   );
-  if (stop !== null && stop.reason !== 'budget') return endEarly(stop, options, index, surroundings);
+  if (stop !== null && stop.reason !== 'budget') return endEarly(stop, options, index, context);
   const sums = await tally(folder.judgements, sample, work.journal, index, rules);
   const figures = figuresOf(setup, sums, totals);
   await writeSummary(folder.summary, { ...readSummary(folder.summary), judge: figures });
@@ -106,10 +106,10 @@ function requireResults({ folder, judged, asking }: JudgeOptions): void {
   const finished = existsSync(parent)
     ? readdirSync(parent).filter((name) => existsSync(join(parent, name, 'reannotated.json')))
     : [];
-  const near = nearest(folder.name, finished, RUNS_SHOWN).map((name) => inert(name, 120));
+  const near = nearest(folder.name, finished, RUNS_SHOWN).map((name) => sanitize(name, 120));
   throw new UserError(
     `There is no ${folder.reannotated}: a run is judged once it is finished. Finish it with npx reannotate ` +
-      `--dataset ${shellWord(inert(asking.selection.dataset, 200))} --annotator ${shellWord(inert(judged, 80))}, or name ` +
+      `--dataset ${shellWord(sanitize(asking.selection.dataset, 200))} --annotator ${shellWord(sanitize(judged, 80))}, or name ` +
       `another with --dataset, --annotator and --save_dir. ` +
       (near.length === 0 ? `There is none in ${parent}.` : `${parent} has ${near.join(', ')}.`),
   );
@@ -117,7 +117,7 @@ function requireResults({ folder, judged, asking }: JudgeOptions): void {
 
 async function chooseRows(
   { folder, sample: size, seed, subject = 'old and new answer' }: JudgeOptions,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<Sample> {
   let done = 0;
   const endProgress = console.showProgress(() => `Reading answers: ${plural(done, 'row')}`);
@@ -150,7 +150,7 @@ async function prepare(
   prompts: JudgePrompts,
   setup: Setup,
   sample: Sample,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<JudgeFolder> {
   let done = 0;
   const endProgress = console.showProgress(
@@ -172,9 +172,9 @@ async function readVerdicts(
   sample: Sample,
   rules: AnswerRules,
   totals: Totals,
-  { console }: Surroundings,
+  { console }: CommandContext,
 ): Promise<JournalIndex> {
-  const index = new JournalIndex(askedRows(sample).length * ORDERS.length);
+  const index = new JournalIndex(rowsToJudge(sample).length * ORDERS.length);
   // A judgement is small enough to parse every line, so that a damaged one is asked for again at once.
   await readJournal(work, index, console, {
     ...{ several: true, rules },
@@ -185,7 +185,7 @@ async function readVerdicts(
   return index;
 }
 
-function askedRows({ rows }: Sample): Sample['rows'] {
+function rowsToJudge({ rows }: Sample): Sample['rows'] {
   return rows.filter(({ isIdentical }) => !isIdentical);
 }
 
@@ -194,7 +194,7 @@ function tellEstimate(
   work: JudgeFolder,
   index: JournalIndex,
   price: Price | null,
-  { console }: Surroundings,
+  { console }: CommandContext,
 ): void {
   const estimate = new RequestEstimate(asking.call);
   for (const { requestIdx, body } of readJobs(work.jobs)) {
@@ -204,7 +204,7 @@ function tellEstimate(
 }
 
 function namingOf(sample: Sample): Naming {
-  const rows = askedRows(sample);
+  const rows = rowsToJudge(sample);
   return {
     one: 'verdict',
     nameOf: (request) => {
@@ -242,7 +242,7 @@ function figuresOf(setup: Setup, sums: Tally, totals: Totals): JudgeFigures {
 function finish(
   { figures, sums, sample, stop }: Judged,
   { folder, asking }: JudgeOptions,
-  { console, resumeCommand, words }: Surroundings,
+  { console, resumeCommand, words }: CommandContext,
 ): number {
   const table = describeFigures(figures, sample, folder.judgements);
   console.print(table);
@@ -277,7 +277,7 @@ async function endEarly(
   stop: Exclude<Stop, { reason: 'budget' }>,
   { asking }: JudgeOptions,
   index: JournalIndex,
-  { console, interruption, resumeCommand }: Surroundings,
+  { console, interruption, resumeCommand }: CommandContext,
 ): Promise<number> {
   const saved = `${plural(index.rows - index.count('pending'), 'verdict')} of ${count(index.rows)} saved`;
   if (stop.reason === 'interrupted') {
@@ -291,13 +291,13 @@ async function endEarly(
 async function dryRun(
   options: JudgeOptions,
   prompts: JudgePrompts,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<number> {
   const { asking, folder } = options;
-  const sample = await chooseRows(options, surroundings);
+  const sample = await chooseRows(options, context);
   const estimate = new RequestEstimate(asking.call);
   const stopIfAsked = (): void => {
-    surroundings.interruption.soft.throwIfAborted();
+    context.interruption.soft.throwIfAborted();
   };
   await readPairs(folder.reannotated, sample, stopIfAsked, (pair) => {
     for (const body of bodiesOf(pair, options, prompts)) estimate.add(Buffer.from(JSON.stringify(body)));

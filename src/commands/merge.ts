@@ -16,7 +16,7 @@ import { inFolder } from '../session/in-folder.js';
 import { mergeShards, ShardsDamaged, type Merged } from '../session/merge-shards.js';
 import type { OpenPlan } from '../session/open-plan.js';
 import { takeLease } from '../session/shard-lease.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import { planFolder, segmentSizes, shardFolder, shardsDir } from '../shards/folders.js';
 import { describeProblems, findProblems, type FoundShard, type Problem } from '../shards/proof.js';
 import { knownState, readState, writeState } from '../shards/state.js';
@@ -29,14 +29,14 @@ const PROBLEMS_SHOWN = 50;
  * @returns the exit code
  * @throws UserError that names each shard which is missing, or not whole
  */
-export async function merge(planned: OpenPlan, surroundings: Surroundings): Promise<number> {
+export async function merge(planned: OpenPlan, context: CommandContext): Promise<number> {
   const { runDir, plan, options } = planned;
-  const { console } = surroundings;
+  const { console } = context;
   const folder = planFolder(runDir, options.output.saveDir);
-  const publisher = await publisherOf(options, surroundings);
-  return inFolder(folder, 'merge', options, surroundings, async () => {
-    await proveShards(planned, surroundings);
-    const { assembled, totals } = await writeResults(planned, folder, surroundings);
+  const publisher = await publisherOf(options, context);
+  return inFolder(folder, 'merge', options, context, async () => {
+    await proveShards(planned, context);
+    const { assembled, totals } = await writeResults(planned, folder, context);
     await totals.findPrice(options.call);
     console.info(
       `Merged ${plural(plan.shards.length, 'shard')} of one plan: ${plural(plan.rows, 'row')}, each once.`,
@@ -69,19 +69,19 @@ function nextCommands(runDir: string): NextCommands {
 }
 
 /** @throws UserError where a shard is not whole, as far as that shows without reading it */
-async function proveShards(planned: OpenPlan, surroundings: Surroundings): Promise<void> {
+async function proveShards(planned: OpenPlan, context: CommandContext): Promise<void> {
   const { runDir, plan } = planned;
   const names = existsSync(shardsDir(runDir)) ? readdirSync(shardsDir(runDir)) : [];
-  for (const shard of plan.shards.keys()) await settleLock(runDir, shard, surroundings);
+  for (const shard of plan.shards.keys()) await settleLock(runDir, shard, context);
   const problems = findProblems(plan, names, (shard) => findShard(runDir, shard));
-  if (problems.length > 0) throw notWhole(problems, runDir, surroundings);
+  if (problems.length > 0) throw notWhole(problems, runDir, context);
 }
 
 /** A worker that was killed after its shard was done has left its lock; whether it lives shows within a minute. */
-async function settleLock(runDir: string, shard: number, surroundings: Surroundings): Promise<void> {
+async function settleLock(runDir: string, shard: number, context: CommandContext): Promise<void> {
   const { temp } = shardFolder(runDir, shard);
   if (knownState(temp)?.phase !== 'done' || lockHolder(temp) === null) return;
-  const lock = await takeLease(runDir, shard, surroundings);
+  const lock = await takeLease(runDir, shard, context);
   lock.release();
 }
 
@@ -101,23 +101,19 @@ function findShard(runDir: string, shard: number): FoundShard | null {
 }
 
 /** Missing and unfinished shards are a matter of time; anything else needs a person. */
-function notWhole(problems: readonly Problem[], runDir: string, { console }: Surroundings): UserError {
+function notWhole(problems: readonly Problem[], runDir: string, { console }: CommandContext): UserError {
   for (const { message } of problems.slice(0, PROBLEMS_SHOWN)) console.warning(capitalised(message));
   if (problems.length > PROBLEMS_SHOWN)
     console.warning(`… and ${plural(problems.length - PROBLEMS_SHOWN, 'more problem')}.`);
   const text = describeProblems(problems, `npx reannotate work ${shellWord(runDir)}`);
-  const mayPass = problems.every(
+  const isTransient = problems.every(
     ({ kind }) => kind === 'working' || kind === 'incomplete' || kind === 'missing',
   );
-  return mayPass ? new TemporaryError(text) : new UserError(text);
+  return isTransient ? new TemporaryError(text) : new UserError(text);
 }
 
-async function writeResults(
-  planned: OpenPlan,
-  folder: RunFolder,
-  surroundings: Surroundings,
-): Promise<Merged> {
-  const { console } = surroundings;
+async function writeResults(planned: OpenPlan, folder: RunFolder, context: CommandContext): Promise<Merged> {
+  const { console } = context;
   const { plan, runDir } = planned;
   let done = 0;
   const endProgress = console.showProgress(() => `Merging: ${count(done)} of ${plural(plan.rows, 'row')}`);
@@ -128,7 +124,7 @@ async function writeResults(
   } catch (error) {
     if (!(error instanceof ShardsDamaged)) throw error;
     const problems = [...error.problems, ...(await reopen(planned, error.damaged))];
-    throw notWhole(problems, runDir, surroundings);
+    throw notWhole(problems, runDir, context);
   } finally {
     endProgress();
   }

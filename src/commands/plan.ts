@@ -11,13 +11,13 @@ import { shownBaseUrl } from '../models/endpoint.js';
 import { writeOutput } from '../terminal/output.js';
 import { configDataset, effectiveParameters, readConfig, writeConfig } from '../run/config.js';
 import { findRunFolder, type RunFolder } from '../run/folder.js';
-import { askedFor, refuseChanges } from '../run/identity.js';
+import { identityFlags, refuseChanges } from '../run/identity.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { findDataset, writeRowsWithProgress, type FoundDataset } from '../run/prepare.js';
 import { countRows } from '../run/rows.js';
 import { checkEarlierRun, refusePlanned } from '../session/earlier-run.js';
 import { inFolder } from '../session/in-folder.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import { cutRows, shardsFor, type RowRange } from '../shards/cut.js';
 import { plannedFlags, type PlannedFlags } from '../shards/planned-flags.js';
 import { planPath, writePlan, type PlannedFile, type PlannedShard } from '../shards/plan.js';
@@ -46,9 +46,9 @@ interface Cut {
  * Runs `reannotate plan`. The folder of the run, which the other commands take, goes to stdout.
  * @returns the exit code
  */
-export async function plan(request: PlanRequest, surroundings: Surroundings): Promise<number> {
+export async function plan(request: PlanRequest, context: CommandContext): Promise<number> {
   const { settings: options, given } = request;
-  const { console, interruption } = surroundings;
+  const { console, interruption } = context;
   if (options.output.select === 'judge')
     throw new UsageError(
       '--select judge chooses once all answers are there, in one process: plan the run without it, or run reannotate alone.',
@@ -58,13 +58,13 @@ export async function plan(request: PlanRequest, surroundings: Surroundings): Pr
   checkEarlierRun(folder, options);
   const flags = plannedFlags(options, given, isLocalName(options.selection.dataset));
   // What a worker would refuse is refused here.
-  refuseChanges(askedFor(options), askedFor(request.settingsOf(flags)), options.call.given);
+  refuseChanges(identityFlags(options), identityFlags(request.settingsOf(flags)), options.call.given);
   const found = await findDataset(options, console, interruption.soft);
-  return inFolder(folder, 'plan', options, surroundings, async () => {
+  return inFolder(folder, 'plan', options, context, async () => {
     refusePlanned(folder);
     const started = await readConfig(folder.config, new Date());
     const { dataset, format } = found;
-    const { shards, files } = await cutDataset(request, folder, found, surroundings);
+    const { shards, files } = await cutDataset(request, folder, found, context);
     const rows = shards.reduce((sum, shard) => sum + shard.rows, 0);
     const { revision, subset, split } = dataset;
     const content = {
@@ -72,7 +72,7 @@ export async function plan(request: PlanRequest, surroundings: Surroundings): Pr
       uuid: started.uuid,
       created: started.creation_date,
       flags,
-      asked: askedFor(options),
+      asked: identityFlags(options),
       found: { revision, subset, split, format: format.name, columns: format.columns },
       columns: dataset.columns,
       files,
@@ -101,7 +101,7 @@ async function cutDataset(
   { settings: options, shards: wanted, workers }: PlanRequest,
   folder: RunFolder,
   found: FoundDataset,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<Cut> {
   const { dataset } = found;
   const range = rangeOf(options.selection, dataset.totalRows);
@@ -154,7 +154,7 @@ function rangeAt(ranges: readonly RowRange[], index: number): RowRange {
 }
 
 async function withProgress<T>(
-  console: Surroundings['console'],
+  console: CommandContext['console'],
   work: (onProgress: (rows: number) => void) => Promise<T>,
 ): Promise<T> {
   let done = 0;

@@ -34,7 +34,7 @@ import { subjectOf, withNotice } from '../session/notice.js';
 import { runOnline, type OpenRun } from '../session/online-run.js';
 import { answerSources, reusingMoved, SharedAnswers } from '../session/share-answers.js';
 import type { BatchRun } from '../session/submit-batches.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import { requireBatches, watchCommandLine } from '../session/watch-command.js';
 
 /**
@@ -45,23 +45,19 @@ import { requireBatches, watchCommandLine } from '../session/watch-command.js';
  */
 export async function reannotate(
   options: RunSettings,
-  surroundings: Surroundings,
+  context: CommandContext,
   find: typeof findDataset = findDataset,
 ): Promise<number> {
   // What is only submitted is not over: watch-batch says when it is.
   const subject = { ...subjectOf(options, 'reannotate'), endsRun: !options.policy.batch };
-  return withNotice(subject, surroundings, () => run(options, surroundings, find));
+  return withNotice(subject, context, () => run(options, context, find));
 }
 
-async function run(
-  options: RunSettings,
-  surroundings: Surroundings,
-  find: typeof findDataset,
-): Promise<number> {
-  const start = await checkStart(options, surroundings, find);
-  return inFolder(start.folder, 'reannotate', options, surroundings, async (aside) => {
-    const open = await openRun(options, start, aside, surroundings);
-    return options.policy.batch ? runInBatches(open, surroundings) : runOnline(open, surroundings);
+async function run(options: RunSettings, context: CommandContext, find: typeof findDataset): Promise<number> {
+  const start = await checkStart(options, context, find);
+  return inFolder(start.folder, 'reannotate', options, context, async (aside) => {
+    const open = await openRun(options, start, aside, context);
+    return options.policy.batch ? runInBatches(open, context) : runOnline(open, context);
   });
 }
 
@@ -78,7 +74,7 @@ interface Start {
 /** @throws UserError where the run could not begin: nothing is left behind then */
 async function checkStart(
   options: RunSettings,
-  surroundings: Surroundings,
+  context: CommandContext,
   find: typeof findDataset,
 ): Promise<Start> {
   const { policy } = options;
@@ -101,12 +97,12 @@ async function checkStart(
     const { requireJudge } = await import('../session/choose-by-judge.js');
     await requireJudge(options);
   }
-  const publisher = await publisherOf(options, surroundings);
+  const publisher = await publisherOf(options, context);
   const found =
     leftBehind.length === 0 || policy.earlier === 'overwrite'
-      ? await find(options, surroundings.console, surroundings.interruption.soft)
+      ? await find(options, context.console, context.interruption.soft)
       : null;
-  if (policy.earlier === 'overwrite') warnOfBatches(folder, options, surroundings);
+  if (policy.earlier === 'overwrite') warnOfBatches(folder, options, context);
   return { folder, price, publisher, found };
 }
 
@@ -125,9 +121,9 @@ async function openRun(
   options: RunSettings,
   { folder, price, publisher, found }: Start,
   aside: readonly string[],
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<OpenRun> {
-  const { console, interruption } = surroundings;
+  const { console, interruption } = context;
   const now = new Date();
   const totals = new Totals(folder.counters, price, now);
   const identity = readIdentity(folder.run);
@@ -158,7 +154,7 @@ async function openRun(
   ledger.learn(changes);
   totals.setBatches(ledger.totals());
   const shared = await SharedAnswers.open({ options: writing, folder, run, totals }, console);
-  const commands = nextCommands(surroundings);
+  const commands = nextCommands(context);
   return {
     ...{
       given: options,
@@ -178,42 +174,42 @@ async function openRun(
 }
 
 /** Submits what has no answer; where there is nothing to submit or to watch, the results are written. */
-async function runInBatches(open: OpenRun, surroundings: Surroundings): Promise<number> {
+async function runInBatches(open: OpenRun, context: CommandContext): Promise<number> {
   const { folder, config } = open;
-  const exitCode = await intoBatches(open, surroundings, async (ids) => {
+  const exitCode = await intoBatches(open, context, async (ids) => {
     await writeConfig(folder.config, { ...config, batch_ids: ids });
   });
   if (exitCode !== null) return exitCode;
   const session = { answered: 0, milliseconds: 0, bound: null };
-  const assembled = await assembleResults(open, surroundings.console);
-  return finish({ ...open, mode: 'batch', session, stop: null }, assembled, surroundings.console);
+  const assembled = await assembleResults(open, context.console);
+  return finish({ ...open, mode: 'batch', session, stop: null }, assembled, context.console);
 }
 
 /** Submits what is to be asked, or writes it for the user to run. Null where there is nothing. */
 async function intoBatches(
   batchRun: BatchRun,
-  surroundings: Surroundings,
+  context: CommandContext,
   onBatches: (ids: string[]) => Promise<void>,
 ): Promise<number | null> {
   const { policy } = batchRun.options;
   const hasFurtherRounds = policy.escalateTruncated !== null || fallbackOf(batchRun.options) !== null;
   if (policy.batchFileOnly) {
     if (hasFurtherRounds)
-      surroundings.console.warning(
+      context.console.warning(
         'Truncated and refused rows are sent again once the results are taken in: resume online for them then.',
       );
     const { writeBatchFiles } = await import('../session/batch-files.js');
-    return writeBatchFiles(batchRun, surroundings);
+    return writeBatchFiles(batchRun, context);
   }
   if (hasFurtherRounds)
-    surroundings.console.info(
+    context.console.info(
       'watch-batch sends truncated and refused rows again online, at the ordinary price, once it has collected the batches.',
     );
   const { submitBatches } = await import('../session/submit-batches.js');
-  return submitBatches(batchRun, surroundings, onBatches);
+  return submitBatches(batchRun, context, onBatches);
 }
 
-function nextCommands({ words, resumeCommand }: Surroundings): NextCommands {
+function nextCommands({ words, resumeCommand }: CommandContext): NextCommands {
   // `demo` has one command that does everything.
   if (words === undefined) return { retry: () => resumeCommand, raise: () => resumeCommand };
   return {
@@ -229,7 +225,7 @@ function nextCommands({ words, resumeCommand }: Surroundings): NextCommands {
 }
 
 /** Batches go on, and are billed, although their run's folders are moved aside. */
-function warnOfBatches(folder: RunFolder, options: RunSettings, { console }: Surroundings): void {
+function warnOfBatches(folder: RunFolder, options: RunSettings, { console }: CommandContext): void {
   let ledger: Ledger;
   try {
     ledger = Ledger.open(folder);

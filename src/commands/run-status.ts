@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, UserError } from '../lib/errors.js';
 import { isObject } from '../lib/json.js';
-import { count, dollars, duration, inert } from '../lib/text.js';
+import { count, dollars, duration, sanitize } from '../lib/text.js';
 import { LiveRun, type LiveFigures } from '../report/live-run.js';
 import { findReportedRun } from '../session/reported-run.js';
 import { openBatches } from '../session/run-list.js';
@@ -74,7 +74,7 @@ export async function openStatus(path: string): Promise<() => Promise<RunStatus>
   const run = await findReportedRun(name);
   if (run.parts.length === 0)
     throw new UserError(
-      `The working files of the run in ${inert(path, 300)} are not in ${inert(run.folder.temp, 300)}. Give the folder that ` +
+      `The working files of the run in ${sanitize(path, 300)} are not in ${sanitize(run.folder.temp, 300)}. Give the folder that ` +
         'has them, such as datasets/temp/NAME; reannotate list shows the runs.',
     );
   const live = new LiveRun(run, { sample: 0, rows: [], onlyRows: true, isPublic: false, version: '' });
@@ -112,7 +112,7 @@ export function statusLines(status: RunStatus, rate: number | null): string[] {
     (one) => `${count(rows[one])} ${one}`,
   );
   return [
-    `Run:      ${inert(status.run, 120)}: ${status.state}, ${status.mode}${batches === null ? '' : `, ${batches}`}`,
+    `Run:      ${sanitize(status.run, 120)}: ${status.state}, ${status.mode}${batches === null ? '' : `, ${batches}`}`,
     `Rows:     ${count(finished)} of ${count(rows.total)} (${share} %${left})${states.length === 0 ? '' : `: ${states.join(', ')}`}`,
     ...(requests === null
       ? []

@@ -1,7 +1,7 @@
 /** Runs as a table that fits into a width: what matters least goes first, and names lose their middle. */
 
 import stringWidth from 'string-width';
-import { count, inert, spent } from '../lib/text.js';
+import { count, sanitize, spent } from '../lib/text.js';
 import type { ListedRun } from '../session/run-list.js';
 
 const GAP = '  ';
@@ -21,7 +21,7 @@ interface Column {
 }
 
 const COLUMNS: readonly Column[] = [
-  { head: 'RUN', isKept: true, shortest: 24, text: ({ name }) => inert(name, LONGEST_NAME) },
+  { head: 'RUN', isKept: true, shortest: 24, text: ({ name }) => sanitize(name, LONGEST_NAME) },
   { head: 'STATE', isKept: true, text: ({ state }) => state },
   { head: 'ROWS', isRight: true, text: rowsText },
   { head: 'COST', isRight: true, text: costText },

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { EXIT, systemErrorCode, UserError } from '../lib/errors.js';
 import { makeFolder, replaceFile } from '../lib/files.js';
-import { inert, plural, shellWord } from '../lib/text.js';
+import { sanitize, plural, shellWord } from '../lib/text.js';
 import { printResult } from '../terminal/output.js';
 import type { Console } from '../terminal/progress.js';
 import type { RetriableState } from '../types.js';
@@ -81,7 +81,7 @@ async function submitScript(args: readonly string[]): Promise<string> {
     const { stdout } = await run('sbatch', ['--parsable', ...args], { timeout: TIMEOUT_MS });
     const job = /^\d+/.exec(stdout.trim())?.[0];
     if (job !== undefined) return job;
-    throw new UserError(`sbatch gave no job number: ${inert(stdout, 200)}.`);
+    throw new UserError(`sbatch gave no job number: ${sanitize(stdout, 200)}.`);
   } catch (error) {
     if (error instanceof UserError) throw error;
     if (systemErrorCode(error) === 'ENOENT')
@@ -89,7 +89,7 @@ async function submitScript(args: readonly string[]): Promise<string> {
         'There is no sbatch here. Run this where Slurm jobs are submitted, or leave out --submit.',
       );
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
-    throw new UserError(`sbatch refused the job: ${inert(said.trim(), 400)}`);
+    throw new UserError(`sbatch refused the job: ${sanitize(said.trim(), 400)}`);
   }
 }
 

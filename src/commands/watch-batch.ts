@@ -22,7 +22,7 @@ import { assembleResults, finish, publisherOf } from '../session/finish.js';
 import type { FinishedRun, NextCommands, Publisher } from '../session/finished-run.js';
 import { inFolder } from '../session/in-folder.js';
 import { mayFollow, sendFurtherRounds } from '../session/further-rounds.js';
-import { askOnline, nothingAsked, type Asked, type OnlineWork } from '../session/online.js';
+import { sendOnline, nothingSent, type OnlineResult, type OnlineWork } from '../session/online.js';
 import {
   adoptSiblings,
   openWatchedRun,
@@ -34,7 +34,7 @@ import { subjectOf, withNotice } from '../session/notice.js';
 import { stopError } from '../session/stops.js';
 import { RetryRounds } from '../session/retry-rounds.js';
 import { describing } from '../session/submit-batches.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import { requireBatches, watchCommandLine } from '../session/watch-command.js';
 import { takeResults } from '../session/take-results.js';
 import { collectParts, indexJobs, RawResults, watchOnce } from '../session/watch-once.js';
@@ -44,14 +44,14 @@ import { collectParts, indexJobs, RawResults, watchOnce } from '../session/watch
  * @returns the exit code
  * @throws UserError where it can't go on
  */
-export async function watchBatch(watching: WatchOptions, surroundings: Surroundings): Promise<number> {
+export async function watchBatch(watching: WatchOptions, context: CommandContext): Promise<number> {
   const { run } = watching;
-  return withNotice(subjectOf(run, 'watch-batch'), surroundings, () => watchRun(watching, surroundings));
+  return withNotice(subjectOf(run, 'watch-batch'), context, () => watchRun(watching, context));
 }
 
-async function watchRun(watching: WatchOptions, surroundings: Surroundings): Promise<number> {
+async function watchRun(watching: WatchOptions, context: CommandContext): Promise<number> {
   const { run: options } = watching;
-  const { console, interruption } = surroundings;
+  const { console, interruption } = context;
   if (watching.results === null) requireBatches(options.call);
   if (watching.cancel && !watching.yes && !process.stdin.isTTY) {
     throw new UsageError('--cancel asks before it cancels, and nobody is here to answer; give --yes.');
@@ -64,18 +64,18 @@ async function watchRun(watching: WatchOptions, surroundings: Surroundings): Pro
     const fromFile = watching.batchObjectsFile === null ? null : readObjects(watching.batchObjectsFile);
     const isNamed = watching.batchIds !== null || fromFile !== null || watching.recover;
     if (!isNamed && watching.results === null) requireRecord(folder, options);
-    const publisher = await publisherOf(options, surroundings);
-    return await inFolder(folder, 'watch-batch', options, surroundings, () =>
+    const publisher = await publisherOf(options, context);
+    return await inFolder(folder, 'watch-batch', options, context, () =>
       describing(options.call, async () => {
-        const watched = await openWatchedRun({ watching, fromFile, folder, client, price }, surroundings);
-        if (watching.results !== null) return takeGiven(watching.results, watched, publisher, surroundings);
-        if (watching.cancel && !(await cancelBatches(watched, surroundings))) return EXIT.done;
-        return follow(watched, publisher, surroundings);
+        const watched = await openWatchedRun({ watching, fromFile, folder, client, price }, context);
+        if (watching.results !== null) return takeGiven(watching.results, watched, publisher, context);
+        if (watching.cancel && !(await cancelBatches(watched, context))) return EXIT.done;
+        return follow(watched, publisher, context);
       }),
     );
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
-    console.warning(`Stopped; the batches still run. Watch them again with: ${surroundings.resumeCommand}`);
+    console.warning(`Stopped; the batches still run. Watch them again with: ${context.resumeCommand}`);
     return interruption.exitCode;
   } finally {
     await client.close();
@@ -87,9 +87,9 @@ async function takeGiven(
   paths: readonly string[],
   watched: WatchedRun,
   publisher: Publisher | null,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<number> {
-  const { console } = surroundings;
+  const { console } = context;
   const { totals, ledger, options } = watched;
   const started = performance.now();
   const raw = new RawResults(watched, console);
@@ -97,7 +97,7 @@ async function takeGiven(
   let answered: number;
   try {
     const parts = collectParts(watched, jobs, await answerRules(options.call), console);
-    answered = await takeResults(paths, watched, parts, surroundings);
+    answered = await takeResults(paths, watched, parts, context);
     await raw.update();
   } finally {
     jobs.close();
@@ -119,19 +119,19 @@ async function takeGiven(
 async function follow(
   watched: WatchedRun,
   publisher: Publisher | null,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<number> {
   const { watching, ledger } = watched;
-  const { console, interruption, resumeCommand } = surroundings;
+  const { console, interruption, resumeCommand } = context;
   const started = performance.now();
-  const rounds = new RetryRounds(watched, surroundings);
+  const rounds = new RetryRounds(watched, context);
   let answered = 0;
   let isOurAccount = false;
   for (;;) {
-    const outcome = await watchOnce(watched, surroundings);
+    const outcome = await watchOnce(watched, context);
     isOurAccount ||= outcome.isOurAccount;
     answered += outcome.answers;
-    const isGoingOn = !outcome.interrupted && (await goOn(watched, outcome, rounds, surroundings));
+    const isGoingOn = !outcome.interrupted && (await goOn(watched, outcome, rounds, context));
     // Ctrl-C may also come while a round is submitted.
     if (outcome.interrupted || interruption.soft.aborted) {
       console.warning(`Stopped; the batches still run. Watch them again with: ${resumeCommand}`);
@@ -153,7 +153,7 @@ async function follow(
   }
   await holdRows(watched);
   await watched.shared.settle();
-  const asked = await sendOnline(watched, isFinishing, isOurAccount, surroundings);
+  const asked = await finishOnline(watched, isFinishing, isOurAccount, context);
   if (asked.stop?.reason === 'interrupted') {
     console.warning(`Stopped; what came is saved. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
@@ -164,7 +164,7 @@ async function follow(
   session.answered += asked.answered;
   session.milliseconds = performance.now() - started;
   const stop = asked.stop ?? finished.stop;
-  return end({ ...finished, session, stop, needed: asked.needed }, watched, surroundings);
+  return end({ ...finished, session, stop, needed: asked.needed }, watched, context);
 }
 
 /** Whether there is more to watch: batches of this run that others submitted, or a round of `--retry_failed`. */
@@ -172,25 +172,25 @@ async function goOn(
   watched: WatchedRun,
   outcome: Watched,
   rounds: RetryRounds,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<boolean> {
   const { watching, run } = watched;
   if (watching.then === 'stop') return false;
   await holdRows(watched);
   await watched.shared.settle();
   if (run.index.countWanted(watched.options.policy.retry) === 0) return false;
-  if (await adoptSiblings(watched, outcome.isOurAccount, surroundings)) return true;
+  if (await adoptSiblings(watched, outcome.isOurAccount, context)) return true;
   return watching.then === 'retry_failed' && rounds.next(outcome);
 }
 
-async function end(finished: FinishedRun, watched: WatchedRun, surroundings: Surroundings): Promise<number> {
+async function end(finished: FinishedRun, watched: WatchedRun, context: CommandContext): Promise<number> {
   const { config } = finished;
   const changes = distinctChanges([...(config.parameter_changes ?? []), ...watched.ledger.learnt]);
   if (changes.length > 0) config.parameter_changes = changes;
-  if (watched.watching.graph) await saveGraphs(watched, surroundings);
+  if (watched.watching.graph) await saveGraphs(watched, context);
   await watched.shared.settle();
-  const assembled = await assembleResults({ ...finished, run: watched.run }, surroundings.console);
-  return finish({ ...finished, tryAgain: await tryAgain(watched) }, assembled, surroundings.console);
+  const assembled = await assembleResults({ ...finished, run: watched.run }, context.console);
+  return finish({ ...finished, tryAgain: await tryAgain(watched) }, assembled, context.console);
 }
 
 /** What brings the rows that are still missing. */
@@ -236,16 +236,16 @@ function costFlag(maxCost: number | null): string[] {
  * Sends what is to be sent online after the batches: with `--finish_online` the rows without an answer, and in any case
  * what the answers call for.
  */
-async function sendOnline(
+async function finishOnline(
   watched: WatchedRun,
   isFinishing: boolean,
   isOurAccount: boolean,
-  surroundings: Surroundings,
-): Promise<Asked> {
+  context: CommandContext,
+): Promise<OnlineResult> {
   const { watching, options, folder, run, ledger, totals, price, config, shared } = watched;
-  if (!isFinishing && !mayFollow(watched)) return nothingAsked(options.call);
-  const paying = { ...watched, waiting: watched.submission.waiting, reporter: surroundings.console };
-  const permit = await permitted(paying, isOurAccount, surroundings);
+  if (!isFinishing && !mayFollow(watched)) return nothingSent(options.call);
+  const paying = { ...watched, waiting: watched.submission.waiting, reporter: context.console };
+  const permit = await permitted(paying, isOurAccount, context);
   const known = config.parameter_changes ?? [];
   const onChanges: OnlineWork['onChanges'] = (learnt) => {
     config.parameter_changes = distinctChanges([...known, ...learnt]);
@@ -254,9 +254,9 @@ async function sendOnline(
   const reserved = reservedForBatches(ledger, options.call.generation, price);
   const work = { options, folder, run, totals, price, onChanges, serviceTier, reserved, permit };
   try {
-    const asked = isFinishing ? await askOnline(work, surroundings) : nothingAsked(options.call);
-    const further = { ...work, options: await withCheckedFallback(watched, surroundings.console) };
-    return await sendFurtherRounds(further, asked, shared, surroundings);
+    const asked = isFinishing ? await sendOnline(work, context) : nothingSent(options.call);
+    const further = { ...work, options: await withCheckedFallback(watched, context.console) };
+    return await sendFurtherRounds(further, asked, shared, context);
   } finally {
     await permit?.release();
   }
@@ -265,7 +265,7 @@ async function sendOnline(
 /** The answers of the batches are taken in whatever becomes of the refused rows. */
 async function withCheckedFallback(
   { options, run: { index } }: WatchedRun,
-  console: Surroundings['console'],
+  console: CommandContext['console'],
 ): Promise<RunSettings> {
   const hasRefused = index.count('refused') + index.count('filtered') > 0;
   try {
@@ -279,7 +279,7 @@ async function withCheckedFallback(
 }
 
 /** `--graph`: how long the batches took. */
-async function saveGraphs({ folder, ledger }: WatchedRun, { console }: Surroundings): Promise<void> {
+async function saveGraphs({ folder, ledger }: WatchedRun, { console }: CommandContext): Promise<void> {
   const { saveBatchGraphs } = await import('../batches/graph.js');
   const times = ledger.batches.map(({ createdAt, endedAt, counts }) => ({
     createdAt,

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { collect, type CollectOptions, type ReportedRun } from '../report/collect.js';
 import { renderPage } from '../report/html.js';
 import { LiveRun } from '../report/live-run.js';
@@ -32,7 +32,7 @@ export async function watchReport(
   try {
     await printResult(`${server.url}\n`);
     console.info(
-      `The report of ${inert(run.folder.name, 120)} is served there, to this machine alone. Ctrl-C ends it.`,
+      `The report of ${sanitize(run.folder.name, 120)} is served there, to this machine alone. Ctrl-C ends it.`,
     );
     for (;;) {
       await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);

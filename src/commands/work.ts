@@ -12,7 +12,7 @@ import { LeaseLost, takeLease, tryLease, underLease } from '../session/shard-lea
 import { runShard, type PlannedWork, type ShardResult } from '../session/shard-run.js';
 import { stopError } from '../session/stops.js';
 import { roundedUp } from '../session/next-command.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import { checkEndpoints } from '../models/endpoint.js';
 import { shardFolder } from '../shards/folders.js';
 import { LivingWorkers } from '../shards/living.js';
@@ -41,17 +41,17 @@ export interface WorkRequest {
  * @returns the exit code: 0 where its shards are done, whatever their rows came to
  * @throws UserError where it can't continue
  */
-export async function work(planned: OpenPlan, own: WorkRequest, surroundings: Surroundings): Promise<number> {
+export async function work(planned: OpenPlan, own: WorkRequest, context: CommandContext): Promise<number> {
   const total = planned.plan.shards.length;
   const shards = own.any ? null : findShards(own.shard, own.variables, total);
   try {
-    const exitCode = await (await Worker.start(planned, surroundings)).run(shards);
-    if (exitCode === EXIT.tryLater && own.requeue) await askAgain(surroundings.console);
+    const exitCode = await (await Worker.start(planned, context)).run(shards);
+    if (exitCode === EXIT.tryLater && own.requeue) await askAgain(context.console);
     return exitCode;
   } catch (error) {
     // A task whose lease another one took may be the earlier copy of that very task.
     const mayRunAgain = error instanceof TemporaryError && !(error instanceof LeaseLost);
-    if (mayRunAgain && own.requeue) await askAgain(surroundings.console);
+    if (mayRunAgain && own.requeue) await askAgain(context.console);
     throw error;
   }
 }
@@ -64,25 +64,25 @@ class Worker {
   private constructor(
     private readonly planned: OpenPlan,
     private readonly price: Price | null,
-    private readonly surroundings: Surroundings,
+    private readonly context: CommandContext,
   ) {
     this.#living = new LivingWorkers(planned.runDir);
   }
 
-  static async start(planned: OpenPlan, surroundings: Surroundings): Promise<Worker> {
+  static async start(planned: OpenPlan, context: CommandContext): Promise<Worker> {
     const stopped = stoppedError(planned.runDir);
     if (stopped !== null) throw stopped;
     const { options } = planned;
     // A missing key is reported before anything is taken.
     checkEndpoints(options.call);
     const price = options.policy.maxCost === null ? null : await priceFor(options);
-    return new Worker(planned, price, surroundings);
+    return new Worker(planned, price, context);
   }
 
   async run(shards: readonly number[] | null): Promise<number> {
     if (shards === null) await this.#takeOpen();
     else await this.#workThrough(shards);
-    const { interruption, console, resumeCommand } = this.surroundings;
+    const { interruption, console, resumeCommand } = this.context;
     if (!interruption.soft.aborted) return EXIT.done;
     this.#refuseStopped();
     console.warning(`Stopped; everything that arrived is saved. Resume with: ${resumeCommand}`);
@@ -102,21 +102,21 @@ class Worker {
   }
 
   async #workThrough(shards: readonly number[]): Promise<void> {
-    const { console, interruption } = this.surroundings;
+    const { console, interruption } = this.context;
     for (const shard of shards) {
       if (interruption.soft.aborted) return;
       if (!this.#isOpen(shard)) {
         console.info(`Shard ${shard} is done.`);
         continue;
       }
-      await this.#workOn(shard, await takeLease(this.planned.runDir, shard, this.surroundings));
+      await this.#workOn(shard, await takeLease(this.planned.runDir, shard, this.context));
     }
   }
 
   /** Takes open shards until none is left that nobody works on. */
   async #takeOpen(): Promise<void> {
     const { plan } = this.planned;
-    const { console, interruption } = this.surroundings;
+    const { console, interruption } = this.context;
     const watches = new Map<number, LockWatch>();
     const start = Math.random();
     let isFirstWait = true;
@@ -157,8 +157,8 @@ class Worker {
 
   async #workOn(shard: number, lock: FolderLock): Promise<void> {
     const { runDir, options } = this.planned;
-    const { console, interruption } = this.surroundings;
-    const result = await underLease(lock, runDir, shard, options, this.surroundings, async (folder) => {
+    const { console, interruption } = this.context;
+    const result = await underLease(lock, runDir, shard, options, this.context, async (folder) => {
       // Another worker may have finished it since this one looked.
       if (!this.#isOpen(shard)) return null;
       console.info(`Working on shard ${shard} of ${this.planned.plan.shards.length} (${folder.temp}).`);
@@ -185,10 +185,10 @@ class Worker {
       plan,
       options,
       price: this.price,
-      surroundings: this.surroundings,
+      context: this.context,
       share: () => 1 / this.#living.count,
       onNote: () => {
-        if (stoppedError(runDir) !== null) this.surroundings.interruption.drain();
+        if (stoppedError(runDir) !== null) this.context.interruption.drain();
       },
     };
   }
@@ -196,7 +196,7 @@ class Worker {
   /** The error that ends this worker; where it concerns them all, they get it. */
   async #stopped(shard: number, { stop }: ShardResult): Promise<UserError> {
     const { runDir, options } = this.planned;
-    const { resumeCommand } = this.surroundings;
+    const { resumeCommand } = this.context;
     const next = `(Shard ${shard}; what was answered is saved.) Then run again: ${resumeCommand}`;
     if (stop?.reason === 'budget') {
       const message =
@@ -211,7 +211,7 @@ class Worker {
   }
 
   #report(open: number): void {
-    const { console } = this.surroundings;
+    const { console } = this.context;
     const { runDir, plan } = this.planned;
     const did = `${plural(this.#done.size, 'shard')} done by this worker.`;
     if (open === 0) {

@@ -1,6 +1,6 @@
 /** A comparison in words: the table on standard output, and the page. */
 
-import { count, dollars, duration, inert, plural, spent } from '../lib/text.js';
+import { count, dollars, duration, sanitize, plural, spent } from '../lib/text.js';
 import type { CompareFigures, ContestantFigures, PairFigures } from './figures.js';
 
 const HEADINGS = [
@@ -29,7 +29,7 @@ function cells(figures: ContestantFigures): string[] {
   const [low, high] = figures.rating_interval_95;
   return [
     String(figures.rank),
-    inert(figures.annotator, 60),
+    sanitize(figures.annotator, 60),
     count(Math.round(figures.rating)),
     `${count(Math.round(low))}–${count(Math.round(high))}`,
     ...[figures.wins, figures.ties, figures.losses].map((number) => count(number)),
@@ -43,7 +43,7 @@ function cells(figures: ContestantFigures): string[] {
 }
 
 function describePair({ one, other, ...pair }: PairFigures): string {
-  const names = `${inert(one, 60)} : ${inert(other, 60)}`;
+  const names = `${sanitize(one, 60)} : ${sanitize(other, 60)}`;
   const score = `${count(pair.wins)} won, ${plural(pair.ties, 'tie')}, ${count(pair.losses)} lost`;
   const undecided = pair.undecided === 0 ? '' : `, ${count(pair.undecided)} undecided`;
   return `${names}  ${score}${undecided}; ${describeRate(pair)}`;
@@ -72,7 +72,7 @@ function describeWhole({
 }: CompareFigures): string {
   const of = rows === null ? '' : ` of ${count(rows)}`;
   const paid = cost === null ? 'cost not known' : `${spent(cost, false)} in all`;
-  return `${plural(sample, 'row')}${of} of ${inert(dataset, 120)}, judged by ${inert(judge.annotator, 60)} in both orders; ${paid}`;
+  return `${plural(sample, 'row')}${of} of ${sanitize(dataset, 120)}, judged by ${sanitize(judge.annotator, 60)} in both orders; ${paid}`;
 }
 
 /** The lines for standard output. */

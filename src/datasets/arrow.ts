@@ -7,11 +7,11 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type * as ApacheArrow from 'apache-arrow';
 import { messageOf, UserError } from '../lib/errors.js';
-import { breather, readAt } from '../lib/files.js';
+import { cooperativePause, readAt } from '../lib/files.js';
 import { setOwn } from '../lib/json.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
-import { dropped } from '../lib/memory.js';
-import { inert } from '../lib/text.js';
+import { noteDiscarded } from '../lib/memory.js';
+import { sanitize } from '../lib/text.js';
 import { arrowReader } from './arrow-values.js';
 import type { FileFacts } from './parquet-messages.js';
 import { NotText } from './parquet-values.js';
@@ -81,7 +81,7 @@ export class ArrowFile implements FileFacts {
     const descriptor = openSync(path, 'r');
     try {
       const messages: Message[] = [];
-      const pause = breather();
+      const pause = cooperativePause();
       for (const message of walk(arrow, descriptor)) {
         messages.push(message);
         await pause();
@@ -112,7 +112,7 @@ export class ArrowFile implements FileFacts {
   ): AsyncGenerator<Record<string, unknown>> {
     const wanted = columns.filter((column) => this.columns.includes(column));
     const descriptor = openSync(this.path, 'r');
-    const pause = breather();
+    const pause = cooperativePause();
     try {
       let index = 0;
       const batches = this.#batches(descriptor, start, end);
@@ -174,7 +174,7 @@ export class ArrowFile implements FileFacts {
       } catch (error) {
         if (error instanceof NotText)
           throw new UserError(
-            `${this.title} cannot be read: "${inert(column, 60)}" is declared as text and holds other bytes.`,
+            `${this.title} cannot be read: "${sanitize(column, 60)}" is declared as text and holds other bytes.`,
           );
         throw error;
       }
@@ -254,7 +254,7 @@ function* bytesOf(
     onBytes(bodyStart - start + bodyBytes);
     yield freshBytes(descriptor, start, bodyStart - start);
     if (bodyBytes > 0) yield freshBytes(descriptor, bodyStart, bodyBytes);
-    dropped(bodyBytes);
+    noteDiscarded(bodyBytes);
   }
 }
 
@@ -267,7 +267,7 @@ function freshBytes(descriptor: number, offset: number, length: number): Uint8Ar
 function damaged(title: string, error: unknown): UserError {
   if (error instanceof UserError) return error;
   return new UserError(
-    `${title} can't be read as Arrow: ${inert(messageOf(error), 200)}. It may be damaged or incomplete; get it again.`,
+    `${title} can't be read as Arrow: ${sanitize(messageOf(error), 200)}. It may be damaged or incomplete; get it again.`,
     undefined,
     { cause: error },
   );

@@ -3,7 +3,7 @@
 import { closeSync, createReadStream, openSync } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { breather, readAt } from '../lib/files.js';
+import { cooperativePause, readAt } from '../lib/files.js';
 import type { Compression } from './file-names.js';
 
 const DECOMPRESSORS: Readonly<Record<Compression, (path: string) => AsyncIterable<Buffer>>> = {
@@ -44,7 +44,7 @@ async function* unzstd(path: string): AsyncGenerator<Buffer> {
     const decompressor = new Decompress((block) => {
       blocks.push(block.slice());
     });
-    const pause = breather();
+    const pause = cooperativePause();
     for (let offset = 0; !isWhole;) {
       const bytes = readAt(descriptor, offset, ZSTD_READ_BYTES);
       isWhole = bytes.length === 0;
@@ -95,7 +95,7 @@ async function* bunzip2(path: string): AsyncGenerator<Buffer> {
   try {
     const input = new ByteInput(descriptor);
     const output = new ByteOutput();
-    const pause = breather();
+    const pause = cooperativePause();
     do {
       const decoder = new Bunzip(input, output);
       while (decoder._init_block()) {

@@ -4,7 +4,7 @@
  */
 
 import { UsageError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /** A canonical name, such as `utf-8` or `windows-1252`. */
 export type EncodingName = string;
@@ -51,7 +51,7 @@ export function encodingNamed(label: string): EncodingName {
     }
   }
   throw new UsageError(
-    `--encoding ${inert(label, 40)} is not a known encoding. Examples: utf-8, utf-16, windows-1252, latin1, ` +
+    `--encoding ${sanitize(label, 40)} is not a known encoding. Examples: utf-8, utf-16, windows-1252, latin1, ` +
       'windows-1251, gb18030, big5, shift_jis, euc-jp, euc-kr.',
   );
 }

@@ -16,7 +16,7 @@ import { atMinimumRate, discard, TooSlow } from '../http/minimum-rate.js';
 import { systemClock, type Clock } from '../lib/clock.js';
 import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { Redactor, Unsearchable } from '../secrets/redactor.js';
-import { count, duration, inert } from '../lib/text.js';
+import { count, duration, sanitize } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
 const TRIES = 6;
@@ -56,9 +56,9 @@ export class HubError extends UserError {
     /** True where another way to the same rows may work. */
     readonly mayWorkOtherwise: boolean,
     /** True where the same request may be answered later. */
-    mayPass = false,
+    isTransient = false,
   ) {
-    super(message, mayPass ? EXIT.tryLater : EXIT.cannotGoOn);
+    super(message, isTransient ? EXIT.tryLater : EXIT.cannotGoOn);
   }
 }
 
@@ -137,7 +137,7 @@ export class HubClient {
     const url = `${this.options.hub.datasetsServerUrl}/${endpoint}?${parameters.toString()}`;
     let value: unknown;
     let text = '';
-    const answer = await this.#persist(
+    const answer = await this.#withRetry(
       () => this.#request(url, {}, MAXIMUM_JSON_BYTES),
       endpoint,
       // An answer may be torn on its way, or come from something in between.
@@ -157,7 +157,7 @@ export class HubClient {
   async range(url: string, start: number, end: number): Promise<ArrayBuffer> {
     const rewritten = this.#onConfiguredEndpoint(url);
     const headers = { range: `bytes=${start}-${end - 1}` };
-    const answer = await this.#persist(async () => {
+    const answer = await this.#withRetry(async () => {
       const known = this.#locations.get(rewritten);
       const first = await this.#request(
         known ?? rewritten,
@@ -189,8 +189,8 @@ export class HubClient {
     this.#revision ??= revision.slice(0, 200);
     if (this.#revision === revision.slice(0, 200)) return;
     throw new TemporaryError(
-      `The dataset ${inert(this.options.dataset, 120)} changed on the Hub while it was read (revision ` +
-        `${inert(this.#revision, 50)}, then ${inert(revision, 50)}); run the command again to read the new one.`,
+      `The dataset ${sanitize(this.options.dataset, 120)} changed on the Hub while it was read (revision ` +
+        `${sanitize(this.#revision, 50)}, then ${sanitize(revision, 50)}); run the command again to read the new one.`,
     );
   }
 
@@ -198,7 +198,7 @@ export class HubClient {
    * Tries again while the answer is one that may pass.
    * @param problemOf what is wrong with a good answer's content
    */
-  async #persist(
+  async #withRetry(
     request: () => Promise<Answer>,
     what: string,
     problemOf: (answer: Answer) => HubError | null = () => null,
@@ -215,7 +215,7 @@ export class HubClient {
         if (wrong === null) return answer;
         problem = wrong;
         if (!(isGood || passes(answer)) || attempt >= TRIES) throw problem;
-        wait = askedWait(answer.headers);
+        wait = requestedWait(answer.headers);
       } catch (error) {
         if (error instanceof UserError || this.options.signal?.aborted === true) throw error;
         const most = triesAfter(error);
@@ -298,7 +298,7 @@ export class HubClient {
 
   #unreachable(error: unknown): UserError {
     const where = host(this.options.hub.datasetsServerUrl);
-    const reason = inert(messageOf(error) || (systemErrorCode(error) ?? 'no answer'), 160);
+    const reason = sanitize(messageOf(error) || (systemErrorCode(error) ?? 'no answer'), 160);
     return new HubError(
       `Cannot reach ${where} (${reason}). Check the network and the variables HTTPS_PROXY, HF_ENDPOINT and ` +
         'HF_DATASETS_SERVER_URL; a local file needs no network.',
@@ -311,8 +311,8 @@ export class HubClient {
   #problem(answer: Answer, what: string): HubError {
     const code = errorCode(answer);
     const value = parseJson(answer.body.toString('utf8'));
-    const said = isObject(value) && typeof value['error'] === 'string' ? inert(value['error'], 240) : '';
-    const name = inert(this.options.dataset, 120);
+    const said = isObject(value) && typeof value['error'] === 'string' ? sanitize(value['error'], 240) : '';
+    const name = sanitize(this.options.dataset, 120);
     const page = `${this.options.hub.endpoint}/datasets/${name}`;
     const hasToken = this.options.hub.token !== null;
     const message = explain({ code, status: answer.status, name, page, hasToken, said, what });
@@ -346,9 +346,11 @@ function passes(answer: Answer): boolean {
 
 function errorCode(answer: Answer): string | null {
   const header = answer.headers['x-error-code'];
-  if (typeof header === 'string' && header !== '') return inert(header, 80);
+  if (typeof header === 'string' && header !== '') return sanitize(header, 80);
   const value = parseJson(answer.body.toString('utf8'));
-  return isObject(value) && typeof value['error_code'] === 'string' ? inert(value['error_code'], 80) : null;
+  return isObject(value) && typeof value['error_code'] === 'string'
+    ? sanitize(value['error_code'], 80)
+    : null;
 }
 
 /**
@@ -366,7 +368,7 @@ export function pauseAfter(
 }
 
 /** `Retry-After`, or the seconds until the window ends in `RateLimit: "api";r=0;t=55`. */
-export function askedWait(headers: Headers): number | null {
+export function requestedWait(headers: Headers): number | null {
   const asked = retryAfter(headers);
   if (asked !== null) return asked;
   const limit = headers['ratelimit'];
@@ -483,5 +485,5 @@ async function readBounded(
 }
 
 function host(url: string): string {
-  return inert(new URL(url).host, 100);
+  return sanitize(new URL(url).host, 100);
 }

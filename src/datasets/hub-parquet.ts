@@ -4,7 +4,7 @@ import { isObject } from '../lib/json.js';
 import type { HubClient } from './hub-client.js';
 import type { HubTable } from './hub-rows.js';
 import { UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { ParquetProcess, type ParquetTable } from './parquet-process.js';
 
 /** The Hub makes row groups of 100 MB at most; a page or a column of one is less. */
@@ -31,7 +31,7 @@ export async function openHubParquet(
   const files: ParquetTable[] = [];
   // A handful of footers: one after the other is soon done, and kind to the Hub.
   for (const { url, filename, size } of own) {
-    const title = `${inert(filename, 120)} of ${inert(table.dataset, 120)}`;
+    const title = `${sanitize(filename, 120)} of ${sanitize(table.dataset, 120)}`;
     const range = (start: number, end: number): Promise<ArrayBuffer> => {
       if (end - start <= LARGEST_RANGE_BYTES) return client.range(url, start, end);
       const megabytes = Math.round((end - start) / (1 << 20));

@@ -3,7 +3,7 @@
 import pLimit from 'p-limit';
 import { isObject, parseExact } from '../lib/json.js';
 import { TemporaryError, type UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { RowSelection, SourceRow } from '../types.js';
 import type { HubClient } from './hub-client.js';
 import { hasNumbers } from './json-row.js';
@@ -133,12 +133,12 @@ function readRow(row: unknown, index: number, columns: readonly string[]): Sourc
   if (cut === undefined) return { index, value: row['row'] };
   return {
     index,
-    problem: `row ${index}: the Hub sent only a part of "${inert(cut, 60)}", which is too long for it`,
+    problem: `row ${index}: the Hub sent only a part of "${sanitize(cut, 60)}", which is too long for it`,
   };
 }
 
 function unexpected(dataset: string, what: string): UserError {
   return new TemporaryError(
-    `The Hub answered for ${inert(dataset, 120)} with ${what}; run the command again later.`,
+    `The Hub answered for ${sanitize(dataset, 120)} with ${what}; run the command again later.`,
   );
 }

@@ -2,7 +2,7 @@
 
 import { isObject } from '../lib/json.js';
 import { UserError, messageOf } from '../lib/errors.js';
-import { count, inert } from '../lib/text.js';
+import { count, sanitize } from '../lib/text.js';
 import type {
   DatasetRequest,
   HubEnvironment,
@@ -30,7 +30,7 @@ export async function openHubDataset(
   const table = await findTable(client, request);
   const source = new HubSource(client, table, reporter, signal);
   const facts = await source.open();
-  const name = inert(request.dataset, 120);
+  const name = sanitize(request.dataset, 120);
   const warnings = facts.partial
     ? [
         `The Hub serves only the first ${count(facts.totalRows)} rows of ${name} (its viewer takes the first 5 GB of a split).`,
@@ -53,7 +53,7 @@ async function findTable(client: HubClient, { dataset, subset, split }: DatasetR
   const answer = await client.get('splits', { dataset });
   const listed = Array.isArray(answer['splits']) ? answer['splits'].filter(isObject) : [];
   const tables = listed.map((entry) => ({ subset: String(entry['config']), split: String(entry['split']) }));
-  const name = inert(dataset, 120);
+  const name = sanitize(dataset, 120);
   if (tables.length === 0) throw new UserError(`The dataset ${name} has no data that the Hub can serve.`);
   const chosenSubset = choose(
     'subset',
@@ -76,11 +76,11 @@ function choose(
   const listed =
     known
       .slice(0, 50)
-      .map((one) => inert(one, 60))
+      .map((one) => sanitize(one, 60))
       .join(', ') + (known.length > 50 ? ', …' : '');
   if (wanted !== null) {
     if (known.includes(wanted)) return wanted;
-    throw new UserError(`The dataset ${dataset} has no ${kind} "${inert(wanted, 60)}". It has ${listed}.`);
+    throw new UserError(`The dataset ${dataset} has no ${kind} "${sanitize(wanted, 60)}". It has ${listed}.`);
   }
   if (known.includes(usual)) return usual;
   const [only] = known;

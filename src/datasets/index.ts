@@ -4,7 +4,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { systemErrorCode, UserError } from '../lib/errors.js';
 import { fileProblem } from '../lib/files.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type {
   DatasetRequest,
   HubEnvironment,
@@ -51,12 +51,12 @@ export async function openDataset(
   if (isLocalName(name)) return openLocal(request, signal);
   if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
     throw new UserError(
-      `--dataset ${inert(name, 120)} is neither a file nor a Hub id. An id looks like glaiveai/glaive-code-assistant; ` +
+      `--dataset ${sanitize(name, 120)} is neither a file nor a Hub id. An id looks like glaiveai/glaive-code-assistant; ` +
         `files end in ${knownEndings()}.`,
     );
   }
   refuseMistypedFile(name);
-  refuseEncoding(request, `${inert(name, 120)} is a dataset of the Hub`);
+  refuseEncoding(request, `${sanitize(name, 120)} is a dataset of the Hub`);
   const { openHubDataset } = await import('./hub.js');
   return openHubDataset(request, hub, reporter, signal);
 }
@@ -68,13 +68,15 @@ export async function openDataset(
 function refuseMistypedFile(name: string): void {
   const hint = /\.[a-z]{2,8}$/i.test(name) ? didYouMean(name) : '';
   if (hint === '') return;
-  throw new UserError(`There is no file ${inert(name, 200)}, and its ending is not one of a dataset.${hint}`);
+  throw new UserError(
+    `There is no file ${sanitize(name, 200)}, and its ending is not one of a dataset.${hint}`,
+  );
 }
 
 /** ` Did you mean data/rows.jsonl?`; empty where no file has a name like it. */
 function didYouMean(path: string): string {
   const near = nearestFile(path);
-  return near === null ? '' : ` Did you mean ${inert(near, 200)}?`;
+  return near === null ? '' : ` Did you mean ${sanitize(near, 200)}?`;
 }
 
 /** @param what a clause that says what the dataset is */
@@ -108,7 +110,7 @@ async function openLocal(request: DatasetRequest, signal: AbortSignal | undefine
       ? { files: [await standardInput(unpacked, signal)], split: null }
       : await findLocalFiles(name, split);
   if (request.subset !== null) {
-    throw new UserError(`--subset is for datasets of the Hub; ${inert(name, 300)} is local.`);
+    throw new UserError(`--subset is for datasets of the Hub; ${sanitize(name, 300)} is local.`);
   }
   // A split that the names of the files settle is none of their content.
   const opener = new LocalOpener(
@@ -151,7 +153,7 @@ class LocalOpener {
         systemErrorCode(error) === undefined ||
         this.signal?.aborted === true
         ? error
-        : fileProblem(error, `read ${inert(file.shown, 300)}`);
+        : fileProblem(error, `read ${sanitize(file.shown, 300)}`);
     }
   }
 
@@ -162,7 +164,7 @@ class LocalOpener {
     const path = await plain();
     const what = kind ?? (await sniffed(file, path));
     if (BINARY_KINDS.includes(what))
-      refuseEncoding(this.request, `${inert(file.shown, 120)} is a binary file`);
+      refuseEncoding(this.request, `${sanitize(file.shown, 120)} is a binary file`);
     const { encoding = DEFAULT_ENCODING, split } = this.request;
     const read = await this.#reader(what);
     const dataset = await read({ file: { path, shown: file.shown, encoding }, split, signal: this.signal });
@@ -179,7 +181,7 @@ class LocalOpener {
     const { kind, compression, unpackedBy } = readFileName(shown);
     if (unpackedBy !== null) {
       throw new UserError(
-        `${inert(shown, 300)} is packed in a way that is not read here. Unpack it with ${unpackedBy}.`,
+        `${sanitize(shown, 300)} is packed in a way that is not read here. Unpack it with ${unpackedBy}.`,
       );
     }
     if (kind !== null && kind !== 'text') return { compression, kind };
@@ -201,7 +203,7 @@ async function sniffed({ shown }: LocalFile, path: string): Promise<FileKind> {
   const isText = readFileName(shown).kind === 'text' || shown === STANDARD_INPUT_SHOWN;
   if (kind !== 'text' || isText) return kind;
   throw new UserError(
-    `The format of ${inert(shown, 300)} can't be recognised from its name or its content; files end in ${knownEndings()}.`,
+    `The format of ${sanitize(shown, 300)} can't be recognised from its name or its content; files end in ${knownEndings()}.`,
   );
 }
 
@@ -216,7 +218,7 @@ async function* unpackedRows(
 }
 
 function checkReadable({ path, shown }: LocalFile): void {
-  const name = inert(shown, 300);
+  const name = sanitize(shown, 300);
   try {
     if (statSync(path).isDirectory()) throw new UserError(`${name} is a folder, and a file is needed.`);
     accessSync(path, constants.R_OK);

@@ -5,8 +5,8 @@
  */
 
 import { UserError } from '../lib/errors.js';
-import { breather } from '../lib/files.js';
-import { inert } from '../lib/text.js';
+import { cooperativePause } from '../lib/files.js';
+import { sanitize } from '../lib/text.js';
 import {
   CLOSE_BRACE,
   CLOSE_BRACKET,
@@ -50,23 +50,23 @@ export async function findLayout(
 
 async function layoutOf(text: Window, file: TextFile, wanted: string | null): Promise<Layout> {
   const first = await text.peek();
-  const path = inert(file.shown, 300);
+  const path = sanitize(file.shown, 300);
   if (first === null) throw new UserError(`${path} is empty.`);
   if (first === OPEN_BRACKET) {
     if (wanted !== null && wanted !== 'train') {
-      throw new UserError(`${path} is an array without splits; leave --split ${inert(wanted, 40)} out.`);
+      throw new UserError(`${path} is an array without splits; leave --split ${sanitize(wanted, 40)} out.`);
     }
     return { kind: 'array' };
   }
   if (first !== OPEN_BRACE)
-    throw new UserError(`${path} is not JSON: it begins with "${inert(text.start(), 4)}".`);
+    throw new UserError(`${path} is not JSON: it begins with "${sanitize(text.start(), 4)}".`);
   const members = await topLevelMembers(text);
   const isAlone = (await text.peek()) === null;
   const split = wanted ?? 'train';
   if (members.get(split)?.isList === true) return { kind: 'splits', split };
   if (isAlone && isColumns(members)) {
     if (split === 'train') return { kind: 'columns', names: [...members.keys()] };
-    throw new UserError(`${path} is a table without splits; leave --split ${inert(split, 40)} out.`);
+    throw new UserError(`${path} is a table without splits; leave --split ${sanitize(split, 40)} out.`);
   }
   const only = onlyList(members);
   if (isAlone && only !== null && wanted === null) return { kind: 'splits', split: only };
@@ -306,7 +306,7 @@ class Window {
   /** Bytes of text before `#bytes`. */
   #before = 0;
   #ended = false;
-  readonly #pause = breather();
+  readonly #pause = cooperativePause();
   /** Rows that were passed, for messages. */
   rows = 0;
 
@@ -340,7 +340,7 @@ class Window {
     const found = await this.peek();
     if (found === null) throw this.#incomplete();
     if (found !== byte)
-      throw this.problem(`"${String.fromCharCode(byte)}" is missing before "${inert(this.start(), 8)}"`);
+      throw this.problem(`"${String.fromCharCode(byte)}" is missing before "${sanitize(this.start(), 8)}"`);
     this.#at += 1;
   }
 
@@ -372,7 +372,7 @@ class Window {
       }
       end = endOfValue(this.#bytes, this.#at);
     }
-    if (end === this.#at) throw this.problem(`a value is missing before "${inert(this.start(), 8)}"`);
+    if (end === this.#at) throw this.problem(`a value is missing before "${sanitize(this.start(), 8)}"`);
     const value = this.#bytes.subarray(this.#at, end);
     this.#at = end;
     const isCut = value.length > LONGEST_ROW_BYTES;
@@ -408,7 +408,7 @@ class Window {
 
   problem(reason: string): UserError {
     return new UserError(
-      `${inert(this.file.shown, 300)} is not JSON: ${reason} (after row ${this.rows}, near byte ${this.#before + this.#at}).`,
+      `${sanitize(this.file.shown, 300)} is not JSON: ${reason} (after row ${this.rows}, near byte ${this.#before + this.#at}).`,
     );
   }
 
@@ -419,7 +419,7 @@ class Window {
 
   #incomplete(): UserError {
     return new UserError(
-      `${inert(this.file.shown, 300)} is not complete JSON: it ends after row ${this.rows}, in the middle of a value.`,
+      `${sanitize(this.file.shown, 300)} is not complete JSON: it ends after row ${this.rows}, in the middle of a value.`,
     );
   }
 
@@ -451,10 +451,10 @@ function noSplit(file: TextFile, split: string, members: ReadonlyMap<string, Mem
   const known = [...members]
     .filter(([, { isList, first }]) => isList || first !== 0)
     .slice(0, 20)
-    .map(([name]) => inert(name, 40))
+    .map(([name]) => sanitize(name, 40))
     .join(', ');
   const has = known === '' ? 'no array of rows' : known;
   return new UserError(
-    `${inert(file.shown, 300)} has no split "${inert(split, 40)}"; it has ${has}. Name one with --split.`,
+    `${sanitize(file.shown, 300)} has no split "${sanitize(split, 40)}"; it has ${has}. Name one with --split.`,
   );
 }

@@ -3,7 +3,7 @@
 import { messageOf } from '../lib/errors.js';
 import { kindOf } from '../formats/cells.js';
 import { isObject, parseExact, parseLenient } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 export type ParsedRow = { value: Record<string, unknown> } | { problem: string; isJson: boolean };
 
@@ -21,7 +21,7 @@ export function parseRow(text: string, columns: readonly string[]): ParsedRow {
     if (isObject(value) && hasNumbers(value, columns)) value = parseExact(text);
   } catch (error) {
     if (error instanceof RangeError) return { problem: 'is nested too deeply', isJson: true };
-    return { problem: `is not JSON (${inert(messageOf(error), 120)})`, isJson: false };
+    return { problem: `is not JSON (${sanitize(messageOf(error), 120)})`, isJson: false };
   }
   if (isObject(value)) return { value };
   return { problem: `is ${kindOf(value)}, not an object`, isJson: true };

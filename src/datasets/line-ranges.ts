@@ -3,9 +3,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, openSync, statSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
-import { breather, endOfLine, fileProblem, readAt, readBlocks } from '../lib/files.js';
+import { cooperativePause, endOfLine, fileProblem, readAt, readBlocks } from '../lib/files.js';
 import { skipSpace } from '../lib/json-scan.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { SourceRow } from '../types.js';
 import { isBlank as isBlankLine, readLine } from './local-jsonl.js';
 import { LONGEST_ROW_BYTES } from './row-limits.js';
@@ -38,7 +38,7 @@ export async function cutLines(
 ): Promise<LineRange[]> {
   const ranges: LineRange[] = [];
   const cutter = new LineCutter(path, offset, sizes, ranges);
-  const pause = breather();
+  const pause = cooperativePause();
   let isDone = false;
   for (const { bytes, offset: at, isCut } of readBlocks(path, LONGEST_ROW_BYTES)) {
     isDone = isCut ? cutter.takeLong(at) : cutter.take(bytes, at);
@@ -49,7 +49,7 @@ export async function cutLines(
   if (!isDone) cutter.end();
   if (ranges.length < sizes.length)
     throw new UserError(
-      `${inert(path, 300)} changed while it was read. Run plan again once nothing writes to it.`,
+      `${sanitize(path, 300)} changed while it was read. Run plan again once nothing writes to it.`,
     );
   return ranges;
 }
@@ -182,7 +182,7 @@ export async function* readLineRange(
   }
   if (hash.digest('hex') === range.sha256 && index === firstRow + rows) return;
   throw new UserError(
-    `${inert(path, 300)} has changed since it was planned: rows ${firstRow} to ${firstRow + rows - 1} (bytes ` +
+    `${sanitize(path, 300)} has changed since it was planned: rows ${firstRow} to ${firstRow + rows - 1} (bytes ` +
       `${range.from} to ${range.to}) differ. Restore the earlier file, or plan the new one as a run of its own (--run_name NAME).`,
   );
 }
@@ -200,7 +200,7 @@ function* piecesOf(path: string, { from, to }: Pick<LineRange, 'from' | 'to'>): 
   try {
     descriptor = openSync(path, 'r');
   } catch (error) {
-    throw fileProblem(error, `read ${inert(path, 300)}`);
+    throw fileProblem(error, `read ${sanitize(path, 300)}`);
   }
   try {
     const buffer = Buffer.allocUnsafe(PIECE_BYTES);

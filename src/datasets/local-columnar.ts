@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { manyColumnsWarning } from '../lib/json-scan.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { localDataset, type OpenFile } from './local.js';
 import type { DecodedFormat } from './parquet-messages.js';
 import { groupStarts, ParquetProcess, readParquetFiles } from './parquet-process.js';
@@ -10,8 +10,8 @@ import { groupStarts, ParquetProcess, readParquetFiles } from './parquet-process
 export function columnarOpener(format: DecodedFormat, decoder = new ParquetProcess()): OpenFile {
   return async ({ file: { path, shown }, signal }) => {
     const { size } = statSync(path);
-    const file = await decoder.open({ path, size }, inert(shown, 300), signal, format);
-    const warnings = file.isCut ? [manyColumnsWarning(inert(basename(shown), 120))] : [];
+    const file = await decoder.open({ path, size }, sanitize(shown, 300), signal, format);
+    const warnings = file.isCut ? [manyColumnsWarning(sanitize(basename(shown), 120))] : [];
     const dataset = localDataset(
       file.columns,
       file.rows,

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { breather } from '../lib/files.js';
-import { count, inert, plural } from '../lib/text.js';
+import { cooperativePause } from '../lib/files.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { OpenDataset, SourceRow } from '../types.js';
 import {
   CsvReader,
@@ -44,7 +44,7 @@ export async function openLocalCsv({ file, signal }: LocalRequest): Promise<Open
   // Only where every such quote makes sense as an escaped one.
   if (inside > 0 && atEnd === 0) csv.dialect = { ...csv.dialect, backslash: true };
   const { rows, warnings } = csv.dialect.backslash ? await surveyRecords(csv, signal) : survey;
-  const name = inert(basename(file.shown), 120);
+  const name = sanitize(basename(file.shown), 120);
   const all = csv.width > MOST_COLUMNS ? [...warnings, manyColumnsWarning(name)] : warnings;
   const dataset = localDataset(csv.columns, rows, (selection) => select(csvRows(csv), selection), all);
   return { ...dataset, repeatedColumns: repeated(csv.columns) };
@@ -54,7 +54,7 @@ async function readHeader(file: TextFile, signal: AbortSignal | undefined): Prom
   const pieces = utf8Pieces(file);
   const sample = (pieces.next().value as Buffer | undefined)?.toString('utf8') ?? '';
   pieces.return(undefined);
-  const path = inert(file.shown, 300);
+  const path = sanitize(file.shown, 300);
   if (sample.trim() === '') throw new UserError(`${path} is empty.`);
   const separator = SEPARATOR_LINE.exec(sample)?.[1];
   const delimiter = separator ?? findDelimiter(sample, readFileName(file.shown).isTabbed);
@@ -76,7 +76,7 @@ async function recordAt(
   { file, dialect }: Pick<Csv, 'file' | 'dialect'>,
   signal: AbortSignal | undefined,
 ): Promise<CsvRecord | undefined> {
-  const pause = breather();
+  const pause = cooperativePause();
   let before = 0;
   for (const batch of recordBatches({ file, dialect })) {
     const record = batch[place - before];
@@ -133,7 +133,7 @@ async function surveyRecords(csv: Csv, signal: AbortSignal | undefined): Promise
   let short = 0;
   let firstShort = 0;
   const reader = new CsvReader(csv.dialect);
-  const pause = breather();
+  const pause = cooperativePause();
   for (const batch of recordBatches(csv, reader)) {
     for (const { cells, excess, line } of batch) {
       records += 1;
@@ -144,7 +144,7 @@ async function surveyRecords(csv: Csv, signal: AbortSignal | undefined): Promise
     signal?.throwIfAborted();
     await pause();
   }
-  const name = inert(basename(csv.file.shown), 120);
+  const name = sanitize(basename(csv.file.shown), 120);
   const warnings: string[] = [];
   if (short > 0) {
     warnings.push(
@@ -164,7 +164,7 @@ async function surveyRecords(csv: Csv, signal: AbortSignal | undefined): Promise
 
 async function* csvRows(csv: Csv): AsyncGenerator<SourceRow> {
   let index = -csv.headers - 1;
-  const pause = breather();
+  const pause = cooperativePause();
   for (const batch of recordBatches(csv)) {
     for (const record of batch) {
       index += 1;
@@ -177,11 +177,11 @@ async function* csvRows(csv: Csv): AsyncGenerator<SourceRow> {
 /** Spreadsheets leave empty cells at the end of a row out, or write more of them than the header has. */
 function rowOf({ cells, excess, line }: CsvRecord, index: number, { columns, width, file }: Csv): SourceRow {
   if (excess !== null) {
-    return { index, problem: `the row at line ${line} of ${inert(basename(file.shown), 120)} ${excess}` };
+    return { index, problem: `the row at line ${line} of ${sanitize(basename(file.shown), 120)} ${excess}` };
   }
   if (cells.slice(width).some((cell) => cell !== '')) {
     const problem =
-      `the row at line ${line} of ${inert(basename(file.shown), 120)} has ${cells.length} cells, the header ` +
+      `the row at line ${line} of ${sanitize(basename(file.shown), 120)} has ${cells.length} cells, the header ` +
       `${width}; put cells that hold the delimiter into quotes`;
     return { index, problem };
   }
@@ -199,7 +199,7 @@ function* recordBatches(
   } catch (error) {
     if (!(error instanceof UnclosedQuote)) throw error;
     throw new UserError(
-      `${inert(file.shown, 300)} is not proper CSV: ${error.message}. Close it, or double it ("").`,
+      `${sanitize(file.shown, 300)} is not proper CSV: ${error.message}. Close it, or double it ("").`,
     );
   }
 }

@@ -6,7 +6,7 @@ import { basename, join, relative, sep } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { fileProblem } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { count, inert } from '../lib/text.js';
+import { count, sanitize } from '../lib/text.js';
 import { familyOf, hasFileEnding, knownEndings, readFileName } from './file-names.js';
 import { chooseSplit, splitAmong } from './splits.js';
 
@@ -71,7 +71,7 @@ interface FoundFile extends LocalFile {
 }
 
 function filesOfFolder(folder: string, split: string | null): LocalFiles {
-  const shown = inert(folder, 200);
+  const shown = sanitize(folder, 200);
   const saved = savedDataset(folder, split);
   if (saved !== null) return saved;
   const found = walk(folder).map((path) => ({ path, shown: path, relative: relative(folder, path) }));
@@ -91,7 +91,7 @@ function filesOfFolder(folder: string, split: string | null): LocalFiles {
 
 async function filesOfGlob(pattern: string, split: string | null): Promise<LocalFiles> {
   const { glob } = await import('tinyglobby');
-  const shown = inert(pattern, 200);
+  const shown = sanitize(pattern, 200);
   let paths: string[];
   try {
     paths = await glob(pattern.split(sep).join('/'), { dot: false, expandDirectories: false });
@@ -128,7 +128,7 @@ function walk(folder: string): string[] {
     try {
       entries = readdirSync(current, { withFileTypes: true });
     } catch (error) {
-      throw fileProblem(error, `read the folder ${inert(current, 200)}`);
+      throw fileProblem(error, `read the folder ${sanitize(current, 200)}`);
     }
     for (const entry of entries) {
       if (/^[._]/.test(entry.name)) continue;
@@ -138,7 +138,7 @@ function walk(folder: string): string[] {
       else if (entry.isFile() || statSync(path, { throwIfNoEntry: false })?.isFile() === true)
         files.push(path);
     }
-    if (files.length + folders.length > MOST_FILES) throw tooMany(inert(folder, 200));
+    if (files.length + folders.length > MOST_FILES) throw tooMany(sanitize(folder, 200));
   }
   return files;
 }
@@ -156,7 +156,7 @@ function refuseMixture(files: readonly FoundFile[], shown: string): void {
     if (!examples.has(family)) examples.set(family, path);
   }
   if (examples.size < 2) return;
-  const listed = [...examples].map(([family, path]) => `${family} (${inert(path, 120)})`).join(', ');
+  const listed = [...examples].map(([family, path]) => `${family} (${sanitize(path, 120)})`).join(', ');
   throw new UserError(`${shown} has files of several kinds: ${listed}. Name those of one kind with a glob.`);
 }
 
@@ -166,7 +166,7 @@ function refuseMixture(files: readonly FoundFile[], shown: string): void {
  * @see https://huggingface.co/docs/datasets/process#save
  */
 function savedDataset(folder: string, split: string | null): LocalFiles | null {
-  const shown = inert(folder, 200);
+  const shown = sanitize(folder, 200);
   const dictionary = readSmallJson(join(folder, 'dataset_dict.json'));
   const splits = Array.isArray(dictionary?.['splits'])
     ? dictionary['splits'].filter((one): one is string => typeof one === 'string' && isPlainName(one))
@@ -175,13 +175,13 @@ function savedDataset(folder: string, split: string | null): LocalFiles | null {
     const wanted = splitAmong(splits, split, shown);
     const files = savedFiles(join(folder, wanted));
     if (files === null)
-      throw new UserError(`${shown} is not complete: ${inert(wanted, 40)}/state.json is missing.`);
+      throw new UserError(`${shown} is not complete: ${sanitize(wanted, 40)}/state.json is missing.`);
     return { split: wanted, files };
   }
   const files = savedFiles(folder);
   if (files === null) return null;
   if (split !== null && split !== 'train')
-    throw new UserError(`${shown} is a dataset without splits; leave --split ${inert(split, 40)} out.`);
+    throw new UserError(`${shown} is a dataset without splits; leave --split ${sanitize(split, 40)} out.`);
   return { split: null, files };
 }
 
@@ -190,7 +190,7 @@ function savedFiles(folder: string): LocalFile[] | null {
   if (!Array.isArray(state?.['_data_files'])) return null;
   if (Array.isArray(state['_indices_data_files']) && state['_indices_data_files'].length > 0) {
     throw new UserError(
-      `${inert(folder, 200)} holds a selection of rows as indices, which is not read here. Save it again with a current ` +
+      `${sanitize(folder, 200)} holds a selection of rows as indices, which is not read here. Save it again with a current ` +
         'version of datasets, or call flatten_indices() first.',
     );
   }
@@ -214,6 +214,6 @@ function readSmallJson(path: string): Record<string, unknown> | null {
     const value = parseJson(readFileSync(path, 'utf8'));
     return isObject(value) ? value : null;
   } catch (error) {
-    throw fileProblem(error, `read ${inert(path, 200)}`);
+    throw fileProblem(error, `read ${sanitize(path, 200)}`);
   }
 }

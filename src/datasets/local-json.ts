@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
 import { documentRows, findLayout, type Layout } from './json-document.js';
 import { parseRow } from './json-row.js';
@@ -22,7 +22,7 @@ export async function openLocalJson({ file, split, signal }: LocalRequest): Prom
     rows += 1;
   }
   if (names.names.length === 0 && firstProblem !== null)
-    throw new UserError(`${inert(file.shown, 300)}: ${firstProblem}.`);
+    throw new UserError(`${sanitize(file.shown, 300)}: ${firstProblem}.`);
   return {
     ...localDataset(
       names.names,
@@ -56,10 +56,10 @@ function readRow(raw: RawRow, index: number, file: TextFile, columns: readonly s
   if ('value' in row) return { index, value: row.value };
   if (!row.isJson) {
     throw new UserError(
-      `${inert(file.shown, 300)} is not proper JSON: row ${index} ${row.problem}. A file of one object a line is named .jsonl.`,
+      `${sanitize(file.shown, 300)} is not proper JSON: row ${index} ${row.problem}. A file of one object a line is named .jsonl.`,
     );
   }
-  return { index, problem: `row ${index} of ${inert(basename(file.shown), 120)} ${row.problem}` };
+  return { index, problem: `row ${index} of ${sanitize(basename(file.shown), 120)} ${row.problem}` };
 }
 
 function problemOf(raw: RawRow, index: number, file: TextFile): string | null {

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { OpenDataset, RowSelection, SourceRow } from '../types.js';
 import { parseRow } from './json-row.js';
 import { ColumnNames, manyColumnsWarning, skipSpace } from '../lib/json-scan.js';
@@ -33,14 +33,14 @@ export async function openLocalJsonl({ file, signal }: LocalRequest): Promise<Op
 
 /** A sentence where a file has more columns than are kept. */
 export function columnWarnings(names: ColumnNames, file: TextFile): string[] {
-  return names.isFull ? [manyColumnsWarning(inert(basename(file.shown), 120))] : [];
+  return names.isFull ? [manyColumnsWarning(sanitize(basename(file.shown), 120))] : [];
 }
 
 function refuseNoRows(file: TextFile, first: TextLine): void {
   const row = readLine(first, 0, file, []);
   if (!('problem' in row)) return;
   throw new UserError(
-    `${inert(file.shown, 300)} is not a JSON Lines file: ${row.problem}. Each line must be a JSON object.`,
+    `${sanitize(file.shown, 300)} is not a JSON Lines file: ${row.problem}. Each line must be a JSON object.`,
   );
 }
 
@@ -70,7 +70,7 @@ export function readLine(
   const excess = excessOf(line);
   const row = excess === null ? parseRow(line.bytes.toString('utf8'), columns) : { problem: excess };
   if ('value' in row) return { index, value: row.value };
-  return { index, problem: `line ${line.number} of ${inert(basename(file.shown), 120)} ${row.problem}` };
+  return { index, problem: `line ${line.number} of ${sanitize(basename(file.shown), 120)} ${row.problem}` };
 }
 
 /** True for a line of nothing but white space. */

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { OpenDataset, SourceRow } from '../types.js';
 import { localDataset, select, type LocalRequest } from './local.js';
 import { isBlank } from './local-jsonl.js';
@@ -32,5 +32,5 @@ async function* textRows(file: TextFile): AsyncGenerator<SourceRow> {
 
 function rowOf(line: TextLine, index: number, { shown }: TextFile): SourceRow {
   if (!line.isCut) return { index, value: { [COLUMN]: line.bytes.toString('utf8') } };
-  return { index, problem: `line ${line.number} of ${inert(basename(shown), 120)} ${excessOf(line)}` };
+  return { index, problem: `line ${line.number} of ${sanitize(basename(shown), 120)} ${excessOf(line)}` };
 }

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { UserError } from '../lib/errors.js';
 import { ExactNumber, setOwn } from '../lib/json.js';
 import { packageFile } from '../lib/package.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { RowSelection, SourceRow } from '../types.js';
 import type {
   Answer,
@@ -291,7 +291,7 @@ export class ParquetProcess {
   #problem(reason: string): UserError {
     const { title, format } = this.#registered(this.#file);
     return new UserError(
-      `${title} can't be read as ${format}: ${inert(reason, 300)}. It may be damaged or crafted; get it again, or write it ` +
+      `${title} can't be read as ${format}: ${sanitize(reason, 300)}. It may be damaged or crafted; get it again, or write it ` +
         `with smaller ${format === 'Arrow' ? 'record batches' : 'row groups'}.`,
     );
   }

@@ -6,8 +6,8 @@
 import type { AsyncBuffer, FileMetaData, RowGroup, SchemaElement, SchemaTree } from 'hyparquet';
 import { UserError, messageOf } from '../lib/errors.js';
 import { ExactNumber, setOwn } from '../lib/json.js';
-import { dropped } from '../lib/memory.js';
-import { inert } from '../lib/text.js';
+import { noteDiscarded } from '../lib/memory.js';
+import { sanitize } from '../lib/text.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
 import { checkChunk, checkPage, FREE_PAGE_VALUES, LARGEST_FOOTER_BYTES } from './parquet-limits.js';
 import type { FileFacts } from './parquet-messages.js';
@@ -223,7 +223,7 @@ class ColumnCursor {
     private readonly title: string,
   ) {
     const chunk = group.columns.find((one) => one.meta_data?.path_in_schema[0] === column);
-    if (chunk?.crypto_metadata !== undefined) throw encrypted(title, `its column "${inert(column, 60)}"`);
+    if (chunk?.crypto_metadata !== undefined) throw encrypted(title, `its column "${sanitize(column, 60)}"`);
     const metadata = chunk?.meta_data;
     if (metadata === undefined) throw damaged(title, new Error(`column ${column} is missing in a row group`));
     const schemaPath = hyparquet.getTreePath(tree, metadata.path_in_schema);
@@ -297,7 +297,7 @@ class ColumnCursor {
       return;
     }
     const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
-    dropped(size + header.uncompressed_page_size);
+    noteDiscarded(size + header.uncompressed_page_size);
     const page = this.hyparquet.readPage(reader, header, this.#decoder, this.#dictionary, undefined, 0);
     if (header.type !== 'DICTIONARY_PAGE') this.#values = page.data ?? [];
     else if (page.data !== undefined) this.#dictionary = this.hyparquet.convert(page.data, this.#decoder);
@@ -418,7 +418,7 @@ function rowsOf(group: RowGroup): number {
 }
 
 function placeOf(group: number, columns: readonly string[]): string {
-  const names = columns.slice(0, 3).map((column) => `"${inert(column, 60)}"`);
+  const names = columns.slice(0, 3).map((column) => `"${sanitize(column, 60)}"`);
   return `row group ${group + 1}, column ${names.join(', ')}`;
 }
 
@@ -428,7 +428,7 @@ function encrypted(title: string, what: string): UserError {
 
 function binary(title: string, columns: string): UserError {
   return new UserError(
-    `${title} cannot be read: "${inert(columns, 200)}" holds binary data, not text. Choose other columns with ` +
+    `${title} cannot be read: "${sanitize(columns, 200)}" holds binary data, not text. Choose other columns with ` +
       '--prompt_column, --response_column and --input_column (none for no column).',
   );
 }
@@ -436,7 +436,7 @@ function binary(title: string, columns: string): UserError {
 /** @param place in the file, where it is known */
 function damaged(title: string, error: unknown, place = ''): UserError {
   if (error instanceof UserError) return error;
-  const reason = `${place === '' ? '' : `${place}: `}${inert(messageOf(error), 200)}`;
+  const reason = `${place === '' ? '' : `${place}: `}${sanitize(messageOf(error), 200)}`;
   return new UserError(
     `${title} can't be read as Parquet: ${reason}. It may be damaged or incomplete; get it again.`,
     undefined,

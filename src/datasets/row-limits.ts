@@ -4,7 +4,7 @@
  */
 
 import { holdsMoreValues } from '../lib/json-scan.js';
-import { count, inert } from '../lib/text.js';
+import { count, sanitize } from '../lib/text.js';
 
 /** Bytes of a line, a record or an element of an array. */
 export const LONGEST_ROW_BYTES = 24 << 20;
@@ -25,7 +25,7 @@ export interface RawRow {
 
 /** Why a row is too much to be parsed, in words that follow its name; null where it is not. */
 export function excessOf({ bytes, isCut }: RawRow): string | null {
-  if (isCut) return `${TOO_LONG} (it begins with “${inert(bytes.toString('utf8'), 60)}”)`;
+  if (isCut) return `${TOO_LONG} (it begins with “${sanitize(bytes.toString('utf8'), 60)}”)`;
   return holdsMoreValues(bytes, MOST_ROW_VALUES) ? TOO_MANY_VALUES : null;
 }
 

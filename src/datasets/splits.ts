@@ -4,7 +4,7 @@
  */
 
 import { UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /** The words for the usual splits, as `datasets` knows them (`src/datasets/data_files.py`). */
 const WORDS: readonly (readonly [string, readonly string[]])[] = [
@@ -41,11 +41,11 @@ export function splitAmong(splits: readonly string[], wanted: string | null, tit
   const usual = splits.includes('train') ? 'train' : splits.length === 1 ? splits[0] : undefined;
   const split = wanted ?? usual;
   if (split !== undefined && splits.includes(split)) return split;
-  const has = splits.map((one) => inert(one, 40)).join(', ');
+  const has = splits.map((one) => sanitize(one, 40)).join(', ');
   throw new UserError(
     split === undefined
       ? `${title} has several splits: ${has}. Choose one with --split.`
-      : `${title} has no split "${inert(split, 40)}". It has ${has}.`,
+      : `${title} has no split "${sanitize(split, 40)}". It has ${has}.`,
   );
 }
 
@@ -74,15 +74,15 @@ export function chooseSplit<File extends { relative: string }>(
   if (named.length === 0) {
     if (wanted === null || wanted === 'train') return { split: null, files: [...files] };
     throw new UserError(
-      `The files in ${title} belong to no split; leave --split ${inert(wanted, 40)} out, or give a glob.`,
+      `The files in ${title} belong to no split; leave --split ${sanitize(wanted, 40)} out, or give a glob.`,
     );
   }
   const split = splitAmong(named, wanted, title);
   const without = bySplit.get(null);
   if (without !== undefined && wanted === null) {
     throw new UserError(
-      `Some files in ${title} belong to a split (${named.map((one) => inert(one, 40)).join(', ')}) and others to none, such as ` +
-        `${inert(without[0]?.relative ?? '', 120)}. Choose with --split, or name the files with a glob such as ` +
+      `Some files in ${title} belong to a split (${named.map((one) => sanitize(one, 40)).join(', ')}) and others to none, such as ` +
+        `${sanitize(without[0]?.relative ?? '', 120)}. Choose with --split, or name the files with a glob such as ` +
         `'${title}/*.jsonl'.`,
     );
   }

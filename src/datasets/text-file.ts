@@ -8,7 +8,7 @@ import { closeSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { readAt } from '../lib/files.js';
-import { count, inert } from '../lib/text.js';
+import { count, sanitize } from '../lib/text.js';
 import {
   byteOrderMark,
   decoderOf,
@@ -155,7 +155,7 @@ function wrongBytes(read: OpenText, offset: number): UserError {
   const { descriptor, file, encoding } = read;
   const byte = readAt(descriptor, offset, 1)[0] ?? 0;
   const place = `byte 0x${byte.toString(16).toUpperCase().padStart(2, '0')} at offset ${count(offset)} (line ${count(lineAt(descriptor, offset))})`;
-  const what = `${inert(basename(file.shown), 120)} is not ${encoding}: ${place} does not fit`;
+  const what = `${sanitize(basename(file.shown), 120)} is not ${encoding}: ${place} does not fit`;
   if (encoding !== DEFAULT_ENCODING) {
     return new UserError(`${what}. Name the encoding of the file with --encoding.`);
   }
@@ -185,7 +185,7 @@ function shownAs(excerpt: Buffer, encoding: EncodingName): string {
     encoding === 'windows-1252'
       ? decoderOf(encoding).decode(excerpt)
       : new TextDecoder(encoding).decode(excerpt);
-  return ` (“${inert(text, 60)}”)`;
+  return ` (“${sanitize(text, 60)}”)`;
 }
 
 /** True where characters of UTF-8 surround a wrong byte, at least three for each wrong one. */
@@ -208,13 +208,13 @@ function lineAt(descriptor: number, offset: number): number {
 
 function looksLike(file: TextFile, encoding: EncodingName): UserError {
   return new UserError(
-    `${inert(basename(file.shown), 120)} is not ${file.encoding}: it looks like ${encoding} without a byte order mark ` +
+    `${sanitize(basename(file.shown), 120)} is not ${file.encoding}: it looks like ${encoding} without a byte order mark ` +
       `(every second byte is 0). Add --encoding ${encoding} to read it.`,
   );
 }
 
 function notDecodable(file: TextFile, encoding: string): UserError {
   return new UserError(
-    `${inert(basename(file.shown), 120)} is ${encoding}, which cannot be read; save it as UTF-8.`,
+    `${sanitize(basename(file.shown), 120)} is ${encoding}, which cannot be read; save it as UTF-8.`,
   );
 }

@@ -1,6 +1,6 @@
 /** Lines of text files, in bounded memory whatever their length. */
 
-import { breather } from '../lib/files.js';
+import { cooperativePause } from '../lib/files.js';
 import { EXCERPT_BYTES, LONGEST_ROW_BYTES, type RawRow } from './row-limits.js';
 import { utf8Pieces, type TextFile } from './text-file.js';
 
@@ -32,7 +32,7 @@ export async function* splitLines(
 ): AsyncGenerator<TextLine[]> {
   let number = first;
   const begun = new BegunLine();
-  const pause = breather();
+  const pause = cooperativePause();
   for (const piece of pieces) {
     const lines: TextLine[] = [];
     let start = 0;

@@ -7,7 +7,7 @@ import { closeSync, createReadStream, existsSync, rmdirSync, rmSync, statfsSync,
 import { dirname, join, resolve } from 'node:path';
 import { fileProblem, makeFolder, openFile, removeLeftovers, temporaryName, writeAll } from '../lib/files.js';
 import { systemErrorCode, UserError, messageOf } from '../lib/errors.js';
-import { count, inert } from '../lib/text.js';
+import { count, sanitize } from '../lib/text.js';
 import type { Compression } from './file-names.js';
 import { decompress } from './decompress.js';
 import type { LocalFile } from './local-files.js';
@@ -65,9 +65,9 @@ export class UnpackedFiles {
       if (error instanceof UserError || signal?.aborted === true) throw error;
       const code = systemErrorCode(error);
       if (code !== undefined && !/^(?:Z_|ERR_|ZSTD_)/.test(code))
-        throw fileProblem(error, `read ${inert(file.shown, 200)}`);
+        throw fileProblem(error, `read ${sanitize(file.shown, 200)}`);
       throw new UserError(
-        `${inert(file.shown, 200)} cannot be unpacked as ${compression}: ${inert(messageOf(error), 120)}. It may be ` +
+        `${sanitize(file.shown, 200)} cannot be unpacked as ${compression}: ${sanitize(messageOf(error), 120)}. It may be ` +
           'damaged or incomplete; get it again.',
         undefined,
         { cause: error },
@@ -152,7 +152,7 @@ function writeOrExplain(descriptor: number, chunk: Buffer, path: string): void {
   try {
     writeAll(descriptor, chunk);
   } catch (error) {
-    throw fileProblem(error, `write ${inert(path, 200)}`);
+    throw fileProblem(error, `write ${sanitize(path, 200)}`);
   }
 }
 
@@ -160,14 +160,14 @@ function refuseFullDisk(folder: string, shown: string): void {
   const { bavail, bsize } = statfsSync(folder);
   if (bavail * bsize >= RESERVED_BYTES) return;
   throw new UserError(
-    `There is not enough space in ${inert(folder, 200)} to unpack ${inert(shown, 200)}. Free some, or choose another disk ` +
+    `There is not enough space in ${sanitize(folder, 200)} to unpack ${sanitize(shown, 200)}. Free some, or choose another disk ` +
       'with --temp_dir.',
   );
 }
 
 function tooLarge(shown: string, limit: number): UserError {
   return new UserError(
-    `${inert(shown, 200)} unpacks to more than ${count(Math.round(limit / 1e6))} MB, far more than its size suggests. If you trust ` +
+    `${sanitize(shown, 200)} unpacks to more than ${count(Math.round(limit / 1e6))} MB, far more than its size suggests. If you trust ` +
       'it, unpack it yourself.',
   );
 }

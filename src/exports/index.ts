@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { UsageError } from '../lib/errors.js';
 import { nearest } from '../lib/suggest.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { Exported, Exporter, Results } from './exporter.js';
 
 interface ExportFormat {
@@ -45,7 +45,7 @@ export function parseOutputFormats(text: string, source: string): OutputFormat[]
   const wrong = names.find((name) => !isOutputFormat(name));
   if (wrong !== undefined) {
     throw new UsageError(
-      `Unknown ${source} ${inert(wrong, 40)}; ${alternativeTo(wrong)}. Known are ${OUTPUT_FORMATS.join(', ')}.`,
+      `Unknown ${source} ${sanitize(wrong, 40)}; ${alternativeTo(wrong)}. Known are ${OUTPUT_FORMATS.join(', ')}.`,
     );
   }
   return unionOfFormats(names, []);

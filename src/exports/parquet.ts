@@ -7,7 +7,7 @@ import type { SchemaElement } from 'hyparquet';
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { replaceFile, type BufferedFile } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import type { ToolCall } from '../types.js';
 import type { Exporter, ResultShape } from './exporter.js';
 import { readResults, type ResultRow } from './rows.js';
@@ -75,7 +75,7 @@ class Table {
     void this.#writer.write({ columnData, rowGroupSize: rows });
     this.#values = this.#columns.map(() => []);
     // Every row was parsed, every text encoded, every page put together and compressed, in buffers that grew by doubling.
-    dropped(this.#bytes * 8);
+    noteDiscarded(this.#bytes * 8);
     this.#bytes = 0;
   }
 }

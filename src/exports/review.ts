@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
 import { readLines } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { count, inert } from '../lib/text.js';
+import { count, sanitize } from '../lib/text.js';
 
 const LONGEST_LINE = 16 << 20;
 const MARKS = ['accept', 'reject', 'edit'];
@@ -29,7 +29,7 @@ export interface Review {
  * @throws UserError that names the line which can't be used
  */
 export function readReview(path: string, run: string | null, source = '--review'): Review {
-  const shown = inert(path, 200);
+  const shown = sanitize(path, 200);
   if (!existsSync(path)) throw new UserError(`${source} ${shown}: there is no such file.`);
   const rows = new Set<number>();
   const rejected = new Set<number>();
@@ -64,12 +64,12 @@ function readLine(value: unknown, place: string, run: string | null): ReviewedRo
     throw new UserError(`${place} has no request_idx, the number of its row.`);
   if (mark !== null && !MARKS.includes(mark as string))
     throw new UserError(
-      `${place} has the mark ${inert(JSON.stringify(mark), 40)}; known are ${MARKS.join(', ')}.`,
+      `${place} has the mark ${sanitize(JSON.stringify(mark), 40)}; known are ${MARKS.join(', ')}.`,
     );
   if (mark === 'edit' && typeof annotation !== 'string')
     throw new UserError(`${place} is an edit without an annotation.`);
   if (run !== null && typeof own === 'string' && own !== run)
-    throw new UserError(`${place} is about another run (${inert(own, 60)}); its rows are others.`);
+    throw new UserError(`${place} is about another run (${sanitize(own, 60)}); its rows are others.`);
   return {
     row,
     mark: mark as string | null,

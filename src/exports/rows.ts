@@ -1,7 +1,7 @@
 /** The rows of a complete `reannotated.json`, read back one by one: the file is ours, and has one row a line. */
 
 import { UserError } from '../lib/errors.js';
-import { breather, endOfLine, readBlocks } from '../lib/files.js';
+import { cooperativePause, endOfLine, readBlocks } from '../lib/files.js';
 import type { ChatMessage, RowState, ToolCall } from '../types.js';
 import type { Results } from './exporter.js';
 
@@ -59,7 +59,7 @@ export async function readResults(
   { path, review = null, onProgress }: Pick<Results, 'path' | 'review' | 'onProgress'>,
   onRow: (line: ResultLine) => void,
 ): Promise<void> {
-  const pause = breather();
+  const pause = cooperativePause();
   let rows = 0;
   for (const { bytes } of readBlocks(path)) {
     for (let start = 0; start < bytes.length;) {

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join, sep } from 'node:path';
 import { isObject, parseJson } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { IMAGE_MARK, type ChatMessage, type PromptRow, type RowImage } from '../types.js';
 import { cell, kindOf } from './cells.js';
 import type { ColumnRoles, Row } from './format.js';
@@ -133,7 +133,7 @@ function textBytes(text: string): Buffer {
 
 function readText(text: string, folders: readonly string[]): RowImage {
   if (/^https?:\/\//i.test(text)) {
-    if (!URL.canParse(text)) throw new RowProblem(`the address of an image is wrong: ${inert(text, 80)}`);
+    if (!URL.canParse(text)) throw new RowProblem(`the address of an image is wrong: ${sanitize(text, 80)}`);
     return { reference: text, url: text };
   }
   const encoded = /^data:[\w/+.-]*;base64,/i.exec(text)?.[0];
@@ -147,7 +147,7 @@ function readText(text: string, folders: readonly string[]): RowImage {
 
 /** An image in the dataset's own folder: its path comes from outside, so it must not lead anywhere else. */
 function ofFile(path: string, folders: readonly string[]): RowImage {
-  const shown = inert(path, 120);
+  const shown = sanitize(path, 120);
   if (folders.length === 0)
     throw new RowProblem(`the image ${shown} is a file, and only its name is in the dataset`);
   for (const folder of folders) {
@@ -173,7 +173,7 @@ function realPath(path: string): string | null {
 
 /** @param name by which results know it; null for its digest */
 function ofBytes(bytes: Buffer, name: string | null): RowImage {
-  const shown = name === null ? 'an image' : `the image ${inert(name, 120)}`;
+  const shown = name === null ? 'an image' : `the image ${sanitize(name, 120)}`;
   if (bytes.length > LARGEST_IMAGE_BYTES) throw new RowProblem(`${shown} is larger than 20 MB`);
   const kind = kindOfImage(bytes);
   if (kind === null) throw new RowProblem(`${shown} is not PNG, JPEG, GIF or WebP`);

@@ -1,7 +1,7 @@
 /** Which columns of a dataset become the prompt, and how: settled once, before any row is read. */
 
 import { UsageError, UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
 import { requireTalk } from './all-turns.js';
 import { findAll, findColumn, findFirst, looksLikePrompt } from './column-names.js';
@@ -136,7 +136,7 @@ function checkFlags(available: readonly string[], flags: FormatFlags): void {
   for (const [flag, column] of columnFlags(flags)) {
     if (column !== null && column !== NONE && !available.includes(column)) {
       throw new UserError(
-        `--${flag} ${inert(column, 80)}: the dataset has no such column. It has ${listed(available)}.`,
+        `--${flag} ${sanitize(column, 80)}: the dataset has no such column. It has ${listed(available)}.`,
       );
     }
   }
@@ -189,7 +189,7 @@ function findRoles(
     return { name: 'columns', roles: rolesAround(first, available) };
   }
   throw new UserError(
-    `No format fits the columns of ${inert(dataset, 120)}: ${listed(available)}. Name the column with the prompt with ` +
+    `No format fits the columns of ${sanitize(dataset, 120)}: ${listed(available)}. Name the column with the prompt with ` +
       '--prompt_column (or --messages_column for a chat), and the one with the original answer with ' +
       '--response_column; or choose a format with --format.',
   );
@@ -199,7 +199,7 @@ function formatNamed(name: string | null): FormatName | null {
   if (name === null) return null;
   const found = FORMAT_NAMES.find((known) => known === name);
   if (found !== undefined) return found;
-  throw new UsageError(`Unknown --format ${inert(name, 40)}. Known are ${FORMAT_NAMES.join(', ')}.`);
+  throw new UsageError(`Unknown --format ${sanitize(name, 40)}. Known are ${FORMAT_NAMES.join(', ')}.`);
 }
 
 function rolesOf(name: FormatName, available: readonly string[], flags: FormatFlags): FoundRoles {
@@ -287,6 +287,8 @@ function withFlags(found: ColumnRoles, flags: FormatFlags): ColumnRoles {
 function listed(columns: readonly string[]): string {
   if (columns.length === 0) return 'no columns';
   // A name with a comma in it would look like two.
-  const names = columns.map((column) => (/[,"]/.test(column) ? `"${inert(column, 60)}"` : inert(column, 60)));
-  return inert(names.join(', '), 600);
+  const names = columns.map((column) =>
+    /[,"]/.test(column) ? `"${sanitize(column, 60)}"` : sanitize(column, 60),
+  );
+  return sanitize(names.join(', '), 600);
 }

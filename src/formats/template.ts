@@ -2,7 +2,7 @@
 
 import { UsageError, UserError } from '../lib/errors.js';
 import { ExactNumber, isObject, jsonText } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { ChatMessage, PromptRow } from '../types.js';
 import { cell, contextText } from './cells.js';
 import { findColumn } from './column-names.js';
@@ -67,8 +67,8 @@ function readPlace(
   const column = available.includes(name) ? name : findColumn(available, wanted);
   if (column !== null) return { column };
   throw new UserError(
-    `--prompt_template names {${inert(name, 60)}}, and the dataset has no such column. It has ` +
-      `${inert(available.join(', '), 400)}; {prompt} is the prompt that was found. Write {{ and }} for braces.`,
+    `--prompt_template names {${sanitize(name, 60)}}, and the dataset has no such column. It has ` +
+      `${sanitize(available.join(', '), 400)}; {prompt} is the prompt that was found. Write {{ and }} for braces.`,
   );
 }
 
@@ -107,7 +107,7 @@ export function keptColumns(
   const missing = wanted.find((column) => !available.includes(column));
   if (missing === undefined) return [...new Set(wanted)];
   throw new UserError(
-    `--keep_columns ${inert(missing, 80)}: the dataset has no such column. It has ${inert(available.join(', '), 400)}.`,
+    `--keep_columns ${sanitize(missing, 80)}: the dataset has no such column. It has ${sanitize(available.join(', '), 400)}.`,
   );
 }
 

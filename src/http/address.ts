@@ -1,7 +1,7 @@
 /** Addresses of APIs: read from what people write, joined with paths, and shown without the secrets in them. */
 
 import { UsageError } from '../lib/errors.js';
-import { inert, withoutTrailing } from '../lib/text.js';
+import { sanitize, withoutTrailing } from '../lib/text.js';
 
 /** Stands for a secret wherever an address is shown or recorded. */
 const HIDDEN = '…';
@@ -168,7 +168,7 @@ export function versionHint({ base, query }: Pick<ApiAddress, 'base' | 'query'>)
 export function checkUrl(given: string, source: string): string {
   const text = given.trim();
   const url = URL.canParse(text) ? new URL(text) : null;
-  const shown = inert(shownAddress(text), 80);
+  const shown = sanitize(shownAddress(text), 80);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     const bare = /^[\w.-]+(?::\d+)?(?:\/|$)/.test(text) ? ` Did you mean http://${shown}?` : '';
     throw new UsageError(

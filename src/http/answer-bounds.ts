@@ -25,7 +25,7 @@ export function answerBounds(requested: { n: number | null; logprobs: boolean | 
   return requested.logprobs === true || (requested.n ?? 1) > 4 ? LARGE_ANSWER_BOUNDS : ANSWER_BOUNDS;
 }
 
-/** The error for an answer beyond its bounds, which `judgeFailure` makes the row's. */
+/** The error for an answer beyond its bounds, which `classifyFailure` makes the row's. */
 export function beyondBounds(bounds: AnswerBounds, what: keyof AnswerBounds): Error {
   const message =
     what === 'bytes'

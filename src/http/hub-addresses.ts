@@ -6,7 +6,7 @@
 import { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { isLoopback, withoutBrackets } from './proxy.js';
 import { HUB_HOSTS_VARIABLE, type HubEnvironment } from '../types.js';
 
@@ -82,7 +82,7 @@ export class HubAddresses {
    * @throws AddressRefused with what to do
    */
   require(address: string, from: string): URL {
-    const shown = inert(address, 120);
+    const shown = sanitize(address, 120);
     if (!URL.canParse(address)) throw new AddressRefused(`${from} names an address that is none: ${shown}.`);
     const url = new URL(address);
     if (url.protocol !== 'https:' && url.protocol !== 'http:')
@@ -97,8 +97,8 @@ export class HubAddresses {
         ? 'an address without encryption'
         : 'an address that is not of the Hub';
     throw new AddressRefused(
-      `${from} leads to ${inert(url.origin, 120)}, ${why}, and is not followed. If you trust it, name it: ` +
-        `${HUB_HOSTS_VARIABLE}=${inert(url.host, 100)}`,
+      `${from} leads to ${sanitize(url.origin, 120)}, ${why}, and is not followed. If you trust it, name it: ` +
+        `${HUB_HOSTS_VARIABLE}=${sanitize(url.host, 100)}`,
     );
   }
 
@@ -148,8 +148,8 @@ export const lookupPublic: LookupFunction = (name, options, callback) => {
       return;
     }
     const message =
-      `${inert(name, 100)} leads to ${inside}, an address inside your network, and is not followed. If you trust it, ` +
-      `name it: ${HUB_HOSTS_VARIABLE}=${inert(name, 100)}`;
+      `${sanitize(name, 100)} leads to ${inside}, an address inside your network, and is not followed. If you trust it, ` +
+      `name it: ${HUB_HOSTS_VARIABLE}=${sanitize(name, 100)}`;
     callback(new AddressRefused(message), found, family);
   });
 };

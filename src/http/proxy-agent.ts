@@ -15,7 +15,7 @@ import Pool from 'undici/lib/dispatcher/pool.js';
 import { messageOf, systemErrorCode, UserError } from '../lib/errors.js';
 import { lookupOnLoopback } from './loopback.js';
 import { proxyAuthorization, proxyFor, shownProxy, type Proxy } from './proxy.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /** What all connections have in common. */
 export interface ConnectionSettings {
@@ -234,7 +234,7 @@ function openTunnel(proxy: Proxy, target: string, timeout: number): Promise<Sock
 
 function tunnelRefused(proxy: Proxy, target: string, status: number): Error {
   if (status === 407) return credentialsRefused(proxy);
-  const message = `the proxy ${shownProxy(proxy)} does not connect to ${inert(target, 100)} (it answers ${status})`;
+  const message = `the proxy ${shownProxy(proxy)} does not connect to ${sanitize(target, 100)} (it answers ${status})`;
   if (status >= 500 || status === 429 || status === 408) return new ProxyProblem(message, 'EHOSTUNREACH');
   return new UserError(`T${message.slice(1)}. Allow the address there, or list the host in NO_PROXY.`);
 }
@@ -252,7 +252,7 @@ function credentialsRefused(proxy: Proxy): UserError {
 function proxyUnreachable(proxy: Proxy, error: Error): ProxyProblem {
   const code =
     error.name === 'TimeoutError' || error.name === 'AbortError' ? 'ETIMEDOUT' : systemErrorCode(error);
-  const reason = inert(messageOf(error), 160);
+  const reason = sanitize(messageOf(error), 160);
   return new ProxyProblem(
     `the proxy ${shownProxy(proxy)} cannot be reached: ${reason}`,
     code ?? 'ECONNRESET',

@@ -2,7 +2,7 @@
 
 import { UserError } from '../lib/errors.js';
 import { basicCredentials, shownAddress } from './address.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /** A proxy, and where it was named. */
 export interface Proxy {
@@ -34,7 +34,7 @@ export function proxyFor(target: URL, variables: Variables = process.env): Proxy
 /** A proxy's address; `host:port` means HTTP, as it does for curl. */
 function readProxy(text: string, variable: string): URL {
   const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;
-  const shown = inert(shownAddress(whole), 100);
+  const shown = sanitize(shownAddress(whole), 100);
   if (!URL.canParse(whole) || new URL(whole).hostname === '') {
     throw new UserError(
       `${variable} takes the address of a proxy such as http://proxy.example:3128, not ${shown}.`,

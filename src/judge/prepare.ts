@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  breather,
+  cooperativePause,
   digestOfFile,
   readLines,
   removeTemporaryFiles,
@@ -17,7 +17,7 @@ import {
 } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { runName } from '../run/folder.js';
 import { requestBody, readJobs } from '../run/jobs.js';
@@ -134,11 +134,11 @@ async function takeAnswersOver(parent: string, folder: JudgeFolder, setup: Setup
   const wanted = new Map<string, number[]>();
   for (const { requestIdx, body } of readJobs(folder.jobs)) {
     const key = keyOf(parseJson(body.toString('utf8')));
-    dropped(body.length * 3);
+    noteDiscarded(body.length * 3);
     wanted.set(key, [...(wanted.get(key) ?? []), requestIdx]);
   }
   await replaceFile(folder.journal, async (file) => {
-    const pause = breather();
+    const pause = cooperativePause();
     for (const journal of journals) {
       for (const { bytes } of readLines(journal)) {
         copyAnswer(bytes, wanted, file);
@@ -156,7 +156,7 @@ function isAlike(path: string, { model, base_url: baseUrl }: Setup): boolean {
 /** Only whole answers: one that was cut short, say, may get further with other parameters. */
 function copyAnswer(line: Buffer, wanted: Map<string, number[]>, file: BufferedFile): void {
   const entry = parseJournalLine(line);
-  dropped(line.length * 3);
+  noteDiscarded(line.length * 3);
   if (entry?.kind !== 'answer' || entry.completion.state !== 'ok') return;
   const [request, response] = JSON.parse(line.toString('utf8')) as unknown[];
   const requestIdx = wanted.get(keyOf(request))?.shift();

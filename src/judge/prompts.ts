@@ -6,7 +6,7 @@ import { messageOf, UserError } from '../lib/errors.js';
 import { fileProblem } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
 import { packageFile } from '../lib/package.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { ChatMessage } from '../types.js';
 import { fence, markFor } from './fence.js';
 
@@ -42,7 +42,7 @@ export async function readJudgePrompts(path: string | null): Promise<JudgePrompt
     );
   if (!isObject(value)) throw wrong('this is no list of keys and texts.');
   const unknown = Object.keys(value).find((key) => !KEYS.includes(key));
-  if (unknown !== undefined) throw wrong(`"${inert(unknown, 40)}" is not known.`);
+  if (unknown !== undefined) throw wrong(`"${sanitize(unknown, 40)}" is not known.`);
   const { system = '', user } = value;
   if (typeof system !== 'string') throw wrong('"system" is no text.');
   if (typeof user !== 'string') throw wrong('"user" is no text.');
@@ -71,7 +71,7 @@ async function readYaml(file: string): Promise<unknown> {
     // Its warnings would go past everything that keeps a terminal clean.
     return parse(text, { logLevel: 'error' });
   } catch (error) {
-    throw new UserError(`--judge_prompts ${file} is no YAML: ${inert(messageOf(error), 200)}`);
+    throw new UserError(`--judge_prompts ${file} is no YAML: ${sanitize(messageOf(error), 200)}`);
   }
 }
 

@@ -1,12 +1,12 @@
 /** The end of a judgement: the journal's verdicts become `judgements.jsonl` and sums. */
 
 import { closeSync, existsSync } from 'node:fs';
-import { breather, openFile, readAt, replaceFile } from '../lib/files.js';
-import { dropped } from '../lib/memory.js';
+import { cooperativePause, openFile, readAt, replaceFile } from '../lib/files.js';
+import { noteDiscarded } from '../lib/memory.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { parseJournalLine } from '../run/journal-line.js';
 import type { JournalIndex } from '../run/journal.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { Decided } from './interval.js';
 import { ORDERS } from './prepare.js';
 import type { Sample } from './sample.js';
@@ -75,7 +75,7 @@ export async function tally(
   const descriptor = existsSync(journal) ? openFile(journal, 'read') : null;
   try {
     await replaceFile(path, async (file) => {
-      const pause = breather();
+      const pause = cooperativePause();
       let request = 0;
       for (const { row, isIdentical } of sample.rows) {
         const opinions = isIdentical
@@ -104,13 +104,13 @@ function readOpinion(
   if (descriptor === null || place === null)
     return { preference: null, isAnswered: false, text: 'not asked yet' };
   const entry = parseJournalLine(readAt(descriptor, place.offset, place.length), rules);
-  dropped(place.length * 3);
+  noteDiscarded(place.length * 3);
   if (entry?.kind !== 'answer') {
     const why = entry?.kind === 'failure' ? entry.errors.at(-1) : null;
     return {
       preference: null,
       isAnswered: false,
-      text: `failed: ${inert(why ?? 'its line in the journal can’t be read', 400)}`,
+      text: `failed: ${sanitize(why ?? 'its line in the journal can’t be read', 400)}`,
     };
   }
   const { state, annotation, note } = entry.completion;

@@ -475,7 +475,7 @@ export function lastLine(path: string): Buffer {
 /** The SHA-256 of a file, hexadecimal. */
 export async function digestOfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  const pause = breather();
+  const pause = cooperativePause();
   for (const { bytes } of readBlocks(path)) {
     hash.update(bytes);
     await pause();
@@ -484,20 +484,20 @@ export async function digestOfFile(path: string): Promise<string> {
 }
 
 /** Lets timers, signals and sockets have their turn inside a long loop. */
-export function breathe(): Promise<void> {
+export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Milliseconds that a loop may go on for without a turn for the others. */
-const BREATH_MS = 20;
+const TURN_MS = 20;
 
 /** For the inside of a loop that may last: breathes when it is time to, and costs nothing otherwise. */
-export function breather(): () => Promise<void> | undefined {
+export function cooperativePause(): () => Promise<void> | undefined {
   let last = performance.now();
   return () => {
     const now = performance.now();
-    if (now - last < BREATH_MS) return undefined;
-    return breathe().then(() => {
+    if (now - last < TURN_MS) return undefined;
+    return yieldToEventLoop().then(() => {
       last = performance.now();
     });
   };

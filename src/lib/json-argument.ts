@@ -3,7 +3,7 @@
 import { messageOf, UsageError } from './errors.js';
 import { isObject } from './json.js';
 import { readSmallFile } from './small-file.js';
-import { inert } from './text.js';
+import { sanitize } from './text.js';
 
 /**
  * A JSON object as a flag gives it: the text itself, or `@FILE` for the content of a file.
@@ -12,12 +12,12 @@ import { inert } from './text.js';
  */
 export function jsonArgument(source: string, text: string): Record<string, unknown> {
   const isFile = text.startsWith('@');
-  const where = isFile ? `${source} ${inert(text, 200)}` : source;
+  const where = isFile ? `${source} ${sanitize(text, 200)}` : source;
   let value: unknown;
   try {
     value = JSON.parse(isFile ? readSmallFile(text.slice(1)) : text);
   } catch (error) {
-    throw new UsageError(`${where}: ${isFile ? '' : 'not JSON: '}${inert(messageOf(error), 160)}`);
+    throw new UsageError(`${where}: ${isFile ? '' : 'not JSON: '}${sanitize(messageOf(error), 160)}`);
   }
   if (!isObject(value)) throw new UsageError(`${where} must be a JSON object such as {"top_k": 20}.`);
   if (Object.hasOwn(value, '__proto__'))

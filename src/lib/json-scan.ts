@@ -1,6 +1,6 @@
 /** Finding one's way through JSON without parsing it: a tenth of the cost where only names or borders are wanted. */
 
-import { standsAt } from './bytes.js';
+import { matchesAt } from './bytes.js';
 import { isObject, parseLenient } from './json.js';
 import { count } from './text.js';
 
@@ -16,7 +16,7 @@ const BACKSLASH = 0x5c;
 /** Distinct names that are kept: a table has hundreds of columns at most, a hostile file millions of names. */
 export const MOST_COLUMNS = 10_000;
 
-/** @param file its name, inert */
+/** @param file its name, sanitized */
 export function manyColumnsWarning(file: string): string {
   const most = count(MOST_COLUMNS);
   return `${file} has more than ${most} different columns; only the first ${most} can be used.`;
@@ -170,7 +170,7 @@ export class ColumnNames {
   /** The end of the name at `at` where it is known; -1 where it is not. */
   #knownName(object: Buffer, at: number, place: number): number {
     const expected = this.#expected[place];
-    if (expected !== undefined && standsAt(object, expected.quoted, at)) return at + expected.quoted.length;
+    if (expected !== undefined && matchesAt(object, expected.quoted, at)) return at + expected.quoted.length;
     const end = endOfString(object, at);
     if (end === -1) return object.length;
     const quoted = Buffer.from(object.subarray(at, end));

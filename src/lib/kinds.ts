@@ -3,7 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFileSync, statSync } from 'node:fs';
 import { messageOf, UsageError } from './errors.js';
-import { inert } from './text.js';
+import { sanitize } from './text.js';
 
 /** A kind of value. */
 export interface Kind<Value> {
@@ -55,15 +55,15 @@ export const textOrFile: Kind<string> = kind('<text or @file>', (given, source) 
     content = readFileSync(path);
   } catch (error) {
     throw new UsageError(
-      `${source} ${inert(given, 80)}: the file cannot be read (${inert(messageOf(error), 120)}).`,
+      `${source} ${sanitize(given, 80)}: the file cannot be read (${sanitize(messageOf(error), 120)}).`,
     );
   }
-  if (!isUtf8(content)) throw new UsageError(`${source} ${inert(given, 80)}: the file is not UTF-8.`);
+  if (!isUtf8(content)) throw new UsageError(`${source} ${sanitize(given, 80)}: the file is not UTF-8.`);
   const read = content
     .toString('utf8')
     .replace(/^\ufeff/, '')
     .replace(/\r?\n$/, '');
-  if (read.trim() === '') throw new UsageError(`${source} ${inert(given, 80)}: the file is empty.`);
+  if (read.trim() === '') throw new UsageError(`${source} ${sanitize(given, 80)}: the file is empty.`);
   return read;
 });
 
@@ -88,7 +88,7 @@ function truth(takes: string): Kind<boolean>['read'] {
   return (given, source) => {
     if (/^(?:true|yes|on|1)$/i.test(given)) return true;
     if (/^(?:false|no|off|0)$/i.test(given)) return false;
-    throw new UsageError(`${source} takes ${takes}, not ${inert(given, 40)}.`);
+    throw new UsageError(`${source} takes ${takes}, not ${sanitize(given, 40)}.`);
   };
 }
 
@@ -116,7 +116,7 @@ function numeric({ minimum, maximum, argument, noun, isValid }: NumericKind): Ki
       ? Number(given.replaceAll('_', ''))
       : NaN;
     if (isValid(value) && value >= minimum && value <= maximum) return value;
-    throw new UsageError(`${source} takes ${noun}${range(minimum, maximum)}, not ${inert(given, 40)}.`);
+    throw new UsageError(`${source} takes ${noun}${range(minimum, maximum)}, not ${sanitize(given, 40)}.`);
   };
   return kind(argument, read, { inCode: 'number' });
 }
@@ -135,7 +135,7 @@ export function oneOf<const Name extends string>(argument: string, names: readon
     (given, source) => {
       const found = names.find((name) => name === given.toLowerCase());
       if (found !== undefined) return found;
-      throw new UsageError(`${source} takes ${names.join(', ')}, not ${inert(given, 40)}.`);
+      throw new UsageError(`${source} takes ${names.join(', ')}, not ${sanitize(given, 40)}.`);
     },
     { choices: names, inCode: names.map((name) => `'${name}'`).join(' | ') },
   );

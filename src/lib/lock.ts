@@ -31,7 +31,7 @@ import { systemErrorCode, TemporaryError, UserError } from './errors.js';
 import { fileProblem, openFile, TEMPORARY_SUFFIX } from './files.js';
 import { parseOwner, stateOf, systemVantage, type LockOwner, type Vantage } from './lock-owner.js';
 import { systemClock, type Clock } from './clock.js';
-import { inert } from './text.js';
+import { sanitize } from './text.js';
 
 /** How often the owner gives a sign of life. */
 const BEAT_MS = 2000;
@@ -51,7 +51,7 @@ export interface LockTools {
 }
 
 /** What waiting for a lock needs besides the folder. */
-export interface LockSurroundings extends LockTools {
+export interface LockWaitOptions extends LockTools {
   /** Says that the lock is being watched. */
   onWait: (message: string) => void;
   /** Ends the wait. */
@@ -92,11 +92,11 @@ export class FolderLock {
    * Takes a folder for this process, waiting for a sign of life where the lock's owner can't be looked up from here.
    * @throws TemporaryError that names the process which holds it
    */
-  static async acquire(folder: string, surroundings: LockSurroundings): Promise<FolderLock> {
-    const { onWait, signal, clock = systemClock } = surroundings;
+  static async acquire(folder: string, context: LockWaitOptions): Promise<FolderLock> {
+    const { onWait, signal, clock = systemClock } = context;
     const watch = new LockWatch(clock);
     for (let isFirst = true; ; isFirst = false) {
-      const attempt = FolderLock.attempt(folder, watch, surroundings);
+      const attempt = FolderLock.attempt(folder, watch, context);
       if (attempt.kind === 'taken') return attempt.lock;
       if (attempt.kind === 'held') throw held(attempt.owner, attempt.advice);
       if (isFirst) onWait(waiting(attempt.owner));
@@ -109,8 +109,8 @@ export class FolderLock {
    * Takes a folder if that is possible now. Where its lock has to be watched, call this again with the same `watch`.
    * @throws UserError where the folder can't be written to
    */
-  static attempt(folder: string, watch: LockWatch, surroundings: LockTools = {}): LockAttempt {
-    const lock = new FolderLock(folder, surroundings);
+  static attempt(folder: string, watch: LockWatch, context: LockTools = {}): LockAttempt {
+    const lock = new FolderLock(folder, context);
     const obstacle = lock.#take(watch);
     if (obstacle !== null) {
       lock.#close();
@@ -405,6 +405,6 @@ function takenBy(owner: LockOwner | null): string {
 
 function describe(owner: LockOwner | null): string {
   if (owner === null) return 'an unknown process';
-  const since = owner.since === null ? '' : `, since ${inert(owner.since, 30)}`;
-  return `process ${owner.pid} on ${inert(owner.host, 100)}${since}`;
+  const since = owner.since === null ? '' : `, since ${sanitize(owner.since, 30)}`;
+  return `process ${owner.pid} on ${sanitize(owner.host, 100)}${since}`;
 }

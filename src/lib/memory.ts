@@ -11,7 +11,7 @@ let collect: (() => void) | null = null;
  * Tells of buffers that were used and dropped. They live outside of the engine's heap, where it lets some hundred
  * megabytes pile up before it looks; a run's memory is to stay small, so it is made to look now and then.
  */
-export function dropped(bytes: number): void {
+export function noteDiscarded(bytes: number): void {
   pile += bytes;
   if (pile < PILE_BYTES) return;
   pile = 0;

@@ -9,7 +9,7 @@ const HARMFUL = /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\
  * One line of printable text: controls, escapes and characters that nobody sees become single spaces, and what is longer than `maximum`
  * characters is cut with an ellipsis.
  */
-export function inert(text: string, maximum = 300): string {
+export function sanitize(text: string, maximum = 300): string {
   // Twice the length is enough to see, and spares the patterns a hostile megabyte.
   const line = text
     .slice(0, maximum * 2)

@@ -10,7 +10,7 @@ import { TokenEstimate } from '../requests/tokens.js';
 import { requestBody } from '../run/jobs.js';
 import { requestShape } from '../run/prepare.js';
 import { Redactor } from '../secrets/redactor.js';
-import { openAsking } from '../session/asking.js';
+import { openOnlineSession } from '../session/online-session.js';
 import { stopError } from '../session/stops.js';
 import type { Reporter } from '../types.js';
 import { alone } from './alone.js';
@@ -83,7 +83,7 @@ export async function processRequests(
     onWarning(redactor.text(message));
   };
   return alone(async () => {
-    const { client, processor } = await openAsking(call, {
+    const { client, processor } = await openOnlineSession(call, {
       budget: null,
       events: eventsFor(onResult, warn),
       reporter: { ...SILENT, warning: warn, error: warn },

@@ -12,7 +12,7 @@ import { findRunFolder } from '../run/folder.js';
 import { placeOf, type RunSettings } from '../run/settings.js';
 import type { Summary } from '../run/summary.js';
 import { Redactor } from '../secrets/redactor.js';
-import type { Surroundings } from '../session/surroundings.js';
+import type { CommandContext } from '../session/command-context.js';
 import { Interruption } from '../terminal/interruption.js';
 import { Console } from '../terminal/progress.js';
 import { alone } from './alone.js';
@@ -64,11 +64,11 @@ class StartedRun implements Run {
 
   /** @param start runs a command and returns its settings and exit code */
   constructor(
-    start: (surroundings: Surroundings) => Promise<Ended>,
-    context: RunContext,
+    start: (context: CommandContext) => Promise<Ended>,
+    runContext: RunContext,
     redactor: Redactor,
   ) {
-    this.result = this.#follow(start, context, redactor);
+    this.result = this.#follow(start, runContext, redactor);
     // A reader of the events gets the error there, and need not await the result.
     this.result.catch(() => undefined);
   }
@@ -85,14 +85,14 @@ class StartedRun implements Run {
   }
 
   async #follow(
-    start: (surroundings: Surroundings) => Promise<Ended>,
+    start: (context: CommandContext) => Promise<Ended>,
     { signal }: RunContext,
     redactor: Redactor,
   ): Promise<RunResult> {
     const interruption = new Interruption();
     const stopFollowing = signal === undefined ? (): void => undefined : interruption.follow(signal);
     let watchCommand: string | null = null;
-    const surroundings: Surroundings = {
+    const context: CommandContext = {
       console: this.#console(redactor),
       interruption,
       resumeCommand: 'the same call with resume: true',
@@ -105,7 +105,7 @@ class StartedRun implements Run {
       },
     };
     try {
-      const { settings, exitCode } = await alone(() => start(surroundings));
+      const { settings, exitCode } = await alone(() => start(context));
       if (interruption.signal !== null && exitCode === interruption.exitCode) throw new RunInterrupted();
       this.#events.end();
       return resultOf(settings, exitCode, watchCommand);
@@ -145,14 +145,14 @@ const SILENT = { isTTY: false, write: () => true } as unknown as NodeJS.WriteStr
  * @param options the flags of the command by their names, as values
  * @throws UsageError (from the result) where an option is unknown or wrong
  */
-export function reannotate(options: RunOptions, context: RunContext = {}): Run {
+export function reannotate(options: RunOptions, runContext: RunContext = {}): Run {
   const redactor = new Redactor();
-  const start = async (surroundings: Surroundings): Promise<Ended> => {
-    const settings = runSettings(parse('reannotate', options), environment(context, redactor));
+  const start = async (context: CommandContext): Promise<Ended> => {
+    const settings = runSettings(parse('reannotate', options), environment(runContext, redactor));
     const { reannotate: command } = await import('../commands/reannotate.js');
-    return { settings, exitCode: await command(settings, surroundings) };
+    return { settings, exitCode: await command(settings, context) };
   };
-  return new StartedRun(start, context, redactor);
+  return new StartedRun(start, runContext, redactor);
 }
 
 /**
@@ -160,14 +160,14 @@ export function reannotate(options: RunOptions, context: RunContext = {}): Run {
  * @param options the flags of the command by their names, as values
  * @throws UsageError (from the result) where an option is unknown or wrong
  */
-export function watchBatch(options: WatchBatchOptions, context: RunContext = {}): Run {
+export function watchBatch(options: WatchBatchOptions, runContext: RunContext = {}): Run {
   const redactor = new Redactor();
-  const start = async (surroundings: Surroundings): Promise<Ended> => {
-    const watching = watchSettings(parse('watch-batch', options), environment(context, redactor));
+  const start = async (context: CommandContext): Promise<Ended> => {
+    const watching = watchSettings(parse('watch-batch', options), environment(runContext, redactor));
     const { watchBatch: command } = await import('../commands/watch-batch.js');
-    return { settings: watching.run, exitCode: await command(watching, surroundings) };
+    return { settings: watching.run, exitCode: await command(watching, context) };
   };
-  return new StartedRun(start, context, redactor);
+  return new StartedRun(start, runContext, redactor);
 }
 
 function parse<Command extends CommandName>(command: Command, options: object): Parsed<Command> {

@@ -3,7 +3,7 @@
 import { UsageError } from '../lib/errors.js';
 import { isProviderName, PROVIDERS, type Provider, type ProviderName } from './providers.js';
 import { nearest } from '../lib/suggest.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
 
@@ -65,7 +65,7 @@ export interface Annotator {
  */
 export function resolveAnnotator(name: string, ownServer: boolean, flag = 'annotator'): Annotator {
   if (name === '' || name.length > 300 || /[\u0000-\u001f\u007f]/.test(name)) {
-    throw new UsageError(`--${flag} ${JSON.stringify(inert(name, 60))} is no name of a model.`);
+    throw new UsageError(`--${flag} ${JSON.stringify(sanitize(name, 60))} is no name of a model.`);
   }
   const slash = name.indexOf('/');
   const prefix = slash === -1 ? '' : name.slice(0, slash);
@@ -86,11 +86,11 @@ function annotator(name: string, entry: AnnotatorEntry): Annotator {
 }
 
 function unknownAnnotator(name: string, prefix: string, flag: string): UsageError {
-  const shown = inert(name, 80);
+  const shown = sanitize(name, 80);
   const providers = Object.keys(PROVIDERS).join(', ');
   if (prefix !== '') {
     return new UsageError(
-      `Unknown provider "${inert(prefix, 40)}" in --${flag} ${shown}. Known are ${providers}; any other ` +
+      `Unknown provider "${sanitize(prefix, 40)}" in --${flag} ${shown}. Known are ${providers}; any other ` +
         'OpenAI-compatible server is reached with --base_url.',
     );
   }

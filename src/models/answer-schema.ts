@@ -6,7 +6,7 @@ import { createContext, Script } from 'node:vm';
 import { dereference, Validator, type OutputUnit, type SchemaDraft } from '@cfworker/json-schema';
 import { UsageError } from '../lib/errors.js';
 import { isObject } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /** As it was read from a file. */
 type JsonSchema = Readonly<Record<string, unknown>> | boolean;
@@ -111,9 +111,9 @@ function describe(errors: readonly OutputUnit[]): string {
     if (isChoice || !isInside) break;
     found = next;
   }
-  const path = inert(decoded(found.instanceLocation), LONGEST_PATH);
+  const path = sanitize(decoded(found.instanceLocation), LONGEST_PATH);
   const message = found.keyword === 'false' ? 'Nothing may be here.' : found.error;
-  return `${path}: ${inert(message, LONGEST_MESSAGE)}`;
+  return `${path}: ${sanitize(message, LONGEST_MESSAGE)}`;
 }
 
 /** A pointer in a fragment, as people read it; `#` is the answer as a whole. */
@@ -205,11 +205,11 @@ function checkPattern(pattern: unknown, path: string): void {
 }
 
 function shown(value: unknown): string {
-  return inert(JSON.stringify(value), 60);
+  return sanitize(JSON.stringify(value), 60);
 }
 
 function unusable(path: string, problem: string): UsageError {
   return new UsageError(
-    `The schema of --response_format cannot be used: ${inert(path, LONGEST_PATH)}: ${inert(problem, LONGEST_MESSAGE)}.`,
+    `The schema of --response_format cannot be used: ${sanitize(path, LONGEST_PATH)}: ${sanitize(problem, LONGEST_MESSAGE)}.`,
   );
 }

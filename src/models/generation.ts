@@ -17,7 +17,7 @@ import {
   type Kind,
 } from '../lib/kinds.js';
 import { EFFORTS } from './reasoning-effort.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 export const DEFAULT_MAX_TOKENS = 2048;
 /** The Python tool's, sent where the provider is known to take a seed. */
@@ -240,7 +240,7 @@ export function flagValue(name: string, value: unknown): string {
 
 function serviceTier(text: string, source: string): string {
   if (/^[a-z][a-z0-9_-]{0,40}$/.test(text)) return text;
-  throw new UsageError(`${source} takes a name such as flex, not ${inert(text, 40)}.`);
+  throw new UsageError(`${source} takes a name such as flex, not ${sanitize(text, 40)}.`);
 }
 
 /** Fields that `--extra_body` may not have, and why. */
@@ -272,7 +272,7 @@ const SCHEMA_NAME = /^[\w-]{1,64}$/;
 function responseFormat(text: string, source: string): Record<string, unknown> {
   if (text === 'json' || text === 'json_object') return { type: 'json_object' };
   if (!/^[@{]/.test(text))
-    throw new UsageError(`${source} takes json or @SCHEMA.json, not ${inert(text, 40)}.`);
+    throw new UsageError(`${source} takes json or @SCHEMA.json, not ${sanitize(text, 40)}.`);
   const value = jsonArgument(source, text);
   if (typeof value['type'] === 'string' && ['json_schema', 'json_object', 'text'].includes(value['type']))
     return value;
@@ -291,13 +291,13 @@ function stopSequences(text: string, source: string): string[] {
   // A shell makes it hard to write a line break, which is what people stop at most.
   const sequences = text.split(',').map((one) => one.replaceAll('\\n', '\n').replaceAll('\\t', '\t'));
   if (sequences.some((one) => one === ''))
-    throw new UsageError(`${source} ${inert(text, 60)}: a sequence is empty.`);
+    throw new UsageError(`${source} ${sanitize(text, 60)}: a sequence is empty.`);
   if (sequences.length > 4) throw new UsageError(`${source} takes at most 4 sequences, separated by commas.`);
   return sequences;
 }
 
 function logitBias(text: string, source: string): Record<string, number> {
-  const wrong = new UsageError(`${source} takes JSON such as {"50256": -100}, not ${inert(text, 60)}.`);
+  const wrong = new UsageError(`${source} takes JSON such as {"50256": -100}, not ${sanitize(text, 60)}.`);
   let value: unknown;
   try {
     value = JSON.parse(text);

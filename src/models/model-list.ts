@@ -3,7 +3,7 @@
 import { messageOf, systemErrorCode } from '../lib/errors.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { authorization, requestUrl, type ApiAddress } from '../http/address.js';
 
 const TIMEOUT_MS = 10_000;
@@ -48,7 +48,7 @@ export async function lookUpModels(
     const code = systemErrorCode(error);
     return {
       kind: 'failed',
-      message: `no answer (${code === undefined ? '' : `${code}: `}${inert(messageOf(error), 200)})`,
+      message: `no answer (${code === undefined ? '' : `${code}: `}${sanitize(messageOf(error), 200)})`,
     };
   }
 }
@@ -116,5 +116,5 @@ export function modelNames(value: unknown): string[] {
   return list
     .filter(isObject)
     .flatMap(({ id, name }) => (typeof id === 'string' ? [id] : typeof name === 'string' ? [name] : []))
-    .map((name) => inert(name, 80));
+    .map((name) => sanitize(name, 80));
 }

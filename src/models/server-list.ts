@@ -7,7 +7,7 @@
 import { checkUrl, shownAddress, splitAddresses } from '../http/address.js';
 import { messageOf, UsageError } from '../lib/errors.js';
 import { readSmallFile } from '../lib/small-file.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 
 /** More than any process has sockets for. */
 const MOST_SERVERS = 1000;
@@ -52,7 +52,7 @@ function refuseComma(address: string, source: string): void {
   const path = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#]*@)?([^?#]*)/i.exec(address)?.[1] ?? '';
   if (!path.includes(',')) return;
   throw new UsageError(
-    `${source} ${inert(shownAddress(address), 120)}: each address of a list begins with http:// or https://.`,
+    `${source} ${sanitize(shownAddress(address), 120)}: each address of a list begins with http:// or https://.`,
   );
 }
 
@@ -121,12 +121,12 @@ function distinct(servers: readonly NamedServer[]): NamedServer[] {
 }
 
 function readListing(file: string): NamedServer[] {
-  const shown = `--base_url @${inert(file, 200)}`;
+  const shown = `--base_url @${sanitize(file, 200)}`;
   let text: string;
   try {
     text = readSmallFile(file);
   } catch (error) {
-    throw new UsageError(`${shown} cannot be read: ${inert(messageOf(error), 200)}`);
+    throw new UsageError(`${shown} cannot be read: ${sanitize(messageOf(error), 200)}`);
   }
   const servers = text
     .split(/\r?\n/)

@@ -2,7 +2,7 @@
 
 import { UserError } from '../lib/errors.js';
 import { isObject } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /**
  * Checks what `whoami-v2` tells against the repository that is to be written to. What it does not tell is let through:
@@ -26,7 +26,7 @@ export function requireWritable(account: unknown, repository: string, endpoint: 
   }
   const [name = ''] = names;
   if (!isPerson || name === '' || names.some((one) => isSame(one, namespace))) return;
-  const shown = inert(name, 96);
+  const shown = sanitize(name, 96);
   throw new UserError(
     `HF_TOKEN belongs to ${shown}, who is not in ${namespace}: give --push_to_hub ${shown}/NAME, or set the token of an ` +
       'account that is.',

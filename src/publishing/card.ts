@@ -2,12 +2,12 @@
 
 import { basename } from 'node:path';
 import { resolveAnnotator, type Annotator } from '../models/annotators.js';
-import { askedFor, type AskedFor, type RunIdentity } from '../run/identity.js';
+import { identityFlags, type IdentityFlags, type RunIdentity } from '../run/identity.js';
 import { wholeDataset } from '../datasets/selection.js';
 import type { ResultShape } from '../exports/exporter.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { describeTokens, type Summary } from '../run/summary.js';
-import { count, inert, plural, shellWord, spent } from '../lib/text.js';
+import { count, sanitize, plural, shellWord, spent } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import {
   asksTheSame,
@@ -199,7 +199,7 @@ function modelsOf({ models }: Summary): string {
   return [...named, ...(more > 0 ? [`${count(more)} more`] : [])].join(', ');
 }
 
-function parameters(asked: AskedFor): string {
+function parameters(asked: IdentityFlags): string {
   return GENERATION_NAMES.filter((name) => (asked[name] ?? null) !== null && !isNeutral(name, asked[name]))
     .map((name) => `\`${name}\` ${plain(JSON.stringify(asked[name]))}`)
     .join(', ');
@@ -216,13 +216,13 @@ function parameterChanges(changes: readonly ParameterChange[]): string[] {
 }
 
 /** The command that asks for the same, with the flags that differ from their defaults. */
-function commandLine(asked: AskedFor, dataset: string): string {
+function commandLine(asked: IdentityFlags, dataset: string): string {
   // A server of one's own may have any model.
   const annotator = resolveAnnotator(asked.annotator, true);
   const { generation } = chooseGeneration({}, new Set(), annotator.takesSeed);
-  const usual = askedFor({ selection: wholeDataset('usual'), call: { annotator, generation } });
+  const usual = identityFlags({ selection: wholeDataset('usual'), call: { annotator, generation } });
   const words = ['npx', 'reannotate', '--annotator', asked.annotator, '--dataset', dataset];
-  for (const name of Object.keys(usual) as (keyof AskedFor)[]) {
+  for (const name of Object.keys(usual) as (keyof IdentityFlags)[]) {
     const value = asked[name] ?? null;
     if (
       ['annotator', 'dataset', 'model'].includes(name) ||
@@ -233,5 +233,5 @@ function commandLine(asked: AskedFor, dataset: string): string {
     words.push(`--${name}`);
     if (value !== true) words.push(value === null ? 'none' : flagValue(name, value));
   }
-  return words.map((word) => shellWord(inert(word, 500))).join(' ');
+  return words.map((word) => shellWord(sanitize(word, 500))).join(' ');
 }

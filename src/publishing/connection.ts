@@ -5,7 +5,7 @@
 
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { askedWait, pauseAfter } from '../datasets/hub-client.js';
+import { requestedWait, pauseAfter } from '../datasets/hub-client.js';
 import { messageOf, systemErrorCode, UserError } from '../lib/errors.js';
 import { HubAddresses } from '../http/hub-addresses.js';
 import { packageVersion } from '../lib/package.js';
@@ -14,7 +14,7 @@ import { warnOfPlainHttp } from '../http/plain-http.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
 import { systemClock } from '../lib/clock.js';
 import { Redactor } from '../secrets/redactor.js';
-import { duration, inert } from '../lib/text.js';
+import { duration, sanitize } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
 const TRIES = 6;
@@ -100,10 +100,10 @@ export class HubConnection {
       try {
         const response = await this.#once(url, init);
         const { status } = response;
-        if (isCommit && mayPass(status) && status !== 429)
+        if (isCommit && isTransientStatus(status) && status !== 429)
           throw new Unanswered(`${host(url)} answered ${status}`, isCommit);
-        if (!mayPass(status) || attempt >= TRIES) return response;
-        asked = askedWait(Object.fromEntries(response.headers));
+        if (!isTransientStatus(status) || attempt >= TRIES) return response;
+        asked = requestedWait(Object.fromEntries(response.headers));
         problem = `it answered ${status}`;
       } catch (error) {
         if (error instanceof Unanswered) throw error;
@@ -111,7 +111,7 @@ export class HubConnection {
         init.signal?.throwIfAborted();
         if (error instanceof UserError) throw error;
         const code = systemErrorCode(error) ?? '';
-        problem = inert(code === '' ? messageOf(error) : code, 120);
+        problem = sanitize(code === '' ? messageOf(error) : code, 120);
         if (isCommit || attempt >= (UNREACHABLE.has(code) ? TRIES_UNREACHABLE : TRIES))
           throw new Unanswered(`${host(url)} can't be reached (${problem})`, isCommit, { cause: error });
       }
@@ -163,14 +163,14 @@ function headersOf(headers: Dispatcher.ResponseData['headers']): Headers {
   return new Headers(entries);
 }
 
-function mayPass(status: number): boolean {
+function isTransientStatus(status: number): boolean {
   return status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 507);
 }
 
 function movedAway(url: string, location: string | null): UserError {
-  const to = location === null ? '' : ` to ${inert(location, 200)}`;
+  const to = location === null ? '' : ` to ${sanitize(location, 200)}`;
   return new UserError(
-    `${host(url)} leads ${inert(new URL(url).pathname, 200)} elsewhere${to}, which is not followed with a token: give ` +
+    `${host(url)} leads ${sanitize(new URL(url).pathname, 200)} elsewhere${to}, which is not followed with a token: give ` +
       'the name that the dataset has now, or check HF_ENDPOINT.',
   );
 }
@@ -191,5 +191,5 @@ async function readBounded(body: Readable, from: string): Promise<Buffer> {
 }
 
 function host(url: string): string {
-  return inert(new URL(url).host, 100);
+  return sanitize(new URL(url).host, 100);
 }

@@ -2,7 +2,7 @@
 
 import { createReadStream, statSync } from 'node:fs';
 import { ReadableStream } from 'node:stream/web';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 
 export class DiskBlob extends Blob {
   override readonly size: number;
@@ -47,7 +47,7 @@ export class DiskBlob extends Blob {
     for await (const chunk of createReadStream(this.path, { start: this.start, end: this.end - 1 })) {
       yield chunk as Buffer;
       // By asking for the next one a reader is done with this one.
-      dropped((chunk as Buffer).length);
+      noteDiscarded((chunk as Buffer).length);
     }
   }
 }

@@ -1,13 +1,13 @@
 /** Text from outside in Markdown, where it is to be read and to do nothing. */
 
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /** What makes emphasis, code, links, tags, entities, addresses, mentions, formulas, headings and cells of a table. */
 const MARKUP = /[\\`*_{}[\]()<>#+!|~&:@$"'=^]/g;
 
 /** One line that Markdown shows as it stands. */
 export function plain(text: string, maximum = 200): string {
-  return inert(text, maximum)
+  return sanitize(text, maximum)
     .replace(MARKUP, '\\$&')
     .replace(/www\./gi, (start) => start.replace('.', '\\.'));
 }

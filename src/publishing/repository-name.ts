@@ -1,7 +1,7 @@
 /** Names of dataset repositories on the Hub. */
 
 import { UsageError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 const LONGEST_PART = 96;
 const PART = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
@@ -20,7 +20,7 @@ export function checkRepositoryName(text: string, flag: string): string {
     !/--|\.\.|\.git$/.test(text);
   if (isValid) return text;
   throw new UsageError(
-    `${flag} takes USER/NAME, such as me/answers, not ${inert(text, 120)}: letters, digits, and between them ` +
+    `${flag} takes USER/NAME, such as me/answers, not ${sanitize(text, 120)}: letters, digits, and between them ` +
       `single - and . and _, at most ${LONGEST_PART} each.`,
   );
 }

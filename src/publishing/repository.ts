@@ -7,7 +7,7 @@ import { fileProblem, isFileProblem } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
 import { pauseAfter } from '../datasets/hub-client.js';
 import { systemClock } from '../lib/clock.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { Push } from '../run/settings.js';
 import { requireWritable } from './account.js';
 import { DiskBlob } from './disk-blob.js';
@@ -271,12 +271,12 @@ export class Repository {
     if (error instanceof this.library.HubApiError)
       return new UserError(
         explainStatus(error.statusCode, saidBy(error.data), repository, endpoint),
-        mayPass(error.statusCode) ? EXIT.tryLater : EXIT.cannotGoOn,
+        isTransientStatus(error.statusCode) ? EXIT.tryLater : EXIT.cannotGoOn,
         options,
       );
     if (isFileProblem(error)) return fileProblem(error, 'read what is to be pushed');
     return new UserError(
-      `${inert(endpoint, 100)} answered with something unexpected (${inert(messageOf(error), 160)}); check HF_ENDPOINT, ` +
+      `${sanitize(endpoint, 100)} answered with something unexpected (${sanitize(messageOf(error), 160)}); check HF_ENDPOINT, ` +
         'or try again later.',
       undefined,
       options,
@@ -285,7 +285,7 @@ export class Repository {
 }
 
 /** True for a status after which the same push may succeed later. */
-function mayPass(status: number): boolean {
+function isTransientStatus(status: number): boolean {
   return [408, 429].includes(status) || status >= 500;
 }
 
@@ -318,7 +318,7 @@ function explainStatus(status: number, said: string, repository: string, endpoin
 function saidBy(data: unknown): string {
   if (!isObject(data)) return '';
   const said = data['error'] ?? data['message'];
-  return typeof said === 'string' ? inert(said, 240) : '';
+  return typeof said === 'string' ? sanitize(said, 240) : '';
 }
 
 /** True where card and data are there as they are; the summary's times change with every session. */

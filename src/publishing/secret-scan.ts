@@ -3,11 +3,11 @@
 import { openAsBlob } from 'node:fs';
 import { ParquetFile } from '../datasets/parquet.js';
 import { UserError } from '../lib/errors.js';
-import { breather } from '../lib/files.js';
+import { cooperativePause } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
 import { keyLikeIn } from '../secrets/key-patterns.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import { CARD_PATH, SUMMARY_PATH, type PushedFiles } from './repository.js';
 
 /** Places that are named. */
@@ -39,11 +39,11 @@ async function lookAtRows(path: string, findings: Findings): Promise<void> {
     { byteLength: blob.size, slice: (start, end) => blob.slice(start, end).arrayBuffer() },
     path,
   );
-  const pause = breather();
+  const pause = cooperativePause();
   let row = 0;
   for await (const value of file.read(file.columns, 0, file.rows)) {
     for (const column of file.columns)
-      findings.lookAtValue(value[column], `row ${row}, column ${inert(column, 60)}`);
+      findings.lookAtValue(value[column], `row ${row}, column ${sanitize(column, 60)}`);
     row += 1;
     await pause();
   }

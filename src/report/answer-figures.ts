@@ -2,8 +2,8 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { breather, endOfLine, readBlocks } from '../lib/files.js';
-import { dropped } from '../lib/memory.js';
+import { cooperativePause, endOfLine, readBlocks } from '../lib/files.js';
+import { noteDiscarded } from '../lib/memory.js';
 import type { Completion } from '../models/completion.js';
 import { shareOf, totalCost, type Price } from '../models/prices.js';
 import type { AnswerFigures } from '../models/usage.js';
@@ -103,7 +103,7 @@ export async function addFigures(
 }
 
 async function addFrom(path: string, wanted: ReadonlyMap<number, ShownRow>, pricing: Pricing): Promise<void> {
-  const pause = breather();
+  const pause = cooperativePause();
   for (const { bytes } of readBlocks(path)) {
     for (let start = 0; start < bytes.length;) {
       const end = endOfLine(bytes, start);
@@ -118,7 +118,7 @@ async function addFrom(path: string, wanted: ReadonlyMap<number, ShownRow>, pric
 /** Of several answers the one counts whose text is shown; where a row took several requests, all of them do. */
 function addLine(line: Buffer, row: ShownRow, pricing: Pricing): void {
   const entry = parseJournalLine(line);
-  dropped(line.length * 3);
+  noteDiscarded(line.length * 3);
   if (entry?.kind !== 'answer') return;
   const { completion, origin, part } = entry;
   const figures = figuresOf(completion, entry.figures(), origin, pricing);

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { isLocalName } from '../datasets/local-files.js';
 import { UserError } from '../lib/errors.js';
-import { count, dollars, inert } from '../lib/text.js';
+import { count, dollars, sanitize } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import type { ReportedRun } from './collect.js';
 import type { ComparisonData, HeadToHead, ReportData, ShownRow } from './data.js';
@@ -24,8 +24,8 @@ export function refuseOtherDatasets(runs: readonly ReportedRun[]): void {
     const [one, two] = [datasetName(first), datasetName(other)];
     if (identityOf(first) === identityOf(other)) continue;
     throw new UserError(
-      `These runs cannot be compared: ${inert(first.folder.name, 120)} is of ${one}, and ` +
-        `${inert(other.folder.name, 120)} is of ${two}. Compare runs of the same dataset, subset, split and --offset.`,
+      `These runs cannot be compared: ${sanitize(first.folder.name, 120)} is of ${one}, and ` +
+        `${sanitize(other.folder.name, 120)} is of ${two}. Compare runs of the same dataset, subset, split and --offset.`,
     );
   }
 }
@@ -54,7 +54,7 @@ function datasetName(run: ReportedRun): string {
     `split ${split}`,
     offset === '0' ? '' : `offset ${offset}`,
   ];
-  return `${inert(run.dataset, 200)} (${inert(parts.filter((part) => part !== '').join(', '), 200)})`;
+  return `${sanitize(run.dataset, 200)} (${sanitize(parts.filter((part) => part !== '').join(', '), 200)})`;
 }
 
 /** The rows to show: those that most runs chose, then in the order of the dataset. */
@@ -123,8 +123,8 @@ function comparedRows(
     const other = runs.findIndex((one) => one !== null && one.old !== first.old);
     if (other !== -1) {
       throw new UserError(
-        `These runs cannot be compared: row ${row} of ${inert(labels[other] ?? '', 120)} has another original answer than ` +
-          `in ${inert(labels[0] ?? '', 120)}, so the dataset changed between them.`,
+        `These runs cannot be compared: row ${row} of ${sanitize(labels[other] ?? '', 120)} has another original answer than ` +
+          `in ${sanitize(labels[0] ?? '', 120)}, so the dataset changed between them.`,
       );
     }
     bytes += runs.reduce((sum, one) => sum + (one === null ? 0 : sizeOfRow(one)), 0);

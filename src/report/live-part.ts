@@ -6,7 +6,7 @@
 import { closeSync, fstatSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { ResultRow } from '../exports/rows.js';
-import { breather, endOfLine, openFile, readAt } from '../lib/files.js';
+import { cooperativePause, endOfLine, openFile, readAt } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import type { Completion } from '../models/completion.js';
@@ -283,7 +283,7 @@ async function eachLine(
   from: number,
   onLine: (line: Buffer, offset: number) => void,
 ): Promise<number> {
-  const pause = breather();
+  const pause = cooperativePause();
   const descriptor = openFile(path, 'read');
   let offset = from;
   let size = BLOCK_BYTES;

@@ -11,7 +11,7 @@ import { isTornJson, parseLooseJson } from '../lib/loose-json.js';
 import { decodeUnannounced } from '../http/decoding.js';
 import { CompletionStream } from '../http/stream.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import type { Headers } from '../http/limit-headers.js';
 
 const OPENING_BRACE = 0x7b;
@@ -130,7 +130,7 @@ function withoutEnd(text: string): string {
 }
 
 function unreadable(bytes: Buffer, text: string, headers: Headers): UnreadableBody {
-  const type = inert(contentType(headers), 60) || 'no content type';
+  const type = sanitize(contentType(headers), 60) || 'no content type';
   const start = text.trimStart();
   const isTorn = /^[[{]/.test(start) && isTornJson(start);
   if (start === '') {
@@ -139,6 +139,6 @@ function unreadable(bytes: Buffer, text: string, headers: Headers): UnreadableBo
   // A torn answer that is torn elsewhere the next time is bad luck; at the same place it is the server's way.
   const shape = `${type}|${start.slice(0, TELLING).replace(/\d+/g, '0')}|${isTorn ? bytes.length : 'whole'}`;
   const what = isTorn ? 'incomplete JSON' : 'not JSON';
-  const description = `${what} (${type}, ${plural(bytes.length, 'byte')}): ${inert(start, SHOWN)}`;
+  const description = `${what} (${type}, ${plural(bytes.length, 'byte')}): ${sanitize(start, SHOWN)}`;
   return { kind: 'unreadable', description, shape, isTorn, text };
 }

@@ -6,7 +6,7 @@ import { NO_REASON } from '../models/finish-reason.js';
 import { readUsage, type Usage } from '../models/usage.js';
 import { usageOfUnusable } from '../models/usage-estimate.js';
 import { isObject } from '../lib/json.js';
-import { inert, shellWord } from '../lib/text.js';
+import { sanitize, shellWord } from '../lib/text.js';
 import { lineOf, type ReadableBody, type UnreadableBody } from './answer-body.js';
 import { describeForeign, describePage, describeUnknown } from './foreign-answer.js';
 import type { Verdict } from './verdict.js';
@@ -19,7 +19,7 @@ type ErrorJudge = (error: unknown) => Verdict;
  * @param rules which answers count as whole
  * @param judgeError for errors that come in the place of an answer or inside it
  */
-export function judgeAnswer(
+export function classifyAnswer(
   body: ReadableBody | UnreadableBody,
   rules: AnswerRules,
   judgeError: ErrorJudge,
@@ -82,10 +82,10 @@ function withinAnswer(verdict: Verdict, usage: Usage | null): Verdict {
 }
 
 function describePartial(reason: string): string {
-  const what = reason === NO_REASON ? 'no finish reason' : `finish reason “${inert(reason, 60)}”`;
+  const what = reason === NO_REASON ? 'no finish reason' : `finish reason “${sanitize(reason, 60)}”`;
   return (
     `the answer ended with ${what}, so it may be incomplete ` +
-    `(if this server ends whole answers like this: --accept_finish_reason ${shellWord(inert(reason, 60))})`
+    `(if this server ends whole answers like this: --accept_finish_reason ${shellWord(sanitize(reason, 60))})`
   );
 }
 

@@ -6,7 +6,7 @@
  */
 
 import type { Clock } from '../lib/clock.js';
-import { inert, withoutTrailing } from '../lib/text.js';
+import { sanitize, withoutTrailing } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import type { Exchanged, Ramp } from './concurrency.js';
 import { blameOf, type Blame } from './fleet-blame.js';
@@ -127,13 +127,13 @@ export class Fleet implements Servers {
   probed(member: Member, trouble: string | null): void {
     if (member.absence === null) return;
     if (trouble === null) member.tryOut();
-    else member.staysOut(inert(trouble, 200), this.options.clock.now());
+    else member.staysOut(sanitize(trouble, 200), this.options.clock.now());
     this.#wake();
   }
 
   /** Leaves a server out of which something is known before it had a request. */
   exclude(member: Member, why: string): void {
-    member.staysOut(inert(why, 200), this.options.clock.now());
+    member.staysOut(sanitize(why, 200), this.options.clock.now());
   }
 
   tooSmallFor(job: Job): RateLimiter | null {
@@ -234,7 +234,7 @@ export class Fleet implements Servers {
   #reportAbsence(member: Member, { message, isForGood }: Blame): void {
     const { reporter } = this.options;
     const others = this.#members.filter(({ isIn }) => isIn).length;
-    const why = withoutTrailing(inert(message, 200), '.!');
+    const why = withoutTrailing(sanitize(message, 200), '.!');
     const what = `${member.name} is left out${isForGood ? ' for the rest of this session' : ''}: ${why}.`;
     // One that comes and goes is reported as it goes the first times; where all fail, the progress line says it.
     if (member.isReported || (others === 0 && member.isKnownToFail)) {

@@ -1,7 +1,7 @@
 /** Answers of APIs other than chat completions: somebody named the wrong address, and every answer costs money. */
 
 import { isObject } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 interface ForeignApi {
   /** What the answer looks like, after "The server answered with". */
@@ -120,7 +120,7 @@ export function describeForeign(value: unknown): string | null {
 export function describePage(body: string): string | null {
   if (!/^\s*(?:<!doctype html|<html|<head|<\?xml[^>]*>\s*<!doctype html)/i.test(body)) return null;
   const title = /<title[^>]*>([^<]{1,200})<\/title>/i.exec(body.slice(0, 5000))?.[1];
-  const named = title === undefined ? '' : ` (“${inert(title, 80)}”)`;
+  const named = title === undefined ? '' : ` (“${sanitize(title, 80)}”)`;
   return `The server answered with a web page${named}, not with a chat completion. ${EXPECTED}.`;
 }
 
@@ -128,6 +128,6 @@ export function describePage(body: string): string | null {
 export function describeUnknown(value: unknown): string {
   if (!isObject(value)) return `JSON that is ${Array.isArray(value) ? 'a list' : 'no object'}`;
   const keys = Object.keys(value).slice(0, 8);
-  const named = keys.length === 0 ? 'no fields' : `the fields ${inert(keys.join(', '), 120)}`;
+  const named = keys.length === 0 ? 'no fields' : `the fields ${sanitize(keys.join(', '), 120)}`;
   return `a JSON object with ${named}, which is no chat completion`;
 }

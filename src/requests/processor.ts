@@ -12,7 +12,7 @@ import type { AnswerRules } from '../models/answer-rules.js';
 import type { ServiceTier } from '../models/service-tiers.js';
 import type { TokenCounts, Usage } from '../models/usage.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { Adaptation, newRow, type Refused, type RowAdaptation } from './adaptation.js';
 import type { Exchanged, Ramp } from './concurrency.js';
@@ -25,7 +25,7 @@ import { RefusalStreak } from './refusal-streak.js';
 import type { Server, Servers } from './servers.js';
 import { Streaming } from './streaming.js';
 import { UnusableAnswers, type Reaction } from './unusable-answers.js';
-import { judgeFailure, judgeResponse, usageOf, type Verdict } from './verdict.js';
+import { classifyFailure, classifyResponse, usageOf, type Verdict } from './verdict.js';
 import type { ChatResponse } from '../http/chat-client.js';
 
 /** Verdicts that say something of the server, so that its name belongs to them where there are several. */
@@ -71,7 +71,7 @@ export interface JobPart {
 
 /** Jobs that answers lead to: they are sent before any others, and the run goes on until there are none. */
 export interface FollowUps {
-  /** The next one; null where there is none now. Asked again after every answer. */
+  /** The next one; null where there is none now. Called again after every answer. */
   next(): Job | null;
 }
 
@@ -234,7 +234,7 @@ export class Processor {
   /** What went wrong last and how many milliseconds ago the last answer came; null where one came since. */
   get trouble(): { message: string; silence: number } | null {
     const silence = this.#options.clock.now() - this.#lastSuccess;
-    return this.#lastTrouble === null ? null : { message: inert(this.#lastTrouble, 200), silence };
+    return this.#lastTrouble === null ? null : { message: sanitize(this.#lastTrouble, 200), silence };
   }
 
   /** Requests whose answer is awaited. */
@@ -534,7 +534,9 @@ export class Processor {
     exchanged.latency = clock.now() - exchanged.sentAt;
     const { rules, redactor } = this.#options;
     const verdict =
-      response === null ? judgeFailure(failure, redactor) : judgeResponse(response, body, rules, redactor);
+      response === null
+        ? classifyFailure(failure, redactor)
+        : classifyResponse(response, body, rules, redactor);
     if (response !== null) limiter.observe(response.headers);
     const wasted = usageOf(verdict, body);
     const used = verdict.kind === 'answer' ? usedBy(job, verdict.completion) : wasted;
@@ -712,7 +714,7 @@ export class Processor {
     this.#options.events.failed(
       job,
       sent,
-      errors.map((error) => inert(error, 500)),
+      errors.map((error) => sanitize(error, 500)),
       filtered,
     );
   }

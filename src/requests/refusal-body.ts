@@ -5,7 +5,7 @@
  */
 
 import { isObject, parseJson } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { withoutEcho } from './echo.js';
 import type { Headers } from '../http/limit-headers.js';
 import { parseDuration } from '../http/waits.js';
@@ -272,6 +272,6 @@ export function describeRefusal({ status, codes, shown, named }: Refusal): strin
     .filter((code) => code !== String(status) && /[a-z]|^\d{4,}$/i.test(code))
     .join(' ');
   const unsaid = named.filter((name) => !shown.includes(name)).join(', ');
-  const about = unsaid === '' ? '' : ` (${inert(unsaid, 100)})`;
-  return `${status}${words === '' ? '' : ` ${inert(words, 80)}`}: ${inert(shown, 300) || 'no message'}${about}`;
+  const about = unsaid === '' ? '' : ` (${sanitize(unsaid, 100)})`;
+  return `${status}${words === '' ? '' : ` ${sanitize(words, 80)}`}: ${sanitize(shown, 300) || 'no message'}${about}`;
 }

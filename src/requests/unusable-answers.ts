@@ -4,7 +4,7 @@
  */
 
 import { NO_REASON } from '../models/finish-reason.js';
-import { inert, plural, shellWord } from '../lib/text.js';
+import { sanitize, plural, shellWord } from '../lib/text.js';
 import type { Verdict } from './verdict.js';
 
 /** Answers that may end with the same unknown reason before it is taken for the server's way. */
@@ -97,7 +97,7 @@ export class UnusableAnswers {
 }
 
 function stopForReason(reason: string): string {
-  const name = inert(reason, 60);
+  const name = sanitize(reason, 60);
   const what = reason === NO_REASON ? 'without a finish reason' : `with finish reason “${name}”`;
   return (
     `The first ${plural(SAME_REASON_AT_START, 'answer')} all ended ${what}, so they may be incomplete. If this server ` +

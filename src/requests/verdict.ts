@@ -26,11 +26,11 @@ import type { ServiceTier } from '../models/service-tiers.js';
 import type { Usage } from '../models/usage.js';
 import { withPrompt } from '../models/usage-estimate.js';
 import { isTlsProblem, messageOf, systemErrorCode, userErrorIn } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { NO_SECRETS, Unsearchable, type Redactor } from '../secrets/redactor.js';
 import { readBody } from './answer-body.js';
 import { promptOf } from './echo.js';
-import { judgeAnswer } from './answer-verdict.js';
+import { classifyAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
 import { geminiDayWait, isDailyLimit } from './limits/daily.js';
 import { answerBounds, BEYOND_BOUNDS, MOST_STREAM_BYTES, type AnswerBounds } from '../http/answer-bounds.js';
@@ -154,7 +154,7 @@ const FULL_STATUSES = new Set([503, 529]);
  * @param rules which answers count as whole
  * @param redactor takes secrets out of the whole answer, before any of it is read, cut or kept
  */
-export function judgeResponse(
+export function classifyResponse(
   response: ChatResponse,
   sent: Buffer | null = null,
   rules: AnswerRules = STANDARD_RULES,
@@ -181,7 +181,7 @@ function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, 
     return isMisplaced ? { kind: 'responses', message: describeRefusal(found.refusal) } : judgeRefusal(found);
   }
   const found = readBody(body, response.headers, redactor, () => boundsFor(sent));
-  const verdict = judgeAnswer(found, rules, (error) =>
+  const verdict = classifyAnswer(found, rules, (error) =>
     judgeRefusal(refused(statusOf(error) ?? 500, error, '')),
   );
   // A server that accepted the request may have begun to answer, and charge for that.
@@ -313,7 +313,7 @@ function rowVerdict(
 
 function redirection(status: number, headers: Headers): string {
   const location = headers['location'];
-  const target = typeof location === 'string' ? ` to ${inert(location, 200)}` : '';
+  const target = typeof location === 'string' ? ` to ${sanitize(location, 200)}` : '';
   return `${status}: the server redirects${target}; redirects are not followed, so that the key stays where it belongs`;
 }
 
@@ -356,15 +356,15 @@ function statusOf(error: unknown): number | null {
 
 /**
  * The verdict on a request that got no answer.
- * @param redactor as for `judgeResponse`
+ * @param redactor as for `classifyResponse`
  */
-export function judgeFailure(error: unknown, redactor: Redactor = NO_SECRETS): Verdict {
+export function classifyFailure(error: unknown, redactor: Redactor = NO_SECRETS): Verdict {
   const refusal = userErrorIn(error);
   if (refusal !== null) return { kind: 'run', cause: 'other', message: refusal.message };
   const code = systemErrorCode(error) ?? '';
   const text = redactor.text(messageOf(error));
   if (isTlsProblem(error)) {
-    const message = `no trusted connection (${code}: ${inert(text, 200)}); set NODE_EXTRA_CA_CERTS where a proxy has its own certificate`;
+    const message = `no trusted connection (${code}: ${sanitize(text, 200)}); set NODE_EXTRA_CA_CERTS where a proxy has its own certificate`;
     return { kind: 'run', cause: 'other', message };
   }
   const tooMuch = tooMuchIn(error);
@@ -372,7 +372,7 @@ export function judgeFailure(error: unknown, redactor: Redactor = NO_SECRETS): V
   const unreachable = UNREACHABLE_CODES.has(code);
   const overloaded = TIMEOUT_CODES.has(code);
   return {
-    ...transient(`no answer (${code === '' ? '' : `${code}: `}${inert(text, 200)})`),
+    ...transient(`no answer (${code === '' ? '' : `${code}: `}${sanitize(text, 200)})`),
     unreachable,
     overloaded,
   };

@@ -5,7 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { lastLine } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { AnswerWindow } from './answer-window.js';
 import { readConfig } from './config.js';
@@ -77,7 +77,7 @@ export async function findAnswerSource(path: string, tempDir: string): Promise<A
     if (existsSync(source.jobs) && existsSync(source.journal)) return source;
   }
   throw new UserError(
-    `--reuse ${inert(path, 200)}: no answers of a run are there (jobs.json and output.jsonl). Name the folder of a run’s ` +
+    `--reuse ${sanitize(path, 200)}: no answers of a run are there (jobs.json and output.jsonl). Name the folder of a run’s ` +
       'working files, such as datasets/temp/NAME, or that of its results.',
   );
 }

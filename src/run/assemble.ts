@@ -5,14 +5,14 @@
 
 import { isUtf8 } from 'node:buffer';
 import { rmSync } from 'node:fs';
-import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../lib/files.js';
+import { cooperativePause, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../lib/files.js';
 import type { Completion } from '../models/completion.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { STANDARD_RULES } from '../models/finish-reason.js';
 import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../models/reasoning.js';
 import { finalAnswersAgree } from '../models/final-answer.js';
 import { DEFAULT_SELECTION, selectAnswer, type Agreement, type Selection } from '../models/select-answer.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import type { ChatMessage, PromptRow, RowState } from '../types.js';
 import { AnswerWindow } from './answer-window.js';
 import { journalSource, type RunFolder } from './folder.js';
@@ -251,7 +251,7 @@ class Assembly {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
 
-  readonly #pause = breather();
+  readonly #pause = cooperativePause();
   /** Without what checks texts, such as a schema: it would be as much work again as the scan of the journal. */
   readonly #rules: AnswerRules;
   #parts = 0;
@@ -407,7 +407,7 @@ class Assembly {
     if (start === -1) return withoutAnswer('pending', null);
     const line = bytes.subarray(start, end);
     const entry = parseJournalLine(line, this.#rules);
-    dropped(line.length);
+    noteDiscarded(line.length);
     const row = this.result.rows.total - before;
     // A scan looks at a line's end alone; what it took for an answer may turn out to be none.
     const isOurs = entry?.row === row && asksRow(line, rowLine);

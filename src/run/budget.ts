@@ -6,7 +6,7 @@ import { UserError } from '../lib/errors.js';
 import { hasOwnServer } from '../models/endpoint.js';
 import type { RunSettings } from './settings.js';
 import type { Budget, Job } from '../requests/processor.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 /** What exceeded its worst case once may do so again, and by more. */
 const MARGIN = 2;
@@ -125,14 +125,14 @@ export async function priceFor(options: Pick<RunSettings, 'call' | 'policy'>): P
   const mayStateCost = !options.policy.batch && (provider.statesCost || hasOwnServer(options.call));
   if (mayStateCost) return null;
   throw new UserError(
-    `--max_cost cannot be kept: no price is known for ${inert(name, 80)}. Leave the flag out.`,
+    `--max_cost cannot be kept: no price is known for ${sanitize(name, 80)}. Leave the flag out.`,
   );
 }
 
 /** Why a run under `--max_cost` stops: no price is known, and the answers state no cost either. */
 export function costUnknown(name: string): string {
   return (
-    `--max_cost cannot be kept: no price is known for ${inert(name, 80)}, and its answers do not state what they cost. ` +
+    `--max_cost cannot be kept: no price is known for ${sanitize(name, 80)}, and its answers do not state what they cost. ` +
     'Leave the flag out.'
   );
 }

@@ -1,7 +1,7 @@
 /** What the columns of a dataset are used for, in words: nothing of a prompt is left out without a word. */
 
 import type { ChosenFormat } from '../formats/index.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 const MOST_NAMES = 30;
 
@@ -36,7 +36,7 @@ export function columnWarnings({ suspicious }: ChosenFormat): string[] {
 }
 
 function quoted(columns: readonly string[]): string {
-  const names = columns.slice(0, MOST_NAMES).map((column) => `"${inert(column, 60)}"`);
+  const names = columns.slice(0, MOST_NAMES).map((column) => `"${sanitize(column, 60)}"`);
   const more = columns.length - names.length;
   return more > 0 ? `${names.join(', ')} and ${more} more` : names.join(', ');
 }

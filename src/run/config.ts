@@ -12,7 +12,7 @@ import { shownAddress } from '../http/address.js';
 import { fallbackOf } from './fallback.js';
 import { CHECKS, type Fallback, type RunSettings } from './settings.js';
 import type { ParameterChange } from '../requests/parameters.js';
-import { askedFor, type RunIdentity } from './identity.js';
+import { identityFlags, type RunIdentity } from './identity.js';
 
 type ConfigDataset = RunIdentity['found'] & {
   rows: number;
@@ -45,7 +45,7 @@ export function effectiveParameters(options: RunSettings, baseUrl: string | null
   return {
     ...options.recorded,
     // Beside the flags this has the model that the annotator stands for.
-    ...askedFor(options),
+    ...identityFlags(options),
     encoding: options.selection.encoding,
     save_dir: options.output.saveDir,
     temp_dir: options.output.tempDir,

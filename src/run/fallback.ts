@@ -1,7 +1,7 @@
 /** `--fallback_annotator`: how the annotator is called that gets what the run's own one refuses. */
 
 import { UsageError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { resolveAnnotator } from '../models/annotators.js';
 import type { ModelCall } from '../models/call.js';
 import { shownBaseUrl } from '../models/endpoint.js';
@@ -57,6 +57,6 @@ function refuseSame(call: ModelCall, other: ModelCall): void {
   if (call.annotator.providerName !== other.annotator.providerName) return;
   if (shownBaseUrl(call) !== shownBaseUrl(other)) return;
   throw new UsageError(
-    `--fallback_annotator ${inert(other.annotator.name, 80)} is the annotator itself; name another one.`,
+    `--fallback_annotator ${sanitize(other.annotator.name, 80)} is the annotator itself; name another one.`,
   );
 }

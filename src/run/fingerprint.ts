@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { breather, fileProblem, readAt } from '../lib/files.js';
+import { cooperativePause, fileProblem, readAt } from '../lib/files.js';
 
 const CHUNK_BYTES = 1 << 20;
 /**
@@ -68,7 +68,7 @@ export async function compareFile(earlier: FileFingerprint, path: string): Promi
 /** The SHA-256 of a file's first bytes. */
 async function digestOfStart(path: string, bytes: number): Promise<string> {
   const hash = createHash('sha256');
-  const pause = breather();
+  const pause = cooperativePause();
   const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(CHUNK_BYTES, bytes)));
   try {
     const descriptor = openSync(path, 'r');

@@ -7,7 +7,7 @@ import { UsageError } from '../lib/errors.js';
 import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../lib/files.js';
 import { HIDDEN_IN_NAMES } from '../lib/hidden-characters.js';
-import { inert, withoutTrailing } from '../lib/text.js';
+import { sanitize, withoutTrailing } from '../lib/text.js';
 import type { JournalSegment, JournalSource } from './journal.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
@@ -69,7 +69,7 @@ export function checkRunName(name: string): string {
               ? `it is longer than ${LONGEST_NAME_BYTES} bytes`
               : null;
   if (problem === null) return name;
-  throw new UsageError(`--run_name ${inert(name, 60)}: ${problem}. Give a plain name such as trial-2.`);
+  throw new UsageError(`--run_name ${sanitize(name, 60)}: ${problem}. Give a plain name such as trial-2.`);
 }
 
 /** What decides where a run's folders are. */

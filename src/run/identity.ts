@@ -8,11 +8,11 @@ import type { FormatName } from '../formats/index.js';
 import { asksTheSame, SENT_BY_DEFAULT, type GenerationParameters } from '../models/generation.js';
 import type { DatasetSelection } from '../datasets/selection.js';
 import type { ModelCall } from '../models/call.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import type { FileFingerprint } from './fingerprint.js';
 
 /** The flags that decide which requests are sent; the others may change when a run is resumed. */
-export interface AskedFor extends GenerationParameters {
+export interface IdentityFlags extends GenerationParameters {
   dataset: string;
   subset: string | null;
   split: string | null;
@@ -42,7 +42,7 @@ export interface RunIdentity {
   version: 1;
   uuid: string;
   created: string;
-  asked: AskedFor;
+  asked: IdentityFlags;
   /** What was found; the revision pins a Hub dataset. */
   found: {
     revision: string | null;
@@ -60,10 +60,10 @@ export interface RunIdentity {
 }
 
 /** The identity that a command line asks for. */
-export function askedFor(options: {
+export function identityFlags(options: {
   selection: DatasetSelection;
   call: Pick<ModelCall, 'annotator' | 'generation'>;
-}): AskedFor {
+}): IdentityFlags {
   return {
     dataset: options.selection.dataset,
     subset: options.selection.subset,
@@ -119,15 +119,15 @@ const COMPARED_ELSEWHERE: readonly string[] = ['dataset', 'limit'];
  * @param given generation parameters that the command line names
  * @throws UserError that names each difference and what to do about it
  */
-export function refuseChanges(earlier: AskedFor, now: AskedFor, given: ReadonlySet<string>): void {
+export function refuseChanges(earlier: IdentityFlags, now: IdentityFlags, given: ReadonlySet<string>): void {
   const changes = Object.entries(now)
     .filter(
       ([flag, value]) =>
         !COMPARED_ELSEWHERE.includes(flag) &&
-        !asksTheSame(flag, earlier[flag as keyof AskedFor] ?? null, value, given.has(flag)),
+        !asksTheSame(flag, earlier[flag as keyof IdentityFlags] ?? null, value, given.has(flag)),
     )
     .filter(([flag]) => flag !== 'model' || earlier.annotator === now.annotator)
-    .map(([flag, value]) => describeChange(flag, earlier[flag as keyof AskedFor], value));
+    .map(([flag, value]) => describeChange(flag, earlier[flag as keyof IdentityFlags], value));
   if (changes.length === 0) return;
   throw new UserError(
     `This run was started with other parameters: ${changes.join('; ')}. Use the earlier values to resume it, or start ` +
@@ -169,5 +169,5 @@ export function compareLimits(
 
 function shown(flag: string, value: unknown): string {
   if (value === null || value === undefined) return SENT_BY_DEFAULT.has(flag) ? 'none' : 'not given';
-  return inert(typeof value === 'string' ? value : JSON.stringify(value), 80);
+  return sanitize(typeof value === 'string' ? value : JSON.stringify(value), 80);
 }

@@ -2,12 +2,19 @@
 
 import { isObject, parseJson } from '../lib/json.js';
 import { UserError } from '../lib/errors.js';
-import { standsAt } from '../lib/bytes.js';
-import { breather, endOfLine, readBlocks, readLines, replaceFile, type BufferedFile } from '../lib/files.js';
+import { matchesAt } from '../lib/bytes.js';
+import {
+  cooperativePause,
+  endOfLine,
+  readBlocks,
+  readLines,
+  replaceFile,
+  type BufferedFile,
+} from '../lib/files.js';
 import { asksTheSame, isGenerationName, type GenerationParameters } from '../models/generation.js';
 import type { Provider } from '../models/providers.js';
 import { applyChanges, type ParameterChange } from '../requests/parameters.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { IMAGE_MARK, type ChatMessage, type PromptRow, type RowImage } from '../types.js';
 import { parseRow, rowMark } from './row-line.js';
 import { isUnusable } from './rows.js';
@@ -92,7 +99,7 @@ export async function writeJobs(
   onProgress: (rows: number) => void,
 ): Promise<number> {
   let jobs = 0;
-  const pause = breather();
+  const pause = cooperativePause();
   const writer = new JobWriter(shape);
   await replaceFile(jobsPath, async (file) => {
     let index = 0;
@@ -156,7 +163,7 @@ class JobWriter {
 
 /** Where the prompt of an ordinary row ends as JSON; -1 where the row has to be parsed. */
 function endOfPrompt(block: Buffer, start: number, end: number): number {
-  if (!standsAt(block, ROW_START, start)) return -1;
+  if (!matchesAt(block, ROW_START, start)) return -1;
   const prompt = start + ROW_START.length;
   // The key is nowhere else: inside a text its quotes are escaped. Chats have more after the original answer.
   const after = block.indexOf(AFTER_PROMPT, prompt);
@@ -234,7 +241,7 @@ export async function compareJobs(jobsPath: string, rowsPath: string, shape: Req
   const jobs = readJobs(jobsPath);
   let next = jobs.next();
   let index = 0;
-  const pause = breather();
+  const pause = cooperativePause();
   for (const { bytes } of readLines(rowsPath)) {
     if (next.done !== true && next.value.requestIdx === index) {
       if (!isUnusable(bytes)) compareJob(next.value, parseRow(bytes), shape, jobsPath);
@@ -278,5 +285,5 @@ function isEqual(theirs: unknown, ours: unknown): boolean {
 }
 
 function shown(value: unknown): string {
-  return value === undefined || value === null ? 'not given' : inert(JSON.stringify(value), 60);
+  return value === undefined || value === null ? 'not given' : sanitize(JSON.stringify(value), 60);
 }

@@ -1,6 +1,6 @@
 /**
  * A line of the journal, `[request, response, {"request_idx":N}]`, read in two ways: parsed whole, which is always right,
- * or at a glance, which is right or says that it does not know, and costs a fraction. Nearly every line is an ordinary
+ * or by a quick look, which is right or says that it does not know, and costs a fraction. Nearly every line is an ordinary
  * answer in OpenAI's order of fields, as this program or Python's `json.dumps` writes it.
  */
 
@@ -18,7 +18,7 @@ import {
   type AnswerFigures,
   type Usage,
 } from '../models/usage.js';
-import { standsAt, wordsBehind, zeroByte } from '../lib/bytes.js';
+import { matchesAt, wordsBehind, zeroByte } from '../lib/bytes.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { findOrigin, readOrigin, type Origin } from './origin.js';
 import { findPart, readPart } from './line-part.js';
@@ -130,7 +130,7 @@ function emptyAnswer(usage: Usage | null): LineContent {
 }
 
 /** What is seen at the end of a line whose answer's state is `ok`. */
-export interface Glance {
+export interface PeekedLine {
   row: number;
   usage: Usage;
   tier: ServiceTier;
@@ -215,7 +215,7 @@ const NOTHING = Buffer.alloc(0);
  * @param end where it ends, exclusive
  * @returns null where the line has to be parsed: a failure, any state but `ok`, another order of fields, damage
  */
-export function glance(bytes: Buffer, start: number, end: number): Glance | null {
+export function peekLine(bytes: Buffer, start: number, end: number): PeekedLine | null {
   const responseEnd = endOfResponse(bytes, start, end);
   // Only runs that ask once for a row are looked at here.
   if (responseEnd === -1 || lastPart !== null) return null;
@@ -248,10 +248,10 @@ function readAsBefore(bytes: Buffer, start: number, responseEnd: number): Usage 
   if (at <= start || bytes.compare(rest, 0, rest.length, at, responseEnd) !== 0) return null;
   const totalTokens = numberBefore(bytes, at);
   at = numberStart - COMPACT_TOTAL.length;
-  if (totalTokens === -1 || !standsAt(bytes, COMPACT_TOTAL, at)) return null;
+  if (totalTokens === -1 || !matchesAt(bytes, COMPACT_TOTAL, at)) return null;
   const completionTokens = numberBefore(bytes, at);
   at = numberStart - COMPACT_COMPLETION.length;
-  if (completionTokens === -1 || !standsAt(bytes, COMPACT_COMPLETION, at)) return null;
+  if (completionTokens === -1 || !matchesAt(bytes, COMPACT_COMPLETION, at)) return null;
   const promptTokens = numberBefore(bytes, at);
   const promptAt = numberStart;
   at = promptAt - lastMiddle.length;
@@ -284,7 +284,7 @@ function readAnew(bytes: Buffer, start: number, responseEnd: number): Usage | nu
   const textEnd = endOfTextBefore(bytes, finishAt);
   if (textEnd === -1) return isPlainAnswer(bytes, start, finishAt) ? usage : null;
   const promptAt = usageAt + USAGE.length + PROMPT_TOKENS.length;
-  const isCompact = isDigit(bytes[promptAt]) && standsAt(bytes, PROMPT_TOKENS, usageAt + USAGE.length);
+  const isCompact = isDigit(bytes[promptAt]) && matchesAt(bytes, PROMPT_TOKENS, usageAt + USAGE.length);
   if (isCompact) lastMiddle = Buffer.from(bytes.subarray(textEnd, promptAt));
   return usage;
 }
@@ -323,7 +323,7 @@ export function endOfContent(bytes: Buffer, start: number, end: number): number 
   at = beforeSpace(bytes, numberStart - 1);
   lastOrigin = null;
   lastPart = null;
-  if (standsAt(bytes, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) {
+  if (matchesAt(bytes, REQUEST_IDX, at + 1 - REQUEST_IDX.length)) {
     lastRow = row;
     at -= REQUEST_IDX.length;
   } else {
@@ -347,10 +347,10 @@ function beforeLongMetadata(bytes: Buffer, start: number, at: number, last: numb
     lastRow = numberBefore(bytes, part.start);
     if (lastRow === -1) return -1;
     key = numberStart - 1;
-    if (standsAt(bytes, REQUEST_IDX, key + 1 - REQUEST_IDX.length)) return key - REQUEST_IDX.length;
+    if (matchesAt(bytes, REQUEST_IDX, key + 1 - REQUEST_IDX.length)) return key - REQUEST_IDX.length;
   }
   const before = key + 1 - LATER_REQUEST_IDX.length;
-  const found = standsAt(bytes, LATER_REQUEST_IDX, before) ? findOrigin(bytes, start, before + 1) : null;
+  const found = matchesAt(bytes, LATER_REQUEST_IDX, before) ? findOrigin(bytes, start, before + 1) : null;
   if (found === null) return -1;
   lastOrigin = found.origin;
   return found.start - 1;
@@ -359,15 +359,15 @@ function beforeLongMetadata(bytes: Buffer, start: number, at: number, last: numb
 /** Where the choices end, if the finish reason is `stop` and nothing of meaning follows it; -1 otherwise. */
 function endOfChoices(bytes: Buffer, finishAt: number): number {
   let at = afterSpace(bytes, finishAt + FINISH_REASON.length);
-  if (!standsAt(bytes, STOP, at)) return -1;
+  if (!matchesAt(bytes, STOP, at)) return -1;
   at += STOP.length;
   for (let more = nothingMoreAt(bytes, at); more !== undefined; more = nothingMoreAt(bytes, at))
     at += more.length;
-  return standsAt(bytes, CHOICES_END, at) ? at + CHOICES_END.length : -1;
+  return matchesAt(bytes, CHOICES_END, at) ? at + CHOICES_END.length : -1;
 }
 
 function nothingMoreAt(bytes: Buffer, at: number): Buffer | undefined {
-  return bytes[at] === COMMA ? NOTHING_MORE.find((more) => standsAt(bytes, more, at)) : undefined;
+  return bytes[at] === COMMA ? NOTHING_MORE.find((more) => matchesAt(bytes, more, at)) : undefined;
 }
 
 /**
@@ -375,7 +375,7 @@ function nothingMoreAt(bytes: Buffer, at: number): Buffer | undefined {
  * reason; -1 where something else is there.
  */
 function endOfTextBefore(bytes: Buffer, finishAt: number): number {
-  const after = AFTER_TEXT.find((one) => standsAt(bytes, one, finishAt - one.length));
+  const after = AFTER_TEXT.find((one) => matchesAt(bytes, one, finishAt - one.length));
   const closing = finishAt - (after?.length ?? finishAt + 1);
   // Right after another quote only an escaped one would not be the opening one.
   return closing > 1 && bytes[closing - 1] !== QUOTE ? closing : -1;
@@ -383,18 +383,18 @@ function endOfTextBefore(bytes: Buffer, finishAt: number): number {
 
 function readUsageAt(bytes: Buffer, usageAt: number, end: number): Usage | null {
   const promptAt = afterSpace(bytes, usageAt + USAGE.length);
-  if (!standsAt(bytes, PROMPT_TOKENS, promptAt)) return null;
+  if (!matchesAt(bytes, PROMPT_TOKENS, promptAt)) return null;
   const promptNumber = afterSpace(bytes, promptAt + PROMPT_TOKENS.length);
   const promptTokens = numberAt(bytes, promptNumber);
   let at = afterDigits(bytes, promptNumber);
   if (promptTokens === null || bytes[at] !== COMMA) return null;
   at = afterSpace(bytes, at + 1);
-  if (!standsAt(bytes, COMPLETION_TOKENS, at)) return null;
+  if (!matchesAt(bytes, COMPLETION_TOKENS, at)) return null;
   at = afterSpace(bytes, at + COMPLETION_TOKENS.length);
   const completionTokens = numberAt(bytes, at);
   at = afterDigits(bytes, at);
   const total = afterSpace(bytes, at + 1);
-  if (completionTokens === null || !standsAt(bytes, TOTAL_TOKENS, total)) return null;
+  if (completionTokens === null || !matchesAt(bytes, TOTAL_TOKENS, total)) return null;
   at = afterSpace(bytes, total + TOTAL_TOKENS.length);
   const totalTokens = numberAt(bytes, at);
   if (totalTokens === null || !readRest(bytes, afterDigits(bytes, at), end)) return null;
@@ -438,7 +438,7 @@ function endOfObject(bytes: Buffer, start: number, limit: number): number {
 
 function findUsage(bytes: Buffer, from: number, end: number): number {
   const at = afterSpace(bytes, from + 1);
-  if (standsAt(bytes, USAGE, at)) return at;
+  if (matchesAt(bytes, USAGE, at)) return at;
   const found = bytes.subarray(from, end).indexOf(USAGE);
   return found === -1 ? -1 : from + found;
 }
@@ -465,10 +465,10 @@ function cachedTokensIn(bytes: Buffer, from: number, end: number): number | null
     if (bytes[at] === BACKSLASH) return null;
     if (bytes[at] !== LETTER_C) continue;
     if (bytes[at + 1] === LETTER_O) {
-      if (standsAt(bytes, COST, at)) return null;
+      if (matchesAt(bytes, COST, at)) return null;
     } else if (bytes[at + 1] === LETTER_A) {
-      if (standsAt(bytes, CACHE, at)) return null;
-      if (isFound || bytes[at - 1] !== QUOTE || !standsAt(bytes, CACHED_TOKENS, at)) continue;
+      if (matchesAt(bytes, CACHE, at)) return null;
+      if (isFound || bytes[at - 1] !== QUOTE || !matchesAt(bytes, CACHED_TOKENS, at)) continue;
       isFound = true;
       cachedTokens = numberAt(bytes, afterSpace(bytes, at + CACHED_TOKENS.length));
     }
@@ -486,7 +486,7 @@ function tierIn(rest: Buffer): ServiceTier {
   const tierAt = rest.indexOf(SERVICE_TIER);
   if (tierAt === -1) return 'standard';
   const at = afterSpace(rest, tierAt + SERVICE_TIER.length);
-  return PRICED_TIERS.find((_, place) => standsAt(rest, TIER_NAMES[place] ?? NOTHING, at)) ?? 'standard';
+  return PRICED_TIERS.find((_, place) => matchesAt(rest, TIER_NAMES[place] ?? NOTHING, at)) ?? 'standard';
 }
 
 /**
@@ -505,7 +505,7 @@ export function findText(bytes: Buffer, start: number, end: number): FoundText |
   }
   if (found === -1) return null;
   const choicesAt = beforeSpace(bytes, start + found - 1) + 1 - CHOICES.length;
-  const model = standsAt(bytes, CHOICES, choicesAt) ? modelBefore(bytes, choicesAt) : null;
+  const model = matchesAt(bytes, CHOICES, choicesAt) ? modelBefore(bytes, choicesAt) : null;
   const text = start + found + introduction.length - 1;
   return model === null || bytes[text + 1] === QUOTE ? null : { model, start: text };
 }
@@ -520,15 +520,15 @@ function modelBefore(line: Buffer, choicesAt: number): string | null {
   const end = at - 1;
   const { bytes, name } = lastModel;
   const known = bytes.length > 0 && line[end - bytes.length - 1] === QUOTE;
-  if (known && standsAt(line, bytes, end - bytes.length)) at = end - bytes.length - 1;
+  if (known && matchesAt(line, bytes, end - bytes.length)) at = end - bytes.length - 1;
   else {
     at = end - 1;
     while (end - at <= LONGEST_MODEL && isPlain(line[at])) at -= 1;
   }
   if (line[at] !== QUOTE) return null;
   const key = beforeSpace(line, at - 1);
-  if (!standsAt(line, MODEL, key + 1 - MODEL.length)) return null;
-  if (bytes.length === end - at - 1 && standsAt(line, bytes, at + 1)) return name;
+  if (!matchesAt(line, MODEL, key + 1 - MODEL.length)) return null;
+  if (bytes.length === end - at - 1 && matchesAt(line, bytes, at + 1)) return name;
   lastModel = { bytes: Buffer.from(line.subarray(at + 1, end)), name: line.toString('latin1', at + 1, end) };
   return lastModel.name;
 }

@@ -3,9 +3,9 @@
  * run, would give a row somebody else's answer; the prompt that was sent tells.
  */
 
-import { standsAt } from '../lib/bytes.js';
+import { matchesAt } from '../lib/bytes.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import { IMAGE_MARK, type ChatMessage, type PromptRow } from '../types.js';
 
 /** How the last turn of a request begins and ends, as `JSON.stringify` writes it. */
@@ -52,7 +52,7 @@ export function isAnsweredBy(line: Buffer, promptEnd: number, textStart: number)
 }
 
 function startOfPrompt(rows: Buffer, start: number, end: number): number {
-  if (standsAt(rows, EMPTY_SYSTEM, start)) return start + EMPTY_SYSTEM.length;
+  if (matchesAt(rows, EMPTY_SYSTEM, start)) return start + EMPTY_SYSTEM.length;
   const at = rows.indexOf(USER_PROMPT, start);
   return at === -1 || at >= end ? -1 : at + USER_PROMPT.length;
 }
@@ -68,8 +68,8 @@ function isPromptAt(
   const end = at + promptEnd - promptStart;
   return (
     end + TURNS_END.length <= lineEnd &&
-    standsAt(line, TURNS_END, end) &&
-    standsAt(line, USER_TURN, at - USER_TURN.length) &&
+    matchesAt(line, TURNS_END, end) &&
+    matchesAt(line, USER_TURN, at - USER_TURN.length) &&
     line.compare(rows, promptStart, promptEnd, at, end) === 0
   );
 }
@@ -96,7 +96,7 @@ export function asksWith(line: Buffer, messages: readonly ChatMessage[]): boolea
 
 function turnsIn(line: Buffer): unknown[] {
   const entry = parseJson(line.toString('utf8'));
-  dropped(line.length * 3);
+  noteDiscarded(line.length * 3);
   const request: unknown = Array.isArray(entry) ? entry[0] : null;
   const messages = isObject(request) ? request['messages'] : null;
   return Array.isArray(messages) ? messages : [];

@@ -22,7 +22,7 @@ import type { AnswerFigures } from '../models/usage.js';
 import { UserError } from '../lib/errors.js';
 import { holdsLock, rescuePath } from '../lib/fence.js';
 import {
-  breather,
+  cooperativePause,
   endOfLine,
   fileProblem,
   makeFolder,
@@ -33,10 +33,10 @@ import {
   writeAll,
 } from '../lib/files.js';
 import { parseJson } from '../lib/json.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { STANDARD_RULES } from '../models/finish-reason.js';
-import { FILTERED_MARK, glance, parseJournalLine, type Glance } from './journal-line.js';
+import { FILTERED_MARK, peekLine, parseJournalLine, type PeekedLine } from './journal-line.js';
 import { annotatorOf, isPaid, originFields, type Origin } from './origin.js';
 import { partSuffix } from './line-part.js';
 import type { PartLine, RowParts } from './parts.js';
@@ -361,7 +361,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
   const { index, report, onEntry } = scan;
   const base = number * SEGMENT_SPAN;
   const damaged = readDamaged(path);
-  const pause = breather();
+  const pause = cooperativePause();
   const isParsed = several || index.parts !== null || scan.rules.violationIn !== undefined;
   for (const { bytes, offset } of readBlocks(path)) {
     const blockStart = base + offset;
@@ -375,7 +375,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
         report.damaged += 1;
         continue;
       }
-      const seen = isParsed ? null : glance(bytes, start, end);
+      const seen = isParsed ? null : peekLine(bytes, start, end);
       if (seen === null) {
         const line = bytes.subarray(start, end);
         if (scan.isSegment === true && end === bytes.length && parseJournalLine(line) === null) {
@@ -432,11 +432,11 @@ export async function noteDamaged(journalPath: string, offsets: readonly number[
   });
 }
 
-/** A line that a glance does not tell everything of. */
+/** A line of which a quick look does not give everything. */
 function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   const { index, report, onEntry } = scan;
   const entry = parseJournalLine(bytes, scan.rules);
-  dropped(bytes.length * 3);
+  noteDiscarded(bytes.length * 3);
   if (entry === null) {
     report.damaged += 1;
     return;
@@ -465,8 +465,8 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   }
 }
 
-/** Notes a whole answer that a glance saw. */
-function noteSent({ row, origin }: Glance, place: LinePlace, index: JournalIndex): boolean {
+/** Notes a whole answer seen by a quick look. */
+function noteSent({ row, origin }: PeekedLine, place: LinePlace, index: JournalIndex): boolean {
   return index.recordLine(wholeRow(row), 'ok', place, false, origin);
 }
 

@@ -4,7 +4,7 @@
  * holds several choices from the first one on.
  */
 
-import { standsAt } from '../lib/bytes.js';
+import { matchesAt } from '../lib/bytes.js';
 import type { JobPart } from '../requests/processor.js';
 
 const KINDS = ['choice', 'turn'] as const satisfies readonly JobPart['kind'][];
@@ -36,6 +36,6 @@ export interface FoundPart {
  * @param end exclusive
  */
 export function findPart(bytes: Buffer, end: number, number: number): FoundPart | null {
-  const found = KEYS.find(({ key }) => standsAt(bytes, key, end - key.length));
+  const found = KEYS.find(({ key }) => matchesAt(bytes, key, end - key.length));
   return found === undefined ? null : { part: { kind: found.kind, number }, start: end - found.key.length };
 }

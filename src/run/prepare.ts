@@ -18,13 +18,13 @@ import type { RunSettings } from './settings.js';
 import type { ModelCall } from '../models/call.js';
 import type { Console } from '../terminal/progress.js';
 import { knownChanges } from '../requests/parameters.js';
-import { count, inert, plural, shellWord } from '../lib/text.js';
+import { count, sanitize, plural, shellWord } from '../lib/text.js';
 import type { OpenDataset } from '../types.js';
 import { columnWarnings, describeColumns } from './columns.js';
 import { journalSource, type RunFolder } from './folder.js';
 import { fingerprint, isUntouched, type FileFingerprint } from './fingerprint.js';
 import {
-  askedFor,
+  identityFlags,
   compareLimits,
   readIdentity,
   refuseChanges,
@@ -62,11 +62,11 @@ export async function findDataset(
   const request = { dataset: name, subset, split, encoding, workFolder: output.tempDir };
   const opened = await openDataset(request, environment.hub, console, signal);
   const dataset = redactedDataset(opened, environment.redactor);
-  const shown = dataset.isStandardInput === true ? 'that comes from standard input' : inert(name, 120);
+  const shown = dataset.isStandardInput === true ? 'that comes from standard input' : sanitize(name, 120);
   if (dataset.totalRows === 0) throw new UserError(`The dataset ${shown} has no rows.`);
   if (dataset.totalRows !== null && selection.offset >= dataset.totalRows) {
     throw new UserError(
-      `--offset ${selection.offset}: ${inert(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`,
+      `--offset ${selection.offset}: ${sanitize(name, 120)} has only ${plural(dataset.totalRows, 'row')}.`,
     );
   }
   const format = chooseFormat(name, dataset.columns, selection, imageFolders(name, dataset));
@@ -98,7 +98,7 @@ function refuseRepeated(name: string, { repeatedColumns = [] }: OpenDataset, for
   const used = repeatedColumns.filter((column) => format.columns.includes(column));
   if (used.length === 0) return;
   throw new UserError(
-    `${inert(name, 120)} has several columns called ${used.map((column) => `"${inert(column, 60)}"`).join(', ')}. ` +
+    `${sanitize(name, 120)} has several columns called ${used.map((column) => `"${sanitize(column, 60)}"`).join(', ')}. ` +
       'Rename all but one of them in the header, or name other columns with --prompt_column and --response_column.',
   );
 }
@@ -148,7 +148,7 @@ export async function prepareRun(
 ): Promise<PreparedRun> {
   const { folder, console } = preparation;
   const earlier = readIdentity(folder.run);
-  if (earlier !== null) refuseChanges(earlier.asked, askedFor(options), options.call.given);
+  if (earlier !== null) refuseChanges(earlier.asked, identityFlags(options), options.call.given);
   const isWhole = earlier !== null && existsSync(folder.rows);
   const identity = isWhole
     ? await continueRun(options, preparation, earlier)
@@ -197,7 +197,7 @@ async function continueRun(
   if (growth === 'grow') {
     if (isGone) {
       throw new UserError(
-        `${inert(options.selection.dataset, 200)} no longer exists, so no rows can be added to the ${count(total)} of this run. ` +
+        `${sanitize(options.selection.dataset, 200)} no longer exists, so no rows can be added to the ${count(total)} of this run. ` +
           `Finish these with --limit ${total}.`,
       );
     }
@@ -288,8 +288,8 @@ function refuseOtherRows(earlier: RunIdentity, { dataset, format }: FoundDataset
 function refuseOtherRevision(earlier: RunIdentity, { revision }: OpenDataset, hint = ''): void {
   if (earlier.found.revision === revision) return;
   throw new UserError(
-    `The dataset has changed since this run started (revision ${inert(earlier.found.revision ?? 'none', 50)}, now ` +
-      `${inert(revision ?? 'none', 50)}).${hint} Or start over with --overwrite, or another run with --run_name NAME.`,
+    `The dataset has changed since this run started (revision ${sanitize(earlier.found.revision ?? 'none', 50)}, now ` +
+      `${sanitize(revision ?? 'none', 50)}).${hint} Or start over with --overwrite, or another run with --run_name NAME.`,
   );
 }
 
@@ -316,7 +316,7 @@ async function startRun(
     version: 1,
     ...fresh,
     ...(earlier === null ? {} : { uuid: earlier.uuid, created: earlier.created }),
-    asked: askedFor(options),
+    asked: identityFlags(options),
     found: { revision, subset, split, format: format.name, columns: format.columns },
     source: files === null ? null : { files },
     save_dir: options.output.saveDir,
@@ -351,7 +351,7 @@ function refuseTouched(files: readonly FileFingerprint[] | null): void {
   const touched = files?.find((file) => file.path !== STANDARD_INPUT && !isUntouched(file));
   if (touched === undefined) return;
   throw new UserError(
-    `${inert(touched.path, 200)} changed while it was read. Run the command again once nothing writes to it.`,
+    `${sanitize(touched.path, 200)} changed while it was read. Run the command again once nothing writes to it.`,
   );
 }
 
@@ -418,11 +418,11 @@ export async function writeRowsWithProgress(
     if (counts.total === 0 && !keep) {
       rmSync(path, { force: true });
       throw new UserError(
-        `The dataset ${inert(name, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`,
+        `The dataset ${sanitize(name, 120)} has no rows${offset > 0 ? ` from --offset ${offset} on` : ''}.`,
       );
     }
     if (problems > PROBLEMS_SHOWN) console.warning(`${plural(problems, 'row')} cannot be used in total.`);
-    console.info(`Loaded ${plural(counts.total, 'row')} of ${inert(name, 120)}.`);
+    console.info(`Loaded ${plural(counts.total, 'row')} of ${sanitize(name, 120)}.`);
   } finally {
     endProgress();
   }
@@ -466,11 +466,11 @@ export async function readJournal(
 function describePartial(partial: readonly PartialRows[], journal: string): string {
   const rows = partial.reduce((sum, one) => sum + one.rows, 0);
   const name = (reason: string): string =>
-    reason === NO_REASON ? 'no finish reason' : `finish reason “${inert(reason, 60)}”`;
+    reason === NO_REASON ? 'no finish reason' : `finish reason “${sanitize(reason, 60)}”`;
   const listed = partial.slice(0, REASONS_SHOWN).map((one) => `${count(one.rows)} with ${name(one.reason)}`);
   const [most] = partial;
   return (
     `${plural(rows, 'answer')} of ${journal} may be incomplete (${listed.join(', ')}), so these rows are not done. If this ` +
-    `server ends whole answers like this, add --accept_finish_reason ${shellWord(inert(most?.reason ?? NO_REASON, 60))}.`
+    `server ends whole answers like this, add --accept_finish_reason ${shellWord(sanitize(most?.reason ?? NO_REASON, 60))}.`
   );
 }

@@ -2,7 +2,7 @@
 
 import { hash } from 'node:crypto';
 import { closeSync } from 'node:fs';
-import { breather, openFile, readAt, readLines } from '../lib/files.js';
+import { cooperativePause, openFile, readAt, readLines } from '../lib/files.js';
 import { readJob } from './jobs.js';
 
 const WINDOW_BYTES = 1 << 16;
@@ -104,7 +104,7 @@ export class RequestTable {
   /** Reads the jobs of a run once. */
   static async read(path: string, rows: number, onProgress: (rows: number) => void): Promise<RequestTable> {
     const table = new RequestTable(path, rows);
-    const pause = breather();
+    const pause = cooperativePause();
     try {
       for (const { bytes, offset } of readLines(path)) {
         const job = bytes.length === 0 ? null : readJob(bytes);

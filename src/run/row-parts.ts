@@ -1,6 +1,6 @@
 /** Which requests the rows of a run take, by its settings. */
 
-import { breather, readLines } from '../lib/files.js';
+import { cooperativePause, readLines } from '../lib/files.js';
 import { hasSeveral } from '../models/generation.js';
 import { choiceLayout, turnLayout, type PartLayout } from './parts.js';
 import { parseRow } from './row-line.js';
@@ -27,7 +27,7 @@ export async function partsOfRows(
 /** How many answers of each row are regenerated. */
 async function readTurns(path: string, rows: number): Promise<Uint32Array> {
   const counts = new Uint32Array(rows);
-  const pause = breather();
+  const pause = cooperativePause();
   let row = 0;
   for (const { bytes } of readLines(path)) {
     counts[row] = isUnusable(bytes) ? 1 : countTurns(parseRow(bytes).messages);

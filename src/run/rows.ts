@@ -7,11 +7,11 @@
  */
 
 import { rowLine as lineOf } from './row-line.js';
-import { standsAt } from '../lib/bytes.js';
-import { breather, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../lib/files.js';
+import { matchesAt } from '../lib/bytes.js';
+import { cooperativePause, endOfLine, readBlocks, replaceFile, type BufferedFile } from '../lib/files.js';
 import type { ChosenFormat } from '../formats/index.js';
 import { RowProblem } from '../formats/row-problem.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { PromptRow, RowImage, SourceRow } from '../types.js';
 
 const PROBLEM_PREFIX = Buffer.from('{"problem":');
@@ -59,7 +59,7 @@ export async function writeRows(
 }
 
 async function copyInto(file: BufferedFile, path: string): Promise<void> {
-  const pause = breather();
+  const pause = cooperativePause();
   for (const { bytes } of readBlocks(path)) {
     file.write(bytes);
     await pause();
@@ -67,14 +67,14 @@ async function copyInto(file: BufferedFile, path: string): Promise<void> {
 }
 
 function rowLine(row: SourceRow, format: ChosenFormat): { line: string; problem: string | null } {
-  if ('problem' in row) return unusable(inert(row.problem, 500), null);
+  if ('problem' in row) return unusable(sanitize(row.problem, 500), null);
   try {
     return { line: lineOf(wellFormed(format.apply(row.value))), problem: null };
   } catch (error) {
     if (!(error instanceof RowProblem)) throw error;
     const original = format.roles.response === null ? null : row.value[format.roles.response];
     return unusable(
-      `row ${row.index}: ${inert(error.message, 400)}`,
+      `row ${row.index}: ${sanitize(error.message, 400)}`,
       typeof original === 'string' ? original : null,
     );
   }
@@ -114,7 +114,7 @@ function wellFormedValue<Value>(value: Value): Value {
 
 /** True for the line of a row that can't be used. */
 export function isUnusable(line: Buffer): boolean {
-  return standsAt(line, PROBLEM_PREFIX, 0);
+  return matchesAt(line, PROBLEM_PREFIX, 0);
 }
 
 /** A line of `rows.jsonl` that `isUnusable`. */
@@ -127,10 +127,10 @@ export interface UnusableRow {
 export async function countRows(path: string): Promise<RowCounts & { unusableRows: Set<number> }> {
   const unusableRows = new Set<number>();
   let total = 0;
-  const pause = breather();
+  const pause = cooperativePause();
   for (const { bytes } of readBlocks(path)) {
     for (let start = 0; start < bytes.length; start = endOfLine(bytes, start) + 1) {
-      if (standsAt(bytes, PROBLEM_PREFIX, start)) unusableRows.add(total);
+      if (matchesAt(bytes, PROBLEM_PREFIX, start)) unusableRows.add(total);
       total += 1;
     }
     await pause();

@@ -3,14 +3,14 @@
  * got for the request of others (`--dedupe`). Each goes into this run's journal as a line of its own row.
  */
 
-import { breather } from '../lib/files.js';
+import { cooperativePause } from '../lib/files.js';
 import type { AnswerFigures } from '../models/usage.js';
 import type { JobPart } from '../requests/processor.js';
 import type { RetriableState } from '../types.js';
 import { answersOf, type AnswerSource, type FoundAnswer, type Reading } from './answer-source.js';
 import type { RunFolder } from './folder.js';
 import { JournalWriter, type FoundPlace, type JournalIndex } from './journal.js';
-import { endOfContent, glance, parseJournalLine } from './journal-line.js';
+import { endOfContent, peekLine, parseJournalLine } from './journal-line.js';
 import { LineReader } from './line-reader.js';
 import type { Copy } from './origin.js';
 import type { RequestTable } from './request-table.js';
@@ -41,7 +41,7 @@ export async function reuseAnswers(source: AnswerSource, target: CopyTarget): Pr
   const origin: Copy = { kind: 'reused', run: source.name };
   const copies = new CopyWriter(target);
   const donors = table.duplicates === 0 ? null : new Donors(table.rows);
-  const pause = breather();
+  const pause = cooperativePause();
   try {
     for await (const found of answersOf(source, target.reading)) {
       const first = table.find(found.body);
@@ -127,7 +127,7 @@ export async function fanOut(target: CopyTarget): Promise<number> {
   const { table, index } = target;
   if (table.duplicates === 0) return 0;
   const best = bestRows(table, index);
-  const pause = breather();
+  const pause = cooperativePause();
   let copies: CopyWriter | null = null;
   try {
     for (let row = 0; row < table.rows; row++) {
@@ -218,7 +218,7 @@ class CopyWriter {
 
   #figuresOf(line: Buffer): AnswerFigures | null {
     const { choices, rules } = this.target.reading;
-    const seen = choices > 1 ? null : glance(line, 0, line.length);
+    const seen = choices > 1 ? null : peekLine(line, 0, line.length);
     if (seen !== null) return seen;
     const entry = parseJournalLine(line, rules);
     return entry?.kind === 'answer' ? entry.figures() : null;

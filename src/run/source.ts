@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { localFiles } from '../datasets/index.js';
 import { isLocalName, STANDARD_INPUT } from '../datasets/local-files.js';
 import { UserError } from '../lib/errors.js';
-import { count, inert, plural, shellWord } from '../lib/text.js';
+import { count, sanitize, plural, shellWord } from '../lib/text.js';
 import { compareFile, resolvedPath, type FileChange, type FileFingerprint } from './fingerprint.js';
 import type { RunIdentity } from './identity.js';
 
@@ -41,7 +41,7 @@ export async function checkSource(
   if (files === null || files.every((path) => !exists(path))) {
     if (!isSame && resolvedPath(dataset) !== before[0]?.path)
       throw otherName(earlier.asked.dataset, dataset, folder);
-    const note = `${inert(dataset, 200)} no longer exists. This run has its own copy of the rows and continues without it.`;
+    const note = `${sanitize(dataset, 200)} no longer exists. This run has its own copy of the rows and continues without it.`;
     return { note, isGone: true };
   }
   return { note: await compareFiles(before, files, folder), isGone: false };
@@ -61,7 +61,7 @@ async function compareFiles(
     const change = await compareFile(earlier, path);
     if (change.kind === 'same') {
       if (isMoved)
-        moved = `This run started with ${inert(earlier.path, 200)}; ${inert(path, 200)} has the same content.`;
+        moved = `This run started with ${sanitize(earlier.path, 200)}; ${sanitize(path, 200)} has the same content.`;
       continue;
     }
     throw resolvedPath(path) === earlier.path
@@ -73,15 +73,15 @@ async function compareFiles(
 
 function changed(earlier: FileFingerprint, path: string, change: FileChange, folder: string): UserError {
   return new UserError(
-    `${inert(path, 200)} has changed since this run started: ${describeChange(earlier, path, change)}. Restore the ` +
+    `${sanitize(path, 200)} has changed since this run started: ${describeChange(earlier, path, change)}. Restore the ` +
       'earlier file to resume this run, or give the new one a run of its own with --run_name NAME, where --reuse takes ' +
-      `over the answers of this one: --run_name NAME --reuse ${shellWord(inert(folder, 200))}.`,
+      `over the answers of this one: --run_name NAME --reuse ${shellWord(sanitize(folder, 200))}.`,
   );
 }
 
 function otherContent(earlier: FileFingerprint, path: string, change: FileChange, folder: string): UserError {
   return new UserError(
-    `${folder} holds a run of another file, ${inert(earlier.path, 200)}. ${inert(resolvedPath(path), 200)} differs: ` +
+    `${folder} holds a run of another file, ${sanitize(earlier.path, 200)}. ${sanitize(resolvedPath(path), 200)} differs: ` +
       `${describeChange(earlier, path, change)}. Give it a run of its own with --run_name NAME.`,
   );
 }
@@ -109,7 +109,7 @@ function otherFiles(before: readonly FileFingerprint[], files: readonly string[]
       ? ''
       : ` ${title}: ${paths
           .slice(0, 3)
-          .map((path) => inert(path, 120))
+          .map((path) => sanitize(path, 120))
           .join(', ')}${paths.length > 3 ? ', …' : ''}.`;
   return new UserError(
     `The run in ${folder} was started with ${plural(before.length, 'file')}, and --dataset now has ${count(files.length)}.` +
@@ -127,8 +127,8 @@ function otherFiles(before: readonly FileFingerprint[], files: readonly string[]
 
 function otherName(earlier: string, now: string, folder: string): UserError {
   return new UserError(
-    `${folder} holds a run of ${inert(earlier, 200)}, not of ${inert(now, 200)}. To resume that run, use ` +
-      `--dataset ${inert(earlier, 200)}. Give this dataset a run of its own with --run_name NAME.`,
+    `${folder} holds a run of ${sanitize(earlier, 200)}, not of ${sanitize(now, 200)}. To resume that run, use ` +
+      `--dataset ${sanitize(earlier, 200)}. Give this dataset a run of its own with --run_name NAME.`,
   );
 }
 

@@ -1,7 +1,7 @@
 /** `summary.json` and the summary that is shown at the end. */
 
 import { replaceFile } from '../lib/files.js';
-import { count, dollars, duration, inert, plural, shellWord, spent } from '../lib/text.js';
+import { count, dollars, duration, sanitize, plural, shellWord, spent } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import type { Account } from './account.js';
 import type { Assembled, RowCountsByState } from './assemble.js';
@@ -171,7 +171,7 @@ export function describeServers(servers: ServerCounts): string {
   const all = entries.reduce((sum, [, { answers }]) => sum + answers, 0);
   const shown = entries.slice(0, SERVERS_NAMED).map(([server, { answers }]) => {
     const share = all === 0 ? 0 : (100 * answers) / all;
-    return `${inert(server, 80)} ${count(answers)} (${share.toFixed(share < 10 ? 1 : 0)} %)`;
+    return `${sanitize(server, 80)} ${count(answers)} (${share.toFixed(share < 10 ? 1 : 0)} %)`;
   });
   const more = entries.length - shown.length;
   return [...shown, ...(more > 0 ? [`${count(more)} more`] : [])].join(', ');
@@ -187,7 +187,7 @@ export function describeTokens({ tokens, tokens_estimated: answers }: Spending):
 }
 
 function describeAnnotator(name: string, { rows, cost_usd: cost }: AnnotatorFigures): string {
-  return `${inert(name, 80)}: ${plural(rows, 'answer')}, ${cost === null ? 'cost not known' : dollars(cost)}`;
+  return `${sanitize(name, 80)}: ${plural(rows, 'answer')}, ${cost === null ? 'cost not known' : dollars(cost)}`;
 }
 
 function describeAgreement({ agree, disagree, unknown }: NonNullable<Summary['agreement']>): string {

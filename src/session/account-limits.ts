@@ -5,9 +5,9 @@ import type { ModelCall } from '../models/call.js';
 import { packageVersion } from '../lib/package.js';
 import { ChatClient } from '../http/chat-client.js';
 import { readLimits, type AccountLimits } from '../http/limit-headers.js';
-import { judgeFailure, judgeResponse, type Verdict } from '../requests/verdict.js';
+import { classifyFailure, classifyResponse, type Verdict } from '../requests/verdict.js';
 import { describeStop } from './stops.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 const ASKING_TIMEOUT_MS = 10_000;
 
@@ -21,7 +21,7 @@ const ASKING_TIMEOUT_MS = 10_000;
 export async function findLimits(
   call: ModelCall,
   isForced: boolean,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<AccountLimits> {
   const given = {
     requestsPerMinute: call.limits.requestsPerMinute,
@@ -30,7 +30,7 @@ export async function findLimits(
   };
   const isGiven = given.requestsPerMinute !== null && given.tokensPerMinute !== null;
   if (isGiven || !(isForced || refusesForFree(call))) return given;
-  const stated = await askWithoutMessages(call, surroundings);
+  const stated = await askWithoutMessages(call, context);
   return {
     requestsPerMinute: given.requestsPerMinute ?? stated.requestsPerMinute,
     tokensPerMinute: given.tokensPerMinute ?? stated.tokensPerMinute,
@@ -48,7 +48,7 @@ function refusesForFree(call: ModelCall): boolean {
 
 async function askWithoutMessages(
   call: ModelCall,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<AccountLimits> {
   const { address, apiKey } = findEndpoint(call);
   const { redactor } = call.environment;
@@ -65,12 +65,12 @@ async function askWithoutMessages(
   try {
     const body = Buffer.from(JSON.stringify({ model: call.annotator.model, messages: [] }));
     const response = await client.send(body);
-    const warning = await problemOf(judgeResponse(response, null, undefined, redactor), call);
+    const warning = await problemOf(classifyResponse(response, null, undefined, redactor), call);
     if (warning !== null) console.warning(warning);
     return readLimits(response.headers);
   } catch (error) {
     interruption.soft.throwIfAborted();
-    const warning = await problemOf(judgeFailure(error, redactor), call);
+    const warning = await problemOf(classifyFailure(error, redactor), call);
     console.warning(`The account’s limits are not known: ${warning ?? 'no answer'}`);
     return { requestsPerMinute: null, tokensPerMinute: null, requestsPerDay: null };
   } finally {

@@ -10,7 +10,7 @@ import { count, plural, shellWord } from '../lib/text.js';
 import { printResult } from '../terminal/output.js';
 import { describeOutstanding, holdRows } from './before-paying.js';
 import { planRows, type BatchRun } from './submit-batches.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 import { watchCommandLine } from './watch-command.js';
 
 /**
@@ -18,12 +18,9 @@ import { watchCommandLine } from './watch-command.js';
  * @returns the exit code; null where there is nothing to write
  * @throws UserError where a batch may exist whose creation was not answered
  */
-export async function writeBatchFiles(
-  batchRun: BatchRun,
-  surroundings: Surroundings,
-): Promise<number | null> {
+export async function writeBatchFiles(batchRun: BatchRun, context: CommandContext): Promise<number | null> {
   const { options, folder, run, ledger } = batchRun;
-  const { console } = surroundings;
+  const { console } = context;
   refuseUnsettled(batchRun);
   ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
   const outstanding = describeOutstanding(options, ledger);
@@ -33,7 +30,7 @@ export async function writeBatchFiles(
   await ledger.save();
   const chunks = ledger.open.filter(isHandRun);
   if (chunks.length === 0) return null;
-  await explain(chunks, batchRun, surroundings);
+  await explain(chunks, batchRun, context);
   return EXIT.done;
 }
 
@@ -59,7 +56,7 @@ function handOut(chunk: Chunk, ledger: Ledger): void {
 async function explain(
   chunks: readonly Chunk[],
   { options, folder, ledger }: BatchRun,
-  { console, output = printResult }: Surroundings,
+  { console, output = printResult }: CommandContext,
 ): Promise<void> {
   const requests = chunks.reduce((sum, chunk) => sum + chunk.requests, 0);
   const files = chunks.map((chunk) => ledger.pathOf(chunk) ?? '');

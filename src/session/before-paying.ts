@@ -12,10 +12,10 @@ import { TemporaryError, UserError } from '../lib/errors.js';
 import type { RunSettings } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { openPermit, type OnlinePermit } from './online-permit.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 import { watchCommandLine } from './watch-command.js';
 
 /** A run starts at a local time of an unknown zone, by a clock that may be a little off: seconds. */
@@ -66,7 +66,7 @@ function tellUndecided({ undecided }: Siblings, reporter: Reporter): void {
 
 function inDoubt(doubt: string): TemporaryError {
   return new TemporaryError(
-    `Rows may be in batches that this folder does not know of: ${inert(doubt, 200)}. Nothing was sent. Run the same ` +
+    `Rows may be in batches that this folder does not know of: ${sanitize(doubt, 200)}. Nothing was sent. Run the same ` +
       'command again later, with the key that the batches were submitted with.',
   );
 }
@@ -101,9 +101,9 @@ export async function refuseUnknownBatches(paying: PayingRun): Promise<void> {
 export async function permitted(
   paying: PayingRun,
   isOurAccount: boolean,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<OnlinePermit | null> {
-  const permit = await openPermit(paying, surroundings);
+  const permit = await openPermit(paying, context);
   try {
     refuse(paying, await findUnknownBatches(paying, isOurAccount));
     return permit;
@@ -143,7 +143,7 @@ function isRefused(failure: CallFailed): boolean {
 
 function tellUnknown({ reporter }: PayingRun, why: string, isUsual: boolean): void {
   const text =
-    `The account’s batches cannot be listed (${inert(why, 200)}), so batches of this run that were submitted from ` +
+    `The account’s batches cannot be listed (${sanitize(why, 200)}), so batches of this run that were submitted from ` +
     'another machine are not known here.';
   if (isUsual) reporter.debug(text);
   else reporter.info(text);
@@ -180,7 +180,7 @@ export async function holdRows({
 export function describeOutstanding(options: RunSettings, ledger: Ledger): string | null {
   const { outstanding } = ledger;
   if (outstanding.length === 0) return null;
-  const names = outstanding.slice(0, NAMED).map((chunk) => inert(nameOf(chunk), 80));
+  const names = outstanding.slice(0, NAMED).map((chunk) => sanitize(nameOf(chunk), 80));
   const more = outstanding.length > NAMED ? ` and ${count(outstanding.length - NAMED)} more` : '';
   const what = plural(outstanding.length, 'batch', 'batches');
   return (

@@ -8,14 +8,14 @@ import { isHandRun } from '../batches/hand-run.js';
 import type { Chunk } from '../batches/chunk.js';
 import { resolveCreation } from '../batches/submit.js';
 import { UserError } from '../lib/errors.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import type { WatchedRun } from './open-watched-run.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** Stops the run's batches. Returns false where the user would rather not. */
 export async function cancelBatches(
   { watching, ledger, submission, client }: WatchedRun,
-  { console }: Surroundings,
+  { console }: CommandContext,
 ): Promise<boolean> {
   // A batch whose creation was not answered is one of them, if it exists.
   for (const chunk of ledger.unanswered) await resolveCreation(chunk, submission);
@@ -36,7 +36,7 @@ export async function cancelBatches(
   for (const chunk of open) {
     const why = await cancel(chunk, { ledger, client, submission });
     if (why === null) stopped += 1;
-    else running.push(`${inert(chunk.batch?.id ?? '', 80)} (${inert(why, 200)})`);
+    else running.push(`${sanitize(chunk.batch?.id ?? '', 80)} (${sanitize(why, 200)})`);
   }
   // What waits for the queue is not submitted any more.
   ledger.forget(ledger.unsubmitted);
@@ -53,7 +53,7 @@ export async function cancelBatches(
 function refuseRunning(
   running: readonly string[],
   isToBePaid: boolean,
-  console: Surroundings['console'],
+  console: CommandContext['console'],
 ): void {
   const what = `${plural(running.length, 'batch', 'batches')} could not be cancelled and may still run: ${running.join('; ')}.`;
   if (!isToBePaid) {

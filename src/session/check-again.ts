@@ -1,6 +1,6 @@
 /** `--check_retry`: rows whose final answer is not the original's are sent again, so that a majority can decide. */
 
-import { breather, readLines } from '../lib/files.js';
+import { cooperativePause, readLines } from '../lib/files.js';
 import { plural } from '../lib/text.js';
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { finalAnswersAgree } from '../models/final-answer.js';
@@ -10,8 +10,8 @@ import { LineReader } from '../run/line-reader.js';
 import type { RowParts } from '../run/parts.js';
 import { isUnusable } from '../run/rows.js';
 import type { PromptRow } from '../types.js';
-import { askOnline, both, type Asked, type OnlineWork, type SentAgain } from './online.js';
-import type { Surroundings } from './surroundings.js';
+import { sendOnline, combineResults, type OnlineResult, type OnlineWork, type SentAgain } from './online.js';
+import type { CommandContext } from './command-context.js';
 
 /**
  * Sends the rows whose answer is there and disagrees with the original, as often as they were not sent for that yet.
@@ -22,9 +22,9 @@ import type { Surroundings } from './surroundings.js';
 export async function checkAgain(
   work: OnlineWork,
   rowsPath: string,
-  asked: Asked,
-  surroundings: Surroundings,
-): Promise<Asked> {
+  asked: OnlineResult,
+  context: CommandContext,
+): Promise<OnlineResult> {
   const { options, run } = work;
   const { checkRetry: times, retry } = options.policy;
   const { parts } = run.index;
@@ -39,7 +39,7 @@ export async function checkAgain(
     parts: wantedParts,
     requestFor: (body) => body,
   };
-  return both(asked, await askOnline({ ...work, again }, surroundings));
+  return combineResults(asked, await sendOnline({ ...work, again }, context));
 }
 
 /** The parts of a row beside its own answer that are to be sent. */
@@ -64,7 +64,7 @@ async function findDisagreeing(
   const marks = new Uint8Array(run.rows);
   const rules = await answerRules(options.call);
   const reader = new LineReader(journalSource(folder));
-  const pause = breather();
+  const pause = cooperativePause();
   let row = -1;
   try {
     for (const { bytes } of readLines(rowsPath)) {

@@ -2,7 +2,7 @@
 
 import { UserError } from '../lib/errors.js';
 import { packageVersion } from '../lib/package.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { ModelCall } from '../models/call.js';
 import { findEndpoint } from '../models/endpoint.js';
 import { lookUpModel } from '../models/model-list.js';
@@ -20,13 +20,13 @@ export async function checkFallback(options: RunSettings): Promise<void> {
   if (call === null) return;
   const { address, apiKey, baseUrl } = findEndpoint(call);
   const { name, model } = call.annotator;
-  const what = `--fallback_annotator ${inert(name, 80)}`;
+  const what = `--fallback_annotator ${sanitize(name, 80)}`;
   const status = await lookUpModel(address, apiKey, `reannotate/${packageVersion()}`, model);
   if (status === 'key refused')
     throw new UserError(`${what}: ${baseUrl} refuses its key${keyName(call)}. Nothing was sent.`);
   if (status === 'missing')
     throw new UserError(
-      `${what}: ${baseUrl} has no model ${inert(model, 80)} for this key. Nothing was sent.`,
+      `${what}: ${baseUrl} has no model ${sanitize(model, 80)} for this key. Nothing was sent.`,
     );
   // Its rows are sent online, whatever the others are.
   const policy = { ...options.policy, batch: false };

@@ -11,9 +11,9 @@ import { ORDERS } from '../judge/prepare.js';
 import { judgeMessages, readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { promptTextOf } from '../judge/sample.js';
 import { preferred, readVerdict, verdictOfPair, type Order, type Preference } from '../judge/verdict.js';
-import { breather, readLines, replaceFile } from '../lib/files.js';
+import { cooperativePause, readLines, replaceFile } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import { resolveAnnotator } from '../models/annotators.js';
 import { findEndpoint } from '../models/endpoint.js';
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
@@ -34,8 +34,8 @@ import type { RunSettings } from '../run/settings.js';
 import { spendingOf, type Spending } from '../run/summary.js';
 import { Totals } from '../run/totals.js';
 import type { ChatMessage } from '../types.js';
-import { askOnline } from './online.js';
-import type { Surroundings } from './surroundings.js';
+import { sendOnline } from './online.js';
+import type { CommandContext } from './command-context.js';
 
 /** What a judge chose. */
 export interface JudgeChoice {
@@ -63,18 +63,18 @@ interface Answered {
  */
 export async function chooseByJudge(
   answered: Answered,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<JudgeChoice | null> {
   const { options, run } = answered;
   const each = options.call.generation.n ?? 1;
   if (options.output.select !== 'judge' || each < 2) return null;
-  const choosing = await Choosing.open(answered, each, surroundings);
+  const choosing = await Choosing.open(answered, each, context);
   try {
     let stop: Stop | null = null;
     for (let challenger = 1; challenger < each && stop === null; challenger++)
       stop = await choosing.compare(challenger);
     const { picks, call, figures } = choosing;
-    surroundings.console.record('info', `${plural(run.rows, 'row')} looked at by ${call.annotator.name}.`);
+    context.console.record('info', `${plural(run.rows, 'row')} looked at by ${call.annotator.name}.`);
     return { picks, stop, call, figures };
   } finally {
     choosing.close();
@@ -138,7 +138,7 @@ interface ChoosingParts {
   /** Of the verdicts. */
   index: JournalIndex;
   totals: Totals;
-  surroundings: Surroundings;
+  context: CommandContext;
 }
 
 class Choosing {
@@ -153,13 +153,13 @@ class Choosing {
     this.#verdicts = new LineReader(parts.work.journal);
   }
 
-  static async open(answered: Answered, each: number, surroundings: Surroundings): Promise<Choosing> {
+  static async open(answered: Answered, each: number, context: CommandContext): Promise<Choosing> {
     const { options, folder, run } = answered;
     const asking = selectingJudge(options);
     const { name } = asking.call.annotator;
     if (name === options.call.annotator.name)
-      surroundings.console.warning(
-        `${inert(name, 80)} chooses among its own answers; --judge names another model.`,
+      context.console.warning(
+        `${sanitize(name, 80)} chooses among its own answers; --judge names another model.`,
       );
     const path = join(folder.judge, runName(name, 'select'));
     makeOwnFolder(path);
@@ -167,7 +167,7 @@ class Choosing {
     const totals = new Totals(join(path, 'counters.json'), await priceFor(asking), new Date());
     const rules = { run: await answerRules(options.call), judge: await answerRules(asking.call) };
     const index = new JournalIndex(run.rows * (each - 1) * ORDERS.length);
-    await readJournal(work, index, surroundings.console, {
+    await readJournal(work, index, context.console, {
       several: true,
       rules: rules.judge,
       onEntry: (entry) => {
@@ -176,7 +176,7 @@ class Choosing {
     });
     await preferLater(work.journal, index, rules.judge);
     const prompts = await readJudgePrompts(null);
-    return new Choosing({ answered, each, asking, prompts, rules, work, index, totals, surroundings });
+    return new Choosing({ answered, each, asking, prompts, rules, work, index, totals, context });
   }
 
   get call(): ModelCall {
@@ -230,7 +230,7 @@ class Choosing {
   }
 
   async #ask(missing: ReadonlySet<number>): Promise<Stop | null> {
-    const { answered, asking, work, index, totals, surroundings, each } = this.parts;
+    const { answered, asking, work, index, totals, context, each } = this.parts;
     const nameOf = (number: number): string => {
       const comparison = Math.floor(number / ORDERS.length);
       const answer = (comparison % (each - 1)) + 2;
@@ -240,19 +240,19 @@ class Choosing {
     const again = {
       origin: null,
       announcement: (verdicts: number) =>
-        `Sending ${plural(verdicts, 'request')} to ${inert(asking.call.annotator.name, 80)}, which compares the answers.`,
+        `Sending ${plural(verdicts, 'request')} to ${sanitize(asking.call.annotator.name, 80)}, which compares the answers.`,
       row: (number: number) => missing.has(number),
       parts: () => [],
       requestFor: (body: Buffer) => body,
     };
     const price = await priceFor(asking);
-    const { stop } = await askOnline(
+    const { stop } = await sendOnline(
       {
         ...{ options: asking, folder: work, run, totals, price, serviceTier: null, again },
         reserved: answered.cost ?? 0,
         onChanges: () => undefined,
       },
-      surroundings,
+      context,
     );
     return stop;
   }
@@ -264,7 +264,7 @@ class Choosing {
     const { index } = run;
     if (index.parts === null) return;
     const lines = { index, parts: index.parts, reader: this.#reader, rules: rules.run };
-    const pause = breather();
+    const pause = cooperativePause();
     let row = -1;
     for (const { bytes } of readLines(folder.rows)) {
       await pause();
@@ -313,7 +313,7 @@ class Choosing {
 /** Of two verdicts with one number the later counts: it is about the answers that the row had later. */
 async function preferLater(path: string, index: JournalIndex, rules: AnswerRules): Promise<void> {
   if (index.rows === index.count('pending')) return;
-  const pause = breather();
+  const pause = cooperativePause();
   for (const { bytes, offset } of readLines(path)) {
     await pause();
     const entry = parseJournalLine(bytes, rules);

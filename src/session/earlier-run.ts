@@ -7,7 +7,7 @@ import { resolvedPath } from '../run/fingerprint.js';
 import { earlierFiles, hasBegun, type RunFolder } from '../run/folder.js';
 import { readIdentity, type RunIdentity } from '../run/identity.js';
 import { findRuns, nearestRuns, type KnownRun } from '../run/known-runs.js';
-import { inert, shellWord } from '../lib/text.js';
+import { sanitize, shellWord } from '../lib/text.js';
 
 /**
  * Settles whether a run starts or resumes.
@@ -46,7 +46,9 @@ function existsAlready(folder: RunFolder, files: readonly string[], dataset: str
   const identity = identityOf(folder);
   const other = identity === null ? null : otherDataset(identity, dataset);
   const isOther = other !== null;
-  const whose = isOther ? `, of another dataset: ${inert(other, 200)}` : describeRun(folder, files, identity);
+  const whose = isOther
+    ? `, of another dataset: ${sanitize(other, 200)}`
+    : describeRun(folder, files, identity);
   const way = isOther
     ? 'Give this dataset a run of its own with --run_name NAME'
     : 'Continue it with --resume (failed rows are retried) or --resume_no_retry (they are not)';
@@ -109,7 +111,7 @@ function describeKnown(run: KnownRun, options: RunSettings): string {
   if (run.saveDir !== null && resolvedPath(run.saveDir) !== resolvedPath(options.output.saveDir))
     words.push('--save_dir', run.saveDir);
   if (run.isNamed) words.push('--run_name', run.name);
-  return inert(words.map(shellWord).join(' '), 400);
+  return sanitize(words.map(shellWord).join(' '), 400);
 }
 
 /**

@@ -6,7 +6,7 @@ import { messageOf, UserError } from '../lib/errors.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { writeOutput } from '../terminal/output.js';
 import type { Progress } from './progress.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** Names standard output. */
 const STANDARD_OUTPUT = '-';
@@ -27,23 +27,23 @@ export interface EventTarget {
 
 /**
  * Runs a command, and says on the way how far it is: at its start, every second while requests are sent, and at its end.
- * @param work gets the surroundings that report progress
+ * @param work gets the context, which reports progress
  * @throws UserError where the file can't be written, before anything else happens; later that is a warning
  */
 export async function withEvents(
   { path, redactor }: EventTarget,
   command: string,
-  surroundings: Surroundings,
-  work: (surroundings: Surroundings) => Promise<number>,
+  context: CommandContext,
+  work: (context: CommandContext) => Promise<number>,
 ): Promise<number> {
-  if (path === null) return work(surroundings);
-  const log = new EventLog(path, surroundings.console);
+  if (path === null) return work(context);
+  const log = new EventLog(path, context.console);
   log.write({ event: 'started', command });
   try {
     const exitCode = await work({
-      ...surroundings,
+      ...context,
       onProgress: (progress) => {
-        surroundings.onProgress?.(progress);
+        context.onProgress?.(progress);
         log.write({ event: 'progress', ...progress });
       },
     });
@@ -65,7 +65,7 @@ class EventLog {
 
   constructor(
     private readonly path: string,
-    private readonly console: Surroundings['console'],
+    private readonly console: CommandContext['console'],
   ) {
     try {
       this.#descriptor = path === STANDARD_OUTPUT ? null : openFile(path, 'append');

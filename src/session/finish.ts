@@ -14,23 +14,20 @@ import { journalSource } from '../run/folder.js';
 import { noteDamaged, scanJournal } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { describeSummary, summarise, writeSummary } from '../run/summary.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import { hasSeveral } from '../models/generation.js';
 import { assemblyOf, resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
 import { costToSuggest } from './next-command.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /**
  * What takes the results elsewhere; it is looked at before anything is paid for. Null where they stay here.
  * @throws UserError where it can't work
  */
-export async function publisherOf(
-  options: RunSettings,
-  surroundings: Surroundings,
-): Promise<Publisher | null> {
+export async function publisherOf(options: RunSettings, context: CommandContext): Promise<Publisher | null> {
   if (options.push === null) return null;
   const { preparePush } = await import('./push.js');
-  return preparePush(options.push, options.environment, surroundings);
+  return preparePush(options.push, options.environment, context);
 }
 
 type AssembledRun = Pick<FinishedRun, 'options' | 'folder'> & { run: Pick<PreparedRun, 'index' | 'rows'> };
@@ -186,7 +183,7 @@ function tellMissing(assembled: Assembled, finished: FinishedRun, console: Conso
 
 /** `3 × 500 server_error: …; 4 more rows for other reasons` */
 function describeReasons({ reasons, rows, missing }: Assembled): string {
-  const descriptions = reasons.map(({ error, rows: times }) => `${count(times)} × ${inert(error, 160)}`);
+  const descriptions = reasons.map(({ error, rows: times }) => `${count(times)} × ${sanitize(error, 160)}`);
   const others = missing - rows.pending - reasons.reduce((sum, { rows: times }) => sum + times, 0);
   if (others > 0 && descriptions.length > 0)
     descriptions.push(`${plural(others, 'more row')} for other reasons`);

@@ -6,7 +6,7 @@ import type { ServedModel } from '../models/served-models.js';
 import type { Fleet } from '../requests/fleet.js';
 import type { Member } from '../requests/fleet-member.js';
 import type { Reporter } from '../types.js';
-import type { Abortable } from './asking.js';
+import type { Abortable } from './online-session.js';
 import { keyOf, problemOf, type OpenMember, type ServerOpener } from './open-fleet.js';
 
 const LOOK_EVERY_MS = 500;

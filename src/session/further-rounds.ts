@@ -14,9 +14,9 @@ import type { RunSettings } from '../run/settings.js';
 import { findPrice } from '../models/prices.js';
 import { plural } from '../lib/text.js';
 import type { RetriableState } from '../types.js';
-import { askOnline, both, type Asked, type OnlineWork, type SentAgain } from './online.js';
+import { sendOnline, combineResults, type OnlineResult, type OnlineWork, type SentAgain } from './online.js';
 import type { SharedAnswers } from './share-answers.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** What bounds an answer's length in a request, by provider and model. */
 const BOUNDS = ['max_tokens', 'max_completion_tokens'];
@@ -43,10 +43,10 @@ interface Round {
  */
 export async function sendFurtherRounds(
   work: OnlineWork,
-  asked: Asked,
+  asked: OnlineResult,
   shared: SharedAnswers,
-  surroundings: Surroundings,
-): Promise<Asked> {
+  context: CommandContext,
+): Promise<OnlineResult> {
   let all = asked;
   const { index } = work.run;
   for (const round of roundsOf(work)) {
@@ -54,7 +54,7 @@ export async function sendFurtherRounds(
     if (round.states.every((state) => index.count(state) === 0)) continue;
     await shared.settle();
     const again = sentAgain(round, index, shared.spare(round.states));
-    all = both(all, await askOnline({ ...(await priced(round)), again }, surroundings));
+    all = combineResults(all, await sendOnline({ ...(await priced(round)), again }, context));
   }
   return all;
 }

@@ -9,8 +9,8 @@ import type { RunSettings } from '../run/settings.js';
 import { earlierFiles, moveAside, type RunFolder } from '../run/folder.js';
 import { JournalGone } from '../run/journal.js';
 import { requireOwnRun } from '../run/own-run.js';
-import { inert } from '../lib/text.js';
-import type { Surroundings } from './surroundings.js';
+import { sanitize } from '../lib/text.js';
+import type { CommandContext } from './command-context.js';
 import { withLog } from './with-log.js';
 
 /**
@@ -23,36 +23,36 @@ export async function inFolder(
   folder: RunFolder,
   command: string,
   options: RunSettings,
-  surroundings: Surroundings,
+  context: CommandContext,
   work: (aside: readonly string[]) => Promise<number>,
 ): Promise<number> {
-  const { console } = surroundings;
+  const { console } = context;
   makeFolder(folder.save);
   makeFolder(folder.temp);
   requireOwnRun(folder);
-  let lock = await takeLock(folder, surroundings);
+  let lock = await takeLock(folder, context);
   let aside: string[] = [];
   try {
     if (options.policy.earlier === 'overwrite' && earlierFiles(folder).length > 0) {
       lock.release();
       aside = moveAside(folder, new Date());
-      lock = await takeLock(folder, surroundings);
+      lock = await takeLock(folder, context);
       console.info(`Moved the earlier run aside: ${aside.join(', ')}.`);
     }
     removeTemporaryFiles(folder.save);
     removeTemporaryFiles(folder.temp);
     const exitCode = await withLog(folder, options, console, () => {
       const { call, selection } = options;
-      console.record('info', `${command} ${call.annotator.name} on ${inert(selection.dataset, 200)}`);
+      console.record('info', `${command} ${call.annotator.name} on ${sanitize(selection.dataset, 200)}`);
       return work(aside);
     });
-    if (lock.lost !== null) throw lockLost(lock.lost, folder, surroundings);
+    if (lock.lost !== null) throw lockLost(lock.lost, folder, context);
     return exitCode;
   } catch (error) {
     // A folder that is gone says where its answers are.
     throw lock.lost === null || error instanceof JournalGone
-      ? withResumption(error, surroundings)
-      : lockLost(lock.lost, folder, surroundings);
+      ? withResumption(error, context)
+      : lockLost(lock.lost, folder, context);
   } finally {
     workUnder(null);
     lock.release();
@@ -60,7 +60,7 @@ export async function inFolder(
 }
 
 /** The run has begun, so the same command would be refused or start over: a problem of the disk says how to resume. */
-function withResumption(error: unknown, { resumeCommand }: Surroundings): unknown {
+function withResumption(error: unknown, { resumeCommand }: CommandContext): unknown {
   // A sentence that was made of one already keeps its own advice and exit code.
   const isBare = isFileProblem(error) && !(error instanceof UserError);
   const problem = isBare ? fileProblem(error, failedAction(error)) : error;
@@ -71,7 +71,7 @@ function withResumption(error: unknown, { resumeCommand }: Surroundings): unknow
   });
 }
 
-async function takeLock(folder: RunFolder, { console, interruption }: Surroundings): Promise<FolderLock> {
+async function takeLock(folder: RunFolder, { console, interruption }: CommandContext): Promise<FolderLock> {
   const lock = await FolderLock.acquire(folder.temp, {
     signal: interruption.soft,
     onWait: (message) => {
@@ -85,7 +85,7 @@ async function takeLock(folder: RunFolder, { console, interruption }: Surroundin
   return lock;
 }
 
-function lockLost(reason: string, folder: RunFolder, { resumeCommand }: Surroundings): TemporaryError {
+function lockLost(reason: string, folder: RunFolder, { resumeCommand }: CommandContext): TemporaryError {
   if (!existsSync(folder.temp)) {
     const batches = existsSync(folder.batchObjects)
       ? ` The run’s batches are listed in ${folder.batchObjects}, and their answers are still to be had.`

@@ -19,7 +19,7 @@ import {
 } from './before-paying.js';
 import { describing } from './submit-batches.js';
 import type { OnlinePermit } from './online-permit.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 import { watchCommandLine } from './watch-command.js';
 
 /** A server of the user's own, which may have no Batch API, is asked briefly. */
@@ -49,9 +49,9 @@ export async function leaveBatches(
   folder: RunFolder,
   run: PreparedRun,
   options: RunSettings,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<{ outstanding: string | null; permit: OnlinePermit | null }> {
-  const { console, interruption } = surroundings;
+  const { console, interruption } = context;
   const running = ledger.chunks.filter(({ state }) => state === 'submitted' || state === 'creating');
   refuseHandRun(running, options);
   if (running.length > 0) {
@@ -71,7 +71,7 @@ export async function leaveBatches(
     const waiting = waitingUntil(interruption.soft);
     const paying = { options, folder, run, ledger, client, waiting, reporter: console };
     await lookUp(paying, async () => {
-      permit = await permitted(paying, false, surroundings);
+      permit = await permitted(paying, false, context);
     });
   }
   const outstanding = held > 0 ? describeOutstanding(options, ledger) : null;
@@ -96,7 +96,7 @@ interface ResumedRun {
  */
 export async function refuseCopiesBatches(
   { ledger, folder, run, options, hadBatches }: ResumedRun,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<void> {
   if (!options.call.annotator.provider.batches || run.index.countWanted(options.policy.retry) === 0) return;
   const mustKnow = hadBatches || !hasOwnServer(options.call);

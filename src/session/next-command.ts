@@ -3,7 +3,7 @@
 import type { ModelCall } from '../models/call.js';
 import type { RunSettings } from '../run/settings.js';
 import { withoutSecrets } from '../http/address.js';
-import { inert, shellWord, withoutTrailing } from '../lib/text.js';
+import { sanitize, shellWord, withoutTrailing } from '../lib/text.js';
 import type { ErrorStop } from './stops.js';
 
 /** Flags without a value among those that `commandLine` changes. */
@@ -90,7 +90,7 @@ export function addressStep(
 ): string | null {
   const url = call.servers === null ? correctedUrl(baseUrl, message) : null;
   if (url === null) return null;
-  const shown = inert(url, 200);
+  const shown = sanitize(url, 200);
   const variable = call.annotator.provider.baseUrlVariable;
   if ((call.baseUrl ?? null) !== null || variable === null)
     return `The address is probably ${shown}. Resume with: ${commandLine(words, { ...START, base_url: url, resume: true })}`;

@@ -2,11 +2,11 @@
 
 import { spawn } from 'node:child_process';
 import { EXIT, messageOf, UserError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { findRunFolder } from '../run/folder.js';
 import { placeOf, type RunSettings } from '../run/settings.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** A command that hangs does not keep the program. */
 const LONGEST_MS = 60_000;
@@ -42,7 +42,7 @@ export interface NoticeSubject {
  */
 export async function withNotice(
   subject: NoticeSubject,
-  { console: reporter, interruption }: Surroundings,
+  { console: reporter, interruption }: CommandContext,
   work: () => Promise<number>,
 ): Promise<number> {
   if (subject.command === null) return work();
@@ -97,10 +97,10 @@ async function notify(
     REANNOTATE_EVENT: event,
     REANNOTATE_EXIT_CODE: String(exitCode),
     REANNOTATE_COMMAND: program,
-    REANNOTATE_DATASET: inert(redact(dataset), LONGEST_TEXT),
-    REANNOTATE_ANNOTATOR: inert(redact(annotator), LONGEST_TEXT),
+    REANNOTATE_DATASET: sanitize(redact(dataset), LONGEST_TEXT),
+    REANNOTATE_ANNOTATOR: sanitize(redact(annotator), LONGEST_TEXT),
     REANNOTATE_FOLDER: folder,
-    REANNOTATE_MESSAGE: inert(redact(message), LONGEST_TEXT),
+    REANNOTATE_MESSAGE: sanitize(redact(message), LONGEST_TEXT),
   };
   const problem = await runCommand(command, facts);
   if (problem !== null) reporter.warning(`--notify: the command ${problem}. The run is not affected.`);
@@ -117,7 +117,7 @@ function runCommand(command: string, facts: Readonly<Record<string, string>>): P
       timeout: LONGEST_MS,
     });
     child.once('error', (error) => {
-      resolve(`could not be started (${inert(messageOf(error), 200)})`);
+      resolve(`could not be started (${sanitize(messageOf(error), 200)})`);
     });
     child.once('close', (code, signal) => {
       if (code === 0) resolve(null);

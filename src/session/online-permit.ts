@@ -23,14 +23,14 @@ import { TemporaryError } from '../lib/errors.js';
 import { replaceQuickly } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { systemVantage } from '../lib/lock-owner.js';
-import { duration, inert } from '../lib/text.js';
+import { duration, sanitize } from '../lib/text.js';
 import { batchTermsOf } from '../models/endpoint.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { RunSettings } from '../run/settings.js';
 import type { Reporter } from '../types.js';
 import { openBatchClient, waitingUntil } from './batch-tools.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 import { watchCommandLine } from './watch-command.js';
 
 /** Seconds by which this machine's clock may be wrong where only it says how old a marker is. */
@@ -60,7 +60,7 @@ export interface OnlinePermit {
  */
 export async function openPermit(
   sending: SendingRun,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<OnlinePermit | null> {
   const { options, run, ledger } = sending;
   const hasBatches = ledger.chunks.some((chunk) => chunk.batch !== null && !isHandRun(chunk));
@@ -120,7 +120,7 @@ function permitOf(marker: OnlineMarker, client: BatchApi, path: string, reporter
 
 function tellUnprotected(why: string, ledger: Ledger, reporter: Reporter): void {
   const text =
-    `Nothing keeps another machine from sending the same rows online (${inert(why, 200)}). If one has a copy of this run, ` +
+    `Nothing keeps another machine from sending the same rows online (${sanitize(why, 200)}). If one has a copy of this run, ` +
     'do not send its rows online from there as well.';
   if (ledger.chunks.some(({ isAdopted }) => isAdopted)) reporter.warning(text);
   else reporter.debug(text);
@@ -129,7 +129,7 @@ function tellUnprotected(why: string, ledger: Ledger, reporter: Reporter): void 
 function taken({ name }: Marker, secondsAgo: number | null, options: RunSettings): TemporaryError {
   const when = secondsAgo === null ? '' : `, renewed ${duration(secondsAgo * 1000)} ago`;
   return new TemporaryError(
-    `Another machine sends rows of this run online (its marker among the account's files is ${inert(name, 160)}${when}), so ` +
+    `Another machine sends rows of this run online (its marker among the account's files is ${sanitize(name, 160)}${when}), so ` +
       'nothing was sent from here. Run the same command again when it has finished. If it certainly does not run any more, ' +
       `its marker counts for nothing after ${duration(STALE_AFTER_S * 1000)}, or at once with: ` +
       watchCommandLine(options, [], ['--give_up', name]),
@@ -227,8 +227,8 @@ export async function giveUpByName(
   for (const name of names) {
     reporter.info(
       removed.includes(name)
-        ? `${inert(name, 160)} is given up: it keeps nobody from sending rows of this run any more.`
-        : `${inert(name, 160)} is not among the account's files (any more).`,
+        ? `${sanitize(name, 160)} is given up: it keeps nobody from sending rows of this run any more.`
+        : `${sanitize(name, 160)} is not among the account's files (any more).`,
     );
   }
 }

@@ -19,10 +19,10 @@ import type { FinishedRun } from './finished-run.js';
 import { sendFurtherRounds } from './further-rounds.js';
 import { commandLine, nextStep, type FlagChanges } from './next-command.js';
 import type { OnlinePermit } from './online-permit.js';
-import { askOnline, type Asked, type OnlineWork } from './online.js';
+import { sendOnline, type OnlineResult, type OnlineWork } from './online.js';
 import type { SharedAnswers } from './share-answers.js';
 import { stopError } from './stops.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** A run in its folder, ready to be sent. */
 export interface OpenRun extends Omit<FinishedRun, 'run' | 'mode' | 'session' | 'stop'> {
@@ -44,10 +44,10 @@ export interface OpenRun extends Omit<FinishedRun, 'run' | 'mode' | 'session' | 
  * @returns the exit code
  * @throws UserError where the run can't continue, or its rows may be in batches
  */
-export async function runOnline(open: OpenRun, surroundings: Surroundings): Promise<number> {
-  const { outstanding, permit } = await keepFromBatches(open, surroundings);
+export async function runOnline(open: OpenRun, context: CommandContext): Promise<number> {
+  const { outstanding, permit } = await keepFromBatches(open, context);
   try {
-    return await sendAll(open, outstanding, permit, surroundings);
+    return await sendAll(open, outstanding, permit, context);
   } finally {
     await permit?.release();
   }
@@ -57,27 +57,27 @@ async function sendAll(
   open: OpenRun,
   outstanding: string | null,
   permit: OnlinePermit | null,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<number> {
   const { given, folder, run, totals, config, shared } = open;
-  const { console } = surroundings;
+  const { console } = context;
   const tryAgain = outstanding === null ? open.tryAgain : `${open.tryAgain} ${outstanding}`;
   const session = { answered: 0, milliseconds: 0, bound: null as string | null };
   for (let round = 0; ; round++) {
-    const asked = await sendRows(open, permit, surroundings);
+    const asked = await sendRows(open, permit, context);
     session.answered += asked.answered;
     session.milliseconds += asked.milliseconds;
     session.bound ??= asked.bound;
     const { stop, needed } = asked;
     if (stop !== null && stop.reason !== 'budget') {
       if (existsSync(folder.save)) await writeConfig(folder.config, config);
-      return endEarly(stop, asked.call, given, run, surroundings);
+      return endEarly(stop, asked.call, given, run, context);
     }
     await shared.settle();
-    const choice = stop === null ? await chooseAnswers(open, surroundings) : null;
+    const choice = stop === null ? await chooseAnswers(open, context) : null;
     const judgeStop = choice?.stop ?? null;
     if (choice !== null && judgeStop !== null && judgeStop.reason !== 'budget')
-      return endEarly(judgeStop, choice.call, given, run, surroundings);
+      return endEarly(judgeStop, choice.call, given, run, context);
     const assembled = await assembleResults(open, console, choice?.picks);
     // Rows whose answers can't be read are sent again at once. If that happens to the new ones as well, the disk is not
     // to be paid for.
@@ -89,10 +89,10 @@ async function sendAll(
 }
 
 /** Has a judge choose among the answers of each row; null where that is not what the run is to do. */
-async function chooseAnswers(open: OpenRun, surroundings: Surroundings): Promise<JudgeChoice | null> {
+async function chooseAnswers(open: OpenRun, context: CommandContext): Promise<JudgeChoice | null> {
   if (open.options.output.select !== 'judge') return null;
   const { chooseByJudge } = await import('./choose-by-judge.js');
-  return chooseByJudge({ ...open, cost: open.totals.cost }, surroundings);
+  return chooseByJudge({ ...open, cost: open.totals.cost }, context);
 }
 
 /** What is known before rows are sent. */
@@ -105,13 +105,13 @@ interface Clearance {
 /** Makes sure that no row is sent that a batch may answer, or another machine sends. */
 async function keepFromBatches(
   { given: options, folder, run, ledger, isResumed, hadBatches }: OpenRun,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<Clearance> {
   const hasBatches = ledger.chunks.length > 0;
   if (!hasBatches && !isResumed) return { outstanding: null, permit: null };
   const { leaveBatches, refuseCopiesBatches } = await import('./leave-batches.js');
-  if (hasBatches) return leaveBatches(ledger, folder, run, options, surroundings);
-  await refuseCopiesBatches({ ledger, folder, run, options, hadBatches }, surroundings);
+  if (hasBatches) return leaveBatches(ledger, folder, run, options, context);
+  await refuseCopiesBatches({ ledger, folder, run, options, hadBatches }, context);
   return { outstanding: null, permit: null };
 }
 
@@ -119,8 +119,8 @@ async function keepFromBatches(
 async function sendRows(
   open: OpenRun,
   permit: OnlinePermit | null,
-  surroundings: Surroundings,
-): Promise<Asked> {
+  context: CommandContext,
+): Promise<OnlineResult> {
   const { options, folder, run, ledger, totals, price, config, shared } = open;
   await shared.settle();
   const known = config.parameter_changes ?? [];
@@ -131,8 +131,8 @@ async function sendRows(
       config.parameter_changes = distinctChanges([...known, ...learnt]);
     },
   };
-  const asked = await sendFurtherRounds(work, await askOnline(work, surroundings), shared, surroundings);
-  return checkAgain(work, folder.rows, asked, surroundings);
+  const asked = await sendFurtherRounds(work, await sendOnline(work, context), shared, context);
+  return checkAgain(work, folder.rows, asked, context);
 }
 
 const WITHOUT_FALLBACK: FlagChanges = {
@@ -150,7 +150,7 @@ async function endEarly(
   call: ModelCall,
   options: RunSettings,
   run: PreparedRun,
-  { console, interruption, resumeCommand, words }: Surroundings,
+  { console, interruption, resumeCommand, words }: CommandContext,
 ): Promise<number> {
   const left = run.index.count('pending');
   const saved = `${plural(run.rows - left, 'row')} of ${count(run.rows)} saved`;

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import type { ModelCall } from '../models/call.js';
 import type { Price } from '../models/prices.js';
 import type { Interruption } from '../terminal/interruption.js';
-import { dropped } from '../lib/memory.js';
+import { noteDiscarded } from '../lib/memory.js';
 import { checkEndpoints } from '../models/endpoint.js';
 import { holdsLock } from '../lib/fence.js';
 import type { RunSettings } from '../run/settings.js';
@@ -26,11 +26,11 @@ import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
 import { answerRules } from '../models/answer-rules.js';
 import { splitsChoices } from '../models/several-answers.js';
-import { openAsking, type Abortable, type Asking } from './asking.js';
+import { openOnlineSession, type Abortable, type OnlineSession } from './online-session.js';
 import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
 import { Meter, type MeterOptions, type Misses } from './meter.js';
 import type { OnlinePermit } from './online-permit.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
 const GRACE_MS = 30_000;
@@ -50,7 +50,7 @@ export interface Naming {
 const ROWS: Naming = { one: 'row', nameOf: (row) => `Row ${row}` };
 
 /** Requests, and what of them is answered. */
-export interface Askable
+export interface RequestSet
   extends Pick<PreparedRun, 'index' | 'rows'>, Partial<Pick<PreparedRun, 'partialBefore'>> {
   /** Rows for which there is no request. */
   unusable?: number;
@@ -59,7 +59,7 @@ export interface Askable
 }
 
 /** How asking went. */
-export interface Asked extends SessionFigures {
+export interface OnlineResult extends SessionFigures {
   stop: Stop | null;
   /** How the model was called that was asked last, and so stopped. */
   call: ModelCall;
@@ -68,7 +68,7 @@ export interface Asked extends SessionFigures {
 }
 
 /** How asking went twice, one after the other. */
-export function both(first: Asked, then: Asked): Asked {
+export function combineResults(first: OnlineResult, then: OnlineResult): OnlineResult {
   return {
     stop: then.stop,
     call: then.call,
@@ -80,7 +80,7 @@ export function both(first: Asked, then: Asked): Asked {
 }
 
 /** Where nothing is sent. */
-export function nothingAsked(call: ModelCall): Asked {
+export function nothingSent(call: ModelCall): OnlineResult {
   return { stop: null, call, answered: 0, milliseconds: 0, bound: null, needed: null };
 }
 
@@ -88,7 +88,7 @@ export function nothingAsked(call: ModelCall): Asked {
 export interface OnlineWork {
   options: RunSettings;
   folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'> & Partial<Pick<RunFolder, 'save'>>;
-  run: Askable;
+  run: RequestSet;
   totals: Totals;
   price: Price | null;
   /** Called when the API refused a parameter, with all changes learnt so far. */
@@ -114,14 +114,14 @@ export interface SentAgain extends Wanted {
 }
 
 /** Sends a request for every row that has no answer yet. */
-export async function askOnline(work: OnlineWork, surroundings: Surroundings): Promise<Asked> {
+export async function sendOnline(work: OnlineWork, context: CommandContext): Promise<OnlineResult> {
   const { options, folder, run, totals, serviceTier, again } = work;
-  const { console, interruption } = surroundings;
+  const { console, interruption } = context;
   const { index } = run;
   const wanted = again ?? missing(index, options.policy.retry);
   const waiting = countRows(run.rows, wanted.row);
   const { call } = options;
-  if (waiting === 0) return nothingAsked(call);
+  if (waiting === 0) return nothingSent(call);
   const isSplit = index.parts?.layout.kind === 'choice' && splitsChoices(call);
   console.info(
     again === undefined
@@ -149,12 +149,12 @@ export async function askOnline(work: OnlineWork, surroundings: Surroundings): P
   const started = performance.now();
   const meter = meterFor(run, waiting, asking, { totals, misses });
   const endProgress = console.showProgress((columns) => meter.render(columns));
-  const { onProgress = () => undefined } = surroundings;
+  const { onProgress = () => undefined } = context;
   const stopWatching = watchEverySecond(work, asking, () => {
     meter.sample();
     onProgress(meter.progress());
   });
-  const stopListening = heed(interruption, processor, client, surroundings);
+  const stopListening = heed(interruption, processor, client, context);
   let stop: Stop | null;
   try {
     stop = await processor.run(rowJobs.jobs(), rowJobs);
@@ -187,7 +187,7 @@ function withOneAnswer(options: RunSettings): RunSettings {
 
 /** What sends requests, and writes what comes of them into the journal. */
 interface Journaled {
-  asking: Asking;
+  asking: OnlineSession;
   journal: JournalWriter;
   /** Null where nothing bounds the cost. */
   budget: ReturnType<typeof budgetFor>;
@@ -199,7 +199,7 @@ async function openJournaled(
   work: OnlineWork,
   rowJobs: RowJobs,
   waiting: number,
-  console: Surroundings['console'],
+  console: CommandContext['console'],
 ): Promise<Journaled> {
   const { options, folder, run, totals, price, onChanges, reserved, permit = null } = work;
   const { index, naming = ROWS } = run;
@@ -236,7 +236,7 @@ async function openJournaled(
     },
   });
   const hasAnswers = annotator === null && index.count('ok') + index.count('truncated') > 0;
-  const asking = await openAsking(options.call, {
+  const asking = await openOnlineSession(options.call, {
     ...{ budget, events, reporter: console, hasAnswers },
     partialBefore: run.partialBefore ?? null,
     ...(permit === null ? {} : { mayProceed: () => permit.isHeld() }),
@@ -250,7 +250,7 @@ async function openJournaled(
 /** Every second: this process's part of the limits, the figures on disk, and whether the results still have a folder. */
 function watchEverySecond(
   { folder, totals, share = () => 1 }: OnlineWork,
-  { limiter, processor, shared }: Asking,
+  { limiter, processor, shared }: OnlineSession,
   onSecond: () => void,
 ): () => void {
   // Limits that are shared exactly are divided only while that can't be done.
@@ -273,9 +273,9 @@ function watchEverySecond(
 
 /** Counts rows, or their parts where rows take several requests. */
 function meterFor(
-  { index, rows }: Askable,
+  { index, rows }: RequestSet,
   waiting: number,
-  { processor, limiter, standings }: Asking,
+  { processor, limiter, standings }: OnlineSession,
   counted: Pick<MeterOptions, 'totals' | 'misses'>,
 ): Meter {
   const { parts } = index;
@@ -288,7 +288,7 @@ function meterFor(
   return new Meter({ ...figures, before, rows: slots.rows, done });
 }
 
-function warnOfDays(waiting: number, { requestsPerDay }: Limits, console: Surroundings['console']): void {
+function warnOfDays(waiting: number, { requestsPerDay }: Limits, console: CommandContext['console']): void {
   if (requestsPerDay === null || waiting <= requestsPerDay) return;
   console.warning(
     `The account allows ${plural(requestsPerDay, 'request')} a day, and ${count(waiting)} are to be sent: ` +
@@ -298,7 +298,7 @@ function warnOfDays(waiting: number, { requestsPerDay }: Limits, console: Surrou
 
 /** `Sending 3 requests to gpt-4o-mini.` or `Resuming: 2 of 5 rows are done, 3 to go.` */
 function describeStart(
-  { rows, index, unusable = 0, naming = ROWS }: Askable,
+  { rows, index, unusable = 0, naming = ROWS }: RequestSet,
   waiting: number,
   requests: number,
   name: string,
@@ -368,7 +368,7 @@ interface Figures extends Pick<Totals, 'timeline'> {
 function journaling(
   { journal, index, naming, misses, rowJobs, origin }: Recording,
   { account, timeline }: Figures,
-  console: Surroundings['console'],
+  console: CommandContext['console'],
   { onFirstAnswer, onChange, onUse }: Occasions,
 ): ProcessorEvents {
   const nameOf = (job: Job): string => `${naming.nameOf(job.requestIdx)}${describePart(job)}`;
@@ -391,7 +391,7 @@ function journaling(
       else account.addUnused(figures);
       timeline.spent(usage.promptTokens + usage.completionTokens);
       onUse(usage);
-      dropped(sent.length + json.length);
+      noteDiscarded(sent.length + json.length);
       console.record('debug', `${nameOf(job)}: ${completion.state}`);
       if (isFirst) onFirstAnswer();
       isFirst = false;
@@ -401,7 +401,7 @@ function journaling(
       const usage = usageOfAnswer(reported, sent, json);
       account.addUnused({ usage, tier });
       onUse(usage);
-      dropped(sent.length + json.length);
+      noteDiscarded(sent.length + json.length);
     },
     failed: (job, sent, errors, filtered) => {
       const place = journal.appendFailure(sent, errors, filtered, job.requestIdx, job.part, origin);
@@ -478,7 +478,7 @@ function heed(
   interruption: Interruption,
   processor: Processor,
   client: Abortable,
-  { console }: Surroundings,
+  { console }: CommandContext,
 ): () => void {
   let grace: NodeJS.Timeout | null = null;
   const abandon = (): void => {

@@ -5,7 +5,7 @@ import type { ChatClient } from '../http/chat-client.js';
 import { systemClock } from '../lib/clock.js';
 import { messageOf, UserError } from '../lib/errors.js';
 import { packageVersion } from '../lib/package.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { ModelCall } from '../models/call.js';
 import { callOf, findEndpoint, warnOfPlainKey, type Endpoint } from '../models/endpoint.js';
 import { lookUpModels, type ModelListing } from '../models/model-list.js';
@@ -64,7 +64,7 @@ export class ServerOpener {
 
   /** Accounts at one address are distinguished by their keys' variables. */
   #nameOf({ apiKeyVariable }: NamedServer, { baseUrl }: Endpoint): string {
-    const shown = inert(baseUrl, 200);
+    const shown = sanitize(baseUrl, 200);
     const name = this.#names.has(shown) ? `${shown} (${apiKeyVariable ?? 'no key'})` : shown;
     this.#names.add(name);
     return name;
@@ -118,10 +118,10 @@ function noneServes(model: string, listed: readonly WithListing[], served: Serve
   const each = listed
     .map(({ server, listing }) => `${server}: ${served.problemOf(listing) ?? ''}`)
     .join('; ');
-  return `None of the servers serves ${inert(model, 80)}. ${each}.`;
+  return `None of the servers serves ${sanitize(model, 80)}. ${each}.`;
 }
 
 /** An error of a list that is read again, in a sentence. */
 export function problemOf(error: unknown): string {
-  return inert(messageOf(error), 300);
+  return sanitize(messageOf(error), 300);
 }

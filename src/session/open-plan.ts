@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path';
 import { requireOwnFolder } from '../lib/own-folder.js';
-import { askedFor, refuseChanges } from '../run/identity.js';
+import { identityFlags, refuseChanges } from '../run/identity.js';
 import type { RunSettings } from '../run/settings.js';
 import { shardsDir } from '../shards/folders.js';
 import type { PlannedFlags } from '../shards/planned-flags.js';
@@ -31,6 +31,6 @@ export function openPlan(
   requireOwnFolder(shardsDir(runDir));
   const plan = readPlan(runDir);
   const settings = settingsOf(plan.flags);
-  refuseChanges(plan.asked, askedFor(settings), settings.call.given);
+  refuseChanges(plan.asked, identityFlags(settings), settings.call.given);
   return { runDir, plan, options: { ...settings, policy: { ...settings.policy, earlier: 'resume', retry } } };
 }

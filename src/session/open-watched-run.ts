@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import type { Price } from '../models/prices.js';
 import {
-  askedBefore,
+  earlierFlags,
   bringInputs,
   enter,
   findInAccount,
@@ -13,7 +13,7 @@ import {
 } from '../batches/adopt.js';
 import { identify } from '../batches/account.js';
 import { readBatch, type Batch } from '../batches/batch.js';
-import { insist, pause, type CallFailed, type Waiting } from '../batches/calls.js';
+import { withConfirmation, pause, type CallFailed, type Waiting } from '../batches/calls.js';
 import { nameOf, type Chunk } from '../batches/chunk.js';
 import type { BatchApi } from '../batches/apis/batch-api.js';
 import { Ledger } from '../batches/ledger.js';
@@ -35,17 +35,17 @@ import {
   type ConfigFile,
 } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
-import { askedFor, readIdentity, type AskedFor, type RunIdentity } from '../run/identity.js';
+import { identityFlags, readIdentity, type IdentityFlags, type RunIdentity } from '../run/identity.js';
 import { prepareRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { WatchOptions } from './watch-options.js';
 import { submitParts, waitingUntil } from './batch-tools.js';
 import { SharedAnswers } from './share-answers.js';
 import { findUnknownBatches } from './before-paying.js';
 import { giveUpByName, isMarkerName } from './online-permit.js';
 import type { BatchRun } from './submit-batches.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 const MAXIMUM_OBJECTS_BYTES = 256 << 20;
 /** How often batches are asked for by name where one of them is not there. */
@@ -68,7 +68,7 @@ export interface WatchedRun extends BatchRun {
 export function requireRecord(folder: RunFolder, options: RunSettings): void {
   if (existsSync(folder.batches) || existsSync(folder.batchObjects)) return;
   throw new UserError(
-    `No batches of ${inert(options.selection.dataset, 120)} with ${options.call.annotator.name} are known here (${folder.batchObjects} is ` +
+    `No batches of ${sanitize(options.selection.dataset, 120)} with ${options.call.annotator.name} are known here (${folder.batchObjects} is ` +
       'missing). Name them with --batch_ids, find them in the account with --recover, or submit them with reannotate --batch.',
   );
 }
@@ -96,9 +96,9 @@ export async function openWatchedRun(
     client,
     price,
   }: Omit<BatchSearch, 'ledger' | 'wanted'> & { price: Price | null },
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<WatchedRun> {
-  const { console, interruption } = surroundings;
+  const { console, interruption } = context;
   const ledger = Ledger.open(folder);
   const identity = readIdentity(folder.run);
   const { dataset } = watching.run.selection;
@@ -107,12 +107,12 @@ export async function openWatchedRun(
   // A folder that knows its batches needs no other proof of its dataset.
   const source = isKnown ? sourceOf(dataset, identity) : await readSource(dataset, identity);
   const wanted: WantedRun = { dataset, annotator: annotator.name, run: identity?.uuid ?? null, source };
-  const news = await findBatches({ watching, fromFile, folder, ledger, client, wanted }, surroundings);
+  const news = await findBatches({ watching, fromFile, folder, ledger, client, wanted }, context);
   const origin = originOf(news, wanted);
   const earlierConfig = await readConfig(folder.config, new Date(), identity);
   const options = withOutputsOf(
     earlierConfig.params,
-    withAsked(watching.run, identity?.asked ?? null, origin),
+    withEarlierFlags(watching.run, identity?.asked ?? null, origin),
   );
   const totals = new Totals(folder.counters, price, new Date());
   const config = watchConfig(earlierConfig, options, origin);
@@ -135,7 +135,7 @@ export async function openWatchedRun(
   const watched: Omit<WatchedRun, 'shared'> = {
     ...{ watching, options, folder, run, ledger, totals, price, client, submission, config, isGivenUp },
   };
-  await adopt(news, watched, surroundings);
+  await adopt(news, watched, context);
   const markers = watching.giveUp.filter((name) => isMarkerName(run.identity.uuid, name));
   requireKnown(
     watching.giveUp.filter((name) => !markers.includes(name)),
@@ -160,7 +160,9 @@ function requireKnown(names: readonly string[], ledger: Ledger): void {
     outstanding.length === 0
       ? 'none of its batches is outstanding'
       : `outstanding are ${outstanding.join(', ')}`;
-  throw new UserError(`--give_up ${inert(unknown, 80)}: this run has no such batch; ${inert(what, 300)}.`);
+  throw new UserError(
+    `--give_up ${sanitize(unknown, 80)}: this run has no such batch; ${sanitize(what, 300)}.`,
+  );
 }
 
 /**
@@ -172,8 +174,8 @@ function refuseOtherRevision(batches: readonly Batch[], { found, asked }: RunIde
     const revision = readOrigin(metadata)?.revision ?? null;
     if (revision === null || found.revision === null || revision === found.revision) continue;
     throw new UserError(
-      `${inert(id, 80)} was submitted for revision ${inert(revision, 50)} of ${inert(asked.dataset, 120)}, and the dataset is now at ` +
-        `revision ${inert(found.revision, 50)}. Collect it in the folder that it was submitted from.`,
+      `${sanitize(id, 80)} was submitted for revision ${sanitize(revision, 50)} of ${sanitize(asked.dataset, 120)}, and the dataset is now at ` +
+        `revision ${sanitize(found.revision, 50)}. Collect it in the folder that it was submitted from.`,
     );
   }
 }
@@ -182,7 +184,7 @@ function refuseOtherRevision(batches: readonly Batch[], { found, asked }: RunIde
 async function adopt(
   batches: readonly Batch[],
   { ledger, folder, client, submission, options, run }: Omit<WatchedRun, 'shared'>,
-  { console }: Surroundings,
+  { console }: CommandContext,
 ): Promise<void> {
   const adopted = enter(batches, ledger);
   // A file that was not available when its batch was adopted may be by now.
@@ -204,17 +206,17 @@ async function adopt(
 export async function adoptSiblings(
   watched: WatchedRun,
   isOurAccount: boolean,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<boolean> {
   const { submission } = watched;
-  const paying = { ...watched, waiting: submission.waiting, reporter: surroundings.console };
+  const paying = { ...watched, waiting: submission.waiting, reporter: context.console };
   const found = await findUnknownBatches(paying, isOurAccount);
   if (found.length === 0) return false;
-  surroundings.console.info(
+  context.console.info(
     `The account has ${plural(found.length, 'more batch', 'more batches')} of this run, which ${found.length === 1 ? 'counts' : 'count'} as well.`,
   );
   refuseOtherRevision(found, watched.run.identity);
-  await adopt(found, watched, surroundings);
+  await adopt(found, watched, context);
   return true;
 }
 
@@ -232,7 +234,7 @@ interface BatchSearch {
 /** Batches that the ledger does not know yet, as the API has them now. */
 async function findBatches(
   { watching, fromFile, folder, ledger, client, wanted }: BatchSearch,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<Batch[]> {
   const known = new Set(ledger.batches.map(({ id }) => id));
   const waiting = waitingUntil(interruption.soft);
@@ -245,7 +247,8 @@ async function findBatches(
       const found = await findInAccount(client, wanted, waiting, (batches) => {
         looked = batches;
       });
-      if (found.doubt !== null) console.warning(`Some batches may be missing: ${inert(found.doubt, 200)}.`);
+      if (found.doubt !== null)
+        console.warning(`Some batches may be missing: ${sanitize(found.doubt, 200)}.`);
       if (found.batches.length === 0 && ledger.chunks.length === 0) throw nothingFound(found, wanted);
       return found.batches.filter(({ id }) => !known.has(id));
     } finally {
@@ -262,7 +265,7 @@ async function findBatches(
   if (gone !== undefined) {
     const others = missing.length > 1 ? ` and ${count(missing.length - 1)} more` : '';
     throw new UserError(
-      `There is no batch ${gone[0]}${others} for this key (${inert(gone[1].message, 200)}): the id is wrong, or the batch ` +
+      `There is no batch ${gone[0]}${others} for this key (${sanitize(gone[1].message, 200)}): the id is wrong, or the batch ` +
         'belongs to another account or project. Check --batch_ids and the key.',
     );
   }
@@ -280,7 +283,7 @@ async function readNamed(
   const found = new Map<string, Batch>();
   for (let looks = 1; ; looks++) {
     const wanted = ids.filter((id) => !found.has(id));
-    const read = await insist(() => reader.read(wanted), waiting);
+    const read = await withConfirmation(() => reader.read(wanted), waiting);
     for (const [id, batch] of read.found) found.set(id, batch);
     const missing = [...read.missing, ...read.refused];
     if (missing.length === 0 || looks >= NAMED_LOOKS) return { found, missing };
@@ -289,9 +292,9 @@ async function readNamed(
 }
 
 function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserError {
-  const what = `${inert(wanted.dataset, 120)} with ${wanted.annotator}`;
+  const what = `${sanitize(wanted.dataset, 120)} with ${wanted.annotator}`;
   if (otherFiles.length > 0) {
-    const names = otherFiles.slice(0, 3).map((name) => inert(name, 120));
+    const names = otherFiles.slice(0, 3).map((name) => sanitize(name, 120));
     return new UserError(
       `The account has batches for another file of this name (${names.join(', ')}), and none for ${what}. If it is the same ` +
         'file, name its batches with --batch_ids: their prompts are compared with it.',
@@ -304,9 +307,13 @@ function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserEr
 }
 
 /** The options of the run that is watched: what decided its requests when it was begun, and the rest as given now. */
-function withAsked(options: RunSettings, before: AskedFor | null, origin: BatchOrigin | null): RunSettings {
-  const now = askedFor(options);
-  const asked = before ?? (origin === null ? now : askedBefore(origin, now));
+function withEarlierFlags(
+  options: RunSettings,
+  before: IdentityFlags | null,
+  origin: BatchOrigin | null,
+): RunSettings {
+  const now = identityFlags(options);
+  const asked = before ?? (origin === null ? now : earlierFlags(origin, now));
   const generation = Object.fromEntries(
     GENERATION_NAMES.map((name) => [name, asked[name] ?? null]),
   ) as GenerationParameters;

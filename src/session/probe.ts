@@ -12,9 +12,9 @@ import { requestBody, requestOf } from '../run/jobs.js';
 import { requestShape } from '../run/prepare.js';
 import { plural } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
-import { openAsking } from './asking.js';
+import { openOnlineSession } from './online-session.js';
 import { stopError } from './stops.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 const CONFIDENCE = 1.96;
 
@@ -45,7 +45,7 @@ export async function probeRows(
   rows: readonly { index: number; row: PromptRow }[],
   options: RunSettings,
   price: Price | null,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<Probe> {
   const usages: Usage[] = [];
   /** Paid for as well, but no measure of an answer's length. */
@@ -83,7 +83,7 @@ export async function probeRows(
       console.warning(message);
     },
   };
-  const { client, limiter, processor } = await openAsking(options.call, {
+  const { client, limiter, processor } = await openOnlineSession(options.call, {
     ...{ budget, events, reporter: console },
     hasAnswers: false,
     partialBefore: null,

@@ -11,9 +11,9 @@ import { HubConnection } from '../publishing/connection.js';
 import { Repository } from '../publishing/repository.js';
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
-import { count, duration, inert, plural } from '../lib/text.js';
+import { count, duration, sanitize, plural } from '../lib/text.js';
 import { resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /**
  * Looks whether the push that is asked for can be expected to work, so that no run ends with one that is refused.
@@ -23,7 +23,7 @@ import type { Surroundings } from './surroundings.js';
 export async function preparePush(
   push: Push,
   environment: Environment,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<Publisher> {
   const { token } = environment.hub;
   if (token === null) {
@@ -35,7 +35,7 @@ export async function preparePush(
   if (/[^\u0021-\u007e]/.test(token)) {
     throw new UserError('HF_TOKEN holds a space or another character that no token has; copy it again.');
   }
-  const publisher = new HubPublisher(push, environment, surroundings);
+  const publisher = new HubPublisher(push, environment, context);
   await publisher.check();
   return publisher;
 }
@@ -44,19 +44,19 @@ class HubPublisher implements Publisher {
   constructor(
     private readonly request: Push,
     private readonly environment: Environment,
-    private readonly surroundings: Surroundings,
+    private readonly context: CommandContext,
   ) {}
 
   async check(): Promise<void> {
     await this.#connected(async (repository) => {
       const exists = await repository.check();
       const kind = exists ? 'which exists' : this.request.private ? 'new and private' : 'new';
-      this.surroundings.console.info(`The results will be pushed to ${repository.url} (${kind}).`);
+      this.context.console.info(`The results will be pushed to ${repository.url} (${kind}).`);
     });
   }
 
   async publish(finished: FinishedRun, summary: Summary): Promise<void> {
-    const { console } = this.surroundings;
+    const { console } = this.context;
     const { rows } = summary;
     if (rows.pending > 0) {
       console.warning(
@@ -72,7 +72,7 @@ class HubPublisher implements Publisher {
   }
 
   async #push(repository: Repository, finished: FinishedRun, summary: Summary): Promise<void> {
-    const { console } = this.surroundings;
+    const { console } = this.context;
     const { redactor } = this.environment;
     const { folder, run, options } = finished;
     const started = performance.now();
@@ -98,7 +98,7 @@ class HubPublisher implements Publisher {
       };
       await refuseSecrets(files, redactor, this.request.allowSecrets);
       const what = plural(summary.rows.total, 'row');
-      const title = `Add ${what} annotated by ${inert(options.call.annotator.name, 100)}`;
+      const title = `Add ${what} annotated by ${sanitize(options.call.annotator.name, 100)}`;
       const isNew = await repository.push(files, title);
       console.info(
         isNew
@@ -118,17 +118,17 @@ class HubPublisher implements Publisher {
     try {
       return await repository.licensesOf(dataset);
     } catch (error) {
-      this.surroundings.interruption.soft.throwIfAborted();
-      const { console } = this.surroundings;
+      this.context.interruption.soft.throwIfAborted();
+      const { console } = this.context;
       console.warning(
-        `The licence of ${inert(dataset, 120)} is not known (${inert(messageOf(error), 160)}); the card names none.`,
+        `The licence of ${sanitize(dataset, 120)} is not known (${sanitize(messageOf(error), 160)}); the card names none.`,
       );
       return [];
     }
   }
 
   async #connected<T>(work: (repository: Repository) => Promise<T>): Promise<T> {
-    const { console, interruption } = this.surroundings;
+    const { console, interruption } = this.context;
     const connection = new HubConnection(this.environment.hub, console, interruption.soft);
     try {
       return await work(await Repository.open(connection, this.request));
@@ -138,7 +138,7 @@ class HubPublisher implements Publisher {
   }
 
   #notPushed(error: unknown, { rows }: Summary): UserError {
-    const { interruption, resumeCommand } = this.surroundings;
+    const { interruption, resumeCommand } = this.context;
     const { repository } = this.request;
     const options = { cause: error };
     // A push is not to ask failed rows again.

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError, UserError } from '../lib/errors.js';
 import { lastLine } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { readSummary } from '../judge/figures.js';
 import { resolveAnnotator } from '../models/annotators.js';
 import { findPrice, type Price } from '../models/prices.js';
@@ -70,7 +70,7 @@ async function folderByPath(path: string, tempDir: string | null): Promise<RunFo
   const given = resolve(path);
   if (statSync(given, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw new UserError(
-      `${inert(path, 300)} is not a folder. Give the folder that holds reannotated.json; reannotate list shows the runs.`,
+      `${sanitize(path, 300)} is not a folder. Give the folder that holds reannotated.json; reannotate list shows the runs.`,
     );
   if (isWorkingFolder(given)) {
     const identity = identityIn({ run: join(given, 'run.json'), plan: join(given, 'plan.json') });

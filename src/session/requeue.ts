@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import { messageOf } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 
 const TIMEOUT_MS = 30_000;
@@ -26,7 +26,7 @@ export async function askAgain(reporter: Reporter): Promise<void> {
       if (error === null) reporter.info(`Asked Slurm to run task ${task} again.`);
       else
         reporter.warning(
-          `Slurm did not requeue task ${task}: ${inert(stderr.trim() === '' ? messageOf(error) : stderr.trim(), 200)}`,
+          `Slurm did not requeue task ${task}: ${sanitize(stderr.trim() === '' ? messageOf(error) : stderr.trim(), 200)}`,
         );
       resolve();
     });

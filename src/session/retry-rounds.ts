@@ -1,15 +1,15 @@
-import { CallFailed, mayPass } from '../batches/calls.js';
+import { CallFailed, isTransient } from '../batches/calls.js';
 import { cancelBatch } from '../batches/cancel.js';
 import type { Chunk } from '../batches/chunk.js';
 import { mustYield } from '../batches/rivals.js';
 import { submitChunks } from '../batches/submit.js';
 import type { Watched } from '../batches/watch.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 import { findUnknownBatches } from './before-paying.js';
 import { onlineElsewhere, refuseOnlineElsewhere } from './online-permit.js';
 import { adoptSiblings, type WatchedRun } from './open-watched-run.js';
 import { planRows } from './submit-batches.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** `--retry_failed`: rounds of new batches, bounded, so that a row which fails for its own fault is not sent forever. */
 export class RetryRounds {
@@ -21,13 +21,13 @@ export class RetryRounds {
 
   constructor(
     private readonly watched: WatchedRun,
-    private readonly surroundings: Surroundings,
+    private readonly context: CommandContext,
   ) {}
 
   /** Submits what is missing after a round; false where nothing is, or where another round would change nothing. */
   async next(last: Watched): Promise<boolean> {
     const { options, ledger, submission } = this.watched;
-    const { console } = this.surroundings;
+    const { console } = this.context;
     for (const row of last.invalidRows) this.#never.add(row);
     if (this.#made > 0 && last.answers === 0) {
       console.warning('A whole round brought no answer, so no further one is submitted.');
@@ -44,7 +44,7 @@ export class RetryRounds {
     await this.#yieldToOthers(chunks);
     // What a failing network kept back waits for its turn like what the queue kept back.
     for (const { chunk, reason } of failed) {
-      if (reason instanceof CallFailed && mayPass(reason) && isSubmittable(chunk)) {
+      if (reason instanceof CallFailed && isTransient(reason) && isSubmittable(chunk)) {
         ledger.change(chunk, { kind: 'waits', reason: null, tryAgainAt: null });
       }
     }
@@ -65,7 +65,7 @@ export class RetryRounds {
    */
   async #yieldToOthers(chunks: readonly Chunk[]): Promise<void> {
     const { submission, client } = this.watched;
-    const { console } = this.surroundings;
+    const { console } = this.context;
     const { waiting } = submission;
     const ours = chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));
     if (ours.length === 0) return;
@@ -80,17 +80,19 @@ export class RetryRounds {
     if (!(await mustYield(ours, others, client, waiting))) return;
     console.warning('Another machine submitted the rows of this run at the same moment; ours are cancelled.');
     await this.#cancel(chunks);
-    await adoptSiblings(this.watched, true, this.surroundings);
+    await adoptSiblings(this.watched, true, this.context);
   }
 
   async #cancel(chunks: readonly Chunk[]): Promise<void> {
     const { submission, ledger, client } = this.watched;
-    const { console } = this.surroundings;
+    const { console } = this.context;
     for (const chunk of chunks) {
       if (chunk.batch === null) continue;
       const cancelled = await cancelBatch(chunk.batch.id, client, submission.waiting);
       if (cancelled.kind === 'not_stopped') {
-        console.warning(`${inert(chunk.batch.id, 80)} could not be cancelled: ${inert(cancelled.why, 200)}.`);
+        console.warning(
+          `${sanitize(chunk.batch.id, 80)} could not be cancelled: ${sanitize(cancelled.why, 200)}.`,
+        );
       } else if (cancelled.batch.id === chunk.batch.id) {
         ledger.change(chunk, { kind: 'seen', batch: cancelled.batch });
       }

@@ -6,7 +6,7 @@ import { hasEnded, readBatch } from '../batches/batch.js';
 import { messageOf } from '../lib/errors.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { lockHolder } from '../lib/lock.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import { readConfig, type ConfigFile } from '../run/config.js';
 import { runFolder, type RunFolder } from '../run/folder.js';
 import { JournalIndex, scanJournal } from '../run/journal.js';
@@ -97,7 +97,7 @@ async function lookAt(
 ): Promise<ListedRun | null> {
   const problems: string[] = [];
   const noteProblem = (path: string, error: unknown): void => {
-    problems.push(`${inert(basename(path), 60)}: ${inert(messageOf(error), 120)}`);
+    problems.push(`${sanitize(basename(path), 60)}: ${sanitize(messageOf(error), 120)}`);
   };
   const config = await configIn(save, noteProblem);
   const folder = runFolder(dirname(resolve(save)), findTempDir(save, config, tempDir), name);

@@ -1,6 +1,6 @@
 /** The line of several servers while a run goes on: each one's share of the answers, and why one gets no requests. */
 
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { ServerStanding } from '../requests/fleet.js';
 
 /** `Servers: gpu1:8000 41 % (12 in flight), gpu2:8000 out (no answer), 3 more`, not wider than `columns`. */
@@ -24,7 +24,7 @@ function describe({ server, answers, inFlight, absence }: ServerStanding, all: n
   const name = shortName(server);
   const share = `${Math.round(all === 0 ? 0 : (100 * answers) / all)} %`;
   if (absence === null) return `${name} ${share} (${count(inFlight)} in flight)`;
-  return `${name} ${share}, left out (${inert(absence, 40)})`;
+  return `${name} ${share}, left out (${sanitize(absence, 40)})`;
 }
 
 /** `gpu1:8000` of `http://gpu1:8000/v1`, and what follows it to tell accounts apart. */

@@ -10,7 +10,7 @@ import { JournalGone } from '../run/journal.js';
 import type { RunFolder } from '../run/folder.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { shardFolder } from '../shards/folders.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 import { withLog } from './with-log.js';
 
 /** Tries to take a shard without waiting. */
@@ -27,7 +27,7 @@ export function tryLease(runDir: string, shard: number, watch: LockWatch): LockA
 export async function takeLease(
   runDir: string,
   shard: number,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<FolderLock> {
   const { temp } = shardFolder(runDir, shard);
   makeFolder(temp);
@@ -51,7 +51,7 @@ export async function underLease<T>(
   runDir: string,
   shard: number,
   options: RunSettings,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
   work: (folder: RunFolder) => Promise<T>,
 ): Promise<T> {
   const folder = shardFolder(runDir, shard);

@@ -33,8 +33,8 @@ import {
   type StateFigures,
 } from '../shards/state.js';
 import { checkAgain } from './check-again.js';
-import { askOnline } from './online.js';
-import type { Surroundings } from './surroundings.js';
+import { sendOnline } from './online.js';
+import type { CommandContext } from './command-context.js';
 
 /** How often a worker says how far it is. */
 const NOTE_MS = 5000;
@@ -47,7 +47,7 @@ export interface PlannedWork {
   plan: Plan;
   options: RunSettings;
   price: Price | null;
-  surroundings: Surroundings;
+  context: CommandContext;
   /** The part of the account's limits that is this worker's, from 0 to 1. */
   share: () => number;
   /** Called every few seconds while requests are sent. */
@@ -65,7 +65,7 @@ export interface ShardResult {
  * @param folder of the shard, whose lock is held
  */
 export async function runShard(work: PlannedWork, shard: number, folder: RunFolder): Promise<ShardResult> {
-  const { options, surroundings } = work;
+  const { options, context } = work;
   const planned = plannedShard(work.plan, shard);
   const before = knownState(folder.temp);
   refuseForeign(work.plan, shard, before, folder);
@@ -76,7 +76,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   const index = indexOfRows(total, await partsOfRows(options, folder.rows, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const totals = new Totals(folder.counters, work.price, new Date());
-  const report = await readJournal(folder, index, surroundings.console, {
+  const report = await readJournal(folder, index, context.console, {
     several: hasSeveral(options.call.generation),
     rules: await answerRules(options.call),
     onEntry: (entry) => {
@@ -109,8 +109,8 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
       reserved: reservedFor(work, shard),
       share,
     };
-    const first = await askOnline(online, surroundings);
-    ({ stop } = await checkAgain(online, folder.rows, first, surroundings));
+    const first = await sendOnline(online, context);
+    ({ stop } = await checkAgain(online, folder.rows, first, context));
     await totals.findPrice(options.call);
   } finally {
     stopNoting();
@@ -170,12 +170,8 @@ async function ensureRows(
   return digestOfFile(folder.rows);
 }
 
-async function readRows(
-  { plan, options, surroundings }: PlannedWork,
-  planned: PlannedShard,
-  folder: RunFolder,
-) {
-  const { console, interruption } = surroundings;
+async function readRows({ plan, options, context }: PlannedWork, planned: PlannedShard, folder: RunFolder) {
+  const { console, interruption } = context;
   const { selection, environment } = options;
   const { dataset, subset, split, encoding } = selection;
   const format = chooseFormat(dataset, plan.columns, selection);

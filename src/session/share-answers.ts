@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { messageOf } from '../lib/errors.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import { answerRules } from '../models/answer-rules.js';
 import { findAnswerSource, type AnswerSource, type Reading } from '../run/answer-source.js';
 import { fallbackOf } from '../run/fallback.js';
@@ -167,7 +167,7 @@ async function takeOver(
   try {
     const rows = await reuseAnswers(source, target);
     console.info(
-      `${plural(rows, 'answer')} taken over from ${inert(source.name, 120)}; ${plural(wanted - rows, 'row')} left.`,
+      `${plural(rows, 'answer')} taken over from ${sanitize(source.name, 120)}; ${plural(wanted - rows, 'row')} left.`,
     );
   } finally {
     endProgress();

@@ -9,7 +9,7 @@ import { packageVersion } from '../lib/package.js';
 import { requestUrl, shownAddress, versionHint } from '../http/address.js';
 import { listModels } from '../models/model-list.js';
 import { nearest } from '../lib/suggest.js';
-import { duration, inert } from '../lib/text.js';
+import { duration, sanitize } from '../lib/text.js';
 
 /** A stop that was not asked for. */
 export type ErrorStop = Extract<Stop, { reason: 'error' }>;
@@ -51,7 +51,7 @@ export async function describeStop(stop: ErrorStop, call: ModelCall): Promise<st
 /** @param next what is said after it: an address that is suggested there is not suggested twice */
 function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], next = ''): string {
   const { provider, model } = call.annotator;
-  const said = inert(stop.message, 400);
+  const said = sanitize(stop.message, 400);
   if (call.servers !== null && !NOT_OF_A_SERVER.has(stop.cause)) return describeSeveral(stop.cause, said);
   const { baseUrl, apiKey } = findEndpoint(call);
   const variable = call.apiKeyVariable ?? provider.apiKeyVariable;
@@ -63,13 +63,13 @@ function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], n
         ? `${baseUrl} wants a key (${said}), and none was sent because ${variable} is empty. Set it.`
         : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;
     case 'model':
-      return `${baseUrl} has no model ${inert(model, 80)} for this key (${said}).${addressHint(said, call, next)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
+      return `${baseUrl} has no model ${sanitize(model, 80)} for this key (${said}).${addressHint(said, call, next)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
     case 'quota':
       return `No more credit or quota at ${baseUrl} (${said}). Add credit or raise the limit.`;
     case 'account':
       return `${baseUrl} does not serve this account (${said}). Check the account’s settings with the provider.`;
     case 'unreachable':
-      return `${askedAddress(call)} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
+      return `${requestAddress(call)} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
     case 'limit':
       return `${baseUrl} takes no more requests ${untilWhen(stop.wait)} (${said}). Run the command again once the limit has reset.`;
     case 'refused':
@@ -118,25 +118,25 @@ function addressHint(said: string, call: ModelCall, next: string): string {
     better === null || next.includes('The address is probably')
       ? ''
       : ` Most servers have /v1 in their address: try --base_url ${shownAddress(better)}.`;
-  return ` The request went to ${askedAddress(call)}.${hint}`;
+  return ` The request went to ${requestAddress(call)}.${hint}`;
 }
 
 /** The address that chat requests go to, without secrets. */
-function askedAddress(call: ModelCall): string {
-  return inert(shownAddress(requestUrl(findEndpoint(call).address, '/chat/completions')), 300);
+function requestAddress(call: ModelCall): string {
+  return sanitize(shownAddress(requestUrl(findEndpoint(call).address, '/chat/completions')), 300);
 }
 
 /** A failed call of the Batch API as the error that ends the command, with its exit code. */
 export async function failureError(failure: CallFailed, call: ModelCall): Promise<UserError> {
   const message = await describeFailure(failure, call);
   const { verdict } = failure;
-  const mayPass =
+  const mayRecover =
     isRedirect(failure) ||
     verdict.kind === 'transient' ||
     verdict.kind === 'throttle' ||
     (verdict.kind === 'run' && EXIT_CODES[verdict.cause] === EXIT.tryLater);
   const cause = { cause: failure };
-  return mayPass ? new TemporaryError(message, cause) : new UserError(message, EXIT.cannotGoOn, cause);
+  return mayRecover ? new TemporaryError(message, cause) : new UserError(message, EXIT.cannotGoOn, cause);
 }
 
 /** The Batch API sends nobody elsewhere: it is a proxy or a sign-in page in between, which may be gone later. */
@@ -149,7 +149,7 @@ export async function describeFailure(failure: CallFailed, call: ModelCall): Pro
   const { verdict, status } = failure;
   if (isRedirect(failure)) {
     return (
-      `A proxy, or a page to sign in at, answers in place of ${findEndpoint(call).baseUrl} (${inert(verdict.message, 200)}). ` +
+      `A proxy, or a page to sign in at, answers in place of ${findEndpoint(call).baseUrl} (${sanitize(verdict.message, 200)}). ` +
       'Check the network and --base_url, then run the same command again.'
     );
   }
@@ -157,16 +157,16 @@ export async function describeFailure(failure: CallFailed, call: ModelCall): Pro
     const { baseUrl } = findEndpoint(call);
     const isOdd = versionHint(findEndpoint(call).address) !== null;
     const advice = isOdd ? 'Most servers have /v1 in their address.' : 'Run without --batch.';
-    return `${baseUrl} has no Batch API (${inert(verdict.message, 200)}). ${advice}`;
+    return `${baseUrl} has no Batch API (${sanitize(verdict.message, 200)}). ${advice}`;
   }
   if (verdict.kind === 'run') {
     return describeStop({ reason: 'error', cause: verdict.cause, message: verdict.message }, call);
   }
   if (verdict.kind === 'transient') {
     return (
-      `${findEndpoint(call).baseUrl} gives no usable answer about batches (${inert(verdict.message, 400)}). Check the ` +
+      `${findEndpoint(call).baseUrl} gives no usable answer about batches (${sanitize(verdict.message, 400)}). Check the ` +
       'network, the address and the provider’s status page.'
     );
   }
-  return `${inert(verdict.message, 400)} (from ${findEndpoint(call).baseUrl}; check the address, the key and the model).`;
+  return `${sanitize(verdict.message, 400)} (from ${findEndpoint(call).baseUrl}; check the address, the key and the model).`;
 }

@@ -26,7 +26,7 @@ import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-pa
 import { addressStep, commandLine, nextStep, roundedUp } from './next-command.js';
 import { refuseOnlineElsewhere } from './online-permit.js';
 import { failureError, stopError } from './stops.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 import { watchCommandLine } from './watch-command.js';
 
 /** A run whose rows are to go into batches. */
@@ -46,11 +46,11 @@ export interface BatchRun {
  */
 export async function submitBatches(
   batchRun: BatchRun,
-  surroundings: Surroundings,
+  context: CommandContext,
   onBatches: (ids: string[]) => Promise<void>,
 ): Promise<number | null> {
   const { options, run, ledger, totals, price } = batchRun;
-  const { console, interruption } = surroundings;
+  const { console, interruption } = context;
   const client = openBatchClient(options, console, interruption.hard);
   const parts = submitParts({
     ...{ options, ledger, client, totals, price },
@@ -59,8 +59,8 @@ export async function submitBatches(
     signal: interruption.soft,
   });
   try {
-    if (ledger.chunks.length === 0) await requireModel(options, client, surroundings);
-    await preparePlan(batchRun, parts, surroundings);
+    if (ledger.chunks.length === 0) await requireModel(options, client, context);
+    await preparePlan(batchRun, parts, context);
     const waiting = ledger.chunks.filter(({ state }) => state === 'waiting');
     const others = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
     // Those that wait for the queue are the watcher's, unless nothing is there to be watched.
@@ -71,20 +71,20 @@ export async function submitBatches(
       chunks.length,
       () => submitChunks(chunks, parts),
       batchRun,
-      surroundings,
+      context,
     );
     const ids = ledger.open.flatMap((chunk) =>
       chunk.batch === null || isHandRun(chunk) ? [] : [chunk.batch.id],
     );
     await onBatches(ids);
-    return await report(submitted, ids, batchRun, surroundings);
+    return await report(submitted, ids, batchRun, context);
   } finally {
     await client.close();
   }
 }
 
 /** Where a batch keeps nothing that says whose it is, the user should know what a crash would cost in time. */
-function tellSearch({ call }: RunSettings, console: Surroundings['console']): void {
+function tellSearch({ call }: RunSettings, console: CommandContext['console']): void {
   if (batchTermsOf(call)?.searchedBy !== 'requests') return;
   console.info(
     `Batches of ${call.annotator.provider.title} keep nothing that says whose they are. If the answer to a creation is ever ` +
@@ -99,7 +99,7 @@ function tellSearch({ call }: RunSettings, console: Surroundings['console']): vo
 async function requireModel(
   options: RunSettings,
   client: BatchApi,
-  { words, resumeCommand }: Surroundings,
+  { words, resumeCommand }: CommandContext,
 ): Promise<void> {
   const { call } = options;
   try {
@@ -124,7 +124,7 @@ async function requireModel(
 async function preparePlan(
   { options, folder, run, ledger }: BatchRun,
   parts: SubmitParts,
-  { console }: Surroundings,
+  { console }: CommandContext,
 ): Promise<void> {
   for (const chunk of ledger.unanswered) await describing(options.call, () => resolveCreation(chunk, parts));
   ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
@@ -149,7 +149,7 @@ async function preparePlan(
  */
 export async function planRows(
   { options, folder, run, ledger }: Pick<BatchRun, 'options' | 'folder' | 'run' | 'ledger'>,
-  console: Surroundings['console'],
+  console: CommandContext['console'],
   isAllowed: (row: number) => boolean,
 ): Promise<number> {
   const { index } = run;
@@ -199,7 +199,7 @@ export async function planRows(
 function tellIncomplete(
   index: JournalIndex,
   retry: readonly RetriableState[],
-  console: Surroundings['console'],
+  console: CommandContext['console'],
 ): void {
   const { parts } = index;
   if (parts === null) return;
@@ -226,7 +226,7 @@ async function submitWithProgress(
   total: number,
   work: () => Promise<Submitted>,
   { ledger }: BatchRun,
-  { console, interruption }: Surroundings,
+  { console, interruption }: CommandContext,
 ): Promise<Submitted> {
   const before = ledger.open.length;
   const endProgress = console.showProgress(
@@ -249,21 +249,21 @@ async function report(
   submitted: Submitted,
   ids: readonly string[],
   batchRun: BatchRun,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<number> {
   const { options, ledger } = batchRun;
-  const { console, interruption, resumeCommand } = surroundings;
+  const { console, interruption, resumeCommand } = context;
   const requests = ledger.open.reduce((sum, chunk) => sum + (isHandRun(chunk) ? 0 : chunk.requests), 0);
   if (ids.length > 0) {
     const what = plural(ids.length, 'batch', 'batches');
     console.info(`${what} with ${plural(requests, 'request')} in progress. Watch and collect with:`);
-    await printCommand(watchCommandLine(options, ids), surroundings);
+    await printCommand(watchCommandLine(options, ids), context);
   }
   const waiting = ledger.chunks.filter(({ state }) => state === 'waiting').length;
   if (waiting > 0) {
     const what = plural(waiting, 'batch file');
     console.warning(`The API's queue is full: ${what} wait, and watch-batch submits them as there is room.`);
-    if (ids.length === 0) await printCommand(watchCommandLine(options, []), surroundings);
+    if (ids.length === 0) await printCommand(watchCommandLine(options, []), context);
   }
   const missing = ledger.unsubmitted.length - waiting;
   if (submitted.interrupted) {
@@ -276,14 +276,14 @@ async function report(
     const why = reason instanceof CallFailed ? await failureError(reason, options.call) : reason;
     const total = ids.length + missing;
     console.error(
-      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} ${stepAfter(reason, options, surroundings)}`,
+      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} ${stepAfter(reason, options, context)}`,
     );
     return why instanceof UserError ? why.exitCode : EXIT.cannotGoOn;
   }
   if (submitted.unaffordable.length > 0) {
     console.error(
       `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${options.policy.maxCost ?? 0} would be ` +
-        `exceeded in the worst case. ${raiseAdvice(ids.length > 0, batchRun, surroundings)}`,
+        `exceeded in the worst case. ${raiseAdvice(ids.length > 0, batchRun, context)}`,
     );
     return EXIT.incomplete;
   }
@@ -294,7 +294,7 @@ async function report(
 function stepAfter(
   reason: CallFailed | UserError,
   options: RunSettings,
-  { words, resumeCommand }: Surroundings,
+  { words, resumeCommand }: CommandContext,
 ): string {
   const { baseUrl } = findEndpoint(options.call);
   const address =
@@ -308,7 +308,7 @@ function stepAfter(
 function raiseAdvice(
   isAnyRunning: boolean,
   { options, ledger, totals, price }: BatchRun,
-  { words, resumeCommand }: Surroundings,
+  { words, resumeCommand }: CommandContext,
 ): string {
   const needed = price === null ? Infinity : costOfAll(ledger, totals, options.call.generation, price);
   const amount = Number.isFinite(needed) ? String(roundedUp(needed)) : 'USD';
@@ -322,7 +322,7 @@ function raiseAdvice(
 }
 
 /** The one line on standard output that scripts read. */
-async function printCommand(command: string, { output = printResult }: Surroundings): Promise<void> {
+async function printCommand(command: string, { output = printResult }: CommandContext): Promise<void> {
   await output(`${command}\n`, `The batches are submitted; watch and collect them with: ${command}`);
 }
 

@@ -14,11 +14,11 @@ import { FileTooLarge, makeLines } from '../batches/result-file.js';
 import { resultPath } from '../batches/result-files.js';
 import { readResultLine, type ResultLine } from '../batches/results.js';
 import { UserError } from '../lib/errors.js';
-import { breather, fileProblem, readLines, replaceFile } from '../lib/files.js';
+import { cooperativePause, fileProblem, readLines, replaceFile } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { WatchedRun } from './open-watched-run.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** How a result file is named until both are written. */
 const NEW_SUFFIX = '.new';
@@ -42,7 +42,7 @@ export async function takeResults(
   paths: readonly string[],
   watched: WatchedRun,
   parts: CollectParts,
-  { console }: Surroundings,
+  { console }: CommandContext,
 ): Promise<number> {
   const { ledger, run } = watched;
   const given = await bring(paths, watched, parts);
@@ -53,7 +53,7 @@ export async function takeResults(
     for (const chunk of waiting) answers += await takeChunk(chunk, given, watched, parts);
     answers += await takeOthers(given, watched, parts);
     console.info(
-      `Took ${plural(answers, 'answer')} from ${plural(given.lines, 'line')} of ${paths.map((path) => inert(path, 200)).join(', ')}.`,
+      `Took ${plural(answers, 'answer')} from ${plural(given.lines, 'line')} of ${paths.map((path) => sanitize(path, 200)).join(', ')}.`,
     );
     tellShort(watched, console);
     return answers;
@@ -74,9 +74,9 @@ async function bring(
 ): Promise<Given> {
   makeOwnFolder(folder.downloads);
   const given: Given = { copies: [], marks: new Uint8Array(run.rows), lines: 0 };
-  const pause = breather();
+  const pause = cooperativePause();
   for (const path of paths) {
-    if (!existsSync(path)) throw new UserError(`--results: there is no file ${inert(path, 300)}.`);
+    if (!existsSync(path)) throw new UserError(`--results: there is no file ${sanitize(path, 300)}.`);
     const copy = join(folder.downloads, `given-${idDigest(resolve(path))}.jsonl`);
     given.copies.push(copy);
     try {
@@ -110,7 +110,9 @@ async function prepare(
     await makeLines(copy, bytes, waiting.signal);
   } catch (error) {
     if (!(error instanceof FileTooLarge)) throw error;
-    throw new UserError(`--results: ${inert(path, 300)} ${error.message}, which no results of this run are.`);
+    throw new UserError(
+      `--results: ${sanitize(path, 300)} ${error.message}, which no results of this run are.`,
+    );
   }
   await cleanLines(copy, redactor, line, waiting.signal);
 }
@@ -128,11 +130,11 @@ async function takeChunk(
 ): Promise<number> {
   const { ledger, run } = watched;
   const rows = await rowsIn([chunk], ledger, run.rows);
-  if (!rows.some((isAsked, row) => isAsked === 1 && given.marks[row] === 1)) return 0;
+  if (!rows.some((isSubmitted, row) => isSubmitted === 1 && given.marks[row] === 1)) return 0;
   const id = chunk.batch?.id ?? '';
   const files = await addLines(given, rows, id, watched);
   const batch = endedBatch(id, chunk.requests, chunk.batch?.createdAt ?? 0, files);
-  for (const [row, isAsked] of rows.entries()) if (isAsked === 1) given.marks[row] = 0;
+  for (const [row, isSubmitted] of rows.entries()) if (isSubmitted === 1) given.marks[row] = 0;
   ledger.change(chunk, { kind: 'seen', batch });
   return collectNow(chunk, batch, parts);
 }
@@ -194,7 +196,7 @@ async function addLines(
   const written = { output: false, error: false };
   const addKind = (kind: keyof Files): Promise<void> =>
     replaceFile(`${paths[kind]}${NEW_SUFFIX}`, async (file) => {
-      const pause = breather();
+      const pause = cooperativePause();
       for (const source of sources) {
         for (const { bytes } of readLines(source)) {
           await pause();
@@ -238,7 +240,7 @@ async function collectNow(chunk: Chunk, batch: Batch, parts: CollectParts): Prom
   return answers;
 }
 
-function tellShort({ ledger }: WatchedRun, console: Surroundings['console']): void {
+function tellShort({ ledger }: WatchedRun, console: CommandContext['console']): void {
   for (const chunk of ledger.chunks.filter((one) => isHandRun(one) && one.state === 'short')) {
     const missing = chunk.requests - (chunk.collected?.accounted ?? 0);
     const file = chunk.file ?? '';
@@ -251,7 +253,7 @@ function tellShort({ ledger }: WatchedRun, console: Surroundings['console']): vo
 
 function nothingFor(paths: readonly string[], { lines }: Given, rows: number): UserError {
   return new UserError(
-    `No line of ${paths.map((path) => inert(path, 200)).join(', ')} (${plural(lines, 'line')}) is about one of the ` +
+    `No line of ${paths.map((path) => sanitize(path, 200)).join(', ')} (${plural(lines, 'line')}) is about one of the ` +
       `${plural(rows, 'row')} of this run: their custom_id has to be the number of a row, as in the batch files.`,
   );
 }

@@ -19,7 +19,7 @@ import type { ModelCall } from '../models/call.js';
 import { batchesOnResponses } from '../models/endpoint.js';
 import { readJob } from '../run/jobs.js';
 import type { WatchedRun } from './open-watched-run.js';
-import type { Surroundings } from './surroundings.js';
+import type { CommandContext } from './command-context.js';
 
 /** The least that a result file may have. */
 const LEAST_MAXIMUM_BYTES = 64 << 20;
@@ -55,7 +55,7 @@ export function collectParts(
   { options, folder, run, ledger, totals, client, submission }: WatchedRun,
   jobs: LineIndex | null,
   rules: AnswerRules,
-  reporter: Surroundings['console'],
+  reporter: CommandContext['console'],
 ): CollectParts {
   return {
     folder,
@@ -78,7 +78,7 @@ export function collectParts(
 }
 
 /** Watches until every batch has ended and is collected. */
-export async function watchOnce(watched: WatchedRun, { console }: Surroundings): Promise<Watched> {
+export async function watchOnce(watched: WatchedRun, { console }: CommandContext): Promise<Watched> {
   const { watching, folder, ledger, totals, client, submission, isGivenUp } = watched;
   const { waiting } = submission;
   const display = new BatchDisplay(ledger);
@@ -127,7 +127,7 @@ export async function watchOnce(watched: WatchedRun, { console }: Surroundings):
 /** True where every row of a chunk has an answer. */
 async function isAnswered(chunk: Chunk, { ledger, run }: WatchedRun): Promise<boolean> {
   const asked = await rowsIn([chunk], ledger, run.rows);
-  return !asked.some((isAsked, row) => isAsked === 1 && !run.index.isAnswered(row));
+  return !asked.some((isSubmitted, row) => isSubmitted === 1 && !run.index.isAnswered(row));
 }
 
 /** `--output_file` and `--error_file`, brought up to date whenever a batch was collected. */
@@ -136,7 +136,7 @@ export class RawResults {
 
   constructor(
     private readonly watched: WatchedRun,
-    console: Surroundings['console'],
+    console: CommandContext['console'],
   ) {
     const { outputFile, errorFile } = watched.watching;
     this.#files = [

@@ -1,6 +1,6 @@
 /** How far a planned run is: what the small files of its shards come to. */
 
-import { count, dollars, duration, inert, plural } from '../lib/text.js';
+import { count, dollars, duration, sanitize, plural } from '../lib/text.js';
 import { ROW_STATES, type RowState } from '../types.js';
 import type { Plan } from './plan.js';
 import type { ShardState } from './state.js';
@@ -84,9 +84,9 @@ export function overview(
     if (isOwn) {
       line.standing = standingOf(state, silence(shard, state));
       line.finished = state.rows.total - state.rows.pending;
-      line.worker = `${inert(state.worker.host, 60)}/${state.worker.pid}`;
-      line.updated_at = inert(state.updated_at, 40);
-      line.message = state.message === null ? null : inert(state.message, 300);
+      line.worker = `${sanitize(state.worker.host, 60)}/${state.worker.pid}`;
+      line.updated_at = sanitize(state.updated_at, 40);
+      line.message = state.message === null ? null : sanitize(state.message, 300);
       add(result, state);
     }
     result.shards[line.standing] += 1;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { replaceFile } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
-import type { AskedFor, RunIdentity } from '../run/identity.js';
+import type { IdentityFlags, RunIdentity } from '../run/identity.js';
 import type { LineRange } from '../datasets/line-ranges.js';
 
 const LARGEST_PLAN_BYTES = 1 << 30;
@@ -44,7 +44,7 @@ export interface Plan {
   /** The flags that make the same options wherever a worker runs; no secret. */
   flags: Readonly<Record<string, string | true>>;
   /** What they came to: a version of the program that makes something else of them refuses. */
-  asked: AskedFor;
+  asked: IdentityFlags;
   found: RunIdentity['found'];
   /** All columns of the dataset. */
   columns: string[];

@@ -4,7 +4,7 @@
  * journals is decided here; `compareCounts` decides on the rest.
  */
 
-import { count, inert, plural } from '../lib/text.js';
+import { count, sanitize, plural } from '../lib/text.js';
 import type { RowCountsByState } from '../run/assemble.js';
 import { ROW_STATES } from '../types.js';
 import { inputDigest } from './rows.js';
@@ -48,7 +48,7 @@ export function findProblems(
   for (const name of names) {
     const number = /^(?:0|[1-9]\d{0,8})$/.test(name) ? Number(name) : NaN;
     if (number < plan.shards.length) continue;
-    const message = `shards/${inert(name, 80)} is no shard of this plan, which has ${plural(plan.shards.length, 'shard')}`;
+    const message = `shards/${sanitize(name, 80)} is no shard of this plan, which has ${plural(plan.shards.length, 'shard')}`;
     problems.push({ shard: null, kind: 'foreign', message: `${message}; move it elsewhere` });
   }
   return problems;

@@ -5,8 +5,8 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { openDataset } from '../datasets/index.js';
 import { readLineRange } from '../datasets/line-ranges.js';
 import { UserError } from '../lib/errors.js';
-import { breather, fileProblem, readAt, replaceFile } from '../lib/files.js';
-import { inert, plural } from '../lib/text.js';
+import { cooperativePause, fileProblem, readAt, replaceFile } from '../lib/files.js';
+import { sanitize, plural } from '../lib/text.js';
 import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter, SourceRow } from '../types.js';
 import type { Plan, PlannedFile, PlannedShard } from './plan.js';
 
@@ -78,7 +78,7 @@ async function refuseChanged(file: PlannedFile): Promise<void> {
 
 function changed(name: string, how: string): UserError {
   return new UserError(
-    `${inert(name, 300)} has changed since it was planned (${inert(how, 200)}). Restore the earlier one, or plan the new one ` +
+    `${sanitize(name, 300)} has changed since it was planned (${sanitize(how, 200)}). Restore the earlier one, or plan the new one ` +
       'as a run of its own (--run_name NAME).',
   );
 }
@@ -97,7 +97,7 @@ export async function planFile(path: string): Promise<PlannedFile> {
       closeSync(descriptor);
     }
   } catch (error) {
-    throw fileProblem(error, `read ${inert(path, 300)}`);
+    throw fileProblem(error, `read ${sanitize(path, 300)}`);
   }
 }
 
@@ -109,7 +109,7 @@ async function digestOfRange(descriptor: number, from: number, to: number): Prom
 
 async function* pieces(descriptor: number, from: number, to: number): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(PIECE_BYTES, to - from)));
-  const pause = breather();
+  const pause = cooperativePause();
   for (let offset = from; offset < to;) {
     const piece = readAt(descriptor, offset, Math.min(buffer.length, to - offset), buffer);
     if (piece.length === 0) return;

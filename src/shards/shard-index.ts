@@ -1,7 +1,7 @@
 /** Which shards a worker is for: by its flag, or by what the engine that started it says. */
 
 import { UsageError } from '../lib/errors.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -83,7 +83,7 @@ function readIndex(variables: Variables, name: string): number | null {
   if (text === '') return null;
   const index = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
   if (Number.isNaN(index))
-    throw new UsageError(`${name} is ${inert(text, 40)}, which is no number of a task.`);
+    throw new UsageError(`${name} is ${sanitize(text, 40)}, which is no number of a task.`);
   return index;
 }
 

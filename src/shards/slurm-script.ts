@@ -1,7 +1,7 @@
 /** The scripts that Slurm runs for a planned run. They hold no key: tasks get the environment of `sbatch`. */
 
 import { UsageError } from '../lib/errors.js';
-import { inert, shellWord } from '../lib/text.js';
+import { sanitize, shellWord } from '../lib/text.js';
 import { ranges } from './ranges.js';
 
 /** Seconds before a time limit at which Slurm tells a worker to drain; Slurm may be 30 s early, and draining takes 30 s. */
@@ -77,7 +77,7 @@ function script(options: readonly string[], command: readonly string[]): string 
 function logPath(runDir: string, name: string): string {
   if (/["\\\n\r]/.test(runDir))
     throw new UsageError(
-      `${inert(runDir, 200)} has a quote, backslash or line end in its path, which Slurm cannot take.`,
+      `${sanitize(runDir, 200)} has a quote, backslash or line end in its path, which Slurm cannot take.`,
     );
   return `"${runDir.replaceAll('%', '%%')}/slurm/${name}"`;
 }
@@ -86,6 +86,6 @@ function logPath(runDir: string, name: string): string {
 export function checkOption(option: string): string {
   if (/^--?[a-zA-Z][\w-]*(?:[= ][\w.,:@%+/[\]()*=-]+)?$/.test(option)) return option;
   throw new UsageError(
-    `--sbatch takes an option of sbatch such as --partition=gpu, not ${inert(option, 80)}; write longer ones into the script.`,
+    `--sbatch takes an option of sbatch such as --partition=gpu, not ${sanitize(option, 80)}; write longer ones into the script.`,
   );
 }

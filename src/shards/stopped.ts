@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { UserError } from '../lib/errors.js';
 import { replaceFile } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { StopCause } from '../requests/processor.js';
 
 const LARGEST_BYTES = 1 << 16;
@@ -45,7 +45,7 @@ export function stoppedError(runDir: string): UserError | null {
 function reasonIn(path: string): string {
   try {
     const value = statSync(path).size > LARGEST_BYTES ? null : parseJson(readFileSync(path, 'utf8'));
-    if (isObject(value) && typeof value['message'] === 'string') return inert(value['message'], 1000);
+    if (isObject(value) && typeof value['message'] === 'string') return sanitize(value['message'], 1000);
   } catch {
     // Said without a reason.
   }

@@ -1,7 +1,7 @@
 /** Checks what a batch is made of: the order that creates it, and each line of its input file. */
 
 import { readSync } from 'node:fs';
-import { breathe, readLines } from '../lib/files.js';
+import { yieldToEventLoop, readLines } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { ApiError } from './http.js';
 
@@ -191,7 +191,7 @@ export async function readBatchInput(path: string, bytes: number, endpoint: stri
     if (error !== null) input.errors.push({ ...error, line: input.offsets.length });
     if (input.errors.length === MAXIMUM_ERRORS) break;
     if (performance.now() > pause) {
-      await breathe();
+      await yieldToEventLoop();
       pause = performance.now() + SLICE_MS;
     }
   }

@@ -3,7 +3,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../lib/errors.js';
-import { breathe } from '../lib/files.js';
+import { yieldToEventLoop } from '../lib/files.js';
 import { hashOf } from './answers.js';
 import {
   orderOfRows,
@@ -285,16 +285,16 @@ export class Batch {
         this.#answer(rowAt(done), failureAt(done));
         done++;
       }
-      if (done < due) await breathe();
+      if (done < due) await yieldToEventLoop();
       else if (done < limit) await this.#wait((done + 1) * msPerRow - elapsed);
     }
     if (faults.has('stuck')) await this.#wait(FOREVER_MS);
     if (!this.#interrupted()) this.#become('finalizing');
-    await breathe();
+    await yieldToEventLoop();
     while (done < total && !this.#stopped) {
       const pause = performance.now() + SLICE_MS;
       while (done < total && performance.now() < pause) this.#leave(rowAt(done++));
-      await breathe();
+      await yieldToEventLoop();
     }
   }
 

@@ -2,7 +2,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { UsageError } from '../lib/errors.js';
 import { bareFileReason, openFile } from '../lib/files.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { inert, plural } from '../lib/text.js';
+import { sanitize, plural } from '../lib/text.js';
 
 /** Python's level numbers, which `--logging_level` accepts as well. */
 export const LOG_LEVELS = { debug: 10, info: 20, warning: 30, error: 40 } as const;
@@ -20,7 +20,7 @@ export function logLevelNamed(text: string, source: string): LogLevel {
   );
   if (found !== undefined) return found[0] as LogLevel;
   throw new UsageError(
-    `${source} takes debug, info, warning or error (or 10, 20, 30, 40), not ${inert(text, 40)}.`,
+    `${source} takes debug, info, warning or error (or 10, 20, 30, 40), not ${sanitize(text, 40)}.`,
   );
 }
 
@@ -70,7 +70,7 @@ export class LogFile {
       this.#lost += 1;
       return;
     }
-    const text = inert(this.#redactor.text(message), MAXIMUM_MESSAGE_LENGTH);
+    const text = sanitize(this.#redactor.text(message), MAXIMUM_MESSAGE_LENGTH);
     const line = Buffer.from(
       `${this.#isTorn ? '\n' : ''}${logTime(new Date())} - ${level.toUpperCase()} - ${text}\n`,
     );
@@ -88,7 +88,7 @@ export class LogFile {
   get problem(): string | null {
     if (this.#lost === 0) return null;
     const reason = this.#reason === '' ? 'the disk is full' : this.#reason;
-    return `${plural(this.#lost, 'line')} could not be written to ${this.path} (${inert(reason, 200)}).`;
+    return `${plural(this.#lost, 'line')} could not be written to ${this.path} (${sanitize(reason, 200)}).`;
   }
 
   close(): void {

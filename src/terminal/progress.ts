@@ -1,7 +1,7 @@
 import type { LiveLines } from './live-lines.js';
 import { LOG_LEVELS, type LogFile, type LogLevel } from './log.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { inert } from '../lib/text.js';
+import { sanitize } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 
 /** How often a plain line is written where there is no terminal. */
@@ -74,7 +74,7 @@ export class Console implements Reporter {
     this.#log?.write(level, message);
   }
 
-  /** Text that is shown as it stands, such as the summary's table; its lines must be our own or inert. */
+  /** Text that is shown as it stands, such as the summary's table; its lines must be our own or sanitized. */
   print(text: string): void {
     if (this.#isQuiet) return;
     this.#aboveProgress(`${this.#redactor.text(text)}\n`);
@@ -90,7 +90,7 @@ export class Console implements Reporter {
     if (this.#threshold > LOG_LEVELS.info) return () => undefined;
     const timer = setInterval(() => {
       const line = [render(PLAIN_COLUMNS)].flat().join(' · ');
-      this.#write(`${inert(this.#redactor.text(line), PLAIN_COLUMNS)}\n`);
+      this.#write(`${sanitize(this.#redactor.text(line), PLAIN_COLUMNS)}\n`);
     }, PLAIN_INTERVAL_MS);
     timer.unref();
     return () => {
@@ -129,7 +129,7 @@ export class Console implements Reporter {
     const lines = new LiveLines(this.#stream, { coloured: this.#hasColours });
     const draw = (): void => {
       const { columns } = lines;
-      lines.draw(render(columns).map((line) => inert(this.#redactor.text(line), columns)));
+      lines.draw(render(columns).map((line) => sanitize(this.#redactor.text(line), columns)));
     };
     const onContinue = (): void => {
       process.off('SIGTSTP', onSuspend).on('SIGTSTP', onSuspend);
@@ -174,10 +174,10 @@ export class Console implements Reporter {
 
   #say(level: LogLevel, message: string): void {
     this.#log?.write(level, message);
-    this.#onMessage?.(level, inert(this.#redactor.text(message), 2000));
+    this.#onMessage?.(level, sanitize(this.#redactor.text(message), 2000));
     if (LOG_LEVELS[level] < this.#threshold) return;
     const prefix = level === 'info' || level === 'debug' ? '' : `${this.#coloured(level)}: `;
-    this.#aboveProgress(`${prefix}${inert(this.#redactor.text(message), 2000)}\n`);
+    this.#aboveProgress(`${prefix}${sanitize(this.#redactor.text(message), 2000)}\n`);
   }
 
   /** Colours that can be read on a dark and on a light background. */

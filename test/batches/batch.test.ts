@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { describeErrors, idDigest, isQueueRefusal, queueLimit, readBatch } from '../../src/batches/batch.js';
 import { isId } from '../../src/batches/id.js';
 import { batchMetadata, isOtherFile, readOrigin } from '../../src/batches/metadata.js';
-import { judgeResult, readResultLine } from '../../src/batches/results.js';
-import { askedBefore } from '../../src/batches/adopt.js';
-import type { AskedFor, RunIdentity } from '../../src/run/identity.js';
+import { classifyResult, readResultLine } from '../../src/batches/results.js';
+import { earlierFlags } from '../../src/batches/adopt.js';
+import type { IdentityFlags, RunIdentity } from '../../src/run/identity.js';
 
-const asked: AskedFor = {
+const asked: IdentityFlags = {
   dataset: 'me/data',
   subset: null,
   split: null,
@@ -44,7 +44,7 @@ const asked: AskedFor = {
   extra_body: null,
 };
 
-function identity(more: Partial<AskedFor>): RunIdentity {
+function identity(more: Partial<IdentityFlags>): RunIdentity {
   return {
     version: 1,
     uuid: 'a-uuid',
@@ -182,7 +182,7 @@ describe('the metadata of a batch', () => {
           creation: 'c'.repeat(36),
         });
         if (origin?.asked === null || origin === null) return;
-        expect(JSON.stringify(askedBefore(origin, asked))).toBe(JSON.stringify(run.asked));
+        expect(JSON.stringify(earlierFlags(origin, asked))).toBe(JSON.stringify(run.asked));
       }),
     );
   });
@@ -217,7 +217,7 @@ describe('a result line', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const read = readResultLine(line(value));
-        if (read !== null) expect(judgeResult(read).kind).not.toBe('');
+        if (read !== null) expect(classifyResult(read).kind).not.toBe('');
       }),
     );
   });
@@ -291,7 +291,7 @@ describe('a result line', () => {
     [{ custom_id: '1', error: 'timed out' }, 'transient', 'timed out'],
   ])('%j', (value, kind, message) => {
     const read = readResultLine(line(value));
-    expect(read === null ? null : judgeResult(read)).toMatchObject({ kind, message });
+    expect(read === null ? null : classifyResult(read)).toMatchObject({ kind, message });
   });
 
   const choice = { index: 0, message: { role: 'assistant', content: 'Hello.' }, finish_reason: 'stop' };
@@ -306,7 +306,7 @@ describe('a result line', () => {
     ['the same with the only choice', { choices: choice }],
   ])('is an answer as %s writes it', (_, response) => {
     const read = readResultLine(line({ custom_id: '1', response, error: null }));
-    const verdict = read === null ? null : judgeResult(read);
+    const verdict = read === null ? null : classifyResult(read);
     expect(verdict).toMatchObject({ kind: 'answer', completion: { state: 'ok' } });
     expect(verdict?.kind === 'answer' ? JSON.parse(verdict.json.toString()) : null).toMatchObject({
       choices: [choice],

@@ -5,7 +5,7 @@ import type { BatchApi, Download } from '../../src/batches/apis/batch-api.js';
 import { cleanLines } from '../../src/batches/clean-lines.js';
 import { download } from '../../src/batches/download.js';
 import { FileTooLarge } from '../../src/batches/result-file.js';
-import { judgeResult, readResultLine } from '../../src/batches/results.js';
+import { classifyResult, readResultLine } from '../../src/batches/results.js';
 import { ANSWER_BOUNDS } from '../../src/http/answer-bounds.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -151,7 +151,7 @@ describe('a downloaded file', () => {
     for (const [place, reason] of reasons.entries()) {
       const line = readResultLine(Buffer.from(found[place + 1] ?? ''));
       expect(line?.id).toBe('7');
-      expect(line === null ? null : judgeResult(line)).toMatchObject({
+      expect(line === null ? null : classifyResult(line)).toMatchObject({
         kind: 'row',
         message: expect.stringContaining(reason) as string,
       });

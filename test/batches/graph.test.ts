@@ -93,7 +93,7 @@ describe('the graphs of batches', () => {
     expect(svg).not.toContain('14,000,000');
   });
 
-  it('keep a hostile name inert, and cut a long one', () => {
+  it('keep a hostile name sanitize, and cut a long one', () => {
     const svg = drawChart(durationsChart([], '</text><script>alert("1")</script>\u202e'));
     expect(svg).not.toContain('<script');
     expect(svg).not.toContain('\u202e');

@@ -29,7 +29,7 @@ function batchOf(number: number): Batch {
 }
 
 /** A chunk that asked some rows, and what its batch said about some of them. */
-interface Asked {
+interface OnlineResult {
   state: ChunkState;
   rows: number[];
   answered?: number[];
@@ -39,7 +39,7 @@ interface Asked {
 }
 
 function chunkOf(
-  { state, rows, answered, failed, damage = '' }: Asked,
+  { state, rows, answered, failed, damage = '' }: OnlineResult,
   number: number,
   folder: RunFolder,
 ): Chunk {
@@ -57,7 +57,7 @@ function chunkOf(
   return { ...newChunk(number, file, { requests: rows.length, bytes: 1, tokens: 1 }), state, batch };
 }
 
-async function held(...asked: Asked[]): Promise<number[]> {
+async function held(...asked: OnlineResult[]): Promise<number[]> {
   const folder = runFolder();
   const ledger = Ledger.open(folder);
   ledger.add(asked.map((one, number) => chunkOf(one, number, folder)));
@@ -66,7 +66,7 @@ async function held(...asked: Asked[]): Promise<number[]> {
 }
 
 describe('rows that are held back', () => {
-  it.each<[string, Asked[], number[]]>([
+  it.each<[string, OnlineResult[], number[]]>([
     ['of a batch that runs', [{ state: 'submitted', rows: [0, 1] }], [0, 1]],
     ['of one that is collected: none', [{ state: 'collected', rows: [0, 1] }], []],
     ['of one that is gone', [{ state: 'gone', rows: [2, 3], failed: [2] }], [2, 3]],

@@ -1,7 +1,7 @@
 import { APIError } from 'openai';
 import { describe, expect, it } from 'vitest';
 import { readBatch } from '../../src/batches/batch.js';
-import { callFailed, CallFailed, insist } from '../../src/batches/calls.js';
+import { callFailed, CallFailed, withConfirmation } from '../../src/batches/calls.js';
 import type { BatchApi } from '../../src/batches/apis/batch-api.js';
 import { Outage } from '../../src/batches/outage.js';
 import { BatchReader } from '../../src/batches/reader.js';
@@ -135,7 +135,7 @@ async function insisting(
     calls += 1;
     return status === 200 ? Promise.resolve(status) : Promise.reject(failure(status));
   };
-  const result = insist(call, tries === undefined ? waiting : { ...waiting, tries }).catch(
+  const result = withConfirmation(call, tries === undefined ? waiting : { ...waiting, tries }).catch(
     (error: unknown) => (error as CallFailed).status ?? 0,
   );
   await clock.runUntil(10 * MINUTE);

@@ -6,7 +6,7 @@ import { commandLineLayer, mergeLayers, parseFlags, type RawFlags } from '../../
 import { flagsOf } from '../../src/cli/flags/table.js';
 import { GENERATION_NAMES } from '../../src/models/generation.js';
 import { effectiveParameters } from '../../src/run/config.js';
-import { askedFor } from '../../src/run/identity.js';
+import { identityFlags } from '../../src/run/identity.js';
 import { settingsFor, watchSettingsFor } from '../support/settings.js';
 
 const parse = (command: CommandName, flags: RawFlags): ReturnType<typeof parseFlags<'reannotate'>> =>
@@ -63,7 +63,7 @@ it('every flag of a run is in its config.yaml', () => {
 });
 
 it('every flag that decides which requests are sent is compared when a run is resumed', () => {
-  const compared = Object.keys(askedFor(settingsFor({ dataset: 'd.jsonl' })));
+  const compared = Object.keys(identityFlags(settingsFor({ dataset: 'd.jsonl' })));
   const identity = flagsOf('reannotate').flatMap(({ name, isIdentity }) => (isIdentity === true ? name : []));
   expect(identity.toSorted()).toEqual(compared.filter((name) => name !== 'model').toSorted());
 });

@@ -64,7 +64,7 @@ describe('--dry_run', () => {
     expect(run.stdout).toMatch(/\[assistant\]\n {2}\| calls .*"add"/);
   });
 
-  it('shows hostile rows inert', async () => {
+  it('shows hostile rows sanitize', async () => {
     const path = join(temporaryFolder(), 'data.jsonl');
     writeFileSync(path, `${JSON.stringify({ prompt: '\u001b[31mred\u202e\nline', response: 'r' })}\n`);
     const run = await runCli([...ANNOTATOR, '--dataset', path, '--dry_run']);

@@ -510,7 +510,7 @@ describe('judge', () => {
     expect(asked(server)).toHaveLength(20);
   });
 
-  it('shows hostile answers of the judge inert', async () => {
+  it('shows hostile answers of the judge sanitize', async () => {
     const server = await api(() => apiError(400, '\u001b[31mred\u202e\nline'));
     const { args } = await plainRun(2);
     const run = await runCli(args, { env: pointingAt(server) });

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readAddress } from '../../src/http/address.js';
 import { ChatClient } from '../../src/http/chat-client.js';
 import { listModels } from '../../src/models/model-list.js';
-import { judgeFailure, judgeResponse, type Verdict } from '../../src/requests/verdict.js';
+import { classifyFailure, classifyResponse, type Verdict } from '../../src/requests/verdict.js';
 import { completion } from '../support/scripted-api.js';
 
 const CREDENTIALS = `Basic ${btoa('user:p@ss')}`;
@@ -59,9 +59,9 @@ async function ask(baseUrl: string): Promise<Verdict> {
     userAgent: 'test',
   });
   try {
-    return judgeResponse(await client.send(Buffer.from('{}')));
+    return classifyResponse(await client.send(Buffer.from('{}')));
   } catch (error) {
-    return judgeFailure(error);
+    return classifyFailure(error);
   } finally {
     await client.abort();
   }

@@ -8,7 +8,7 @@ import type { RunSettings } from '../../src/run/settings.js';
 import { pythonRequest } from '../support/python-request.js';
 import { judgeSettingsFor, settingsFor } from '../support/settings.js';
 import { compareJobs, requestBody, type RequestShape } from '../../src/run/jobs.js';
-import { askedFor, refuseChanges, type AskedFor } from '../../src/run/identity.js';
+import { identityFlags, refuseChanges, type IdentityFlags } from '../../src/run/identity.js';
 import { requestShape } from '../../src/run/prepare.js';
 
 const MESSAGES = [{ role: 'user' as const, content: 'x' }];
@@ -180,8 +180,8 @@ describe('what is sent', () => {
 
 describe('a run that is resumed', () => {
   /** What a version that sent every parameter kept in `run.json`. */
-  const older = (flags: RawFlags): AskedFor => ({
-    ...askedFor(optionsFor(flags)),
+  const older = (flags: RawFlags): IdentityFlags => ({
+    ...identityFlags(optionsFor(flags)),
     temperature: 1,
     top_p: 1,
     seed: 42,
@@ -190,9 +190,9 @@ describe('a run that is resumed', () => {
     presence_penalty: 0,
     logprobs: false,
   });
-  const resume = (earlier: AskedFor, flags: RawFlags): void => {
+  const resume = (earlier: IdentityFlags, flags: RawFlags): void => {
     const options = optionsFor(flags);
-    refuseChanges(earlier, askedFor(options), options.call.given);
+    refuseChanges(earlier, identityFlags(options), options.call.given);
   };
 
   it.each<[string, RawFlags]>([
@@ -220,7 +220,7 @@ describe('a run that is resumed', () => {
     [{ logprobs: true }, { logprobs: 'false' }, /--logprobs was true and is now false/],
   ])('is refused with another value: %o, then %o', (before, after, message) => {
     expect(() => {
-      resume(askedFor(optionsFor(before)), after);
+      resume(identityFlags(optionsFor(before)), after);
     }).toThrow(message);
   });
 

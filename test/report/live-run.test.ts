@@ -151,7 +151,7 @@ it('reads the shards of a plan, and says nothing of servers where the page is fo
   expect(data.shown[1]?.error).toBe('500 at [server]');
 });
 
-interface Asked {
+interface OnlineResult {
   host?: string;
   method?: string;
   headers?: Record<string, string>;
@@ -166,7 +166,10 @@ it('is served to this machine, and to whoever knows the address', async () => {
   });
   onTestFinished(() => server.close());
   const { port, pathname } = new URL(server.url);
-  const ask = (path: string, { host = `127.0.0.1:${port}`, method = 'GET', headers = {} }: Asked = {}) =>
+  const ask = (
+    path: string,
+    { host = `127.0.0.1:${port}`, method = 'GET', headers = {} }: OnlineResult = {},
+  ) =>
     new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve) => {
       request({ host: '127.0.0.1', port, path, method, headers: { ...headers, host } }, (response) => {
         let body = '';
@@ -182,7 +185,7 @@ it('is served to this machine, and to whoever knows the address', async () => {
   expect(page.headers).not.toHaveProperty('access-control-allow-origin');
   const json = await ask(`${pathname}data.json`);
   expect([json.status, json.body]).toEqual([200, '{"rows":1}']);
-  const cases: [path: string, asked: Asked, status: number][] = [
+  const cases: [path: string, asked: OnlineResult, status: number][] = [
     [`${pathname}data.json`, { headers: { 'if-none-match': '"7"' } }, 304],
     [pathname, { host: `localhost:9999` }, 200],
     [pathname, { host: 'attacker.example' }, 403],

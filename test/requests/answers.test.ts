@@ -4,7 +4,7 @@ import type { FinishRules } from '../../src/models/finish-reason.js';
 import { decodeBody } from '../../src/http/decoding.js';
 import { asksForStream } from '../../src/requests/stream-only.js';
 import { UnusableAnswers, type Reaction } from '../../src/requests/unusable-answers.js';
-import { judgeResponse, usageOf, type Verdict } from '../../src/requests/verdict.js';
+import { classifyResponse, usageOf, type Verdict } from '../../src/requests/verdict.js';
 import { completion } from '../support/scripted-api.js';
 
 const GOOD = JSON.stringify(completion('näw answer'));
@@ -16,7 +16,7 @@ const STREAM = [
   .join('');
 
 function judge(body: string | Buffer, headers: Record<string, string> = {}, rules?: FinishRules): Verdict {
-  return judgeResponse({ status: 200, headers, body: Buffer.from(body) }, null, rules);
+  return classifyResponse({ status: 200, headers, body: Buffer.from(body) }, null, rules);
 }
 
 describe('a 200 that is not plain JSON', () => {
@@ -83,7 +83,7 @@ describe('a 200 that is not plain JSON', () => {
     (more) => {
       const body = gzipSync(JSON.stringify({ ...completion('näw answer'), padding: ' '.repeat(17 << 20) }));
       const sent = Buffer.from(JSON.stringify({ model: 'm', messages: [], ...more }));
-      expect(judgeResponse({ status: 200, headers: {}, body }, sent).kind).toBe('answer');
+      expect(classifyResponse({ status: 200, headers: {}, body }, sent).kind).toBe('answer');
     },
   );
 
@@ -188,8 +188,8 @@ describe('models that answer streamed requests only', () => {
     expect(asksForStream(message)).toBe(true);
     const body = Buffer.from(JSON.stringify({ error: { message, type: 'invalid_request_error' } }));
     const response = { status: 400, headers: {}, body };
-    expect(judgeResponse(response, Buffer.from('{"model":"m"}'))).toMatchObject({ kind: 'stream' });
-    expect(judgeResponse(response, Buffer.from('{"model":"m","stream":true}')).kind).not.toBe('stream');
+    expect(classifyResponse(response, Buffer.from('{"model":"m"}'))).toMatchObject({ kind: 'stream' });
+    expect(classifyResponse(response, Buffer.from('{"model":"m","stream":true}')).kind).not.toBe('stream');
   });
 
   it.each([

@@ -4,12 +4,12 @@ import { withoutEcho } from '../../src/requests/echo.js';
 import { geminiDayWait } from '../../src/requests/limits/daily.js';
 import { readRefusal } from '../../src/requests/refusal-body.js';
 import { entryFor, REFUSALS } from '../../src/requests/refusals.js';
-import { judgeResponse, type Verdict } from '../../src/requests/verdict.js';
+import { classifyResponse, type Verdict } from '../../src/requests/verdict.js';
 import { BODIES, error, type Expected } from '../support/refusal-bodies.js';
 
 function judge(status: number, body: unknown, headers: Record<string, string> = {}): Verdict {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return judgeResponse({ status, headers, body: Buffer.from(text) });
+  return classifyResponse({ status, headers, body: Buffer.from(text) });
 }
 
 function shown(verdict: Verdict): Expected | Verdict {
@@ -153,7 +153,7 @@ describe('a refusal', () => {
       ),
     };
     const sent = Buffer.from(JSON.stringify({ messages: [], max_tokens: 2048 }));
-    expect(judgeResponse(response, sent)).toMatchObject({ kind: 'row', room: 1004 });
+    expect(classifyResponse(response, sent)).toMatchObject({ kind: 'row', room: 1004 });
   });
 
   it.each<[string, string]>([
@@ -175,7 +175,7 @@ describe('a refusal', () => {
       { detail: [{ msg: echo, loc: ['body', 'messages', 0, 'content'] }] },
     ]) {
       const response = { status: 400, headers: {}, body: Buffer.from(JSON.stringify(body)) };
-      expect(judgeResponse(response, sent)).toMatchObject({ kind: 'row', filtered: false });
+      expect(classifyResponse(response, sent)).toMatchObject({ kind: 'row', filtered: false });
     }
   });
 
@@ -183,7 +183,7 @@ describe('a refusal', () => {
     const prompt = 'Why is the sky blue on a clear day, and red in the evening?';
     const sent = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content: prompt }] }));
     const body = Buffer.from(JSON.stringify(error(`Incorrect API key provided. Request: ${prompt}`)));
-    expect(judgeResponse({ status: 400, headers: {}, body }, sent)).toMatchObject({
+    expect(classifyResponse({ status: 400, headers: {}, body }, sent)).toMatchObject({
       cause: 'key',
       message: expect.stringContaining(prompt) as string,
     });

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { judgeFailure, judgeResponse, type Verdict } from '../../src/requests/verdict.js';
+import { classifyFailure, classifyResponse, type Verdict } from '../../src/requests/verdict.js';
 import { apiError, completion } from '../support/scripted-api.js';
 
 function judge(status: number, body: unknown, headers: Record<string, string> = {}): Verdict {
-  return judgeResponse({
+  return classifyResponse({
     status,
     headers,
     body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
@@ -33,7 +33,7 @@ const KINDS: Verdict['kind'][] = [
   'run',
 ];
 
-describe('judgeResponse', () => {
+describe('classifyResponse', () => {
   it.each<[string, Verdict, Partial<Verdict>]>([
     ['an answer', judge(200, completion('x')), { kind: 'answer' }],
     ['"error": null', judge(200, { ...completion('x'), error: null }), { kind: 'answer' }],
@@ -140,7 +140,7 @@ describe('judgeResponse', () => {
   });
 });
 
-describe('judgeFailure', () => {
+describe('classifyFailure', () => {
   it.each([
     ['ECONNREFUSED', { kind: 'transient', unreachable: true }],
     ['ENOTFOUND', { kind: 'transient', unreachable: true }],
@@ -149,6 +149,6 @@ describe('judgeFailure', () => {
     ['UND_ERR_RES_EXCEEDED_MAX_SIZE', { kind: 'row' }],
     ['DEPTH_ZERO_SELF_SIGNED_CERT', { kind: 'run' }],
   ])('%s', (code, expected) => {
-    expect(judgeFailure(Object.assign(new Error('x'), { code }))).toMatchObject(expected);
+    expect(classifyFailure(Object.assign(new Error('x'), { code }))).toMatchObject(expected);
   });
 });

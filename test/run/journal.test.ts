@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { workUnder } from '../../src/lib/fence.js';
 import { readLines } from '../../src/lib/files.js';
 import { JournalIndex, JournalWriter, scanJournal } from '../../src/run/journal.js';
-import { endOfText, findText, glance, parseJournalLine } from '../../src/run/journal-line.js';
+import { endOfText, findText, peekLine, parseJournalLine } from '../../src/run/journal-line.js';
 import { runName } from '../../src/run/folder.js';
 import { temporaryFolder } from '../support/cli.js';
 import { completion } from '../support/scripted-api.js';
@@ -139,7 +139,7 @@ describe('runName', () => {
   });
 });
 
-describe('a glance at a line of the journal', () => {
+describe('a quick look at a line of the journal', () => {
   function cutText(line: Buffer): { model: string; text: string } | null {
     const found = findText(line, 0, line.length);
     const end = found === null ? -1 : endOfText(line, found.start, line.length);
@@ -230,10 +230,10 @@ describe('a glance at a line of the journal', () => {
         // Lines are read where they stand among others.
         const block = Buffer.from(`${before}\n${line.toString('utf8')}\n${before}`);
         const start = before.length + 1;
-        const found = glance(block, start, start + line.length);
+        const found = peekLine(block, start, start + line.length);
         if (found === null) return;
         seen += 1;
-        if (entry?.kind !== 'answer') throw new Error('a glance took something else for an answer');
+        if (entry?.kind !== 'answer') throw new Error('a quick look took something else for an answer');
         const { state, model, annotation } = entry.completion;
         const { usage, tier } = entry.figures();
         expect({
@@ -257,7 +257,7 @@ describe('a glance at a line of the journal', () => {
       fc.property(fc.nat(line.length - 1), fc.nat(7), (at, bit) => {
         const flipped = Buffer.from(line);
         flipped[at] = (flipped[at] ?? 0) ^ (1 << bit);
-        const found = glance(flipped, 0, flipped.length);
+        const found = peekLine(flipped, 0, flipped.length);
         const cut = found === null ? null : cutText(flipped);
         if (cut !== null) expect(() => JSON.parse(cut.text) as unknown).not.toThrow();
       }),

@@ -5,7 +5,7 @@ import { redactedDataset } from '../../src/datasets/redacted.js';
 import { HubClient } from '../../src/datasets/hub-client.js';
 import { warnOfPlainKey } from '../../src/models/endpoint.js';
 import { readAddress } from '../../src/http/address.js';
-import { judgeFailure, judgeResponse } from '../../src/requests/verdict.js';
+import { classifyFailure, classifyResponse } from '../../src/requests/verdict.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
 import { secretIn } from '../support/spelled.js';
@@ -23,7 +23,7 @@ const silent = {
 
 /** What is kept and said of an answer. */
 function kept(body: string | Buffer, status = 200, headers: Record<string, string> = {}): string {
-  const verdict = judgeResponse({ status, headers, body: Buffer.from(body) }, null, undefined, redactor);
+  const verdict = classifyResponse({ status, headers, body: Buffer.from(body) }, null, undefined, redactor);
   const json = 'json' in verdict ? verdict.json.toString() : '';
   return JSON.stringify({ ...verdict, json: undefined }) + json;
 }
@@ -66,7 +66,9 @@ describe('an answer', () => {
     expect(kept(`<html><title>${KEY}</title>`, 200, { 'content-type': `text/${KEY}` })).not.toContain(
       'sk-SECRET',
     );
-    expect(JSON.stringify(judgeFailure(new Error('x'.repeat(190) + KEY), redactor))).not.toContain('sk-SECR');
+    expect(JSON.stringify(classifyFailure(new Error('x'.repeat(190) + KEY), redactor))).not.toContain(
+      'sk-SECR',
+    );
   });
 });
 

@@ -29,7 +29,7 @@ interface Damage {
   does: (planned: OpenPlan, shard: number) => void;
   says: RegExp;
   /** True where time or another worker mends it. */
-  mayPass?: true;
+  isTransient?: true;
 }
 
 function folderOf({ runDir }: OpenPlan, shard: number): string {
@@ -51,14 +51,14 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
       rmSync(folderOf(planned, shard), { recursive: true });
     },
     says: /was never worked on/,
-    mayPass: true,
+    isTransient: true,
   },
   'no state': {
     does: (planned, shard) => {
       rmSync(join(folderOf(planned, shard), 'state.json'));
     },
     says: /was never worked on/,
-    mayPass: true,
+    isTransient: true,
   },
   'a torn state': {
     does: (planned, shard) => {
@@ -71,7 +71,7 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
       changeState(planned, shard, { phase: 'stopped' });
     },
     says: /is not done/,
-    mayPass: true,
+    isTransient: true,
   },
   'another plan': {
     does: (planned, shard) => {
@@ -212,15 +212,15 @@ describe('merge', () => {
         }
         mkdirSync(join(folder, 'saved', 'run'), { recursive: true, mode: 0o700 });
         writeFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'earlier');
-        const surroundings = quietSurroundings();
-        const error = await merge(planned, surroundings).catch((thrown: unknown) => thrown);
+        const context = quietSurroundings();
+        const error = await merge(planned, context).catch((thrown: unknown) => thrown);
         expect(error).toBeInstanceOf(UserError);
-        const said = surroundings.said.join('');
+        const said = context.said.join('');
         // What shows without reading is said before anything is read.
         expect(done.some(({ kind }) => DAMAGES[kind]?.says.test(said))).toBe(true);
         if (done.length === 1)
           expect((error as UserError).exitCode).toBe(
-            DAMAGES[first.kind]?.mayPass === true ? EXIT.tryLater : EXIT.cannotGoOn,
+            DAMAGES[first.kind]?.isTransient === true ? EXIT.tryLater : EXIT.cannotGoOn,
           );
         expect(readFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'utf8')).toBe('earlier');
       }),
@@ -235,9 +235,9 @@ describe('merge', () => {
     const planned = await plannedRun(temporaryFolder(), SIZES);
     changeState(planned, 2, { phase: 'working' });
     const attempt = FolderLock.attempt(folderOf(planned, 2), new LockWatch());
-    const surroundings = quietSurroundings();
-    await expect(merge(planned, surroundings)).rejects.toMatchObject({ exitCode: EXIT.tryLater });
-    expect(surroundings.said.join('')).toMatch(/Shard 2 is worked on by process \d+ on /);
+    const context = quietSurroundings();
+    await expect(merge(planned, context)).rejects.toMatchObject({ exitCode: EXIT.tryLater });
+    expect(context.said.join('')).toMatch(/Shard 2 is worked on by process \d+ on /);
     if (attempt.kind === 'taken') attempt.lock.release();
   });
 
@@ -270,9 +270,9 @@ describe('merge', () => {
       json_schema: { name: 'answer', schema: { type: 'object' } },
     });
     const planned = await plannedRun(temporaryFolder(), [2], { response_format });
-    const surroundings = quietSurroundings();
-    await expect(merge(planned, surroundings)).rejects.toThrow(UserError);
-    expect(surroundings.said.join('')).toContain('has lost 2 answers that its worker left');
+    const context = quietSurroundings();
+    await expect(merge(planned, context)).rejects.toThrow(UserError);
+    expect(context.said.join('')).toContain('has lost 2 answers that its worker left');
   });
 
   it('refuses a plan that was changed', async () => {
@@ -289,14 +289,14 @@ describe('merge', () => {
 describe('a worker', () => {
   it('refuses a folder that was copied from another shard', async () => {
     const planned = await plannedRun(temporaryFolder(), SIZES);
-    const surroundings = quietSurroundings();
+    const context = quietSurroundings();
     DAMAGES['a copy of another shard']?.does(planned, 1);
-    const work = { ...planned, price: null, surroundings, share: () => 1, onNote: () => undefined };
+    const work = { ...planned, price: null, context, share: () => 1, onNote: () => undefined };
     await expect(runShard(work, 1, shardFolder(planned.runDir, 1))).rejects.toThrow(
       'holds a copy of shard 2',
     );
     rmSync(folderOf(planned, 1), { recursive: true });
     await finishShard(planned, 1);
-    expect(await merge(planned, surroundings)).toBe(EXIT.done);
+    expect(await merge(planned, context)).toBe(EXIT.done);
   });
 });

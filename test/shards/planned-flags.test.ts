@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { plannedSettings, settingsToPlan } from '../../src/cli/planned-settings.js';
 import { commandLineLayer, parseFlags } from '../../src/cli/flags/parse.js';
-import { askedFor } from '../../src/run/identity.js';
+import { identityFlags } from '../../src/run/identity.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { plannedFlags } from '../../src/shards/planned-flags.js';
 import { temporaryFolder } from '../support/cli.js';
@@ -14,7 +14,7 @@ it('workers make of a plan’s flags what the command line made of them, also of
     writeFileSync(join(folder, name), text);
     return `@${join(folder, name)}`;
   };
-  const surrounding = { variables: {}, redactor: new Redactor() };
+  const variableSource = { variables: {}, redactor: new Redactor() };
   const given = {
     dataset: join(folder, 'data.jsonl'),
     annotator: 'gpt-4o',
@@ -34,14 +34,14 @@ it('workers make of a plan’s flags what the command line made of them, also of
   };
   const { settings, given: names } = settingsToPlan(
     parseFlags('reannotate', commandLineLayer(given)),
-    surrounding,
+    variableSource,
   );
   const kept = plannedFlags(settings, names, true);
   expect(JSON.stringify(kept)).not.toContain('secret-password');
-  const again = plannedSettings({ ...kept, base_url: 'https://example.com/v1' }, null, surrounding);
-  expect(askedFor(again)).toEqual(askedFor(settings));
+  const again = plannedSettings({ ...kept, base_url: 'https://example.com/v1' }, null, variableSource);
+  expect(identityFlags(again)).toEqual(identityFlags(settings));
   expect(again.policy).toEqual(settings.policy);
   expect(again.call.acceptFinishReason).toEqual(settings.call.acceptFinishReason);
   expect(again.output.includeMetadata).toBe(true);
-  expect(() => plannedSettings(kept, null, surrounding)).toThrow('without its password or key');
+  expect(() => plannedSettings(kept, null, variableSource)).toThrow('without its password or key');
 });

@@ -40,7 +40,7 @@ const row = fc.oneof(
   { weight: 1, arbitrary: fc.jsonValue() },
 );
 
-it('saves any rows as they are, each in one state, and shows them inert', async () => {
+it('saves any rows as they are, each in one state, and shows them sanitized', async () => {
   const tally = new Tally('fuzz: rows of anything, through the whole program');
   const rows = fc.sample(row, cases(1, 100) * ROWS_A_RUN);
   const runs = Array.from({ length: rows.length / ROWS_A_RUN }, (_, number) => number);

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { it, vi } from 'vitest';
-import { readResultLine, judgeResult } from '../../src/batches/results.js';
+import { readResultLine, classifyResult } from '../../src/batches/results.js';
 import { CompletionStream } from '../../src/http/stream.js';
 import { FinishRules } from '../../src/models/finish-reason.js';
-import { judgeResponse, type Verdict } from '../../src/requests/verdict.js';
+import { classifyResponse, type Verdict } from '../../src/requests/verdict.js';
 import { foldersIn, pointingAt, resultsIn, runCli, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import {
@@ -39,7 +39,7 @@ function judged(verdict: Verdict): { means: string; kept: unknown } {
   return { means: state, kept: { annotations, reasonings, finishReason, usage, model, record } };
 }
 
-const ofBody = (body: Buffer): Verdict => judgeResponse({ status: 200, headers: {}, body }, null, RULES);
+const ofBody = (body: Buffer): Verdict => classifyResponse({ status: 200, headers: {}, body }, null, RULES);
 
 function ofStream(text: string, random: Random): Verdict {
   const stream = new CompletionStream();
@@ -61,7 +61,7 @@ function ofLine(answer: OddAnswer, random: Random): Verdict | null {
     { custom_id: 0, response: body },
   ]);
   const read = readResultLine(Buffer.from(`${random() < 0.3 ? '\ufeff' : ''}${JSON.stringify(line)}`));
-  return read === null ? null : judgeResult(read, RULES);
+  return read === null ? null : classifyResult(read, RULES);
 }
 
 /** The same answer in every way in which it may come: each has to give the same. */

@@ -1,5 +1,5 @@
 import { it, vi } from 'vitest';
-import { judgeResponse } from '../../src/requests/verdict.js';
+import { classifyResponse } from '../../src/requests/verdict.js';
 import { ok, play, type Body, type Played, type Reply } from '../support/processor-run.js';
 import { SENT, WORDINGS } from '../support/parameter-wordings.js';
 import { BODIES, type Expected } from '../support/refusal-bodies.js';
@@ -21,7 +21,7 @@ const meaning = (...meanings: Expected[]): Refusal[] =>
 const OF_THE_ROW = meaning('filtered', 'too long', 'row');
 /** A limit that lifts tomorrow ends the run, so it is none of these. */
 const PASSING = meaning('later', 'throttle').filter(([, status, body]) => {
-  const verdict = judgeResponse({ status, headers: {}, body: Buffer.from(JSON.stringify(body)) });
+  const verdict = classifyResponse({ status, headers: {}, body: Buffer.from(JSON.stringify(body)) });
   return status !== 200 && 'wait' in verdict && (verdict.wait ?? 0) < AN_HOUR_MS;
 });
 const OF_THE_RUN = meaning('quota', 'key', 'model', 'account');

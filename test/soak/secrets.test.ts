@@ -1,9 +1,9 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { it, vi } from 'vitest';
-import { judgeFailure, judgeResponse } from '../../src/requests/verdict.js';
+import { classifyFailure, classifyResponse } from '../../src/requests/verdict.js';
 import { Redactor } from '../../src/secrets/redactor.js';
-import { inert } from '../../src/lib/text.js';
+import { sanitize } from '../../src/lib/text.js';
 import { apiError, completion } from '../support/scripted-api.js';
 import { secretIn, spellings } from '../support/spelled.js';
 import { cases, Tally } from './tally.js';
@@ -40,7 +40,7 @@ function asJson(value: unknown, escapeAll: boolean): string {
 type Place = (shown: string, escapeAll: boolean) => string;
 
 const answered = (status: number, body: Buffer | string, headers: Record<string, string> = {}): string => {
-  const verdict = judgeResponse({ status, headers, body: Buffer.from(body) }, null, undefined, redactor);
+  const verdict = classifyResponse({ status, headers, body: Buffer.from(body) }, null, undefined, redactor);
   const json = 'json' in verdict ? verdict.json.toString('utf8') : '';
   return `${JSON.stringify({ ...verdict, json: undefined })}\n${json}`;
 };
@@ -60,7 +60,7 @@ const PLACES: Readonly<Record<string, Place>> = {
   'a page': (shown) => answered(502, `<html><title>${shown}</title>`),
   'a header': (shown) => answered(307, '', { location: shown, 'x-amzn-errortype': shown }),
   'another content type': (shown) => answered(200, 'none', { 'content-type': shown }),
-  'a failed connection': (shown) => JSON.stringify(judgeFailure(new Error(shown), redactor)),
+  'a failed connection': (shown) => JSON.stringify(classifyFailure(new Error(shown), redactor)),
   'a streamed answer': (shown) => {
     const pieces = [...Array.from(shown), ''].map((content) => ({
       choices: [{ index: 0, delta: { content }, finish_reason: content === '' ? 'stop' : null }],
@@ -70,7 +70,7 @@ const PLACES: Readonly<Record<string, Place>> = {
       `${pieces.map((piece) => `data: ${JSON.stringify(piece)}\n\n`).join('')}data: [DONE]\n\n`,
     );
   },
-  'a message': (shown) => inert(redactor.text(shown), 2000),
+  'a message': (shown) => sanitize(redactor.text(shown), 2000),
   'a row': (shown) => JSON.stringify(redactor.value({ [shown]: [shown, { deep: { [shown]: shown } }] })),
 };
 

@@ -3,10 +3,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { plannedSettings } from '../../src/cli/planned-settings.js';
 import { cutLines } from '../../src/datasets/line-ranges.js';
-import { askedFor } from '../../src/run/identity.js';
+import { identityFlags } from '../../src/run/identity.js';
 import { Redactor } from '../../src/secrets/redactor.js';
 import { openPlan, type OpenPlan } from '../../src/session/open-plan.js';
-import type { Surroundings } from '../../src/session/surroundings.js';
+import type { CommandContext } from '../../src/session/command-context.js';
 import { shardFolder } from '../../src/shards/folders.js';
 import { writePlan } from '../../src/shards/plan.js';
 import { writeState, type ShardState } from '../../src/shards/state.js';
@@ -66,7 +66,7 @@ export async function plannedRun(
   const rows = sizes.reduce((sum, size) => sum + size, 0);
   const path = join(runDir, 'rows.jsonl');
   writeFileSync(path, Array.from({ length: rows }, (_, row) => `${rowLine(row)}\n`).join(''));
-  const surrounding = { variables: {}, redactor: new Redactor() };
+  const variableSource = { variables: {}, redactor: new Redactor() };
   const flags = {
     dataset: join(folder, 'data.csv'),
     save_dir: join(folder, 'saved'),
@@ -85,14 +85,14 @@ export async function plannedRun(
     uuid: 'u',
     created: '2026_01_31-12_00_00',
     flags,
-    asked: askedFor(plannedSettings(flags, null, surrounding)),
+    asked: identityFlags(plannedSettings(flags, null, variableSource)),
     found: { revision: null, subset: null, split: null, format: 'columns', columns: ['prompt'] },
     columns: ['prompt'],
     files: [],
     rows,
     shards,
   });
-  const planned = openPlan(runDir, (kept) => plannedSettings(kept, null, surrounding), []);
+  const planned = openPlan(runDir, (kept) => plannedSettings(kept, null, variableSource), []);
   for (const shard of shards.keys()) await finishShard(planned, shard);
   return planned;
 }
@@ -114,7 +114,7 @@ export async function finishShard({ runDir, plan }: OpenPlan, shard: number): Pr
 }
 
 /** What a command needs around it; what it says is kept. */
-export function quietSurroundings(): Surroundings & { said: string[] } {
+export function quietSurroundings(): CommandContext & { said: string[] } {
   const said: string[] = [];
   const stream = { isTTY: false, write: (text: string) => said.push(text) > 0 };
   const console = new Console({

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { isObject, parseJson } from '../../lib/json.js';
 import { UserError } from '../../lib/errors.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import { readBatch, type Batch } from '../batch.js';
 import { creationKey } from '../metadata.js';
 import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
@@ -151,7 +151,7 @@ export class FireworksBatches implements BatchApi {
       : null;
     if (isSupported === false) {
       throw new UserError(
-        `${inert(model, 120)} has no batch inference at Fireworks; run it without --batch.`,
+        `${sanitize(model, 120)} has no batch inference at Fireworks; run it without --batch.`,
       );
     }
   }
@@ -183,7 +183,7 @@ export class FireworksBatches implements BatchApi {
     if (only !== undefined && ids.length === 1) return only;
     throw new UserError(
       'Which Fireworks account the batches belong to is not clear: set FIREWORKS_ACCOUNT_ID' +
-        `${ids.length > 1 ? ` to one of ${ids.map((id) => inert(id, 60)).join(', ')}` : ''}.`,
+        `${ids.length > 1 ? ` to one of ${ids.map((id) => sanitize(id, 60)).join(', ')}` : ''}.`,
     );
   }
 

@@ -1,6 +1,6 @@
 /** Request lines on their way to a provider, and result lines on their way back, one at a time. */
 
-import { breather, readLines } from '../../lib/files.js';
+import { cooperativePause, readLines } from '../../lib/files.js';
 import { isObject, parseJson } from '../../lib/json.js';
 import { UserError } from '../../lib/errors.js';
 import { rowOfId } from '../request-line.js';
@@ -18,7 +18,7 @@ export interface RequestLine {
 
 /** The requests of a file. @throws UserError where a line is not one */
 export async function* requestsIn(path: string): AsyncGenerator<RequestLine> {
-  const pause = breather();
+  const pause = cooperativePause();
   let number = 0;
   for (const { bytes } of readLines(path)) {
     number += 1;

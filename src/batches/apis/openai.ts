@@ -2,7 +2,7 @@
 
 import { APIError } from 'openai';
 import { isObject } from '../../lib/json.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import { isQueueError, readBatch, type Batch } from '../batch.js';
 import type { AccountFiles, BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
 import { OPENAI, type Dialect } from './dialects.js';
@@ -164,7 +164,7 @@ export class OpenAiBatches implements BatchApi {
   queueRefusal(error: unknown): string | null {
     if (!(error instanceof APIError)) return null;
     const code = typeof error.code === 'string' ? error.code : '';
-    return isQueueError(code, error.message) ? inert(error.message, REFUSAL_LENGTH) : null;
+    return isQueueError(code, error.message) ? sanitize(error.message, REFUSAL_LENGTH) : null;
   }
 
   async close(): Promise<void> {

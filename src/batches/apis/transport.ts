@@ -16,9 +16,9 @@ import { ANSWER_BOUNDS, beyondBounds } from '../../http/answer-bounds.js';
 import { authorization, requestUrl, type ApiAddress } from '../../http/address.js';
 import { atMinimumRate } from '../../http/minimum-rate.js';
 import { openProxyAgent } from '../../http/proxy-agent.js';
-import { judgeFailure, judgeResponse, type Verdict } from '../../requests/verdict.js';
+import { classifyFailure, classifyResponse, type Verdict } from '../../requests/verdict.js';
 import type { Redactor } from '../../secrets/redactor.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import type { Download } from './batch-api.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -338,7 +338,7 @@ export class UnreadableAnswer extends Error {
 
   constructor(what: string, answer: unknown, options?: ErrorOptions) {
     const said = typeof answer === 'string' ? describeText(answer) : JSON.stringify(answer ?? null);
-    super(`The answer about ${what} is not what the Batch API gives: ${inert(said, 200)}`, options);
+    super(`The answer about ${what} is not what the Batch API gives: ${sanitize(said, 200)}`, options);
   }
 }
 
@@ -367,18 +367,18 @@ export function refusalWords(
   textOf: (error: { message: string; error?: unknown }) => string = ({ message }) => message,
 ): string | null {
   if (!(error instanceof APIError) || !statuses.includes(statusOf(error) ?? 0)) return null;
-  return pattern.test(textOf(error)) ? inert(error.message, REFUSAL_LENGTH) : null;
+  return pattern.test(textOf(error)) ? sanitize(error.message, REFUSAL_LENGTH) : null;
 }
 
 /** What the failure of a call means, by the same rules as for a chat request. */
-export function judgeCall(error: unknown): Verdict {
+export function classifyCallError(error: unknown): Verdict {
   if (error instanceof UnreadableAnswer) {
     const { message } = error;
     return { kind: 'transient', message, unreachable: false, overloaded: false, wait: null, usage: null };
   }
-  if (!(error instanceof APIError) || statusOf(error) === null) return judgeFailure(error);
+  if (!(error instanceof APIError) || statusOf(error) === null) return classifyFailure(error);
   const headers = error.headers as Headers | undefined;
-  return judgeResponse({
+  return classifyResponse({
     status: statusOf(error) ?? 0,
     headers: Object.fromEntries(headers ?? []),
     body: Buffer.from(JSON.stringify({ error: (error.error as unknown) ?? { message: error.message } })),

@@ -3,7 +3,7 @@
 import { messageOf, UsageError } from '../../lib/errors.js';
 import { isObject } from '../../lib/json.js';
 import { readSmallFile } from '../../lib/small-file.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import { resolveAnnotator } from '../../models/annotators.js';
 import { flagValue, isGenerationName, SENT_BY_DEFAULT } from '../../models/generation.js';
 import { COMMANDS, type CommandName } from '../commands.js';
@@ -17,7 +17,7 @@ import { keyOf } from './variables.js';
  * @throws UsageError that names the file and the line or flag that is wrong
  */
 export async function configLayer(command: CommandName, path: string): Promise<Layer> {
-  const shown = inert(path, 200);
+  const shown = sanitize(path, 200);
   const content = await readYaml(path, shown);
   const isOfRun = isObject(content['params']);
   const params = isObject(content['params']) ? withoutDefaults(content['params']) : content;
@@ -46,7 +46,7 @@ export function objectLayer(command: CommandName, options: Readonly<Record<strin
   const layer = new Map<string, Given>();
   for (const [name, value] of Object.entries(options)) {
     const flag = flags.get(name);
-    const source = `The option ${inert(name, 60)}`;
+    const source = `The option ${sanitize(name, 60)}`;
     if (flag === undefined) throw unknownOption(command, name);
     // An option that is left undefined is as good as absent, as everywhere in JavaScript.
     const given = value === undefined ? null : valueOf(flag, value, source);
@@ -58,7 +58,7 @@ export function objectLayer(command: CommandName, options: Readonly<Record<strin
 function unknownOption(command: CommandName, name: string): UsageError {
   const near = nearFlag(command, name);
   const hint = near === null ? '' : ` Did you mean ${near}?`;
-  return new UsageError(`There is no option ${inert(name, 60)}.${hint}`);
+  return new UsageError(`There is no option ${sanitize(name, 60)}.${hint}`);
 }
 
 /** Flags that say which run is meant. */
@@ -77,7 +77,7 @@ async function readYaml(path: string, shown: string): Promise<Record<string, unk
     content = parse(readSmallFile(path));
   } catch (error) {
     const [line = ''] = messageOf(error).split('\n');
-    throw new UsageError(`--config ${shown} cannot be read: ${inert(line, 200)}`);
+    throw new UsageError(`--config ${shown} cannot be read: ${sanitize(line, 200)}`);
   }
   if (content === null || content === undefined) return {};
   if (!isObject(content))
@@ -90,7 +90,7 @@ function refuseUnknown(command: CommandName, name: string, shown: string): void 
   if (COMMANDS.some((one) => flagsOf(one).some((flag) => keyOf(one, flag.name) === name))) return;
   const near = nearFlag(command, name);
   const hint = near === null ? '' : ` Did you mean ${near}?`;
-  throw new UsageError(`--config ${shown}: there is no flag ${inert(name, 60)}.${hint}`);
+  throw new UsageError(`--config ${shown}: there is no flag ${sanitize(name, 60)}.${hint}`);
 }
 
 /** A value as its flag takes it; null where it is as good as not given. */
@@ -110,7 +110,7 @@ function listOf(name: string, values: readonly unknown[], source: string): strin
   const wrong = parts.find((one) => typeof one !== 'string' || one.includes(','));
   if (wrong !== undefined) {
     throw new UsageError(
-      `${source} takes a list of texts without commas, not one with ${inert(JSON.stringify(wrong), 60)}.`,
+      `${source} takes a list of texts without commas, not one with ${sanitize(JSON.stringify(wrong), 60)}.`,
     );
   }
   if (parts.length === 0) return null;

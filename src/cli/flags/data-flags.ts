@@ -6,7 +6,7 @@ import { TURNS } from '../../formats/all-turns.js';
 import { FORMAT_NAMES } from '../../formats/format.js';
 import { UsageError } from '../../lib/errors.js';
 import { integer, kind, LIST_IN_CODE, oneOf, text, textOrFile } from '../../lib/kinds.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import { flag } from './flag.js';
 
 /** `watch-batch` needs these only for batches that another tool submitted. */
@@ -18,7 +18,7 @@ function columnList(given: string, source: string): string[] {
   const names = given.split(',').map((name) => name.trim());
   if (!names.includes('')) return [...new Set(names)];
   throw new UsageError(
-    `${source} takes names of columns separated by commas, or all, not ${inert(given, 60)}.`,
+    `${source} takes names of columns separated by commas, or all, not ${sanitize(given, 60)}.`,
   );
 }
 

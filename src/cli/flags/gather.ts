@@ -3,7 +3,7 @@
 import { parseEnv } from 'node:util';
 import { messageOf, UsageError } from '../../lib/errors.js';
 import { readSmallFile } from '../../lib/small-file.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import { ADDRESS_FLAGS, knownSecrets } from '../../models/known-secrets.js';
 import type { Redactor } from '../../secrets/redactor.js';
 import type { CommandName } from '../commands.js';
@@ -73,7 +73,9 @@ function loadVariables(path: string, variables: NodeJS.ProcessEnv): void {
   try {
     found = parseEnv(readSmallFile(path));
   } catch (error) {
-    throw new UsageError(`--env_file ${inert(path, 200)} cannot be read: ${inert(messageOf(error), 200)}`);
+    throw new UsageError(
+      `--env_file ${sanitize(path, 200)} cannot be read: ${sanitize(messageOf(error), 200)}`,
+    );
   }
   for (const [name, value] of Object.entries(found)) variables[name] ??= value;
 }

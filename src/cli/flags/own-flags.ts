@@ -14,7 +14,7 @@ import {
   toggle,
   type Kind,
 } from '../../lib/kinds.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import { hasFileEnding } from '../../datasets/file-names.js';
 import { readReview } from '../../exports/review.js';
 import { isId } from '../../batches/id.js';
@@ -533,7 +533,7 @@ function idsOf(given: string, source: string): readonly string[] {
   const wrong = found.find((id) => !isId(id));
   if (wrong !== undefined || found.length === 0) {
     throw new UsageError(
-      `${source} takes ids such as batch_abc,batch_def, not ${inert(wrong ?? given, 60)}.`,
+      `${source} takes ids such as batch_abc,batch_def, not ${sanitize(wrong ?? given, 60)}.`,
     );
   }
   return [...new Set(found)];

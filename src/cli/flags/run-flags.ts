@@ -3,7 +3,7 @@
 import { isIncomplete, shownAddress } from '../../http/address.js';
 import { UsageError } from '../../lib/errors.js';
 import { folder, integer, kind, list, LIST_IN_CODE, number, text, toggle } from '../../lib/kinds.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import { checkUrl } from '../../http/address.js';
 import { ANNOTATORS } from '../../models/annotators.js';
 import { DEFAULT_LIMITS } from '../../models/call.js';
@@ -377,7 +377,7 @@ export const LIMIT_FLAGS = {
 /** @throws UsageError where it is no address of Redis */
 function readRedis(given: string, source: string): string {
   const url = URL.canParse(given) ? new URL(given) : null;
-  const shown = inert(shownAddress(given), 80);
+  const shown = sanitize(shownAddress(given), 80);
   if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === '')
     throw new UsageError(`${source} takes an address such as redis://HOST:6379, not ${shown}.`);
   if (isIncomplete(given))
@@ -391,7 +391,9 @@ function statesOf(given: string, source: string): readonly RetriableState[] {
   const states = given.split(/[\s,]+/).filter((state) => state !== '');
   const wrong = states.find((state) => !(RETRIABLE_STATES as readonly string[]).includes(state));
   if (wrong !== undefined || states.length === 0) {
-    throw new UsageError(`${source} takes ${RETRIABLE_STATES.join(', ')}, not ${inert(wrong ?? given, 40)}.`);
+    throw new UsageError(
+      `${source} takes ${RETRIABLE_STATES.join(', ')}, not ${sanitize(wrong ?? given, 40)}.`,
+    );
   }
   return RETRIABLE_STATES.filter((state) => states.includes(state));
 }

@@ -2,7 +2,7 @@
 
 import { UsageError } from '../../lib/errors.js';
 import { folder, integer, kind, list, text, toggle } from '../../lib/kinds.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import { checkOption } from '../../shards/slurm-script.js';
 import { flag } from './flag.js';
 
@@ -143,7 +143,7 @@ function optionsOf(given: string, source: string): readonly string[] {
   const wrong = options.find((option) => !option.startsWith('-'));
   if (wrong !== undefined)
     throw new UsageError(
-      `${source} takes an option of sbatch such as --partition=gpu, not ${inert(wrong, 80)}.`,
+      `${source} takes an option of sbatch such as --partition=gpu, not ${sanitize(wrong, 80)}.`,
     );
   return options.map(checkOption);
 }

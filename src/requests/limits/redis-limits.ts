@@ -6,7 +6,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { shownAddress } from '../../http/address.js';
 import { messageOf } from '../../lib/errors.js';
-import { inert } from '../../lib/text.js';
+import { sanitize } from '../../lib/text.js';
 import type { Reporter } from '../../types.js';
 import type { CreditSource, Rates, Reservation } from './shared-credit.js';
 
@@ -69,7 +69,7 @@ export class RedisLimits {
     address: string,
     private readonly reporter: Reporter,
   ) {
-    this.#shown = inert(shownAddress(address), 200);
+    this.#shown = sanitize(shownAddress(address), 200);
   }
 
   /**
@@ -155,7 +155,7 @@ export class RedisLimits {
     this.#losses += 1;
     this.#retry ??= setInterval(() => void this.#look(), RETRY_MS);
     this.#retry.unref();
-    const what = `${this.#shown} cannot be used (${inert(messageOf(error), 200)})`;
+    const what = `${this.#shown} cannot be used (${sanitize(messageOf(error), 200)})`;
     if (this.#losses > 1) this.reporter.debug(`${what}.`);
     else
       this.reporter.warning(

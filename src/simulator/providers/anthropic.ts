@@ -17,7 +17,7 @@ import {
   Mount,
   orderOf,
   pageAfter,
-  type Asked,
+  type AccountRequest,
   type ProviderParts,
 } from './mount.js';
 import { answerOf, failureOf, linesIn, resultFiles, sendResults } from './results.js';
@@ -166,7 +166,7 @@ function describe(batch: Described, address: string): object {
   };
 }
 
-async function sendResultsOf(batch: Batch, asked: Asked, { files }: ProviderParts): Promise<void> {
+async function sendResultsOf(batch: Batch, asked: AccountRequest, { files }: ProviderParts): Promise<void> {
   const found = resultFiles(files, batch);
   if (found.length === 0) throw new ApiError(404, `Message batch ${batch.id} has no available results.`);
   const lines = linesIn(found).map((line) =>

@@ -19,7 +19,7 @@ import {
   pageAt,
   readFields,
   receiveBody,
-  type Asked,
+  type AccountRequest,
   type ProviderParts,
 } from './mount.js';
 
@@ -96,7 +96,7 @@ function addFiles(mount: Mount, parts: ProviderParts, openai: readonly Route[]):
     sendJson(response, 200, { file: describeFile(file) }, { 'x-goog-upload-status': 'final' });
   });
   const content = openai.find(({ method, path }) => method === 'GET' && path === '/v1/files/*');
-  const download = async (asked: Asked, name: string): Promise<void> => {
+  const download = async (asked: AccountRequest, name: string): Promise<void> => {
     const id = decodeURIComponent(name.slice(0, -DOWNLOAD.length));
     const stored = files.find(id, asked.owner) === null ? `files/${id}` : id;
     await content?.handle({ ...asked, path: `/v1/files/${encodeURIComponent(stored)}/content` });

@@ -27,11 +27,11 @@ export interface ProviderParts {
 }
 
 /** A request with the account that sent it. */
-export interface Asked extends Exchange {
+export interface AccountRequest extends Exchange {
   owner: string;
 }
 
-type Handler = (asked: Asked) => void | Promise<void>;
+type Handler = (asked: AccountRequest) => void | Promise<void>;
 
 /** Routes of one provider. */
 export class Mount {
@@ -102,7 +102,7 @@ export function nameBelow(base: string, path: string): string {
 /** The batch of a path such as `/v1/batches/ID/ACTION`, and the action. @throws ApiError (404) */
 export function batchAt(
   base: string,
-  { path, owner }: Asked,
+  { path, owner }: AccountRequest,
   book: BatchBook,
 ): { batch: Batch; action: string | undefined } {
   const [id = '', action] = path
@@ -113,7 +113,7 @@ export function batchAt(
 }
 
 /** Answers `POST BASE/ID/cancel`. @throws ApiError (404) for any other action */
-export function cancelAt(base: string, asked: Asked, book: BatchBook, shape: Shape): void {
+export function cancelAt(base: string, asked: AccountRequest, book: BatchBook, shape: Shape): void {
   const { batch, action } = batchAt(base, asked, book);
   if (action !== 'cancel') throw new ApiError(404, `Invalid URL (POST ${asked.path})`);
   sendCancelled(asked.response, batch, shape);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { completionOf, errorOf, messagesRequest } from '../../../src/batches/apis/anthropic-messages.js';
-import { judgeResult } from '../../../src/batches/results.js';
+import { classifyResult } from '../../../src/batches/results.js';
 import { readAnswer } from '../../../src/models/completion.js';
 
 const HI = [{ role: 'user', content: 'Hi' }];
@@ -194,5 +194,5 @@ it.each<[string, string]>([
   ['something_new', 'transient'],
 ])('an error of the type %s means for its row what it means online: %s', (type, kind) => {
   const response = errorOf({ type: 'error', error: { type, message: 'a message' }, request_id: 'r' });
-  expect(judgeResult({ id: '1', response, error: null }).kind).toBe(kind);
+  expect(classifyResult({ id: '1', response, error: null }).kind).toBe(kind);
 });

@@ -4,7 +4,7 @@ import { APIError } from 'openai';
 import { expect, it, onTestFinished } from 'vitest';
 import { openBatchApi } from '../../../src/batches/apis/index.js';
 import type { BatchApi } from '../../../src/batches/apis/batch-api.js';
-import { judgeCall } from '../../../src/batches/apis/transport.js';
+import { classifyCallError } from '../../../src/batches/apis/transport.js';
 import { readAddress } from '../../../src/http/address.js';
 import { Redactor } from '../../../src/secrets/redactor.js';
 
@@ -85,7 +85,7 @@ it.each<[string, string]>([
     .retrieve('b')
     .catch((one: unknown) => one);
   expect((error as APIError).message).toContain('the queue is full');
-  expect(judgeCall(error)).toMatchObject({
+  expect(classifyCallError(error)).toMatchObject({
     kind: 'throttle',
     message: expect.stringContaining('the queue is full') as string,
   });

@@ -26,7 +26,7 @@ export interface Abortable {
 }
 
 /** What a processor is made with besides the call. */
-interface AskingParts {
+interface OnlineSessionParts {
   budget: Budget | null;
   events: ProcessorEvents;
   reporter: Reporter;
@@ -38,7 +38,7 @@ interface AskingParts {
   mayProceed?: () => boolean;
 }
 
-export interface Asking {
+export interface OnlineSession {
   /** To be aborted by the code that opened it. */
   client: Abortable;
   limiter: Limits;
@@ -55,7 +55,7 @@ export interface Asking {
  * Opens what sends a run's requests.
  * @throws UserError where a key is missing, or several servers serve different models
  */
-export async function openAsking(call: ModelCall, parts: AskingParts): Promise<Asking> {
+export async function openOnlineSession(call: ModelCall, parts: OnlineSessionParts): Promise<OnlineSession> {
   const { budget, events, reporter, hasAnswers, partialBefore, mayProceed = () => true } = parts;
   const { client, servers, limits, standings, shared } = await openServers(call, reporter);
   const parameters = new ParameterFit(call.given);
@@ -77,7 +77,7 @@ export async function openAsking(call: ModelCall, parts: AskingParts): Promise<A
   return { client, limiter: limits, parameters, processor, standings, shared };
 }
 
-interface OpenServers extends Pick<Asking, 'client' | 'standings' | 'shared'> {
+interface OpenServers extends Pick<OnlineSession, 'client' | 'standings' | 'shared'> {
   servers: Servers;
   limits: Limits;
 }

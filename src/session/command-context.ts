@@ -4,7 +4,7 @@ import type { Console } from '../terminal/progress.js';
 import type { Progress } from './progress.js';
 
 /** What a command needs besides its options. */
-export interface Surroundings {
+export interface CommandContext {
   console: Console;
   interruption: Interruption;
   /** The command line that resumes this run, for messages. */
