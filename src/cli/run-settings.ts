@@ -8,6 +8,7 @@ import { sanitize } from '../lib/text.js';
 import { hasFlexTier, resolveAnnotator } from '../models/annotators.js';
 import { usualTimeout, type CallLimits, type ModelCall } from '../models/call.js';
 import { chooseGeneration, hasSeveral, type GenerationParameters } from '../models/generation.js';
+import { parseHours } from '../models/hours.js';
 import { serversOf } from '../models/server-list.js';
 import { batchesOnResponses } from '../models/endpoint.js';
 import { splitsChoices } from '../models/several-answers.js';
@@ -324,6 +325,7 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
     earlier: resume ? 'resume' : isNoRetry ? 'resume_no_retry' : overwrite ? 'overwrite' : 'refuse',
     retry: retry ?? (isNoRetry ? [] : DEFAULT_POLICY.retry),
     maxCost: values.max_cost,
+    offPeak: offPeakOf(values),
     reuse: values.reuse,
     dedupe: values.dedupe,
     escalateTruncated: values.escalate_truncated,
@@ -334,6 +336,20 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
     maxBatchSize: values.max_batch_size,
     maxBatchBytes: values.max_batch_bytes,
   };
+}
+
+/** @throws UsageError where there is nothing to wait with */
+function offPeakOf({
+  off_peak: hours,
+  batch,
+  batch_file_only: isFileOnly,
+}: Values<'reannotate'>): RunPolicy['offPeak'] {
+  if (hours === null) return null;
+  if (batch || isFileOnly)
+    throw new UsageError(
+      '--off_peak is for single requests; a batch has one price at any hour. Leave one of them out.',
+    );
+  return hours === 'auto' ? 'auto' : parseHours(hours, '--off_peak');
 }
 
 type FallbackFlags = Pick<

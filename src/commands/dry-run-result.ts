@@ -45,7 +45,16 @@ export interface DryRun {
   prompt_tokens: { expected: number; margin: number; tokenizer: string };
   completion_tokens: { expected: number; low: number | null; high: number | null; maximum: number | null };
   /** Null where no price is known, or where the provider has no such service. */
-  price_usd: { online: PriceRange | null; flex: PriceRange | null; batch: PriceRange | null };
+  price_usd: {
+    /** At the dearest hours; with `--off_peak` at the off-peak hours of the price table. */
+    online: PriceRange | null;
+    /** At off-peak hours; null where the price does not depend on the hour. */
+    off_peak: PriceRange | null;
+    flex: PriceRange | null;
+    batch: PriceRange | null;
+  };
+  /** When the off-peak price holds, for people, and whether it does now; null where there is none. */
+  off_peak: { hours: string; now: boolean; kept: boolean } | null;
   batches: number | null;
   /** Given by flags or stated by the API; null where not known. A day's limit is stated by small accounts. */
   limits: {

@@ -33,7 +33,8 @@ export function dryRunTable(result: DryRun, generation: GenerationParameters): s
         ? `${count(completion.expected)} if as long as the original answers, ${atMost(completion.maximum, generation)}`
         : `${count(completion.expected)}, ${count(completion.low)} to ${count(completion.high ?? 0)} by the probe, ${atMost(completion.maximum, generation)}`,
     ],
-    ['Price online', describePrice(price.online)],
+    ['Price online', `${describePrice(price.online)}${hoursOfPrice(result)}`],
+    ['Price off-peak', describeOffPeak(result)],
     ['Price flex', price.flex === null ? null : describePrice(price.flex)],
     ['Price in batches', result.batches === null ? 'no batches here' : describePrice(price.batch)],
     ['Batches', result.batches === null ? 'none' : count(result.batches)],
@@ -73,6 +74,18 @@ function describePrice(price: PriceRange | null): string {
   if (price === null) return 'not known for this model';
   const range = price.low === null ? '' : ` (${dollars(price.low)} to ${dollars(price.high ?? 0)})`;
   return `${dollars(price.expected)}${range}${price.maximum === null ? '' : `, ${dollars(price.maximum)} at most`}`;
+}
+
+/** At which hours the price online holds, where that makes a difference. */
+function hoursOfPrice({ off_peak: offPeak }: DryRun): string {
+  if (offPeak === null) return '';
+  return offPeak.kept ? ` (sent ${offPeak.hours})` : ' (at peak hours)';
+}
+
+function describeOffPeak({ off_peak: offPeak, price_usd: price }: DryRun): string | null {
+  if (offPeak === null || offPeak.kept) return null;
+  const { hours, now } = offPeak;
+  return `${describePrice(price.off_peak)} ${hours}${now ? ' (as now)' : ''}; --off_peak sends only then`;
 }
 
 function describeLimits({ limits, minutes }: DryRun): string | null {

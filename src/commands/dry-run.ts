@@ -3,7 +3,7 @@
 import { hasFlexTier } from '../models/annotators.js';
 import { isThinkingModel, TOKENS_TO_THINK } from '../models/thinking-models.js';
 import type { BatchTerms } from '../models/batch-terms.js';
-import { costOf, findPrice, shareOf, type Price } from '../models/prices.js';
+import { costOf, findPrice, shareOf, type Price, type Rates } from '../models/prices.js';
 import { imageTokens } from '../models/image-tokens.js';
 import { tierOf } from '../models/service-tiers.js';
 import { loadTokenizer, type Tokenizer } from '../models/tokenizer.js';
@@ -17,6 +17,7 @@ import { requestBody, requestOf } from '../run/jobs.js';
 import { findDataset, requestShape } from '../run/prepare.js';
 import { SparedRequests } from '../session/spared-requests.js';
 import { count, sanitize } from '../lib/text.js';
+import { requireHours } from '../session/off-peak.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { turnsOf } from '../run/turns.js';
 import type { AccountLimits } from '../http/limit-headers.js';
@@ -59,6 +60,7 @@ export async function dryRun(
       `What --check_retry ${options.policy.checkRetry} sends again is not counted: it depends on the answers.`,
     );
   const price = await findPrice(annotator.provider, annotator.model);
+  requireHours(options, price);
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
   const { estimate, columns, problems, spared } = await countRows(options, tokenizer, sample, context);
@@ -221,10 +223,10 @@ function figures(
           maximum,
         };
   const promptTokens = estimate.promptTokens.tokens * each;
-  const priced = (share: number | null): PriceRange | null => {
-    if (price === null || share === null) return null;
+  const priced = (share: number | null, rates: Rates | null = price): PriceRange | null => {
+    if (rates === null || share === null) return null;
     const cost = (completionTokens: number): number =>
-      costOf({ promptTokens, completionTokens, cachedTokens: 0 }, price) * share;
+      costOf({ promptTokens, completionTokens, cachedTokens: 0 }, rates) * share;
     return {
       expected: cost(completion.expected),
       low: completion.low === null ? null : cost(completion.low),
@@ -232,6 +234,9 @@ function figures(
       maximum: maximum === null ? null : cost(maximum),
     };
   };
+  const share = price === null ? null : shareOf(price, tierOf(generation.service_tier));
+  const offPeak = price?.offPeak ?? null;
+  const keepsHours = options.policy.offPeak === 'auto';
   // Neither answers one by one nor turns that build on each other fit into a batch.
   const isOnline = options.selection.turns === 'all' || splitsChoices(options.call);
   const batches = isOnline ? null : annotator.provider.batches;
@@ -246,13 +251,18 @@ function figures(
     },
     completion_tokens: completion,
     price_usd: {
-      online: price === null ? null : priced(shareOf(price, tierOf(generation.service_tier))),
+      online: keepsHours ? priced(share, offPeak?.rates) : priced(share),
+      off_peak: offPeak === null ? null : priced(share, offPeak.rates),
       flex:
         price !== null && annotator.providerName === 'openai' && hasFlexTier(annotator.model)
           ? priced(price.tiers.flex)
           : null,
       batch: batches === null ? null : priced(batches.price),
     },
+    off_peak:
+      offPeak === null
+        ? null
+        : { hours: String(offPeak.hours), now: offPeak.hours.includes(Date.now()), kept: keepsHours },
     batches: batches === null ? null : batchesFor(options, batches, estimate),
     limits: {
       requests_per_minute: limits.requestsPerMinute,

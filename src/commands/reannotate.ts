@@ -8,7 +8,6 @@ import { checkEndpoints, shownBaseUrl } from '../models/endpoint.js';
 import type { Price } from '../models/prices.js';
 import { isResuming, placeOf, type RunSettings } from '../run/settings.js';
 import { distinctChanges } from '../requests/parameters.js';
-import { priceFor } from '../run/budget.js';
 import {
   configDataset,
   effectiveParameters,
@@ -27,6 +26,7 @@ import { plural } from '../lib/text.js';
 import { checkEarlierRun } from '../session/earlier-run.js';
 import { checkFallback } from '../session/check-fallback.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
+import { priceAtStart } from '../session/off-peak.js';
 import { inFolder } from '../session/in-folder.js';
 import type { NextCommands, Publisher } from '../session/finished-run.js';
 import { commandLine, retryCommandLine } from '../session/next-command.js';
@@ -83,8 +83,8 @@ async function checkStart(
   if (policy.batch && !policy.batchFileOnly) requireBatches(options.call);
   const folder = findRunFolder(placeOf(options));
   requireOwnRun(folder);
-  // Where money bounds nothing, the price is looked up once the first request is out.
-  const price = policy.batch || policy.maxCost !== null ? await priceFor(options) : null;
+  // Where neither money nor the hour matters, the price is looked up once the first request is out.
+  const price = await priceAtStart(options);
   const isResumed = isResuming(policy);
   // Before anything is written: the batches know whose they are, and this run is to take that over.
   if (isResumed) refuseUnknownBatches(folder, options);

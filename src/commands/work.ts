@@ -5,7 +5,7 @@ import { EXIT, TemporaryError, UserError } from '../lib/errors.js';
 import { LockWatch, type FolderLock } from '../lib/lock.js';
 import { count, plural, shellWord } from '../lib/text.js';
 import type { Price } from '../models/prices.js';
-import { priceFor } from '../run/budget.js';
+import { priceAtStart } from '../session/off-peak.js';
 import { askAgain } from '../session/requeue.js';
 import type { OpenPlan } from '../session/open-plan.js';
 import { LeaseLost, takeLease, tryLease, underLease } from '../session/shard-lease.js';
@@ -75,7 +75,7 @@ class Worker {
     const { options } = planned;
     // A missing key is reported before anything is taken.
     checkEndpoints(options.call);
-    const price = options.policy.maxCost === null ? null : await priceFor(options);
+    const price = await priceAtStart(options);
     return new Worker(planned, price, context);
   }
 

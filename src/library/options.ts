@@ -131,6 +131,8 @@ export interface RunOptions {
   request_timeout?: number | undefined;
   /** Stop before spending more (default: unlimited). */
   max_cost?: number | undefined;
+  /** Send only at off-peak hours of the price table (DeepSeek), or at these in UTC, such as 16:30-00:30; wait in between. */
+  off_peak?: string | boolean | undefined;
   /** Add state, model, finish reason and usage to each row. */
   include_metadata?: boolean | undefined;
   /** Where a model’s reasoning goes: separate, a field of its own; inline, before the answer as <think>…</think>; drop (default: separate). */
@@ -292,4 +294,5 @@ export type RequestOptions = Pick<
   | 'limiter'
   | 'max_attempts'
   | 'request_timeout'
+  | 'off_peak'
 >;

@@ -1,3 +1,4 @@
+import { hourlyRates, knownHourlyRates, windowsOf, type HourlyRates, type OffPeak } from './hourly-prices.js';
 import type { Provider } from './providers.js';
 import { tierShares, type ServiceTier, type TierShares } from './service-tiers.js';
 import { unstatedTokens, type TokenCounts, type Usage } from './usage.js';
@@ -12,8 +13,10 @@ export interface Rates {
   output: number;
 }
 
-/** What a model costs at its provider. */
+/** What a model costs at its provider; where that depends on the hour, at the dearest one. */
 export interface Price extends Rates {
+  /** Lower rates at some hours; null where the hour makes no difference. */
+  offPeak: OffPeak | null;
   /** What a batch usually costs, as a share of that, and what it may cost. */
   batchShare: number;
   highestBatchShare: number;
@@ -24,29 +27,66 @@ export interface Price extends Rates {
 const SAMPLE_TOKENS = 1000;
 
 /**
- * The price of a model at its provider, from the table that Pydantic keeps for many providers; null where it is not
- * known. A thousand tokens stand for the ordinary tier: some models cost more above some prompt length.
+ * The price of a model at its provider, from the table that Pydantic keeps for many providers, and from what providers say
+ * of their hours; null where it is not known. A thousand tokens stand for the ordinary tier: some models cost more above
+ * some prompt length.
  */
 export async function findPrice(provider: Provider, model: string): Promise<Price | null> {
   const providerId = provider.priceId;
   if (providerId === null) return null;
-  const { calcPrice } = await import('@pydantic/genai-prices');
-  const priced = (cache: { cache_read_tokens?: number; cache_write_tokens?: number }): Sample | null => {
-    const usage = { input_tokens: SAMPLE_TOKENS, ...cache, output_tokens: SAMPLE_TOKENS };
-    const result = calcPrice(usage, model, { providerId });
-    return result === null ? null : { input: result.input_price, output: result.output_price };
-  };
-  const plain = priced({});
-  if (plain === null) return null;
+  const hourly = knownHourlyRates(providerId, model) ?? (await ratesInTable(providerId, model, Date.now()));
+  if (hourly === null) return null;
   return {
-    input: plain.input / SAMPLE_TOKENS,
-    cachedInput: (priced({ cache_read_tokens: SAMPLE_TOKENS })?.input ?? plain.input) / SAMPLE_TOKENS,
-    cacheWriteInput: (priced({ cache_write_tokens: SAMPLE_TOKENS })?.input ?? plain.input) / SAMPLE_TOKENS,
-    output: plain.output / SAMPLE_TOKENS,
+    ...hourly.peak,
+    offPeak: hourly.offPeak,
     batchShare: provider.batches?.price ?? 1,
     highestBatchShare: provider.batches?.highestPrice ?? 1,
     tiers: tierShares(providerId, model),
   };
+}
+
+/** True where what a model costs is known to depend on the hour; the price table may know of others. */
+export function hasHourlyPrice({ provider, model }: { provider: Provider; model: string }): boolean {
+  return provider.priceId !== null && knownHourlyRates(provider.priceId, model) !== null;
+}
+
+async function ratesInTable(providerId: string, model: string, now: number): Promise<PricedHours | null> {
+  const { calcPrice } = await import('@pydantic/genai-prices');
+  const sampleAt = (time: number, cache: object = {}): ReturnType<typeof calcPrice> => {
+    const usage = { input_tokens: SAMPLE_TOKENS, ...cache, output_tokens: SAMPLE_TOKENS };
+    return calcPrice(usage, model, { providerId, timestamp: new Date(time) });
+  };
+  const found = sampleAt(now);
+  if (found === null) return null;
+  const ratesAt = (time: number): Rates => {
+    const plain = sampleAt(time) ?? found;
+    const cached = sampleAt(time, { cache_read_tokens: SAMPLE_TOKENS }) ?? plain;
+    const written = sampleAt(time, { cache_write_tokens: SAMPLE_TOKENS }) ?? plain;
+    return {
+      input: plain.input_price / SAMPLE_TOKENS,
+      cachedInput: cached.input_price / SAMPLE_TOKENS,
+      cacheWriteInput: written.input_price / SAMPLE_TOKENS,
+      output: plain.output_price / SAMPLE_TOKENS,
+    };
+  };
+  const hourly = hourlyRates(windowsOf(found.model), ratesAt, now);
+  return hourly ?? { peak: ratesAt(now), offPeak: null };
+}
+
+/** Rates at all hours. */
+interface PricedHours {
+  peak: Rates;
+  offPeak: HourlyRates['offPeak'] | null;
+}
+
+/**
+ * What a request costs a token that is sent now: the off-peak rates where it is sure to be answered at off-peak hours as
+ * well, since no provider says which of both times counts.
+ * @param longest milliseconds that it may take
+ */
+export function ratesAt(price: Price, now: number, longest: number): Rates {
+  const { offPeak } = price;
+  return offPeak?.hours.includesAll(now, now + longest) === true ? offPeak.rates : price;
 }
 
 /** The share of the ordinary price that a tier costs; null where that is not known. */
@@ -65,12 +105,6 @@ export function highestRates(price: Price | null, tier: ServiceTier): Rates | nu
     cacheWriteInput: price.cacheWriteInput * most,
     output: price.output * most,
   };
-}
-
-/** US dollars for a thousand tokens each way. */
-interface Sample {
-  input: number;
-  output: number;
 }
 
 /** What tokens cost by the table of prices, in US dollars. */
@@ -105,6 +139,14 @@ export interface PricedPart {
   usage: Usage;
   /** Of the ordinary price; null where it is not known. Stated costs include it. */
   share: number | null;
+}
+
+/** US dollars that tokens cost less because they were used at off-peak hours. */
+export function offPeakSaving(usage: Usage, price: Price): number {
+  const { offPeak } = price;
+  if (offPeak === null) return 0;
+  const tokens = unstatedTokens(usage);
+  return Math.max(0, costOf(tokens, price) - costOf(tokens, offPeak.rates));
 }
 
 /**

@@ -47,15 +47,26 @@ export function journalFiles({ folder, isSegmented }: JournalPart): string[] {
 
 const LONGEST_NAME = 200;
 
-/** US dollars that one answer cost; null where that is not known. */
+/** True where the journal alone does not tell what an answer cost: it does not say when it was given. */
+function dependsOnHour(origin: Origin | null, pricing: Pricing): boolean {
+  return isPaid(origin) && (priceOf(origin, pricing)?.offPeak ?? null) !== null;
+}
+
+function priceOf(origin: Origin | null, { price, others }: Pricing): Price | null {
+  const annotator = annotatorOf(origin);
+  return annotator === null ? price : (others?.get(annotator) ?? null);
+}
+
+/** US dollars that one answer cost, at the dearest hours where that makes a difference; null where that is not known. */
 export function costOfAnswer(
   { usage, tier }: AnswerFigures,
   origin: Origin | null,
-  { price: own, others, isBatch }: Pricing,
+  pricing: Pricing,
 ): number | null {
   if (!isPaid(origin)) return 0;
+  const { isBatch } = pricing;
   const annotator = annotatorOf(origin);
-  const price = annotator === null ? own : (others?.get(annotator) ?? null);
+  const price = priceOf(origin, pricing);
   // Other annotators are sent single requests.
   const isOfBatch = isBatch && annotator === null;
   const share = price === null ? null : isOfBatch ? price.batchShare : shareOf(price, tier);
@@ -77,7 +88,7 @@ export function figuresOf(
     promptTokens: isCounted ? usage.promptTokens : null,
     completionTokens: isCounted ? usage.completionTokens : null,
     reasoningTokens: usage.reasoningTokens,
-    cost: costOfAnswer(figures, origin, pricing),
+    cost: dependsOnHour(origin, pricing) ? null : costOfAnswer(figures, origin, pricing),
   };
 }
 

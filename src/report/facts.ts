@@ -36,7 +36,7 @@ const LEFT_OUT = new Set([
   ],
   ...['allow_secrets', 'push_to_hub', 'output_format', 'include_metadata', 'reasoning', 'review'],
   ...['max_batch_size', 'max_batch_bytes', 'max_attempts', 'request_timeout', 'max_concurrency'],
-  ...['max_requests_per_minute', 'max_tokens_per_minute', 'reuse', 'batch_file_only'],
+  ...['max_requests_per_minute', 'max_tokens_per_minute', 'off_peak', 'reuse', 'batch_file_only'],
 ]);
 /** What `--public` hides: where the run was done. */
 const PRIVATE = new Set(['base_url', 'fallback_base_url', 'dataset files', 'run', 'created']);

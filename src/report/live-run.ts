@@ -4,12 +4,14 @@
  */
 
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { hasEnded, readBatch } from '../batches/batch.js';
 import { readSummary } from '../judge/figures.js';
 import { isObject } from '../lib/json.js';
 import { lockHolder } from '../lib/lock.js';
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
-import type { AnswerFigures } from '../models/usage.js';
+import { offPeakSaving } from '../models/prices.js';
+import { restoreUsage, type AnswerFigures } from '../models/usage.js';
 import { isPaid, type Origin } from '../run/origin.js';
 import { costOfAnswer } from './answer-figures.js';
 import { readJsonFile, reportOf, shownError, type CollectOptions, type ReportedRun } from './collect.js';
@@ -172,11 +174,23 @@ export class LiveRun {
     return {
       ...(typeof sent === 'number' ? { requests: { sent, throttled, retried } } : {}),
       tokens: { prompt, completion, ...(reasoning > 0 ? { reasoning } : {}) },
-      cost_usd: cost,
+      cost_usd: cost === null ? null : Math.max(0, cost - this.#offPeakSaving()),
       models: Object.fromEntries([...models].filter(([, answers]) => answers > 0)),
       mode: pricing.isBatch ? 'batch' : 'online',
       started_at: startedAt,
     };
+  }
+
+  /** What the answers cost less than at the dearest hours; only the counters of the run tell when they were given. */
+  #offPeakSaving(): number {
+    const { pricing, parts } = this.run;
+    const { price } = pricing;
+    if (price === null) return 0;
+    const savings = parts.map(({ folder }) => {
+      const counters = readJsonFile(join(folder, 'counters.json'));
+      return offPeakSaving(restoreUsage(isObject(counters) ? counters['offPeak'] : null), price);
+    });
+    return savings.reduce((sum, saving) => sum + saving, 0);
   }
 
   #statusNow(): ReportData['status'] {

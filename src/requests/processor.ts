@@ -32,6 +32,8 @@ import type { ChatResponse } from '../http/chat-client.js';
 const OF_THE_SERVER: ReadonlySet<Verdict['kind']> = new Set(['run', 'throttle', 'transient', 'unreadable']);
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 30_000;
+/** The schedule is looked at again so often: a computer may sleep, and its clock be set. */
+const SCHEDULE_MS = 30_000;
 /** Where a server asks for more, the run ends and says when to resume it. */
 const LONGEST_WAIT_MS = 60 * 60_000;
 /** A server that asks to wait before the next attempt is obeyed up to this long. */
@@ -59,6 +61,8 @@ export interface Job extends Charged {
   body: Buffer;
   /** Which of its row's requests it is, where a row takes several; of no meaning here. */
   part?: JobPart;
+  /** When it was sent last, by the processor's clock; absent until then. */
+  sentAt?: number;
 }
 
 /** One of several requests of a row. */
@@ -89,7 +93,11 @@ export interface ProcessorEvents {
   /** An exchange ended after so many milliseconds. */
   exchanged(latency: number, kind: Verdict['kind']): void;
   /** Tokens of an answer that could not be used and is asked for again. */
-  wasted(usage: Usage): void;
+  wasted(usage: Usage, job: Job): void;
+  /** Nothing is sent until the schedule allows it. */
+  paused?(): void;
+  /** Requests are sent again. */
+  resumed?(): void;
   parameterChanged(change: ParameterChange, message: string): void;
   /** A row is sent again with so many tokens for its answer, because its prompt leaves no more. */
   shortened(job: Job, tokens: number, message: string): void;
@@ -97,6 +105,12 @@ export interface ProcessorEvents {
   streamed(message: string): void;
   /** From here on all requests go to the Responses API: the model answers on no other. */
   movedToResponses(message: string): void;
+}
+
+/** Times at which requests may be sent. */
+export interface Schedule {
+  /** Milliseconds until one may be sent; 0 where one may be now. */
+  wait(): number;
 }
 
 /** Keeps the run under a sum of money; see `run/budget.ts`. */
@@ -123,6 +137,8 @@ export interface ProcessorOptions {
   /** Tries for one row; throttled and adapted requests cost none. */
   maxAttempts: number;
   budget: Budget | null;
+  /** Null where requests may be sent at any time. */
+  schedule?: Schedule | null;
   clock: Clock;
   random?: () => number;
   events: ProcessorEvents;
@@ -219,6 +235,8 @@ export class Processor {
   #lastSuccess: number;
   readonly #started: number;
   #wakeDrain: (() => void) | null = null;
+  /** Ends when the schedule allows requests again; null while it does. */
+  #pause: Promise<void> | null = null;
 
   constructor(options: ProcessorOptions) {
     this.#options = options;
@@ -288,6 +306,8 @@ export class Processor {
     while (this.#stop === null && this.counts.answered === 0 && this.#explainedAtStart < EXPLAINED_AT_START) {
       const job = this.#next(iterator);
       if (job === null) return;
+      if (this.#mustWait()) await this.#untilAllowed();
+      if (this.#hasStopped()) return;
       const admitted = this.#admit(job);
       const server = admitted instanceof Promise ? await admitted : admitted;
       if (server !== null) await this.#process(job, server);
@@ -304,11 +324,39 @@ export class Processor {
         await this.#someoneLeaves();
         continue;
       }
+      if (this.#mustWait()) await this.#untilAllowed();
+      if (this.#hasStopped()) return;
       const admitted = this.#admit(job);
       // Nothing to wait for: a promise for each request would cost more than all that was looked at.
       const server = admitted instanceof Promise ? await admitted : admitted;
       if (server !== null) void this.#process(job, server);
     }
+  }
+
+  /** A function, so that the compiler does not take it for unchanged after a wait. */
+  #hasStopped(): boolean {
+    return this.#stop !== null;
+  }
+
+  #mustWait(): boolean {
+    const { schedule = null } = this.#options;
+    return schedule !== null && this.#stop === null && schedule.wait() > 0;
+  }
+
+  /** Waits for the times at which requests may be sent, or for the end of the run. */
+  #untilAllowed(): Promise<void> {
+    return (this.#pause ??= this.#waitForSchedule());
+  }
+
+  async #waitForSchedule(): Promise<void> {
+    const { schedule = null, clock, events } = this.#options;
+    events.paused?.();
+    while (schedule !== null && this.#mustWait())
+      await clock.sleep(Math.min(schedule.wait(), SCHEDULE_MS), this.#waits.signal);
+    // Nobody was asked, so nobody was silent.
+    this.#lastSuccess = clock.now();
+    this.#pause = null;
+    if (this.#stop === null) events.resumed?.();
   }
 
   /** The job to send next; null where none is left. Those set aside come last, or as soon as any row was answered. */
@@ -408,12 +456,13 @@ export class Processor {
     const { events, servers } = this.#options;
     const errors = this.#errorsOf(job);
     for (;;) {
-      if (this.#options.mayProceed?.() === false) return;
+      if (this.#mustWait()) await this.#untilAllowed();
+      if (this.#hasStopped() || this.#options.mayProceed?.() === false) return;
       const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
       const { verdict, wasted, exchanged } = await this.#send(job, sent, row.server);
       if (verdict.kind === 'partial' || verdict.kind === 'unfit')
         events.partial(job, sent, verdict.json, verdict.usage, verdict.tier);
-      else if (wasted !== null) events.wasted(wasted);
+      else if (wasted !== null) events.wasted(wasted, job);
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
         case 'answer':
@@ -453,10 +502,12 @@ export class Processor {
         case 'transient':
           if (!(await this.#tryAgain(verdict, job, row, sent, errors, exchanged))) return;
       }
-      if (this.#stop !== null) return;
+      // Before its turn with the rate limits, so that not all come at once after a pause.
+      if (this.#mustWait()) await this.#untilAllowed();
+      if (this.#hasStopped()) return;
       const place = servers.move(row.server, job);
       row.server = place instanceof Promise ? await place : place;
-      if (this.stopped !== null) return;
+      if (this.#hasStopped()) return;
       const turn = row.server.limiter.acquire(job, this.#waits.signal);
       if (turn !== null && !(await turn)) return;
     }
@@ -524,6 +575,7 @@ export class Processor {
     const { clock, events } = this.#options;
     const { concurrency, limiter, transport } = server;
     const exchanged = { sentAt: clock.now(), inFlight: concurrency.inFlight, latency: 0 };
+    job.sentAt = exchanged.sentAt;
     let response: ChatResponse | null = null;
     let failure: unknown;
     try {

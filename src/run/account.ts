@@ -1,7 +1,7 @@
 /** What the answers of one annotator used, and what that cost. */
 
 import type { Annotator } from '../models/annotators.js';
-import { findPrice, shareOf, totalCost, type Cost, type Price } from '../models/prices.js';
+import { findPrice, offPeakSaving, shareOf, totalCost, type Cost, type Price } from '../models/prices.js';
 import { PRICED_TIERS, type PricedTier } from '../models/service-tiers.js';
 import {
   accumulate,
@@ -26,6 +26,8 @@ export class Account {
   batches: BatchUsage = NO_BATCHES;
   /** Tokens of answers that no journal holds, over all sessions. */
   readonly wasted: Usage;
+  /** The part of all tokens that was used at off-peak hours, over all sessions. */
+  readonly offPeak: Usage;
   /** Of the journal's answers and of online answers that could not be used. */
   readonly #used: Usage;
   /** The parts of it that service tiers with a price of their own answered. */
@@ -37,12 +39,15 @@ export class Account {
   /**
    * @param wasted what earlier sessions wasted
    * @param price null where it is not known, or not looked up yet
+   * @param offPeak what earlier sessions used at off-peak hours
    */
   constructor(
     wasted: Usage,
     private price: Price | null,
+    offPeak: Usage = NO_USAGE,
   ) {
     this.wasted = copyUsage(wasted);
+    this.offPeak = copyUsage(offPeak);
     this.#used = copyUsage(wasted);
   }
 
@@ -69,6 +74,21 @@ export class Account {
     accumulate(this.#used, usage);
   }
 
+  /**
+   * Notes when tokens were used, which are counted by themselves.
+   * @param from when the request was sent, in milliseconds since 1970
+   * @param to when it was answered
+   */
+  noteHours(usage: Usage, from: number, to: number): void {
+    // Nobody says which of both times counts.
+    if (this.price?.offPeak?.hours.includesAll(from, to) === true) accumulate(this.offPeak, usage);
+  }
+
+  /** Takes over what another folder's sessions used at off-peak hours. */
+  addOffPeak(usage: Usage): void {
+    accumulate(this.offPeak, usage);
+  }
+
   /** Over all sessions and batches. */
   get usage(): Usage {
     return addUsage(this.#used, this.batches.wasted);
@@ -81,10 +101,13 @@ export class Account {
       usage: this.#tiers[tier],
       share: price === null ? null : shareOf(price, tier),
     }));
-    return totalCost(this.usage, price, [
+    const cost = totalCost(this.usage, price, [
       { usage: this.batches.usage, share: price?.batchShare ?? 1 },
       ...tiers,
     ]);
+    if (cost !== null && price !== null)
+      cost.amount = Math.max(0, cost.amount - offPeakSaving(this.offPeak, price));
+    return cost;
   }
 
   /** US dollars that answers would have cost online; null where that is not known. */

@@ -1,5 +1,5 @@
 import { mostTokens } from '../models/generation.js';
-import { costOf, findPrice, highestRates, type Price, type Rates } from '../models/prices.js';
+import { costOf, findPrice, highestRates, ratesAt, type Price, type Rates } from '../models/prices.js';
 import { tierOf } from '../models/service-tiers.js';
 import type { Usage } from '../models/usage.js';
 import { UserError } from '../lib/errors.js';
@@ -12,6 +12,8 @@ import { sanitize } from '../lib/text.js';
 const MARGIN = 2;
 /** Stated costs are rounded. */
 const TOLERANCE = 1.01;
+/** What a request may wait for rate limits between its attempts. */
+const LONGEST_WAIT_MS = 60 * 60_000;
 
 /**
  * Keeps a run under `--max_cost`: before a request is sent, its worst case and that of all in flight must fit beside
@@ -33,13 +35,14 @@ export class CostBudget implements Budget {
 
   /**
    * @param maximum US dollars
-   * @param price null where it is not known: then one request goes alone, and what its answer states bounds the others
+   * @param price what requests cost a token that are sent now; null where it is not known: then one request goes alone, and
+   *   what its answer states bounds the others
    * @param completionTokens the most that one request may be answered with, over all its choices
    * @param spent US dollars so far, over all sessions
    */
   constructor(
     private readonly maximum: number,
-    private readonly price: Rates | null,
+    private readonly price: () => Rates | null,
     private readonly completionTokens: number,
     private readonly spent: () => number,
   ) {}
@@ -73,8 +76,9 @@ export class CostBudget implements Budget {
     this.#longest = Math.max(this.#longest, usage.completionTokens);
     if (usage.stated === null) return;
     const { cost, promptTokens, completionTokens } = usage.stated;
-    if (this.price !== null) {
-      const expected = costOf(usage.stated, this.price);
+    const price = this.price();
+    if (price !== null) {
+      const expected = costOf(usage.stated, price);
       if (expected > 0) this.#overcharge = Math.max(this.#overcharge, cost / expected);
     } else if (promptTokens > 0 && completionTokens > 0) {
       this.#learnt = lower(this.#learnt, cost / promptTokens, cost / completionTokens);
@@ -83,7 +87,7 @@ export class CostBudget implements Budget {
 
   /** US dollars that requests may cost at most; null where that is not known yet. */
   #worstCase(requests: number, bytes: number): number | null {
-    const price = this.price ?? this.#learnt;
+    const price = this.price() ?? this.#learnt;
     if (price === null) return null;
     const longest = this.#longest > this.completionTokens ? this.#longest * MARGIN : this.completionTokens;
     const overcharge = this.#overcharge > TOLERANCE ? this.#overcharge * MARGIN : 1;
@@ -92,17 +96,28 @@ export class CostBudget implements Budget {
 }
 
 /**
- * What keeps requests under `--max_cost`; null where there is no limit.
+ * What keeps requests under `--max_cost`; null where there is no limit. Requests that are sent at off-peak hours count at
+ * off-peak rates, unless a last attempt of theirs may come later.
  * @param price null where it is not known
  * @param spent US dollars so far
+ * @param now milliseconds since 1970
  */
 export function budgetFor(
-  { policy: { maxCost }, call: { generation } }: Pick<RunSettings, 'policy' | 'call'>,
+  { policy: { maxCost, offPeak }, call: { generation, limits } }: Pick<RunSettings, 'policy' | 'call'>,
   price: Price | null,
   spent: () => number,
+  now: () => number = Date.now,
 ): CostBudget | null {
   if (maxCost === null) return null;
-  const rates = highestRates(price, tierOf(generation.service_tier));
+  const timeout = limits.timeout * 1000;
+  // With --off_peak no attempt begins at other hours.
+  const longest = offPeak === null ? limits.attempts * timeout + LONGEST_WAIT_MS : timeout;
+  const tier = tierOf(generation.service_tier);
+  const highest = highestRates(price, tier);
+  const rates = (): Rates | null => {
+    if (price === null || price.offPeak === null) return highest;
+    return highestRates({ ...price, ...ratesAt(price, now(), longest) }, tier);
+  };
   return new CostBudget(maxCost, rates, mostTokens(generation) ?? Infinity, spent);
 }
 

@@ -2,6 +2,7 @@
 
 import type { DatasetSelection } from '../datasets/selection.js';
 import type { OutputFormat } from '../exports/index.js';
+import type { Hours } from '../models/hours.js';
 import type { CallEnvironment, ModelCall } from '../models/call.js';
 import type { ReasoningMode } from '../models/reasoning.js';
 import type { Selection } from '../models/select-answer.js';
@@ -70,6 +71,8 @@ export interface RunPolicy {
   retry: readonly RetriableState[];
   /** US dollars; null for no limit. */
   maxCost: number | null;
+  /** Hours at which requests are sent: those that the price table lists as cheaper, or the user's own; null for all. */
+  offPeak: Hours | 'auto' | null;
   /** Folders of earlier runs whose answers to the same requests are taken over. */
   reuse: readonly string[];
   /** True where rows with the same request share one answer. */
@@ -99,6 +102,7 @@ export const DEFAULT_POLICY: RunPolicy = {
   earlier: 'refuse',
   retry: ['failed'],
   maxCost: null,
+  offPeak: null,
   reuse: [],
   dedupe: false,
   escalateTruncated: null,

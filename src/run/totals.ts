@@ -30,6 +30,10 @@ interface Carried {
   wasted: Usage;
   /** The same by the names of other annotators; absent where there are none. */
   others?: Record<string, Usage>;
+  /** Tokens that were used at off-peak hours, also those of answers that the journal holds; absent where none were. */
+  offPeak?: Usage;
+  /** The same by the names of other annotators. */
+  othersOffPeak?: Record<string, Usage>;
   /** ISO 8601; when the first session began. */
   startedAt: string;
   timeline: RecordedTimeline | null;
@@ -87,9 +91,10 @@ export class Totals {
       servers: {},
     };
     this.timeline = new Timeline(this.#before.timeline);
-    this.#own = new Account(this.#before.wasted, price);
-    for (const [name, wasted] of Object.entries(this.#before.others ?? {}))
-      this.#others.set(name, new Account(wasted, null));
+    const { wasted, others = {}, offPeak, othersOffPeak = {} } = this.#before;
+    this.#own = new Account(wasted, price, offPeak);
+    for (const [name, ofOther] of Object.entries(others))
+      this.#others.set(name, new Account(ofOther, null, othersOffPeak[name]));
   }
 
   /** Looks the model's price up where that was not done at the start. */
@@ -139,6 +144,9 @@ export class Totals {
     addServers(this.#before.servers, countsOf(other.servers));
     this.#own.addWasted(other.wasted);
     for (const [name, wasted] of Object.entries(other.others ?? {})) this.accountOf(name).addWasted(wasted);
+    this.#own.addOffPeak(other.offPeak ?? NO_USAGE);
+    for (const [name, usage] of Object.entries(other.othersOffPeak ?? {}))
+      this.accountOf(name).addOffPeak(usage);
     if (other.startedAt < this.#before.startedAt) this.#before.startedAt = other.startedAt;
   }
 
@@ -271,8 +279,20 @@ export class Totals {
     this.save();
   }
 
-  get #otherWasted(): Record<string, Usage> {
-    return Object.fromEntries([...this.#others].map(([name, { wasted }]) => [name, wasted]));
+  /** What other annotators' accounts hold, by their names. */
+  #ofOthers(part: (account: Account) => Usage): Record<string, Usage> {
+    return Object.fromEntries([...this.#others].map(([name, account]) => [name, part(account)]));
+  }
+
+  /** Fields that only a run with off-peak hours has. */
+  get #offPeak(): Pick<Carried, 'offPeak' | 'othersOffPeak'> {
+    const isUsed = ({ offPeak }: Account): boolean => offPeak.promptTokens + offPeak.completionTokens > 0;
+    return {
+      ...(isUsed(this.#own) ? { offPeak: this.#own.offPeak } : {}),
+      ...([...this.#others.values()].some(isUsed)
+        ? { othersOffPeak: this.#ofOthers(({ offPeak }) => offPeak) }
+        : {}),
+    };
   }
 
   /** Saves the figures; a full disk does not matter here, since answers are saved elsewhere. */
@@ -284,7 +304,8 @@ export class Totals {
       throttled,
       retried,
       wasted: this.#own.wasted,
-      ...(this.#others.size === 0 ? {} : { others: this.#otherWasted }),
+      ...(this.#others.size === 0 ? {} : { others: this.#ofOthers(({ wasted }) => wasted) }),
+      ...this.#offPeak,
       startedAt: this.startedAt,
       timeline: this.timeline.record,
       servers: this.servers,
@@ -317,6 +338,8 @@ function readCounters(path: string): Carried | null {
       retried: whole(value['retried']),
       wasted: restoreUsage(value['wasted']),
       ...(isObject(value['others']) ? { others: restoreUsages(value['others']) } : {}),
+      ...(isObject(value['offPeak']) ? { offPeak: restoreUsage(value['offPeak']) } : {}),
+      ...(isObject(value['othersOffPeak']) ? { othersOffPeak: restoreUsages(value['othersOffPeak']) } : {}),
       startedAt: value['startedAt'],
       timeline: readTimeline(value['timeline']),
       servers: readServerCounts(value['servers']),

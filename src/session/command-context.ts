@@ -15,4 +15,6 @@ export interface CommandContext {
   output?: typeof printResult;
   /** Learns every second, and at the end, how far requests are. */
   onProgress?: (progress: Progress) => void;
+  /** Learns when nothing is sent until a time, and, with null, when requests are sent again. */
+  onPause?: (until: Date | null) => void;
 }

@@ -15,6 +15,9 @@ const STANDARD_OUTPUT = '-';
 export type EventLine =
   | { event: 'started'; command: string }
   | ({ event: 'progress' } & Progress)
+  /** Nothing is sent until then, since other hours are off-peak; until `resumed` there is no `progress`. */
+  | { event: 'paused'; until: string }
+  | { event: 'resumed' }
   /** `error` is what the command says on standard error; null where it ends by itself. */
   | { event: 'ended'; exit_code: number; error: string | null };
 
@@ -38,13 +41,19 @@ export async function withEvents(
 ): Promise<number> {
   if (path === null) return work(context);
   const log = new EventLog(path, context.console);
+  let isPaused = false;
   log.write({ event: 'started', command });
   try {
     const exitCode = await work({
       ...context,
       onProgress: (progress) => {
         context.onProgress?.(progress);
-        log.write({ event: 'progress', ...progress });
+        if (!isPaused) log.write({ event: 'progress', ...progress });
+      },
+      onPause: (until) => {
+        context.onPause?.(until);
+        isPaused = until !== null;
+        log.write(until === null ? { event: 'resumed' } : { event: 'paused', until: until.toISOString() });
       },
     });
     log.write({ event: 'ended', exit_code: exitCode, error: null });

@@ -7,6 +7,7 @@ import type { Totals } from '../run/totals.js';
 import { count, dollars, duration, spent } from '../lib/text.js';
 import { fitted, type Part } from './fitted-line.js';
 import type { Progress } from './progress.js';
+import type { SendingHours } from './off-peak.js';
 import { serversLine } from './servers-line.js';
 import { TimeLeft } from './time-left.js';
 
@@ -48,6 +49,8 @@ export interface MeterOptions {
   rows: number;
   /** What each of several servers does; null where there is one. */
   standings?: (() => readonly ServerStanding[]) | null;
+  /** The hours at which requests are sent; null for all. */
+  hours?: Pick<SendingHours, 'notice' | 'wait'> | null;
   now?: () => number;
   /** How many of the rows, or of their parts, this session has dealt with. */
   done?: () => number;
@@ -61,6 +64,7 @@ export class Meter {
   private readonly before: number;
   private readonly rows: number;
   private readonly standings: (() => readonly ServerStanding[]) | null;
+  private readonly hours: NonNullable<MeterOptions['hours']> | null;
   private readonly now: () => number;
   private readonly done: () => number;
   readonly #started: number;
@@ -68,7 +72,7 @@ export class Meter {
   readonly #timeLeft = new TimeLeft();
 
   constructor(options: MeterOptions) {
-    const { processor, standings = null, now = (): number => performance.now() } = options;
+    const { processor, standings = null, hours = null, now = (): number => performance.now() } = options;
     this.processor = processor;
     this.limiter = options.limiter;
     this.totals = options.totals;
@@ -76,6 +80,7 @@ export class Meter {
     this.before = options.before;
     this.rows = options.rows;
     this.standings = standings;
+    this.hours = hours;
     this.now = now;
     this.done = options.done ?? ((): number => processor.counts.answered + processor.counts.failed);
     this.#started = now();
@@ -111,7 +116,7 @@ export class Meter {
       inFlight: this.processor.inFlight,
       ramp: this.processor.ramp,
       allowed: allowedRate(this.limiter),
-      pause: this.limiter.gateMilliseconds,
+      pause: Math.max(this.limiter.gateMilliseconds, this.hours?.wait() ?? 0),
     });
     return { first: this.#samples[0] ?? now, now };
   }
@@ -197,6 +202,8 @@ export class Meter {
 
   /** Why nothing happens for a while; null where all goes well. */
   #attention(): string | null {
+    const notice = this.hours?.notice ?? null;
+    if (notice !== null) return notice;
     const { trouble } = this.processor;
     const why = trouble === null ? '' : `: ${trouble.message}`;
     const pause = this.limiter.gateMilliseconds;

@@ -13,6 +13,7 @@ import type { Limits } from '../requests/pooled-limits.js';
 import {
   Processor,
   type Budget,
+  type Schedule,
   type ProcessorEvents,
   type ProcessorOptions,
 } from '../requests/processor.js';
@@ -28,6 +29,8 @@ export interface Abortable {
 /** What a processor is made with besides the call. */
 interface OnlineSessionParts {
   budget: Budget | null;
+  /** Null where requests are sent at any time. */
+  schedule?: Schedule | null;
   events: ProcessorEvents;
   reporter: Reporter;
   /** True where earlier sessions of the run have answers. */
@@ -56,7 +59,15 @@ export interface OnlineSession {
  * @throws UserError where a key is missing, or several servers serve different models
  */
 export async function openOnlineSession(call: ModelCall, parts: OnlineSessionParts): Promise<OnlineSession> {
-  const { budget, events, reporter, hasAnswers, partialBefore, mayProceed = () => true } = parts;
+  const {
+    budget,
+    schedule = null,
+    events,
+    reporter,
+    hasAnswers,
+    partialBefore,
+    mayProceed = () => true,
+  } = parts;
   const { client, servers, limits, standings, shared } = await openServers(call, reporter);
   const parameters = new ParameterFit(call.given);
   const processor = new Processor({
@@ -70,6 +81,7 @@ export async function openOnlineSession(call: ModelCall, parts: OnlineSessionPar
     partialBefore,
     maxAttempts: call.limits.attempts,
     budget,
+    schedule,
     clock: systemClock,
     events,
     reporter,

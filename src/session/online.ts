@@ -6,6 +6,7 @@ import type { Price } from '../models/prices.js';
 import type { Interruption } from '../terminal/interruption.js';
 import { noteDiscarded } from '../lib/memory.js';
 import { checkEndpoints } from '../models/endpoint.js';
+import { systemClock } from '../lib/clock.js';
 import { holdsLock } from '../lib/fence.js';
 import type { RunSettings } from '../run/settings.js';
 import { flagOf, type ParameterChange } from '../requests/parameters.js';
@@ -28,6 +29,7 @@ import { answerRules } from '../models/answer-rules.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { openOnlineSession, type Abortable, type OnlineSession } from './online-session.js';
 import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
+import { sendingHours, type SendingHours } from './off-peak.js';
 import { Meter, type MeterOptions, type Misses } from './meter.js';
 import type { OnlinePermit } from './online-permit.js';
 import type { CommandContext } from './command-context.js';
@@ -142,12 +144,12 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
     },
   });
   const sending = isSplit ? { ...work, options: withOneAnswer(options) } : work;
-  const { asking, journal, budget, misses } = await openJournaled(sending, rowJobs, waiting, console);
+  const { asking, journal, budget, hours, misses } = await openJournaled(sending, rowJobs, waiting, context);
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts, asking.standings ?? undefined);
 
   const started = performance.now();
-  const meter = meterFor(run, waiting, asking, { totals, misses });
+  const meter = meterFor(run, waiting, asking, { totals, misses, hours });
   const endProgress = console.showProgress((columns) => meter.render(columns));
   const { onProgress = () => undefined } = context;
   const stopWatching = watchEverySecond(work, asking, () => {
@@ -191,6 +193,8 @@ interface Journaled {
   journal: JournalWriter;
   /** Null where nothing bounds the cost. */
   budget: ReturnType<typeof budgetFor>;
+  /** Null where requests are sent at any time. */
+  hours: SendingHours | null;
   misses: Misses;
 }
 
@@ -199,7 +203,7 @@ async function openJournaled(
   work: OnlineWork,
   rowJobs: RowJobs,
   waiting: number,
-  console: CommandContext['console'],
+  { console, onPause }: CommandContext,
 ): Promise<Journaled> {
   const { options, folder, run, totals, price, onChanges, reserved, permit = null } = work;
   const { index, naming = ROWS } = run;
@@ -213,6 +217,7 @@ async function openJournaled(
     asking.processor.stop({ reason: 'error', cause, message: error.message });
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
+  const hours = sendingHours(options.policy, price);
   const misses: Misses = { refused: 0, failed: 0 };
   const recording = { journal, index, naming, misses, rowJobs, origin: work.again?.origin ?? null };
   const events = journaling(recording, { account, timeline: totals.timeline }, console, {
@@ -225,7 +230,17 @@ async function openJournaled(
     onChange: () => {
       onChanges(asking.parameters.learnt);
     },
-    onUse: (usage) => {
+    onPause: (isPaused) => {
+      const until = isPaused ? (hours?.opensAt ?? null) : null;
+      const what =
+        until === null ? 'Off-peak hours: sending.' : `${hours?.notice ?? ''}; sending starts by itself.`;
+      console.info(what);
+      onPause?.(until);
+    },
+    onUse: (usage, { sentAt }) => {
+      const now = Date.now();
+      const latency = sentAt === undefined ? 0 : systemClock.now() - sentAt;
+      account.noteHours(usage, now - latency, now);
       budget?.observe(usage);
       if (budget === null || totals.cost !== null) return;
       asking.processor.stop({
@@ -237,14 +252,14 @@ async function openJournaled(
   });
   const hasAnswers = annotator === null && index.count('ok') + index.count('truncated') > 0;
   const asking = await openOnlineSession(options.call, {
-    ...{ budget, events, reporter: console, hasAnswers },
+    ...{ budget, schedule: hours, events, reporter: console, hasAnswers },
     partialBefore: run.partialBefore ?? null,
     ...(permit === null ? {} : { mayProceed: () => permit.isHeld() }),
   });
   permit?.keep((message) => {
     asking.processor.stop({ reason: 'error', cause: 'lock', message });
   });
-  return { asking, journal, budget, misses };
+  return { asking, journal, budget, hours, misses };
 }
 
 /** Every second: this process's part of the limits, the figures on disk, and whether the results still have a folder. */
@@ -276,7 +291,7 @@ function meterFor(
   { index, rows }: RequestSet,
   waiting: number,
   { processor, limiter, standings }: OnlineSession,
-  counted: Pick<MeterOptions, 'totals' | 'misses'>,
+  counted: Pick<MeterOptions, 'totals' | 'misses' | 'hours'>,
 ): Meter {
   const { parts } = index;
   const figures = { processor, limiter, standings, ...counted };
@@ -326,7 +341,9 @@ interface Occasions {
   onFirstAnswer: () => void;
   onChange: () => void;
   /** Something was billed. */
-  onUse: (usage: Usage) => void;
+  onUse: (usage: Usage, job: Job) => void;
+  /** Requests wait for their hours, or are sent again. */
+  onPause: (isPaused: boolean) => void;
 }
 
 function countRows(rows: number, wanted: (row: number) => boolean): number {
@@ -369,7 +386,7 @@ function journaling(
   { journal, index, naming, misses, rowJobs, origin }: Recording,
   { account, timeline }: Figures,
   console: CommandContext['console'],
-  { onFirstAnswer, onChange, onUse }: Occasions,
+  { onFirstAnswer, onChange, onUse, onPause }: Occasions,
 ): ProcessorEvents {
   const nameOf = (job: Job): string => `${naming.nameOf(job.requestIdx)}${describePart(job)}`;
   let isFirst = true;
@@ -390,7 +407,7 @@ function journaling(
       // A retried row keeps its earlier answer.
       else account.addUnused(figures);
       timeline.spent(usage.promptTokens + usage.completionTokens);
-      onUse(usage);
+      onUse(usage, job);
       noteDiscarded(sent.length + json.length);
       console.record('debug', `${nameOf(job)}: ${completion.state}`);
       if (isFirst) onFirstAnswer();
@@ -400,7 +417,7 @@ function journaling(
       journal.appendAnswer(sent, json, job.requestIdx, job.part, origin);
       const usage = usageOfAnswer(reported, sent, json);
       account.addUnused({ usage, tier });
-      onUse(usage);
+      onUse(usage, job);
       noteDiscarded(sent.length + json.length);
     },
     failed: (job, sent, errors, filtered) => {
@@ -418,9 +435,15 @@ function journaling(
     exchanged: (latency, kind) => {
       timeline.exchanged(latency, kind);
     },
-    wasted: (usage) => {
+    wasted: (usage, job) => {
       account.addWasted(usage);
-      onUse(usage);
+      onUse(usage, job);
+    },
+    paused: () => {
+      onPause(true);
+    },
+    resumed: () => {
+      onPause(false);
     },
     parameterChanged: (change, message) => {
       if (change.parameter === 'n') rowJobs.split();

@@ -41,9 +41,11 @@ function rewrite(block: string, url: string, port: number): string {
       .replaceAll('http://localhost:8000/v1', `${url}/v1`)
       .replace(/'https:\/\/NAME\.openai\.azure\.com[^']*'/, `${url}/v1`)
       .replaceAll(
-        /--annotator groq\/\S+/g,
+        /--annotator (?:groq|deepseek)\/\S+/g,
         (flag) => `${flag} --base_url ${url}/v1 --api_key_env OPENAI_API_KEY`,
       )
+      // Tests run at any hour.
+      .replaceAll(/--off_peak(?= |$)(?! \d)/gm, '--off_peak 00:00-24:00')
       .replaceAll('AZURE_OPENAI_API_KEY', 'OPENAI_API_KEY')
       .replaceAll('batch_a,batch_b', '$(sed -n "s/.*--batch_ids \\([^ ]*\\).*/\\1/p" batch.out)')
       .replaceAll(/^(npx reannotate .*--batch)$/gm, '$1 | tee batch.out')

@@ -433,7 +433,7 @@ describe('what was used cost', () => {
     expect(totalCost(both, price, [{ usage: plain, share: 2.5 }])?.amount).toBeCloseTo(0.007, 12);
     expect(totalCost(both, price, [{ usage: plain, share: null }])).toBeNull();
     expect(totalCost(both, price, [{ usage: NO_USAGE, share: null }])?.amount).toBeCloseTo(0.004, 12);
-    const batch = { batchShare: 0.5, highestBatchShare: 0.5 };
+    const batch = { batchShare: 0.5, highestBatchShare: 0.5, offPeak: null };
     const tiers = tierShares('openai', 'gpt-5.5');
     expect(highestRates({ ...price, ...batch, tiers }, 'priority')?.output).toBeCloseTo(2.5e-5, 12);
     // Where there is no capacity, the ordinary tier may answer.

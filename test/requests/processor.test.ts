@@ -376,3 +376,55 @@ describe('a server that fails', () => {
     expect(poison.sent).toBeLessThan(4000 + 30);
   });
 });
+
+describe('hours of sending', () => {
+  const HOUR = 3_600_000;
+  /** From the first hour to the second, and from the fifth on. */
+  const waitAt = (now: number): number =>
+    now < HOUR ? HOUR - now : now >= 2 * HOUR && now < 5 * HOUR ? 5 * HOUR - now : 0;
+  /** So slow that 12 rows take longer than an hour. */
+  const slow: Script = (_, times) => (times < 2 ? apiError(503, 'busy') : ok);
+
+  it('hold back every request, retries as well, and go on by themselves', async () => {
+    let busy = 0;
+    const script: Script = (body, times) => {
+      busy += 1;
+      return body.row > 3 ? slow(body, times) : ok;
+    };
+    const played = await play(12, script, { waitAt });
+    expect(played.stop).toBeNull();
+    expect(Object.values(played.rows).filter((state) => state === 'answered')).toHaveLength(12);
+    expect(busy).toBeGreaterThan(12);
+    expect(played.sentAt.every((time) => waitAt(time) === 0)).toBe(true);
+    expect(played.pauses.slice(0, 2)).toEqual([0, HOUR]);
+  });
+
+  it('end no run for silence: nobody was asked', async () => {
+    // The first request after a pause of three hours gets a 429.
+    const script: Script = ({ row }, times) => (row === 2 && times === 0 ? apiError(429, 'slow down') : ok);
+    const pause = (now: number): number => (now >= 20 && now < 3 * HOUR ? 3 * HOUR - now : 0);
+    const played = await play(4, script, { waitAt: pause, concurrency: 1 });
+    expect(played.stop).toBeNull();
+    expect(Object.keys(played.rows)).toHaveLength(4);
+    expect(played.pauses).toEqual([20, 3 * HOUR]);
+  });
+
+  it('are not waited for once all rows are answered', async () => {
+    const played = await play(2, () => ok, { waitAt: (now) => (now >= 15 ? 10 * HOUR : 0), concurrency: 1 });
+    expect(played.pauses).toEqual([]);
+    expect(Object.keys(played.rows)).toHaveLength(2);
+  });
+
+  it('are not waited for after a stop', async () => {
+    const stop = (processor: Processor): void => {
+      processor.stop({ reason: 'interrupted' });
+    };
+    const played = await play(9, () => ok, {
+      waitAt: (now) => (now >= 10 ? HOUR : 0),
+      at: { request: 0, run: stop },
+    });
+    expect(played.stop).toEqual({ reason: 'interrupted' });
+    expect(played.sent).toBe(1);
+    expect(played.pauses).toEqual([]);
+  });
+});

@@ -26,7 +26,12 @@ function spend(
   let used: Usage = NO_USAGE;
   let billed = 0;
   let next = 0;
-  const budget = new CostBudget(maximum, price, MAX_TOKENS, () => totalCost(used, price)?.amount ?? 0);
+  const budget = new CostBudget(
+    maximum,
+    () => price,
+    MAX_TOKENS,
+    () => totalCost(used, price)?.amount ?? 0,
+  );
   const flying: number[] = [];
   for (;;) {
     // As the processor does, the first request goes alone.
@@ -94,9 +99,21 @@ describe('a sum of money', () => {
   });
 
   it('lets one request go alone until its answer tells what it costs', () => {
-    const budget = new CostBudget(1, null, MAX_TOKENS, () => 0);
+    const budget = new CostBudget(
+      1,
+      () => null,
+      MAX_TOKENS,
+      () => 0,
+    );
     expect(budget.reserve(job(0))).toBe(true);
     expect(budget.reserve(job(1))).toBe(false);
-    expect(new CostBudget(0, null, MAX_TOKENS, () => 0).reserve(job(0))).toBe(false);
+    expect(
+      new CostBudget(
+        0,
+        () => null,
+        MAX_TOKENS,
+        () => 0,
+      ).reserve(job(0)),
+    ).toBe(false);
   });
 });

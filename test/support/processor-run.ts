@@ -43,6 +43,10 @@ export interface Played {
   errors: string[];
   /** The body that each row was answered to. */
   bodies: Map<number, Body>;
+  /** When each request was sent, in milliseconds. */
+  sentAt: number[];
+  /** When nothing was sent, from and to. */
+  pauses: number[];
 }
 
 /** Runs rows through a processor on a clock of its own; `at` is called when so many requests were sent. */
@@ -62,6 +66,8 @@ export async function play(
     /** Called with the number of requests at the server, whenever it changes. */
     onFlight?: (count: number) => void;
     at?: { request: number; run: (processor: Processor) => void };
+    /** Milliseconds until requests may be sent, at a time. */
+    waitAt?: (now: number) => number;
   } = {},
 ): Promise<Played> {
   const clock = new FakeClock();
@@ -75,6 +81,8 @@ export async function play(
     kept: 0,
     errors: [],
     bodies: new Map(),
+    sentAt: [],
+    pauses: [],
   };
   const times = new Map<number, number>();
   let flying = 0;
@@ -82,6 +90,7 @@ export async function play(
     const body = JSON.parse(bytes.toString('utf8')) as Body;
     const time = times.get(body.row) ?? 0;
     times.set(body.row, time + 1);
+    played.sentAt.push(clock.now());
     if (played.sent++ === options.at?.request) options.at.run(processor);
     options.onFlight?.(++flying);
     await clock.sleep(LATENCY_MS);
@@ -106,9 +115,16 @@ export async function play(
     rules: options.rules ?? new FinishRules(),
     maxAttempts: 3,
     budget: options.budget === true ? { reserve: () => true, settle: () => undefined } : null,
+    schedule: options.waitAt === undefined ? null : { wait: () => options.waitAt?.(clock.now()) ?? 0 },
     clock,
     random: () => 0.5,
     events: {
+      paused: () => {
+        played.pauses.push(clock.now());
+      },
+      resumed: () => {
+        played.pauses.push(clock.now());
+      },
       answered: ({ requestIdx }, sent) => {
         played.ended += 1;
         played.rows[requestIdx] = 'answered';

@@ -7,6 +7,7 @@ import { sanitize } from '../../lib/text.js';
 import { checkUrl } from '../../http/address.js';
 import { ANNOTATORS } from '../../models/annotators.js';
 import { DEFAULT_LIMITS } from '../../models/call.js';
+import { parseHours } from '../../models/hours.js';
 import { checkRunName } from '../../run/folder.js';
 import { DEFAULT_OUTPUT, MAXIMUM_BATCH_BYTES, MAXIMUM_BATCH_SIZE } from '../../run/settings.js';
 import { RETRIABLE_STATES, type RetriableState } from '../../types.js';
@@ -344,6 +345,21 @@ export const LIMIT_FLAGS = {
       judge: { help: 'stop before spending more on this judgement' },
     },
   }),
+  off_peak: flag({
+    kind: {
+      ...kind('[hours]', readOffPeak, { inCode: 'string | boolean' }),
+      alone: 'auto',
+    },
+    fallback: null,
+    group: 'limits',
+    help: 'send only at off-peak hours of the price table (DeepSeek), or at these in UTC, such as 16:30-00:30; wait in between',
+    details:
+      'Outside these hours nothing is sent; the run waits and continues by itself, also over days. A model without off-peak ' +
+      'prices needs hours of your own, each day: `16:30-00:30`, or several with commas. Online only; a fallback annotator ' +
+      'waits for its own hours. See [prices by the hour](costs.md#prices-by-the-hour).',
+    aliases: ['offpeak', 'off_peak_hours', 'off_peak_only', 'cheap_hours', 'schedule'],
+    commands: { reannotate: true, work: true },
+  }),
   dry_run: flag({
     kind: toggle,
     fallback: false,
@@ -373,6 +389,14 @@ export const LIMIT_FLAGS = {
     commands: { reannotate: true },
   }),
 };
+
+/** Checked here and kept as text, as the run's record has it; `auto` is what the flag alone means. */
+function readOffPeak(given: string, source: string): string | null {
+  if (/^(?:none|false|no|off)$/i.test(given)) return null;
+  if (/^(?:auto|true|yes|on)$/i.test(given)) return 'auto';
+  parseHours(given, source);
+  return given;
+}
 
 /** @throws UsageError where it is no address of Redis */
 function readRedis(given: string, source: string): string {
