@@ -1,5 +1,6 @@
 import { createServer, request, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream';
 import { onTestFinished } from 'vitest';
 
 /** What happens to a request on its way, in place of its own answer. */
@@ -48,7 +49,7 @@ export async function faultyProxy(
         (response) => {
           if (isAnswered) {
             outgoing.writeHead(response.statusCode ?? 502, response.headers);
-            response.pipe(outgoing);
+            pipeline(response, outgoing, () => undefined);
           } else response.resume().on('end', () => outgoing.destroy());
         },
       );

@@ -1,5 +1,6 @@
 import { createServer, request, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream';
 import { onTestFinished } from 'vitest';
 
 /** When a process dies: before its request arrives, after it was dealt with but unanswered, or after the answer. */
@@ -71,7 +72,8 @@ export async function killingProxy(target: string): Promise<KillingProxy> {
           return;
         }
         outgoing.writeHead(response.statusCode ?? 502, response.headers);
-        response.pipe(outgoing);
+        // A cut answer is cut here as well; `pipe` would leave its reader waiting.
+        pipeline(response, outgoing, () => undefined);
       },
     );
     forwarded.on('error', () => {
