@@ -47,6 +47,8 @@ async function makeFiles(folder, plain, rows) {
     const [name, ...flags] = command;
     if (spawnSync(name, [...flags, plain]).status === 0) made.push([`.jsonl${ending}`, `${plain}${ending}`]);
   }
+  made.push(['.json', await writeArray(plain, join(folder, 'data.json'))]);
+  made.push(['.csv', await writeCsv(plain, join(folder, 'data.csv'))]);
   made.push(['.arrow', await writeArrow(plain, join(folder, 'data.arrow'))]);
   made.push([`a folder of ${SHARDS}`, await writeShards(plain, folder, rows)]);
   made.push(['.json by column', await writeColumns(plain, join(folder, 'columns.json'))]);
@@ -59,18 +61,33 @@ async function* rowsOf(path) {
 
 /** A stream in batches of a thousand rows, as `datasets` saves it. */
 async function writeArrow(plain, path) {
-  const { RecordBatchStreamWriter, tableFromJSON } = await import('apache-arrow');
-  async function* batches() {
-    let some = [];
-    for await (const one of rowsOf(plain)) {
-      if (some.push(one) < 1000) continue;
-      yield* tableFromJSON(some).batches;
-      some = [];
-    }
-    if (some.length > 0) yield* tableFromJSON(some).batches;
+  const { RecordBatchStreamWriter, Table, Utf8, vectorFromArray } = await import('apache-arrow');
+  // All batches have one schema: a type that is inferred has a dictionary of its own in each of them.
+  const tableOf = (some) =>
+    new Table(
+      Object.fromEntries(
+        Object.keys(some[0]).map((name) => [
+          name,
+          vectorFromArray(
+            some.map((one) => one[name]),
+            new Utf8(),
+          ),
+        ]),
+      ),
+    );
+  const writer = new RecordBatchStreamWriter();
+  // A whole table would be the last thing that it writes.
+  const write = (some) => tableOf(some).batches.forEach((batch) => writer.write(batch));
+  const written = pipeline(writer.toNodeStream(), createWriteStream(path));
+  let some = [];
+  for await (const one of rowsOf(plain)) {
+    if (some.push(one) < 1000) continue;
+    write(some);
+    some = [];
   }
-  const writer = await RecordBatchStreamWriter.writeAll(batches());
-  await pipeline(writer.toNodeStream(), createWriteStream(path));
+  if (some.length > 0) write(some);
+  writer.finish();
+  await written;
   return path;
 }
 
@@ -89,6 +106,30 @@ async function writeShards(plain, folder, rows) {
   }
   closeSync(descriptor);
   return shards;
+}
+
+async function writeArray(plain, path) {
+  const descriptor = openSync(path, 'w');
+  let before = '[';
+  for await (const one of rowsOf(plain)) {
+    writeSync(descriptor, `${before}${JSON.stringify(one)}`);
+    before = ',\n';
+  }
+  writeSync(descriptor, ']');
+  closeSync(descriptor);
+  return path;
+}
+
+async function writeCsv(plain, path) {
+  const descriptor = openSync(path, 'w');
+  const line = (cells) => `${cells.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(',')}\n`;
+  let isFirst = true;
+  for await (const one of rowsOf(plain)) {
+    writeSync(descriptor, `${isFirst ? line(Object.keys(one)) : ''}${line(Object.values(one))}`);
+    isFirst = false;
+  }
+  closeSync(descriptor);
+  return path;
 }
 
 async function writeColumns(plain, path) {

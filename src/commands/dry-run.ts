@@ -152,11 +152,11 @@ export function readRow(row: SourceRow, format: ChosenFormat): PromptRow | strin
 }
 
 function usedColumns({ name, roles, unused, suspicious }: ChosenFormat): UsedColumns {
-  const { prompt, inputs, choices, system, history, response } = roles;
+  const { prompt, choices, spreadChoices, system, history, response } = roles;
   return {
     format: name,
     prompt,
-    inputs,
+    inputs: [...roles.inputs, ...spreadChoices],
     choices,
     system,
     history,

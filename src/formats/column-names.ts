@@ -58,7 +58,9 @@ const PROMPT_WORDS = new Set([
     'demonstration',
     'example',
   ],
-  ...['tool', 'function', 'code', 'schema', 'table', 'choice', 'option'],
+  ...['tool', 'function', 'code', 'schema', 'table', 'choice', 'option', 'distractor', 'instance'],
+  // What a chat template is given besides the turns, such as tools (SmolTalk 2)
+  ...['kwarg'],
   ...['image', 'img', 'picture', 'photo', 'screenshot', 'audio', 'video', 'media', 'attachment', 'file'],
 ]);
 
@@ -77,6 +79,19 @@ const FOLLOWERS = new Set([
   'str',
 ]);
 
+/** What has a code that is no source code. */
+const CODES = new Set([
+  'language',
+  'lang',
+  'country',
+  'zip',
+  'postal',
+  'error',
+  'exit',
+  'status',
+  'currency',
+]);
+
 /** Columns that hold a prompt on their own: a second one beside the prompt may be a part of it. */
 const PROMPT_COLUMNS = new Set(['prompt', 'question', 'query', 'problem', 'task']);
 
@@ -91,6 +106,7 @@ export function looksLikePrompt(column: string, isChat: boolean): boolean {
   while (words.length > 1 && FOLLOWERS.has(words.at(-1) ?? '') && PROMPT_WORDS.has(words.at(-2) ?? ''))
     words.pop();
   const last = words.at(-1) ?? '';
+  if (last === 'code' && CODES.has(words.at(-2) ?? '')) return false;
   if (PROMPT_WORDS.has(last)) return true;
   return !isChat && words.length === 1 && PROMPT_COLUMNS.has(last);
 }

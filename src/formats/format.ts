@@ -1,4 +1,5 @@
 import type { Turns } from './all-turns.js';
+import type { Comparison } from './comparisons.js';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -23,10 +24,16 @@ export interface ColumnRoles {
   inputs: string[];
   /** The answers to choose from. */
   choices: string | null;
+  /** Where each of them has a column of its own: these, in their order. */
+  spreadChoices: string[];
   system: string | null;
   /** Turns before the prompt. */
   history: string | null;
   response: string | null;
+  /** The original answer of a chat that ends with a question. */
+  chatAnswer: string | null;
+  /** Two answers, of which the preferred one is the original; null where there is one. */
+  comparison: Comparison | null;
   /** Definitions of tools. */
   tools: string | null;
   /** Images that go with the prompt. */
@@ -35,6 +42,8 @@ export interface ColumnRoles {
   media: string[];
   /** Whole requests of several turns, of which `prompt` is the last; only in this program's own results. */
   requests: string[];
+  /** The calls of tools in the original answer; only there as well. */
+  originalCalls: string | null;
 }
 
 /** Names that users gave; null where they gave none, `none` for a column that is not to be used. */

@@ -4,11 +4,13 @@ import { UsageError, UserError } from '../lib/errors.js';
 import { sanitize } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
 import { requireTalk } from './all-turns.js';
-import { findAll, findColumn, findFirst, looksLikePrompt } from './column-names.js';
+import { findAll, findFirst, looksLikePrompt } from './column-names.js';
 import { FORMAT_NAMES, type ColumnRoles, type FormatFlags, type FormatName, type Row } from './format.js';
 import { readAlpaca, readChat, readGlaive, readPlain, readPreference, readReannotated } from './rows.js';
 import { withImages } from './images.js';
-import { detectShape, GLAIVE, IMAGES, SHAPES, TOOLS, type Shape } from './shapes.js';
+import { detectShape } from './detect-shape.js';
+import { IMAGES, TOOLS } from './known-columns.js';
+import { GLAIVE, SHAPES, type Shape } from './shapes.js';
 import { withTools } from './row-tools.js';
 import {
   keptCells,
@@ -74,19 +76,7 @@ export function chooseFormat(
   const template = flags.promptTemplate === null ? null : readTemplate(flags.promptTemplate, available);
   const { name, roles: found } = findRoles(dataset, available, flags, template);
   const roles = withFlags(found, flags);
-  const { prompt, inputs, choices, system, history, response, tools, images, media, requests } = roles;
-  const used = [
-    prompt,
-    ...inputs,
-    choices,
-    system,
-    history,
-    response,
-    tools,
-    ...images,
-    ...media,
-    ...requests,
-  ].filter((column) => column !== null);
+  const used = usedColumns(roles);
   const inPrompt = [...new Set([...used, ...(template?.columns ?? [])])];
   const kept =
     flags.keepColumns === null ? null : keptColumns(flags.keepColumns, available, [...new Set(used)]);
@@ -110,6 +100,17 @@ export function chooseFormat(
       return kept === null ? prompt : { ...prompt, source: keptCells(row, kept) };
     },
   };
+}
+
+/** All columns that play a part. */
+function usedColumns(roles: ColumnRoles): string[] {
+  const { comparison } = roles;
+  return [
+    ...[roles.prompt, ...roles.inputs, roles.choices, ...roles.spreadChoices, roles.system, roles.history],
+    ...[roles.response, roles.chatAnswer],
+    ...(comparison === null ? [] : [comparison.first, comparison.second, comparison.verdict]),
+    ...[roles.tools, ...roles.images, ...roles.media, ...roles.requests, roles.originalCalls],
+  ].filter((column) => column !== null);
 }
 
 /** True where the prompt is a whole dialogue, so that a question beside it is its first turn once more. */
@@ -243,21 +244,22 @@ function detectAround(prompt: string, available: readonly string[], name: Format
 }
 
 function rolesAround(prompt: string, available: readonly string[]): ColumnRoles {
-  const system = ['system_prompt', 'system']
-    .map((one) => findColumn(available, one))
-    .find((one) => one !== null);
   return {
     prompt,
     inputs: [],
     choices: null,
-    system: system ?? null,
+    spreadChoices: [],
+    system: findFirst(available, ['system_prompt', 'system']),
     history: null,
     response: null,
+    chatAnswer: null,
+    comparison: null,
     tools: findFirst(available, TOOLS),
     images: findAll(available, IMAGES),
     // A user who names the prompt leaves other media out on purpose.
     media: [],
     requests: [],
+    originalCalls: null,
   };
 }
 
@@ -279,6 +281,7 @@ function withFlags(found: ColumnRoles, flags: FormatFlags): ColumnRoles {
     ...found,
     inputs,
     response: chosen(flags.responseColumn, found.response),
+    ...(flags.responseColumn === null ? {} : { chatAnswer: null, comparison: null }),
     system: chosen(flags.systemColumn, found.system),
     tools: chosen(flags.toolsColumn, found.tools),
   };

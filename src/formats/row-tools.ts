@@ -1,6 +1,6 @@
 /** The tools of a row, and an original answer that calls them. */
 
-import { parseJson } from '../lib/json.js';
+import { isObject, parseJson } from '../lib/json.js';
 import type { PromptRow, ToolCall } from '../types.js';
 import { cell } from './cells.js';
 import type { ColumnRoles, Row } from './format.js';
@@ -11,10 +11,17 @@ import { readTools, toolsInText, type Tool } from './tools.js';
  * Adds the tools that a row's column holds, or else its system prompt describes.
  * @throws RowProblem where the column holds something else
  */
-export function withTools(row: PromptRow, source: Row, { tools: column }: ColumnRoles): PromptRow {
+export function withTools(row: PromptRow, source: Row, { tools: column, prompt }: ColumnRoles): PromptRow {
   const tools = column === null ? [] : readTools(cell(source, column), column);
-  const found = tools.length > 0 ? tools : describedTools(row);
+  const beside = tools.length > 0 ? tools : toolsBesideTurns(source, prompt);
+  const found = beside.length > 0 ? beside : describedTools(row);
   return found.length === 0 ? row : withCalls({ ...row, tools: found }, found);
+}
+
+/** Tools in the object that holds the turns: OpenAI's preference and batch files, `{"messages": […], "tools": […]}`. */
+function toolsBesideTurns(source: Row, column: string): Tool[] {
+  const value = cell(source, column);
+  return isObject(value) && Array.isArray(value['messages']) ? readTools(cell(value, 'tools'), column) : [];
 }
 
 /** Definitions in a system prompt, which stays as it is: it may ask for a way to write calls. */

@@ -1,104 +1,157 @@
 /** How the parts of a row become a request: one way for every shape, since cells say what they are. */
 
-import { isObject, parseJson } from '../lib/json.js';
+import { isObject } from '../lib/json.js';
 import type { ChatMessage, PromptRow } from '../types.js';
 import { alpacaPrompt } from './alpaca.js';
+import { answered, answerOf, dialogueOf, preferredAnswer, type OriginalAnswer } from './answers.js';
 import { cell, contextText, optionalText, originalAnswer, requiredText } from './cells.js';
-import { choicesText } from './choices.js';
+import { choicesText, spreadChoicesText } from './choices.js';
+import { preferredColumn } from './comparisons.js';
+import { readConversation } from './conversation.js';
 import type { ColumnRoles, Row } from './format.js';
 import { RowProblem } from './row-problem.js';
-import { isChat, readTranscript, readTurns, type Turn } from './turns.js';
-import { readConversation } from './conversation.js';
+import { readCalls } from './tool-calls.js';
+import { readAlpacaText, readTranscript } from './transcripts.js';
+import { contentOf, isChat, readTurns, spokenTurn, type Turn } from './turns.js';
 
 /** Columns that follow the prompt; others, such as a passage that is asked about, come before it. */
 const AFTER_PROMPT = /^inputs?$/i;
 
 /** A prompt column that holds text or a chat, with what goes with it. */
 export function readPlain(row: Row, roles: ColumnRoles): PromptRow {
-  if (isChat(cell(row, roles.prompt))) return readChat(row, roles);
-  const prompt = requiredText(row, roles.prompt);
-  const before = roles.inputs.filter((column) => !AFTER_PROMPT.test(column));
-  const after = roles.inputs.filter((column) => AFTER_PROMPT.test(column));
-  const parts = [...texts(row, before), prompt, ...texts(row, after), choicesText(row, roles.choices)];
-  return withHistory(row, roles, parts.filter((part) => part !== '').join('\n\n'));
+  const answer = answerOf(row, roles.response, choices(row, roles) !== '');
+  return readPrompt(row, roles, roles.response === null ? null : answer);
 }
 
 /** The same in the template of Stanford Alpaca. */
 export function readAlpaca(row: Row, roles: ColumnRoles): PromptRow {
-  const input = [...texts(row, roles.inputs), choicesText(row, roles.choices)].filter((part) => part !== '');
-  return withHistory(row, roles, alpacaPrompt(requiredText(row, roles.prompt), input.join('\n\n')));
+  const input = [...texts(row, roles.inputs), choices(row, roles)].filter((part) => part !== '');
+  const prompt = alpacaPrompt(requiredText(row, roles.prompt), input.join('\n\n'));
+  return answered(withHistory(row, roles, prompt), answerOf(row, roles.response));
 }
 
 /** A question as the instruction of an Alpaca prompt. */
 export function readGlaive(row: Row, roles: ColumnRoles): PromptRow {
-  return withHistory(row, roles, alpacaPrompt(requiredText(row, roles.prompt)));
+  const prompt = alpacaPrompt(requiredText(row, roles.prompt));
+  return answered(withHistory(row, roles, prompt), answerOf(row, roles.response));
 }
 
 /** A chat: the turns before its last answer are the request, and that answer is the original. */
 export function readChat(row: Row, roles: ColumnRoles): PromptRow {
-  const speakers = /turns/i.test(roles.prompt) ? 'user' : 'alternating';
-  const turns = readTurns(cell(row, roles.prompt), roles.prompt, speakers);
-  return chatRow(turns, optionalText(row, roles.system), answerOf(row, roles.response));
+  const { response, chatAnswer } = roles;
+  const found = chatRow(turnsOf(row, roles), row, roles);
+  if (response !== null) return answered(unanswered(found), answerOf(row, response));
+  const isAnswered = found.annotation_original !== null || found.annotation_original_tool_calls !== undefined;
+  return isAnswered ? found : answered(found, answerOf(row, chatAnswer));
 }
 
 /** A prompt with a preferred answer; where there is no prompt column the preferred dialogue holds it. */
 export function readPreference(row: Row, roles: ColumnRoles): PromptRow {
-  const { response } = roles;
+  const response = roles.comparison === null ? roles.response : preferredColumn(row, roles.comparison);
   if (response === null) return readPlain(row, roles);
   const chosen = dialogueOf(row, response);
-  const answer = chosen?.findLast((turn) => turn.role === 'assistant')?.content ?? null;
-  const isWhole = chosen?.some((turn) => turn.role === 'user') === true;
-  if (isWhole) return chatRow(chosen, optionalText(row, roles.system), null);
-  if (roles.prompt === response) {
+  if (chosen?.some((turn) => turn.role === 'user') === true) return chatRow(chosen, row, roles);
+  if (roles.prompt === roles.response) {
     throw new RowProblem(`"${response}" holds no dialogue, and there is no prompt beside it`);
   }
-  const original = chosen === null ? textAnswer(row, response) : answer;
-  return { ...readPlain(row, { ...roles, response: null }), annotation_original: original };
+  return readPrompt(row, roles, preferredAnswer(row, response, chosen));
 }
 
 /** A row of this program's own results. */
 export function readReannotated(row: Row, roles: ColumnRoles): PromptRow {
   const column = roles.requests.find((name) => Array.isArray(cell(row, name)));
-  const original = originalAnswer(row, roles.response);
-  const system = optionalText(row, roles.system);
-  if (column !== undefined) {
-    return { ...chatRow(readTurns(cell(row, column), column), system, null), annotation_original: original };
-  }
-  return {
-    system_prompt: system,
-    user_prompt: requiredText(row, roles.prompt),
-    annotation_original: original,
+  const calls = roles.originalCalls === null ? null : cell(row, roles.originalCalls);
+  const original: OriginalAnswer = {
+    content: originalAnswer(row, roles.response),
+    calls: calls === null ? [] : (readCalls(calls) ?? []),
   };
+  if (column !== undefined) {
+    const turns = readTurns(cell(row, column), column);
+    return answered(unanswered(chatRow(turns, row, roles)), original);
+  }
+  const request = {
+    system_prompt: systemText(row, roles.system),
+    user_prompt: requiredText(row, roles.prompt),
+    annotation_original: null,
+  };
+  return answered(request, original);
 }
 
-/** @param answer null where the chat's own last answer is the original */
-function chatRow(turns: readonly Turn[], systemColumn: string, answer: string | null): PromptRow {
-  const { request, answer: last } = readConversation(turns);
-  const user = request.findLast((turn) => turn.role === 'user')?.content ?? null;
-  if (user === null) throw new RowProblem('the chat holds no user turn before its last answer');
-  if (user.trim() === '') throw new RowProblem('the last user turn is empty');
-  if (systemColumn !== '' && request[0]?.role !== 'system') {
-    request.unshift({ role: 'system', content: systemColumn });
+/** @param answer null where only the prompt's own column may hold one */
+function readPrompt(row: Row, roles: ColumnRoles, answer: OriginalAnswer | null): PromptRow {
+  const value = cell(row, roles.prompt);
+  const found =
+    isChat(value) || isListOfTexts(value)
+      ? chatRow(turnsOf(row, roles), row, roles)
+      : readText(row, roles, answer !== null);
+  return answer === null ? found : answered(unanswered(found), answer);
+}
+
+function readText(row: Row, roles: ColumnRoles, hasAnswer: boolean): PromptRow {
+  const text = requiredText(row, roles.prompt);
+  const { before, after } = around(row, roles);
+  const isAlone = before.length + after.length === 0;
+  const dialogue = isAlone ? readDialogue(text, row, roles, hasAnswer) : null;
+  return dialogue ?? withHistory(row, roles, [...before, text, ...after].join('\n\n'));
+}
+
+/** A dialogue that is one text, or a text for training with its answer; null for a prompt as it stands. */
+function readDialogue(text: string, row: Row, roles: ColumnRoles, hasAnswer: boolean): PromptRow | null {
+  const alpaca = hasAnswer ? null : readAlpacaText(text);
+  if (alpaca !== null) {
+    return answered(withHistory(row, roles, alpaca.prompt), { content: alpaca.answer, calls: [] });
   }
-  const row = rowOf(request, user, answer ?? last?.content ?? null);
-  const calls = answer === null ? (last?.calls ?? []) : [];
+  const transcript = readTranscript(text);
+  if (transcript?.isDialogue !== true) return null;
+  // Beside an answer, a dialogue that ends with one is no request.
+  if (hasAnswer && transcript.turns.at(-1)?.role === 'assistant') return null;
+  return chatRow(transcript.turns.map(spokenTurn), row, roles);
+}
+
+/** The request of a chat and its last answer, with what other columns add to it. */
+function chatRow(turns: readonly Turn[], row: Row, roles: ColumnRoles): PromptRow {
+  const { request, answer } = readConversation([...historyOf(row, roles.history), ...turns]);
+  const place = request.findLastIndex((turn) => turn.role === 'user');
+  const last = request[place];
+  if (last === undefined) throw new RowProblem('the chat holds no user turn before its last answer');
+  const asked = last.content ?? '';
+  if (asked.trim() === '') throw new RowProblem('the last user turn is empty');
+  const user = withParts(asked, around(row, roles), request);
+  request[place] = { ...last, content: user };
+  const system = systemText(row, roles.system);
+  if (system !== '' && request[0]?.role !== 'system') request.unshift({ role: 'system', content: system });
+  const calls = answer?.calls ?? [];
   const images = turns.flatMap((turn) => turn.images ?? []);
   return {
-    ...row,
+    ...rowOf(request, user, answer?.content ?? null),
     ...(calls.length === 0 ? {} : { annotation_original_tool_calls: calls }),
     ...(images.length === 0 ? {} : { found_images: images }),
   };
 }
 
+/** What goes with the prompt around the last user turn, unless the chat holds it already. */
+function withParts(asked: string, { before, after }: Around, request: readonly ChatMessage[]): string {
+  const isNew = (part: string): boolean => !request.some(({ content }) => content?.includes(part) === true);
+  return [...before.filter(isNew), asked, ...after.filter(isNew)].join('\n\n');
+}
+
+/** The row without the original answer that its chat ends with. */
+function unanswered(row: PromptRow): PromptRow {
+  const { annotation_original_tool_calls: _, ...rest } = row;
+  return { ...rest, annotation_original: null };
+}
+
 function withHistory(row: Row, roles: ColumnRoles, prompt: string): PromptRow {
-  const system = optionalText(row, roles.system);
+  const system = systemText(row, roles.system);
   const history = historyOf(row, roles.history);
-  const original = answerOf(row, roles.response);
-  if (history.length === 0)
-    return { system_prompt: system, user_prompt: prompt, annotation_original: original };
+  if (history.length === 0) return { system_prompt: system, user_prompt: prompt, annotation_original: null };
   const { request } = readConversation([...history, { role: 'user', content: prompt }]);
   if (system !== '' && request[0]?.role !== 'system') request.unshift({ role: 'system', content: system });
-  return rowOf(request, prompt, original);
+  return rowOf(request, prompt, null);
+}
+
+function turnsOf(row: Row, { prompt }: ColumnRoles): Turn[] {
+  return readTurns(cell(row, prompt), prompt, /turns|^prompt/i.test(prompt) ? 'user' : 'alternating');
 }
 
 function historyOf(row: Row, column: string | null): Turn[] {
@@ -114,49 +167,35 @@ function rowOf(request: ChatMessage[], prompt: string, original: string | null):
   return isPlain ? row : { ...row, messages: request };
 }
 
-/** The original answer: text, the last answer of a chat, the first of SQuAD's answers, or JSON text of other values. */
-function answerOf(row: Row, column: string | null): string | null {
-  if (column === null) return null;
-  const value = cell(row, column);
-  if (isTurn(value) || isChat(value)) return lastAnswer(value, column);
-  if (isObject(value) && Array.isArray(value['text']) && Object.hasOwn(value, 'answer_start')) {
-    return typeof value['text'][0] === 'string' ? value['text'][0] : null;
-  }
-  return originalAnswer(row, column);
+/** MT-bench's turns in a column `prompt`. */
+function isListOfTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string');
 }
 
-function lastAnswer(value: unknown, column: string): string | null {
-  try {
-    const turns = readTurns(isTurn(value) ? [value] : value, column);
-    return turns.findLast((turn) => turn.role === 'assistant')?.content ?? null;
-  } catch (error) {
-    if (error instanceof RowProblem) return null;
-    throw error;
-  }
+/** A system prompt as text, or in the parts of Gemini and Bedrock. */
+function systemText(row: Row, column: string | null): string {
+  const value = column === null ? null : cell(row, column);
+  if (column === null || typeof value !== 'object' || value === null) return optionalText(row, column);
+  const content = isObject(value) ? (cell(value, 'parts') ?? cell(value, 'content') ?? value) : value;
+  return contentOf(content, `"${column}"`) ?? '';
 }
 
-/** An answer that is never JSON: what is no text has no place beside a new answer. */
-function textAnswer(row: Row, column: string): string | null {
-  const value = cell(row, column);
-  return isObject(value) || Array.isArray(value) ? null : originalAnswer(row, column);
+/** What goes with a prompt: texts that come before it, and those that follow it. */
+interface Around {
+  before: string[];
+  after: string[];
 }
 
-/** The turns of a preferred answer; null where it is plain text, or nothing that is known. */
-function dialogueOf(row: Row, column: string): Turn[] | null {
-  const value = cell(row, column);
-  const parsed = typeof value === 'string' && /^\s*[[{]/.test(value) ? parseJson(value) : undefined;
-  const found = parsed ?? value;
-  if (isTurn(found)) return readTurns([found], column);
-  if (isChat(found)) return readTurns(found, column);
-  return typeof value === 'string' ? readTranscript(value) : null;
+function around(row: Row, roles: ColumnRoles): Around {
+  const before = roles.inputs.filter((column) => !AFTER_PROMPT.test(column));
+  const after = roles.inputs.filter((column) => AFTER_PROMPT.test(column));
+  const listed = choices(row, roles);
+  return { before: texts(row, before), after: [...texts(row, after), ...(listed === '' ? [] : [listed])] };
 }
 
-function isTurn(value: unknown): boolean {
-  return (
-    isObject(value) &&
-    !isChat(value) &&
-    (typeof value['role'] === 'string' || typeof value['from'] === 'string')
-  );
+function choices(row: Row, roles: ColumnRoles): string {
+  const list = choicesText(row, roles.choices);
+  return list === '' ? spreadChoicesText(row, roles.spreadChoices) : list;
 }
 
 function texts(row: Row, columns: readonly string[]): string[] {

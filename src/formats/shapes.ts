@@ -3,8 +3,9 @@
  * and what reads its rows; a new one is an entry here with an example, which docs/datasets.md shows.
  */
 
-import { findAll, findColumn, findFirst } from './column-names.js';
-import type { ColumnRoles, FormatName, Row } from './format.js';
+import { COMPARISONS, type Comparison } from './comparisons.js';
+import type { FormatName, Row } from './format.js';
+import { ANSWERS, CHAT_ANSWERS, CHOICES, HISTORY, INPUTS, PROMPTS, SYSTEM } from './known-columns.js';
 
 export interface Shape {
   format: FormatName;
@@ -24,34 +25,12 @@ export interface Shape {
   choices?: readonly string[];
   system?: readonly string[];
   history?: readonly string[];
+  chatAnswer?: readonly string[];
   requests?: readonly string[];
+  originalCalls?: readonly string[];
+  comparison?: Comparison;
   examples: readonly Row[];
 }
-
-const SYSTEM = ['system_prompt', 'system', 'system_message'];
-const HISTORY = ['history'];
-/** Taken in every shape. */
-export const TOOLS = [
-  'tools',
-  'functions',
-  'available_tools',
-  'tool_definitions',
-  'function_definitions',
-  'functions_schema',
-];
-const INPUTS = ['input', 'inputs', 'context', 'contexts', 'ctx', 'passage'];
-const CHOICES = ['choices', 'options'];
-const ANSWERS = [
-  'output',
-  'response',
-  'answer',
-  'completion',
-  'solution',
-  'answers',
-  'target',
-  'targets',
-  'reply',
-];
 
 /** A prompt and an answer as they stand, with what goes with them. */
 function pair(prompt: readonly string[], response: readonly string[], examples: readonly Row[]): Shape {
@@ -78,11 +57,53 @@ function chat(format: FormatName, title: string, prompt: readonly string[], exam
     response: [],
     needsResponse: false,
     system: SYSTEM,
+    history: HISTORY,
+    chatAnswer: CHAT_ANSWERS,
+    examples,
+  };
+}
+
+/** Two answers of which the preferred one is the original; the prompt is beside them, or they are whole dialogues. */
+function compared(comparison: Comparison, examples: readonly Row[]): Shape {
+  const isWhole = comparison.first.startsWith('conversation');
+  return {
+    format: 'preference',
+    title: `preference: \`${comparison.first}\`, \`${comparison.second}\` and \`${comparison.verdict}\``,
+    prompt: isWhole ? [] : ['prompt', 'question', 'query', 'instruction', 'context', 'history'],
+    response: [comparison.first],
+    needsResponse: true,
+    inputs: isWhole ? [] : INPUTS,
+    system: SYSTEM,
+    history: HISTORY,
+    comparison,
     examples,
   };
 }
 
 const turn = (role: string, content: string): Row => ({ role, content });
+
+/** Rows of comparisons by the first of their columns. */
+const COMPARISON_EXAMPLES: Readonly<Record<string, readonly Row[]>> = {
+  response_0: [
+    { prompt: 'Name a fruit.', response_0: 'Chair.', response_1: 'Apple.', better_response_id: 1 },
+  ],
+  human_ref_A: [{ history: 'Name a fruit.', human_ref_A: 'Apple.', human_ref_B: 'Chair.', labels: 1 }],
+  response1: [
+    {
+      context: [turn('user', 'Name a fruit.')],
+      response1: 'Apple.',
+      response2: 'Chair.',
+      overall_preference: -2,
+    },
+  ],
+  conversation_a: [
+    {
+      conversation_a: [turn('user', 'Name a fruit.'), turn('assistant', 'Chair.')],
+      conversation_b: [turn('user', 'Name a fruit.'), turn('assistant', 'Apple.')],
+      winner: 'model_b',
+    },
+  ],
+};
 
 export const SHAPES: readonly Shape[] = [
   {
@@ -93,6 +114,7 @@ export const SHAPES: readonly Shape[] = [
     needsResponse: true,
     system: ['system_prompt'],
     requests: ['request_messages', 'messages'],
+    originalCalls: ['annotation_original_tool_calls'],
     examples: [
       { system_prompt: '', user_prompt: 'Name a tree.', annotation_original: 'Oak.', annotation: 'A birch.' },
     ],
@@ -111,9 +133,9 @@ export const SHAPES: readonly Shape[] = [
       'problem',
       'input',
     ],
-    response: ['chosen', 'preferred_output', 'chosen_response', 'accepted', 'preferred'],
+    response: ['chosen', 'preferred_output', 'chosen_response', 'accepted', 'preferred', 'response_j'],
     needsResponse: true,
-    needsAlso: ['rejected', 'non_preferred_output', 'rejected_response', 'dispreferred'],
+    needsAlso: [...['rejected', 'non_preferred_output', 'rejected_response', 'dispreferred', 'response_k']],
     inputs: INPUTS,
     system: SYSTEM,
     history: HISTORY,
@@ -155,6 +177,7 @@ export const SHAPES: readonly Shape[] = [
       },
     ],
   },
+  ...COMPARISONS.map((comparison) => compared(comparison, COMPARISON_EXAMPLES[comparison.first] ?? [])),
   chat(
     'messages',
     'a chat in `messages`',
@@ -234,11 +257,18 @@ export const SHAPES: readonly Shape[] = [
   chat(
     'chat',
     'a chat under another name',
-    ['conversation', 'dialog', 'dialogue', 'dialogues', 'chat'],
+    ['conversation', 'dialog', 'dialogue', 'dialogues', 'chat', 'contents', 'body'],
     [
       { conversation: [turn('user', 'Name a tree.'), turn('assistant', 'Oak.')] },
       { system: 'Be kind.', conversation: [{ human: 'Name a tree.', assistant: 'Oak.' }] },
       { dialog: ['Name a tree.', 'Oak.', 'And a bird?', 'Robin.'] },
+      { chat: 'USER: Name a tree.\n\nASSISTANT: Oak.' },
+      {
+        contents: [
+          { role: 'user', parts: [{ text: 'Name a tree.' }] },
+          { role: 'model', parts: [{ text: 'Oak.' }] },
+        ],
+      },
     ],
   ),
   {
@@ -290,6 +320,7 @@ export const SHAPES: readonly Shape[] = [
         answers: { text: ['1821'], answer_start: [22] },
       },
       { question: 'Which is a bird?', choices: ['Stone', 'Robin'], answer: 1 },
+      { question: 'Which is a bird?', A: 'Stone', B: 'Robin', answer: 'B' },
     ],
   ),
   pair(
@@ -319,7 +350,10 @@ export const SHAPES: readonly Shape[] = [
   pair(['problem'], ['solution', 'answer'], [{ problem: '2+2', solution: '4' }]),
   pair(['instruction'], ['response', 'completion', 'answer'], [{ Instruction: 'Double 4', Response: '8' }]),
   pair(['input'], ['output', 'target'], [{ input: 'Name a tree.', output: 'Oak.' }]),
-  pair(['inputs'], ['targets', 'outputs'], [{ inputs: 'Name a tree.', targets: 'Oak.' }]),
+  {
+    ...pair(['inputs'], ['targets', 'outputs'], [{ inputs: 'Name a tree.', targets: 'Oak.' }]),
+    inputs: ['definition', ...INPUTS],
+  },
   pair(['text'], ['code'], [{ text: 'Write a function that doubles x.', code: 'def f(x): return 2*x' }]),
   pair(
     ['problem_statement'],
@@ -327,11 +361,35 @@ export const SHAPES: readonly Shape[] = [
     [{ problem_statement: 'It crashes.', patch: 'diff --git' }],
   ),
   pair(['user', 'human'], ['assistant', 'bot', 'gpt'], [{ user: 'Name a tree.', assistant: 'Oak.' }]),
-  pair(['prompt', 'question', 'query', 'problem', 'instruction', 'task'], ANSWERS, []),
+  pair(['message_1'], ['message_2'], [{ message_1: 'Name a tree.', message_2: 'Oak.' }]),
+  {
+    ...pair(['prompt'], ['code'], [{ prompt: 'Double x.', code: 'def f(x): return 2*x', test_list: [] }]),
+    title: '`prompt`, `code` and tests',
+    needsAlso: ['test_list', 'tests', 'test'],
+  },
+  {
+    ...pair(PROMPTS, ANSWERS, [
+      { problem: '2+2', generated_solution: '2+2 is 4.', expected_answer: '4' },
+      {
+        question: 'Which tree?',
+        answers: [
+          { text: 'Ash.', score: 1 },
+          { text: 'Oak.', score: 9 },
+        ],
+      },
+      { instruction: 'Name a tree.', generations: ['Oak.', 'Ash.'] },
+    ]),
+    title: 'a prompt and an answer by other names',
+  },
+  pair(
+    ['context'],
+    ['response', 'answer', 'output', 'completion', 'reply'],
+    [{ Context: 'I cannot sleep.', Response: 'Since when?' }],
+  ),
   chat(
     'chat',
-    'a chat in `turns` or `data`',
-    ['turns', 'data'],
+    'a chat in `turns`, `data` or `texts`',
+    ['turns', 'data', 'texts'],
     [
       { turns: ['Write a line about rain.', 'Make it shorter.'] },
       { data: ['Name a bird.', 'Robin.', 'And a fish?', 'Trout.'] },
@@ -340,22 +398,10 @@ export const SHAPES: readonly Shape[] = [
   {
     format: 'columns',
     title: 'a prompt alone',
-    prompt: [
-      'prompt',
-      'instruction',
-      'question',
-      'query',
-      'problem',
-      'inputs',
-      'input',
-      'user_prompt',
-      'task',
-      'problem_statement',
-      'text',
-    ],
+    prompt: PROMPTS,
     response: [],
     needsResponse: false,
-    inputs: ['context', 'contexts', 'ctx', 'passage', 'input'],
+    inputs: INPUTS,
     choices: CHOICES,
     system: SYSTEM,
     history: HISTORY,
@@ -363,6 +409,8 @@ export const SHAPES: readonly Shape[] = [
       { prompt: 'Name a tree.' },
       { prompt: [turn('user', '2+2?')], reward_model: { ground_truth: '4' } },
       { prompt: '<image> What is shown?', image: 'https://example.org/boat.png' },
+      { text: '### Human: Name a tree.### Assistant: Oak.' },
+      { text: '<|im_start|>user\nName a tree.<|im_end|>\n<|im_start|>assistant\nOak.<|im_end|>' },
     ],
   },
 ];
@@ -379,46 +427,3 @@ export const GLAIVE: Shape = {
 
 /** Every name that a column with the prompt may have. */
 export const PROMPT_NAMES: readonly string[] = [...new Set(SHAPES.flatMap(({ prompt }) => prompt))];
-
-/** Taken in every shape: images that are sent, and media that cannot be. */
-export const IMAGES = [
-  ...[
-    'images',
-    'image',
-    'image_url',
-    'image_urls',
-    'image_path',
-    'image_paths',
-    'image_file',
-    'image_base64',
-  ],
-  ...['img', 'img_path', 'picture'],
-];
-export const MEDIA = [
-  ...['audio', 'audios', 'audio_url', 'audio_urls', 'audio_path', 'audio_paths'],
-  ...['video', 'videos', 'video_url', 'video_urls', 'video_path', 'video_paths'],
-];
-
-/** Finds the columns of a shape among a dataset's; null where it has another shape. */
-export function detectShape(shape: Shape, columns: readonly string[]): ColumnRoles | null {
-  const response = findFirst(columns, shape.response);
-  if (response === null && shape.needsResponse) return null;
-  const prompt = shape.prompt.length === 0 ? response : findFirst(columns, shape.prompt);
-  if (prompt === null) return null;
-  if (shape.needsAlso !== undefined && findFirst(columns, shape.needsAlso) === null) return null;
-  const taken = [prompt, response];
-  const inputs = findAll(columns, shape.inputs ?? []).filter((column) => !taken.includes(column));
-  if (inputs.length === 0 && shape.needsInputs === true) return null;
-  return {
-    prompt,
-    inputs,
-    choices: findFirst(columns, shape.choices ?? []),
-    system: findFirst(columns, shape.system ?? []),
-    history: findFirst(columns, shape.history ?? []),
-    response,
-    tools: findFirst(columns, TOOLS),
-    images: findAll(columns, IMAGES),
-    media: findAll(columns, MEDIA),
-    requests: (shape.requests ?? []).flatMap((name) => findColumn(columns, name) ?? []),
-  };
-}

@@ -3,9 +3,12 @@
 import { isObject, jsonText, parseJson } from '../lib/json.js';
 import { IMAGE_MARK, type ChatMessage } from '../types.js';
 import { cell, kindOf, scalarText } from './cells.js';
+import { findColumn } from './column-names.js';
 import { IMAGE_PARTS } from './images.js';
 import { RowProblem } from './row-problem.js';
+import { roleOf } from './speakers.js';
 import { callsInText, readCalls, type FoundCall } from './tool-calls.js';
+import { readTranscript, type SpokenTurn } from './transcripts.js';
 
 /** A turn; the content of an answer that is to be made may be null. */
 export interface Turn {
@@ -19,63 +22,17 @@ export interface Turn {
   answers?: { id: string | null; name: string | null };
 }
 
-/** The spellings of roles: OpenAI's, ShareGPT's, OpenAssistant's and those of older sets; compared in lower case. */
-const ROLES: Readonly<Record<string, Turn['role']>> = {
-  system: 'system',
-  developer: 'system',
-  user: 'user',
-  human: 'user',
-  prompter: 'user',
-  instruction: 'user',
-  question: 'user',
-  assistant: 'assistant',
-  gpt: 'assistant',
-  chatgpt: 'assistant',
-  bing: 'assistant',
-  bard: 'assistant',
-  model: 'assistant',
-  bot: 'assistant',
-  ai: 'assistant',
-  chatbot: 'assistant',
-  response: 'assistant',
-  answer: 'assistant',
-};
-
 /** Roles of turns that call tools: ShareGPT's in LLaMA-Factory, ms-swift's, and others. */
 const CALL_ROLES = new Set(['function_call', 'function-call', 'tool_call', 'tool_calls', 'functioncall']);
-/** Roles of what tools return. */
-const RESULT_ROLES = new Set([
-  ...[
-    'tool',
-    'tools',
-    'tool_response',
-    'tool_result',
-    'tool_output',
-    'observation',
-    'ipython',
-    'environment',
-  ],
-  ...['function', 'function_response', 'function-response', 'function response'],
-]);
-
 const ROLE_KEYS = ['role', 'from', 'speaker', 'author', 'sender'];
-const CONTENT_KEYS = ['content', 'value', 'text', 'message', 'utterance'];
+const CONTENT_KEYS = ['content', 'value', 'text', 'message', 'utterance', 'parts'];
 
-/** Objects that hold a question and its answer instead of one turn: ms-swift, xtuner, and others. */
-const PAIRS = [
-  ['human', 'assistant'],
-  ['user', 'assistant'],
-  ['human', 'gpt'],
-  ['human', 'bot'],
-  ['user', 'bot'],
-  ['prompt', 'response'],
-  ['prompt', 'completion'],
-  ['question', 'answer'],
-  ['query', 'response'],
-  ['instruction', 'output'],
-  ['instruction', 'response'],
-  ['input', 'output'],
-] as const;
+/** Keys of objects that hold a question and its answer instead of one turn: ms-swift, xtuner, Capybara, and others. */
+const ASKED_KEYS = ['human', 'user', 'prompt', 'question', 'query', 'instruction', 'input'];
+const ANSWERED_KEYS = [
+  ...['assistant', 'gpt', 'bot', 'model', 'ai'],
+  ...['response', 'completion', 'answer', 'output'],
+];
 
 /** Who speaks in a list of plain texts: in turn, or (MT-bench's `turns`) always the user. */
 export type Speakers = 'alternating' | 'user';
@@ -84,6 +41,15 @@ export type Speakers = 'alternating' | 'user';
 export function isChat(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0 && value.every((one) => isObject(one));
   return isObject(value) && (Array.isArray(value['messages']) || zipped(value) !== null);
+}
+
+/** True for a message by itself. */
+export function isTurn(value: unknown): boolean {
+  return (
+    isObject(value) &&
+    !isChat(value) &&
+    (typeof value['role'] === 'string' || typeof value['from'] === 'string')
+  );
 }
 
 /**
@@ -112,32 +78,20 @@ export function readTurns(value: unknown, column: string, speakers: Speakers = '
 function readText(text: string, column: string, speakers: Speakers): Turn[] {
   const parsed = /^\s*[[{]/.test(text) ? parseJson(text) : undefined;
   if (Array.isArray(parsed) || isObject(parsed)) return readTurns(parsed, column, speakers);
-  const turns = readTranscript(text);
+  const turns = turnsOfText(text);
   if (turns === null) throw new RowProblem(`"${column}" is a string, not a list of turns`);
   return turns;
 }
 
-/** Who speaks, at the start of a text or after an empty line. */
-const SPEAKER = /(?:^|\n\n)(Human|User|USER|Assistant|ASSISTANT|AI|H|A|FUNCTION RESPONSE): ?/g;
-/** How glaive ends an answer. */
-const END_OF_TEXT = '<|endoftext|>';
+/** The turns of a dialogue that is one text; null for any other text. */
+function turnsOfText(text: string): Turn[] | null {
+  return readTranscript(text)?.turns.map(spokenTurn) ?? null;
+}
 
-/**
- * `\n\nHuman: …\n\nAssistant: …`, as in Anthropic's HH-RLHF, or `USER: … ASSISTANT: … FUNCTION RESPONSE: …`, as in
- * glaive's function calling; null for any other text.
- */
-export function readTranscript(text: string): Turn[] | null {
-  if (!/^\s*(?:Human|User|USER|H): /.test(text)) return null;
-  const trimmed = text.replace(/^\s+/, '');
-  const starts = [...trimmed.matchAll(SPEAKER)];
-  return starts.map((match, place) => {
-    const content = trimmed
-      .slice(match.index + match[0].length, starts[place + 1]?.index ?? trimmed.length)
-      .trim();
-    if (match[1] === 'FUNCTION RESPONSE') return { role: 'tool', content, answers: { id: null, name: null } };
-    if (/^(?:Human|User|USER|H)$/.test(match[1] ?? '')) return { role: 'user', content };
-    return answerTurn(content.replace(END_OF_TEXT, '').trimEnd());
-  });
+/** A turn of a text, with the calls that it writes. */
+export function spokenTurn({ role, content }: SpokenTurn): Turn {
+  if (role === 'assistant') return answerTurn(content);
+  return role === 'tool' ? { role, content, answers: { id: null, name: null } } : { role, content };
 }
 
 /** `{"role": [...], "content": [...]}`, as Parquet and `datasets` hold lists of structs; null for anything else. */
@@ -162,22 +116,27 @@ function readItem(item: unknown, place: number, where: string, speakers: Speaker
     ];
   }
   if (!isObject(item)) throw new RowProblem(`${where} is ${kindOf(item)}, not a message`);
-  return ROLE_KEYS.some((key) => cell(item, key) !== null)
-    ? [readMessage(item, where)]
-    : readPair(item, where);
+  if (ROLE_KEYS.some((key) => cell(item, key) !== null)) return [readMessage(item, where)];
+  // Arena-Hard's turns are `{"content": "…"}`.
+  const isPrompt = speakers === 'user' && CONTENT_KEYS.some((key) => cell(item, key) !== null);
+  return isPrompt ? [readMessage({ ...item, role: 'user' }, where)] : readPair(item, where);
 }
 
 function readPair(item: Record<string, unknown>, where: string): Turn[] {
-  const pair = PAIRS.find((keys) => keys.every((key) => Object.hasOwn(item, key)));
-  if (pair === undefined) throw new RowProblem(`${where} has no role that is known`);
-  const [user, assistant] = pair;
+  const keyOf = (names: readonly string[]): string | undefined =>
+    names.map((name) => findColumn(Object.keys(item), name)).find((key) => key !== null) ?? undefined;
+  const [asked, answered] = [keyOf(ASKED_KEYS), keyOf(ANSWERED_KEYS)];
+  if (asked === undefined || answered === undefined)
+    throw new RowProblem(`${where} has no role that is known`);
   const system = cell(item, 'system');
-  const input = user === 'instruction' ? contentOf(cell(item, 'input'), where) : null;
-  const asked = contentOf(item[user], where);
+  const parts = ['context', asked, ...(asked === 'input' ? [] : ['input'])].map((key) =>
+    contentOf(cell(item, key), where),
+  );
+  const content = parts.filter((part) => part !== null && part !== '').join('\n\n');
   return [
     ...(typeof system === 'string' && system !== '' ? [{ role: 'system' as const, content: system }] : []),
-    { role: 'user', content: input === null || input === '' ? asked : `${asked ?? ''}\n\n${input}` },
-    { role: 'assistant', content: contentOf(item[assistant], where) },
+    { role: 'user', content },
+    { role: 'assistant', content: contentOf(item[answered], where) },
   ];
 }
 
@@ -185,10 +144,10 @@ function readMessage(item: Record<string, unknown>, where: string): Turn {
   const spelled = ROLE_KEYS.map((key) => cell(item, key)).find((value) => value !== null);
   const name = typeof spelled === 'string' ? spelled.trim().toLowerCase() : '';
   const content = CONTENT_KEYS.map((key) => cell(item, key)).find((value) => value !== null) ?? null;
-  if (RESULT_ROLES.has(name)) return readResult(item, content, where);
   if (CALL_ROLES.has(name)) return readCallTurn(content ?? cell(item, 'tool_calls'), where);
-  if (!Object.hasOwn(ROLES, name)) throw new RowProblem(`${where} has no role that is known`);
-  const role = ROLES[name] as Turn['role'];
+  const role = roleOf(name);
+  if (role === null) throw new RowProblem(`${where} has no role that is known`);
+  if (role === 'tool') return readResult(item, content, where);
   if (role === 'user') {
     const images: unknown[] = [];
     const asked = contentOf(content, where, images);
@@ -246,7 +205,7 @@ function isCall(value: unknown): boolean {
  * Text as it stands, text parts joined by line breaks; null where there is none.
  * @param images takes what image parts hold, which are marks in the text; absent where they cannot be sent
  */
-function contentOf(value: unknown, where: string, images?: unknown[]): string | null {
+export function contentOf(value: unknown, where: string, images?: unknown[]): string | null {
   if (value === null || value === undefined) return null;
   const text = scalarText(value);
   if (text !== null) return text;

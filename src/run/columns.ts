@@ -10,6 +10,7 @@ export function describeColumns({ name, roles, unused }: ChosenFormat): string {
   const with_ = [
     ...roles.inputs,
     roles.choices,
+    ...roles.spreadChoices,
     roles.system,
     roles.history,
     roles.tools,
@@ -20,9 +21,13 @@ export function describeColumns({ name, roles, unused }: ChosenFormat): string {
   return `Format ${name}: ${prompt}, original answers ${originals(name, roles)}.${rest}`;
 }
 
-function originals(name: string, { prompt, response }: ChosenFormat['roles']): string {
+function originals(name: string, roles: ChosenFormat['roles']): string {
+  const { prompt, response, chatAnswer, comparison } = roles;
+  if (comparison !== null)
+    return `from ${quoted([comparison.first])} or ${quoted([comparison.second])} by ${quoted([comparison.verdict])}`;
   if (response !== null) return `from ${quoted([response])}`;
-  return ['messages', 'conversations', 'chat'].includes(name) ? `from ${quoted([prompt])}` : 'none';
+  if (!['messages', 'conversations', 'chat'].includes(name)) return 'none';
+  return `from ${quoted([prompt])}${chatAnswer === null ? '' : `, else from ${quoted([chatAnswer])}`}`;
 }
 
 /** A sentence about columns that look like a part of the prompt and are not used. */
