@@ -41,6 +41,6 @@ export function judgeSettings(
     loggingLevel: values.logging_level,
     environment,
   });
-  requireBound(values.max_cost, options.asking.call.generation);
+  requireBound(values.max_cost, options.settings.call.generation);
   return options;
 }

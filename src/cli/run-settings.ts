@@ -52,7 +52,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, variableSource: Variab
   requireEscalation(values, call.generation);
   const policy = policyOf(values);
   // A wrong name is an error of the command line.
-  fallbackCall({ call, policy });
+  fallbackCall(call, policy);
   requireOneByOne(values, call);
   requireTurnByTurn(values, call);
   requireCheck(values, call);

@@ -9,7 +9,8 @@ import { EXIT } from '../lib/errors.js';
 import { sanitize, plural } from '../lib/text.js';
 import { findPrice } from '../models/prices.js';
 import { requestBody, requestOf } from '../run/jobs.js';
-import { requestShape, type findDataset } from '../run/prepare.js';
+import { requestShape } from '../run/prepare.js';
+import type { findDataset } from '../run/find-dataset.js';
 import type { CommandContext } from '../session/command-context.js';
 import { printResult } from '../terminal/output.js';
 import { readRow } from './dry-run.js';
@@ -62,10 +63,12 @@ export async function compareDryRun(
   { console, interruption }: CommandContext,
 ): Promise<number> {
   const { comparison, contestants, pairs, common } = placed;
-  const { dataset, format } = await find(common, console, interruption.soft);
+  const { selection: rows, output, environment } = common;
+  const source = { selection: rows, tempDir: output.tempDir, environment };
+  const { dataset, format } = await find(source, console, interruption.soft);
   const estimates = contestants.map(({ settings }) => new RequestEstimate(settings.call, 'answer'));
   const judging = judgeFor(null, null, placed);
-  const verdicts = new RequestEstimate(judging.asking.call);
+  const verdicts = new RequestEstimate(judging.settings.call);
   const selection = { columns: format.columns, offset: 0, limit: null, signal: interruption.soft };
   for await (const row of dataset.rows(selection)) {
     const prompt = readRow(row, format);
@@ -81,7 +84,7 @@ export async function compareDryRun(
     for (let times = 0; times < pairs.length; times++) for (const body of bodies) verdicts.add(body);
   }
   const lines: string[] = [];
-  const calls = [...contestants.map(({ settings }) => settings.call), judging.asking.call];
+  const calls = [...contestants.map(({ settings }) => settings.call), judging.settings.call];
   for (const [number, call] of calls.entries()) {
     const price = await findPrice(call.annotator.provider, call.annotator.model);
     lines.push((estimates[number] ?? verdicts).describe(price));

@@ -28,7 +28,7 @@ import { sanitize, plural } from '../lib/text.js';
 import { checkEndpoints } from '../models/endpoint.js';
 import { priceFor } from '../run/budget.js';
 import { earlierFiles, findRunFolder, type RunFolder } from '../run/folder.js';
-import { findDataset } from '../run/prepare.js';
+import { findDataset } from '../run/find-dataset.js';
 import { placeOf } from '../run/settings.js';
 import { inFolder } from '../session/in-folder.js';
 import type { CommandContext } from '../session/command-context.js';
@@ -88,8 +88,10 @@ function sampleOf({ comparison, common, place }: PlacedComparison): typeof findD
   const open = async (
     ...[, console, signal]: Parameters<typeof findDataset>
   ): ReturnType<typeof findDataset> => {
-    const found = await findDataset(common, console, signal);
-    const { offset, limit } = common.selection;
+    const { selection, output, environment } = common;
+    const source = { selection, tempDir: output.tempDir, environment };
+    const found = await findDataset(source, console, signal);
+    const { offset, limit } = selection;
     const endProgress = console.showProgress(() => 'Choosing rows of the dataset');
     try {
       const chosen = await sampleDataset(found, { offset, limit }, sample, sampleSeed, signal);
@@ -110,9 +112,9 @@ function sampleOf({ comparison, common, place }: PlacedComparison): typeof findD
 async function checkCalls(open: OpenComparison): Promise<void> {
   const { contestants, comparison, common, context } = open;
   const judging = judgeFor(null, common.policy.maxCost, open);
-  for (const settings of [...contestants.map((one) => one.settings), judging.asking]) {
+  for (const settings of [...contestants.map((one) => one.settings), judging.settings]) {
     checkEndpoints(settings.call);
-    if (settings.policy.maxCost !== null) await priceFor(settings);
+    if (settings.policy.maxCost !== null) await priceFor(settings.call, settings.policy);
   }
   if (contestants.some(({ name }) => name === comparison.judge.name))
     context.console.warning(
@@ -177,16 +179,21 @@ async function judgePair(
 ): Promise<number | { isOutOfMoney: boolean; unanswered: number }> {
   const { contestants, common, context } = open;
   const options = judgeFor(pair, moneyLeft(common.policy.maxCost, pair.folder, open), open);
-  const price = await priceFor(options.asking);
+  const { settings } = options;
+  const price = await priceFor(settings.call, settings.policy);
   let outcome = { isOutOfMoney: false, unanswered: 0 };
-  const exitCode = await inFolder(pair.folder, 'compare', options.asking, context, async () => {
-    const paths = [pair.one, pair.other].map((number) => contestants[number]?.folder.reannotated ?? '');
-    await writePair(paths[0] ?? '', paths[1] ?? '', pair.folder.reannotated);
-    const judged = await judgeSample(options, prompts, price, quiet(context));
-    if (typeof judged === 'number') return judged;
-    outcome = { isOutOfMoney: judged.stop !== null, unanswered: judged.sums.unanswered };
-    return EXIT.done;
-  });
+  const exitCode = await inFolder(
+    { folder: pair.folder, command: 'compare', settings },
+    context,
+    async () => {
+      const paths = [pair.one, pair.other].map((number) => contestants[number]?.folder.reannotated ?? '');
+      await writePair(paths[0] ?? '', paths[1] ?? '', pair.folder.reannotated);
+      const judged = await judgeSample(options, prompts, price, quiet(context));
+      if (typeof judged === 'number') return judged;
+      outcome = { isOutOfMoney: judged.stop !== null, unanswered: judged.sums.unanswered };
+      return EXIT.done;
+    },
+  );
   return exitCode === EXIT.done ? outcome : exitCode;
 }
 

@@ -10,11 +10,12 @@ import { loadTokenizer, type Tokenizer } from '../models/tokenizer.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { RowProblem } from '../formats/row-problem.js';
 import type { ModelCall } from '../models/call.js';
-import type { RunSettings } from '../run/settings.js';
+import type { RunPolicy, RunSettings } from '../run/settings.js';
 import { printResult } from '../terminal/output.js';
 import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
 import { requestBody, requestOf } from '../run/jobs.js';
-import { findDataset, requestShape } from '../run/prepare.js';
+import { findDataset } from '../run/find-dataset.js';
+import { requestShape } from '../run/prepare.js';
 import { SparedRequests } from '../session/spared-requests.js';
 import { count, sanitize } from '../lib/text.js';
 import { requireHours } from '../session/off-peak.js';
@@ -27,7 +28,7 @@ import { mostTokens } from '../models/generation.js';
 import type { DryRun, PriceRange, UsedColumns } from './dry-run-result.js';
 import { findLimits } from '../session/account-limits.js';
 import { dryRunTable } from './dry-run-table.js';
-import { probeRows, type Probe } from '../session/probe.js';
+import { probeRows, type Probe, type ProbedCall } from '../session/probe.js';
 import type { CommandContext } from '../session/command-context.js';
 
 /** Requests that are shown as examples. */
@@ -45,34 +46,40 @@ export interface DryRunRequest {
 
 /** Prints what a run would come to. Exit code 0. */
 export async function dryRun(
-  options: RunSettings,
+  settings: RunSettings,
   { json, probe: probed }: DryRunRequest,
   context: CommandContext,
 ): Promise<number> {
-  const { annotator, generation } = options.call;
-  warnOfShortAnswers(options.call, context);
-  if (options.output.select === 'judge')
+  const { selection, call, policy, output } = settings;
+  const { annotator, generation } = call;
+  warnOfShortAnswers(call, context);
+  if (output.select === 'judge')
     context.console.warning(
       'The requests of --select judge are not counted: two for each further answer of a row that differs.',
     );
-  if (options.policy.checkRetry !== null)
+  if (policy.checkRetry !== null)
     context.console.warning(
-      `What --check_retry ${options.policy.checkRetry} sends again is not counted: it depends on the answers.`,
+      `What --check_retry ${policy.checkRetry} sends again is not counted: it depends on the answers.`,
     );
   const price = await findPrice(annotator.provider, annotator.model);
-  requireHours(options, price);
+  requireHours(call, policy, price);
   const tokenizer = await loadTokenizer(annotator.model);
   const sample = new RowSample(Math.max(EXAMPLES, probed ?? 0));
-  const { estimate, columns, problems, spared } = await countRows(options, tokenizer, sample, context);
+  const { estimate, columns, problems, spared } = await countRows(settings, tokenizer, sample, context);
   const probe =
-    probed === null || probed === 0 ? null : await probeSample(sample, probed, options, price, context);
-  const limits = probe?.limits ?? (await findLimits(options.call, probed === 0, context));
-  const shape = requestShape(options.call);
+    probed === null || probed === 0
+      ? null
+      : await probeSample(sample, probed, { call, policy, price }, context);
+  const limits = probe?.limits ?? (await findLimits(call, probed === 0, context));
+  const shape = requestShape(call);
   const examples = spread(sample.rows(), EXAMPLES).map(({ index, row }) => ({
     request_idx: index,
     body: requestBody(requestOf(row), shape),
   }));
-  const counted = figures(options, { estimate, tokenizer, price, probe, limits });
+  // Turns that build on each other do not fit into a batch.
+  const batches = selection.turns === 'all' ? null : batchesOf(call, policy, estimate);
+  const keepsHours = policy.offPeak === 'auto';
+  const counted = figures(call, { estimate, tokenizer, price, probe, limits, batches, keepsHours });
   const result = { ...counted, ...spared, problems, columns, probe, examples };
   const text = json ? JSON.stringify(result, null, 2) : dryRunTable(result, generation);
   await printResult(`${text}\n`);
@@ -99,19 +106,21 @@ interface Counted {
 }
 
 async function countRows(
-  options: RunSettings,
+  { selection, call, policy, output, environment }: RunSettings,
   tokenizer: Tokenizer,
   sample: RowSample,
   { console, interruption }: CommandContext,
 ): Promise<Counted> {
-  const spared = await SparedRequests.open(options, console);
-  const { dataset, format } = await findDataset(options, console, interruption.soft);
-  const shape = requestShape(options.call);
+  const { tempDir } = output;
+  const spared = await SparedRequests.open(call, policy, tempDir, console);
+  const source = { selection, tempDir, environment };
+  const { dataset, format } = await findDataset(source, console, interruption.soft);
+  const shape = requestShape(call);
   const counter = new RowCounter(tokenizer, imageTokens(shape.model));
   const problems: string[] = [];
   const endProgress = console.showProgress(() => `Counting rows: ${count(counter.rows)}`);
   try {
-    const { offset, limit } = options.selection;
+    const { offset, limit } = selection;
     const rows = dataset.rows({ columns: format.columns, offset, limit, signal: interruption.soft });
     for await (const row of rows) {
       const prompt = readRow(row, format);
@@ -119,7 +128,7 @@ async function countRows(
         counter.addUnusable();
         if (problems.length < PROBLEMS_SHOWN) problems.push(sanitize(prompt, 500));
       } else {
-        const [first = prompt, ...others] = options.selection.turns === 'all' ? turnsOf(prompt) : [prompt];
+        const [first = prompt, ...others] = selection.turns === 'all' ? turnsOf(prompt) : [prompt];
         const body = JSON.stringify(requestBody(requestOf(first), shape));
         if (spared.has(body)) counter.addSpared();
         else {
@@ -133,8 +142,7 @@ async function countRows(
   } finally {
     endProgress();
   }
-  if (counter.rows === 0)
-    throw new UserError(`The dataset ${sanitize(options.selection.dataset, 120)} has no rows.`);
+  if (counter.rows === 0) throw new UserError(`The dataset ${sanitize(selection.dataset, 120)} has no rows.`);
   for (const problem of problems)
     console.warning(problem.startsWith('row ') ? `Skipped ${problem}` : `Skipped: ${problem}`);
   return { estimate: counter.estimate(), columns: usedColumns(format), problems, spared: spared.counts };
@@ -169,15 +177,14 @@ function usedColumns({ name, roles, unused, suspicious }: ChosenFormat): UsedCol
 async function probeSample(
   sample: RowSample,
   probed: number,
-  options: RunSettings,
-  price: Price | null,
+  probedCall: ProbedCall,
   context: CommandContext,
 ): Promise<Probe> {
   const rows = spread(sample.rows(), probed);
   context.console.warning(
-    `--probe asks ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${options.call.annotator.name}, which is paid for; the answers are not kept.`,
+    `--probe asks ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${probedCall.call.annotator.name}, which is paid for; the answers are not kept.`,
   );
-  return probeRows(rows, options, price, context);
+  return probeRows(rows, probedCall, context);
 }
 
 /** So many of some rows, evenly. */
@@ -195,17 +202,21 @@ interface Learnt {
   price: Price | null;
   probe: Probe | null;
   limits: AccountLimits;
+  /** What the run would be in batches; null where it cannot be. */
+  batches: { terms: BatchTerms; count: number } | null;
+  /** True where requests wait for off-peak hours. */
+  keepsHours: boolean;
 }
 
 function figures(
-  options: RunSettings,
-  { estimate, tokenizer, price, probe, limits }: Learnt,
+  call: ModelCall,
+  { estimate, tokenizer, price, probe, limits, batches, keepsHours }: Learnt,
 ): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems' | 'reused_rows' | 'deduped_rows'> {
-  const { generation, annotator } = options.call;
+  const { generation, annotator } = call;
   const most = mostTokens(generation);
   const maximum = most === null ? null : estimate.requests * most;
   // Each answer of --n on its own, with the whole prompt each time.
-  const each = splitsChoices(options.call) ? (generation.n ?? 1) : 1;
+  const each = splitsChoices(call) ? (generation.n ?? 1) : 1;
   const requests = estimate.requests * each;
   const bounded = (tokens: number): number => Math.round(Math.min(Math.max(0, tokens), maximum ?? Infinity));
   const completion =
@@ -236,10 +247,6 @@ function figures(
   };
   const share = price === null ? null : shareOf(price, tierOf(generation.service_tier));
   const offPeak = price?.offPeak ?? null;
-  const keepsHours = options.policy.offPeak === 'auto';
-  // Neither answers one by one nor turns that build on each other fit into a batch.
-  const isOnline = options.selection.turns === 'all' || splitsChoices(options.call);
-  const batches = isOnline ? null : annotator.provider.batches;
   return {
     rows: estimate.rows,
     unusable_rows: estimate.unusable,
@@ -257,13 +264,13 @@ function figures(
         price !== null && annotator.providerName === 'openai' && hasFlexTier(annotator.model)
           ? priced(price.tiers.flex)
           : null,
-      batch: batches === null ? null : priced(batches.price),
+      batch: batches === null ? null : priced(batches.terms.price),
     },
     off_peak:
       offPeak === null
         ? null
         : { hours: String(offPeak.hours), now: offPeak.hours.includes(Date.now()), kept: keepsHours },
-    batches: batches === null ? null : batchesFor(options, batches, estimate),
+    batches: batches?.count ?? null,
     limits: {
       requests_per_minute: limits.requestsPerMinute,
       tokens_per_minute: limits.tokensPerMinute,
@@ -273,9 +280,12 @@ function figures(
   };
 }
 
-function batchesFor({ policy }: RunSettings, terms: BatchTerms, { requests, bytes }: Estimate): number {
+/** Null where the run cannot go into batches: answers that are requested one by one do not fit. */
+function batchesOf(call: ModelCall, policy: RunPolicy, { requests, bytes }: Estimate): Learnt['batches'] {
+  const terms = call.annotator.provider.batches;
+  if (terms === null || splitsChoices(call)) return null;
   const bySize = Math.ceil(requests / Math.min(policy.maxBatchSize, terms.requests));
-  return Math.max(bySize, Math.ceil(bytes / Math.min(policy.maxBatchBytes, terms.bytes)));
+  return { terms, count: Math.max(bySize, Math.ceil(bytes / Math.min(policy.maxBatchBytes, terms.bytes))) };
 }
 
 /** @param tokens that the API reserves: `max_tokens` for every request, whatever is used of it */

@@ -18,7 +18,7 @@ import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import { readJobs } from '../run/jobs.js';
 import { JournalIndex } from '../run/journal.js';
-import { readJournal } from '../run/prepare.js';
+import { readJournal } from '../run/read-journal.js';
 import { spendingOf, writeSummary } from '../run/summary.js';
 import { Totals } from '../run/totals.js';
 import { nearest } from '../lib/suggest.js';
@@ -39,18 +39,19 @@ const RUNS_SHOWN = 5;
  * @throws UserError where there is nothing to judge, or the judge can't be asked
  */
 export async function judge(options: JudgeOptions, context: CommandContext): Promise<number> {
-  const { asking, folder, judged } = options;
+  const { settings, folder, judged } = options;
+  const { call } = settings;
   const { console } = context;
   requireResults(options);
   const prompts = await readJudgePrompts(options.promptsFile);
   if (options.dryRun) return dryRun(options, prompts, context);
-  checkEndpoints(asking.call);
-  const price = await priceFor(asking);
-  if (asking.call.annotator.name === judged)
+  checkEndpoints(call);
+  const price = await priceFor(call, settings.policy);
+  if (call.annotator.name === judged)
     console.warning(
       `${judged} judges its own answers, which models tend to prefer; name another with --judge.`,
     );
-  return inFolder(folder, 'judge', asking, context, async () => {
+  return inFolder({ folder, command: 'judge', settings }, context, async () => {
     const judged = await judgeSample(options, prompts, price, context);
     return typeof judged === 'number' ? judged : finish(judged, options, context);
   });
@@ -76,18 +77,19 @@ export async function judgeSample(
   price: Price | null,
   context: CommandContext,
 ): Promise<Judged | number> {
-  const { asking, folder } = options;
+  const { folder } = options;
+  const { call, policy } = options.settings;
   const sample = await chooseRows(options, context);
   const setup = await setupOf(options, prompts);
   const work = await prepare(options, prompts, setup, sample, context);
   const totals = new Totals(work.counters, price, new Date());
-  const rules = await answerRules(asking.call);
+  const rules = await answerRules(call);
   const index = await readVerdicts(work, sample, rules, totals, context);
   tellEstimate(options, work, index, price, context);
   const run = { index, rows: index.rows, naming: namingOf(sample) };
   const { stop } = await sendOnline(
     {
-      ...{ options: asking, folder: work, run, totals, price, serviceTier: null, reserved: 0 },
+      ...{ call, policy, folder: work, run, totals, price, serviceTier: null, reserved: 0 },
       onChanges: () => undefined,
     },
     context,
@@ -100,16 +102,16 @@ export async function judgeSample(
 }
 
 /** @throws UserError that names the finished runs nearest to the one that is wanted */
-function requireResults({ folder, judged, asking }: JudgeOptions): void {
+function requireResults({ folder, judged, settings }: JudgeOptions): void {
   if (existsSync(folder.reannotated)) return;
-  const parent = asking.output.saveDir;
+  const parent = settings.output.saveDir;
   const finished = existsSync(parent)
     ? readdirSync(parent).filter((name) => existsSync(join(parent, name, 'reannotated.json')))
     : [];
   const near = nearest(folder.name, finished, RUNS_SHOWN).map((name) => sanitize(name, 120));
   throw new UserError(
     `There is no ${folder.reannotated}: a run is judged once it is finished. Finish it with npx reannotate ` +
-      `--dataset ${shellWord(sanitize(asking.selection.dataset, 200))} --annotator ${shellWord(sanitize(judged, 80))}, or name ` +
+      `--dataset ${shellWord(sanitize(settings.selection.dataset, 200))} --annotator ${shellWord(sanitize(judged, 80))}, or name ` +
       `another with --dataset, --annotator and --save_dir. ` +
       (near.length === 0 ? `There is none in ${parent}.` : `${parent} has ${near.join(', ')}.`),
   );
@@ -190,15 +192,15 @@ function rowsToJudge({ rows }: Sample): Sample['rows'] {
 }
 
 function tellEstimate(
-  { asking }: JudgeOptions,
+  { settings }: JudgeOptions,
   work: JudgeFolder,
   index: JournalIndex,
   price: Price | null,
   { console }: CommandContext,
 ): void {
-  const estimate = new RequestEstimate(asking.call);
+  const estimate = new RequestEstimate(settings.call);
   for (const { requestIdx, body } of readJobs(work.jobs)) {
-    if (index.isWanted(requestIdx, asking.policy.retry)) estimate.add(body);
+    if (index.isWanted(requestIdx, settings.policy.retry)) estimate.add(body);
   }
   if (estimate.requests > 0) console.info(estimate.describe(price));
 }
@@ -241,7 +243,7 @@ function figuresOf(setup: Setup, sums: Tally, totals: Totals): JudgeFigures {
 
 function finish(
   { figures, sums, sample, stop }: Judged,
-  { folder, asking }: JudgeOptions,
+  { folder, settings }: JudgeOptions,
   { console, resumeCommand, words }: CommandContext,
 ): number {
   const table = describeFigures(figures, sample, folder.judgements);
@@ -254,7 +256,7 @@ function finish(
     );
   }
   if (stop?.reason === 'budget') {
-    const maximum = asking.policy.maxCost ?? 0;
+    const maximum = settings.policy.maxCost ?? 0;
     const left = sums.unanswered;
     const done = Math.max(0, ORDERS.length * (figures.rows - figures.identical) - left);
     const enough = costToSuggest(maximum, { spent: figures.cost_usd ?? 0, done, left, needed: null });
@@ -275,7 +277,7 @@ function finish(
 /** A judgement that did not come to its end: every verdict is saved, no figure is written. */
 async function endEarly(
   stop: Exclude<Stop, { reason: 'budget' }>,
-  { asking }: JudgeOptions,
+  { settings }: JudgeOptions,
   index: JournalIndex,
   { console, interruption, resumeCommand }: CommandContext,
 ): Promise<number> {
@@ -284,7 +286,11 @@ async function endEarly(
     console.warning(`Stopped; ${saved}. Go on with the same command: ${resumeCommand}`);
     return interruption.exitCode;
   }
-  throw await stopError(stop, asking.call, `(${saved}.) Then resume with the same command: ${resumeCommand}`);
+  throw await stopError(
+    stop,
+    settings.call,
+    `(${saved}.) Then resume with the same command: ${resumeCommand}`,
+  );
 }
 
 /** What a judgement would ask and cost; nothing is sent or written. */
@@ -293,16 +299,17 @@ async function dryRun(
   prompts: JudgePrompts,
   context: CommandContext,
 ): Promise<number> {
-  const { asking, folder } = options;
+  const { folder } = options;
+  const { call } = options.settings;
   const sample = await chooseRows(options, context);
-  const estimate = new RequestEstimate(asking.call);
+  const estimate = new RequestEstimate(call);
   const stopIfAsked = (): void => {
     context.interruption.soft.throwIfAborted();
   };
   await readPairs(folder.reannotated, sample, stopIfAsked, (pair) => {
     for (const body of bodiesOf(pair, options, prompts)) estimate.add(Buffer.from(JSON.stringify(body)));
   });
-  const price = await findPrice(asking.call.annotator.provider, asking.call.annotator.model);
+  const price = await findPrice(call.annotator.provider, call.annotator.model);
   await printResult(`${estimate.describe(price)}\n`);
   return EXIT.done;
 }

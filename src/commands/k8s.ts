@@ -22,9 +22,9 @@ export interface KubernetesRequest {
 }
 
 /** Runs `reannotate k8s`. */
-export async function k8s({ runDir, plan, options }: OpenPlan, own: KubernetesRequest): Promise<number> {
+export async function k8s({ runDir, plan, settings }: OpenPlan, own: KubernetesRequest): Promise<number> {
   const { stringify } = await import('yaml');
-  const { call, environment, selection, output } = options;
+  const { call, environment, selection, output } = settings;
   const { apiKeyVariable, baseUrlVariable } = call.annotator.provider;
   const ownKeys = call.servers?.servers.flatMap((one) => one.apiKeyVariable ?? []) ?? [];
   const keys = ownKeys.length > 0 ? [...new Set(ownKeys)] : namesIn(call.apiKeyVariable ?? apiKeyVariable);

@@ -30,20 +30,21 @@ const PROBLEMS_SHOWN = 50;
  * @throws UserError that names each shard which is missing, or not whole
  */
 export async function merge(planned: OpenPlan, context: CommandContext): Promise<number> {
-  const { runDir, plan, options } = planned;
+  const { runDir, plan, settings } = planned;
+  const { call, output, policy } = settings;
   const { console } = context;
-  const folder = planFolder(runDir, options.output.saveDir);
-  const publisher = await publisherOf(options, context);
-  return inFolder(folder, 'merge', options, context, async () => {
+  const folder = planFolder(runDir, output.saveDir);
+  const publisher = await publisherOf(settings.push, settings.environment, context);
+  return inFolder({ folder, command: 'merge', settings }, context, async () => {
     await proveShards(planned, context);
     const { assembled, totals } = await writeResults(planned, folder, context);
-    await totals.findPrice(options.call);
+    await totals.findPrice(call);
     console.info(
       `Merged ${plural(plan.shards.length, 'shard')} of one plan: ${plural(plan.rows, 'row')}, each once.`,
     );
     const commands = nextCommands(runDir);
     const finished = {
-      options,
+      ...{ call, output, policy },
       folder,
       run: { identity: identityOf(planned), rows: plan.rows },
       totals,
@@ -149,13 +150,13 @@ async function reopen({ runDir, plan }: OpenPlan, damaged: ShardsDamaged['damage
   return problems;
 }
 
-function identityOf({ plan, options }: OpenPlan): RunIdentity {
+function identityOf({ plan, settings }: OpenPlan): RunIdentity {
   const { uuid, created, asked, found } = plan;
-  return { version: 1, uuid, created, asked, found, source: null, save_dir: options.output.saveDir };
+  return { version: 1, uuid, created, asked, found, source: null, save_dir: settings.output.saveDir };
 }
 
 function configOf(planned: OpenPlan): ConfigFile {
-  const { runDir, plan, options } = planned;
+  const { runDir, plan, settings } = planned;
   const learnt = new Map<string, ParameterChange>();
   for (const shard of plan.shards.keys()) {
     const state = knownState(shardFolder(runDir, shard).temp);
@@ -164,7 +165,7 @@ function configOf(planned: OpenPlan): ConfigFile {
   return {
     uuid: plan.uuid,
     creation_date: plan.created,
-    params: effectiveParameters(options, shownBaseUrl(options.call)),
+    params: effectiveParameters(settings, shownBaseUrl(settings.call)),
     dataset: configDataset({ found: plan.found }, plan.rows),
     ...(learnt.size === 0 ? {} : { parameter_changes: [...learnt.values()] }),
   };

@@ -13,7 +13,7 @@ import { configDataset, effectiveParameters, readConfig, writeConfig } from '../
 import { findRunFolder, type RunFolder } from '../run/folder.js';
 import { identityFlags, refuseChanges } from '../run/identity.js';
 import { requireOwnRun } from '../run/own-run.js';
-import { findDataset, writeRowsWithProgress, type FoundDataset } from '../run/prepare.js';
+import { findDataset, writeRowsWithProgress, type FoundDataset } from '../run/find-dataset.js';
 import { countRows } from '../run/rows.js';
 import { checkEarlierRun, refusePlanned } from '../session/earlier-run.js';
 import { inFolder } from '../session/in-folder.js';
@@ -47,20 +47,27 @@ interface Cut {
  * @returns the exit code
  */
 export async function plan(request: PlanRequest, context: CommandContext): Promise<number> {
-  const { settings: options, given } = request;
+  const { settings, given } = request;
+  const { selection, call, output, policy, environment } = settings;
   const { console, interruption } = context;
-  if (options.output.select === 'judge')
+  if (output.select === 'judge')
     throw new UsageError(
       '--select judge chooses once all answers are there, in one process: plan the run without it, or run reannotate alone.',
     );
-  const folder = findRunFolder(placeOf(options));
+  const place = placeOf(settings);
+  const folder = findRunFolder(place);
   requireOwnRun(folder);
-  checkEarlierRun(folder, options);
-  const flags = plannedFlags(options, given, isLocalName(options.selection.dataset));
+  checkEarlierRun(folder, place, policy.earlier);
+  const flags = plannedFlags(settings, given, isLocalName(selection.dataset));
   // What a worker would refuse is refused here.
-  refuseChanges(identityFlags(options), identityFlags(request.settingsOf(flags)), options.call.given);
-  const found = await findDataset(options, console, interruption.soft);
-  return inFolder(folder, 'plan', options, context, async () => {
+  const asked = identityFlags(settings);
+  refuseChanges(asked, identityFlags(request.settingsOf(flags)), call.given);
+  const found = await findDataset(
+    { selection, tempDir: output.tempDir, environment },
+    console,
+    interruption.soft,
+  );
+  return inFolder({ folder, command: 'plan', settings }, context, async () => {
     refusePlanned(folder);
     const started = await readConfig(folder.config, new Date());
     const { dataset, format } = found;
@@ -72,7 +79,7 @@ export async function plan(request: PlanRequest, context: CommandContext): Promi
       uuid: started.uuid,
       created: started.creation_date,
       flags,
-      asked: identityFlags(options),
+      asked,
       found: { revision, subset, split, format: format.name, columns: format.columns },
       columns: dataset.columns,
       files,
@@ -82,7 +89,7 @@ export async function plan(request: PlanRequest, context: CommandContext): Promi
     await writeConfig(folder.config, {
       uuid: started.uuid,
       creation_date: started.creation_date,
-      params: effectiveParameters(options, shownBaseUrl(options.call)),
+      params: effectiveParameters(settings, shownBaseUrl(call)),
       dataset: configDataset({ found: content.found }, rows),
     });
     await writePlan(folder.temp, content);
@@ -98,13 +105,13 @@ export async function plan(request: PlanRequest, context: CommandContext): Promi
 
 /** Cuts where reading can start without what is before; where it can't, the rows are read once, here. */
 async function cutDataset(
-  { settings: options, shards: wanted, workers }: PlanRequest,
+  { settings: { selection }, shards: wanted, workers }: PlanRequest,
   folder: RunFolder,
   found: FoundDataset,
   { console, interruption }: CommandContext,
 ): Promise<Cut> {
   const { dataset } = found;
-  const range = rangeOf(options.selection, dataset.totalRows);
+  const range = rangeOf(selection, dataset.totalRows);
   const shardsOf = (rows: number): number => wanted ?? shardsFor(rows, workers);
   const starts = range === null ? null : ((await dataset.groupStarts?.()) ?? null);
   if (range !== null && starts !== null) {
@@ -125,7 +132,7 @@ async function cutDataset(
     }));
     return { shards, files: [] };
   }
-  const { offset, limit } = options.selection;
+  const { offset, limit } = selection;
   await writeRowsWithProgress(found, { offset, limit, keep: false }, folder.rows, {
     console,
     signal: interruption.soft,

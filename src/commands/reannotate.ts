@@ -20,7 +20,8 @@ import { fallbackOf } from '../run/fallback.js';
 import { findRunFolder, type RunFolder } from '../run/folder.js';
 import { readIdentity } from '../run/identity.js';
 import { requireOwnRun } from '../run/own-run.js';
-import { findDataset, prepareRun, requestShape, type FoundDataset } from '../run/prepare.js';
+import { findDataset, type FoundDataset } from '../run/find-dataset.js';
+import { prepareRun, requestShape } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
 import { plural } from '../lib/text.js';
 import { checkEarlierRun } from '../session/earlier-run.js';
@@ -35,7 +36,7 @@ import { runOnline, type OpenRun } from '../session/online-run.js';
 import { answerSources, reusingMoved, SharedAnswers } from '../session/share-answers.js';
 import type { BatchRun } from '../session/submit-batches.js';
 import type { CommandContext } from '../session/command-context.js';
-import { requireBatches, watchCommandLine } from '../session/watch-command.js';
+import { requireBatches, watchCommandFor, type WatchCommand } from '../session/watch-command.js';
 
 /**
  * Runs `reannotate`.
@@ -44,20 +45,24 @@ import { requireBatches, watchCommandLine } from '../session/watch-command.js';
  * @throws UserError where the run can't go on
  */
 export async function reannotate(
-  options: RunSettings,
+  settings: RunSettings,
   context: CommandContext,
   find: typeof findDataset = findDataset,
 ): Promise<number> {
   // What is only submitted is not over: watch-batch says when it is.
-  const subject = { ...subjectOf(options, 'reannotate'), endsRun: !options.policy.batch };
-  return withNotice(subject, context, () => run(options, context, find));
+  const subject = { ...subjectOf(settings, 'reannotate'), endsRun: !settings.policy.batch };
+  return withNotice(subject, context, () => run(settings, context, find));
 }
 
-async function run(options: RunSettings, context: CommandContext, find: typeof findDataset): Promise<number> {
-  const start = await checkStart(options, context, find);
-  return inFolder(start.folder, 'reannotate', options, context, async (aside) => {
-    const open = await openRun(options, start, aside, context);
-    return options.policy.batch ? runInBatches(open, context) : runOnline(open, context);
+async function run(
+  settings: RunSettings,
+  context: CommandContext,
+  find: typeof findDataset,
+): Promise<number> {
+  const start = await checkStart(settings, context, find);
+  return inFolder({ folder: start.folder, command: 'reannotate', settings }, context, async (aside) => {
+    const open = await openRun(settings, start, aside, context);
+    return settings.policy.batch ? runInBatches(open, context) : runOnline(open, context);
   });
 }
 
@@ -73,44 +78,44 @@ interface Start {
 
 /** @throws UserError where the run could not begin: nothing is left behind then */
 async function checkStart(
-  options: RunSettings,
+  settings: RunSettings,
   context: CommandContext,
   find: typeof findDataset,
 ): Promise<Start> {
-  const { policy } = options;
+  const { selection, call, output, policy, push, environment } = settings;
   // A schema that cannot be used ends the run here, before anything is written.
-  await answerRules(options.call);
-  if (policy.batch && !policy.batchFileOnly) requireBatches(options.call);
-  const folder = findRunFolder(placeOf(options));
+  await answerRules(call);
+  if (policy.batch && !policy.batchFileOnly) requireBatches(call);
+  const place = placeOf(settings);
+  const folder = findRunFolder(place);
   requireOwnRun(folder);
   // Where neither money nor the hour matters, the price is looked up once the first request is out.
-  const price = await priceAtStart(options);
+  const price = await priceAtStart(call, policy);
   const isResumed = isResuming(policy);
   // Before anything is written: the batches know whose they are, and this run is to take that over.
-  if (isResumed) refuseUnknownBatches(folder, options);
-  const leftBehind = checkEarlierRun(folder, options);
+  if (isResumed) refuseUnknownBatches(folder, watchCommandFor(settings));
+  const leftBehind = checkEarlierRun(folder, place, policy.earlier);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
-  if (!policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) checkEndpoints(options.call);
-  await answerSources(options);
-  await checkFallback(await withRecorded(options, folder));
-  if (options.output.select === 'judge') {
+  if (!policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) checkEndpoints(call);
+  await answerSources(policy.reuse, output.tempDir);
+  // What the record of a resumed run adds counts as well.
+  const recorded = isResumed ? (await readConfig(folder.config, new Date())).params : undefined;
+  await checkFallback(call, withOutputsOf(recorded, settings).policy);
+  if (output.select === 'judge') {
     const { requireJudge } = await import('../session/choose-by-judge.js');
-    await requireJudge(options);
+    await requireJudge(call, output.judge, policy);
   }
-  const publisher = await publisherOf(options, context);
+  const publisher = await publisherOf(push, environment, context);
   const found =
     leftBehind.length === 0 || policy.earlier === 'overwrite'
-      ? await find(options, context.console, context.interruption.soft)
+      ? await find(
+          { selection, tempDir: output.tempDir, environment },
+          context.console,
+          context.interruption.soft,
+        )
       : null;
-  if (policy.earlier === 'overwrite') warnOfBatches(folder, options, context);
+  if (policy.earlier === 'overwrite') warnOfBatches(folder, watchElsewhere(settings), context);
   return { folder, price, publisher, found };
-}
-
-/** The settings with what the record of a run that is resumed adds to them. */
-async function withRecorded(options: RunSettings, folder: RunFolder): Promise<RunSettings> {
-  if (!isResuming(options.policy)) return options;
-  const { params } = await readConfig(folder.config, new Date());
-  return withOutputsOf(params, options);
 }
 
 /**
@@ -118,7 +123,7 @@ async function withRecorded(options: RunSettings, folder: RunFolder): Promise<Ru
  * @param aside where the folders of an overwritten run were moved
  */
 async function openRun(
-  options: RunSettings,
+  given: RunSettings,
   { folder, price, publisher, found }: Start,
   aside: readonly string[],
   context: CommandContext,
@@ -128,47 +133,40 @@ async function openRun(
   const totals = new Totals(folder.counters, price, now);
   const identity = readIdentity(folder.run);
   const started = await readConfig(folder.config, now, identity);
-  const writing = withOutputsOf(started.params, reusingMoved(options, folder, aside));
+  const reuse = reusingMoved(given.policy.reuse, folder, aside);
+  const settings = withOutputsOf(started.params, { ...given, policy: { ...given.policy, reuse } });
+  const { selection, call, output, policy } = settings;
   const config: ConfigFile = {
     uuid: started.uuid,
     creation_date: started.creation_date,
-    params: effectiveParameters(writing, shownBaseUrl(options.call)),
+    params: effectiveParameters(settings, shownBaseUrl(call)),
   };
   // The config of a run that exists changes only once it is certain that the command line fits it.
   if (identity === null) await writeConfig(folder.config, config);
   const fresh = { uuid: started.uuid, created: started.creation_date };
   const preparation = { folder, fresh, found, console, signal: interruption.soft };
-  const run = await prepareRun(writing, preparation, (entry) => {
+  const run = await prepareRun(settings, preparation, (entry) => {
     totals.addEntry(entry);
   });
-  if (options.policy.maxCost !== null) await totals.findOtherPrices();
+  if (policy.maxCost !== null) await totals.findOtherPrices();
   config.dataset = configDataset(run.identity, run.rows);
   if (identity !== null) await writeConfig(folder.config, config);
-  const changes = distinctChanges([
-    ...requestShape(options.call).changes,
-    ...(started.parameter_changes ?? []),
-  ]);
+  const changes = distinctChanges([...requestShape(call).changes, ...(started.parameter_changes ?? [])]);
   if (changes.length > 0) config.parameter_changes = changes;
   const ledger = Ledger.open(folder);
   // What was learnt online holds for batches as well.
   ledger.learn(changes);
   totals.setBatches(ledger.totals());
-  const shared = await SharedAnswers.open({ options: writing, folder, run, totals }, console);
+  const shared = await SharedAnswers.open(
+    { call, policy, tempDir: output.tempDir, folder, run, totals },
+    console,
+  );
   const commands = nextCommands(context);
   return {
-    ...{
-      given: options,
-      options: writing,
-      folder,
-      run,
-      ledger,
-      totals,
-      price,
-      config,
-      shared,
-    },
+    ...{ call, output, policy, dataset: selection.dataset, watchCommand: watchCommandFor(settings) },
+    ...{ folder, run, ledger, totals, price, config, shared },
     ...{ publisher, commands, tryAgain: `Retry them with: ${commands.retry(['failed'])}` },
-    isResumed: isResuming(options.policy) && identity !== null,
+    isResumed: isResuming(policy) && identity !== null,
     hadBatches: started.params?.['batch'] === true || (started.batch_ids ?? []).length > 0,
   };
 }
@@ -191,8 +189,8 @@ async function intoBatches(
   context: CommandContext,
   onBatches: (ids: string[]) => Promise<void>,
 ): Promise<number | null> {
-  const { policy } = batchRun.options;
-  const hasFurtherRounds = policy.escalateTruncated !== null || fallbackOf(batchRun.options) !== null;
+  const { policy } = batchRun;
+  const hasFurtherRounds = policy.escalateTruncated !== null || fallbackOf(policy) !== null;
   if (policy.batchFileOnly) {
     if (hasFurtherRounds)
       context.console.warning(
@@ -224,8 +222,14 @@ function nextCommands({ words, resumeCommand }: CommandContext): NextCommands {
   };
 }
 
+/** The command for batches whose run's folders are moved aside: its own files are kept out of the new run's. */
+function watchElsewhere(settings: RunSettings): WatchCommand {
+  const output = { ...settings.output, saveDir: 'cancelled', tempDir: 'cancelled/temp' };
+  return watchCommandFor({ ...settings, output, push: null });
+}
+
 /** Batches go on, and are billed, although their run's folders are moved aside. */
-function warnOfBatches(folder: RunFolder, options: RunSettings, { console }: CommandContext): void {
+function warnOfBatches(folder: RunFolder, watchCommand: WatchCommand, { console }: CommandContext): void {
   let ledger: Ledger;
   try {
     ledger = Ledger.open(folder);
@@ -237,16 +241,16 @@ function warnOfBatches(folder: RunFolder, options: RunSettings, { console }: Com
   if (under.length === 0) return;
   console.warning(
     `The earlier run has ${plural(under.length, 'batch', 'batches')} in progress, which go on and are billed. ` +
-      `Stop them with: ${watchCommandLine({ ...options, output: { ...options.output, saveDir: 'cancelled', tempDir: 'cancelled/temp' }, push: null }, under, ['--cancel'])}`,
+      `Stop them with: ${watchCommand(under, ['--cancel'])}`,
   );
 }
 
 /** Batches that only `batch_objects.json` tells of (the Python tool made them) are collected before anything is asked. */
-function refuseUnknownBatches(folder: RunFolder, options: RunSettings): void {
+function refuseUnknownBatches(folder: RunFolder, watchCommand: WatchCommand): void {
   if (existsSync(folder.batches) || !existsSync(folder.batchObjects)) return;
   if (!readFileSync(folder.batchObjects).includes('"id"')) return;
   throw new UserError(
     `${folder.batchObjects} names batches that were submitted before; asking their rows again would pay twice. ` +
-      `Collect them with: ${watchCommandLine(options, [])}`,
+      `Collect them with: ${watchCommand()}`,
   );
 }

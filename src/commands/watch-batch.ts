@@ -12,7 +12,7 @@ import { findRunFolder } from '../run/folder.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { plural } from '../lib/text.js';
 import type { WatchOptions } from '../session/watch-options.js';
-import { placeOf, type RunSettings } from '../run/settings.js';
+import { placeOf, type RunPolicy } from '../run/settings.js';
 import { openBatchClient } from '../session/batch-tools.js';
 import { reservedForBatches } from '../session/batch-cost.js';
 import { describeOutstanding, holdRows, permitted } from '../session/before-paying.js';
@@ -35,7 +35,7 @@ import { stopError } from '../session/stops.js';
 import { RetryRounds } from '../session/retry-rounds.js';
 import { describing } from '../session/submit-batches.js';
 import type { CommandContext } from '../session/command-context.js';
-import { requireBatches, watchCommandLine } from '../session/watch-command.js';
+import { requireBatches } from '../session/watch-command.js';
 import { takeResults } from '../session/take-results.js';
 import { collectParts, indexJobs, RawResults, watchOnce } from '../session/watch-once.js';
 
@@ -50,23 +50,26 @@ export async function watchBatch(watching: WatchOptions, context: CommandContext
 }
 
 async function watchRun(watching: WatchOptions, context: CommandContext): Promise<number> {
-  const { run: options } = watching;
+  const { selection, call, policy, push, environment } = watching.run;
   const { console, interruption } = context;
-  if (watching.results === null) requireBatches(options.call);
+  if (watching.results === null) requireBatches(call);
   if (watching.cancel && !watching.yes && !process.stdin.isTTY) {
     throw new UsageError('--cancel asks before it cancels, and nobody is here to answer; give --yes.');
   }
-  const folder = findRunFolder(placeOf(options));
+  const place = placeOf(watching.run);
+  const folder = findRunFolder(place);
   requireOwnRun(folder);
-  const price = await priceFor(options);
-  const client = watching.results === null ? openBatchClient(options, console, interruption.soft) : OFFLINE;
+  const price = await priceFor(call, policy);
+  const account = { call, dataset: selection.dataset };
+  const client = watching.results === null ? openBatchClient(account, console, interruption.soft) : OFFLINE;
   try {
     const fromFile = watching.batchObjectsFile === null ? null : readObjects(watching.batchObjectsFile);
     const isNamed = watching.batchIds !== null || fromFile !== null || watching.recover;
-    if (!isNamed && watching.results === null) requireRecord(folder, options);
-    const publisher = await publisherOf(options, context);
-    return await inFolder(folder, 'watch-batch', options, context, () =>
-      describing(options.call, async () => {
+    if (!isNamed && watching.results === null) requireRecord(folder, place);
+    const publisher = await publisherOf(push, environment, context);
+    const use = { folder, command: 'watch-batch', settings: watching.run };
+    return await inFolder(use, context, () =>
+      describing(call, async () => {
         const watched = await openWatchedRun({ watching, fromFile, folder, client, price }, context);
         if (watching.results !== null) return takeGiven(watching.results, watched, publisher, context);
         if (watching.cancel && !(await cancelBatches(watched, context))) return EXIT.done;
@@ -90,13 +93,13 @@ async function takeGiven(
   context: CommandContext,
 ): Promise<number> {
   const { console } = context;
-  const { totals, ledger, options } = watched;
+  const { call, totals, ledger, watchCommand } = watched;
   const started = performance.now();
   const raw = new RawResults(watched, console);
   const jobs = await indexJobs(watched);
   let answered: number;
   try {
-    const parts = collectParts(watched, jobs, await answerRules(options.call), console);
+    const parts = collectParts(watched, jobs, await answerRules(call), console);
     answered = await takeResults(paths, watched, parts, context);
     await raw.update();
   } finally {
@@ -104,7 +107,7 @@ async function takeGiven(
     totals.setBatches(ledger.totals());
     totals.save();
   }
-  const resume = watchCommandLine(options, [], ['--resume']).replace(/^npx watch-batch/, 'npx reannotate');
+  const resume = watchCommand([], ['--resume']).replace(/^npx watch-batch/, 'npx reannotate');
   const finished = {
     ...watched,
     ...{ mode: 'batch' as const, stop: null, publisher, commands: nextCommands(watched) },
@@ -178,7 +181,7 @@ async function goOn(
   if (watching.then === 'stop') return false;
   await holdRows(watched);
   await watched.shared.settle();
-  if (run.index.countWanted(watched.options.policy.retry) === 0) return false;
+  if (run.index.countWanted(watched.policy.retry) === 0) return false;
   if (await adoptSiblings(watched, outcome.isOurAccount, context)) return true;
   return watching.then === 'retry_failed' && rounds.next(outcome);
 }
@@ -195,35 +198,32 @@ async function end(finished: FinishedRun, watched: WatchedRun, context: CommandC
 
 /** What brings the rows that are still missing. */
 async function tryAgain(watched: WatchedRun): Promise<string> {
-  const { options, ledger, run } = watched;
+  const { policy, ledger, run, watchCommand } = watched;
   await holdRows(watched);
   const waiting = ledger.open.filter(isHandRun).map(({ file }) => file ?? '');
   if (waiting.length > 0) {
     return (
       `Results are missing for ${waiting.slice(0, 3).join(', ')}; take them in with: ` +
-      watchCommandLine(options, [], ['--results', 'FILE'])
+      watchCommand([], ['--results', 'FILE'])
     );
   }
-  const outstanding = describeOutstanding(options, ledger);
+  const outstanding = describeOutstanding(ledger, watchCommand);
   const left = ledger.unsubmitted.filter(({ state }) => state !== 'creating').length;
-  if (outstanding !== null && left === 0 && run.index.countWanted(watched.options.policy.retry) === 0)
-    return outstanding;
-  return `${submitAgain(options, left)}${outstanding === null ? '' : ` ${outstanding}`}`;
+  if (outstanding !== null && left === 0 && run.index.countWanted(policy.retry) === 0) return outstanding;
+  return `${submitAgain(watched, left)}${outstanding === null ? '' : ` ${outstanding}`}`;
 }
 
-function submitAgain(options: RunSettings, left: number): string {
+function submitAgain({ policy, watchCommand }: WatchedRun, left: number): string {
   const never = left === 0 ? '' : `${plural(left, 'batch file')} never submitted. `;
-  const command = (how: string): string =>
-    watchCommandLine(options, [], [how, ...costFlag(options.policy.maxCost)]);
+  const command = (how: string): string => watchCommand([], [how, ...costFlag(policy.maxCost)]);
   return `${never}Submit them as a new batch with: ${command('--retry_failed')} — or send them online with: ${command('--finish_online')}`;
 }
 
-function nextCommands({ options, watching }: WatchedRun): NextCommands {
+function nextCommands({ policy, watching, watchCommand }: WatchedRun): NextCommands {
   const how = watching.then === 'finish_online' ? '--finish_online' : '--retry_failed';
   return {
-    retry: (states) =>
-      watchCommandLine(options, [], [how, '--retry', states.join(','), ...costFlag(options.policy.maxCost)]),
-    raise: (maxCost) => watchCommandLine(options, [], [how, ...costFlag(maxCost)]),
+    retry: (states) => watchCommand([], [how, '--retry', states.join(','), ...costFlag(policy.maxCost)]),
+    raise: (maxCost) => watchCommand([], [how, ...costFlag(maxCost)]),
   };
 }
 
@@ -242,8 +242,8 @@ async function finishOnline(
   isOurAccount: boolean,
   context: CommandContext,
 ): Promise<OnlineResult> {
-  const { watching, options, folder, run, ledger, totals, price, config, shared } = watched;
-  if (!isFinishing && !mayFollow(watched)) return nothingSent(options.call);
+  const { watching, call, policy, folder, run, ledger, totals, price, config, shared } = watched;
+  if (!isFinishing && !mayFollow(watched)) return nothingSent(call);
   const paying = { ...watched, waiting: watched.submission.waiting, reporter: context.console };
   const permit = await permitted(paying, isOurAccount, context);
   const known = config.parameter_changes ?? [];
@@ -251,11 +251,11 @@ async function finishOnline(
     config.parameter_changes = distinctChanges([...known, ...learnt]);
   };
   const { serviceTier } = watching;
-  const reserved = reservedForBatches(ledger, options.call.generation, price);
-  const work = { options, folder, run, totals, price, onChanges, serviceTier, reserved, permit };
+  const reserved = reservedForBatches(ledger, call.generation, price);
+  const work = { call, policy, folder, run, totals, price, onChanges, serviceTier, reserved, permit };
   try {
-    const asked = isFinishing ? await sendOnline(work, context) : nothingSent(options.call);
-    const further = { ...work, options: await withCheckedFallback(watched, context.console) };
+    const asked = isFinishing ? await sendOnline(work, context) : nothingSent(call);
+    const further = { ...work, policy: await withCheckedFallback(watched, context.console) };
     return await sendFurtherRounds(further, asked, shared, context);
   } finally {
     await permit?.release();
@@ -264,17 +264,17 @@ async function finishOnline(
 
 /** The answers of the batches are taken in whatever becomes of the refused rows. */
 async function withCheckedFallback(
-  { options, run: { index } }: WatchedRun,
+  { call, policy, run: { index } }: WatchedRun,
   console: CommandContext['console'],
-): Promise<RunSettings> {
+): Promise<RunPolicy> {
   const hasRefused = index.count('refused') + index.count('filtered') > 0;
   try {
-    if (hasRefused) await checkFallback(options);
-    return options;
+    if (hasRefused) await checkFallback(call, policy);
+    return policy;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     console.warning(`${error.message} Refused rows are left as they are.`);
-    return { ...options, policy: { ...options.policy, fallback: 'none' } };
+    return { ...policy, fallback: 'none' };
   }
 }
 

@@ -72,10 +72,10 @@ class Worker {
   static async start(planned: OpenPlan, context: CommandContext): Promise<Worker> {
     const stopped = stoppedError(planned.runDir);
     if (stopped !== null) throw stopped;
-    const { options } = planned;
+    const { call, policy } = planned.settings;
     // A missing key is reported before anything is taken.
-    checkEndpoints(options.call);
-    const price = await priceAtStart(options);
+    checkEndpoints(call);
+    const price = await priceAtStart(call, policy);
     return new Worker(planned, price, context);
   }
 
@@ -96,9 +96,9 @@ class Worker {
   }
 
   #isOpen(shard: number): boolean {
-    const { runDir, plan, options } = this.planned;
+    const { runDir, plan, settings } = this.planned;
     const state = readState(shardFolder(runDir, shard).temp);
-    return isOpen(state, { digest: plan.digest, shard }, options.policy.retry);
+    return isOpen(state, { digest: plan.digest, shard }, settings.policy.retry);
   }
 
   async #workThrough(shards: readonly number[]): Promise<void> {
@@ -156,9 +156,9 @@ class Worker {
   }
 
   async #workOn(shard: number, lock: FolderLock): Promise<void> {
-    const { runDir, options } = this.planned;
+    const { runDir, settings } = this.planned;
     const { console, interruption } = this.context;
-    const result = await underLease(lock, runDir, shard, options, this.context, async (folder) => {
+    const result = await underLease({ lock, runDir, shard }, settings, this.context, async (folder) => {
       // Another worker may have finished it since this one looked.
       if (!this.#isOpen(shard)) return null;
       console.info(`Working on shard ${shard} of ${this.planned.plan.shards.length} (${folder.temp}).`);
@@ -179,11 +179,9 @@ class Worker {
   }
 
   get #work(): PlannedWork {
-    const { runDir, plan, options } = this.planned;
+    const { runDir } = this.planned;
     return {
-      runDir,
-      plan,
-      options,
+      ...this.planned,
       price: this.price,
       context: this.context,
       share: () => 1 / this.#living.count,
@@ -195,18 +193,19 @@ class Worker {
 
   /** The error that ends this worker; where it concerns them all, they get it. */
   async #stopped(shard: number, { stop }: ShardResult): Promise<UserError> {
-    const { runDir, options } = this.planned;
+    const { runDir, settings } = this.planned;
+    const maxCost = settings.policy.maxCost ?? 0;
     const { resumeCommand } = this.context;
     const next = `(Shard ${shard}; what was answered is saved.) Then run again: ${resumeCommand}`;
     if (stop?.reason === 'budget') {
       const message =
-        `Shard ${shard}: the next request could exceed its part of --max_cost ${options.policy.maxCost ?? 0}, which is divided among the shards ` +
-        `by their rows. Continue with a larger one: ${resumeCommand} --max_cost ${roundedUp(2 * (options.policy.maxCost ?? 0))}`;
+        `Shard ${shard}: the next request could exceed its part of --max_cost ${maxCost}, which is divided among the shards ` +
+        `by their rows. Continue with a larger one: ${resumeCommand} --max_cost ${roundedUp(2 * maxCost)}`;
       return new UserError(message);
     }
     if (stop?.reason !== 'error') return new TemporaryError(`Shard ${shard} was left. ${next}`);
-    const error = await stopError(stop, options.call, next);
-    if (stopsAll(stop.cause)) await stopAll(runDir, options.environment.redactor.text(error.message));
+    const error = await stopError(stop, settings.call, next);
+    if (stopsAll(stop.cause)) await stopAll(runDir, settings.environment.redactor.text(error.message));
     return error;
   }
 

@@ -1,7 +1,7 @@
 /** The rows that all annotators are compared on: a sample of a dataset, the same one for the same seed. */
 
 import { rankOf } from '../run/estimate.js';
-import type { FoundDataset } from '../run/prepare.js';
+import type { FoundDataset } from '../run/find-dataset.js';
 import type { OpenDataset, SourceRow } from '../types.js';
 
 /** With at least this many rows for each row of the sample, rows are looked up one by one instead of reading all. */

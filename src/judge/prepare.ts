@@ -54,14 +54,15 @@ export interface JudgeFolder {
 }
 
 export async function setupOf(options: JudgeOptions, prompts: JudgePrompts): Promise<Setup> {
-  const { asking, sample, seed, folder } = options;
+  const { sample, seed, folder } = options;
+  const { call } = options.settings;
   return {
     version: 1,
-    annotator: asking.call.annotator.name,
-    model: asking.call.annotator.model,
+    annotator: call.annotator.name,
+    model: call.annotator.model,
     // Servers of one model may come and go; they make no other judgement.
-    base_url: asking.call.servers === null ? shownBaseUrl(asking.call) : 'several',
-    generation: asking.call.generation,
+    base_url: call.servers === null ? shownBaseUrl(call) : 'several',
+    generation: call.generation,
     template_digest: prompts.digest,
     sample,
     seed,
@@ -113,13 +114,13 @@ export async function prepareJobs(
 /** The two requests about a pair. */
 export function bodiesOf(
   { prompt, newAnswer, oldAnswer }: Pair,
-  { asking }: JudgeOptions,
+  { settings }: JudgeOptions,
   prompts: JudgePrompts,
 ): Record<string, unknown>[] {
   return ORDERS.map((order) => {
     const [first, second] = order === 'new_first' ? [newAnswer, oldAnswer] : [oldAnswer, newAnswer];
     const messages = judgeMessages(prompts, { prompt, answer_a: first, answer_b: second });
-    return requestBody({ messages }, requestShape(asking.call));
+    return requestBody({ messages }, requestShape(settings.call));
   });
 }
 

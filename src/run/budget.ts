@@ -1,10 +1,11 @@
+import type { ModelCall } from '../models/call.js';
 import { mostTokens } from '../models/generation.js';
 import { costOf, findPrice, highestRates, ratesAt, type Price, type Rates } from '../models/prices.js';
 import { tierOf } from '../models/service-tiers.js';
 import type { Usage } from '../models/usage.js';
 import { UserError } from '../lib/errors.js';
 import { hasOwnServer } from '../models/endpoint.js';
-import type { RunSettings } from './settings.js';
+import type { RunPolicy } from './settings.js';
 import type { Budget, Job } from '../requests/processor.js';
 import { sanitize } from '../lib/text.js';
 
@@ -95,16 +96,22 @@ export class CostBudget implements Budget {
   }
 }
 
+/** What bounds the cost of requests. */
+export interface CostBound {
+  call: Pick<ModelCall, 'generation' | 'limits'>;
+  policy: Pick<RunPolicy, 'maxCost' | 'offPeak'>;
+  /** Null where it is not known. */
+  price: Price | null;
+}
+
 /**
  * What keeps requests under `--max_cost`; null where there is no limit. Requests that are sent at off-peak hours count at
  * off-peak rates, unless a last attempt of theirs may come later.
- * @param price null where it is not known
  * @param spent US dollars so far
  * @param now milliseconds since 1970
  */
 export function budgetFor(
-  { policy: { maxCost, offPeak }, call: { generation, limits } }: Pick<RunSettings, 'policy' | 'call'>,
-  price: Price | null,
+  { call: { generation, limits }, policy: { maxCost, offPeak }, price }: CostBound,
   spent: () => number,
   now: () => number = Date.now,
 ): CostBudget | null {
@@ -133,11 +140,14 @@ function lower(bound: Rates | null, perPromptToken: number, perCompletionToken: 
  * @throws UserError where `--max_cost` can't be kept for that reason: batches need the price beforehand, and online the
  *   answers must be ones that may state their cost
  */
-export async function priceFor(options: Pick<RunSettings, 'call' | 'policy'>): Promise<Price | null> {
-  const { provider, model, name } = options.call.annotator;
+export async function priceFor(
+  call: ModelCall,
+  { maxCost, batch }: Pick<RunPolicy, 'maxCost' | 'batch'>,
+): Promise<Price | null> {
+  const { provider, model, name } = call.annotator;
   const price = await findPrice(provider, model);
-  if (price !== null || options.policy.maxCost === null) return price;
-  const mayStateCost = !options.policy.batch && (provider.statesCost || hasOwnServer(options.call));
+  if (price !== null || maxCost === null) return price;
+  const mayStateCost = !batch && (provider.statesCost || hasOwnServer(call));
   if (mayStateCost) return null;
   throw new UserError(
     `--max_cost cannot be kept: no price is known for ${sanitize(name, 80)}. Leave the flag out.`,

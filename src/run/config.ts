@@ -10,7 +10,7 @@ import { isObject } from '../lib/json.js';
 import { replaceFile } from '../lib/files.js';
 import { shownAddress } from '../http/address.js';
 import { fallbackOf } from './fallback.js';
-import { CHECKS, type Fallback, type RunSettings } from './settings.js';
+import { CHECKS, type Fallback, type RunPolicy, type RunSettings } from './settings.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { identityFlags, type RunIdentity } from './identity.js';
 
@@ -41,50 +41,50 @@ export function creationDate(date: Date): string {
 }
 
 /** Every flag's effective value, under its name on the command line; keys and tokens are no flags. */
-export function effectiveParameters(options: RunSettings, baseUrl: string | null): Record<string, unknown> {
+export function effectiveParameters(settings: RunSettings, baseUrl: string | null): Record<string, unknown> {
   return {
-    ...options.recorded,
+    ...settings.recorded,
     // Beside the flags this has the model that the annotator stands for.
-    ...identityFlags(options),
-    encoding: options.selection.encoding,
-    save_dir: options.output.saveDir,
-    temp_dir: options.output.tempDir,
-    run_name: options.output.runName,
-    resume: options.policy.earlier === 'resume',
-    resume_no_retry: options.policy.earlier === 'resume_no_retry',
-    overwrite: options.policy.earlier === 'overwrite',
-    retry: options.policy.retry,
-    accept_finish_reason: options.call.acceptFinishReason,
-    reuse: options.policy.reuse,
-    dedupe: options.policy.dedupe,
-    check_retry: options.policy.checkRetry,
-    ...furtherRounds(options),
-    batch: options.policy.batch,
-    max_batch_size: options.policy.maxBatchSize,
-    max_batch_bytes: options.policy.maxBatchBytes,
-    max_requests_per_minute: options.call.limits.requestsPerMinute,
-    max_tokens_per_minute: options.call.limits.tokensPerMinute,
-    limiter: options.call.limits.limiter === null ? null : shownAddress(options.call.limits.limiter),
-    max_concurrency: options.call.limits.concurrency,
-    max_attempts: options.call.limits.attempts,
-    request_timeout: options.call.limits.timeout,
+    ...identityFlags(settings),
+    encoding: settings.selection.encoding,
+    save_dir: settings.output.saveDir,
+    temp_dir: settings.output.tempDir,
+    run_name: settings.output.runName,
+    resume: settings.policy.earlier === 'resume',
+    resume_no_retry: settings.policy.earlier === 'resume_no_retry',
+    overwrite: settings.policy.earlier === 'overwrite',
+    retry: settings.policy.retry,
+    accept_finish_reason: settings.call.acceptFinishReason,
+    reuse: settings.policy.reuse,
+    dedupe: settings.policy.dedupe,
+    check_retry: settings.policy.checkRetry,
+    ...furtherRounds(settings.policy),
+    batch: settings.policy.batch,
+    max_batch_size: settings.policy.maxBatchSize,
+    max_batch_bytes: settings.policy.maxBatchBytes,
+    max_requests_per_minute: settings.call.limits.requestsPerMinute,
+    max_tokens_per_minute: settings.call.limits.tokensPerMinute,
+    limiter: settings.call.limits.limiter === null ? null : shownAddress(settings.call.limits.limiter),
+    max_concurrency: settings.call.limits.concurrency,
+    max_attempts: settings.call.limits.attempts,
+    request_timeout: settings.call.limits.timeout,
     base_url: baseUrl,
-    api_key_env: keyVariablesOf(options.call),
+    api_key_env: keyVariablesOf(settings.call),
     dry_run: false,
     json: false,
     probe: null,
-    max_cost: options.policy.maxCost,
-    include_metadata: options.output.includeMetadata,
-    reasoning: options.output.reasoning ?? DEFAULT_REASONING_MODE,
-    select: options.output.select,
-    judge: options.output.judge,
-    check: options.output.check,
-    review: options.output.review === '' ? null : options.output.review,
-    output_format: options.output.formats,
-    push_to_hub: options.push?.repository ?? null,
-    private: options.push?.private ?? false,
-    yes: options.push?.yes ?? false,
-    logging_level: options.loggingLevel,
+    max_cost: settings.policy.maxCost,
+    include_metadata: settings.output.includeMetadata,
+    reasoning: settings.output.reasoning ?? DEFAULT_REASONING_MODE,
+    select: settings.output.select,
+    judge: settings.output.judge,
+    check: settings.output.check,
+    review: settings.output.review === '' ? null : settings.output.review,
+    output_format: settings.output.formats,
+    push_to_hub: settings.push?.repository ?? null,
+    private: settings.push?.private ?? false,
+    yes: settings.push?.yes ?? false,
+    logging_level: settings.loggingLevel,
   };
 }
 
@@ -136,8 +136,8 @@ function timesOf(recorded: unknown, least: number): number | null {
 }
 
 /** What is sent after a run's own requests, as its record has it. */
-export function furtherRounds({ policy }: Pick<RunSettings, 'policy'>): Record<string, unknown> {
-  const fallback = fallbackOf({ policy });
+export function furtherRounds(policy: RunPolicy): Record<string, unknown> {
+  const fallback = fallbackOf(policy);
   const baseUrl = fallback?.baseUrl ?? null;
   return {
     escalate_truncated: policy.escalateTruncated,

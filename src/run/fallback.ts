@@ -6,10 +6,12 @@ import { resolveAnnotator } from '../models/annotators.js';
 import type { ModelCall } from '../models/call.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { DEFAULT_SEED, type GenerationParameters } from '../models/generation.js';
-import type { Fallback, RunSettings } from './settings.js';
+import type { Fallback, RunPolicy } from './settings.js';
+
+type FallbackPolicy = Pick<RunPolicy, 'fallback'>;
 
 /** The other annotator of a run; null where there is none. */
-export function fallbackOf({ policy: { fallback } }: Pick<RunSettings, 'policy'>): Fallback | null {
+export function fallbackOf({ fallback }: FallbackPolicy): Fallback | null {
   return fallback === 'none' ? null : fallback;
 }
 
@@ -18,8 +20,8 @@ export function fallbackOf({ policy: { fallback } }: Pick<RunSettings, 'policy'>
  * provider is at the same address, with the same key and limits; any other has its provider's.
  * @throws UsageError where the name is not known, or is the run's own annotator
  */
-export function fallbackCall({ call, policy }: Pick<RunSettings, 'call' | 'policy'>): ModelCall | null {
-  const fallback = fallbackOf({ policy });
+export function fallbackCall(call: ModelCall, policy: FallbackPolicy): ModelCall | null {
+  const fallback = fallbackOf(policy);
   if (fallback === null) return null;
   const { providerName } = call.annotator;
   const hasAddress = fallback.baseUrl !== null || (call.baseUrl !== null && providerName === 'openai');

@@ -60,31 +60,34 @@ export interface RunIdentity {
 }
 
 /** The identity that a command line asks for. */
-export function identityFlags(options: {
+export function identityFlags({
+  selection,
+  call,
+}: {
   selection: DatasetSelection;
   call: Pick<ModelCall, 'annotator' | 'generation'>;
 }): IdentityFlags {
   return {
-    dataset: options.selection.dataset,
-    subset: options.selection.subset,
-    split: options.selection.split,
-    format: options.selection.format,
-    prompt_column: options.selection.promptColumn,
-    response_column: options.selection.responseColumn,
-    system_column: options.selection.systemColumn,
-    input_column: options.selection.inputColumn,
-    messages_column: options.selection.messagesColumn,
-    tools_column: options.selection.toolsColumn,
-    prompt_template: options.selection.promptTemplate,
-    system_prompt: options.selection.systemPrompt,
-    turns: options.selection.turns === 'last' ? null : options.selection.turns,
-    keep_columns: options.selection.keepColumns?.join(',') ?? null,
-    encoding: options.selection.encoding === DEFAULT_ENCODING ? null : options.selection.encoding,
-    limit: options.selection.limit,
-    offset: options.selection.offset,
-    annotator: options.call.annotator.name,
-    model: options.call.annotator.model,
-    ...options.call.generation,
+    dataset: selection.dataset,
+    subset: selection.subset,
+    split: selection.split,
+    format: selection.format,
+    prompt_column: selection.promptColumn,
+    response_column: selection.responseColumn,
+    system_column: selection.systemColumn,
+    input_column: selection.inputColumn,
+    messages_column: selection.messagesColumn,
+    tools_column: selection.toolsColumn,
+    prompt_template: selection.promptTemplate,
+    system_prompt: selection.systemPrompt,
+    turns: selection.turns === 'last' ? null : selection.turns,
+    keep_columns: selection.keepColumns?.join(',') ?? null,
+    encoding: selection.encoding === DEFAULT_ENCODING ? null : selection.encoding,
+    limit: selection.limit,
+    offset: selection.offset,
+    annotator: call.annotator.name,
+    model: call.annotator.model,
+    ...call.generation,
   };
 }
 

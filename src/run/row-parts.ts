@@ -1,12 +1,20 @@
 /** Which requests the rows of a run take, by its settings. */
 
 import { cooperativePause, readLines } from '../lib/files.js';
-import { hasSeveral } from '../models/generation.js';
+import type { DatasetSelection } from '../datasets/selection.js';
+import { hasSeveral, type GenerationParameters } from '../models/generation.js';
 import { choiceLayout, turnLayout, type PartLayout } from './parts.js';
 import { parseRow } from './row-line.js';
 import { isUnusable } from './rows.js';
-import type { RunSettings } from './settings.js';
 import { countTurns } from './turns.js';
+
+/** What decides how many requests a row takes. */
+export interface RequestsPerRow {
+  generation: GenerationParameters;
+  turns: DatasetSelection['turns'];
+  /** Further requests for a row whose answer is not the original's; null for none. */
+  checkRetry: number | null;
+}
 
 /**
  * The parts of a run's rows; null where each row takes one request.
@@ -14,13 +22,13 @@ import { countTurns } from './turns.js';
  * @param rows how many it has
  */
 export async function partsOfRows(
-  { call: { generation }, selection, policy }: Pick<RunSettings, 'call' | 'selection' | 'policy'>,
+  { generation, turns, checkRetry }: RequestsPerRow,
   path: string,
   rows: number,
 ): Promise<PartLayout | null> {
-  if (selection.turns === 'all') return turnLayout(await readTurns(path, rows));
+  if (turns === 'all') return turnLayout(await readTurns(path, rows));
   // The first answer is a row's own; the others are for where it is not the original's.
-  if (policy.checkRetry !== null) return choiceLayout(rows, 1 + policy.checkRetry, 1);
+  if (checkRetry !== null) return choiceLayout(rows, 1 + checkRetry, 1);
   return hasSeveral(generation) ? choiceLayout(rows, generation.n ?? 1) : null;
 }
 

@@ -7,6 +7,7 @@ import type { CallEnvironment, ModelCall } from '../models/call.js';
 import type { ReasoningMode } from '../models/reasoning.js';
 import type { Selection } from '../models/select-answer.js';
 import type { LogLevel } from '../terminal/log.js';
+import type { RunPlace } from './folder.js';
 import type { HubEnvironment, RetriableState } from '../types.js';
 
 export const MAXIMUM_BATCH_SIZE = 50_000;
@@ -150,13 +151,7 @@ export interface RunSettings {
 }
 
 /** What decides where a run's folders are. */
-export function placeOf({ selection, call, output }: RunSettings): {
-  saveDir: string;
-  tempDir: string;
-  dataset: string;
-  annotator: string;
-  runName: string | null;
-} {
+export function placeOf({ selection, call, output }: RunSettings): RunPlace {
   const { saveDir, tempDir, runName } = output;
   return { saveDir, tempDir, dataset: selection.dataset, annotator: call.annotator.name, runName };
 }

@@ -2,17 +2,16 @@
 
 import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
-import type { RunSettings } from '../run/settings.js';
+import type { CostBound } from '../run/budget.js';
 import { mostTokens, type GenerationParameters } from '../models/generation.js';
 import { costOf, type Price } from '../models/prices.js';
 import type { Totals } from '../run/totals.js';
 
 /** Keeps what is submitted under `--max_cost`, with the worst case of every batch that may still be billed. */
 export function affordability(
-  { policy: { maxCost }, call: { generation } }: Pick<RunSettings, 'policy' | 'call'>,
+  { call: { generation }, policy: { maxCost }, price }: CostBound,
   ledger: Ledger,
   totals: Totals,
-  price: Price | null,
 ): (chunk: Chunk) => boolean {
   if (maxCost === null || price === null) return () => true;
   const approved = new Set<Chunk>();

@@ -11,7 +11,6 @@ import { printResult } from '../terminal/output.js';
 import { describeOutstanding, holdRows } from './before-paying.js';
 import { planRows, type BatchRun } from './submit-batches.js';
 import type { CommandContext } from './command-context.js';
-import { watchCommandLine } from './watch-command.js';
 
 /**
  * Writes the files of all rows that have no answer and are in no batch, and says what to do with them.
@@ -19,11 +18,11 @@ import { watchCommandLine } from './watch-command.js';
  * @throws UserError where a batch may exist whose creation was not answered
  */
 export async function writeBatchFiles(batchRun: BatchRun, context: CommandContext): Promise<number | null> {
-  const { options, folder, run, ledger } = batchRun;
+  const { folder, run, ledger, watchCommand } = batchRun;
   const { console } = context;
   refuseUnsettled(batchRun);
   ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
-  const outstanding = describeOutstanding(options, ledger);
+  const outstanding = describeOutstanding(ledger, watchCommand);
   if ((await holdRows({ folder, run, ledger })) > 0 && outstanding !== null) console.warning(outstanding);
   await planRows(batchRun, console, () => true);
   for (const chunk of ledger.unsubmitted) handOut(chunk, ledger);
@@ -34,12 +33,12 @@ export async function writeBatchFiles(batchRun: BatchRun, context: CommandContex
   return EXIT.done;
 }
 
-function refuseUnsettled({ options, ledger }: BatchRun): void {
+function refuseUnsettled({ ledger, watchCommand }: BatchRun): void {
   const unsettled = ledger.chunks.filter(({ state }) => state === 'creating' || state === 'waiting');
   if (unsettled.length === 0) return;
   throw new UserError(
     `${plural(unsettled.length, 'batch file')} of this run ${unsettled.length === 1 ? 'is' : 'are'} being submitted. Let them ` +
-      `finish first: ${watchCommandLine(options, [])}`,
+      `finish first: ${watchCommand()}`,
   );
 }
 
@@ -55,7 +54,7 @@ function handOut(chunk: Chunk, ledger: Ledger): void {
 
 async function explain(
   chunks: readonly Chunk[],
-  { options, folder, ledger }: BatchRun,
+  { call, folder, ledger, watchCommand }: BatchRun,
   { console, output = printResult }: CommandContext,
 ): Promise<void> {
   const requests = chunks.reduce((sum, chunk) => sum + chunk.requests, 0);
@@ -67,7 +66,7 @@ async function explain(
   );
   console.info('Run them anywhere, for example with vLLM:');
   for (const [index, file] of files.entries()) {
-    const model = shellWord(options.call.annotator.model);
+    const model = shellWord(call.annotator.model);
     console.info(
       `  vllm run-batch -i ${shellWord(file)} -o ${shellWord(results[index] ?? '')} --model ${model}`,
     );
@@ -75,6 +74,6 @@ async function explain(
   console.info(
     `Then take the results in. Until then the ${count(requests)} rows are not sent anywhere else; --give_up FILE releases them.`,
   );
-  const command = watchCommandLine(options, [], ['--results', results.join(',')]);
+  const command = watchCommand([], ['--results', results.join(',')]);
   await output(`${command}\n`, `The files are written; take their results in with: ${command}`);
 }

@@ -8,7 +8,8 @@ import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { batchTermsOf, findEndpoint, warnOfPlainKey } from '../models/endpoint.js';
-import type { RunSettings } from '../run/settings.js';
+import type { ModelCall } from '../models/call.js';
+import type { RunPolicy } from '../run/settings.js';
 import { packageVersion } from '../lib/package.js';
 import { systemClock } from '../lib/clock.js';
 import type { RunIdentity } from '../run/identity.js';
@@ -19,12 +20,18 @@ import { affordability } from './batch-cost.js';
 /** The longest that a small call may take; what stands still longer is lost, and batches can be asked for again. */
 const CALL_TIMEOUT_MS = 60_000;
 
+/** Whose batches are submitted and searched for. */
+export interface BatchAccount {
+  call: ModelCall;
+  dataset: string;
+}
+
 /**
  * The batch API of the run's provider.
  * @param longest milliseconds that a small call may take
  */
 export function openBatchClient(
-  { call, selection }: Pick<RunSettings, 'call' | 'selection'>,
+  { call, dataset }: BatchAccount,
   reporter: Reporter,
   signal: AbortSignal,
   longest = CALL_TIMEOUT_MS,
@@ -41,7 +48,7 @@ export function openBatchClient(
     signal,
     account: call.environment.variables['FIREWORKS_ACCOUNT_ID']?.trim() || null,
   };
-  const owner = { dataset: selection.dataset, annotator: call.annotator.name };
+  const owner = { dataset, annotator: call.annotator.name };
   return openBatchApi(batchTermsOf(call)?.api ?? 'openai', connection, owner);
 }
 
@@ -52,7 +59,8 @@ export function waitingUntil(signal: AbortSignal): Waiting {
 
 /** A run whose rows are submitted. */
 interface Submission {
-  options: RunSettings;
+  call: ModelCall;
+  policy: RunPolicy;
   ledger: Ledger;
   client: BatchApi;
   identity: RunIdentity;
@@ -66,7 +74,7 @@ interface Submission {
 
 /** The parts of a submission for a run. */
 export function submitParts(submission: Submission): SubmitParts {
-  const { options, ledger, client, identity, totals, price, reporter, signal, isGivenUp } = submission;
+  const { call, policy, ledger, client, identity, totals, price, reporter, signal, isGivenUp } = submission;
   return {
     ledger,
     client,
@@ -74,6 +82,6 @@ export function submitParts(submission: Submission): SubmitParts {
     reporter,
     isGivenUp: isGivenUp ?? ((): boolean => false),
     waiting: waitingUntil(signal),
-    affordable: affordability(options, ledger, totals, price),
+    affordable: affordability({ call, policy, price }, ledger, totals),
   };
 }

@@ -9,14 +9,15 @@ import type { BatchApi } from '../batches/apis/batch-api.js';
 import { rowsHeld } from '../batches/held-rows.js';
 import type { Ledger } from '../batches/ledger.js';
 import { TemporaryError, UserError } from '../lib/errors.js';
-import type { RunSettings } from '../run/settings.js';
+import type { RunPolicy } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { count, sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 import { openPermit, type OnlinePermit } from './online-permit.js';
 import type { CommandContext } from './command-context.js';
-import { watchCommandLine } from './watch-command.js';
+import type { BatchAccount } from './batch-tools.js';
+import type { WatchCommand } from './watch-command.js';
 
 /** A run starts at a local time of an unknown zone, by a clock that may be a little off: seconds. */
 const START_MARGIN_S = 26 * 3600;
@@ -24,8 +25,9 @@ const START_MARGIN_S = 26 * 3600;
 const NAMED = 3;
 
 /** What the look-up needs. */
-export interface PayingRun {
-  options: RunSettings;
+export interface PayingRun extends BatchAccount {
+  policy: Pick<RunPolicy, 'retry'>;
+  watchCommand: WatchCommand;
   folder: RunFolder;
   run: PreparedRun;
   ledger: Ledger;
@@ -156,7 +158,7 @@ function refuse(paying: PayingRun, found: readonly Batch[]): void {
   throw new UserError(
     `The account has ${plural(ids.length, 'batch', 'batches')} of this run that this folder does not know of (submitted from ` +
       `another machine or folder); sending their rows again would pay twice. Collect them first with: ` +
-      watchCommandLine(paying.options, ids),
+      paying.watchCommand(ids),
   );
 }
 
@@ -177,7 +179,7 @@ export async function holdRows({
 }
 
 /** What is to be done about rows that are held back; null where nothing is outstanding. */
-export function describeOutstanding(options: RunSettings, ledger: Ledger): string | null {
+export function describeOutstanding(ledger: Ledger, watchCommand: WatchCommand): string | null {
   const { outstanding } = ledger;
   if (outstanding.length === 0) return null;
   const names = outstanding.slice(0, NAMED).map((chunk) => sanitize(nameOf(chunk), 80));
@@ -185,6 +187,6 @@ export function describeOutstanding(options: RunSettings, ledger: Ledger): strin
   const what = plural(outstanding.length, 'batch', 'batches');
   return (
     `Rows of ${what} (${names.join(', ')}${more}) are held back, because their answers may have been paid for and not have ` +
-    `arrived. Look again later with: ${watchCommandLine(options, [])} — if a batch is certainly lost, add --give_up ID.`
+    `arrived. Look again later with: ${watchCommand()} — if a batch is certainly lost, add --give_up ID.`
   );
 }

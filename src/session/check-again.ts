@@ -25,8 +25,8 @@ export async function checkAgain(
   asked: OnlineResult,
   context: CommandContext,
 ): Promise<OnlineResult> {
-  const { options, run } = work;
-  const { checkRetry: times, retry } = options.policy;
+  const { run } = work;
+  const { checkRetry: times, retry } = work.policy;
   const { parts } = run.index;
   if (times === null || parts === null || asked.stop !== null) return asked;
   const disagreeing = await findDisagreeing(work, parts, rowsPath);
@@ -57,12 +57,12 @@ function furtherParts(
 
 /** 1 for each row whose own answer is whole and has another final answer than the original. */
 async function findDisagreeing(
-  { options, folder, run }: OnlineWork,
+  { call, folder, run }: OnlineWork,
   { layout, slots }: RowParts,
   rowsPath: string,
 ): Promise<Uint8Array> {
   const marks = new Uint8Array(run.rows);
-  const rules = await answerRules(options.call);
+  const rules = await answerRules(call);
   const reader = new LineReader(journalSource(folder));
   const pause = cooperativePause();
   let row = -1;

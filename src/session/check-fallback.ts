@@ -8,15 +8,15 @@ import { findEndpoint } from '../models/endpoint.js';
 import { lookUpModel } from '../models/model-list.js';
 import { priceFor } from '../run/budget.js';
 import { fallbackCall } from '../run/fallback.js';
-import type { RunSettings } from '../run/settings.js';
+import type { RunPolicy } from '../run/settings.js';
 
 /**
  * Settles the other annotator's server, key and model.
  * @throws UserError where its key is missing or refused, its server does not have the model, or `--max_cost` cannot be
  *   kept with it
  */
-export async function checkFallback(options: RunSettings): Promise<void> {
-  const call = fallbackCall(options);
+export async function checkFallback(own: ModelCall, policy: RunPolicy): Promise<void> {
+  const call = fallbackCall(own, policy);
   if (call === null) return;
   const { address, apiKey, baseUrl } = findEndpoint(call);
   const { name, model } = call.annotator;
@@ -29,8 +29,7 @@ export async function checkFallback(options: RunSettings): Promise<void> {
       `${what}: ${baseUrl} has no model ${sanitize(model, 80)} for this key. Nothing was sent.`,
     );
   // Its rows are sent online, whatever the others are.
-  const policy = { ...options.policy, batch: false };
-  if (policy.maxCost !== null) await priceFor({ call, policy });
+  if (policy.maxCost !== null) await priceFor(call, { ...policy, batch: false });
 }
 
 function keyName({ apiKeyVariable, annotator }: ModelCall): string {

@@ -6,7 +6,7 @@
 
 import { join } from 'node:path';
 import { DEFAULT_JUDGE } from '../judge/defaults.js';
-import { judgeOptions } from '../judge/options.js';
+import { judgeCall, judgePolicy } from '../judge/options.js';
 import { ORDERS } from '../judge/prepare.js';
 import { judgeMessages, readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { promptTextOf } from '../judge/sample.js';
@@ -18,6 +18,7 @@ import { resolveAnnotator } from '../models/annotators.js';
 import { findEndpoint } from '../models/endpoint.js';
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import type { ModelCall } from '../models/call.js';
+import type { Price } from '../models/prices.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import { journalSource, runName, type RunFolder } from '../run/folder.js';
@@ -26,11 +27,12 @@ import { JournalIndex } from '../run/journal.js';
 import { parseJournalLine } from '../run/journal-line.js';
 import { asksWith } from '../run/journal-request.js';
 import { LineReader } from '../run/line-reader.js';
-import { readJournal, requestShape, type PreparedRun } from '../run/prepare.js';
+import { readJournal } from '../run/read-journal.js';
+import { requestShape, type PreparedRun } from '../run/prepare.js';
 import { readRowAnswer } from '../run/row-answers.js';
 import { parseRow } from '../run/row-line.js';
 import { isUnusable } from '../run/rows.js';
-import type { RunSettings } from '../run/settings.js';
+import type { Output, RunPolicy } from '../run/settings.js';
 import { spendingOf, type Spending } from '../run/summary.js';
 import { Totals } from '../run/totals.js';
 import type { ChatMessage } from '../types.js';
@@ -50,7 +52,9 @@ export interface JudgeChoice {
 
 /** A run whose answers are there. */
 interface Answered {
-  options: RunSettings;
+  call: ModelCall;
+  output: Pick<Output, 'select' | 'judge'>;
+  policy: Pick<RunPolicy, 'maxCost'>;
   folder: RunFolder;
   run: Pick<PreparedRun, 'index' | 'rows'>;
   /** US dollars that the run itself has cost; null where that is not known. */
@@ -65,9 +69,9 @@ export async function chooseByJudge(
   answered: Answered,
   context: CommandContext,
 ): Promise<JudgeChoice | null> {
-  const { options, run } = answered;
-  const each = options.call.generation.n ?? 1;
-  if (options.output.select !== 'judge' || each < 2) return null;
+  const { output, run } = answered;
+  const each = answered.call.generation.n ?? 1;
+  if (output.select !== 'judge' || each < 2) return null;
   const choosing = await Choosing.open(answered, each, context);
   try {
     let stop: Stop | null = null;
@@ -83,39 +87,39 @@ export async function chooseByJudge(
 
 /**
  * How the judge is called: a model of the run's own provider at the run's own address, any other at its provider's.
+ * @param judge null for the usual one
  * @throws UsageError where its name is not known
  */
-function selectingJudge({ call, output, policy, ...settings }: RunSettings): RunSettings {
+function choosingCall(call: ModelCall, judge: string | null): ModelCall {
   const { providerName } = call.annotator;
   const hasAddress = call.baseUrl !== null && providerName === 'openai';
-  const judge = resolveAnnotator(output.judge ?? DEFAULT_JUDGE, hasAddress, 'judge');
-  const isShared = judge.providerName === providerName;
-  return judgeOptions({
-    dataset: settings.selection.dataset,
-    judged: call.annotator.name,
-    judge,
+  const annotator = resolveAnnotator(judge ?? DEFAULT_JUDGE, hasAddress, 'judge');
+  const isShared = annotator.providerName === providerName;
+  return judgeCall({
+    judge: annotator,
     baseUrl: isShared ? call.baseUrl : null,
     apiKeyVariable: isShared ? call.apiKeyVariable : null,
     servers: isShared ? call.servers : null,
     acceptFinishReason: isShared ? call.acceptFinishReason : [],
     maxTokens: undefined,
     limits: isShared ? call.limits : { ...call.limits, requestsPerMinute: null, tokensPerMinute: null },
-    output,
-    maxCost: policy.maxCost,
-    ...{ sample: 0, seed: 0, promptsFile: null, dryRun: false },
-    loggingLevel: settings.loggingLevel,
-    environment: settings.environment,
-  }).asking;
+    environment: call.environment,
+  });
 }
 
 /**
  * Makes sure that the judge can be called, before anything is paid for.
+ * @param judge null for the usual one
  * @throws UserError where its key is missing, or `--max_cost` cannot be kept with it
  */
-export async function requireJudge(options: RunSettings): Promise<void> {
-  const asking = selectingJudge(options);
-  findEndpoint(asking.call);
-  await priceFor(asking);
+export async function requireJudge(
+  call: ModelCall,
+  judge: string | null,
+  { maxCost }: Pick<RunPolicy, 'maxCost'>,
+): Promise<void> {
+  const asked = choosingCall(call, judge);
+  findEndpoint(asked);
+  await priceFor(asked, judgePolicy(maxCost));
 }
 
 /** A pair of answers of a row, and the requests about it. */
@@ -130,7 +134,9 @@ interface ChoosingParts {
   /** Answers of a row. */
   each: number;
   /** How the judge is called. */
-  asking: RunSettings;
+  call: ModelCall;
+  policy: RunPolicy;
+  price: Price | null;
   prompts: JudgePrompts;
   /** Which answers count as whole, of the run and of the judge. */
   rules: { run: AnswerRules; judge: AnswerRules };
@@ -154,18 +160,20 @@ class Choosing {
   }
 
   static async open(answered: Answered, each: number, context: CommandContext): Promise<Choosing> {
-    const { options, folder, run } = answered;
-    const asking = selectingJudge(options);
-    const { name } = asking.call.annotator;
-    if (name === options.call.annotator.name)
+    const { output, folder, run } = answered;
+    const call = choosingCall(answered.call, output.judge);
+    const policy = judgePolicy(answered.policy.maxCost);
+    const { name } = call.annotator;
+    if (name === answered.call.annotator.name)
       context.console.warning(
         `${sanitize(name, 80)} chooses among its own answers; --judge names another model.`,
       );
     const path = join(folder.judge, runName(name, 'select'));
     makeOwnFolder(path);
     const work = { jobs: join(path, 'jobs.json'), journal: join(path, 'output.jsonl') };
-    const totals = new Totals(join(path, 'counters.json'), await priceFor(asking), new Date());
-    const rules = { run: await answerRules(options.call), judge: await answerRules(asking.call) };
+    const price = await priceFor(call, policy);
+    const totals = new Totals(join(path, 'counters.json'), price, new Date());
+    const rules = { run: await answerRules(answered.call), judge: await answerRules(call) };
     const index = new JournalIndex(run.rows * (each - 1) * ORDERS.length);
     await readJournal(work, index, context.console, {
       several: true,
@@ -176,11 +184,12 @@ class Choosing {
     });
     await preferLater(work.journal, index, rules.judge);
     const prompts = await readJudgePrompts(null);
-    return new Choosing({ answered, each, asking, prompts, rules, work, index, totals, context });
+    const calling = { call, policy, price, prompts };
+    return new Choosing({ answered, each, ...calling, rules, work, index, totals, context });
   }
 
   get call(): ModelCall {
-    return this.parts.asking.call;
+    return this.parts.call;
   }
 
   get figures(): JudgeChoice['figures'] {
@@ -230,7 +239,7 @@ class Choosing {
   }
 
   async #ask(missing: ReadonlySet<number>): Promise<Stop | null> {
-    const { answered, asking, work, index, totals, context, each } = this.parts;
+    const { answered, call, policy, price, work, index, totals, context, each } = this.parts;
     const nameOf = (number: number): string => {
       const comparison = Math.floor(number / ORDERS.length);
       const answer = (comparison % (each - 1)) + 2;
@@ -240,15 +249,14 @@ class Choosing {
     const again = {
       origin: null,
       announcement: (verdicts: number) =>
-        `Sending ${plural(verdicts, 'request')} to ${sanitize(asking.call.annotator.name, 80)}, which compares the answers.`,
+        `Sending ${plural(verdicts, 'request')} to ${sanitize(call.annotator.name, 80)}, which compares the answers.`,
       row: (number: number) => missing.has(number),
       parts: () => [],
       requestFor: (body: Buffer) => body,
     };
-    const price = await priceFor(asking);
     const { stop } = await sendOnline(
       {
-        ...{ options: asking, folder: work, run, totals, price, serviceTier: null, again },
+        ...{ call, policy, folder: work, run, totals, price, serviceTier: null, again },
         reserved: answered.cost ?? 0,
         onChanges: () => undefined,
       },

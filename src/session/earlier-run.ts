@@ -2,30 +2,31 @@
 
 import { existsSync, statSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
-import { DEFAULT_OUTPUT, placeOf, type RunSettings } from '../run/settings.js';
+import { DEFAULT_OUTPUT, type RunPolicy } from '../run/settings.js';
 import { resolvedPath } from '../run/fingerprint.js';
-import { earlierFiles, hasBegun, type RunFolder } from '../run/folder.js';
+import { earlierFiles, hasBegun, type RunFolder, type RunPlace } from '../run/folder.js';
 import { readIdentity, type RunIdentity } from '../run/identity.js';
 import { findRuns, nearestRuns, type KnownRun } from '../run/known-runs.js';
 import { sanitize, shellWord } from '../lib/text.js';
 
 /**
  * Settles whether a run starts or resumes.
+ * @param earlier what is to be done about files of an earlier run
  * @returns the files of the earlier run; none where there is no such run
  * @throws UserError where the flags do not fit what is there: nothing is sent by mistake
  */
-export function checkEarlierRun(folder: RunFolder, options: RunSettings): string[] {
+export function checkEarlierRun(folder: RunFolder, place: RunPlace, earlier: RunPolicy['earlier']): string[] {
   const files = earlierFiles(folder);
-  if (options.policy.earlier !== 'overwrite') refusePlanned(folder);
-  switch (options.policy.earlier) {
+  if (earlier !== 'overwrite') refusePlanned(folder);
+  switch (earlier) {
     case 'overwrite':
       return files;
     case 'refuse':
-      if (files.length > 0) throw existsAlready(folder, files, options.selection.dataset);
+      if (files.length > 0) throw existsAlready(folder, files, place.dataset);
       return files;
     case 'resume':
     case 'resume_no_retry':
-      if (!hasBegun(folder)) throw nothingToResume(folder, options);
+      if (!hasBegun(folder)) throw nothingToResume(folder, place, earlier);
       refuseLostFiles(folder);
       return files;
   }
@@ -88,27 +89,26 @@ function identityOf(folder: RunFolder): RunIdentity | null {
 }
 
 /** The error for `--resume` where no such run exists: a new one would be paid for. */
-function nothingToResume(folder: RunFolder, options: RunSettings): UserError {
-  const { tempDir, dataset, annotator } = placeOf(options);
+function nothingToResume(folder: RunFolder, place: RunPlace, flag: string): UserError {
+  const { tempDir, dataset, annotator } = place;
   const wanted = { dataset, annotator };
   const nearest = nearestRuns(findRuns([tempDir, DEFAULT_OUTPUT.tempDir]), wanted);
-  const listed = nearest.map((run) => describeKnown(run, options));
+  const listed = nearest.map((run) => describeKnown(run, place));
   const others =
     listed.length === 0
       ? ''
       : ` The nearest existing ${listed.length === 1 ? 'run' : 'runs'}: ${listed.join('; ')}.`;
   return new UserError(
     `Nothing to resume: there is no run in ${folder.temp} or ${folder.save}.${others} To start a new run, leave out ` +
-      `--${options.policy.earlier}.`,
+      `--${flag}.`,
   );
 }
 
 /** The flags that lead to a run, as far as they differ from those given. */
-function describeKnown(run: KnownRun, options: RunSettings): string {
+function describeKnown(run: KnownRun, { saveDir, tempDir }: RunPlace): string {
   const words = ['--dataset', run.dataset, '--annotator', run.annotator];
-  if (resolvedPath(run.tempDir) !== resolvedPath(options.output.tempDir))
-    words.push('--temp_dir', run.tempDir);
-  if (run.saveDir !== null && resolvedPath(run.saveDir) !== resolvedPath(options.output.saveDir))
+  if (resolvedPath(run.tempDir) !== resolvedPath(tempDir)) words.push('--temp_dir', run.tempDir);
+  if (run.saveDir !== null && resolvedPath(run.saveDir) !== resolvedPath(saveDir))
     words.push('--save_dir', run.saveDir);
   if (run.isNamed) words.push('--run_name', run.name);
   return sanitize(words.map(shellWord).join(' '), 400);

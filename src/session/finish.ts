@@ -5,7 +5,7 @@ import { EXIT } from '../lib/errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
 import { keepJudgement } from '../judge/figures.js';
 import type { ModelCall } from '../models/call.js';
-import type { RunSettings } from '../run/settings.js';
+import type { Environment, Push } from '../run/settings.js';
 import type { Console } from '../terminal/progress.js';
 import { assemble, type Assembled } from '../run/assemble.js';
 import { creationDate, writeConfig } from '../run/config.js';
@@ -24,13 +24,19 @@ import type { CommandContext } from './command-context.js';
  * What takes the results elsewhere; it is looked at before anything is paid for. Null where they stay here.
  * @throws UserError where it can't work
  */
-export async function publisherOf(options: RunSettings, context: CommandContext): Promise<Publisher | null> {
-  if (options.push === null) return null;
+export async function publisherOf(
+  push: Push | null,
+  environment: Environment,
+  context: CommandContext,
+): Promise<Publisher | null> {
+  if (push === null) return null;
   const { preparePush } = await import('./push.js');
-  return preparePush(options.push, options.environment, context);
+  return preparePush(push, environment, context);
 }
 
-type AssembledRun = Pick<FinishedRun, 'options' | 'folder'> & { run: Pick<PreparedRun, 'index' | 'rows'> };
+type AssembledRun = Pick<FinishedRun, 'call' | 'output' | 'policy' | 'folder'> & {
+  run: Pick<PreparedRun, 'index' | 'rows'>;
+};
 
 /**
  * Writes the results, and remembers lines of the journal that turned out to be damaged, so that no later run takes
@@ -42,8 +48,8 @@ export async function assembleResults(
   console: Console,
   picks?: Uint8Array,
 ): Promise<Assembled> {
-  const { options, folder, run } = finished;
-  const rules = await answerRules(options.call);
+  const { call, folder, run } = finished;
+  const rules = await answerRules(call);
   let damaged: Assembled['damaged'] = [];
   for (;;) {
     const assembled = await assembleOnce(finished, rules, console, picks);
@@ -56,13 +62,7 @@ export async function assembleResults(
     for (const { row, offset } of assembled.damaged) run.index.forgetLine(row, offset);
     const lines = plural(assembled.damaged.length, 'line');
     console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
-    await scanJournal(
-      journalSource(folder),
-      run.index,
-      hasSeveral(options.call.generation),
-      () => undefined,
-      rules,
-    );
+    await scanJournal(journalSource(folder), run.index, hasSeveral(call.generation), () => undefined, rules);
     const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
     if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
     damaged = damaged.filter((one) => !hasOtherLine(one));
@@ -70,18 +70,19 @@ export async function assembleResults(
 }
 
 async function assembleOnce(
-  { options, folder, run }: AssembledRun,
+  finished: AssembledRun,
   rules: AnswerRules,
   console: Console,
   picks: Uint8Array | undefined,
 ): Promise<Assembled> {
+  const { folder, run } = finished;
   let done = 0;
   const endProgress = console.showProgress(
     () => `Writing results: ${count(done)} of ${plural(run.rows, 'row')}`,
   );
   try {
     return await assemble(folder, run.index, {
-      ...assemblyOf(options, rules),
+      ...assemblyOf(finished, rules),
       picks,
       onProgress: (rows) => {
         done = rows;
@@ -94,10 +95,10 @@ async function assembleOnce(
 
 /** Writes what `--output_format` asks for beside `reannotated.json`, which must be complete. */
 async function writeExports(finished: FinishedRun, console: Console): Promise<void> {
-  const { options, folder, run } = finished;
+  const { output, folder, run } = finished;
   const shape = resultShape(finished);
   const review = reviewFor(finished);
-  for (const name of options.output.formats) {
+  for (const name of output.formats) {
     if (name === 'json') continue;
     let done = 0;
     const endProgress = console.showProgress(
@@ -122,9 +123,9 @@ async function writeExports(finished: FinishedRun, console: Console): Promise<vo
  */
 export async function finish(run: FinishedRun, assembled: Assembled, console: Console): Promise<number> {
   const finished = { ...run, keys: assembled.keys };
-  const { options, folder, totals, mode } = finished;
+  const { call, folder, totals, mode } = finished;
   const now = new Date();
-  const summary = summarise(assembled, totals, options.call.annotator.name, mode, now);
+  const summary = summarise(assembled, totals, call.annotator.name, mode, now);
   const { kept, isOutdated } = await keepJudgement(folder);
   const { selection } = finished;
   await writeSummary(folder.summary, {
@@ -141,7 +142,7 @@ export async function finish(run: FinishedRun, assembled: Assembled, console: Co
   await writeExports(finished, console);
   if (assembled.rows.truncated > 0) {
     console.warning(
-      `${plural(assembled.rows.truncated, 'answer')} ${reached(options.call)}. ${longerAnswers(options)}`,
+      `${plural(assembled.rows.truncated, 'answer')} ${reached(call)}. ${longerAnswers(finished)}`,
     );
   }
   const isUnaffordable = finished.stop?.reason === 'budget';
@@ -155,7 +156,7 @@ export async function finish(run: FinishedRun, assembled: Assembled, console: Co
 }
 
 function tellMissing(assembled: Assembled, finished: FinishedRun, console: Console): void {
-  const { options, folder, stop, totals, needed = null } = finished;
+  const { policy, folder, stop, totals, needed = null } = finished;
   const { rows, missing } = assembled;
   const reasons = describeReasons(assembled);
   if (reasons !== '') console.warning(`Reasons: ${reasons}`);
@@ -170,9 +171,9 @@ function tellMissing(assembled: Assembled, finished: FinishedRun, console: Conso
     console.error(`${what} ${adviceFor(assembled, finished)}`);
     return;
   }
-  const maximum = options.policy.maxCost ?? 0;
+  const maximum = policy.maxCost ?? 0;
   const spent = totals.cost ?? 0;
-  const withheld = fallbackOf(options) === null ? 0 : rows.refused + rows.filtered;
+  const withheld = fallbackOf(policy) === null ? 0 : rows.refused + rows.filtered;
   const done = rows.total - rows.pending - assembled.unusable;
   const cost = costToSuggest(maximum, { spent, done, left: rows.pending + withheld, needed });
   console.error(
@@ -198,7 +199,7 @@ function adviceFor({ rows, unusable }: Assembled, finished: FinishedRun): string
   if (failed + rows.pending > 0) advice.push(tryAgain);
   const withheld = (['refused', 'filtered'] as const).filter((state) => rows[state] > 0);
   if (withheld.length > 0) {
-    if (fallbackOf(finished.options) === null)
+    if (fallbackOf(finished.policy) === null)
       advice.push(
         `to send ${withheld.join(' and ')} rows to another model, add --resume --fallback_annotator NAME`,
       );
@@ -211,16 +212,16 @@ function adviceFor({ rows, unusable }: Assembled, finished: FinishedRun): string
     advice.push(
       `${plural(unusable, 'row')} cannot be used, and retrying will not help: fix them in the dataset, or change the parameters.`,
     );
-  if (advice.length === 0) advice.push(longerAnswers(finished.options));
+  if (advice.length === 0) advice.push(longerAnswers(finished));
   return advice.map((one) => `${one.charAt(0).toUpperCase()}${one.slice(1)}`).join(' — ');
 }
 
 /** Every row has an answer, and better ones were not affordable. */
 function describeUnaffordable(
   { rows }: Assembled,
-  { options, totals, needed, commands }: FinishedRun,
+  { policy, totals, needed, commands }: FinishedRun,
 ): string {
-  const maximum = options.policy.maxCost ?? 0;
+  const maximum = policy.maxCost ?? 0;
   const done = rows.total - rows.truncated;
   const left = { spent: totals.cost ?? 0, done, left: rows.truncated, needed: needed ?? null };
   const command = commands.raise(costToSuggest(maximum, left));
@@ -228,7 +229,7 @@ function describeUnaffordable(
 }
 
 /** How truncated rows may get whole answers. */
-function longerAnswers({ call, policy }: FinishedRun['options']): string {
+function longerAnswers({ call, policy }: FinishedRun): string {
   if (call.generation.max_tokens === null) return 'A model with a higher limit may give whole answers.';
   const factor = (policy.escalateTruncated ?? 1) * 4;
   return `To send these rows again with more tokens, run the command online with --resume --escalate_truncated ${factor}.`;

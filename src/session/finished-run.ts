@@ -2,7 +2,8 @@
 
 import type { ResultShape } from '../exports/exporter.js';
 import { readReview, type Review } from '../exports/review.js';
-import type { RunSettings } from '../run/settings.js';
+import type { ModelCall } from '../models/call.js';
+import type { Output, RunPolicy } from '../run/settings.js';
 import type { RetriableState } from '../types.js';
 import type { Stop } from '../requests/processor.js';
 import type { ConfigFile } from '../run/config.js';
@@ -33,7 +34,9 @@ export interface NextCommands {
 
 /** A run whose answers are in the journal. */
 export interface FinishedRun {
-  options: RunSettings;
+  call: ModelCall;
+  output: Output;
+  policy: Pick<RunPolicy, 'maxCost' | 'escalateTruncated' | 'fallback'>;
   folder: RunFolder;
   run: Pick<PreparedRun, 'identity' | 'rows'>;
   totals: Totals;
@@ -58,14 +61,14 @@ export interface FinishedRun {
 
 /** How answers become rows of results, whether one run gave them or the shards of a plan. */
 export function assemblyOf(
-  { output, call, policy }: Pick<RunSettings, 'output' | 'call' | 'policy'>,
+  { output, call, policy }: Pick<FinishedRun, 'output' | 'call' | 'policy'>,
   rules: AnswerRules,
 ): Omit<AssembleOptions, 'onProgress' | 'check'> {
   return {
     includeMetadata: output.includeMetadata,
     several: hasSeveral(call.generation),
     select: output.select ?? DEFAULT_SELECTION,
-    annotator: fallbackOf({ policy }) === null ? null : call.annotator.name,
+    annotator: fallbackOf(policy) === null ? null : call.annotator.name,
     comparesAnswers: output.check === 'answer',
     reasoning: output.reasoning ?? DEFAULT_REASONING_MODE,
     rules,
@@ -76,20 +79,21 @@ export function assemblyOf(
  * What a reader decided about the rows; null where nothing was.
  * @throws UserError where the file is gone, or is about another run
  */
-export function reviewFor({ options, config }: Pick<FinishedRun, 'options' | 'config'>): Review | null {
-  const { review } = options.output;
+export function reviewFor({ output, config }: Pick<FinishedRun, 'output' | 'config'>): Review | null {
+  const { review } = output;
   return review === null || review === '' ? null : readReview(review, config.uuid);
 }
 
 /** What the rows of a run hold besides prompt and answers. */
 export function resultShape({
-  options,
+  call,
+  output,
   keys = { chats: false, tools: false, images: false, source: false, reasoning: false },
-}: Pick<FinishedRun, 'options' | 'keys'>): ResultShape {
+}: Pick<FinishedRun, 'call' | 'output' | 'keys'>): ResultShape {
   return {
-    several: hasSeveral(options.call.generation),
-    metadata: options.output.includeMetadata,
-    compared: options.output.check === 'answer',
+    several: hasSeveral(call.generation),
+    metadata: output.includeMetadata,
+    compared: output.check === 'answer',
     ...keys,
   };
 }

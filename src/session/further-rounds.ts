@@ -10,7 +10,7 @@ import { requestBody, type RowRequest } from '../run/jobs.js';
 import type { JournalIndex } from '../run/journal.js';
 import { annotatorOf, type Resent } from '../run/origin.js';
 import { requestShape } from '../run/prepare.js';
-import type { RunSettings } from '../run/settings.js';
+import type { RunPolicy } from '../run/settings.js';
 import { findPrice } from '../models/prices.js';
 import { plural } from '../lib/text.js';
 import type { RetriableState } from '../types.js';
@@ -61,29 +61,29 @@ export async function sendFurtherRounds(
 
 /** True where the answers so far may call for more. */
 export function mayFollow({
-  options,
+  policy,
   run: { index },
 }: {
-  options: Pick<RunSettings, 'policy'>;
+  policy: RunPolicy;
   run: { index: JournalIndex };
 }): boolean {
-  const { escalateTruncated } = options.policy;
+  const { escalateTruncated } = policy;
   if (escalateTruncated !== null && index.count('truncated') > 0) return true;
-  return fallbackOf(options) !== null && WITHHELD.some((state) => index.count(state) > 0);
+  return fallbackOf(policy) !== null && WITHHELD.some((state) => index.count(state) > 0);
 }
 
 /** Another annotator's price is looked up once it is needed: the table takes a while to load. */
 async function priced({ origin, work }: Round): Promise<OnlineWork> {
   if (annotatorOf(origin) === null) return work;
-  const { annotator } = work.options.call;
+  const { annotator } = work.call;
   const price = await findPrice(annotator.provider, annotator.model);
   await work.totals.accountOf(annotator.name).findPrice(annotator);
   return { ...work, price };
 }
 
 function roundsOf(work: OnlineWork): Round[] {
-  const other = fallbackCall(work.options);
-  const factor = work.options.policy.escalateTruncated;
+  const other = fallbackCall(work.call, work.policy);
+  const factor = work.policy.escalateTruncated;
   const rounds = factor === null ? [] : [escalation(work, factor, null)];
   if (other === null) return rounds;
   const elsewhere = toOther(work, other);
@@ -94,7 +94,7 @@ function roundsOf(work: OnlineWork): Round[] {
 
 /** @param annotator null for the run's own */
 function escalation(work: OnlineWork, factor: number, annotator: string | null): Round {
-  const change = annotator === null ? (job: Buffer): Buffer => job : forAnnotator(work.options.call);
+  const change = annotator === null ? (job: Buffer): Buffer => job : forAnnotator(work.call);
   return {
     states: ['truncated'],
     origin: { kind: 'escalated', factor, ...(annotator === null ? {} : { annotator }) },
@@ -102,18 +102,18 @@ function escalation(work: OnlineWork, factor: number, annotator: string | null):
     isDue: ({ origins }, slot) =>
       origins.answeredBy(slot) === annotator && origins.escalationOf(slot) < factor,
     requestFor: (job) => withMoreTokens(change(job), factor),
-    work: { ...work, options: withBound(work.options, factor) },
+    work: { ...work, call: withBound(work.call, factor) },
   };
 }
 
 function fallback(work: OnlineWork, { annotator: { name } }: ModelCall): Round {
-  const request = { annotator: name, retriesFailed: work.options.policy.retry.includes('failed') };
+  const request = { annotator: name, retriesFailed: work.policy.retry.includes('failed') };
   return {
     states: WITHHELD,
     origin: { kind: 'fallback', annotator: name },
     announcement: (rows) => `Sending ${plural(rows, 'refused row')} to ${name}.`,
     isDue: ({ origins }, slot) => origins.mayFallBack(slot, request),
-    requestFor: forAnnotator(work.options.call),
+    requestFor: forAnnotator(work.call),
     work,
   };
 }
@@ -122,7 +122,7 @@ function fallback(work: OnlineWork, { annotator: { name } }: ModelCall): Round {
 function toOther(work: OnlineWork, call: ModelCall): OnlineWork {
   return {
     ...work,
-    options: { ...work.options, call },
+    call,
     run: { ...work.run, partialBefore: null },
     price: null,
     serviceTier: null,
@@ -152,11 +152,10 @@ function sentAgain(round: Round, index: JournalIndex, spare: Uint8Array | null):
 }
 
 /** What rate limits and `--max_cost` reserve for each request. */
-function withBound(options: RunSettings, factor: number): RunSettings {
-  const { call } = options;
+function withBound(call: ModelCall, factor: number): ModelCall {
   const { max_tokens: most } = call.generation;
   const generation = { ...call.generation, max_tokens: most === null ? null : most * factor };
-  return { ...options, call: { ...call, generation } };
+  return { ...call, generation };
 }
 
 /**

@@ -13,16 +13,21 @@ import { sanitize } from '../lib/text.js';
 import type { CommandContext } from './command-context.js';
 import { withLog } from './with-log.js';
 
+/** A command's work in a run's folders. */
+export interface FolderUse {
+  folder: RunFolder;
+  /** The name of the command, for the log. */
+  command: string;
+  settings: RunSettings;
+}
+
 /**
  * Works in a run's folders and gives them back whatever happens.
- * @param command the name of the command, for the log
  * @param work gets the folders that an overwritten run was moved to; none where there was no such run
  * @throws TemporaryError where another process works on the run, or took it over while this one was frozen
  */
 export async function inFolder(
-  folder: RunFolder,
-  command: string,
-  options: RunSettings,
+  { folder, command, settings }: FolderUse,
   context: CommandContext,
   work: (aside: readonly string[]) => Promise<number>,
 ): Promise<number> {
@@ -33,7 +38,7 @@ export async function inFolder(
   let lock = await takeLock(folder, context);
   let aside: string[] = [];
   try {
-    if (options.policy.earlier === 'overwrite' && earlierFiles(folder).length > 0) {
+    if (settings.policy.earlier === 'overwrite' && earlierFiles(folder).length > 0) {
       lock.release();
       aside = moveAside(folder, new Date());
       lock = await takeLock(folder, context);
@@ -41,8 +46,8 @@ export async function inFolder(
     }
     removeTemporaryFiles(folder.save);
     removeTemporaryFiles(folder.temp);
-    const exitCode = await withLog(folder, options, console, () => {
-      const { call, selection } = options;
+    const exitCode = await withLog(folder, settings, console, () => {
+      const { call, selection } = settings;
       console.record('info', `${command} ${call.annotator.name} on ${sanitize(selection.dataset, 200)}`);
       return work(aside);
     });

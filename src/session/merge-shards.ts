@@ -38,12 +38,15 @@ export interface Merged {
  * @throws ShardsDamaged where one does not hold what its worker left; earlier results stay as they are
  */
 export async function mergeShards(
-  { runDir, plan, options }: OpenPlan,
+  { runDir, plan, settings }: OpenPlan,
   target: RunFolder,
   onProgress: (rows: number) => void,
 ): Promise<Merged> {
-  const rules = await answerRules(options.call);
-  const several = hasSeveral(options.call.generation);
+  const { call, selection, policy } = settings;
+  const { generation } = call;
+  const rules = await answerRules(call);
+  const several = hasSeveral(generation);
+  const perRow = { generation, turns: selection.turns, checkRetry: policy.checkRetry };
   let totals = new Totals(target.counters, null, new Date());
   let problems: Problem[] = [];
 
@@ -54,7 +57,7 @@ export async function mergeShards(
     for (const shard of plan.shards.keys()) {
       const folder = shardFolder(runDir, shard);
       const { total, unusableRows } = await countRows(folder.rows);
-      const index = indexOfRows(total, await partsOfRows(options, folder.rows, total));
+      const index = indexOfRows(total, await partsOfRows(perRow, folder.rows, total));
       for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
       let answers = 0;
       const journal = journalSource(folder);
@@ -78,7 +81,7 @@ export async function mergeShards(
   }
 
   const assembled = await assembleParts(target, parts, {
-    ...assemblyOf(options, rules),
+    ...assemblyOf(settings, rules),
     onProgress,
     check: ({ damaged }) => {
       if (problems.length > 0 || damaged.length > 0) throw new ShardsDamaged(problems, damaged);

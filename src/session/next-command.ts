@@ -1,7 +1,6 @@
 /** The command to run next, as messages print it: what was typed, with what has to change. */
 
 import type { ModelCall } from '../models/call.js';
-import type { RunSettings } from '../run/settings.js';
 import { withoutSecrets } from '../http/address.js';
 import { sanitize, shellWord, withoutTrailing } from '../lib/text.js';
 import type { ErrorStop } from './stops.js';
@@ -46,29 +45,36 @@ export function retryCommandLine(words: readonly string[], states: readonly stri
 
 const START = { resume: null, resume_no_retry: null, overwrite: null, retry: null } as const;
 
-/** What a stop leaves to do, besides removing its cause. */
-export interface Situation {
+/** How requests were sent, and the words that started it. */
+export interface TypedCall {
+  call: ModelCall;
   words: readonly string[];
-  /** True where the run has answers: a model and parameters that gave them were right. */
-  hasAnswers: boolean;
-  /** Models that the server has, nearest first. */
-  nearest: readonly string[];
   /** The address that requests went to. */
   baseUrl: string;
 }
 
+/** What a stop leaves to do, besides removing its cause. */
+export interface Situation extends TypedCall {
+  /** True where the run has a name of its own. */
+  isNamed: boolean;
+  /** True where the run has answers: a model and parameters that gave them were right. */
+  hasAnswers: boolean;
+  /** Models that the server has, nearest first. */
+  nearest: readonly string[];
+}
+
 /** What to do after a stop, with a command that does not repeat the mistake. */
-export function nextStep(stop: ErrorStop, options: RunSettings, situation: Situation): string {
-  const { words, hasAnswers, nearest, baseUrl } = situation;
+export function nextStep(stop: ErrorStop, situation: Situation): string {
+  const { call, words, isNamed, hasAnswers, nearest } = situation;
   const resume = resumeCommandLine(words);
   if (stop.cause === 'model' && !hasAnswers) {
     const [model] = nearest;
-    const name = model === undefined ? 'MODEL' : annotatorFor(model, options.call);
+    const name = model === undefined ? 'MODEL' : annotatorFor(model, call);
     // A run that has a name of its own is in the way of the next one; it holds no answer.
-    const again = options.output.runName === null ? {} : { overwrite: true as const };
+    const again = isNamed ? { overwrite: true as const } : {};
     return `Start again with the right name: ${commandLine(words, { ...START, annotator: name, ...again })}`;
   }
-  const address = addressStep(stop.message, options, words, baseUrl);
+  const address = addressStep(stop.message, situation);
   if (address !== null) return address;
   const isParameter = stop.cause === 'refused' || /\(see --\w+\)$/.test(stop.message);
   if (isParameter && !hasAnswers) {
@@ -82,12 +88,7 @@ export function nextStep(stop: ErrorStop, options: RunSettings, situation: Situa
  * @param message how the server refused, as `verdict.ts` words it
  * @returns null where nothing speaks against the address
  */
-export function addressStep(
-  message: string,
-  { call }: Pick<RunSettings, 'call'>,
-  words: readonly string[],
-  baseUrl: string,
-): string | null {
+export function addressStep(message: string, { call, words, baseUrl }: TypedCall): string | null {
   const url = call.servers === null ? correctedUrl(baseUrl, message) : null;
   if (url === null) return null;
   const shown = sanitize(url, 200);

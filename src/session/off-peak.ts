@@ -7,7 +7,7 @@ import type { Hours } from '../models/hours.js';
 import { hasHourlyPrice, type Price } from '../models/prices.js';
 import type { Schedule } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
-import type { RunPolicy, RunSettings } from '../run/settings.js';
+import type { RunPolicy } from '../run/settings.js';
 
 /** Hours of sending as the processor asks for them, by the computer's clock. */
 export class SendingHours implements Schedule {
@@ -60,11 +60,11 @@ export function sendingHours(
  * looked up later.
  * @throws UserError where `--max_cost` or `--off_peak` can't be kept
  */
-export async function priceAtStart(options: Pick<RunSettings, 'call' | 'policy'>): Promise<Price | null> {
-  const { batch, maxCost, offPeak } = options.policy;
-  const isNeeded = batch || maxCost !== null || offPeak !== null || hasHourlyPrice(options.call.annotator);
-  const price = isNeeded ? await priceFor(options) : null;
-  requireHours(options, price);
+export async function priceAtStart(call: ModelCall, policy: RunPolicy): Promise<Price | null> {
+  const { batch, maxCost, offPeak } = policy;
+  const isNeeded = batch || maxCost !== null || offPeak !== null || hasHourlyPrice(call.annotator);
+  const price = isNeeded ? await priceFor(call, policy) : null;
+  requireHours(call, policy, price);
   return price;
 }
 
@@ -73,7 +73,8 @@ export async function priceAtStart(options: Pick<RunSettings, 'call' | 'policy'>
  * @throws UsageError where none are known and none were named
  */
 export function requireHours(
-  { policy, call }: { policy: Pick<RunPolicy, 'offPeak'>; call: Pick<ModelCall, 'annotator'> },
+  call: Pick<ModelCall, 'annotator'>,
+  policy: Pick<RunPolicy, 'offPeak'>,
   price: Price | null,
 ): void {
   if (policy.offPeak !== 'auto' || (price?.offPeak ?? null) !== null) return;

@@ -27,18 +27,19 @@ import { duration, sanitize } from '../lib/text.js';
 import { batchTermsOf } from '../models/endpoint.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
-import type { RunSettings } from '../run/settings.js';
+import type { RunPolicy } from '../run/settings.js';
 import type { Reporter } from '../types.js';
-import { openBatchClient, waitingUntil } from './batch-tools.js';
+import { openBatchClient, waitingUntil, type BatchAccount } from './batch-tools.js';
 import type { CommandContext } from './command-context.js';
-import { watchCommandLine } from './watch-command.js';
+import type { WatchCommand } from './watch-command.js';
 
 /** Seconds by which this machine's clock may be wrong where only it says how old a marker is. */
 const CLOCK_MARGIN_S = 3600;
 
 /** A run of which rows are to be sent. */
-interface SendingRun {
-  options: RunSettings;
+interface SendingRun extends BatchAccount {
+  policy: Pick<RunPolicy, 'retry'>;
+  watchCommand: WatchCommand;
   folder: RunFolder;
   run: PreparedRun;
   ledger: Ledger;
@@ -62,12 +63,12 @@ export async function openPermit(
   sending: SendingRun,
   { console, interruption }: CommandContext,
 ): Promise<OnlinePermit | null> {
-  const { options, run, ledger } = sending;
+  const { call, policy, run, ledger } = sending;
   const hasBatches = ledger.chunks.some((chunk) => chunk.batch !== null && !isHandRun(chunk));
-  if (!hasBatches || batchTermsOf(options.call) === null) return null;
-  if (run.index.countWanted(options.policy.retry) === 0) return null;
+  if (!hasBatches || batchTermsOf(call) === null) return null;
+  if (run.index.countWanted(policy.retry) === 0) return null;
   // After Ctrl-C the marker is still to be removed.
-  const client = openBatchClient(options, console, interruption.hard);
+  const client = openBatchClient(sending, console, interruption.hard);
   let permit: OnlinePermit | null = null;
   try {
     permit = await claim(sending, client, waitingUntil(interruption.soft), console);
@@ -78,7 +79,7 @@ export async function openPermit(
 }
 
 async function claim(
-  { options, folder, run, ledger }: SendingRun,
+  { folder, run, ledger, watchCommand }: SendingRun,
   client: BatchApi,
   waiting: Waiting,
   reporter: Reporter,
@@ -92,7 +93,7 @@ async function claim(
   const claimed = await OnlineMarker.claim({ run: run.identity.uuid, token, path, files, waiting });
   if (claimed.kind === 'held') return permitOf(claimed.marker, client, path, reporter);
   rmSync(path, { force: true });
-  if (claimed.kind === 'taken') throw taken(claimed.by, claimed.secondsAgo, options);
+  if (claimed.kind === 'taken') throw taken(claimed.by, claimed.secondsAgo, watchCommand);
   tellUnprotected(claimed.why, ledger, reporter);
   return null;
 }
@@ -126,13 +127,13 @@ function tellUnprotected(why: string, ledger: Ledger, reporter: Reporter): void 
   else reporter.debug(text);
 }
 
-function taken({ name }: Marker, secondsAgo: number | null, options: RunSettings): TemporaryError {
+function taken({ name }: Marker, secondsAgo: number | null, watchCommand: WatchCommand): TemporaryError {
   const when = secondsAgo === null ? '' : `, renewed ${duration(secondsAgo * 1000)} ago`;
   return new TemporaryError(
     `Another machine sends rows of this run online (its marker among the account's files is ${sanitize(name, 160)}${when}), so ` +
       'nothing was sent from here. Run the same command again when it has finished. If it certainly does not run any more, ' +
       `its marker counts for nothing after ${duration(STALE_AFTER_S * 1000)}, or at once with: ` +
-      watchCommandLine(options, [], ['--give_up', name]),
+      watchCommand([], ['--give_up', name]),
   );
 }
 
@@ -172,7 +173,7 @@ function placeOf(folder: string): string {
 
 /** What a look for other machines' markers needs. */
 interface LookingRun {
-  options: RunSettings;
+  watchCommand: WatchCommand;
   folder: RunFolder;
   run: Pick<PreparedRun, 'identity'>;
   client: Pick<BatchApi, 'files'>;
@@ -186,7 +187,7 @@ interface LookingRun {
 export async function refuseOnlineElsewhere(looking: LookingRun): Promise<void> {
   const now = Math.floor(Date.now() / 1000);
   const by = await onlineElsewhere(looking, now - CLOCK_MARGIN_S);
-  if (by !== null) throw taken(by, null, looking.options);
+  if (by !== null) throw taken(by, null, looking.watchCommand);
 }
 
 /**

@@ -10,7 +10,7 @@ import { distinctChanges, type ParameterChange } from '../requests/parameters.js
 import type { Stop } from '../requests/processor.js';
 import { writeConfig } from '../run/config.js';
 import type { PreparedRun } from '../run/prepare.js';
-import type { RunSettings } from '../run/settings.js';
+import type { RunPolicy } from '../run/settings.js';
 import { reservedForBatches } from './batch-cost.js';
 import { checkAgain } from './check-again.js';
 import type { JudgeChoice } from './choose-by-judge.js';
@@ -23,12 +23,14 @@ import { sendOnline, type OnlineResult, type OnlineWork } from './online.js';
 import type { SharedAnswers } from './share-answers.js';
 import { stopError } from './stops.js';
 import type { CommandContext } from './command-context.js';
+import type { WatchCommand } from './watch-command.js';
 
 /** A run in its folder, ready to be sent. */
 export interface OpenRun extends Omit<FinishedRun, 'run' | 'mode' | 'session' | 'stop'> {
+  policy: RunPolicy;
+  dataset: string;
   run: PreparedRun;
-  /** The settings as the command line gives them, without what the run's results hold already. */
-  given: RunSettings;
+  watchCommand: WatchCommand;
   ledger: Ledger;
   /** Null where it is not known, or not looked up yet. */
   price: Price | null;
@@ -59,7 +61,7 @@ async function sendAll(
   permit: OnlinePermit | null,
   context: CommandContext,
 ): Promise<number> {
-  const { given, folder, run, totals, config, shared } = open;
+  const { call, folder, totals, config, shared } = open;
   const { console } = context;
   const tryAgain = outstanding === null ? open.tryAgain : `${open.tryAgain} ${outstanding}`;
   const session = { answered: 0, milliseconds: 0, bound: null as string | null };
@@ -71,18 +73,18 @@ async function sendAll(
     const { stop, needed } = asked;
     if (stop !== null && stop.reason !== 'budget') {
       if (existsSync(folder.save)) await writeConfig(folder.config, config);
-      return endEarly(stop, asked.call, given, run, context);
+      return endEarly(stop, asked.call, open, context);
     }
     await shared.settle();
     const choice = stop === null ? await chooseAnswers(open, context) : null;
     const judgeStop = choice?.stop ?? null;
     if (choice !== null && judgeStop !== null && judgeStop.reason !== 'budget')
-      return endEarly(judgeStop, choice.call, given, run, context);
+      return endEarly(judgeStop, choice.call, open, context);
     const assembled = await assembleResults(open, console, choice?.picks);
     // Rows whose answers can't be read are sent again at once. If that happens to the new ones as well, the disk is not
     // to be paid for.
     if (assembled.damaged.length > 0 && stop === null && round === 0) continue;
-    await totals.findPrice(given.call);
+    await totals.findPrice(call);
     const ended = { stop: stop ?? judgeStop, needed, selection: choice?.figures };
     return finish({ ...open, tryAgain, mode: 'online', session, ...ended }, assembled, console);
   }
@@ -90,7 +92,7 @@ async function sendAll(
 
 /** Has a judge choose among the answers of each row; null where that is not what the run is to do. */
 async function chooseAnswers(open: OpenRun, context: CommandContext): Promise<JudgeChoice | null> {
-  if (open.options.output.select !== 'judge') return null;
+  if (open.output.select !== 'judge') return null;
   const { chooseByJudge } = await import('./choose-by-judge.js');
   return chooseByJudge({ ...open, cost: open.totals.cost }, context);
 }
@@ -103,15 +105,13 @@ interface Clearance {
 }
 
 /** Makes sure that no row is sent that a batch may answer, or another machine sends. */
-async function keepFromBatches(
-  { given: options, folder, run, ledger, isResumed, hadBatches }: OpenRun,
-  context: CommandContext,
-): Promise<Clearance> {
+async function keepFromBatches(open: OpenRun, context: CommandContext): Promise<Clearance> {
+  const { ledger, isResumed, hadBatches } = open;
   const hasBatches = ledger.chunks.length > 0;
   if (!hasBatches && !isResumed) return { outstanding: null, permit: null };
   const { leaveBatches, refuseCopiesBatches } = await import('./leave-batches.js');
-  if (hasBatches) return leaveBatches(ledger, folder, run, options, context);
-  await refuseCopiesBatches({ ledger, folder, run, options, hadBatches }, context);
+  if (hasBatches) return leaveBatches(open, context);
+  await refuseCopiesBatches(open, hadBatches, context);
   return { outstanding: null, permit: null };
 }
 
@@ -121,12 +121,12 @@ async function sendRows(
   permit: OnlinePermit | null,
   context: CommandContext,
 ): Promise<OnlineResult> {
-  const { options, folder, run, ledger, totals, price, config, shared } = open;
+  const { call, policy, folder, run, ledger, totals, price, config, shared } = open;
   await shared.settle();
   const known = config.parameter_changes ?? [];
   const work: OnlineWork = {
-    ...{ options, folder, run, totals, price, permit, serviceTier: null },
-    reserved: reservedForBatches(ledger, options.call.generation, price),
+    ...{ call, policy, folder, run, totals, price, permit, serviceTier: null },
+    reserved: reservedForBatches(ledger, call.generation, price),
     onChanges: (learnt: readonly ParameterChange[]) => {
       config.parameter_changes = distinctChanges([...known, ...learnt]);
     },
@@ -144,12 +144,14 @@ const WITHOUT_FALLBACK: FlagChanges = {
   fallback_annotator: 'none',
 };
 
-/** A run that did not come to its end: everything is saved, nothing is assembled. */
+/**
+ * A run that did not come to its end: everything is saved, nothing is assembled.
+ * @param stopped how the model was called that stopped it, which may be another than the run's own
+ */
 async function endEarly(
   stop: Exclude<Stop, { reason: 'budget' }>,
-  call: ModelCall,
-  options: RunSettings,
-  run: PreparedRun,
+  stopped: ModelCall,
+  { call, output, run }: OpenRun,
   { console, interruption, resumeCommand, words }: CommandContext,
 ): Promise<number> {
   const left = run.index.count('pending');
@@ -158,21 +160,21 @@ async function endEarly(
     console.warning(`Stopped; ${saved}. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
   }
-  if (call.annotator.name !== options.call.annotator.name) {
+  if (stopped.annotator.name !== call.annotator.name) {
     const without =
       words === undefined
         ? ''
         : ` — or leave the refused rows as they are with: ${commandLine(words, WITHOUT_FALLBACK)}`;
     throw await stopError(
       stop,
-      call,
+      stopped,
       `(${saved}; this was the fallback annotator.) Then resume with: ${resumeCommand}${without}`,
     );
   }
   const hasAnswers = run.index.count('ok') + run.index.count('truncated') > 0;
-  const { baseUrl } = findEndpoint(options.call);
-  throw await stopError(stop, options.call, (nearest) => {
-    const situation = { words, hasAnswers, nearest, baseUrl };
-    return `(${saved}.) ${words === undefined ? `Then resume with: ${resumeCommand}` : nextStep(stop, options, { ...situation, words })}`;
+  const { baseUrl } = findEndpoint(call);
+  throw await stopError(stop, call, (nearest) => {
+    const situation = { call, isNamed: output.runName !== null, hasAnswers, nearest, baseUrl };
+    return `(${saved}.) ${words === undefined ? `Then resume with: ${resumeCommand}` : nextStep(stop, { ...situation, words })}`;
   });
 }

@@ -8,7 +8,7 @@ import { noteDiscarded } from '../lib/memory.js';
 import { checkEndpoints } from '../models/endpoint.js';
 import { systemClock } from '../lib/clock.js';
 import { holdsLock } from '../lib/fence.js';
-import type { RunSettings } from '../run/settings.js';
+import type { RunPolicy } from '../run/settings.js';
 import { flagOf, type ParameterChange } from '../requests/parameters.js';
 import type { Job, Processor, ProcessorEvents, Stop } from '../requests/processor.js';
 import type { Limits } from '../requests/pooled-limits.js';
@@ -88,7 +88,8 @@ export function nothingSent(call: ModelCall): OnlineResult {
 
 /** What is sent online. */
 export interface OnlineWork {
-  options: RunSettings;
+  call: ModelCall;
+  policy: RunPolicy;
   folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'> & Partial<Pick<RunFolder, 'save'>>;
   run: RequestSet;
   totals: Totals;
@@ -117,12 +118,11 @@ export interface SentAgain extends Wanted {
 
 /** Sends a request for every row that has no answer yet. */
 export async function sendOnline(work: OnlineWork, context: CommandContext): Promise<OnlineResult> {
-  const { options, folder, run, totals, serviceTier, again } = work;
+  const { call, policy, folder, run, totals, serviceTier, again } = work;
   const { console, interruption } = context;
   const { index } = run;
-  const wanted = again ?? missing(index, options.policy.retry);
+  const wanted = again ?? missing(index, policy.retry);
   const waiting = countRows(run.rows, wanted.row);
-  const { call } = options;
   if (waiting === 0) return nothingSent(call);
   const isSplit = index.parts?.layout.kind === 'choice' && splitsChoices(call);
   console.info(
@@ -131,19 +131,19 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
           run,
           waiting,
           isSplit || index.parts?.layout.kind === 'turn' ? countParts(index, wanted) : waiting,
-          options.call.annotator.name,
+          call.annotator.name,
         )
       : again.announcement(waiting),
   );
 
   const rowJobs = openRowJobs(folder, index, inTier(wanted, serviceTier), {
-    rules: await answerRules(options.call),
+    rules: await answerRules(call),
     isSplit,
     onSplit: () => {
       console.warning(`${ONE_BY_ONE}: this server gives one answer to a request for several.`);
     },
   });
-  const sending = isSplit ? { ...work, options: withOneAnswer(options) } : work;
+  const sending = isSplit ? { ...work, call: withOneAnswer(call) } : work;
   const { asking, journal, budget, hours, misses } = await openJournaled(sending, rowJobs, waiting, context);
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts, asking.standings ?? undefined);
@@ -182,9 +182,8 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
 }
 
 /** What rate limits and `--max_cost` reserve where each answer is requested on its own. */
-function withOneAnswer(options: RunSettings): RunSettings {
-  const { call } = options;
-  return { ...options, call: { ...call, generation: { ...call.generation, n: null } } };
+function withOneAnswer(call: ModelCall): ModelCall {
+  return { ...call, generation: { ...call.generation, n: null } };
 }
 
 /** What sends requests, and writes what comes of them into the journal. */
@@ -205,19 +204,19 @@ async function openJournaled(
   waiting: number,
   { console, onPause }: CommandContext,
 ): Promise<Journaled> {
-  const { options, folder, run, totals, price, onChanges, reserved, permit = null } = work;
+  const { call, policy, folder, run, totals, price, onChanges, reserved, permit = null } = work;
   const { index, naming = ROWS } = run;
   const annotator = annotatorOf(work.again?.origin ?? null);
   const account = totals.accountOf(annotator);
   // A missing key is reported before anything is opened.
-  checkEndpoints(options.call);
-  const budget = budgetFor(options, price, () => (totals.cost ?? 0) + reserved);
+  checkEndpoints(call);
+  const budget = budgetFor({ call, policy, price }, () => (totals.cost ?? 0) + reserved);
   const onFailure = (error: Error): void => {
     const cause = error instanceof JournalGone ? 'other' : 'disk';
     asking.processor.stop({ reason: 'error', cause, message: error.message });
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
-  const hours = sendingHours(options.policy, price);
+  const hours = sendingHours(policy, price);
   const misses: Misses = { refused: 0, failed: 0 };
   const recording = { journal, index, naming, misses, rowJobs, origin: work.again?.origin ?? null };
   const events = journaling(recording, { account, timeline: totals.timeline }, console, {
@@ -225,7 +224,7 @@ async function openJournaled(
       console.record('info', describeLimits(asking.limiter));
       warnOfDays(waiting, asking.limiter, console);
       // A table of prices takes longer to load than anything else here, and nothing waited for it.
-      if (price === null) void account.findPrice(options.call.annotator);
+      if (price === null) void account.findPrice(call.annotator);
     },
     onChange: () => {
       onChanges(asking.parameters.learnt);
@@ -246,12 +245,12 @@ async function openJournaled(
       asking.processor.stop({
         reason: 'error',
         cause: 'other',
-        message: costUnknown(options.call.annotator.name),
+        message: costUnknown(call.annotator.name),
       });
     },
   });
   const hasAnswers = annotator === null && index.count('ok') + index.count('truncated') > 0;
-  const asking = await openOnlineSession(options.call, {
+  const asking = await openOnlineSession(call, {
     ...{ budget, schedule: hours, events, reporter: console, hasAnswers },
     partialBefore: run.partialBefore ?? null,
     ...(permit === null ? {} : { mayProceed: () => permit.isHeld() }),

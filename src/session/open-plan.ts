@@ -13,7 +13,7 @@ export interface OpenPlan {
   /** Absolute. */
   runDir: string;
   plan: Plan;
-  options: RunSettings;
+  settings: RunSettings;
 }
 
 /**
@@ -32,5 +32,9 @@ export function openPlan(
   const plan = readPlan(runDir);
   const settings = settingsOf(plan.flags);
   refuseChanges(plan.asked, identityFlags(settings), settings.call.given);
-  return { runDir, plan, options: { ...settings, policy: { ...settings.policy, earlier: 'resume', retry } } };
+  return {
+    runDir,
+    plan,
+    settings: { ...settings, policy: { ...settings.policy, earlier: 'resume', retry } },
+  };
 }

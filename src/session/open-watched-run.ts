@@ -24,7 +24,7 @@ import { UserError } from '../lib/errors.js';
 import { parseJson } from '../lib/json.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { GENERATION_NAMES, type GenerationParameters } from '../models/generation.js';
-import type { RunSettings } from '../run/settings.js';
+import type { Output, RunSettings } from '../run/settings.js';
 import {
   configDataset,
   effectiveParameters,
@@ -34,7 +34,7 @@ import {
   writeConfig,
   type ConfigFile,
 } from '../run/config.js';
-import type { RunFolder } from '../run/folder.js';
+import type { RunFolder, RunPlace } from '../run/folder.js';
 import { identityFlags, readIdentity, type IdentityFlags, type RunIdentity } from '../run/identity.js';
 import { prepareRun } from '../run/prepare.js';
 import { Totals } from '../run/totals.js';
@@ -46,6 +46,7 @@ import { findUnknownBatches } from './before-paying.js';
 import { giveUpByName, isMarkerName } from './online-permit.js';
 import type { BatchRun } from './submit-batches.js';
 import type { CommandContext } from './command-context.js';
+import { watchCommandFor } from './watch-command.js';
 
 const MAXIMUM_OBJECTS_BYTES = 256 << 20;
 /** How often batches are asked for by name where one of them is not there. */
@@ -54,6 +55,7 @@ const NAMED_PAUSE_MS = 500;
 
 /** A run that is being watched. */
 export interface WatchedRun extends BatchRun {
+  output: Output;
   watching: WatchOptions;
   client: BatchApi;
   submission: SubmitParts;
@@ -65,10 +67,10 @@ export interface WatchedRun extends BatchRun {
 }
 
 /** @throws UserError where this folder has no record of batches */
-export function requireRecord(folder: RunFolder, options: RunSettings): void {
+export function requireRecord(folder: RunFolder, { dataset, annotator }: RunPlace): void {
   if (existsSync(folder.batches) || existsSync(folder.batchObjects)) return;
   throw new UserError(
-    `No batches of ${sanitize(options.selection.dataset, 120)} with ${options.call.annotator.name} are known here (${folder.batchObjects} is ` +
+    `No batches of ${sanitize(dataset, 120)} with ${annotator} are known here (${folder.batchObjects} is ` +
       'missing). Name them with --batch_ids, find them in the account with --recover, or submit them with reannotate --batch.',
   );
 }
@@ -110,30 +112,33 @@ export async function openWatchedRun(
   const news = await findBatches({ watching, fromFile, folder, ledger, client, wanted }, context);
   const origin = originOf(news, wanted);
   const earlierConfig = await readConfig(folder.config, new Date(), identity);
-  const options = withOutputsOf(
+  const settings = withOutputsOf(
     earlierConfig.params,
     withEarlierFlags(watching.run, identity?.asked ?? null, origin),
   );
   const totals = new Totals(folder.counters, price, new Date());
-  const config = watchConfig(earlierConfig, options, origin);
+  const config = watchConfig(earlierConfig, settings, origin);
   const fresh = { uuid: config.uuid, created: config.creation_date };
   const preparation = { folder, fresh, found: null, console, signal: interruption.soft };
-  const run = await prepareRun(options, preparation, (entry) => {
+  const run = await prepareRun(settings, preparation, (entry) => {
     totals.addEntry(entry);
   });
   refuseOtherRevision(news, run.identity);
   ledger.learn(config.parameter_changes ?? []);
   config.dataset = configDataset(run.identity, run.rows);
   await writeConfig(folder.config, config);
+  const { call, output, policy } = settings;
   const isGivenUp = givenUp(watching.giveUp);
   const submission = submitParts({
-    ...{ options, ledger, client, totals, price, isGivenUp },
+    ...{ call, policy, ledger, client, totals, price, isGivenUp },
     identity: run.identity,
     reporter: console,
     signal: interruption.soft,
   });
   const watched: Omit<WatchedRun, 'shared'> = {
-    ...{ watching, options, folder, run, ledger, totals, price, client, submission, config, isGivenUp },
+    ...{ watching, call, output, policy, dataset },
+    ...{ folder, run, ledger, totals, price, client, submission, config, isGivenUp },
+    watchCommand: watchCommandFor(settings),
   };
   await adopt(news, watched, context);
   const markers = watching.giveUp.filter((name) => isMarkerName(run.identity.uuid, name));
@@ -143,7 +148,7 @@ export async function openWatchedRun(
   );
   await giveUpByName(markers, run.identity.uuid, client.files, submission.waiting, console);
   totals.setBatches(ledger.totals());
-  return { ...watched, shared: await SharedAnswers.open(watched, console) };
+  return { ...watched, shared: await SharedAnswers.open({ ...watched, tempDir: output.tempDir }, console) };
 }
 
 function givenUp(names: readonly string[]): (chunk: Chunk) => boolean {
@@ -183,7 +188,7 @@ function refuseOtherRevision(batches: readonly Batch[], { found, asked }: RunIde
 /** Enters batches into the ledger, and compares what they ask with the dataset. */
 async function adopt(
   batches: readonly Batch[],
-  { ledger, folder, client, submission, options, run }: Omit<WatchedRun, 'shared'>,
+  { ledger, folder, client, submission, call, run }: Omit<WatchedRun, 'shared'>,
   { console }: CommandContext,
 ): Promise<void> {
   const adopted = enter(batches, ledger);
@@ -191,7 +196,7 @@ async function adopt(
   const unknown = ledger.chunks.filter(({ isAdopted, file }) => isAdopted && file === null);
   await bringInputs([...new Set([...adopted, ...unknown])], {
     ...{ folder, ledger, client, waiting: submission.waiting, reporter: console },
-    redactor: options.environment.redactor,
+    redactor: call.environment.redactor,
     rows: run.rows,
   });
   if (adopted.length === 0) return;
@@ -306,20 +311,20 @@ function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserEr
   );
 }
 
-/** The options of the run that is watched: what decided its requests when it was begun, and the rest as given now. */
+/** The settings of the run that is watched: what decided its requests when it was begun, and the rest as given now. */
 function withEarlierFlags(
-  options: RunSettings,
+  settings: RunSettings,
   before: IdentityFlags | null,
   origin: BatchOrigin | null,
 ): RunSettings {
-  const now = identityFlags(options);
+  const now = identityFlags(settings);
   const asked = before ?? (origin === null ? now : earlierFlags(origin, now));
   const generation = Object.fromEntries(
     GENERATION_NAMES.map((name) => [name, asked[name] ?? null]),
   ) as GenerationParameters;
-  const { selection } = options;
+  const { selection } = settings;
   return {
-    ...options,
+    ...settings,
     selection: {
       ...selection,
       subset: selection.subset ?? asked.subset,
@@ -338,15 +343,16 @@ function withEarlierFlags(
       limit: selection.limit ?? asked.limit,
       offset: selection.offset === 0 ? asked.offset : selection.offset,
     },
-    call: { ...options.call, generation },
+    call: { ...settings.call, generation },
   };
 }
 
 function watchConfig(
   earlier: Awaited<ReturnType<typeof readConfig>>,
-  options: RunSettings,
+  settings: RunSettings,
   origin: BatchOrigin | null,
 ): ConfigFile {
+  const { call, output, policy, push } = settings;
   return {
     ...earlier,
     // A run that came from another machine keeps its identity.
@@ -354,13 +360,11 @@ function watchConfig(
       ? {}
       : { uuid: origin.run, ...(origin.created === '' ? {} : { creation_date: origin.created }) }),
     params: {
-      ...(earlier.params ?? effectiveParameters(options, shownBaseUrl(options.call))),
-      output_format: options.output.formats,
-      ...furtherRounds(options),
-      accept_finish_reason: options.call.acceptFinishReason,
-      ...(options.push === null
-        ? {}
-        : { push_to_hub: options.push.repository, private: options.push.private, yes: options.push.yes }),
+      ...(earlier.params ?? effectiveParameters(settings, shownBaseUrl(call))),
+      output_format: output.formats,
+      ...furtherRounds(policy),
+      accept_finish_reason: call.acceptFinishReason,
+      ...(push === null ? {} : { push_to_hub: push.repository, private: push.private, yes: push.yes }),
     },
   };
 }

@@ -1,7 +1,8 @@
 /** `--dry_run --probe N`: some rows are really asked, and paid for, to learn how long answers are. */
 
 import { UserError } from '../lib/errors.js';
-import type { RunSettings } from '../run/settings.js';
+import type { ModelCall } from '../models/call.js';
+import type { RunPolicy } from '../run/settings.js';
 import type { AccountLimits } from '../http/limit-headers.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { budgetFor } from '../run/budget.js';
@@ -37,22 +38,30 @@ export interface Probe {
   error: string | null;
 }
 
+/** How rows are sent, and for how much. */
+export interface ProbedCall {
+  call: ModelCall;
+  policy: RunPolicy;
+  /** Null where it is not known. */
+  price: Price | null;
+}
+
 /**
  * Asks rows and keeps nothing but figures.
  * @throws UserError where the run itself could not be made (a wrong key, an unknown model), or nothing was answered
  */
 export async function probeRows(
   rows: readonly { index: number; row: PromptRow }[],
-  options: RunSettings,
-  price: Price | null,
+  probed: ProbedCall,
   { console, interruption }: CommandContext,
 ): Promise<Probe> {
+  const { call, policy, price } = probed;
   const usages: Usage[] = [];
   /** Paid for as well, but no measure of an answer's length. */
   const wasted: Usage[] = [];
   const errors: string[] = [];
   const cost = (): Cost | null => totalCost([...usages, ...wasted].reduce(addUsage, NO_USAGE), price);
-  const budget = budgetFor(options, price, () => cost()?.amount ?? 0);
+  const budget = budgetFor(probed, () => cost()?.amount ?? 0);
   const events = {
     answered: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {
       const usage = usageOfAnswer(reported, sent, json);
@@ -83,7 +92,7 @@ export async function probeRows(
       console.warning(message);
     },
   };
-  const { client, limiter, processor } = await openOnlineSession(options.call, {
+  const { client, limiter, processor } = await openOnlineSession(call, {
     ...{ budget, events, reporter: console },
     hasAnswers: false,
     partialBefore: null,
@@ -98,17 +107,17 @@ export async function probeRows(
   );
   try {
     const estimate = new TokenEstimate();
-    const shape = requestShape(options.call);
+    const shape = requestShape(call);
     const jobs = rows.map(({ index, row }) => {
       const body = Buffer.from(JSON.stringify(requestBody(requestOf(row), shape)));
       return { requestIdx: index, body, tokens: estimate.of(body) };
     });
     const stop = await processor.run(jobs);
     interruption.soft.throwIfAborted();
-    if (stop?.reason === 'error') throw await stopError(stop, options.call);
+    if (stop?.reason === 'error') throw await stopError(stop, call);
     if (stop?.reason === 'budget') {
       const sent = plural(processor.counts.answered + processor.counts.failed, 'row');
-      const what = `--max_cost ${options.policy.maxCost ?? 0} ended the probe after ${sent} of ${rows.length}`;
+      const what = `--max_cost ${policy.maxCost ?? 0} ended the probe after ${sent} of ${rows.length}`;
       if (usages.length === 0) throw new UserError(`${what}: not even one request fits. Raise --max_cost.`);
       console.warning(`${what}, so the estimate is less certain.`);
     }

@@ -74,7 +74,7 @@ class HubPublisher implements Publisher {
   async #push(repository: Repository, finished: FinishedRun, summary: Summary): Promise<void> {
     const { console } = this.context;
     const { redactor } = this.environment;
-    const { folder, run, options } = finished;
+    const { folder, run, call } = finished;
     const started = performance.now();
     const endProgress = console.showProgress(
       () => `Pushing to ${this.request.repository}: ${duration(performance.now() - started)}`,
@@ -84,7 +84,7 @@ class HubPublisher implements Publisher {
       const card = await datasetCard({
         repository: this.request.repository,
         identity: run.identity,
-        annotator: options.call.annotator,
+        annotator: call.annotator,
         summary,
         shape: resultShape(finished),
         changes: finished.config.parameter_changes ?? [],
@@ -98,7 +98,7 @@ class HubPublisher implements Publisher {
       };
       await refuseSecrets(files, redactor, this.request.allowSecrets);
       const what = plural(summary.rows.total, 'row');
-      const title = `Add ${what} annotated by ${sanitize(options.call.annotator.name, 100)}`;
+      const title = `Add ${what} annotated by ${sanitize(call.annotator.name, 100)}`;
       const isNew = await repository.push(files, title);
       console.info(
         isNew
@@ -163,10 +163,9 @@ class HubPublisher implements Publisher {
 
 /** The results as Parquet: the file that the run has written, or one for the push alone. */
 async function parquetFile(finished: FinishedRun): Promise<{ path: string; remove: () => void }> {
-  const { options, folder } = finished;
+  const { output, folder } = finished;
   const name = exportFile('parquet');
-  if (options.output.formats.includes('parquet'))
-    return { path: join(folder.save, name), remove: () => undefined };
+  if (output.formats.includes('parquet')) return { path: join(folder.save, name), remove: () => undefined };
   const path = join(folder.temp, name);
   const results = {
     path: folder.reannotated,

@@ -26,14 +26,14 @@ export class RetryRounds {
 
   /** Submits what is missing after a round; false where nothing is, or where another round would change nothing. */
   async next(last: Watched): Promise<boolean> {
-    const { options, ledger, submission } = this.watched;
+    const { call, ledger, submission } = this.watched;
     const { console } = this.context;
     for (const row of last.invalidRows) this.#never.add(row);
     if (this.#made > 0 && last.answers === 0) {
       console.warning('A whole round brought no answer, so no further one is submitted.');
       return false;
     }
-    if (this.#made >= options.call.limits.attempts) return false;
+    if (this.#made >= call.limits.attempts) return false;
     await planRows(this.watched, console, (row) => this.#isAllowed(row));
     const chunks = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
     if (chunks.length === 0) return false;

@@ -1,7 +1,6 @@
 /** A shard's folder under its lease: taken, worked in with its log, and given back whatever happens. */
 
 import { existsSync } from 'node:fs';
-import type { RunSettings } from '../run/settings.js';
 import { TemporaryError } from '../lib/errors.js';
 import { workUnder } from '../lib/fence.js';
 import { makeFolder, removeTemporaryFiles } from '../lib/files.js';
@@ -11,7 +10,7 @@ import type { RunFolder } from '../run/folder.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { shardFolder } from '../shards/folders.js';
 import type { CommandContext } from './command-context.js';
-import { withLog } from './with-log.js';
+import { withLog, type LogSettings } from './with-log.js';
 
 /** Tries to take a shard without waiting. */
 export function tryLease(runDir: string, shard: number, watch: LockWatch): LockAttempt {
@@ -42,15 +41,20 @@ export async function takeLease(
 /** The lease is another worker's by now, so that this one must not do anything more. */
 export class LeaseLost extends TemporaryError {}
 
+/** A shard that this process holds. */
+export interface LeasedShard {
+  lock: FolderLock;
+  runDir: string;
+  shard: number;
+}
+
 /**
  * Works in a shard's folder.
  * @throws LeaseLost where another worker took it over while this one was frozen
  */
 export async function underLease<T>(
-  lock: FolderLock,
-  runDir: string,
-  shard: number,
-  options: RunSettings,
+  { lock, runDir, shard }: LeasedShard,
+  log: LogSettings,
   { console, interruption }: CommandContext,
   work: (folder: RunFolder) => Promise<T>,
 ): Promise<T> {
@@ -62,7 +66,7 @@ export async function underLease<T>(
   try {
     requireOwnRun(folder);
     removeTemporaryFiles(folder.temp);
-    const result = await withLog(folder, options, console, () => work(folder));
+    const result = await withLog(folder, log, console, () => work(folder));
     if (lock.lost !== null) throw leaseLost(lock.lost, shard, folder);
     return result;
   } catch (error) {

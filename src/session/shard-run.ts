@@ -6,7 +6,6 @@ import { digestOfFile } from '../lib/files.js';
 import { answerRules } from '../models/answer-rules.js';
 import { hasSeveral } from '../models/generation.js';
 import type { Price } from '../models/prices.js';
-import type { RunSettings } from '../run/settings.js';
 import { chooseFormat } from '../formats/index.js';
 import { redactedRows } from '../datasets/redacted.js';
 import type { ParameterChange } from '../requests/parameters.js';
@@ -17,7 +16,8 @@ import { writeJobs } from '../run/jobs.js';
 import type { JournalIndex } from '../run/journal.js';
 import { indexOfRows } from '../run/parts.js';
 import { partsOfRows } from '../run/row-parts.js';
-import { onlyReason, readJournal, requestShape } from '../run/prepare.js';
+import { onlyReason, readJournal } from '../run/read-journal.js';
+import { requestShape } from '../run/prepare.js';
 import { countRows, writeRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
 import { costShare } from '../shards/cost-share.js';
@@ -34,6 +34,7 @@ import {
 } from '../shards/state.js';
 import { checkAgain } from './check-again.js';
 import { sendOnline } from './online.js';
+import type { OpenPlan } from './open-plan.js';
 import type { CommandContext } from './command-context.js';
 
 /** How often a worker says how far it is. */
@@ -42,10 +43,7 @@ const NOTE_MS = 5000;
 const PROBLEMS_SHOWN = 5;
 
 /** A planned run as one worker sees it. */
-export interface PlannedWork {
-  runDir: string;
-  plan: Plan;
-  options: RunSettings;
+export interface PlannedWork extends OpenPlan {
   price: Price | null;
   context: CommandContext;
   /** The part of the account's limits that is this worker's, from 0 to 1. */
@@ -65,27 +63,30 @@ export interface ShardResult {
  * @param folder of the shard, whose lock is held
  */
 export async function runShard(work: PlannedWork, shard: number, folder: RunFolder): Promise<ShardResult> {
-  const { options, context } = work;
+  const { context } = work;
+  const { call, policy, selection } = work.settings;
   const planned = plannedShard(work.plan, shard);
   const before = knownState(folder.temp);
   refuseForeign(work.plan, shard, before, folder);
   const rowsDigest = await ensureRows(work, planned, before, folder);
   if (!existsSync(folder.jobs))
-    await writeJobs(folder.rows, folder.jobs, requestShape(options.call), () => undefined);
+    await writeJobs(folder.rows, folder.jobs, requestShape(call), () => undefined);
   const { total, unusableRows } = await countRows(folder.rows);
-  const index = indexOfRows(total, await partsOfRows(options, folder.rows, total));
+  const { generation } = call;
+  const perRow = { generation, turns: selection.turns, checkRetry: policy.checkRetry };
+  const index = indexOfRows(total, await partsOfRows(perRow, folder.rows, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const totals = new Totals(folder.counters, work.price, new Date());
   const report = await readJournal(folder, index, context.console, {
-    several: hasSeveral(options.call.generation),
-    rules: await answerRules(options.call),
+    several: hasSeveral(generation),
+    rules: await answerRules(call),
     onEntry: (entry) => {
       totals.addEntry(entry);
     },
   });
   const session = new ShardSession(work, shard, folder, index, totals, rowsDigest);
   session.changes = before?.parameter_changes ?? [];
-  const isSending = options.policy.checkRetry !== null || index.countWanted(options.policy.retry) > 0;
+  const isSending = policy.checkRetry !== null || index.countWanted(policy.retry) > 0;
   const asked = isSending ? beginSegment(folder) : folder;
   await session.save('working', null);
   const stopNoting = session.keepNoting();
@@ -99,7 +100,8 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
     };
     const { price, share } = work;
     const online = {
-      options,
+      call,
+      policy,
       folder: asked,
       run,
       totals,
@@ -111,7 +113,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
     };
     const first = await sendOnline(online, context);
     ({ stop } = await checkAgain(online, folder.rows, first, context));
-    await totals.findPrice(options.call);
+    await totals.findPrice(call);
   } finally {
     stopNoting();
   }
@@ -121,8 +123,8 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
 }
 
 /** US dollars of `--max_cost` that belong to other shards. */
-function reservedFor({ runDir, plan, options }: PlannedWork, shard: number): number {
-  const { maxCost } = options.policy;
+function reservedFor({ runDir, plan, settings }: PlannedWork, shard: number): number {
+  const { maxCost } = settings.policy;
   if (maxCost === null) return 0;
   const shards = plan.shards.map(({ rows }, index) => ({
     rows,
@@ -164,15 +166,15 @@ async function ensureRows(
   rmSync(folder.jobs, { force: true });
   if (planned.place.kind === 'prompts') {
     // The dataset can be read only from its start, and the plan did so.
-    const { rows } = planFolder(work.runDir, work.options.output.saveDir);
+    const { rows } = planFolder(work.runDir, work.settings.output.saveDir);
     await copyPrompts(rows, planned.place, folder.rows);
   } else await readRows(work, planned, folder);
   return digestOfFile(folder.rows);
 }
 
-async function readRows({ plan, options, context }: PlannedWork, planned: PlannedShard, folder: RunFolder) {
+async function readRows({ plan, settings, context }: PlannedWork, planned: PlannedShard, folder: RunFolder) {
   const { console, interruption } = context;
-  const { selection, environment } = options;
+  const { selection, environment } = settings;
   const { dataset, subset, split, encoding } = selection;
   const format = chooseFormat(dataset, plan.columns, selection);
   const access = {
@@ -226,7 +228,7 @@ class ShardSession {
   }
 
   #figures(phase: Phase, message: string | null): StateFigures {
-    const { plan, options } = this.work;
+    const { plan, settings } = this.work;
     return {
       plan: plan.digest,
       shard: this.shard,
@@ -240,7 +242,7 @@ class ShardSession {
       tokens: this.totals.tokens,
       cost_usd: this.totals.cost,
       parameter_changes: this.changes,
-      message: message === null ? null : options.environment.redactor.text(message),
+      message: message === null ? null : settings.environment.redactor.text(message),
     };
   }
 }

@@ -5,12 +5,13 @@ import { join, resolve } from 'node:path';
 import { messageOf } from '../lib/errors.js';
 import { count, sanitize, plural } from '../lib/text.js';
 import { answerRules } from '../models/answer-rules.js';
+import type { ModelCall } from '../models/call.js';
 import { findAnswerSource, type AnswerSource, type Reading } from '../run/answer-source.js';
 import { fallbackOf } from '../run/fallback.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { RequestTable } from '../run/request-table.js';
-import type { RunSettings } from '../run/settings.js';
+import type { RunPolicy } from '../run/settings.js';
 import { fanOut, reuseAnswers, spareRows, type CopyTarget } from '../run/shared-answers.js';
 import type { Totals } from '../run/totals.js';
 import type { Console } from '../terminal/progress.js';
@@ -18,19 +19,25 @@ import type { RetriableState } from '../types.js';
 
 /** A run that may share answers. */
 export interface SharingRun {
-  options: RunSettings;
+  call: ModelCall;
+  policy: RunPolicy;
+  /** Where runs are looked for that are named without a folder. */
+  tempDir: string;
   folder: RunFolder;
   run: PreparedRun;
   totals: Totals;
 }
 
 /** How the lines of a run's journal are read, and of those whose answers it takes over. */
-export async function readingOf({ call, policy }: Pick<RunSettings, 'call' | 'policy'>): Promise<Reading> {
+export async function readingOf(
+  call: ModelCall,
+  policy: Pick<RunPolicy, 'escalateTruncated' | 'fallback'>,
+): Promise<Reading> {
   return {
     choices: call.generation.n ?? 1,
     rules: await answerRules(call),
     escalation: policy.escalateTruncated ?? 1,
-    fallback: fallbackOf({ policy })?.annotator ?? null,
+    fallback: fallbackOf(policy)?.annotator ?? null,
   };
 }
 
@@ -38,25 +45,24 @@ export async function readingOf({ call, policy }: Pick<RunSettings, 'call' | 'po
  * The runs that `--reuse` names, before anything is written.
  * @throws UserError where one of them has no answers
  */
-export async function answerSources({ policy, output }: RunSettings): Promise<AnswerSource[]> {
-  return Promise.all(policy.reuse.map((path) => findAnswerSource(path, output.tempDir)));
+export async function answerSources(reuse: readonly string[], tempDir: string): Promise<AnswerSource[]> {
+  return Promise.all(reuse.map((path) => findAnswerSource(path, tempDir)));
 }
 
 /**
- * `--overwrite --reuse` may name the very run that is moved aside: then it is reused from where it went, and `config.yaml`
+ * Where the runs are that `--reuse` names: `--overwrite --reuse` may name the very run that is moved aside: then it is reused from where it went, and `config.yaml`
  * says so. A run's own folder is no source otherwise.
  * @param aside where the folders of the earlier run were moved
  */
 export function reusingMoved(
-  options: RunSettings,
+  reuse: readonly string[],
   folder: Pick<RunFolder, 'save' | 'temp'>,
   aside: readonly string[],
-): RunSettings {
+): string[] {
   const moved = aside.filter((path) => existsSync(join(path, 'jobs.json')));
   const isOwn = (path: string): boolean =>
     [folder.save, folder.temp].some((own) => resolve(own) === resolve(path));
-  const reuse = options.policy.reuse.flatMap((path) => (isOwn(path) ? moved : [path]));
-  return { ...options, policy: { ...options.policy, reuse: [...new Set(reuse)] } };
+  return [...new Set(reuse.flatMap((path) => (isOwn(path) ? moved : [path])))];
 }
 
 /** Answers that rows of one run share. */
@@ -77,18 +83,17 @@ export class SharedAnswers {
    * @throws UserError where the journal can't be written
    */
   static async open(sharing: SharingRun, console: Console): Promise<SharedAnswers> {
-    const { options, folder, run, totals } = sharing;
-    const { reuse, dedupe, retry, escalateTruncated } = options.policy;
+    const { call, policy, folder, run, totals } = sharing;
+    const { reuse, dedupe, retry, escalateTruncated } = policy;
     const { index } = run;
     const isEscalating = escalateTruncated !== null && index.count('truncated') > 0;
-    const isFallingBack =
-      fallbackOf(options) !== null && index.count('refused') + index.count('filtered') > 0;
+    const isFallingBack = fallbackOf(policy) !== null && index.count('refused') + index.count('filtered') > 0;
     const isSending = isEscalating || isFallingBack || index.countWanted(retry) > 0;
     const isNeeded = (reuse.length > 0 || dedupe) && isSending;
     if (!isNeeded) return new SharedAnswers(null, sharing, console);
     const table = await readTable(folder, run.rows, console);
     const target: CopyTarget = {
-      ...{ folder, table, index: run.index, retry, reading: await readingOf(options) },
+      ...{ folder, table, index: run.index, retry, reading: await readingOf(call, policy) },
       onCopy: (answer, origin, part) => {
         if (answer !== null) totals.addCopy(answer, origin, part);
       },
@@ -153,13 +158,12 @@ async function readTable(folder: RunFolder, rows: number, console: Console): Pro
 async function takeOver(
   path: string,
   target: CopyTarget,
-  { options, run }: SharingRun,
+  { policy: { retry }, run, tempDir }: SharingRun,
   console: Console,
 ): Promise<void> {
-  const { retry } = options.policy;
   const wanted = run.index.countWanted(retry);
   if (wanted === 0) return;
-  const source = await sourceAt(path, options, console);
+  const source = await sourceAt(path, tempDir, console);
   if (source === null) return;
   const endProgress = console.showProgress(
     () => `Taking answers over: ${count(wanted - run.index.countWanted(retry))} of ${count(wanted)}`,
@@ -175,9 +179,9 @@ async function takeOver(
 }
 
 /** A source that a resumed run named before may be gone by now; what it had was taken over then. */
-async function sourceAt(path: string, options: RunSettings, console: Console): Promise<AnswerSource | null> {
+async function sourceAt(path: string, tempDir: string, console: Console): Promise<AnswerSource | null> {
   try {
-    return await findAnswerSource(path, options.output.tempDir);
+    return await findAnswerSource(path, tempDir);
   } catch (error) {
     console.warning(`${messageOf(error)} The run continues without them.`);
     return null;

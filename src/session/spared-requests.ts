@@ -2,7 +2,8 @@
 
 import { answeredRequests, findAnswerSource } from '../run/answer-source.js';
 import { DigestSet, digestOf } from '../run/request-table.js';
-import type { RunSettings } from '../run/settings.js';
+import type { ModelCall } from '../models/call.js';
+import type { RunPolicy } from '../run/settings.js';
 import type { Console } from '../terminal/progress.js';
 import { count } from '../lib/text.js';
 import { readingOf } from './share-answers.js';
@@ -18,15 +19,23 @@ export class SparedRequests {
     private readonly isDeduping: boolean,
   ) {}
 
-  /** Reads which requests the runs of `--reuse` have answered. */
-  static async open(options: RunSettings, console: Console): Promise<SparedRequests> {
+  /**
+   * Reads which requests the runs of `--reuse` have answered.
+   * @param tempDir where runs are looked for that are named without a folder
+   */
+  static async open(
+    call: ModelCall,
+    policy: RunPolicy,
+    tempDir: string,
+    console: Console,
+  ): Promise<SparedRequests> {
     const answered = new DigestSet();
-    const { reuse, dedupe } = options.policy;
+    const { reuse, dedupe } = policy;
     const endProgress = console.showProgress(() => `Reading earlier answers: ${count(answered.size)}`);
     try {
-      const reading = await readingOf(options);
+      const reading = await readingOf(call, policy);
       for (const path of reuse) {
-        const source = await findAnswerSource(path, options.output.tempDir);
+        const source = await findAnswerSource(path, tempDir);
         for await (const body of answeredRequests(source, reading)) answered.add(digestOf(body));
       }
     } finally {

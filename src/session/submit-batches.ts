@@ -12,7 +12,7 @@ import { resolveCreation, submitChunks, type Submitted, type SubmitParts } from 
 import { EXIT, UserError } from '../lib/errors.js';
 import { batchesOnResponses, batchTermsOf, findEndpoint } from '../models/endpoint.js';
 import type { ModelCall } from '../models/call.js';
-import { isResuming, type RunSettings } from '../run/settings.js';
+import { isResuming, type Output, type RunPolicy } from '../run/settings.js';
 import type { RunFolder } from '../run/folder.js';
 import { printResult } from '../terminal/output.js';
 import { JournalWriter, type JournalIndex } from '../run/journal.js';
@@ -21,17 +21,19 @@ import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
 import type { RetriableState } from '../types.js';
 import { costOfAll } from './batch-cost.js';
-import { openBatchClient, submitParts } from './batch-tools.js';
+import { openBatchClient, submitParts, type BatchAccount } from './batch-tools.js';
 import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
 import { addressStep, commandLine, nextStep, roundedUp } from './next-command.js';
 import { refuseOnlineElsewhere } from './online-permit.js';
 import { failureError, stopError } from './stops.js';
 import type { CommandContext } from './command-context.js';
-import { watchCommandLine } from './watch-command.js';
+import type { WatchCommand } from './watch-command.js';
 
 /** A run whose rows are to go into batches. */
-export interface BatchRun {
-  options: RunSettings;
+export interface BatchRun extends BatchAccount {
+  policy: RunPolicy;
+  output: Pick<Output, 'runName'>;
+  watchCommand: WatchCommand;
   folder: RunFolder;
   run: PreparedRun;
   ledger: Ledger;
@@ -49,24 +51,25 @@ export async function submitBatches(
   context: CommandContext,
   onBatches: (ids: string[]) => Promise<void>,
 ): Promise<number | null> {
-  const { options, run, ledger, totals, price } = batchRun;
+  const { call, run, ledger } = batchRun;
   const { console, interruption } = context;
-  const client = openBatchClient(options, console, interruption.hard);
+  const client = openBatchClient(batchRun, console, interruption.hard);
   const parts = submitParts({
-    ...{ options, ledger, client, totals, price },
+    ...batchRun,
+    client,
     identity: run.identity,
     reporter: console,
     signal: interruption.soft,
   });
   try {
-    if (ledger.chunks.length === 0) await requireModel(options, client, context);
+    if (ledger.chunks.length === 0) await requireModel(batchRun, client, context);
     await preparePlan(batchRun, parts, context);
     const waiting = ledger.chunks.filter(({ state }) => state === 'waiting');
     const others = ledger.unsubmitted.filter(({ state }) => state !== 'waiting');
     // Those that wait for the queue are the watcher's, unless nothing is there to be watched.
     const chunks = others.length > 0 || ledger.open.length > 0 ? others : waiting;
     if (chunks.length === 0 && ledger.open.length === 0) return null;
-    if (chunks.length > 0) tellSearch(options, console);
+    if (chunks.length > 0) tellSearch(call, console);
     const submitted = await submitWithProgress(
       chunks.length,
       () => submitChunks(chunks, parts),
@@ -84,7 +87,7 @@ export async function submitBatches(
 }
 
 /** Where a batch keeps nothing that says whose it is, the user should know what a crash would cost in time. */
-function tellSearch({ call }: RunSettings, console: CommandContext['console']): void {
+function tellSearch(call: ModelCall, console: CommandContext['console']): void {
   if (batchTermsOf(call)?.searchedBy !== 'requests') return;
   console.info(
     `Batches of ${call.annotator.provider.title} keep nothing that says whose they are. If the answer to a creation is ever ` +
@@ -97,11 +100,10 @@ function tellSearch({ call }: RunSettings, console: CommandContext['console']): 
  * @throws UserError
  */
 async function requireModel(
-  options: RunSettings,
+  { call, output }: BatchRun,
   client: BatchApi,
   { words, resumeCommand }: CommandContext,
 ): Promise<void> {
-  const { call } = options;
   try {
     await client.requireModel(call.annotator.model);
   } catch (error) {
@@ -115,32 +117,34 @@ async function requireModel(
     throw await stopError(stop, call, (nearest) => {
       if (words === undefined) return `Then resume with: ${resumeCommand}`;
       const { baseUrl } = findEndpoint(call);
-      return nextStep(stop, options, { words, hasAnswers: false, nearest, baseUrl });
+      const isNamed = output.runName !== null;
+      return nextStep(stop, { call, words, isNamed, hasAnswers: false, nearest, baseUrl });
     });
   }
 }
 
 /** Brings the ledger up to date: what was in progress at a crash, files that are gone, rows in no chunk yet. */
 async function preparePlan(
-  { options, folder, run, ledger }: BatchRun,
+  batchRun: BatchRun,
   parts: SubmitParts,
   { console }: CommandContext,
 ): Promise<void> {
-  for (const chunk of ledger.unanswered) await describing(options.call, () => resolveCreation(chunk, parts));
+  const { call, policy, folder, run, ledger, watchCommand } = batchRun;
+  for (const chunk of ledger.unanswered) await describing(call, () => resolveCreation(chunk, parts));
   ledger.forget(ledger.unsubmitted.filter((chunk) => !existsSync(ledger.pathOf(chunk) ?? '')));
   const heldRows = await holdRows({ folder, run, ledger });
-  const outstanding = describeOutstanding(options, ledger);
+  const outstanding = describeOutstanding(ledger, watchCommand);
   if (heldRows > 0 && outstanding !== null) console.warning(outstanding);
   // A new run has no batches anywhere.
-  if (isResuming(options.policy) && run.index.countWanted(options.policy.retry) > 0) {
+  if (isResuming(policy) && run.index.countWanted(policy.retry) > 0) {
     const { client, waiting } = parts;
-    const paying = { options, folder, run, ledger, client, waiting, reporter: console };
-    await describing(options.call, async () => {
+    const paying = { ...batchRun, client, waiting, reporter: console };
+    await describing(call, async () => {
       await refuseUnknownBatches(paying);
       await refuseOnlineElsewhere(paying);
     });
   }
-  await planRows({ options, folder, run, ledger }, console, () => true);
+  await planRows(batchRun, console, () => true);
 }
 
 /**
@@ -148,13 +152,13 @@ async function preparePlan(
  * @param isAllowed a further condition for a row
  */
 export async function planRows(
-  { options, folder, run, ledger }: Pick<BatchRun, 'options' | 'folder' | 'run' | 'ledger'>,
+  { call, policy, folder, run, ledger }: Pick<BatchRun, 'call' | 'policy' | 'folder' | 'run' | 'ledger'>,
   console: CommandContext['console'],
   isAllowed: (row: number) => boolean,
 ): Promise<number> {
   const { index } = run;
   await holdRows({ folder, run, ledger });
-  const { retry } = options.policy;
+  const { retry } = policy;
   // A row that has some of its answers would be answered, and paid for, as a whole again.
   const isWhole = (row: number): boolean => index.parts?.isWhole(row, retry) ?? true;
   const wanted = (row: number): boolean => index.isWanted(row, retry) && isWhole(row) && isAllowed(row);
@@ -170,9 +174,9 @@ export async function planRows(
       {
         total: run.rows,
         wanted,
-        url: batchesOnResponses(options.call) ? RESPONSES_URL : REQUEST_URL,
+        url: batchesOnResponses(call) ? RESPONSES_URL : REQUEST_URL,
         onTooLarge: (row, body) => {
-          const message = `the request alone is larger than --max_batch_bytes ${options.policy.maxBatchBytes}`;
+          const message = `the request alone is larger than --max_batch_bytes ${policy.maxBatchBytes}`;
           const place = journal.appendFailure(body, [message], false, row);
           index.recordLine({ row, part: null, choices: 1 }, 'failed', place, true);
           console.warning(`Row ${row} failed: ${message}.`);
@@ -181,7 +185,7 @@ export async function planRows(
           planned = rows;
         },
       },
-      limitsOf(options),
+      limitsOf(call, policy),
     );
     if (chunks.length > 0) {
       console.info(
@@ -214,7 +218,7 @@ function tellIncomplete(
 }
 
 /** What one file may hold: the provider's limits, and lower ones of the command line. */
-function limitsOf({ call, policy }: RunSettings): ChunkLimits {
+function limitsOf(call: ModelCall, policy: RunPolicy): ChunkLimits {
   const { requests, bytes } = batchTermsOf(call) ?? { requests: Infinity, bytes: Infinity };
   return {
     requests: Math.min(policy.maxBatchSize, requests),
@@ -251,19 +255,19 @@ async function report(
   batchRun: BatchRun,
   context: CommandContext,
 ): Promise<number> {
-  const { options, ledger } = batchRun;
+  const { call, policy, ledger, watchCommand } = batchRun;
   const { console, interruption, resumeCommand } = context;
   const requests = ledger.open.reduce((sum, chunk) => sum + (isHandRun(chunk) ? 0 : chunk.requests), 0);
   if (ids.length > 0) {
     const what = plural(ids.length, 'batch', 'batches');
     console.info(`${what} with ${plural(requests, 'request')} in progress. Watch and collect with:`);
-    await printCommand(watchCommandLine(options, ids), context);
+    await printCommand(watchCommand(ids), context);
   }
   const waiting = ledger.chunks.filter(({ state }) => state === 'waiting').length;
   if (waiting > 0) {
     const what = plural(waiting, 'batch file');
     console.warning(`The API's queue is full: ${what} wait, and watch-batch submits them as there is room.`);
-    if (ids.length === 0) await printCommand(watchCommandLine(options, []), context);
+    if (ids.length === 0) await printCommand(watchCommand(), context);
   }
   const missing = ledger.unsubmitted.length - waiting;
   if (submitted.interrupted) {
@@ -273,16 +277,16 @@ async function report(
   const first = submitted.failed[0];
   if (first !== undefined) {
     const { reason } = first;
-    const why = reason instanceof CallFailed ? await failureError(reason, options.call) : reason;
+    const why = reason instanceof CallFailed ? await failureError(reason, call) : reason;
     const total = ids.length + missing;
     console.error(
-      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} ${stepAfter(reason, options, context)}`,
+      `${count(missing)} of ${plural(total, 'batch', 'batches')} not submitted: ${why.message} ${stepAfter(reason, call, context)}`,
     );
     return why instanceof UserError ? why.exitCode : EXIT.cannotGoOn;
   }
   if (submitted.unaffordable.length > 0) {
     console.error(
-      `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${options.policy.maxCost ?? 0} would be ` +
+      `${plural(submitted.unaffordable.length, 'batch', 'batches')} not submitted: --max_cost ${policy.maxCost ?? 0} would be ` +
         `exceeded in the worst case. ${raiseAdvice(ids.length > 0, batchRun, context)}`,
     );
     return EXIT.incomplete;
@@ -293,24 +297,24 @@ async function report(
 /** What to run after a refusal: the same command would repeat the mistake where the address is wrong. */
 function stepAfter(
   reason: CallFailed | UserError,
-  options: RunSettings,
+  call: ModelCall,
   { words, resumeCommand }: CommandContext,
 ): string {
-  const { baseUrl } = findEndpoint(options.call);
+  const { baseUrl } = findEndpoint(call);
   const address =
     words === undefined || !(reason instanceof CallFailed)
       ? null
-      : addressStep(reason.message, options, words, baseUrl);
+      : addressStep(reason.message, { call, words, baseUrl });
   return address ?? `Submit what is missing with: ${resumeCommand}`;
 }
 
 /** A collected batch counts with what it cost, which is far less than its worst case. */
 function raiseAdvice(
   isAnyRunning: boolean,
-  { options, ledger, totals, price }: BatchRun,
+  { call, ledger, totals, price }: BatchRun,
   { words, resumeCommand }: CommandContext,
 ): string {
-  const needed = price === null ? Infinity : costOfAll(ledger, totals, options.call.generation, price);
+  const needed = price === null ? Infinity : costOfAll(ledger, totals, call.generation, price);
   const amount = Number.isFinite(needed) ? String(roundedUp(needed)) : 'USD';
   const larger =
     words === undefined

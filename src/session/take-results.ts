@@ -186,9 +186,9 @@ async function addLines(
   { copies }: Given,
   rows: Uint8Array,
   id: string,
-  { folder, options }: WatchedRun,
+  { folder, call }: WatchedRun,
 ): Promise<Files> {
-  const { redactor } = options.environment;
+  const { redactor } = call.environment;
   const named = endedBatch(id, 0, 0, { output: true, error: true });
   const paths = { output: givenPath(folder, named, 'output'), error: givenPath(folder, named, 'error') };
   const sources = [paths.output, paths.error, ...copies].filter((one) => existsSync(one));

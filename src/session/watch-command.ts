@@ -23,39 +23,48 @@ export function requireBatches(call: ModelCall): void {
   );
 }
 
-/** The command line that watches a run's batches, ready to paste. */
-export function watchCommandLine(
-  options: RunSettings,
-  batchIds: readonly string[],
-  more: readonly string[] = [],
-): string {
-  const words = ['npx', 'watch-batch'];
-  // The folder knows its own batches; an id with a comma or a space cannot be in a list.
-  if (batchIds.length > 0 && !batchIds.some((id) => /[\s,]/.test(id))) {
-    words.push('--batch_ids', batchIds.join(','));
-  }
-  words.push('--dataset', options.selection.dataset, '--annotator', options.call.annotator.name);
-  if (options.output.saveDir !== DEFAULT_OUTPUT.saveDir) words.push('--save_dir', options.output.saveDir);
-  if (options.output.tempDir !== DEFAULT_OUTPUT.tempDir) words.push('--temp_dir', options.output.tempDir);
-  if (options.output.runName !== null) words.push('--run_name', options.output.runName);
-  const baseUrl = options.call.servers?.baseUrl ?? options.call.baseUrl;
-  const keys = options.call.servers?.apiKeyVariables ?? options.call.apiKeyVariable;
+/**
+ * The command line that watches a run's batches, ready to paste.
+ * @param batchIds the batches to name; none for those that the folder knows
+ * @param more further flags
+ */
+export type WatchCommand = (batchIds?: readonly string[], more?: readonly string[]) => string;
+
+export function watchCommandFor(settings: RunSettings): WatchCommand {
+  return (batchIds = [], more = []) =>
+    ['npx', 'watch-batch', ...namedBatches(batchIds), ...runFlags(settings), ...more]
+      .map(shellWord)
+      .join(' ');
+}
+
+/** The folder knows its own batches; an id with a comma or a space cannot be in a list. */
+function namedBatches(ids: readonly string[]): string[] {
+  return ids.length === 0 || ids.some((id) => /[\s,]/.test(id)) ? [] : ['--batch_ids', ids.join(',')];
+}
+
+/** The flags that lead to the run, as far as they are not the usual ones. */
+function runFlags({ selection, call, output, policy, push }: RunSettings): string[] {
+  const words = ['--dataset', selection.dataset, '--annotator', call.annotator.name];
+  if (output.saveDir !== DEFAULT_OUTPUT.saveDir) words.push('--save_dir', output.saveDir);
+  if (output.tempDir !== DEFAULT_OUTPUT.tempDir) words.push('--temp_dir', output.tempDir);
+  if (output.runName !== null) words.push('--run_name', output.runName);
+  const baseUrl = call.servers?.baseUrl ?? call.baseUrl;
+  const keys = call.servers?.apiKeyVariables ?? call.apiKeyVariable;
   if (baseUrl !== null) words.push('--base_url', shownAddress(baseUrl));
   if (keys !== null) words.push('--api_key_env', keys);
-  if (options.policy.maxBatchSize !== MAXIMUM_BATCH_SIZE)
-    words.push('--max_batch_size', String(options.policy.maxBatchSize));
-  if (options.policy.maxBatchBytes !== MAXIMUM_BATCH_BYTES)
-    words.push('--max_batch_bytes', String(options.policy.maxBatchBytes));
-  if (options.output.includeMetadata) words.push('--include_metadata');
-  if (options.output.reasoning !== null && options.output.reasoning !== DEFAULT_REASONING_MODE)
-    words.push('--reasoning', options.output.reasoning);
-  if (options.output.select !== null) words.push('--select', options.output.select);
-  if (options.output.check !== null) words.push('--check', options.output.check);
-  if (options.output.formats.length > 1) words.push('--output_format', options.output.formats.join(','));
-  if (options.push !== null) {
-    words.push('--push_to_hub', options.push.repository);
-    if (options.push.private) words.push('--private');
-    if (options.push.yes) words.push('--yes');
+  if (policy.maxBatchSize !== MAXIMUM_BATCH_SIZE) words.push('--max_batch_size', String(policy.maxBatchSize));
+  if (policy.maxBatchBytes !== MAXIMUM_BATCH_BYTES)
+    words.push('--max_batch_bytes', String(policy.maxBatchBytes));
+  if (output.includeMetadata) words.push('--include_metadata');
+  if (output.reasoning !== null && output.reasoning !== DEFAULT_REASONING_MODE)
+    words.push('--reasoning', output.reasoning);
+  if (output.select !== null) words.push('--select', output.select);
+  if (output.check !== null) words.push('--check', output.check);
+  if (output.formats.length > 1) words.push('--output_format', output.formats.join(','));
+  if (push !== null) {
+    words.push('--push_to_hub', push.repository);
+    if (push.private) words.push('--private');
+    if (push.yes) words.push('--yes');
   }
-  return [...words, ...more].map(shellWord).join(' ');
+  return words;
 }

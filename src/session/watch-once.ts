@@ -52,7 +52,7 @@ export async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex>
  * @param jobs null where every batch's input file is here, and holds requests as the journal does
  */
 export function collectParts(
-  { options, folder, run, ledger, totals, client, submission }: WatchedRun,
+  { call, folder, run, ledger, totals, client, submission }: WatchedRun,
   jobs: LineIndex | null,
   rules: AnswerRules,
   reporter: CommandContext['console'],
@@ -64,8 +64,8 @@ export function collectParts(
     waiting: submission.waiting,
     reporter,
     index: run.index,
-    redactor: options.environment.redactor,
-    bounds: (requests) => boundsOf(options.call, requests),
+    redactor: call.environment.redactor,
+    bounds: (requests) => boundsOf(call, requests),
     requestOf: (row) => readJob(jobs?.read(row) ?? Buffer.alloc(0))?.body ?? Buffer.from('{}'),
     rules,
     onAnswer: (completion) => {
@@ -79,15 +79,14 @@ export function collectParts(
 
 /** Watches until every batch has ended and is collected. */
 export async function watchOnce(watched: WatchedRun, { console }: CommandContext): Promise<Watched> {
-  const { watching, folder, ledger, totals, client, submission, isGivenUp } = watched;
+  const { watching, call, folder, ledger, totals, client, submission, isGivenUp } = watched;
   const { waiting } = submission;
   const display = new BatchDisplay(ledger);
   const raw = new RawResults(watched, console);
   // The journal holds chat requests, which the files of batches to the Responses API do not.
-  const isNeeded =
-    batchesOnResponses(watched.options.call) || ledger.chunks.some(({ file }) => file === null);
+  const isNeeded = batchesOnResponses(call) || ledger.chunks.some(({ file }) => file === null);
   const jobs = isNeeded ? await indexJobs(watched) : null;
-  const parts = collectParts(watched, jobs, await answerRules(watched.options.call), console);
+  const parts = collectParts(watched, jobs, await answerRules(call), console);
   await raw.update();
   const endProgress = console.showTable((rows) => display.table(new Date(), rows));
   try {

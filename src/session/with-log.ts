@@ -2,14 +2,20 @@
 
 import { messageOf } from '../lib/errors.js';
 import type { RunFolder } from '../run/folder.js';
-import type { RunSettings } from '../run/settings.js';
-import { LogFile } from '../terminal/log.js';
+import type { Redactor } from '../secrets/redactor.js';
+import { LogFile, type LogLevel } from '../terminal/log.js';
 import type { Console } from '../terminal/progress.js';
+
+/** What is written to a log, and what is taken out of it. */
+export interface LogSettings {
+  loggingLevel: LogLevel;
+  environment: { redactor: Redactor };
+}
 
 /** Works with the log attached to the console; an error that ends the work is its last entry. */
 export async function withLog<T>(
   { log: path }: Pick<RunFolder, 'log'>,
-  { loggingLevel, environment }: Pick<RunSettings, 'loggingLevel' | 'environment'>,
+  { loggingLevel, environment }: LogSettings,
   console: Console,
   work: () => Promise<T>,
 ): Promise<T> {

@@ -165,9 +165,9 @@ describe('what is sent', () => {
 
   it('is what a judge needs, and its own defaults may be left out', () => {
     const judge = (flags: RawFlags): Record<string, unknown> => {
-      const { asking } = judgeSettingsFor({ dataset: 'd.jsonl', ...flags });
-      expect(asking.call.given.has('temperature')).toBe(false);
-      return parametersOf(requestShape(asking.call));
+      const { settings } = judgeSettingsFor({ dataset: 'd.jsonl', ...flags });
+      expect(settings.call.given.has('temperature')).toBe(false);
+      return parametersOf(requestShape(settings.call));
     };
     expect(judge({})).toEqual({ temperature: 0, seed: 42, max_tokens: 1024 });
     expect(judge({ judge: 'anthropic/claude-sonnet-4-5', seed: '7' })).toEqual({

@@ -186,7 +186,8 @@ describe('the call of another annotator', () => {
       'L',
     ],
   ])('%s', (_, more, name, baseUrl, apiKeyVariable) => {
-    const call = fallbackCall(settingsFor({ ...flags, ...more, fallback_annotator: name }));
+    const { call: own, policy } = settingsFor({ ...flags, ...more, fallback_annotator: name });
+    const call = fallbackCall(own, policy);
     expect(call).toMatchObject({ baseUrl, apiKeyVariable });
     expect(call?.annotator.name).toBe(name);
   });
@@ -208,7 +209,7 @@ describe('the call of another annotator', () => {
       ...{ fallback_annotator: 'anthropic/claude-haiku-4-5', max_tokens: '9', extra_body: '{"top_k":3}' },
       temperature: '0.5',
     });
-    const call = fallbackCall(settings);
+    const call = fallbackCall(settings.call, settings.policy);
     if (call === null) throw new Error('there is one');
     const tools = [{ type: 'function', function: { name: 'f' } }];
     const job = {

@@ -7,6 +7,7 @@ import { TemporaryError } from '../../src/lib/errors.js';
 import type { Verdict } from '../../src/requests/verdict.js';
 import { refuseBatchesElsewhere, type PayingRun } from '../../src/session/before-paying.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { watchCommandFor } from '../../src/session/watch-command.js';
 import { settingsFor } from '../support/settings.js';
 
 const RUN = '0b7c4f2e-run';
@@ -31,14 +32,14 @@ const REFUSED: Partial<Verdict> = { kind: 'run', cause: 'key' };
 const EMPTY = page([]);
 const SPOILT = page(['another'], { unreadable: [{ id: null, isForeign: false }] });
 
-const OPTIONS = settingsFor({ dataset: 'd.json', annotator: 'gpt-4o-mini' });
+const watchCommand = watchCommandFor(settingsFor({ dataset: 'd.json', annotator: 'gpt-4o-mini' }));
 
 /** What comes of the look-up: the run goes on, is told to collect, or is to be started again later. */
 type Outcome = 'goes on' | 'collect' | 'later';
 
 async function lookUp(answer: BatchPage | CallFailed, mustKnow: boolean): Promise<Outcome> {
   const paying = {
-    options: OPTIONS,
+    watchCommand,
     run: { identity: { uuid: RUN, created: '2026_01_31-12_00_00' } },
     ledger: { batches: [] },
     client: { list: () => (answer instanceof CallFailed ? Promise.reject(answer) : Promise.resolve(answer)) },

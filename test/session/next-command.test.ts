@@ -57,14 +57,19 @@ describe('what to do after a stop', () => {
     hasAnswers = false,
   ): string => {
     const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-    const options = settingsFor(flags, key);
-    const baseUrl = options.call.baseUrl ?? 'http://env:1';
-    return nextStep({ reason: 'error', ...stop }, options, {
-      words,
-      hasAnswers,
-      nearest: ['gpt-4o-mini'],
-      baseUrl,
-    });
+    const { call, output } = settingsFor(flags, key);
+    const baseUrl = call.baseUrl ?? 'http://env:1';
+    return nextStep(
+      { reason: 'error', ...stop },
+      {
+        call,
+        words,
+        isNamed: output.runName !== null,
+        hasAnswers,
+        nearest: ['gpt-4o-mini'],
+        baseUrl,
+      },
+    );
   };
   const flags = { dataset: 'a.jsonl', annotator: 'gpt-4o-minni' };
 

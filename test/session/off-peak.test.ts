@@ -73,15 +73,14 @@ describe('--max_cost by the hour', () => {
   async function mayBeSent(maxCost: number, time: string, offPeak: 'auto' | null): Promise<boolean> {
     const { call } = settingsFor({ dataset: 'data.json' });
     const generation = { ...call.generation, max_tokens: 1000 };
-    const options = { policy: { ...DEFAULT_POLICY, maxCost, offPeak }, call: { ...call, generation } };
-    return (
-      budgetFor(
-        options,
-        await deepseek(),
-        () => 0,
-        () => at(time),
-      )?.reserve(job) ?? true
+    const policy = { ...DEFAULT_POLICY, maxCost, offPeak };
+    const bound = { policy, call: { ...call, generation }, price: await deepseek() };
+    const budget = budgetFor(
+      bound,
+      () => 0,
+      () => at(time),
     );
+    return budget?.reserve(job) ?? true;
   }
 
   it.each([
@@ -112,11 +111,11 @@ describe('--off_peak', () => {
     const price = await deepseek();
     const policy = { offPeak: 'auto' as const };
     expect(() => {
-      requireHours({ call, policy }, price);
+      requireHours(call, policy, price);
     }).not.toThrow();
     for (const without of [null, { ...price, offPeak: null }])
       expect(() => {
-        requireHours({ call, policy }, without);
+        requireHours(call, policy, without);
       }).toThrow(/the price table lists no off-peak hours for .* --off_peak 16:30-00:30/);
   });
 });
