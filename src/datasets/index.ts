@@ -18,6 +18,7 @@ import { knownEndings, readFileName, type Compression, type FileKind } from './f
 import { findLocalFiles, isLocalName, STANDARD_INPUT, type LocalFile } from './local-files.js';
 import { concatenated, unseekable, type OpenFile } from './local.js';
 import { nearestFile } from './near-files.js';
+import { unfolded } from './unfolded.js';
 import { UnpackedFiles } from './unpacked.js';
 
 /** Readers of local files by what these hold; each is loaded when it is needed. */
@@ -38,7 +39,8 @@ const STANDARD_INPUT_SHOWN = 'standard input';
 const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:\/[A-Za-z0-9._-]{1,96})?$/;
 
 /**
- * Finds a dataset: local files where the name is one, looks like one, or is that of a folder; else one of the Hub.
+ * Finds a dataset: local files where the name is one, looks like one, or is that of a folder; else one of the Hub. Rows
+ * that hold several prompts are unfolded.
  * @throws UserError where there is none, or where it can't be read
  */
 export async function openDataset(
@@ -48,7 +50,7 @@ export async function openDataset(
   signal?: AbortSignal,
 ): Promise<OpenDataset> {
   const name = request.dataset;
-  if (isLocalName(name)) return openLocal(request, signal);
+  if (isLocalName(name)) return unfolded(await openLocal(request, signal), reporter);
   if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
     throw new UserError(
       `--dataset ${sanitize(name, 120)} is neither a file nor a Hub id. An id looks like glaiveai/glaive-code-assistant; ` +
@@ -58,7 +60,7 @@ export async function openDataset(
   refuseMistypedFile(name);
   refuseEncoding(request, `${sanitize(name, 120)} is a dataset of the Hub`);
   const { openHubDataset } = await import('./hub.js');
-  return openHubDataset(request, hub, reporter, signal);
+  return unfolded(await openHubDataset(request, hub, reporter, signal), reporter);
 }
 
 /**

@@ -221,6 +221,19 @@ export const SHAPES: readonly Shape[] = [
           },
         ],
       },
+      {
+        messages: [
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: 'What is shown?' },
+              { type: 'image_url', image_url: { url: 'https://example.org/boat.png' } },
+            ],
+          },
+          turn('assistant', 'A boat.'),
+        ],
+      },
+      { messages: [turn('user', '2+2?')], answer: '4' },
     ],
   ),
   chat(
@@ -252,6 +265,23 @@ export const SHAPES: readonly Shape[] = [
           { from: 'gpt', value: 'At 04:12.' },
         ],
       },
+      {
+        conversations: [
+          {
+            from: 'system',
+            value: 'Call functions: <tools>[{"name": "get_tide", "parameters": {}}]</tools>',
+          },
+          { from: 'human', value: 'Tide?' },
+          { from: 'gpt', value: '<tool_call>{"name": "get_tide", "arguments": {}}</tool_call>' },
+        ],
+      },
+      {
+        system: 'Call functions: [{"name": "get_tide", "parameters": {"type": "dict", "properties": {}}}]',
+        conversations: [
+          { from: 'user', value: 'Tide?' },
+          { from: 'assistant', value: '[get_tide(harbour="Husum")]' },
+        ],
+      },
     ],
   ),
   chat(
@@ -263,6 +293,10 @@ export const SHAPES: readonly Shape[] = [
       { system: 'Be kind.', conversation: [{ human: 'Name a tree.', assistant: 'Oak.' }] },
       { dialog: ['Name a tree.', 'Oak.', 'And a bird?', 'Robin.'] },
       { chat: 'USER: Name a tree.\n\nASSISTANT: Oak.' },
+      {
+        system: 'SYSTEM: You may call: {"name": "get_tide", "parameters": {"type": "object"}}',
+        chat: 'USER: Tide?\n\n\nASSISTANT: <functioncall> {"name": "get_tide", "arguments": \'{}\'} <|endoftext|>',
+      },
       {
         contents: [
           { role: 'user', parts: [{ text: 'Name a tree.' }] },
@@ -329,6 +363,7 @@ export const SHAPES: readonly Shape[] = [
     [
       { prompt: 'Name a tree.', response: 'Oak.' },
       { prompt: [turn('user', 'Name a tree.')], completion: [turn('assistant', 'Oak.')] },
+      { prompt: 'def double(x):', canonical_solution: ' return 2*x', test: 'assert double(2) == 4' },
     ],
   ),
   pair(
@@ -378,6 +413,13 @@ export const SHAPES: readonly Shape[] = [
         ],
       },
       { instruction: 'Name a tree.', generations: ['Oak.', 'Ash.'] },
+      {
+        instruction: 'Name a tree.',
+        completions: [
+          { response: 'A chair.', overall_score: 1 },
+          { response: 'Oak.', overall_score: 9 },
+        ],
+      },
     ]),
     title: 'a prompt and an answer by other names',
   },
@@ -407,6 +449,7 @@ export const SHAPES: readonly Shape[] = [
     history: HISTORY,
     examples: [
       { prompt: 'Name a tree.' },
+      { instruction: 'Name a tree.' },
       { prompt: [turn('user', '2+2?')], reward_model: { ground_truth: '4' } },
       { prompt: '<image> What is shown?', image: 'https://example.org/boat.png' },
       { text: '### Human: Name a tree.### Assistant: Oak.' },

@@ -1,6 +1,7 @@
 /** Chats in the spellings in which datasets hold them, as turns. */
 
 import { isObject, jsonText, parseJson } from '../lib/json.js';
+import { shellWord } from '../lib/text.js';
 import { IMAGE_MARK, type ChatMessage } from '../types.js';
 import { cell, kindOf, scalarText } from './cells.js';
 import { findColumn } from './column-names.js';
@@ -79,8 +80,10 @@ function readText(text: string, column: string, speakers: Speakers): Turn[] {
   const parsed = /^\s*[[{]/.test(text) ? parseJson(text) : undefined;
   if (Array.isArray(parsed) || isObject(parsed)) return readTurns(parsed, column, speakers);
   const turns = turnsOfText(text);
-  if (turns === null) throw new RowProblem(`"${column}" is a string, not a list of turns`);
-  return turns;
+  if (turns !== null) return turns;
+  throw new RowProblem(
+    `"${column}" is a string, not a list of turns; if it is the prompt itself, add --prompt_column ${shellWord(column)}`,
+  );
 }
 
 /** The turns of a dialogue that is one text; null for any other text. */
