@@ -17,6 +17,7 @@ const BENCHMARKS = {
   curve: () => import('./curve.js'),
   memory: () => import('./memory.js'),
   shards: () => import('./shards.js'),
+  workers: () => import('./workers.js'),
 };
 
 const wanted = process.argv.slice(2);

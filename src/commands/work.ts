@@ -10,6 +10,7 @@ import { askAgain } from '../session/requeue.js';
 import type { OpenPlan } from '../session/open-plan.js';
 import { LeaseLost, takeLease, tryLease, underLease } from '../session/shard-lease.js';
 import { runShard, type PlannedWork, type ShardResult } from '../session/shard-run.js';
+import { SessionPool } from '../session/session-pool.js';
 import { stopError } from '../session/stops.js';
 import { roundedUp } from '../session/next-command.js';
 import type { CommandContext } from '../session/command-context.js';
@@ -60,6 +61,7 @@ class Worker {
   /** Shards that this worker has finished: one whose retried rows fail again is not taken a second time. */
   readonly #done = new Set<number>();
   readonly #living: LivingWorkers;
+  readonly #pool = new SessionPool();
 
   private constructor(
     private readonly planned: OpenPlan,
@@ -80,8 +82,13 @@ class Worker {
   }
 
   async run(shards: readonly number[] | null): Promise<number> {
-    if (shards === null) await this.#takeOpen();
-    else await this.#workThrough(shards);
+    try {
+      if (shards === null) await this.#takeOpen();
+      else await this.#workThrough(shards);
+    } finally {
+      this.#living.stop();
+      await this.#pool.close();
+    }
     const { interruption, console, resumeCommand } = this.context;
     if (!interruption.soft.aborted) return EXIT.done;
     this.#refuseStopped();
@@ -135,6 +142,8 @@ class Worker {
       if (isFirstWait)
         console.info(`Waiting for signs of life from the workers of ${plural(watched, 'shard')}.`);
       isFirstWait = false;
+      // One that waits for a shard needs no part of the limits.
+      this.#living.stop();
       await sleep(WATCH_MS, undefined, { signal: interruption.soft }).catch(() => undefined);
     }
   }
@@ -162,13 +171,7 @@ class Worker {
       // Another worker may have finished it since this one looked.
       if (!this.#isOpen(shard)) return null;
       console.info(`Working on shard ${shard} of ${this.planned.plan.shards.length} (${folder.temp}).`);
-      // One that waits for a shard needs no part of the limits.
-      this.#living.start();
-      try {
-        return await runShard(this.#work, shard, folder);
-      } finally {
-        this.#living.stop();
-      }
+      return runShard(this.#work, shard, folder);
     });
     if (result === null) return;
     if (result.stop !== null && !interruption.soft.aborted) throw await this.#stopped(shard, result);
@@ -184,7 +187,12 @@ class Worker {
       ...this.planned,
       price: this.price,
       context: this.context,
+      pool: this.#pool,
       share: () => 1 / this.#living.count,
+      onSending: () => {
+        // Between two shards it keeps its part: the others would take it and have to give it back within seconds.
+        this.#living.start();
+      },
       onNote: () => {
         if (stoppedError(runDir) !== null) this.context.interruption.drain();
       },

@@ -99,6 +99,15 @@ export function parseOwner(text: string): LockOwner | null {
   };
 }
 
+/** What a process writes of itself into a file, as `parseOwner` reads it back. */
+export function ownerOf(
+  { pid, host, boot, pidNamespace, folder, startOf: started }: Vantage,
+  token: string,
+  since: string,
+): Record<string, unknown> {
+  return { pid, host, started: started(pid), folder, boot, pid_namespace: pidNamespace, token, since };
+}
+
 /** @param folder where the lock is, with links resolved */
 export function systemVantage(folder: string): Vantage {
   return {

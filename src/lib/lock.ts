@@ -29,7 +29,7 @@ import {
 import { join } from 'node:path';
 import { systemErrorCode, TemporaryError, UserError } from './errors.js';
 import { fileProblem, openFile, TEMPORARY_SUFFIX } from './files.js';
-import { parseOwner, stateOf, systemVantage, type LockOwner, type Vantage } from './lock-owner.js';
+import { ownerOf, parseOwner, stateOf, systemVantage, type LockOwner, type Vantage } from './lock-owner.js';
 import { systemClock, type Clock } from './clock.js';
 import { sanitize } from './text.js';
 
@@ -230,18 +230,10 @@ export class FolderLock {
   /** The content has the same length every time, so that readers find the old one or the new one. */
   #beat(descriptor: number): void {
     this.#beats += 1;
-    const { pid, host, boot, pidNamespace, folder, startOf } = this.#vantage;
     const content = Buffer.from(
       JSON.stringify({
-        pid,
-        host,
-        started: startOf(pid),
+        ...ownerOf(this.#vantage, this.token, this.#since),
         inode: fstatSync(descriptor).ino,
-        folder,
-        boot,
-        pid_namespace: pidNamespace,
-        token: this.token,
-        since: this.#since,
         beat: String(this.#beats).padStart(BEAT_DIGITS, '0'),
       }),
     );

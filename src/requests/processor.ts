@@ -128,6 +128,8 @@ export interface ProcessorOptions {
   parameters: ParameterFit;
   /** True where earlier sessions of this run have answers: its parameters are right, and one refusal stops nothing. */
   hasAnswers?: boolean;
+  /** True where this process had answers from these servers before: no row has to go first to prove address and key. */
+  isProven?: boolean;
   /** Which answers count as whole. */
   rules: AnswerRules;
   /** Takes secrets out of answers before anything is made of them. */
@@ -278,7 +280,7 @@ export class Processor {
     const iterator = jobs[Symbol.iterator]();
     this.#followUps = followUps;
     try {
-      await this.#first(iterator);
+      if (this.#options.isProven !== true) await this.#first(iterator);
       await this.#rest(iterator);
     } finally {
       iterator.return?.();

@@ -20,6 +20,7 @@ import {
 import { OneServer, type Servers } from '../requests/servers.js';
 import type { Reporter } from '../types.js';
 import { openServer, type Common } from './open-server.js';
+import type { SessionPool } from './session-pool.js';
 
 /** What is in progress, and can be cut off. */
 export interface Abortable {
@@ -39,11 +40,15 @@ interface OnlineSessionParts {
   partialBefore: ProcessorOptions['partialBefore'];
   /** False where another machine may send the rows by now; true where absent. */
   mayProceed?: () => boolean;
+  /** Keeps connections and what is learnt for the sessions after this one; absent where there are none. */
+  pool?: SessionPool | undefined;
 }
 
 export interface OnlineSession {
-  /** To be aborted by the code that opened it. */
+  /** Cuts off what is in flight. */
   client: Abortable;
+  /** To be called by the code that opened it, once nothing is in flight: closes what no pool keeps. */
+  release: () => Promise<void>;
   limiter: Limits;
   /** Changes to parameters that this session learns. */
   parameters: ParameterFit;
@@ -59,23 +64,19 @@ export interface OnlineSession {
  * @throws UserError where a key is missing, or several servers serve different models
  */
 export async function openOnlineSession(call: ModelCall, parts: OnlineSessionParts): Promise<OnlineSession> {
-  const {
-    budget,
-    schedule = null,
-    events,
-    reporter,
-    hasAnswers,
-    partialBefore,
-    mayProceed = () => true,
-  } = parts;
-  const { client, servers, limits, standings, shared } = await openServers(call, reporter);
-  const parameters = new ParameterFit(call.given);
+  const { budget, schedule = null, events, reporter } = parts;
+  const { hasAnswers, partialBefore, mayProceed = () => true, pool } = parts;
+  const open = (): Promise<WarmServers> => openWarm(call, reporter);
+  // What several servers did is told for each run, so they are opened for each.
+  const warm = await (pool === undefined || call.servers !== null ? open() : pool.take(call, open));
+  const { client, servers, limits, standings, shared, parameters } = warm;
   const processor = new Processor({
     servers,
     // A process that was frozen for a while may find the run in the hands of another: that one pays now.
     mayProceed: () => holdsLock() && mayProceed(),
     parameters,
     hasAnswers,
+    isProven: warm.isProven,
     redactor: call.environment.redactor,
     rules: await answerRules(call),
     partialBefore,
@@ -86,7 +87,26 @@ export async function openOnlineSession(call: ModelCall, parts: OnlineSessionPar
     events,
     reporter,
   });
-  return { client, limiter: limits, parameters, processor, standings, shared };
+  const release = async (): Promise<void> => {
+    warm.isProven ||= processor.counts.answered > 0;
+    if (pool?.keeps(warm) !== true) await client.abort();
+  };
+  return { client, release, limiter: limits, parameters, processor, standings, shared };
+}
+
+/** Servers, and what was learnt of them: their limits, how much they take at a time, which parameters they refuse. */
+export interface WarmServers extends OpenServers {
+  parameters: ParameterFit;
+  /** True once they answered: address, key and model are right. */
+  isProven: boolean;
+}
+
+async function openWarm(call: ModelCall, reporter: Reporter): Promise<WarmServers> {
+  return {
+    ...(await openServers(call, reporter)),
+    parameters: new ParameterFit(call.given),
+    isProven: false,
+  };
 }
 
 interface OpenServers extends Pick<OnlineSession, 'client' | 'standings' | 'shared'> {

@@ -32,10 +32,13 @@ import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
 import { sendingHours, type SendingHours } from './off-peak.js';
 import { Meter, type MeterOptions, type Misses } from './meter.js';
 import type { OnlinePermit } from './online-permit.js';
+import type { SessionPool } from './session-pool.js';
 import type { CommandContext } from './command-context.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
 const GRACE_MS = 30_000;
+/** How often a part of limits that are shared is looked at: what a worker that ended leaves is used so much sooner. */
+const SHARE_MS = 250;
 /** Failed rows are reported one by one up to here; a line a second is enough after that. */
 const FAILURES_SHOWN = 5;
 
@@ -102,6 +105,8 @@ export interface OnlineWork {
   reserved: number;
   /** The part of the account's limits that is this process's, from 0 to 1; all of it where absent. */
   share?: () => number;
+  /** Servers that stay open for what is sent after this; absent where nothing is. */
+  pool?: SessionPool;
   /** What keeps other machines from sending the same rows; null for a run of which that is not known. */
   permit?: OnlinePermit | null;
   /** Rows that have an answer and are sent with another request than their job; absent for a run's own requests. */
@@ -167,7 +172,7 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
     // What is paid for goes to disk before what only counts it.
     journal.flush();
     if (holdsLock()) totals.save();
-    await client.abort();
+    await asking.release();
     journal.close();
     onProgress(meter.progress());
   }
@@ -254,6 +259,7 @@ async function openJournaled(
     ...{ budget, schedule: hours, events, reporter: console, hasAnswers },
     partialBefore: run.partialBefore ?? null,
     ...(permit === null ? {} : { mayProceed: () => permit.isHeld() }),
+    pool: work.pool,
   });
   permit?.keep((message) => {
     asking.processor.stop({ reason: 'error', cause: 'lock', message });
@@ -261,7 +267,7 @@ async function openJournaled(
   return { asking, journal, budget, hours, misses };
 }
 
-/** Every second: this process's part of the limits, the figures on disk, and whether the results still have a folder. */
+/** Follows this process's part of the limits; every second also the figures on disk, and whether the results still have a folder. */
 function watchEverySecond(
   { folder, totals, share = () => 1 }: OnlineWork,
   { limiter, processor, shared }: OnlineSession,
@@ -271,8 +277,10 @@ function watchEverySecond(
   const part = (): number =>
     shared === null ? share() : shared.isInForce ? 1 : Math.min(share(), 1 / shared.workers);
   limiter.share(part());
-  const timer = setInterval(() => {
+  const sharing = setInterval(() => {
     limiter.share(part());
+  }, SHARE_MS);
+  const timer = setInterval(() => {
     if (folder.save !== undefined && !existsSync(folder.save)) {
       const message = `The folder of the results, ${folder.save}, was deleted or moved while this run used it.`;
       processor.stop({ reason: 'error', cause: 'other', message });
@@ -281,6 +289,7 @@ function watchEverySecond(
     onSecond();
   }, 1000);
   return () => {
+    clearInterval(sharing);
     clearInterval(timer);
   };
 }

@@ -36,6 +36,7 @@ import { checkAgain } from './check-again.js';
 import { sendOnline } from './online.js';
 import type { OpenPlan } from './open-plan.js';
 import type { CommandContext } from './command-context.js';
+import type { SessionPool } from './session-pool.js';
 
 /** How often a worker says how far it is. */
 const NOTE_MS = 5000;
@@ -48,6 +49,10 @@ export interface PlannedWork extends OpenPlan {
   context: CommandContext;
   /** The part of the account's limits that is this worker's, from 0 to 1. */
   share: () => number;
+  /** Servers that stay open from one shard to the next. */
+  pool: SessionPool;
+  /** Called before requests are sent. */
+  onSending: () => void;
   /** Called every few seconds while requests are sent. */
   onNote: () => void;
 }
@@ -98,7 +103,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
     const onChanges = (learnt: readonly ParameterChange[]): void => {
       session.changes = [...learnt];
     };
-    const { price, share } = work;
+    const { price, share, pool } = work;
     const online = {
       call,
       policy,
@@ -110,7 +115,9 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
       serviceTier: null,
       reserved: reservedFor(work, shard),
       share,
+      pool,
     };
+    if (isSending) work.onSending();
     const first = await sendOnline(online, context);
     ({ stop } = await checkAgain(online, folder.rows, first, context));
     await totals.findPrice(call);

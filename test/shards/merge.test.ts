@@ -16,6 +16,7 @@ import { merge } from '../../src/commands/merge.js';
 import { EXIT, UserError } from '../../src/lib/errors.js';
 import { FolderLock, LockWatch } from '../../src/lib/lock.js';
 import type { OpenPlan } from '../../src/session/open-plan.js';
+import { SessionPool } from '../../src/session/session-pool.js';
 import { runShard } from '../../src/session/shard-run.js';
 import { shardFolder } from '../../src/shards/folders.js';
 import { readState } from '../../src/shards/state.js';
@@ -291,7 +292,16 @@ describe('a worker', () => {
     const planned = await plannedRun(temporaryFolder(), SIZES);
     const context = quietSurroundings();
     DAMAGES['a copy of another shard']?.does(planned, 1);
-    const work = { ...planned, price: null, context, share: () => 1, onNote: () => undefined };
+    const nothing = (): void => undefined;
+    const work = {
+      ...planned,
+      price: null,
+      context,
+      pool: new SessionPool(),
+      share: () => 1,
+      onSending: nothing,
+      onNote: nothing,
+    };
     await expect(runShard(work, 1, shardFolder(planned.runDir, 1))).rejects.toThrow(
       'holds a copy of shard 2',
     );
