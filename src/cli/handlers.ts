@@ -16,7 +16,7 @@ import type { Parsed, RawFlags } from './flags/parse.js';
 import type { Values } from './flags/table.js';
 import type { Handlers } from './program.js';
 import { plannedSettings, settingsToPlan, type OwnFlags } from './planned-settings.js';
-import { runSettings } from './run-settings.js';
+import { formatsOf, runSettings } from './run-settings.js';
 
 /** A command line that is being carried out. */
 export interface Invocation {
@@ -112,7 +112,8 @@ export function handlersOf(invocation: Invocation): Handlers {
         reasoning: values.reasoning,
         saveDir: values.save_dir,
         tempDir: values.temp_dir,
-        formats: values.output_format,
+        formats: formatsOf({ ...values, decontaminate: null }),
+        drop: values.drop,
         repository: values.push_to_hub,
       };
       process.exitCode = await demo(request, { console, interruption });

@@ -2,6 +2,7 @@
 
 import { DEFAULT_JUDGE } from '../judge/defaults.js';
 import { wholeDataset, type DatasetSelection } from '../datasets/selection.js';
+import { unionOfFormats } from '../exports/index.js';
 import { readReview } from '../exports/review.js';
 import { UsageError } from '../lib/errors.js';
 import { sanitize } from '../lib/text.js';
@@ -294,6 +295,9 @@ type OutputFlags = Pick<
   | 'select'
   | 'check'
   | 'review'
+  | 'drop'
+  | 'decontaminate'
+  | 'decontaminate_column'
 > &
   Partial<Pick<Values<'reannotate'>, 'judge'>>;
 
@@ -302,14 +306,27 @@ export function outputOf(values: OutputFlags): Output {
     saveDir: values.save_dir,
     tempDir: values.temp_dir,
     runName: values.run_name,
-    formats: values.output_format,
+    formats: formatsOf(values),
     includeMetadata: values.include_metadata,
     reasoning: values.reasoning,
     select: values.select,
     judge: values.judge ?? null,
     check: values.check,
     review: reviewOf(values.review),
+    drop: values.drop,
+    decontaminate: values.decontaminate,
+    decontaminateColumn: values.decontaminate_column,
   };
+}
+
+/** Rows are left out of other formats than `json` alone, so there is one where rows are to be left out. */
+export function formatsOf({
+  output_format: formats,
+  drop,
+  decontaminate,
+}: Pick<OutputFlags, 'output_format' | 'drop' | 'decontaminate'>): Output['formats'] {
+  const isFiltering = (drop ?? []).length + (decontaminate ?? []).length > 0;
+  return isFiltering && formats.length === 1 ? unionOfFormats(formats, ['jsonl']) : formats;
 }
 
 /** @throws UserError where the file can't be used: before anything is sent */

@@ -57,6 +57,8 @@ export interface DemoRequest {
   saveDir: string;
   tempDir: string;
   formats: readonly OutputFormat[];
+  /** Rows that these leave out; null for none. */
+  drop: readonly string[] | null;
   /** Where the results are pushed to; null for nowhere. */
   repository: string | null;
 }
@@ -150,7 +152,7 @@ function settingsOf(
   { request, annotator, baseUrl, environment }: Demo,
   policy: Partial<RunPolicy>,
 ): RunSettings {
-  const { saveDir, tempDir, formats, repository } = request;
+  const { saveDir, tempDir, formats, drop, repository } = request;
   return {
     selection: wholeDataset(DATASET),
     call: {
@@ -163,7 +165,7 @@ function settingsOf(
       limits: DEFAULT_LIMITS,
       environment,
     },
-    output: { ...DEFAULT_OUTPUT, saveDir, tempDir, formats },
+    output: { ...DEFAULT_OUTPUT, saveDir, tempDir, formats, drop },
     policy: { ...DEFAULT_POLICY, ...policy },
     push: repository === null ? null : { repository, private: false, yes: false, allowSecrets: false },
     notify: null,

@@ -28,6 +28,7 @@ import { checkEarlierRun } from '../session/earlier-run.js';
 import { checkFallback } from '../session/check-fallback.js';
 import { assembleResults, finish, publisherOf } from '../session/finish.js';
 import { priceAtStart } from '../session/off-peak.js';
+import { checkFilters } from '../session/filters.js';
 import { inFolder } from '../session/in-folder.js';
 import type { NextCommands, Publisher } from '../session/finished-run.js';
 import { commandLine, retryCommandLine } from '../session/next-command.js';
@@ -100,7 +101,9 @@ async function checkStart(
   await answerSources(policy.reuse, output.tempDir);
   // What the record of a resumed run adds counts as well.
   const recorded = isResumed ? (await readConfig(folder.config, new Date())).params : undefined;
-  await checkFallback(call, withOutputsOf(recorded, settings).policy);
+  const continued = withOutputsOf(recorded, settings);
+  await checkFallback(call, continued.policy);
+  await checkFilters(continued.output);
   if (output.select === 'judge') {
     const { requireJudge } = await import('../session/choose-by-judge.js');
     await requireJudge(call, output.judge, policy);

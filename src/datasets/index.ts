@@ -104,7 +104,11 @@ export async function localFiles(name: string, split: string | null): Promise<st
   }
 }
 
-async function openLocal(request: DatasetRequest, signal: AbortSignal | undefined): Promise<OpenDataset> {
+/**
+ * Opens local files.
+ * @throws UserError where there are none, or where they can't be read
+ */
+export async function openLocal(request: DatasetRequest, signal?: AbortSignal): Promise<OpenDataset> {
   const { dataset: name, split } = request;
   const unpacked = new UnpackedFiles(request.workFolder ?? tmpdir());
   const found =

@@ -1,5 +1,6 @@
 /** What every output format is made of. */
 
+import type { DroppedRows } from './dropped-rows.js';
 import type { Review } from './review.js';
 
 /** What a run's flags and dataset say about all of its rows. */
@@ -28,6 +29,8 @@ export interface Results {
   shape: ResultShape;
   /** What a reader decided; absent where rows are exported as they are. */
   review?: Review | null;
+  /** Rows that are left out beside those that the review rejects; absent where there are none. */
+  dropped?: DroppedRows | null;
   /** Called now and then with the rows that were read so far. */
   onProgress: (rows: number) => void;
 }

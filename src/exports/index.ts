@@ -103,6 +103,8 @@ export async function exportResults(name: ExportName, results: Results, folder: 
   const exported = await exporter(results, join(folder, EXPORTS[name].file));
   const rejected = results.review?.rejected.size ?? 0;
   if (rejected > 0) exported.leftOut.set('rejected by the review', rejected);
+  const dropped = results.dropped?.size ?? 0;
+  if (dropped > 0) exported.leftOut.set('dropped', dropped);
   return exported;
 }
 

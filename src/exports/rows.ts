@@ -41,7 +41,8 @@ export class ResultLine {
   constructor(
     /** The row as JSON without a line end, all of its text well-formed; valid until the next line is read. */
     readonly json: Buffer,
-    private readonly row: number,
+    /** Its number in the run. */
+    readonly row: number,
     private readonly path: string,
   ) {}
 
@@ -54,9 +55,14 @@ export class ResultLine {
   }
 }
 
-/** Reads all rows in their order; with a review those that it does not reject, as it has them. */
+/** Reads all rows in their order that are not dropped; with a review those that it does not reject, as it has them. */
 export async function readResults(
-  { path, review = null, onProgress }: Pick<Results, 'path' | 'review' | 'onProgress'>,
+  {
+    path,
+    review = null,
+    dropped = null,
+    onProgress,
+  }: Pick<Results, 'path' | 'review' | 'dropped' | 'onProgress'>,
   onRow: (line: ResultLine) => void,
 ): Promise<void> {
   const pause = cooperativePause();
@@ -67,7 +73,7 @@ export async function readResults(
       // The other lines are the array's brackets.
       if (bytes[start] === OPENING_BRACE) {
         const json = bytes.subarray(start, bytes[end - 1] === COMMA ? end - 1 : end);
-        if (review?.rejected.has(rows) !== true) {
+        if (review?.rejected.has(rows) !== true && dropped?.has(rows) !== true) {
           const edited = review?.edited.get(rows);
           const own = wellFormed(json, rows, path);
           onRow(new ResultLine(edited === undefined ? own : withAnswer(own, edited, rows, path), rows, path));

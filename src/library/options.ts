@@ -145,6 +145,12 @@ export interface RunOptions {
   check?: 'answer' | undefined;
   /** One or more of json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto (default: json, always written). */
   output_format?: string | readonly string[] | undefined;
+  /** Leave rows out of the output formats and of what is pushed: truncated, refused, identical, language, longer=N, … (default: none). */
+  drop?: string | readonly string[] | undefined;
+  /** Leave out rows whose prompt has 8 words in a row in common with a prompt of an evaluation set; may be repeated (default: none). */
+  decontaminate?: string | readonly string[] | undefined;
+  /** With --decontaminate: column with the prompt (default: detected). */
+  decontaminate_column?: string | undefined;
   /** JSONL of reviewed rows, as the report saves it: rejected ones are left out of the output formats, edited answers used (default: none). */
   review?: string | undefined;
   /** Push the results to a dataset on the Hugging Face Hub (HF_TOKEN). */
@@ -231,6 +237,12 @@ export interface WatchBatchOptions {
   check?: 'answer' | undefined;
   /** One or more of json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto (default: as it was given to reannotate). */
   output_format?: string | readonly string[] | undefined;
+  /** Leave rows out of the output formats and of what is pushed: truncated, refused, identical, language, longer=N, … (default: as it was given to reannotate). */
+  drop?: string | readonly string[] | undefined;
+  /** Leave out rows whose prompt has 8 words in a row in common with a prompt of an evaluation set; may be repeated (default: as it was given to reannotate). */
+  decontaminate?: string | readonly string[] | undefined;
+  /** With --decontaminate: column with the prompt (default: as it was given to reannotate). */
+  decontaminate_column?: string | undefined;
   /** JSONL of reviewed rows, as the report saves it: rejected ones are left out of the output formats, edited answers used (default: as it was given to reannotate). */
   review?: string | undefined;
   /** Push the results to a dataset on the Hugging Face Hub (HF_TOKEN). */

@@ -57,6 +57,7 @@ export async function datasetCard(facts: CardFacts): Promise<string> {
     table(['Column', 'What'], columns(facts.shape)),
     '## Rows',
     table(['State', 'Rows'], states(facts.summary)),
+    ...filters(facts.summary),
     '## Provenance',
     table(['', ''], provenance(facts)),
     ...parameterChanges(facts.changes),
@@ -74,7 +75,7 @@ async function metadata({ identity, summary, licenses }: CardFacts): Promise<str
       ...(license === undefined ? {} : { license: licenses.length === 1 ? license : licenses }),
       tags: ['reannotate', 'synthetic'],
       ...(isOnHub(identity) ? { source_datasets: [identity.asked.dataset] } : {}),
-      size_categories: [sizeCategory(summary.rows.total)],
+      size_categories: [sizeCategory(summary.dropped?.kept ?? summary.rows.total)],
       // The file by its name: what else may be in the folder is not of this run.
       configs: [{ config_name: 'default', data_files: [{ split: 'train', path: DATA_PATH }] }],
     },
@@ -151,6 +152,27 @@ function states({ rows }: Summary): string[][] {
   return [
     ...present.map((state) => [`\`${state}\`: ${STATE_MEANINGS[state]}`, count(rows[state])]),
     ['all', count(rows.total)],
+  ];
+}
+
+/** What was left out, and why. */
+function filters({ dropped }: Summary): string[] {
+  if (dropped === undefined) return [];
+  const reasons = Object.entries(dropped.reasons).map(([reason, rows]) => [plain(reason), count(rows)]);
+  const sets = (dropped.evaluation_sets ?? []).map(
+    ({ file, texts, too_short: short, ngrams }) =>
+      `- ${plain(file)}: ${plural(texts, 'text')}, ${count(ngrams)} sequences` +
+      (short === 0 ? '' : `; ${count(short)} too short to be compared`),
+  );
+  return [
+    `Of these, ${plural(dropped.rows, 'row')} are left out of this dataset, which has ${count(dropped.kept)}:`,
+    table(['Left out', 'Rows'], reasons),
+    ...(sets.length === 0
+      ? []
+      : [
+          'A prompt overlaps with an evaluation set if both have 8 words in a row in common:',
+          sets.join('\n'),
+        ]),
   ];
 }
 

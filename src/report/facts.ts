@@ -38,8 +38,17 @@ const LEFT_OUT = new Set([
   ...['max_batch_size', 'max_batch_bytes', 'max_attempts', 'request_timeout', 'max_concurrency'],
   ...['max_requests_per_minute', 'max_tokens_per_minute', 'off_peak', 'reuse', 'batch_file_only'],
 ]);
+/** Reasons for leaving rows out that are named. */
+const MOST_REASONS = 8;
 /** What `--public` hides: where the run was done. */
-const PRIVATE = new Set(['base_url', 'fallback_base_url', 'dataset files', 'run', 'created']);
+const PRIVATE = new Set([
+  'decontaminate',
+  'base_url',
+  'fallback_base_url',
+  'dataset files',
+  'run',
+  'created',
+]);
 
 /** The figures that stand at the top. */
 export function figuresOf(summary: Record<string, unknown>): [string, string][] {
@@ -57,7 +66,7 @@ export function figuresOf(summary: Record<string, unknown>): [string, string][] 
   }
   if (isObject(requests) && typeof requests['sent'] === 'number')
     figures.push(['Requests', count(requests['sent'])], ...againOf(requests));
-  figures.push(...agreementOf(summary));
+  figures.push(...agreementOf(summary), ...droppedIn(summary));
   const time = Date.parse(String(finished)) - Date.parse(String(started));
   if (Number.isFinite(time) && time >= 0) figures.push(['Time', duration(time)]);
   if (mode === 'online' || mode === 'batch') figures.push(['Mode', mode]);
@@ -73,6 +82,21 @@ function agreementOf({ agreement }: Record<string, unknown>): [string, string][]
   if (typeof agree !== 'number' || typeof disagree !== 'number' || agree + disagree === 0) return [];
   const share = Math.round((agree / (agree + disagree)) * 100);
   return [['Same final answer', `${share} % of ${count(agree + disagree)}`]];
+}
+
+/** Rows that the output formats leave out; the report shows them. */
+function droppedIn({ dropped }: Record<string, unknown>): [string, string][] {
+  if (!isObject(dropped) || typeof dropped['rows'] !== 'number' || !isObject(dropped['reasons'])) return [];
+  const reasons = Object.entries(dropped['reasons'])
+    .filter((entry): entry is [string, number] => typeof entry[1] === 'number' && entry[1] > 0)
+    .slice(0, MOST_REASONS)
+    .map(([reason, rows]) => `${reason.slice(0, 80)} ${count(rows)}`);
+  return [
+    [
+      'Left out of exports',
+      `${count(dropped['rows'])}${reasons.length === 0 ? '' : ` (${reasons.join(', ')})`}`,
+    ],
+  ];
 }
 
 function againOf(requests: Record<string, unknown>): [string, string][] {

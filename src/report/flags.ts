@@ -1,7 +1,8 @@
 /** What can be remarkable about a row's new answer. Each flag is one function of the row. */
 
+import { NEARLY_IDENTICAL } from '../exports/drop-rules.js';
 import type { RowState } from '../types.js';
-import { languageOf, scriptOf } from './language.js';
+import { languageOf, scriptOf } from '../lib/language.js';
 
 /** A row as flags look at it. */
 export interface Answered {
@@ -24,7 +25,6 @@ interface Pair extends Answered {
   similarity: number;
 }
 
-const NEAR_IDENTICAL = 0.9;
 /** A refusal says so at once. */
 const REFUSAL_LENGTH = 200;
 const REFUSALS =
@@ -43,7 +43,7 @@ const FLAGS = {
   },
   truncated: { of: 'all', has: ({ state }) => state === 'truncated' },
   disagrees: { of: 'pairs', has: ({ agrees }) => agrees === false },
-  identical: { of: 'pairs', has: ({ old, similarity }) => old !== '' && similarity >= NEAR_IDENTICAL },
+  identical: { of: 'pairs', has: ({ old, similarity }) => old !== '' && similarity >= NEARLY_IDENTICAL },
   'lost code': { of: 'pairs', has: ({ old, new: answer }) => FENCE.test(old) && !FENCE.test(answer) },
   'new script': { of: 'pairs', has: ({ old, new: answer }) => differs(scriptOf(old), scriptOf(answer)) },
   'new language': {

@@ -7,7 +7,7 @@ import { FLAG_NAMES, flagsOf, isOfPairs, type FlagName } from './flags.js';
 import type { RowVerdict } from './judgements.js';
 import { Selection } from './selection.js';
 import { shownRow, type RowFacts } from './shown-row.js';
-import { similarity } from './similarity.js';
+import { similarity } from '../lib/similarity.js';
 
 const LENGTH_EDGES = risingEdges(25, 200_000, 1.35);
 const RATIO_EDGES = [

@@ -80,6 +80,9 @@ export function effectiveParameters(settings: RunSettings, baseUrl: string | nul
     judge: settings.output.judge,
     check: settings.output.check,
     review: settings.output.review === '' ? null : settings.output.review,
+    drop: settings.output.drop ?? [],
+    decontaminate: settings.output.decontaminate ?? [],
+    decontaminate_column: settings.output.decontaminateColumn,
     output_format: settings.output.formats,
     push_to_hub: settings.push?.repository ?? null,
     private: settings.push?.private ?? false,
@@ -112,6 +115,9 @@ export function withOutputsOf(before: ConfigFile['params'] | undefined, settings
       judge: output.judge ?? (typeof before?.['judge'] === 'string' ? before['judge'] : null),
       check: output.check ?? CHECKS.find((one) => one === before?.['check']) ?? null,
       formats: unionOfFormats(output.formats, before?.['output_format']),
+      drop: output.drop ?? textsOf(before?.['drop']),
+      decontaminate: output.decontaminate ?? textsOf(before?.['decontaminate']),
+      decontaminateColumn: output.decontaminateColumn ?? textOf(before?.['decontaminate_column']),
       review: output.review ?? (typeof before?.['review'] === 'string' ? before['review'] : null),
     },
     call: { ...call, acceptFinishReason: acceptedReasons(call.acceptFinishReason, before) },
@@ -154,6 +160,10 @@ function recordedFallback(params: ConfigFile['params'] | undefined): Fallback | 
   });
   if (annotator === null || annotator === undefined) return null;
   return { annotator, baseUrl: baseUrl ?? null, apiKeyVariable: apiKeyVariable ?? null };
+}
+
+function textOf(recorded: unknown): string | null {
+  return typeof recorded === 'string' ? recorded : null;
 }
 
 function textsOf(recorded: unknown): string[] {

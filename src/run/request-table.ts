@@ -1,78 +1,13 @@
 /** The requests of a run by their digests: which rows send the same one, and which row sends a given one. */
 
-import { hash } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { cooperativePause, openFile, readAt, readLines } from '../lib/files.js';
+import { digestOf, type Digest } from '../lib/digests.js';
 import { readJob } from './jobs.js';
 
 const WINDOW_BYTES = 1 << 16;
 const NONE = 0xffff_ffff;
 const NO_JOB = -1;
-
-/** Eight bytes of SHA-256, as two numbers. */
-export interface Digest {
-  high: number;
-  low: number;
-}
-
-/** The digest of a request's body. Eight bytes may collide, so whoever takes an answer over compares the bodies too. */
-export function digestOf(body: Buffer | string): Digest {
-  const bytes = hash('sha256', body, 'buffer');
-  return { high: bytes.readUInt32LE(0), low: bytes.readUInt32LE(4) };
-}
-
-/** Digests that were seen: some 24 bytes each. */
-export class DigestSet {
-  #size = 0;
-  #slots = new Uint32Array(2 << 10);
-
-  get size(): number {
-    return this.#size;
-  }
-
-  has(digest: Digest): boolean {
-    return this.#isUsed(this.#find(digest));
-  }
-
-  /** @returns whether it is new */
-  add(digest: Digest): boolean {
-    const place = this.#find(digest);
-    if (this.#isUsed(place)) return false;
-    this.#write(place, digest);
-    this.#size += 1;
-    if (this.#size * 4 > this.#slots.length) this.#grow();
-    return true;
-  }
-
-  /** 0 and 0 is an empty slot: that digest is stored as 0 and 1. */
-  #find({ high, low }: Digest): number {
-    const mask = this.#slots.length / 2 - 1;
-    const [first, second] = high === 0 && low === 0 ? [0, 1] : [high, low];
-    for (let slot = second & mask; ; slot = (slot + 1) & mask) {
-      const place = slot * 2;
-      if (!this.#isUsed(place)) return place;
-      if (this.#slots[place] === first && this.#slots[place + 1] === second) return place;
-    }
-  }
-
-  #isUsed(place: number): boolean {
-    return this.#slots[place] !== 0 || this.#slots[place + 1] !== 0;
-  }
-
-  #write(place: number, { high, low }: Digest): void {
-    this.#slots[place] = high;
-    this.#slots[place + 1] = high === 0 && low === 0 ? 1 : low;
-  }
-
-  #grow(): void {
-    const before = this.#slots;
-    this.#slots = new Uint32Array(before.length * 2);
-    for (let place = 0; place < before.length; place += 2) {
-      const digest = { high: before[place] ?? 0, low: before[place + 1] ?? 0 };
-      if (digest.high !== 0 || digest.low !== 0) this.#write(this.#find(digest), digest);
-    }
-  }
-}
 
 /** A table over `jobs.json`: 36 bytes a row. Bodies stay in the file, which is open until `close`. */
 export class RequestTable {

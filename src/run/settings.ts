@@ -35,6 +35,12 @@ export interface Output {
    * that says.
    */
   review: string | null;
+  /** Which rows the output formats leave out, as `--drop` takes them; null where the run's own record decides. */
+  drop: readonly string[] | null;
+  /** Files of evaluation sets whose prompts the output formats are to be free of; null where the record decides. */
+  decontaminate: readonly string[] | null;
+  /** The column of these with the prompt; null where it is detected. */
+  decontaminateColumn: string | null;
 }
 
 /** What `--check` takes. */
@@ -52,6 +58,9 @@ export const DEFAULT_OUTPUT: Output = {
   judge: null,
   check: null,
   review: null,
+  drop: null,
+  decontaminate: null,
+  decontaminateColumn: null,
 };
 
 /** Another annotator, which is sent the rows that the run's own one refuses. */

@@ -43,6 +43,13 @@ export interface Summary extends Spending {
   annotators?: Record<string, AnnotatorFigures>;
   /** Rows by whether their final answer is the original's; `unknown` where one has none. Present with `--check answer`. */
   agreement?: { agree: number; disagree: number; unknown: number };
+  /** Rows that the output formats leave out, by the first reason that fits; present with `--drop` or `--decontaminate`. */
+  dropped?: {
+    rows: number;
+    kept: number;
+    reasons: Record<string, number>;
+    evaluation_sets?: { file: string; texts: number; too_short: number; ngrams: number }[];
+  };
   /** Requests and answers of each server, by its address; absent where there was one. */
   servers?: ServerCounts;
   /** What a judge cost that chose among several answers, beside what the run cost; present with `--select judge`. */
@@ -154,6 +161,7 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
     ]),
     ...describeSaving(summary),
     ...(summary.agreement === undefined ? [] : [['Answers', describeAgreement(summary.agreement)]]),
+    ...describeDropped(summary),
     ...describeSelection(summary),
     ['Time', describeRate(session)],
     ['Result', folder.reannotated],
@@ -215,6 +223,14 @@ function describeSaving({
   ].filter((part) => part !== '');
   if (parts.length === 0) return [];
   return [['Saved', `${parts.join(', ')}${saved === undefined ? '' : ` (${dollars(saved)})`}`]];
+}
+
+function describeDropped({ dropped }: Summary): string[][] {
+  if (dropped === undefined) return [];
+  const reasons = Object.entries(dropped.reasons).map(
+    ([reason, rows]) => `${sanitize(reason, 80)} ${count(rows)}`,
+  );
+  return [['Dropped', `${plural(dropped.rows, 'row')} (${reasons.join(', ')}); ${count(dropped.kept)} kept`]];
 }
 
 function describeSelection({ selection }: Summary): string[][] {

@@ -13,9 +13,10 @@ import { fallbackOf } from '../run/fallback.js';
 import { journalSource } from '../run/folder.js';
 import { noteDamaged, scanJournal } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
-import { describeSummary, summarise, writeSummary } from '../run/summary.js';
+import { describeSummary, summarise, writeSummary, type Summary } from '../run/summary.js';
 import { count, sanitize, plural } from '../lib/text.js';
 import { hasSeveral } from '../models/generation.js';
+import { filterRows } from './filters.js';
 import { assemblyOf, resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
 import { costToSuggest } from './next-command.js';
 import type { CommandContext } from './command-context.js';
@@ -108,7 +109,13 @@ async function writeExports(finished: FinishedRun, console: Console): Promise<vo
       done = rows;
     };
     try {
-      const results = { path: folder.reannotated, shape, review, onProgress };
+      const results = {
+        path: folder.reannotated,
+        shape,
+        review,
+        dropped: finished.dropped ?? null,
+        onProgress,
+      };
       console.info(describeExport(name, await exportResults(name, results, folder.save)));
     } finally {
       endProgress();
@@ -122,10 +129,14 @@ async function writeExports(finished: FinishedRun, console: Console): Promise<vo
  * @throws UserError where they can't be published
  */
 export async function finish(run: FinishedRun, assembled: Assembled, console: Console): Promise<number> {
-  const finished = { ...run, keys: assembled.keys };
+  const filtered = await filterRows(run, assembled.rows.total, console);
+  const finished = { ...run, keys: assembled.keys, dropped: filtered?.dropped ?? null };
   const { call, folder, totals, mode } = finished;
   const now = new Date();
-  const summary = summarise(assembled, totals, call.annotator.name, mode, now);
+  const summary: Summary = {
+    ...summarise(assembled, totals, call.annotator.name, mode, now),
+    ...(filtered === null ? {} : { dropped: filtered.figures }),
+  };
   const { kept, isOutdated } = await keepJudgement(folder);
   const { selection } = finished;
   await writeSummary(folder.summary, {

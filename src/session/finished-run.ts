@@ -1,5 +1,6 @@
 /** A run that is about to end, as what writes and publishes its results sees it. */
 
+import type { DroppedRows } from '../exports/dropped-rows.js';
 import type { ResultShape } from '../exports/exporter.js';
 import { readReview, type Review } from '../exports/review.js';
 import type { ModelCall } from '../models/call.js';
@@ -53,6 +54,8 @@ export interface FinishedRun {
   needed?: number | null;
   /** Known once the results are written. */
   keys?: OptionalKeys;
+  /** Rows that the output formats leave out; known once the results are written, absent where none are. */
+  dropped?: DroppedRows | null;
   /** What a judge cost that chose among several answers; absent where none did. */
   selection?: Summary['selection'];
   /** Null where the results stay here. */

@@ -11,7 +11,7 @@ import { HubConnection } from '../publishing/connection.js';
 import { Repository } from '../publishing/repository.js';
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
-import { count, duration, sanitize, plural } from '../lib/text.js';
+import { duration, sanitize, plural } from '../lib/text.js';
 import { resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
 import type { CommandContext } from './command-context.js';
 
@@ -64,6 +64,12 @@ class HubPublisher implements Publisher {
       );
       return;
     }
+    if (summary.dropped?.kept === 0) {
+      console.warning(
+        `Not pushed to ${this.request.repository}: --drop and --decontaminate leave no row. Give others, or none.`,
+      );
+      return;
+    }
     try {
       await this.#connected((repository) => this.#push(repository, finished, summary));
     } catch (error) {
@@ -97,13 +103,14 @@ class HubPublisher implements Publisher {
         data: data.path,
       };
       await refuseSecrets(files, redactor, this.request.allowSecrets);
-      const what = plural(summary.rows.total, 'row');
+      const pushed = summary.dropped?.kept ?? summary.rows.total;
+      const what = plural(pushed, 'row');
       const title = `Add ${what} annotated by ${sanitize(call.annotator.name, 100)}`;
       const isNew = await repository.push(files, title);
       console.info(
         isNew
           ? `Pushed ${what} to ${repository.url}`
-          : `Nothing to push: ${repository.url} holds these ${count(summary.rows.total)} rows already.`,
+          : `Nothing to push: ${repository.url} holds these ${what} already.`,
       );
     } finally {
       data.remove();
@@ -171,6 +178,7 @@ async function parquetFile(finished: FinishedRun): Promise<{ path: string; remov
     path: folder.reannotated,
     shape: resultShape(finished),
     review: reviewFor(finished),
+    dropped: finished.dropped ?? null,
     onProgress: () => undefined,
   };
   await exportResults('parquet', results, folder.temp);

@@ -1,7 +1,7 @@
 /** Requests that a dry run does not count, because `--reuse` or `--dedupe` would spare them. */
 
 import { answeredRequests, findAnswerSource } from '../run/answer-source.js';
-import { DigestSet, digestOf } from '../run/request-table.js';
+import { DigestSet, digestOf } from '../lib/digests.js';
 import type { ModelCall } from '../models/call.js';
 import type { RunPolicy } from '../run/settings.js';
 import type { Console } from '../terminal/progress.js';

@@ -32,6 +32,9 @@ export function plannedFlags(
   // A password is no part of a plan: workers get it by their own flag or by REANNOTATE_LIMITER.
   const { limiter } = kept;
   if (typeof limiter === 'string' && isIncomplete(limiter)) delete kept['limiter'];
+  const { decontaminate } = kept;
+  if (typeof decontaminate === 'string' && decontaminate !== 'none')
+    kept['decontaminate'] = decontaminate.split(',').map(absolute).join(',');
   // A list of servers is read again by each worker, wherever it was started.
   const { base_url: servers } = kept;
   if (typeof servers === 'string' && servers.startsWith('@'))

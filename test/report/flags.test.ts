@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Counter, risingEdges } from '../../src/report/distribution.js';
 import { flagsOf, type Answered } from '../../src/report/flags.js';
-import { languageOf, scriptOf } from '../../src/report/language.js';
+import { languageOf, scriptOf } from '../../src/lib/language.js';
 import { Selection } from '../../src/report/selection.js';
-import { similarity } from '../../src/report/similarity.js';
+import { similarity } from '../../src/lib/similarity.js';
 import { overTime } from '../../src/report/over-time.js';
 import { latencyAt, readTimeline, Timeline, type RecordedTimeline } from '../../src/run/timeline.js';
 

@@ -1,5 +1,6 @@
 /** What the results hold, where they go, and what is shown meanwhile. */
 
+import { DROP_CHOICES, parseDropRules } from '../../exports/drop-rules.js';
 import { DEFAULT_JUDGE } from '../../judge/defaults.js';
 import { OUTPUT_FORMATS, parseOutputFormats } from '../../exports/index.js';
 import { file, kind, LIST_IN_CODE, oneOf, text, toggle } from '../../lib/kinds.js';
@@ -78,6 +79,38 @@ export const RESULT_FLAGS = {
       demo: { help: `also write the results as ${OUTPUT_FORMATS.slice(1).join(', ')}`, usual: null },
     },
   }),
+  drop: flag({
+    kind: kind('<rules>', readDrop, { choices: DROP_CHOICES, repeats: true, inCode: LIST_IN_CODE }),
+    fallback: null,
+    usual: 'none',
+    group: 'results',
+    help: 'leave rows out of the output formats and of what is pushed: truncated, refused, identical, language, longer=N, …',
+    details:
+      'States (`failed`, `refused`, `filtered`, `truncated`), `unanswered`, `identical` (nearly the original answer; or ' +
+      '`identical=0.8`), `language` (another one than the original answer’s; or `language=en+de` for all but these), ' +
+      '`shorter=N` and `longer=N` characters. `reannotated.json` keeps every row. See [filters](results.md#filters).',
+    aliases: ['filter', 'filters', 'drop_rows', 'exclude'],
+    commands: { reannotate: true, 'watch-batch': { usual: BEFORE }, demo: true },
+  }),
+  decontaminate: flag({
+    kind: kind('<file>', partsOf, { completes: 'file', repeats: true, inCode: LIST_IN_CODE }),
+    fallback: null,
+    usual: 'none',
+    group: 'results',
+    help: 'leave out rows whose prompt has 8 words in a row in common with a prompt of an evaluation set; may be repeated',
+    details:
+      'Any file that `--dataset` reads. Words are compared as open-r1 does, in lower case. See [filters](results.md#filters).',
+    aliases: ['decontamination', 'eval_set', 'evaluation_set', 'benchmark'],
+    commands: { reannotate: true, 'watch-batch': { usual: BEFORE } },
+  }),
+  decontaminate_column: flag({
+    kind: text('<name>'),
+    fallback: null,
+    usual: 'detected',
+    group: 'results',
+    help: 'with --decontaminate: column with the prompt',
+    commands: { reannotate: true, 'watch-batch': { usual: BEFORE } },
+  }),
   review: flag({
     kind: kind('<file>', (given) => (given.toLowerCase() === 'none' ? '' : given), { completes: 'file' }),
     fallback: null,
@@ -132,6 +165,18 @@ export const RESULT_FLAGS = {
     commands: { reannotate: true, 'watch-batch': true },
   }),
 };
+
+/** @throws UsageError for a rule that there is none of */
+function readDrop(given: string, source: string): readonly string[] {
+  const rules = partsOf(given);
+  return [...new Set(parseDropRules(rules, source).map(({ text: rule }) => rule))];
+}
+
+/** Parts of a list with commas, of which `none` has none. */
+function partsOf(given: string): readonly string[] {
+  if (given.trim().toLowerCase() === 'none') return [];
+  return [...new Set(given.split(',').map((part) => part.trim()))].filter((part) => part !== '');
+}
 
 export const GENERAL_FLAGS = {
   logging_level: flag({

@@ -1,0 +1,177 @@
+/** `--drop` and `--decontaminate`: rows that are left out of what is exported and pushed. Nothing is sent again for them. */
+
+import { basename } from 'node:path';
+import { openLocal } from '../datasets/index.js';
+import { isLocalName } from '../datasets/local-files.js';
+import { wholeDataset } from '../datasets/selection.js';
+import { parseDropRules } from '../exports/drop-rules.js';
+import { dropTests, type EvaluationSet } from '../exports/drop-tests.js';
+import { findDroppedRows, type DroppedRows } from '../exports/dropped-rows.js';
+import { chooseFormat, type ChosenFormat } from '../formats/index.js';
+import { messageOf, UserError } from '../lib/errors.js';
+import { count, plural, sanitize } from '../lib/text.js';
+import { WordNgrams } from '../lib/word-ngrams.js';
+import type { Output } from '../run/settings.js';
+import type { Summary } from '../run/summary.js';
+import type { Console } from '../terminal/progress.js';
+import type { OpenDataset, SourceRow } from '../types.js';
+import { reviewFor, type FinishedRun } from './finished-run.js';
+
+/** Words of a sequence that counts as an overlap, as in open-r1. */
+const NGRAM_WORDS = 8;
+/** Where so large a share of the rows overlaps, what they share is more likely a template. */
+const SUSPICIOUS_SHARE = 0.5;
+
+/** Which rows are dropped, and what summary and card say of that. */
+export interface Filtered {
+  dropped: DroppedRows;
+  figures: NonNullable<Summary['dropped']>;
+}
+
+/** True where rows are to be left out. */
+export function hasFilters({ drop, decontaminate }: Pick<Output, 'drop' | 'decontaminate'>): boolean {
+  return (drop ?? []).length + (decontaminate ?? []).length > 0;
+}
+
+/**
+ * Makes sure that the evaluation sets can be read, before anything is sent.
+ * @throws UserError that names the file, and what is wrong with it
+ */
+export async function checkFilters(output: Output): Promise<void> {
+  for (const path of output.decontaminate ?? []) await openEvaluation(path, output);
+}
+
+/**
+ * Looks which rows of complete results are to be left out; null where none are asked for.
+ * @param rows of the run
+ * @throws UserError where an evaluation set can't be read
+ */
+export async function filterRows(
+  finished: Pick<FinishedRun, 'output' | 'folder' | 'config'>,
+  rows: number,
+  console: Console,
+): Promise<Filtered | null> {
+  const { output, folder } = finished;
+  if (!hasFilters(output)) return null;
+  const sets: EvaluationSet[] = [];
+  for (const path of output.decontaminate ?? []) {
+    const set = await readEvaluation(path, output, console);
+    const namesakes = sets.filter(({ name }) => name.startsWith(set.name)).length;
+    sets.push(namesakes === 0 ? set : { ...set, name: `${set.name} (${namesakes + 1})` });
+  }
+  const tests = await dropTests(parseDropRules(output.drop ?? [], '--drop'), sets);
+  let done = 0;
+  const endProgress = console.showProgress(() => `Filtering rows: ${count(done)} of ${plural(rows, 'row')}`);
+  const onProgress = (read: number): void => {
+    done = read;
+  };
+  try {
+    const results = { path: folder.reannotated, review: reviewFor(finished), onProgress };
+    const dropped = await findDroppedRows(results, { rows, failedRows: folder.failedRows }, tests);
+    report(dropped, sets, rows, console);
+    return { dropped, figures: figuresOf(dropped, sets, rows) };
+  } finally {
+    endProgress();
+  }
+}
+
+function figuresOf(dropped: DroppedRows, sets: readonly EvaluationSet[], rows: number): Filtered['figures'] {
+  return {
+    rows: dropped.size,
+    kept: rows - dropped.size,
+    reasons: Object.fromEntries(dropped.counts),
+    ...(sets.length === 0
+      ? {}
+      : {
+          evaluation_sets: sets.map(({ name, texts, tooShort, ngrams }) => ({
+            file: name,
+            texts,
+            too_short: tooShort,
+            ngrams: ngrams.size,
+          })),
+        }),
+  };
+}
+
+function report(dropped: DroppedRows, sets: readonly EvaluationSet[], rows: number, console: Console): void {
+  for (const { name, texts, tooShort } of sets) {
+    if (tooShort > 0)
+      console.warning(
+        `${plural(tooShort, 'text')} of ${count(texts)} in ${sanitize(name, 80)} ${tooShort === 1 ? 'has' : 'have'} fewer than ` +
+          `${NGRAM_WORDS} words, and cannot be compared.`,
+      );
+    const overlaps = dropped.counts.get(`overlaps ${name}`) ?? 0;
+    if (overlaps > rows * SUSPICIOUS_SHARE)
+      console.warning(
+        `${count(overlaps)} of ${plural(rows, 'row')} overlap with ${sanitize(name, 80)}. Text that all prompts share, such as a ` +
+          'template, counts as well: compare the raw questions.',
+      );
+  }
+}
+
+interface OpenEvaluation {
+  dataset: OpenDataset;
+  format: ChosenFormat;
+}
+
+async function openEvaluation(path: string, output: Output): Promise<OpenEvaluation> {
+  if (!isLocalName(path))
+    throw new UserError(
+      `--decontaminate ${sanitize(path, 120)}: there is no such file. An evaluation set of the Hub is to be saved first.`,
+    );
+  const request = { dataset: path, subset: null, split: null, workFolder: output.tempDir };
+  try {
+    const dataset = await openLocal(request);
+    const flags = { ...wholeDataset(path), promptColumn: output.decontaminateColumn };
+    return { dataset, format: chooseFormat(path, dataset.columns, flags) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const said = messageOf(error).replace(/ Name the column with the prompt .*/s, '');
+    throw new UserError(
+      `--decontaminate ${sanitize(path, 120)}: ${said} If the texts are in a column of another name, give ` +
+        '--decontaminate_column NAME.',
+      error.exitCode,
+    );
+  }
+}
+
+async function readEvaluation(path: string, output: Output, console: Console): Promise<EvaluationSet> {
+  const { dataset, format } = await openEvaluation(path, output);
+  const ngrams = new WordNgrams(NGRAM_WORDS);
+  let texts = 0;
+  let tooShort = 0;
+  const endProgress = console.showProgress(() => `Reading ${basename(path)}: ${plural(texts, 'text')}`);
+  try {
+    for await (const row of dataset.rows({ columns: format.columns, offset: 0, limit: null })) {
+      for (const text of promptsIn(row, format)) {
+        texts += 1;
+        if (!ngrams.add(text)) tooShort += 1;
+      }
+    }
+  } finally {
+    endProgress();
+  }
+  if (texts === 0) throw new UserError(`--decontaminate ${sanitize(path, 120)}: there are no texts in it.`);
+  return { name: basename(path), ngrams, texts, tooShort };
+}
+
+/** What a row asks, as the dataset has it: a template around it would be in every row of a run with the same one. */
+function promptsIn(row: SourceRow, format: ChosenFormat): string[] {
+  if ('problem' in row) return [];
+  const { roles } = format;
+  const cell = row.value[roles.prompt];
+  if (typeof cell === 'string') {
+    const inputs = roles.inputs.map((column) => row.value[column]).filter((one) => typeof one === 'string');
+    return [[cell, ...inputs].join('\n')];
+  }
+  try {
+    const { messages = [], user_prompt: prompt } = format.apply(row.value);
+    const turns = messages.flatMap(({ role, content }) =>
+      role === 'user' && content !== null ? [content] : [],
+    );
+    return turns.length > 0 ? turns : [prompt];
+  } catch {
+    // A row that cannot be asked holds no prompt.
+    return [];
+  }
+}
