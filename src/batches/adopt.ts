@@ -64,7 +64,7 @@ export function originOf(batches: readonly Batch[], wanted: WantedRun): BatchOri
     if (!isFor(origin, wanted.dataset, wanted.annotator)) {
       throw new UserError(
         `${id} was submitted for the dataset ${sanitize(origin.dataset, 120)} and the annotator ` +
-          `${sanitize(origin.annotator, 80)}, which is not what --dataset and --annotator name.`,
+          `${sanitize(origin.annotator, 80)}, but --dataset and --annotator name another run.`,
       );
     }
     if (
@@ -274,7 +274,7 @@ export async function bringInputs(chunks: readonly Chunk[], parts: InputParts): 
       const path = await bringInput(chunk, parts);
       if (path === null) {
         reporter.warning(
-          `The file that ${nameOf(chunk)} was made of is not available; its prompts are not compared with the dataset's.`,
+          `The input file of ${nameOf(chunk)} is not available, so its prompts are not compared with the dataset's.`,
         );
         continue;
       }
@@ -328,14 +328,14 @@ async function comparePrompts(
     if (row === null || row >= jobs.rows) {
       throw notTogether(
         id,
-        `line ${count(number)} of its file asks for a row that the dataset does not have`,
+        `line ${count(number)} of its file is for a row that the dataset does not have`,
         jobs.rows,
       );
     }
     const job = jobs.read(row);
     const theirs = promptIn(bodyOf(bytes));
     if (job === null || theirs !== promptIn(readJob(job)?.body ?? null)) {
-      throw notTogether(id, `it asked row ${row} with another prompt than the dataset gives`, jobs.rows);
+      throw notTogether(id, `its prompt for row ${row} differs from the dataset’s`, jobs.rows);
     }
     size.requests += 1;
     size.bytes += bytes.length + 1;
@@ -347,6 +347,6 @@ async function comparePrompts(
 function notTogether(id: string, why: string, rows: number): UserError {
   return new UserError(
     `${id} does not belong to this dataset of ${plural(rows, 'row')}: ${why}. Check --batch_ids and --dataset, and give ` +
-      'the flags that chose its rows (--subset, --split, --limit, --offset, --format) where the batch was made by another tool.',
+      'the flags that chose its rows (--subset, --split, --limit, --offset, --format) if the batch was made by another tool.',
   );
 }

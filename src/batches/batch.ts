@@ -158,7 +158,7 @@ export function queueLimit(message: string): number | null {
 
 /** Why a batch failed, in words, with the lines that its errors name. */
 export function describeErrors(batch: Batch): string {
-  if (batch.errors.length === 0) return 'the API gives no reason';
+  if (batch.errors.length === 0) return 'the API gave no reason';
   const descriptions = batch.errors.slice(0, ERRORS_SHOWN).map(({ code, message, line }) => {
     const where = line === null ? '' : `line ${count(line)}: `;
     return `${where}${sanitize(message, 200) || sanitize(code, 80) || 'no message'}`;

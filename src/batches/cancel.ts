@@ -17,7 +17,7 @@ export type Cancellation =
  * @throws CallFailed where the API cannot be reached or refuses the key
  */
 export async function cancelBatch(id: string, client: BatchApi, waiting: Waiting): Promise<Cancellation> {
-  let why = 'the server does not say that it stops';
+  let why = 'the server does not confirm the cancellation';
   try {
     const batch = await withRetry(() => client.cancel(id), waiting);
     if (STOPPING.has(batch.status)) return { kind: 'stopped', batch };

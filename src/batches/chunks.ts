@@ -222,13 +222,13 @@ export async function checkChunk(path: string, chunk: Chunk): Promise<void> {
     model ??= body?.['model'];
     url ??= REQUEST_URLS.find((one) => isObject(line) && line['url'] === one);
     const problem = !isObject(line)
-      ? 'is no JSON object'
+      ? 'is not a JSON object'
       : typeof id !== 'string' || seen.has(id)
         ? 'has no custom_id of its own'
         : line['method'] !== 'POST' || line['url'] !== url
           ? `is not for ${typeof url === 'string' ? url : REQUEST_URLS.join(' or ')}`
           : body === null || body['model'] !== model
-            ? 'asks another model than the lines before it'
+            ? 'names another model than the lines before it'
             : null;
     if (problem !== null) throw damaged(path, `line ${count(number)} ${problem}`);
     seen.add(id as string);
@@ -236,14 +236,14 @@ export async function checkChunk(path: string, chunk: Chunk): Promise<void> {
     if (number % BREATHE_EVERY === 0) await yieldToEventLoop();
   }
   if (number !== chunk.requests || size !== chunk.bytes) {
-    throw damaged(path, `it holds ${plural(number, 'request')} in place of ${count(chunk.requests)}`);
+    throw damaged(path, `it holds ${plural(number, 'request')} instead of ${count(chunk.requests)}`);
   }
 }
 
 function damaged(path: string, what: string): UserError {
   return new UserError(
-    `${path} was changed since it was written: ${what}. Delete it and run the same command with --resume: ` +
-      'it is rebuilt.',
+    `${path} has changed since it was written: ${what}. Delete it and run the same command with --resume, ` +
+      'which rebuilds it.',
   );
 }
 

@@ -200,7 +200,7 @@ class Collection {
     }
     const what = plural(foreign, 'answer');
     this.parts.reporter.warning(
-      `${sanitize(this.batch.id, 80)}: ${what} to rows that were not asked there; left out.`,
+      `${sanitize(this.batch.id, 80)}: ${what} for rows that were not part of it; ignored.`,
     );
   }
 
@@ -243,7 +243,7 @@ class Collection {
     const row = line === null ? null : rowOfId(line.id);
     if (line === null || !this.#isSubmitted(row)) return;
     if (seen[row] === 1) {
-      this.#reason('an answer came twice; the first one counts');
+      this.#reason('an answer arrived twice; the first one counts');
       return;
     }
     seen[row] = 1;

@@ -79,13 +79,13 @@ function assessFiles(batch: Batch, { files }: Delivery): Assessment | null {
 const FILE_PROBLEMS: Readonly<Record<Exclude<FileState, 'unnamed' | 'read'>, string>> = {
   empty: 'is empty',
   missing: 'is not there',
-  foreign: 'holds no results but a page, an error or something else',
+  foreign: 'contains no results but a web page, an error or something else',
   too_large: 'is far larger than the answers can be',
 };
 
 /** No file is named. */
 function assessNothing({ status, hasCounts, counts }: Batch): Assessment {
-  const why = 'it names no file of results';
+  const why = 'it names no result file';
   if (counts.completed > 0) return { kind: 'incomplete', why, patience: LONG, then: 'short' };
   if (status === 'completed') {
     // Without a word about failures it must have completed something.

@@ -67,7 +67,7 @@ function chunkLine(chunk: Chunk, now: Date): string {
   const parts = [sanitize(batch.status, 20), countsOf(chunk, batch), age];
   if (left !== null) parts.push(`about ${duration(left * 1000)} left`);
   if (chunk.state === 'short') parts.push('answers missing');
-  if (chunk.state === 'gone') parts.push('gone from the account');
+  if (chunk.state === 'gone') parts.push('not in the account');
   if (chunk.state === 'submitted' && chunk.doubt !== null) parts.push('waiting for the rest');
   // The id comes last: where the terminal is narrow it is the least needed.
   return [...parts, sanitize(batch.id, 80)].join(' · ');

@@ -84,7 +84,7 @@ export class Outage {
     }
     if (this.#failures > 0) {
       const { reporter, waiting } = this.parts;
-      reporter.info(`The API is back after ${duration(waiting.clock.now() - this.#since)}.`);
+      reporter.info(`The API is reachable again after ${duration(waiting.clock.now() - this.#since)}.`);
       this.#failures = 0;
       this.#refused = null;
     }
@@ -104,8 +104,8 @@ export class Outage {
     const why = sanitize(failure.message, 200);
     this.parts.reporter.warning(
       patience === null
-        ? `The API can't be reached (${why}); the batches run without it. Trying again.`
-        : `The API refused a request (${why}). Trying again for some ${patience === NEVER_WORKED ? 'seconds' : 'minutes'}; running batches are not affected.`,
+        ? `Cannot reach the API (${why}); the batches continue to run. Retrying.`
+        : `The API refused a request (${why}). Retrying for a few ${patience === NEVER_WORKED ? 'seconds' : 'minutes'}; running batches are not affected.`,
     );
   }
 

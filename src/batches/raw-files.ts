@@ -115,8 +115,8 @@ export class RawFile {
     }
     this.#isTaken = true;
     this.reporter.warning(
-      `Another program writes to ${this.path}, so this run's lines are not added to it any more; its results are not ` +
-        `affected. Run watch-batch again with ${this.flag} and a name of its own.`,
+      `Another program writes to ${this.path}, so this run no longer adds its lines to it. The results are not ` +
+        `affected. Run watch-batch again with another ${this.flag}.`,
     );
     return true;
   }
@@ -129,7 +129,7 @@ export class RawFile {
     if (same !== null) return same;
     const aside = `${this.path}.${new Date().toISOString().replace(/[:.]/g, '-')}`;
     renameSync(this.path, aside);
-    this.reporter.warning(`${this.path} held lines of other batches; it is now ${aside}.`);
+    this.reporter.warning(`${this.path} contained lines of other batches and was renamed to ${aside}.`);
     return [];
   }
 

@@ -78,10 +78,10 @@ async function writeAsLines(path: string, signal: AbortSignal): Promise<void> {
       if (signal.aborted) throw new Interrupted();
       const bytes = Buffer.concat([pending, piece as Buffer]);
       pending = Buffer.from(bytes.subarray(writeObjects(bytes, file)));
-      if (pending.length > MOST_LINE_BYTES) throw new Error('a result is larger than any answer');
+      if (pending.length > MOST_LINE_BYTES) throw new Error('a result is larger than any answer can be');
       await yieldToEventLoop();
     }
-    if (!/^[\s,\]]*$/.test(pending.toString('utf8'))) throw new Error('the last result is torn');
+    if (!/^[\s,\]]*$/.test(pending.toString('utf8'))) throw new Error('the last result is incomplete');
   }, path);
 }
 
@@ -91,7 +91,7 @@ function writeObjects(bytes: Buffer, file: BufferedFile): number {
     const start = bytes.indexOf(OPEN_BRACE, at);
     const end = start === -1 ? -1 : endOfValue(bytes, start);
     const between = bytes.subarray(at, start === -1 ? bytes.length : start).toString('utf8');
-    if (!/^[\s,[\]\uFEFF]*$/.test(between)) throw new Error('text stands between the results');
+    if (!/^[\s,[\]\uFEFF]*$/.test(between)) throw new Error('there is text between the results');
     if (end === -1) return start === -1 ? bytes.length : start;
     // Line ends stand between a value's parts alone: inside a string they are escaped.
     file.write(

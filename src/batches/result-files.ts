@@ -172,7 +172,7 @@ class Fetching {
     const damaged = check?.damaged ?? 0;
     if (damaged === 0 || this.chunk.doubt !== null) return;
     this.parts.reporter.warning(
-      `${plural(damaged, 'line')} of ${sanitize(path, 300)} can't be read, also after a second download; their rows stay pending.`,
+      `${plural(damaged, 'line')} of ${sanitize(path, 300)} can't be read, even after a second download; their rows stay pending.`,
     );
   }
 }

@@ -247,7 +247,7 @@ async function findCreated(chunk: Chunk, parts: SubmitParts): Promise<boolean> {
   const { ledger, waiting, reporter } = parts;
   if (parts.isGivenUp(chunk)) {
     await ledger.apply(chunk, { kind: 'given_up' });
-    reporter.warning(`${chunk.file ?? ''} is given up: whether a batch was made of it stays unknown.`);
+    reporter.warning(`${chunk.file ?? ''} is given up: whether it became a batch remains unknown.`);
     return true;
   }
   // Counted from now and not by the wall clock, which may have been set since: a look too early would pay twice.
@@ -257,7 +257,7 @@ async function findCreated(chunk: Chunk, parts: SubmitParts): Promise<boolean> {
     const search = await searchCreation(chunk, parts);
     if (search.batch !== null) {
       reporter.info(
-        `Found ${sanitize(search.batch.id, 80)}, which was made of ${chunk.file ?? ''} although its creation was not confirmed.`,
+        `Found ${sanitize(search.batch.id, 80)}, which was created from ${chunk.file ?? ''} although its creation was not confirmed.`,
       );
       await ledger.apply(chunk, { kind: 'created', batch: search.batch });
       return true;
@@ -306,7 +306,7 @@ async function searchCreation(chunk: Chunk, parts: SubmitParts): Promise<Search>
       return { batch: null, doubt: 'the account’s list does not show it yet', isTransient: true };
     }
     const isOurs = seen.isOurAccount || (await ownsInput(client, waiting, chunk, ledger));
-    const stranger = 'this key does not see the file that it would be made of';
+    const stranger = 'this key does not see its input file';
     return { batch: null, doubt: isOurs ? null : stranger, isTransient: false };
   } catch (error) {
     if (error instanceof CallFailed && error.isAccepted) {
@@ -332,11 +332,11 @@ function inDoubt(chunk: Chunk, search: Search): CreationInDoubt {
   const { doubt, isTransient: isTemporary, hasCandidates = false } = search;
   const file = chunk.file ?? `chunk ${chunk.number}`;
   const said = chunk.isAccepted
-    ? 'The server accepted the creation with an answer that cannot be read'
-    : 'The creation was not answered';
+    ? 'The server accepted the creation with an unreadable response'
+    : 'There was no response to the creation';
   return new CreationInDoubt(
     `A batch of ${file} may exist: ${said.charAt(0).toLowerCase()}${said.slice(1)}, and ${sanitize(doubt ?? '', 200)}. ` +
-      `No second one is created. Run the same command again later, with the key of the same project; if the account ` +
+      `No second one was created. Run the same command again later, with the key of the same project; if the account ` +
       `shows the batch, collect it with watch-batch --batch_ids ID; if it certainly does not exist, use watch-batch ` +
       `--give_up ${file}.`,
     isTemporary ? EXIT.tryLater : EXIT.cannotGoOn,

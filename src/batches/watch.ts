@@ -205,7 +205,7 @@ class Watch {
     } else if (after === 'gone' && before !== 'gone') reporter.warning(describeGone(chunk));
     else if (before === 'submitted' && isProven && isFirst) {
       reporter.warning(
-        `The API does not show the batch ${name} just now (${why}). OnlineSession again for some minutes.`,
+        `The API does not find the batch ${name} at the moment (${why}). Checking again for a few minutes.`,
       );
     } else if (before === 'submitted' && !isProven) this.#suspectStranger(name, why);
   }
@@ -229,7 +229,7 @@ class Watch {
     const now = waiting.clock.now();
     if (this.#stranger === null) {
       reporter.warning(
-        `This key sees neither ${name} nor any other batch or file of this run (${why}). OnlineSession again for some minutes.`,
+        `This key sees neither ${name} nor any other batch or file of this run (${why}). Checking again for a few minutes.`,
       );
     }
     this.#stranger ??= { times: 0, since: now };
@@ -270,7 +270,7 @@ class Watch {
       );
     } else if (doubt !== null && doubt.why !== before) {
       reporter.warning(
-        `${sanitize(nameOf(chunk), 80)} ended, but ${doubt.why}. Waiting for the rest, and downloading again.`,
+        `${sanitize(nameOf(chunk), 80)} ended, but ${doubt.why}. Waiting for the rest and downloading again.`,
       );
     }
   }
@@ -312,8 +312,8 @@ function describeGone(chunk: Chunk): string {
   const name = sanitize(nameOf(chunk), 80);
   const { times = 0, overMs = 0, why = '' } = chunk.doubt ?? {};
   return (
-    `${name} is gone: the account that made it said ${plural(times, 'time')} over ${duration(overMs)} that there is no such ` +
-    `batch (${why}). Its ${plural(chunk.requests, 'request')} may have been paid for, so the rows are held back. Every later ` +
+    `${name} no longer exists: the account that created it said so ${plural(times, 'time')} over ${duration(overMs)} ` +
+    `(${why}). Its ${plural(chunk.requests, 'request')} may have been paid for, so the rows are held back. Every later ` +
     `watch-batch looks for it again; if it is certainly lost, --give_up ${name} releases its rows.`
   );
 }
@@ -323,7 +323,7 @@ function describeShort(chunk: Chunk): string {
   const { times = 0, overMs = 0, why = '' } = chunk.doubt ?? {};
   const missing = chunk.requests - (chunk.collected?.accounted ?? 0);
   return (
-    `${name} ended, but ${why} (asked ${plural(times, 'time')} over ${duration(overMs)}). ${count(Math.max(0, missing))} of its ` +
+    `${name} ended, but ${why} (checked ${plural(times, 'time')} over ${duration(overMs)}). ${count(Math.max(0, missing))} of its ` +
     `${plural(chunk.requests, 'request')} may have been paid for without an answer here, so their rows are held back. Every ` +
     `later watch-batch looks again; if nothing more can come, --give_up ${name} releases them.`
   );
@@ -343,7 +343,7 @@ async function putBack(chunk: Chunk, batch: Batch, parts: WatchParts): Promise<v
   const reason = sanitize(messages.find((message) => message !== '') ?? 'the queue is full', 400);
   if (await isHalved(chunk, reason, parts)) return;
   parts.reporter.info(
-    `${sanitize(batch.id, 80)} did not fit into the queue; ${chunk.file ?? ''} waits for room.`,
+    `${sanitize(batch.id, 80)} did not fit into the queue; ${chunk.file ?? ''} waits until there is room.`,
   );
 }
 
@@ -362,13 +362,13 @@ async function isHalved(
   }
   if (await halve(folder, ledger, chunk)) {
     reporter.info(
-      `${chunk.file ?? ''} is larger than the queue takes (${sanitize(reason, 200)}); it is submitted in two halves.`,
+      `${chunk.file ?? ''} is larger than the whole queue (${sanitize(reason, 200)}); submitting it in two halves.`,
     );
     return true;
   }
   // Nothing smaller can be made of it; what happens with its row is for the user to decide.
   reporter.warning(
-    `The one request of ${chunk.file ?? ''} is larger than the queue takes (${sanitize(reason, 200)}).`,
+    `The single request in ${chunk.file ?? ''} is larger than the whole queue (${sanitize(reason, 200)}).`,
   );
   await ledger.apply(chunk, { kind: 'too_large' });
   return true;
@@ -391,7 +391,7 @@ async function submitNext(next: readonly Chunk[], parts: WatchParts): Promise<vo
     if (!(reason instanceof CallFailed)) throw reason;
     if (isTransient(reason)) {
       const why = sanitize(reason.message, 200);
-      reporter.warning(`${chunk.file ?? ''} could not be submitted (${why}); trying again later.`);
+      reporter.warning(`${chunk.file ?? ''} could not be submitted (${why}); retrying later.`);
     } else refusal ??= reason;
     if (chunk.state === 'creating') continue;
     const tryAgainAt = Date.now() + Math.max(parts.checkInterval, 1000);

@@ -22,12 +22,12 @@ const TEXTS = {
   reannotate: {
     summary: 'annotate a dataset: one request per row, online or with --batch',
     description:
-      'Asks an annotator (an LLM) for a new answer to every prompt of a dataset, and saves old and new side by side.',
+      'Regenerates every answer in an instruction dataset with an LLM, and saves the old and new answers side by side.',
     usage: '--annotator NAME --dataset ID_OR_PATH [flags]',
     more: `
 Examples:
   $ npx reannotate demo
-      the whole job on a bundled dataset, without a key or a network
+      try it on a bundled dataset, without a key or a network
   $ npx reannotate ${RUN} --dry_run
       rows, tokens and price; nothing is sent
   $ npx reannotate ${RUN} --limit 100
@@ -75,7 +75,7 @@ line; 3 some rows have no annotation; 75 a server, the network or the disk faile
   judge: {
     summary: 'have another model compare the old and new answers of a run',
     description:
-      'A second opinion: on a sample of a finished run another model compares old and new answer, blind and in both orders.',
+      'LLM-as-a-judge: another model compares the old and new answers of a sample of a finished run, blind and in both orders.',
     usage: '--annotator NAME --dataset ID_OR_PATH [--judge NAME] [flags]',
     more: `
 Examples:
@@ -93,8 +93,8 @@ may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`,
   compare: {
     summary: 'try several annotators on a sample, and have their answers judged',
     description:
-      'Sends the same sample to several annotators, and has their answers judged blind, pair by pair and in both orders: wins, ' +
-      'ranking, price and time of each.',
+      'Sends one sample to several annotators, has another model judge their answers blind and in both orders, and ranks the ' +
+      'annotators: wins, price and time of each.',
     usage: 'A,B,C --dataset ID_OR_PATH [--sample N] [--run [NAME]] [flags]',
     argument: { name: '<annotators>', help: 'two or more annotators, separated by commas' },
     more: `
@@ -115,9 +115,9 @@ verdicts are missing, or, with --run, some rows have no annotation; 75 a server,
 command may work later; 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.`,
   },
   report: {
-    summary: 'make a page that shows a run, live or beside other runs',
+    summary: 'write a report page of one or more runs, or serve it live',
     description:
-      'Makes the page that shows a run, or compares several of one dataset: one file that needs no network.',
+      'Writes the report of a run, or compares several runs of one dataset: a single HTML file that needs no network.',
     usage: '[RUN_DIR …] [flags]',
     argument: {
       name: '[run_dir...]',
@@ -135,8 +135,8 @@ Examples:
       serves the page on this machine while the run goes on`,
   },
   list: {
-    summary: 'show the runs below --save_dir: state, rows, cost, size',
-    description: 'Shows the runs below a folder of results, those that changed last first.',
+    summary: 'list the runs in --save_dir: state, rows, cost, size',
+    description: 'Lists the runs in a results folder, most recently changed first.',
     usage: '[--save_dir DIR] [--json]',
     more: `
 Examples:
@@ -146,22 +146,22 @@ Examples:
 To delete a run, delete its two folders, which --json names: results and working_files.`,
   },
   demo: {
-    summary: 'the whole job on a bundled dataset, without a key or a network',
+    summary: 'try it on a bundled dataset, without a key or a network',
     description:
-      'The main job with no key and no network: the simulator serves a bundled dataset and its answers.',
+      'Runs the whole job without a key or a network: the simulator serves a bundled dataset and its answers.',
     usage: '[flags]',
     more: '',
   },
   simulate: {
     summary: 'start a local API and Hub, to rehearse a run for free',
     description:
-      'Starts the simulator alone: an OpenAI-compatible server and a datasets-server on this machine, to rehearse a run for free.',
+      'Starts a local simulator: an OpenAI-compatible API, a datasets-server and a Hub, to rehearse a run for free.',
     usage: '[flags]',
     more: '',
   },
   completion: {
-    summary: 'print a script by which bash, zsh or fish completes flags',
-    description: 'Prints a script by which a shell completes commands, flags and their values.',
+    summary: 'print a completion script for bash, zsh or fish',
+    description: 'Prints a shell completion script for commands, flags and their values.',
     usage: 'bash|zsh|fish',
     argument: { name: '<shell>', help: 'bash, zsh or fish' },
     more: `
@@ -189,7 +189,7 @@ Exit codes: 0 planned; 1 something needs your attention first; 2 wrong command l
   },
   work: {
     summary: 'work on the shards of a planned run',
-    description: 'Works on a planned run: on one shard, or on open ones until none is left.',
+    description: 'Works on a planned run: one shard, or unfinished ones until none is left.',
     usage: 'RUN_DIR [--shard I] [flags]',
     argument: RUN_DIR,
     more: `
@@ -201,10 +201,10 @@ so that all stop; 2 wrong command line; 75 start it again (also after SIGUSR2); 
 and SIGHUP.`,
   },
   status: {
-    summary: 'show how far a run is',
+    summary: 'show the progress of a run',
     description:
-      'Shows how far a run is, by its files alone: rows by state, requests, tokens, cost; of a planned run all shards. On a ' +
-      'terminal it stays until the run ends.',
+      'Shows the progress of a run from its files: rows by state, requests, tokens, cost, and all shards of a planned run. On a ' +
+      'terminal it updates until the run ends.',
     usage: 'RUN_DIR [--json]',
     argument: { name: '<run_dir>', help: 'the folder of the run’s working files, or of its results' },
     more: `
@@ -215,9 +215,9 @@ Examples:
   $ npx reannotate status datasets/temp/answers.jsonl_gpt-4o-mini --json | jq .rows.pending`,
   },
   merge: {
-    summary: 'prove that all shards are whole, and write the results',
+    summary: 'check that all shards are complete, and write the results',
     description:
-      'Proves that every shard of a planned run is whole, and writes the results that one machine would have written.',
+      'Checks that every shard of a planned run is complete, and writes the results that one machine would have written.',
     usage: 'RUN_DIR',
     argument: RUN_DIR,
     more: `
@@ -226,7 +226,7 @@ Exit codes: 0 every row is annotated; 1 a shard is damaged or does not belong to
   },
   slurm: {
     summary: 'run a plan as a Slurm job array',
-    description: 'Writes and shows the Slurm job array of a planned run, and the job after it that merges.',
+    description: 'Writes and shows the Slurm job array of a planned run and the merge job that follows it.',
     usage: 'RUN_DIR [--submit] [--nodes K] [--sbatch=OPTION …]',
     argument: RUN_DIR,
     more: `
@@ -237,7 +237,7 @@ Example:
   },
   k8s: {
     summary: 'print a plan as a Kubernetes Job',
-    description: 'Prints a planned run as an Indexed Job of Kubernetes.',
+    description: 'Prints a planned run as a Kubernetes Indexed Job.',
     usage: 'RUN_DIR [--image NAME] [--nodes K] [flags]',
     argument: RUN_DIR,
     more: `

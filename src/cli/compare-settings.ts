@@ -40,7 +40,7 @@ export function compareSettings(
   if (first === undefined) throw new RangeError('there are at least two');
   const found = contestants.map(({ call }) => call.annotator.name);
   const repeated = found.find((name, place) => found.indexOf(name) !== place);
-  if (repeated !== undefined) throw new UsageError(`compare: ${sanitize(repeated, 80)} is named twice.`);
+  if (repeated !== undefined) throw new UsageError(`compare: ${sanitize(repeated, 80)} is listed twice.`);
   const { baseUrl } = first.call;
   return {
     contestants,
@@ -60,6 +60,6 @@ function runOf(given: string | null, annotators: readonly string[]): Comparison[
   const name = given.replace(/^openai\//, '');
   if (annotators.includes(name)) return { annotator: name };
   throw new UsageError(
-    `--run ${sanitize(given, 80)} is none of the annotators that are compared: ${annotators.map((one) => sanitize(one, 80)).join(', ')}.`,
+    `--run ${sanitize(given, 80)} is not one of the compared annotators: ${annotators.map((one) => sanitize(one, 80)).join(', ')}.`,
   );
 }

@@ -82,7 +82,7 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
   // commander has written its message (or the help) itself.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.commandLine;
   if (interruption.soft.aborted && !(error instanceof UserError)) {
-    console.warning('Stopped before anything was asked; run the same command again.');
+    console.warning('Stopped before any request was sent; run the same command again.');
     return interruption.exitCode;
   }
   if (error instanceof UserError) {
@@ -97,7 +97,7 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
   const stack =
     error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined ? `\n${error.stack ?? ''}` : '';
   console.error(
-    `An unexpected problem, which is a defect of reannotate: ${sanitize(messageOf(error), 500)}. What was received is ` +
+    `Unexpected error (this is a bug in reannotate): ${sanitize(messageOf(error), 500)}. Everything received is ` +
       'saved; run the command again with --resume. REANNOTATE_DEBUG=1 shows where it happened.',
   );
   if (stack !== '') console.print(stack);

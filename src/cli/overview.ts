@@ -11,7 +11,7 @@ export function overview(version: string): string {
   const width = Math.max(...entries.map(([name = '']) => name.length)) + 2;
   const commands = entries.map(([name = '', summary = '']) => `  ${name.padEnd(width)}${summary}`);
   return [
-    `reannotate ${version}: new answers from an LLM for every prompt of a dataset, old and new side by side`,
+    `reannotate ${version}: regenerate every answer in a dataset with an LLM, old and new side by side`,
     '',
     'Commands:',
     ...commands,
@@ -19,7 +19,7 @@ export function overview(version: string): string {
     '',
     'Examples:',
     '  $ npx reannotate demo',
-    '      the whole job on a bundled dataset, without a key or a network',
+    '      try it on a bundled dataset, without a key or a network',
     '  $ npx reannotate --annotator gpt-4o-mini --dataset answers.jsonl --dry_run',
     '      rows, tokens and price; nothing is sent',
     '  $ npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100',

@@ -96,7 +96,7 @@ function row(command: CommandName, flag: CommandFlag): string {
 }
 
 function isPlainValue(text: string): boolean {
-  return !/\s/.test(text) && text !== 'all' && text !== 'adapted' && text !== 'unlimited';
+  return !/\s/.test(text) && text !== 'all' && text !== 'automatic' && text !== 'unlimited';
 }
 
 /** Flags and placeholders in a text as code. */

@@ -58,7 +58,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, variableSource: Variab
   requireTurnByTurn(values, call);
   requireCheck(values, call);
   if (values.select !== null && !hasSeveral(call.generation))
-    throw new UsageError(`--select ${values.select} goes with --n above 1; give both.`);
+    throw new UsageError(`--select ${values.select} requires --n above 1.`);
   requireJudge(values, call);
   return {
     selection: selectionOf({ ...values, dataset }),
@@ -92,7 +92,7 @@ export function requireDataset(dataset: string | null): string {
 
 function requireDryRun({ dry_run: isDry, json, probe }: Values<'reannotate'>): void {
   if (isDry || (!json && probe === null)) return;
-  throw new UsageError(`--${json ? 'json' : 'probe'} belongs to --dry_run; give both.`);
+  throw new UsageError(`--${json ? 'json' : 'probe'} requires --dry_run.`);
 }
 
 /** @throws UsageError where several servers are listed for what belongs to one account */
@@ -108,7 +108,7 @@ export function requireOneServer({ servers }: Pick<ModelCall, 'servers'>, flag: 
 export function requireBound(maxCost: number | null, { max_tokens: most }: GenerationParameters): void {
   if (maxCost === null || most !== null) return;
   throw new UsageError(
-    '--max_cost needs a --max_tokens: without one nobody knows what a request in flight may cost.',
+    '--max_cost requires --max_tokens: without it, the cost of a request has no upper bound.',
   );
 }
 
@@ -118,7 +118,7 @@ export function requireEscalation(
   { max_tokens: most }: GenerationParameters,
 ): void {
   if (factor !== null && most === null)
-    throw new UsageError('--escalate_truncated multiplies --max_tokens, and this run has none.');
+    throw new UsageError('--escalate_truncated multiplies --max_tokens, but this run has none.');
 }
 
 /** @throws UsageError where turns cannot be answered one after the other */
@@ -129,24 +129,23 @@ function requireTurnByTurn(values: Values<'reannotate'>, { generation }: ModelCa
       '--turns all works online: each turn needs the answer to the one before it, and a batch is sent as a whole. Leave ' +
         '--batch out.',
     );
-  if (hasSeveral(generation))
-    throw new UsageError('--turns all goes with one answer to each turn; leave --n out.');
+  if (hasSeveral(generation)) throw new UsageError('--turns all takes one answer per turn; remove --n.');
   if (values.prompt_template !== null)
     throw new UsageError(
-      '--prompt_template changes the last user turn alone, and --turns all answers every turn: put what the model is to ' +
-        'know into --system_prompt.',
+      '--prompt_template changes only the last user turn, but --turns all answers every turn: put your instructions ' +
+        'into --system_prompt.',
     );
   const sharing = values.reuse.length > 0 ? '--reuse' : values.dedupe ? '--dedupe' : null;
   if (sharing !== null)
     throw new UsageError(
-      `${sharing} compares requests before they are sent, and with --turns all they depend on the answers; leave it out.`,
+      `${sharing} compares requests before they are sent, but with --turns all they depend on earlier answers; remove it.`,
     );
 }
 
 /** @throws UsageError where no judge can choose among the answers */
 function requireJudge(values: Values<'reannotate'>, { baseUrl, annotator }: ModelCall): void {
   if (values.select !== 'judge') {
-    if (values.judge !== null) throw new UsageError('--judge goes with --select judge; give both.');
+    if (values.judge !== null) throw new UsageError('--judge requires --select judge.');
     return;
   }
   if (values.batch || values.batch_file_only)
@@ -163,23 +162,21 @@ function requireJudge(values: Values<'reannotate'>, { baseUrl, annotator }: Mode
 function requireCheck(values: Values<'reannotate'>, { generation }: ModelCall): void {
   if (values.check_retry === null) return;
   if (values.check === null)
-    throw new UsageError('--check_retry goes with --check answer, which says what agrees; give both.');
+    throw new UsageError('--check_retry requires --check answer, which decides what agrees.');
   if (values.batch || values.batch_file_only)
     throw new UsageError(
       '--check_retry works online: leave it out here, and once the batches are collected run the same command with ' +
         '--resume --check_retry and without --batch.',
     );
   if (hasSeveral(generation))
-    throw new UsageError(
-      '--check_retry goes with one answer to each row; of several, use --select majority.',
-    );
+    throw new UsageError('--check_retry takes one answer per row; with several, use --select majority.');
   if (values.turns === 'all')
     throw new UsageError(
       '--check_retry compares one answer with the original; with --turns all, leave it out.',
     );
   if (values.dedupe)
     throw new UsageError(
-      '--check_retry sends a row several times, and --dedupe sends equal requests once; leave one of them out.',
+      '--check_retry sends a row several times, but --dedupe sends identical requests once; remove one of them.',
     );
 }
 
@@ -274,13 +271,13 @@ function checkServiceTier(call: ModelCall, { batch, max_cost: maxCost }: Values<
   const { provider, providerName, model, name } = call.annotator;
   const tier = call.generation.service_tier;
   if (tier === 'flex' && batch)
-    throw new UsageError('--service_tier flex is for single requests; batches have that price already.');
+    throw new UsageError('--service_tier flex is for online requests; batches already have that price.');
   if (tier === 'flex' && providerName === 'openai' && call.baseUrl === null && !hasFlexTier(model))
-    throw new UsageError(`${sanitize(name, 80)} has no flex tier; leave --service_tier out.`);
+    throw new UsageError(`${sanitize(name, 80)} has no flex tier; remove --service_tier.`);
   const isUnknown = tierShares(provider.priceId, model).priority === null;
   if (tier === 'priority' && maxCost !== null && isUnknown)
     throw new UsageError(
-      `--max_cost cannot be kept with --service_tier priority: its price is not known for ${sanitize(name, 80)}.`,
+      `--max_cost cannot be enforced with --service_tier priority: its price is not known for ${sanitize(name, 80)}.`,
     );
 }
 
@@ -337,7 +334,7 @@ function reviewOf(path: string | null): string | null {
 
 function policyOf(values: Values<'reannotate'>): RunPolicy {
   const { resume, resume_no_retry: isNoRetry, overwrite, retry } = values;
-  if (retry !== null && !resume) throw new UsageError('--retry goes with --resume; give both.');
+  if (retry !== null && !resume) throw new UsageError('--retry requires --resume.');
   return {
     earlier: resume ? 'resume' : isNoRetry ? 'resume_no_retry' : overwrite ? 'overwrite' : 'refuse',
     retry: retry ?? (isNoRetry ? [] : DEFAULT_POLICY.retry),
@@ -385,8 +382,7 @@ export function fallbackOf(values: FallbackFlags): RunPolicy['fallback'] {
   const alone = (['fallback_base_url', 'fallback_api_key_env'] as const).find(
     (flag) => values[flag] !== null,
   );
-  if (alone !== undefined)
-    throw new UsageError(`--${alone} belongs to --fallback_annotator NAME; give both.`);
+  if (alone !== undefined) throw new UsageError(`--${alone} requires --fallback_annotator NAME.`);
   return name;
 }
 
@@ -397,6 +393,6 @@ export function pushOf(values: PushFlags): Push | null {
   const { push_to_hub: repository, private: isPrivate, yes, allow_secrets: allowSecrets } = values;
   if (repository !== null) return { repository, private: isPrivate, yes, allowSecrets };
   const alone = (['private', 'yes', 'allow_secrets'] as const).find((name) => values[name]);
-  if (alone !== undefined) throw new UsageError(`--${alone} belongs to --push_to_hub; give both.`);
+  if (alone !== undefined) throw new UsageError(`--${alone} requires --push_to_hub.`);
   return null;
 }

@@ -95,14 +95,12 @@ export function watchSettings(
 function checkTogether(values: Values<'watch-batch'>): void {
   const sendsAgain = values.retry_failed || values.finish_online;
   if (values.results !== null && (sendsAgain || values.cancel))
-    throw new UsageError(
-      '--results takes results in and does nothing else; run watch-batch again for the rest.',
-    );
+    throw new UsageError('--results only imports results; run watch-batch again for the rest.');
   if (values.retry !== null && !sendsAgain)
-    throw new UsageError('--retry goes with --retry_failed or --finish_online; give one of them.');
+    throw new UsageError('--retry requires --retry_failed or --finish_online.');
   if (values.cancel && values.retry_failed) {
     throw new UsageError(
-      '--cancel and --retry_failed exclude each other; --cancel --finish_online sends what is left online.',
+      '--cancel and --retry_failed cannot be combined; --cancel --finish_online sends the remaining rows online.',
     );
   }
 }
@@ -112,8 +110,8 @@ function serviceTier(
   { providerName, model, name }: Annotator,
 ): 'flex' | null {
   if (tier === null) return null;
-  if (!isOnline) throw new UsageError('--service_tier flex goes with --finish_online.');
+  if (!isOnline) throw new UsageError('--service_tier flex requires --finish_online.');
   if (providerName !== 'openai' || !hasFlexTier(model))
-    throw new UsageError(`${sanitize(name, 80)} has no flex tier; leave --service_tier out.`);
+    throw new UsageError(`${sanitize(name, 80)} has no flex tier; remove --service_tier.`);
   return tier;
 }

@@ -74,7 +74,7 @@ export async function compare(comparison: Comparison, context: CommandContext): 
   await printResult(`${compareTable(figures)}\n`);
   if (unanswered > 0)
     context.console.warning(
-      `${plural(unanswered, 'verdict')} missing, so their pairs are undecided. Ask again with: ${context.resumeCommand}`,
+      `${plural(unanswered, 'verdict')} missing, so their pairs are undecided. Retry with: ${context.resumeCommand}`,
     );
   const isUndecided = figures.pairs.some(({ win_rate: rate }) => rate === null);
   if (comparison.run === null) return unanswered > 0 || isUndecided ? EXIT.incomplete : EXIT.done;
@@ -92,7 +92,7 @@ function sampleOf({ comparison, common, place }: PlacedComparison): typeof findD
     const source = { selection, tempDir: output.tempDir, environment };
     const found = await findDataset(source, console, signal);
     const { offset, limit } = selection;
-    const endProgress = console.showProgress(() => 'Choosing rows of the dataset');
+    const endProgress = console.showProgress(() => 'Sampling the dataset');
     try {
       const chosen = await sampleDataset(found, { offset, limit }, sample, sampleSeed, signal);
       if (dryRun) return chosen;
@@ -118,7 +118,7 @@ async function checkCalls(open: OpenComparison): Promise<void> {
   }
   if (contestants.some(({ name }) => name === comparison.judge.name))
     context.console.warning(
-      `${sanitize(comparison.judge.name, 80)} judges its own answers, which models tend to prefer; name another with --judge.`,
+      `${sanitize(comparison.judge.name, 80)} judges its own answers, which models tend to prefer; choose another with --judge.`,
     );
 }
 
@@ -126,7 +126,7 @@ async function checkCalls(open: OpenComparison): Promise<void> {
 async function answer(contestant: Contestant, open: OpenComparison): Promise<number> {
   const { settings, name } = contestant;
   const { context } = open;
-  context.console.info(`${sanitize(name, 80)} answers the sample.`);
+  context.console.info(`${sanitize(name, 80)} is answering the sample.`);
   const maxCost = moneyLeft(settings.policy.maxCost, contestant.folder, open);
   const selection = { ...settings.selection, offset: 0, limit: null };
   const policy = { ...settings.policy, maxCost };
@@ -152,7 +152,7 @@ function isUnfinished({ folder }: Contestant): boolean {
 function outOfMoney({ common, context }: OpenComparison): number {
   const { maxCost } = common.policy;
   context.console.error(
-    `Stopped: the next request could exceed --max_cost ${maxCost ?? 0}. What came is saved; run the same command with a larger ` +
+    `Stopped: the next request could exceed --max_cost ${maxCost ?? 0}. Everything received is saved; run the same command with a larger ` +
       `amount: ${context.resumeCommand}`,
   );
   return EXIT.incomplete;
@@ -163,7 +163,7 @@ async function requireSameRows({ contestants, place }: OpenComparison): Promise<
   const digests = await Promise.all(contestants.map(({ folder }) => digestOfFile(folder.rows)));
   if (new Set(digests).size === 1) return;
   throw new UserError(
-    `The annotators answered different rows: the dataset changed between them. Compare all of them on the new rows with ` +
+    `The dataset changed between annotators, so they answered different rows. Compare all of them on the new rows with ` +
       `--run_name NAME, or delete ${place.save} and ${place.temp} to start over.`,
   );
 }
@@ -216,7 +216,7 @@ async function save(figures: CompareFigures, { place, context }: OpenComparison)
 function bestOf({ annotators, pairs }: CompareFigures): string {
   const [best] = annotators;
   if (best !== undefined && pairs.some(({ win_rate: rate }) => rate !== null)) return best.annotator;
-  throw new UserError('No pair is decided, so there is no best annotator. Name one: --run NAME.');
+  throw new UserError('No pair was decided, so there is no best annotator. Choose one with --run NAME.');
 }
 
 /** The whole dataset with one annotator, whose answers to the sample are there. */
@@ -226,7 +226,7 @@ async function runWhole(annotator: string, open: OpenComparison): Promise<number
   const settings = comparison.contestants[number];
   const contestant = contestants[number];
   if (settings === undefined || contestant === undefined) throw new RangeError(annotator);
-  context.console.info(`${sanitize(annotator, 80)} answers the whole dataset.`);
+  context.console.info(`${sanitize(annotator, 80)} is answering the whole dataset.`);
   const own = { ...settings, output: { ...settings.output, runName: null } };
   const isBegun = earlierFiles(findRunFolder(placeOf(own))).length > 0;
   const { maxCost } = settings.policy;

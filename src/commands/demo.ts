@@ -136,7 +136,7 @@ export async function demo(
           ? []
           : ['Have another model judge which answers are better: npx reannotate demo --judge']),
         '',
-        'Now with a model of your own:',
+        'Next, a real run:',
         '  export OPENAI_API_KEY=…',
         '  npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100 --dry_run',
       ].join('\n'),
@@ -182,7 +182,7 @@ function runOnline(work: Demo): Promise<number> {
 /** The simulator has an opinion as well. */
 async function judgeAnswers(work: Demo): Promise<number> {
   const { judge } = await import('./judge.js');
-  work.context.console.info('A simulated judge, which mostly takes the longer answer, reads a sample:');
+  work.context.console.info('A simulated judge, which mostly prefers the longer answer, compares a sample:');
   const { output, call } = settingsOf(work, {});
   const options = judgeOptions({
     dataset: DATASET,
@@ -217,7 +217,7 @@ async function runInBatches(work: Demo): Promise<number> {
   const batches = { batch: true, maxBatchSize: BATCH_SIZE };
   const submitted = await reannotate(settingsOf(work, { ...batches, earlier: 'overwrite' }), work.context);
   if (submitted !== EXIT.done || interruption.soft.aborted) return submitted;
-  console.info('That is the command for a real run; the demo runs it by itself, every second.');
+  console.info('That is the command for a real run; the demo runs it for you, polling every second.');
   const { watchBatch } = await import('./watch-batch.js');
   const { saveDir, tempDir } = work.request;
   const { save } = runFolder(saveDir, tempDir, runName(DATASET, work.annotator.name));

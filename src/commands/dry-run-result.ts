@@ -63,7 +63,7 @@ export interface DryRun {
     requests_per_day: number | null;
   };
   /** At least, at these limits; null where none is known. */
-  minutes: { online: number; bound: 'requests' | 'tokens' | 'requests a day' } | null;
+  minutes: { online: number; bound: 'requests' | 'tokens' | 'requests per day' } | null;
   probe: Probe | null;
   examples: { request_idx: number; body: Record<string, unknown> }[];
 }

@@ -31,12 +31,12 @@ export function dryRunTable(result: DryRun, generation: GenerationParameters): s
       'Answer tokens',
       completion.low === null
         ? `${count(completion.expected)} if as long as the original answers, ${atMost(completion.maximum, generation)}`
-        : `${count(completion.expected)}, ${count(completion.low)} to ${count(completion.high ?? 0)} by the probe, ${atMost(completion.maximum, generation)}`,
+        : `${count(completion.expected)}; the probe gives ${count(completion.low)} to ${count(completion.high ?? 0)}; ${atMost(completion.maximum, generation)}`,
     ],
     ['Price online', `${describePrice(price.online)}${hoursOfPrice(result)}`],
     ['Price off-peak', describeOffPeak(result)],
     ['Price flex', price.flex === null ? null : describePrice(price.flex)],
-    ['Price in batches', result.batches === null ? 'no batches here' : describePrice(price.batch)],
+    ['Price in batches', result.batches === null ? 'no Batch API' : describePrice(price.batch)],
     ['Batches', result.batches === null ? 'none' : count(result.batches)],
     ['Limits', describeLimits(result)],
     ['Time online', describeTime(result)],
@@ -91,18 +91,18 @@ function describeOffPeak({ off_peak: offPeak, price_usd: price }: DryRun): strin
 function describeLimits({ limits, minutes }: DryRun): string | null {
   if (minutes === null) return null;
   const known = [
-    [limits.requests_per_minute, 'requests a minute'],
-    [limits.tokens_per_minute, 'tokens a minute'],
-    [limits.requests_per_day, 'requests a day'],
+    [limits.requests_per_minute, 'requests per minute'],
+    [limits.tokens_per_minute, 'tokens per minute'],
+    [limits.requests_per_day, 'requests per day'],
   ] as const;
   return known.flatMap(([limit, unit]) => (limit === null ? [] : [`${count(limit)} ${unit}`])).join(', ');
 }
 
 function describeTime({ minutes }: DryRun): string {
   if (minutes === null) {
-    return 'depends on the account: give --max_requests_per_minute and --max_tokens_per_minute to see it, or --probe 0 to ask the API';
+    return 'unknown: pass --max_requests_per_minute and --max_tokens_per_minute, or --probe 0 to look up the account’s limits';
   }
-  const bound = minutes.bound === 'requests a day' ? minutes.bound : `${minutes.bound} a minute`;
+  const bound = minutes.bound === 'requests per day' ? minutes.bound : `${minutes.bound} per minute`;
   return `at least ${duration(minutes.online * 60_000)}, bound by the ${bound}`;
 }
 

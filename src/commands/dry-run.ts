@@ -55,11 +55,11 @@ export async function dryRun(
   warnOfShortAnswers(call, context);
   if (output.select === 'judge')
     context.console.warning(
-      'The requests of --select judge are not counted: two for each further answer of a row that differs.',
+      'The requests of --select judge are not included: two for each further, different answer of a row.',
     );
   if (policy.checkRetry !== null)
     context.console.warning(
-      `What --check_retry ${policy.checkRetry} sends again is not counted: it depends on the answers.`,
+      `What --check_retry ${policy.checkRetry} sends again is not included: it depends on the answers.`,
     );
   const price = await findPrice(annotator.provider, annotator.model);
   requireHours(call, policy, price);
@@ -92,8 +92,8 @@ function warnOfShortAnswers({ annotator, generation }: ModelCall, { console }: C
   const thinks = effort === null ? isThinkingModel(annotator.model) : effort !== 'none';
   if (!thinks || most === null || most >= TOKENS_TO_THINK) return;
   console.warning(
-    `${sanitize(annotator.name, 80)} thinks before it answers, and --max_tokens ${most} bounds both: expect truncated ` +
-      `answers. ${count(TOKENS_TO_THINK)} or more is usual, or none for no limit.`,
+    `${sanitize(annotator.name, 80)} reasons before it answers, and --max_tokens ${most} limits both together: expect truncated ` +
+      `answers. ${count(TOKENS_TO_THINK)} or more is usual; none means no limit.`,
   );
 }
 
@@ -182,7 +182,7 @@ async function probeSample(
 ): Promise<Probe> {
   const rows = spread(sample.rows(), probed);
   context.console.warning(
-    `--probe asks ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${probedCall.call.annotator.name}, which is paid for; the answers are not kept.`,
+    `--probe sends ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${probedCall.call.annotator.name}, which is paid for; the answers are not kept.`,
   );
   return probeRows(rows, probedCall, context);
 }
@@ -293,7 +293,7 @@ function minutesFor(limits: AccountLimits, requests: number, tokens: number): Dr
   const bounds = [
     { bound: 'requests' as const, amount: requests, limit: limits.requestsPerMinute, minutes: 1 },
     { bound: 'tokens' as const, amount: tokens, limit: limits.tokensPerMinute, minutes: 1 },
-    { bound: 'requests a day' as const, amount: requests, limit: limits.requestsPerDay, minutes: 24 * 60 },
+    { bound: 'requests per day' as const, amount: requests, limit: limits.requestsPerDay, minutes: 24 * 60 },
   ].flatMap(({ bound, amount, limit, minutes }) =>
     limit === null ? [] : [{ bound, online: (amount / limit) * minutes }],
   );

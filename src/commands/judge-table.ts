@@ -43,7 +43,7 @@ export class RequestEstimate {
   describe(price: Price | null): string {
     const { requests } = this;
     const what = `${plural(requests, 'request')} to ${sanitize(this.call.annotator.name, 80)}, about ${plural(this.#promptTokens, 'prompt token')}`;
-    if (price === null) return `${what}; what that costs is not known.`;
+    if (price === null) return `${what}; the cost is unknown.`;
     const cost = (completionTokens: number): string =>
       dollars(costOf({ promptTokens: this.#promptTokens, completionTokens, cachedTokens: 0 }, price));
     const usual = `${what}: about ${cost(requests * this.#usualTokens)}`;
@@ -62,7 +62,7 @@ export function describeFigures(figures: JudgeFigures, sample: Sample, result: s
     return [count(pairs).padStart(5), percent(share).padStart(8), bar, more].join('  ').trimEnd();
   };
   const of = [
-    figures.identical > 0 ? `${count(figures.identical)} with the same answer twice` : '',
+    figures.identical > 0 ? `${count(figures.identical)} with identical answers` : '',
     figures.flipped > 0 ? `${count(figures.flipped)} whose verdict flipped with the order` : '',
   ].filter((text) => text !== '');
   const lines = [
@@ -84,7 +84,7 @@ export function describeFigures(figures: JudgeFigures, sample: Sample, result: s
 }
 
 function describeRate({ win_rate: rate, confidence_interval_95: interval }: JudgeFigures): string {
-  if (rate === null || interval === null) return 'none: no pair is decided';
+  if (rate === null || interval === null) return 'none: no pair was decided';
   const [low, high] = interval;
   return `${percent(rate)} of the new answers, ties counted as half (95 % confidence: ${percent(low)} to ${percent(high)})`;
 }
@@ -93,7 +93,7 @@ function describeRate({ win_rate: rate, confidence_interval_95: interval }: Judg
 function conclusion(figures: JudgeFigures): string {
   const { confidence_interval_95: interval, annotator } = figures;
   const pairs = figures.wins + figures.ties + figures.losses;
-  if (interval === null) return 'Nothing is shown: no pair is decided.';
+  if (interval === null) return 'No result: no pair was decided.';
   const [low, high] = interval;
   const judge = sanitize(annotator, 80);
   if (low > 0.5) return `${judge} prefers the new answers.`;

@@ -49,7 +49,7 @@ export async function judge(options: JudgeOptions, context: CommandContext): Pro
   const price = await priceFor(call, settings.policy);
   if (call.annotator.name === judged)
     console.warning(
-      `${judged} judges its own answers, which models tend to prefer; name another with --judge.`,
+      `${judged} judges its own answers, which models tend to prefer; choose another with --judge.`,
     );
   return inFolder({ folder, command: 'judge', settings }, context, async () => {
     const judged = await judgeSample(options, prompts, price, context);
@@ -110,10 +110,10 @@ function requireResults({ folder, judged, settings }: JudgeOptions): void {
     : [];
   const near = nearest(folder.name, finished, RUNS_SHOWN).map((name) => sanitize(name, 120));
   throw new UserError(
-    `There is no ${folder.reannotated}: a run is judged once it is finished. Finish it with npx reannotate ` +
+    `No finished run found: there is no ${folder.reannotated}. Finish the run with npx reannotate ` +
       `--dataset ${shellWord(sanitize(settings.selection.dataset, 200))} --annotator ${shellWord(sanitize(judged, 80))}, or name ` +
-      `another with --dataset, --annotator and --save_dir. ` +
-      (near.length === 0 ? `There is none in ${parent}.` : `${parent} has ${near.join(', ')}.`),
+      `another run with --dataset, --annotator and --save_dir. ` +
+      (near.length === 0 ? `${parent} has no finished run.` : `${parent} has ${near.join(', ')}.`),
   );
 }
 
@@ -142,7 +142,9 @@ async function chooseRows(
   const identical = rows.filter(({ isIdentical }) => isIdentical).length;
   console.info(
     `Comparing ${subject} of ${plural(rows.length, 'row')} out of ${count(pairs)} with both` +
-      (identical === 0 ? '.' : `; ${count(identical)} with the same answer twice are ties unasked.`),
+      (identical === 0
+        ? '.'
+        : `; ${count(identical)} have identical answers and count as ties without asking the judge.`),
   );
   return sample;
 }
@@ -251,8 +253,8 @@ function finish(
   for (const line of table.split('\n')) console.record('info', line);
   if (sums.unreadable > 0) {
     console.warning(
-      `No verdict was found in ${plural(sums.unreadable, 'answer')} of the judge; their pairs are undecided and count ` +
-        `for nothing. Its verdicts are in ${folder.judgements}.`,
+      `${plural(sums.unreadable, 'answer')} of the judge had no verdict; their pairs are undecided and not counted. ` +
+        `The judge’s answers are in ${folder.judgements}.`,
     );
   }
   if (stop?.reason === 'budget') {
@@ -266,7 +268,7 @@ function finish(
     );
   }
   if (sums.unanswered > 0) {
-    const again = stop === null ? ` Try them again with the same command: ${resumeCommand}` : '';
+    const again = stop === null ? ` Retry with the same command: ${resumeCommand}` : '';
     console.error(
       `${plural(sums.unanswered, 'request')} without an answer, so their pairs are undecided.${again}`,
     );
@@ -283,7 +285,7 @@ async function endEarly(
 ): Promise<number> {
   const saved = `${plural(index.rows - index.count('pending'), 'verdict')} of ${count(index.rows)} saved`;
   if (stop.reason === 'interrupted') {
-    console.warning(`Stopped; ${saved}. Go on with the same command: ${resumeCommand}`);
+    console.warning(`Stopped; ${saved}. Resume with the same command: ${resumeCommand}`);
     return interruption.exitCode;
   }
   throw await stopError(

@@ -27,7 +27,7 @@ export async function list(request: ListRequest, console: Console): Promise<numb
   const runs = await runsIn(request);
   if (json) await printResult(`${JSON.stringify(runs, null, 2)}\n`);
   else if (runs.length === 0)
-    console.info(`There are no runs in ${sanitize(saveDir, 200)}. --save_dir names another folder.`);
+    console.info(`There are no runs in ${sanitize(saveDir, 200)}. Name another folder with --save_dir.`);
   else await printResult(`${runTable(runs, columnsOfOutput()).join('\n')}\n`);
   return EXIT.done;
 }
@@ -36,7 +36,9 @@ async function runsIn(request: ListRequest): Promise<ListedRun[]> {
   const { saveDir, isNamed } = request;
   if (!existsSync(saveDir)) {
     if (!isNamed) return [];
-    throw new UserError(`${sanitize(saveDir, 300)} does not exist. Give the --save_dir of the runs.`);
+    throw new UserError(
+      `${sanitize(saveDir, 300)} does not exist. Give the --save_dir that the runs were started with.`,
+    );
   }
   try {
     return await listRuns(request);

@@ -40,7 +40,7 @@ export async function merge(planned: OpenPlan, context: CommandContext): Promise
     const { assembled, totals } = await writeResults(planned, folder, context);
     await totals.findPrice(call);
     console.info(
-      `Merged ${plural(plan.shards.length, 'shard')} of one plan: ${plural(plan.rows, 'row')}, each once.`,
+      `Merged ${plural(plan.shards.length, 'shard')}: ${plural(plan.rows, 'row')}, each exactly once.`,
     );
     const commands = nextCommands(runDir);
     const finished = {
@@ -142,7 +142,7 @@ async function reopen({ runDir, plan }: OpenPlan, damaged: ShardsDamaged['damage
       folder.journal,
       lines.map(({ offset }) => offset),
     );
-    const what = `has ${plural(lines.length, 'line')} that cannot be read or answer other rows`;
+    const what = `has ${plural(lines.length, 'line')} that cannot be read or belong to other rows`;
     if (state?.plan === plan.digest)
       await writeState(folder.temp, { ...state, phase: 'stopped', message: `It ${what}.` });
     problems.push({ shard, kind: 'cut', message: `shard ${shard} ${what}; their rows are sent again` });

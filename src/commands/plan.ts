@@ -52,7 +52,7 @@ export async function plan(request: PlanRequest, context: CommandContext): Promi
   const { console, interruption } = context;
   if (output.select === 'judge')
     throw new UsageError(
-      '--select judge chooses once all answers are there, in one process: plan the run without it, or run reannotate alone.',
+      '--select judge runs in one process after all answers are in: plan the run without it, or use reannotate instead of plan.',
     );
   const place = placeOf(settings);
   const folder = findRunFolder(place);

@@ -197,14 +197,14 @@ async function intoBatches(
   if (policy.batchFileOnly) {
     if (hasFurtherRounds)
       context.console.warning(
-        'Truncated and refused rows are sent again once the results are taken in: resume online for them then.',
+        'Truncated and refused rows are not sent again until the results are imported: resume online then.',
       );
     const { writeBatchFiles } = await import('../session/batch-files.js');
     return writeBatchFiles(batchRun, context);
   }
   if (hasFurtherRounds)
     context.console.info(
-      'watch-batch sends truncated and refused rows again online, at the ordinary price, once it has collected the batches.',
+      'Once the batches are collected, watch-batch sends truncated and refused rows again online, at the online price.',
     );
   const { submitBatches } = await import('../session/submit-batches.js');
   return submitBatches(batchRun, context, onBatches);
@@ -243,7 +243,7 @@ function warnOfBatches(folder: RunFolder, watchCommand: WatchCommand, { console 
   const under = ledger.open.flatMap(({ batch }) => (batch === null ? [] : [batch.id]));
   if (under.length === 0) return;
   console.warning(
-    `The earlier run has ${plural(under.length, 'batch', 'batches')} in progress, which go on and are billed. ` +
+    `The earlier run has ${plural(under.length, 'batch', 'batches')} in progress, which continue and are billed. ` +
       `Stop them with: ${watchCommand(under, ['--cancel'])}`,
   );
 }
@@ -253,7 +253,7 @@ function refuseUnknownBatches(folder: RunFolder, watchCommand: WatchCommand): vo
   if (existsSync(folder.batches) || !existsSync(folder.batchObjects)) return;
   if (!readFileSync(folder.batchObjects).includes('"id"')) return;
   throw new UserError(
-    `${folder.batchObjects} names batches that were submitted before; asking their rows again would pay twice. ` +
+    `${folder.batchObjects} lists batches that were already submitted; sending their rows again would pay twice. ` +
       `Collect them with: ${watchCommand()}`,
   );
 }

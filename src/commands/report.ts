@@ -43,7 +43,7 @@ export async function report(
   const run = await findReportedRun({ ...request, path: first });
   const options = { sample, rows, isPublic, version: packageVersion() };
   if (request.isWatching) {
-    if (others.length > 0) throw new UsageError('--watch takes one run.');
+    if (others.length > 0) throw new UsageError('--watch shows one run; name only one.');
     const { watchReport } = await import('./watch-report.js');
     return watchReport(run, options, { console, signal });
   }
@@ -118,5 +118,5 @@ async function writePage(path: string, data: ReportData | ComparisonData): Promi
   await replaceFile(path, (file) => {
     file.write(page);
   });
-  await printResult(`${path}\n`, `The page is ${path}.`);
+  await printResult(`${path}\n`, `Report: ${path}`);
 }

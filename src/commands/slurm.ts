@@ -69,7 +69,7 @@ export async function slurm(request: SlurmRequest, console: Console): Promise<nu
     );
     return EXIT.done;
   }
-  if (restart(runDir)) console.info('Workers may start again: the run was stopped before.');
+  if (restart(runDir)) console.info('The run had been stopped; workers may start again.');
   const job = await submitScript([array.path]);
   const after = await submitScript([`--dependency=afterany:${job}`, merge.path]);
   console.info(`Submitted ${plural(shards.length, 'shard')} as job ${job}, and job ${after} to merge them.`);
@@ -81,12 +81,12 @@ async function submitScript(args: readonly string[]): Promise<string> {
     const { stdout } = await run('sbatch', ['--parsable', ...args], { timeout: TIMEOUT_MS });
     const job = /^\d+/.exec(stdout.trim())?.[0];
     if (job !== undefined) return job;
-    throw new UserError(`sbatch gave no job number: ${sanitize(stdout, 200)}.`);
+    throw new UserError(`sbatch returned no job number: ${sanitize(stdout, 200)}.`);
   } catch (error) {
     if (error instanceof UserError) throw error;
     if (systemErrorCode(error) === 'ENOENT')
       throw new UserError(
-        'There is no sbatch here. Run this where Slurm jobs are submitted, or leave out --submit.',
+        'sbatch was not found. Run this on a machine that submits Slurm jobs, or remove --submit.',
       );
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
     throw new UserError(`sbatch refused the job: ${sanitize(said.trim(), 400)}`);

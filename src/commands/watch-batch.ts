@@ -54,7 +54,7 @@ async function watchRun(watching: WatchOptions, context: CommandContext): Promis
   const { console, interruption } = context;
   if (watching.results === null) requireBatches(call);
   if (watching.cancel && !watching.yes && !process.stdin.isTTY) {
-    throw new UsageError('--cancel asks before it cancels, and nobody is here to answer; give --yes.');
+    throw new UsageError('--cancel asks for confirmation, but there is no terminal to ask on; add --yes.');
   }
   const place = placeOf(watching.run);
   const folder = findRunFolder(place);
@@ -78,7 +78,7 @@ async function watchRun(watching: WatchOptions, context: CommandContext): Promis
     );
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
-    console.warning(`Stopped; the batches still run. Watch them again with: ${context.resumeCommand}`);
+    console.warning(`Stopped; the batches continue to run. Resume watching with: ${context.resumeCommand}`);
     return interruption.exitCode;
   } finally {
     await client.close();
@@ -111,7 +111,7 @@ async function takeGiven(
   const finished = {
     ...watched,
     ...{ mode: 'batch' as const, stop: null, publisher, commands: nextCommands(watched) },
-    tryAgain: `Send rows that no batch holds with: ${resume} — or write new files with: ${resume} --batch_file_only`,
+    tryAgain: `Send rows that are in no batch with: ${resume} — or write new files with: ${resume} --batch_file_only`,
     session: { answered, milliseconds: performance.now() - started, bound: null },
   };
   const assembled = await assembleResults(finished, console);
@@ -137,7 +137,7 @@ async function follow(
     const isGoingOn = !outcome.interrupted && (await goOn(watched, outcome, rounds, context));
     // Ctrl-C may also come while a round is submitted.
     if (outcome.interrupted || interruption.soft.aborted) {
-      console.warning(`Stopped; the batches still run. Watch them again with: ${resumeCommand}`);
+      console.warning(`Stopped; the batches continue to run. Resume watching with: ${resumeCommand}`);
       return interruption.exitCode;
     }
     if (!isGoingOn) break;
@@ -158,7 +158,7 @@ async function follow(
   await watched.shared.settle();
   const asked = await finishOnline(watched, isFinishing, isOurAccount, context);
   if (asked.stop?.reason === 'interrupted') {
-    console.warning(`Stopped; what came is saved. Resume with: ${resumeCommand}`);
+    console.warning(`Stopped; everything received is saved. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
   }
   if (asked.stop?.reason === 'error') {
@@ -203,7 +203,7 @@ async function tryAgain(watched: WatchedRun): Promise<string> {
   const waiting = ledger.open.filter(isHandRun).map(({ file }) => file ?? '');
   if (waiting.length > 0) {
     return (
-      `Results are missing for ${waiting.slice(0, 3).join(', ')}; take them in with: ` +
+      `Results are missing for ${waiting.slice(0, 3).join(', ')}; import them with: ` +
       watchCommand([], ['--results', 'FILE'])
     );
   }
@@ -273,7 +273,7 @@ async function withCheckedFallback(
     return policy;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    console.warning(`${error.message} Refused rows are left as they are.`);
+    console.warning(`${error.message} Refused rows are not sent to it.`);
     return { ...policy, fallback: 'none' };
   }
 }

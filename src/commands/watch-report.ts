@@ -32,7 +32,7 @@ export async function watchReport(
   try {
     await printResult(`${server.url}\n`);
     console.info(
-      `The report of ${sanitize(run.folder.name, 120)} is served there, to this machine alone. Ctrl-C ends it.`,
+      `Serving the report of ${sanitize(run.folder.name, 120)}, to this machine only. Ctrl-C stops it.`,
     );
     for (;;) {
       await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);

@@ -92,7 +92,7 @@ class Worker {
     const { interruption, console, resumeCommand } = this.context;
     if (!interruption.soft.aborted) return EXIT.done;
     this.#refuseStopped();
-    console.warning(`Stopped; everything that arrived is saved. Resume with: ${resumeCommand}`);
+    console.warning(`Stopped; everything received is saved. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
   }
 
@@ -204,14 +204,14 @@ class Worker {
     const { runDir, settings } = this.planned;
     const maxCost = settings.policy.maxCost ?? 0;
     const { resumeCommand } = this.context;
-    const next = `(Shard ${shard}; what was answered is saved.) Then run again: ${resumeCommand}`;
+    const next = `(Shard ${shard}; everything received is saved.) Then run again: ${resumeCommand}`;
     if (stop?.reason === 'budget') {
       const message =
-        `Shard ${shard}: the next request could exceed its part of --max_cost ${maxCost}, which is divided among the shards ` +
+        `Shard ${shard}: the next request could exceed its share of --max_cost ${maxCost}, which is divided among the shards ` +
         `by their rows. Continue with a larger one: ${resumeCommand} --max_cost ${roundedUp(2 * maxCost)}`;
       return new UserError(message);
     }
-    if (stop?.reason !== 'error') return new TemporaryError(`Shard ${shard} was left. ${next}`);
+    if (stop?.reason !== 'error') return new TemporaryError(`Shard ${shard} was given up. ${next}`);
     const error = await stopError(stop, settings.call, next);
     if (stopsAll(stop.cause)) await stopAll(runDir, settings.environment.redactor.text(error.message));
     return error;

@@ -158,7 +158,7 @@ export class Adaptation {
     hasAnswers: boolean,
   ): Outcome {
     if (!this.parameters.isGiven(parameter)) {
-      const changes = [drop(parameter, 'the API refuses its default value')];
+      const changes = [drop(parameter, 'the API rejects its default value')];
       return this.#change({ kind: 'parameter', changes, certain: true, message }, job, sent, row);
     }
     return hasAnswers ? failure(message) : { action: 'stop', message };

@@ -85,7 +85,7 @@ function describePartial(reason: string): string {
   const what = reason === NO_REASON ? 'no finish reason' : `finish reason “${sanitize(reason, 60)}”`;
   return (
     `the answer ended with ${what}, so it may be incomplete ` +
-    `(if this server ends whole answers like this: --accept_finish_reason ${shellWord(sanitize(reason, 60))})`
+    `(if this server ends complete answers like this: --accept_finish_reason ${shellWord(sanitize(reason, 60))})`
   );
 }
 

@@ -126,8 +126,8 @@ export function describePage(body: string): string | null {
 
 /** An answer that is JSON and nothing known. */
 export function describeUnknown(value: unknown): string {
-  if (!isObject(value)) return `JSON that is ${Array.isArray(value) ? 'a list' : 'no object'}`;
+  if (!isObject(value)) return `JSON that is ${Array.isArray(value) ? 'a list' : 'not an object'}`;
   const keys = Object.keys(value).slice(0, 8);
   const named = keys.length === 0 ? 'no fields' : `the fields ${sanitize(keys.join(', '), 120)}`;
-  return `a JSON object with ${named}, which is no chat completion`;
+  return `a JSON object with ${named}, which is not a chat completion`;
 }

@@ -313,7 +313,7 @@ function cap(refusal: Refusal, sent: Readonly<Record<string, unknown>> | null): 
     if (digits === undefined) continue;
     const most = Number(digits.replaceAll(',', '')) - (exclusive ? 1 : 0);
     if (!(most >= 1 && most < maximum.value)) continue;
-    const reason = 'the most that the model writes';
+    const reason = 'the most the model can write';
     const change = { parameter: maximum.name, renamed_to: null, at_most: most, reason };
     return { kind: 'change', changes: [change], certain: true };
   }

@@ -637,7 +637,7 @@ export class Processor {
     const tooFast = limiter.throttled(job, verdict.wait, verdict.message);
     if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(exchanged);
     if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS) {
-      const message = `no answers but 429 for an hour: ${verdict.message}`;
+      const message = `only 429 responses for an hour: ${verdict.message}`;
       this.stop({ reason: 'error', cause: 'limit', message });
     }
   }
@@ -750,7 +750,7 @@ export class Processor {
     const hasAnswers = this.counts.answered > 0 || this.#options.hasAnswers === true;
     if (hasAnswers || this.#exhaustedInRow < EXHAUSTED_IN_ROW || !this.#moreJobs) return;
     const rows = plural(this.#exhaustedInRow, 'row');
-    const what = `None of the answers to the first ${rows} follows the schema of --response_format; the last one: ${message}`;
+    const what = `None of the first ${rows} answers follows the schema of --response_format; the last one: ${message}`;
     this.stop({ reason: 'error', cause: 'refused', message: what });
   }
 
@@ -802,7 +802,7 @@ function usedBy(job: Job, { usage, annotations }: Completion): TokenCounts {
 
 function tooLarge(job: Job, limiter: RateLimiter): string {
   return (
-    `the request is charged ${plural(limiter.chargeOf(job), 'token')}, more than the limit of ` +
-    `${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute lets through; lower --max_tokens or shorten the prompt`
+    `the request counts as ${plural(limiter.chargeOf(job), 'token')}, more than the limit of ` +
+    `${plural(limiter.tokensPerMinute ?? 0, 'token')} per minute allows; lower --max_tokens or shorten the prompt`
   );
 }

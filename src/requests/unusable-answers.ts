@@ -101,7 +101,7 @@ function stopForReason(reason: string): string {
   const what = reason === NO_REASON ? 'without a finish reason' : `with finish reason “${name}”`;
   return (
     `The first ${plural(SAME_REASON_AT_START, 'answer')} all ended ${what}, so they may be incomplete. If this server ` +
-    `ends whole answers like this, add --accept_finish_reason ${shellWord(name)} to the command below: the answers that ` +
-    'came are kept, and not paid for again.'
+    `ends complete answers like this, add --accept_finish_reason ${shellWord(name)} to the command below: the answers ` +
+    'received so far are kept and not paid for again.'
   );
 }

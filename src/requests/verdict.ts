@@ -222,7 +222,7 @@ function tooMuchIn(error: unknown): string | null {
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
     return `the answer takes more than ${MOST_STREAM_BYTES >> 20} MB`;
   if (error instanceof Unsearchable) return `the answer ${error.message}`;
-  return error instanceof RangeError ? 'the answer is JSON that is nested too deeply' : null;
+  return error instanceof RangeError ? 'the answer’s JSON is nested too deeply' : null;
 }
 
 function judgeRefusal({ refusal, sent, request }: Refused): Verdict {
@@ -314,7 +314,7 @@ function rowVerdict(
 function redirection(status: number, headers: Headers): string {
   const location = headers['location'];
   const target = typeof location === 'string' ? ` to ${sanitize(location, 200)}` : '';
-  return `${status}: the server redirects${target}; redirects are not followed, so that the key stays where it belongs`;
+  return `${status}: the server redirects${target}; redirects are not followed, to protect the key`;
 }
 
 /** Statuses of errors that come without one, by their type or gRPC status. */

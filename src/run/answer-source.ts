@@ -77,7 +77,7 @@ export async function findAnswerSource(path: string, tempDir: string): Promise<A
     if (existsSync(source.jobs) && existsSync(source.journal)) return source;
   }
   throw new UserError(
-    `--reuse ${sanitize(path, 200)}: no answers of a run are there (jobs.json and output.jsonl). Name the folder of a run’s ` +
+    `--reuse ${sanitize(path, 200)} has no answers of a run (jobs.json and output.jsonl). Name the folder of a run’s ` +
       'working files, such as datasets/temp/NAME, or that of its results.',
   );
 }

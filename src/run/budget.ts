@@ -150,14 +150,14 @@ export async function priceFor(
   const mayStateCost = !batch && (provider.statesCost || hasOwnServer(call));
   if (mayStateCost) return null;
   throw new UserError(
-    `--max_cost cannot be kept: no price is known for ${sanitize(name, 80)}. Leave the flag out.`,
+    `--max_cost cannot be enforced: the price of ${sanitize(name, 80)} is unknown. Remove the flag.`,
   );
 }
 
 /** Why a run under `--max_cost` stops: no price is known, and the answers state no cost either. */
 export function costUnknown(name: string): string {
   return (
-    `--max_cost cannot be kept: no price is known for ${sanitize(name, 80)}, and its answers do not state what they cost. ` +
-    'Leave the flag out.'
+    `--max_cost cannot be enforced: the price of ${sanitize(name, 80)} is unknown, and the API does not state costs. ` +
+    'Remove the flag.'
   );
 }

@@ -59,6 +59,6 @@ function hubAddress(variables: NodeJS.ProcessEnv, name: string, otherwise: strin
   const { username, password } = new URL(text);
   if (username === '' && password === '') return withoutTrailing(text, '/');
   throw new UsageError(
-    `${name} contains a name or password, which the Hub does not take; put a token into HF_TOKEN.`,
+    `${name} contains a name or password, which the Hub does not accept; put a token in HF_TOKEN.`,
   );
 }

@@ -59,6 +59,6 @@ function refuseSame(call: ModelCall, other: ModelCall): void {
   if (call.annotator.providerName !== other.annotator.providerName) return;
   if (shownBaseUrl(call) !== shownBaseUrl(other)) return;
   throw new UsageError(
-    `--fallback_annotator ${sanitize(other.annotator.name, 80)} is the annotator itself; name another one.`,
+    `--fallback_annotator ${sanitize(other.annotator.name, 80)} is the annotator itself; choose another one.`,
   );
 }

@@ -53,8 +53,7 @@ export async function findDataset(
   const format = chooseFormat(name, dataset.columns, selection, imageFolders(name, dataset));
   refuseRepeated(name, dataset, format);
   const files = dataset.files?.length ?? 0;
-  if (files > 1)
-    console.info(`Reading ${plural(files, 'file')} as one dataset, in the order of their names.`);
+  if (files > 1) console.info(`Reading ${plural(files, 'file')} as one dataset, in alphabetical order.`);
   console.info(describeColumns(format));
   for (const warning of columnWarnings(format)) console.warning(warning);
   for (const warning of dataset.warnings) console.warning(warning);

@@ -56,13 +56,13 @@ function safeName(text: string): string {
  */
 export function checkRunName(name: string): string {
   const problem = /[/\\]/.test(name)
-    ? 'it contains a slash, and names a folder, not a path'
+    ? 'it contains a slash, but must be a plain folder name'
     : /^[.-]/.test(name)
       ? `it begins with ${JSON.stringify(name[0])}`
       : name.trim() !== name
         ? 'it begins or ends with a space'
         : name.search(HIDDEN_IN_NAMES) !== -1 || !name.isWellFormed()
-          ? 'it contains characters that cannot be seen'
+          ? 'it contains invisible characters'
           : /[:*?"<>|]/.test(name)
             ? 'it contains one of : * ? " < > |'
             : Buffer.byteLength(name) > LONGEST_NAME_BYTES

@@ -192,7 +192,7 @@ export function* readJobs(path: string): Generator<JobLine> {
     const job = readJob(bytes);
     if (job === null) {
       throw new UserError(
-        `Line ${number} of ${path} is no job. Delete the file and run again with --resume: it is rebuilt.`,
+        `Line ${number} of ${path} is not a job. Delete the file and run again with --resume, which rebuilds it.`,
       );
     }
     yield job;
@@ -253,7 +253,7 @@ export async function compareJobs(jobsPath: string, rowsPath: string, shape: Req
   if (next.done !== true) {
     throw new UserError(
       `${jobsPath} holds a job for row ${next.value.requestIdx}, but the dataset has ${index} rows now. ` +
-        'It changed since; start over with --overwrite.',
+        'It has changed; start over with --overwrite.',
     );
   }
 }
@@ -272,8 +272,8 @@ function compareJob(job: JobLine, row: PromptRow, shape: RequestShape, path: str
     }
     const what = name === 'messages' ? 'another prompt' : `${name} ${shown(other)}`;
     throw new UserError(
-      `${path} asks row ${job.requestIdx} with ${what}, which is not what this command line and dataset give` +
-        `${name === 'messages' ? '' : ` (${shown(value)})`}. Give the same parameters to go on with ` +
+      `${path} has row ${job.requestIdx} with ${what}, which is not what this command line and dataset give` +
+        `${name === 'messages' ? '' : ` (${shown(value)})`}. Use the same parameters to resume ` +
         'that run, or start over with --overwrite.',
     );
   }

@@ -812,7 +812,7 @@ export class JournalWriter {
     const target = isFree ? this.path : `${folder}.rescued-${process.pid}-${Date.now()}.jsonl`;
     this.#copyTo(target);
     const next = isFree
-      ? 'Run the command again with --resume: it pays for no answer twice.'
+      ? 'Run the command again with --resume; no answer is paid for twice.'
       : `Another run uses that folder now. To continue, add the file to ${basename(this.path)} in a folder of its own.`;
     return new JournalGone(
       `${folder} was deleted or replaced while this run used it. Every answer so far was saved to ${target}. ${next}`,

@@ -218,7 +218,7 @@ function refuseOtherRows(earlier: RunIdentity, { dataset, format }: FoundDataset
   if (name === format.name && JSON.stringify(columns) === JSON.stringify(format.columns)) return;
   throw new UserError(
     `The rows of this run were read as ${name} (columns ${columns.join(', ')}), and now they would be read as ` +
-      `${format.name} (columns ${format.columns.join(', ')}). Name the format and columns with flags, or start ` +
+      `${format.name} (columns ${format.columns.join(', ')}). Set the format and columns with flags, or start ` +
       'another run with --run_name NAME.',
   );
 }
@@ -295,7 +295,7 @@ function refuseTouched(files: readonly FileFingerprint[] | null): void {
   const touched = files?.find((file) => file.path !== STANDARD_INPUT && !isUntouched(file));
   if (touched === undefined) return;
   throw new UserError(
-    `${sanitize(touched.path, 200)} changed while it was read. Run the command again once nothing writes to it.`,
+    `${sanitize(touched.path, 200)} changed while it was being read. Run the command again when nothing writes to it.`,
   );
 }
 
@@ -322,5 +322,5 @@ async function writeJobsWithProgress(
 
 async function takeOver(shape: RequestShape, folder: RunFolder, console: Console): Promise<void> {
   await compareJobs(folder.jobs, folder.rows, shape);
-  console.info('Taking over a run of the Python tool.');
+  console.info('Resuming a run of the Python tool.');
 }

@@ -30,7 +30,7 @@ export async function readJournal(
 ): Promise<JournalReport> {
   const report = await scanJournal(journalSource(folder), index, several, onEntry, rules);
   if (report.tornBytes > 0 && folder.segments === undefined)
-    console.warning(`Cut a torn last line of ${report.tornBytes} bytes off ${folder.journal}.`);
+    console.warning(`Removed an incomplete last line (${report.tornBytes} bytes) from ${folder.journal}.`);
   if (report.damaged > 0) {
     console.warning(
       `${plural(report.damaged, 'line')} of ${folder.journal} cannot be read; their rows are sent again.`,
@@ -38,7 +38,7 @@ export async function readJournal(
   }
   if (report.foreign > 0) {
     console.warning(
-      `${plural(report.foreign, 'line')} of ${folder.journal} belong to rows that this run does not have.`,
+      `${plural(report.foreign, 'line')} of ${folder.journal} belong to rows that are not in this run.`,
     );
   }
   const [most] = report.partial;
@@ -54,7 +54,7 @@ function describePartial(partial: readonly PartialRows[], journal: string): stri
   const [most] = partial;
   return (
     `${plural(rows, 'answer')} of ${journal} may be incomplete (${listed.join(', ')}), so these rows are not done. If this ` +
-    `server ends whole answers like this, add --accept_finish_reason ${shellWord(sanitize(most?.reason ?? NO_REASON, 60))}.`
+    `server ends complete answers like this, add --accept_finish_reason ${shellWord(sanitize(most?.reason ?? NO_REASON, 60))}.`
   );
 }
 

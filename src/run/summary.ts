@@ -207,7 +207,7 @@ function describeAgreement({ agree, disagree, unknown }: NonNullable<Summary['ag
 
 /** The cost for people, and whether it had to be estimated. */
 export function describeCost({ cost_usd: cost, cost_estimated }: Spending): string {
-  if (cost === null) return 'not known: no price for this model';
+  if (cost === null) return 'unknown: no price for this model';
   const isEstimate = cost_estimated === true;
   return `${spent(cost, isEstimate)}${isEstimate ? ' (estimated)' : ''}`;
 }
@@ -219,7 +219,7 @@ function describeSaving({
 }: Summary): string[][] {
   const parts = [
     reused === 0 ? '' : `${plural(reused, 'answer')} from earlier runs`,
-    deduped === 0 ? '' : `${plural(deduped, 'answer')} shared between equal requests`,
+    deduped === 0 ? '' : `${plural(deduped, 'answer')} shared between identical requests`,
   ].filter((part) => part !== '');
   if (parts.length === 0) return [];
   return [['Saved', `${parts.join(', ')}${saved === undefined ? '' : ` (${dollars(saved)})`}`]];
@@ -244,5 +244,5 @@ function describeRate(session: SessionFigures): string {
   if (session.answered === 0) return time;
   const perMinute = Math.round(session.answered / Math.max(session.milliseconds, 1) / (1 / 60_000));
   const bound = session.bound === null ? '' : `, held back by ${session.bound}`;
-  return `${time} for ${plural(session.answered, 'answer')} (${count(perMinute)} a minute${bound})`;
+  return `${time} for ${plural(session.answered, 'answer')} (${count(perMinute)} per minute${bound})`;
 }

@@ -71,7 +71,7 @@ async function askWithoutMessages(
   } catch (error) {
     interruption.soft.throwIfAborted();
     const warning = await problemOf(classifyFailure(error, redactor), call);
-    console.warning(`The account’s limits are not known: ${warning ?? 'no answer'}`);
+    console.warning(`The account’s limits are unknown: ${warning ?? 'no answer'}`);
     return { requestsPerMinute: null, tokensPerMinute: null, requestsPerDay: null };
   } finally {
     interruption.soft.removeEventListener('abort', abandon);
@@ -89,7 +89,7 @@ async function problemOf(verdict: Verdict, call: ModelCall): Promise<string | nu
     case 'answer':
     case 'partial':
     case 'unfit':
-      return 'The server answered a request without messages, which was meant to be refused and may have cost something.';
+      return 'The server answered the request without messages that looks up the limits. It should have refused it, so this may have cost something.';
     case 'transient':
     case 'unreadable':
       return `${findEndpoint(call).baseUrl}: ${verdict.message}.`;

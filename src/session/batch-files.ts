@@ -72,8 +72,8 @@ async function explain(
     );
   }
   console.info(
-    `Then take the results in. Until then the ${count(requests)} rows are not sent anywhere else; --give_up FILE releases them.`,
+    `Then import the results. Until then, the ${count(requests)} rows are not sent anywhere else; --give_up FILE releases them.`,
   );
   const command = watchCommand([], ['--results', results.join(',')]);
-  await output(`${command}\n`, `The files are written; take their results in with: ${command}`);
+  await output(`${command}\n`, `The files are written; import their results with: ${command}`);
 }

@@ -50,7 +50,7 @@ export async function findUnknownBatches(paying: PayingRun, isOurAccount: boolea
   tellUndecided(found, reporter);
   if (found.isBlind) {
     reporter.warning(
-      'The server does not list the account’s batches. Batches of this run that another machine submitted are not known here.',
+      'The server does not list the account’s batches. Batches of this run that another machine submitted would go unnoticed.',
     );
   }
   return found.batches;
@@ -146,7 +146,7 @@ function isRefused(failure: CallFailed): boolean {
 function tellUnknown({ reporter }: PayingRun, why: string, isUsual: boolean): void {
   const text =
     `The account’s batches cannot be listed (${sanitize(why, 200)}), so batches of this run that were submitted from ` +
-    'another machine are not known here.';
+    'another machine would go unnoticed.';
   if (isUsual) reporter.debug(text);
   else reporter.info(text);
 }
@@ -186,7 +186,7 @@ export function describeOutstanding(ledger: Ledger, watchCommand: WatchCommand):
   const more = outstanding.length > NAMED ? ` and ${count(outstanding.length - NAMED)} more` : '';
   const what = plural(outstanding.length, 'batch', 'batches');
   return (
-    `Rows of ${what} (${names.join(', ')}${more}) are held back, because their answers may have been paid for and not have ` +
-    `arrived. Look again later with: ${watchCommand()} — if a batch is certainly lost, add --give_up ID.`
+    `Rows of ${what} (${names.join(', ')}${more}) are held back, because their answers may be paid for without having ` +
+    `arrived. Check again later with: ${watchCommand()} — if a batch is certainly lost, add --give_up ID.`
   );
 }

@@ -25,7 +25,7 @@ export async function cancelBatches(
   if (
     !watching.yes &&
     !(await confirm(
-      `Cancel ${plural(open.length, 'batch', 'batches')}? What was answered so far is paid for, and is collected.`,
+      `Cancel ${plural(open.length, 'batch', 'batches')}? Answers so far are paid for and will be collected.`,
     ))
   ) {
     console.info('Nothing was cancelled.');

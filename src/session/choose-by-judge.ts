@@ -78,7 +78,7 @@ export async function chooseByJudge(
     for (let challenger = 1; challenger < each && stop === null; challenger++)
       stop = await choosing.compare(challenger);
     const { picks, call, figures } = choosing;
-    context.console.record('info', `${plural(run.rows, 'row')} looked at by ${call.annotator.name}.`);
+    context.console.record('info', `${plural(run.rows, 'row')} judged by ${call.annotator.name}.`);
     return { picks, stop, call, figures };
   } finally {
     choosing.close();
@@ -166,7 +166,7 @@ class Choosing {
     const { name } = call.annotator;
     if (name === answered.call.annotator.name)
       context.console.warning(
-        `${sanitize(name, 80)} chooses among its own answers; --judge names another model.`,
+        `${sanitize(name, 80)} judges its own answers; choose another model with --judge.`,
       );
     const path = join(folder.judge, runName(name, 'select'));
     makeOwnFolder(path);

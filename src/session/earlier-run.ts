@@ -36,7 +36,7 @@ export function checkEarlierRun(folder: RunFolder, place: RunPlace, earlier: Run
 export function refusePlanned(folder: Pick<RunFolder, 'plan' | 'temp'>): void {
   if (!existsSync(folder.plan)) return;
   throw new UserError(
-    `${folder.plan} exists: this run was cut into shards, and a plan is never changed. Work on it with npx reannotate work ` +
+    `${folder.plan} exists: this run was divided into shards, and its plan cannot change. Work on it with npx reannotate work ` +
       `${shellWord(folder.temp)} (its results: npx reannotate merge ${shellWord(folder.temp)}), give another run a name of its ` +
       'own (--run_name NAME), or start over with --overwrite (the old files are kept under another name).',
   );
@@ -51,7 +51,7 @@ function existsAlready(folder: RunFolder, files: readonly string[], dataset: str
     ? `, of another dataset: ${sanitize(other, 200)}`
     : describeRun(folder, files, identity);
   const way = isOther
-    ? 'Give this dataset a run of its own with --run_name NAME'
+    ? 'Use --run_name NAME for a separate run'
     : 'Continue it with --resume (failed rows are retried) or --resume_no_retry (they are not)';
   return new UserError(
     `A run already exists in ${folder.temp}${whose}. ${way}, or start over with --overwrite (the old files are kept ` +

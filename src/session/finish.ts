@@ -62,7 +62,7 @@ export async function assembleResults(
     );
     for (const { row, offset } of assembled.damaged) run.index.forgetLine(row, offset);
     const lines = plural(assembled.damaged.length, 'line');
-    console.warning(`${lines} of ${folder.journal} can't be read or answer another row.`);
+    console.warning(`${lines} of ${folder.journal} can't be read or belong to another row.`);
     await scanJournal(journalSource(folder), run.index, hasSeveral(call.generation), () => undefined, rules);
     const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
     if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
@@ -177,7 +177,7 @@ function tellMissing(assembled: Assembled, finished: FinishedRun, console: Conso
   // Most truncated rows have an answer; those that were cut off before it are the rest.
   const cutOff = missing - rows.failed - rows.refused - rows.filtered - rows.pending;
   if (cutOff > 0) states.push(`${count(cutOff)} truncated`);
-  const what = `${plural(missing, 'row')} without an answer (${states.join(', ')}; see ${folder.failedRows}).`;
+  const what = `${plural(missing, 'row')} ${missing === 1 ? 'has' : 'have'} no answer (${states.join(', ')}; see ${folder.failedRows}).`;
   if (stop?.reason !== 'budget') {
     console.error(`${what} ${adviceFor(assembled, finished)}`);
     return;
@@ -241,7 +241,7 @@ function describeUnaffordable(
 
 /** How truncated rows may get whole answers. */
 function longerAnswers({ call, policy }: FinishedRun): string {
-  if (call.generation.max_tokens === null) return 'A model with a higher limit may give whole answers.';
+  if (call.generation.max_tokens === null) return 'A model with a higher limit may finish its answers.';
   const factor = (policy.escalateTruncated ?? 1) * 4;
   return `To send these rows again with more tokens, run the command online with --resume --escalate_truncated ${factor}.`;
 }

@@ -50,7 +50,7 @@ export class FleetWatch implements Abortable {
     const trouble = this.#troubleIn(listing);
     if (trouble === null) return;
     fleet.exclude(member, trouble);
-    reporter.warning(`${member.name} is left out: ${trouble}. It is tried again until it can be used.`);
+    reporter.warning(`${member.name} is not used for now: ${trouble}. It is checked again until it works.`);
   }
 
   async abort(): Promise<void> {
@@ -102,7 +102,7 @@ export class FleetWatch implements Abortable {
 
   /** What is wrong with the list is said once. */
   #reportFault(fault: string): void {
-    if (fault !== this.#fault) this.parts.reporter.warning(`${fault} The other servers stay as they were.`);
+    if (fault !== this.#fault) this.parts.reporter.warning(`${fault} The list of servers stays as it was.`);
     this.#fault = fault;
   }
 
@@ -121,7 +121,7 @@ export class FleetWatch implements Abortable {
     this.#leaving.push(open);
     fleet.dismiss(open.member);
     opener.forget(open);
-    reporter.info(`${open.member.name} is no longer listed, and gets no more requests.`);
+    reporter.info(`${open.member.name} is no longer listed and gets no more requests.`);
   }
 
   #closeIdle(): void {

@@ -42,7 +42,7 @@ export async function inFolder(
       lock.release();
       aside = moveAside(folder, new Date());
       lock = await takeLock(folder, context);
-      console.info(`Moved the earlier run aside: ${aside.join(', ')}.`);
+      console.info(`Moved the earlier run to ${aside.join(', ')}.`);
     }
     removeTemporaryFiles(folder.save);
     removeTemporaryFiles(folder.temp);
@@ -93,13 +93,13 @@ async function takeLock(folder: RunFolder, { console, interruption }: CommandCon
 function lockLost(reason: string, folder: RunFolder, { resumeCommand }: CommandContext): TemporaryError {
   if (!existsSync(folder.temp)) {
     const batches = existsSync(folder.batchObjects)
-      ? ` The run’s batches are listed in ${folder.batchObjects}, and their answers are still to be had.`
+      ? ` The run’s batches are listed in ${folder.batchObjects}, and their answers can still be collected.`
       : '';
     return new TemporaryError(
       `${folder.temp} was deleted while this command used it, so it stopped.${batches} Run it again with: ${resumeCommand}`,
     );
   }
   return new TemporaryError(
-    `${reason} Answers that were on their way are kept beside the journal, and the next run takes them in: ${resumeCommand}`,
+    `${reason} Answers that were in flight are saved next to the journal, and the next run imports them: ${resumeCommand}`,
   );
 }

@@ -75,7 +75,7 @@ export async function mergeShards(
       const hash = createHash('sha256');
       yield { rows: folder.rows, journal, index, onRows: (bytes) => hash.update(bytes) };
       const state = knownState(folder.temp);
-      const what = state === null ? 'has lost its state.json' : lacking(state, index, hash);
+      const what = state === null ? 'is missing its state.json' : lacking(state, index, hash);
       if (what !== null) problems.push({ shard, kind: 'cut', message: `shard ${shard} ${what}` });
     }
   }

@@ -191,7 +191,7 @@ export class Meter {
     const isTold = this.processor.counts.answered >= ANSWERS_FOR_COST && done < this.rows;
     if (cost === null || cost === 0 || !isTold) return [];
     const expected = Number(((cost / done) * this.rows).toPrecision(2));
-    return [{ text: `about ${dollars(Math.max(cost, expected))} in all`, rank: 2 }];
+    return [{ text: `about ${dollars(Math.max(cost, expected))} in total`, rank: 2 }];
   }
 
   #remaining(now: number): Part[] {

@@ -121,8 +121,8 @@ function permitOf(marker: OnlineMarker, client: BatchApi, path: string, reporter
 
 function tellUnprotected(why: string, ledger: Ledger, reporter: Reporter): void {
   const text =
-    `Nothing keeps another machine from sending the same rows online (${sanitize(why, 200)}). If one has a copy of this run, ` +
-    'do not send its rows online from there as well.';
+    `Nothing prevents another machine from sending the same rows online (${sanitize(why, 200)}). If one has a copy of this run, ` +
+    'do not send its rows online from there, too.';
   if (ledger.chunks.some(({ isAdopted }) => isAdopted)) reporter.warning(text);
   else reporter.debug(text);
 }
@@ -130,9 +130,9 @@ function tellUnprotected(why: string, ledger: Ledger, reporter: Reporter): void 
 function taken({ name }: Marker, secondsAgo: number | null, watchCommand: WatchCommand): TemporaryError {
   const when = secondsAgo === null ? '' : `, renewed ${duration(secondsAgo * 1000)} ago`;
   return new TemporaryError(
-    `Another machine sends rows of this run online (its marker among the account's files is ${sanitize(name, 160)}${when}), so ` +
-      'nothing was sent from here. Run the same command again when it has finished. If it certainly does not run any more, ' +
-      `its marker counts for nothing after ${duration(STALE_AFTER_S * 1000)}, or at once with: ` +
+    `Another machine is sending rows of this run online (its marker among the account's files is ${sanitize(name, 160)}${when}), so ` +
+      'nothing was sent from here. Run the same command again when it has finished. If it is certainly no longer running, ' +
+      `its marker expires after ${duration(STALE_AFTER_S * 1000)}, or at once with: ` +
       watchCommand([], ['--give_up', name]),
   );
 }
@@ -228,8 +228,8 @@ export async function giveUpByName(
   for (const name of names) {
     reporter.info(
       removed.includes(name)
-        ? `${sanitize(name, 160)} is given up: it keeps nobody from sending rows of this run any more.`
-        : `${sanitize(name, 160)} is not among the account's files (any more).`,
+        ? `${sanitize(name, 160)} is given up: it no longer prevents others from sending rows of this run.`
+        : `${sanitize(name, 160)} is not among the account's files, or no longer.`,
     );
   }
 }

@@ -42,7 +42,7 @@ const SHARE_MS = 250;
 /** Failed rows are reported one by one up to here; a line a second is enough after that. */
 const FAILURES_SHOWN = 5;
 
-const ONE_BY_ONE = 'From here on each answer of --n is requested on its own';
+const ONE_BY_ONE = 'From now on each answer of --n is requested separately';
 
 /** What is asked for, in messages. */
 export interface Naming {
@@ -145,7 +145,7 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
     rules: await answerRules(call),
     isSplit,
     onSplit: () => {
-      console.warning(`${ONE_BY_ONE}: this server gives one answer to a request for several.`);
+      console.warning(`${ONE_BY_ONE}: this server returned one answer when asked for several.`);
     },
   });
   const sending = isSplit ? { ...work, call: withOneAnswer(call) } : work;
@@ -282,7 +282,7 @@ function watchEverySecond(
   }, SHARE_MS);
   const timer = setInterval(() => {
     if (folder.save !== undefined && !existsSync(folder.save)) {
-      const message = `The folder of the results, ${folder.save}, was deleted or moved while this run used it.`;
+      const message = `The results folder ${folder.save} was deleted or moved during this run.`;
       processor.stop({ reason: 'error', cause: 'other', message });
     }
     totals.saveNowAndThen(performance.now());
@@ -314,8 +314,8 @@ function meterFor(
 function warnOfDays(waiting: number, { requestsPerDay }: Limits, console: CommandContext['console']): void {
   if (requestsPerDay === null || waiting <= requestsPerDay) return;
   console.warning(
-    `The account allows ${plural(requestsPerDay, 'request')} a day, and ${count(waiting)} are to be sent: ` +
-      `that takes ${count(Math.ceil(waiting / requestsPerDay))} days. The run can be stopped and resumed at any time.`,
+    `The account allows ${plural(requestsPerDay, 'request')} per day, and ${count(waiting)} are left to send: ` +
+      `this will take ${count(Math.ceil(waiting / requestsPerDay))} days. You can stop and resume the run at any time.`,
   );
 }
 
@@ -470,10 +470,10 @@ function journaling(
       console.warning(`${text} (Other rows like it are not reported.)`);
     },
     streamed: (message) => {
-      console.warning(`From here on answers are streamed: ${message}`);
+      console.warning(`From now on answers are streamed: ${message}`);
     },
     movedToResponses: (message) => {
-      console.warning(`From here on requests go to the Responses API: ${message}`);
+      console.warning(`From now on requests go to the Responses API: ${message}`);
     },
   };
 }
@@ -499,7 +499,7 @@ function describeChange(
     most !== undefined
       ? `${flag} is lowered to ${most}`
       : name === null
-        ? `${flag} is not sent any more`
+        ? `${flag} is no longer sent`
         : `${flag} is sent as ${name}`;
   return `${what}, for the rest of this run: ${message}`;
 }
@@ -537,9 +537,9 @@ function heed(
 
 function describeLimits(limiter: Limits): string {
   const shown = (limit: number | null, noun: string): string =>
-    limit === null ? `no limit of ${noun}s known` : `${plural(limit, noun)} a minute`;
+    limit === null ? `no known limit on ${noun}s` : `${plural(limit, noun)} per minute`;
   const { requestsPerDay } = limiter;
-  const daily = requestsPerDay === null ? '' : `, ${plural(requestsPerDay, 'request')} a day`;
+  const daily = requestsPerDay === null ? '' : `, ${plural(requestsPerDay, 'request')} per day`;
   return `Limits: ${shown(limiter.requestsPerMinute, 'request')}, ${shown(limiter.tokensPerMinute, 'token')}${daily}`;
 }
 
@@ -547,10 +547,10 @@ function describeBound(limit: BindingLimit, limiter: Limits): string | null {
   if (limit === 'requests') {
     const { requestsPerMinute } = limiter;
     return requestsPerMinute === null
-      ? 'the rate that the API lets through'
-      : `the limit of ${plural(requestsPerMinute, 'request')} a minute`;
+      ? 'the rate that the API accepts'
+      : `the limit of ${plural(requestsPerMinute, 'request')} per minute`;
   }
-  if (limit === 'tokens') return `the limit of ${plural(limiter.tokensPerMinute ?? 0, 'token')} a minute`;
+  if (limit === 'tokens') return `the limit of ${plural(limiter.tokensPerMinute ?? 0, 'token')} per minute`;
   if (limit === 'outage') return 'pauses after failed requests';
   return limit === 'gate' ? 'pauses after 429 responses' : null;
 }

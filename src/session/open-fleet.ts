@@ -118,7 +118,7 @@ function noneServes(model: string, listed: readonly WithListing[], served: Serve
   const each = listed
     .map(({ server, listing }) => `${server}: ${served.problemOf(listing) ?? ''}`)
     .join('; ');
-  return `None of the servers serves ${sanitize(model, 80)}. ${each}.`;
+  return `No server has the model ${sanitize(model, 80)}. ${each}.`;
 }
 
 /** An error of a list that is read again, in a sentence. */

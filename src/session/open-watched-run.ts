@@ -70,7 +70,7 @@ export interface WatchedRun extends BatchRun {
 export function requireRecord(folder: RunFolder, { dataset, annotator }: RunPlace): void {
   if (existsSync(folder.batches) || existsSync(folder.batchObjects)) return;
   throw new UserError(
-    `No batches of ${sanitize(dataset, 120)} with ${annotator} are known here (${folder.batchObjects} is ` +
+    `No batches of ${sanitize(dataset, 120)} with ${annotator} are recorded here (${folder.batchObjects} is ` +
       'missing). Name them with --batch_ids, find them in the account with --recover, or submit them with reannotate --batch.',
   );
 }
@@ -82,7 +82,7 @@ export function readObjects(path: string): Batch[] {
     throw new UserError(`${path} is too large to be a list of batches.`);
   const value = parseJson(readFileSync(path, 'utf8'));
   const batches = (Array.isArray(value) ? value : []).map(readBatch).filter((batch) => batch !== null);
-  if (batches.length === 0) throw new UserError(`${path} holds no JSON array of Batch objects.`);
+  if (batches.length === 0) throw new UserError(`${path} is not a JSON array of Batch objects.`);
   return batches;
 }
 
@@ -162,9 +162,7 @@ function requireKnown(names: readonly string[], ledger: Ledger): void {
   if (unknown === undefined) return;
   const outstanding = ledger.outstanding.map(nameOf);
   const what =
-    outstanding.length === 0
-      ? 'none of its batches is outstanding'
-      : `outstanding are ${outstanding.join(', ')}`;
+    outstanding.length === 0 ? 'all of its batches are settled' : `outstanding are ${outstanding.join(', ')}`;
   throw new UserError(
     `--give_up ${sanitize(unknown, 80)}: this run has no such batch; ${sanitize(what, 300)}.`,
   );
@@ -246,7 +244,7 @@ async function findBatches(
   if (watching.recover) {
     let looked = 0;
     const endProgress = console.showProgress(
-      () => `Looking through the account: ${plural(looked, 'batch', 'batches')}`,
+      () => `Searching the account: ${plural(looked, 'batch', 'batches')}`,
     );
     try {
       const found = await findInAccount(client, wanted, waiting, (batches) => {

@@ -123,7 +123,7 @@ export async function probeRows(
     }
     if (usages.length === 0) {
       throw new UserError(
-        `None of ${plural(rows.length, 'row')} was answered; the last failed with: ${errors.at(-1) ?? 'no reason'}.`,
+        `None of ${plural(rows.length, 'row')} was answered; the last one failed with: ${errors.at(-1) ?? 'no reason'}.`,
       );
     }
   } finally {

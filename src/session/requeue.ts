@@ -23,7 +23,7 @@ export async function askAgain(reporter: Reporter): Promise<void> {
   if (task === null) return;
   await new Promise<void>((resolve) => {
     execFile('scontrol', ['requeue', task], { timeout: TIMEOUT_MS }, (error, _, stderr) => {
-      if (error === null) reporter.info(`Asked Slurm to run task ${task} again.`);
+      if (error === null) reporter.info(`Asked Slurm to requeue task ${task}.`);
       else
         reporter.warning(
           `Slurm did not requeue task ${task}: ${sanitize(stderr.trim() === '' ? messageOf(error) : stderr.trim(), 200)}`,

@@ -30,7 +30,7 @@ export class RetryRounds {
     const { console } = this.context;
     for (const row of last.invalidRows) this.#never.add(row);
     if (this.#made > 0 && last.answers === 0) {
-      console.warning('A whole round brought no answer, so no further one is submitted.');
+      console.warning('A whole round brought no answers, so no further batches are submitted.');
       return false;
     }
     if (this.#made >= call.limits.attempts) return false;
@@ -72,13 +72,17 @@ export class RetryRounds {
     const newest = Math.max(...ours.map(({ createdAt }) => createdAt));
     const sender = await onlineElsewhere({ ...this.watched, waiting }, newest);
     if (sender !== null) {
-      console.warning('Another machine sends rows of this run online; what was submitted here is cancelled.');
+      console.warning(
+        'Another machine is sending rows of this run online; cancelling the batches submitted here.',
+      );
       await this.#cancel(chunks);
       return;
     }
     const others = await findUnknownBatches({ ...this.watched, waiting, reporter: console }, true);
     if (!(await mustYield(ours, others, client, waiting))) return;
-    console.warning('Another machine submitted the rows of this run at the same moment; ours are cancelled.');
+    console.warning(
+      'Another machine submitted the rows of this run at the same moment; cancelling the batches submitted here.',
+    );
     await this.#cancel(chunks);
     await adoptSiblings(this.watched, true, this.context);
   }

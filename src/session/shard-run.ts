@@ -152,7 +152,7 @@ function refuseForeign(plan: Plan, shard: number, state: ShardState | null, fold
   const { start } = plannedShard(plan, shard);
   if (state.plan === plan.digest && state.shard === shard && state.start === start) return;
   const what = state.plan === plan.digest ? `a copy of shard ${state.shard}` : 'a shard of another plan';
-  throw new UserError(`${folder.temp} holds ${what}. Move it elsewhere and start again.`);
+  throw new UserError(`${folder.temp} contains ${what}. Move it elsewhere and start again.`);
 }
 
 /**

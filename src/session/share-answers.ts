@@ -116,7 +116,8 @@ export class SharedAnswers {
     const { index } = this.sharing.run;
     index.setAside(null);
     const rows = await fanOut(target);
-    if (rows > 0) this.console.record('info', `${plural(rows, 'row')} got the answer of an equal request.`);
+    if (rows > 0)
+      this.console.record('info', `${plural(rows, 'row')} got the answer of an identical request.`);
     index.setAside(spareRows(target.table, index, target.retry));
   }
 
@@ -137,8 +138,8 @@ export class SharedAnswers {
     const spare = index.countAside;
     this.console.info(
       spare === 0
-        ? 'No two rows that are to be sent have the same request.'
-        : `${plural(spare, 'row')} of ${count(spare + sent)} need no request of their own: another row has the same one.`,
+        ? 'No two rows to send have the same request.'
+        : `${plural(spare, 'row')} of ${count(spare + sent)} need no request: another row has an identical one.`,
     );
   }
 }
@@ -166,12 +167,12 @@ async function takeOver(
   const source = await sourceAt(path, tempDir, console);
   if (source === null) return;
   const endProgress = console.showProgress(
-    () => `Taking answers over: ${count(wanted - run.index.countWanted(retry))} of ${count(wanted)}`,
+    () => `Reusing answers: ${count(wanted - run.index.countWanted(retry))} of ${count(wanted)}`,
   );
   try {
     const rows = await reuseAnswers(source, target);
     console.info(
-      `${plural(rows, 'answer')} taken over from ${sanitize(source.name, 120)}; ${plural(wanted - rows, 'row')} left.`,
+      `Reused ${plural(rows, 'answer')} from ${sanitize(source.name, 120)}; ${plural(wanted - rows, 'row')} left to send.`,
     );
   } finally {
     endProgress();

@@ -58,9 +58,9 @@ function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], n
   switch (stop.cause) {
     case 'key':
       if (variable === null)
-        return `${baseUrl} wants a key (${said}). Name the variable that holds it with --api_key_env.`;
+        return `${baseUrl} requires a key (${said}). Name the environment variable that holds it with --api_key_env.`;
       return apiKey === null
-        ? `${baseUrl} wants a key (${said}), and none was sent because ${variable} is empty. Set it.`
+        ? `${baseUrl} requires a key (${said}), but ${variable} is not set. Set it.`
         : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;
     case 'model':
       return `${baseUrl} has no model ${sanitize(model, 80)} for this key (${said}).${addressHint(said, call, next)}${models.length === 0 ? '' : ` The nearest it has: ${models.join(', ')}.`}`;
@@ -69,9 +69,9 @@ function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], n
     case 'account':
       return `${baseUrl} does not serve this account (${said}). Check the account’s settings with the provider.`;
     case 'unreachable':
-      return `${requestAddress(call)} gives no usable answer (${said}). Check the network, the address and the provider’s status page.`;
+      return `${requestAddress(call)} gave no usable answer (${said}). Check the network, the address and the provider’s status page.`;
     case 'limit':
-      return `${baseUrl} takes no more requests ${untilWhen(stop.wait)} (${said}). Run the command again once the limit has reset.`;
+      return `${baseUrl} accepts no more requests ${untilWhen(stop.wait)} (${said}). Run the command again once the limit has reset.`;
     case 'refused':
       return `${baseUrl} refuses the requests: ${said}. Check the model and the generation parameters.`;
     case 'disk':
@@ -106,7 +106,7 @@ const NOT_OF_A_SERVER: ReadonlySet<StopCause> = new Set(['disk', 'lock']);
 function describeSeveral(cause: StopCause, said: string): string {
   if (cause === 'refused')
     return `The servers refuse the requests (${said}). Check the model and the generation parameters.`;
-  return `None of the servers takes requests now; the last one was ${said}. The run’s output.log says why each was left out.`;
+  return `No server accepts requests at the moment; the last one said ${said}. The run’s output.log says why each is not used.`;
 }
 
 /** Where the request went, and which address to try instead, after a 404. */
@@ -117,7 +117,7 @@ function addressHint(said: string, call: ModelCall, next: string): string {
   const hint =
     better === null || next.includes('The address is probably')
       ? ''
-      : ` Most servers have /v1 in their address: try --base_url ${shownAddress(better)}.`;
+      : ` Most addresses end in /v1: try --base_url ${shownAddress(better)}.`;
   return ` The request went to ${requestAddress(call)}.${hint}`;
 }
 
@@ -149,14 +149,14 @@ export async function describeFailure(failure: CallFailed, call: ModelCall): Pro
   const { verdict, status } = failure;
   if (isRedirect(failure)) {
     return (
-      `A proxy, or a page to sign in at, answers in place of ${findEndpoint(call).baseUrl} (${sanitize(verdict.message, 200)}). ` +
+      `A proxy or a sign-in page answers instead of ${findEndpoint(call).baseUrl} (${sanitize(verdict.message, 200)}). ` +
       'Check the network and --base_url, then run the same command again.'
     );
   }
   if (status === 404 || status === 405) {
     const { baseUrl } = findEndpoint(call);
     const isOdd = versionHint(findEndpoint(call).address) !== null;
-    const advice = isOdd ? 'Most servers have /v1 in their address.' : 'Run without --batch.';
+    const advice = isOdd ? 'Most addresses end in /v1.' : 'Run without --batch.';
     return `${baseUrl} has no Batch API (${sanitize(verdict.message, 200)}). ${advice}`;
   }
   if (verdict.kind === 'run') {
@@ -164,7 +164,7 @@ export async function describeFailure(failure: CallFailed, call: ModelCall): Pro
   }
   if (verdict.kind === 'transient') {
     return (
-      `${findEndpoint(call).baseUrl} gives no usable answer about batches (${sanitize(verdict.message, 400)}). Check the ` +
+      `${findEndpoint(call).baseUrl} gave no usable answer about batches (${sanitize(verdict.message, 400)}). Check the ` +
       'network, the address and the provider’s status page.'
     );
   }

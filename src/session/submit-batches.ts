@@ -90,8 +90,8 @@ export async function submitBatches(
 function tellSearch(call: ModelCall, console: CommandContext['console']): void {
   if (batchTermsOf(call)?.searchedBy !== 'requests') return;
   console.info(
-    `Batches of ${call.annotator.provider.title} keep nothing that says whose they are. If the answer to a creation is ever ` +
-      'lost, the batch is recognised by the ids of its requests once it has ended, and nothing is sent again before.',
+    `${call.annotator.provider.title} stores no metadata with a batch. If the answer to its creation is ever lost, the batch ` +
+      'can only be recognised by the ids of its requests once it has ended, and nothing is sent again before that.',
   );
 }
 
@@ -212,8 +212,8 @@ function tellIncomplete(
     if (index.isWanted(row, retry) && !parts.isWhole(row, retry)) rows += 1;
   if (rows === 0) return;
   console.warning(
-    `${plural(rows, 'row')} got fewer answers than --n, and another batch would not change that. Online each of the ` +
-      'others is requested on its own: use --finish_online, or the command without --batch and with --resume.',
+    `${plural(rows, 'row')} got fewer answers than --n, and another batch would not change that. Online, each of the ` +
+      'others is requested separately: use --finish_online, or the command without --batch and with --resume.',
   );
 }
 
@@ -266,12 +266,14 @@ async function report(
   const waiting = ledger.chunks.filter(({ state }) => state === 'waiting').length;
   if (waiting > 0) {
     const what = plural(waiting, 'batch file');
-    console.warning(`The API's queue is full: ${what} wait, and watch-batch submits them as there is room.`);
+    console.warning(
+      `The API's queue is full: ${what} wait, and watch-batch submits them when there is room.`,
+    );
     if (ids.length === 0) await printCommand(watchCommand(), context);
   }
   const missing = ledger.unsubmitted.length - waiting;
   if (submitted.interrupted) {
-    console.warning(`Stopped; ${plural(missing, 'batch file')} not submitted. Go on with: ${resumeCommand}`);
+    console.warning(`Stopped; ${plural(missing, 'batch file')} not submitted. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
   }
   const first = submitted.failed[0];

@@ -53,7 +53,7 @@ export async function takeResults(
     for (const chunk of waiting) answers += await takeChunk(chunk, given, watched, parts);
     answers += await takeOthers(given, watched, parts);
     console.info(
-      `Took ${plural(answers, 'answer')} from ${plural(given.lines, 'line')} of ${paths.map((path) => sanitize(path, 200)).join(', ')}.`,
+      `Imported ${plural(answers, 'answer')} from ${plural(given.lines, 'line')} of ${paths.map((path) => sanitize(path, 200)).join(', ')}.`,
     );
     tellShort(watched, console);
     return answers;
@@ -111,7 +111,7 @@ async function prepare(
   } catch (error) {
     if (!(error instanceof FileTooLarge)) throw error;
     throw new UserError(
-      `--results: ${sanitize(path, 300)} ${error.message}, which no results of this run are.`,
+      `--results: ${sanitize(path, 300)} ${error.message}, so it cannot be results of this run.`,
     );
   }
   await cleanLines(copy, redactor, line, waiting.signal);

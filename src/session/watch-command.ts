@@ -18,7 +18,7 @@ export function requireBatches(call: ModelCall): void {
   const { provider, name } = call.annotator;
   if (batchTermsOf(call) !== null) return;
   throw new UsageError(
-    `No Batch API of ${provider.title} is known, so ${name} cannot run in batches. Run it without --batch, or write ` +
+    `${provider.title} has no known Batch API, so ${name} cannot run in batches. Run it without --batch, or write ` +
       'the files for another tool with --batch_file_only.',
   );
 }

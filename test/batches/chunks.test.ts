@@ -105,7 +105,7 @@ describe('chunks', () => {
   });
 
   it.each([
-    ['a line that is no JSON', 'x', /line 1 is no JSON object/],
+    ['a line that is no JSON', 'x', /line 1 is not a JSON object/],
     [
       'the same row twice',
       '{"custom_id":"0","method":"POST","url":"/v1/chat/completions","body":{"model":"m"}}\n'.repeat(2),
@@ -119,9 +119,9 @@ describe('chunks', () => {
     [
       'two models',
       '{"custom_id":"0","method":"POST","url":"/v1/chat/completions","body":{"model":"m"}}\n{"custom_id":"1","method":"POST","url":"/v1/chat/completions","body":{"model":"n"}}\n',
-      /line 2 asks another model/,
+      /line 2 names another model/,
     ],
-    ['nothing', '', /it holds 0 requests in place of 3/],
+    ['nothing', '', /it holds 0 requests instead of 3/],
   ])('are checked before they are uploaded: %s', async (_, content, problem) => {
     const folder = runWith(['a', 'b', 'c']);
     const { ledger, chunks } = await plan(folder, 3, { requests: 100, bytes: 100_000 });

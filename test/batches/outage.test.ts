@@ -74,7 +74,7 @@ describe('a watch whose polls fail', () => {
   it('a refusal has to last minutes, and the user is told at once', async () => {
     expect(await poll([200, 403], 4 * MINUTE)).toMatchObject({
       ended: null,
-      warnings: [expect.stringMatching(/refused a request .*403.*for some minutes/)],
+      warnings: [expect.stringMatching(/refused a request .*403.*for a few minutes/)],
     });
     expect((await poll([200, 403], 8 * MINUTE)).ended).toBe(403);
   });

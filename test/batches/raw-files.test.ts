@@ -43,7 +43,7 @@ describe('two watches that write one file', () => {
     // The second found lines of another run, which are kept under another name.
     await first.update([a, source('a2', 'a2\n')]);
     expect(readFileSync(path, 'utf8')).toBe('b1\n');
-    expect(warnings.filter((text) => text.includes('--output_file and a name of its own'))).toHaveLength(1);
+    expect(warnings.filter((text) => text.includes('with another --output_file'))).toHaveLength(1);
     const [aside = ''] = readdirSync(join(path, '..')).filter((name) => /^batch_results\.jsonl\./.test(name));
     expect(readFileSync(join(path, '..', aside), 'utf8')).toBe('a1\n');
   });

@@ -81,12 +81,12 @@ it('every parameter of a generation is a flag', () => {
 
 describe('what excludes each other', () => {
   it.each<[CommandName, RawFlags, string]>([
-    ['reannotate', { resume: true, overwrite: true }, '--resume and --overwrite exclude each other'],
-    ['watch-batch', { batch_ids: 'a', recover: true }, '--batch_ids and --recover exclude each other'],
+    ['reannotate', { resume: true, overwrite: true }, '--resume and --overwrite cannot be combined'],
+    ['watch-batch', { batch_ids: 'a', recover: true }, '--batch_ids and --recover cannot be combined'],
     [
       'watch-batch',
       { retry_failed: true, finish_online: true },
-      '--retry_failed and --finish_online exclude each other',
+      '--retry_failed and --finish_online cannot be combined',
     ],
   ])('%s with %o', (command, flags, message) => {
     expect(() => parse(command, flags)).toThrow(message);
@@ -119,12 +119,12 @@ describe('watch-batch', () => {
   });
 
   it.each<[RawFlags, RegExp]>([
-    [{ retry: 'failed' }, /--retry goes with --retry_failed or --finish_online/],
-    [{ cancel: true, retry_failed: true }, /--cancel and --retry_failed exclude each other/],
-    [{ service_tier: 'flex' }, /goes with --finish_online/],
+    [{ retry: 'failed' }, /--retry requires --retry_failed or --finish_online/],
+    [{ cancel: true, retry_failed: true }, /--cancel and --retry_failed cannot be combined/],
+    [{ service_tier: 'flex' }, /requires --finish_online/],
     [{ service_tier: 'slow', finish_online: true }, /--service_tier takes flex, not slow/],
     [{ service_tier: 'flex', finish_online: true }, /gpt-4o-mini has no flex tier/],
-    [{ private: true }, /--private belongs to --push_to_hub/],
+    [{ private: true }, /--private requires --push_to_hub/],
     [{ batch_ids: ',' }, /--batch_ids takes ids such as/],
   ])('refuses %o', (flags, message) => {
     expect(() => watch(flags)).toThrow(message);

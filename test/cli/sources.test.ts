@@ -179,7 +179,7 @@ describe('--config', () => {
     ['a: [\n', /cannot be read/],
     ['stop: ["a,b"]\n', /a list of texts without commas/],
     ['dataset: ""\n', /dataset in .* is empty/],
-    ['resume: true\noverwrite: true\n', /resume in .* and overwrite in .* exclude each other/],
+    ['resume: true\noverwrite: true\n', /resume in .* and overwrite in .* cannot be combined/],
   ])('%j', async (content, message) => {
     await expect(gather({ config: fileWith(content) })).rejects.toThrow(message);
   });

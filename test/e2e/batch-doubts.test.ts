@@ -78,7 +78,7 @@ describe('a creation with an answer that cannot be read', () => {
     const api = await simulator({ batchPlans: [['unreadable_create', 'unlisted']] });
     const submitted = await submit(api, data, folder, [], { env });
     expect(submitted.code, submitted.stderr).toBe(75);
-    expect(submitted.stderr).toMatch(/A batch of jobs_batch\.json may exist: .*No second one is created/);
+    expect(submitted.stderr).toMatch(/A batch of jobs_batch\.json may exist: .*No second one was created/);
     expect((await submit(api, data, folder, ['--resume'], { env })).code).toBe(75);
     expect((await watch(api, data, folder, ['--finish_online'], { env })).code).toBe(3);
     expect(api.statistics().batchesCreated).toBe(1);
@@ -105,7 +105,7 @@ describe('a creation with an answer that cannot be read', () => {
     const stranger = { ...env, OPENAI_API_KEY: 'sk-of-another-project' };
     const wrong = await submit(api, data, folder, ['--resume'], { env: stranger });
     expect(wrong.code, wrong.stderr).toBe(1);
-    expect(wrong.stderr).toMatch(/this key does not see the file/);
+    expect(wrong.stderr).toMatch(/this key does not see its input file/);
     expect((await submit(api, data, folder, ['--resume'], { env })).code).toBe(0);
     expect(api.statistics().batchesCreated).toBe(1);
   });

@@ -256,7 +256,7 @@ describe('what goes wrong in batches', () => {
     const first = await submit(api, data, folder, ['--request_timeout', '0.5']);
     expect(first.code, first.stderr).toBe(0);
     expect(first.stderr).toMatch(
-      /Found batch_\w+, which was made of jobs_batch\.json although its creation was not confirmed/,
+      /Found batch_\w+, which was created from jobs_batch\.json although its creation was not confirmed/,
     );
     expect((await watch(api, data, folder)).code).toBe(0);
     expect(api.statistics().batchesCreated).toBe(1);
@@ -288,7 +288,7 @@ describe('what goes wrong in batches', () => {
     // One batch each.
     const reasons = {
       status_zero: /1 × no answer \(status 0, empty body\)/,
-      torn_line: /1 line of .* can't be read, also after a second download/,
+      torn_line: /1 line of .* can't be read, even after a second download/,
       no_output: /20 × 500 server_error/,
       validation: /failed: line 2: /,
     };
@@ -326,7 +326,7 @@ describe('what goes wrong in batches', () => {
     expect((await submit(api, data, folder, ['--max_batch_size', '20'])).code).toBe(0);
     const watched = await watch(api, data, folder);
     expect(watched.code, watched.stderr).toBe(0);
-    expect(watched.stderr).toMatch(/larger than the queue takes .* two halves/);
+    expect(watched.stderr).toMatch(/larger than the whole queue .* two halves/);
     paidOnce(api, 60);
     expect(resultsIn(folder).bytes()).toBe(await bytesOnline(api, data, root));
   });
@@ -343,13 +343,13 @@ describe('what goes wrong in batches', () => {
     const { finished, child } = startWatch(proxy, data, folder);
     await new Promise<void>((resolve) => {
       child.stderr.on('data', (text: string) => {
-        if (text.includes("can't be reached")) resolve();
+        if (text.includes('Cannot reach the API')) resolve();
       });
     });
     isDown = false;
     const run = await finished;
     expect(run.code, run.stderr).toBe(0);
-    expect(run.stderr).toMatch(/The API is back after/);
+    expect(run.stderr).toMatch(/The API is reachable again after/);
     paidOnce(api, 10);
   });
 });
@@ -368,7 +368,9 @@ describe('watching', () => {
     child.kill('SIGINT');
     const stopped = await finished;
     expect(stopped.code).toBe(130);
-    expect(stopped.stderr).toMatch(/Stopped; the batches still run. Watch them again with: npx watch-batch /);
+    expect(stopped.stderr).toMatch(
+      /Stopped; the batches continue to run. Resume watching with: npx watch-batch /,
+    );
     const { fileDownloads } = api.statistics();
     const cancelled = await watch(api, data, folder, ['--cancel', '--yes']);
     expect(cancelled.code, cancelled.stderr).toBe(3);
@@ -436,7 +438,7 @@ describe('watching', () => {
         env: pointingAt(api),
       });
       expect(refused.code).toBe(1);
-      expect(refused.stderr).toMatch(/names batches that were submitted before.*npx watch-batch/);
+      expect(refused.stderr).toMatch(/lists batches that were already submitted.*npx watch-batch/);
     }
     const watched = await watch(api, data, elsewhere);
     expect(watched.code, watched.stderr).toBe(0);
@@ -477,7 +479,7 @@ describe('watching', () => {
     });
     expect(wrongName.code).toBe(1);
     expect(wrongName.stderr).toMatch(
-      /was submitted for the dataset .*data\.json and the annotator gpt-4o-mini, which is not/,
+      /was submitted for the dataset .*data\.json and the annotator gpt-4o-mini, but --dataset and --annotator name another/,
     );
     renameSync(data, `${data}.kept`);
     writeFileSync(data, JSON.stringify(alpacaRows(12).slice(2)));
@@ -496,7 +498,7 @@ describe('watching', () => {
     writeFileSync(file, 'another run’s lines\n');
     const watched = await watch(api, data, folder);
     expect(watched.code, watched.stderr).toBe(0);
-    expect(watched.stderr).toMatch(/held lines of other batches; it is now/);
+    expect(watched.stderr).toMatch(/contained lines of other batches and was renamed to/);
     expect(readFileSync(file, 'utf8').trim().split('\n')).toHaveLength(10);
     const aside = readdirSync(folder).find((name) => name.startsWith('batch_results.jsonl.')) ?? '';
     expect(readFileSync(join(folder, aside), 'utf8')).toBe('another run’s lines\n');
@@ -518,7 +520,7 @@ describe('one sentence each', () => {
           env: pointingAt(api, { SAMBANOVA_API_KEY: 'sk-samba-1' }),
         }),
       2,
-      /No Batch API of SambaNova is known, so llama3-405b cannot run in batches/,
+      /SambaNova has no known Batch API, so llama3-405b cannot run in batches/,
     ],
     [
       'a batch that does not exist',
@@ -547,13 +549,13 @@ describe('one sentence each', () => {
       'nothing to watch',
       (root, data, api) => watch(api, data, root),
       1,
-      /No batches of .* are known here .*--batch_ids.*--recover/,
+      /No batches of .* are recorded here .*--batch_ids.*--recover/,
     ],
     [
       'a cancellation that nobody can confirm',
       (root, data, api) => watch(api, data, root, ['--cancel']),
       2,
-      /--cancel asks before it cancels.*--yes/,
+      /--cancel asks for confirmation.*--yes/,
     ],
     [
       'a flex tier that the model does not have',
@@ -571,7 +573,7 @@ describe('one sentence each', () => {
       'an address without /v1',
       async (root, data, { url }) => submit({ url }, data, root, ['--base_url', url]),
       1,
-      /has no Batch API .*Most servers have \/v1 .*Resume with: .*--resume --base_url http:\S+\/v1/,
+      /has no Batch API .*Most addresses end in \/v1.*Resume with: .*--resume --base_url http:\S+\/v1/,
     ],
     [
       'a wrong key',

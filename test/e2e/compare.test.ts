@@ -51,7 +51,7 @@ it('annotators are compared on one sample, and the whole dataset goes on with on
   const before = api.statistics().requests;
   const whole = await run(['--run', 'gpt-4.1-mini']);
   expect(whole).toMatchObject({ code: 0, stdout: first.stdout });
-  expect(whole.stderr).toContain('6 answers taken over from');
+  expect(whole.stderr).toContain('Reused 6 answers from');
   expect(api.statistics().requests).toBe(before + 3);
   expect(existsSync(join(root, 'saved', 'data.jsonl_gpt-4.1-mini', 'reannotated.json'))).toBe(true);
 });

@@ -40,9 +40,7 @@ describe('what a run costs', () => {
     const args = ['--annotator', 'own-model', '--base_url', `${api.url}/v1`, '--dataset', data];
     const run = await runCli([...args, '--max_cost', '1', ...foldersIn(folder)], { env: ENV });
     expect(run.code).toBe(1);
-    expect(run.stderr).toContain(
-      'no price is known for own-model, and its answers do not state what they cost',
-    );
+    expect(run.stderr).toContain('the price of own-model is unknown, and the API does not state costs');
     expect(api.requests).toHaveLength(1);
   });
 

@@ -79,10 +79,10 @@ describe('--dry_run', () => {
     const api = await simulator({ requestsPerMinute: 300 });
     const args = [...ANNOTATOR, '--dataset', data, '--dry_run', ...foldersIn(folder)];
     const unknown = await runCli(args, { env: pointingAt(api) });
-    expect(unknown.stdout).toMatch(/Time online +depends on the account: .*--probe 0/);
+    expect(unknown.stdout).toMatch(/Time online +unknown: .*--probe 0/);
     const probed = await runCli([...args, '--probe', '1'], { env: pointingAt(api) });
     expect(probed.code, probed.stderr).toBe(0);
-    expect(probed.stdout).toMatch(/Time online +at least 10 min 0 s, bound by the requests a minute/);
+    expect(probed.stdout).toMatch(/Time online +at least 10 min 0 s, bound by the requests per minute/);
   });
 
   it('asks for the limits without a row, and without paying', async () => {
@@ -92,8 +92,8 @@ describe('--dry_run', () => {
     const args = [...ANNOTATOR, '--dataset', data, '--dry_run', ...foldersIn(folder)];
     const asked = await runCli([...args, '--probe', '0'], { env: pointingAt(api) });
     expect(asked.code, asked.stderr).toBe(0);
-    expect(asked.stdout).toMatch(/Limits +300 requests a minute, 6,000,000 tokens a minute/);
-    expect(asked.stdout).toMatch(/Time online +at least 10 min 0 s, bound by the requests a minute/);
+    expect(asked.stdout).toMatch(/Limits +300 requests per minute, 6,000,000 tokens per minute/);
+    expect(asked.stdout).toMatch(/Time online +at least 10 min 0 s, bound by the requests per minute/);
     expect(asked.stdout).not.toMatch(/^Probe/m);
     expect(asked.stderr).not.toMatch(/paid/);
     expect(api.statistics()).toMatchObject({ requests: 1, rejected: 1, answered: 0 });
@@ -120,19 +120,19 @@ describe('--dry_run', () => {
     };
     const daily = await scriptedApi(() => ({ ...apiError(400, 'empty array', 'empty_array'), headers }));
     const told = await runCli(args, { env: pointingAt(daily) });
-    expect(told.stdout).toMatch(/Limits +200,000 tokens a minute, 1,000 requests a day/);
-    expect(told.stdout).toMatch(/Time online +at least 72 h 0 min, bound by the requests a day/);
+    expect(told.stdout).toMatch(/Limits +200,000 tokens per minute, 1,000 requests per day/);
+    expect(told.stdout).toMatch(/Time online +at least 72 h 0 min, bound by the requests per day/);
     const wrong = await scriptedApi(() => apiError(401, 'no', 'invalid_api_key'));
     const refused = await runCli(args, { env: pointingAt(wrong) });
     expect(refused.code).toBe(0);
     expect(refused.stderr).toMatch(/A run would stop at once: .* refused the key in OPENAI_API_KEY/);
     const lenient = await scriptedApi(() => 'answer');
     const answered = await runCli(args, { env: pointingAt(lenient) });
-    expect(answered.stderr).toMatch(/answered a request without messages/);
+    expect(answered.stderr).toMatch(/answered the request without messages/);
     const gone = await runCli(args, { env: pointingAt({ url: 'http://127.0.0.1:1' }) });
     expect(gone.code).toBe(0);
-    expect(gone.stderr).toMatch(/limits are not known: .*ECONNREFUSED/);
-    expect(gone.stdout).toMatch(/depends on the account/);
+    expect(gone.stderr).toMatch(/limits are unknown: .*ECONNREFUSED/);
+    expect(gone.stdout).toMatch(/unknown: pass --max_requests_per_minute/);
   });
 
   it('asks OpenAI itself of its own accord, with a key alone', async () => {
@@ -168,7 +168,7 @@ describe('--dry_run', () => {
     const args = [...ANNOTATOR, '--dataset', data, '--dry_run', '--probe', '25', ...foldersIn(folder)];
     const run = await runCli([...args, '--json'], { env: pointingAt(api) });
     expect(run.code, run.stderr).toBe(0);
-    expect(run.stderr).toMatch(/25 rows of gpt-4o-mini, which is paid for; the answers are not kept/);
+    expect(run.stderr).toMatch(/25 rows to gpt-4o-mini, which costs money; the answers are not kept/);
     const told = JSON.parse(run.stdout) as DryRun;
     expect(api.requests).toHaveLength(25);
     expect(new Set(api.requests.map(({ prompt }) => prompt)).size).toBe(25);
@@ -193,7 +193,7 @@ describe('--dry_run', () => {
     expect(api.requests).toHaveLength(1);
     const alone = await runCli(args, { env: pointingAt(api) });
     expect(alone.code).toBe(2);
-    expect(alone.stderr).toMatch(/--probe belongs to --dry_run/);
+    expect(alone.stderr).toMatch(/--probe requires --dry_run/);
   });
 });
 

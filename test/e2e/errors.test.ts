@@ -35,7 +35,7 @@ describe('what a newcomer may do wrong', () => {
       'two ways to go on',
       ['--dataset', 'a.json', '--resume', '--overwrite'],
       2,
-      /--resume and --overwrite exclude each other/,
+      /--resume and --overwrite cannot be combined/,
     ],
     [
       'a batch that is too large',
@@ -161,7 +161,7 @@ describe('what a newcomer may do wrong', () => {
     );
     const data = writeJson(folder, 'data.json', alpacaRows(3));
     const run = await runCli(['--dataset', data, '--max_attempts', '2', ...foldersIn(folder)], { env });
-    expectSentence(run, 75, /gives no usable answer/, /ECONNREFUSED/);
+    expectSentence(run, 75, /gave no usable answer/, /ECONNREFUSED/);
   });
 
   it('files that are not what they seem', async () => {
@@ -225,7 +225,7 @@ describe('what a newcomer may do wrong', () => {
     const run = await runCli(['--dataset', data, '--max_tokens_per_minute', '10', ...foldersIn(folder)], {
       env: pointingAt(api),
     });
-    expectSentence(run, 3, /more than the limit of 10 tokens a minute/);
+    expectSentence(run, 3, /more than the limit of 10 tokens per minute/);
     expect(api.statistics().requests).toBe(0);
   });
 });

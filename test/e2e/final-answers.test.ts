@@ -83,7 +83,7 @@ describe('several answers and the old one', () => {
     args.push('--seed', '42', ...foldersIn(folder));
     const first = await runCli(args);
     expect(first.code, first.stderr).toBe(3);
-    expect(first.stderr).toContain('From here on each answer of --n is requested on its own');
+    expect(first.stderr).toContain('From now on each answer of --n is requested separately');
     const { rows, summary } = resultsIn(folder);
     const answers = (row: number): string[] => [42, 43, 44].map((seed) => `row ${row}, answer ${seed}`);
     expect(rows()).toMatchObject([

@@ -249,7 +249,7 @@ describe('judge', () => {
     const run = await runCli(args, { env: pointingAt(server) });
     expect(run.code, run.stderr).toBe(0);
     expect(figures(folder)).toMatchObject({ wins: 0, ties: 0, losses: 5, undecided: 3, rows: 8 });
-    expect(run.stderr).toContain('No verdict was found in 6 answers of the judge');
+    expect(run.stderr).toContain('6 answers of the judge had no verdict');
     // Both texts came whole, and nothing in them filled a placeholder.
     for (const request of asked(server)) {
       const pair = shown(request);
@@ -324,7 +324,7 @@ describe('judge', () => {
     const run = await finished;
     expect(run.code).toBe(130);
     expect(run.stderr).toMatch(
-      /Stopped; \d+ verdicts of 60 saved\. Go on with the same command: npx reannotate judge/,
+      /Stopped; \d+ verdicts of 60 saved\. Resume with the same command: npx reannotate judge/,
     );
     expect(existsSync(resultsIn(folder).saved('judgements.jsonl'))).toBe(false);
     expect((await runCli(args, { env: pointingAt(server) })).code).toBe(0);
@@ -530,7 +530,7 @@ describe('a judgement that can’t be made', () => {
     const args = ['judge', '--dataset', 'data.json', '--annotator', 'gpt4o-mini', ...foldersIn(folder)];
     const wrong = await runCli(args, { env: ENV });
     expect(wrong.code).toBe(1);
-    expect(wrong.stderr).toMatch(/There is no .*data\.json_gpt4o-mini.*saved has data\.json_gpt-4o-mini\./);
+    expect(wrong.stderr).toMatch(/there is no .*data\.json_gpt4o-mini.*saved has data\.json_gpt-4o-mini\./);
     expect(existsSync(join(folder, 'temp'))).toBe(false);
     const empty = await runCli(
       ['judge', '--dataset', 'data.json', '--annotator', 'gpt-4o-mini', ...foldersIn(folder)],

@@ -152,9 +152,7 @@ describe('a run online', () => {
       env: pointingAt(api),
     });
     expect(run.code).toBe(3);
-    expect(run.stderr).toContain(
-      '7 rows without an answer (3 failed, 1 refused, 2 filtered, 1 truncated; see',
-    );
+    expect(run.stderr).toContain('7 rows have no answer (3 failed, 1 refused, 2 filtered, 1 truncated; see');
     expect(run.stderr).toMatch(
       /Reasons: .*400 invalid_request_error: This prompt is bad.*more rows? for other reasons/,
     );
@@ -380,7 +378,7 @@ describe('a run online', () => {
       env: pointingAt(api),
     });
     expect(run.code, run.stderr).toBe(0);
-    expect(run.stderr).toMatch(/allows 20 requests a day, and 41 are to be sent: that takes 3 days/);
+    expect(run.stderr).toMatch(/allows 20 requests per day, and 41 are left to send: this will take 3 days/);
     expect(readFileSync(resultsIn(folder).temp('output.log'), 'utf8')).toContain('20 requests a day');
   });
 

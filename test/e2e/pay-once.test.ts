@@ -25,7 +25,7 @@ describe('answers that are paid for once', () => {
 
     const reused = await run([...foldersIn('one'), '--overwrite', '--reuse', advice]);
     expect(reused).toMatchObject({ code: 0 });
-    expect(reused.stderr).toContain('3 answers taken over from');
+    expect(reused.stderr).toContain('Reused 3 answers from');
     expect(api.statistics().answered).toBe(5);
     const results = resultsIn(join(root, 'one'));
     expect(results.summary()).toMatchObject({ rows: { ok: 5 }, requests: { sent: 2 }, reused_rows: 3 });
@@ -34,7 +34,7 @@ describe('answers that are paid for once', () => {
 
     const missing = await run([...foldersIn('two'), '--reuse', 'nowhere']);
     expect(missing).toMatchObject({ code: 1 });
-    expect(missing.stderr).toContain('--reuse nowhere: no answers of a run are there');
+    expect(missing.stderr).toContain('--reuse nowhere has no answers of a run');
     expect(api.statistics().answered).toBe(5);
   });
 
@@ -88,7 +88,7 @@ describe('answers that are paid for once', () => {
     const args = ['--annotator', 'gpt-4o-mini', '--dataset', data];
     const online = await runCli([...args, ...foldersIn(join(root, 'online')), '--dedupe'], { env });
     expect(online).toMatchObject({ code: 0 });
-    expect(online.stderr).toContain('3 rows of 6 need no request of their own');
+    expect(online.stderr).toContain('3 rows of 6 need no request');
     expect(api.statistics().answered).toBe(3);
     const results = resultsIn(join(root, 'online'));
     expect(results.summary()).toMatchObject({ rows: { ok: 6 }, deduped_rows: 3 });

@@ -240,7 +240,7 @@ describe('a push to the Hub', () => {
       { cwd: folder, program: 'watch-batch', env: pointingAt(api, env) },
     );
     expect(run.code, run.stderr).toBe(3);
-    expect(run.stderr).toMatch(/Not pushed to me\/answers: \d+ rows? not asked yet/);
+    expect(run.stderr).toMatch(/Not pushed to me\/answers: \d+ rows? not sent yet/);
     expect(run.stderr).toMatch(/--push_to_hub me\/answers --finish_online\n$/);
     expect((await get(api, '/api/datasets/me/answers')).status).toBe(404);
   });
@@ -331,7 +331,7 @@ describe('what is there already', () => {
 describe('before anything is asked', () => {
   it.each([
     ['no token', {}, { HF_TOKEN: '' }, 'No token: --push_to_hub needs one that may write to me/answers'],
-    ['a token of another shape', {}, { HF_TOKEN: 'hf_a b c' }, 'HF_TOKEN holds a space'],
+    ['a token of another shape', {}, { HF_TOKEN: 'hf_a b c' }, 'HF_TOKEN contains a space'],
     ['a wrong token', { hubToken: 'hf_right' }, {}, 'The Hub refused HF_TOKEN'],
     ['a token that may only read', { hubRole: 'read' as const }, {}, 'HF_TOKEN may only read'],
     ['somebody else’s name', { hubUser: 'you' }, {}, 'HF_TOKEN belongs to you, who is not in me'],
@@ -386,7 +386,7 @@ describe('before anything is asked', () => {
     const { args } = rehearse();
     const run = await runCli([...args, flag]);
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain(`${flag} belongs to --push_to_hub`);
+    expect(run.stderr).toContain(`${flag} requires --push_to_hub`);
   });
 
   it('a Hub that leads elsewhere gets no token there', async () => {

@@ -211,7 +211,7 @@ describe('going on with a run', () => {
     writeFileSync(journal, `${kept.join('\n')}\n${(lines[11] ?? '').slice(0, 80)}`);
     const run = await runCli([...args, '--resume'], { env: pointingAt(api) });
     expect(run.code).toBe(0);
-    expect(run.stderr).toContain('Cut a torn last line');
+    expect(run.stderr).toContain('Removed an incomplete last line');
     expect(run.stderr).toContain('1 line of');
     expect(api.requests).toHaveLength(12 + 3);
     expect(results.bytes()).toBe(bytes);
@@ -368,7 +368,7 @@ describe('going on with a run', () => {
     writeFileSync(journal, `${kept.join('\n')}\n`);
     const run = await runCli([...args, '--resume'], { env: pointingAt(api) });
     expect(run.code, run.stderr).toBe(0);
-    expect(run.stderr).toMatch(/lines? of .*output\.jsonl can't be read or answer another row/);
+    expect(run.stderr).toMatch(/lines? of .*output\.jsonl can't be read or belong to another row/);
     expect(resultsIn(folder).bytes()).toBe(whole);
     // Row 1 alone has no line of its own any more.
     expect(api.statistics().requests).toBe(7);

@@ -65,7 +65,7 @@ it('workers that share a plan give what one machine gives, byte for byte, and as
   const resumed = await runCli([...flags(folder, path), '--resume'], { env });
   expect(resumed).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('was cut into shards') as string,
+    stderr: expect.stringContaining('was divided into shards') as string,
   });
 });
 

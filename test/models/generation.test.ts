@@ -156,9 +156,9 @@ describe('what is sent', () => {
     [{ response_format: 'yaml' }, /--response_format takes json or @SCHEMA\.json/],
     [{ service_tier: 'a b' }, /--service_tier takes a name/],
     [{ service_tier: 'flex', annotator: 'gpt-4o' }, /gpt-4o has no flex tier/],
-    [{ service_tier: 'flex', annotator: 'o3', batch: true }, /batches have that price already/],
-    [{ annotator: 'gpt-4-turbo', service_tier: 'priority', max_cost: '1' }, /--max_cost cannot be kept/],
-    [{ max_tokens: 'none', max_cost: '1' }, /--max_cost needs a --max_tokens/],
+    [{ service_tier: 'flex', annotator: 'o3', batch: true }, /batches already have that price/],
+    [{ annotator: 'gpt-4-turbo', service_tier: 'priority', max_cost: '1' }, /--max_cost cannot be enforced/],
+    [{ max_tokens: 'none', max_cost: '1' }, /--max_cost requires --max_tokens/],
   ])('is refused: %o', (flags, message) => {
     expect(() => optionsFor(flags)).toThrow(message);
   });

@@ -197,8 +197,8 @@ describe('the call of another annotator', () => {
     [{ fallback_annotator: 'nowhere/model' }, /Unknown provider "nowhere" in --fallback_annotator/],
     [{ fallback_annotator: 'gpt-4o-mini' }, /is the annotator itself/],
     [{ fallback_annotator: 'openai/gpt-4o-mini' }, /is the annotator itself/],
-    [{ fallback_base_url: 'http://b/v1' }, /--fallback_base_url belongs to --fallback_annotator/],
-    [{ fallback_annotator: 'none', fallback_api_key_env: 'K' }, /--fallback_api_key_env belongs to/],
+    [{ fallback_base_url: 'http://b/v1' }, /--fallback_base_url requires --fallback_annotator/],
+    [{ fallback_annotator: 'none', fallback_api_key_env: 'K' }, /--fallback_api_key_env requires/],
   ])('%o is a wrong command line', (more, message) => {
     expect(() => settingsFor({ ...flags, ...more })).toThrow(message);
   });

@@ -69,7 +69,7 @@ describe('the progress line', () => {
       cost: 0,
     });
     expect(work(one, 100, 20)).toBe(
-      '2,000/12,000 (16 %) · 100/s · $2.00 · 0 refused · 0 failed · about $12.00 in all · 1 min 40 s left · ' +
+      '2,000/12,000 (16 %) · 100/s · $2.00 · 0 refused · 0 failed · about $12.00 in total · 1 min 40 s left · ' +
         '3.0M tokens/min · TPM 96 % · 64 in flight',
     );
     expect(one.meter.render(200)).toHaveLength(1);

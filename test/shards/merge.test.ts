@@ -123,7 +123,7 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
     does: (planned, shard) => {
       edit(join(folderOf(planned, shard), 'rows.jsonl'), (text) => text.replace('prompt', 'tpmorp'));
     },
-    says: /another rows\.jsonl than its worker left|cannot be read or answer other rows/,
+    says: /another rows\.jsonl than its worker left|cannot be read or belong to other rows/,
   },
   'bytes of the journal that rotted': {
     does: (planned, shard) => {
@@ -131,13 +131,13 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
         text.replace('request_idx', '###########'),
       );
     },
-    says: /has lost 1 answer|cannot be read or answer other rows/,
+    says: /has lost 1 answer|cannot be read or belong to other rows/,
   },
   'an answer to another prompt': {
     does: (planned, shard) => {
       edit(join(folderOf(planned, shard), 'output.1.jsonl'), (text) => text.replace('"prompt', '"tpmorp'));
     },
-    says: /1 line that cannot be read or answer other rows; their rows are sent again/,
+    says: /1 line that cannot be read or belong to other rows; their rows are sent again/,
   },
   'a folder that is none of the plan’s': {
     does: ({ runDir }) => {
@@ -303,7 +303,7 @@ describe('a worker', () => {
       onNote: nothing,
     };
     await expect(runShard(work, 1, shardFolder(planned.runDir, 1))).rejects.toThrow(
-      'holds a copy of shard 2',
+      'contains a copy of shard 2',
     );
     rmSync(folderOf(planned, 1), { recursive: true });
     await finishShard(planned, 1);

@@ -224,7 +224,7 @@ describe.skipIf(obstacle !== null)('a planned run under Slurm', () => {
     await until(isDone, 150_000, () => `${cluster.run('squeue', [])}${logs(runDir)}`);
     await cluster.idle(30_000);
     expect((await overview(runDir)).list[0]).toMatchObject({ standing: 'done' });
-    expect(logs(runDir)).toContain('Asked Slurm to run task');
+    expect(logs(runDir)).toContain('Asked Slurm to requeue task');
     expect(ledger.asked.size).toBe(30);
     expect(paidTwice()).toBe(0);
   });

@@ -210,7 +210,7 @@ describe('Ctrl-C while a round of --retry_failed is submitted', () => {
     proxy.aim({ step: 'POST /v1/files', number: 0, moment: 'before' }, () => child.kill('SIGINT'));
     const stopped = await finished;
     expect(stopped.code, stopped.stderr).toBe(130);
-    expect(stopped.stderr).toMatch(/Watch them again with: npx watch-batch .*--retry_failed/);
+    expect(stopped.stderr).toMatch(/Resume watching with: npx watch-batch .*--retry_failed/);
     await expectWhole(one, BATCHES + 1);
   });
 });

@@ -51,7 +51,7 @@ export function messagesRequest(body: Json): TranslatedRequest {
     else params[name] = value;
   }
   if (params['max_tokens'] === undefined) {
-    throw new UserError('Anthropic answers no request without a limit; give --max_tokens.');
+    throw new UserError('Anthropic requires a limit for every request; set --max_tokens.');
   }
   return { params, leftOut };
 }
@@ -65,7 +65,7 @@ const FIELDS: Readonly<Record<string, (value: unknown, body: Json) => Json>> = {
   }),
   n: (value) => {
     if (value === 1) return {};
-    throw new UserError(`Anthropic gives one answer to a request; leave out --n ${JSON.stringify(value)}.`);
+    throw new UserError(`Anthropic gives one answer per request; remove --n ${JSON.stringify(value)}.`);
   },
   response_format: (value) => outputConfig(value),
   tools: (value) => ({ tools: Array.isArray(value) ? value.filter(isObject).map(translateTool) : [] }),

@@ -39,7 +39,7 @@ export class AnthropicBatches implements BatchApi {
     for await (const { body } of requestsIn(path)) {
       for (const name of messagesRequest(body).leftOut) leftOut.add(name);
     }
-    if (leftOut.size > 0) warn(`Anthropic has no ${[...leftOut].join(', ')}; left out of the requests.`);
+    if (leftOut.size > 0) warn(`Anthropic does not support ${[...leftOut].join(', ')}; not sent.`);
     return inlineInput(this.connection, this.#transport.get(PATH, { query: { limit: 1 } }));
   }
 

@@ -151,7 +151,7 @@ export class FireworksBatches implements BatchApi {
       : null;
     if (isSupported === false) {
       throw new UserError(
-        `${sanitize(model, 120)} has no batch inference at Fireworks; run it without --batch.`,
+        `${sanitize(model, 120)} has no batch inference on Fireworks; run it without --batch.`,
       );
     }
   }
@@ -182,7 +182,7 @@ export class FireworksBatches implements BatchApi {
     const [only] = ids;
     if (only !== undefined && ids.length === 1) return only;
     throw new UserError(
-      'Which Fireworks account the batches belong to is not clear: set FIREWORKS_ACCOUNT_ID' +
+      'The key sees several Fireworks accounts, or none: set FIREWORKS_ACCOUNT_ID' +
         `${ids.length > 1 ? ` to one of ${ids.map((id) => sanitize(id, 60)).join(', ')}` : ''}.`,
     );
   }

@@ -27,7 +27,7 @@ export async function* requestsIn(path: string): AsyncGenerator<RequestLine> {
     const body = isObject(line) ? line['body'] : null;
     if (row === null || !isObject(body)) {
       throw new UserError(
-        `Line ${number} of ${path} is not a request. Delete the file and run the same command with --resume: it is written again.`,
+        `Line ${number} of ${path} is not a request. Delete the file and run the same command with --resume, which rewrites it.`,
       );
     }
     yield { row, body };
@@ -95,7 +95,7 @@ export async function* linesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
     // The stream may use the memory of a piece again.
     kept.push(Buffer.from(bytes.subarray(start)));
     size += bytes.length - start;
-    if (size > MOST_LINE_BYTES) throw new Error('a line of the results is larger than any answer');
+    if (size > MOST_LINE_BYTES) throw new Error('a result line is larger than any answer can be');
   }
   if (size > 0) yield Buffer.concat(kept);
 }

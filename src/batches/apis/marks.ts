@@ -34,7 +34,7 @@ export function markOf(metadata: Readonly<Record<string, string>>): string {
   const { run = '', chunk = '', creation, dataset = '', annotator = '' } = metadata;
   if (!UUID.test(run)) {
     throw new UserError(
-      'This run has no UUID, by which its batches could be found again at this provider. Start a new run with ' +
+      'This run has no UUID, which is needed to find its batches again at this provider. Start a new run with ' +
         '--run_name NAME.',
     );
   }

@@ -325,7 +325,7 @@ export async function readAnswer(what: string, pending: Promise<Response>): Prom
     text = await response.text();
   } catch (error) {
     const code = systemErrorCode(error);
-    throw new UnreadableAnswer(what, `it broke off${code === undefined ? '' : ` (${code})`}`, {
+    throw new UnreadableAnswer(what, `it was cut off${code === undefined ? '' : ` (${code})`}`, {
       cause: error,
     });
   }
@@ -338,7 +338,7 @@ export class UnreadableAnswer extends Error {
 
   constructor(what: string, answer: unknown, options?: ErrorOptions) {
     const said = typeof answer === 'string' ? describeText(answer) : JSON.stringify(answer ?? null);
-    super(`The answer about ${what} is not what the Batch API gives: ${sanitize(said, 200)}`, options);
+    super(`Unexpected response for ${what}: ${sanitize(said, 200)}`, options);
   }
 }
 

@@ -24,7 +24,7 @@ export const MODEL_FLAGS = {
     isIdentity: true,
     commands: {
       reannotate: true,
-      'watch-batch': { help: 'as it was given to reannotate' },
+      'watch-batch': { help: 'as given to reannotate' },
       judge: { help: 'whose answers are judged' },
       report: { help: 'the run’s annotator' },
       demo: { help: 'whose API is simulated, such as anthropic/claude-haiku-4-5', usual: 'gpt-4o-mini' },
@@ -39,7 +39,7 @@ export const MODEL_FLAGS = {
     aliases: ['api_base', 'api_url', 'endpoint', 'url', 'host', 'openai_base_url', 'server'],
     commands: {
       reannotate: true,
-      work: { help: 'another server than the plan has, for this worker' },
+      work: { help: 'a different server for this worker than in the plan' },
       'watch-batch': true,
       judge: { help: 'any OpenAI-compatible server, for the judge' },
     },

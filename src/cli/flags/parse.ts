@@ -92,6 +92,6 @@ function refuseBoth(
   }
   for (const sources of groups.values()) {
     if (sources.length > 1)
-      throw new UsageError(`${sources.join(' and ')} exclude each other; give one of them.`);
+      throw new UsageError(`${sources.join(' and ')} cannot be combined; give only one of them.`);
   }
 }

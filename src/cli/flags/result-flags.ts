@@ -11,7 +11,7 @@ import { DEFAULT_SELECTION, SELECTIONS } from '../../models/select-answer.js';
 import { logLevelNamed, LOG_LEVELS } from '../../terminal/log.js';
 import { flag } from './flag.js';
 
-const BEFORE = 'as it was given to reannotate';
+const BEFORE = 'as given to reannotate';
 
 export const RESULT_FLAGS = {
   include_metadata: flag({
@@ -40,7 +40,7 @@ export const RESULT_FLAGS = {
     fallback: null,
     usual: DEFAULT_SELECTION,
     group: 'results',
-    help: `which of the answers of --n is the annotation: ${SELECTIONS.join(', ')}; majority goes by the final answer, judge by another model`,
+    help: `which of the answers of --n is the annotation: ${SELECTIONS.join(', ')}; majority compares final answers, judge has another model choose`,
     details: 'See [several answers](models.md#several-answers).',
     commands: {
       reannotate: true,
@@ -116,7 +116,7 @@ export const RESULT_FLAGS = {
     fallback: null,
     usual: 'none',
     group: 'results',
-    help: 'JSONL of reviewed rows, as the report saves it: rejected ones are left out of the output formats, edited answers used',
+    help: 'review file (JSONL) saved by the report: rejected rows are left out of the output formats, and edited answers are used',
     details: '`reannotated.json` keeps every row. See [the report](report.md#your-review).',
     aliases: ['marks', 'reviews', 'annotations_file'],
     commands: { reannotate: true, 'watch-batch': { usual: BEFORE } },
@@ -131,7 +131,7 @@ export const RESULT_FLAGS = {
     commands: {
       reannotate: true,
       'watch-batch': true,
-      demo: { help: 'also push the results, to a Hub that ends with the demo' },
+      demo: { help: 'also push the results to a simulated Hub, which ends with the demo' },
     },
   }),
   private: flag({
@@ -145,14 +145,14 @@ export const RESULT_FLAGS = {
     kind: toggle,
     fallback: false,
     group: 'hub',
-    help: 'with --push_to_hub: replace files that are there',
+    help: 'with --push_to_hub: replace existing files',
     short: 'y',
     aliases: ['assume_yes', 'no_confirm'],
     isAction: true,
     commands: {
       reannotate: true,
       'watch-batch': {
-        help: 'do not ask before --cancel; with --push_to_hub: replace files that are there',
+        help: 'do not ask before --cancel; with --push_to_hub: replace existing files',
       },
     },
   }),
@@ -160,7 +160,7 @@ export const RESULT_FLAGS = {
     kind: toggle,
     fallback: false,
     group: 'hub',
-    help: 'with --push_to_hub: push although texts look like keys',
+    help: 'with --push_to_hub: push even if some texts look like keys',
     isAction: true,
     commands: { reannotate: true, 'watch-batch': true },
   }),
@@ -192,7 +192,7 @@ export const GENERAL_FLAGS = {
     kind: toggle,
     fallback: false,
     group: 'general',
-    help: 'show warnings and errors alone; the log keeps everything',
+    help: 'show only warnings and errors; the log keeps everything',
     short: 'q',
     aliases: ['silent', 'no_progress', 'disable_tqdm'],
     commands: { reannotate: true, 'watch-batch': true, judge: true, report: true, demo: true },
@@ -201,7 +201,7 @@ export const GENERAL_FLAGS = {
     kind: file,
     fallback: null,
     group: 'general',
-    help: 'YAML file of flags; a run’s own config.yaml works, and flags on the command line win',
+    help: 'YAML file of flags, such as a run’s own config.yaml; flags on the command line take precedence',
     details:
       'Names are those of the flags, such as `max_tokens: 512`; `null` in place of a generation parameter is `none`. ' +
       'Flags that other commands take are ignored, so that one file serves several. Of a run’s own `config.yaml`, what ' +
@@ -214,8 +214,8 @@ export const GENERAL_FLAGS = {
     kind: file,
     fallback: null,
     group: 'general',
-    help: 'file of environment variables, such as .env; those that are set already win',
-    details: 'No such file is read unless it is named.',
+    help: 'file of environment variables, such as .env; variables that are already set take precedence',
+    details: 'No `.env` file is read unless you name it.',
     aliases: ['dotenv', 'env'],
     isAction: true,
     commands: { reannotate: true, 'watch-batch': true, judge: true },

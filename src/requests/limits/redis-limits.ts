@@ -125,8 +125,7 @@ export class RedisLimits {
       const reply = await withinTime(this.connection.sendCommand(commandFor(key, this.#self, reservation)));
       const [delay, workers] = Array.isArray(reply) ? (reply as unknown[]) : [];
       const milliseconds = Number(delay);
-      if (!Number.isFinite(milliseconds) || milliseconds < 0)
-        throw new Error('an answer that makes no sense');
+      if (!Number.isFinite(milliseconds) || milliseconds < 0) throw new Error('an unexpected response');
       if (typeof workers === 'number' && workers >= 1) this.#workers = workers;
       return milliseconds;
     } catch (error) {
@@ -146,7 +145,8 @@ export class RedisLimits {
     this.#isInForce = true;
     if (this.#retry !== null) clearInterval(this.#retry);
     this.#retry = null;
-    if (this.#losses === 1) this.reporter.info(`${this.#shown} answers again; limits are shared exactly.`);
+    if (this.#losses === 1)
+      this.reporter.info(`${this.#shown} is reachable again; limits are shared exactly.`);
   }
 
   #lose(error: unknown): void {
@@ -159,7 +159,7 @@ export class RedisLimits {
     if (this.#losses > 1) this.reporter.debug(`${what}.`);
     else
       this.reporter.warning(
-        `${what}. Until it answers, each worker takes its part of the limits: the limits divided by the workers.`,
+        `${what}. Until it works again, each worker takes its share: the limits divided by the number of workers.`,
       );
   }
 }
