@@ -31,17 +31,17 @@ export interface RunOptions {
   messages_column?: string | undefined;
   /** Column with definitions of tools, or none. */
   tools_column?: string | undefined;
-  /** Of a chat: regenerate its last answer, or all of them in order, each with the new answers before it (default: last). */
+  /** In a chat: regenerate the last answer, or all of them in order, each with the new answers before it (default: last). */
   turns?: 'last' | 'all' | undefined;
   /** Template for every prompt, with {column} and {prompt}. */
   prompt_template?: string | undefined;
-  /** System prompt of every request, instead of the dataset’s. */
+  /** System prompt for every request, instead of the dataset’s. */
   system_prompt?: string | undefined;
-  /** Columns to keep in the results under "source"; all: those that are not used. */
+  /** Columns to keep in the results under "source"; all: every unused column. */
   keep_columns?: string | readonly string[] | undefined;
   /** Encoding of a local text file, such as windows-1252 (default: utf-8). */
   encoding?: string | undefined;
-  /** Rows at most; --resume with a larger one extends the run (default: all). */
+  /** Maximum number of rows; --resume with a larger one extends the run (default: all). */
   limit?: number | undefined;
   /** Rows to skip (default: 0). */
   offset?: number | undefined;
@@ -75,9 +75,9 @@ export interface RunOptions {
   service_tier?: string | undefined;
   /** More fields of every request, merged last, such as {"top_k": 20}. */
   extra_body?: string | Readonly<Record<string, unknown>> | undefined;
-  /** Parent of the results (default: datasets/reannotated). */
+  /** Parent folder of the results (default: datasets/reannotated). */
   save_dir?: string | undefined;
-  /** Parent of the working files (default: datasets/temp). */
+  /** Parent folder of the working files (default: datasets/temp). */
   temp_dir?: string | undefined;
   /** Name of the run’s folders (default: <dataset>_<annotator>). */
   run_name?: string | undefined;
@@ -89,13 +89,13 @@ export interface RunOptions {
   retry?: string | readonly string[] | undefined;
   /** Start over; the earlier run’s files are kept under a timestamped name. */
   overwrite?: boolean | undefined;
-  /** Earlier runs whose answers to the same requests are taken over instead of paid for again; may be repeated. */
+  /** Earlier runs whose answers to identical requests are reused instead of paid for again; may be repeated. */
   reuse?: string | readonly string[] | undefined;
   /** Send rows with the same request once, and give all of them the answer. */
   dedupe?: boolean | undefined;
   /** Send truncated rows again with n times --max_tokens, in the same run; each once. */
   escalate_truncated?: number | undefined;
-  /** Another model, or PROVIDER/MODEL, that gets the rows which end refused or filtered, in the same run (default: none). */
+  /** Another model (or PROVIDER/MODEL) for rows that end refused or filtered, in the same run (default: none). */
   fallback_annotator?: string | undefined;
   /** With --fallback_annotator: any OpenAI-compatible server. */
   fallback_base_url?: string | undefined;
@@ -105,29 +105,29 @@ export interface RunOptions {
   check_retry?: number | undefined;
   /** A finish reason, or null, that this server uses for complete answers; may be repeated. */
   accept_finish_reason?: string | readonly string[] | undefined;
-  /** Submit to the provider’s batch API, mostly at half the price, instead of sending single requests. */
+  /** Use the provider’s batch API, usually at half the price, instead of sending requests online. */
   batch?: boolean | undefined;
   /** Write the batch files for another tool (vllm run-batch, SGLang, an upload by hand) and send nothing. */
   batch_file_only?: boolean | undefined;
-  /** A shell command to run when the run is over or needs attention. */
+  /** Shell command to run when the run ends or needs attention. */
   notify?: string | undefined;
-  /** Append what happens to a file as JSON Lines, or write it to standard output with -. */
+  /** Append progress events to a file as JSON Lines; - writes them to standard output. */
   events?: string | undefined;
-  /** Requests in one batch file (default: 50000). */
+  /** Maximum requests per batch file (default: 50000). */
   max_batch_size?: number | undefined;
-  /** Bytes in one batch file (default: 200000000). */
+  /** Maximum size of a batch file, in bytes (default: 200000000). */
   max_batch_bytes?: number | undefined;
   /** Rate limit (default: what the API says). */
   max_requests_per_minute?: number | undefined;
   /** Rate limit (default: what the API says). */
   max_tokens_per_minute?: number | undefined;
-  /** Requests in flight at most (default: adapted). */
+  /** Maximum concurrent requests (default: automatic). */
   max_concurrency?: number | undefined;
-  /** Share the account’s limits exactly over redis://HOST or rediss://HOST (default: each worker takes its part). */
+  /** Share the account’s rate limits exactly through Redis, at redis://HOST or rediss://HOST (default: each worker takes its share). */
   limiter?: string | undefined;
-  /** Attempts for one row (default: 5). */
+  /** Maximum attempts per row (default: 5). */
   max_attempts?: number | undefined;
-  /** One request’s time (default: 600). */
+  /** Time limit for one request (default: 600). */
   request_timeout?: number | undefined;
   /** Stop before spending more (default: unlimited). */
   max_cost?: number | undefined;
@@ -137,7 +137,7 @@ export interface RunOptions {
   include_metadata?: boolean | undefined;
   /** Where a model’s reasoning goes: separate, a field of its own; inline, before the answer as <think>…</think>; drop (default: separate). */
   reasoning?: 'separate' | 'inline' | 'drop' | undefined;
-  /** Which of the answers of --n is the annotation: first, longest, shortest, majority, judge; majority goes by the final answer, judge by another model (default: first). */
+  /** Which of the answers of --n is the annotation: first, longest, shortest, majority, judge; majority compares final answers, judge has another model choose (default: first). */
   select?: 'first' | 'longest' | 'shortest' | 'majority' | 'judge' | undefined;
   /** With --select judge: the model that compares the answers, or PROVIDER/MODEL (default: gpt-4o). */
   judge?: string | undefined;
@@ -151,27 +151,27 @@ export interface RunOptions {
   decontaminate?: string | readonly string[] | undefined;
   /** With --decontaminate: column with the prompt (default: detected). */
   decontaminate_column?: string | undefined;
-  /** JSONL of reviewed rows, as the report saves it: rejected ones are left out of the output formats, edited answers used (default: none). */
+  /** Review file (JSONL) saved by the report: rejected rows are left out of the output formats, and edited answers are used (default: none). */
   review?: string | undefined;
   /** Push the results to a dataset on the Hugging Face Hub (HF_TOKEN). */
   push_to_hub?: string | undefined;
   /** With --push_to_hub: make the dataset private. */
   private?: boolean | undefined;
-  /** With --push_to_hub: replace files that are there. */
+  /** With --push_to_hub: replace existing files. */
   yes?: boolean | undefined;
-  /** With --push_to_hub: push although texts look like keys. */
+  /** With --push_to_hub: push even if some texts look like keys. */
   allow_secrets?: boolean | undefined;
 }
 
 /** Options of `watchBatch`. */
 export interface WatchBatchOptions {
-  /** As it was given to reannotate (default: gpt-4o-mini-2024-07-18). */
+  /** As given to reannotate (default: gpt-4o-mini-2024-07-18). */
   annotator?: string | undefined;
   /** Any OpenAI-compatible server; several: URL,URL or @FILE. */
   base_url?: string | undefined;
   /** Environment variable that holds the key; A,B with several servers. */
   api_key_env?: string | undefined;
-  /** As it was given to reannotate. */
+  /** As given to reannotate. */
   dataset: string;
   /** Subset of a Hub dataset (default: the only one, or "default"). */
   subset?: string | undefined;
@@ -185,75 +185,75 @@ export interface WatchBatchOptions {
   response_column?: string | undefined;
   /** Column with the system prompt, or none. */
   system_column?: string | undefined;
-  /** Rows at most (default: all). */
+  /** Maximum number of rows (default: all). */
   limit?: number | undefined;
   /** Rows to skip (default: 0). */
   offset?: number | undefined;
-  /** Parent of the results (default: datasets/reannotated). */
+  /** Parent folder of the results (default: datasets/reannotated). */
   save_dir?: string | undefined;
-  /** Parent of the working files (default: datasets/temp). */
+  /** Parent folder of the working files (default: datasets/temp). */
   temp_dir?: string | undefined;
-  /** As it was given to reannotate. */
+  /** As given to reannotate. */
   run_name?: string | undefined;
   /** With --retry_failed or --finish_online: which rows are sent again, of failed, refused, filtered, truncated (default: failed). */
   retry?: string | readonly string[] | undefined;
   /** Send truncated rows again with n times --max_tokens, in the same run; each once. */
   escalate_truncated?: number | undefined;
-  /** Another model, or PROVIDER/MODEL, that gets the rows which end refused or filtered, in the same run (default: none). */
+  /** Another model (or PROVIDER/MODEL) for rows that end refused or filtered, in the same run (default: none). */
   fallback_annotator?: string | undefined;
   /** With --fallback_annotator: any OpenAI-compatible server. */
   fallback_base_url?: string | undefined;
   /** With --fallback_annotator: environment variable that holds its key. */
   fallback_api_key_env?: string | undefined;
-  /** A shell command to run when the run is over or needs attention. */
+  /** Shell command to run when the run ends or needs attention. */
   notify?: string | undefined;
-  /** Append what happens to a file as JSON Lines, or write it to standard output with -. */
+  /** Append progress events to a file as JSON Lines; - writes them to standard output. */
   events?: string | undefined;
-  /** Requests in one new batch file (default: 50000). */
+  /** Maximum requests per new batch file (default: 50000). */
   max_batch_size?: number | undefined;
-  /** Bytes in one new batch file (default: 200000000). */
+  /** Maximum size of a new batch file, in bytes (default: 200000000). */
   max_batch_bytes?: number | undefined;
   /** Rate limit of --finish_online (default: what the API says). */
   max_requests_per_minute?: number | undefined;
   /** Rate limit of --finish_online (default: what the API says). */
   max_tokens_per_minute?: number | undefined;
-  /** Requests in flight at most with --finish_online (default: adapted). */
+  /** Maximum concurrent requests with --finish_online (default: automatic). */
   max_concurrency?: number | undefined;
-  /** Share the account’s limits exactly over redis://HOST or rediss://HOST (default: each worker takes its part). */
+  /** Share the account’s rate limits exactly through Redis, at redis://HOST or rediss://HOST (default: each worker takes its share). */
   limiter?: string | undefined;
-  /** Rounds of --retry_failed, and attempts for one row online (default: 5). */
+  /** Maximum rounds of --retry_failed, and attempts per row online (default: 5). */
   max_attempts?: number | undefined;
-  /** One request’s time (default: 600). */
+  /** Time limit for one request (default: 600). */
   request_timeout?: number | undefined;
-  /** Submit or send nothing that may cost more (default: unlimited). */
+  /** Submit and send nothing that could cost more (default: unlimited). */
   max_cost?: number | undefined;
   /** Add state, model, finish reason and usage to each row. */
   include_metadata?: boolean | undefined;
-  /** Separate, inline, drop (default: as it was given to reannotate). */
+  /** Separate, inline, drop (default: as given to reannotate). */
   reasoning?: 'separate' | 'inline' | 'drop' | undefined;
-  /** First, longest, shortest, majority (default: as it was given to reannotate). */
+  /** First, longest, shortest, majority (default: as given to reannotate). */
   select?: 'first' | 'longest' | 'shortest' | 'majority' | 'judge' | undefined;
-  /** Answer: compare the final answer with the original’s, and write agrees to each row (default: as it was given to reannotate). */
+  /** Answer: compare the final answer with the original’s, and write agrees to each row (default: as given to reannotate). */
   check?: 'answer' | undefined;
-  /** One or more of json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto (default: as it was given to reannotate). */
+  /** One or more of json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto (default: as given to reannotate). */
   output_format?: string | readonly string[] | undefined;
-  /** Leave rows out of the output formats and of what is pushed: truncated, refused, identical, language, longer=N, … (default: as it was given to reannotate). */
+  /** Leave rows out of the output formats and of what is pushed: truncated, refused, identical, language, longer=N, … (default: as given to reannotate). */
   drop?: string | readonly string[] | undefined;
-  /** Leave out rows whose prompt has 8 words in a row in common with a prompt of an evaluation set; may be repeated (default: as it was given to reannotate). */
+  /** Leave out rows whose prompt has 8 words in a row in common with a prompt of an evaluation set; may be repeated (default: as given to reannotate). */
   decontaminate?: string | readonly string[] | undefined;
-  /** With --decontaminate: column with the prompt (default: as it was given to reannotate). */
+  /** With --decontaminate: column with the prompt (default: as given to reannotate). */
   decontaminate_column?: string | undefined;
-  /** JSONL of reviewed rows, as the report saves it: rejected ones are left out of the output formats, edited answers used (default: as it was given to reannotate). */
+  /** Review file (JSONL) saved by the report: rejected rows are left out of the output formats, and edited answers are used (default: as given to reannotate). */
   review?: string | undefined;
   /** Push the results to a dataset on the Hugging Face Hub (HF_TOKEN). */
   push_to_hub?: string | undefined;
   /** With --push_to_hub: make the dataset private. */
   private?: boolean | undefined;
-  /** Do not ask before --cancel; with --push_to_hub: replace files that are there. */
+  /** Do not ask before --cancel; with --push_to_hub: replace existing files. */
   yes?: boolean | undefined;
-  /** With --push_to_hub: push although texts look like keys. */
+  /** With --push_to_hub: push even if some texts look like keys. */
   allow_secrets?: boolean | undefined;
-  /** Batches to collect (default: those that this folder knows). */
+  /** Batches to collect (default: those recorded in the run’s folder). */
   batch_ids?: string | readonly string[] | undefined;
   /** Take the batches from a file such as batch_objects.json. */
   batch_objects_file?: string | undefined;
@@ -261,7 +261,7 @@ export interface WatchBatchOptions {
   recover?: boolean | undefined;
   /** Take results in OpenAI’s batch format from files, without an API. */
   results?: string | readonly string[] | undefined;
-  /** Count these batches as gone although the account cannot prove it: their rows may be sent again. */
+  /** Treat these batches as lost although the account cannot confirm it: their rows may be sent again. */
   give_up?: string | readonly string[] | undefined;
   /** Time between two polls (default: 60). */
   check_interval?: number | undefined;
@@ -269,11 +269,11 @@ export interface WatchBatchOptions {
   output_file?: string | undefined;
   /** Raw error lines of all batches (default: batch_errors.jsonl). */
   error_file?: string | undefined;
-  /** Submit what has no answer in the end as a new batch, and keep watching. */
+  /** Submit rows that ended without an answer as a new batch, and keep watching. */
   retry_failed?: boolean | undefined;
   /** Send exactly those rows online instead. */
   finish_online?: boolean | undefined;
-  /** Flex: with --finish_online, at the price of a batch, where the model has it. */
+  /** Flex: with --finish_online, at the batch price, where the model supports it. */
   service_tier?: 'flex' | undefined;
   /** Stop the run’s batches and collect what they answered. */
   cancel?: boolean | undefined;

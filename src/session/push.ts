@@ -33,7 +33,7 @@ export async function preparePush(
     );
   }
   if (/[^\u0021-\u007e]/.test(token)) {
-    throw new UserError('HF_TOKEN holds a space or another character that no token has; copy it again.');
+    throw new UserError('HF_TOKEN contains a space or another character that no token has; copy it again.');
   }
   const publisher = new HubPublisher(push, environment, context);
   await publisher.check();
@@ -60,7 +60,7 @@ class HubPublisher implements Publisher {
     const { rows } = summary;
     if (rows.pending > 0) {
       console.warning(
-        `Not pushed to ${this.request.repository}: ${plural(rows.pending, 'row')} not asked yet. A run is pushed once it is whole.`,
+        `Not pushed to ${this.request.repository}: ${plural(rows.pending, 'row')} not sent yet. A run can be pushed once it is complete.`,
       );
       return;
     }
@@ -128,7 +128,7 @@ class HubPublisher implements Publisher {
       this.context.interruption.soft.throwIfAborted();
       const { console } = this.context;
       console.warning(
-        `The licence of ${sanitize(dataset, 120)} is not known (${sanitize(messageOf(error), 160)}); the card names none.`,
+        `The licence of ${sanitize(dataset, 120)} could not be looked up (${sanitize(messageOf(error), 160)}); the card names none.`,
       );
       return [];
     }
@@ -154,7 +154,7 @@ class HubPublisher implements Publisher {
     const again = `Push them with: ${command}`;
     if (interruption.soft.aborted) {
       return new UserError(
-        `Stopped before the push to ${repository} was over; the results are saved. ${again}`,
+        `Stopped before the push to ${repository} was complete; the results are saved. ${again}`,
         interruption.exitCode,
         options,
       );
