@@ -13,6 +13,14 @@ const WINDOW_S = 86_400;
 /** Where more batches change at once, the line for the whole is enough. */
 const CHANGES_TOLD = 20;
 
+/** How far all batches of a run are. */
+export interface BatchProgress {
+  /** `waiting`: not submitted yet, since the provider's queue is full. */
+  batches: { total: number; ended: number; waiting: number };
+  /** As far as the provider tells. */
+  requests: { total: number; done: number; failed: number };
+}
+
 /** Shows a ledger. */
 export class BatchDisplay {
   readonly #announced = new Map<number, string>();
@@ -88,8 +96,8 @@ function estimate(batch: Batch, now: number): number | null {
   return Math.min((worked / done) * Math.max(0, total - done), WINDOW_S);
 }
 
-/** The line for the whole: batches by what they are at, and requests. */
-function totalLine(ledger: Ledger): string {
+/** How far a run's batches are, by the last look at them. */
+export function batchProgress(ledger: Ledger): BatchProgress {
   const { batches, chunks } = ledger;
   const live = chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));
   const ended = live.filter(hasEnded).length;
@@ -101,11 +109,20 @@ function totalLine(ledger: Ledger): string {
       sum + (chunk.state === 'halved' ? 0 : Math.max(chunk.requests, chunk.batch?.counts.total ?? 0)),
     0,
   );
+  return {
+    batches: { total: live.length + waiting, ended, waiting },
+    requests: { total: requests, done, failed },
+  };
+}
+
+/** The line for the whole: batches by what they are at, and requests. */
+function totalLine(ledger: Ledger): string {
+  const { batches, requests } = batchProgress(ledger);
   const parts = [
-    `${count(ended)} of ${count(live.length + waiting)} batches ended`,
-    `${count(done)} done / ${count(failed)} failed / ${count(requests)} requests`,
+    `${count(batches.ended)} of ${count(batches.total)} batches ended`,
+    `${count(requests.done)} done / ${count(requests.failed)} failed / ${count(requests.total)} requests`,
   ];
-  if (waiting > 0) parts.push(`${count(waiting)} waiting for the queue`);
+  if (batches.waiting > 0) parts.push(`${count(batches.waiting)} waiting for the queue`);
   return parts.join(' · ');
 }
 

@@ -55,6 +55,11 @@ export interface DryRun {
   };
   /** When the off-peak price holds, for people, and whether it does now; null where there is none. */
   off_peak: { hours: string; now: boolean; kept: boolean } | null;
+  /**
+   * With `--fallback_annotator`: what a refused row adds, in US dollars, at the average length; how many there are, nobody
+   * knows. The price is null where it is not known.
+   */
+  fallback: { annotator: string; usd_per_row: number | null; usd_per_row_maximum: number | null } | null;
   batches: number | null;
   /** Given by flags or stated by the API; null where not known. A day's limit is stated by small accounts. */
   limits: {

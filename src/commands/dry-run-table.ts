@@ -37,6 +37,7 @@ export function dryRunTable(result: DryRun, generation: GenerationParameters): s
     ['Price off-peak', describeOffPeak(result)],
     ['Price flex', price.flex === null ? null : describePrice(price.flex)],
     ['Price in batches', result.batches === null ? 'no Batch API' : describePrice(price.batch)],
+    ['Price fallback', describeFallback(result)],
     ['Batches', result.batches === null ? 'none' : count(result.batches)],
     ['Limits', describeLimits(result)],
     ['Time online', describeTime(result)],
@@ -80,6 +81,18 @@ function describePrice(price: PriceRange | null): string {
 function hoursOfPrice({ off_peak: offPeak }: DryRun): string {
   if (offPeak === null) return '';
   return offPeak.kept ? ` (sent ${offPeak.hours})` : ' (at peak hours)';
+}
+
+/** Rows that a price of single ones is told for: single ones cost too little to read. */
+const REFUSED_ROWS = 100;
+
+function describeFallback({ fallback }: DryRun): string | null {
+  if (fallback === null) return null;
+  const { annotator, usd_per_row: expected, usd_per_row_maximum: most } = fallback;
+  const name = sanitize(annotator, 60);
+  if (expected === null) return `not known for ${name}`;
+  const atMost = most === null ? '' : `, ${dollars(most * REFUSED_ROWS)} at most`;
+  return `${dollars(expected * REFUSED_ROWS)}${atMost} for each ${REFUSED_ROWS} rows that are refused (${name})`;
 }
 
 function describeOffPeak({ off_peak: offPeak, price_usd: price }: DryRun): string | null {

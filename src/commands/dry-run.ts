@@ -13,6 +13,7 @@ import type { ModelCall } from '../models/call.js';
 import type { RunPolicy, RunSettings } from '../run/settings.js';
 import { printResult } from '../terminal/output.js';
 import { RowCounter, RowSample, type Estimate } from '../run/estimate.js';
+import { fallbackCall } from '../run/fallback.js';
 import { requestBody, requestOf } from '../run/jobs.js';
 import { findDataset } from '../run/find-dataset.js';
 import { requestShape } from '../run/prepare.js';
@@ -80,10 +81,36 @@ export async function dryRun(
   const batches = selection.turns === 'all' ? null : batchesOf(call, policy, estimate);
   const keepsHours = policy.offPeak === 'auto';
   const counted = figures(call, { estimate, tokenizer, price, probe, limits, batches, keepsHours });
-  const result = { ...counted, ...spared, problems, columns, probe, examples };
+  const fallback = await fallbackPrice(call, policy, counted);
+  const result = { ...counted, ...spared, fallback, problems, columns, probe, examples };
   const text = json ? JSON.stringify(result, null, 2) : dryRunTable(result, generation);
   await printResult(`${text}\n`);
   return EXIT.done;
+}
+
+/** What a row costs that the run's own annotator refuses, by the tokens that a request takes on average. */
+async function fallbackPrice(
+  call: ModelCall,
+  policy: RunSettings['policy'],
+  {
+    requests,
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+  }: Pick<DryRun, 'requests' | 'prompt_tokens' | 'completion_tokens'>,
+): Promise<DryRun['fallback']> {
+  const other = fallbackCall(call, policy);
+  if (other === null) return null;
+  const { annotator } = other;
+  const price = await findPrice(annotator.provider, annotator.model);
+  const costOfRow = (tokens: number | null): number | null =>
+    price === null || tokens === null || requests === 0
+      ? null
+      : costOf({ promptTokens: prompt.expected / requests, completionTokens: tokens / requests }, price);
+  return {
+    annotator: annotator.name,
+    usd_per_row: costOfRow(completion.expected),
+    usd_per_row_maximum: costOfRow(completion.maximum),
+  };
 }
 
 /** Reasoning counts as part of the answer, and 2,048 tokens are often gone before the answer begins. */
@@ -211,7 +238,7 @@ interface Learnt {
 function figures(
   call: ModelCall,
   { estimate, tokenizer, price, probe, limits, batches, keepsHours }: Learnt,
-): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems' | 'reused_rows' | 'deduped_rows'> {
+): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems' | 'fallback' | 'reused_rows' | 'deduped_rows'> {
   const { generation, annotator } = call;
   const most = mostTokens(generation);
   const maximum = most === null ? null : estimate.requests * most;

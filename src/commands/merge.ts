@@ -66,6 +66,8 @@ function nextCommands(runDir: string): NextCommands {
   return {
     retry: (states) => work(` --retry ${states.join(',')}`),
     raise: (maxCost) => work(` --max_cost ${maxCost}`),
+    // A plan has neither.
+    sendAgain: () => null,
   };
 }
 

@@ -212,8 +212,15 @@ async function intoBatches(
 
 function nextCommands({ words, resumeCommand }: CommandContext): NextCommands {
   // `demo` has one command that does everything.
-  if (words === undefined) return { retry: () => resumeCommand, raise: () => resumeCommand };
+  if (words === undefined)
+    return { retry: () => resumeCommand, raise: () => resumeCommand, sendAgain: () => null };
   return {
+    // Rows are sent again online, whatever sent them first.
+    sendAgain: (flag, value) =>
+      commandLine(words, {
+        ...{ batch: null, resume_no_retry: null, overwrite: null, retry: null },
+        ...{ resume: true, [flag]: value },
+      }),
     retry: (states) => retryCommandLine(words, states),
     raise: (maxCost) =>
       commandLine(words, {

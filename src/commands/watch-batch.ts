@@ -224,6 +224,7 @@ function nextCommands({ policy, watching, watchCommand }: WatchedRun): NextComma
   return {
     retry: (states) => watchCommand([], [how, '--retry', states.join(','), ...costFlag(policy.maxCost)]),
     raise: (maxCost) => watchCommand([], [how, ...costFlag(maxCost)]),
+    sendAgain: (flag, value) => watchCommand([], [`--${flag}`, value, ...costFlag(policy.maxCost)]),
   };
 }
 

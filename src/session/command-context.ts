@@ -1,3 +1,4 @@
+import type { BatchProgress } from '../batches/display.js';
 import type { Interruption } from '../terminal/interruption.js';
 import type { printResult } from '../terminal/output.js';
 import type { Console } from '../terminal/progress.js';
@@ -15,6 +16,8 @@ export interface CommandContext {
   output?: typeof printResult;
   /** Learns every second, and at the end, how far requests are. */
   onProgress?: (progress: Progress) => void;
+  /** Learns how far batches are, at each look at them. */
+  onBatches?: (progress: BatchProgress) => void;
   /** Learns when nothing is sent until a time, and, with null, when requests are sent again. */
   onPause?: (until: Date | null) => void;
 }

@@ -5,6 +5,7 @@ import { fileProblem, openFile, writeAll } from '../lib/files.js';
 import { messageOf, UserError } from '../lib/errors.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { writeOutput } from '../terminal/output.js';
+import type { BatchProgress } from '../batches/display.js';
 import type { Progress } from './progress.js';
 import type { CommandContext } from './command-context.js';
 
@@ -15,6 +16,8 @@ const STANDARD_OUTPUT = '-';
 export type EventLine =
   | { event: 'started'; command: string }
   | ({ event: 'progress' } & Progress)
+  /** A look at a run's batches. */
+  | ({ event: 'batches' } & BatchProgress)
   /** Nothing is sent until then, since other hours are off-peak; until `resumed` there is no `progress`. */
   | { event: 'paused'; until: string }
   | { event: 'resumed' }
@@ -49,6 +52,10 @@ export async function withEvents(
       onProgress: (progress) => {
         context.onProgress?.(progress);
         if (!isPaused) log.write({ event: 'progress', ...progress });
+      },
+      onBatches: (progress) => {
+        context.onBatches?.(progress);
+        log.write({ event: 'batches', ...progress });
       },
       onPause: (until) => {
         context.onPause?.(until);

@@ -210,10 +210,10 @@ function adviceFor({ rows, unusable }: Assembled, finished: FinishedRun): string
   if (failed + rows.pending > 0) advice.push(tryAgain);
   const withheld = (['refused', 'filtered'] as const).filter((state) => rows[state] > 0);
   if (withheld.length > 0) {
-    if (fallbackOf(finished.policy) === null)
-      advice.push(
-        `to send ${withheld.join(' and ')} rows to another model, add --resume --fallback_annotator NAME`,
-      );
+    const hasOther = fallbackOf(finished.policy) !== null;
+    const elsewhere = hasOther ? null : commands.sendAgain('fallback_annotator', 'NAME');
+    if (elsewhere !== null)
+      advice.push(`to send ${withheld.join(' and ')} rows to another model: ${elsewhere}`);
     const states = failed > 0 ? (['failed', ...withheld] as const) : withheld;
     advice.push(
       `${withheld.join(' and ')} rows are not retried unless you ask for it: ${commands.retry(states)}`,
@@ -240,10 +240,13 @@ function describeUnaffordable(
 }
 
 /** How truncated rows may get whole answers. */
-function longerAnswers({ call, policy }: FinishedRun): string {
+function longerAnswers({ call, policy, commands }: FinishedRun): string {
   if (call.generation.max_tokens === null) return 'A model with a higher limit may finish its answers.';
   const factor = (policy.escalateTruncated ?? 1) * 4;
-  return `To send these rows again with more tokens, run the command online with --resume --escalate_truncated ${factor}.`;
+  const command = commands.sendAgain('escalate_truncated', String(factor));
+  return command === null
+    ? 'A new run with a larger --max_tokens may finish these answers.'
+    : `To send these rows again with ${factor} times the tokens: ${command}`;
 }
 
 /** What cut answers short. */

@@ -31,6 +31,8 @@ export interface NextCommands {
   retry: (states: readonly RetriableState[]) => string;
   /** Continues under another `--max_cost`. */
   raise: (maxCost: number) => string;
+  /** Resumes with a flag that sends rows once more; null where this run cannot have it. */
+  sendAgain: (flag: 'fallback_annotator' | 'escalate_truncated', value: string) => string | null;
 }
 
 /** A run whose answers are in the journal. */

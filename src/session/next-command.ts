@@ -6,7 +6,7 @@ import { sanitize, shellWord, withoutTrailing } from '../lib/text.js';
 import type { ErrorStop } from './stops.js';
 
 /** Flags without a value among those that `commandLine` changes. */
-const SWITCHES: ReadonlySet<string> = new Set(['resume', 'resume_no_retry', 'overwrite']);
+const SWITCHES: ReadonlySet<string> = new Set(['resume', 'resume_no_retry', 'overwrite', 'batch']);
 
 /** New values of flags; true for one without a value, null to leave it out. */
 export type FlagChanges = Readonly<Record<string, string | true | null>>;

@@ -7,7 +7,7 @@ import type { Chunk } from '../batches/chunk.js';
 import { collect, type CollectParts } from '../batches/collect.js';
 import { answerBounds } from '../http/answer-bounds.js';
 import type { FileBounds } from '../batches/download.js';
-import { BatchDisplay } from '../batches/display.js';
+import { batchProgress, BatchDisplay } from '../batches/display.js';
 import { rowsIn } from '../batches/held-rows.js';
 import { LineIndex } from '../batches/line-index.js';
 import { RawFile } from '../batches/raw-files.js';
@@ -78,7 +78,10 @@ export function collectParts(
 }
 
 /** Watches until every batch has ended and is collected. */
-export async function watchOnce(watched: WatchedRun, { console }: CommandContext): Promise<Watched> {
+export async function watchOnce(
+  watched: WatchedRun,
+  { console, onBatches }: CommandContext,
+): Promise<Watched> {
   const { watching, call, folder, ledger, totals, client, submission, isGivenUp } = watched;
   const { waiting } = submission;
   const display = new BatchDisplay(ledger);
@@ -110,6 +113,7 @@ export async function watchOnce(watched: WatchedRun, { console }: CommandContext
         return outcome;
       },
       onPoll: () => {
+        onBatches?.(batchProgress(ledger));
         for (const line of display.changes(new Date())) {
           if (console.isTerminal) console.record('info', line);
           else console.info(line);

@@ -98,8 +98,14 @@ describe('--dry_run', () => {
     expect(asked.stderr).not.toMatch(/paid/);
     expect(api.statistics()).toMatchObject({ requests: 1, rejected: 1, answered: 0 });
     const args2 = [...args, '--probe', '0', '--json', '--max_requests_per_minute', '30'];
+    args2.push('--fallback_annotator', 'gpt-4o');
     const partly = await runCli(args2, { env: pointingAt(api) });
-    expect((JSON.parse(partly.stdout) as DryRun).limits).toEqual({
+    const { limits, fallback, requests, price_usd: price } = JSON.parse(partly.stdout) as DryRun;
+    // gpt-4o costs some 17 times what gpt-4o-mini costs, input and output alike.
+    const times = ((fallback?.usd_per_row ?? 0) * requests) / (price.online?.expected ?? 1);
+    expect(times).toBeCloseTo(2.5 / 0.15, 6);
+    expect(fallback).toMatchObject({ annotator: 'gpt-4o' });
+    expect(limits).toEqual({
       requests_per_minute: 30,
       tokens_per_minute: 6_000_000,
       requests_per_day: null,

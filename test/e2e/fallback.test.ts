@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { submit, watch } from '../support/batch-cli.js';
+import { paste, submit, watch } from '../support/batch-cli.js';
 import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJsonl } from '../support/data.js';
 import { journalLines } from '../support/journal.js';
@@ -81,6 +81,25 @@ describe('refused rows go to another annotator', () => {
     expect(keyless).toMatchObject({ code: 1 });
     expect(keyless.stderr).toContain('GROQ_API_KEY');
     expect(api.statistics().requests).toBe(0);
+  });
+
+  it('after batches that had none: the message names the command, and --events says how the batches went', async () => {
+    const root = temporaryFolder();
+    const data = writeJsonl(root, 'data.jsonl', alpacaRows(ROWS));
+    const api = await simulator({ refusals: { 'gpt-4o-mini': 0.5 } });
+    expect(await submit(api, data, root, ['--temperature', '0.5'])).toMatchObject({ code: 0 });
+    const watched = await watch(api, data, root, ['--events', 'events.jsonl']);
+    expect(watched).toMatchObject({ code: 3 });
+    const [, command = ''] =
+      /rows to another model: (npx watch-batch .*? --fallback_annotator NAME)/.exec(watched.stderr) ?? [];
+    const again = await paste(command.replace('NAME', 'gpt-4o'), api, root);
+    expect(again.code, again.stderr).toBe(0);
+    const events = readFileSync(join(root, 'events.jsonl'), 'utf8').trim().split('\n');
+    const looks = events.map((line) => JSON.parse(line) as object).filter((line) => 'batches' in line);
+    expect(looks.at(-1)).toMatchObject({
+      ...{ event: 'batches', batches: { total: 1, ended: 1, waiting: 0 } },
+      requests: { total: ROWS, done: ROWS, failed: 0 },
+    });
   });
 
   it('after batches, online, and --max_cost holds for both', async () => {
