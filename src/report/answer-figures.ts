@@ -8,6 +8,7 @@ import type { Completion } from '../models/completion.js';
 import { shareOf, totalCost, type Price } from '../models/prices.js';
 import type { AnswerFigures } from '../models/usage.js';
 import { parseJournalLine, rowOfLine } from '../run/journal-line.js';
+import { readLatencies } from '../run/latencies.js';
 import { annotatorOf, isPaid, type Origin } from '../run/origin.js';
 import type { RowFigures, ShownRow } from './data.js';
 
@@ -88,6 +89,7 @@ export function figuresOf(
     promptTokens: isCounted ? usage.promptTokens : null,
     completionTokens: isCounted ? usage.completionTokens : null,
     reasoningTokens: usage.reasoningTokens,
+    latency: null,
     cost: dependsOnHour(origin, pricing) ? null : costOfAnswer(figures, origin, pricing),
   };
 }
@@ -110,7 +112,14 @@ export async function addFigures(
     );
     if (wanted.size === 0) continue;
     for (const path of journalFiles(part)) await addFrom(path, wanted, pricing);
+    addLatencies(part, wanted);
   }
+}
+
+function addLatencies({ folder }: JournalPart, wanted: ReadonlyMap<number, ShownRow>): void {
+  const latencies = readLatencies(folder, (row) => wanted.has(row));
+  for (const [number, { figures }] of wanted)
+    if (figures !== null) figures.latency = latencies.get(number) ?? null;
 }
 
 async function addFrom(path: string, wanted: ReadonlyMap<number, ShownRow>, pricing: Pricing): Promise<void> {
@@ -149,6 +158,7 @@ function sumOf(one: RowFigures, other: RowFigures): RowFigures {
     promptTokens: sum(one.promptTokens, other.promptTokens),
     completionTokens: sum(one.completionTokens, other.completionTokens),
     reasoningTokens: one.reasoningTokens + other.reasoningTokens,
+    latency: null,
     cost: sum(one.cost, other.cost),
   };
 }

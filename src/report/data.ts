@@ -24,6 +24,8 @@ export interface RowFigures {
   promptTokens: number | null;
   completionTokens: number | null;
   reasoningTokens: number;
+  /** Milliseconds from the request to the end of its answer; null where they were not recorded, as in batches. */
+  latency: number | null;
   /** US dollars; null where it is not known. */
   cost: number | null;
 }

@@ -1,9 +1,9 @@
 /**
  * Rows of a run in progress that have one journal: reads what was appended to it since the last look, and reports the rows
- * that changed. Nothing is written, and another process may append to the files. Memory holds some 21 bytes per row.
+ * that changed. Nothing is written, and another process may append to the files. Memory holds some 25 bytes per row.
  */
 
-import { closeSync, fstatSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { ResultRow } from '../exports/rows.js';
 import { cooperativePause, endOfLine, openFile, readAt } from '../lib/files.js';
@@ -15,6 +15,7 @@ import { DEFAULT_SELECTION, selectAnswer, SELECTIONS } from '../models/select-an
 import { readUsage, type AnswerFigures } from '../models/usage.js';
 import { JournalIndex, SEGMENT_SPAN, type JournalSegment } from '../run/journal.js';
 import { parseJournalLine, type JournalEntry } from '../run/journal-line.js';
+import { latenciesIn, parseLatency } from '../run/latencies.js';
 import { LineReader } from '../run/line-reader.js';
 import type { Origin } from '../run/origin.js';
 import { choiceLayout, RowParts, turnLayout, type PartLayout } from '../run/parts.js';
@@ -56,6 +57,9 @@ export class LivePart {
   readonly #read = new Map<string, number>();
   readonly #segments: JournalSegment[] = [];
   readonly #reader = new LineReader(this.#segments);
+  /** Milliseconds by row; 0 where they are not known. */
+  readonly #latencies: Float32Array;
+  #latenciesRead = 0;
 
   /**
    * @param ends where each row's line ends in `rowsPath`
@@ -69,6 +73,7 @@ export class LivePart {
     private readonly reading: Reading,
   ) {
     this.index = new JournalIndex(ends.length);
+    this.#latencies = new Float32Array(ends.length);
     this.#parts = layout === null ? null : new RowParts(layout, this.index);
     this.index.parts = this.#parts;
   }
@@ -104,7 +109,25 @@ export class LivePart {
     if (markOf(this.part.rowsPath) !== this.mark) throw new FilesReplaced();
     let isChanged = false;
     for (const path of journalFiles(this.part)) if (await this.#readNew(path, changes)) isChanged = true;
+    if (isChanged) await this.#readLatencies();
     return isChanged;
+  }
+
+  /** How many milliseconds the answers to a row took; null where that was not recorded, or not yet. */
+  latencyOf(row: number): number | null {
+    const latency = this.#latencies[row] ?? 0;
+    return latency === 0 ? null : latency;
+  }
+
+  async #readLatencies(): Promise<void> {
+    const path = latenciesIn(this.part.folder);
+    if (!existsSync(path)) return;
+    this.#latenciesRead = await eachLine(path, this.#latenciesRead, (line) => {
+      const found = parseLatency(line);
+      if (found === null || found.row >= this.#latencies.length) return;
+      const before = found.part === '' ? 0 : (this.#latencies[found.row] ?? 0);
+      this.#latencies[found.row] = before + found.milliseconds;
+    });
   }
 
   close(): void {

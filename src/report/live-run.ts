@@ -15,7 +15,7 @@ import { restoreUsage, type AnswerFigures } from '../models/usage.js';
 import { isPaid, type Origin } from '../run/origin.js';
 import { costOfAnswer } from './answer-figures.js';
 import { readJsonFile, reportOf, shownError, type CollectOptions, type ReportedRun } from './collect.js';
-import type { ReportData } from './data.js';
+import type { ReportData, ShownRow } from './data.js';
 import { readJudgements } from './judgements.js';
 import { FilesReplaced, LivePart, type RowChanges } from './live-part.js';
 import { Pass } from './pass.js';
@@ -82,8 +82,16 @@ export class LiveRun {
     const known = parts.reduce((sum, { index }) => sum + index.rows, 0);
     const planned = this.run.parts.reduce((sum, { rows }) => sum + (Number.isFinite(rows) ? rows : 0), 0);
     const counted = this.#pass.result(this.run.parts.length > 1 ? Math.max(known, planned) : known);
+    for (const row of counted.shown) this.#addLatency(row);
     const options = { ...this.options, now };
     return reportOf(this.run, options, counted, { status: this.#status, summary: this.#summary() });
+  }
+
+  #addLatency({ row, figures }: ShownRow): void {
+    const place = this.run.parts.findIndex(({ start, rows }) => row >= start && row < start + rows);
+    const part = this.#parts.get(place);
+    if (figures === null || part === undefined) return;
+    figures.latency = part.latencyOf(row - (this.run.parts[place]?.start ?? 0));
   }
 
   /** What the answers so far come to, without a page. */

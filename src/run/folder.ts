@@ -8,6 +8,7 @@ import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../lib/files.js';
 import { HIDDEN_IN_NAMES } from '../lib/hidden-characters.js';
 import { sanitize, withoutTrailing } from '../lib/text.js';
+import { latenciesIn } from './latencies.js';
 import type { JournalSegment, JournalSource } from './journal.js';
 
 /** File systems take names of 255 bytes; something is left for suffixes. */
@@ -127,6 +128,8 @@ export interface RunFolder {
   onlineMarker: string;
   downloads: string;
   counters: string;
+  /** How long each answer took. */
+  latencies: string;
   judge: string;
   log: string;
 }
@@ -154,6 +157,7 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
     onlineMarker: join(temp, 'online_marker.json'),
     downloads: join(temp, 'downloads'),
     counters: join(temp, 'counters.json'),
+    latencies: latenciesIn(temp),
     judge: join(temp, 'judge'),
     log: join(temp, 'output.log'),
   };

@@ -20,6 +20,7 @@ import { budgetFor, costUnknown } from '../run/budget.js';
 import type { RunFolder } from '../run/folder.js';
 import { JournalGone, JournalWriter, type JournalIndex } from '../run/journal.js';
 import type { PartLine } from '../run/parts.js';
+import { LatencyLog } from '../run/latencies.js';
 import { annotatorOf, type Resent } from '../run/origin.js';
 import type { PreparedRun } from '../run/prepare.js';
 import type { SessionFigures } from '../run/summary.js';
@@ -93,7 +94,7 @@ export function nothingSent(call: ModelCall): OnlineResult {
 export interface OnlineWork {
   call: ModelCall;
   policy: RunPolicy;
-  folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'> & Partial<Pick<RunFolder, 'save'>>;
+  folder: Pick<RunFolder, 'jobs' | 'journal' | 'segments'> & Partial<Pick<RunFolder, 'save' | 'latencies'>>;
   run: RequestSet;
   totals: Totals;
   price: Price | null;
@@ -149,7 +150,12 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
     },
   });
   const sending = isSplit ? { ...work, call: withOneAnswer(call) } : work;
-  const { asking, journal, budget, hours, misses } = await openJournaled(sending, rowJobs, waiting, context);
+  const { asking, journal, latencies, budget, hours, misses } = await openJournaled(
+    sending,
+    rowJobs,
+    waiting,
+    context,
+  );
   const { client, limiter, processor } = asking;
   totals.follow(processor.counts, asking.standings ?? undefined);
 
@@ -159,6 +165,7 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
   const { onProgress = () => undefined } = context;
   const stopWatching = watchEverySecond(work, asking, () => {
     meter.sample();
+    latencies.flush();
     onProgress(meter.progress());
   });
   const stopListening = heed(interruption, processor, client, context);
@@ -172,8 +179,10 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
     // What is paid for goes to disk before what only counts it.
     journal.flush();
     if (holdsLock()) totals.save();
+    latencies.flush();
     await asking.release();
     journal.close();
+    latencies.flush();
     onProgress(meter.progress());
   }
   return {
@@ -195,6 +204,7 @@ function withOneAnswer(call: ModelCall): ModelCall {
 interface Journaled {
   asking: OnlineSession;
   journal: JournalWriter;
+  latencies: LatencyLog;
   /** Null where nothing bounds the cost. */
   budget: ReturnType<typeof budgetFor>;
   /** Null where requests are sent at any time. */
@@ -221,9 +231,18 @@ async function openJournaled(
     asking.processor.stop({ reason: 'error', cause, message: error.message });
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
+  const latencies = new LatencyLog(folder.latencies ?? null);
   const hours = sendingHours(policy, price);
   const misses: Misses = { refused: 0, failed: 0 };
-  const recording = { journal, index, naming, misses, rowJobs, origin: work.again?.origin ?? null };
+  const recording = {
+    journal,
+    latencies,
+    index,
+    naming,
+    misses,
+    rowJobs,
+    origin: work.again?.origin ?? null,
+  };
   const events = journaling(recording, { account, timeline: totals.timeline }, console, {
     onFirstAnswer: () => {
       console.record('info', describeLimits(asking.limiter));
@@ -264,7 +283,7 @@ async function openJournaled(
   permit?.keep((message) => {
     asking.processor.stop({ reason: 'error', cause: 'lock', message });
   });
-  return { asking, journal, budget, hours, misses };
+  return { asking, journal, latencies, budget, hours, misses };
 }
 
 /** Follows this process's part of the limits; every second also the figures on disk, and whether the results still have a folder. */
@@ -376,6 +395,7 @@ function countParts({ rows, parts }: JournalIndex, wanted: Wanted): number {
 /** Where answers go. */
 interface Recording {
   journal: JournalWriter;
+  latencies: LatencyLog;
   index: JournalIndex;
   naming: Naming;
   misses: Misses;
@@ -391,7 +411,7 @@ interface Figures extends Pick<Totals, 'timeline'> {
 
 /** What happens to a row's answer or failure: into the journal first, then into the figures. */
 function journaling(
-  { journal, index, naming, misses, rowJobs, origin }: Recording,
+  { journal, latencies, index, naming, misses, rowJobs, origin }: Recording,
   { account, timeline }: Figures,
   console: CommandContext['console'],
   { onFirstAnswer, onChange, onUse, onPause }: Occasions,
@@ -405,6 +425,7 @@ function journaling(
     answered: (job, sent, json, completion) => {
       const { requestIdx, part } = job;
       const place = journal.appendAnswer(sent, json, requestIdx, part, origin);
+      if (job.sentAt !== undefined) latencies.note(requestIdx, part, systemClock.now() - job.sentAt);
       const line = lineOf(job, completion.annotations.length);
       const counts = index.recordLine(line, completion.state, place, false, origin);
       rowJobs.answered(job, completion);

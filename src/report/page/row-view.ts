@@ -3,7 +3,7 @@
 import type { ReportData, ShownRow } from '../data.js';
 import { copyButton } from './copy.js';
 import { FLAG_TEXTS } from './flag-texts.js';
-import { dollars, element, number } from './format.js';
+import { dollars, element, number, seconds } from './format.js';
 import { VIEWS, type View } from './look.js';
 import { differences, laidOut, rendered } from './text.js';
 
@@ -110,7 +110,7 @@ function remarks(one: ShownRow): string[] {
 }
 
 function figureTexts(figures: NonNullable<ShownRow['figures']>): string[] {
-  const { model, finishReason, promptTokens, completionTokens, reasoningTokens, cost } = figures;
+  const { model, finishReason, promptTokens, completionTokens, reasoningTokens, latency, cost } = figures;
   const thought = reasoningTokens > 0 ? ` (${number(reasoningTokens)} reasoning)` : '';
   return [
     ...(model === null ? [] : [model]),
@@ -118,6 +118,7 @@ function figureTexts(figures: NonNullable<ShownRow['figures']>): string[] {
     ...(promptTokens === null || completionTokens === null
       ? []
       : [`${number(promptTokens)} tokens in, ${number(completionTokens)} out${thought}`]),
+    ...(latency === null ? [] : [seconds(latency)]),
     ...(cost === null ? [] : [dollars(cost)]),
   ];
 }
