@@ -4,13 +4,17 @@
  */
 
 import { requestMessages } from './chat.js';
+import { LOOKED_AT_BYTES } from './leading-rows.js';
 import type { ResultRow } from './rows.js';
-
-/** Less than what any reader looks at. */
-const LOOKED_AT_BYTES = 4 << 20;
 
 /** Columns of text: an empty one says as little as null. Calls of tools have no such value. */
 const TEXTS = ['user_prompt', 'annotation_original', 'annotation', 'reasoning', 'tools'] as const;
+
+/** What the first row may be given; a call of a tool cannot be made up, so other types come with the rows that have them. */
+export const TYPED_FIRST_ROW = {
+  ...Object.fromEntries(['system_prompt', ...TEXTS].map((name) => [name, ''])),
+  request_messages: [{ role: '', content: '' }],
+};
 
 /** Holds the first rows back until it is known what their columns need. */
 export class EarlyTypes {

@@ -41,6 +41,8 @@ export interface Exported {
   rows: number;
   /** Rows that have no place in it, by the reason, a phrase such as `without an answer`. */
   leftOut: Map<string, number>;
+  /** Rows that come first, out of their order; none where absent. */
+  leading?: number;
 }
 
 /** Writes results in a format of its own; the file appears as a whole or not at all. Memory use is bounded. */

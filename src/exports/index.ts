@@ -109,8 +109,10 @@ export async function exportResults(name: ExportName, results: Results, folder: 
 }
 
 /** `dpo.jsonl: 1,990 rows (27 without an answer of each kind)` */
-export function describeExport(name: ExportName, { rows, leftOut }: Exported): string {
+export function describeExport(name: ExportName, { rows, leftOut, leading = 0 }: Exported): string {
   const reasons = [...leftOut].map(([why, left]) => `${count(left)} ${why}`);
+  if (leading > 0)
+    reasons.push(`${count(leading)} moved to the start, since readers take the types from the first rows`);
   const others = reasons.length === 0 ? '' : ` (${reasons.join(', ')})`;
   return `${EXPORTS[name].file}: ${plural(rows, 'row')}${others}`;
 }

@@ -2,7 +2,8 @@
 
 import { replaceFile } from '../lib/files.js';
 import type { Exported, Results } from './exporter.js';
-import { readResults, type ResultRow } from './rows.js';
+import { leadingRows } from './leading-rows.js';
+import { readResults, type ResultLine, type ResultRow } from './rows.js';
 
 /**
  * Writes JSON Lines.
@@ -13,20 +14,26 @@ export async function writeLines(
   path: string,
   toObject: (row: ResultRow, leaveOut: (why: string) => null) => object | readonly object[] | null,
 ): Promise<Exported> {
-  const exported: Exported = { rows: 0, leftOut: new Map() };
-  const leaveOut = (why: string): null => {
-    exported.leftOut.set(why, (exported.leftOut.get(why) ?? 0) + 1);
-    return null;
+  const leftOut = new Map<string, number>();
+  const objectsOf = (line: ResultLine, leaveOut: (why: string) => null): readonly object[] => {
+    const value = toObject(line.parse(), leaveOut);
+    if (value === null) return [];
+    return Array.isArray(value) ? (value as readonly object[]) : [value];
   };
+  const leading = await leadingRows(results, null, (line) => objectsOf(line, () => null));
+  let rows = 0;
   await replaceFile(path, async (file) => {
+    for (const line of leading.lines) file.write(`${line}\n`);
     await readResults(results, (line) => {
-      const value = toObject(line.parse(), leaveOut);
-      if (value === null) return;
-      for (const one of Array.isArray(value) ? (value as readonly object[]) : [value]) {
-        file.write(`${JSON.stringify(one)}\n`);
-        exported.rows += 1;
+      const objects = objectsOf(line, (why) => {
+        leftOut.set(why, (leftOut.get(why) ?? 0) + 1);
+        return null;
+      });
+      for (const one of objects) {
+        if (!leading.places.has(rows)) file.write(`${JSON.stringify(one)}\n`);
+        rows += 1;
       }
     });
   });
-  return exported;
+  return { rows, leftOut, leading: leading.lines.length };
 }

@@ -1,50 +1,118 @@
-"""Reads every output of a run as its users do. The folder of the results is the only argument."""
+"""Reads every output of runs as their users do: the arguments are folders of results."""
 
 import json
 import pathlib
 import sys
+import tempfile
 
 import datasets
 import polars
 import pyarrow.parquet
 
+try:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+    from trl import data_utils
+except ImportError as error:
+    data_utils = None
+    print(f"trl is left out: {error}")
+
 datasets.disable_progress_bars()
-folder = pathlib.Path(sys.argv[1])
-cache = sys.argv[2]
-expected = json.loads((folder / "reannotated.json").read_text("utf-8"))
+CACHE = tempfile.mkdtemp()
+CONVERSATIONAL = ["messages", "sft", "dpo", "kto"]
+# Columns that may have an empty text in place of null in the first of many rows.
+TEXTS = ["annotation", "annotation_original", "reasoning", "tools", "user_prompt"]
 
 
-def load(kind, name):
-    table = datasets.load_dataset(kind, data_files=str(folder / name), split="train", cache_dir=cache)
-    print(f"{name}: {len(table)} rows, {', '.join(table.column_names)}")
+def load(folder, kind, name):
+    table = datasets.load_dataset(kind, data_files=str(folder / name), split="train", cache_dir=CACHE)
+    print(f"  {name}: {len(table)} rows, {', '.join(table.column_names)}")
     return table
 
 
-for kind, name in [("json", "reannotated.json"), ("json", "reannotated.jsonl"), ("parquet", "reannotated.parquet")]:
-    table = load(kind, name)
-    assert len(table) == len(expected), name
-    assert set(table.column_names) == set(expected[0]), (name, table.column_names)
-    for row, wanted in zip(table, expected):
-        # The first of many rows may have an empty text in place of null.
-        assert (row["annotation"] or None) == wanted["annotation"], name
-        assert (row["annotation_original"] or None) == (wanted["annotation_original"] or None), name
+def plain(value):
+    """A value without what a table adds: members that are null in all of a struct, and empty lists for none."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items() if one is not None}
+    return [plain(one) for one in value] if isinstance(value, list) else value
 
-assert polars.read_parquet(folder / "reannotated.parquet").height == len(expected)
-assert polars.read_ndjson(folder / "reannotated.jsonl", infer_schema_length=None).height == len(expected)
-assert pyarrow.parquet.read_table(folder / "reannotated.parquet").num_rows == len(expected)
 
-for name in ["messages", "sharegpt", "sft", "dpo", "dpo_llamafactory", "kto"]:
-    table = load("json", f"{name}.jsonl")
-    if name == "messages":
-        assert all(row["messages"][-1]["role"] == "assistant" for row in table)
-        assert all(isinstance(json.loads(row["tools"]), list) for row in table if row.get("tools"))
+def key_of(row, columns):
+    """What identifies a row whatever its place: rows with rare types may come first in JSON Lines."""
+    return json.dumps([plain(row[name]) or None for name in columns], sort_keys=True, ensure_ascii=False)
 
-try:
-    from trl import data_utils
-except ImportError as error:
-    print(f"trl is left out: {error}")
-else:
-    assert data_utils.is_conversational(load("json", "messages.jsonl")[0])
-    for name in ["sft", "dpo", "kto"]:
-        assert data_utils.is_conversational(load("json", f"{name}.jsonl")[0]), name
+
+def check_results(folder, expected):
+    columns = [name for name in ["user_prompt", "annotation", "annotation_tool_calls"] if name in expected[0]]
+    originals = ["annotation_original", "annotation_original_tool_calls"]
+    columns += [name for name in originals if name in expected[0]]
+    wanted = sorted(key_of(row, columns) for row in expected)
+    for kind, name in [("json", "reannotated.json"), ("json", "reannotated.jsonl"), ("parquet", "reannotated.parquet")]:
+        table = load(folder, kind, name)
+        missing = set(expected[0]) - {"metadata"} - set(table.column_names)
+        assert not missing, (name, missing)
+        assert sorted(key_of(row, columns) for row in table) == wanted, name
+        if name == "reannotated.parquet":
+            assert [row["user_prompt"] for row in table] == [row["user_prompt"] for row in expected], "order"
+    assert polars.read_parquet(folder / "reannotated.parquet").height == len(expected)
+    assert polars.read_ndjson(folder / "reannotated.jsonl", infer_schema_length=None).height == len(expected)
+    assert pyarrow.parquet.read_table(folder / "reannotated.parquet").num_rows == len(expected)
+
+
+def check_training(folder, expected):
+    answered = [row for row in expected if row["annotation"] is not None or row.get("annotation_tool_calls")]
+    for name in [*CONVERSATIONAL, "sharegpt", "dpo_llamafactory"]:
+        table = load(folder, "json", f"{name}.jsonl")
+        if name in ["messages", "sft"]:
+            assert len(table) == len(answered), (name, len(table), len(answered))
+        if "tools" in table.column_names:
+            assert all(isinstance(json.loads(row["tools"]), list) for row in table if row["tools"]), name
+        if data_utils is not None and name in CONVERSATIONAL:
+            check_trl(name, table)
+
+
+def tokenizer():
+    """A tokenizer that splits nothing, with the chat template of Qwen 3: its text is what a model would be trained on."""
+    made = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"x": 0}, unk_token="x")))
+    templates = pathlib.Path(data_utils.__file__).parent / "chat_templates"
+    made.chat_template = (templates / "qwen3.jinja").read_text("utf-8")
+    return made
+
+
+def tools_of(row):
+    """As TRL's trainers read the column."""
+    tools = row.get("tools")
+    return json.loads(tools) if isinstance(tools, str) and tools else None
+
+
+def check_trl(name, table):
+    """TRL's trainers call these functions on each row."""
+    made = tokenizer()
+    # The last rows are those with everything in them; thousands of others are alike.
+    for row in [*table.select(range(min(5, len(table)))), *table.select(range(max(0, len(table) - 8), len(table)))]:
+        assert data_utils.is_conversational(row), name
+        assert data_utils.maybe_convert_to_chatml(dict(row)) is not None
+        row = data_utils.maybe_extract_prompt(row)
+        rendered = data_utils.maybe_apply_chat_template(row, made, tools_of(row))
+        for column, turns in row.items():
+            if column not in ["messages", "prompt", "completion", "chosen", "rejected"]:
+                continue
+            text = rendered["text" if column == "messages" else column]
+            for turn in turns:
+                assert (turn["content"] or "").strip() in text, (name, column, turn, text)
+                for call in turn.get("tool_calls") or []:
+                    assert call["function"]["name"] in text, (name, column, call, text)
+        for tool in tools_of(row) or []:
+            assert tool["function"]["name"] in rendered.get("text", rendered.get("prompt")), (name, tool)
+    if name == "dpo":
+        unpaired = data_utils.maybe_unpair_preference_dataset(table)
+        assert len(unpaired) == 2 * len(table) and set(unpaired["label"]) == {True, False}
+
+
+for argument in sys.argv[1:]:
+    folder = pathlib.Path(argument)
+    print(folder.parent.name)
+    rows = json.loads((folder / "reannotated.json").read_text("utf-8"))
+    check_results(folder, rows)
+    check_training(folder, rows)
 print("all outputs are read")

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 const PYTHON = process.env.PYTHON ?? 'python3';
 const FORMATS = 'jsonl,parquet,messages,sharegpt,sft,dpo,dpo_llamafactory,kto';
+/** Rows of about 1 KB: more than the 10 MB from which `datasets` takes the types of columns. */
 const LATE = 12_000;
 
 const packages = spawnSync(PYTHON, ['-c', 'import datasets, pandas, polars, pyarrow']);
@@ -25,85 +26,107 @@ const tool = (name, parameter) => ({
 const call = (name) => ({ id: 'c1', type: 'function', function: { name, arguments: '{"a": 1}' } });
 const user = (content) => ({ role: 'user', content });
 const assistant = (content) => ({ role: 'assistant', content });
+const result = (content) => ({ role: 'tool', tool_call_id: 'c1', content });
 
-/** Chats, tools, calls, nulls, half of a surrogate pair; or what is plain first, and chats and originals after ten megabytes. */
-function* rows(first) {
-  for (let row = 0; row < first; row++) yield { messages: [user(`${row} ${'word '.repeat(200)}`)] };
-  yield { messages: [user('Hi \ud800 ✓ 日本'), assistant('Hello.')] };
-  yield { messages: [user('a'), assistant('b'), user('c'), assistant('d')] };
-  if (first === LATE) return;
-  yield {
-    messages: [user('Tide?'), { ...assistant(null), tool_calls: [call('f')] }],
+/** Chats, nulls, half of a surrogate pair; an earlier answer with reasoning. */
+const CHATS = [
+  { messages: [user('Hi \ud800 ✓ 日本'), assistant('Hello.')] },
+  { messages: [user('a'), assistant('b'), user('c'), assistant('d')], topic: 'letters' },
+  { messages: [user('Fail, please.'), assistant('No.')] },
+];
+/** Definitions with different parameters, calls as original answers, results of calls. */
+const TOOLS = [
+  { messages: [user('Tide?'), { ...assistant(null), tool_calls: [call('f')] }], tools: [tool('f', 'a')] },
+  { messages: [user('Tide?'), assistant('No.')], tools: [tool('g', 'b'), tool('h', 'c')] },
+  {
+    messages: [
+      user('Tide?'),
+      { ...assistant(null), tool_calls: [call('f')] },
+      result('04:12'),
+      assistant('At four.'),
+    ],
     tools: [tool('f', 'a')],
-  };
-  yield { messages: [user('Tide?'), assistant('No.')], tools: [tool('g', 'b'), tool('h', 'c')] };
+    score: 1.5,
+  },
+];
+const plainRows = function* (count) {
+  for (let row = 0; row < count; row++)
+    yield { messages: [user(`${row} ${'word '.repeat(200)}`)], topic: null, score: row };
+};
+
+/** Each with its rows and flags; what is rare comes after ten megabytes in the last ones. */
+const RUNS = {
+  small: { rows: [...CHATS, ...TOOLS] },
+  several: { rows: [...plainRows(3), ...CHATS, ...TOOLS], flags: ['--n', '2', '--include_metadata'] },
+  'late-chats': { rows: [...plainRows(LATE), ...CHATS] },
+  'late-tools': { rows: [...plainRows(LATE), ...CHATS, ...TOOLS], flags: ['--keep_columns', 'topic,score'] },
+};
+
+/** Answers with calls where there are tools, with reasoning where there were earlier turns; one row is refused. */
+function answerTo({ tools, messages, n = 1 }) {
+  const asked = messages.at(-1)?.content ?? '';
+  const message = assistant(`Answer to ${asked.slice(0, 40)}`);
+  if (tools !== undefined)
+    Object.assign(message, { content: null, tool_calls: [call(tools[0].function.name)] });
+  if (messages.length > 2) message.reasoning_content = 'Hm.';
+  const finish = tools === undefined ? 'stop' : 'tool_calls';
+  const choices = Array.from({ length: n }, (_, index) => ({ index, message, finish_reason: finish }));
+  const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
+  return { id: 'x', object: 'chat.completion', model: 'm', choices, usage };
 }
 
 const server = createServer((request, response) => {
   const chunks = [];
   request.on('data', (chunk) => chunks.push(chunk));
   request.on('end', () => {
-    const { tools, messages, n = 1 } = JSON.parse(Buffer.concat(chunks).toString() || '{}');
-    const message = {
-      role: 'assistant',
-      content: `Answer to ${messages?.at(-1)?.content?.slice(0, 40) ?? ''}`,
-    };
-    if (tools !== undefined)
-      Object.assign(message, { content: null, tool_calls: [call(tools[0].function.name)] });
-    if (messages?.length > 2) message.reasoning_content = 'Hm.';
-    const finish = tools === undefined ? 'stop' : 'tool_calls';
-    const choices = Array.from({ length: n }, (_, index) => ({ index, message, finish_reason: finish }));
-    const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
+    const body = JSON.parse(Buffer.concat(chunks).toString() || '{"messages":[]}');
+    const fails = body.messages.at(-1)?.content === 'Fail, please.';
+    response.statusCode = fails ? 400 : 200;
     response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify({ id: 'x', object: 'chat.completion', model: 'm', choices, usage }));
+    const error = { message: 'This prompt is refused.', type: 'invalid_request_error', code: null };
+    response.end(JSON.stringify(fails ? { error } : answerTo(body)));
   });
 });
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
 
 const folder = mkdtempSync(join(tmpdir(), 'reannotate-consumers-'));
-let failed = false;
+
+/** The folder of a run's results; null where the run went wrong. */
+async function annotate(name, { rows, flags = [] }) {
+  const data = join(folder, `${name}.jsonl`);
+  writeFileSync(data, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const saved = join(folder, name);
+  const words = ['dist/cli.js', '--dataset', data, '--annotator', 'gpt-4o-mini', '--output_format', FORMATS];
+  words.push(...flags, '--save_dir', saved, '--temp_dir', join(folder, 'temp', name));
+  const env = {
+    ...process.env,
+    OPENAI_API_KEY: 'none',
+    OPENAI_BASE_URL: `http://127.0.0.1:${server.address().port}/v1`,
+  };
+  const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (text) => (said += text));
+  const [code] = await once(child, 'close');
+  // One row fails on purpose.
+  if (code === 3) return join(saved, readdirSync(saved)[0]);
+  process.stdout.write(said);
+  return null;
+}
+
+let isGood = true;
 try {
-  for (const [name, first, ...flags] of [
-    ['small', 0],
-    ['several', 3, '--n', '2'],
-    ['late', LATE],
-  ]) {
-    const data = join(folder, `${name}.jsonl`);
-    writeFileSync(data, [...rows(first)].map((row) => `${JSON.stringify(row)}\n`).join(''));
-    const words = [
-      'dist/cli.js',
-      '--dataset',
-      data,
-      '--annotator',
-      'gpt-4o-mini',
-      '--output_format',
-      FORMATS,
-      ...flags,
-    ];
-    words.push('--save_dir', join(folder, 'saved', name), '--temp_dir', join(folder, 'temp', name));
-    const env = {
-      ...process.env,
-      OPENAI_API_KEY: 'none',
-      OPENAI_BASE_URL: `http://127.0.0.1:${server.address().port}/v1`,
-    };
-    const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    let said = '';
-    child.stderr.on('data', (text) => (said += text));
-    const [code] = await once(child, 'close');
-    if (code !== 0) process.stdout.write(said);
-    const results = join(folder, 'saved', name);
-    const [run] = readdirSync(results);
-    process.stdout.write(`\n${name}\n`);
-    const check = spawnSync(PYTHON, ['test/consumers/check.py', join(results, run), join(folder, 'cache')], {
-      env: { ...process.env, HF_HUB_OFFLINE: '1' },
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
-    failed ||= code !== 0 || check.status !== 0;
-  }
+  const folders = [];
+  for (const [name, run] of Object.entries(RUNS)) folders.push(await annotate(name, run));
+  const whole = folders.filter((one) => one !== null);
+  const check = spawnSync(PYTHON, ['test/consumers/check.py', ...whole], {
+    env: { ...process.env, HF_HUB_OFFLINE: '1', HF_DATASETS_CACHE: join(folder, 'cache'), TMPDIR: folder },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  isGood = whole.length === folders.length && check.status === 0;
 } finally {
   server.close();
   server.closeAllConnections();
   rmSync(folder, { recursive: true, force: true });
 }
-process.exit(failed ? 1 : 0);
+process.exit(isGood ? 0 : 1);
