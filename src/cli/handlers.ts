@@ -154,7 +154,7 @@ export function handlersOf(invocation: Invocation): Handlers {
       const { merge } = await import('../commands/merge.js');
       const { parsed, console } = await begin('merge', raw, invocation);
       const planned = await openPlanned(path, parsed, [], sources);
-      process.exitCode = await merge(planned, commandContext(console, invocation));
+      process.exitCode = await merge(planned, parsed.values.part_rows, commandContext(console, invocation));
     },
     slurm: async (raw, path = '') => {
       const { slurm } = await import('../commands/slurm.js');

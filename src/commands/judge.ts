@@ -7,6 +7,7 @@ import { findPrice, type Price } from '../models/prices.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { readSummary, type JudgeFigures } from '../judge/figures.js';
 import { winRate, winRateInterval } from '../judge/interval.js';
+import { refuseParts } from '../exports/parts.js';
 import type { JudgeOptions } from '../judge/options.js';
 import { bodiesOf, ORDERS, prepareJobs, setupOf, type JudgeFolder, type Setup } from '../judge/prepare.js';
 import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
@@ -104,6 +105,7 @@ export async function judgeSample(
 /** @throws UserError that names the finished runs nearest to the one that is wanted */
 function requireResults({ folder, judged, settings }: JudgeOptions): void {
   if (existsSync(folder.reannotated)) return;
+  refuseParts(folder.save);
   const parent = settings.output.saveDir;
   const finished = existsSync(parent)
     ? readdirSync(parent).filter((name) => existsSync(join(parent, name, 'reannotated.json')))

@@ -11,13 +11,16 @@ import type { RunFolder } from '../run/folder.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { finish, publisherOf } from '../session/finish.js';
-import type { NextCommands } from '../session/finished-run.js';
+import { resultShape, type NextCommands } from '../session/finished-run.js';
 import { inFolder } from '../session/in-folder.js';
+import { partFolders, removeParts } from '../exports/parts.js';
+import { ResultParts } from '../session/merge-in-parts.js';
 import { mergeShards, ShardsDamaged, type Merged } from '../session/merge-shards.js';
 import type { OpenPlan } from '../session/open-plan.js';
 import { takeLease } from '../session/shard-lease.js';
 import type { CommandContext } from '../session/command-context.js';
 import { planFolder, segmentSizes, shardFolder, shardsDir } from '../shards/folders.js';
+import { partsOfShards } from '../shards/result-files.js';
 import { describeProblems, findProblems, type FoundShard, type Problem } from '../shards/proof.js';
 import { knownState, readState, writeState } from '../shards/state.js';
 
@@ -26,22 +29,30 @@ const PROBLEMS_SHOWN = 50;
 
 /**
  * Runs `reannotate merge`.
+ * @param partRows the fewest rows of a part; `Infinity` for one file, null to decide by the number of rows
  * @returns the exit code
  * @throws UserError that names each shard which is missing, or not whole
  */
-export async function merge(planned: OpenPlan, context: CommandContext): Promise<number> {
+export async function merge(
+  planned: OpenPlan,
+  partRows: number | null,
+  context: CommandContext,
+): Promise<number> {
   const { runDir, plan, settings } = planned;
   const { call, output, policy } = settings;
   const { console } = context;
   const folder = planFolder(runDir, output.saveDir);
   const publisher = await publisherOf(settings.push, settings.environment, context);
   return inFolder({ folder, command: 'merge', settings }, context, async () => {
+    const parts = resultParts(planned, folder, partRows);
     await proveShards(planned, context);
-    const { assembled, totals } = await writeResults(planned, folder, context);
+    const { assembled, totals } = await writeResults(planned, folder, parts, context);
     await totals.findPrice(call);
     console.info(
       `Merged ${plural(plan.shards.length, 'shard')}: ${plural(plan.rows, 'row')}, each exactly once.`,
     );
+    if (parts === null) removeParts(folder.save);
+    else for (const line of await parts.publish()) console.info(line);
     const commands = nextCommands(runDir);
     const finished = {
       ...{ call, output, policy },
@@ -55,9 +66,30 @@ export async function merge(planned: OpenPlan, context: CommandContext): Promise
       tryAgain: `Retry them with: ${commands.retry(['failed'])}`,
       publisher,
       commands,
+      ...(parts === null ? {} : { partFolders: partFolders(folder.save) }),
     };
     return finish(finished, assembled, console);
   });
+}
+
+/**
+ * The parts that results are written in; null for one file.
+ * @throws UserError where they cannot be
+ */
+function resultParts(
+  { plan, settings: { call, output } }: OpenPlan,
+  folder: RunFolder,
+  partRows: number | null,
+): ResultParts | null {
+  const rows = plan.shards.map((shard) => shard.rows);
+  const parts = partsOfShards(rows, partRows);
+  if (parts === null) return null;
+  if (output.review !== null && output.review !== '')
+    throw new UserError(
+      'A review is about the rows of one file. Merge with --part_rows none, or plan without --review.',
+    );
+  const formats = output.formats.filter((name) => name !== 'json');
+  return new ResultParts(folder, parts, formats, (keys) => resultShape({ call, output, keys }));
 }
 
 function nextCommands(runDir: string): NextCommands {
@@ -115,16 +147,23 @@ function notWhole(problems: readonly Problem[], runDir: string, { console }: Com
   return isTransient ? new TemporaryError(text) : new UserError(text);
 }
 
-async function writeResults(planned: OpenPlan, folder: RunFolder, context: CommandContext): Promise<Merged> {
+async function writeResults(
+  planned: OpenPlan,
+  folder: RunFolder,
+  parts: ResultParts | null,
+  context: CommandContext,
+): Promise<Merged> {
   const { console } = context;
   const { plan, runDir } = planned;
   let done = 0;
   const endProgress = console.showProgress(() => `Merging: ${count(done)} of ${plural(plan.rows, 'row')}`);
   try {
-    return await mergeShards(planned, folder, (rows) => {
+    const oneFile = { path: folder.reannotated, shards: [...plan.shards.keys()] };
+    return await mergeShards(planned, folder, parts?.files ?? [oneFile], (rows) => {
       done = rows;
     });
   } catch (error) {
+    parts?.discard();
     if (!(error instanceof ShardsDamaged)) throw error;
     const problems = [...error.problems, ...(await reopen(planned, error.damaged))];
     throw notWhole(problems, runDir, context);

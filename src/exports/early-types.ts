@@ -3,6 +3,8 @@
  * where a column that was null so far has a value later. So the first row has a value wherever no other does in time.
  */
 
+import { readFileSync } from 'node:fs';
+import { endOfLine, replaceFile } from '../lib/files.js';
 import { requestMessages } from './chat.js';
 import { LOOKED_AT_BYTES } from './leading-rows.js';
 import type { ResultRow } from './rows.js';
@@ -42,18 +44,40 @@ export class EarlyTypes {
     return this.#untyped.length === 0 || this.#bytes >= LOOKED_AT_BYTES ? this.end() : [];
   }
 
+  /** After the end: the columns whose type no row tells. */
+  get untyped(): readonly (keyof ResultRow)[] {
+    return this.#untyped;
+  }
+
   /** The lines that are still held. */
   end(): readonly Buffer[] {
     if (this.#isDone) return [];
     const lines = this.#held;
     // A short file is read as a whole.
     const isLong = this.#bytes >= LOOKED_AT_BYTES;
-    if (isLong && this.#first !== null && this.#untyped.length > 0)
+    if (isLong && this.#first !== null && this.#untyped.length > 0) {
       lines[0] = typed(this.#first, this.#untyped);
+      this.#untyped = [];
+    }
     this.#held = [];
     this.#isDone = true;
     return lines;
   }
+}
+
+/**
+ * Gives columns of a short file a type, because other files of the same table have one: what reads a folder of files fails
+ * where a column is null in one and a text in the next.
+ * @param path of JSON Lines with a row
+ */
+export async function giveTypes(path: string, columns: readonly (keyof ResultRow)[]): Promise<void> {
+  const content = readFileSync(path);
+  const end = endOfLine(content, 0);
+  const row = JSON.parse(content.toString('utf8', 0, end)) as ResultRow;
+  await replaceFile(path, (file) => {
+    file.write(typed(row, columns));
+    file.write(content.subarray(end));
+  });
 }
 
 function typed(row: ResultRow, columns: readonly (keyof ResultRow)[]): Buffer {

@@ -2,6 +2,7 @@
 
 import type { DroppedRows } from './dropped-rows.js';
 import type { Review } from './review.js';
+import type { ResultRow } from './rows.js';
 
 /** What a run's flags and dataset say about all of its rows. */
 export interface ResultShape {
@@ -43,6 +44,8 @@ export interface Exported {
   leftOut: Map<string, number>;
   /** Rows that come first, out of their order; none where absent. */
   leading?: number;
+  /** Columns that are null in every row of a short JSON Lines file, which therefore says nothing of their type. */
+  untyped?: readonly (keyof ResultRow)[];
 }
 
 /** Writes results in a format of its own; the file appears as a whole or not at all. Memory use is bounded. */

@@ -29,11 +29,14 @@ const EXPORTS = {
   },
   kto: { file: 'kto.jsonl', load: async () => (await import('./kto.js')).kto },
 } satisfies Record<string, ExportFormat>;
-type ExportName = keyof typeof EXPORTS;
+export type ExportName = keyof typeof EXPORTS;
+
+/** All formats beside `json`. */
+export const EXPORT_NAMES = Object.keys(EXPORTS) as ExportName[];
 
 /** `json` is `reannotated.json`, which every run writes. */
 export type OutputFormat = 'json' | ExportName;
-export const OUTPUT_FORMATS: readonly OutputFormat[] = ['json', ...(Object.keys(EXPORTS) as ExportName[])];
+export const OUTPUT_FORMATS: readonly OutputFormat[] = ['json', ...EXPORT_NAMES];
 
 /**
  * Reads `--output_format`: names separated by commas.
@@ -99,8 +102,13 @@ export function exportFile(name: ExportName): string {
  * @param results complete: what is read is `reannotated.json` itself
  */
 export async function exportResults(name: ExportName, results: Results, folder: string): Promise<Exported> {
+  return exportTo(name, results, join(folder, EXPORTS[name].file));
+}
+
+/** Writes one format to a path. */
+export async function exportTo(name: ExportName, results: Results, path: string): Promise<Exported> {
   const exporter: Exporter = await EXPORTS[name].load();
-  const exported = await exporter(results, join(folder, EXPORTS[name].file));
+  const exported = await exporter(results, path);
   const rejected = results.review?.rejected.size ?? 0;
   if (rejected > 0) exported.leftOut.set('rejected by the review', rejected);
   const dropped = results.dropped?.size ?? 0;

@@ -23,5 +23,5 @@ export const jsonl: Exporter = async (results, path) => {
     });
     write(early.end());
   });
-  return { rows, leftOut: new Map(), leading: leading.lines.length };
+  return { rows, leftOut: new Map(), leading: leading.lines.length, untyped: early.untyped };
 };

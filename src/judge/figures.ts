@@ -48,7 +48,8 @@ export async function keepJudgement(
 ): Promise<{ kept: { judge?: unknown }; isOutdated: boolean }> {
   const { judge } = readSummary(folder.summary);
   if (!isObject(judge)) return { kept: {}, isOutdated: false };
-  if (judge['results_digest'] === (await digestOfFile(folder.reannotated)))
+  const isThere = existsSync(folder.reannotated);
+  if (isThere && judge['results_digest'] === (await digestOfFile(folder.reannotated)))
     return { kept: { judge }, isOutdated: false };
   rmSync(folder.judgements, { force: true });
   return { kept: {}, isOutdated: true };

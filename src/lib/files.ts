@@ -274,12 +274,12 @@ function syncFolder(path: string): void {
   }
 }
 
-/** Removes what a killed process left half-written in a folder. */
+/** Removes what a killed process left half-written in a folder: files, and folders of such files. */
 export function removeTemporaryFiles(folder: string): void {
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) {
     if (name.endsWith(TEMPORARY_SUFFIX) && !isLockInTheMaking(name))
-      rmSync(join(folder, name), { force: true });
+      rmSync(join(folder, name), { force: true, recursive: true });
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readBatch } from '../batches/batch.js';
+import { refuseParts } from '../exports/parts.js';
 import { readResults, type ResultRow } from '../exports/rows.js';
 import { UserError } from '../lib/errors.js';
 import { readLines } from '../lib/files.js';
@@ -60,6 +61,7 @@ export interface CollectOptions {
 export async function collect(run: ReportedRun, options: CollectOptions): Promise<ReportData> {
   const { folder, parts, pricing } = run;
   if (!existsSync(folder.reannotated)) {
+    refuseParts(folder.save);
     throw new UserError(
       `There is no ${folder.reannotated}: the run has no results yet, or it has another dataset, annotator or --save_dir. ` +
         'A run that is in progress is shown by reannotate report --watch.',

@@ -162,8 +162,14 @@ export interface AssemblyPart {
   onRows?: (bytes: Buffer) => void;
 }
 
-/** Where results are written. */
-export type AssemblyTarget = Pick<RunFolder, 'reannotated' | 'failedRows'>;
+/** A file of results, and the rows that it holds. */
+export interface AssemblyFile {
+  path: string;
+  /** Called once for each time that the file is started; one part is in memory at a time. */
+  parts: () => Iterable<AssemblyPart> | AsyncIterable<AssemblyPart>;
+  /** Called once the file is complete, with the keys of its rows. */
+  onWritten?: (keys: OptionalKeys) => Promise<void>;
+}
 
 /** Writes the results of a run. */
 export async function assemble(
@@ -171,24 +177,26 @@ export async function assemble(
   index: JournalIndex,
   options: AssembleOptions,
 ): Promise<Assembled> {
-  return assembleParts(folder, () => [{ rows: folder.rows, journal: journalSource(folder), index }], options);
+  const parts = (): AssemblyPart[] => [{ rows: folder.rows, journal: journalSource(folder), index }];
+  return assembleFiles(folder.failedRows, [{ path: folder.reannotated, parts }], options);
 }
 
 /**
- * Writes the results of rows that stand in several places. All rows of a file have the same keys, so the file is started
- * over at the first row that needs a key which those before it lack: a dataset of chats nearly always begins with one,
- * and a model that thinks does so in its first answer.
- * @param parts called once for each time that the file is started; one part is in memory at a time
+ * Writes the results of rows that stand in several places, into one file or several. All rows have the same keys, so
+ * everything is started over at the first row that needs a key which those before it lack: a dataset of chats nearly always
+ * begins with one, and a model that thinks does so in its first answer.
+ * @param failedRows the path of `failed_rows.jsonl`
+ * @param files one at least; the last one replaces an earlier file only after `check`
  */
-export async function assembleParts(
-  target: AssemblyTarget,
-  parts: () => Iterable<AssemblyPart> | AsyncIterable<AssemblyPart>,
+export async function assembleFiles(
+  failedRows: string,
+  files: readonly AssemblyFile[],
   options: AssembleOptions,
 ): Promise<Assembled> {
   const keys: OptionalKeys = { chats: false, tools: false, images: false, source: false, reasoning: false };
   for (;;) {
     try {
-      return await assembleWith(target, parts(), options, keys);
+      return await assembleWith(failedRows, files, options, keys);
     } catch (error) {
       if (!(error instanceof KeyNeeded)) throw error;
       keys[error.key] = true;
@@ -204,11 +212,13 @@ class KeyNeeded extends Error {
 }
 
 async function assembleWith(
-  target: AssemblyTarget,
-  parts: Iterable<AssemblyPart> | AsyncIterable<AssemblyPart>,
+  failedRows: string,
+  files: readonly AssemblyFile[],
   options: AssembleOptions,
   keys: OptionalKeys,
 ): Promise<Assembled> {
+  const [last, ...others] = files.toReversed();
+  if (last === undefined) throw new Error('results without a file');
   const result: Assembled = {
     rows: { total: 0, ok: 0, truncated: 0, refused: 0, filtered: 0, failed: 0, pending: 0 },
     models: new Map(),
@@ -220,17 +230,20 @@ async function assembleWith(
     reasons: [],
     damaged: [],
   };
-  await replaceFile(target.reannotated, async (reannotated) => {
-    await replaceFile(target.failedRows, async (failedRows) => {
-      const assembly = new Assembly(result, reannotated, failedRows, options);
-      reannotated.write('[');
-      for await (const part of parts) await assembly.addPart(part);
-      reannotated.write('\n]\n');
-      result.reasons = assembly.reasons();
+  await replaceFile(last.path, async (lastFile) => {
+    await replaceFile(failedRows, async (failed) => {
+      const collected: Collected = { result, failedRows: failed, reasons: new Map(), parts: 0 };
+      for (const { path, parts, onWritten } of others.toReversed()) {
+        await replaceFile(path, (file) => new Assembly(collected, file, options).write(parts()));
+        await onWritten?.(keys);
+      }
+      await new Assembly(collected, lastFile, options).write(last.parts());
+      result.reasons = mostFrequent(collected.reasons);
       options.check?.(result);
     });
   });
-  if (result.rows.ok === result.rows.total) rmSync(target.failedRows, { force: true });
+  await last.onWritten?.(keys);
+  if (result.rows.ok === result.rows.total) rmSync(failedRows, { force: true });
   return result;
 }
 
@@ -244,9 +257,18 @@ interface OpenPart {
   before: number;
 }
 
-/** The rows that were written so far. */
+/** What all files of results share. */
+interface Collected {
+  result: Assembled;
+  failedRows: BufferedFile;
+  /** Why rows have no annotation, and how many. */
+  reasons: Map<string, { error: string; rows: number }>;
+  /** Parts that were written so far. */
+  parts: number;
+}
+
+/** One file of results, as it is written. */
 class Assembly {
-  readonly #reasons = new Map<string, { error: string; rows: number }>();
   /** Where lines of `rows.jsonl` start and end in the block at hand. */
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
@@ -254,20 +276,27 @@ class Assembly {
   readonly #pause = cooperativePause();
   /** Without what checks texts, such as a schema: it would be as much work again as the scan of the journal. */
   readonly #rules: AnswerRules;
-  #parts = 0;
+  private readonly result: Assembled;
+  #isEmpty = true;
 
   constructor(
-    private readonly result: Assembled,
+    private readonly collected: Collected,
     private readonly reannotated: BufferedFile,
-    private readonly failedRows: BufferedFile,
     private readonly options: AssembleOptions,
   ) {
     const { rules = STANDARD_RULES } = options;
     this.#rules = { endingOf: (reason) => rules.endingOf(reason) };
+    this.result = collected.result;
+  }
+
+  async write(parts: Iterable<AssemblyPart> | AsyncIterable<AssemblyPart>): Promise<void> {
+    this.reannotated.write('[');
+    for await (const part of parts) await this.#addPart(part);
+    this.reannotated.write('\n]\n');
   }
 
   /** Writes the rows of one part with their answers. */
-  async addPart({ rows, journal, index, onRows }: AssemblyPart): Promise<void> {
+  async #addPart({ rows, journal, index, onRows }: AssemblyPart): Promise<void> {
     const answers = new AnswerWindow(journal, index);
     const lines = new LineReader(journal);
     const part = { answers, lines, index, before: this.result.rows.total };
@@ -283,7 +312,7 @@ class Assembly {
       lines.close();
     }
     this.#countOthers(index);
-    this.#parts += 1;
+    this.collected.parts += 1;
   }
 
   #countOthers(index: JournalIndex): void {
@@ -318,7 +347,8 @@ class Assembly {
   }
 
   #addRow(block: Buffer, start: number, end: number, position: number, part: OpenPart): void {
-    this.reannotated.write(this.result.rows.total === 0 ? FIRST_ROW : NEXT_ROW);
+    this.reannotated.write(this.#isEmpty ? FIRST_ROW : NEXT_ROW);
+    this.#isEmpty = false;
     if (this.#spliceRow(block, start, end, position, part)) return;
     const line = block.subarray(start, end);
     const outcome = isUnusable(line) ? outcomeOfUnusable(line) : this.#outcomeOf(line, position, part);
@@ -413,7 +443,7 @@ class Assembly {
     const isOurs = entry?.row === row && asksRow(line, rowLine);
     const isFailure = entry?.kind === 'failure' && !index.isAnswered(row);
     if (!isOurs || (entry.kind !== 'answer' && !isFailure)) {
-      this.result.damaged.push({ part: this.#parts, row, offset: answers.offset(position) });
+      this.result.damaged.push({ part: this.collected.parts, row, offset: answers.offset(position) });
       return withoutAnswer('pending', null);
     }
     if (entry.kind === 'failure') return withoutAnswer(entry.state, entry.errors.at(-1) ?? null);
@@ -435,7 +465,8 @@ class Assembly {
           : { ...outcome, ...this.#placeReasoning(answer.completion) };
       }
       case 'damaged':
-        for (const offset of answer.offsets) this.result.damaged.push({ part: this.#parts, row, offset });
+        for (const offset of answer.offsets)
+          this.result.damaged.push({ part: this.collected.parts, row, offset });
         return withoutAnswer('pending', null);
     }
   }
@@ -538,22 +569,22 @@ class Assembly {
       result.compared[outcome.agrees === null ? 'unknown' : outcome.agrees ? 'agree' : 'disagree'] += 1;
     if (isUnusableRow) result.unusable += 1;
     if (outcome.state === 'ok') return;
-    this.failedRows.write(
+    this.collected.failedRows.write(
       `${JSON.stringify({ request_idx: request, state: outcome.state, error: outcome.error })}\n`,
     );
     if (outcome.annotation !== null || outcome.error === null) return;
     // Messages that differ in numbers alone are one reason, apart from the status; the first one stands for all.
     const text = outcome.error.slice(0, 200);
     const reason = `${text.slice(0, 3)}${text.slice(3).replace(/\d+/g, 'N')}`;
-    const known = this.#reasons.get(reason);
+    const { reasons } = this.collected;
+    const known = reasons.get(reason);
     if (known !== undefined) known.rows += 1;
-    else if (this.#reasons.size < REASONS_KEPT) this.#reasons.set(reason, { error: text, rows: 1 });
+    else if (reasons.size < REASONS_KEPT) reasons.set(reason, { error: text, rows: 1 });
   }
+}
 
-  /** Why rows have no annotation, most frequent first. */
-  reasons(): Assembled['reasons'] {
-    return [...this.#reasons.values()].sort((a, b) => b.rows - a.rows).slice(0, REASONS_SHOWN);
-  }
+function mostFrequent(reasons: Collected['reasons']): Assembled['reasons'] {
+  return [...reasons.values()].sort((a, b) => b.rows - a.rows).slice(0, REASONS_SHOWN);
 }
 
 function outcomeOfUnusable(line: Buffer): Outcome {

@@ -140,7 +140,11 @@ export interface SessionFigures {
 }
 
 /** The lines that end a run on the terminal. */
-export function describeSummary(summary: Summary, session: SessionFigures, folder: RunFolder): string {
+export function describeSummary(
+  summary: Summary,
+  session: SessionFigures,
+  { folder, results }: { folder: RunFolder; results: readonly string[] },
+): string {
   const { rows, requests } = summary;
   const states = ROW_STATES.filter((state) => state === 'ok' || rows[state] > 0).map(
     (state) => `${count(rows[state])} ${state}`,
@@ -164,8 +168,11 @@ export function describeSummary(summary: Summary, session: SessionFigures, folde
     ...describeDropped(summary),
     ...describeSelection(summary),
     ['Time', describeRate(session)],
-    ['Result', folder.reannotated],
-    ['Report', `npx reannotate report ${shellWord(folder.save)}`],
+    ['Result', results.join(', ')],
+    // The report reads one file.
+    ...(results.includes(folder.reannotated)
+      ? [['Report', `npx reannotate report ${shellWord(folder.save)}`]]
+      : []),
   ];
   return lines.map(([title = '', text = '']) => `${(title && `${title}:`).padEnd(10)}${text}`).join('\n');
 }

@@ -147,10 +147,12 @@ export async function finish(run: FinishedRun, assembled: Assembled, console: Co
   if (isOutdated)
     console.info('The answers changed, so the old verdicts were removed. Run reannotate judge again.');
   await writeConfig(folder.config, { ...finished.config, finished_at: creationDate(now) });
-  const table = describeSummary({ ...summary, selection }, finished.session, folder);
+  const { partFolders } = finished;
+  const results = partFolders ?? [folder.reannotated];
+  const table = describeSummary({ ...summary, selection }, finished.session, { folder, results });
   console.print(table);
   for (const line of table.split('\n')) console.record('info', line);
-  await writeExports(finished, console);
+  if (partFolders === undefined) await writeExports(finished, console);
   if (assembled.rows.truncated > 0) {
     console.warning(
       `${plural(assembled.rows.truncated, 'answer')} ${reached(call)}. ${longerAnswers(finished)}`,

@@ -54,6 +54,8 @@ export interface FinishedRun {
   commands: NextCommands;
   /** US dollars that the next request would have needed where `--max_cost` ended the run. */
   needed?: number | null;
+  /** The folders of the results where they are in parts instead of `reannotated.json`. */
+  partFolders?: readonly string[];
   /** Known once the results are written. */
   keys?: OptionalKeys;
   /** Rows that the output formats leave out; known once the results are written, absent where none are. */

@@ -3,7 +3,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { answerRules } from '../models/answer-rules.js';
 import { hasSeveral } from '../models/generation.js';
-import { assembleParts, type Assembled, type AssemblyPart } from '../run/assemble.js';
+import { assembleFiles, type Assembled, type AssemblyFile, type AssemblyPart } from '../run/assemble.js';
 import { journalSource, type RunFolder } from '../run/folder.js';
 import { scanJournal, type JournalIndex } from '../run/journal.js';
 import { indexOfRows } from '../run/parts.js';
@@ -32,14 +32,22 @@ export interface Merged {
   totals: Totals;
 }
 
+/** A file of results, and the shards whose rows it holds. */
+export interface MergedFile extends Pick<AssemblyFile, 'path' | 'onWritten'> {
+  shards: readonly number[];
+}
+
 /**
  * Writes the results of shards that are all done.
+ * @param target where the figures of the whole run are
+ * @param files which have all shards in their order
  * @param onProgress called with the rows so far
  * @throws ShardsDamaged where one does not hold what its worker left; earlier results stay as they are
  */
 export async function mergeShards(
-  { runDir, plan, settings }: OpenPlan,
-  target: RunFolder,
+  { runDir, settings }: OpenPlan,
+  target: Pick<RunFolder, 'counters' | 'failedRows'>,
+  files: readonly MergedFile[],
   onProgress: (rows: number) => void,
 ): Promise<Merged> {
   const { call, selection, policy } = settings;
@@ -50,11 +58,13 @@ export async function mergeShards(
   let totals = new Totals(target.counters, null, new Date());
   let problems: Problem[] = [];
 
-  async function* parts(): AsyncGenerator<AssemblyPart> {
-    // Called again where all rows turn out to need a key.
-    totals = new Totals(target.counters, null, new Date());
-    problems = [];
-    for (const shard of plan.shards.keys()) {
+  async function* parts(shards: readonly number[]): AsyncGenerator<AssemblyPart> {
+    // Everything is started over where all rows turn out to need a key.
+    if (shards[0] === 0) {
+      totals = new Totals(target.counters, null, new Date());
+      problems = [];
+    }
+    for (const shard of shards) {
       const folder = shardFolder(runDir, shard);
       const { total, unusableRows } = await countRows(folder.rows);
       const index = indexOfRows(total, await partsOfRows(perRow, folder.rows, total));
@@ -80,7 +90,8 @@ export async function mergeShards(
     }
   }
 
-  const assembled = await assembleParts(target, parts, {
+  const written = files.map(({ shards, ...file }) => ({ ...file, parts: () => parts(shards) }));
+  const assembled = await assembleFiles(target.failedRows, written, {
     ...assemblyOf(settings, rules),
     onProgress,
     check: ({ damaged }) => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { workUnder } from '../../src/lib/fence.js';
-import { assemble, assembleParts, type AssembleOptions } from '../../src/run/assemble.js';
+import { assemble, assembleFiles, type AssembleOptions } from '../../src/run/assemble.js';
 import { runFolder } from '../../src/run/folder.js';
 import {
   JournalIndex,
@@ -169,7 +169,7 @@ describe('results of several parts', () => {
         start += size;
       }
     }
-    await assembleParts(target, parts, OPTIONS);
+    await assembleFiles(target.failedRows, [{ path: target.reannotated, parts }], OPTIONS);
     expect([target.reannotated, target.failedRows].map((path) => readFileSync(path, 'utf8'))).toEqual(
       expected,
     );
@@ -185,7 +185,8 @@ describe('results of several parts', () => {
       throw new Error('not whole');
     };
     const part = { rows: target.rows, journal: [], index: new JournalIndex(1) };
-    await expect(assembleParts(target, () => [part], { ...OPTIONS, check })).rejects.toThrow('not whole');
+    const files = [{ path: target.reannotated, parts: () => [part] }];
+    await expect(assembleFiles(target.failedRows, files, { ...OPTIONS, check })).rejects.toThrow('not whole');
     expect(readFileSync(target.reannotated, 'utf8')).toBe('earlier');
   });
 });

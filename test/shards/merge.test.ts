@@ -180,7 +180,7 @@ describe('merge', () => {
           const folder = temporaryFolder();
           const planned = await plannedRun(folder, SIZES);
           kinds.forEach((one, shard) => HARMLESS[one]?.(planned, shard));
-          expect(await merge(planned, quietSurroundings())).toBe(EXIT.done);
+          expect(await merge(planned, null, quietSurroundings())).toBe(EXIT.done);
           const rows = JSON.parse(
             readFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'utf8'),
           ) as object[];
@@ -214,7 +214,7 @@ describe('merge', () => {
         mkdirSync(join(folder, 'saved', 'run'), { recursive: true, mode: 0o700 });
         writeFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'earlier');
         const context = quietSurroundings();
-        const error = await merge(planned, context).catch((thrown: unknown) => thrown);
+        const error = await merge(planned, null, context).catch((thrown: unknown) => thrown);
         expect(error).toBeInstanceOf(UserError);
         const said = context.said.join('');
         // What shows without reading is said before anything is read.
@@ -237,7 +237,7 @@ describe('merge', () => {
     changeState(planned, 2, { phase: 'working' });
     const attempt = FolderLock.attempt(folderOf(planned, 2), new LockWatch());
     const context = quietSurroundings();
-    await expect(merge(planned, context)).rejects.toMatchObject({ exitCode: EXIT.tryLater });
+    await expect(merge(planned, null, context)).rejects.toMatchObject({ exitCode: EXIT.tryLater });
     expect(context.said.join('')).toMatch(/Shard 2 is worked on by process \d+ on /);
     if (attempt.kind === 'taken') attempt.lock.release();
   });
@@ -245,10 +245,12 @@ describe('merge', () => {
   it('opens a shard again whose lines answer other rows, so that only these are sent', async () => {
     const planned = await plannedRun(temporaryFolder(), SIZES);
     DAMAGES['an answer to another prompt']?.does(planned, 2);
-    await expect(merge(planned, quietSurroundings())).rejects.toThrow('1 shard (2) is not whole');
+    await expect(merge(planned, null, quietSurroundings())).rejects.toThrow('1 shard (2) is not whole');
     expect(readState(folderOf(planned, 2))).toMatchObject({ phase: 'stopped' });
     expect(
-      await merge(planned, quietSurroundings()).catch((error: unknown) => (error as UserError).exitCode),
+      await merge(planned, null, quietSurroundings()).catch(
+        (error: unknown) => (error as UserError).exitCode,
+      ),
     ).toBe(EXIT.tryLater);
   });
 
@@ -257,7 +259,7 @@ describe('merge', () => {
     const planned = await plannedRun(folder, SIZES, { n: '2', select: 'longest', check: 'answer' });
     for (const shard of SIZES.keys())
       edit(join(folderOf(planned, shard), 'output.1.jsonl'), (text) => text.replaceAll(/.+/g, withLonger));
-    expect(await merge(planned, quietSurroundings())).toBe(EXIT.done);
+    expect(await merge(planned, null, quietSurroundings())).toBe(EXIT.done);
     const rows = JSON.parse(
       readFileSync(join(folder, 'saved', 'run', 'reannotated.json'), 'utf8'),
     ) as object[];
@@ -272,7 +274,7 @@ describe('merge', () => {
     });
     const planned = await plannedRun(temporaryFolder(), [2], { response_format });
     const context = quietSurroundings();
-    await expect(merge(planned, context)).rejects.toThrow(UserError);
+    await expect(merge(planned, null, context)).rejects.toThrow(UserError);
     expect(context.said.join('')).toContain('has lost 2 answers that its worker left');
   });
 
@@ -307,6 +309,6 @@ describe('a worker', () => {
     );
     rmSync(folderOf(planned, 1), { recursive: true });
     await finishShard(planned, 1);
-    expect(await merge(planned, context)).toBe(EXIT.done);
+    expect(await merge(planned, null, context)).toBe(EXIT.done);
   });
 });

@@ -76,6 +76,7 @@ export const RESULT_FLAGS = {
     commands: {
       reannotate: true,
       'watch-batch': { usual: BEFORE },
+      merge: { usual: 'what the plan says' },
       demo: { help: `also write the results as ${OUTPUT_FORMATS.slice(1).join(', ')}`, usual: null },
     },
   }),

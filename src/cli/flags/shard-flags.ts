@@ -58,6 +58,21 @@ const WORK_FLAGS = {
   }),
 };
 
+const MERGE_FLAGS = {
+  part_rows: flag({
+    kind: kind<number>('<n>', partRowsOf, { choices: ['none'] }),
+    fallback: null,
+    usual: 'one file up to 10 million rows, else parts of a million',
+    group: 'shards',
+    help: 'write the results in parts of whole shards with at least so many rows; none: in one file',
+    details:
+      'A folder for each of `--output_format` (`jsonl` and `parquet` where it names none) takes the place of ' +
+      '`reannotated.json`. See [clusters](clusters.md#large-results).',
+    aliases: ['rows_per_file', 'rows_per_part', 'num_shards', 'max_shard_size', 'part_size'],
+    commands: { merge: true },
+  }),
+};
+
 const nodes = {
   kind: integer(1, MOST_SHARDS, '<k>'),
   fallback: null,
@@ -128,7 +143,7 @@ export const SHARD_FLAGS = {
   plan: PLAN_FLAGS,
   work: WORK_FLAGS,
   status: {},
-  merge: {},
+  merge: MERGE_FLAGS,
   slurm: SLURM_FLAGS,
   k8s: KUBERNETES_FLAGS,
 };
@@ -136,6 +151,11 @@ export const SHARD_FLAGS = {
 function shardsOf(given: string, source: string): number | null {
   if (given.toLowerCase() === 'auto') return null;
   return integer(1, MOST_SHARDS).read(given, source);
+}
+
+/** `none` is one part, whatever its size. */
+function partRowsOf(given: string, source: string): number {
+  return given.toLowerCase() === 'none' ? Infinity : integer(1).read(given, source);
 }
 
 function optionsOf(given: string, source: string): readonly string[] {
