@@ -31,6 +31,7 @@ import type { Delivery } from './delivery.js';
 import type { FileBounds } from './download.js';
 import type { Ledger } from './ledger.js';
 import {
+  type EndedBatch,
   fetchResults,
   lineCount,
   type FileCheck,
@@ -91,13 +92,9 @@ export async function collect(
   const requests = path === null ? null : (await LineIndex.build(path, parts.index.rows)).index;
   try {
     const collection = new Collection(chunk, batch, requests, parts);
-    const files = await fetchResults(
-      chunk,
-      batch,
-      (file, kind) => collection.check(file, kind),
-      parts,
-      parts.bounds(Math.max(chunk.requests, batch.counts.total)),
-    );
+    const bounds = parts.bounds(Math.max(chunk.requests, batch.counts.total));
+    const check: EndedBatch['check'] = (file, kind) => collection.check(file, kind);
+    const files = await fetchResults({ chunk, batch, bounds, check }, parts);
     collection.tellChecks(files);
     const outcome = await collection.journal(files);
     const { collected, delivery } = collection.result(files);

@@ -53,17 +53,20 @@ export interface Refusal {
   refusals: number;
 }
 
-/**
- * Decides on a chunk that the queue refused.
- * @param pause milliseconds to wait at first where no batch of ours is running that could make room
- */
-export function refused(
-  chunk: Chunk,
-  chunks: readonly Chunk[],
-  limit: number | null,
-  now: number,
-  pause: number,
-): Refusal {
+/** What is known of a queue that refused a chunk. */
+export interface RefusingQueue {
+  /** All of the run's. */
+  chunks: readonly Chunk[];
+  /** Tokens that it takes; null where that is not known. */
+  limit: number | null;
+  /** Milliseconds since 1970. */
+  now: number;
+  /** Milliseconds to wait at first where no batch of ours is running that could make room. */
+  pause: number;
+}
+
+/** Decides on a chunk that the queue refused. */
+export function refused(chunk: Chunk, { chunks, limit, now, pause }: RefusingQueue): Refusal {
   const isAlone = !chunks.some((one) => one !== chunk && isUnderWay(one));
   if (!isAlone) return { isTooLarge: false, tryAgainAt: null, refusals: chunk.refusals };
   const refusals = chunk.refusals + 1;

@@ -65,33 +65,37 @@ export function lineCount(check: FileCheck | null): number {
   return check === null ? 0 : check.known + check.foreign + check.damaged;
 }
 
+/** An ended batch, and what its files may hold. */
+export interface EndedBatch {
+  chunk: Chunk;
+  batch: Batch;
+  bounds: FileBounds;
+  /** Counts the lines of a file. */
+  check: (path: string, kind: ResultKind) => Promise<FileCheck>;
+}
+
 /**
  * Brings both files of an ended batch here, as far as they can be had.
- * @param check counts the lines of a file
  * @throws CallFailed where the API cannot be reached
  */
-export async function fetchResults(
-  chunk: Chunk,
-  batch: Batch,
-  check: (path: string, kind: ResultKind) => Promise<FileCheck>,
-  parts: FetchParts,
-  bounds: FileBounds,
-): Promise<ResultFiles> {
-  const fetching = new Fetching(chunk, batch, check, parts, { ...parts, bounds });
+export async function fetchResults(ended: EndedBatch, parts: FetchParts): Promise<ResultFiles> {
+  const fetching = new Fetching(ended, parts);
   return { output: await fetching.fetch('output'), error: await fetching.fetch('error') };
 }
 
 class Fetching {
+  readonly #downloading: DownloadParts;
+
   constructor(
-    private readonly chunk: Chunk,
-    private readonly batch: Batch,
-    private readonly check: (path: string, kind: ResultKind) => Promise<FileCheck>,
+    private readonly ended: EndedBatch,
     private readonly parts: FetchParts,
-    private readonly downloading: DownloadParts,
-  ) {}
+  ) {
+    this.#downloading = { ...parts, bounds: ended.bounds };
+  }
 
   async fetch(kind: ResultKind): Promise<ResultFile> {
-    const { batch, parts } = this;
+    const { parts } = this;
+    const { batch } = this.ended;
     const fileId = kind === 'output' ? batch.outputFileId : batch.errorFileId;
     const path = resultPath(parts.folder, batch, kind);
     if (fileId === null || path === null) return { state: 'unnamed', path: null, check: null };
@@ -112,7 +116,7 @@ class Fetching {
    * 1, 2, 4, 8 … looks, since it may be large.
    */
   #isWorthAnother({ check }: ResultFile, wasThere: boolean): boolean {
-    const { doubt } = this.chunk;
+    const { doubt } = this.ended.chunk;
     const isDamaged = (check?.damaged ?? 0) > 0;
     if (!wasThere || doubt === null) return isDamaged;
     return doubt.kind === 'undelivered' && (doubt.times & (doubt.times - 1)) === 0;
@@ -120,21 +124,21 @@ class Fetching {
 
   /** A file that an earlier version downloaded. */
   #takeOver(kind: ResultKind, path: string): void {
-    const { id } = this.batch;
+    const { id } = this.ended.batch;
     const earlier = join(this.parts.folder.downloads, `${id}_${kind}.jsonl`);
     if (PLAIN_ID.test(id) && !existsSync(path) && existsSync(earlier)) renameSync(earlier, path);
   }
 
   async #download(fileId: string, path: string, kind: ResultKind): Promise<ResultFile> {
     const wasThere = existsSync(path);
-    if (!(await download(fileId, path, this.downloading)))
+    if (!(await download(fileId, path, this.#downloading)))
       return { state: 'missing', path: null, check: null };
     // An earlier start, or an earlier version, may not have known of all secrets.
     if (wasThere) {
       const { redactor, waiting } = this.parts;
-      await cleanLines(path, redactor, this.downloading.bounds.line, waiting.signal);
+      await cleanLines(path, redactor, this.#downloading.bounds.line, waiting.signal);
     }
-    const check = await this.check(path, kind);
+    const check = await this.ended.check(path, kind);
     if (lineCount(check) > 0 && !this.#isOthers(check)) return { state: 'read', path, check };
     const state = statSync(path).size < 4 ? 'empty' : 'foreign';
     rmSync(path);
@@ -144,7 +148,7 @@ class Fetching {
 
   /** True for the file of another batch: what this run submitted is known, and none of the lines answers it. */
   #isOthers({ known, foreign, damaged }: FileCheck): boolean {
-    const { isAdopted, file } = this.chunk;
+    const { isAdopted, file } = this.ended.chunk;
     return !isAdopted && file !== null && foreign > 0 && known + damaged === 0;
   }
 
@@ -170,7 +174,7 @@ class Fetching {
 
   #tellDamage(check: FileCheck | null, path: string): void {
     const damaged = check?.damaged ?? 0;
-    if (damaged === 0 || this.chunk.doubt !== null) return;
+    if (damaged === 0 || this.ended.chunk.doubt !== null) return;
     this.parts.reporter.warning(
       `${plural(damaged, 'line')} of ${sanitize(path, 300)} can't be read, even after a second download; their rows stay pending.`,
     );

@@ -354,7 +354,8 @@ async function isHalved(
   { ledger, folder, reporter, checkInterval }: WatchParts,
 ): Promise<boolean> {
   ledger.noteQueueLimit(queueLimit(reason));
-  const refusal = refused(chunk, ledger.chunks, ledger.queueLimit, Date.now(), checkInterval);
+  const { chunks, queueLimit: limit } = ledger;
+  const refusal = refused(chunk, { chunks, limit, now: Date.now(), pause: checkInterval });
   if (!refusal.isTooLarge) {
     const { tryAgainAt, refusals } = refusal;
     await ledger.apply(chunk, { kind: 'waits', reason, tryAgainAt, refusals });

@@ -94,7 +94,12 @@ function sampleOf({ comparison, common, place }: PlacedComparison): typeof findD
     const { offset, limit } = selection;
     const endProgress = console.showProgress(() => 'Sampling the dataset');
     try {
-      const chosen = await sampleDataset(found, { offset, limit }, sample, sampleSeed, signal);
+      const chosen = await sampleDataset(
+        found,
+        { offset, limit },
+        { size: sample, seed: sampleSeed },
+        signal,
+      );
       if (dryRun) return chosen;
       makeFolder(place.temp);
       await replaceFile(join(place.temp, 'dataset.json'), (file) => {

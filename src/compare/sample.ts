@@ -17,28 +17,39 @@ interface Ranked {
   rank: number;
 }
 
+/** How many rows are chosen, and by which seed. */
+export interface Draw {
+  size: number;
+  seed: number;
+}
+
 /**
- * Chooses `size` rows, each with the same chance. A larger sample of the same seed holds the smaller one. Memory grows
+ * Chooses rows, each with the same chance. A larger sample of the same seed holds the smaller one. Memory grows
  * with the sample alone.
  * @param part of the dataset that is meant
  */
 export async function sampleDataset(
   { name, dataset, format }: FoundDataset,
   part: { offset: number; limit: number | null },
-  size: number,
-  seed: number,
+  draw: Draw,
   signal: AbortSignal,
 ): Promise<SampledDataset> {
+  const { size, seed } = draw;
   const { columns } = format;
   const { totalRows } = dataset;
   const available = totalRows === null ? null : Math.min(totalRows - part.offset, part.limit ?? Infinity);
   const { rows, total } =
     available !== null && available > size * ROWS_PER_LOOKUP
       ? {
-          rows: await lookUp(dataset, columns, lowestOf(available, size, seed), part.offset, signal),
+          rows: await lookUp(
+            dataset,
+            lowestOf(available, size, seed).map((place) => part.offset + place),
+            columns,
+            signal,
+          ),
           total: available,
         }
-      : await readThrough(dataset, { columns, ...part, signal }, size, seed);
+      : await readThrough(dataset, { columns, ...part, signal }, draw);
   const sampled: OpenDataset = {
     ...dataset,
     totalRows: rows.length,
@@ -71,23 +82,20 @@ function lowest<Row extends Ranked>(rows: Row[], size: number): Row[] {
 
 async function lookUp(
   dataset: OpenDataset,
-  columns: readonly string[],
   places: readonly number[],
-  offset: number,
+  columns: readonly string[],
   signal: AbortSignal,
 ): Promise<SourceRow[]> {
   const rows: SourceRow[] = [];
   for (const place of places)
-    for await (const row of dataset.rows({ columns, offset: offset + place, limit: 1, signal }))
-      rows.push(row);
+    for await (const row of dataset.rows({ columns, offset: place, limit: 1, signal })) rows.push(row);
   return rows;
 }
 
 async function readThrough(
   dataset: OpenDataset,
   selection: { columns: readonly string[]; offset: number; limit: number | null; signal: AbortSignal },
-  size: number,
-  seed: number,
+  { size, seed }: Draw,
 ): Promise<{ rows: SourceRow[]; total: number }> {
   let kept: (Ranked & { row: SourceRow })[] = [];
   let total = 0;

@@ -43,6 +43,18 @@ interface Message {
   rows: number;
 }
 
+/** What was found in a file, and what reads it. */
+interface ScannedFile {
+  arrow: Arrow;
+  path: string;
+  /** The file's name for messages. */
+  title: string;
+  messages: readonly Message[];
+  columns: readonly string[];
+  /** Called with the number of bytes that are going to be decoded. */
+  onBytes: (bytes: number) => void;
+}
+
 /** A file whose messages were looked through. */
 export class ArrowFile implements FileFacts {
   readonly columns: string[];
@@ -50,14 +62,8 @@ export class ArrowFile implements FileFacts {
   readonly groups: number[];
   readonly isCut: boolean;
 
-  private constructor(
-    private readonly arrow: Arrow,
-    private readonly path: string,
-    private readonly title: string,
-    private readonly messages: readonly Message[],
-    columns: readonly string[],
-    private readonly onBytes: (bytes: number) => void,
-  ) {
+  private constructor(private readonly file: ScannedFile) {
+    const { columns, messages } = file;
     this.isCut = columns.length > MOST_COLUMNS;
     this.columns = [...new Set(columns)].slice(0, MOST_COLUMNS);
     this.groups = messages.filter(({ kind }) => kind === 'batch').map(({ rows }) => rows);
@@ -89,14 +95,8 @@ export class ArrowFile implements FileFacts {
       const [schema] = messages;
       if (schema?.kind !== 'schema') throw new Error('it does not begin with a schema');
       const reader = arrow.RecordBatchReader.from(bytesOf(descriptor, [schema], onBytes)).open();
-      return new ArrowFile(
-        arrow,
-        path,
-        title,
-        messages,
-        reader.schema.fields.map((field) => field.name),
-        onBytes,
-      );
+      const columns = reader.schema.fields.map((field) => field.name);
+      return new ArrowFile({ arrow, path, title, messages, columns, onBytes });
     } catch (error) {
       throw damaged(title, error);
     } finally {
@@ -111,7 +111,7 @@ export class ArrowFile implements FileFacts {
     end: number,
   ): AsyncGenerator<Record<string, unknown>> {
     const wanted = columns.filter((column) => this.columns.includes(column));
-    const descriptor = openSync(this.path, 'r');
+    const descriptor = openSync(this.file.path, 'r');
     const pause = cooperativePause();
     try {
       let index = 0;
@@ -129,7 +129,7 @@ export class ArrowFile implements FileFacts {
         }
       }
     } catch (error) {
-      throw damaged(this.title, error);
+      throw damaged(this.file.title, error);
     } finally {
       closeSync(descriptor);
     }
@@ -140,7 +140,7 @@ export class ArrowFile implements FileFacts {
     const batches: { rows: number; isWanted: boolean }[] = [];
     const needed: Message[] = [];
     let first = 0;
-    for (const message of this.messages) {
+    for (const message of this.file.messages) {
       if (message.kind === 'batch') {
         const isWanted = first < end && first + message.rows > offset && message.rows > 0;
         batches.push({ rows: message.rows, isWanted });
@@ -148,7 +148,7 @@ export class ArrowFile implements FileFacts {
         first += message.rows;
       } else if (first < end) needed.push(message);
     }
-    const reader = this.arrow.RecordBatchReader.from(bytesOf(descriptor, needed, this.onBytes));
+    const reader = this.file.arrow.RecordBatchReader.from(bytesOf(descriptor, needed, this.file.onBytes));
     for (const { rows, isWanted } of batches) {
       if (!isWanted) yield { rows, batch: null };
       else {
@@ -163,7 +163,7 @@ export class ArrowFile implements FileFacts {
     const place = batch.schema.fields.findIndex((field) => field.name === column);
     const data = batch.data.children[place];
     if (data === undefined || data.length < rows) throw new Error(`column ${column} is missing in a batch`);
-    return arrowReader(this.arrow, data);
+    return arrowReader(this.file.arrow, data);
   }
 
   #row(readers: readonly { column: string; read: (row: number) => unknown }[], row: number) {
@@ -174,7 +174,7 @@ export class ArrowFile implements FileFacts {
       } catch (error) {
         if (error instanceof NotText)
           throw new UserError(
-            `${this.title} cannot be read: "${sanitize(column, 60)}" is declared as text and holds other bytes.`,
+            `${this.file.title} cannot be read: "${sanitize(column, 60)}" is declared as text and holds other bytes.`,
           );
         throw error;
       }

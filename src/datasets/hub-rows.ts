@@ -38,7 +38,7 @@ interface Page {
 
 /** Reads columns and number of rows. */
 export async function readTableFacts(client: HubClient, table: HubTable): Promise<TableFacts> {
-  return (await readPage(client, table, 0, 1, [])).facts;
+  return (await readPage(client, table, { offset: 0, length: 1, columns: [] })).facts;
 }
 
 /** The selected rows. */
@@ -58,7 +58,7 @@ export async function* readHubRows(
     while (next < end && pages.length < most) {
       const start = next;
       const length = Math.min(PAGE_ROWS, end - start);
-      const page = schedule(() => readPage(client, table, start, length, columns));
+      const page = schedule(() => readPage(client, table, { offset: start, length, columns }));
       // To a reader that stops early, pages that fail later do not matter.
       page.catch(() => undefined);
       pages.push(page);
@@ -78,9 +78,7 @@ export async function* readHubRows(
 async function readPage(
   client: HubClient,
   { dataset, subset, split }: HubTable,
-  offset: number,
-  length: number,
-  columns: readonly string[],
+  { offset, length, columns }: { offset: number; length: number; columns: readonly string[] },
 ): Promise<Page> {
   const query = { dataset, config: subset, split, offset, length };
   const { value: answer, text } = await client.getWithText('rows', query);

@@ -55,24 +55,24 @@ async function findTable(client: HubClient, { dataset, subset, split }: DatasetR
   const tables = listed.map((entry) => ({ subset: String(entry['config']), split: String(entry['split']) }));
   const name = sanitize(dataset, 120);
   if (tables.length === 0) throw new UserError(`The dataset ${name} has no data that the Hub can serve.`);
-  const chosenSubset = choose(
-    'subset',
-    [...new Set(tables.map((one) => one.subset))],
-    subset,
-    'default',
-    name,
-  );
+  const subsets = [...new Set(tables.map((one) => one.subset))];
+  const chosenSubset = choose(name, subsets, { kind: 'subset', wanted: subset, usual: 'default' });
   const splits = tables.filter((one) => one.subset === chosenSubset).map((one) => one.split);
-  return { dataset, subset: chosenSubset, split: choose('split', splits, split, 'train', name) };
+  return {
+    dataset,
+    subset: chosenSubset,
+    split: choose(name, splits, { kind: 'split', wanted: split, usual: 'train' }),
+  };
 }
 
-function choose(
-  kind: 'subset' | 'split',
-  known: string[],
-  wanted: string | null,
-  usual: string,
-  dataset: string,
-): string {
+/** What the user named; null for the usual one, where there are several. */
+interface TableChoice {
+  kind: 'subset' | 'split';
+  wanted: string | null;
+  usual: string;
+}
+
+function choose(dataset: string, known: readonly string[], { kind, wanted, usual }: TableChoice): string {
   const listed =
     known
       .slice(0, 50)

@@ -105,7 +105,7 @@ export class ParquetProcess {
       rows,
       groups,
       isCut,
-      read: (wanted, start, end, readSignal) => this.#read(file, wanted, start, end, readSignal),
+      read: (wanted, start, end, readSignal) => this.#read(file, { columns: wanted, start, end }, readSignal),
     };
   }
 
@@ -119,9 +119,7 @@ export class ParquetProcess {
 
   async *#read(
     file: number,
-    columns: readonly string[],
-    start: number,
-    end: number,
+    { columns, start, end }: { columns: readonly string[]; start: number; end: number },
     signal?: AbortSignal,
   ): AsyncGenerator<Record<string, unknown> | ExcessiveRow> {
     if (this.#child === null || !this.#opened.has(file)) await this.#open(file, signal);

@@ -41,6 +41,17 @@ async function loadHyparquet() {
   return { ...main, ...column, ...schema, ...convert, decompressPage, readPlain, compressors };
 }
 
+/** A file whose footer was read, and what decodes it. */
+interface OpenParquet {
+  hyparquet: Hyparquet;
+  file: AsyncBuffer;
+  metadata: FileMetaData;
+  /** The file's name for messages. */
+  title: string;
+  /** Called with what is decoded next. */
+  onPlace: (place: string) => void;
+}
+
 /** A Parquet file whose footer was read. */
 export class ParquetFile implements FileFacts {
   readonly columns: string[];
@@ -48,14 +59,8 @@ export class ParquetFile implements FileFacts {
   readonly groups: number[];
   readonly isCut: boolean;
 
-  private constructor(
-    private readonly hyparquet: Hyparquet,
-    private readonly file: AsyncBuffer,
-    private readonly metadata: FileMetaData,
-    private readonly title: string,
-    /** Called with what is decoded next. */
-    private readonly onPlace: (place: string) => void,
-  ) {
+  private constructor(private readonly open: OpenParquet) {
+    const { hyparquet, metadata } = open;
     const { children } = hyparquet.parquetSchema(metadata);
     this.columns = children.slice(0, MOST_COLUMNS).map((child) => child.element.name);
     this.isCut = children.length > MOST_COLUMNS;
@@ -77,7 +82,7 @@ export class ParquetFile implements FileFacts {
     const hyparquet = await loadHyparquet();
     try {
       const metadata = hyparquet.parquetMetadata(await readFooter(file, title));
-      return new ParquetFile(hyparquet, file, metadata, title, onPlace);
+      return new ParquetFile({ hyparquet, file, metadata, title, onPlace });
     } catch (error) {
       throw damaged(title, error);
     }
@@ -95,38 +100,27 @@ export class ParquetFile implements FileFacts {
   ): AsyncGenerator<Record<string, unknown>> {
     const wanted = columns.filter((column) => this.columns.includes(column));
     let groupStart = 0;
-    for (const [index, group] of this.metadata.row_groups.entries()) {
+    for (const [index, group] of this.open.metadata.row_groups.entries()) {
       const groupRows = rowsOf(group);
       const from = Math.max(start - groupStart, 0);
       const to = Math.min(end - groupStart, groupRows);
-      if (from < to) yield* this.#readGroup(index, groupStart, wanted, from, to, signal);
+      if (from < to) yield* this.#readGroup({ index, groupStart, from, to }, wanted, signal);
       groupStart += groupRows;
     }
   }
 
   async *#readGroup(
-    index: number,
-    groupStart: number,
+    { index, groupStart, from, to }: GroupRows,
     columns: readonly string[],
-    from: number,
-    to: number,
     signal?: AbortSignal,
   ): AsyncGenerator<Record<string, unknown>> {
-    const group = this.metadata.row_groups[index] as RowGroup;
-    const tree = this.hyparquet.parquetSchema(this.metadata);
+    const { hyparquet, metadata, onPlace } = this.open;
+    const group = metadata.row_groups[index] as RowGroup;
+    const tree = hyparquet.parquetSchema(metadata);
     const flat = columns.filter((column) => isFlat(tree, column));
     const nested = columns.filter((column) => !flat.includes(column));
     const cursors = flat.map(
-      (column) =>
-        new ColumnCursor(
-          this.hyparquet,
-          this.file,
-          group,
-          tree,
-          column,
-          placeOf(index, [column]),
-          this.title,
-        ),
+      (column) => new ColumnCursor(this.open, { group, tree, column, place: placeOf(index, [column]) }),
     );
     if (nested.length > 0) this.#checkNested(index, nested);
     const nestedRows =
@@ -136,7 +130,7 @@ export class ParquetFile implements FileFacts {
       const value: Record<string, unknown> = {};
       for (const cursor of cursors) {
         if (!cursor.ready) {
-          this.onPlace(cursor.place);
+          onPlace(cursor.place);
           await cursor.load();
         }
         const cellValue = cursor.next();
@@ -153,35 +147,36 @@ export class ParquetFile implements FileFacts {
   #checkNested(index: number, columns: readonly string[]): void {
     const place = placeOf(index, columns);
     try {
-      for (const { meta_data: metadata } of this.metadata.row_groups[index]?.columns ?? [])
+      for (const { meta_data: metadata } of this.open.metadata.row_groups[index]?.columns ?? [])
         if (metadata !== undefined && columns.includes(metadata.path_in_schema[0] ?? ''))
-          checkChunk(metadata, rowsOf(this.metadata.row_groups[index] as RowGroup));
+          checkChunk(metadata, rowsOf(this.open.metadata.row_groups[index] as RowGroup));
     } catch (error) {
-      throw damaged(this.title, error, place);
+      throw damaged(this.open.title, error, place);
     }
-    this.onPlace(place);
+    this.open.onPlace(place);
   }
 
   /** Lists and structs: hyparquet puts them together, a row group at a time (its pages need not end with a row). */
   async *#readNested(columns: string[], start: number, end: number): AsyncGenerator<Record<string, unknown>> {
+    const { hyparquet, file, metadata, title } = this.open;
     for (let from = start; from < end;) {
       const to = Math.min(end, this.#groupEnd(from));
       let rows: Record<string, unknown>[];
       try {
-        rows = await this.hyparquet.parquetReadObjects({
-          file: this.file,
-          metadata: this.metadata,
+        rows = await hyparquet.parquetReadObjects({
+          file,
+          metadata,
           columns,
           rowStart: from,
           rowEnd: to,
-          compressors: this.hyparquet.compressors,
+          compressors: hyparquet.compressors,
           parsers: PARSERS,
           // Bytes inside a struct may be an image's.
           utf8: false,
         });
       } catch (error) {
-        if (error instanceof NotText) throw binary(this.title, columns.join('", "'));
-        throw damaged(this.title, error);
+        if (error instanceof NotText) throw binary(title, columns.join('", "'));
+        throw damaged(title, error);
       }
       yield* rows;
       from = to;
@@ -190,7 +185,7 @@ export class ParquetFile implements FileFacts {
 
   #groupEnd(row: number): number {
     let end = 0;
-    for (const group of this.metadata.row_groups) {
+    for (const group of this.open.metadata.row_groups) {
       end += rowsOf(group);
       if (row < end) break;
     }
@@ -198,8 +193,32 @@ export class ParquetFile implements FileFacts {
   }
 }
 
+/** Rows of one row group. */
+interface GroupRows {
+  index: number;
+  /** The row of the file that its first row is. */
+  groupStart: number;
+  /** Within the group: from (inclusive) to (exclusive). */
+  from: number;
+  to: number;
+}
+
+/** One flat column of one row group. */
+interface GroupColumn {
+  group: RowGroup;
+  tree: SchemaTree;
+  column: string;
+  /** Where it is in the file, for messages. */
+  place: string;
+}
+
 /** Reads one flat column of one row group from its first value on. */
 class ColumnCursor {
+  readonly column: string;
+  readonly place: string;
+  private readonly hyparquet: Hyparquet;
+  private readonly file: AsyncBuffer;
+  private readonly title: string;
   readonly #decoder: Decoder;
   readonly #exact: ((value: unknown) => unknown) | null;
   #position: number;
@@ -213,15 +232,14 @@ class ColumnCursor {
   #index = 0;
 
   constructor(
-    private readonly hyparquet: Hyparquet,
-    private readonly file: AsyncBuffer,
-    group: RowGroup,
-    tree: SchemaTree,
-    readonly column: string,
-    /** Where it is in the file, for messages. */
-    readonly place: string,
-    private readonly title: string,
+    { hyparquet, file, title }: Pick<OpenParquet, 'hyparquet' | 'file' | 'title'>,
+    { group, tree, column, place }: GroupColumn,
   ) {
+    this.hyparquet = hyparquet;
+    this.file = file;
+    this.title = title;
+    this.column = column;
+    this.place = place;
     const chunk = group.columns.find((one) => one.meta_data?.path_in_schema[0] === column);
     if (chunk?.crypto_metadata !== undefined) throw encrypted(title, `its column "${sanitize(column, 60)}"`);
     const metadata = chunk?.meta_data;

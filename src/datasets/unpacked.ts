@@ -30,6 +30,17 @@ const LIMITS: UnpackLimits = { bytes: 1 << 30, ratio: 1000 };
 
 const NAME = 'unpacked';
 
+/** Bytes that are kept in a file. */
+interface Unpacking {
+  /** What they come from; empty for standard input. */
+  source: string;
+  content: AsyncIterable<Buffer>;
+  /** Bytes at most. */
+  limit: number;
+  /** The name of the source for messages. */
+  shown: string;
+}
+
 /** Unpacks files one at a time. */
 export class UnpackedFiles {
   #current: { source: string; path: string } | null = null;
@@ -60,7 +71,10 @@ export class UnpackedFiles {
     const { size } = statSync(file.path);
     const limit = Math.max(this.limits.bytes, size * this.limits.ratio);
     try {
-      return await this.#write(file.path, decompress(file.path, compression), limit, file.shown, signal);
+      return await this.#write(
+        { source: file.path, content: decompress(file.path, compression), limit, shown: file.shown },
+        signal,
+      );
     } catch (error) {
       if (error instanceof UserError || signal?.aborted === true) throw error;
       const code = systemErrorCode(error);
@@ -80,7 +94,10 @@ export class UnpackedFiles {
    * @returns its path, valid as long as the program runs
    */
   async keep(input: AsyncIterable<Buffer>, signal: AbortSignal | undefined): Promise<string> {
-    const path = await this.#write('', input, Infinity, 'standard input', signal);
+    const path = await this.#write(
+      { source: '', content: input, limit: Infinity, shown: 'standard input' },
+      signal,
+    );
     // What is unpacked next must not replace it.
     this.#current = null;
     this.#kept.push(path);
@@ -88,10 +105,7 @@ export class UnpackedFiles {
   }
 
   async #write(
-    source: string,
-    content: AsyncIterable<Buffer>,
-    limit: number,
-    shown: string,
+    { source, content, limit, shown }: Unpacking,
     signal: AbortSignal | undefined,
   ): Promise<string> {
     this.#remove();

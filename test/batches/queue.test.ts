@@ -53,9 +53,11 @@ describe('the queue', () => {
     expect(nextFromQueue([chunk(1, 5000)], 1000, NOW)).toHaveLength(1);
   });
 
+  const QUEUE = { limit: 1000, now: NOW, pause: 60_000 };
+
   it('waits for its own batches before it halves anything', () => {
     const one = chunk(1, 5000, { state: 'submitted', batch: batch('failed') });
-    expect(refused(one, [one, underWay(0, 10)], 1000, NOW, 60_000)).toEqual({
+    expect(refused(one, { chunks: [one, underWay(0, 10)], ...QUEUE })).toEqual({
       isTooLarge: false,
       tryAgainAt: null,
       refusals: 0,
@@ -64,12 +66,12 @@ describe('the queue', () => {
 
   it('halves a chunk that is larger than the whole limit, or alone and refused although it should fit', () => {
     const large = chunk(1, 5000, { state: 'submitted', batch: batch('failed') });
-    expect(refused(large, [large], 1000, NOW, 60_000).isTooLarge).toBe(true);
+    expect(refused(large, { chunks: [large], ...QUEUE }).isTooLarge).toBe(true);
     const fitting = chunk(2, 500, { state: 'submitted', batch: batch('failed') });
-    const first = refused(fitting, [fitting], 1000, NOW, 60_000);
+    const first = refused(fitting, { chunks: [fitting], ...QUEUE });
     expect(first).toEqual({ isTooLarge: false, tryAgainAt: NOW + 120_000, refusals: 1 });
     const waiting = { ...fitting, state: 'waiting' as const, ...first };
     expect(nextFromQueue([waiting], 1000, NOW)).toEqual([]);
-    expect(refused(waiting, [waiting], 1000, NOW, 60_000).isTooLarge).toBe(true);
+    expect(refused(waiting, { chunks: [waiting], ...QUEUE }).isTooLarge).toBe(true);
   });
 });

@@ -30,7 +30,7 @@ async function sampleOf(
   const { dataset, read } = datasetOf(total, isCounted);
   const format = chooseFormat('x', dataset.columns, settingsFor({ dataset: 'x.json' }).selection);
   const signal = new AbortController().signal;
-  const sampled = await sampleDataset({ name: 'x', dataset, format }, part, size, 3, signal);
+  const sampled = await sampleDataset({ name: 'x', dataset, format }, part, { size, seed: 3 }, signal);
   const prompts: unknown[] = [];
   for await (const row of sampled.dataset.rows({ columns: [], offset: 0, limit: null })) {
     expect(row.index).toBe(prompts.length);

@@ -91,8 +91,8 @@ export class FireworksBatches implements BatchApi {
       ...(after === null ? {} : { pageToken: after }),
     };
     const response = this.#transport.get(`${account}/batchInferenceJobs`, { query });
-    const names = ['batchInferenceJobs'];
-    const page = await readItems('the list of batches', response, names, 'nextPageToken', true);
+    const shape = { names: ['batchInferenceJobs'], next: 'nextPageToken', isOptional: true };
+    const page = await readItems('the list of batches', response, shape);
     const { unreadable, ...rest } = batchPage(page, this.#read, 'name');
     return {
       ...rest,
@@ -171,13 +171,11 @@ export class FireworksBatches implements BatchApi {
   }
 
   async #onlyAccount(): Promise<string> {
-    const page = await readItems(
-      'the accounts',
-      this.#transport.get('/accounts'),
-      ['accounts'],
-      'nextPageToken',
-      true,
-    );
+    const page = await readItems('the accounts', this.#transport.get('/accounts'), {
+      names: ['accounts'],
+      next: 'nextPageToken',
+      isOptional: true,
+    });
     const ids = page.items.flatMap((one) => textIn(one, 'name')?.split('/').at(-1) ?? []);
     const [only] = ids;
     if (only !== undefined && ids.length === 1) return only;

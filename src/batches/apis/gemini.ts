@@ -92,13 +92,11 @@ export class GeminiBatches implements BatchApi {
   async list(after: string | null): Promise<BatchPage> {
     const query = { pageSize: PAGE, ...(after === null ? {} : { pageToken: after }) };
     const response = this.#native.get('/v1beta/batches', { query });
-    const page = await readItems(
-      'the list of batches',
-      response,
-      ['operations', 'batches'],
-      'nextPageToken',
-      true,
-    );
+    const page = await readItems('the list of batches', response, {
+      names: ['operations', 'batches'],
+      next: 'nextPageToken',
+      isOptional: true,
+    });
     // What does not name its input is looked at by itself.
     return batchPage(page, readNative, 'name');
   }

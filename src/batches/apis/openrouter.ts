@@ -56,7 +56,7 @@ export class OpenRouterBatches implements BatchApi {
     const query = { limit: PAGE, ...(after === null ? {} : { cursor: after }) };
     const response = this.#transport.get(PATH, { query });
     return batchPage(
-      await readItems('the list of batches', response, ['data', 'batches'], 'next_cursor'),
+      await readItems('the list of batches', response, { names: ['data', 'batches'], next: 'next_cursor' }),
       openAiBatch,
       'id',
     );
@@ -81,7 +81,7 @@ export class OpenRouterBatches implements BatchApi {
   #results(id: string, cursor: string | null, limit: number): Promise<Page> {
     const query = { limit, ...(cursor === null ? {} : { cursor }) };
     const response = this.#transport.get(`${PATH}/${encodeURIComponent(id)}/results`, { query });
-    return readItems('the results', response, ['data', 'results'], 'next_cursor');
+    return readItems('the results', response, { names: ['data', 'results'], next: 'next_cursor' });
   }
 
   /** Models are not looked up one by one there. */

@@ -17,17 +17,24 @@ export interface Page {
   next: string | null;
 }
 
+/** Where a page has its items, and what leads to the next one. */
+interface PageShape {
+  /** The field that holds the items: the first of these that is an array. */
+  names: readonly string[];
+  /** The field with the token of the next page. */
+  next: string;
+  /** True where a page without items may lack the field, as in Google's APIs. */
+  isOptional?: boolean;
+}
+
 /**
  * Reads a page.
- * @param names the field that holds the items: the first of these that is an array
- * @throws UnreadableAnswer where there is none. Google's APIs leave out what is empty: `isOptional`
+ * @throws UnreadableAnswer where it has no items
  */
 export async function readItems(
   what: string,
   response: Promise<Response>,
-  names: readonly string[],
-  next: string,
-  isOptional = false,
+  { names, next, isOptional = false }: PageShape,
 ): Promise<Page> {
   const answer = await readAnswer(what, response);
   const list = isObject(answer) ? names.map((name) => answer[name]).find(Array.isArray) : undefined;

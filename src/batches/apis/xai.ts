@@ -48,13 +48,11 @@ export class XaiBatches implements BatchApi {
   async list(after: string | null): Promise<BatchPage> {
     const query = { limit: PAGE, ...(after === null ? {} : { pagination_token: after }) };
     const response = this.#transport.get('/batches', { query });
-    const page = await readItems(
-      'the list of batches',
-      response,
-      ['batches', 'data'],
-      'pagination_token',
-      true,
-    );
+    const page = await readItems('the list of batches', response, {
+      names: ['batches', 'data'],
+      next: 'pagination_token',
+      isOptional: true,
+    });
     // A page without anything ends the list, whatever token it has.
     const next = page.items.length === 0 ? null : page.next;
     return batchPage({ ...page, next }, this.#read, 'batch_id');
@@ -77,7 +75,11 @@ export class XaiBatches implements BatchApi {
   async #results(id: string, token: string | null): Promise<Page> {
     const query = { limit: RESULTS_PAGE, ...(token === null ? {} : { pagination_token: token }) };
     const response = this.#transport.get(`/batches/${encodeURIComponent(id)}/results`, { query });
-    const page = await readItems('the results', response, ['results', 'data'], 'pagination_token', true);
+    const page = await readItems('the results', response, {
+      names: ['results', 'data'],
+      next: 'pagination_token',
+      isOptional: true,
+    });
     return page.items.length === 0 ? { ...page, next: null } : page;
   }
 
