@@ -39,7 +39,10 @@ const processor = new Processor({
   servers: new OneServer({
     transport: new Transport(client, false),
     limiter: new RateLimiter({ requestsPerMinute: null, tokensPerMinute: null, completionTokens: 2048 }),
-    concurrency: new Concurrency(Number(inFlight), true, () => systemClock.now(), measureBusy()),
+    concurrency: new Concurrency(Number(inFlight), true, {
+      now: () => systemClock.now(),
+      isBusy: measureBusy(),
+    }),
   }),
   parameters: new ParameterFit(),
   redactor,
@@ -51,7 +54,7 @@ const processor = new Processor({
   events: {
     answered: (job, sent, json, completion) => {
       if (journal !== null) {
-        const place = journal.appendAnswer(sent, json, job.requestIdx);
+        const place = journal.appendAnswer(sent, json, { row: job.requestIdx });
         index.record(job.requestIdx, completion.state, place.offset, place.length);
       }
       totals.addAnswer({ usage: usageOfAnswer(completion.usage, sent, json), tier: completion.tier });

@@ -295,7 +295,7 @@ class Collection {
       return;
     }
     this.#outcome.answers += 1;
-    const place = journal.appendAnswer(this.#request(row), json, row);
+    const place = journal.appendAnswer(this.#request(row), json, { row });
     index.recordLine(line, completion.state, place);
     onAnswer({ usage, tier: completion.tier });
   }
@@ -315,7 +315,7 @@ class Collection {
     }
     // Looked at again, it is in the journal.
     if (this.chunk.collected !== null) return;
-    journal.appendAnswer(this.#request(row), json, row);
+    journal.appendAnswer(this.#request(row), json, { row });
     onPartial({ usage, tier });
   }
 
@@ -340,9 +340,9 @@ class Collection {
     // Looked at again, it failed before.
     if (this.chunk.collected !== null && index.state(row) !== 'pending') return;
     const errors = [sanitize(redactor.text(message), 500)];
-    const place = journal.appendFailure(this.#request(row), errors, filtered, row);
+    const place = journal.appendFailure(this.#request(row), { errors, filtered }, { row });
     const line = { row, part: null, choices: 1 };
-    index.recordLine(line, filtered ? 'filtered' : 'failed', place, true);
+    index.recordLine(line, filtered ? 'filtered' : 'failed', place, { isError: true });
   }
 
   /** What was sent: the body that the batch's own file holds, or the job where the file has another form. */

@@ -9,7 +9,15 @@ import { readSummary, type JudgeFigures } from '../judge/figures.js';
 import { winRate, winRateInterval } from '../judge/interval.js';
 import { refuseParts } from '../exports/parts.js';
 import type { JudgeOptions } from '../judge/options.js';
-import { bodiesOf, ORDERS, prepareJobs, setupOf, type JudgeFolder, type Setup } from '../judge/prepare.js';
+import {
+  bodiesOf,
+  ORDERS,
+  prepareJobs,
+  setupOf,
+  type JudgeFolder,
+  type Setup,
+  type JudgeQuestions,
+} from '../judge/prepare.js';
 import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { readPairs, sampleRows, type Sample } from '../judge/sample.js';
 import { tally, type Tally } from '../judge/tally.js';
@@ -82,11 +90,12 @@ export async function judgeSample(
   const { call, policy } = options.settings;
   const sample = await chooseRows(options, context);
   const setup = await setupOf(options, prompts);
-  const work = await prepare(options, prompts, setup, sample, context);
+  const work = await prepare(options, { prompts, setup, sample }, context);
   const totals = new Totals(work.counters, price, new Date());
   const rules = await answerRules(call);
-  const index = await readVerdicts(work, sample, rules, totals, context);
-  tellEstimate(options, work, index, price, context);
+  const index = await readVerdicts(work, { sample, rules, totals }, context);
+  const missing = estimateOf(options.settings, work, index);
+  if (missing.requests > 0) context.console.info(missing.describe(price));
   const run = { index, rows: index.rows, naming: namingOf(sample) };
   const { stop } = await sendOnline(
     {
@@ -96,7 +105,7 @@ export async function judgeSample(
     context,
   );
   if (stop !== null && stop.reason !== 'budget') return endEarly(stop, options, index, context);
-  const sums = await tally(folder.judgements, sample, work.journal, index, rules);
+  const sums = await tally(folder.judgements, sample, { journal: work.journal, index, rules });
   const figures = figuresOf(setup, sums, totals);
   await writeSummary(folder.summary, { ...readSummary(folder.summary), judge: figures });
   return { figures, sums, sample, stop };
@@ -153,17 +162,15 @@ async function chooseRows(
 
 async function prepare(
   options: JudgeOptions,
-  prompts: JudgePrompts,
-  setup: Setup,
-  sample: Sample,
+  questions: JudgeQuestions,
   { console, interruption }: CommandContext,
 ): Promise<JudgeFolder> {
   let done = 0;
   const endProgress = console.showProgress(
-    () => `Writing jobs: ${count(done)} of ${plural(sample.total, 'row')}`,
+    () => `Writing jobs: ${count(done)} of ${plural(questions.sample.total, 'row')}`,
   );
   try {
-    return await prepareJobs(options, prompts, setup, sample, (rows) => {
+    return await prepareJobs(options, questions, (rows) => {
       interruption.soft.throwIfAborted();
       done = rows;
     });
@@ -175,15 +182,13 @@ async function prepare(
 /** What was answered before. */
 async function readVerdicts(
   work: JudgeFolder,
-  sample: Sample,
-  rules: AnswerRules,
-  totals: Totals,
+  { sample, rules, totals }: { sample: Sample; rules: AnswerRules; totals: Totals },
   { console }: CommandContext,
 ): Promise<JournalIndex> {
   const index = new JournalIndex(rowsToJudge(sample).length * ORDERS.length);
   // A judgement is small enough to parse every line, so that a damaged one is asked for again at once.
   await readJournal(work, index, console, {
-    ...{ several: true, rules },
+    ...{ isThorough: true, rules },
     onEntry: (entry) => {
       totals.addEntry(entry);
     },
@@ -195,18 +200,17 @@ function rowsToJudge({ rows }: Sample): Sample['rows'] {
   return rows.filter(({ isIdentical }) => !isIdentical);
 }
 
-function tellEstimate(
-  { settings }: JudgeOptions,
+/** The requests that have no answer yet. */
+function estimateOf(
+  { call, policy }: JudgeOptions['settings'],
   work: JudgeFolder,
   index: JournalIndex,
-  price: Price | null,
-  { console }: CommandContext,
-): void {
-  const estimate = new RequestEstimate(settings.call);
+): RequestEstimate {
+  const estimate = new RequestEstimate(call);
   for (const { requestIdx, body } of readJobs(work.jobs)) {
-    if (index.isWanted(requestIdx, settings.policy.retry)) estimate.add(body);
+    if (index.isWanted(requestIdx, policy.retry)) estimate.add(body);
   }
-  if (estimate.requests > 0) console.info(estimate.describe(price));
+  return estimate;
 }
 
 function namingOf(sample: Sample): Naming {

@@ -52,9 +52,7 @@ export class ChatClient {
   readonly #paths: Readonly<Record<ApiName, string>>;
   readonly #headers: Record<string, string>;
   readonly #timeout: number;
-  readonly #bounds: AnswerBounds;
-  readonly #inProgress = new Set<Exchange>();
-  readonly #intake = new Intake();
+  readonly #shared: SharedParts;
   readonly #sweep: NodeJS.Timeout;
   #swept = performance.now();
 
@@ -69,7 +67,8 @@ export class ChatClient {
     const responses = new URL(requestUrl(options.address, PATHS.responses));
     this.#paths = { chat: url.pathname + url.search, responses: responses.pathname + responses.search };
     this.#timeout = options.timeout;
-    this.#bounds = options.bounds ?? ANSWER_BOUNDS;
+    const { bounds = ANSWER_BOUNDS } = options;
+    this.#shared = { inProgress: new Set(), intake: new Intake(), bounds };
     this.#headers = {
       'content-type': 'application/json',
       accept: options.streamed ? 'text/event-stream' : 'application/json',
@@ -89,8 +88,8 @@ export class ChatClient {
    */
   send(body: Buffer, api: ApiName = 'chat'): Promise<ChatResponse> {
     return new Promise((resolve, reject) => {
-      const exchange = new Exchange(resolve, reject, this.#inProgress, this.#intake, this.#bounds);
-      this.#inProgress.add(exchange);
+      const exchange = new Exchange(resolve, reject, this.#shared);
+      this.#shared.inProgress.add(exchange);
       const request = {
         origin: this.#origin,
         path: this.#paths[api],
@@ -120,11 +119,18 @@ export class ChatClient {
     this.#swept = now;
     // Time in which the program itself was stopped is nobody's: answers that came in it have not been read yet.
     const lost = late > SWEEP_INTERVAL_MS ? late : 0;
-    for (const exchange of this.#inProgress) {
+    for (const exchange of this.#shared.inProgress) {
       exchange.started += lost;
       if (exchange.started < now - this.#timeout && !exchange.isPaused) exchange.cut(this.#timeout);
     }
   };
+}
+
+/** What all requests of a client have in common. */
+interface SharedParts {
+  inProgress: Set<Exchange>;
+  intake: Intake;
+  bounds: AnswerBounds;
 }
 
 /**
@@ -144,9 +150,7 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
   constructor(
     private readonly resolve: (response: ChatResponse) => void,
     private readonly reject: (error: unknown) => void,
-    private readonly inProgress: Set<Exchange>,
-    private readonly intake: Intake,
-    private readonly bounds: AnswerBounds,
+    private readonly shared: SharedParts,
   ) {}
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -166,9 +170,10 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
     if (this.#stream === null) this.#pieces.push(bytes);
     else this.#stream.push(bytes);
     this.#received += bytes.length;
-    if ((this.#stream?.held ?? this.#received) > this.bounds.bytes)
-      this.#controller?.abort(beyondBounds(this.bounds, 'bytes'));
-    this.intake.add(this, bytes.length);
+    const { bounds, intake } = this.shared;
+    if ((this.#stream?.held ?? this.#received) > bounds.bytes)
+      this.#controller?.abort(beyondBounds(bounds, 'bytes'));
+    intake.add(this, bytes.length);
   }
 
   pause(): void {
@@ -202,8 +207,8 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
   }
 
   #leave(): void {
-    this.inProgress.delete(this);
-    this.intake.end(this, this.#received);
+    this.shared.inProgress.delete(this);
+    this.shared.intake.end(this, this.#received);
   }
 
   /** @param timeout milliseconds that are over */
@@ -214,7 +219,8 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
 
   #body(): Buffer {
     const bytes = this.#stream?.finish() ?? this.#unpacked();
-    if (holdsMoreValues(bytes, this.bounds.values)) throw beyondBounds(this.bounds, 'values');
+    const { bounds } = this.shared;
+    if (holdsMoreValues(bytes, bounds.values)) throw beyondBounds(bounds, 'values');
     return bytes;
   }
 
@@ -223,7 +229,7 @@ class Exchange implements Dispatcher.DispatchHandler, Arrival {
     const bytes = first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces);
     this.#pieces = [];
     const encoding = this.#headers['content-encoding'];
-    return encoding === undefined ? bytes : decodeBody(bytes, String(encoding), this.bounds);
+    return encoding === undefined ? bytes : decodeBody(bytes, String(encoding), this.shared.bounds);
   }
 }
 

@@ -123,13 +123,14 @@ const NONE: readonly StatedLimit[] = [];
 /** Every limit that an answer's headers state, in no order. */
 export function statedLimits(headers: Headers, nowDate: number = Date.now()): readonly StatedLimit[] {
   let limits: Map<string, StatedLimit> | null = null;
+  const answer = { headers, nowDate };
   for (const name in headers) {
     const named = namedField(name);
     if (named === null) continue;
     limits ??= new Map();
     const stated = limits.get(named.key) ?? newLimit(named);
     limits.set(named.key, stated);
-    takeField(stated, named.field, headerText(headers, name), headers, nowDate);
+    takeField(stated, named.field, name, answer);
   }
   for (const stated of limits?.values() ?? []) stated.window ??= impliedWindow(stated);
   const hasDrafts = headers['ratelimit'] !== undefined || headers['ratelimit-policy'] !== undefined;
@@ -144,10 +145,10 @@ function newLimit({ unit, isNamed, window }: NamedField): StatedLimit {
 function takeField(
   stated: StatedLimit,
   field: Field,
-  text: string | null,
-  headers: Headers,
-  nowDate: number,
+  name: string,
+  { headers, nowDate }: { headers: Headers; nowDate: number },
 ): void {
+  const text = headerText(headers, name);
   switch (field) {
     case 'limit':
       stated.limit = amount(text, 1);

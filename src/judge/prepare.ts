@@ -83,12 +83,17 @@ export function judgeFolder({ folder }: JudgeOptions, setup: Setup): JudgeFolder
   };
 }
 
+/** What is asked about which rows. */
+export interface JudgeQuestions {
+  prompts: JudgePrompts;
+  setup: Setup;
+  sample: Sample;
+}
+
 /** Writes the jobs of a judgement and takes earlier answers over, if that was not done before. */
 export async function prepareJobs(
   options: JudgeOptions,
-  prompts: JudgePrompts,
-  setup: Setup,
-  sample: Sample,
+  { prompts, setup, sample }: JudgeQuestions,
   onProgress: (rows: number) => void,
 ): Promise<JudgeFolder> {
   const folder = judgeFolder(options, setup);

@@ -50,18 +50,17 @@ interface Opinion {
   text: string;
 }
 
-/**
- * Writes one line for each pair of the sample.
- * @param journal need not exist
- * @param rules which answers count as whole
- */
-export async function tally(
-  path: string,
-  sample: Sample,
-  journal: string,
-  index: JournalIndex,
-  rules: AnswerRules,
-): Promise<Tally> {
+/** The journal of a judgement. */
+export interface Verdicts {
+  /** Need not exist. */
+  journal: string;
+  index: JournalIndex;
+  /** Which answers count as whole. */
+  rules: AnswerRules;
+}
+
+/** Writes one line for each pair of the sample. */
+export async function tally(path: string, sample: Sample, verdicts: Verdicts): Promise<Tally> {
   const sums: Tally = {
     wins: 0,
     ties: 0,
@@ -72,6 +71,7 @@ export async function tally(
     unanswered: 0,
     unreadable: 0,
   };
+  const { journal } = verdicts;
   const descriptor = existsSync(journal) ? openFile(journal, 'read') : null;
   try {
     await replaceFile(path, async (file) => {
@@ -80,7 +80,7 @@ export async function tally(
       for (const { row, isIdentical } of sample.rows) {
         const opinions = isIdentical
           ? null
-          : ORDERS.map((order) => readOpinion(descriptor, index, request++, order, rules));
+          : ORDERS.map((order) => readOpinion(descriptor, verdicts, request++, order));
         const judgement = opinions === null ? identicalPair(row) : judge(row, opinions);
         count(sums, judgement, opinions);
         file.write(`${JSON.stringify(judgement)}\n`);
@@ -95,10 +95,9 @@ export async function tally(
 
 function readOpinion(
   descriptor: number | null,
-  index: JournalIndex,
+  { index, rules }: Verdicts,
   request: number,
   order: Order,
-  rules: AnswerRules,
 ): Opinion {
   const place = index.place(request);
   if (descriptor === null || place === null)

@@ -154,7 +154,7 @@ function checkSchema(schema: JsonSchema): Set<string> {
       // Added by the library; not the author's.
       if (keyword.startsWith('__absolute_')) continue;
       keywords.add(keyword);
-      checkKeyword(keyword, inner, value, `${path}/${keyword}`, targets);
+      checkKeyword({ keyword, value: inner, schema: value, path: `${path}/${keyword}` }, targets);
       if (DATA.has(keyword)) continue;
       if (!MAPS.has(keyword)) visit(inner, `${path}/${keyword}`);
       else if (isObject(inner))
@@ -173,11 +173,17 @@ function dereferenced(schema: JsonSchema): Readonly<Record<string, unknown>> {
   }
 }
 
+/** A keyword where it stands in a schema. */
+interface PlacedKeyword {
+  keyword: string;
+  value: unknown;
+  /** The object that it is a key of. */
+  schema: Readonly<Record<string, unknown>>;
+  path: string;
+}
+
 function checkKeyword(
-  keyword: string,
-  value: unknown,
-  schema: Readonly<Record<string, unknown>>,
-  path: string,
+  { keyword, value, schema, path }: PlacedKeyword,
   targets: Readonly<Record<string, unknown>>,
 ): void {
   if (keyword === 'type') {

@@ -181,7 +181,7 @@ function readTokens(usage: Record<string, unknown>): TokenCounts {
   const cachedTokens = firstCount(usage, CACHED) ?? 0;
   const cacheWriteTokens = firstCount(usage, CACHE_WRITES) ?? 0;
   const besideIt = cachedTokens + cacheWriteTokens;
-  if (besideIt > 0 && isBesidePrompt(usage, promptTokens, completionTokens, total, besideIt))
+  if (besideIt > 0 && isBesidePrompt(usage, { promptTokens, completionTokens, total, besideIt }))
     promptTokens += besideIt;
   if (total === null) {
     // Reasoning is a part of the output, unless there is more of it than output.
@@ -194,13 +194,18 @@ function readTokens(usage: Record<string, unknown>): TokenCounts {
   return { promptTokens, completionTokens, cachedTokens, cacheWriteTokens };
 }
 
+/** Tokens as a usage states them; `besideIt` are those of the cache. */
+interface StatedTokens {
+  promptTokens: number;
+  completionTokens: number;
+  total: number | null;
+  besideIt: number;
+}
+
 /** Anthropic's own counts leave what was read from and written to the cache out of the input; all others include it. */
 function isBesidePrompt(
   usage: Record<string, unknown>,
-  prompt: number,
-  completion: number,
-  total: number | null,
-  cached: number,
+  { promptTokens: prompt, completionTokens: completion, total, besideIt: cached }: StatedTokens,
 ): boolean {
   const isAnthropic = 'cache_read_input_tokens' in usage || 'cache_creation_input_tokens' in usage;
   if (cached > prompt) return true;

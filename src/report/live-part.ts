@@ -50,6 +50,14 @@ export interface RowChanges {
 /** The files are others than those that were read: what was counted is to be counted again. */
 export class FilesReplaced extends Error {}
 
+/** The lines of a part's `rows.jsonl`. */
+interface RowLines {
+  /** Where each row's line ends. */
+  ends: Float64Array;
+  /** Tells the file from another one: a larger `--limit` replaces it. */
+  mark: string;
+}
+
 export class LivePart {
   readonly index: JournalIndex;
   readonly #parts: RowParts | null;
@@ -61,19 +69,14 @@ export class LivePart {
   readonly #latencies: Float32Array;
   #latenciesRead = 0;
 
-  /**
-   * @param ends where each row's line ends in `rowsPath`
-   * @param mark tells that file from another one: a larger `--limit` replaces it
-   */
   private constructor(
     private readonly part: JournalPart,
-    private readonly ends: Float64Array,
-    private readonly mark: string,
+    private readonly lines: RowLines,
     layout: PartLayout | null,
     private readonly reading: Reading,
   ) {
-    this.index = new JournalIndex(ends.length);
-    this.#latencies = new Float32Array(ends.length);
+    this.index = new JournalIndex(lines.ends.length);
+    this.#latencies = new Float32Array(lines.ends.length);
     this.#parts = layout === null ? null : new RowParts(layout, this.index);
     this.index.parts = this.#parts;
   }
@@ -95,7 +98,7 @@ export class LivePart {
       ends.push(end);
     });
     const layout = layoutOf(reading.params, ends.length, turns);
-    const open = new LivePart(part, Float64Array.from(ends), mark, layout, reading);
+    const open = new LivePart(part, { ends: Float64Array.from(ends), mark }, layout, reading);
     for (const [row, line] of unusable) open.#addUnusable(row, line, changes);
     return open;
   }
@@ -106,7 +109,7 @@ export class LivePart {
    * @throws FilesReplaced
    */
   async update(changes: RowChanges): Promise<boolean> {
-    if (markOf(this.part.rowsPath) !== this.mark) throw new FilesReplaced();
+    if (markOf(this.part.rowsPath) !== this.lines.mark) throw new FilesReplaced();
     let isChanged = false;
     for (const path of journalFiles(this.part)) if (await this.#readNew(path, changes)) isChanged = true;
     if (isChanged) await this.#readLatencies();
@@ -163,7 +166,8 @@ export class LivePart {
     const line = { row, part, choices };
     // What is there is read before it is replaced.
     const before = this.index.isLineImprovedBy(line, state) || isFailure ? this.#factsOf(row) : null;
-    if (!this.index.recordLine(line, state, { offset, length: bytes.length }, isFailure, origin)) return;
+    if (!this.index.recordLine(line, state, { offset, length: bytes.length }, { isError: isFailure, origin }))
+      return;
     const number = this.part.start + row;
     if (before !== null) changes.remove(number, before);
     const now = this.#parts === null ? this.#factsOfEntry(entry) : this.#factsOf(row);
@@ -254,10 +258,10 @@ export class LivePart {
   }
 
   #rowLine(row: number): Buffer {
-    const start = row === 0 ? 0 : (this.ends[row - 1] ?? 0);
+    const start = row === 0 ? 0 : (this.lines.ends[row - 1] ?? 0);
     const descriptor = openFile(this.part.rowsPath, 'read');
     try {
-      return readAt(descriptor, start, (this.ends[row] ?? 0) - start - 1);
+      return readAt(descriptor, start, (this.lines.ends[row] ?? 0) - start - 1);
     } finally {
       closeSync(descriptor);
     }

@@ -39,6 +39,21 @@ export function newRow(): RowAdaptation {
 
 export type Refused = Extract<Verdict, { kind: 'row' | 'parameter' | 'value' }>;
 
+/** A request that was refused, as it was sent. */
+export interface SentRequest {
+  job: Job;
+  sent: Buffer;
+  row: RowAdaptation;
+}
+
+/** What the run's answers so far say of its parameters. */
+export interface RunSoFar {
+  /** True where no row of this session was answered, and this is the only request in flight. */
+  isFirst: boolean;
+  /** True where the run has answers, so that its parameters are right. */
+  hasAnswers: boolean;
+}
+
 /** What follows from a refusal. */
 export type Outcome =
   | { action: 'send again' }
@@ -75,27 +90,16 @@ export class Adaptation {
     for (const change of trial.changes) this.events.parameterChanged(change, trial.message);
   }
 
-  /**
-   * @param isFirst true where no row of this session was answered, and this is the only request in flight
-   * @param hasAnswers true where the run has answers, so that its parameters are right
-   */
-  consider(
-    verdict: Refused,
-    job: Job,
-    sent: Buffer,
-    row: RowAdaptation,
-    isFirst: boolean,
-    hasAnswers: boolean,
-  ): Outcome {
-    const failed = this.#endTrial(verdict, row);
+  consider(verdict: Refused, request: SentRequest, { isFirst, hasAnswers }: RunSoFar): Outcome {
+    const failed = this.#endTrial(verdict, request.row);
     if (failed !== null) return failed;
     switch (verdict.kind) {
       case 'row':
-        return this.#shorten(verdict, job, sent, row);
+        return this.#shorten(verdict, request);
       case 'parameter':
-        return verdict.certain || isFirst ? this.#change(verdict, job, sent, row) : failure(verdict.message);
+        return verdict.certain || isFirst ? this.#change(verdict, request) : failure(verdict.message);
       case 'value':
-        return this.#value(verdict, job, sent, row, hasAnswers);
+        return this.#value(verdict, request, hasAnswers);
     }
   }
 
@@ -112,7 +116,7 @@ export class Adaptation {
     return failure(trial.message);
   }
 
-  #shorten(verdict: Extract<Verdict, { kind: 'row' }>, job: Job, sent: Buffer, row: RowAdaptation): Outcome {
+  #shorten(verdict: Extract<Verdict, { kind: 'row' }>, { job, sent, row }: SentRequest): Outcome {
     const { room, message, filtered, explained } = verdict;
     const maximum = room === null ? null : maximumIn(parsed(sent));
     const fits = room !== null && maximum !== null && room >= SHORTEST_ANSWER && room < maximum.value;
@@ -125,9 +129,7 @@ export class Adaptation {
 
   #change(
     { changes, certain, message }: Extract<Verdict, { kind: 'parameter' }>,
-    job: Job,
-    sent: Buffer,
-    row: RowAdaptation,
+    { job, sent, row }: SentRequest,
   ): Outcome {
     if (!certain && row.trials >= MOST_TRIALS) return failure(message);
     if (changes.some(({ parameter }) => parameter === 'service_tier'))
@@ -152,14 +154,12 @@ export class Adaptation {
   /** A default of ours that is out of range is left out; a value that the user chose is his to change. */
   #value(
     { parameter, message }: Extract<Verdict, { kind: 'value' }>,
-    job: Job,
-    sent: Buffer,
-    row: RowAdaptation,
+    request: SentRequest,
     hasAnswers: boolean,
   ): Outcome {
     if (!this.parameters.isGiven(parameter)) {
       const changes = [drop(parameter, 'the API rejects its default value')];
-      return this.#change({ kind: 'parameter', changes, certain: true, message }, job, sent, row);
+      return this.#change({ kind: 'parameter', changes, certain: true, message }, request);
     }
     return hasAnswers ? failure(message) : { action: 'stop', message };
   }

@@ -64,6 +64,16 @@ export interface Exchanged {
   latency: number;
 }
 
+/** What decides how fast the number of requests in flight may grow. */
+export interface Pace {
+  /** Milliseconds, of a clock that does not jump. */
+  now: () => number;
+  /** True where this process has no time for more requests; never where absent. */
+  isBusy?: IsBusy;
+  /** Milliseconds that one request may take; unlimited where absent. */
+  timeout?: number;
+}
+
 /**
  * How many requests may be in flight. At first they double in the time of an answer, as TCP starts (RFC 5681), and nearly
  * quadruple once the first answers have shown that they take no longer under load: where one takes a minute, the ramp would
@@ -82,18 +92,22 @@ export class Concurrency {
   readonly #recent = new FadingStatistics(RECENT_ANSWERS);
   #waiters: (() => void)[] = [];
 
+  private readonly now: () => number;
+  private readonly isBusy: IsBusy;
+  private readonly timeout: number;
+
   /**
    * @param maximum requests in flight at most
    * @param isFixed true where the user chose the number: then it is used from the start and only overload lowers it
-   * @param timeout milliseconds that one request may take
    */
   constructor(
     readonly maximum: number,
     private readonly isFixed: boolean,
-    private readonly now: () => number,
-    private readonly isBusy: IsBusy = () => false,
-    private readonly timeout = Infinity,
+    { now, isBusy = () => false, timeout = Infinity }: Pace,
   ) {
+    this.now = now;
+    this.isBusy = isBusy;
+    this.timeout = timeout;
     this.#limit = isFixed ? maximum : Math.min(maximum, INITIAL_LIMIT);
   }
 

@@ -14,7 +14,7 @@ import type { TokenCounts, Usage } from '../models/usage.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
-import { Adaptation, newRow, type Refused, type RowAdaptation } from './adaptation.js';
+import { Adaptation, newRow, type Refused, type RowAdaptation, type SentRequest } from './adaptation.js';
 import type { Exchanged, Ramp } from './concurrency.js';
 import type { ParameterChange, ParameterFit } from './parameters.js';
 import type { RateLimiter } from './rate-limiter.js';
@@ -88,7 +88,7 @@ export interface ProcessorEvents {
    * An answer that may be incomplete, or breaks the schema: kept, since it is paid for and a later run may accept its
    * finish reason, and requested again.
    */
-  partial(job: Job, sent: Buffer, json: Buffer, usage: Usage | null, tier: ServiceTier): void;
+  partial(job: Job, sent: Buffer, json: Buffer, billed: { usage: Usage | null; tier: ServiceTier }): void;
   failed(job: Job, sent: Buffer, errors: string[], filtered: boolean): void;
   /** An exchange ended after so many milliseconds. */
   exchanged(latency: number, kind: Verdict['kind']): void;
@@ -179,6 +179,13 @@ interface SentRow extends RowAdaptation {
   server: Server;
   /** Refusals for overload that cost it no attempt. */
   freeRefusals: number;
+}
+
+/** A request that failed, with what its row ran into before. */
+interface FailedAttempt extends SentRequest {
+  row: SentRow;
+  errors: string[];
+  exchanged: Exchanged;
 }
 
 /** A row that used up its attempts. */
@@ -463,7 +470,7 @@ export class Processor {
       const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
       const { verdict, wasted, exchanged } = await this.#send(job, sent, row.server);
       if (verdict.kind === 'partial' || verdict.kind === 'unfit')
-        events.partial(job, sent, verdict.json, verdict.usage, verdict.tier);
+        events.partial(job, sent, verdict.json, verdict);
       else if (wasted !== null) events.wasted(wasted, job);
       if (this.#aborted && verdict.kind !== 'answer') return;
       switch (verdict.kind) {
@@ -480,7 +487,7 @@ export class Processor {
         case 'row':
         case 'parameter':
         case 'value':
-          if (!this.#adapted(verdict, job, sent, row, errors)) return;
+          if (!this.#adapted(verdict, { job, sent, row }, errors)) return;
           break;
         case 'throttle':
           this.#throttled(verdict, job, row.server, exchanged);
@@ -497,12 +504,12 @@ export class Processor {
           break;
         case 'unfit':
           row.reseeds += 1;
-          if (!(await this.#tryAgain(verdict, job, row, sent, errors, exchanged))) return;
+          if (!(await this.#tryAgain(verdict, { job, row, sent, errors, exchanged }))) return;
           break;
         case 'partial':
         case 'unreadable':
         case 'transient':
-          if (!(await this.#tryAgain(verdict, job, row, sent, errors, exchanged))) return;
+          if (!(await this.#tryAgain(verdict, { job, row, sent, errors, exchanged }))) return;
       }
       // Before its turn with the rate limits, so that not all come at once after a pause.
       if (this.#mustWait()) await this.#untilAllowed();
@@ -519,14 +526,7 @@ export class Processor {
    * After a failure that may pass: waits until the row is to be sent again; false where it is not, since it failed for
    * good, waits for others, or the run stops.
    */
-  async #tryAgain(
-    verdict: Failure,
-    job: Job,
-    row: SentRow,
-    sent: Buffer,
-    errors: string[],
-    exchanged: Exchanged,
-  ): Promise<boolean> {
+  async #tryAgain(verdict: Failure, { job, row, sent, errors, exchanged }: FailedAttempt): Promise<boolean> {
     const mayWait = errors.length === 0 && this.#moreJobs;
     if (verdict.kind !== 'transient' || !this.#failedAgain(verdict, row, exchanged))
       errors.push(verdict.message);
@@ -643,11 +643,11 @@ export class Processor {
   }
 
   /** Sends a refused request again where it can be made to fit; false where the row has failed or the run stops. */
-  #adapted(verdict: Refused, job: Job, sent: Buffer, row: RowAdaptation, errors: string[]): boolean {
+  #adapted(verdict: Refused, request: SentRequest, errors: readonly string[]): boolean {
     const { answered } = this.counts;
     const hasAnswers = answered > 0 || this.#options.hasAnswers === true;
     const isFirst = answered === 0 && this.#oneByOne;
-    const outcome = this.#adaptation.consider(verdict, job, sent, row, isFirst, hasAnswers);
+    const outcome = this.#adaptation.consider(verdict, request, { isFirst, hasAnswers });
     switch (outcome.action) {
       case 'send again':
         return true;
@@ -656,7 +656,7 @@ export class Processor {
         return false;
       case 'fail': {
         const { message, filtered, explained } = outcome;
-        this.#fail(job, sent, [...errors, message], filtered);
+        this.#fail(request.job, request.sent, [...errors, message], filtered);
         if (!explained) this.#refused(message);
         else if (answered === 0) this.#explainedAtStart += 1;
         return false;

@@ -88,17 +88,20 @@ const CODES = new Set([
 const CODE_AS_MESSAGE = /^[A-Za-z]{1,40}(?:[_.-][A-Za-z]{1,40}){1,6}$/;
 const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc', 'keys']);
 
-/**
- * Reads the answer to a request that was refused.
- * @param prompt the texts of that request; what the answer repeats of them says nothing about the request
- */
-export function readRefusal(
-  status: number,
-  value: unknown,
-  raw: string,
-  headers: Headers,
-  prompt = '',
-): Refusal {
+/** The answer to a request that was refused. */
+export interface RefusedAnswer {
+  status: number;
+  /** What its body, or the part of it that is an error, says as JSON; undefined where it is none. */
+  value: unknown;
+  /** The body as text. */
+  raw: string;
+  headers: Headers;
+  /** The texts of the request; what the answer repeats of them says nothing about the request. */
+  prompt?: string;
+}
+
+/** Reads the answer to a request that was refused. */
+export function readRefusal({ status, value, raw, headers, prompt = '' }: RefusedAnswer): Refusal {
   const collector = new Collector(prompt);
   if (value !== undefined) collector.visit(value, 0);
   if (!collector.hasText) collector.addText(value === undefined ? describeText(raw) : '');

@@ -169,7 +169,10 @@ function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, 
   const refused = (code: number, error: unknown, text: string): Refused => {
     const request = sent === null ? null : requestOf(sent);
     return {
-      refusal: readRefusal(code, error, text, redactor.headers(response.headers), promptOf(request)),
+      refusal: readRefusal({
+        ...{ status: code, value: error, raw: text, prompt: promptOf(request) },
+        headers: redactor.headers(response.headers),
+      }),
       sent,
       request,
     };

@@ -155,7 +155,7 @@ function isUsable(row: number, index: JournalIndex, { escalation, fallback }: Re
 async function indexOf(source: AnswerSource, { choices, rules }: Reading): Promise<JournalIndex> {
   const rows = rowsOf(source);
   const index = indexOfRows(rows, choices > 1 ? choiceLayout(rows, choices) : null);
-  await scanJournal(segmentsOf(source), index, choices > 1, () => undefined, rules);
+  await scanJournal(segmentsOf(source), index, { rules });
   return index;
 }
 

@@ -99,6 +99,14 @@ export interface FoundPlace {
   annotator: string | null;
 }
 
+/** What kind of line it is. */
+export interface LineKind {
+  /** True for a failure. */
+  isError: boolean;
+  /** Null where the row's own request was answered. */
+  origin: Origin | null;
+}
+
 /** Where each row is in the journal: 13 bytes a row, so that a million rows fit into 13 MB. */
 export class JournalIndex {
   readonly #states: Uint8Array;
@@ -183,7 +191,7 @@ export class JournalIndex {
   }
 
   /**
-   * Notes a line for a row: a later line wins over a failed one, and over an answer only with a better one. Returns
+   * Notes a line for a row (by position, since it is called for every line of a journal): a later line wins over a failed one, and over an answer only with a better one. Returns
    * whether it counts.
    */
   record(row: number, state: RowState, offset: number, length: number, isError = false): boolean {
@@ -205,15 +213,14 @@ export class JournalIndex {
     line: PartLine,
     state: RowState,
     place: LinePlace,
-    isError = false,
-    origin: Origin | null = null,
+    { isError = false, origin = null }: Partial<LineKind> = {},
   ): boolean {
     if (origin !== null) {
       const isRefused = state === 'refused' || state === 'filtered';
       this.#noteOrigin(line, origin, !isError ? null : state === 'filtered' ? state : 'failed');
       if (origin.annotator !== undefined && (isError || isRefused)) return false;
     }
-    if (this.parts !== null) return this.parts.record(line, state, place, isError, origin);
+    if (this.parts !== null) return this.parts.record(line, state, place, { isError, origin });
     // A run that asks once has no use for further answers to a row.
     if (line.part !== null && line.part.number > 0) return false;
     if (!this.record(line.row, state, place.offset, place.length, isError)) return false;
@@ -328,41 +335,44 @@ export interface JournalReport {
   partial: PartialRows[];
 }
 
-/**
- * Reads an existing journal into an index, in bounded memory. Of several segments the union counts.
- * @param several true where rows have more than one choice, so that every line has to be parsed
- * @param rules which answers count as whole; lines that earlier versions took for one are judged again
- * @param onEntry called for every answer that was paid for
- */
+/** How a journal is read. */
+export interface JournalReading {
+  /** Which answers count as whole; lines that earlier versions took for one are judged again. */
+  rules?: AnswerRules;
+  /** True where every line is parsed, so that damage is found at once which otherwise shows when the line is used. */
+  isThorough?: boolean;
+  /** Called for every answer that was paid for. */
+  onEntry?: (entry: ScannedEntry) => void;
+}
+
+/** Reads an existing journal into an index, in bounded memory. Of several segments the union counts. */
 export async function scanJournal(
   source: JournalSource,
   index: JournalIndex,
-  several: boolean,
-  onEntry: (entry: ScannedEntry) => void,
-  rules: AnswerRules = STANDARD_RULES,
+  { rules = STANDARD_RULES, isThorough = false, onEntry = () => undefined }: JournalReading = {},
 ): Promise<JournalReport> {
   const report: JournalReport = { tornBytes: 0, damaged: 0, foreign: 0, lines: 0, partial: [] };
   const partial = new PartialLines(index.rows);
-  const scan: Scan = { source, index, report, partial, rules, onEntry };
+  // A quick look knows nothing of the parts of rows, nor of schemas.
+  const isParsed = isThorough || index.parts !== null || rules.violationIn !== undefined;
+  const scan: Scan = { source, index, report, partial, rules, isParsed, onEntry };
   if (typeof source === 'string') {
     if (!existsSync(source)) return report;
     repairEnd(source, report);
     takeInRescued(source);
-    await scanFile(source, 0, several, scan);
+    await scanFile(source, 0, scan);
   } else {
-    for (const { path, number } of source)
-      await scanFile(path, number, several, { ...scan, isSegment: true });
+    for (const { path, number } of source) await scanFile(path, number, { ...scan, isSegment: true });
   }
   report.partial = partial.unanswered(index);
   return report;
 }
 
-async function scanFile(path: string, number: number, several: boolean, scan: Scan): Promise<void> {
-  const { index, report, onEntry } = scan;
+async function scanFile(path: string, number: number, scan: Scan): Promise<void> {
+  const { index, report, isParsed, onEntry } = scan;
   const base = number * SEGMENT_SPAN;
   const damaged = readDamaged(path);
   const pause = cooperativePause();
-  const isParsed = several || index.parts !== null || scan.rules.violationIn !== undefined;
   for (const { bytes, offset } of readBlocks(path)) {
     const blockStart = base + offset;
     for (let next = 0; next < bytes.length;) {
@@ -392,7 +402,7 @@ async function scanFile(path: string, number: number, several: boolean, scan: Sc
             : noteSent(seen, { offset: blockStart + start, length: end - start }, index);
         if (isUsed) onEntry({ kind: 'answer', answer: seen, origin, part: null });
         else if (isPaid(origin))
-          noteUnused(bytes.subarray(start, end), wholeRow(row), scan, origin, () => seen);
+          noteUnused(bytes.subarray(start, end), wholeRow(row), scan, { origin, figures: () => seen });
       }
     }
     await pause();
@@ -406,6 +416,8 @@ interface Scan {
   report: JournalReport;
   partial: PartialLines;
   rules: AnswerRules;
+  /** True where every line is parsed. */
+  isParsed: boolean;
   onEntry: (entry: ScannedEntry) => void;
   /** True where another process may append to the file. */
   isSegment?: boolean;
@@ -448,7 +460,7 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   };
   if (row >= index.rows) report.foreign += 1;
   else if (entry.kind === 'failure') {
-    index.recordLine({ row, part, choices: 1 }, entry.state, place, true, origin);
+    index.recordLine({ row, part, choices: 1 }, entry.state, place, { isError: true, origin });
     if (entry.usage !== null) onUnused({ usage: entry.usage, tier: 'standard' });
   } else if (entry.kind === 'unfit') {
     onUnused(entry.figures);
@@ -459,15 +471,15 @@ function noteParsed(bytes: Buffer, offset: number, scan: Scan): void {
   } else {
     const { completion } = entry;
     const line = { row, part, choices: completion.annotations.length };
-    if (index.recordLine(line, completion.state, place, false, origin))
+    if (index.recordLine(line, completion.state, place, { origin }))
       onEntry({ kind: 'answer', answer: entry.figures(), origin, part });
-    else if (isPaid(origin)) noteUnused(bytes, line, scan, origin, entry.figures);
+    else if (isPaid(origin)) noteUnused(bytes, line, scan, entry);
   }
 }
 
 /** Notes a whole answer seen by a quick look. */
 function noteSent({ row, origin }: PeekedLine, place: LinePlace, index: JournalIndex): boolean {
-  return index.recordLine(wholeRow(row), 'ok', place, false, origin);
+  return index.recordLine(wholeRow(row), 'ok', place, { origin });
 }
 
 function wholeRow(row: number): PartLine {
@@ -482,8 +494,7 @@ function noteUnused(
   line: Buffer,
   about: PartLine,
   { source, index, onEntry }: Scan,
-  origin: Origin | null,
-  figures: () => AnswerFigures,
+  { origin, figures }: { origin: Origin | null; figures: () => AnswerFigures },
 ): void {
   const { parts } = index;
   const [slot] = parts?.slotsOf(about) ?? [];
@@ -573,6 +584,22 @@ function lastLineStart(descriptor: number, size: number): number {
 /** The journal is no longer where it was opened: its folder was deleted, moved or replaced. */
 export class JournalGone extends UserError {}
 
+/** What a line is about. */
+export interface LineSubject {
+  row: number;
+  /** Absent for the row as a whole. */
+  part?: JobPart | undefined;
+  /** Null, or absent, for the answer to the row's job as it stands. */
+  origin?: Origin | null;
+}
+
+/** Why a row has no answer. */
+export interface RowFailure {
+  errors: readonly string[];
+  /** True where a provider's filter refused it. */
+  filtered: boolean;
+}
+
 /**
  * Appends to the journal. What arrives in one turn of the event loop goes to the file in one write at its end, well
  * within 50 ms, and is forced to disk at least every second.
@@ -618,17 +645,10 @@ export class JournalWriter {
 
   /**
    * Appends a line of which request and response are JSON already. Returns its place.
-   * @param origin null for the answer to the row's job as it stands
    */
-  appendAnswer(
-    request: Buffer,
-    response: Buffer,
-    row: number,
-    part?: JobPart,
-    origin: Origin | null = null,
-  ): LinePlace {
+  appendAnswer(request: Buffer, response: Buffer, { row, part, origin = null }: LineSubject): LinePlace {
     if (origin !== null)
-      return this.appendCopy(Buffer.concat([request, Buffer.of(COMMA), response]), origin, row, part);
+      return this.appendCopy(Buffer.concat([request, Buffer.of(COMMA), response]), { row, part, origin });
     const end = `,{"request_idx":${row}${partSuffix(part)}}]\n`;
     const length = 1 + request.length + 1 + response.length + end.length;
     this.#reserve(length);
@@ -646,7 +666,7 @@ export class JournalWriter {
    * Appends a line that another row, or another run, has already. Returns its place.
    * @param content the request and its response as they are in that line, without the brackets around them
    */
-  appendCopy(content: Buffer, origin: Origin, row: number, part?: JobPart): LinePlace {
+  appendCopy(content: Buffer, { row, part, origin }: LineSubject & { origin: Origin }): LinePlace {
     const fields = JSON.stringify({ ...originFields(origin), request_idx: row }).slice(0, -1);
     const end = Buffer.from(`,${fields}${partSuffix(part)}}]\n`);
     const length = 1 + content.length + end.length;
@@ -660,16 +680,9 @@ export class JournalWriter {
   }
 
   /** Appends a row that failed for good. */
-  appendFailure(
-    request: Buffer,
-    errors: readonly string[],
-    filtered: boolean,
-    row: number,
-    part?: JobPart,
-    origin: Origin | null = null,
-  ): LinePlace {
+  appendFailure(request: Buffer, { errors, filtered }: RowFailure, subject: LineSubject): LinePlace {
     const listed = filtered ? [...errors, FILTERED_MARK] : errors;
-    return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), row, part, origin);
+    return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), subject);
   }
 
   #reserve(length: number): void {

@@ -6,8 +6,7 @@
 
 import type { JobPart } from '../requests/processor.js';
 import type { RetriableState, RowState } from '../types.js';
-import { JournalIndex, type LinePlace } from './journal.js';
-import type { Origin } from './origin.js';
+import { JournalIndex, type LineKind, type LinePlace } from './journal.js';
 
 /** How many parts each row of a run has. */
 export interface PartLayout {
@@ -80,8 +79,7 @@ export class RowParts {
     line: PartLine,
     state: RowState,
     { offset, length }: LinePlace,
-    isError: boolean,
-    origin: Origin | null,
+    { isError, origin }: LineKind,
   ): boolean {
     let counts = false;
     for (const slot of this.slotsOf(line, isError)) {

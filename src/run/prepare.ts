@@ -10,7 +10,6 @@ import { UserError } from '../lib/errors.js';
 import { count, plural, sanitize } from '../lib/text.js';
 import { answerRules } from '../models/answer-rules.js';
 import type { ModelCall } from '../models/call.js';
-import { hasSeveral } from '../models/generation.js';
 import { splitsChoices } from '../models/several-answers.js';
 import { knownChanges } from '../requests/parameters.js';
 import type { Console } from '../terminal/progress.js';
@@ -99,7 +98,6 @@ export async function prepareRun(
   const index = indexOfRows(total, await partsOfRows(perRow, folder.rows, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const report = await readJournal(folder, index, console, {
-    several: hasSeveral(call.generation),
     rules: await answerRules(call),
     onEntry,
   });

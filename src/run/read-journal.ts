@@ -1,34 +1,23 @@
 /** Reads the journal of a run, and reports what in it does not count. */
 
 import { count, plural, sanitize, shellWord } from '../lib/text.js';
-import type { AnswerRules } from '../models/answer-rules.js';
 import { NO_REASON } from '../models/finish-reason.js';
 import type { Console } from '../terminal/progress.js';
 import { journalSource, type RunFolder } from './folder.js';
-import { scanJournal, type JournalIndex, type JournalReport, type ScannedEntry } from './journal.js';
+import { scanJournal, type JournalIndex, type JournalReading, type JournalReport } from './journal.js';
 import type { PartialRows } from './partial-lines.js';
 
 /** Finish reasons that are named. */
 const REASONS_SHOWN = 3;
-
-/** How a journal is read. */
-interface JournalReading {
-  /** True where every line is to be parsed. */
-  several: boolean;
-  /** Which answers count as whole. */
-  rules: AnswerRules;
-  /** Called for every answer that was paid for. */
-  onEntry: (entry: ScannedEntry) => void;
-}
 
 /** Reads a journal into an index, and reports lines that cannot be read. */
 export async function readJournal(
   folder: Pick<RunFolder, 'journal' | 'segments'>,
   index: JournalIndex,
   console: Console,
-  { several, rules, onEntry }: JournalReading,
+  reading: JournalReading,
 ): Promise<JournalReport> {
-  const report = await scanJournal(journalSource(folder), index, several, onEntry, rules);
+  const report = await scanJournal(journalSource(folder), index, reading);
   if (report.tornBytes > 0 && folder.segments === undefined)
     console.warning(`Removed an incomplete last line (${report.tornBytes} bytes) from ${folder.journal}.`);
   if (report.damaged > 0) {

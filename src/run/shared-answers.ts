@@ -208,10 +208,14 @@ class CopyWriter {
     const contentEnd = endOfContent(line, 0, line.length);
     if (contentEnd === -1) return false;
     const { index, onCopy, reading } = this.target;
-    const place = this.#writer.appendCopy(line.subarray(1, contentEnd), origin, row, part ?? undefined);
+    const place = this.#writer.appendCopy(line.subarray(1, contentEnd), {
+      row,
+      part: part ?? undefined,
+      origin,
+    });
     if (this.#failure !== null) throw this.#failure;
     const choices = part === null ? reading.choices : 1;
-    if (!index.recordLine({ row, part, choices }, state, place, isError, origin)) return false;
+    if (!index.recordLine({ row, part, choices }, state, place, { isError, origin })) return false;
     onCopy(isError ? null : this.#figuresOf(line), origin, part);
     return true;
   }

@@ -62,9 +62,7 @@ export interface Summary extends Spending {
 export function summarise(
   { rows, models, compared, others }: Assembled,
   totals: Totals,
-  annotator: string,
-  mode: Summary['mode'],
-  finished: Date,
+  { annotator, mode, finished }: { annotator: string; mode: Summary['mode']; finished: Date },
 ): Summary {
   const { saved, copied } = totals;
   const isSaving = copied.reused + copied.duplicate > 0;

@@ -176,7 +176,7 @@ class Choosing {
     const rules = { run: await answerRules(answered.call), judge: await answerRules(call) };
     const index = new JournalIndex(run.rows * (each - 1) * ORDERS.length);
     await readJournal(work, index, context.console, {
-      several: true,
+      isThorough: true,
       rules: rules.judge,
       onEntry: (entry) => {
         totals.addEntry(entry);

@@ -15,7 +15,6 @@ import { noteDamaged, scanJournal } from '../run/journal.js';
 import type { PreparedRun } from '../run/prepare.js';
 import { describeSummary, summarise, writeSummary, type Summary } from '../run/summary.js';
 import { count, sanitize, plural } from '../lib/text.js';
-import { hasSeveral } from '../models/generation.js';
 import { filterRows } from './filters.js';
 import { assemblyOf, resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
 import { costToSuggest } from './next-command.js';
@@ -63,7 +62,7 @@ export async function assembleResults(
     for (const { row, offset } of assembled.damaged) run.index.forgetLine(row, offset);
     const lines = plural(assembled.damaged.length, 'line');
     console.warning(`${lines} of ${folder.journal} can't be read or belong to another row.`);
-    await scanJournal(journalSource(folder), run.index, hasSeveral(call.generation), () => undefined, rules);
+    await scanJournal(journalSource(folder), run.index, { rules });
     const hasOtherLine = ({ row }: { row: number }): boolean => run.index.place(row) !== null;
     if (!assembled.damaged.some(hasOtherLine)) return { ...assembled, damaged };
     damaged = damaged.filter((one) => !hasOtherLine(one));
@@ -134,7 +133,7 @@ export async function finish(run: FinishedRun, assembled: Assembled, console: Co
   const { call, folder, totals, mode } = finished;
   const now = new Date();
   const summary: Summary = {
-    ...summarise(assembled, totals, call.annotator.name, mode, now),
+    ...summarise(assembled, totals, { annotator: call.annotator.name, mode, finished: now }),
     ...(filtered === null ? {} : { dropped: filtered.figures }),
   };
   const { kept, isOutdated } = await keepJudgement(folder);

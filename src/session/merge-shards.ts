@@ -2,10 +2,9 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import { answerRules } from '../models/answer-rules.js';
-import { hasSeveral } from '../models/generation.js';
 import { assembleFiles, type Assembled, type AssemblyFile, type AssemblyPart } from '../run/assemble.js';
 import { journalSource, type RunFolder } from '../run/folder.js';
-import { scanJournal, type JournalIndex } from '../run/journal.js';
+import { scanJournal, type JournalIndex, type ScannedEntry } from '../run/journal.js';
 import { indexOfRows } from '../run/parts.js';
 import { partsOfRows } from '../run/row-parts.js';
 import { countRows } from '../run/rows.js';
@@ -53,7 +52,6 @@ export async function mergeShards(
   const { call, selection, policy } = settings;
   const { generation } = call;
   const rules = await answerRules(call);
-  const several = hasSeveral(generation);
   const perRow = { generation, turns: selection.turns, checkRetry: policy.checkRetry };
   let totals = new Totals(target.counters, null, new Date());
   let problems: Problem[] = [];
@@ -71,16 +69,11 @@ export async function mergeShards(
       for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
       let answers = 0;
       const journal = journalSource(folder);
-      await scanJournal(
-        journal,
-        index,
-        several,
-        (entry) => {
-          if (entry.kind === 'answer' && entry.origin === null) answers += 1;
-          totals.addEntry(entry);
-        },
-        rules,
-      );
+      const onEntry = (entry: ScannedEntry): void => {
+        if (entry.kind === 'answer' && entry.origin === null) answers += 1;
+        totals.addEntry(entry);
+      };
+      await scanJournal(journal, index, { rules, onEntry });
       totals.takeIn(folder.counters, answers);
       const hash = createHash('sha256');
       yield { rows: folder.rows, journal, index, onRows: (bytes) => hash.update(bytes) };

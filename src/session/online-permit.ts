@@ -219,9 +219,7 @@ export function isMarkerName(run: string, name: string): boolean {
 export async function giveUpByName(
   names: readonly string[],
   run: string,
-  files: AccountFiles | undefined,
-  waiting: Waiting,
-  reporter: Reporter,
+  { files, waiting, reporter }: { files: AccountFiles | undefined; waiting: Waiting; reporter: Reporter },
 ): Promise<void> {
   if (names.length === 0 || files === undefined) return;
   const removed = await giveUpMarkers(run, files, waiting, ({ name }) => names.includes(name));

@@ -424,10 +424,10 @@ function journaling(
   return {
     answered: (job, sent, json, completion) => {
       const { requestIdx, part } = job;
-      const place = journal.appendAnswer(sent, json, requestIdx, part, origin);
+      const place = journal.appendAnswer(sent, json, { row: requestIdx, part, origin });
       if (job.sentAt !== undefined) latencies.note(requestIdx, part, systemClock.now() - job.sentAt);
       const line = lineOf(job, completion.annotations.length);
-      const counts = index.recordLine(line, completion.state, place, false, origin);
+      const counts = index.recordLine(line, completion.state, place, { origin });
       rowJobs.answered(job, completion);
       if (completion.state === 'refused' || completion.state === 'filtered') misses.refused += 1;
       const usage = usageOfAnswer(completion.usage, sent, json);
@@ -442,16 +442,21 @@ function journaling(
       if (isFirst) onFirstAnswer();
       isFirst = false;
     },
-    partial: (job, sent, json, reported, tier) => {
-      journal.appendAnswer(sent, json, job.requestIdx, job.part, origin);
+    partial: (job, sent, json, { usage: reported, tier }) => {
+      journal.appendAnswer(sent, json, { row: job.requestIdx, part: job.part, origin });
       const usage = usageOfAnswer(reported, sent, json);
       account.addUnused({ usage, tier });
       onUse(usage, job);
       noteDiscarded(sent.length + json.length);
     },
     failed: (job, sent, errors, filtered) => {
-      const place = journal.appendFailure(sent, errors, filtered, job.requestIdx, job.part, origin);
-      index.recordLine(lineOf(job, 1), filtered ? 'filtered' : 'failed', place, true, origin);
+      const place = journal.appendFailure(
+        sent,
+        { errors, filtered },
+        { row: job.requestIdx, part: job.part, origin },
+      );
+      const state = filtered ? 'filtered' : 'failed';
+      index.recordLine(lineOf(job, 1), state, place, { isError: true, origin });
       if (filtered) misses.refused += 1;
       else misses.failed += 1;
       failures += 1;

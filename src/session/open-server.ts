@@ -50,7 +50,7 @@ export async function openServer(
     credit: shared === null ? null : new SharedCredit(shared.account(parts), systemClock),
   });
   const isFixed = call.limits.concurrency !== null;
-  const concurrency = new Concurrency(maximum, isFixed, () => systemClock.now(), isBusy, timeout);
+  const concurrency = new Concurrency(maximum, isFixed, { now: () => systemClock.now(), isBusy, timeout });
   return {
     client,
     server: { transport: new Transport(client, answersOnResponses(call)), limiter, concurrency },

@@ -146,7 +146,8 @@ export async function openWatchedRun(
     watching.giveUp.filter((name) => !markers.includes(name)),
     ledger,
   );
-  await giveUpByName(markers, run.identity.uuid, client.files, submission.waiting, console);
+  const { waiting } = submission;
+  await giveUpByName(markers, run.identity.uuid, { files: client.files, waiting, reporter: console });
   totals.setBatches(ledger.totals());
   return { ...watched, shared: await SharedAnswers.open({ ...watched, tempDir: output.tempDir }, console) };
 }

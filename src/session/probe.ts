@@ -71,7 +71,7 @@ export async function probeRows(
     failed: (_job: unknown, _sent: unknown, [...why]: string[]) => {
       errors.push(why.at(-1) ?? 'no reason');
     },
-    partial: (_job: unknown, sent: Buffer, json: Buffer, reported: Usage | null) => {
+    partial: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {
       const usage = usageOfAnswer(reported, sent, json);
       wasted.push(usage);
       budget?.observe(usage);

@@ -84,15 +84,14 @@ class ChoiceJobs implements RowJobs {
     private readonly path: string,
     private readonly wanted: Wanted,
     private readonly parts: RowParts,
-    private isSplit: boolean,
-    private readonly onSplit: () => void,
+    private readonly splitting: { isSplit: boolean; readonly onSplit: () => void },
   ) {}
 
   *jobs(): Generator<Job> {
     for (const { requestIdx, body } of readJobs(this.path)) {
       if (!this.wanted.row(requestIdx)) continue;
       const numbers = this.wanted.parts(requestIdx);
-      if (this.isSplit || !this.#isWhole(requestIdx, numbers)) {
+      if (this.splitting.isSplit || !this.#isWhole(requestIdx, numbers)) {
         for (const number of numbers) yield this.#single(requestIdx, body, number);
       } else {
         const request = this.wanted.requestFor(body);
@@ -118,16 +117,16 @@ class ChoiceJobs implements RowJobs {
     const asked = this.parts.layout.requiredOf(job.requestIdx);
     if (body === undefined || annotations.length >= asked) return;
     // A server that gives one answer where several are asked for gives no more to the other rows.
-    if (annotations.length === 1 && !this.isSplit) {
+    if (annotations.length === 1 && !this.splitting.isSplit) {
       this.split();
-      this.onSplit();
+      this.splitting.onSplit();
     }
     for (let number = annotations.length; number < asked; number++)
       this.#followUps.push(this.#single(job.requestIdx, body, number));
   }
 
   split(): void {
-    this.isSplit = true;
+    this.splitting.isSplit = true;
   }
 
   #single(requestIdx: number, body: Buffer, number: number): Job {
@@ -226,5 +225,5 @@ export function openRowJobs(
   if (parts === null) return new PlainJobs(folder.jobs, wanted);
   return parts.layout.kind === 'turn'
     ? new TurnJobs(folder, wanted, parts, rules)
-    : new ChoiceJobs(folder.jobs, wanted, parts, isSplit, onSplit);
+    : new ChoiceJobs(folder.jobs, wanted, parts, { isSplit, onSplit });
 }

@@ -238,7 +238,7 @@ async function answered(
   if (total === 0) return null;
   const index = new JournalIndex(total);
   // Read as a segment, so that nothing is repaired: the run may be another process's.
-  if (bytes > 0) await scanJournal([{ number: 0, path: journal }], index, false, () => undefined);
+  if (bytes > 0) await scanJournal([{ number: 0, path: journal }], index);
   return { total, ...index.counts };
 }
 

@@ -4,7 +4,6 @@ import { existsSync, rmSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
 import { digestOfFile } from '../lib/files.js';
 import { answerRules } from '../models/answer-rules.js';
-import { hasSeveral } from '../models/generation.js';
 import type { Price } from '../models/prices.js';
 import { chooseFormat } from '../formats/index.js';
 import { redactedRows } from '../datasets/redacted.js';
@@ -83,13 +82,12 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const totals = new Totals(folder.counters, work.price, new Date());
   const report = await readJournal(folder, index, context.console, {
-    several: hasSeveral(generation),
     rules: await answerRules(call),
     onEntry: (entry) => {
       totals.addEntry(entry);
     },
   });
-  const session = new ShardSession(work, shard, folder, index, totals, rowsDigest);
+  const session = new ShardSession(work, shard, { folder, index, totals, rowsDigest });
   session.changes = before?.parameter_changes ?? [];
   const isSending = policy.checkRetry !== null || index.countWanted(policy.retry) > 0;
   const asked = isSending ? beginSegment(folder) : folder;
@@ -199,6 +197,15 @@ async function readRows({ plan, settings, context }: PlannedWork, planned: Plann
   await writeRows(folder.rows, rows, { format, onProblem });
 }
 
+/** A shard's rows and answers. */
+interface OpenShard {
+  folder: RunFolder;
+  index: JournalIndex;
+  totals: Totals;
+  /** The SHA-256 of `rows.jsonl`, hexadecimal. */
+  rowsDigest: string;
+}
+
 /** What `state.json` says while a shard is worked on. */
 class ShardSession {
   /** Parameters that the API made this worker, or the one before it, change. */
@@ -208,21 +215,18 @@ class ShardSession {
   constructor(
     private readonly work: PlannedWork,
     private readonly shard: number,
-    private readonly folder: RunFolder,
-    private readonly index: JournalIndex,
-    private readonly totals: Totals,
-    private readonly rowsDigest: string,
+    private readonly open: OpenShard,
   ) {
     this.#input = inputDigest(work.plan, plannedShard(work.plan, shard));
   }
 
   get rows(): RowCountsByState {
-    return { total: this.index.rows, ...this.index.counts };
+    return { total: this.open.index.rows, ...this.open.index.counts };
   }
 
   keepNoting(): () => void {
     const timer = setInterval(() => {
-      noteState(this.folder.temp, this.#figures('working', null));
+      noteState(this.open.folder.temp, this.#figures('working', null));
       this.work.onNote();
     }, NOTE_MS);
     return () => {
@@ -231,7 +235,7 @@ class ShardSession {
   }
 
   async save(phase: Phase, message: string | null): Promise<void> {
-    await writeState(this.folder.temp, this.#figures(phase, message));
+    await writeState(this.open.folder.temp, this.#figures(phase, message));
   }
 
   #figures(phase: Phase, message: string | null): StateFigures {
@@ -243,11 +247,11 @@ class ShardSession {
       phase,
       rows: this.rows,
       input: this.#input,
-      rows_sha256: this.rowsDigest,
-      segments: phase === 'done' ? segmentSizes(segmentsIn(this.folder.temp)) : {},
-      requests: this.totals.requests,
-      tokens: this.totals.tokens,
-      cost_usd: this.totals.cost,
+      rows_sha256: this.open.rowsDigest,
+      segments: phase === 'done' ? segmentSizes(segmentsIn(this.open.folder.temp)) : {},
+      requests: this.open.totals.requests,
+      tokens: this.open.totals.tokens,
+      cost_usd: this.open.totals.cost,
       parameter_changes: this.changes,
       message: message === null ? null : settings.environment.redactor.text(message),
     };

@@ -177,8 +177,8 @@ export async function planRows(
         url: batchesOnResponses(call) ? RESPONSES_URL : REQUEST_URL,
         onTooLarge: (row, body) => {
           const message = `the request alone is larger than --max_batch_bytes ${policy.maxBatchBytes}`;
-          const place = journal.appendFailure(body, [message], false, row);
-          index.recordLine({ row, part: null, choices: 1 }, 'failed', place, true);
+          const place = journal.appendFailure(body, { errors: [message], filtered: false }, { row });
+          index.recordLine({ row, part: null, choices: 1 }, 'failed', place, { isError: true });
           console.warning(`Row ${row} failed: ${message}.`);
         },
         onProgress: (rows) => {

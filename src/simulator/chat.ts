@@ -271,11 +271,11 @@ export class ChatEndpoint {
   #wholeCompletion(chat: ChatRequest): ChatCompletion {
     const { reasoning: kind } = this.#parts.settings;
     const { texts, replayed } = this.#texts(chat);
-    return completion(
-      `chatcmpl-simulator${(++this.#answered).toString(36).padStart(8, '0')}`,
-      snapshotOf(chat.model),
+    return completion({
+      id: `chatcmpl-simulator${(++this.#answered).toString(36).padStart(8, '0')}`,
+      model: snapshotOf(chat.model),
       // A recorded answer is what it is, whatever was asked for this time.
-      texts.map((text, index) => {
+      choices: texts.map((text, index) => {
         const variant = this.#variant(chat, index);
         const reasoning = kind === null ? null : madeUpReasoning(hashOf(chat.messagesText), variant);
         const spoken = replayed ? text : textInForm(text, chat.form);
@@ -283,9 +283,9 @@ export class ChatEndpoint {
         const call = replayed ? null : callInForm(chat.form, hashOf(chat.messagesText), text);
         return call === null ? one : calling(one, call);
       }),
-      chat.characters,
-      chat.isFlex ? 'flex' : 'default',
-    );
+      promptCharacters: chat.characters,
+      serviceTier: chat.isFlex ? 'flex' : 'default',
+    });
   }
 
   #texts(chat: ChatRequest): { texts: string[]; replayed: boolean } {
@@ -346,7 +346,7 @@ const FAILURES: Readonly<Partial<Record<Fault, (response: ServerResponse, limitH
     '503html': (response) => {
       const title = '503 Service Temporarily Unavailable';
       const page = `<html>\r\n<head><title>${title}</title></head>\r\n<body><center><h1>${title}</h1></center></body>\r\n</html>`;
-      sendText(response, 503, 'text/html', page);
+      sendText(response, 503, { type: 'text/html', text: page });
     },
     quota: (response) => {
       const message =
@@ -359,7 +359,7 @@ const FAILURES: Readonly<Partial<Record<Fault, (response: ServerResponse, limitH
     },
     error_200: (response) => {
       const { body } = new ApiError(200, 'The upstream provider failed.', { type: 'server_error' });
-      sendText(response, 200, 'application/json', JSON.stringify(body));
+      sendText(response, 200, { type: 'application/json', text: JSON.stringify(body) });
     },
   };
 

@@ -57,14 +57,22 @@ export function calling(one: Choice, call: object): Choice {
   };
 }
 
+interface CompletionParts {
+  id: string;
+  model: string;
+  choices: Choice[];
+  promptCharacters: number;
+  serviceTier: ChatCompletion['service_tier'];
+}
+
 /** The completion around choices. */
-export function completion(
-  id: string,
-  model: string,
-  choices: Choice[],
-  promptCharacters: number,
-  serviceTier: ChatCompletion['service_tier'],
-): ChatCompletion {
+export function completion({
+  id,
+  model,
+  choices,
+  promptCharacters,
+  serviceTier,
+}: CompletionParts): ChatCompletion {
   return {
     id,
     object: 'chat.completion',

@@ -53,20 +53,19 @@ export function sendJson(
   value: unknown,
   headers?: OutgoingHttpHeaders,
 ): void {
-  sendText(response, status, 'application/json', JSON.stringify(value), headers);
+  sendText(response, status, { type: 'application/json', text: JSON.stringify(value) }, headers);
 }
 
 /** Answers with a text of any type; nothing happens where the client has gone. */
 export function sendText(
   response: ServerResponse,
   status: number,
-  contentType: string,
-  text: string,
+  { type, text }: { type: string; text: string },
   headers?: OutgoingHttpHeaders,
 ): void {
   if (response.headersSent || response.destroyed) return;
   const bytes = Buffer.from(text, 'utf8');
-  response.writeHead(status, { ...headers, 'content-type': contentType, 'content-length': bytes.length });
+  response.writeHead(status, { ...headers, 'content-type': type, 'content-length': bytes.length });
   response.end(bytes);
 }
 

@@ -19,7 +19,7 @@ async function read(file: ParquetFile): Promise<unknown[]> {
 describe('Parquet', () => {
   it('whose footer says that the dictionary is at 0 has none', async () => {
     const file = await open([{ name: 'q', data: ['a', 'b'], type: 'STRING' }]);
-    const { metadata } = file as unknown as { metadata: FileMetaData };
+    const { metadata } = (file as unknown as { open: { metadata: FileMetaData } }).open;
     for (const { columns } of metadata.row_groups)
       for (const { meta_data: column } of columns)
         if (column !== undefined) column.dictionary_page_offset = 0n;
@@ -51,7 +51,7 @@ describe('Parquet', () => {
       /secret\.parquet .*encrypted/,
     );
     const file = await open([{ name: 'q', data: ['a'], type: 'STRING' }]);
-    const { metadata } = file as unknown as { metadata: FileMetaData };
+    const { metadata } = (file as unknown as { open: { metadata: FileMetaData } }).open;
     Object.assign(metadata.row_groups[0]?.columns[0] ?? {}, { crypto_metadata: {} });
     await expect(read(file)).rejects.toThrow(/its column "q" is encrypted/);
   });

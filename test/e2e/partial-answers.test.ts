@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FinishRules } from '../../src/models/finish-reason.js';
-import { JournalIndex, scanJournal, type JournalReport } from '../../src/run/journal.js';
+import { JournalIndex, scanJournal, type JournalReport, type ScannedEntry } from '../../src/run/journal.js';
 import { foldersIn, pointingAt, resultsIn, runCli, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 import { completion, scriptedApi } from '../support/scripted-api.js';
@@ -27,16 +27,11 @@ async function scan(
   writeFileSync(path, `${lines.join('\n')}\n`);
   const index = new JournalIndex(rows);
   const paid = { answer: 0, unused: 0 };
-  const report = await scanJournal(
-    path,
-    index,
-    false,
-    (entry) => {
-      expect(entry.answer.usage.completionTokens).toBeGreaterThan(0);
-      paid[entry.kind] += 1;
-    },
-    rules,
-  );
+  const onEntry = (entry: ScannedEntry): void => {
+    expect(entry.answer.usage.completionTokens).toBeGreaterThan(0);
+    paid[entry.kind] += 1;
+  };
+  const report = await scanJournal(path, index, rules === undefined ? { onEntry } : { rules, onEntry });
   return { index, report, used: paid.answer, unused: paid.unused };
 }
 

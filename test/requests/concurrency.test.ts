@@ -17,7 +17,7 @@ describe('Concurrency', () => {
   }
 
   it('at least doubles while all places are used and answers take no longer, up to the maximum', () => {
-    const concurrency = new Concurrency(100, false, () => 0);
+    const concurrency = new Concurrency(100, false, { now: () => 0 });
     const first = concurrency.limit;
     answers(concurrency, first);
     expect(concurrency.limit).toBeGreaterThanOrEqual(2 * first);
@@ -27,24 +27,19 @@ describe('Concurrency', () => {
   });
 
   it('stays where places are free, or where this process has no time left', () => {
-    const idle = new Concurrency(100, false, () => 0);
+    const idle = new Concurrency(100, false, { now: () => 0 });
     void idle.enter();
     const before = idle.limit;
     for (let answer = 0; answer < 50; answer++) idle.succeeded(QUICK);
     expect(idle.limit).toBe(before);
-    const busy = new Concurrency(
-      100,
-      false,
-      () => 0,
-      () => true,
-    );
+    const busy = new Concurrency(100, false, { now: () => 0, isBusy: () => true });
     answers(busy, 50);
     expect(busy.limit).toBe(before);
   });
 
   it('shrinks once for requests that were sent together, and never below one', () => {
     let now = 10;
-    const concurrency = new Concurrency(10, true, () => now);
+    const concurrency = new Concurrency(10, true, { now: () => now });
     concurrency.overloaded({ ...QUICK, sentAt: 5 });
     concurrency.overloaded({ ...QUICK, sentAt: 5 });
     expect(concurrency.limit).toBe(8);
@@ -53,19 +48,13 @@ describe('Concurrency', () => {
   });
 
   it('starts with no more than can be answered in half of a request’s time one after the other', () => {
-    const concurrency = new Concurrency(
-      512,
-      false,
-      () => 0,
-      () => false,
-      2000,
-    );
+    const concurrency = new Concurrency(512, false, { now: () => 0, timeout: 2000 });
     concurrency.succeeded({ ...QUICK, latency: 200 });
     expect(concurrency.limit).toBe(5);
   });
 
   it('wakes those who wait for a place when one is free', async () => {
-    const concurrency = new Concurrency(1, true, () => 0);
+    const concurrency = new Concurrency(1, true, { now: () => 0 });
     expect(concurrency.enter()).toBeNull();
     const full = concurrency.enter();
     concurrency.leave();
@@ -74,7 +63,7 @@ describe('Concurrency', () => {
   });
 
   it('takes a place back from a row that is tried again while too many are in flight', async () => {
-    const concurrency = new Concurrency(2, true, () => 0);
+    const concurrency = new Concurrency(2, true, { now: () => 0 });
     void concurrency.enter();
     void concurrency.enter();
     expect(concurrency.makeRoom()).toBeNull();
@@ -88,7 +77,7 @@ describe('Concurrency', () => {
   });
 
   it('lets nobody wait for room once the run stops', async () => {
-    const concurrency = new Concurrency(2, true, () => 0);
+    const concurrency = new Concurrency(2, true, { now: () => 0 });
     void concurrency.enter();
     void concurrency.enter();
     concurrency.overloaded(QUICK);
@@ -191,7 +180,9 @@ describe('Concurrency against server models', () => {
     const play = (maximum: number, isFixed: boolean, seed: number): ReturnType<Simulation['run']> => {
       const simulation = new Simulation(server, rows, seed);
       const isBusy = (): boolean => false;
-      return simulation.run(new Concurrency(maximum, isFixed, () => simulation.now, isBusy, timeout));
+      return simulation.run(
+        new Concurrency(maximum, isFixed, { now: () => simulation.now, isBusy, timeout }),
+      );
     };
     const fixed = [1, 2, 4, 8, 64, 100, 512].filter((maximum) => maximum <= Math.max(8, server.slots * 2));
     const best = Math.min(...fixed.map((maximum) => play(maximum, true, 7).time));

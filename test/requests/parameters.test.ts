@@ -11,7 +11,10 @@ import { SENT, WORDINGS } from '../support/parameter-wordings.js';
 import { error } from '../support/refusal-bodies.js';
 
 function verdictOn(body: unknown, sent: Record<string, unknown> | null = SENT) {
-  return parameterVerdict(readRefusal(400, body, JSON.stringify(body), {}), sent);
+  return parameterVerdict(
+    readRefusal({ status: 400, value: body, raw: JSON.stringify(body), headers: {} }),
+    sent,
+  );
 }
 
 function shown(changes: readonly ParameterChange[]): string[] {

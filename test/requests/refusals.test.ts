@@ -39,7 +39,12 @@ describe('a refusal', () => {
         const inner = status === 200 ? (body as { error?: unknown; base_resp?: unknown }) : body;
         const text = typeof inner === 'string' ? inner : JSON.stringify(inner);
         return entryFor(
-          readRefusal(status === 200 ? 400 : status, typeof inner === 'string' ? undefined : inner, text, {}),
+          readRefusal({
+            status: status === 200 ? 400 : status,
+            value: typeof inner === 'string' ? undefined : inner,
+            raw: text,
+            headers: {},
+          }),
         );
       }),
     );
@@ -64,7 +69,7 @@ describe('a refusal', () => {
       { retryDelay: '34s' },
     ];
     const gemini = [{ error: { code: 429, message: 'quota', status: 'RESOURCE_EXHAUSTED', details } }];
-    const refusal = readRefusal(429, gemini, '', {});
+    const refusal = readRefusal({ status: 429, value: gemini, raw: '', headers: {} });
     // 15:00 in Los Angeles, in winter and in summer.
     expect(geminiDayWait(refusal, Date.parse('2026-01-15T23:00:00Z'))).toBe(9 * 3_600_000);
     expect(geminiDayWait(refusal, Date.parse('2026-07-15T22:00:00Z'))).toBe(9 * 3_600_000);
@@ -207,7 +212,9 @@ describe('a refusal', () => {
     for (const body of [error(long), long, { detail: [{ msg: long, loc: ['body', 'x'] }] }]) {
       const text = typeof body === 'string' ? body : JSON.stringify(body);
       const value = typeof body === 'string' ? undefined : body;
-      expect(readRefusal(400, value, text, {}).text.length).toBeLessThanOrEqual(4000);
+      expect(readRefusal({ status: 400, value, raw: text, headers: {} }).text.length).toBeLessThanOrEqual(
+        4000,
+      );
       expect(judge(500, body).kind).toBe('transient');
     }
   });

@@ -100,7 +100,7 @@ async function drive(limit: Limit, rows: number): Promise<{ milliseconds: number
       clock,
       random,
     }),
-    concurrency: new Concurrency(512, false, clock.now),
+    concurrency: new Concurrency(512, false, { now: clock.now }),
     clock,
     random,
   });

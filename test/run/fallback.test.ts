@@ -36,7 +36,7 @@ const sent: fc.Arbitrary<Sent> = fc.record({
 function append(journal: JournalWriter, { row, annotator, outcome }: Sent, number: number): void {
   const origin: Origin | null = annotator === null ? null : { kind: 'fallback', annotator };
   if (outcome === 'failed' || outcome === 'filtered') {
-    journal.appendFailure(BODY, ['no'], outcome === 'filtered', row, undefined, origin);
+    journal.appendFailure(BODY, { errors: ['no'], filtered: outcome === 'filtered' }, { row, origin });
     return;
   }
   const finish = { ok: 'stop', truncated: 'length', refused: 'stop', partial: 'weird' }[outcome];
@@ -44,7 +44,7 @@ function append(journal: JournalWriter, { row, annotator, outcome }: Sent, numbe
   const answer = completion(text, { finish }) as { choices: { message: object }[] };
   if (outcome === 'refused')
     Object.assign(answer.choices[0]?.message ?? {}, { refusal: `I can’t ${number}.` });
-  journal.appendAnswer(BODY, Buffer.from(JSON.stringify(answer)), row, undefined, origin);
+  journal.appendAnswer(BODY, Buffer.from(JSON.stringify(answer)), { row, origin });
 }
 
 async function read(lines: readonly Sent[]): Promise<{ index: JournalIndex; entries: ScannedEntry[] }> {
@@ -57,7 +57,7 @@ async function read(lines: readonly Sent[]): Promise<{ index: JournalIndex; entr
   journal.close();
   const index = new JournalIndex(ROWS);
   const entries: ScannedEntry[] = [];
-  await scanJournal(path, index, false, (entry) => entries.push(entry));
+  await scanJournal(path, index, { onEntry: (entry) => entries.push(entry) });
   return { index, entries };
 }
 

@@ -43,7 +43,7 @@ describe('the journal', () => {
         const last = answerLine(3, 'last').slice(0, torn);
         writeFileSync(path, lines.map(({ text }) => `${text}\n`).join('') + last);
         const index = new JournalIndex(ROWS);
-        await scanJournal(path, index, false, () => undefined);
+        await scanJournal(path, index);
         for (let one = 0; one < ROWS; one++) {
           const own = lines.filter((entry) => entry.row === one);
           const answer = own.find(({ kind }) => kind === 'answer');
@@ -68,9 +68,9 @@ describe('the journal', () => {
     });
     const texts = ['a', 'b'.repeat(400_000), 'c\u2028🙂', 'd'.repeat(700_000), 'e'];
     const places = texts.map((text, row) =>
-      journal.appendAnswer(Buffer.from('{}'), Buffer.from(JSON.stringify(completion(text))), row),
+      journal.appendAnswer(Buffer.from('{}'), Buffer.from(JSON.stringify(completion(text))), { row }),
     );
-    places.push(journal.appendFailure(Buffer.from('{}'), ['no'], true, 5));
+    places.push(journal.appendFailure(Buffer.from('{}'), { errors: ['no'], filtered: true }, { row: 5 }));
     await new Promise((resolve) => setImmediate(resolve));
     const bytes = readFileSync(path);
     places.forEach(({ offset, length }, row) => {
@@ -269,14 +269,14 @@ describe('answers that come after another process took the run over', () => {
   it('are taken in by every later run, also while they still come', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'output.jsonl');
-    const answer = (row: number): [Buffer, Buffer, number] => [
+    const answer = (row: number): [Buffer, Buffer, { row: number }] => [
       Buffer.from('{"model":"m"}'),
       Buffer.from(JSON.stringify(completion(`answer ${row}`))),
-      row,
+      { row },
     ];
     const answered = async (): Promise<number[]> => {
       const index = new JournalIndex(ROWS);
-      await scanJournal(path, index, false, () => undefined);
+      await scanJournal(path, index);
       return [...Array(ROWS).keys()].filter((row) => index.state(row) === 'ok');
     };
     const writer = new JournalWriter(path, () => undefined);
@@ -306,7 +306,7 @@ describe('answers that come after another process took the run over', () => {
     writeFileSync(path, `${answerLine(0, 'a')}\n`);
     writeFileSync(`${path}.rescued-x`, `${answerLine(1, 'b')}\n${answerLine(2, 'c').slice(0, 30)}`);
     const index = new JournalIndex(ROWS);
-    await scanJournal(path, index, false, () => undefined);
+    await scanJournal(path, index);
     expect([0, 1, 2].map((row) => index.state(row))).toEqual(['ok', 'ok', 'pending']);
   });
 });

@@ -63,11 +63,15 @@ async function session(lines: readonly Line[], rows: number, each: number) {
     const part = line.choice === undefined ? undefined : { kind: 'choice' as const, number: line.choice };
     const about = { row: line.row, part: part ?? null };
     if ('errors' in line) {
-      const place = journal.appendFailure(request(line.row), line.errors, false, line.row, part);
-      live.index.recordLine({ ...about, choices: 1 }, 'failed', place, true);
+      const place = journal.appendFailure(
+        request(line.row),
+        { errors: line.errors, filtered: false },
+        { row: line.row, part },
+      );
+      live.index.recordLine({ ...about, choices: 1 }, 'failed', place, { isError: true });
     } else {
       const bytes = answer(line.texts, line.finish);
-      const place = journal.appendAnswer(request(line.row), bytes, line.row, part);
+      const place = journal.appendAnswer(request(line.row), bytes, { row: line.row, part });
       const entry = parseJournalLine(
         Buffer.from(`[${String(request(line.row))},${String(bytes)},{"request_idx":0}]`),
       );
@@ -78,7 +82,7 @@ async function session(lines: readonly Line[], rows: number, each: number) {
   journal.close();
   const { index } = open(rows, each);
   const paid: string[] = [];
-  await scanJournal(folder.journal, index, true, ({ kind }) => paid.push(kind));
+  await scanJournal(folder.journal, index, { onEntry: ({ kind }) => paid.push(kind) });
   const states = Array.from({ length: rows }, (_, row) => index.state(row));
   expect(states).toEqual(Array.from({ length: rows }, (_, row) => live.index.state(row)));
   const assembled = await assemble(folder, index, {
@@ -263,7 +267,7 @@ describe('the parts of rows', () => {
     // The answer of another row by one flipped digit of the prompt.
     writeFileSync(folder.journal, `${text[0] ?? ''}\n${(text[1] ?? '').replace('"p0"', '"p1"')}\n`);
     const { index } = open(1, 3);
-    await scanJournal(folder.journal, index, true, () => undefined);
+    await scanJournal(folder.journal, index);
     const { damaged } = await assemble(folder, index, {
       ...{ includeMetadata: false, several: true, reasoning: 'separate' as const },
       onProgress: () => undefined,
@@ -284,7 +288,7 @@ describe('the parts of rows', () => {
     writeFileSync(path, `${line(1, 'second')}\n${line(0, 'first')}\n`);
     const index = indexOfRows(1, null);
     const paid: string[] = [];
-    await scanJournal(path, index, false, ({ kind }) => paid.push(kind));
+    await scanJournal(path, index, { onEntry: ({ kind }) => paid.push(kind) });
     expect(paid).toEqual(['unused', 'answer']);
     expect(index.offsetOf(0)).toBe(line(1, 'second').length + 1);
   });

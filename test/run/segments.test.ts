@@ -76,14 +76,14 @@ describe('a journal of several segments', () => {
         const plain = { ...runFolder(one, one, 'run') };
         writeFileSync(plain.journal, parts.map(([lines]) => whole(lines)).join(''));
         const index = new JournalIndex(ROWS);
-        await scanJournal(plain.journal, index, false, () => undefined);
+        await scanJournal(plain.journal, index);
         await assemble(plain, index, OPTIONS);
 
         const texts = parts.map(([lines, rest]) => whole(lines) + rest);
         const segments = segmentsOf(join(several, 'run'), texts);
         const folder = { ...runFolder(several, several, 'run'), segments };
         const union = new JournalIndex(ROWS);
-        const report = await scanJournal(segments, union, false, () => undefined);
+        const report = await scanJournal(segments, union);
         await assemble(folder, union, OPTIONS);
 
         expect(readFileSync(folder.reannotated, 'utf8')).toBe(readFileSync(plain.reannotated, 'utf8'));
@@ -110,7 +110,9 @@ describe('a journal of several segments', () => {
         number,
       );
       const row = number === 1 ? 0 : 1;
-      const place = writer.appendAnswer(Buffer.from('{}'), Buffer.from(JSON.stringify(completion('a'))), row);
+      const place = writer.appendAnswer(Buffer.from('{}'), Buffer.from(JSON.stringify(completion('a'))), {
+        row,
+      });
       writer.close();
       expect(place.offset).toBe(number * SEGMENT_SPAN);
       index.record(row, 'ok', place.offset, place.length);
@@ -120,7 +122,7 @@ describe('a journal of several segments', () => {
       number,
       path: join(folder, `output.${number}.jsonl`),
     }));
-    await scanJournal(segments, again, false, () => undefined);
+    await scanJournal(segments, again);
     expect([again.place(0), again.place(1)]).toEqual([index.place(0), index.place(1)]);
   });
 
@@ -131,7 +133,7 @@ describe('a journal of several segments', () => {
     onTestFinished(() => {
       workUnder(null);
     });
-    writer.appendAnswer(Buffer.from('{}'), Buffer.from(JSON.stringify(completion('late'))), 0);
+    writer.appendAnswer(Buffer.from('{}'), Buffer.from(JSON.stringify(completion('late'))), { row: 0 });
     writer.close();
     expect(readFileSync(path, 'utf8')).toContain('late');
   });
@@ -148,7 +150,7 @@ describe('results of several parts', () => {
     writeFileSync(target.rows, rowLines(0, ROWS));
     writeFileSync(target.journal, `${answers.join('\n')}\n`);
     const index = new JournalIndex(ROWS);
-    await scanJournal(target.journal, index, false, () => undefined);
+    await scanJournal(target.journal, index);
     await assemble(target, index, OPTIONS);
     const expected = [target.reannotated, target.failedRows].map((path) => readFileSync(path, 'utf8'));
 
@@ -164,7 +166,7 @@ describe('results of several parts', () => {
           .map((text, row) => text.replace(/"request_idx":\d+/, `"request_idx":${row}`));
         const journal = segmentsOf(part, [`${own.join('\n')}\n`]);
         const partIndex = new JournalIndex(size);
-        await scanJournal(journal, partIndex, false, () => undefined);
+        await scanJournal(journal, partIndex);
         yield { rows, journal, index: partIndex };
         start += size;
       }

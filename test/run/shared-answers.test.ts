@@ -63,7 +63,7 @@ async function run(
   const onEntry = (entry: ScannedEntry): void => {
     totals.addEntry(entry);
   };
-  await scanJournal(folder.journal, index, false, onEntry, READING.rules);
+  await scanJournal(folder.journal, index, { rules: READING.rules, onEntry });
   const table = await RequestTable.read(folder.jobs, prompts.length, () => undefined);
   const target: CopyTarget = {
     ...{ folder, table, index, retry: ['failed'], reading: READING },
@@ -83,7 +83,7 @@ async function run(
   for (const { requestIdx, body } of readJobs(folder.jobs)) {
     if (!index.isWanted(requestIdx, target.retry)) continue;
     const isTruncated = truncated(prompts[requestIdx] ?? '');
-    const place = journal.appendAnswer(body, ledger.answer(body, isTruncated), requestIdx);
+    const place = journal.appendAnswer(body, ledger.answer(body, isTruncated), { row: requestIdx });
     index.record(requestIdx, isTruncated ? 'truncated' : 'ok', place.offset, place.length);
   }
   journal.close();
@@ -267,7 +267,7 @@ describe('answers that are not paid for', () => {
     writeFileSync(journal, `[${body.toString()},["500: no"],{"request_idx":0}]\n`);
     copyFileSync(journal, folder.journal);
     const index = new JournalIndex(3);
-    await scanJournal(folder.journal, index, false, () => undefined);
+    await scanJournal(folder.journal, index);
     const table = await RequestTable.read(folder.jobs, 3, () => undefined);
     table.close();
     const copied: unknown[] = [];

@@ -66,7 +66,7 @@ class Play {
     });
     const processor = this.#processor(
       limiter,
-      new Concurrency(concurrency ?? 512, concurrency !== undefined, clock.now),
+      new Concurrency(concurrency ?? 512, concurrency !== undefined, { now: clock.now }),
     );
     const timeLeft = new TimeLeft();
     const foretold: { at: number; end: number | null }[] = [];

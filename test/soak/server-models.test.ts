@@ -206,7 +206,7 @@ async function drive(model: Model): Promise<Outcome> {
       clock,
       random,
     }),
-    concurrency: new Concurrency(512, false, clock.now, () => false, model.timeout),
+    concurrency: new Concurrency(512, false, { now: clock.now, timeout: model.timeout }),
     clock,
     random,
     events: {

@@ -125,6 +125,6 @@ function memberOf(one: Scripted, clock: FakeClock, played: FleetPlayed): Member 
       clock,
       random: () => 0.5,
     }),
-    concurrency: new Concurrency(concurrency, true, clock.now),
+    concurrency: new Concurrency(concurrency, true, { now: clock.now }),
   });
 }

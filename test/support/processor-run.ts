@@ -109,7 +109,7 @@ export async function play(
       clock,
       random: () => 0.5,
     }),
-    concurrency: new Concurrency(options.concurrency ?? 4, options.adaptive !== true, clock.now),
+    concurrency: new Concurrency(options.concurrency ?? 4, options.adaptive !== true, { now: clock.now }),
     parameters: new ParameterFit(new Set(options.given ?? [])),
     hasAnswers: options.hasAnswers ?? false,
     rules: options.rules ?? new FinishRules(),

@@ -37,9 +37,7 @@ export function reviewOf(one: ShownRow, marks: Marks, onChange: () => void): HTM
     ...(mark === 'edit'
       ? [
           area(
-            'Edited answer',
-            annotation ?? one.new ?? '',
-            8,
+            { label: 'Edited answer', text: annotation ?? one.new ?? '', rows: 8 },
             (text) => {
               marks.set(one.row, { annotation: text });
             },
@@ -48,9 +46,7 @@ export function reviewOf(one: ShownRow, marks: Marks, onChange: () => void): HTM
         ]
       : []),
     area(
-      'Comment',
-      comment,
-      2,
+      { label: 'Comment', text: comment, rows: 2 },
       (text) => {
         marks.set(one.row, { comment: text });
       },
@@ -76,9 +72,7 @@ export function toggleMark(one: ShownRow, marks: Marks, kind: MarkKind): void {
  * @param onEnd called when the reader goes on to something else
  */
 function area(
-  label: string,
-  text: string,
-  rows: number,
+  { label, text, rows }: { label: string; text: string; rows: number },
   onInput: (text: string) => void,
   onEnd: () => void,
 ): HTMLElement {
