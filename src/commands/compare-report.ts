@@ -6,6 +6,7 @@ import type { CollectOptions, ReportedRun } from '../report/collect.js';
 import { comparisonOf, refuseOtherDatasets, rowsToCompare, type Compared } from '../report/comparison.js';
 import type { ComparisonData, ReportData } from '../report/data.js';
 import { readJudgements } from '../report/judgements.js';
+import { verdictsBetween } from '../report/pair-verdicts.js';
 
 /** Reads one run. */
 export type ReadReport = (run: ReportedRun, options: CollectOptions) => Promise<ReportData>;
@@ -32,7 +33,7 @@ export async function compare(
     const report = { ...(reports[place] ?? again), shown: again.shown };
     compared.push({ run, report, verdicts: readJudgements(run.folder.judgements) });
   }
-  return comparisonOf(compared, wanted);
+  return comparisonOf(compared, wanted, await verdictsBetween(runs));
 }
 
 /** Where the page goes if nobody says: beside the results of the first run. */

@@ -6,9 +6,10 @@ import { UserError } from '../lib/errors.js';
 import { count, dollars, sanitize } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import type { ReportedRun } from './collect.js';
-import type { ComparisonData, HeadToHead, ReportData, ShownRow } from './data.js';
+import type { ComparisonData, HeadToHead, ReportData, RowMatch, ShownRow } from './data.js';
 import { FLAG_NAMES } from './flags.js';
 import type { RowVerdict } from './judgements.js';
+import { directMatches, rankRuns, type PairVerdicts } from './pair-verdicts.js';
 import { sizeOfRow } from './shown-row.js';
 
 /** Rows whose answers are shown, and the bytes that they may take in the page. */
@@ -77,12 +78,16 @@ export interface Compared {
 }
 
 /** @throws UserError where a row is not the same in all runs */
-export function comparisonOf(compared: readonly Compared[], rows: readonly number[]): ComparisonData {
+export function comparisonOf(
+  compared: readonly Compared[],
+  rows: readonly number[],
+  pairs: readonly PairVerdicts[] = [],
+): ComparisonData {
   const reports = compared.map(({ report }) => report);
   const [first] = reports;
   if (first === undefined) throw new UserError('There is nothing to compare.');
   const labels = labelsOf(reports);
-  const shown = comparedRows(reports, rows, labels);
+  const shown = comparedRows(reports, rows, labels, pairs);
   const most = Math.max(...reports.map((report) => report.rows));
   return {
     kind: 'comparison',
@@ -90,6 +95,8 @@ export function comparisonOf(compared: readonly Compared[], rows: readonly numbe
     figures: figuresOf(reports),
     parameters: differingParameters(reports),
     wins: headToHeads(compared.map(({ verdicts }) => verdicts)),
+    matches: directMatches(pairs),
+    ranking: rankRuns(reports.length, pairs),
     lengths: [
       { label: 'old', of: first.oldLengths },
       ...reports.map(({ newLengths }, place) => ({ label: labels[place] ?? '', of: newLengths })),
@@ -112,6 +119,7 @@ function comparedRows(
   reports: readonly ReportData[],
   rows: readonly number[],
   labels: readonly string[],
+  pairs: readonly PairVerdicts[],
 ): ShownRow[] {
   const byRow = reports.map(({ shown }) => new Map(shown.map((row) => [row.row, row])));
   const found: ShownRow[] = [];
@@ -127,12 +135,21 @@ function comparedRows(
           `in ${sanitize(labels[0] ?? '', 120)}, so the dataset changed between them.`,
       );
     }
+    const matches = matchesAt(pairs, row);
     bytes += runs.reduce((sum, one) => sum + (one === null ? 0 : sizeOfRow(one)), 0);
+    bytes += matches.reduce((sum, { reason }) => sum + Buffer.byteLength(reason) + 60, 0);
     if (bytes > MOST_BYTES) break;
     const flags = FLAG_NAMES.filter((name) => runs.some((one) => one?.flags.includes(name)));
-    found.push({ ...first, flags, runs });
+    found.push({ ...first, flags, runs, ...(matches.length === 0 ? {} : { matches }) });
   }
   return found;
+}
+
+function matchesAt(pairs: readonly PairVerdicts[], row: number): RowMatch[] {
+  return pairs.flatMap(({ one, other, byRow }) => {
+    const verdict = byRow.get(row);
+    return verdict === undefined ? [] : [{ one, other, ...verdict }];
+  });
 }
 
 /** The key figures side by side: a title, and a value for each run. */

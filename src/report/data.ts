@@ -66,6 +66,8 @@ export interface ShownRow {
   figures: RowFigures | null;
   /** In a comparison the row of every run; null where a run does not have it, or not yet. */
   runs?: (ShownRow | null)[];
+  /** In a comparison what a judge said of two runs' answers. */
+  matches?: RowMatch[];
 }
 
 export interface BatchFigures {
@@ -172,6 +174,37 @@ export interface HeadToHead {
   losses: number;
 }
 
+/** A judge's verdict on two runs' answers to one row. */
+export interface RowMatch {
+  /** Places of the runs. */
+  one: number;
+  other: number;
+  preferred: 'one' | 'other' | 'tie' | 'undecided';
+  reason: string;
+}
+
+/** Verdicts on the answers of two runs, set against each other by `reannotate compare`. */
+export interface DirectMatch extends HeadToHead {
+  undecided: number;
+  /** Of `one`, a tie as half a win; null where nothing was decided. */
+  winRate: number | null;
+  /** 95 %. */
+  interval: [low: number, high: number] | null;
+}
+
+/** A run in the ranking that follows from these verdicts. */
+export interface RankedRun {
+  /** Its place among the runs. */
+  run: number;
+  /** On the scale of Elo: the average is 1000. */
+  rating: number;
+  /** 95 %. */
+  interval: [low: number, high: number];
+  wins: number;
+  ties: number;
+  losses: number;
+}
+
 /** Several runs of one dataset. */
 export interface ComparisonData {
   kind: 'comparison';
@@ -187,6 +220,10 @@ export interface ComparisonData {
   /** Parameters that are not the same everywhere. */
   parameters: [name: string, ...values: string[]][];
   wins: HeadToHead[];
+  /** Verdicts on the runs' answers themselves, where `reannotate compare` left some. */
+  matches: DirectMatch[];
+  /** Best first; empty unless each two runs were judged. */
+  ranking: RankedRun[];
   /** Old answers, then those of each run. */
   lengths: { label: string; of: Distribution }[];
   shown: ShownRow[];

@@ -5,7 +5,9 @@ import type { ReportData, ShownRow } from '../../src/report/data.js';
 import { runFolder } from '../../src/run/folder.js';
 import { temporaryFolder } from '../support/cli.js';
 import { writeRun, type WrittenRow } from '../support/run-files.js';
+import { renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { verdictsBetween } from '../../src/report/pair-verdicts.js';
 
 function runOf(dataset: string, config: Record<string, unknown> = {}): ReportedRun {
   return {
@@ -123,5 +125,55 @@ describe('runs that are compared', () => {
       verdicts: new Map<number, never>(),
     }));
     expect(() => comparisonOf(compared, [0])).toThrow(/row 0 of m-2 has another original answer/);
+  });
+
+  it('have the verdicts and the ranking of reannotate compare, where these are on the same answers', async () => {
+    const root = temporaryFolder();
+    const answers = (text: string): WrittenRow[] =>
+      [0, 1, 2].map((row) => ({ annotation_original: `Old ${row}`, annotation: `${text} ${row}` }));
+    for (const name of ['m-1', 'm-2']) writeRun(root, name, { rows: answers(name) });
+    renameSync(join(root, 'saved'), join(root, 'answers'));
+    // Row 2 was judged with another answer, which is no longer that of the run.
+    const judged = answers('m-1').map(({ annotation = '' }, row) => ({
+      annotation_original: row === 2 ? 'Earlier' : annotation,
+      annotation: `m-2 ${row}`,
+    }));
+    const reason = 'With the new answer as A: So.';
+    const judgements = ['old', 'tie', 'old'].map((verdict, row) => ({ request_idx: row, verdict, reason }));
+    writeRun(join(root, 'pair'), 'm-1_vs_m-2', { rows: judged, judgements });
+    renameSync(join(root, 'pair', 'saved'), join(root, 'pairs'));
+    const runs = ['m-2', 'm-1'].map((name) => ({
+      ...runOf('a/b'),
+      annotator: name,
+      folder: runFolder(join(root, 'answers'), join(root, 'temp'), name),
+    }));
+    const pairs = await verdictsBetween(runs);
+    expect(pairs.map(({ one, other, byRow }) => [one, other, [...byRow.keys()]])).toEqual([[0, 1, [0, 1]]]);
+    const reports = await Promise.all(
+      runs.map((run) =>
+        collect(run, {
+          ...{ sample: 9, rows: [], isPublic: false, version: '0', now: new Date(0) },
+          onProgress: () => undefined,
+        }),
+      ),
+    );
+    const compared = reports.map((report, place) => ({
+      run: runs[place] ?? runOf('a/b'),
+      report,
+      verdicts: new Map(),
+    }));
+    const data = comparisonOf(compared, [0, 1, 2], pairs);
+    expect(data.matches).toMatchObject([
+      { one: 0, other: 1, wins: 0, ties: 1, losses: 1, undecided: 0, winRate: 0.25 },
+    ]);
+    expect(data.ranking.map(({ run, wins }) => [data.labels[run], wins])).toEqual([
+      ['m-1', 1],
+      ['m-2', 0],
+    ]);
+    const [first] = data.shown;
+    expect(first?.matches).toEqual([
+      { one: 0, other: 1, preferred: 'other', reason: 'With the answer of m-2 as A: So.' },
+    ]);
+    expect(await verdictsBetween(runs.slice(0, 1))).toEqual([]);
   });
 });

@@ -18,7 +18,9 @@ export function comparison(data: ComparisonData): HTMLElement[] {
       ),
     ),
     section('figures', 'Side by side', table('Figure', data.labels, data.figures)),
-    ...(wins.length === 0 ? [] : [section('wins', 'Head to head', headToHead(data))]),
+    ...(data.ranking.length === 0 ? [] : [section('ranking', 'Ranking', ranking(data))]),
+    ...(data.matches.length === 0 ? [] : [section('matches', 'Judged against each other', matches(data))]),
+    ...(wins.length === 0 ? [] : [section('wins', 'Judged against the old answers', headToHead(data))]),
     ...(lengths.some(({ of }) => hasCounts(of))
       ? [section('charts', 'Charts', element('div', { class: 'charts' }, comparedLengths(lengths)))]
       : []),
@@ -66,6 +68,53 @@ function table(head: string, labels: readonly string[], rows: readonly (readonly
           ),
         ),
       ),
+    ),
+  );
+}
+
+/** As `reannotate compare` ranks them. */
+function ranking({ ranking: ranked, labels }: ComparisonData): HTMLElement {
+  const rows = ranked.map(({ run, rating, interval: [low, high], wins, ties, losses }, place) => [
+    `${place + 1}. ${labels[run] ?? ''}`,
+    number(Math.round(rating)),
+    `${number(Math.round(low))} to ${number(Math.round(high))}`,
+    ...[wins, ties, losses].map(number),
+  ]);
+  return element(
+    'div',
+    {},
+    table('Run', ['rating', '95 %', 'wins', 'ties', 'losses'], rows),
+    element(
+      'p',
+      { class: 'quiet' },
+      'Bradley–Terry ratings on the scale of Elo, where 1000 is the average. Overlapping intervals mean that the sample is ' +
+        'too small to tell.',
+    ),
+  );
+}
+
+function matches({ matches: all, labels }: ComparisonData): HTMLElement {
+  const name = (place: number): string => labels[place] ?? '';
+  const rows = all.map(({ one, other, wins, ties, losses, winRate, interval }) => {
+    const [low, high] = interval ?? [0, 1];
+    const range = `${percent(low, 1)} to ${percent(high, 1)}`;
+    const isSignificant = low > 0.5 || high < 0.5;
+    return [
+      `${name(one)} against ${name(other)}`,
+      ...[wins, ties, losses].map(number),
+      winRate === null
+        ? 'nothing decided'
+        : `${percent(winRate, 1)} (${range}${isSignificant ? '' : ', not significant'})`,
+    ];
+  });
+  return element(
+    'div',
+    {},
+    table('Runs', ['wins', 'ties', 'losses', 'win rate (95 %)'], rows),
+    element(
+      'p',
+      { class: 'quiet' },
+      'A judge compared the two answers to the same row, blind and in both orders. Ties count as half a win.',
     ),
   );
 }

@@ -1,6 +1,6 @@
 /** One row: its request, both answers, what is known of them, and what the reader thinks. */
 
-import type { ReportData, ShownRow } from '../data.js';
+import type { ReportData, RowMatch, ShownRow } from '../data.js';
 import { copyButton } from './copy.js';
 import { FLAG_TEXTS } from './flag-texts.js';
 import { dollars, element, number, seconds } from './format.js';
@@ -32,6 +32,9 @@ export function rowView(one: ShownRow, data: Pick<ReportData, 'hub'>, actions: R
       ? []
       : [folded('Reasoning', one.reasoning, one.lengths.reasoning)]),
     element('div', { class: actions.isMonospaced ? 'pair mono' : 'pair' }, ...answers(one, actions)),
+    ...(one.matches ?? []).map((match) =>
+      folded(matchTitle(match, actions.labels), match.reason, match.reason.length),
+    ),
     ...one.others.map((text, place) => folded(`Answer ${place + 2}`, text, text.length)),
     ...(one.runs !== undefined || one.verdict === null || one.verdict.reason === ''
       ? []
@@ -121,6 +124,21 @@ function figureTexts(figures: NonNullable<ShownRow['figures']>): string[] {
     ...(latency === null ? [] : [seconds(latency)]),
     ...(cost === null ? [] : [dollars(cost)]),
   ];
+}
+
+/** Which of two runs' answers a judge preferred. */
+function matchTitle({ one, other, preferred }: RowMatch, labels: readonly string[]): string {
+  const [first, second] = [labels[one] ?? '', labels[other] ?? ''];
+  switch (preferred) {
+    case 'one':
+      return `Judge: ${first} is better than ${second}`;
+    case 'other':
+      return `Judge: ${second} is better than ${first}`;
+    case 'tie':
+      return `Judge: a tie between ${first} and ${second}`;
+    case 'undecided':
+      return `Judge: undecided between ${first} and ${second}`;
+  }
 }
 
 export function preference(preferred: string): string {
