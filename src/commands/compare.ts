@@ -24,7 +24,7 @@ import { comparePage, compareTable } from '../compare/table.js';
 import { readJudgePrompts, type JudgePrompts } from '../judge/prompts.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import { digestOfFile, makeFolder, replaceFile } from '../lib/files.js';
-import { sanitize, plural } from '../lib/text.js';
+import { plural, sanitize, shellWord } from '../lib/text.js';
 import { checkEndpoints } from '../models/endpoint.js';
 import { priceFor } from '../run/budget.js';
 import { earlierFiles, findRunFolder, type RunFolder } from '../run/folder.js';
@@ -72,6 +72,8 @@ export async function compare(comparison: Comparison, context: CommandContext): 
   const figures = collectFigures(open);
   await save(figures, open);
   await printResult(`${compareTable(figures)}\n`);
+  const folders = open.contestants.map(({ folder }) => shellWord(folder.save));
+  context.console.info(`All answers and verdicts on one page: npx reannotate report ${folders.join(' ')}`);
   if (unanswered > 0)
     context.console.warning(
       `${plural(unanswered, 'verdict')} missing, so their pairs are undecided. Retry with: ${context.resumeCommand}`,

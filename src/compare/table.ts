@@ -35,11 +35,16 @@ function cells(figures: ContestantFigures): string[] {
     ...[figures.wins, figures.ties, figures.losses].map((number) => count(number)),
     money(figures.cost_per_1000_rows_usd),
     money(figures.cost_of_dataset_usd),
-    latency === null ? '' : duration(latency.median),
+    latency === null ? '' : latencyText(latency.median),
     ...[of('truncated'), of('refused') + of('filtered'), of('failed') + of('pending')].map((number) =>
       count(number),
     ),
   ];
+}
+
+/** Servers on the same machine answer within milliseconds. */
+function latencyText(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : duration(milliseconds);
 }
 
 function describePair({ one, other, ...pair }: PairFigures): string {
@@ -53,7 +58,7 @@ function describeRate({
   win_rate: rate,
   confidence_interval_95: interval,
 }: Pick<PairFigures, 'win_rate' | 'confidence_interval_95'>): string {
-  if (rate === null || interval === null) return 'nothing is decided';
+  if (rate === null || interval === null) return 'no pair was decided';
   const [low, high] = interval;
   const shown = low > 0.5 || high < 0.5 ? '' : ' (not significant)';
   return `${percent(rate)} [${percent(low)}, ${percent(high)}]${shown}`;
@@ -71,7 +76,7 @@ function describeWhole({
   cost_usd: cost,
 }: CompareFigures): string {
   const of = rows === null ? '' : ` of ${count(rows)}`;
-  const paid = cost === null ? 'cost not known' : `${spent(cost, false)} in all`;
+  const paid = cost === null ? 'cost not known' : `${spent(cost, false)} in total`;
   return `${plural(sample, 'row')}${of} of ${sanitize(dataset, 120)}, judged by ${sanitize(judge.annotator, 60)} in both orders; ${paid}`;
 }
 
