@@ -115,14 +115,17 @@ async function instancesIn(dataset: OpenDataset): Promise<Folding | null> {
 async function keysOfFirst(dataset: OpenDataset): Promise<string[] | null> {
   for await (const row of dataset.rows({ columns: ['instances'], offset: 0, limit: 1 })) {
     const [first] = 'problem' in row ? [] : instancesOf(row.value);
-    return isObject(first) ? Object.keys(first) : null;
+    const isInstance = isObject(first) && ('input' in first || 'output' in first);
+    return isInstance ? Object.keys(first) : null;
   }
   return null;
 }
 
 /** An instruction without instances is a prompt of its own. */
-function instancesOf({ instances }: Value): readonly unknown[] {
-  return Array.isArray(instances) && instances.length > 0 ? (instances as unknown[]) : [{}];
+function instancesOf({ instances = null }: Value): readonly unknown[] {
+  if (instances === null) return [{}];
+  if (!Array.isArray(instances)) return [instances];
+  return instances.length > 0 ? (instances as unknown[]) : [{}];
 }
 
 function instanceRow(index: number, { instances: _, ...others }: Value, instance: unknown): SourceRow {

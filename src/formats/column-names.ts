@@ -1,10 +1,10 @@
 /** Names of columns: which of them mean the same, and which look as if a prompt needs them. */
 
-/** Finds the column that a name means: spelled exactly so, else whatever the case of its letters. */
+/** Finds the column that a name means: spelled exactly so, else whatever its case and separators are. */
 export function findColumn(columns: readonly string[], name: string): string | null {
   if (columns.includes(name)) return name;
-  const lower = name.toLowerCase();
-  return columns.find((column) => column.toLowerCase() === lower) ?? null;
+  const key = looseKey(name);
+  return columns.find((column) => looseKey(column) === key) ?? null;
 }
 
 /** The first of several names that a dataset has a column for. */
@@ -18,7 +18,19 @@ export function findFirst(columns: readonly string[], names: readonly string[]):
 
 /** All columns that go by one of some names, in the dataset's order. */
 export function findAll(columns: readonly string[], names: readonly string[]): string[] {
-  return columns.filter((column) => names.includes(column.toLowerCase()));
+  const keys = new Set(names.map(looseKey));
+  return columns.filter((column) => keys.has(looseKey(column)));
+}
+
+/** All columns that go by one of some names, with or without a number: `image`, `image_1`, `image_2`. */
+export function findNumbered(columns: readonly string[], names: readonly string[]): string[] {
+  const keys = new Set(names.map(looseKey));
+  return columns.filter((column) => keys.has(looseKey(column.replace(/[ _-]?\d{1,3}$/, ''))));
+}
+
+/** `System Prompt`, `systemPrompt` and `system_prompt` are one name. */
+function looseKey(name: string): string {
+  return name.toLowerCase().replaceAll(/[\s_-]+/g, '');
 }
 
 /** What belongs to a prompt wherever it ends a column's name: `context`, `retrieved_contexts`, `questionContext`. */

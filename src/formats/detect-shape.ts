@@ -1,7 +1,7 @@
 /** Which columns of a dataset play which part in a shape. */
 
 import { spreadChoices } from './choices.js';
-import { findAll, findColumn, findFirst } from './column-names.js';
+import { findAll, findColumn, findFirst, findNumbered } from './column-names.js';
 import type { Comparison } from './comparisons.js';
 import type { ColumnRoles } from './format.js';
 import { IMAGES, MEDIA, QUESTIONS, READ_BEFORE_QUESTION, TOOLS } from './known-columns.js';
@@ -33,7 +33,7 @@ export function detectShape(shape: Shape, columns: readonly string[]): ColumnRol
     chatAnswer: findFirst(columns, shape.chatAnswer ?? []),
     comparison,
     tools: findFirst(columns, TOOLS),
-    images: findAll(columns, IMAGES),
+    images: findNumbered(columns, IMAGES),
     media: findAll(columns, MEDIA),
     requests: (shape.requests ?? []).flatMap((name) => findColumn(columns, name) ?? []),
     originalCalls: findFirst(columns, shape.originalCalls ?? []),

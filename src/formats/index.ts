@@ -4,7 +4,7 @@ import { UsageError, UserError } from '../lib/errors.js';
 import { sanitize } from '../lib/text.js';
 import type { PromptRow } from '../types.js';
 import { requireTalk } from './all-turns.js';
-import { findAll, findFirst, looksLikePrompt } from './column-names.js';
+import { findFirst, findNumbered, looksLikePrompt } from './column-names.js';
 import { FORMAT_NAMES, type ColumnRoles, type FormatFlags, type FormatName, type Row } from './format.js';
 import { readAlpaca, readChat, readGlaive, readPlain, readPreference, readReannotated } from './rows.js';
 import { withImages } from './images.js';
@@ -255,7 +255,7 @@ function rolesAround(prompt: string, available: readonly string[]): ColumnRoles 
     chatAnswer: null,
     comparison: null,
     tools: findFirst(available, TOOLS),
-    images: findAll(available, IMAGES),
+    images: findNumbered(available, IMAGES),
     // A user who names the prompt leaves other media out on purpose.
     media: [],
     requests: [],

@@ -1,7 +1,7 @@
 /** The names that datasets have for the parts of a prompt and its answer; compared without regard to case. */
 
 export const SYSTEM = [
-  ...['system_prompt', 'system', 'system_message', 'system_instruction', 'systeminstruction'],
+  ...['system_prompt', 'system', 'system_message', 'system_instruction'],
   ...['sys_prompt', 'meta_instruction'],
 ];
 export const HISTORY = [
@@ -40,7 +40,16 @@ export const ANSWERS = [
     'expected_answer',
     'ideal',
   ],
-  ...['ground_truth', 'summary', 'highlights'],
+  ...['ground_truth', 'human_answers', 'chatgpt_answers', 'model_answer', 'model_response', 'model_output'],
+  ...[
+    'llm_response',
+    'assistant_response',
+    'bot_response',
+    'target_text',
+    'output_text',
+    'summary',
+    'highlights',
+  ],
 ];
 /** Of those, the ones that a chat without its last answer has beside it. */
 export const CHAT_ANSWERS = [
@@ -50,7 +59,8 @@ export const CHAT_ANSWERS = [
 /** A prompt by any name, the likeliest first. */
 export const PROMPTS = [
   ...['prompt', 'question', 'query', 'problem', 'instruction', 'task', 'question_stem', 'problem_statement'],
-  ...['user_prompt', 'inputs', 'input', 'text', 'sample'],
+  ...['user_prompt', 'user_input', 'user_query', 'user_message', 'human_input', 'input_text'],
+  ...['inputs', 'input', 'text', 'sample'],
 ];
 
 /** Taken in every shape: images that are sent, and media that cannot be. */

@@ -127,6 +127,8 @@ export const SHAPES: readonly Shape[] = [
       'messages',
       'conversations',
       'conversation',
+      'trajectory',
+      'context_messages',
       'question',
       'query',
       'instruction',
@@ -287,7 +289,10 @@ export const SHAPES: readonly Shape[] = [
   chat(
     'chat',
     'a chat under another name',
-    ['conversation', 'dialog', 'dialogue', 'dialogues', 'chat', 'contents', 'body'],
+    [
+      ...['conversation', 'dialog', 'dialogue', 'dialogues', 'chat', 'contents', 'body', 'trajectory'],
+      ...['prompt_messages', 'context_messages', 'input_messages'],
+    ],
     [
       { conversation: [turn('user', 'Name a tree.'), turn('assistant', 'Oak.')] },
       { system: 'Be kind.', conversation: [{ human: 'Name a tree.', assistant: 'Oak.' }] },

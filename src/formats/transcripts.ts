@@ -68,6 +68,9 @@ const STYLES: readonly Style[] = [
   },
 ];
 
+/** How a text of any style begins: one look at most prompts, which are of none. */
+const BEGINS = /^\s*(?:[<[]|###|H: |Human: |User: |USER: |System: |SYSTEM: |A chat between )/;
+
 /** Speakers that the table of roles does not know. */
 const OWN_SPEAKERS: Readonly<Record<string, ChatMessage['role']>> = {
   inst: 'user',
@@ -87,6 +90,7 @@ export interface Transcript {
 
 /** The turns of a text; null for one that is not a dialogue, or has no user in it. */
 export function readTranscript(text: string): Transcript | null {
+  if (!BEGINS.test(text)) return null;
   const trimmed = text.trimStart();
   const found = STYLES.filter(({ begins }) => begins.test(trimmed))
     .map((style) => turnsIn(trimmed, style))

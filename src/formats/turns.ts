@@ -26,7 +26,9 @@ export interface Turn {
 /** Roles of turns that call tools: ShareGPT's in LLaMA-Factory, ms-swift's, and others. */
 const CALL_ROLES = new Set(['function_call', 'function-call', 'tool_call', 'tool_calls', 'functioncall']);
 const ROLE_KEYS = ['role', 'from', 'speaker', 'author', 'sender'];
-const CONTENT_KEYS = ['content', 'value', 'text', 'message', 'utterance', 'parts'];
+const CONTENT_KEYS = ['content', 'value', 'text', 'message', 'utterance', 'parts', 'mes'];
+/** Where a turn only says whether a person speaks: PIPPA, SillyTavern. */
+const PERSON_KEYS = ['is_human', 'is_user'];
 
 /** Keys of objects that hold a question and its answer instead of one turn: ms-swift, xtuner, Capybara, and others. */
 const ASKED_KEYS = ['human', 'user', 'prompt', 'question', 'query', 'instruction', 'input'];
@@ -120,6 +122,8 @@ function readItem(item: unknown, place: number, where: string, speakers: Speaker
   }
   if (!isObject(item)) throw new RowProblem(`${where} is ${kindOf(item)}, not a message`);
   if (ROLE_KEYS.some((key) => cell(item, key) !== null)) return [readMessage(item, where)];
+  const isPerson = PERSON_KEYS.map((key) => cell(item, key)).find((one) => typeof one === 'boolean');
+  if (isPerson !== undefined) return [readMessage({ ...item, role: isPerson ? 'user' : 'assistant' }, where)];
   // Arena-Hard's turns are `{"content": "…"}`.
   const isPrompt = speakers === 'user' && CONTENT_KEYS.some((key) => cell(item, key) !== null);
   return isPrompt ? [readMessage({ ...item, role: 'user' }, where)] : readPair(item, where);

@@ -149,6 +149,6 @@ it('holds for any rows of a file, also for columns that only a late row has', as
       }
       expect(index).toBe(rows.length);
     }),
-    { numRuns: 400 },
+    { numRuns: 200 },
   );
 });
