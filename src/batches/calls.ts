@@ -3,13 +3,11 @@
 import { UserError } from '../lib/errors.js';
 import type { Clock } from '../lib/clock.js';
 import type { Verdict } from '../requests/verdict.js';
+import { pauseAfter as pauseOf, TRIES, withRetries, type Try } from '../http/retry.js';
 import { classifyCallError, statusOf, UnreadableAnswer } from './apis/transport.js';
 
-const BACKOFF_BASE_MS = 500;
-const BACKOFF_MAXIMUM_MS = 60_000;
 /** What a server may ask to wait before the wait is taken for a refusal. */
 const LONGEST_WAIT_MS = 10 * 60_000;
-const TRIES = 6;
 /** How often a call is made whose refusal would decide something, and how long after each other. */
 const REFUSALS = 3;
 const REFUSALS_APART_MS = 500;
@@ -66,11 +64,14 @@ export function callFailed(error: unknown): CallFailed {
   return new CallFailed(verdict, statusOf(error), { cause: error });
 }
 
-/** Milliseconds to wait before the next try: what the server asks for, or a growing pause with full jitter. */
+/** Milliseconds to wait before the next try. */
 export function pauseAfter(failure: CallFailed, attempt: number, random: () => number): number {
-  const { verdict } = failure;
-  const asked = 'wait' in verdict ? (verdict.wait ?? 0) : 0;
-  return asked + random() * Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
+  return pauseOf(attempt, askedBy(failure), random);
+}
+
+/** Milliseconds that a server asked to wait; null where it did not. */
+function askedBy({ verdict }: CallFailed): number | null {
+  return 'wait' in verdict ? (verdict.wait ?? null) : null;
 }
 
 /** True for a failure that may pass by itself. */
@@ -84,17 +85,22 @@ export function isTransient({ verdict }: CallFailed): boolean {
  * @throws CallFailed, or Interrupted
  */
 export async function withRetry<T>(call: () => Promise<T>, waiting: Waiting): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
+  const { random, signal, tries = TRIES } = waiting;
+  const tryOnce = async (): Promise<Try<T>> => {
     try {
-      return await call();
+      return { value: await call() };
     } catch (error) {
-      if (waiting.signal.aborted) throw new Interrupted();
+      if (signal.aborted) throw new Interrupted();
       if (error instanceof UserError) throw error;
-      const failure = callFailed(error);
-      if (attempt >= (waiting.tries ?? TRIES) || !isTransient(failure)) throw failure;
-      await pause(pauseAfter(failure, attempt, waiting.random), waiting);
+      const problem = callFailed(error);
+      return { problem, tries: isTransient(problem) ? tries : 1, asked: askedBy(problem) };
     }
-  }
+  };
+  return withRetries(tryOnce, {
+    random,
+    longestWait: LONGEST_WAIT_MS,
+    pause: (milliseconds) => pause(milliseconds, waiting),
+  });
 }
 
 /**

@@ -12,21 +12,17 @@ import { HubAddresses } from '../http/hub-addresses.js';
 import { warnOfPlainHttp } from '../http/plain-http.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
 import { EXIT, isTlsProblem, messageOf, systemErrorCode, TemporaryError, UserError } from '../lib/errors.js';
-import { atMinimumRate, discard, TooSlow } from '../http/minimum-rate.js';
+import { readBounded, TooLarge } from '../http/bodies.js';
+import { discard } from '../http/minimum-rate.js';
+import { isTransientStatus, requestedWait, TRIES, triesAfter, withRetries, type Try } from '../http/retry.js';
+import { MAXIMUM_REDIRECTS, redirectTarget, tokenFor } from '../http/redirects.js';
 import { systemClock, type Clock } from '../lib/clock.js';
-import { retryAfter, type Headers } from '../http/limit-headers.js';
+import type { Headers } from '../http/limit-headers.js';
 import { Redactor, Unsearchable } from '../secrets/redactor.js';
 import { count, duration, sanitize } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
-const TRIES = 6;
-/** A server that can't be reached at all is reported sooner. */
-const TRIES_UNREACHABLE = 3;
-/** So is one that is too slow: each try takes half a minute. */
-const TRIES_SLOW = 2;
 const REQUEST_TIMEOUT_MS = 30_000;
-const BACKOFF_BASE_MS = 500;
-const BACKOFF_MAXIMUM_MS = 60_000;
 /** What a server may ask to wait: the Hub's limits are windows of five minutes. */
 const LONGEST_WAIT_MS = 330_000;
 const TOLD_FROM_MS = 3000;
@@ -34,8 +30,6 @@ const TOLD_FROM_MS = 3000;
 const MAXIMUM_JSON_BYTES = 12 << 20;
 /** The same with 10,000 numbers each. */
 const MOST_JSON_VALUES = 1_000_000;
-const MAXIMUM_REDIRECTS = 5;
-const UNREACHABLE = new Set(['ENOTFOUND', 'ECONNREFUSED', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH']);
 /** Codes of answers that another try may mend, whatever their status. */
 const PASSING_CODES = new Set([
   'ResponseNotReady',
@@ -203,36 +197,45 @@ export class HubClient {
     what: string,
     problemOf: (answer: Answer) => HubError | null = () => null,
   ): Promise<Answer> {
-    for (let attempt = 1; ; attempt++) {
-      this.options.signal?.throwIfAborted();
-      let wait: number | null = null;
-      let problem: Error;
-      const started = this.#clock.now();
-      try {
-        const answer = await request();
-        const isGood = answer.status < 300;
-        const wrong = isGood ? problemOf(answer) : this.#problem(answer, what);
-        if (wrong === null) return answer;
-        problem = wrong;
-        if (!(isGood || passes(answer)) || attempt >= TRIES) throw problem;
-        wait = requestedWait(answer.headers);
-      } catch (error) {
-        if (error instanceof UserError || this.options.signal?.aborted === true) throw error;
-        const most = triesAfter(error);
-        problem = this.#unreachable(error);
-        if (attempt >= most) throw problem;
-      }
-      await this.#backOff(attempt, wait, problem, this.#clock.now() - started);
-    }
+    const { reporter, signal } = this.options;
+    const clock = this.#clock;
+    let started = clock.now();
+    return withRetries(
+      async () => {
+        signal?.throwIfAborted();
+        started = clock.now();
+        return this.#try(request, what, problemOf);
+      },
+      {
+        random: this.#random,
+        longestWait: LONGEST_WAIT_MS,
+        pause: async (wait, problem) => {
+          if (wait + clock.now() - started > TOLD_FROM_MS)
+            reporter.info(`Trying again in ${duration(wait)}: ${problem.message}`);
+          else reporter.debug(`Trying the Hub again: ${problem.message}`);
+          await clock.sleep(wait, signal);
+          signal?.throwIfAborted();
+        },
+      },
+    );
   }
 
-  async #backOff(attempt: number, asked: number | null, problem: Error, lost: number): Promise<void> {
-    const { reporter, signal } = this.options;
-    const wait = pauseAfter(attempt, asked, this.#random);
-    if (wait + lost > TOLD_FROM_MS) reporter.info(`Trying again in ${duration(wait)}: ${problem.message}`);
-    else reporter.debug(`Trying the Hub again: ${problem.message}`);
-    await this.#clock.sleep(wait, signal);
-    signal?.throwIfAborted();
+  async #try(
+    request: () => Promise<Answer>,
+    what: string,
+    problemOf: (answer: Answer) => HubError | null,
+  ): Promise<Try<Answer>> {
+    try {
+      const answer = await request();
+      const isGood = answer.status < 300;
+      const problem = isGood ? problemOf(answer) : this.#problem(answer, what);
+      if (problem === null) return { value: answer };
+      const tries = isGood || passes(answer) ? TRIES : 1;
+      return { problem, tries, asked: requestedWait(answer.headers) };
+    } catch (error) {
+      if (error instanceof UserError || this.options.signal?.aborted === true) throw error;
+      return { problem: this.#unreachable(error), tries: triesAfter(error), asked: null };
+    }
   }
 
   /** One request, with redirects followed by hand so that the token stays with the Hub. */
@@ -248,21 +251,20 @@ export class HubClient {
         signal: this.options.signal ?? null,
       });
       const { statusCode, headers: answered, body } = response;
-      const location = answered['location'];
-      if (
-        statusCode >= 300 &&
-        statusCode < 400 &&
-        typeof location === 'string' &&
-        URL.canParse(location, target)
-      ) {
+      const next = redirectTarget(statusCode, answered['location'], target);
+      if (next !== null) {
         await discard(body);
         if (redirects >= MAXIMUM_REDIRECTS)
           throw new HubError(`${host(url)} redirects in a circle.`, null, true);
-        target = this.#addresses.require(new URL(location, target).href, host(target)).href;
+        target = this.#addresses.require(next.href, host(target)).href;
         continue;
       }
       if (target !== url && statusCode < 300) this.#locations.set(url, target);
-      const bytes = await readBounded(response, maximumBytes, host(target));
+      const bytes = await readBounded(response, maximumBytes).catch((error: unknown) => {
+        throw error instanceof TooLarge
+          ? new HubError(`${host(target)} sent ${error.message}.`, null, true)
+          : error;
+      });
       const isFile = headers['range'] !== undefined && statusCode < 300;
       return {
         status: statusCode,
@@ -289,11 +291,9 @@ export class HubClient {
   }
 
   /** The token goes to the Hub's own addresses and nowhere else. */
-  #authorization(url: string): Record<string, string> {
+  #authorization(url: string): { authorization?: string } {
     const { token, endpoint, datasetsServerUrl } = this.options.hub;
-    const origin = new URL(url).origin;
-    const own = [endpoint, datasetsServerUrl].some((address) => new URL(address).origin === origin);
-    return token !== null && own ? { authorization: `Bearer ${token}` } : {};
+    return tokenFor(url, token, [endpoint, datasetsServerUrl]);
   }
 
   #unreachable(error: unknown): UserError {
@@ -320,11 +320,6 @@ export class HubClient {
   }
 }
 
-function triesAfter(error: unknown): number {
-  if (error instanceof TooSlow) return TRIES_SLOW;
-  return UNREACHABLE.has(systemErrorCode(error) ?? '') ? TRIES_UNREACHABLE : TRIES;
-}
-
 function mayWorkOtherwise(code: string | null, status: number): boolean {
   return (
     (code !== null && PASSING_CODES.has(code)) ||
@@ -337,11 +332,8 @@ function mayWorkOtherwise(code: string | null, status: number): boolean {
 function passes(answer: Answer): boolean {
   const code = errorCode(answer);
   if (code !== null && PASSING_CODES.has(code)) return true;
-  return (
-    answer.status === 408 ||
-    answer.status === 429 ||
-    (answer.status >= 500 && answer.status !== 501 && code === null)
-  );
+  // Any other code says that the server is well, and why it does not serve this.
+  return isTransientStatus(answer.status) && (answer.status < 500 || code === null);
 }
 
 function errorCode(answer: Answer): string | null {
@@ -351,30 +343,6 @@ function errorCode(answer: Answer): string | null {
   return isObject(value) && typeof value['error_code'] === 'string'
     ? sanitize(value['error_code'], 80)
     : null;
-}
-
-/**
- * Milliseconds to wait after a failed try, with jitter.
- * @param attempt of the try that failed, from 1
- * @param asked milliseconds that the server asked for; null where it did not
- */
-export function pauseAfter(
-  attempt: number,
-  asked: number | null,
-  random: () => number = Math.random,
-): number {
-  const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
-  return Math.min(asked ?? 0, LONGEST_WAIT_MS) + random() * (asked === null ? ceiling : BACKOFF_BASE_MS);
-}
-
-/** `Retry-After`, or the seconds until the window ends in `RateLimit: "api";r=0;t=55`. */
-export function requestedWait(headers: Headers): number | null {
-  const asked = retryAfter(headers);
-  if (asked !== null) return asked;
-  const limit = headers['ratelimit'];
-  if (typeof limit !== 'string' || !/\br=0\b/.test(limit)) return null;
-  const seconds = /\bt=(\d{1,9})\b/.exec(limit)?.[1];
-  return seconds === undefined ? null : Number(seconds) * 1000;
 }
 
 /** What is known of an answer that says no. */
@@ -454,34 +422,6 @@ function explainStatus({ code, status, name, page, hasToken, said, what }: Refus
   if (status >= 500 && code === null)
     return `The Hub failed with ${status} on ${what} of ${name}${suffix}: try again later.`;
   return `The Hub can't serve ${name}: ${status}${suffix}. Download a file of it and give its path.`;
-}
-
-/** Reads a body into memory of its own, in place where its length is known. */
-async function readBounded(
-  response: Dispatcher.ResponseData,
-  maximumBytes: number,
-  from: string,
-): Promise<Buffer> {
-  const stated = Number(response.headers['content-length']);
-  const exact = Number.isSafeInteger(stated) && stated > 0 && stated <= maximumBytes;
-  let bytes = Buffer.from(new ArrayBuffer(exact ? stated : 65_536));
-  let length = 0;
-  for await (const piece of atMinimumRate(response.body)) {
-    if (length + piece.length > maximumBytes) {
-      throw new HubError(
-        `${from} sent more than ${Math.round(maximumBytes / (1 << 20))} MB in one answer.`,
-        null,
-        true,
-      );
-    }
-    if (length + piece.length > bytes.length) {
-      const larger = Buffer.from(new ArrayBuffer(Math.max(bytes.length * 2, length + piece.length)));
-      bytes.copy(larger, 0, 0, length);
-      bytes = larger;
-    }
-    length += piece.copy(bytes, length);
-  }
-  return bytes.subarray(0, length);
 }
 
 function host(url: string): string {

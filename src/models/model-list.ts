@@ -2,6 +2,7 @@
 
 import { messageOf, systemErrorCode } from '../lib/errors.js';
 import { isObject, parseJson } from '../lib/json.js';
+import { readBounded } from '../http/bodies.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
 import { sanitize } from '../lib/text.js';
 import { authorization, requestUrl, type ApiAddress } from '../http/address.js';
@@ -87,19 +88,19 @@ async function get(
     connections: 1,
     headersTimeout: TIMEOUT_MS,
     bodyTimeout: TIMEOUT_MS,
-    maxResponseSize: MAXIMUM_BYTES,
     connect: { timeout: TIMEOUT_MS },
   });
   const url = new URL(requestUrl(address, path));
   try {
-    const { statusCode, body } = await agent.request({
+    const response = await agent.request({
       origin: url.origin,
       path: url.pathname + url.search,
       method: 'GET',
       headers: { accept: 'application/json', 'user-agent': userAgent, ...authorization(address, apiKey) },
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    return { status: statusCode, text: await body.text() };
+    const body = await readBounded(response, MAXIMUM_BYTES);
+    return { status: response.statusCode, text: body.toString('utf8') };
   } finally {
     await agent.destroy();
   }

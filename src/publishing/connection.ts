@@ -5,11 +5,13 @@
 
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { requestedWait, pauseAfter } from '../datasets/hub-client.js';
 import { messageOf, systemErrorCode, UserError } from '../lib/errors.js';
 import { HubAddresses } from '../http/hub-addresses.js';
 import { packageVersion } from '../lib/package.js';
-import { atMinimumRate, discard } from '../http/minimum-rate.js';
+import { joinedHeaders, readBounded, TooLarge } from '../http/bodies.js';
+import { discard } from '../http/minimum-rate.js';
+import { isRedirect, tokenFor } from '../http/redirects.js';
+import { isTransientStatus, requestedWait, TRIES, triesAfter, withRetries, type Try } from '../http/retry.js';
 import { warnOfPlainHttp } from '../http/plain-http.js';
 import { openProxyAgent } from '../http/proxy-agent.js';
 import { systemClock } from '../lib/clock.js';
@@ -17,14 +19,12 @@ import { Redactor } from '../secrets/redactor.js';
 import { duration, sanitize } from '../lib/text.js';
 import type { HubEnvironment, Reporter } from '../types.js';
 
-const TRIES = 6;
-/** A server that can't be reached at all is reported sooner. */
-const TRIES_UNREACHABLE = 3;
 /** The Hub answers a commit once it is made, which takes its time. */
 const ANSWER_TIMEOUT_MS = 120_000;
 const MAXIMUM_ANSWER_BYTES = 16 << 20;
 const TOLD_FROM_MS = 3000;
-const UNREACHABLE = new Set(['ENOTFOUND', 'ECONNREFUSED', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH']);
+/** What a server may ask to wait: the Hub's limits are windows of five minutes. */
+const LONGEST_WAIT_MS = 330_000;
 
 /**
  * `@huggingface/hub` takes nothing but tokens that begin with `hf_`, and would send them wherever an answer leads it.
@@ -93,43 +93,48 @@ export class HubConnection {
   readonly fetch: typeof globalThis.fetch = async (input, init = {}) => {
     const url = input instanceof Request ? input.url : String(input);
     const isCommit = init.method === 'POST' && /\/commit\/[^/]*$/.test(new URL(url).pathname);
-    for (let attempt = 1; ; attempt++) {
-      this.signal.throwIfAborted();
-      let asked: number | null = null;
-      let problem: string;
-      try {
-        const response = await this.#once(url, init);
-        const { status } = response;
-        if (isCommit && isTransientStatus(status) && status !== 429)
-          throw new Unanswered(`${host(url)} answered ${status}`, isCommit);
-        if (!isTransientStatus(status) || attempt >= TRIES) return response;
-        asked = requestedWait(Object.fromEntries(response.headers));
-        problem = `it answered ${status}`;
-      } catch (error) {
-        if (error instanceof Unanswered) throw error;
-        this.signal.throwIfAborted();
-        init.signal?.throwIfAborted();
-        if (error instanceof UserError) throw error;
-        const code = systemErrorCode(error) ?? '';
-        problem = sanitize(code === '' ? messageOf(error) : code, 120);
-        if (isCommit || attempt >= (UNREACHABLE.has(code) ? TRIES_UNREACHABLE : TRIES))
-          throw new Unanswered(`${host(url)} can't be reached (${problem})`, isCommit, { cause: error });
-      }
-      const pause = pauseAfter(attempt, asked);
-      const text = `Trying ${host(url)} again in ${duration(pause)}: ${problem}.`;
-      if (pause > TOLD_FROM_MS) this.reporter.info(text);
-      else this.reporter.debug(text);
-      await systemClock.sleep(pause, this.signal);
-    }
+    return withRetries(() => this.#try(url, init, isCommit), {
+      random: Math.random,
+      longestWait: LONGEST_WAIT_MS,
+      pause: async (pause, { message }) => {
+        const text = `Trying ${host(url)} again in ${duration(pause)}: ${message}.`;
+        if (pause > TOLD_FROM_MS) this.reporter.info(text);
+        else this.reporter.debug(text);
+        await systemClock.sleep(pause, this.signal);
+      },
+    });
   };
+
+  async #try(url: string, init: RequestInit, isCommit: boolean): Promise<Try<Response>> {
+    this.signal.throwIfAborted();
+    let response: Response;
+    try {
+      response = await this.#once(url, init);
+    } catch (error) {
+      this.signal.throwIfAborted();
+      init.signal?.throwIfAborted();
+      if (error instanceof UserError) throw error;
+      const why = sanitize(systemErrorCode(error) ?? messageOf(error), 120);
+      const text = `${host(url)} can't be reached (${why})`;
+      const problem = new Unanswered(text, isCommit, { cause: error });
+      return { problem, tries: isCommit ? 1 : triesAfter(error), asked: null };
+    }
+    const { status } = response;
+    if (isCommit && isTransientStatus(status) && status !== 429)
+      throw new Unanswered(`${host(url)} answered ${status}`, isCommit);
+    if (!isTransientStatus(status)) return { value: response };
+    const asked = requestedWait(Object.fromEntries(response.headers));
+    // What the library makes of the last answer says most.
+    return { problem: new Error(`it answered ${status}`), tries: TRIES, asked, fallback: response };
+  }
 
   async #once(url: string, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
     headers.delete('authorization');
     headers.set('user-agent', this.#userAgent);
     if (init.body instanceof Blob) headers.set('content-length', String(init.body.size));
-    if (this.hub.token !== null && new URL(url).origin === new URL(this.hub.endpoint).origin)
-      headers.set('authorization', `Bearer ${this.hub.token}`);
+    const { authorization } = tokenFor(url, this.hub.token, [this.hub.endpoint]);
+    if (authorization !== undefined) headers.set('authorization', authorization);
     // Uploads go where an answer says.
     const { origin, pathname, search } = this.#addresses.require(url, host(this.hub.endpoint));
     // `fetch` would hold a hundred megabytes of a large file, and follow a redirect with the token or the data.
@@ -145,26 +150,19 @@ export class HubConnection {
       signal: init.signal ? AbortSignal.any([init.signal, this.signal]) : this.signal,
     });
     const { statusCode: status, body } = response;
-    const answered = headersOf(this.#redactor.headers(response.headers));
-    if (status >= 300 && status < 400) {
+    const answered = new Headers(joinedHeaders(this.#redactor.headers(response.headers)));
+    if (isRedirect(status)) {
       await discard(body);
       throw movedAway(url, answered.get('location'));
     }
-    const bytes = new Uint8Array(this.#redactor.bytes(await readBounded(body, host(url))));
+    const read = await readBounded(response, MAXIMUM_ANSWER_BYTES).catch((error: unknown) => {
+      if (!(error instanceof TooLarge)) throw error;
+      throw new UserError(`${host(url)} sent ${error.message}; check HF_ENDPOINT.`);
+    });
+    const bytes = new Uint8Array(this.#redactor.bytes(read));
     const isEmpty = status === 204 || status === 205;
     return new Response(isEmpty ? null : bytes, { status: Math.min(status, 599), headers: answered });
   }
-}
-
-function headersOf(headers: Dispatcher.ResponseData['headers']): Headers {
-  const entries = Object.entries(headers).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, [value].flat().join(', ')] as [string, string]],
-  );
-  return new Headers(entries);
-}
-
-function isTransientStatus(status: number): boolean {
-  return status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 507);
 }
 
 function movedAway(url: string, location: string | null): UserError {
@@ -173,21 +171,6 @@ function movedAway(url: string, location: string | null): UserError {
     `${host(url)} leads ${sanitize(new URL(url).pathname, 200)} elsewhere${to}, which is not followed with a token: give ` +
       'the name that the dataset has now, or check HF_ENDPOINT.',
   );
-}
-
-async function readBounded(body: Readable, from: string): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of atMinimumRate(body)) {
-    length += chunk.length;
-    if (length > MAXIMUM_ANSWER_BYTES) {
-      throw new UserError(
-        `${from} sent more than ${MAXIMUM_ANSWER_BYTES >> 20} MB in one answer; check HF_ENDPOINT.`,
-      );
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
 }
 
 function host(url: string): string {

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { EXIT, isTlsProblem, messageOf, UserError } from '../lib/errors.js';
 import { fileProblem, isFileProblem } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
-import { pauseAfter } from '../datasets/hub-client.js';
+import { isTransientStatus, pauseAfter } from '../http/retry.js';
 import { systemClock } from '../lib/clock.js';
 import { sanitize } from '../lib/text.js';
 import type { Push } from '../run/settings.js';
@@ -282,11 +282,6 @@ export class Repository {
       options,
     );
   }
-}
-
-/** True for a status after which the same push may succeed later. */
-function isTransientStatus(status: number): boolean {
-  return [408, 429].includes(status) || status >= 500;
 }
 
 /** One sentence for each status, which says what to do. */

@@ -5,6 +5,7 @@
  * every wait can be aborted. One real row goes first: a wrong key, model or parameter costs one request.
  */
 
+import { backOff } from '../http/retry.js';
 import { messageOf, TemporaryError } from '../lib/errors.js';
 import { setMaxListeners } from 'node:events';
 import type { Completion } from '../models/completion.js';
@@ -30,7 +31,6 @@ import type { ChatResponse } from '../http/chat-client.js';
 
 /** Verdicts that say something of the server, so that its name belongs to them where there are several. */
 const OF_THE_SERVER: ReadonlySet<Verdict['kind']> = new Set(['run', 'throttle', 'transient', 'unreadable']);
-const BACKOFF_BASE_MS = 500;
 const BACKOFF_MAXIMUM_MS = 30_000;
 /** The schedule is looked at again so often: a computer may sleep, and its clock be set. */
 const SCHEDULE_MS = 30_000;
@@ -694,10 +694,7 @@ export class Processor {
     if (this.counts.answered === 0) return false;
     if (verdict.unreachable || this.#failuresInRow >= OUTAGE_FAILURES) {
       const steps = Math.min(10, Math.floor(this.#failuresInRow / OUTAGE_FAILURES));
-      limiter.closeGate(
-        this.#random() * Math.min(OUTAGE_GATE_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** steps),
-        'outage',
-      );
+      limiter.closeGate(backOff(steps, this.#random, OUTAGE_GATE_MAXIMUM_MS), 'outage');
     }
     if (!verdict.unreachable) return this.#isFull(verdict, row);
     // A run that has worked for long is patient for longer.
@@ -786,9 +783,9 @@ export class Processor {
 
   /** Exponential back-off with full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). */
   async #backOff(attempt: number, serverWait: number): Promise<void> {
-    const ceiling = Math.min(BACKOFF_MAXIMUM_MS, BACKOFF_BASE_MS * 2 ** attempt);
     const asked = Math.min(serverWait, LONGEST_ATTEMPT_WAIT_MS);
-    await this.#options.clock.sleep(asked + this.#random() * ceiling, this.#waits.signal);
+    const pause = asked + backOff(attempt, this.#random, BACKOFF_MAXIMUM_MS);
+    await this.#options.clock.sleep(pause, this.#waits.signal);
   }
 }
 

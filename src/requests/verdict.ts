@@ -18,6 +18,7 @@
  * What refusals mean is a table of its own, `refusals.ts`.
  */
 
+import { isUnreachable } from '../http/retry.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { Completion } from '../models/completion.js';
 import type { AnswerRules } from '../models/answer-rules.js';
@@ -127,18 +128,8 @@ export function usageOf(verdict: Verdict, request: Buffer): Usage | null {
   return usage === null ? null : withPrompt(usage, request);
 }
 
-const UNREACHABLE_CODES = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ENETUNREACH',
-  'EHOSTUNREACH',
-  'ENETDOWN',
-  'ETIMEDOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'EMFILE',
-  'ENFILE',
-]);
+/** Further codes that say that a request did not get out: none of the row's fault either. */
+const NOT_SENT = new Set(['ENETDOWN', 'ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'EMFILE', 'ENFILE']);
 
 /** No answer in time: the server has more to do than it can. */
 const TIMEOUT_CODES = new Set(['REQUEST_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
@@ -372,7 +363,7 @@ export function classifyFailure(error: unknown, redactor: Redactor = NO_SECRETS)
   }
   const tooMuch = tooMuchIn(error);
   if (tooMuch !== null) return rowVerdict(tooMuch, { explained: true });
-  const unreachable = UNREACHABLE_CODES.has(code);
+  const unreachable = isUnreachable(code) || NOT_SENT.has(code);
   const overloaded = TIMEOUT_CODES.has(code);
   return {
     ...transient(`no answer (${code === '' ? '' : `${code}: `}${sanitize(text, 200)})`),

@@ -14,6 +14,7 @@ import { holdsMoreValues } from '../../lib/json-scan.js';
 import { systemErrorCode } from '../../lib/errors.js';
 import { ANSWER_BOUNDS, beyondBounds } from '../../http/answer-bounds.js';
 import { authorization, requestUrl, type ApiAddress } from '../../http/address.js';
+import { joinedHeaders, readStart } from '../../http/bodies.js';
 import { atMinimumRate } from '../../http/minimum-rate.js';
 import { openProxyAgent } from '../../http/proxy-agent.js';
 import { classifyFailure, classifyResponse, type Verdict } from '../../requests/verdict.js';
@@ -109,7 +110,7 @@ export class Transport {
       fetch: (target, init) => {
         const url = withQuery(addressOf(target), address.query);
         const isStreamed = isFile(url.pathname);
-        return send(url, init ?? {}, isStreamed ? unbounded : bounded, redactor, isStreamed);
+        return send(url, init ?? {}, { dispatcher: isStreamed ? unbounded : bounded, redactor, isStreamed });
       },
     });
   }
@@ -159,7 +160,11 @@ export class Transport {
   ): Promise<Response> {
     const url = this.#checked(address);
     const init = { method, headers, ...(body === undefined ? {} : { body: Readable.from(body) as never }) };
-    const response = await send(url, init, this.#dispatchers.unbounded, this.#redactor, method === 'GET');
+    const response = await send(url, init, {
+      dispatcher: this.#dispatchers.unbounded,
+      redactor: this.#redactor,
+      isStreamed: method === 'GET',
+    });
     if (response.status < 400) return response;
     throw APIError.generate(response.status, undefined, await response.text(), response.headers);
   }
@@ -246,6 +251,14 @@ function withQuery(url: URL, query: string): URL {
   return url;
 }
 
+/** How a request is sent, and its answer read. */
+interface Sending {
+  dispatcher: Dispatcher;
+  redactor: Redactor;
+  /** True for a file, which is not read here. */
+  isStreamed: boolean;
+}
+
 /**
  * `fetch` as far as the SDK needs it, over undici's `request`: no redirects, no hidden buffering. Secrets are taken out
  * of headers and of everything but a file, which `download` cleans on the disk.
@@ -253,9 +266,7 @@ function withQuery(url: URL, query: string): URL {
 async function send(
   url: URL,
   init: RequestInit,
-  dispatcher: Dispatcher,
-  redactor: Redactor,
-  isStreamed: boolean,
+  { dispatcher, redactor, isStreamed }: Sending,
 ): Promise<Response> {
   const { body: sent } = init;
   const response = await dispatcher.request({
@@ -271,17 +282,20 @@ async function send(
   const isEmpty = statusCode === 204 || statusCode === 304 || statusCode < 200;
   if (isEmpty) await response.body.dump();
   const isFile = isStreamed && statusCode < 300;
-  const pieces = atMinimumRate(response.body);
   const content = async (): Promise<Uint8Array<ArrayBuffer>> => {
-    const bytes = await readUpTo(pieces, statusCode < 300 ? MAXIMUM_JSON_BYTES : MAXIMUM_ERROR_BYTES);
+    const bytes = await readStart(response.body, statusCode < 300 ? MAXIMUM_JSON_BYTES : MAXIMUM_ERROR_BYTES);
     if (holdsMoreValues(bytes, ANSWER_BOUNDS.values)) throw beyondBounds(ANSWER_BOUNDS, 'values');
     const clean = redactor.bytes(bytes);
     return new Uint8Array(statusCode < 300 ? clean : errorForSdk(clean));
   };
-  const body = isEmpty ? null : isFile ? (Readable.toWeb(Readable.from(pieces)) as never) : await content();
+  const body = isEmpty
+    ? null
+    : isFile
+      ? (Readable.toWeb(Readable.from(atMinimumRate(response.body))) as never)
+      : await content();
   return new Response(body, {
     status: statusCode < 200 || statusCode > 599 ? 502 : statusCode,
-    headers: headersOf(redactor.headers(response.headers)),
+    headers: joinedHeaders(redactor.headers(response.headers)),
   });
 }
 
@@ -294,24 +308,6 @@ function errorForSdk(bytes: Buffer): Buffer {
   const body: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
   if (!isObject(body)) return bytes;
   return Buffer.from(JSON.stringify((body['error'] ?? null) === null ? { error: body } : body));
-}
-
-/** The first bytes of a body, whose rest is not read. Longer ones than `maximum` lose their connection. */
-async function readUpTo(pieces: AsyncIterable<Buffer>, maximum: number): Promise<Buffer> {
-  const read: Buffer[] = [];
-  let size = 0;
-  for await (const piece of pieces) {
-    read.push(piece);
-    size += piece.length;
-    if (size > maximum) break;
-  }
-  return Buffer.concat(read, Math.min(size, maximum));
-}
-
-function headersOf(headers: Dispatcher.ResponseData['headers']): [string, string][] {
-  return Object.entries(headers).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value] as [string, string]],
-  );
 }
 
 /**
