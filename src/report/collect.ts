@@ -18,7 +18,7 @@ import { addFigures, type JournalPart, type Pricing } from './answer-figures.js'
 import type { BatchFigures, ReportData } from './data.js';
 import { figuresOf, judgeOf, parametersOf, titleOf } from './facts.js';
 import { readJudgements } from './judgements.js';
-import { allLatencies, overTime } from './over-time.js';
+import { allLatencies, batchesOverTime, overTime } from './over-time.js';
 import { Pass, type Counted } from './pass.js';
 import { tablesOf } from './tables.js';
 
@@ -109,7 +109,7 @@ export function reportOf(
     parameters: parametersOf(config, isPublic),
     time:
       timeline === null
-        ? null
+        ? batchTime(readJsonFile(folder.batchObjects), cost)
         : overTime(timeline, typeof cost === 'number' && mode !== 'batch' ? cost : null),
     batches: batchesOf(readJsonFile(folder.batchObjects)),
     tables: tablesOf(summary, isPublic),
@@ -118,6 +118,16 @@ export function reportOf(
     hub: hubOf(dataset, config),
     ...counted,
   };
+}
+
+/** The cost of batches over time; null where there are none, or their cost is not known. */
+function batchTime(value: unknown, cost: unknown): ReportData['time'] {
+  const batches = Array.isArray(value) ? value.map(readBatch).filter((batch) => batch !== null) : [];
+  if (batches.length === 0 || typeof cost !== 'number') return null;
+  return batchesOverTime(
+    batches.map(({ createdAt, endedAt, counts }) => ({ createdAt, endedAt, answers: counts.completed })),
+    cost,
+  );
 }
 
 function latencyFigure(timeline: RecordedTimeline | null): [string, string][] {

@@ -36,6 +36,40 @@ export function overTime({ step, length, steps }: RecordedTimeline, cost: number
   return { step: each * step, steps: made };
 }
 
+/** What a batch came to, and when. */
+interface TimedBatch {
+  /** Seconds since 1970. */
+  createdAt: number;
+  /** Null where it has not ended. */
+  endedAt: number | null;
+  /** Requests that were answered. */
+  answers: number;
+}
+
+/**
+ * What batches cost over time: each is billed when it ends, by its share of the answers.
+ * @param cost US dollars of the whole run
+ * @returns null where nothing can be shown over time
+ */
+export function batchesOverTime(batches: readonly TimedBatch[], cost: number): OverTime | null {
+  const start = Math.min(...batches.map(({ createdAt }) => createdAt));
+  const ended = batches.flatMap(({ endedAt, answers }) =>
+    endedAt === null ? [] : [{ after: (endedAt - start) * 1000, answers }],
+  );
+  const all = ended.reduce((sum, { answers }) => sum + answers, 0);
+  const whole = Math.max(0, ...ended.map(({ after }) => after));
+  if (all === 0 || !Number.isFinite(start) || whole <= 0) return null;
+  const step = roundLength(Math.max(SHORTEST_MS, whole / MOST_STEPS));
+  const steps = Array.from({ length: Math.floor(whole / step) + 1 }, (_, place): TimeStep => {
+    const seen = ended
+      .filter(({ after }) => after < (place + 1) * step)
+      .reduce((sum, { answers }) => sum + answers, 0);
+    const spent = cost * (seen / all);
+    return { length: step, answers: 0, throttled: 0, failures: 0, median: null, p95: null, spent };
+  });
+  return { step, steps };
+}
+
 function timeStep(part: readonly Recorded[], length: number, spent: number | null): TimeStep {
   const sum = (name: 'answers' | 'throttled' | 'failures'): number =>
     part.reduce((total, one) => total + one[name], 0);

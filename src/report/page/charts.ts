@@ -364,7 +364,7 @@ export function costChart(time: OverTime): HTMLElement {
     time,
     {
       title: 'Cost so far',
-      sentence: 'US dollars spent since the start, spread over time by tokens.',
+      sentence: 'US dollars spent since the start.',
       amountText: (amount) => dollars(amount),
       least: 1e-6,
       isWhole: false,

@@ -147,7 +147,7 @@ function changes(data: ReportData, show: Show): HTMLElement {
         none.length === 0 ? '' : `Checked and not found: ${none.join(', ')}.`,
         data.compared === 0
           ? 'No row has both an old and a new answer, so they cannot be compared.'
-          : `Comparisons cover the ${number(data.compared)} rows that have an old and a new answer.`,
+          : `Comparisons cover the ${data.compared === 1 ? 'one row that has' : `${number(data.compared)} rows that have`} an old and a new answer.`,
       ].join(' '),
     ),
   );
@@ -233,7 +233,9 @@ function charts(data: ReportData): HTMLElement {
   if (reasoning !== null) drawn.push(reasoningChart(reasoning));
   // A run of one step has nothing to show over time.
   if (time !== null && time.steps.length > 1) {
-    drawn.push(throughputChart(time), latencyChart(time));
+    // Batches answer all at once, when they end.
+    if (time.steps.some(({ median }) => median !== null))
+      drawn.push(throughputChart(time), latencyChart(time));
     if (time.steps.some(({ spent }) => spent !== null)) drawn.push(costChart(time));
   }
   if (data.finishReasons.length > 0) drawn.push(barList('Finish reasons', data.finishReasons));
@@ -241,7 +243,7 @@ function charts(data: ReportData): HTMLElement {
   drawn.push(...data.tables.map(smallTable));
   const missing =
     time === null && batches.length === 0
-      ? element('p', { class: 'quiet' }, 'Throughput and latency over time were not recorded.')
+      ? element('p', { class: 'quiet below' }, 'Throughput and latency over time were not recorded.')
       : null;
   return element(
     'section',

@@ -178,7 +178,9 @@ export class Reader {
     const total = this.data.shown.length;
     this.#choice.textContent = this.data.choice;
     this.#count.textContent =
-      this.#problem === '' ? `${number(this.#rows.length)} of ${number(total)} rows` : this.#problem;
+      this.#problem === ''
+        ? `${number(this.#rows.length)} of ${number(total)} ${total === 1 ? 'row' : 'rows'}`
+        : this.#problem;
     keepFocus(this.#list, () => {
       this.#list.replaceChildren(...this.#rows.map((one) => this.#entry(one)));
     });
