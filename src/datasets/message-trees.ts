@@ -4,6 +4,7 @@
  * @see https://github.com/LAION-AI/Open-Assistant/blob/main/oasst-data/README.md
  */
 
+import { scalarText } from '../formats/cells.js';
 import { isObject } from '../lib/json.js';
 import { count, sanitize } from '../lib/text.js';
 import type { SourceRow } from '../types.js';
@@ -67,8 +68,7 @@ export class TreeOfRows {
   add(message: Readonly<Record<string, unknown>>, row: number): void {
     this.#characters += typeof message['text'] === 'string' ? message['text'].length + 100 : 100;
     if (this.#characters > LONGEST_ROW_BYTES) return;
-    const parentId = message['parent_id'] ?? null;
-    const parent = parentId === null ? null : this.#nodes.get(parentId);
+    const parent = isRoot(message) ? null : this.#nodes.get(message['parent_id']);
     if (parent === undefined) {
       this.#problems.push(`row ${row} replies to a message that is not among those of its tree before it`);
       return;
@@ -90,12 +90,17 @@ export class TreeOfRows {
   }
 }
 
+/** True for the first message of a tree; a table of text has an empty cell there. */
+export function isRoot(message: Readonly<Record<string, unknown>>): boolean {
+  return (message['parent_id'] ?? '') === '';
+}
+
 /** The last prompts of all paths, in the order in which a reader comes to them. */
 function* threadsOf(roots: readonly Node[]): Generator<ThreadEnd | string> {
   let turns = 0;
   const open = roots.toReversed();
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    if (node.message['deleted'] === true) continue;
+    if (isDeleted(node)) continue;
     if (node.depth > LONGEST_PATH) {
       yield `a path of its tree has more than ${count(LONGEST_PATH)} turns`;
       continue;
@@ -116,11 +121,15 @@ function isPrompt({ message }: Node): boolean {
   return message['role'] === PROMPTER;
 }
 
+function isDeleted({ message }: Node): boolean {
+  return /^true$/i.test(scalarText(message['deleted']) ?? '');
+}
+
 /** True where a path has no further prompt after this one. */
 function endsPath(prompt: Node): boolean {
   const open = [prompt];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    const kept = node.replies.filter(({ message }) => message['deleted'] !== true);
+    const kept = node.replies.filter((reply) => !isDeleted(reply));
     if (kept.length === 0) return true;
     open.push(...kept.filter((reply) => !isPrompt(reply)));
   }
@@ -131,7 +140,7 @@ function threadTo(prompt: Node): ThreadEnd {
   const path: Node[] = [];
   for (let node: Node | null = prompt; node !== null; node = node.parent) path.unshift(node);
   const [best] = prompt.replies
-    .filter((reply) => !isPrompt(reply) && reply.message['deleted'] !== true)
+    .filter((reply) => !isPrompt(reply) && !isDeleted(reply))
     .toSorted((a, b) => rankOf(a) - rankOf(b));
   return {
     message: prompt.message,
@@ -144,7 +153,8 @@ function threadTo(prompt: Node): ThreadEnd {
 
 /** 0 is the reply that people liked best; some were never ranked. */
 function rankOf({ message }: Node): number {
-  const rank = Number(message['rank'] ?? Infinity);
+  const text = scalarText(message['rank']) ?? '';
+  const rank = text === '' ? NaN : Number(text);
   return Number.isNaN(rank) ? Infinity : rank;
 }
 

@@ -6,7 +6,7 @@
 import { isObject } from '../lib/json.js';
 import type { OpenDataset, Reporter, RowSelection, SourceRow } from '../types.js';
 import { select, unseekable } from './local.js';
-import { threadRow, threadsOfTree, TreeOfRows } from './message-trees.js';
+import { isRoot, threadRow, threadsOfTree, TreeOfRows } from './message-trees.js';
 
 type Value = Readonly<Record<string, unknown>>;
 
@@ -79,8 +79,8 @@ function messagesIn(dataset: OpenDataset): Folding | null {
           yield { index: index++, problem: row.problem };
           continue;
         }
-        const isRoot = (row.value['parent_id'] ?? null) === null;
-        const id = ofTree.length > 0 ? row.value['message_tree_id'] : isRoot ? row.index : tree?.id;
+        const own = isRoot(row.value) ? row.index : tree?.id;
+        const id = ofTree.length > 0 ? row.value['message_tree_id'] : own;
         if (tree === null || tree.id !== id) {
           yield* finished();
           tree = new TreeOfRows(id);

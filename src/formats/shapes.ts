@@ -117,6 +117,17 @@ export const SHAPES: readonly Shape[] = [
     originalCalls: ['annotation_original_tool_calls'],
     examples: [
       { system_prompt: '', user_prompt: 'Name a tree.', annotation_original: 'Oak.', annotation: 'A birch.' },
+      {
+        system_prompt: '',
+        user_prompt: 'And a bird?',
+        annotation_original: 'Robin.',
+        request_messages: [
+          turn('user', 'Name a tree.'),
+          turn('assistant', 'Oak.'),
+          turn('user', 'And a bird?'),
+        ],
+        annotation: 'A wren.',
+      },
     ],
   },
   {
@@ -455,6 +466,7 @@ export const SHAPES: readonly Shape[] = [
     examples: [
       { prompt: 'Name a tree.' },
       { instruction: 'Name a tree.' },
+      { text: 'Name a tree.' },
       { prompt: [turn('user', '2+2?')], reward_model: { ground_truth: '4' } },
       { prompt: '<image> What is shown?', image: 'https://example.org/boat.png' },
       { text: '### Human: Name a tree.### Assistant: Oak.' },

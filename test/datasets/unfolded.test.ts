@@ -73,6 +73,16 @@ describe('trees of messages', () => {
     expect(await threads(rows)).toEqual(expected);
   });
 
+  it('are read from tables of text, too, where nothing is null', async () => {
+    const text = TABLE.map((row) => ({
+      ...row,
+      parent_id: row['parent_id'] ?? '',
+      rank: row['rank'] === undefined ? '' : `${String(row['rank'])}.0`,
+      deleted: row['message_id'] === 'p3' ? 'True' : 'False',
+    }));
+    expect(await threads(text)).toEqual(['p1 > a2', 'p1 > a2 > p2 > a3']);
+  });
+
   it('keep other columns: the tree’s, or those of the prompt’s message', async () => {
     const [, , tree] = await read([asTree(TABLE)]);
     expect(tree).toMatchObject({ value: { message_tree_id: 't1', tree_state: 'ready_for_export' } });
