@@ -50,7 +50,7 @@ export function withImages(
   const images = [...values, ...inColumns].map((value) => readImage(value, folders));
   if (images.reduce((sum, { url }) => sum + url.length, 0) > LARGEST_ROW_BYTES)
     throw new RowProblem('its images are more than 40 MB together');
-  return withMarks({ ...row, images });
+  return withMarks(withPlainMarks({ ...row, images }));
 }
 
 function refuseMedia(source: Row, column: string): void {
@@ -76,6 +76,36 @@ function imagesOf(value: unknown): unknown[] {
   // Bytes as a list of numbers are one image.
   if (list.length > 8 && list.every((one) => typeof one === 'number')) return [Uint8Array.from(list)];
   return list.filter((one) => one !== null);
+}
+
+/** MMMU's marks say which image they mean. */
+const NUMBERED = /<image[ _-]?(\d{1,3})>/g;
+
+/** Numbered marks as plain ones, with the images in their order; as it is where an image would have no mark. */
+function withPlainMarks(row: PromptRow): PromptRow {
+  const { images = [], messages } = row;
+  const texts = messages?.filter(({ role }) => role === 'user').map(({ content }) => content ?? '') ?? [
+    row.user_prompt,
+  ];
+  const places = texts.flatMap((text) =>
+    [...text.matchAll(NUMBERED)].map(([, number]) => Number(number) - 1),
+  );
+  const isWhole = images.every((_, place) => places.includes(place));
+  const ordered = places.map((place) => images[place]).filter((image) => image !== undefined);
+  if (!isWhole || ordered.length < places.length || marksIn(row) > 0) return row;
+  const plain = (text: string): string => text.replaceAll(NUMBERED, IMAGE_MARK);
+  return {
+    ...row,
+    images: ordered,
+    user_prompt: plain(row.user_prompt),
+    ...(messages === undefined
+      ? {}
+      : {
+          messages: messages.map((turn) =>
+            turn.role === 'user' ? { ...turn, content: plain(turn.content ?? '') } : turn,
+          ),
+        }),
+  };
 }
 
 /** Sees to it that there is a mark for each image: images without marks come before the first user turn. */

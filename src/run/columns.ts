@@ -18,16 +18,16 @@ export function describeColumns({ name, roles, unused }: ChosenFormat): string {
   ].filter((column) => column !== null);
   const prompt = `prompts from ${quoted([roles.prompt])}${with_.length === 0 ? '' : ` with ${quoted(with_)}`}`;
   const rest = unused.length === 0 ? '' : ` Not used: ${quoted(unused)}.`;
-  return `Format ${name}: ${prompt}, original answers ${originals(name, roles)}.${rest}`;
+  return `Format ${name}: ${prompt}, ${originals(name, roles)}.${rest}`;
 }
 
 function originals(name: string, roles: ChosenFormat['roles']): string {
   const { prompt, response, chatAnswer, comparison } = roles;
   if (comparison !== null)
-    return `from ${quoted([comparison.first])} or ${quoted([comparison.second])} by ${quoted([comparison.verdict])}`;
-  if (response !== null) return `from ${quoted([response])}`;
-  if (!['messages', 'conversations', 'chat'].includes(name)) return 'none';
-  return `from ${quoted([prompt])}${chatAnswer === null ? '' : `, else from ${quoted([chatAnswer])}`}`;
+    return `original answers from ${quoted([comparison.first])} or ${quoted([comparison.second])} by ${quoted([comparison.verdict])}`;
+  if (response !== null) return `original answers from ${quoted([response])}`;
+  if (!['messages', 'conversations', 'chat'].includes(name)) return 'no column of original answers';
+  return `original answers from ${quoted([prompt])}${chatAnswer === null ? '' : `, else from ${quoted([chatAnswer])}`}`;
 }
 
 /** A sentence about columns that look like a part of the prompt and are not used. */

@@ -24,6 +24,12 @@ const text = (value: string): object => ({ type: 'text', text: value });
 describe('images of a row', () => {
   it.each([
     ['an address in a column', { prompt: '<image>\nWhat?', image: URL }, [image(URL), text('\nWhat?')], URL],
+    [
+      'numbered marks',
+      { prompt: 'Is <image 1> like <image 1>?', image_1: URL, image_2: null },
+      [text('Is '), image(URL), text(' like '), image(URL), text('?')],
+      URL,
+    ],
     ['without a mark', { prompt: 'What?', images: [URL] }, [image(URL), text('\nWhat?')], URL],
     [
       'bytes and a path',
