@@ -81,29 +81,29 @@ export interface Chunk {
 /** Negative answers about a batch that followed each other. */
 export interface Doubt {
   /** `absent`: there is no such batch; `undelivered`: it ended without all that it should have delivered. */
-  kind: 'absent' | 'undelivered';
-  times: number;
+  readonly kind: 'absent' | 'undelivered';
+  readonly times: number;
   /** Milliseconds of watching between the first and the last; time in which nobody asked does not count. */
-  overMs: number;
-  why: string;
+  readonly overMs: number;
+  readonly why: string;
 }
 
 /** What a collected batch came to. */
 export interface Collected {
   /** Milliseconds since 1970; when it was first collected. */
-  at: number;
+  readonly at: number;
   /** Requests that the API worked on, whatever came of them. */
-  processed: number;
+  readonly processed: number;
   /** Answers that went into the journal. */
-  answers: number;
+  readonly answers: number;
   /** Tokens that were billed, at the batch price. */
-  usage: Usage;
+  readonly usage: Usage;
   /** The part of them that was spent on answers which could not be used. */
-  wasted: Usage;
+  readonly wasted: Usage;
   /** Rows that have a line in a result file; null where an earlier version collected it. */
-  accounted: number | null;
+  readonly accounted: number | null;
   /** What the batch said of itself then: anything else is a reason to look again. */
-  said: string | null;
+  readonly said: string | null;
 }
 
 /** The part of a batch that decides what there is to collect. */

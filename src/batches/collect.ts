@@ -9,7 +9,7 @@ import type { Completion } from '../models/completion.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { addUsage, NO_USAGE, type AnswerFigures } from '../models/usage.js';
 import { fullyReported, usageOfAnswer } from '../models/usage-estimate.js';
-import { UserError } from '../lib/errors.js';
+import { UserError, unhandled } from '../lib/errors.js';
 import { cooperativePause, openFile, readAt, readLines } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import { noteDiscarded } from '../lib/memory.js';
@@ -272,6 +272,9 @@ class Collection {
       case 'responses':
       case 'value':
       case 'run':
+        break;
+      default:
+        throw unhandled(verdict);
     }
     const isKept = verdict.kind === 'partial' || verdict.kind === 'unfit';
     const wasted = isKept ? null : usageOf(verdict, this.#request(row));

@@ -70,6 +70,13 @@ export function isTlsProblem(error: unknown): boolean {
   return TLS_CODES.test(systemErrorCode(error) ?? '');
 }
 
+/**
+ * For the `default` of a switch over all kinds of something: a new kind does not compile until the switch handles it.
+ */
+export function unhandled(one: never): Error {
+  return new Error(`unhandled: ${JSON.stringify(one)}`);
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   // Where several addresses of a host were tried, each has its own error.

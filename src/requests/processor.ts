@@ -6,7 +6,7 @@
  */
 
 import { backOff } from '../http/retry.js';
-import { messageOf, TemporaryError } from '../lib/errors.js';
+import { messageOf, TemporaryError, unhandled } from '../lib/errors.js';
 import { setMaxListeners } from 'node:events';
 import type { Completion } from '../models/completion.js';
 import type { AnswerRules } from '../models/answer-rules.js';
@@ -30,7 +30,11 @@ import { classifyFailure, classifyResponse, usageOf, type Verdict } from './verd
 import type { ChatResponse } from '../http/chat-client.js';
 
 /** Verdicts that say something of the server, so that its name belongs to them where there are several. */
-const OF_THE_SERVER: ReadonlySet<Verdict['kind']> = new Set(['run', 'throttle', 'transient', 'unreadable']);
+const IS_OF_THE_SERVER: Readonly<Record<Verdict['kind'], boolean>> = {
+  ...{ run: true, throttle: true, transient: true, unreadable: true },
+  ...{ answer: false, partial: false, unfit: false, row: false },
+  ...{ parameter: false, value: false, stream: false, responses: false },
+};
 const BACKOFF_MAXIMUM_MS = 30_000;
 /** The schedule is looked at again so often: a computer may sleep, and its clock be set. */
 const SCHEDULE_MS = 30_000;
@@ -510,6 +514,9 @@ export class Processor {
         case 'unreadable':
         case 'transient':
           if (!(await this.#tryAgain(verdict, { job, row, sent, errors, exchanged }))) return;
+          break;
+        default:
+          throw unhandled(verdict);
       }
       // Before its turn with the rate limits, so that not all come at once after a pause.
       if (this.#mustWait()) await this.#untilAllowed();
@@ -606,7 +613,7 @@ export class Processor {
     if (server.name === undefined) return verdict;
     const message = `${server.name}: ${verdict.message}`;
     if (isHandedOn) return { kind: 'elsewhere', message };
-    return OF_THE_SERVER.has(verdict.kind) ? { ...verdict, message } : verdict;
+    return IS_OF_THE_SERVER[verdict.kind] ? { ...verdict, message } : verdict;
   }
 
   #succeeded(server: Server, exchanged: Exchanged): void {

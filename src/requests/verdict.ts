@@ -18,6 +18,7 @@
  * What refusals mean is a table of its own, `refusals.ts`.
  */
 
+import { isRedirect } from '../http/redirects.js';
 import { isUnreachable } from '../http/retry.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { Completion } from '../models/completion.js';
@@ -272,7 +273,7 @@ function verdictForStatus(refusal: Refusal): Verdict {
     const cause = /\bmodel\b/i.test(refusal.text) ? 'model' : 'other';
     return { kind: 'run', cause, message };
   }
-  if (status >= 300 && status < 400)
+  if (isRedirect(status))
     return { kind: 'run', cause: 'other', message: redirection(status, refusal.headers) };
   if (status === 405) return { kind: 'run', cause: 'other', message };
   if (MAY_PASS.has(status) || status >= 500) {

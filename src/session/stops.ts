@@ -1,5 +1,6 @@
 /** Why a run stopped, what to do about it, and the exit code that tells a scheduler. */
 
+import { isRedirect } from '../http/redirects.js';
 import type { CallFailed } from '../batches/calls.js';
 import { EXIT, TemporaryError, UserError } from '../lib/errors.js';
 import { findEndpoint } from '../models/endpoint.js';
@@ -131,7 +132,7 @@ export async function failureError(failure: CallFailed, call: ModelCall): Promis
   const message = await describeFailure(failure, call);
   const { verdict } = failure;
   const mayRecover =
-    isRedirect(failure) ||
+    isLedElsewhere(failure) ||
     verdict.kind === 'transient' ||
     verdict.kind === 'throttle' ||
     (verdict.kind === 'run' && EXIT_CODES[verdict.cause] === EXIT.tryLater);
@@ -140,14 +141,14 @@ export async function failureError(failure: CallFailed, call: ModelCall): Promis
 }
 
 /** The Batch API sends nobody elsewhere: it is a proxy or a sign-in page in between, which may be gone later. */
-function isRedirect({ status }: CallFailed): boolean {
-  return status !== null && status >= 300 && status < 400;
+function isLedElsewhere({ status }: CallFailed): boolean {
+  return status !== null && isRedirect(status);
 }
 
 /** A failed call of the Batch API in a sentence for the user. */
 export async function describeFailure(failure: CallFailed, call: ModelCall): Promise<string> {
   const { verdict, status } = failure;
-  if (isRedirect(failure)) {
+  if (isLedElsewhere(failure)) {
     return (
       `A proxy or a sign-in page answers instead of ${findEndpoint(call).baseUrl} (${sanitize(verdict.message, 200)}). ` +
       'Check the network and --base_url, then run the same command again.'
