@@ -13,7 +13,7 @@ import {
   CHARACTERS_PER_TOKEN,
   type ChatCompletion,
 } from './completions.js';
-import { draw, pickFault, type Fault } from './faults.js';
+import { draw, pickFault, type AnsweredFault, type Fault } from './faults.js';
 import { ApiError, readBody, requireApiKey, sendError, sendText, type Exchange, type Route } from './http.js';
 import { judgedAnswer } from './judging.js';
 import { answersOnResponsesOnly } from '../models/responses-api.js';
@@ -233,9 +233,8 @@ export class ChatEndpoint {
       response.socket?.resetAndDestroy();
       return;
     }
-    const failure = fault === null ? undefined : FAILURES[fault];
-    if (failure !== undefined) {
-      failure(response, settings.limitHeaders);
+    if (fault !== null && isAnswered(fault)) {
+      FAILURES[fault](response, settings.limitHeaders);
       return;
     }
     const type = chat.stream ? 'text/event-stream; charset=utf-8' : 'application/json';
@@ -328,40 +327,43 @@ interface Outcome {
   latencyMs: number;
 }
 
+function isAnswered(fault: Fault): fault is AnsweredFault {
+  return Object.hasOwn(FAILURES, fault);
+}
+
 /** Faults that answer something other than a completion. */
-const FAILURES: Readonly<Partial<Record<Fault, (response: ServerResponse, limitHeaders: boolean) => void>>> =
-  {
-    '429': (response, limitHeaders) => {
-      const message = 'Rate limit reached. Please try again in 20ms.';
-      const details = { type: 'requests', code: 'rate_limit_exceeded' };
-      sendError(
-        response,
-        new ApiError(429, message, details, limitHeaders ? retryHeaders(FAULTY_RETRY_MS) : {}),
-      );
-    },
-    '500': (response) => {
-      const message = 'The server had an error while processing your request. Sorry about that!';
-      sendError(response, new ApiError(500, message, { type: 'server_error' }));
-    },
-    '503html': (response) => {
-      const title = '503 Service Temporarily Unavailable';
-      const page = `<html>\r\n<head><title>${title}</title></head>\r\n<body><center><h1>${title}</h1></center></body>\r\n</html>`;
-      sendText(response, 503, { type: 'text/html', text: page });
-    },
-    quota: (response) => {
-      const message =
-        'You exceeded your current quota, please check your plan and billing details. For more information on this ' +
-        'error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.';
-      sendError(
-        response,
-        new ApiError(429, message, { type: 'insufficient_quota', code: 'insufficient_quota' }),
-      );
-    },
-    error_200: (response) => {
-      const { body } = new ApiError(200, 'The upstream provider failed.', { type: 'server_error' });
-      sendText(response, 200, { type: 'application/json', text: JSON.stringify(body) });
-    },
-  };
+const FAILURES: Readonly<Record<AnsweredFault, (response: ServerResponse, limitHeaders: boolean) => void>> = {
+  '429': (response, limitHeaders) => {
+    const message = 'Rate limit reached. Please try again in 20ms.';
+    const details = { type: 'requests', code: 'rate_limit_exceeded' };
+    sendError(
+      response,
+      new ApiError(429, message, details, limitHeaders ? retryHeaders(FAULTY_RETRY_MS) : {}),
+    );
+  },
+  '500': (response) => {
+    const message = 'The server had an error while processing your request. Sorry about that!';
+    sendError(response, new ApiError(500, message, { type: 'server_error' }));
+  },
+  '503html': (response) => {
+    const title = '503 Service Temporarily Unavailable';
+    const page = `<html>\r\n<head><title>${title}</title></head>\r\n<body><center><h1>${title}</h1></center></body>\r\n</html>`;
+    sendText(response, 503, { type: 'text/html', text: page });
+  },
+  quota: (response) => {
+    const message =
+      'You exceeded your current quota, please check your plan and billing details. For more information on this ' +
+      'error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.';
+    sendError(
+      response,
+      new ApiError(429, message, { type: 'insufficient_quota', code: 'insufficient_quota' }),
+    );
+  },
+  error_200: (response) => {
+    const { body } = new ApiError(200, 'The upstream provider failed.', { type: 'server_error' });
+    sendText(response, 200, { type: 'application/json', text: JSON.stringify(body) });
+  },
+};
 
 /** @see https://platform.openai.com/docs/guides/rate-limits */
 function rateLimitError(model: string, throttled: Throttled, withHeaders: boolean): ApiError {

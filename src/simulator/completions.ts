@@ -1,7 +1,7 @@
 /** Chat completions as OpenAI writes them, whole or as server-sent events. */
 
 import { cutText } from './answers.js';
-import type { Fault } from './faults.js';
+import type { ContentFault, Fault } from './faults.js';
 
 /** Characters that count as one token. */
 export const CHARACTERS_PER_TOKEN = 4;
@@ -114,17 +114,20 @@ function tokensOf(text: string): number {
 
 /** The completion that a fault leaves; the same one where the fault is of another sort. */
 export function spoil(whole: ChatCompletion, fault: Fault | null): ChatCompletion {
-  const spoilt = fault === null ? undefined : SPOILT[fault];
-  return spoilt === undefined ? whole : spoilt(whole);
+  return fault !== null && isContentFault(fault) ? SPOILT[fault](whole) : whole;
 }
 
 /** What is left of a completion by the faults that are about its content. */
-const SPOILT: Readonly<Partial<Record<Fault, (whole: ChatCompletion) => ChatCompletion>>> = {
+const SPOILT: Readonly<Record<ContentFault, (whole: ChatCompletion) => ChatCompletion>> = {
   empty: (whole) => ({ ...whole, choices: [] }),
   null_content: (whole) => replaceMessages(whole, null, null, 'stop'),
   refusal: (whole) => replaceMessages(whole, null, 'I’m sorry, but I can’t help with that request.', 'stop'),
   content_filter: (whole) => replaceMessages(whole, '', null, 'content_filter'),
 };
+
+function isContentFault(fault: Fault): fault is ContentFault {
+  return Object.hasOwn(SPOILT, fault);
+}
 
 function withoutCalls(message: Choice['message']): Choice['message'] {
   const rest = { ...message };

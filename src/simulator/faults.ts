@@ -20,6 +20,14 @@ export const FAULTS = {
   drip: 'the right answer, byte by byte over a long time',
 } as const;
 export type Fault = keyof typeof FAULTS;
+
+/** Faults that are about what a completion says: what is left of it is in `completions.ts`. */
+export type ContentFault = 'empty' | 'null_content' | 'refusal' | 'content_filter';
+/** Faults of the connection, which `chat.ts` plays. */
+export type ConnectionFault = 'reset' | 'reset_mid' | 'hang' | 'torn' | 'drip';
+/** All others are answers that say no: which ones is in `chat.ts`. */
+export type AnsweredFault = Exclude<Fault, ContentFault | ConnectionFault>;
+
 export type FaultShares = Readonly<Partial<Record<Fault, number>>>;
 
 /** What can go wrong with an answer of the datasets-server. */

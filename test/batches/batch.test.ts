@@ -5,6 +5,7 @@ import { isId } from '../../src/batches/id.js';
 import { batchMetadata, isOtherFile, readOrigin } from '../../src/batches/metadata.js';
 import { classifyResult, readResultLine } from '../../src/batches/results.js';
 import { earlierFlags } from '../../src/batches/adopt.js';
+import { chooseGeneration } from '../../src/models/generation.js';
 import type { IdentityFlags, RunIdentity } from '../../src/run/identity.js';
 
 const asked: IdentityFlags = {
@@ -27,21 +28,7 @@ const asked: IdentityFlags = {
   offset: 0,
   annotator: 'gpt-4o-mini',
   model: 'gpt-4o-mini',
-  temperature: 1,
-  top_p: 1,
-  seed: 42,
-  max_tokens: 2048,
-  n: 1,
-  frequency_penalty: 0,
-  presence_penalty: 0,
-  stop: null,
-  logit_bias: null,
-  logprobs: false,
-  top_logprobs: null,
-  reasoning_effort: null,
-  response_format: null,
-  service_tier: null,
-  extra_body: null,
+  ...chooseGeneration({ temperature: 1, top_p: 1 }, new Set(['temperature', 'top_p']), true).generation,
 };
 
 function identity(more: Partial<IdentityFlags>): RunIdentity {

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { COMMANDS, type CommandName } from '../../src/cli/commands.js';
 import { helpOf } from '../../src/cli/flags/help.js';
 import { commandLineLayer, mergeLayers, parseFlags, type RawFlags } from '../../src/cli/flags/parse.js';
@@ -12,6 +14,13 @@ import { settingsFor, watchSettingsFor } from '../support/settings.js';
 const parse = (command: CommandName, flags: RawFlags): ReturnType<typeof parseFlags<'reannotate'>> =>
   parseFlags(command as 'reannotate', mergeLayers(command, [commandLineLayer(flags)]));
 
+/** What reads the values of flags. */
+const READERS = ['src/cli', 'src/commands']
+  .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => readFileSync(path, 'utf8'))
+  .join('\n');
+
 describe.each(COMMANDS)('the flags of %s', (command) => {
   const flags = flagsOf(command);
 
@@ -23,6 +32,12 @@ describe.each(COMMANDS)('the flags of %s', (command) => {
     expect(new Set(names).size).toBe(names.length);
     expect(new Set(letters).size).toBe(letters.length);
     expect(aliases.filter((alias, index) => aliases.indexOf(alias) !== index)).toEqual([]);
+  });
+
+  it('are all read: a flag that changes nothing is worse than none', () => {
+    const isRead = ({ name }: { name: string }): boolean =>
+      (GENERATION_NAMES as readonly string[]).includes(name) || new RegExp(`\\b${name}\\b`).test(READERS);
+    expect(flags.filter((flag) => !isRead(flag)).map(({ name }) => name)).toEqual([]);
   });
 
   it('have one line of help each, which does not repeat the default', () => {
