@@ -4,10 +4,10 @@
  * @see https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
  */
 
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import type * as ApacheArrow from 'apache-arrow';
 import { messageOf, UserError } from '../lib/errors.js';
-import { cooperativePause, readAt } from '../lib/files.js';
+import { cooperativePause, openInput, readAt } from '../lib/files.js';
 import { setOwn } from '../lib/json.js';
 import { MOST_COLUMNS } from '../lib/json-scan.js';
 import { noteDiscarded } from '../lib/memory.js';
@@ -84,7 +84,7 @@ export class ArrowFile implements FileFacts {
     const arrow = await import('apache-arrow');
     const { registerCodecs } = await import('./arrow-codecs.js');
     registerCodecs(arrow);
-    const descriptor = openSync(path, 'r');
+    const descriptor = openInput(path);
     try {
       const messages: Message[] = [];
       const pause = cooperativePause();
@@ -111,7 +111,7 @@ export class ArrowFile implements FileFacts {
     end: number,
   ): AsyncGenerator<Record<string, unknown>> {
     const wanted = columns.filter((column) => this.columns.includes(column));
-    const descriptor = openSync(this.file.path, 'r');
+    const descriptor = openInput(this.file.path);
     const pause = cooperativePause();
     try {
       let index = 0;

@@ -3,7 +3,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { systemErrorCode, UserError } from '../lib/errors.js';
-import { fileProblem } from '../lib/files.js';
+import { fileProblem, kindOfFile } from '../lib/files.js';
 import { sanitize } from '../lib/text.js';
 import type {
   DatasetRequest,
@@ -226,7 +226,12 @@ async function* unpackedRows(
 function checkReadable({ path, shown }: LocalFile): void {
   const name = sanitize(shown, 300);
   try {
-    if (statSync(path).isDirectory()) throw new UserError(`${name} is a folder, and a file is needed.`);
+    const kind = kindOfFile(statSync(path));
+    if (kind === 'folder') throw new UserError(`${name} is a folder, and a file is needed.`);
+    if (kind !== 'file')
+      throw new UserError(
+        `${name} is a ${kind}, which cannot be read twice as a file can. Pipe its content into the command with --dataset -.`,
+      );
     accessSync(path, constants.R_OK);
   } catch (error) {
     if (error instanceof UserError) throw error;
@@ -236,6 +241,8 @@ function checkReadable({ path, shown }: LocalFile): void {
         `The file ${name} does not exist; check the path given to --dataset.${didYouMean(path)}`,
       );
     }
+    if (code === 'ELOOP')
+      throw new UserError(`The file ${name} can't be read: its symbolic links lead in a circle.`);
     if (code === 'EACCES') throw new UserError(`The file ${name} can't be read: permission denied.`);
     throw fileProblem(error, `read ${name}`);
   }

@@ -1,9 +1,9 @@
 /** Parts of a JSON Lines file, by byte range: cut in one pass, and read without what is before them. */
 
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
-import { cooperativePause, endOfLine, fileProblem, readAt, readBlocks } from '../lib/files.js';
+import { cooperativePause, endOfLine, fileProblem, openInput, readAt, readBlocks } from '../lib/files.js';
 import { skipSpace } from '../lib/json-scan.js';
 import { sanitize } from '../lib/text.js';
 import type { SourceRow } from '../types.js';
@@ -198,7 +198,7 @@ function* hashed(pieces: Iterable<Buffer>, hash: Hash): Generator<Buffer> {
 function* piecesOf(path: string, { from, to }: Pick<LineRange, 'from' | 'to'>): Generator<Buffer> {
   let descriptor: number;
   try {
-    descriptor = openSync(path, 'r');
+    descriptor = openInput(path);
   } catch (error) {
     throw fileProblem(error, `read ${sanitize(path, 300)}`);
   }

@@ -1,12 +1,12 @@
 /** Which files a local dataset is: one, those of a folder or a glob, or standard input. */
 
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join, relative, sep } from 'node:path';
-import { UserError } from '../lib/errors.js';
-import { fileProblem } from '../lib/files.js';
+import { systemErrorCode, UserError } from '../lib/errors.js';
+import { fileProblem, kindOfFile } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { count, sanitize } from '../lib/text.js';
+import { count, sanitize, shellWord, withoutTrailing } from '../lib/text.js';
 import { familyOf, hasFileEnding, knownEndings, readFileName } from './file-names.js';
 import { chooseSplit, splitAmong } from './splits.js';
 
@@ -55,9 +55,9 @@ export function isLocalName(name: string): boolean {
  */
 export async function findLocalFiles(name: string, split: string | null): Promise<LocalFiles> {
   const path = expandHome(name);
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory() === true) return filesOfFolder(path, split);
-  if (found === undefined && GLOB.test(name)) return filesOfGlob(path, split);
+  const isFolder = existsSync(path) && statSync(path).isDirectory();
+  if (isFolder) return filesOfFolder(path, split);
+  if (!existsSync(path) && GLOB.test(name)) return filesOfGlob(path, split);
   return { files: [{ path, shown: path }], split: null };
 }
 
@@ -101,7 +101,9 @@ async function filesOfGlob(pattern: string, split: string | null): Promise<Local
   if (paths.length === 0)
     throw new UserError(`No file matches ${shown}; check the pattern given to --dataset.`);
   if (paths.length > MOST_FILES) throw tooMany(shown);
-  const files = paths.map((path) => ({ path, shown: path, relative: path }));
+  const files = paths
+    .filter((path) => lstatSync(path).isFile() || isFileBehind(path, null))
+    .map((path) => ({ path, shown: path, relative: path }));
   refuseMixture(files, shown);
   // A glob names its files itself, so its splits only count where one is wanted.
   return inOrder(
@@ -120,6 +122,7 @@ function isData(path: string): boolean {
 
 /** All files below a folder, without hidden ones and those that begin with `_`, as Spark's and Hive's own files do. */
 function walk(folder: string): string[] {
+  const root = realpathSync(folder);
   const files: string[] = [];
   const folders = [folder];
   for (let at = 0; at < folders.length; at++) {
@@ -135,12 +138,51 @@ function walk(folder: string): string[] {
       const path = join(current, entry.name);
       // A link to a file is followed, one to a folder is not: it may lead back up.
       if (entry.isDirectory()) folders.push(path);
-      else if (entry.isFile() || statSync(path, { throwIfNoEntry: false })?.isFile() === true)
-        files.push(path);
+      else if (entry.isFile() || (isData(path) && isFileBehind(path, root))) files.push(path);
     }
     if (files.length + folders.length > MOST_FILES) throw tooMany(sanitize(folder, 200));
   }
   return files;
+}
+
+/** What stores that keep files by their content call them: the Hub's cache, DVC, git-annex. */
+const DIGEST_NAME = /(?:^|--)[0-9a-f]{30,128}$/;
+
+/**
+ * Whether what a folder or a pattern has instead of a plain file is a link to a file, rather than to a folder. Datasets
+ * come from strangers, and their links may lead anywhere, such as to a private key whose lines would become prompts: one
+ * that leads out of the folder must lead to what looks like data.
+ * @param root the folder's real path; null for a pattern
+ * @throws UserError where it leads nowhere or to something else, so that no part of the data is missing without a word
+ */
+function isFileBehind(path: string, root: string | null): boolean {
+  const shown = sanitize(path, 200);
+  let real: string;
+  try {
+    real = realpathSync(path);
+  } catch (error) {
+    const how =
+      systemErrorCode(error) === 'ELOOP' ? 'leads in a circle' : 'leads to a file that is not there';
+    throw new UserError(
+      `${shown} is a symbolic link that ${how}. Restore what it leads to, or remove it.`,
+      undefined,
+      {
+        cause: error,
+      },
+    );
+  }
+  const kind = kindOfFile(statSync(real));
+  if (kind === 'folder') return false;
+  if (kind !== 'file')
+    throw new UserError(
+      `${shown} is a ${kind}, and a file is needed. Remove it, or name the files of the dataset.`,
+    );
+  const isInside = root !== null && real.startsWith(withoutTrailing(root, sep) + sep);
+  if (isInside || isData(real) || DIGEST_NAME.test(basename(real))) return true;
+  throw new UserError(
+    `${shown} is a symbolic link to ${sanitize(real, 200)}, which does not look like data, so it is not followed. If ` +
+      `you mean that file, name it itself: --dataset ${shellWord(sanitize(path, 200))}`,
+  );
 }
 
 function tooMany(shown: string): UserError {

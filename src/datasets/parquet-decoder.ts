@@ -6,10 +6,10 @@
  * Started by `parquet-process.ts`, which watches its memory and time.
  */
 
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import type { AsyncBuffer } from 'hyparquet';
 import { messageOf, UserError } from '../lib/errors.js';
-import { readAt } from '../lib/files.js';
+import { openInput, readAt } from '../lib/files.js';
 import { ExactNumber, setOwn } from '../lib/json.js';
 import type {
   Answer,
@@ -137,7 +137,7 @@ class Decoder {
       const from = Math.min(Math.max(0, start), size);
       const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - from));
       this.#count(bytes.length);
-      const descriptor = openSync(path, 'r');
+      const descriptor = openInput(path);
       try {
         const filled = readAt(descriptor, from, bytes.length, Buffer.from(bytes.buffer));
         return filled.length === bytes.length ? bytes.buffer : bytes.buffer.slice(0, filled.length);

@@ -4,10 +4,10 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { readAt } from '../lib/files.js';
+import { openInput, readAt } from '../lib/files.js';
 import { count, sanitize } from '../lib/text.js';
 import {
   byteOrderMark,
@@ -38,7 +38,7 @@ export interface TextFile {
  * @throws UserError with the place of the first byte that is not of the encoding, and the likely one
  */
 export function* utf8Pieces(file: TextFile): Generator<Buffer> {
-  const descriptor = openSync(file.path, 'r');
+  const descriptor = openInput(file.path);
   try {
     const start = readAt(descriptor, 0, Math.max(LONGEST_CHARACTER, SAMPLE_BYTES));
     const mark = byteOrderMark(start);
@@ -58,7 +58,7 @@ export function* utf8Pieces(file: TextFile): Generator<Buffer> {
 
 /** True for a file whose bytes are UTF-8, so that an offset in it is an offset in its text. */
 export function isUtf8File({ path, encoding }: TextFile): boolean {
-  const descriptor = openSync(path, 'r');
+  const descriptor = openInput(path);
   try {
     const mark = byteOrderMark(readAt(descriptor, 0, LONGEST_CHARACTER));
     return (mark?.encoding ?? encoding) === DEFAULT_ENCODING;

@@ -1,11 +1,11 @@
 /** What a judge is asked: the prompts of `prompts/judge.yaml`, or of a file of the user's own, and how they are filled. */
 
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { messageOf, UserError } from '../lib/errors.js';
 import { fileProblem } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
 import { packageFile } from '../lib/package.js';
+import { readSmallFile } from '../lib/small-file.js';
 import { sanitize } from '../lib/text.js';
 import type { ChatMessage } from '../types.js';
 import { fence, markFor } from './fence.js';
@@ -13,7 +13,6 @@ import { fence, markFor } from './fence.js';
 const PLACEHOLDERS = ['prompt', 'answer_a', 'answer_b'] as const;
 const PLACEHOLDER = /\{(prompt|answer_a|answer_b)\}/g;
 const KEYS: readonly string[] = ['system', 'user'];
-const LARGEST_FILE_BYTES = 1 << 20;
 
 export interface JudgePrompts {
   /** Empty for none. */
@@ -60,11 +59,9 @@ export async function readJudgePrompts(path: string | null): Promise<JudgePrompt
 async function readYaml(file: string): Promise<unknown> {
   let text: string;
   try {
-    if (statSync(file).size > LARGEST_FILE_BYTES)
-      throw new UserError(`--judge_prompts ${file} has more than a megabyte; that is no prompt.`);
-    text = readFileSync(file, 'utf8');
+    text = readSmallFile(file);
   } catch (error) {
-    throw error instanceof UserError ? error : fileProblem(error, `read --judge_prompts ${file}`);
+    throw fileProblem(error, `read --judge_prompts ${file}`);
   }
   const { parse } = await import('yaml');
   try {

@@ -14,6 +14,7 @@ import {
   rmSync,
   statSync,
   writeSync,
+  type Stats,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { systemErrorCode, TemporaryError, UserError, messageOf } from './errors.js';
@@ -130,6 +131,33 @@ export function openFile(path: string, way: keyof typeof WAYS): number {
   throw Object.assign(new Error('it is not a regular file'), {
     code: found.isDirectory() ? 'EISDIR' : 'ENOTSUP',
   });
+}
+
+/**
+ * Opens a file that somebody else made, such as one that a flag names, for reading. Links are followed. A named pipe
+ * would stop the whole program until somebody writes to it, and a device may never end: only regular files are opened.
+ * @returns the descriptor
+ * @throws a system error; ENOTSUP for anything but a regular file, EISDIR for a folder
+ */
+export function openInput(path: string): number {
+  const descriptor = openSync(path, O_RDONLY | (NO_WAIT ?? 0));
+  const kind = kindOfFile(fstatSync(descriptor));
+  if (kind === 'file') return descriptor;
+  closeSync(descriptor);
+  throw Object.assign(new Error(`it is a ${kind}, not a file`), {
+    code: kind === 'folder' ? 'EISDIR' : 'ENOTSUP',
+  });
+}
+
+/** What something in a file system is, for messages. */
+export type FileType = 'file' | 'folder' | 'named pipe' | 'socket' | 'device';
+
+/** @param found what `stat` says, or an entry of a folder */
+export function kindOfFile(found: Pick<Stats, 'isFile' | 'isDirectory' | 'isFIFO' | 'isSocket'>): FileType {
+  if (found.isFile()) return 'file';
+  if (found.isDirectory()) return 'folder';
+  if (found.isFIFO()) return 'named pipe';
+  return found.isSocket() ? 'socket' : 'device';
 }
 
 /** The error for a link in a file's place, as `openFile` gives it. */
@@ -343,7 +371,7 @@ const EXCERPT_BYTES = 1024;
  * @param longest bytes of a line; of a longer one only the beginning is given. It bounds the memory that is used.
  */
 export function* readBlocks(path: string, longest = Infinity): Generator<LineBlock> {
-  const descriptor = openSync(path, 'r');
+  const descriptor = openInput(path);
   try {
     let buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     /** Bytes at the buffer's start: a line that has not ended yet. */
@@ -444,7 +472,7 @@ export function readAt(
 
 /** The first bytes of a file, as many as there are up to `length`. */
 export function readStart(path: string, length: number): Buffer {
-  const descriptor = openSync(path, 'r');
+  const descriptor = openInput(path);
   try {
     return readAt(descriptor, 0, length);
   } finally {
@@ -456,7 +484,7 @@ export function readStart(path: string, length: number): Buffer {
 export function lastLine(path: string): Buffer {
   const { size } = statSync(path);
   const start = Math.max(0, size - CHUNK_BYTES);
-  const descriptor = openSync(path, 'r');
+  const descriptor = openInput(path);
   try {
     const tail = readAt(descriptor, start, size - start);
     let end = tail.length;

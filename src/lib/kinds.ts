@@ -1,8 +1,8 @@
 /** Kinds of values that people write: how a text is read, and what an error says of one that cannot be. */
 
 import { isUtf8 } from 'node:buffer';
-import { readFileSync, statSync } from 'node:fs';
 import { messageOf, UsageError } from './errors.js';
+import { readSmallBytes } from './small-file.js';
 import { sanitize } from './text.js';
 
 /** A kind of value. */
@@ -51,8 +51,7 @@ export const textOrFile: Kind<string> = kind('<text or @file>', (given, source) 
   const path = given.slice(1);
   let content: Buffer;
   try {
-    if (statSync(path).size > MOST_TEXT_BYTES) throw new Error('it is larger than 4 MB');
-    content = readFileSync(path);
+    content = readSmallBytes(path, MOST_TEXT_BYTES);
   } catch (error) {
     throw new UsageError(
       `${source} ${sanitize(given, 80)}: the file cannot be read (${sanitize(messageOf(error), 120)}).`,

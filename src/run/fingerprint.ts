@@ -1,9 +1,9 @@
 /** What the files of a local dataset hold: kept in `run.json`, so that a run never mixes two versions of a file. */
 
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { cooperativePause, fileProblem, readAt } from '../lib/files.js';
+import { cooperativePause, fileProblem, openInput, readAt } from '../lib/files.js';
 
 const CHUNK_BYTES = 1 << 20;
 /**
@@ -71,7 +71,7 @@ async function digestOfStart(path: string, bytes: number): Promise<string> {
   const pause = cooperativePause();
   const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(CHUNK_BYTES, bytes)));
   try {
-    const descriptor = openSync(path, 'r');
+    const descriptor = openInput(path);
     try {
       for (let offset = 0; offset < bytes;) {
         const part = readAt(descriptor, offset, Math.min(buffer.length, bytes - offset), buffer);

@@ -1,6 +1,6 @@
 /** Opens the run that `watch-batch` is to watch, here or on another machine than the one that submitted it. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Price } from '../models/prices.js';
 import {
   earlierFlags,
@@ -21,7 +21,9 @@ import { readOrigin, readSource, sourceOf, type BatchOrigin } from '../batches/m
 import { BatchReader } from '../batches/reader.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { UserError } from '../lib/errors.js';
+import { fileProblem } from '../lib/files.js';
 import { parseJson } from '../lib/json.js';
+import { readSmallBytes } from '../lib/small-file.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { GENERATION_NAMES, type GenerationParameters } from '../models/generation.js';
 import type { Output, RunSettings } from '../run/settings.js';
@@ -78,9 +80,13 @@ export function requireRecord(folder: RunFolder, { dataset, annotator }: RunPlac
 /** The batches that a file in the manner of `batch_objects.json` names. */
 export function readObjects(path: string): Batch[] {
   if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
-  if (statSync(path).size > MAXIMUM_OBJECTS_BYTES)
-    throw new UserError(`${path} is too large to be a list of batches.`);
-  const value = parseJson(readFileSync(path, 'utf8'));
+  let text: string;
+  try {
+    text = readSmallBytes(path, MAXIMUM_OBJECTS_BYTES).toString('utf8');
+  } catch (error) {
+    throw fileProblem(error, `read ${path} as a list of batches`);
+  }
+  const value = parseJson(text);
   const batches = (Array.isArray(value) ? value : []).map(readBatch).filter((batch) => batch !== null);
   if (batches.length === 0) throw new UserError(`${path} is not a JSON array of Batch objects.`);
   return batches;

@@ -14,7 +14,7 @@ import { FileTooLarge, makeLines } from '../batches/result-file.js';
 import { resultPath } from '../batches/result-files.js';
 import { readResultLine, type ResultLine } from '../batches/results.js';
 import { UserError } from '../lib/errors.js';
-import { cooperativePause, fileProblem, readLines, replaceFile } from '../lib/files.js';
+import { cooperativePause, fileProblem, openInput, readLines, replaceFile } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import { count, sanitize, plural } from '../lib/text.js';
 import type { WatchedRun } from './open-watched-run.js';
@@ -81,7 +81,8 @@ async function bring(
     given.copies.push(copy);
     try {
       await replaceFile(copy, async (file) => {
-        for await (const piece of createReadStream(path)) file.write(piece as Buffer);
+        const stream = createReadStream('', { fd: openInput(path) });
+        for await (const piece of stream) file.write(piece as Buffer);
       });
     } catch (error) {
       throw fileProblem(error, `copy ${path}`);

@@ -1,11 +1,11 @@
 /** The rows of a shard, read from where the plan says, and known to be those that it saw. */
 
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import { openDataset } from '../datasets/index.js';
 import { readLineRange } from '../datasets/line-ranges.js';
 import { UserError } from '../lib/errors.js';
-import { cooperativePause, fileProblem, readAt, replaceFile } from '../lib/files.js';
+import { cooperativePause, fileProblem, openInput, readAt, replaceFile } from '../lib/files.js';
 import { sanitize, plural } from '../lib/text.js';
 import type { DatasetRequest, HubEnvironment, OpenDataset, Reporter, SourceRow } from '../types.js';
 import type { Plan, PlannedFile, PlannedShard } from './plan.js';
@@ -87,7 +87,7 @@ function changed(name: string, how: string): UserError {
 export async function planFile(path: string): Promise<PlannedFile> {
   try {
     const { size } = statSync(path);
-    const descriptor = openSync(path, 'r');
+    const descriptor = openInput(path);
     try {
       const trailer = readAt(descriptor, Math.max(0, size - TRAILER_BYTES), TRAILER_BYTES);
       const length = trailer.length < TRAILER_BYTES ? 0 : trailer.readUInt32LE(0);
@@ -146,7 +146,7 @@ export async function copyPrompts(
 
 function openForReading(path: string): number {
   try {
-    return openSync(path, 'r');
+    return openInput(path);
   } catch (error) {
     throw fileProblem(error, `read ${path}`);
   }

@@ -1,8 +1,8 @@
 /** What the simulated model says: a replayed answer where the file has one, else one made up from the prompt. */
 
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
-import { fileProblem, readLines } from '../lib/files.js';
+import { closeSync, readSync } from 'node:fs';
+import { fileProblem, openInput, readLines } from '../lib/files.js';
 import { UserError, messageOf } from '../lib/errors.js';
 import { alpacaPrompt } from '../formats/alpaca.js';
 import { isObject } from '../lib/json.js';
@@ -28,7 +28,7 @@ export class ReplayedAnswers {
   /** @throws UserError where the file can't be read or a line is no such pair */
   constructor(readonly path: string) {
     try {
-      this.#descriptor = openSync(path, 'r');
+      this.#descriptor = openInput(path);
     } catch (error) {
       throw fileProblem(error, `read the answers ${path}`);
     }

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import {
@@ -94,6 +103,50 @@ const PACKED = {
   ),
 };
 
+const zstdFrame = (windowLog: number, blocks: Buffer[], flags = 0, checksum = Buffer.alloc(0)): Buffer =>
+  Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, flags, (windowLog - 10) << 3]), ...blocks, checksum]);
+const zstdHeader = (size: number, type: number, isLast: boolean): Buffer => {
+  const header = Buffer.alloc(3);
+  header.writeUIntLE((size << 3) | (type << 1) | (isLast ? 1 : 0), 0, 3);
+  return header;
+};
+const zstdBlock = (text: string, isLast = false): Buffer =>
+  Buffer.concat([zstdHeader(Buffer.byteLength(text), 0, isLast), Buffer.from(text)]);
+const zstdRun = (character: string, times: number): Buffer =>
+  Buffer.concat([zstdHeader(times, 1, false), Buffer.from(character)]);
+const zstdSkipped = (bytes: number): Buffer => {
+  const header = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]);
+  header.writeUInt32LE(bytes, 4);
+  return header;
+};
+const WHOLE_FRAME = zstdFrame(17, [zstdBlock(ROWS, true)]);
+const REFUSED_ZSTD: Readonly<Record<string, [Buffer, string]>> = {
+  'a zstd frame that claims a window of two gigabytes': [
+    zstdFrame(31, [zstdBlock(ROWS, true)]),
+    'it needs a window of more than 128 MB',
+  ],
+  'a later frame that does': [
+    Buffer.concat([WHOLE_FRAME, zstdSkipped(0), zstdFrame(30, [zstdBlock(ROWS, true)])]),
+    'it needs a window of more than 128 MB',
+  ],
+  'one in a single segment of three gigabytes': [
+    Buffer.concat([WHOLE_FRAME, Buffer.from('KLUv/aAAAADA', 'base64'), zstdBlock(ROWS, true)]),
+    'it needs a window of more than 128 MB',
+  ],
+  'a run longer than a block may be': [
+    zstdFrame(17, [zstdRun(' ', 2_000_000), zstdBlock(ROWS, true)]),
+    'it has a block of more than 128 KB',
+  ],
+  'a frame to skip that is longer than the file': [
+    Buffer.concat([WHOLE_FRAME, zstdSkipped(0xffffffff)]),
+    'it ends too early',
+  ],
+  'something else after a frame': [
+    Buffer.concat([WHOLE_FRAME, Buffer.from('more than a header')]),
+    'it holds something that is not Zstandard',
+  ],
+};
+
 describe('compressed files', () => {
   it.each(Object.entries(PACKED))('%s is read, twice and in part', async (name, content) => {
     const folder = folderOf({ [name]: content });
@@ -155,9 +208,32 @@ describe('compressed files', () => {
     expect(readdirSync(join(folder.path, 'work'))).toEqual([]);
   });
 
-  it('a zstd frame that claims a window of two gigabytes is refused', async () => {
-    const claim = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, ...new Array<number>(20).fill(0)]);
-    await expect(folderOf({ 'a.jsonl.zst': claim }).open('a.jsonl.zst')).rejects.toThrow(/window/);
+  it.each(Object.entries(REFUSED_ZSTD))('%s is refused', async (_, [content, problem]) => {
+    await expect(folderOf({ 'a.jsonl.zst': content }).open('a.jsonl.zst')).rejects.toThrow(
+      `a.jsonl.zst cannot be unpacked as zstd: ${problem}`,
+    );
+  });
+
+  it('zstd frames may have a checksum, empty blocks, runs, and frames to skip between them', async () => {
+    const runs = zstdFrame(17, [
+      zstdBlock('{"prompt":"'),
+      zstdRun('x', 3),
+      zstdRun('y', 0),
+      zstdBlock('"}\n', true),
+    ]);
+    const checked = zstdFrame(
+      17,
+      [zstdBlock('{"prompt":"z"}\n'), zstdBlock('', true)],
+      0x04,
+      Buffer.alloc(4),
+    );
+    const skipped = Buffer.concat([zstdSkipped(5), Buffer.from('other')]);
+    const content = Buffer.concat([skipped, runs, zstdSkipped(0), checked, skipped]);
+    const dataset = await folderOf({ 'a.jsonl.zst': content }).open('a.jsonl.zst');
+    expect(await rowsOf(dataset)).toEqual([
+      { '#': 0, prompt: 'xxx' },
+      { '#': 1, prompt: 'z' },
+    ]);
   });
 
   it('other ways of packing are named, with what unpacks them', async () => {
@@ -280,6 +356,55 @@ describe('folders and globs', () => {
     });
     symlinkSync(folder.path, join(folder.path, 'loop'));
     expect((await folder.open('.')).totalRows).toBe(2);
+  });
+
+  it('follow links to data, in the folder or out of it, and to files that a cache names by their digest', async () => {
+    const folder = folderOf({
+      'data/a.jsonl': ROWS,
+      'elsewhere/b.jsonl': ROWS,
+      [`blobs/${'0123456789'.repeat(4)}`]: ROWS,
+    });
+    symlinkSync('a.jsonl', join(folder.path, 'data/inside.jsonl'));
+    symlinkSync('../elsewhere/b.jsonl', join(folder.path, 'data/outside.jsonl'));
+    symlinkSync(`../blobs/${'0123456789'.repeat(4)}`, join(folder.path, 'data/cached.jsonl'));
+    symlinkSync('../elsewhere', join(folder.path, 'data/folder.jsonl'));
+    expect((await folder.open('data')).totalRows).toBe(8);
+    expect((await folder.open('data/*.jsonl')).totalRows).toBe(8);
+  });
+
+  it.each(['data', 'data/*.jsonl'])('%s says what is no file in it, and opens nothing', async (name) => {
+    const without = folderOf({ 'data/a.jsonl': ROWS, id_rsa: 'secret' });
+    const place = join(without.path, 'data/b.jsonl');
+    const refusedAs = async (problem: string): Promise<void> => {
+      await expect(without.open(name)).rejects.toThrow(problem);
+      rmSync(place, { force: true });
+    };
+    symlinkSync('../id_rsa', place);
+    await refusedAs('which does not look like data, so it is not followed');
+    symlinkSync('/dev/zero', place);
+    await refusedAs('b.jsonl is a device, and a file is needed');
+  });
+
+  it('a folder with a pipe, or a link that leads nowhere, is not read without that part', async () => {
+    const folder = folderOf({ 'data/a.jsonl': ROWS, 'circle/a.jsonl': ROWS, 'piped/a.jsonl': ROWS });
+    execFileSync('mkfifo', [join(folder.path, 'piped/b.jsonl')]);
+    await expect(folder.open('piped')).rejects.toThrow('b.jsonl is a named pipe, and a file is needed');
+    symlinkSync('nothing', join(folder.path, 'data/b.jsonl'));
+    symlinkSync('b.jsonl', join(folder.path, 'circle/b.jsonl'));
+    await expect(folder.open('data')).rejects.toThrow(
+      'b.jsonl is a symbolic link that leads to a file that is not',
+    );
+    await expect(folder.open('circle')).rejects.toThrow('b.jsonl is a symbolic link that leads in a circle');
+  });
+
+  it('a pipe, a device and links in a circle are no dataset by themselves', async () => {
+    const folder = folderOf({});
+    execFileSync('mkfifo', [join(folder.path, 'pipe.jsonl')]);
+    symlinkSync('circle.jsonl', join(folder.path, 'circle.jsonl'));
+    symlinkSync('/dev/zero', join(folder.path, 'zero.jsonl'));
+    await expect(folder.open('pipe.jsonl')).rejects.toThrow('is a named pipe, which cannot be read twice');
+    await expect(folder.open('zero.jsonl')).rejects.toThrow('is a device, which cannot be read twice');
+    await expect(folder.open('circle.jsonl')).rejects.toThrow('its symbolic links lead in a circle');
   });
 
   it('a file whose name looks like a glob is that file', async () => {

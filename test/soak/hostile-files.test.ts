@@ -54,6 +54,16 @@ const ESCAPES = '\\u0073%6b&#45;';
 const dictionary = { bytes: plainText('hi'), claimedValues: 1 };
 const columns = ['prompt', 'response'];
 
+/** Lines in blocks as they are, with a window that is described by a byte (RFC 8878, 3.1.1.1.2). */
+function zstdFrame(window: number, lines: number): Buffer {
+  const blocks = Array.from({ length: lines }, (_, place) => {
+    const header = Buffer.alloc(3);
+    header.writeUIntLE((LINE.length << 3) | (place === lines - 1 ? 1 : 0), 0, 3);
+    return Buffer.concat([header, Buffer.from(LINE)]);
+  });
+  return Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, window]), ...blocks]);
+}
+
 const FILES: Record<string, [file: string, write: Write]> = {
   'a line of 700 MB': ['a.jsonl', jsonl('x', HUGE, ...PROMPT)],
   'a line of zeros, 3 GB': ['a.jsonl', zeros],
@@ -147,6 +157,16 @@ const FILES: Record<string, [file: string, write: Write]> = {
       );
     }),
   ],
+  'zstd frames with windows of 128 MB': [
+    'a.jsonl.zst',
+    bytes(() => Buffer.concat(Array(100).fill(zstdFrame(17 << 3, 1)))),
+  ],
+  'a zstd frame of small blocks with such a window': ['a.jsonl.zst', bytes(() => zstdFrame(17 << 3, 2000))],
+  'zstd frames of which the last claims a gigabyte': [
+    'a.jsonl.zst',
+    bytes(() => Buffer.concat([zstdFrame(0, 1), zstdFrame(20 << 3, 1)])),
+  ],
+  'a gzip bomb': ['a.jsonl.gz', bytes(() => gzipSync(Buffer.alloc(HUGE, ' ')))],
   'a cell of three million numbers': [
     'a.parquet',
     bytes(() => {
