@@ -4,12 +4,12 @@
  * `--batch_objects_file`.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { addUsage, NO_USAGE, restoreUsage, type Usage } from '../models/usage.js';
 import { UserError } from '../lib/errors.js';
 import { requireLock } from '../lib/fence.js';
-import { replaceFile } from '../lib/files.js';
+import { replaceFile, readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import type { RunFolder } from '../run/folder.js';
@@ -55,7 +55,7 @@ export class Ledger {
    */
   static open(folder: RunFolder): Ledger {
     if (!existsSync(folder.batches)) return new Ledger(folder, null);
-    const value = parseJson(readFileSync(folder.batches, 'utf8'));
+    const value = parseJson(readOwnText(folder.batches));
     const chunks = isObject(value) && Array.isArray(value['chunks']) ? value['chunks'].map(readChunk) : [];
     if (
       !isObject(value) ||

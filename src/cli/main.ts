@@ -13,7 +13,13 @@ import { reannotateProgram, watchBatchProgram } from './program.js';
 import { plainWords } from './words.js';
 import { finishOutput, tolerateBrokenStreams, writeOutput } from '../terminal/output.js';
 import { Console } from '../terminal/progress.js';
-import { ADDRESS_FLAGS, knownSecrets, valuesOfFlag } from '../models/known-secrets.js';
+import {
+  ADDRESS_FLAGS,
+  addressesAmong,
+  KEY_FLAGS,
+  knownSecrets,
+  valuesOfFlag,
+} from '../models/known-secrets.js';
 import { Redactor } from '../secrets/redactor.js';
 import { sanitize } from '../lib/text.js';
 
@@ -38,6 +44,12 @@ export async function runProgram(name: keyof typeof PROGRAMS): Promise<void> {
     sources: { variables: process.env, redactor },
     open: (settings) => (console = new Console({ ...settings, redactor })),
   };
+  // What Node prints of a crash holds everything that is on the error, such as a request with its headers.
+  const crash = (error: unknown): never => {
+    console.endProgress();
+    process.exit(explain(error, console, interruption));
+  };
+  process.on('uncaughtException', crash);
   try {
     if (isBare(name, words)) {
       const { overview } = await import('./overview.js');
@@ -61,6 +73,7 @@ export async function runProgram(name: keyof typeof PROGRAMS): Promise<void> {
     // What went wrong before counts for more.
     if (process.exitCode === undefined || process.exitCode === EXIT.done) process.exitCode = exitCode;
   }
+  process.off('uncaughtException', crash);
   stopListening();
 }
 
@@ -95,12 +108,14 @@ function explain(error: unknown, console: Console, interruption: Interruption): 
     return problem.exitCode;
   }
   const stack =
-    error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined ? `\n${error.stack ?? ''}` : '';
+    error instanceof Error && process.env['REANNOTATE_DEBUG'] !== undefined
+      ? (error.stack ?? '').split('\n')
+      : [];
   console.error(
     `Unexpected error (this is a bug in reannotate): ${sanitize(messageOf(error), 500)}. Everything received is ` +
       'saved; run the command again with --resume. REANNOTATE_DEBUG=1 shows where it happened.',
   );
-  if (stack !== '') console.print(stack);
+  if (stack.length > 0) console.print(['', ...stack].join('\n'));
   return EXIT.cannotGoOn;
 }
 
@@ -112,8 +127,8 @@ function redactorFor(words: readonly string[]): Redactor {
   return new Redactor(
     knownSecrets(
       process.env,
-      valuesOfFlag(words, 'api_key_env'),
-      ADDRESS_FLAGS.flatMap((name) => valuesOfFlag(words, name)),
+      KEY_FLAGS.flatMap((name) => valuesOfFlag(words, name)),
+      [...ADDRESS_FLAGS.flatMap((name) => valuesOfFlag(words, name)), ...addressesAmong(words)],
     ),
   );
 }

@@ -1,5 +1,6 @@
 /** Flags made into the values that a run works with: what belongs together is checked here, once. */
 
+import { withoutSecrets } from '../http/address.js';
 import { DEFAULT_JUDGE } from '../judge/defaults.js';
 import { wholeDataset, type DatasetSelection } from '../datasets/selection.js';
 import { unionOfFormats } from '../exports/index.js';
@@ -69,8 +70,17 @@ export function runSettings(parsed: Parsed<'reannotate'>, variableSource: Variab
     notify: values.notify,
     loggingLevel: values.logging_level,
     environment,
-    recorded: values,
+    recorded: recordable(values),
   };
+}
+
+/** What is said of a run's flags in its files. A command may hold anything, a webhook's secret address included. */
+function recordable({ notify: _, ...values }: Values<'reannotate'>): Record<string, unknown> {
+  const entries = Object.entries(values).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? withoutSecrets(value) : value,
+  ]);
+  return Object.fromEntries(entries) as Record<string, unknown>;
 }
 
 /** Reads keys and addresses, once it is known which ones the flags name. */

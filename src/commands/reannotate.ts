@@ -1,8 +1,9 @@
 /** The main command: a dataset's rows in, their new answers out. It reads as the story of a run. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { Ledger } from '../batches/ledger.js';
 import { messageOf, UserError } from '../lib/errors.js';
+import { readOwnText } from '../lib/files.js';
 import { answerRules } from '../models/answer-rules.js';
 import { checkEndpoints, shownBaseUrl } from '../models/endpoint.js';
 import type { Price } from '../models/prices.js';
@@ -258,7 +259,7 @@ function warnOfBatches(folder: RunFolder, watchCommand: WatchCommand, { console 
 /** Batches that only `batch_objects.json` tells of (the Python tool made them) are collected before anything is asked. */
 function refuseUnknownBatches(folder: RunFolder, watchCommand: WatchCommand): void {
   if (existsSync(folder.batches) || !existsSync(folder.batchObjects)) return;
-  if (!readFileSync(folder.batchObjects).includes('"id"')) return;
+  if (!readOwnText(folder.batchObjects).includes('"id"')) return;
   throw new UserError(
     `${folder.batchObjects} lists batches that were already submitted; sending their rows again would pay twice. ` +
       `Collect them with: ${watchCommand()}`,

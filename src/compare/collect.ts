@@ -1,9 +1,10 @@
 /** What a comparison came to, from the files of its runs and judgements. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSummary, type JudgeFigures } from '../judge/figures.js';
 import { winRate, winRateInterval } from '../judge/interval.js';
+import { readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { Annotator } from '../models/annotators.js';
 import type { RunFolder } from '../run/folder.js';
@@ -127,7 +128,7 @@ function figuresOfRun(
 }
 
 function latencyIn({ counters }: RunFolder): ContestantFigures['latency_ms'] {
-  const value = existsSync(counters) ? parseJson(readFileSync(counters, 'utf8')) : null;
+  const value = existsSync(counters) ? parseJson(readOwnText(counters)) : null;
   const timeline = readTimeline(isObject(value) ? value['timeline'] : null);
   const sums: number[] = [];
   for (const { latencies } of timeline?.steps ?? [])
@@ -162,7 +163,7 @@ function judgeSpending(judge: Annotator, pairs: readonly Pair[]): CompareFigures
 
 function datasetRows({ temp }: Place): number | null {
   const path = join(temp, 'dataset.json');
-  const value = existsSync(path) ? parseJson(readFileSync(path, 'utf8')) : null;
+  const value = existsSync(path) ? parseJson(readOwnText(path)) : null;
   const rows = isObject(value) ? value['rows'] : null;
   return typeof rows === 'number' ? rows : null;
 }

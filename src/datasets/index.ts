@@ -2,6 +2,7 @@
 
 import { accessSync, constants, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { withoutSecrets } from '../http/address.js';
 import { systemErrorCode, UserError } from '../lib/errors.js';
 import { fileProblem, kindOfFile } from '../lib/files.js';
 import { sanitize } from '../lib/text.js';
@@ -53,7 +54,7 @@ export async function openDataset(
   if (isLocalName(name)) return unfolded(await openLocal(request, signal), reporter);
   if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
     throw new UserError(
-      `--dataset ${sanitize(name, 120)} is neither a file nor a Hub id. An id looks like glaiveai/glaive-code-assistant; ` +
+      `--dataset ${sanitize(withoutSecrets(name), 120)} is neither a file nor a Hub id. An id looks like glaiveai/glaive-code-assistant; ` +
         `files end in ${knownEndings()}.`,
     );
   }

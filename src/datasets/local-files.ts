@@ -140,7 +140,7 @@ function walk(folder: string): string[] {
       if (entry.isDirectory()) folders.push(path);
       else if (entry.isFile() || (isData(path) && isFileBehind(path, root))) files.push(path);
     }
-    if (files.length + folders.length > MOST_FILES) throw tooMany(sanitize(folder, 200));
+    if (files.length > MOST_FILES || folders.length > MOST_FILES) throw tooMany(sanitize(folder, 200));
   }
   return files;
 }

@@ -1,7 +1,7 @@
 /** What a judgement came to, as `summary.json` holds it under `judge`. */
 
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { digestOfFile } from '../lib/files.js';
+import { existsSync, rmSync } from 'node:fs';
+import { digestOfFile, readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { RunFolder } from '../run/folder.js';
 import type { Spending } from '../run/summary.js';
@@ -34,7 +34,7 @@ export interface JudgeFigures extends Spending {
 
 /** An existing `summary.json`; empty where there is none that can be read. */
 export function readSummary(path: string): Record<string, unknown> {
-  const value = existsSync(path) ? parseJson(readFileSync(path, 'utf8')) : undefined;
+  const value = existsSync(path) ? parseJson(readOwnText(path)) : undefined;
   return isObject(value) ? value : {};
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   cooperativePause,
@@ -14,6 +14,7 @@ import {
   removeTemporaryFiles,
   replaceFile,
   type BufferedFile,
+  readOwnText,
 } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import { isObject, parseJson } from '../lib/json.js';
@@ -155,7 +156,7 @@ async function takeAnswersOver(parent: string, folder: JudgeFolder, setup: Setup
 }
 
 function isAlike(path: string, { model, base_url: baseUrl }: Setup): boolean {
-  const earlier = existsSync(path) ? parseJson(readFileSync(path, 'utf8')) : undefined;
+  const earlier = existsSync(path) ? parseJson(readOwnText(path)) : undefined;
   return isObject(earlier) && earlier['model'] === model && earlier['base_url'] === baseUrl;
 }
 

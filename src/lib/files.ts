@@ -42,6 +42,8 @@ const HINTS: Readonly<Record<string, string>> = {
   ELOOP:
     'a symbolic link is in its place, and links are not followed here. Remove the link, or give the path that it leads to',
   EISDIR: 'it is a folder',
+  ENOTSUP: 'it is a pipe, a socket or a device, not a file',
+  EFBIG: 'the file is too large',
   ENOENT: 'there is no such file or folder',
   EIO: 'the disk reported an error',
 };
@@ -128,9 +130,26 @@ export function openFile(path: string, way: keyof typeof WAYS): number {
   const found = way === 'create' ? null : fstatSync(descriptor);
   if (found === null || found.isFile() || found.isCharacterDevice()) return descriptor;
   closeSync(descriptor);
-  throw Object.assign(new Error('it is not a regular file'), {
-    code: found.isDirectory() ? 'EISDIR' : 'ENOTSUP',
-  });
+  throw notAFile(kindOfFile(found), path);
+}
+
+/** Larger files of a run are read piece by piece. */
+const LARGEST_TEXT_BYTES = 256 << 20;
+
+/**
+ * The text of a file of a run. Its folder may be shared, so the same holds as for `openFile`: no link is followed, no
+ * pipe waited for, and no more read than a file of this kind may hold.
+ * @throws a system error
+ */
+export function readOwnText(path: string, most = LARGEST_TEXT_BYTES): string {
+  const descriptor = openFile(path, 'read');
+  try {
+    const { size } = fstatSync(descriptor);
+    if (size > most) throw systemError('EFBIG', 'it is too large', path);
+    return readAt(descriptor, 0, size).toString('utf8');
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /**
@@ -144,9 +163,15 @@ export function openInput(path: string): number {
   const kind = kindOfFile(fstatSync(descriptor));
   if (kind === 'file') return descriptor;
   closeSync(descriptor);
-  throw Object.assign(new Error(`it is a ${kind}, not a file`), {
-    code: kind === 'folder' ? 'EISDIR' : 'ENOTSUP',
-  });
+  throw notAFile(kind, path);
+}
+
+function notAFile(kind: FileType, path: string): Error {
+  return systemError(kind === 'folder' ? 'EISDIR' : 'ENOTSUP', `it is a ${kind}, not a file`, path);
+}
+
+function systemError(code: string, message: string, path: string): Error {
+  return Object.assign(new Error(message), { code, path });
 }
 
 /** What something in a file system is, for messages. */

@@ -2,8 +2,8 @@
 
 import { HIDDEN } from './hidden-characters.js';
 
-/** Escape sequences of terminals as a whole, tabs and line ends; single controls are among the hidden characters. */
-const HARMFUL = /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[\t\n]/g;
+/** Escape sequences of terminals as a whole; single controls are among the hidden characters. */
+const ESCAPES = /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
 
 /**
  * One line of printable text: controls, escapes and characters that nobody sees become single spaces, and what is longer than `maximum`
@@ -13,12 +13,18 @@ export function sanitize(text: string, maximum = 300): string {
   // Twice the length is enough to see, and spares the patterns a hostile megabyte.
   const line = text
     .slice(0, maximum * 2)
-    .replace(HARMFUL, ' ')
+    .replace(ESCAPES, ' ')
+    .replace(/[\t\n]/g, ' ')
     .replace(HIDDEN, ' ')
     .replace(/ {2,}/g, ' ')
     .toWellFormed()
     .trim();
   return line.length > maximum || text.length > maximum * 2 ? `${line.slice(0, maximum - 1)}…` : line;
+}
+
+/** The same for lines of our own, such as those of a table, which may hold a path: line ends and spaces stay. */
+export function sanitizeLines(text: string): string {
+  return text.replace(ESCAPES, ' ').replace(HIDDEN, ' ').toWellFormed();
 }
 
 /** The text without any of the given characters at its end. A pattern such as `/\/+$/` would take quadratic time. */

@@ -9,6 +9,7 @@ import type { Job, ProcessorEvents } from '../requests/processor.js';
 import { TokenEstimate } from '../requests/tokens.js';
 import { requestBody } from '../run/jobs.js';
 import { requestShape } from '../run/prepare.js';
+import { cleanError } from '../secrets/clean-error.js';
 import { Redactor } from '../secrets/redactor.js';
 import { openOnlineSession } from '../session/online-session.js';
 import { stopError } from '../session/stops.js';
@@ -100,6 +101,8 @@ export async function processRequests(
       if (ended?.reason === 'error') throw await stopError(ended, call);
       if (ended !== null) throw new RunInterrupted();
       return { ...processor.counts };
+    } catch (error) {
+      throw cleanError(error, redactor);
     } finally {
       signal?.removeEventListener('abort', stop);
       await client.abort();

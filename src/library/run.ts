@@ -1,16 +1,17 @@
 /** Runs that a program starts: the same commands as on the terminal, with events instead of lines. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { objectLayer } from '../cli/flags/config-file.js';
 import { parseFlags, type Parsed } from '../cli/flags/parse.js';
 import { runSettings } from '../cli/run-settings.js';
 import { watchSettings } from '../cli/watch-settings.js';
 import type { CommandName } from '../cli/commands.js';
 import { EXIT, UserError } from '../lib/errors.js';
-import { failedAction, fileProblem, isFileProblem } from '../lib/files.js';
+import { failedAction, fileProblem, isFileProblem, readOwnText } from '../lib/files.js';
 import { findRunFolder } from '../run/folder.js';
 import { placeOf, type RunSettings } from '../run/settings.js';
 import type { Summary } from '../run/summary.js';
+import { cleanError } from '../secrets/clean-error.js';
 import { Redactor } from '../secrets/redactor.js';
 import type { CommandContext } from '../session/command-context.js';
 import { Interruption } from '../terminal/interruption.js';
@@ -110,7 +111,7 @@ class StartedRun implements Run {
       this.#events.end();
       return resultOf(settings, exitCode, watchCommand);
     } catch (error) {
-      const problem = asProblem(error, interruption);
+      const problem = cleanError(asProblem(error, interruption), redactor);
       this.#events.fail(problem);
       throw problem;
     } finally {
@@ -201,7 +202,7 @@ function resultOf(settings: RunSettings, exitCode: number, watchCommand: string 
 
 /** Null where the run wrote none, because it has to wait for its batches. */
 function readSummary(path: string): Summary | null {
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Summary) : null;
+  return existsSync(path) ? (JSON.parse(readOwnText(path)) as Summary) : null;
 }
 
 /** Errors of files are sentences for the user as well; anything else is a defect of ours and stays what it is. */

@@ -7,6 +7,7 @@
 import { checkUrl, shownAddress, splitAddresses } from '../http/address.js';
 import { messageOf, UsageError } from '../lib/errors.js';
 import { readSmallFile } from '../lib/small-file.js';
+import { keyLikeIn } from '../secrets/key-patterns.js';
 import { sanitize, plural } from '../lib/text.js';
 
 /** More than any process has sockets for. */
@@ -99,6 +100,26 @@ export function readServers({
   return distinct(
     paired.map((one, place) => ({ ...one, apiKeyVariable: one.apiKeyVariable ?? names[place] ?? null })),
   );
+}
+
+/**
+ * The value of `--api_key_env`. A key in its place is a frequent mistake: it would be shown, saved and be in the list of
+ * processes, so the message does not repeat it.
+ * @throws UsageError
+ */
+export function readKeyNames(given: string, source: string): string {
+  const wrong = namesIn(given).find((name) => !/^[A-Za-z_][\w.-]{0,99}$/.test(name) || isKeyItself(name));
+  if (wrong === undefined) return given;
+  throw new UsageError(
+    `${source} takes the name of an environment variable, such as OPENAI_API_KEY, and not the key itself. Set the variable ` +
+      '(export MY_KEY=…) and give its name. A key that was typed into a command line should be replaced.',
+  );
+}
+
+/** Names of variables are words; keys have letters and digits without an order. */
+function isKeyItself(name: string): boolean {
+  if (keyLikeIn(name) !== null) return true;
+  return name.length >= 24 && !name.includes('_') && /\d/.test(name) && /[a-z]/i.test(name);
 }
 
 /** The variables that `--api_key_env` names. */

@@ -1,11 +1,11 @@
 /** Reads a run's files once, in bounded memory, into what the page of its report shows. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readBatch } from '../batches/batch.js';
 import { refuseParts } from '../exports/parts.js';
 import { readResults, type ResultRow } from '../exports/rows.js';
 import { UserError } from '../lib/errors.js';
-import { readLines } from '../lib/files.js';
+import { readLines, readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { duration, shellWord } from '../lib/text.js';
 import { readSummary } from '../judge/figures.js';
@@ -200,7 +200,7 @@ function nextOf<Value>(iterator: Iterator<Value>): Value | null {
 /** The content of a file of JSON; null where it is not there, or too large to be one of a run. */
 export function readJsonFile(path: string): unknown {
   if (!existsSync(path) || statSync(path).size > LARGEST_FILE) return null;
-  return parseJson(readFileSync(path, 'utf8'));
+  return parseJson(readOwnText(path));
 }
 
 function batchesOf(value: unknown): BatchFigures[] {

@@ -1,13 +1,13 @@
 /** `config.yaml`: the settings of a run, for people and for the record. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { unionOfFormats } from '../exports/index.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES, type ReasoningMode } from '../models/reasoning.js';
 import { keyVariablesOf } from '../models/endpoint.js';
 import { SELECTIONS } from '../models/select-answer.js';
 import { isObject } from '../lib/json.js';
-import { replaceFile } from '../lib/files.js';
+import { replaceFile, readOwnText } from '../lib/files.js';
 import { shownAddress } from '../http/address.js';
 import { fallbackOf } from './fallback.js';
 import { CHECKS, type Fallback, type RunPolicy, type RunSettings } from './settings.js';
@@ -202,7 +202,7 @@ export async function readConfig(
 async function readYaml(path: string): Promise<Record<string, unknown> | null> {
   const { parse } = await import('yaml');
   try {
-    const value: unknown = parse(readFileSync(path, 'utf8'));
+    const value: unknown = parse(readOwnText(path));
     return isObject(value) ? value : null;
   } catch {
     return null;

@@ -1,9 +1,9 @@
 /** What makes two runs the same run: kept in `run.json`, and compared before a run is resumed. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { DEFAULT_ENCODING } from '../datasets/encodings.js';
 import { UserError } from '../lib/errors.js';
-import { replaceFile } from '../lib/files.js';
+import { replaceFile, readOwnText } from '../lib/files.js';
 import type { FormatName } from '../formats/index.js';
 import { asksTheSame, SENT_BY_DEFAULT, type GenerationParameters } from '../models/generation.js';
 import type { DatasetSelection } from '../datasets/selection.js';
@@ -95,7 +95,7 @@ export function identityFlags({
 export function readIdentity(path: string): RunIdentity | null {
   if (!existsSync(path)) return null;
   try {
-    const value = JSON.parse(readFileSync(path, 'utf8')) as Partial<RunIdentity>;
+    const value = JSON.parse(readOwnText(path)) as Partial<RunIdentity>;
     if (value.version === 1 && typeof value.asked === 'object' && typeof value.found === 'object') {
       return value as RunIdentity;
     }

@@ -12,7 +12,6 @@ import {
   fstatSync,
   ftruncateSync,
   readdirSync,
-  readFileSync,
   readSync,
   rmSync,
   statSync,
@@ -31,6 +30,7 @@ import {
   readBlocks,
   replaceFile,
   writeAll,
+  readOwnText,
 } from '../lib/files.js';
 import { parseJson } from '../lib/json.js';
 import { noteDiscarded } from '../lib/memory.js';
@@ -430,7 +430,7 @@ function damagedPath(journalPath: string): string {
 
 function readDamaged(journalPath: string): Set<number> {
   const path = damagedPath(journalPath);
-  const value = existsSync(path) ? parseJson(readFileSync(path, 'utf8')) : [];
+  const value = existsSync(path) ? parseJson(readOwnText(path)) : [];
   return new Set(
     Array.isArray(value) ? value.filter((offset): offset is number => typeof offset === 'number') : [],
   );

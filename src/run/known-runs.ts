@@ -1,8 +1,9 @@
 /** The runs that exist near by, so that a mistyped command can be answered with the right one. */
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
+import { readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { isGivenName } from './folder.js';
 
@@ -58,7 +59,7 @@ function readRun(parent: string, name: string): KnownRun | null {
   const path = join(parent, name, 'run.json');
   try {
     if (statSync(path).size > LARGEST_FILE) return null;
-    const value = parseJson(readFileSync(path, 'utf8'));
+    const value = parseJson(readOwnText(path));
     const asked = isObject(value) && isObject(value['asked']) ? value['asked'] : {};
     const { dataset, annotator } = asked;
     if (typeof dataset !== 'string' || typeof annotator !== 'string') return null;

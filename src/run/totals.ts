@@ -1,7 +1,7 @@
 /** What a run used, over all the sessions that it took. */
 
-import { existsSync, readFileSync } from 'node:fs';
-import { replaceQuickly } from '../lib/files.js';
+import { existsSync } from 'node:fs';
+import { replaceQuickly, readOwnText } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
 import { resolveAnnotator, type Annotator } from '../models/annotators.js';
 import type { Cost, Price } from '../models/prices.js';
@@ -330,7 +330,7 @@ function annotatorNamed(name: string): Annotator | null {
 function readCounters(path: string): Carried | null {
   if (!existsSync(path)) return null;
   try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    const value: unknown = JSON.parse(readOwnText(path));
     if (!isObject(value) || typeof value['startedAt'] !== 'string') return null;
     return {
       sent: whole(value['sent']),

@@ -1,7 +1,8 @@
 /** Where a run's working files are, as its results record it: these may have been moved, or be looked at from elsewhere. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { ConfigFile } from './config.js';
 import { DEFAULT_OUTPUT } from './settings.js';
@@ -76,7 +77,7 @@ function belongsTo(folder: string, uuid: string | undefined): boolean {
   if (uuid === undefined) return true;
   try {
     if (statSync(path).size > LARGEST_IDENTITY) return false;
-    const identity = parseJson(readFileSync(path, 'utf8'));
+    const identity = parseJson(readOwnText(path));
     return isObject(identity) && identity['uuid'] === uuid;
   } catch {
     return false;

@@ -1,6 +1,7 @@
 /** The ways in which a secret is written when it is not written as it is, apart from escapes (see `readings.ts`). */
 
 import { withoutEscapes } from './readings.js';
+import { isHidden } from './secret.js';
 
 /** Base64 of fewer bytes says too little to be recognised. */
 const FEWEST_BASE64 = 8;
@@ -12,14 +13,34 @@ export interface Spelling {
   anyCase: boolean;
 }
 
-/** The secret itself, as bytes of UTF-8 that were read one by one, in hexadecimal and in base64. */
+/** Shorter secrets may be words once something is left out of them. */
+const SHORTEST_VARIANT = 12;
+/** What ids, names of files and hosts are made of: servers leave anything else out, or put one of these in its place. */
+const KEPT_IN_NAMES = [/[^A-Za-z0-9]/g, /[^A-Za-z0-9_-]/g, /[^A-Za-z0-9_.-]/g];
+
+/**
+ * The secret itself, as bytes of UTF-8 that were read one by one, in hexadecimal and in base64, and as the part of a
+ * name: in letters of one case, and without its punctuation or with another.
+ */
 export function spellingsOf(secret: string): Spelling[] {
   const bytes = Buffer.from(secret, 'utf8');
-  const exact = [secret, withoutEscapes(secret), bytes.toString('latin1'), ...base64Of(bytes)];
+  const exact = [
+    secret,
+    withoutEscapes(secret),
+    bytes.toString('latin1'),
+    ...base64Of(bytes),
+    ...variantsOf(secret),
+  ];
   return [
     ...[...new Set(exact)].map((text) => ({ text, anyCase: false })),
     { text: bytes.toString('hex'), anyCase: true },
   ];
+}
+
+function variantsOf(secret: string): string[] {
+  const named = KEPT_IN_NAMES.flatMap((other) => ['', '-', '_'].map((mark) => secret.replace(other, mark)));
+  const variants = [secret, ...named].flatMap((text) => [text, text.toLowerCase(), text.toUpperCase()]);
+  return variants.filter((text) => text.length >= SHORTEST_VARIANT && isHidden(text));
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, rmSync, statSync } from 'node:fs';
 import type { AccountFiles, BatchApi } from '../batches/apis/batch-api.js';
 import { CallFailed, type Waiting } from '../batches/calls.js';
 import { isHandRun } from '../batches/hand-run.js';
@@ -20,7 +20,7 @@ import {
   type Marker,
 } from '../batches/online-marker.js';
 import { TemporaryError } from '../lib/errors.js';
-import { replaceQuickly } from '../lib/files.js';
+import { replaceQuickly, readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { systemVantage } from '../lib/lock-owner.js';
 import { duration, sanitize } from '../lib/text.js';
@@ -157,7 +157,7 @@ function ownToken({ onlineMarker: path, temp }: RunFolder): string {
 
 /** The token of this very folder; null where it has none, or that of another folder. */
 function readOwnToken({ onlineMarker: path, temp }: Pick<RunFolder, 'onlineMarker' | 'temp'>): string | null {
-  const value = existsSync(path) ? parseJson(readFileSync(path, 'utf8')) : null;
+  const value = existsSync(path) ? parseJson(readOwnText(path)) : null;
   if (!isObject(value) || value['place'] !== placeOf(temp)) return null;
   const { token } = value;
   return typeof token === 'string' && /^[0-9a-f]{16}$/.test(token) ? token : null;

@@ -1,10 +1,11 @@
 /** `--push_to_hub`: looked at before anything is paid for, done once the results are written. */
 
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, UserError } from '../lib/errors.js';
 import { exportFile, exportResults } from '../exports/index.js';
 import type { Environment, Push } from '../run/settings.js';
+import { readOwnText } from '../lib/files.js';
 import { packageVersion } from '../lib/package.js';
 import { datasetCard, isOnHub } from '../publishing/card.js';
 import { HubConnection } from '../publishing/connection.js';
@@ -99,7 +100,7 @@ class HubPublisher implements Publisher {
       });
       const files = {
         card: redactor.text(card),
-        summary: redactor.text(readFileSync(folder.summary, 'utf8')),
+        summary: redactor.text(readOwnText(folder.summary)),
         data: data.path,
       };
       await refuseSecrets(files, redactor, this.request.allowSecrets);

@@ -1,9 +1,9 @@
 /** Finds the run that a report is about, by its flags or by either of its folders. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError, UserError } from '../lib/errors.js';
-import { lastLine } from '../lib/files.js';
+import { lastLine, readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { sanitize } from '../lib/text.js';
 import { readSummary } from '../judge/figures.js';
@@ -88,7 +88,7 @@ function isWorkingFolder(folder: string): boolean {
 function identityIn({ run, plan }: Pick<RunFolder, 'run' | 'plan'>): Record<string, unknown> {
   for (const path of [run, plan]) {
     if (!existsSync(path) || statSync(path).size > LARGEST_IDENTITY) continue;
-    const value = parseJson(readFileSync(path, 'utf8'));
+    const value = parseJson(readOwnText(path));
     if (!isObject(value)) continue;
     const { asked, save_dir: saveDir, flags } = value;
     return {

@@ -1,9 +1,10 @@
 /** What is known of each run below a folder, from the small files of each: whatever is damaged is said, and stops nothing. */
 
-import { existsSync, readdirSync, readFileSync, statSync, type Dirent } from 'node:fs';
+import { existsSync, readdirSync, statSync, type Dirent } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { hasEnded, readBatch } from '../batches/batch.js';
 import { messageOf } from '../lib/errors.js';
+import { readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { lockHolder } from '../lib/lock.js';
 import { sanitize } from '../lib/text.js';
@@ -152,7 +153,7 @@ function objectIn(
   if (!existsSync(path)) return null;
   try {
     if (statSync(path).size > LARGEST_FILE) throw new Error('too large');
-    const value = parseJson(readFileSync(path, 'utf8'));
+    const value = parseJson(readOwnText(path));
     if (isObject(value)) return value;
     throw new Error('cannot be read as JSON');
   } catch (error) {
@@ -218,7 +219,7 @@ function shardProgress({ temp }: RunFolder): Progress {
 /** How many batches are still open, in words; empty for none. */
 export function openBatches({ batchObjects }: Pick<RunFolder, 'batchObjects'>): string {
   if (!existsSync(batchObjects) || statSync(batchObjects).size > LARGEST_FILE) return '';
-  const value = parseJson(readFileSync(batchObjects, 'utf8'));
+  const value = parseJson(readOwnText(batchObjects));
   const batches = Array.isArray(value) ? value.map(readBatch).filter((batch) => batch !== null) : [];
   const open = batches.filter((batch) => !hasEnded(batch)).length;
   return open === 0 ? '' : `${batches.length - open} of ${batches.length} batches ended`;

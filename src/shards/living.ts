@@ -5,10 +5,10 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../lib/clock.js';
-import { makeFolder, replaceQuickly } from '../lib/files.js';
+import { makeFolder, replaceQuickly, readOwnText } from '../lib/files.js';
 import { ownerOf, parseOwner, stateOf, systemVantage, type Vantage } from '../lib/lock-owner.js';
 
 /** Between two signs of life. */
@@ -146,7 +146,7 @@ function hasEnded(content: string, here: Vantage): boolean {
 
 function contentOf(path: string): string | null {
   try {
-    return statSync(path).size > LARGEST_FILE ? null : readFileSync(path, 'utf8');
+    return statSync(path).size > LARGEST_FILE ? null : readOwnText(path);
   } catch {
     // It ended between the two looks.
     return null;

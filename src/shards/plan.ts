@@ -1,10 +1,10 @@
 /** `plan.json`: how a dataset was cut into shards. It is written once; what every worker does follows from it. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { replaceFile } from '../lib/files.js';
+import { replaceFile, readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { IdentityFlags, RunIdentity } from '../run/identity.js';
 import type { LineRange } from '../datasets/line-ranges.js';
@@ -87,7 +87,7 @@ export function readPlan(runDir: string): Plan {
       `There is no ${path}. RUN_DIR is the folder <temp_dir>/<run> that npx reannotate plan names when it has cut a dataset.`,
     );
   }
-  const text = statSync(path).size > LARGEST_PLAN_BYTES ? '' : readFileSync(path, 'utf8');
+  const text = statSync(path).size > LARGEST_PLAN_BYTES ? '' : readOwnText(path);
   const plan = checkedPlan(parseJson(text));
   if (plan !== null) return plan;
   throw new UserError(

@@ -1,9 +1,9 @@
 /** `state.json` of a shard: the one small file that says how far it is. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { replaceFile, replaceQuickly } from '../lib/files.js';
+import { replaceFile, replaceQuickly, readOwnText } from '../lib/files.js';
 import { holdsLock } from '../lib/fence.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { ParameterChange } from '../requests/parameters.js';
@@ -54,7 +54,7 @@ export function readState(shardDir: string): ShardState | 'unreadable' | null {
   if (!existsSync(path)) return null;
   try {
     if (statSync(path).size > LARGEST_STATE_BYTES) return 'unreadable';
-    const value = parseJson(readFileSync(path, 'utf8'));
+    const value = parseJson(readOwnText(path));
     return isState(value) ? value : 'unreadable';
   } catch {
     return 'unreadable';

@@ -3,11 +3,11 @@
  * fare better, and each would pay for finding out.
  */
 
-import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../lib/errors.js';
-import { replaceFile } from '../lib/files.js';
+import { replaceFile, readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { sanitize } from '../lib/text.js';
 import type { StopCause } from '../requests/processor.js';
@@ -44,7 +44,7 @@ export function stoppedError(runDir: string): UserError | null {
 
 function reasonIn(path: string): string {
   try {
-    const value = statSync(path).size > LARGEST_BYTES ? null : parseJson(readFileSync(path, 'utf8'));
+    const value = statSync(path).size > LARGEST_BYTES ? null : parseJson(readOwnText(path));
     if (isObject(value) && typeof value['message'] === 'string') return sanitize(value['message'], 1000);
   } catch {
     // Said without a reason.

@@ -6,6 +6,7 @@
  */
 
 import { messageOf, systemErrorCode, UserError } from '../lib/errors.js';
+import { sanitizeLines } from '../lib/text.js';
 
 const ADVICE = 'Redirect it elsewhere and run the command again.';
 const REASONS: Readonly<Record<string, string>> = {
@@ -38,12 +39,12 @@ export function writeOutput(text: string): void {
 }
 
 /**
- * Writes what was asked for to standard output.
+ * Writes what was asked for to standard output: to a terminal without control characters, to a pipe or a file as it is.
  * @param advice what to do where it can't be written
  * @throws UserError
  */
 export async function printResult(text: string, advice = ADVICE): Promise<void> {
-  writeOutput(text);
+  writeOutput(process.stdout.isTTY ? sanitizeLines(text) : text);
   await finishOutput(advice);
 }
 

@@ -1,7 +1,7 @@
 import type { LiveLines } from './live-lines.js';
 import { LOG_LEVELS, type LogFile, type LogLevel } from './log.js';
 import type { Redactor } from '../secrets/redactor.js';
-import { sanitize } from '../lib/text.js';
+import { sanitize, sanitizeLines } from '../lib/text.js';
 import type { Reporter } from '../types.js';
 
 /** How often a plain line is written where there is no terminal. */
@@ -74,10 +74,10 @@ export class Console implements Reporter {
     this.#log?.write(level, message);
   }
 
-  /** Text that is shown as it stands, such as the summary's table; its lines must be our own or sanitized. */
+  /** Several lines as they stand, such as the summary's table; paths in them may still hold controls. */
   print(text: string): void {
     if (this.#isQuiet) return;
-    this.#aboveProgress(`${this.#redactor.text(text)}\n`);
+    this.#aboveProgress(`${sanitizeLines(this.#redactor.text(text))}\n`);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HIDDEN, withMarks } from '../../src/lib/hidden-characters.js';
-import { sanitize } from '../../src/lib/text.js';
+import { sanitize, sanitizeLines } from '../../src/lib/text.js';
 import { cpuTimeOf } from '../support/cpu-time.js';
 
 /** First and last of ranges of characters that nobody sees. */
@@ -67,4 +67,9 @@ describe('left alone', () => {
 it('a megabyte of them takes no time', () => {
   const texts = ['\u200b'.repeat(1 << 20), '👩\u200d'.repeat(1 << 18), '\u200b\u200c'.repeat(1 << 18)];
   expect(cpuTimeOf(() => texts.map((text) => withMarks(text)))).toBeLessThan(5000);
+});
+
+it('lines keep their spaces and ends, and nothing that a terminal obeys', () => {
+  const text = 'Result:   s\u001b[31m/\u001b]0;title\u0007x\u202e\nReport:   👩‍💻 \ud800';
+  expect(sanitizeLines(text)).toBe('Result:   s / x \nReport:   👩‍💻 \ufffd');
 });

@@ -76,7 +76,7 @@ describe.skipIf(process.platform === 'win32')('folders that others own or can wr
     expect(() => {
       requireOwnFolder(folder);
     }).toThrow('pipe is neither a file nor a folder');
-    expect(() => openFile(join(folder, 'pipe'), 'read')).toThrow('not a regular file');
+    expect(() => openFile(join(folder, 'pipe'), 'read')).toThrow('it is a named pipe, not a file');
   });
 
   it('follows a link of the user to a folder of the user', () => {

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, openSync, readSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { openInput, readLines } from '../../src/lib/files.js';
+import { openInput, readLines, readOwnText } from '../../src/lib/files.js';
 import { readSmallBytes, readSmallFile } from '../../src/lib/small-file.js';
 import { temporaryFolder } from '../support/cli.js';
 
@@ -44,4 +44,22 @@ it('lines are read of files alone', () => {
   expect(() => [...readLines(path)]).toThrow('it is a named pipe, not a file');
   expect(() => openInput('/dev/zero')).toThrow('it is a device, not a file');
   expect(() => openInput('/')).toThrow('it is a folder, not a file');
+});
+
+it('a file of a run is no link, no pipe, and not larger than such files are', () => {
+  const folder = temporaryFolder();
+  const [file, link, pipe] = ['file', 'link', 'pipe'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  writeFileSync(file, 'text');
+  symlinkSync(file, link);
+  execFileSync('mkfifo', [pipe]);
+  expect(readOwnText(file)).toBe('text');
+  expect(() => readOwnText(file, 3)).toThrow(expect.objectContaining({ code: 'EFBIG', path: file }));
+  expect(() => readOwnText(link)).toThrow(expect.objectContaining({ code: 'ELOOP' }));
+  expect(() => readOwnText(pipe)).toThrow(expect.objectContaining({ code: 'ENOTSUP', path: pipe }));
+  expect(() => readOwnText(folder)).toThrow(expect.objectContaining({ code: 'EISDIR' }));
+  expect(() => readOwnText(join(folder, 'none'))).toThrow(expect.objectContaining({ code: 'ENOENT' }));
 });

@@ -45,6 +45,10 @@ const WHOLES: readonly ((key: string) => string)[] = [
   (key) => Buffer.from(key).toString('hex'),
   (key) => Buffer.from(key).toString('hex').toUpperCase(),
   (key) => key.replaceAll('&', '&amp;').replaceAll('"', '&quot;'),
+  (key) => key.replace(/[^A-Za-z0-9]/g, ''),
+  (key) => key.replace(/[^A-Za-z0-9_.-]/g, '_'),
+  (key) => key.replace(/[^A-Za-z0-9-]/g, '-').toLowerCase(),
+  (key) => key.toUpperCase(),
 ];
 
 /** A key in any spelling that is to be recognised. */

@@ -4,7 +4,7 @@ import { parseEnv } from 'node:util';
 import { messageOf, UsageError } from '../../lib/errors.js';
 import { readSmallFile } from '../../lib/small-file.js';
 import { sanitize } from '../../lib/text.js';
-import { ADDRESS_FLAGS, knownSecrets } from '../../models/known-secrets.js';
+import { ADDRESS_FLAGS, KEY_FLAGS, knownSecrets } from '../../models/known-secrets.js';
 import type { Redactor } from '../../secrets/redactor.js';
 import type { CommandName } from '../commands.js';
 import {
@@ -47,7 +47,8 @@ export async function gatherFlags<Command extends CommandName>(
   const layers = [typed, environment, ...(config === null ? [] : [await readConfig(command, config)])];
   const merged = mergeLayers(command, layers);
   const addresses = ADDRESS_FLAGS.flatMap((name) => namesOf(merged, name));
-  redactor.add(knownSecrets(variables, namesOf(merged, 'api_key_env'), addresses));
+  const keys = KEY_FLAGS.flatMap((name) => namesOf(merged, name));
+  redactor.add(knownSecrets(variables, keys, addresses));
   return { ...parseFlags(command, merged), warnings: strayVariables(command, variables) };
 }
 

@@ -9,7 +9,7 @@ import {
   type GenerationParameters,
   type Parameter,
 } from '../../models/generation.js';
-import { readBaseUrls } from '../../models/server-list.js';
+import { readBaseUrls, readKeyNames } from '../../models/server-list.js';
 import { flag, type Flag } from './flag.js';
 
 export const MODEL_FLAGS = {
@@ -45,7 +45,7 @@ export const MODEL_FLAGS = {
     },
   }),
   api_key_env: flag({
-    kind: text('<name>'),
+    kind: kind('<name>', readKeyNames),
     fallback: null,
     group: 'model',
     help: 'environment variable that holds the key; A,B with several servers',

@@ -11,6 +11,7 @@ import { parseHours } from '../../models/hours.js';
 import { checkRunName } from '../../run/folder.js';
 import { DEFAULT_OUTPUT, MAXIMUM_BATCH_BYTES, MAXIMUM_BATCH_SIZE } from '../../run/settings.js';
 import { RETRIABLE_STATES, type RetriableState } from '../../types.js';
+import { readKeyNames } from '../../models/server-list.js';
 import { flag } from './flag.js';
 
 /** Rows that a probe may send: a thousand tell the length of answers to some per cent. */
@@ -163,7 +164,7 @@ export const RUN_FLAGS = {
     commands: { reannotate: true, 'watch-batch': true },
   }),
   fallback_api_key_env: flag({
-    kind: text('<name>'),
+    kind: kind('<name>', readKeyNames),
     fallback: null,
     group: 'run',
     help: 'with --fallback_annotator: environment variable that holds its key',
