@@ -4,6 +4,7 @@
  * that cannot be read, or belongs to another project.
  */
 
+import { ANSWER_BOUNDS } from '../http/answer-bounds.js';
 import { closeSync, existsSync } from 'node:fs';
 import { openFile, readAt } from '../lib/files.js';
 import { plural } from '../lib/text.js';
@@ -18,7 +19,7 @@ import {
   type Waiting,
 } from './calls.js';
 import type { Chunk } from './chunk.js';
-import type { BatchApi, BatchPage, UnreadableEntry } from './apis/batch-api.js';
+import type { BatchApi, BatchPage, UnreadableEntry, FileBounds } from './apis/batch-api.js';
 import type { Ledger } from './ledger.js';
 import { readOrigin } from './metadata.js';
 
@@ -184,6 +185,9 @@ export async function ownsInput(
   return hasContent(client, waiting, inputFileId, ledger.pathOf(chunk));
 }
 
+/** The rest is not read. */
+const FIRST_BYTES: FileBounds = { bytes: Infinity, line: ANSWER_BOUNDS };
+
 /** Gateways that keep no record of a file may still have it: its first bytes are compared with ours. */
 async function hasContent(
   client: BatchApi,
@@ -193,7 +197,7 @@ async function hasContent(
 ): Promise<boolean> {
   if (path === null) return false;
   try {
-    const { bytes, offset } = await client.download(fileId, 0);
+    const { bytes, offset } = await client.download(fileId, 0, FIRST_BYTES);
     const ours = sample(path);
     let theirs = Buffer.alloc(0);
     for await (const piece of bytes) {

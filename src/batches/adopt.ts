@@ -22,7 +22,8 @@ import { bodyOf, promptIn, rowOf } from './request-line.js';
 import type { BatchApi } from './apis/batch-api.js';
 import { listsNothing, walkAccount } from './account.js';
 import { nameOf, newChunk, type Chunk } from './chunk.js';
-import { download, type FileBounds } from './download.js';
+import type { FileBounds } from './apis/batch-api.js';
+import { download } from './download.js';
 import { FileTooLarge } from './result-file.js';
 import type { Ledger } from './ledger.js';
 import {

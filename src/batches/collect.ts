@@ -28,7 +28,7 @@ import { chatBodyOf, rowOfId } from './request-line.js';
 import type { BatchApi } from './apis/batch-api.js';
 import { saidOf, type Chunk, type Collected } from './chunk.js';
 import type { Delivery } from './delivery.js';
-import type { FileBounds } from './download.js';
+import type { FileBounds } from './apis/batch-api.js';
 import type { Ledger } from './ledger.js';
 import {
   type EndedBatch,

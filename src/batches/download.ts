@@ -2,7 +2,6 @@
 
 import { closeSync, existsSync, fsyncSync, renameSync, rmSync, statSync } from 'node:fs';
 import { UserError, systemErrorCode } from '../lib/errors.js';
-import type { AnswerBounds } from '../http/answer-bounds.js';
 import { fileProblem, openFile, writeAll } from '../lib/files.js';
 import { TooSlow } from '../http/minimum-rate.js';
 import type { Redactor } from '../secrets/redactor.js';
@@ -16,7 +15,7 @@ import {
   pauseAfter,
   type Waiting,
 } from './calls.js';
-import type { BatchApi } from './apis/batch-api.js';
+import type { BatchApi, FileBounds } from './apis/batch-api.js';
 import { FileTooLarge, makeLines } from './result-file.js';
 import { cleanLines } from './clean-lines.js';
 
@@ -33,14 +32,6 @@ export interface DownloadParts {
   bounds: FileBounds;
 }
 
-/** How much is taken of a file. */
-export interface FileBounds {
-  /** A larger file is not taken. */
-  bytes: number;
-  /** What a line may have; a larger one is replaced. */
-  line: AnswerBounds;
-}
-
 /**
  * Brings a file of the API onto the disk. A file that is there already is complete.
  * @returns false where the API does not give the file
@@ -54,7 +45,7 @@ export async function download(fileId: string, path: string, parts: DownloadPart
   for (;;) {
     const before = sizeOf(partial);
     try {
-      if (await downloadOnce(client, fileId, partial, bounds.bytes)) {
+      if (await downloadOnce(client, fileId, partial, bounds)) {
         await makeLines(partial, bounds.bytes, waiting.signal);
         await cleanLines(partial, redactor, bounds.line, waiting.signal);
         renameSync(partial, path);
@@ -102,10 +93,11 @@ async function downloadOnce(
   client: DownloadParts['client'],
   fileId: string,
   path: string,
-  maximumBytes: number,
+  bounds: FileBounds,
 ): Promise<boolean> {
+  const { bytes: maximumBytes } = bounds;
   const have = sizeOf(path);
-  const { offset, total, bytes } = await client.download(fileId, have);
+  const { offset, total, bytes } = await client.download(fileId, have, bounds);
   // What lies between would be missing in the middle of the file.
   if (offset > have) throw new Error(`the server sent bytes from ${offset} on where ${have} are here`);
   if (total !== null && total > maximumBytes) throw new FileTooLarge(`${total} bytes`);

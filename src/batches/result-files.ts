@@ -15,7 +15,8 @@ import type { Chunk } from './chunk.js';
 import type { BatchApi } from './apis/batch-api.js';
 import type { FileState } from './delivery.js';
 import { cleanLines } from './clean-lines.js';
-import { download, type DownloadParts, type FileBounds } from './download.js';
+import type { FileBounds } from './apis/batch-api.js';
+import { download, type DownloadParts } from './download.js';
 import { FileTooLarge } from './result-file.js';
 
 export type ResultKind = 'output' | 'error';

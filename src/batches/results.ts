@@ -7,7 +7,7 @@ import { isObject } from '../lib/json.js';
 import { parseLooseJson } from '../lib/loose-json.js';
 import { classifyResponse, orTooDeep, type Verdict } from '../requests/verdict.js';
 import { sanitize } from '../lib/text.js';
-import { TOO_LARGE } from './clean-lines.js';
+import { TOO_LARGE } from './too-large.js';
 
 export interface ResultLine {
   /** The `custom_id` as text; null where there is none. */

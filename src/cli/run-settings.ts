@@ -75,12 +75,11 @@ export function runSettings(parsed: Parsed<'reannotate'>, variableSource: Variab
 }
 
 /** What is said of a run's flags in its files. A command may hold anything, a webhook's secret address included. */
-function recordable({ notify: _, ...values }: Values<'reannotate'>): Record<string, unknown> {
-  const entries = Object.entries(values).map(([name, value]) => [
-    name,
-    typeof value === 'string' ? withoutSecrets(value) : value,
-  ]);
-  return Object.fromEntries(entries) as Record<string, unknown>;
+function recordable(values: Values<'reannotate'>): Record<string, unknown> {
+  const recorded = Object.entries(values).filter(([name]) => name !== 'notify');
+  return Object.fromEntries(
+    recorded.map(([name, value]) => [name, typeof value === 'string' ? withoutSecrets(value) : value]),
+  );
 }
 
 /** Reads keys and addresses, once it is known which ones the flags name. */

@@ -64,7 +64,8 @@ function readOrWait(descriptor: number, buffer: Buffer): number {
       return readSync(descriptor, buffer);
     } catch (error) {
       if (systemErrorCode(error) !== 'EAGAIN') throw error;
-      if (performance.now() > until) throw new Error('nothing was written to this pipe for a minute');
+      if (performance.now() > until)
+        throw new Error('nothing was written to this pipe for a minute', { cause: error });
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PIPE_LOOK_MS);
     }
   }

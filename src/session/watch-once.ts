@@ -6,7 +6,7 @@ import { ownsInput } from '../batches/account.js';
 import type { Chunk } from '../batches/chunk.js';
 import { collect, type CollectParts } from '../batches/collect.js';
 import { answerBounds } from '../http/answer-bounds.js';
-import type { FileBounds } from '../batches/download.js';
+import type { FileBounds } from '../batches/apis/batch-api.js';
 import { batchProgress, BatchDisplay } from '../batches/display.js';
 import { rowsIn } from '../batches/held-rows.js';
 import { LineIndex } from '../batches/line-index.js';

@@ -1,11 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { openDataset } from '../../src/datasets/index.js';
-import {
-  AddressRefused,
-  HubAddresses,
-  isPrivateAddress,
-  lookupPublic,
-} from '../../src/http/hub-addresses.js';
+import { HubAddresses, lookupPublic } from '../../src/http/hub-addresses.js';
+import { AddressRefused, isPrivateAddress } from '../../src/http/private-addresses.js';
 import { HubConnection } from '../../src/publishing/connection.js';
 import type { Reporter } from '../../src/types.js';
 import { scriptedApi } from '../support/scripted-api.js';
@@ -60,6 +56,10 @@ describe('addresses that a Hub names', () => {
     'http://[::ffff:127.0.0.1]/x',
     'http://[::ffff:a9fe:a9fe]/x',
     'http://[64:ff9b::a00:1]/x',
+    'http://[::ffff:0:7f00:1]/x',
+    'http://[2002:7f00:1::]/x',
+    'https://localhost./x',
+    'https://127.0.0.1./x',
     'http://[fd00::1]/x',
     'http://[fe80::1]/x',
     'http://100.100.100.200/latest/meta-data',

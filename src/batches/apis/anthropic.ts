@@ -3,9 +3,10 @@
  * Source: anthropics/anthropic-sdk-typescript `resources/messages/batches.ts`.
  */
 
+import { ANSWER_BOUNDS } from '../../http/answer-bounds.js';
 import { isObject, parseJson } from '../../lib/json.js';
 import { readBatch, type Batch } from '../batch.js';
-import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
+import type { BatchApi, BatchPage, Download, FileBounds, Submission, UploadedFile } from './batch-api.js';
 import { completionOf, errorOf, messagesRequest } from './anthropic-messages.js';
 import { numberIn, textIn } from './fields.js';
 import { accountMark, createdFrom, inlineInput, requestIds, resultsIn, rowIdOf } from './inline.js';
@@ -18,6 +19,9 @@ import { linesOfList, listOf, resultFileIds } from './virtual-files.js';
 const VERSION = '2023-06-01';
 const PATH = '/messages/batches';
 const PAGE = 100;
+
+/** The rest of the stream is not read. */
+const FIRST_LINE: FileBounds = { bytes: Infinity, line: ANSWER_BOUNDS };
 
 export class AnthropicBatches implements BatchApi {
   readonly #transport: Transport;
@@ -76,7 +80,7 @@ export class AnthropicBatches implements BatchApi {
     // Results that are archived cannot be read any more: they are far older than any that we look for.
     if (batch.outputFileId === null && batch.errorFileId === null) return batch;
     const { bytes } = await this.#transport.download(resultsPath(batch.id), 0);
-    for await (const line of linesOf(bytes)) {
+    for await (const { bytes: line } of linesOf(bytes, FIRST_LINE)) {
       return identifiedBy(textIn(parseJson(line.toString('utf8')), 'custom_id'), batch, this.owner);
     }
     return null;
@@ -86,10 +90,10 @@ export class AnthropicBatches implements BatchApi {
     return Promise.resolve(id === accountMark(this.connection));
   }
 
-  async download(fileId: string): Promise<Download> {
+  async download(fileId: string, _from: number, bounds: FileBounds): Promise<Download> {
     const list = listOf(fileId);
     const { bytes } = await this.#transport.download(resultsPath(list.batchId), 0);
-    return { offset: 0, total: null, bytes: linesOfList(resultsIn(bytes, readResult), list) };
+    return { offset: 0, total: null, bytes: linesOfList(resultsIn(bytes, bounds, readResult), list) };
   }
 
   async requireModel(model: string): Promise<void> {

@@ -4,6 +4,7 @@
  * OpenAI's result lines everywhere: an implementation translates both on their way.
  */
 
+import type { AnswerBounds } from '../../http/answer-bounds.js';
 import type { Batch } from '../batch.js';
 import type { RequestUrl } from '../request-line.js';
 
@@ -71,6 +72,14 @@ export interface Download {
   bytes: AsyncIterable<Uint8Array>;
 }
 
+/** How much is taken of a file. */
+export interface FileBounds {
+  /** A larger file is not taken. */
+  bytes: number;
+  /** What a line may have; a larger one is replaced. */
+  line: AnswerBounds;
+}
+
 /** An entry of the list that is not a batch. */
 export interface UnreadableEntry {
   /** Null where it has none. */
@@ -116,8 +125,11 @@ export interface BatchApi {
   identify(batch: Batch): Promise<Batch | null>;
   /** Whether an input is the account's own: then what this key lists of batches can be trusted, too. */
   hasFile(id: string): Promise<boolean>;
-  /** Opens a result file, in OpenAI's format, from a byte on. */
-  download(fileId: string, from: number): Promise<Download>;
+  /**
+   * Opens a result file, in OpenAI's format, from a byte on.
+   * @param bounds what must be held of it to translate it; what is passed on as it comes is bounded by its reader
+   */
+  download(fileId: string, from: number, bounds: FileBounds): Promise<Download>;
   /** Throws where the account has no such model, or the key is wrong; costs nothing. */
   requireModel(model: string): Promise<void>;
   /** The words of a refusal because the queue is full; null for any other error of `create`. */

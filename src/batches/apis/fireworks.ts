@@ -9,7 +9,8 @@ import { UserError } from '../../lib/errors.js';
 import { sanitize } from '../../lib/text.js';
 import { readBatch, type Batch } from '../batch.js';
 import { creationKey } from '../metadata.js';
-import type { BatchApi, BatchPage, Download, Submission, UploadedFile } from './batch-api.js';
+import { excessOfLine, lineInPlaceOf } from '../too-large.js';
+import type { BatchApi, BatchPage, Download, FileBounds, Submission, UploadedFile } from './batch-api.js';
 import { numberIn, textIn, timeIn } from './fields.js';
 import { linesOf, modelOf, requestsIn } from './lines.js';
 import { markOf, readMark, type MarkOwner } from './marks.js';
@@ -112,7 +113,7 @@ export class FireworksBatches implements BatchApi {
   }
 
   /** A data set has files with answers and files with errors; those of a kind are read one after the other. */
-  async download(fileId: string): Promise<Download> {
+  async download(fileId: string, _from: number, bounds: FileBounds): Promise<Download> {
     const account = await this.#requireAccount();
     const isErrors = fileId.endsWith(ERRORS);
     const dataset = fileId.slice(0, -(isErrors ? ERRORS : OUTPUT).length);
@@ -127,13 +128,17 @@ export class FireworksBatches implements BatchApi {
       )
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([, url]) => url as string);
-    return { offset: 0, total: null, isFresh: true, bytes: this.#linesAt(wanted) };
+    return { offset: 0, total: null, isFresh: true, bytes: this.#linesAt(wanted, bounds) };
   }
 
-  async *#linesAt(urls: readonly string[]): AsyncGenerator<Buffer> {
+  async *#linesAt(urls: readonly string[], bounds: FileBounds): AsyncGenerator<Buffer> {
     for (const url of urls) {
       const { bytes } = readDownload(await this.#transport.external(url, 'GET'));
-      for await (const line of linesOf(bytes)) if (line.length > 0) yield withErrorObject(line);
+      for await (const line of linesOf(bytes, bounds)) {
+        const excess = excessOfLine(line, bounds.line);
+        if (excess !== null) yield Buffer.concat([lineInPlaceOf(line.bytes, excess), LINE_END]);
+        else if (line.bytes.length > 0) yield withErrorObject(line.bytes);
+      }
     }
   }
 
@@ -212,9 +217,11 @@ export class FireworksBatches implements BatchApi {
   };
 }
 
+const LINE_END = Buffer.from('\n');
+
 /** An error that is a plain text, as an object like OpenAI's. */
 function withErrorObject(line: Buffer): Buffer {
   const value = line.includes('"error"') ? parseJson(line.toString('utf8')) : null;
-  if (!isObject(value) || typeof value['error'] !== 'string') return Buffer.concat([line, Buffer.from('\n')]);
+  if (!isObject(value) || typeof value['error'] !== 'string') return Buffer.concat([line, LINE_END]);
   return Buffer.from(`${JSON.stringify({ ...value, error: { code: '', message: value['error'] } })}\n`);
 }

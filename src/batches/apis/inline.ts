@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto';
 import { secondsOf, type Batch } from '../batch.js';
 import { creationKey } from '../metadata.js';
-import type { Submission, UploadedFile } from './batch-api.js';
+import { excessOfLine, lineInPlaceOf } from '../too-large.js';
+import type { FileBounds, Submission, UploadedFile } from './batch-api.js';
 import { linesOf, type RequestResult } from './lines.js';
 import { markOf, withMetadata } from './marks.js';
 import type { Connection } from './transport.js';
@@ -49,12 +50,15 @@ export function createdFrom(batch: Batch, { metadata }: Submission): Batch {
   });
 }
 
-/** The results in a stream of JSON Lines, and the lines that are none as they came. */
+/** The results in a stream of JSON Lines, and the lines that are none as they came, or as what is said of their rows. */
 export async function* resultsIn(
   pieces: AsyncIterable<Uint8Array>,
+  bounds: FileBounds,
   read: (line: Buffer) => RequestResult | null,
 ): AsyncGenerator<RequestResult | Buffer> {
-  for await (const line of linesOf(pieces)) {
-    if (line.length > 0) yield read(line) ?? line;
+  for await (const line of linesOf(pieces, bounds)) {
+    const excess = excessOfLine(line, bounds.line);
+    if (excess !== null) yield lineInPlaceOf(line.bytes, excess, rowIdOf);
+    else if (line.bytes.length > 0) yield read(line.bytes) ?? line.bytes;
   }
 }

@@ -1,14 +1,16 @@
 /** Request lines on their way to a provider, and result lines on their way back, one at a time. */
 
 import { cooperativePause, readLines } from '../../lib/files.js';
+import { noteDiscarded } from '../../lib/memory.js';
 import { isObject, parseJson } from '../../lib/json.js';
 import { UserError } from '../../lib/errors.js';
 import { rowOfId } from '../request-line.js';
+import { FileTooLarge } from '../result-file.js';
+import type { ReadLine } from '../too-large.js';
+import type { FileBounds } from './batch-api.js';
 import type { StreamedBody } from './transport.js';
 
 const NEWLINE = 0x0a;
-/** A result of several choices with their probabilities is far smaller. */
-const MOST_LINE_BYTES = 1 << 28;
 
 /** A request line, read. */
 export interface RequestLine {
@@ -78,26 +80,64 @@ export async function modelOf(path: string): Promise<string> {
   throw new UserError(`The first request of ${path} names no model.`);
 }
 
-/** The lines of a stream, without their ends; a last one that nothing ends is a line, too. */
-export async function* linesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  let kept: Buffer[] = [];
+/** What is kept of a line that is too long. */
+const EXCERPT_BYTES = 1024;
+
+/**
+ * The lines of a stream, without their ends; a last one that nothing ends is a line, too. Of one that is longer than it
+ * may be only the beginning is kept.
+ * @throws FileTooLarge where the stream is longer than the file may be
+ */
+export async function* linesOf(
+  pieces: AsyncIterable<Uint8Array>,
+  bounds: FileBounds,
+): AsyncGenerator<ReadLine> {
+  const line = new PartialLine(bounds.line.bytes);
   let size = 0;
   for await (const piece of pieces) {
     const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+    size += bytes.length;
+    if (size > bounds.bytes) throw new FileTooLarge(`more than ${bounds.bytes} bytes`);
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
-      yield Buffer.concat([...kept, bytes.subarray(start, end)]);
-      kept = [];
-      size = 0;
+      line.add(bytes.subarray(start, end));
+      yield line.take();
       start = end + 1;
     }
-    if (start === bytes.length) continue;
-    // The stream may use the memory of a piece again.
-    kept.push(Buffer.from(bytes.subarray(start)));
-    size += bytes.length - start;
-    if (size > MOST_LINE_BYTES) throw new Error('a result line is larger than any answer can be');
+    line.add(bytes.subarray(start));
+    noteDiscarded(bytes.length);
   }
-  if (size > 0) yield Buffer.concat(kept);
+  if (!line.isEmpty) yield line.take();
+}
+
+/** A line whose end has not come. */
+class PartialLine {
+  #kept: Buffer[] = [];
+  #size = 0;
+
+  constructor(private readonly most: number) {}
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  add(bytes: Buffer): void {
+    const before = this.#size;
+    this.#size += bytes.length;
+    // The stream may use the memory of a piece again.
+    if (this.#size <= this.most) this.#kept.push(Buffer.from(bytes));
+    else if (before <= this.most)
+      this.#kept = [
+        Buffer.concat([...this.#kept, bytes.subarray(0, EXCERPT_BYTES)]).subarray(0, EXCERPT_BYTES),
+      ];
+  }
+
+  take(): ReadLine {
+    const line = { bytes: Buffer.concat(this.#kept), isCut: this.#size > this.most };
+    this.#kept = [];
+    this.#size = 0;
+    return line;
+  }
 }
 
 /** What came of a request, in the terms of OpenAI's result lines. */

@@ -6,6 +6,7 @@
 
 import { createReadStream, statSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
+import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
 import OpenAI, { APIError } from 'openai';
 import type { Dispatcher } from 'undici';
@@ -16,6 +17,7 @@ import { ANSWER_BOUNDS, beyondBounds } from '../../http/answer-bounds.js';
 import { authorization, requestUrl, type ApiAddress } from '../../http/address.js';
 import { joinedHeaders, readStart } from '../../http/bodies.js';
 import { atMinimumRate } from '../../http/minimum-rate.js';
+import { AddressRefused, isInside, publicLookup } from '../../http/private-addresses.js';
 import { openProxyAgent } from '../../http/proxy-agent.js';
 import { classifyFailure, classifyResponse, type Verdict } from '../../requests/verdict.js';
 import type { Redactor } from '../../secrets/redactor.js';
@@ -73,12 +75,15 @@ export interface StreamedBody {
   contentType: string;
 }
 
+const LOOKUP = publicLookup(() => '');
+
 /** The calls of one API. */
 export class Transport {
   readonly #api: OpenAI;
   readonly #dispatchers: { bounded: Dispatcher; unbounded: Dispatcher };
   readonly #redactor: Redactor;
   readonly #isLocal: boolean;
+  readonly #own: URL;
 
   constructor(connection: Connection, { headers, isFile = isContent }: TransportOptions = {}) {
     const { address, apiKey, timeout, userAgent, redactor, signal } = connection;
@@ -89,10 +94,11 @@ export class Transport {
       connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, timeout) },
     };
     const bounded = openProxyAgent({ ...settings, maxResponseSize: MAXIMUM_JSON_BYTES });
-    const unbounded = openProxyAgent(settings);
+    const unbounded = openProxyAgent(settings, (origin) => this.#lookupFor(origin));
     this.#dispatchers = { bounded, unbounded };
     this.#redactor = redactor;
     this.#isLocal = address.base.startsWith('http:');
+    this.#own = new URL(address.base);
     // One listener for all calls: the SDK would leave one behind for each.
     signal.addEventListener('abort', () => void this.close(), { once: true });
     this.#api = new OpenAI({
@@ -175,7 +181,17 @@ export class Transport {
     if (url === null || !isSafe || url.username !== '') {
       throw new UnreadableAnswer('the address of a file', 'an address that is not https');
     }
+    if (isInside(url.hostname) && !isInside(this.#own.hostname)) {
+      throw new AddressRefused(
+        `${this.#own.host} names ${sanitize(url.host, 100)} for a file, an address inside your network, and is not followed.`,
+      );
+    }
     return url;
+  }
+
+  /** Storage that a public API names is public as well, whatever a resolver says at that moment. */
+  #lookupFor(origin: URL): { lookup?: LookupFunction } {
+    return origin.origin === this.#own.origin || isInside(this.#own.hostname) ? {} : { lookup: LOOKUP };
   }
 
   async close(): Promise<void> {

@@ -4,10 +4,12 @@ import { APIError } from 'openai';
 import { expect, it, onTestFinished } from 'vitest';
 import { openBatchApi } from '../../../src/batches/apis/index.js';
 import type { BatchApi } from '../../../src/batches/apis/batch-api.js';
-import { classifyCallError } from '../../../src/batches/apis/transport.js';
+import { classifyCallError, Transport } from '../../../src/batches/apis/transport.js';
 import { readAddress } from '../../../src/http/address.js';
+import { ANSWER_BOUNDS } from '../../../src/http/answer-bounds.js';
 import { Redactor } from '../../../src/secrets/redactor.js';
 
+const BOUNDS = { bytes: 1 << 20, line: ANSWER_BOUNDS };
 const KEY = 'sk-SECRETabcdefGHIJKLMNOPQRSTUVWXYZ0123456789';
 const BLOCK = Buffer.alloc(1 << 16, 'x');
 /** The server gives up here, so that a client that reads everything fails the test instead of the machine. */
@@ -92,8 +94,8 @@ it.each<[string, string]>([
 });
 
 it.each<[string, number, (client: BatchApi) => Promise<unknown>]>([
-  ['a file’s content', 404, (client) => client.download('file-1', 0)],
-  ['a file’s content', 500, (client) => client.download('file-1', 10)],
+  ['a file’s content', 404, (client) => client.download('file-1', 0, BOUNDS)],
+  ['a file’s content', 500, (client) => client.download('file-1', 10, BOUNDS)],
   ['a batch', 502, (client) => client.retrieve('batch_1')],
 ])('of an error about %s (%i), no more than its beginning is read', async (_, status, call) => {
   const { url, sent } = await endlessErrors(status, `your key is ${KEY}, and `);
@@ -106,3 +108,37 @@ it.each<[string, number, (client: BatchApi) => Promise<unknown>]>([
   // The rest is what the kernel's buffers take.
   expect(sent()).toBeLessThan(20 << 20);
 });
+
+it.each([
+  'https://169.254.169.254/latest/meta-data/',
+  'https://2130706433/x',
+  'https://[::ffff:10.0.0.1]/x',
+  'https://metadata.google.internal/x',
+  'https://localhost./x',
+])('a public API cannot name an address inside this network for a file: %s', async (address) => {
+  const transport = transportOf('https://api.example.com/v1');
+  await expect(transport.external(address, 'GET')).rejects.toThrow(
+    /^api\.example\.com names \S+ for a file, an address inside your network/,
+  );
+  await transport.close();
+});
+
+it('an API inside this network may name others there', async () => {
+  const { url } = await endlessErrors(404, 'no');
+  const transport = transportOf(`${url}/v1`);
+  await expect(transport.external(url.replace('127.0.0.1', 'localhost'), 'GET')).rejects.toMatchObject({
+    status: 404,
+  });
+  await transport.close();
+});
+
+function transportOf(url: string): Transport {
+  return new Transport({
+    address: readAddress(url),
+    apiKey: KEY,
+    timeout: 5000,
+    userAgent: 'test',
+    redactor: new Redactor(),
+    signal: new AbortController().signal,
+  });
+}
