@@ -74,12 +74,16 @@ export function runSettings(parsed: Parsed<'reannotate'>, variableSource: Variab
   };
 }
 
-/** What is said of a run's flags in its files. A command may hold anything, a webhook's secret address included. */
+/**
+ * What is said of a run's flags in its files. `--notify` stays out: a command may hold anything, such as a webhook's secret
+ * address.
+ */
 function recordable(values: Values<'reannotate'>): Record<string, unknown> {
-  const recorded = Object.entries(values).filter(([name]) => name !== 'notify');
-  return Object.fromEntries(
-    recorded.map(([name, value]) => [name, typeof value === 'string' ? withoutSecrets(value) : value]),
-  );
+  const entries = Object.entries(values).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? withoutSecrets(value) : value,
+  ]);
+  return { ...(Object.fromEntries(entries) as Record<string, unknown>), notify: null };
 }
 
 /** Reads keys and addresses, once it is known which ones the flags name. */
