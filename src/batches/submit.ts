@@ -192,10 +192,11 @@ async function createOnce(chunk: Chunk, path: string, parts: SubmitParts): Promi
 
 /** The API deletes uploaded files after a while. */
 function isFileGone({ status, verdict }: CallFailed): boolean {
-  return (
-    (status === 400 || status === 404) &&
-    /no such file|file .*(?:not found|does not exist|expired)/i.test(verdict.message)
-  );
+  if (status !== 400 && status !== 404) return false;
+  const message = verdict.message.toLowerCase();
+  if (message.includes('no such file')) return true;
+  const file = message.indexOf('file ');
+  return file !== -1 && /not found|does not exist|expired/.test(message.slice(file));
 }
 
 /** Keeps within the number of batches that may be made in an hour, over all processes that worked on this run. */

@@ -119,7 +119,7 @@ export function describeForeign(value: unknown): string | null {
 /** The same for a web page, as a wrong path, a login or a proxy gives; null where a body is none. */
 export function describePage(body: string): string | null {
   if (!/^\s*(?:<!doctype html|<html|<head|<\?xml[^>]*>\s*<!doctype html)/i.test(body)) return null;
-  const title = /<title[^>]*>([^<]{1,200})<\/title>/i.exec(body.slice(0, 5000))?.[1];
+  const title = /<title(?:\s[^<>]*)?>([^<]{1,200})<\/title>/i.exec(body.slice(0, 5000))?.[1];
   const named = title === undefined ? '' : ` (“${sanitize(title, 80)}”)`;
   return `The server answered with a web page${named}, not with a chat completion. ${EXPECTED}.`;
 }

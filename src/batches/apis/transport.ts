@@ -356,7 +356,7 @@ export class UnreadableAnswer extends Error {
 
 /** Of a page its title. */
 function describeText(text: string): string {
-  const title = /<title[^>]*>([^<]{1,200})<\/title>/i.exec(text.slice(0, 5000))?.[1];
+  const title = /<title(?:\s[^<>]*)?>([^<]{1,200})<\/title>/i.exec(text.slice(0, 5000))?.[1];
   return title === undefined ? text.trim() || 'nothing' : `a page titled "${title.trim()}"`;
 }
 
