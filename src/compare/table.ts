@@ -1,5 +1,6 @@
 /** A comparison in words: the table on standard output, and the page. */
 
+import { withMarks } from '../lib/hidden-characters.js';
 import { count, dollars, duration, sanitize, plural, spent } from '../lib/text.js';
 import type { CompareFigures, ContestantFigures, PairFigures } from './figures.js';
 
@@ -103,6 +104,7 @@ export function comparePage(figures: CompareFigures): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Comparison of ${escaped(figures.annotators.map(({ annotator }) => annotator).join(', '))}</title>
 <style>
@@ -137,5 +139,5 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? character);
+  return withMarks(text).replace(/[&<>"']/g, (character) => ESCAPES[character] ?? character);
 }
