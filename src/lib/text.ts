@@ -37,10 +37,11 @@ export function withoutTrailing(text: string, characters: string): string {
 /** Counts with thousands separators, as English readers expect them: `12,345`. */
 export function count(value: number): string {
   // `toLocaleString` loads a library of locales first, which takes longer than reading the command line.
-  return Number.isInteger(value)
-    ? // eslint-disable-next-line regexp/no-super-linear-move -- a number has 21 digits at most
-      String(value).replace(/\B(?=(?:\d{3})+$)/g, ',')
-    : value.toLocaleString('en-US');
+  if (!Number.isSafeInteger(value)) return value.toLocaleString('en-US');
+  const digits = String(Math.abs(value));
+  const groups: string[] = [];
+  for (let end = digits.length; end > 0; end -= 3) groups.unshift(digits.slice(Math.max(0, end - 3), end));
+  return `${value < 0 ? '-' : ''}${groups.join(',')}`;
 }
 
 /** `1 row`, `2 rows`. */

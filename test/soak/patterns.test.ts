@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { expect, it, vi } from 'vitest';
-import { attacksOn, patternsOfSource, type Pattern } from '../support/patterns.js';
+import { assembledPatterns, attacksOn, patternsOfSource, type Pattern } from '../support/patterns.js';
 import { cases, spread, Tally } from './tally.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
@@ -52,6 +52,17 @@ it('every regular expression of the source takes linear time for its worst text'
   const found = patternsOfSource();
   expect(found.length).toBeGreaterThan(200);
   const patterns = spread(found, 80);
+  expect(await slowOne(patterns)).toBeNull();
+  tally.survived(patterns.length);
+});
+
+it('and so does every one that is put together when the program starts', async () => {
+  const tally = new Tally('regular expressions that are put together');
+  const patterns = await assembledPatterns((path) => {
+    vi.resetModules();
+    return import(path);
+  });
+  expect(patterns.map(({ place }) => place)).toContain('lib/hidden-characters.ts');
   expect(await slowOne(patterns)).toBeNull();
   tally.survived(patterns.length);
 });

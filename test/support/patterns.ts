@@ -33,6 +33,63 @@ export function patternsOfSource(): Pattern[] {
   return [...found.values()];
 }
 
+/** Files whose patterns are put together when they are used, with how many they have. */
+const AT_USE: Readonly<Record<string, number>> = {
+  // Constants of the same file.
+  'http/address.ts': 1,
+  'judge/fence.ts': 1,
+  // The names of our own flags.
+  'models/known-secrets.ts': 1,
+  // Numbers of drafts; and the patterns of a user's schema, which run under a time limit.
+  'models/answer-schema.ts': 2,
+  // What the reader of a report types, in the reader's browser.
+  'report/page/search.ts': 2,
+};
+
+/**
+ * The patterns that files put together when they are loaded, which is seen from their constructor.
+ * @param load imports a file anew
+ * @throws Error for a file with others that are not known, which nothing would attack
+ */
+export async function assembledPatterns(load: (path: string) => Promise<unknown>): Promise<Pattern[]> {
+  const found: Pattern[] = [];
+  for (const entry of readdirSync(SOURCE, { recursive: true, encoding: 'utf8' }).sort()) {
+    const text = entry.endsWith('.ts') ? readFileSync(join(SOURCE, entry), 'utf8') : '';
+    const constructed = text.match(/\bRegExp\(/g)?.length ?? 0;
+    const atUse = AT_USE[entry] ?? 0;
+    const seen = constructed === atUse ? [] : await constructedBy(() => load(join(SOURCE, entry)));
+    const own = seen.filter(({ stack }) => stack.includes(join('src', entry)));
+    if (own.length + atUse !== constructed)
+      throw new Error(`${entry} has ${constructed} patterns of which ${own.length + atUse} are known`);
+    found.push(...own.map(({ source, flags }) => ({ place: entry, source, flags })));
+  }
+  return found;
+}
+
+interface Constructed {
+  source: string;
+  flags: string;
+  stack: string;
+}
+
+async function constructedBy(work: () => Promise<unknown>): Promise<Constructed[]> {
+  const found: Constructed[] = [];
+  const plain = globalThis.RegExp;
+  globalThis.RegExp = new Proxy(plain, {
+    construct: (target, [source, flags]: [string | RegExp, string | undefined]) => {
+      const pattern = new target(source, flags);
+      found.push({ source: pattern.source, flags: pattern.flags, stack: new Error().stack ?? '' });
+      return pattern;
+    },
+  });
+  try {
+    await work();
+  } finally {
+    globalThis.RegExp = plain;
+  }
+  return found;
+}
+
 /** The literals of a syntax tree (ESTree), with their places in the text. */
 function* regularExpressions(node: unknown): Generator<{ raw: string; start: number }> {
   if (typeof node !== 'object' || node === null) return;
