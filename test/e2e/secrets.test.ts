@@ -16,6 +16,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 /** With characters that JSON, a URL and a shell write otherwise. */
 const SECRET = 'sk-very+secret/key="1"&x';
+const SECRET_IN_ADDRESS = 'hunter2-of-the-webhook';
 /** How a secret may show: as it is, in JSON and in a URL. */
 const SHOWN = [SECRET, JSON.stringify(SECRET).slice(1, -1), encodeURIComponent(SECRET)];
 
@@ -75,9 +76,17 @@ describe('a key is shown nowhere', () => {
           variable,
         ],
         ...['--logging_level', 'debug', '--include_metadata', ...foldersIn(folder)],
+        ...[
+          '--events',
+          join(folder, 'events.jsonl'),
+          '--notify',
+          `: http://me:${SECRET_IN_ADDRESS}@127.0.0.1/hook`,
+        ],
       ],
       { env: { [variable]: SECRET, REANNOTATE_DEBUG: '1' } },
     );
+    for (const path of filesBelow(folder))
+      expect(readFileSync(path, 'latin1')).not.toContain(SECRET_IN_ADDRESS);
     expect(api.requests[0]?.headers.authorization).toBe(`Bearer ${SECRET}`);
     expect([0, 3], run.stderr).toContain(run.code);
     expectNowhere(folder, run);
