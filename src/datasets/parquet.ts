@@ -137,6 +137,8 @@ export class ParquetFile implements FileFacts {
         if (row >= from) setOwn(value, cursor.column, plain(cellValue));
       }
       if (row < from) continue;
+      // Nested columns are decoded as a whole for their first row.
+      if (row === from && nested.length > 0) onPlace(placeOf(index, nested));
       const rest =
         nestedRows === null ? null : ((await nestedRows.next()).value as Record<string, unknown> | undefined);
       for (const column of nested) setOwn(value, column, plain(rest?.[column]));
@@ -153,7 +155,6 @@ export class ParquetFile implements FileFacts {
     } catch (error) {
       throw damaged(this.open.title, error, place);
     }
-    this.open.onPlace(place);
   }
 
   /** Lists and structs: hyparquet puts them together, a row group at a time (its pages need not end with a row). */
