@@ -7,7 +7,8 @@ import { noteDiscarded } from '../lib/memory.js';
 import type { Completion } from '../models/completion.js';
 import { shareOf, totalCost, type Price } from '../models/prices.js';
 import type { AnswerFigures } from '../models/usage.js';
-import { parseJournalLine, rowOfLine } from '../run/journal-line.js';
+import { parseJournalLine } from '../run/journal-line.js';
+import { LineScanner } from '../run/line-scanner.js';
 import { readLatencies } from '../run/latencies.js';
 import { annotatorOf, isPaid, type Origin } from '../run/origin.js';
 import type { RowFigures, ShownRow } from './data.js';
@@ -123,11 +124,12 @@ function addLatencies({ folder }: JournalPart, wanted: ReadonlyMap<number, Shown
 }
 
 async function addFrom(path: string, wanted: ReadonlyMap<number, ShownRow>, pricing: Pricing): Promise<void> {
+  const scanner = new LineScanner();
   const pause = cooperativePause();
   for (const { bytes } of readBlocks(path)) {
     for (let start = 0; start < bytes.length;) {
       const end = endOfLine(bytes, start);
-      const row = wanted.get(rowOfLine(bytes, start, end) ?? -1);
+      const row = wanted.get(scanner.rowOf(bytes, start, end) ?? -1);
       if (row !== undefined) addLine(bytes.subarray(start, end), row, pricing);
       start = end + 1;
     }

@@ -11,7 +11,7 @@ import { AnswerWindow } from './answer-window.js';
 import { readConfig } from './config.js';
 import { readJob, readJobs } from './jobs.js';
 import { scanJournal, type JournalIndex, type JournalSegment } from './journal.js';
-import { endOfContent } from './journal-line.js';
+import { LineScanner } from './line-scanner.js';
 import { LineReader } from './line-reader.js';
 import { choiceLayout, indexOfRows } from './parts.js';
 import type { JobPart } from '../requests/processor.js';
@@ -93,6 +93,7 @@ export async function* answersOf(source: AnswerSource, reading: Reading): AsyncG
     return;
   }
   const window = new AnswerWindow(segmentsOf(source), index);
+  const scanner = new LineScanner();
   let first = 0;
   let rows = 0;
   try {
@@ -111,7 +112,7 @@ export async function* answersOf(source: AnswerSource, reading: Reading): AsyncG
         part: null,
         annotator: index.origins.answeredBy(row),
       };
-      if (start !== -1 && isAnswerTo(body, line)) yield { body, lines: [line] };
+      if (start !== -1 && isAnswerTo(body, line, scanner)) yield { body, lines: [line] };
     }
   } finally {
     window.close();
@@ -125,6 +126,7 @@ function* answersInParts(
   reading: Reading,
 ): Generator<FoundAnswer> {
   const reader = new LineReader(segmentsOf(source));
+  const scanner = new LineScanner();
   try {
     for (const { requestIdx: row, body } of readJobs(source.jobs)) {
       if (!isUsable(row, index, reading)) continue;
@@ -132,7 +134,7 @@ function* answersInParts(
         const bytes = reader.read(place);
         return { bytes, start: 0, end: bytes.length, part, annotator };
       });
-      if (lines.every((line) => isAnswerTo(body, line))) yield { body, lines };
+      if (lines.every((line) => isAnswerTo(body, line, scanner))) yield { body, lines };
     }
   } finally {
     reader.close();
@@ -173,10 +175,14 @@ function rowsOf({ jobs }: AnswerSource): number {
  * Whether a line answers the request that its row number leads to: a flipped bit in the number would give a row
  * another's answer. Where the API refused parameters, the request as it was sent lacks them.
  */
-function isAnswerTo(body: Buffer, { bytes, start, end, annotator }: FoundLine): boolean {
+function isAnswerTo(
+  body: Buffer,
+  { bytes, start, end, annotator }: FoundLine,
+  scanner: LineScanner,
+): boolean {
   const sent = start + 1;
   const after = sent + body.length;
-  if (endOfContent(bytes, start, end) === -1) return false;
+  if (scanner.endOfContent(bytes, start, end) === -1) return false;
   if (after < end && bytes[after] === COMMA && bytes.compare(body, 0, body.length, sent, after) === 0)
     return true;
   const line = parsed(bytes.toString('utf8', start, end));

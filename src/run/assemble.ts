@@ -18,7 +18,9 @@ import { AnswerWindow } from './answer-window.js';
 import { journalSource, type RunFolder } from './folder.js';
 import type { JournalIndex, JournalSource } from './journal.js';
 import type { RowParts } from './parts.js';
-import { endOfText, findText, parseJournalLine, rowOfLine } from './journal-line.js';
+import { parseJournalLine } from './journal-line.js';
+import { LineScanner } from './line-scanner.js';
+import { endOfText } from './text-end.js';
 import { asksRow, findPromptEnd, isAnsweredBy } from './journal-request.js';
 import { LineReader } from './line-reader.js';
 import { originFields, type Origin } from './origin.js';
@@ -273,6 +275,7 @@ class Assembly {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
 
+  readonly #scanner = new LineScanner();
   readonly #pause = cooperativePause();
   /** Without what checks texts, such as a schema: it would be as much work again as the scan of the journal. */
   readonly #rules: AnswerRules;
@@ -368,9 +371,9 @@ class Assembly {
     if (lineStart === -1 || part.index.state(row) !== 'ok') return false;
     const { bytes, isUtf8: isWhole } = part.answers;
     const lineEnd = part.answers.end(position);
-    if (rowOfLine(bytes, lineStart, lineEnd) !== row) return false;
+    if (this.#scanner.rowOf(bytes, lineStart, lineEnd) !== row) return false;
     const promptEnd = findPromptEnd(bytes, lineStart, lineEnd, block, start, end);
-    const text = promptEnd === -1 ? null : findText(bytes, promptEnd, lineEnd);
+    const text = promptEnd === -1 ? null : this.#scanner.findText(bytes, promptEnd, lineEnd);
     const textEnd = text === null ? -1 : endOfText(bytes, text.start, lineEnd);
     if (text === null || textEnd === -1) return false;
     if (!isAnsweredBy(bytes, promptEnd, text.start)) return false;

@@ -36,7 +36,8 @@ import { parseJson } from '../lib/json.js';
 import { noteDiscarded } from '../lib/memory.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { STANDARD_RULES } from '../models/finish-reason.js';
-import { FILTERED_MARK, peekLine, parseJournalLine, type PeekedLine } from './journal-line.js';
+import { FILTERED_MARK, parseJournalLine } from './journal-line.js';
+import { LineScanner, type PeekedLine } from './line-scanner.js';
 import { annotatorOf, isPaid, originFields, type Origin } from './origin.js';
 import { partSuffix } from './line-part.js';
 import type { PartLine, RowParts } from './parts.js';
@@ -372,6 +373,7 @@ async function scanFile(path: string, number: number, scan: Scan): Promise<void>
   const { index, report, isParsed, onEntry } = scan;
   const base = number * SEGMENT_SPAN;
   const damaged = readDamaged(path);
+  const scanner = new LineScanner();
   const pause = cooperativePause();
   for (const { bytes, offset } of readBlocks(path)) {
     const blockStart = base + offset;
@@ -385,7 +387,7 @@ async function scanFile(path: string, number: number, scan: Scan): Promise<void>
         report.damaged += 1;
         continue;
       }
-      const seen = isParsed ? null : peekLine(bytes, start, end);
+      const seen = isParsed ? null : scanner.peek(bytes, start, end);
       if (seen === null) {
         const line = bytes.subarray(start, end);
         if (scan.isSegment === true && end === bytes.length && parseJournalLine(line) === null) {

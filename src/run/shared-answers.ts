@@ -10,7 +10,8 @@ import type { RetriableState } from '../types.js';
 import { answersOf, type AnswerSource, type FoundAnswer, type Reading } from './answer-source.js';
 import type { RunFolder } from './folder.js';
 import { JournalWriter, type FoundPlace, type JournalIndex } from './journal.js';
-import { endOfContent, peekLine, parseJournalLine } from './journal-line.js';
+import { parseJournalLine } from './journal-line.js';
+import { LineScanner } from './line-scanner.js';
 import { LineReader } from './line-reader.js';
 import type { Copy } from './origin.js';
 import type { RequestTable } from './request-table.js';
@@ -163,6 +164,7 @@ function isServedBy(row: number, donor: number, index: JournalIndex): boolean {
 
 /** Appends lines that exist already, and enters them into the index. */
 class CopyWriter {
+  readonly #scanner = new LineScanner();
   readonly #writer: JournalWriter;
   readonly #reader: LineReader;
   #failure: Error | null = null;
@@ -205,7 +207,7 @@ class CopyWriter {
     { part, state, isError, annotator }: Omit<FoundPlace, 'place'>,
   ): boolean {
     const origin = annotator === null ? copy : { ...copy, annotator };
-    const contentEnd = endOfContent(line, 0, line.length);
+    const contentEnd = this.#scanner.endOfContent(line, 0, line.length);
     if (contentEnd === -1) return false;
     const { index, onCopy, reading } = this.target;
     const place = this.#writer.appendCopy(line.subarray(1, contentEnd), {
@@ -222,7 +224,7 @@ class CopyWriter {
 
   #figuresOf(line: Buffer): AnswerFigures | null {
     const { choices, rules } = this.target.reading;
-    const seen = choices > 1 ? null : peekLine(line, 0, line.length);
+    const seen = choices > 1 ? null : this.#scanner.peek(line, 0, line.length);
     if (seen !== null) return seen;
     const entry = parseJournalLine(line, rules);
     return entry?.kind === 'answer' ? entry.figures() : null;

@@ -4,7 +4,7 @@ import { readAnswer } from '../../src/models/completion.js';
 import { isThinkingModel } from '../../src/models/thinking-models.js';
 import { readMessage, withReasoning, withoutReasoning } from '../../src/models/reasoning.js';
 import { CompletionStream } from '../../src/http/stream.js';
-import { endOfText } from '../../src/run/journal-line.js';
+import { endOfText } from '../../src/run/text-end.js';
 
 /** Answers as each provider's documentation shows them; all of them think `hm` and say `42`. */
 const SHAPES: [provider: string, message: Record<string, unknown>][] = [

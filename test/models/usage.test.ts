@@ -4,7 +4,7 @@ import { costOf, highestRates, totalCost, type Rates } from '../../src/models/pr
 import { tierShares } from '../../src/models/service-tiers.js';
 import { estimateTokens } from '../../src/models/text-tokens.js';
 import { fullyReported, usageOfAnswer } from '../../src/models/usage-estimate.js';
-import { peekLine } from '../../src/run/journal-line.js';
+import { LineScanner } from '../../src/run/line-scanner.js';
 import { addUsage, NO_USAGE, readUsage, restoreUsage, type Usage } from '../../src/models/usage.js';
 
 /** As little as a row of the table needs to say; what it leaves out is 0. */
@@ -82,7 +82,7 @@ describe('reasoning tokens', () => {
       usage,
     };
     const line = Buffer.from(`[{"messages":[]},${JSON.stringify(answer)},{"request_idx":3}]`);
-    expect(peekLine(line, 0, line.length)?.usage.reasoningTokens ?? reasoning).toBe(reasoning);
+    expect(new LineScanner().peek(line, 0, line.length)?.usage.reasoningTokens ?? reasoning).toBe(reasoning);
   });
 
   it('are summed', () => {

@@ -5,7 +5,9 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { workUnder } from '../../src/lib/fence.js';
 import { readLines } from '../../src/lib/files.js';
 import { JournalIndex, JournalWriter, scanJournal } from '../../src/run/journal.js';
-import { endOfText, findText, peekLine, parseJournalLine } from '../../src/run/journal-line.js';
+import { parseJournalLine } from '../../src/run/journal-line.js';
+import { LineScanner } from '../../src/run/line-scanner.js';
+import { endOfText } from '../../src/run/text-end.js';
 import { runName } from '../../src/run/folder.js';
 import { temporaryFolder } from '../support/cli.js';
 import { completion } from '../support/scripted-api.js';
@@ -141,7 +143,7 @@ describe('runName', () => {
 
 describe('a quick look at a line of the journal', () => {
   function cutText(line: Buffer): { model: string; text: string } | null {
-    const found = findText(line, 0, line.length);
+    const found = new LineScanner().findText(line, 0, line.length);
     const end = found === null ? -1 : endOfText(line, found.start, line.length);
     return found === null || end === -1
       ? null
@@ -220,6 +222,8 @@ describe('a quick look at a line of the journal', () => {
       : JSON.stringify(value);
   }
 
+  const scanner = new LineScanner();
+
   it('sees what parsing finds, or nothing', () => {
     const ordinary = answerLine(7, 'another text');
     let seen = 0;
@@ -230,7 +234,7 @@ describe('a quick look at a line of the journal', () => {
         // Lines are read where they stand among others.
         const block = Buffer.from(`${before}\n${line.toString('utf8')}\n${before}`);
         const start = before.length + 1;
-        const found = peekLine(block, start, start + line.length);
+        const found = scanner.peek(block, start, start + line.length);
         if (found === null) return;
         seen += 1;
         if (entry?.kind !== 'answer') throw new Error('a quick look took something else for an answer');
@@ -257,7 +261,7 @@ describe('a quick look at a line of the journal', () => {
       fc.property(fc.nat(line.length - 1), fc.nat(7), (at, bit) => {
         const flipped = Buffer.from(line);
         flipped[at] = (flipped[at] ?? 0) ^ (1 << bit);
-        const found = peekLine(flipped, 0, flipped.length);
+        const found = scanner.peek(flipped, 0, flipped.length);
         const cut = found === null ? null : cutText(flipped);
         if (cut !== null) expect(() => JSON.parse(cut.text) as unknown).not.toThrow();
       }),

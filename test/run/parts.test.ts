@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { assemble } from '../../src/run/assemble.js';
 import { runFolder } from '../../src/run/folder.js';
 import { JournalWriter, scanJournal, type JournalIndex } from '../../src/run/journal.js';
-import { endOfContent, parseJournalLine, rowOfLine } from '../../src/run/journal-line.js';
+import { parseJournalLine } from '../../src/run/journal-line.js';
+import { LineScanner } from '../../src/run/line-scanner.js';
 import { choiceLayout, indexOfRows, turnLayout } from '../../src/run/parts.js';
 import { choiceBody } from '../../src/requests/choices.js';
 import type { RetriableState } from '../../src/types.js';
@@ -301,8 +302,8 @@ describe('a line with a part', () => {
     '{"escalated":4,"request_idx":7,"choice":1}',
   ])('ends its content where the metadata begin: %s', (metadata) => {
     const line = Buffer.from(`[${String(request(7))},${String(answer(['a']))},${metadata}]`);
-    expect(endOfContent(line, 0, line.length)).toBe(line.length - metadata.length - 2);
-    expect(rowOfLine(line, 0, line.length)).toBeNull();
+    expect(new LineScanner().endOfContent(line, 0, line.length)).toBe(line.length - metadata.length - 2);
+    expect(new LineScanner().rowOf(line, 0, line.length)).toBeNull();
     const fields = JSON.parse(metadata) as { choice?: number; turn?: number };
     const kind = fields.choice === undefined ? 'turn' : 'choice';
     expect(parseJournalLine(line)).toMatchObject({ row: 7, part: { kind, number: fields[kind] } });
@@ -310,7 +311,7 @@ describe('a line with a part', () => {
 
   it('is not one for metadata that only look like it', () => {
     const line = Buffer.from(`[${String(request(7))},${String(answer(['a']))},{"request_idx":7,"other":1}]`);
-    expect(endOfContent(line, 0, line.length)).toBe(-1);
+    expect(new LineScanner().endOfContent(line, 0, line.length)).toBe(-1);
     expect(parseJournalLine(line)).toMatchObject({ row: 7, part: null });
   });
 });
