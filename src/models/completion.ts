@@ -55,14 +55,19 @@ export type Answer =
 export function readAnswer(response: unknown, rules: AnswerRules = STANDARD_RULES): Answer {
   if (!isObject(response) || !Array.isArray(response['choices'])) return { kind: 'foreign' };
   const usage = readUsage(response['usage']);
-  const choices = inOrder(response['choices']).map((choice) => readChoice(choice, rules));
+  const choices: Choice[] = [];
+  let [error, partial]: [Choice['error'], Choice | null] = [null, null];
+  for (const one of inOrder(response['choices'])) {
+    const choice = readChoice(one, rules);
+    choices.push(choice);
+    error ??= choice.error;
+    if (choice.ending === 'unknown') partial ??= choice;
+  }
   const [first] = choices;
   if (first === undefined) return { kind: 'empty', usage };
-  const error = choices.find((choice) => choice.error !== null)?.error ?? null;
   if (error !== null) return { kind: 'error', error, usage };
-  const partial = choices.find(({ ending }) => ending === 'unknown');
   const tier = tierOf(response['service_tier']);
-  if (partial !== undefined)
+  if (partial !== null)
     return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage, tier };
   const judged = judge(first, choices);
   if (judged === null) return { kind: 'empty', usage };
@@ -74,15 +79,21 @@ export function readAnswer(response: unknown, rules: AnswerRules = STANDARD_RULE
     state,
     annotation,
     note,
-    annotations: choices.map((choice) => (isWithheld(choice) ? null : choice.text)),
-    reasonings: choices.map((choice) => (isWithheld(choice) ? null : choice.reasoning)),
-    toolCalls: choices.map((choice) => (isWithheld(choice) ? null : choice.calls)),
+    annotations: [],
+    reasonings: [],
+    toolCalls: [],
     model: typeof response['model'] === 'string' ? response['model'] : null,
     finishReason: typeof first.finishReason === 'string' ? first.finishReason : null,
     usage,
     tier,
     rawUsage: response['usage'] ?? null,
   };
+  for (const choice of choices) {
+    const shown = isWithheld(choice) ? NOTHING : choice;
+    completion.annotations.push(shown.text);
+    completion.reasonings.push(shown.reasoning);
+    completion.toolCalls.push(shown.calls);
+  }
   return { kind: 'whole', completion };
 }
 
@@ -96,6 +107,9 @@ interface Choice {
   ending: Ending;
   error: Record<string, unknown> | null;
 }
+
+/** What is shown of a choice that was withheld. */
+const NOTHING: Pick<Choice, 'text' | 'reasoning' | 'calls'> = { text: null, reasoning: null, calls: null };
 
 function readChoice(choice: Record<string, unknown>, rules: AnswerRules): Choice {
   const message = isObject(choice['message']) ? choice['message'] : {};

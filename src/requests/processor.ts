@@ -178,8 +178,13 @@ export type Stop =
 /** Why a row may be sent again. */
 type Failure = Extract<Verdict, { kind: 'partial' | 'unfit' | 'unreadable' | 'transient' }>;
 
-/** What is special about a row while it is sent, and the server where it has its place. */
-interface SentRow extends RowAdaptation {
+/**
+ * A row while it is sent. What is special about its request is a value of its own: spread into this object, it made the
+ * engine build a new hidden class for every row, which cost more than reading the answer.
+ */
+interface SentRow {
+  readonly adaptation: RowAdaptation;
+  /** Where it has its place. */
   server: Server;
   /** Refusals for overload that cost it no attempt. */
   freeRefusals: number;
@@ -340,7 +345,6 @@ export class Processor {
       if (this.#mustWait()) await this.#untilAllowed();
       if (this.#hasStopped()) return;
       const admitted = this.#admit(job);
-      // Nothing to wait for: a promise for each request would cost more than all that was looked at.
       const server = admitted instanceof Promise ? await admitted : admitted;
       if (server !== null) void this.#process(job, server);
     }
@@ -384,27 +388,37 @@ export class Processor {
     return this.#setAside.shift() ?? null;
   }
 
-  /** Waits, if it has to, for a place, for capacity and for the budget; null where the run stopped or the job is done with. */
+  /**
+   * Waits, if it has to, for a place, for the budget and for capacity; null where the run stopped or the job is done
+   * with. No promise is made where nothing has to be waited for: each costs as much as all that is looked at here.
+   */
   #admit(job: Job): Server | null | Promise<Server | null> {
-    const { servers, budget } = this.#options;
+    const { servers } = this.#options;
     const tooSmall = servers.tooSmallFor(job);
     if (tooSmall !== null) {
       this.#fail(job, job.body, [tooLarge(job, tooSmall)], false);
       return null;
     }
     const place = servers.enter(job);
-    if (place instanceof Promise || budget !== null) return this.#admitLater(job, place);
-    const turn = place.limiter.acquire(job, this.#waits.signal);
-    return turn === null ? place : this.#admitInTurn(job, place, turn);
+    return place instanceof Promise ? this.#admitLater(job, place) : this.#admitTo(job, place);
   }
 
-  async #admitLater(job: Job, place: Server | Promise<void>): Promise<Server | null> {
-    let server = place;
-    while (server instanceof Promise) {
-      await server;
+  async #admitLater(job: Job, place: Promise<void>): Promise<Server | null> {
+    for (let found: Server | Promise<void> = place; ; found = this.#options.servers.enter(job)) {
+      if (!(found instanceof Promise)) return this.#admitTo(job, found);
+      await found;
       if (this.#stop !== null) return null;
-      server = this.#options.servers.enter(job);
     }
+  }
+
+  /** The same for a job that has its place. */
+  #admitTo(job: Job, server: Server): Server | null | Promise<Server | null> {
+    if (this.#options.budget !== null) return this.#admitAffordable(job, server);
+    const turn = server.limiter.acquire(job, this.#waits.signal);
+    return turn === null ? server : this.#admitInTurn(job, server, turn);
+  }
+
+  async #admitAffordable(job: Job, server: Server): Promise<Server | null> {
     if (await this.#affordable(job)) {
       return this.#admitInTurn(job, server, server.limiter.acquire(job, this.#waits.signal));
     }
@@ -449,7 +463,7 @@ export class Processor {
 
   /** Sees one job through: sends it until it is answered, failed, or the run stops. */
   async #process(job: Job, server: Server): Promise<void> {
-    const row: SentRow = { ...newRow(), server, freeRefusals: 0 };
+    const row: SentRow = { adaptation: newRow(), server, freeRefusals: 0 };
     try {
       await this.#attempts(job, row);
     } catch (error) {
@@ -471,7 +485,7 @@ export class Processor {
     for (;;) {
       if (this.#mustWait()) await this.#untilAllowed();
       if (this.#hasStopped() || this.#options.mayProceed?.() === false) return;
-      const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row));
+      const sent = this.#streaming.apply(this.#adaptation.bodyOf(job, row.adaptation));
       const { verdict, wasted, exchanged } = await this.#send(job, sent, row.server);
       if (verdict.kind === 'partial' || verdict.kind === 'unfit')
         events.partial(job, sent, verdict.json, verdict);
@@ -480,7 +494,7 @@ export class Processor {
       switch (verdict.kind) {
         case 'answer':
           this.#succeeded(row.server, exchanged);
-          this.#adaptation.answered(row);
+          this.#adaptation.answered(row.adaptation);
           this.#unusable.forget(job);
           this.counts.answered += 1;
           events.answered(job, sent, verdict.json, verdict.completion);
@@ -491,7 +505,7 @@ export class Processor {
         case 'row':
         case 'parameter':
         case 'value':
-          if (!this.#adapted(verdict, { job, sent, row }, errors)) return;
+          if (!this.#adapted(verdict, { job, sent, row: row.adaptation }, errors)) return;
           break;
         case 'throttle':
           this.#throttled(verdict, job, row.server, exchanged);
@@ -507,7 +521,7 @@ export class Processor {
           this.counts.retried += 1;
           break;
         case 'unfit':
-          row.reseeds += 1;
+          row.adaptation.reseeds += 1;
           if (!(await this.#tryAgain(verdict, { job, row, sent, errors, exchanged }))) return;
           break;
         case 'partial':

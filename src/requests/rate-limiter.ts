@@ -78,8 +78,10 @@ export class RateLimiter {
   #learnt: Pace;
   readonly #answers: number[] = [];
   #bestMeasured = 0;
-  /** Of the last requests, which were throttled. */
-  readonly #outcomes: boolean[] = [];
+  /** Of the last requests, 1 for those that were throttled; the oldest is overwritten. */
+  readonly #outcomes = new Uint8Array(OUTCOMES);
+  #oldestOutcome = 0;
+  #throttledOutcomes = 0;
   #latency = 0;
   readonly #waited = { requests: 0, tokens: 0, gate: 0, outage: 0 };
   #lastTokenWait = -Infinity;
@@ -293,8 +295,7 @@ export class RateLimiter {
     // Another few milliseconds, so that a slice of the server's clock is surely over.
     this.closeGate(wait + 5 + this.#random() * 20, 'gate');
     this.#noteOutcome(true);
-    const share = this.#outcomes.filter(Boolean).length / OUTCOMES;
-    if (share < THROTTLED_SHARE) return false;
+    if (this.#throttledOutcomes / OUTCOMES < THROTTLED_SHARE) return false;
     if (now - this.#lastCut > 1000) this.#cut(now);
     return this.#learnt.perMinute === null || IN_FLIGHT.test(message);
   }
@@ -311,8 +312,10 @@ export class RateLimiter {
   }
 
   #noteOutcome(throttled: boolean): void {
-    this.#outcomes.push(throttled);
-    if (this.#outcomes.length > OUTCOMES) this.#outcomes.shift();
+    const [place, outcome] = [this.#oldestOutcome, throttled ? 1 : 0];
+    this.#throttledOutcomes += outcome - (this.#outcomes[place] ?? 0);
+    this.#outcomes[place] = outcome;
+    this.#oldestOutcome = (place + 1) % OUTCOMES;
   }
 
   /** Closes the gate for at least that many milliseconds from now. */

@@ -29,7 +29,7 @@ export function rowLine(row: PromptRow): string {
   const { tools, annotation_original_tool_calls: calls, source, messages, images } = row;
   const { system_prompt, user_prompt, annotation_original } = row;
   const basis = { system_prompt, user_prompt, annotation_original };
-  if ([tools, calls, source, images].every((value) => value === undefined)) {
+  if (tools === undefined && calls === undefined && source === undefined && images === undefined) {
     return JSON.stringify(messages === undefined ? basis : { ...basis, messages });
   }
   const values: Partial<Record<(typeof ROW_KEYS)[number]['name'], string>> = {};

@@ -87,6 +87,24 @@ function unusable(problem: string, original: string | null): { line: string; pro
 
 /** Half of a surrogate pair is no character, and APIs refuse it. What was kept of other columns is so already. */
 function wellFormed(row: PromptRow): PromptRow {
+  // Nearly every row is, and copying it would take longer than all that is looked at.
+  return isPlain(row) && hasWellFormedTexts(row) ? row : rewritten(row);
+}
+
+/** True for a row without turns, tools or images. */
+function isPlain({ messages, tools, images, annotation_original_tool_calls: calls }: PromptRow): boolean {
+  return messages === undefined && tools === undefined && images === undefined && calls === undefined;
+}
+
+function hasWellFormedTexts(row: PromptRow): boolean {
+  return (
+    row.system_prompt.isWellFormed() &&
+    row.user_prompt.isWellFormed() &&
+    row.annotation_original?.isWellFormed() !== false
+  );
+}
+
+function rewritten(row: PromptRow): PromptRow {
   const { messages, tools, annotation_original_tool_calls: calls } = row;
   return {
     ...row,
