@@ -67,8 +67,7 @@ export function readAnswer(response: unknown, rules: AnswerRules = STANDARD_RULE
   if (first === undefined) return { kind: 'empty', usage };
   if (error !== null) return { kind: 'error', error, usage };
   const tier = tierOf(response['service_tier']);
-  if (partial !== null)
-    return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage, tier };
+  if (partial !== null) return { kind: 'partial', reason: nameOfReason(partial.finishReason), usage, tier };
   const judged = judge(first, choices);
   if (judged === null) return { kind: 'empty', usage };
   const violation = violationIn(choices, rules);
