@@ -10,6 +10,8 @@ const server = createServer((request, response) => {
     response.end(body);
   });
 });
+// The SDK leaves connections idle for longer than the usual five seconds, and fails where it then writes to one of them.
+server.keepAliveTimeout = 10 * 60_000;
 server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
   process.stdout.write(`http://127.0.0.1:${server.address().port}\n`);
 });
