@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -18,6 +17,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { systemErrorCode, TemporaryError, UserError, messageOf } from './errors.js';
+import { lateCrypto } from './late-crypto.js';
 
 const CHUNK_BYTES = 1 << 18;
 const NEWLINE = 0x0a;
@@ -194,7 +194,7 @@ export function linkRefused(): Error {
 export function temporaryName(path: string): string {
   // Together with its suffixes a long name would be too long for a file system.
   const name = basename(path).slice(0, LONGEST_NAME_KEPT);
-  return join(dirname(path), `.${name}.${randomBytes(8).toString('hex')}${TEMPORARY_SUFFIX}`);
+  return join(dirname(path), `.${name}.${lateCrypto().randomBytes(8).toString('hex')}${TEMPORARY_SUFFIX}`);
 }
 
 function refuseLink(path: string): void {
@@ -527,7 +527,7 @@ export function lastLine(path: string): Buffer {
 
 /** The SHA-256 of a file, hexadecimal. */
 export async function digestOfFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
+  const hash = lateCrypto().createHash('sha256');
   const pause = cooperativePause();
   for (const { bytes } of readBlocks(path)) {
     hash.update(bytes);

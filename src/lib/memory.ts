@@ -1,6 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-
 /** Bytes of buffers that may pile up before they are given back. */
 const PILE_BYTES = 32 << 20;
 
@@ -15,9 +12,12 @@ export function noteDiscarded(bytes: number): void {
   pile += bytes;
   if (pile < PILE_BYTES) return;
   pile = 0;
-  if (collect === null) {
-    setFlagsFromString('--expose-gc');
-    collect = runInNewContext('gc') as () => void;
-  }
+  collect ??= openCollector();
   collect();
+}
+
+/** Loaded when it is first needed: an import would delay the first request of every run. */
+function openCollector(): () => void {
+  process.getBuiltinModule('node:v8').setFlagsFromString('--expose-gc');
+  return process.getBuiltinModule('node:vm').runInNewContext('gc') as () => void;
 }

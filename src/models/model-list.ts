@@ -3,7 +3,6 @@
 import { messageOf, systemErrorCode } from '../lib/errors.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { readBounded } from '../http/bodies.js';
-import { openProxyAgent } from '../http/proxy-agent.js';
 import { sanitize } from '../lib/text.js';
 import { authorization, requestUrl, type ApiAddress } from '../http/address.js';
 
@@ -84,6 +83,7 @@ async function get(
   apiKey: string | null,
   userAgent: string,
 ): Promise<{ status: number; text: string }> {
+  const { openProxyAgent } = await import('../http/proxy-agent.js');
   const agent = openProxyAgent({
     connections: 1,
     headersTimeout: TIMEOUT_MS,

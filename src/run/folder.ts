@@ -1,9 +1,9 @@
 /** The two folders of a run and the files in them: where everything is, and nothing else. */
 
-import { createHash } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { UsageError } from '../lib/errors.js';
+import { lateCrypto } from '../lib/late-crypto.js';
 import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../lib/files.js';
 import { HIDDEN_IN_NAMES } from '../lib/hidden-characters.js';
@@ -45,7 +45,7 @@ function safeName(text: string): string {
   const forbidden = process.platform === 'win32' ? /[/\\:*?"<>|]/g : /\//g;
   const name = text.replace(forbidden, '_').replace(HIDDEN_IN_NAMES, '_').toWellFormed();
   if (Buffer.byteLength(name) <= LONGEST_NAME_BYTES) return name;
-  const digest = createHash('sha256').update(name).digest('hex').slice(0, 12);
+  const digest = lateCrypto().createHash('sha256').update(name).digest('hex').slice(0, 12);
   let start = name.slice(0, LONGEST_NAME_BYTES - digest.length - 1);
   while (Buffer.byteLength(start) > LONGEST_NAME_BYTES - digest.length - 1) start = start.slice(0, -1);
   return `${start.toWellFormed()}_${digest}`;

@@ -1,6 +1,5 @@
 /** `--notify`: a command of the user's own, run when a run is over or needs attention. */
 
-import { spawn } from 'node:child_process';
 import { EXIT, messageOf, UserError } from '../lib/errors.js';
 import { sanitize } from '../lib/text.js';
 import type { Reporter } from '../types.js';
@@ -107,7 +106,8 @@ async function notify(
 }
 
 /** @returns what went wrong; null where nothing did */
-function runCommand(command: string, facts: Readonly<Record<string, string>>): Promise<string | null> {
+async function runCommand(command: string, facts: Readonly<Record<string, string>>): Promise<string | null> {
+  const { spawn } = await import('node:child_process');
   return new Promise((resolve) => {
     // Standard output belongs to the results: what the command writes goes where messages go.
     const child = spawn(command, {

@@ -1,6 +1,5 @@
 /** All that is said of a command's flags, from wherever it comes: command line, environment, file. */
 
-import { parseEnv } from 'node:util';
 import { messageOf, UsageError } from '../../lib/errors.js';
 import { readSmallFile } from '../../lib/small-file.js';
 import { sanitize } from '../../lib/text.js';
@@ -72,7 +71,8 @@ function namesOf(layer: Layer, name: string): string[] {
 function loadVariables(path: string, variables: NodeJS.ProcessEnv): void {
   let found: NodeJS.Dict<string>;
   try {
-    found = parseEnv(readSmallFile(path));
+    // An import of this module loads all that it exports, at every start.
+    found = process.getBuiltinModule('node:util').parseEnv(readSmallFile(path));
   } catch (error) {
     throw new UsageError(
       `--env_file ${sanitize(path, 200)} cannot be read: ${sanitize(messageOf(error), 200)}`,
