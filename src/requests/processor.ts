@@ -191,7 +191,7 @@ interface SentRow {
 }
 
 /** A request that failed, with what its row ran into before. */
-interface FailedAttempt extends SentRequest {
+interface FailedAttempt extends Omit<SentRequest, 'row'> {
   row: SentRow;
   errors: string[];
   exchanged: Exchanged;
