@@ -34,7 +34,7 @@ export class CompletionStream {
   readonly #decoder = new TextDecoder();
   readonly #choices = new Map<number, Choice>();
   readonly #envelope: Fields = {};
-  #usage: unknown = null;
+  #usage: Fields | null = null;
   #error: unknown;
   #done = false;
   /** True for a stream that no answer is like: what else comes of it is not looked at. */
@@ -131,7 +131,7 @@ export class CompletionStream {
     this.#first ??= chunk;
     const { type, response } = chunk;
     if (typeof type === 'string' && WHOLE_RESPONSE.test(type) && isObject(response)) this.#whole = response;
-    if (isObject(chunk['usage'])) this.#usage = chunk['usage'];
+    this.#noteUsage(chunk['usage']);
     const error = errorOf(chunk);
     if (error !== null) this.#error ??= error;
     for (const [name, value] of Object.entries(chunk)) {
@@ -142,7 +142,7 @@ export class CompletionStream {
     }
     // Groq reports what was used in a field of its own where `stream_options` is not known.
     const { x_groq: groq } = chunk;
-    if (this.#usage === null && isObject(groq) && isObject(groq['usage'])) this.#usage = groq['usage'];
+    if (this.#usage === null && isObject(groq)) this.#noteUsage(groq['usage']);
     const { choices } = chunk;
     if (!Array.isArray(choices) || this.#isHostile) return;
     try {
@@ -153,8 +153,20 @@ export class CompletionStream {
     }
   }
 
+  /** Counts grow while an answer is written: a later chunk that lacks one, or says 0, takes nothing back. */
+  #noteUsage(usage: unknown): void {
+    if (!isObject(usage)) return;
+    const known = (this.#usage ??= {});
+    for (const [name, value] of Object.entries(usage)) {
+      const saysNothing = !isGiven(value) || value === 0;
+      if (name !== '__proto__' && !(saysNothing && Object.hasOwn(known, name))) known[name] = value;
+    }
+  }
+
   readonly #addChoice = (part: Fields): void => {
-    const { index, delta, message, finish_reason: finishReason, ...more } = part;
+    const { index, delta, message, finish_reason: finishReason, usage, ...more } = part;
+    // Moonshot reports it here, and not always in the chunk itself as well (earendil-works/pi#2017).
+    this.#noteUsage(usage);
     const key = typeof index === 'number' && Number.isSafeInteger(index) ? index : 0;
     const known = this.#choices.get(key);
     if (known === undefined && this.#choices.size >= MOST_CHOICES)

@@ -111,7 +111,7 @@ interface Choice {
 const NOTHING: Pick<Choice, 'text' | 'reasoning' | 'calls'> = { text: null, reasoning: null, calls: null };
 
 function readChoice(choice: Record<string, unknown>, rules: AnswerRules): Choice {
-  const message = isObject(choice['message']) ? choice['message'] : {};
+  const message = messageIn(choice);
   const { finish_reason: finishReason, error } = choice;
   const ending = rules.endingOf(finishReason);
   const { text, reasoning } = readMessage(message, ending === 'complete');
@@ -124,6 +124,16 @@ function readChoice(choice: Record<string, unknown>, rules: AnswerRules): Choice
     ending,
     error: isObject(error) && Object.keys(error).length > 0 ? error : null,
   };
+}
+
+/**
+ * The message of a choice. Some servers give its text alone in its place, or the `delta` of a stream in an answer that is
+ * not streamed.
+ */
+function messageIn({ message, delta }: Record<string, unknown>): Record<string, unknown> {
+  if (isObject(message)) return message;
+  if (typeof message === 'string') return { content: message };
+  return isObject(delta) ? delta : {};
 }
 
 /** What is wrong with the first whole text that breaks the rules; null where none does. */

@@ -29,6 +29,11 @@ const ENDINGS: Readonly<Record<Exclude<Ending, 'unknown'>, readonly string[]>> =
     'eos', // Together
     'eos_token', // TGI, watsonx
     'complete', // Cohere
+    'end', // Ollama and LM Studio behind some gateways (earendil-works/pi#2142)
+    'end_of_text', // Aleph Alpha, this one and the next
+    'stop_sequence_reached',
+    'endoftext', // AI21
+    'normal', // Baidu's Qianfan
   ],
   truncated: [
     'length', // OpenAI, TGI
@@ -38,6 +43,8 @@ const ENDINGS: Readonly<Record<Exclude<Ending, 'unknown'>, readonly string[]>> =
     'max_new_tokens', // Hugging Face
     'token_limit', // watsonx
     'model_context_window_exceeded', // Anthropic, Bedrock
+    'maximum_tokens', // Aleph Alpha
+    'error_limit', // Cohere: the context is full
   ],
   filtered: [
     'content_filter', // OpenAI, Azure; `content-filter` in Vercel's AI SDK

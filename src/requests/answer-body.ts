@@ -9,6 +9,7 @@ import { parseJson } from '../lib/json.js';
 import { holdsMoreValues } from '../lib/json-scan.js';
 import { isTornJson, parseLooseJson } from '../lib/loose-json.js';
 import { decodeUnannounced } from '../http/decoding.js';
+import { inEnvelope } from './envelope.js';
 import { CompletionStream } from '../http/stream.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { sanitize, plural } from '../lib/text.js';
@@ -55,7 +56,12 @@ export function readBody(
   boundsOf: () => AnswerBounds = () => ANSWER_BOUNDS,
 ): ReadableBody | UnreadableBody {
   const value = isInOtherCharset(bytes, headers) ? undefined : parseJson(bytes.toString('utf8'));
-  if (value !== undefined) return { kind: 'json', value, plain: bytes };
+  if (value !== undefined) {
+    const inner = inEnvelope(value);
+    return inner === null
+      ? { kind: 'json', value, plain: bytes }
+      : { kind: 'json', value: redactor.value(inner), plain: null };
+  }
   const bounds = boundsOf();
   const unpacked = decodeUnannounced(bytes, bounds);
   if (unpacked !== bytes && holdsMoreValues(unpacked, bounds.values)) throw beyondBounds(bounds, 'values');
@@ -63,7 +69,7 @@ export function readBody(
   const found = parseWrapped(text);
   return found === undefined
     ? unreadable(bytes, text, redactor.headers(headers))
-    : { kind: 'json', value: redactor.value(found), plain: null };
+    : { kind: 'json', value: redactor.value(inEnvelope(found) ?? found), plain: null };
 }
 
 /** A body as one line of JSON: the bytes as they came where they are that, and otherwise the value written again. */

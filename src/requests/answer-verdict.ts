@@ -53,6 +53,20 @@ export function classifyAnswer(
   }
 }
 
+/** Codes that report a success, and no code at all. */
+const NO_ERROR: ReadonlySet<unknown> = new Set([
+  undefined,
+  null,
+  0,
+  200,
+  '0',
+  '200',
+  '',
+  'success',
+  'ok',
+  'OK',
+]);
+
 /** What a 2xx body holds in place of an answer where it is an error; null where it is none. */
 function errorIn(value: unknown): unknown {
   const body: unknown = Array.isArray(value) ? value[0] : value;
@@ -66,8 +80,8 @@ function errorIn(value: unknown): unknown {
   if (isObject(base) && base['status_code'] !== undefined && base['status_code'] !== 0) return base;
   const isError = body['object'] === 'error' || body['type'] === 'error' || body['success'] === false;
   if (isError || body['detail'] !== undefined) return body;
-  const hasCode = body['code'] !== undefined || body['error_code'] !== undefined;
-  const hasMessage = ['message', 'msg', 'error_msg'].some((key) => typeof body[key] === 'string');
+  const hasCode = ['code', 'error_code', 'errcode'].some((key) => !NO_ERROR.has(body[key]));
+  const hasMessage = ['message', 'msg', 'error_msg', 'errmsg'].some((key) => typeof body[key] === 'string');
   return hasCode && hasMessage ? body : null;
 }
 

@@ -225,8 +225,8 @@ const NOT_TAKEN: readonly { pattern: RegExp; source: string }[] = [
   },
   {
     pattern:
-      /only (?:the )?(?:default|value)|only [^;\n]{0,40} (?:is|are) (?:allowed|supported|accepted)|(?:is|be) fixed (?:at|to)/i,
-    source: 'OpenAI reasoning models, Moonshot',
+      /only (?:the )?(?:default|value)|only [^;\n]{0,40} (?:is|are) (?:allowed|supported|accepted)|(?:is|be) fixed (?:at|to)|(?:may|can|must|should) only be (?:set to )?[`'"]?-?\d+(?:\.\d+)?[`'"]?(?! *(?:to|and|or|-|–))|must be (?:unset|null|none|omitted|absent|removed|left out|undefined)/i,
+    source: 'OpenAI reasoning models, Moonshot, Anthropic with thinking, JSON Schema validators',
   },
   {
     pattern:
@@ -245,7 +245,7 @@ const OTHER_LEVELS =
   /(?:supported|valid|allowed|available) (?:values|levels|options)|(?:must|should) be one of|expected one of/i;
 /** Advice on what else could be sent; the names in it are not those that are refused. */
 const ADVICE =
-  /(?:[.;:!?\n] ?|, )(?:please )?(?:use|try|did you mean|consider|supported|allowed|valid|available|permitted|accepted|to drop)\b[^]*$/i;
+  /(?:[.;:!?\n] ?|, )(?:please )?(?:use|try|did you mean|consider|supported|allowed|valid|available|permitted|accepted|expected one of|to drop)\b[^]*$/i;
 
 /** How messages tell the most tokens that a model writes. */
 const MOST_TOKENS: readonly { pattern: RegExp; source: string; exclusive?: boolean }[] = [

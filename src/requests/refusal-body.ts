@@ -47,6 +47,7 @@ const MESSAGES = new Set([
   'errors',
   'err',
   'error_msg',
+  'errmsg',
   'error_message',
   'errorMessage',
   'error_description',
@@ -80,12 +81,13 @@ const CODES = new Set([
   'reasons',
   'error_code',
   'errorCode',
+  'errcode',
   'error_type',
   'status_code',
   'quotaId',
 ]);
-/** A message that is a code: one word of several parts. */
-const CODE_AS_MESSAGE = /^[A-Za-z]{1,40}(?:[_.-][A-Za-z]{1,40}){1,6}$/;
+/** A message that is a code: one word of several parts, such as `insufficient_credits` or `local:insufficient_quota`. */
+const CODE_AS_MESSAGE = /^[A-Za-z]{1,40}(?:[_.:-][A-Za-z]{1,40}){1,6}$/;
 const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc', 'keys']);
 
 /** The answer to a request that was refused. */

@@ -89,7 +89,7 @@ export const REFUSALS: readonly Entry[] = [
   },
   {
     means: NO_CREDIT,
-    code: /not_enough_balance|insufficient_(?:user_)?(?:balance|credits?|funds|quota)|payment_required|budget_exceeded|ExceededBudget/i,
+    code: /not_enough_balance|insufficient_(?:user_)?(?:balance|credits?|funds|quota)|payment_required|budget_exceeded|ExceededBudget|pre_consume_token_quota_failed/i,
     source: 'Novita, DeepSeek, Cerebras, new-api, LiteLLM',
   },
   {
@@ -149,8 +149,8 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: NO_CREDIT,
     status: REFUSED,
-    text: /余额不足|额度不足|额度已用|余额已用|欠费|已欠费|账户余额/,
-    source: 'one-api, new-api, SiliconFlow, Zhipu',
+    text: /余额不足|额度不足|额度已用|额度失败|剩余额度|余额已用|欠费|已欠费|账户余额/,
+    source: 'one-api, new-api (a reservation that fails names the quota left), SiliconFlow, Zhipu',
   },
 
   {
@@ -168,6 +168,18 @@ export const REFUSALS: readonly Entry[] = [
     ],
     unless: /per[- ](?:second|minute|hour|day)|try again in|RESOURCE_EXHAUSTED/i,
     source: 'resellers, in words of their own',
+  },
+  {
+    means: NO_CREDIT,
+    status: [400, 401, 403, 412],
+    text: [
+      /\b(?:quota|budget|allowance|spend(?:ing)?|usage limit)\b/i,
+      /\bexceed(?:ed|s|ing)?\b|\breach(?:ed|es)?\b|exhaust|used up|\bhit\b/i,
+    ],
+    unless:
+      /per[- ](?:second|minute|hour|day)|\bdaily\b|thinking|reasoning|budget_tokens|try again in|rate[- _]?limit|RESOURCE_EXHAUSTED|too many requests/i,
+    source:
+      'keys and projects with a quota or a budget of their own: Portkey, Cloudflare AI Gateway, resellers',
   },
   {
     means: NO_CREDIT,
@@ -202,15 +214,16 @@ export const REFUSALS: readonly Entry[] = [
   },
   {
     means: ACCOUNT,
-    status: REFUSED,
-    text: /User location is not supported|Country, region, or territory not supported|not (?:available|supported|offered) in your (?:current )?(?:country|region|territory|area|location|jurisdiction)|not (?:allowed|authorized|permitted)[^.]{0,30} from (?:your|this) (?:IP|country|region|location)|\bIP(?: address)? [^.]{0,60}not (?:allowed|authorized|whitelisted)/i,
+    status: [...REFUSED, 451],
+    text: /User location is not supported|Country, region, or territory not supported|not (?:available|supported|offered) in your (?:current )?(?:country|region|territory|area|location|jurisdiction)|not (?:allowed|authorized|permitted)[^.]{0,30} from (?:your|this) (?:IP|country|region|location)|(?:unavailable|blocked|restricted|prohibited)[^.]{0,40} in your (?:country|region|territory|location|jurisdiction)|\bIP(?: address)? [^.]{0,60}not (?:allowed|authorized|whitelisted|(?:in|on) the (?:allow|white|access)[- ]?list)/i,
     source: 'Gemini 400, OpenAI 403 and 401 ip_not_authorized',
   },
   {
     means: ACCOUNT,
     status: REFUSED,
-    text: /organization must be verified|(?:organization|account|workspace|team|project)[^.]{0,60} (?:has been|is|was) (?:restricted|disabled|deactivated|suspended|banned|blocked|archived)/i,
-    source: 'OpenAI 403, Groq 400, Anthropic 400, Fireworks 412',
+    text: /organization must be verified|(?:organization|account|workspace|team|project)[^.]{0,60} (?:has been|is|was) (?:restricted|disabled|deactivated|suspended|banned|blocked|archived|flagged|locked|frozen|terminated|closed)/i,
+    source:
+      'OpenAI 403, Groq 400, Anthropic 400, Fireworks 412; not to be taken for prompts that are flagged',
   },
   {
     means: ACCOUNT,
@@ -229,14 +242,20 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: WRONG_KEY,
     status: REFUSED,
-    text: /(?:incorrect|invalid|wrong|missing|malformed|expired|no|unknown) (?:api|access|virtual|proxy|subscription|authentication|auth|bearer)[- ]?(?:server )?(?:key|token|credential)/i,
-    source: 'xAI 400, LiteLLM 401, Azure 401, one-api 401',
+    text: /(?:incorrect|invalid|wrong|missing|malformed|expired|no|unknown) (?:api|access|virtual|proxy|subscription|authentication|auth|bearer|private|secret|client|service|project|user|team)[- ]?(?:server )?(?:keys?|token|credential)/i,
+    source: 'xAI 400, LiteLLM 401, Azure 401, one-api 401, Together 400',
   },
   {
     means: WRONG_KEY,
     status: REFUSED,
-    text: /api[- ]?key (?:is |was |has )?(?:not valid|invalid|incorrect|expired|missing|required|not found|been (?:revoked|disabled|deleted))|no auth credentials found|Authentication Error, |invalid proxy server token/i,
-    source: 'Gemini 400, OpenRouter 401, LiteLLM 400',
+    text: /api[- ]?key (?:is |was |has )?(?:been )?(?:not valid|not active|not authori[sz]ed|invalid|incorrect|expired|missing|required|not found|revoked|disabled|deleted|deactivated|inactive|suspended|blocked)|no auth credentials found|Authentication Error, |invalid proxy server token/i,
+    source: 'Gemini 400, OpenRouter 401, LiteLLM 400, resellers',
+  },
+  {
+    means: WRONG_KEY,
+    status: REFUSED,
+    text: /(?:unable|failed|not able) to authenticate\b|\b(?:could not|cannot|couldn.t) be authenticated\b|\bauthentication (?:failed|failure|error|(?:is )?required)\b|\bnot authenticated\b|\binvalid (?:authentication|credentials?)\b/i,
+    source: 'Cloudflare 400, FastAPI security 403, gateways',
   },
   {
     means: WRONG_KEY,
@@ -278,14 +297,15 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: NO_MODEL,
     status: REFUSED,
-    text: /Model Not Exist|No such model|Invalid model name passed in|is not a valid model(?: ID)?|no model (?:is )?(?:named|loaded)|No models loaded|unknown model/i,
-    source: 'DeepSeek 400, Cloudflare, LiteLLM 400, OpenRouter 400, LM Studio 404',
+    text: /Model Not Exist|No such model|Invalid model name passed in|\binvalid model(?: name| id| identifier)?(?: ?[:,.'"`“]|$)|is not a valid model(?: ID)?|no model (?:is )?(?:named|loaded)|No models loaded|unknown model|allowed now, your model/i,
+    source:
+      'DeepSeek 400, Cloudflare, LiteLLM 400, OpenRouter 400, LM Studio 404, Perplexity 400, FastChat 400',
   },
   {
     means: NO_MODEL,
     status: REFUSED,
-    text: /No endpoints found for|No allowed providers are available|not supported by any provider you have enabled|Unable to access (?:non-serverless )?model/i,
-    source: 'OpenRouter 404, Hugging Face 400, Together 400',
+    text: /No endpoints found for|\bFunction [^:]{1,80}: Not found for account|No allowed providers are available|not supported by any provider you have enabled|Unable to access (?:non-serverless )?model/i,
+    source: 'OpenRouter 404, NVIDIA 404, Hugging Face 400, Together 400',
   },
   {
     means: NO_MODEL,
@@ -335,16 +355,16 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: FILTERED,
     status: [400, 403, 422, 451, 500],
-    text: /Content Exists Risk|inappropriate content|requires moderation|(?:input|prompt|content|message)[^.]{0,60} flagged|flagged (?:by|as|for)|PROHIBITED_CONTENT|prohibited (?:words?|content|terms?)|\bNSFW\b|sensitive (?:words?|content|information)|content_risk|responsible AI|safety system|content management policy|blocked by (?:our |the |a )?(?:content|safety|guardrail)|SAFETY_CHECK_TYPE|violates? (?:\w+ ){0,4}(?:guidelines|polic(?:y|ies))|ContentPolicyViolation|guardrail/i,
+    text: /Content Exists Risk|inappropriate content|requires moderation|(?:input|prompt|content|message)[^.]{0,60} flagged|flagged (?:by|as|for)|PROHIBITED_CONTENT|prohibited (?:words?|content|terms?)|\bNSFW\b|sensitive (?:words?|content|information)|content_risk|responsible AI|safety system|content management policy|blocked by (?:our |the |a )?(?:content|safety|guardrail)|SAFETY_CHECK_TYPE|violates? (?:\w+ ){0,4}(?:guidelines|polic(?:y|ies))|ContentPolicyViolation|guardrail|prompt injection|\bjailbreak|contains? (?:\w+ ){0,3}content (?:that |which )?(?:is |was )?not (?:allowed|permitted)/i,
     source:
-      'DeepSeek 400, Alibaba 400, OpenRouter 403, OpenAI 400, Azure 400, xAI 403, Gemini 400, LiteLLM 400',
+      'DeepSeek 400, Alibaba 400, OpenRouter 403, OpenAI 400, Azure 400, xAI 403, Gemini 400, LiteLLM 400 (Lakera, Aporia, Presidio)',
   },
   {
     means: FILTERED,
     status: [400, 403, 422, 451],
     text: [
       /\b(?:prompt|input|content|messages?|response|answer|output|request|text)\b/i,
-      /\b(?:moderat(?:ion|ed|or)|recitation|disallowed|harmful|unsafe|offensive|toxic|toxicity|hate|violence|sexual)\b/i,
+      /\b(?:moderat(?:ion|ed|or)|safety|recitation|disallowed|harmful|unsafe|offensive|toxic|toxicity|hate|violence|sexual)\b/i,
       /\b(?:block(?:ed)?|reject(?:ed)?|refus(?:ed|al)|fail(?:ed|s)?|detect(?:ed)?|denied|contains?|not allowed|stopped|withheld)\b/i,
     ],
     source:
@@ -393,8 +413,8 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: TOO_LONG,
     status: REFUSED,
-    text: /tokens`? \+ `?max_new_tokens|input token count[^.]{0,60}exceeds|max_tokens must be (?:at least 1|positive|greater than 0)[^-]{0,20}got -|\binputs?`? must have less than [\d,]{1,12} tokens|(?:sequence|input|prompt) length[^.]{0,30}?\b[\d,]{1,12} ?> ?[\d,]{1,12}/i,
-    source: 'TGI 422, Together 400, Gemini 400, vLLM 400, Triton 400',
+    text: /tokens`? \+ `?max_new_tokens|input token count[^.]{0,60}exceeds|max_tokens must be (?:at least 1|positive|greater than 0)[^-]{0,20}got -|expected maxLength|\binput text length should not exceed|\binputs?`? must have less than [\d,]{1,12} tokens|(?:sequence|input|prompt) length[^.]{0,30}?\b[\d,]{1,12} ?> ?[\d,]{1,12}/i,
+    source: 'TGI 422, Together 400, Gemini 400, vLLM 400, Triton 400, Bedrock 400, NLP Cloud 422',
   },
   {
     means: TOO_LONG,
@@ -452,8 +472,9 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: { later: 'busy' },
     status: [400],
-    text: /no healthy (?:deployment|upstream)/i,
-    source: 'LiteLLM 400',
+    text: /no healthy (?:deployment|upstream)|\bupstream\b[^.]{0,40}(?:time(?:d )?[- ]?out|failed|error|reset|unavailable)|\bmodel (?:has )?(?:crashed|unloaded)|(?:failed|unable) to load model|CUDA (?:error|out of memory)|\bconnection (?:reset|refused|error|timed out)|internal (?:server )?error|(?:service|server|model) (?:is )?temporarily unavailable/i,
+    source:
+      'LiteLLM 400, LM Studio 400 (lmstudio-js), gateways that send 400 for a failure of their upstream',
   },
 ];
 

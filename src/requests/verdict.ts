@@ -220,6 +220,15 @@ function tooMuchIn(error: unknown): string | null {
   return error instanceof RangeError ? 'the answer’s JSON is nested too deeply' : null;
 }
 
+/** The request is at fault. */
+const BAD_REQUEST: ReadonlySet<number> = new Set([400, 422]);
+/**
+ * Parameters are refused with others as well: 403 `You are not allowed to request logprobs from this model` (OpenAI), 404
+ * (gateways that look for an endpoint that takes them all), 500 (gateways), 501 (`not implemented`). These usually mean
+ * something else, so the text must leave no doubt.
+ */
+const ABOUT_PARAMETERS: ReadonlySet<number> = new Set([...BAD_REQUEST, 403, 404, 500, 501]);
+
 function judgeRefusal({ refusal, sent, request }: Refused): Verdict {
   const { status } = refusal;
   if (asksForStream(refusal.text) && status < 500 && !(sent !== null && isStreamed(sent))) {
@@ -227,11 +236,10 @@ function judgeRefusal({ refusal, sent, request }: Refused): Verdict {
   }
   const meaning = meaningOf(refusal);
   if (meaning !== null) return verdictFor(meaning, refusal, request);
-  const about = [400, 422, 500].includes(status) ? parameterVerdict(refusal, request) : null;
+  const about = ABOUT_PARAMETERS.has(status) ? parameterVerdict(refusal, request) : null;
   const message = describeRefusal(refusal);
-  if (about === null || (status === 500 && (about.kind === 'wrong' || !about.certain))) {
-    return verdictForStatus(refusal);
-  }
+  const isClear = BAD_REQUEST.has(status) || (about?.kind === 'change' && about.certain);
+  if (about === null || !isClear) return verdictForStatus(refusal);
   if (about.kind === 'change') {
     return { kind: 'parameter', message, changes: about.changes, certain: about.certain };
   }

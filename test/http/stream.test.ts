@@ -196,6 +196,31 @@ describe('a stream that comes to its end', () => {
     );
     expect(each).toMatchObject({ usage: { completion_tokens: 2 } });
   });
+
+  it('has the usage that Moonshot reports in the choice, and loses none that a later chunk leaves out', () => {
+    const last = { ...chunk({}, 'stop') };
+    const moonshot = read(
+      HALF +
+        event({
+          ...last,
+          choices: [
+            {
+              index: 0,
+              delta: {},
+              finish_reason: 'stop',
+              usage: { prompt_tokens: 19, completion_tokens: 13 },
+            },
+          ],
+        }),
+    );
+    expect(moonshot).toMatchObject({ usage: { prompt_tokens: 19, completion_tokens: 13 } });
+    expect(moonshot).not.toHaveProperty('choices.0.usage');
+    const parts = read(
+      event({ ...chunk({ content: 'x' }), usage: { prompt_tokens: 19, completion_tokens: 1 } }) +
+        event({ ...last, usage: { prompt_tokens: 0, completion_tokens: 13 } }),
+    );
+    expect(parts).toMatchObject({ usage: { prompt_tokens: 19, completion_tokens: 13 } });
+  });
 });
 
 describe('a stream that does not', () => {

@@ -51,6 +51,13 @@ describe('a 200 that is not plain JSON', () => {
     ['gzip twice', gzipSync(gzipSync(GOOD))],
     ['deflate', deflateSync(GOOD)],
     ['brotli', brotliCompressSync(GOOD)],
+    ['a list of one', `[${GOOD}]`],
+    ['its text as a JSON string', JSON.stringify(GOOD)],
+    ['the data of a platform', `{"code":0,"msg":"success","data":${GOOD}}`],
+    ['the result of Cloudflare', `{"success":true,"errors":[],"messages":[],"result":${GOOD}}`],
+    ['the body of a Lambda', JSON.stringify({ statusCode: 200, headers: {}, body: GOOD })],
+    ['a message that is its text', GOOD.replace(/"message":\{[^}]*\}/, '"message":"näw answer"')],
+    ['a delta in place of the message', GOOD.replace('"message"', '"delta"')],
   ])('is read: %s', (_, body, headers) => {
     const verdict = judge(body, headers);
     expect(verdict).toMatchObject({ kind: 'answer', completion: { annotation: 'näw answer', state: 'ok' } });

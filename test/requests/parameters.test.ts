@@ -52,6 +52,11 @@ describe('a refusal of parameters', () => {
     });
   });
 
+  it('is about the value where a range is named', () => {
+    const body = error('temperature may only be set between 0 and 1');
+    expect(verdictOn(body, { temperature: 1.5 })).toEqual({ kind: 'wrong', parameter: 'temperature' });
+  });
+
   it('is about the value where that is out of range, unless the value changes nothing', () => {
     const body = error('`top_p` must be > 0.0 and < 1.0');
     expect(verdictOn(body, { top_p: 1 })).toMatchObject({ kind: 'change' });

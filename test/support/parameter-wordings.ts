@@ -69,4 +69,8 @@ export const WORDINGS: readonly [name: string, body: unknown, changed: string[]]
   ['a field named parameter', { error: { message: 'not supported', parameter: 'seed' } }, ['seed']],
   ['advice names others', error('Parameter seed is not supported. Supported parameters: temperature, top_p, max_tokens'), ['seed']],
   ['typographic quotes', error('The parameter “seed” is not recognised'), ['seed']],
+  ['serde', error('unknown field `seed`, expected one of `model`, `messages`, `stream`, `temperature` at line 1 column 99'), ['seed']],
+  ['Anthropic with thinking', error('temperature may only be set to 1 when thinking is enabled. Please consult our documentation'), ['temperature']],
+  ['Anthropic with thinking, the other', error('top_p must be unset when thinking is enabled'), ['top_p']],
+  ['JSON Schema', { message: 'body/seed must be null' }, ['seed']],
 ];
