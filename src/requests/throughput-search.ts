@@ -13,6 +13,8 @@ const TIMEOUT_SHARE = 0.5;
 const IDLE_SHARE = 0.25;
 /** Where twice as many get this many times the answers, there was no queue. */
 const FULL_GAIN = 1.7;
+/** Answers of each of two measurements that this is told from: with eight of many lengths it was chance every tenth time. */
+const FULL_GAIN_ANSWERS = 16;
 /** Signs of overload for each answer of a measurement that count as overload. */
 const OVERLOAD_SHARE = 0.05;
 
@@ -20,6 +22,8 @@ const OVERLOAD_SHARE = 0.05;
 interface Measurement {
   /** Answers a millisecond. */
   rate: number;
+  /** Answers that the last measurement took. */
+  answers: number;
   /** The number of the measurement, which says how old it is. */
   number: number;
 }
@@ -82,7 +86,7 @@ export class ThroughputSearch {
     const wanted = Math.max(FEWEST_ANSWERS, this.level, (variation / ACCURACY) ** 2);
     if (this.#answers < Math.min(MOST_ANSWERS, wanted)) return;
     const isMeasured = this.#idle <= this.#answers * IDLE_SHARE && now > this.#started;
-    if (isMeasured) this.#record(this.#answers / (now - this.#started));
+    if (isMeasured) this.#record(this.#answers / (now - this.#started), this.#answers);
     if (isMeasured) this.#choose(shortest);
     this.#begin(now);
   }
@@ -117,13 +121,16 @@ export class ThroughputSearch {
     this.#overloads = 0;
   }
 
-  #record(rate: number): void {
+  #record(rate: number, answers: number): void {
     this.#number += 1;
     const below = this.#measured.get(this.#exponent - 1);
-    this.isNeedless = below?.number === this.#number - 1 && rate >= FULL_GAIN * below.rate;
+    this.isNeedless =
+      below?.number === this.#number - 1 &&
+      Math.min(answers, below.answers) >= FULL_GAIN_ANSWERS &&
+      rate >= FULL_GAIN * below.rate;
     const earlier = this.#measured.get(this.#exponent);
     const mixed = earlier === undefined ? rate : (earlier.rate + rate) / 2;
-    this.#measured.set(this.#exponent, { rate: mixed, number: this.#number });
+    this.#measured.set(this.#exponent, { rate: mixed, answers, number: this.#number });
   }
 
   #choose(shortest: number): void {

@@ -194,6 +194,21 @@ describe('Concurrency against server models', () => {
   });
 });
 
+describe('Concurrency with few answers', () => {
+  it.each([73, 99, 106])('does not take chance for a server without a queue (seed %i)', (seed) => {
+    const server = { slots: 1, service: logNormal(1000, 1), timeout: 60_000 };
+    const play = (maximum: number, isFixed: boolean): ReturnType<Simulation['run']> => {
+      const simulation = new Simulation(server, 300, seed);
+      return simulation.run(
+        new Concurrency(maximum, isFixed, { now: () => simulation.now, timeout: 60_000 }),
+      );
+    };
+    const adapted = play(512, false);
+    expect(play(2, true).time / adapted.time).toBeGreaterThan(0.85);
+    expect(adapted.requests).toBeLessThanOrEqual(312);
+  });
+});
+
 describe('TokenEstimate', () => {
   it('charges characters / 4, whatever the escapes', () => {
     const body = (content: string): Buffer =>
