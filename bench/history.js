@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { alpacaRow, answer, words } from './support.js';
 
 export const RUN = 'run';
+/** A run beside it, which asks the same. */
+export const OTHER_RUN = 'other';
 /** Answers come back in another order than their requests were sent in, by at most so many places. */
 const IN_FLIGHT = 256;
 const CHUNK_CHARACTERS = 1 << 20;
@@ -21,15 +23,19 @@ export function writeHistory(folder, rows, bytes) {
     // Blocks of rows that were in flight together, each back to front.
     const block = Math.floor(position / IN_FLIGHT) * IN_FLIGHT;
     const index = block + Math.min(IN_FLIGHT, rows - block) - 1 - (position - block);
-    const { user_prompt: content } = rowOf(index, bytes);
-    const request = {
-      model: 'gpt-4o-mini',
-      messages: [{ role: 'user', content }],
-      max_tokens: 2048,
-      seed: 42,
-    };
-    return [request, answer(words(Math.floor(bytes / 18), index), index), { request_idx: index }];
+    const answered = answer(words(Math.floor(bytes / 18), index), index);
+    return [requestOf(index, bytes), answered, { request_idx: index }];
   });
+}
+
+/** Writes the jobs.json of that run, or of one with the same requests. */
+export function writeRequests(path, rows, bytes) {
+  writeLines(path, rows, (index) => ({ ...requestOf(index, bytes), metadata: { request_idx: index } }));
+}
+
+function requestOf(index, bytes) {
+  const { user_prompt: content } = rowOf(index, bytes);
+  return { model: 'gpt-4o-mini', messages: [{ role: 'user', content }], max_tokens: 2048, seed: 42 };
 }
 
 function rowOf(index, bytes) {

@@ -12,6 +12,7 @@ const BENCHMARKS = {
   load: () => import('./load.js'),
   files: () => import('./files.js'),
   resume: () => import('./resume.js'),
+  reuse: () => import('./reuse.js'),
   assemble: () => import('./assemble.js'),
   start: () => import('./start.js'),
   curve: () => import('./curve.js'),

@@ -10,12 +10,16 @@ import { openDataset } from './modules/datasets/index.js';
 import { assemble } from './modules/run/assemble.js';
 import { runFolder } from './modules/run/folder.js';
 import { writeJobs } from './modules/run/jobs.js';
+import { STANDARD_RULES } from './modules/models/finish-reason.js';
 import { JournalIndex, scanJournal } from './modules/run/journal.js';
-import { RUN } from './history.js';
+import { RequestTable } from './modules/run/request-table.js';
+import { reuseAnswers } from './modules/run/shared-answers.js';
+import { OTHER_RUN, RUN } from './history.js';
 import { alpacaRow } from './support.js';
 
 const [step, parent, count, dataset, more] = process.argv.slice(2);
 const folder = runFolder(`${parent}/saved`, `${parent}/temp`, RUN);
+const other = runFolder(`${parent}/saved`, `${parent}/temp`, OTHER_RUN);
 const rows = Number(count);
 const SHAPE = {
   model: 'gpt-4o-mini',
@@ -92,6 +96,17 @@ const STEPS = {
     }
     const columnData = Object.entries(columns).map(([name, data]) => ({ name, data, type: 'STRING' }));
     writeFileSync(dataset, Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: rows })));
+  },
+  /** A new run takes over the answers of one that asked the same. */
+  reuse: async () => {
+    const index = new JournalIndex(rows);
+    const table = await RequestTable.read(other.jobs, rows, () => undefined);
+    const reading = { choices: 1, rules: STANDARD_RULES, escalation: 1, fallback: null };
+    const source = { name: RUN, jobs: folder.jobs, journal: folder.journal };
+    const onCopy = () => undefined;
+    const reused = await reuseAnswers(source, { folder: other, table, index, retry: [], reading, onCopy });
+    table.close();
+    if (reused !== rows) throw new Error(`${reused} answers`);
   },
   scan,
   assemble: async () => {

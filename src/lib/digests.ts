@@ -10,8 +10,15 @@ export interface Digest {
 
 /** The digest of a request's body. Eight bytes may collide, so whoever takes an answer over compares the bodies too. */
 export function digestOf(body: Buffer | string): Digest {
-  const bytes = hash('sha256', body, 'buffer');
-  return { high: bytes.readUInt32LE(0), low: bytes.readUInt32LE(4) };
+  // A text of 32 characters is made in less than half the time that a buffer of 32 bytes takes.
+  const bytes = hash('sha256', body, 'binary');
+  return { high: wordAt(bytes, 0), low: wordAt(bytes, 4) };
+}
+
+/** Four bytes, each of them a character, as a number; the first one is the lowest. */
+function wordAt(bytes: string, at: number): number {
+  const [first, second, third] = [bytes.charCodeAt(at), bytes.charCodeAt(at + 1), bytes.charCodeAt(at + 2)];
+  return (first | (second << 8) | (third << 16) | (bytes.charCodeAt(at + 3) << 24)) >>> 0;
 }
 
 /** Digests that were seen: some 24 bytes each. */

@@ -84,14 +84,16 @@ export async function findAnswerSource(path: string, tempDir: string): Promise<A
 
 /**
  * The whole answers of a run, in the order of its rows; nothing of it is changed, and another process may still append
- * to it. Memory holds 13 bytes a row, and as many for each part of one.
+ * to it. Memory holds 13 bytes a row, and as many for each part of one. To be read to its end, or left by `return`.
  */
-export async function* answersOf(source: AnswerSource, reading: Reading): AsyncGenerator<FoundAnswer> {
+export async function answersOf(source: AnswerSource, reading: Reading): Promise<Generator<FoundAnswer>> {
   const index = await indexOf(source, reading);
-  if (index.parts !== null) {
-    yield* answersInParts(source, index, reading);
-    return;
-  }
+  return index.parts === null
+    ? answersInRows(source, index, reading)
+    : answersInParts(source, index, reading);
+}
+
+function* answersInRows(source: AnswerSource, index: JournalIndex, reading: Reading): Generator<FoundAnswer> {
   const window = new AnswerWindow(segmentsOf(source), index);
   const scanner = new LineScanner();
   let first = 0;

@@ -19,9 +19,11 @@ import { IMAGE_MARK, type ChatMessage, type PromptRow, type RowImage } from '../
 import { parseRow, rowMark } from './row-line.js';
 import { isUnusable } from './rows.js';
 
-/** How every line that this program wrote ends. */
-const METADATA = /,"metadata":\{"request_idx":(\d{1,15})\}\}$/;
-const LONGEST_METADATA = 48;
+/** How every line that this program wrote ends, before and after its row's number. */
+const METADATA = Buffer.from(',"metadata":{"request_idx":');
+const MOST_DIGITS = 15;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
 const CLOSING_BRACE = 0x7d;
 
 /** What all requests of a run have in common. */
@@ -206,14 +208,53 @@ export function readJob(line: Buffer): JobLine | null {
 
 /** Cuts the metadata off without parsing the prompt; null where the line does not end as ours do. */
 function spliceJob(line: Buffer): JobLine | null {
-  const tail = line.toString('latin1', Math.max(0, line.length - LONGEST_METADATA));
-  const match = METADATA.exec(tail);
-  if (match === null) return null;
-  const length = line.length - match[0].length;
+  const length = endOfBody(line);
+  if (length === -1) return null;
   const body = Buffer.allocUnsafe(length + 1);
   line.copy(body, 0, 0, length);
   body[length] = CLOSING_BRACE;
-  return { requestIdx: Number(match[1]), body };
+  return { requestIdx: lastRow, body };
+}
+
+/** The row of the line whose end was looked at last. */
+let lastRow = 0;
+
+/** Where the metadata begins, so that what is before it is a body without its last brace; -1 in a line that is not ours. */
+function endOfBody(line: Buffer): number {
+  let at = line.length - 1;
+  if (line[at] !== CLOSING_BRACE || line[at - 1] !== CLOSING_BRACE) return -1;
+  at -= 2;
+  let row = 0;
+  let digits = 0;
+  for (let unit = 1; ; unit *= 10, digits++, at--) {
+    const digit = line[at] ?? 0;
+    if (digit < DIGIT_0 || digit > DIGIT_9 || digits > MOST_DIGITS) break;
+    row += (digit - DIGIT_0) * unit;
+  }
+  const start = at + 1 - METADATA.length;
+  if (digits === 0 || digits > MOST_DIGITS || !matchesAt(line, METADATA, start)) return -1;
+  lastRow = row;
+  return start;
+}
+
+/** A line of `jobs.json`, of which nothing is copied where it is ours. */
+export interface JobHead {
+  requestIdx: number;
+  /** The body without its last brace; bytes of the line. */
+  head: Buffer;
+}
+
+/** One line of `jobs.json` without a copy of its body; null where it is no job. */
+export function readJobHead(line: Buffer): JobHead | null {
+  const length = endOfBody(line);
+  if (length !== -1) return { requestIdx: lastRow, head: line.subarray(0, length) };
+  const job = parseJob(line);
+  return job === null ? null : { requestIdx: job.requestIdx, head: headOf(job.body) };
+}
+
+/** What a body's line begins with, for comparisons. */
+export function headOf(body: Buffer): Buffer {
+  return body.subarray(0, body.length - 1);
 }
 
 function parseJob(line: Buffer): JobLine | null {

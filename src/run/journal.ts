@@ -612,6 +612,8 @@ export class JournalWriter {
   #used = 0;
   /** Bytes of the file that are known to be whole lines. */
   #written: number;
+  /** The origin of the last copy, and how its line's metadata begin. */
+  #origin: { origin: Origin; fields: Buffer } | null = null;
   #scheduled = false;
   #dirty = false;
   #syncing = false;
@@ -669,16 +671,26 @@ export class JournalWriter {
    * @param content the request and its response as they are in that line, without the brackets around them
    */
   appendCopy(content: Buffer, { row, part, origin }: LineSubject & { origin: Origin }): LinePlace {
-    const fields = JSON.stringify({ ...originFields(origin), request_idx: row }).slice(0, -1);
-    const end = Buffer.from(`,${fields}${partSuffix(part)}}]\n`);
-    const length = 1 + content.length + end.length;
+    const fields = this.#fieldsOf(origin);
+    const end = `${row}${partSuffix(part)}}]\n`;
+    const length = 1 + content.length + fields.length + end.length;
     this.#reserve(length);
     const offset = this.#base + this.#written + this.#used;
     this.#buffer[this.#used++] = OPENING_BRACKET;
     this.#used += content.copy(this.#buffer, this.#used);
-    this.#used += end.copy(this.#buffer, this.#used);
+    this.#used += fields.copy(this.#buffer, this.#used);
+    this.#used += this.#buffer.write(end, this.#used, 'latin1');
     this.#schedule();
     return { offset, length: length - 1 };
+  }
+
+  /** What comes before the row's number; lines of one origin follow each other. */
+  #fieldsOf(origin: Origin): Buffer {
+    if (this.#origin?.origin !== origin) {
+      const fields = JSON.stringify({ ...originFields(origin), request_idx: 0 }).slice(0, -2);
+      this.#origin = { origin, fields: Buffer.from(`,${fields}`) };
+    }
+    return this.#origin.fields;
   }
 
   /** Appends a row that failed for good. */

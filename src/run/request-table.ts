@@ -3,7 +3,7 @@
 import { closeSync } from 'node:fs';
 import { cooperativePause, openFile, readAt, readLines } from '../lib/files.js';
 import { digestOf, type Digest } from '../lib/digests.js';
-import { readJob } from './jobs.js';
+import { headOf, readJobHead } from './jobs.js';
 
 const WINDOW_BYTES = 1 << 16;
 const NONE = 0xffff_ffff;
@@ -22,6 +22,8 @@ export class RequestTable {
   readonly #next: Uint32Array;
   readonly #jobs: JobFile;
   #duplicates = 0;
+  /** The row that was found last. */
+  #found = -1;
 
   private constructor(
     path: string,
@@ -42,11 +44,12 @@ export class RequestTable {
     const pause = cooperativePause();
     try {
       for (const { bytes, offset } of readLines(path)) {
-        const job = bytes.length === 0 ? null : readJob(bytes);
+        const job = bytes.length === 0 ? null : readJobHead(bytes);
         if (job === null || job.requestIdx >= rows) continue;
-        table.#add(job.requestIdx, job.body, offset);
+        table.#add(job.requestIdx, job.head, offset);
         onProgress(job.requestIdx);
-        await pause();
+        const turn = pause();
+        if (turn !== undefined) await turn;
       }
     } catch (error) {
       table.close();
@@ -60,11 +63,15 @@ export class RequestTable {
     return this.#duplicates;
   }
 
-  /** The first of the rows that send this request; null where none does. */
+  /** The first of the rows that send this request; null where none does. Two runs mostly ask in the same order. */
   find(body: Buffer): number | null {
-    const slot = this.#slotOf(digestOf(body), body);
-    const last = this.#slots[slot] ?? NONE;
-    return last === NONE ? null : this.firstOf(last);
+    const next = this.#found + 1;
+    const head = headOf(body);
+    const isNext = next < this.rows && this.#hasHead(next, head);
+    const row = isNext ? next : (this.#slots[this.#slotOf(digestOf(head), head)] ?? NONE);
+    if (row === NONE) return null;
+    this.#found = row;
+    return this.firstOf(row);
   }
 
   /** The first row that sends the same request; null for a row without a request. */
@@ -79,23 +86,22 @@ export class RequestTable {
     return next === NONE || next === this.#first[row] ? null : next;
   }
 
-  /** The request of a row. */
-  bodyOf(row: number): Buffer | null {
+  #hasHead(row: number, head: Buffer): boolean {
     const offset = this.#offsets[row] ?? NO_JOB;
-    return offset === NO_JOB ? null : this.#jobs.bodyAt(offset);
+    return offset !== NO_JOB && readJobHead(this.#jobs.lineAt(offset))?.head.equals(head) === true;
   }
 
   close(): void {
     this.#jobs.close();
   }
 
-  #add(row: number, body: Buffer, offset: number): void {
+  #add(row: number, head: Buffer, offset: number): void {
     if (this.#offsets[row] !== NO_JOB) return;
-    const digest = digestOf(body);
+    const digest = digestOf(head);
     this.#high[row] = digest.high;
     this.#low[row] = digest.low;
     this.#offsets[row] = offset;
-    const slot = this.#slotOf(digest, body);
+    const slot = this.#slotOf(digest, head);
     const last = this.#slots[slot] ?? NONE;
     const first = last === NONE ? row : (this.#first[last] ?? row);
     this.#first[row] = first;
@@ -108,13 +114,13 @@ export class RequestTable {
   }
 
   /** The slot of a request: the one that it has, or the empty one that it would get. */
-  #slotOf({ high, low }: Digest, body: Buffer): number {
+  #slotOf({ high, low }: Digest, head: Buffer): number {
     const mask = this.#slots.length - 1;
     for (let slot = low & mask; ; slot = (slot + 1) & mask) {
       const row = this.#slots[slot] ?? NONE;
       if (row === NONE) return slot;
       if (this.#high[row] !== high || this.#low[row] !== low) continue;
-      if (this.bodyOf(row)?.equals(body) === true) return slot;
+      if (this.#hasHead(row, head)) return slot;
     }
   }
 }
@@ -130,9 +136,8 @@ class JobFile {
     this.#descriptor = openFile(path, 'read');
   }
 
-  bodyAt(offset: number): Buffer | null {
-    const line = this.#inWindow(offset) ?? this.#load(offset);
-    return readJob(line)?.body ?? null;
+  lineAt(offset: number): Buffer {
+    return this.#inWindow(offset) ?? this.#load(offset);
   }
 
   #inWindow(offset: number): Buffer | null {

@@ -58,7 +58,9 @@ export class RowOrigins {
 
   /** The annotator whose answer a row has; null for the run's own. */
   answeredBy(row: number): string | null {
-    return this.#names[(this.#answeredBy?.[row] ?? 0) - 1] ?? null;
+    const place = this.#answeredBy?.[row] ?? 0;
+    // Looking up a place that no list has is slow, and this is asked for every row.
+    return place === 0 ? null : (this.#names[place - 1] ?? null);
   }
 
   /** The highest multiple of `max_tokens` that a row was answered with; 1 where it was not sent again. */

@@ -306,7 +306,7 @@ describe('answers that are not paid for', () => {
       [4, 1],
     ] as const) {
       let answers = 0;
-      for await (const { body } of answersOf(source, { ...READING, escalation }))
+      for (const { body } of await answersOf(source, { ...READING, escalation }))
         answers += Math.min(body.length, 1);
       expect(answers).toBe(found);
     }
