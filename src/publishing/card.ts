@@ -18,6 +18,7 @@ import {
   isNeutral,
 } from '../models/generation.js';
 import { codeBlock, plain, table } from './markdown.js';
+import type { SinceLastPush } from './last-push.js';
 import { DATA_PATH } from './repository.js';
 
 /** Models and changes of parameters that are named one by one. */
@@ -34,6 +35,8 @@ export interface CardFacts {
   changes: readonly ParameterChange[];
   /** The licences of the dataset that was annotated; none where they are not known. */
   licenses: readonly string[];
+  /** How the rows differ from those of the last push; null where this is the first one. */
+  since: SinceLastPush | null;
   /** Of this program. */
   version: string;
 }
@@ -58,6 +61,7 @@ export async function datasetCard(facts: CardFacts): Promise<string> {
     '## Rows',
     table(['State', 'Rows'], states(facts.summary)),
     ...filters(facts.summary),
+    ...sinceLastPush(facts.since),
     '## Provenance',
     table(['', ''], provenance(facts)),
     ...parameterChanges(facts.changes),
@@ -176,6 +180,36 @@ function filters({ dropped }: Summary): string[] {
   ];
 }
 
+/** What is different from the data that were here before. */
+function sinceLastPush(since: SinceLastPush | null): string[] {
+  if (since === null) return [];
+  const { rows, models, finished_at: finished } = since;
+  const when =
+    finished === null
+      ? 'The last push'
+      : `The last push, of a run that finished on ${finished.slice(0, 10)},`;
+  const by = Object.keys(models).length === 0 ? '' : ` had answers of ${modelsOf({ models })}`;
+  const what = rows === null ? 'left no list of its rows, so that what changed is not known' : '';
+  const said = [by, what && ` ${what}`].filter((text) => text !== '').join(', and');
+  return [
+    '## Since the last push',
+    ...(said === '' ? [] : [`${when}${said}.`]),
+    ...(rows === null
+      ? []
+      : [
+          table(
+            ['', 'Rows'],
+            [
+              ['new', count(rows.new)],
+              ['with another answer', count(rows.changed)],
+              ['gone', count(rows.gone)],
+              ['unchanged', count(rows.unchanged)],
+            ],
+          ),
+        ]),
+  ];
+}
+
 function provenance(facts: CardFacts): string[][] {
   const { identity, annotator, summary, licenses, version } = facts;
   const { asked, found } = identity;
@@ -211,7 +245,7 @@ function provenance(facts: CardFacts): string[][] {
   ];
 }
 
-function modelsOf({ models }: Summary): string {
+function modelsOf({ models }: Pick<Summary, 'models'>): string {
   const all = Object.entries(models);
   if (all.length === 0) return 'not known';
   const named = all

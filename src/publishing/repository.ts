@@ -4,13 +4,14 @@ import type * as Library from '@huggingface/hub';
 import { createHash } from 'node:crypto';
 import { EXIT, isTlsProblem, messageOf, UserError } from '../lib/errors.js';
 import { fileProblem, isFileProblem } from '../lib/files.js';
-import { isObject } from '../lib/json.js';
+import { isObject, parseJson } from '../lib/json.js';
 import { isTransientStatus, pauseAfter } from '../http/retry.js';
 import { systemClock } from '../lib/clock.js';
 import { sanitize } from '../lib/text.js';
 import type { Push } from '../run/settings.js';
 import { requireWritable } from './account.js';
 import { DiskBlob } from './disk-blob.js';
+import { RECORD_PATH, type LastPush } from './last-push.js';
 import { STAND_IN_TOKEN, Unanswered, type HubConnection } from './connection.js';
 
 /** Where files go in the repository. */
@@ -24,6 +25,10 @@ export interface PushedFiles {
   summary: string;
   /** The path of a Parquet file. */
   data: string;
+  /** What this push says of itself for the next one, as JSON. */
+  record: string;
+  /** Files of text that belong to it, by their paths in the repository: where they are on this disk. */
+  digests: ReadonlyMap<string, string>;
 }
 
 /** A repository as it stands. */
@@ -90,17 +95,50 @@ export class Repository {
     });
   }
 
+  /** What the last push left; null where there was none. */
+  async lastPush(): Promise<LastPush | null> {
+    return this.#explaining(async () => {
+      const state = await this.#look();
+      const revision = state?.revision ?? null;
+      if (state === null || revision === null || !state.files.has(SUMMARY_PATH)) return null;
+      const [summary, record] = await Promise.all(
+        [SUMMARY_PATH, RECORD_PATH].map(async (path) =>
+          parseJson((await this.#textAt(revision, path)) ?? 'null'),
+        ),
+      );
+      return { revision, data: state.files.get(DATA_PATH)?.sha256 ?? null, summary, record };
+    });
+  }
+
+  /** A small file of text at a commit; null where there is none. */
+  async textAt(revision: string, path: string): Promise<string | null> {
+    return this.#explaining(() => this.#textAt(revision, path));
+  }
+
+  /** `raw` gives what Git holds: `resolve` may lead elsewhere, which is not followed with a token. */
+  async #textAt(revision: string, path: string): Promise<string | null> {
+    const response = await this.connection.fetch(`${this.url}/raw/${revision}/${path}`);
+    if (response.ok) return response.text();
+    if (response.status === 404) return null;
+    const { status } = response;
+    const said = explainStatus(status, '', this.request.repository, this.connection.endpoint);
+    throw new UserError(said, isTransientStatus(status) ? EXIT.tryLater : EXIT.cannotGoOn);
+  }
+
   /**
    * Makes the repository where there is none, and one commit with all files.
    * @param title of the commit
+   * @param base the commit that the files say something about; null where they do not
    * @returns false where it holds the same card and data already; then there is no commit
    * @throws UserError where the Hub refuses or can't be reached
    */
-  async push(files: PushedFiles, title: string): Promise<boolean> {
+  async push(files: PushedFiles, title: string, base: string | null = null): Promise<boolean> {
     return this.#explaining(async () => {
       const state = (await this.#look()) ?? (await this.#create());
       const hash = once(() => sha256(files.data));
       if (await holds(state, files, hash)) return false;
+      if (base !== null && state.revision !== base)
+        throw new UserError(explainStatus(412, '', this.request.repository, this.connection.endpoint));
       this.#refuse(state);
       await this.#commit(files, title, state, hash);
       return true;
@@ -239,6 +277,12 @@ export class Repository {
         { operation: 'addOrUpdate', path: CARD_PATH, content: new Blob([files.card]) },
         { operation: 'addOrUpdate', path: SUMMARY_PATH, content: new Blob([files.summary]) },
         { operation: 'addOrUpdate', path: DATA_PATH, content: DiskBlob.of(files.data) },
+        { operation: 'addOrUpdate', path: RECORD_PATH, content: new Blob([files.record]) },
+        ...[...files.digests].map(([path, local]) => ({
+          operation: 'addOrUpdate' as const,
+          path,
+          content: DiskBlob.of(local),
+        })),
       ],
       // Its chunks need WebAssembly and a host of their own; every repository takes plain uploads as well.
       useXet: false,
@@ -329,7 +373,8 @@ function gitObject(content: string): string {
   return createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 }
 
-async function sha256(path: string): Promise<string> {
+/** The SHA-256 of a file, hexadecimal. */
+export async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of DiskBlob.of(path).stream()) hash.update(chunk as Uint8Array);
   return hash.digest('hex');

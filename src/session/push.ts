@@ -1,15 +1,25 @@
 /** `--push_to_hub`: looked at before anything is paid for, done once the results are written. */
 
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, UserError } from '../lib/errors.js';
 import { exportFile, exportResults } from '../exports/index.js';
+import { readResults } from '../exports/rows.js';
 import type { Environment, Push } from '../run/settings.js';
 import { readOwnText } from '../lib/files.js';
 import { packageVersion } from '../lib/package.js';
 import { datasetCard, isOnHub } from '../publishing/card.js';
 import { HubConnection } from '../publishing/connection.js';
-import { Repository } from '../publishing/repository.js';
+import {
+  changesSince,
+  digestsPath,
+  recordOf,
+  type LastPush,
+  type PushRecord,
+  type SinceLastPush,
+} from '../publishing/last-push.js';
+import { Repository, sha256 } from '../publishing/repository.js';
+import { describeChanges, MOST_ROWS, RowDigests, ROWS_A_FILE } from '../publishing/row-digests.js';
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
 import { duration, sanitize, plural } from '../lib/text.js';
@@ -87,7 +97,12 @@ class HubPublisher implements Publisher {
       () => `Pushing to ${this.request.repository}: ${duration(performance.now() - started)}`,
     );
     const data = await parquetFile(finished);
+    const rows = summary.dropped?.kept ?? summary.rows.total;
+    const listed = await listRows(finished, rows);
     try {
+      const last = await repository.lastPush();
+      const since = last === null ? null : await this.#since(last, listed.digests, data.path, repository);
+      const record: PushRecord = { rows, digests: [...listed.files.keys()], since_last_push: since };
       const card = await datasetCard({
         repository: this.request.repository,
         identity: run.identity,
@@ -96,27 +111,44 @@ class HubPublisher implements Publisher {
         shape: resultShape(finished),
         changes: finished.config.parameter_changes ?? [],
         licenses: await this.#licenses(repository, finished),
+        since,
         version: packageVersion(),
       });
       const files = {
         card: redactor.text(card),
         summary: redactor.text(readOwnText(folder.summary)),
         data: data.path,
+        record: redactor.text(`${JSON.stringify(record, null, 2)}\n`),
+        digests: listed.files,
       };
       await refuseSecrets(files, redactor, this.request.allowSecrets);
-      const pushed = summary.dropped?.kept ?? summary.rows.total;
-      const what = plural(pushed, 'row');
+      const what = plural(rows, 'row');
       const title = `Add ${what} annotated by ${sanitize(call.annotator.name, 100)}`;
-      const isNew = await repository.push(files, title);
+      const isNew = await repository.push(files, title, last?.revision ?? null);
       console.info(
         isNew
           ? `Pushed ${what} to ${repository.url}`
           : `Nothing to push: ${repository.url} holds these ${what} already.`,
       );
+      const changes = since?.rows ?? null;
+      if (isNew && changes !== null) console.info(`Since the last push: ${describeChanges(changes)}.`);
     } finally {
       data.remove();
+      listed.remove();
       endProgress();
     }
+  }
+
+  /** How the rows differ from those of the last push; of data that is there already it is what was said of them then. */
+  async #since(
+    last: LastPush,
+    digests: RowDigests | null,
+    data: string,
+    repository: Repository,
+  ): Promise<SinceLastPush | null> {
+    if (last.data !== null && last.data === (await sha256(data)))
+      return recordOf(last)?.since_last_push ?? null;
+    return changesSince(last, digests, (path) => repository.textAt(last.revision, path));
   }
 
   /** What the source's card says; a card without a licence is better than no push. */
@@ -189,4 +221,43 @@ async function parquetFile(finished: FinishedRun): Promise<{ path: string; remov
       rmSync(path, { force: true });
     },
   };
+}
+
+/** The rows that are pushed, as the next push is to know them. */
+interface ListedRows {
+  /** Null where there are too many. */
+  digests: RowDigests | null;
+  /** Where the files are on this disk, by their paths in the repository. */
+  files: ReadonlyMap<string, string>;
+  remove: () => void;
+}
+
+async function listRows(finished: FinishedRun, rows: number): Promise<ListedRows> {
+  const files = new Map<string, string>();
+  if (rows > MOST_ROWS) return { digests: null, files, remove: () => undefined };
+  const { folder, dropped = null } = finished;
+  const digests = new RowDigests(rows);
+  const remove = (): void => {
+    for (const path of files.values()) rmSync(path, { force: true });
+  };
+  let lines: string[] = [];
+  const writeLines = (): void => {
+    const number = files.size;
+    const local = join(folder.temp, `row_digests.${number}.txt`);
+    files.set(digestsPath(number), local);
+    writeFileSync(local, `${lines.join('\n')}\n`);
+    lines = [];
+  };
+  try {
+    const results = { path: folder.reannotated, review: reviewFor(finished), dropped };
+    await readResults({ ...results, onProgress: () => undefined }, (line) => {
+      lines.push(digests.add(line.parse()));
+      if (lines.length === ROWS_A_FILE) writeLines();
+    });
+    if (lines.length > 0) writeLines();
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return { digests, files, remove };
 }

@@ -360,8 +360,8 @@ export class HubRepositories {
 
   /** Serves a file of a repository, or one of a served dataset. */
   #sendFile(exchange: Exchange): void {
-    const [, name = '', revision, path = ''] =
-      /^\/datasets\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(exchange.path) ?? [];
+    const [, name = '', action, revision, path = ''] =
+      /^\/datasets\/([^/]+\/[^/]+)\/(resolve|raw)\/([^/]+)\/(.+)$/.exec(exchange.path) ?? [];
     if (!this.#repositories.has(name)) {
       this.hub.sendFile(exchange);
       return;
@@ -370,6 +370,12 @@ export class HubRepositories {
     const file = files.get(decodePath(path) ?? '');
     if (file === undefined) throw new HubError(404, 'EntryNotFound', 'Entry not found');
     const { method, response } = exchange;
+    if (action === 'raw') {
+      // What Git holds: of a large file a pointer.
+      response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+      response.end(file.content ?? pointerTo(file));
+      return;
+    }
     const type = 'application/octet-stream';
     response.writeHead(200, {
       ...{ 'content-type': type, 'content-length': file.bytes, etag: `"${file.sha256 ?? file.oid}"` },
@@ -379,6 +385,11 @@ export class HubRepositories {
     else if (file.sha256 === null) response.end(file.content);
     else pipeline(createReadStream(this.#objects.path(file.sha256)), response, () => undefined);
   }
+}
+
+/** @see https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md */
+function pointerTo({ sha256, bytes }: StoredFile): string {
+  return `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256 ?? ''}\nsize ${bytes}\n`;
 }
 
 interface Operation {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parquetReadObjects } from 'hyparquet';
 import { describe, expect, it, vi } from 'vitest';
@@ -94,6 +94,55 @@ async function makeRepository(api: Api, name: string, files: Record<string, stri
 }
 
 describe('a push to the Hub', () => {
+  it('says in the card what changed since the last one, and nothing new where nothing did', async () => {
+    const { folder, args } = rehearse(12);
+    const api = await simulator();
+    const first = await push(api, args, 'me/answers');
+    expect(first.code, first.stderr).toBe(0);
+    expect(await fileOf(api, 'me/answers', 'README.md')).not.toContain('Since the last push');
+    // The dataset lost two rows, and got three; another run takes over what is left of it.
+    const rows = [...alpacaRows(12).slice(2), ...alpacaRows(15).slice(12)];
+    const grown = writeJson(folder, 'grown.json', rows);
+    const reusing = [
+      '--annotator',
+      'gpt-4o-mini',
+      '--dataset',
+      grown,
+      ...foldersIn(folder),
+      '--run_name',
+      'grown',
+    ];
+    const earlier = join(folder, 'temp', readdirSync(join(folder, 'temp'))[0] ?? '');
+    const second = await push(api, [...reusing, '--reuse', earlier], 'me/answers', '--yes');
+    expect(second.code, second.stderr).toBe(0);
+    expect(second.stderr).toContain(
+      'Since the last push: 3 rows are new, 0 have another answer, 2 are gone.',
+    );
+    const card = await fileOf(api, 'me/answers', 'README.md');
+    expect(['new', 'with another answer', 'gone', 'unchanged'].map((title) => told(card, title))).toEqual([
+      '3',
+      '0',
+      '2',
+      '10',
+    ]);
+    expect(card).toContain('had answers of gpt-4o-mini-2024-07-18 (12 rows).');
+    // The same once more is no commit, and so is what was said of it.
+    const again = await push(api, [...reusing, '--resume'], 'me/answers', '--yes');
+    expect(again.code, again.stderr).toBe(0);
+    expect(again.stderr).toContain('Nothing to push');
+    expect(await commitsOf(api, 'me/answers')).toHaveLength(3);
+    // Other answers to two of the prompts, as a longer limit of a chat or another judge would give.
+    const review = join(folder, 'review.jsonl');
+    const edits = [0, 1].map((row) =>
+      JSON.stringify({ request_idx: row, mark: 'edit', annotation: 'By hand' }),
+    );
+    writeFileSync(review, edits.join('\n'));
+    const edited = await push(api, [...reusing, '--resume', '--review', review], 'me/answers', '--yes');
+    expect(edited.stderr).toContain(
+      'Since the last push: 0 rows are new, 2 have another answer, 0 are gone.',
+    );
+  });
+
   it.each([
     ['public', []],
     ['private', ['--private']],

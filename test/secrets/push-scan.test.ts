@@ -21,7 +21,7 @@ async function refusalOf(answers: string[], allowed: boolean, card = '# Answers'
     ],
   });
   try {
-    await refuseSecrets({ card, summary: '{}', data }, redactor, allowed);
+    await refuseSecrets({ card, summary: '{}', data, record: '{}', digests: new Map() }, redactor, allowed);
     return null;
   } catch (error) {
     return (error as Error).message;
