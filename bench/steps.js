@@ -134,8 +134,10 @@ async function timed(work) {
 async function scan() {
   const index = new JournalIndex(rows);
   let tokens = 0;
-  const report = await scanJournal(folder.journal, index, false, ({ answer }) => {
-    tokens += answer.usage.completionTokens;
+  const report = await scanJournal(folder.journal, index, {
+    onEntry: ({ answer }) => {
+      tokens += answer.usage.completionTokens;
+    },
   });
   if (report.lines !== rows || tokens === 0) throw new Error(`${report.lines} lines, ${tokens} tokens`);
   return index;
