@@ -16,7 +16,7 @@ import type { Parsed, RawFlags } from './flags/parse.js';
 import type { Values } from './flags/table.js';
 import type { Handlers } from './program.js';
 import { plannedSettings, settingsToPlan, type OwnFlags } from './planned-settings.js';
-import { formatsOf, runSettings } from './run-settings.js';
+import { fallbackOf, formatsOf, offPeakOf, runSettings } from './run-settings.js';
 
 /** A command line that is being carried out. */
 export interface Invocation {
@@ -114,9 +114,19 @@ export function handlersOf(invocation: Invocation): Handlers {
         tempDir: values.temp_dir,
         formats: formatsOf({ ...values, decontaminate: null }),
         drop: values.drop,
+        policy: {
+          reuse: values.reuse,
+          dedupe: values.dedupe,
+          escalateTruncated: values.escalate_truncated,
+          fallback: fallbackOf({ ...values, fallback_base_url: null, fallback_api_key_env: null }),
+          offPeak: offPeakOf({ ...values, batch_file_only: false }),
+        },
         repository: values.push_to_hub,
       };
-      process.exitCode = await demo(request, { console, interruption });
+      const { withEvents } = await import('../session/events.js');
+      const target = { path: values.events, redactor: sources.redactor };
+      const context = { console, interruption, resumeCommand: 'npx reannotate demo' };
+      process.exitCode = await withEvents(target, 'demo', context, (reporting) => demo(request, reporting));
     },
     simulate: async (raw) => {
       const { simulate } = await import('../commands/simulate.js');

@@ -10,7 +10,7 @@ const NOT_IN_CODE: ReadonlySet<string> = new Set([
 
 /** Flags that say how requests are sent, and not what is in a dataset. */
 const OF_REQUESTS: readonly string[] = ['model', 'generation', 'limits'];
-const NOT_OF_REQUESTS: ReadonlySet<string> = new Set(['max_cost']);
+const NOT_OF_REQUESTS: ReadonlySet<string> = new Set(['max_cost', 'off_peak']);
 
 const HEAD = `/**
  * The options of the library. Made by npm run docs from src/cli/flags/: change them there. Texts are taken as on a command

@@ -366,11 +366,11 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
 }
 
 /** @throws UsageError where there is nothing to wait with */
-function offPeakOf({
+export function offPeakOf({
   off_peak: hours,
   batch,
   batch_file_only: isFileOnly,
-}: Values<'reannotate'>): RunPolicy['offPeak'] {
+}: Pick<Values<'reannotate'>, 'off_peak' | 'batch' | 'batch_file_only'>): RunPolicy['offPeak'] {
   if (hours === null) return null;
   if (batch || isFileOnly)
     throw new UsageError(

@@ -1,18 +1,19 @@
 /** `reannotate demo`: the main job on bundled data, online or in batches, over real HTTP against the embedded simulator. */
 
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { wholeDataset } from '../datasets/selection.js';
 import type { OutputFormat } from '../exports/index.js';
 import { DEFAULT_JUDGE, DEFAULT_SAMPLE, DEFAULT_SAMPLE_SEED } from '../judge/defaults.js';
 import { judgeOptions } from '../judge/options.js';
 import { EXIT } from '../lib/errors.js';
-import type { Interruption } from '../terminal/interruption.js';
 import { resolveAnnotator, type Annotator } from '../models/annotators.js';
 import { DEFAULT_LIMITS } from '../models/call.js';
 import { chooseGeneration } from '../models/generation.js';
 import { packageFile } from '../lib/package.js';
-import type { Console } from '../terminal/progress.js';
 import { readEnvironment } from '../run/environment.js';
+import { fallbackOf } from '../run/fallback.js';
 import { runFolder, runName } from '../run/folder.js';
 import {
   DEFAULT_OUTPUT,
@@ -36,6 +37,10 @@ const ANNOTATOR = 'gpt-4o-mini';
 const KEY = 'simulator';
 /** Three batches of the bundled rows. */
 const BATCH_SIZE = 50;
+/** Rows that are refused where another annotator is to have them. */
+const REFUSED_SHARE = 0.1;
+/** Tokens of an answer where truncated ones are to be seen. */
+const SHORT_ANSWERS = 50;
 /** Rows that annotators are compared on. */
 const COMPARED_ROWS = 30;
 /** Long enough to see batches go on. */
@@ -59,6 +64,8 @@ export interface DemoRequest {
   formats: readonly OutputFormat[];
   /** Rows that these leave out; null for none. */
   drop: readonly string[] | null;
+  /** What the run does to pay less, or for more. */
+  policy: Pick<RunPolicy, 'reuse' | 'dedupe' | 'escalateTruncated' | 'fallback' | 'offPeak'>;
   /** Where the results are pushed to; null for nowhere. */
   repository: string | null;
 }
@@ -74,17 +81,17 @@ interface Demo {
 }
 
 /** Runs the demo and returns its exit code. */
-export async function demo(
-  request: DemoRequest,
-  { console, interruption }: { console: Console; interruption: Interruption },
-): Promise<number> {
+export async function demo(request: DemoRequest, context: CommandContext): Promise<number> {
+  const { console } = context;
   const { batch: inBatches, judge: isJudged, reasoning, saveDir, tempDir, repository } = request;
   const annotator = resolveAnnotator(request.annotator ?? ANNOTATOR, false);
+  const isMadeUp = request.compare || request.policy.escalateTruncated !== null;
+  const examples = examplesFor(request.policy.dedupe);
   const simulator = await startSimulator({
-    // Recorded answers are those of one annotator; others give made-up ones.
-    answersFile: request.compare ? null : packageFile('datasets/examples/answers.jsonl'),
-    refusals: request.compare ? { [ANNOTATOR]: 0.05 } : {},
-    datasets: { [DATASET]: packageFile('datasets/examples/instructions.jsonl') },
+    // Recorded answers are those of one annotator, and whole; others are made up.
+    answersFile: isMadeUp ? null : packageFile('datasets/examples/answers.jsonl'),
+    refusals: refusalsOf(request, annotator),
+    datasets: { [DATASET]: examples.path },
     latencyMs: 20,
     reasoning: reasoning ? 'reasoning_content' : null,
     hubUser: repository?.split('/')[0],
@@ -108,8 +115,7 @@ export async function demo(
     baseUrl: providerName === 'openai' ? null : `${simulator.url}${basePathOf(providerName)}`,
     environment: readEnvironment(variables, new Redactor(), { apiKeyVariable: null, baseUrl: null }),
     context: {
-      console,
-      interruption,
+      ...context,
       resumeCommand: [
         'npx reannotate demo',
         ...(request.annotator === null ? [] : ['--annotator', shellWord(request.annotator)]),
@@ -144,7 +150,33 @@ export async function demo(
     return exitCode;
   } finally {
     await simulator.close();
+    examples.remove();
   }
+}
+
+/** How many of its rows each model refuses: where another one is to answer them, or a comparison is to find out. */
+function refusalsOf(
+  { compare: isCompared, policy }: DemoRequest,
+  annotator: Annotator,
+): Record<string, number> {
+  if (isCompared) return { [ANNOTATOR]: 0.05 };
+  return fallbackOf(policy) === null ? {} : { [annotator.model]: REFUSED_SHARE };
+}
+
+/** The bundled rows, each of them twice where equal ones are to be found. */
+function examplesFor(isDoubled: boolean): { path: string; remove: () => void } {
+  const path = packageFile('datasets/examples/instructions.jsonl');
+  if (!isDoubled) return { path, remove: () => undefined };
+  const folder = mkdtempSync(join(tmpdir(), 'reannotate-demo-'));
+  const doubled = join(folder, 'instructions.jsonl');
+  const rows = readFileSync(path, 'utf8');
+  writeFileSync(doubled, `${rows}${rows}`);
+  return {
+    path: doubled,
+    remove: () => {
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 /** The run of both. A demo starts over each time; what an earlier one left is moved aside, as --overwrite does. */
@@ -153,6 +185,7 @@ function settingsOf(
   policy: Partial<RunPolicy>,
 ): RunSettings {
   const { saveDir, tempDir, formats, drop, repository } = request;
+  const shortened = new Set(request.policy.escalateTruncated === null ? [] : ['max_tokens']);
   return {
     selection: wholeDataset(DATASET),
     call: {
@@ -160,13 +193,13 @@ function settingsOf(
       baseUrl,
       apiKeyVariable: null,
       servers: null,
-      ...chooseGeneration({}, new Set(), annotator.takesSeed),
+      ...chooseGeneration({ max_tokens: SHORT_ANSWERS }, shortened, annotator.takesSeed),
       acceptFinishReason: [],
       limits: DEFAULT_LIMITS,
       environment,
     },
     output: { ...DEFAULT_OUTPUT, saveDir, tempDir, formats, drop },
-    policy: { ...DEFAULT_POLICY, ...policy },
+    policy: { ...DEFAULT_POLICY, ...request.policy, ...policy },
     push: repository === null ? null : { repository, private: false, yes: false, allowSecrets: false },
     notify: null,
     loggingLevel: 'info',

@@ -10,6 +10,7 @@ import { noteDamaged } from '../run/journal.js';
 import type { RunFolder } from '../run/folder.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { ParameterChange } from '../requests/parameters.js';
+import { hasFilters } from '../session/filters.js';
 import { finish, publisherOf } from '../session/finish.js';
 import { resultShape, type NextCommands } from '../session/finished-run.js';
 import { inFolder } from '../session/in-folder.js';
@@ -87,6 +88,10 @@ function resultParts(
   if (output.review !== null && output.review !== '')
     throw new UserError(
       'A review is about the rows of one file. Merge with --part_rows none, or plan without --review.',
+    );
+  if (hasFilters(output))
+    throw new UserError(
+      '--drop and --decontaminate look at the rows of one file. Merge with --part_rows none, or plan without them.',
     );
   const formats = output.formats.filter((name) => name !== 'json');
   return new ResultParts(folder, parts, formats, (keys) => resultShape({ call, output, keys }));

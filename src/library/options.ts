@@ -306,5 +306,4 @@ export type RequestOptions = Pick<
   | 'limiter'
   | 'max_attempts'
   | 'request_timeout'
-  | 'off_peak'
 >;

@@ -106,3 +106,23 @@ describe('answers that are paid for once', () => {
     expect(api.statistics().answered).toBe(6);
   });
 });
+
+it('the demo shows all of it, without a key', async () => {
+  const cwd = temporaryFolder();
+  const flags = [
+    '--dedupe',
+    '--escalate_truncated',
+    '8',
+    '--fallback_annotator',
+    'gpt-4o',
+    '--drop',
+    'shorter=150',
+  ];
+  const run = await runCli(['demo', ...flags, '--events', 'events.jsonl'], { cwd });
+  expect(run.code, run.stderr).toBe(0);
+  expect(run.stderr).toContain('134 rows of 268 need no request');
+  expect(run.stderr).toMatch(/Sending \d+ truncated rows again with 8 times the tokens/);
+  expect(run.stderr).toMatch(/Sending \d+ refused rows to gpt-4o\./);
+  expect(run.stderr).toMatch(/Dropped: +\d+ rows \(shorter=150 \d+\)/);
+  expect(readFileSync(join(cwd, 'events.jsonl'), 'utf8')).toContain('"event":"ended","exit_code":0');
+});

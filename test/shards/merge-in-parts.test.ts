@@ -121,6 +121,14 @@ describe('merge in parts', () => {
     expect(reasoning).toEqual(['', null, '', null, 'because', 'because']);
   });
 
+  it('is refused where rows are to be left out, which is decided over one file', async () => {
+    const planned = await plannedRun(temporaryFolder(), [2, 1], { drop: 'truncated' });
+    await expect(merge(planned, 1, quietSurroundings())).rejects.toThrow(
+      /--part_rows none, or plan without them/,
+    );
+    expect(await merge(planned, null, quietSurroundings())).toBe(EXIT.done);
+  });
+
   it('writes the formats that are asked for, and leaves folders of others alone', async () => {
     const folder = temporaryFolder();
     const planned = await plannedRun(folder, [2, 1], { output_format: 'messages,parquet' });

@@ -123,7 +123,12 @@ export const RUN_FLAGS = {
       'A request is the same if its whole body is: model, messages and parameters. Each is a folder of working files ' +
       '(`datasets/temp/NAME`) or of results. See [pay once](costs.md#pay-once).',
     aliases: ['reuse_from', 'cache', 'reuse_answers', 'cache_from'],
-    commands: { reannotate: true },
+    commands: {
+      reannotate: true,
+      demo: {
+        help: 'take over the answers of an earlier demo, such as datasets/temp/reannotate_examples_gpt-4o-mini',
+      },
+    },
   }),
   dedupe: flag({
     kind: toggle,
@@ -132,7 +137,7 @@ export const RUN_FLAGS = {
     help: 'send rows with the same request once, and give all of them the answer',
     details: 'Off by default: at a temperature, equal prompts get different answers.',
     aliases: ['deduplicate', 'dedup', 'unique'],
-    commands: { reannotate: true },
+    commands: { reannotate: true, demo: { help: 'with every example twice: send each once' } },
   }),
   escalate_truncated: flag({
     kind: integer(2, 1000),
@@ -141,7 +146,11 @@ export const RUN_FLAGS = {
     help: 'send truncated rows again with n times --max_tokens, in the same run; each once',
     details: 'After batches online, by watch-batch. See [truncated answers](costs.md#truncated-answers).',
     aliases: ['escalate', 'retry_truncated'],
-    commands: { reannotate: true, 'watch-batch': true },
+    commands: {
+      reannotate: true,
+      'watch-batch': true,
+      demo: { help: 'with --max_tokens 50: send truncated rows again with n times as many' },
+    },
   }),
   fallback_annotator: flag({
     kind: text('<name>', { choices: Object.keys(ANNOTATORS) }),
@@ -153,7 +162,11 @@ export const RUN_FLAGS = {
       'With its own key and address: those of its provider, or of the annotator where both have the same provider. ' +
       'A resumed run keeps it; another name, or `none`, replaces it. See [refused rows](costs.md#refused-rows).',
     aliases: ['fallback', 'fallback_model', 'backup_model', 'fallback_models'],
-    commands: { reannotate: true, 'watch-batch': true },
+    commands: {
+      reannotate: true,
+      'watch-batch': true,
+      demo: { help: 'another model, which gets the rows that the first one refuses: a tenth of them' },
+    },
   }),
   fallback_base_url: flag({
     kind: kind('<url>', checkUrl),
@@ -226,7 +239,7 @@ export const RUN_FLAGS = {
       'with the exit code at the end. See [events](run-folder.md#events).',
     aliases: ['event_log', 'log_file', 'progress_file'],
     isAction: true,
-    commands: { reannotate: true, 'watch-batch': true },
+    commands: { reannotate: true, 'watch-batch': true, demo: true },
   }),
   max_batch_size: flag({
     kind: integer(1, MAXIMUM_BATCH_SIZE),
@@ -359,7 +372,7 @@ export const LIMIT_FLAGS = {
       'prices needs hours of your own, each day: `16:30-00:30`, or several with commas. Online only; a fallback annotator ' +
       'waits for its own hours. See [prices by the hour](costs.md#prices-by-the-hour).',
     aliases: ['offpeak', 'off_peak_hours', 'off_peak_only', 'cheap_hours', 'schedule'],
-    commands: { reannotate: true, work: true },
+    commands: { reannotate: true, work: true, demo: true },
   }),
   dry_run: flag({
     kind: toggle,

@@ -74,7 +74,7 @@ const NOT_PLANNED: ReadonlySet<string> = new Set([
 const NOT_COMPARED: ReadonlySet<string> = new Set([
   ...NOT_PLANNED,
   ...['annotator', 'overwrite', 'output_format', 'include_metadata', 'keep_columns', 'check', 'check_retry'],
-  ...['drop', 'decontaminate', 'decontaminate_column'],
+  ...['drop', 'decontaminate', 'decontaminate_column', 'off_peak'],
   // Its judge compares annotators.
   ...['judge', 'select'],
 ]);
