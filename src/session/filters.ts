@@ -1,12 +1,14 @@
 /** `--drop` and `--decontaminate`: rows that are left out of what is exported and pushed. Nothing is sent again for them. */
 
+import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { openLocal } from '../datasets/index.js';
-import { isLocalName } from '../datasets/local-files.js';
+import { expandHome, isLocalName } from '../datasets/local-files.js';
 import { wholeDataset } from '../datasets/selection.js';
 import { parseDropRules } from '../exports/drop-rules.js';
 import { dropTests, type EvaluationSet } from '../exports/drop-tests.js';
 import { findDroppedRows, type DroppedRows } from '../exports/dropped-rows.js';
+import { findFirst } from '../formats/column-names.js';
 import { chooseFormat, type ChosenFormat } from '../formats/index.js';
 import { messageOf, UserError } from '../lib/errors.js';
 import { count, plural, sanitize } from '../lib/text.js';
@@ -114,24 +116,30 @@ interface OpenEvaluation {
   format: ChosenFormat;
 }
 
+/** What open-r1's decontamination reads in LiveCodeBench; its other columns are found by their names. */
+const PROMPT_COLUMNS = ['question_content'];
+const GLOB = /[*?[{]/;
+
 async function openEvaluation(path: string, output: Output): Promise<OpenEvaluation> {
-  if (!isLocalName(path))
+  const shown = `--decontaminate ${sanitize(path, 120)}`;
+  if (!isLocalName(path) || (!GLOB.test(path) && !existsSync(expandHome(path))))
     throw new UserError(
-      `--decontaminate ${sanitize(path, 120)}: there is no such file. An evaluation set of the Hub is to be saved first.`,
+      `${shown}: there is no such file. Save an evaluation set of the Hub to a file first.`,
     );
   const request = { dataset: path, subset: null, split: null, workFolder: output.tempDir };
   try {
     const dataset = await openLocal(request);
-    const flags = { ...wholeDataset(path), promptColumn: output.decontaminateColumn };
-    return { dataset, format: chooseFormat(path, dataset.columns, flags) };
+    const promptColumn = output.decontaminateColumn ?? findFirst(dataset.columns, PROMPT_COLUMNS);
+    return { dataset, format: chooseFormat(path, dataset.columns, { ...wholeDataset(path), promptColumn }) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const said = messageOf(error).replace(/ Name the column with the prompt .*/s, '');
-    throw new UserError(
-      `--decontaminate ${sanitize(path, 120)}: ${said} If the texts are in a column of another name, give ` +
-        '--decontaminate_column NAME.',
-      error.exitCode,
-    );
+    const said = messageOf(error)
+      .replace(
+        / Name the column with the prompt .*/s,
+        ' Name the column with the prompt with --decontaminate_column NAME.',
+      )
+      .replace('--prompt_column', '--decontaminate_column');
+    throw new UserError(`${shown}: ${said}`, error.exitCode);
   }
 }
 

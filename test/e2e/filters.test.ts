@@ -36,7 +36,7 @@ it('--drop and --decontaminate leave rows out of exports, at any time and withou
   const unread = await runCli([...args, '--decontaminate', odd], { env });
   expect(unread.code).toBe(1);
   expect(unread.stderr).toMatch(
-    /--decontaminate .*odd\.jsonl: No format fits the columns .*give --decontaminate_column NAME/,
+    /--decontaminate .*odd\.jsonl: No format fits the columns .* Name the column with the prompt with --decontaminate_column NAME\./,
   );
   expect(api.requests).toHaveLength(0);
 
