@@ -4,15 +4,17 @@ import { defineConfig } from 'vitest/config';
 const ELSEWHERE = ['test/e2e/**', 'test/slurm/**', 'test/soak/**', 'test/page/**', 'test/clients/**'];
 
 /** A part of the tests, which `vitest run --project NAME` runs by itself. */
-const project = (name: string, include: string, exclude: string[] = []): object => ({
+const project = (name: string, include: string, more: object = {}): object => ({
   extends: true,
-  test: { name, include: [include], exclude },
+  // Files share the modules that they import, and the processes of `runCli`: loading both takes longer than most tests.
+  test: { name, include: [include], isolate: false, ...more },
 });
 
 export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    unstubEnvs: true,
     // Most tests wait for a program that they started, so there may be more of them than cores.
     maxWorkers: Math.ceil(1.5 * availableParallelism()),
     reporters: ['default', ['json', { outputFile: '.test-report.json' }]],
@@ -24,13 +26,14 @@ export default defineConfig({
     },
     projects: [
       // Everything that starts no program: decisions, parsers, journals, the simulator.
-      project('unit', 'test/**/*.test.ts', ELSEWHERE),
+      project('unit', 'test/**/*.test.ts', { exclude: ELSEWHERE }),
       // The built program from outside.
       project('e2e', 'test/e2e/**/*.test.ts'),
       // A sample of each class of faults; `npm run soak` tries all of them.
       project('faults', 'test/soak/**/*.test.ts'),
       // The page of the report in a browser.
-      project('page', 'test/page/**/*.test.ts'),
+      // Each file starts the browser that it uses, in hooks of a module that they import.
+      project('page', 'test/page/**/*.test.ts', { isolate: true }),
     ],
   },
 });

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { startSimulator, type Simulator } from '../../src/simulator/server.js';
 import type { SimulatorOptions } from '../../src/simulator/options.js';
+import { runWarm, type Order } from './warm-program.js';
 
 const programs = {
   reannotate: fileURLToPath(new URL('../../dist/cli.js', import.meta.url)),
@@ -23,16 +24,25 @@ export interface CliOptions {
   env?: Record<string, string | undefined>;
   cwd?: string;
   program?: keyof typeof programs;
+  /** True where it matters that the process is a new one. */
+  isNewProcess?: boolean;
 }
 
-/** The built program as its own process, with nothing of this machine's environment but the path. */
+/** What the program is started with: nothing of this machine's environment but the path. */
+function orderOf(args: string[], options: CliOptions): Order {
+  const env = { PATH: process.env['PATH'], HOME: '/nonexistent', ...options.env };
+  const given = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const program = programs[options.program ?? 'reannotate'];
+  return { program, args, env: Object.fromEntries(given), cwd: options.cwd ?? temporaryFolder() };
+}
+
+/** The built program as a process of its own, which a test may signal. */
 export function startCli(
   args: string[],
   options: CliOptions = {},
 ): { child: ChildProcessWithoutNullStreams; finished: Promise<Finished> } {
-  const env = { PATH: process.env['PATH'], HOME: '/nonexistent', ...options.env };
-  const program = programs[options.program ?? 'reannotate'];
-  const child = spawn(process.execPath, [program, ...args], { env, cwd: options.cwd ?? temporaryFolder() });
+  const { program, env, cwd } = orderOf(args, options);
+  const child = spawn(process.execPath, [program, ...args], { env, cwd });
   const finished = new Promise<Finished>((resolve) => {
     let stdout = '';
     let stderr = '';
@@ -45,8 +55,10 @@ export function startCli(
   return { child, finished };
 }
 
+/** The built program until it ends by itself; mostly in a process that has run it before. */
 export async function runCli(args: string[], options: CliOptions = {}): Promise<Finished> {
-  return startCli(args, options).finished;
+  const warm = options.isNewProcess === true ? null : runWarm(orderOf(args, options));
+  return warm ?? startCli(args, options).finished;
 }
 
 /** The words of a command line that the program printed, without the quotes of its shell. */
