@@ -20,6 +20,7 @@ interface Violation {
 
 /** What axe-core finds wrong, as text. */
 async function violations(page: Page): Promise<string[]> {
+  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe.source);
   const found = await page.evaluate<Violation[]>(
     `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)`,
   );
@@ -61,12 +62,6 @@ async function pageOf(folders: readonly string[], flags: readonly string[] = [])
   return made.stdout.trim();
 }
 
-async function opened(path: string, hash = ''): Promise<Page> {
-  const page = await openPage(path, { hash });
-  await page.evaluate(axe.source);
-  return page;
-}
-
 describe.runIf(isThere)('a report with something of everything', () => {
   let root = '';
   let save = '';
@@ -95,7 +90,7 @@ describe.runIf(isThere)('a report with something of everything', () => {
   });
 
   it('has no violation that axe-core finds, at any width, in both themes, on any row', async () => {
-    const page = await opened(path);
+    const page = await openPage(path);
     await expectAccessible(page);
     for (const row of everyKindOfRow().keys()) {
       await page.evaluate(
@@ -115,7 +110,7 @@ describe.runIf(isThere)('a report with something of everything', () => {
   });
 
   it('shows turns, tools, images, columns and reasons of a row, and scrolls to it', async () => {
-    const page = await opened(path, '#row=1');
+    const page = await openPage(path, { hash: '#row=1' });
     const article = page.locator('article');
     const turns = await article.locator('.turns li').allInnerTexts();
     expect(turns.map((turn) => turn.split('\n')[0])).toEqual(['user', 'assistant']);
@@ -144,7 +139,7 @@ describe.runIf(isThere)('a report with something of everything', () => {
   });
 
   it('has no empty cell among its figures, and a last bar where there are rows', async () => {
-    const page = await opened(path);
+    const page = await openPage(path);
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 900 });
       const ends = await page.locator('.figures').evaluate((list) => {
@@ -167,7 +162,7 @@ describe.runIf(isThere)('a report with something of everything', () => {
   });
 
   it('finds rows by pattern, column, length and review', async () => {
-    const page = await opened(path);
+    const page = await openPage(path);
     const count = (): Promise<number> => page.locator('.rows button').count();
     const search = page.getByRole('searchbox');
     await page.getByLabel('Regular expression').click();
@@ -196,7 +191,7 @@ describe.runIf(isThere)('a report with something of everything', () => {
   });
 
   it('keeps what the reader thinks of rows, and saves it', async () => {
-    const page = await opened(path, '#row=0');
+    const page = await openPage(path, { hash: '#row=0' });
     await page.keyboard.press('a');
     await page.evaluate(() => {
       location.hash = '#row=5';
@@ -229,7 +224,7 @@ describe.runIf(isThere)('a report with something of everything', () => {
   });
 
   it('shows values on hover, and prints everything in light colours', async () => {
-    const page = await opened(path);
+    const page = await openPage(path);
     const plot = page.locator('.plot').first();
     await plot.hover({ position: { x: 120, y: 80 } });
     expect(await plot.locator('.tooltip').innerText()).toMatch(/to .*\nold: \d/);
@@ -272,7 +267,7 @@ describe.runIf(isThere)('reports of other kinds', () => {
       '3 failed',
     ],
   ])('%s', async (_, rows, text) => {
-    const page = await opened(await pageOf([writeRun(temporaryFolder(), 'm', { rows })]));
+    const page = await openPage(await pageOf([writeRun(temporaryFolder(), 'm', { rows })]));
     expect(await page.innerText('main')).toContain(text);
     await expectAccessible(page, [390], ['dark']);
   });
@@ -293,7 +288,7 @@ describe.runIf(isThere)('reports of other kinds', () => {
     );
     const path = await pageOf(saves);
     expect(path).toBe(`${saves[0] ?? ''}/comparison.html`);
-    const page = await opened(path, '#row=1');
+    const page = await openPage(path, { hash: '#row=1' });
     const text = await page.innerText('main');
     expect(text).toContain('m-1 against m-2\t2 (100 %)');
     expect(text).toContain('temperature\t0\t1\t2');
