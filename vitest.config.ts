@@ -1,7 +1,19 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const ELSEWHERE = ['test/e2e/**', 'test/slurm/**', 'test/soak/**', 'test/page/**', 'test/clients/**'];
+
+/** Projects by how long their files take. */
+const LONGEST_FIRST = ['page', 'faults', 'e2e', 'unit'];
+
+/** Starts long files first, so that none is left alone at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ project }: TestSpecification): number => LONGEST_FIRST.indexOf(project.name);
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 /** A part of the tests, which `vitest run --project NAME` runs by itself. */
 const project = (name: string, include: string, more: object = {}): object => ({
@@ -15,8 +27,9 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     unstubEnvs: true,
-    // Most tests wait for a program that they started, so there may be more of them than cores.
-    maxWorkers: Math.ceil(1.5 * availableParallelism()),
+    // Most tests wait for a program, a pause or a poll, so there are more of them than cores.
+    maxWorkers: 3 * availableParallelism(),
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', ['json', { outputFile: '.test-report.json' }]],
     coverage: {
       provider: 'v8',
