@@ -3,8 +3,11 @@
 import { isLocalName } from '../datasets/local-files.js';
 import { EXIT } from '../lib/errors.js';
 import { packageVersion } from '../lib/package.js';
+import type { ModelCall } from '../models/call.js';
 import { shownBaseUrl } from '../models/endpoint.js';
 import { namesIn } from '../models/server-list.js';
+import { fallbackCall } from '../run/fallback.js';
+import type { RunPolicy } from '../run/settings.js';
 import type { OpenPlan } from '../session/open-plan.js';
 import { printResult } from '../terminal/output.js';
 import { commonFolder, jobManifest } from '../shards/k8s-manifest.js';
@@ -24,7 +27,7 @@ export interface KubernetesRequest {
 /** Runs `reannotate k8s`. */
 export async function k8s({ runDir, plan, settings }: OpenPlan, own: KubernetesRequest): Promise<number> {
   const { stringify } = await import('yaml');
-  const { call, environment, selection, output } = settings;
+  const { call, policy, environment, selection, output } = settings;
   const { apiKeyVariable, baseUrlVariable } = call.annotator.provider;
   const ownKeys = call.servers?.servers.flatMap((one) => one.apiKeyVariable ?? []) ?? [];
   const keys = ownKeys.length > 0 ? [...new Set(ownKeys)] : namesIn(call.apiKeyVariable ?? apiKeyVariable);
@@ -44,10 +47,19 @@ export async function k8s({ runDir, plan, settings }: OpenPlan, own: KubernetesR
     secret: own.secret,
     keys: [
       ...keys.map((name) => ({ name, isOptional: call.baseUrl !== null || hasOwnAddress })),
+      ...fallbackKeys(call, policy).filter(({ name }) => !keys.includes(name)),
       ...(isLocal ? [] : [{ name: 'HF_TOKEN', isOptional: true }]),
     ],
     variables: hasOwnAddress ? { [baseUrlVariable]: shownBaseUrl(call) } : {},
   });
   await printResult(stringify(manifest, { lineWidth: 0 }));
   return EXIT.done;
+}
+
+/** The key of `--fallback_annotator`. */
+function fallbackKeys(own: ModelCall, policy: RunPolicy): { name: string; isOptional: boolean }[] {
+  const call = fallbackCall(own, policy);
+  if (call === null) return [];
+  const names = namesIn(call.apiKeyVariable ?? call.annotator.provider.apiKeyVariable);
+  return names.map((name) => ({ name, isOptional: call.baseUrl !== null }));
 }

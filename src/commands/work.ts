@@ -6,6 +6,7 @@ import { LockWatch, type FolderLock } from '../lib/lock.js';
 import { count, plural, shellWord } from '../lib/text.js';
 import type { Price } from '../models/prices.js';
 import { priceAtStart } from '../session/off-peak.js';
+import { checkFallback } from '../session/check-fallback.js';
 import { askAgain } from '../session/requeue.js';
 import type { OpenPlan } from '../session/open-plan.js';
 import { LeaseLost, takeLease, tryLease, underLease } from '../session/shard-lease.js';
@@ -77,6 +78,7 @@ class Worker {
     const { call, policy } = planned.settings;
     // A missing key is reported before anything is taken.
     checkEndpoints(call);
+    await checkFallback(call, policy);
     const price = await priceAtStart(call, policy);
     return new Worker(planned, price, context);
   }
@@ -200,7 +202,7 @@ class Worker {
   }
 
   /** The error that ends this worker; where it concerns them all, they get it. */
-  async #stopped(shard: number, { stop }: ShardResult): Promise<UserError> {
+  async #stopped(shard: number, { stop, call }: ShardResult): Promise<UserError> {
     const { runDir, settings } = this.planned;
     const maxCost = settings.policy.maxCost ?? 0;
     const { resumeCommand } = this.context;
@@ -212,7 +214,7 @@ class Worker {
       return new UserError(message);
     }
     if (stop?.reason !== 'error') return new TemporaryError(`Shard ${shard} was given up. ${next}`);
-    const error = await stopError(stop, settings.call, next);
+    const error = await stopError(stop, call, next);
     if (stopsAll(stop.cause)) await stopAll(runDir, settings.environment.redactor.text(error.message));
     return error;
   }

@@ -173,7 +173,8 @@ export async function* readLineRange(
   const hash = createHash('sha256');
   const file = { path, shown: path, encoding: 'utf-8' as const };
   let index = firstRow;
-  for await (const lines of splitLines(hashed(piecesOf(path, range), hash), signal, range.line)) {
+  const from = { number: range.line, offset: range.from };
+  for await (const lines of splitLines(hashed(piecesOf(path, range), hash), signal, from)) {
     for (const line of lines) {
       if (isBlankLine(line)) continue;
       yield readLine(line, index, file, columns);

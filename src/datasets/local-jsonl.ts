@@ -6,7 +6,8 @@ import { parseRow } from './json-row.js';
 import { ColumnNames, manyColumnsWarning, skipSpace } from '../lib/json-scan.js';
 import { localDataset, type LocalRequest } from './local.js';
 import { excessOf } from './row-limits.js';
-import { isUtf8File, type TextFile } from './text-file.js';
+import { RowPlaces, type RowPlace } from './row-places.js';
+import { isAfterLineFeed, isUtf8File, type TextFile } from './text-file.js';
 import { textLines, type TextLine } from './text-lines.js';
 
 /**
@@ -15,6 +16,8 @@ import { textLines, type TextLine } from './text-lines.js';
  */
 export async function openLocalJsonl({ file, signal }: LocalRequest): Promise<OpenDataset> {
   const names = new ColumnNames();
+  // In other encodings a place in the text is none in the file.
+  const places = isUtf8File(file) ? new RowPlaces() : null;
   let rows = 0;
   let first: TextLine | null = null;
   for await (const lines of textLines(file, signal)) {
@@ -22,13 +25,19 @@ export async function openLocalJsonl({ file, signal }: LocalRequest): Promise<Op
       if (isBlank(line)) continue;
       first ??= { ...line, bytes: Buffer.from(line.bytes) };
       if (excessOf(line) === null) names.learn(line.bytes);
+      places?.note(rows, line);
       rows += 1;
     }
   }
   if (names.names.length === 0 && first !== null) refuseNoRows(file, first);
   const warnings = columnWarnings(names, file);
-  const dataset = localDataset(names.names, rows, (selection) => jsonLines(file, selection), warnings);
-  return isUtf8File(file) ? { ...dataset, lineFile: file.path } : dataset;
+  const dataset = localDataset(
+    names.names,
+    rows,
+    (selection) => jsonLines(file, selection, places),
+    warnings,
+  );
+  return places === null ? dataset : { ...dataset, lineFile: file.path };
 }
 
 /** A sentence where a file has more columns than are kept. */
@@ -44,20 +53,33 @@ function refuseNoRows(file: TextFile, first: TextLine): void {
   );
 }
 
+/** @param places of rows at which reading can start; null where it can only at the first one */
 async function* jsonLines(
   file: TextFile,
   { columns, offset, limit, signal }: RowSelection,
+  places: RowPlaces | null,
 ): AsyncGenerator<SourceRow> {
   const end = limit === null ? Infinity : offset + limit;
-  let index = -1;
-  for await (const lines of textLines(file, signal)) {
+  const place = places?.before(offset) ?? undefined;
+  if (place !== undefined) requireLineStart(file, place);
+  let index = (place?.row ?? 0) - 1;
+  for await (const lines of textLines(file, signal, place)) {
     for (const line of lines) {
       if (isBlank(line)) continue;
       index += 1;
       if (index >= end) return;
       if (index >= offset) yield readLine(line, index, file, columns);
+      if (index + 1 >= end) return;
     }
   }
+}
+
+/** @throws UserError where a line no longer begins where it did */
+function requireLineStart(file: TextFile, { offset }: RowPlace): void {
+  if (offset === 0 || isAfterLineFeed(file, offset)) return;
+  throw new UserError(
+    `${sanitize(file.shown, 300)} changed while it was read. Run the command again once nothing writes to it.`,
+  );
 }
 
 /** One line as a row of the dataset. */

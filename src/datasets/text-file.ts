@@ -23,6 +23,7 @@ const PIECE_BYTES = 1 << 18;
 /** What is looked at to guess an encoding. */
 const SAMPLE_BYTES = 1 << 14;
 const LONGEST_CHARACTER = 4;
+const LINE_FEED = 0x0a;
 
 export interface TextFile {
   /** Where its bytes are. */
@@ -35,16 +36,17 @@ export interface TextFile {
 
 /**
  * The text of a file in pieces of valid UTF-8 that end with a whole character. Each is valid until the next is asked for.
+ * @param skipped bytes of text that are not read, which end with a character; other than 0 only for UTF-8
  * @throws UserError with the place of the first byte that is not of the encoding, and the likely one
  */
-export function* utf8Pieces(file: TextFile): Generator<Buffer> {
+export function* utf8Pieces(file: TextFile, skipped = 0): Generator<Buffer> {
   const descriptor = openInput(file.path);
   try {
     const start = readAt(descriptor, 0, Math.max(LONGEST_CHARACTER, SAMPLE_BYTES));
     const mark = byteOrderMark(start);
     if (looksLikeUtf32(start)) throw notDecodable(file, 'UTF-32');
     const encoding = mark?.encoding ?? file.encoding;
-    const read: OpenText = { descriptor, file, encoding, start: mark?.length ?? 0 };
+    const read: OpenText = { descriptor, file, encoding, start: (mark?.length ?? 0) + skipped };
     if (encoding !== DEFAULT_ENCODING) yield* transcoded(read);
     else {
       const utf16 = mark === null ? guessUtf16(start) : null;
@@ -62,6 +64,17 @@ export function isUtf8File({ path, encoding }: TextFile): boolean {
   try {
     const mark = byteOrderMark(readAt(descriptor, 0, LONGEST_CHARACTER));
     return (mark?.encoding ?? encoding) === DEFAULT_ENCODING;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** True where a line of a UTF-8 file begins after so many bytes of text. */
+export function isAfterLineFeed({ path }: TextFile, offset: number): boolean {
+  const descriptor = openSync(path, 'r');
+  try {
+    const start = byteOrderMark(readAt(descriptor, 0, LONGEST_CHARACTER))?.length ?? 0;
+    return readAt(descriptor, start + offset - 1, 1)[0] === LINE_FEED;
   } finally {
     closeSync(descriptor);
   }

@@ -44,7 +44,7 @@ interface Round {
 export async function sendFurtherRounds(
   work: OnlineWork,
   asked: OnlineResult,
-  shared: SharedAnswers,
+  shared: Pick<SharedAnswers, 'settle' | 'spare'>,
   context: CommandContext,
 ): Promise<OnlineResult> {
   let all = asked;

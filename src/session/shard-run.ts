@@ -4,6 +4,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { UserError } from '../lib/errors.js';
 import { digestOfFile } from '../lib/files.js';
 import { answerRules } from '../models/answer-rules.js';
+import type { ModelCall } from '../models/call.js';
 import type { Price } from '../models/prices.js';
 import { chooseFormat } from '../formats/index.js';
 import { redactedRows } from '../datasets/redacted.js';
@@ -32,13 +33,16 @@ import {
   type StateFigures,
 } from '../shards/state.js';
 import { checkAgain } from './check-again.js';
-import { sendOnline } from './online.js';
+import { mayFollow, sendFurtherRounds } from './further-rounds.js';
+import { sendOnline, type OnlineResult, type RequestSet } from './online.js';
 import type { OpenPlan } from './open-plan.js';
 import type { CommandContext } from './command-context.js';
 import type { SessionPool } from './session-pool.js';
 
 /** How often a worker says how far it is. */
 const NOTE_MS = 5000;
+/** The rows of a shard share no answers. */
+const NOTHING_SHARED = { settle: () => Promise.resolve(), spare: () => null };
 /** Rows that can't be used are named up to here. */
 const PROBLEMS_SHOWN = 5;
 
@@ -60,6 +64,8 @@ export interface ShardResult {
   rows: RowCountsByState;
   /** Why it was left before its end; null where it is done. */
   stop: Stop | null;
+  /** How the model was called that was asked last, and so stopped. */
+  call: ModelCall;
 }
 
 /**
@@ -67,7 +73,48 @@ export interface ShardResult {
  * @param folder of the shard, whose lock is held
  */
 export async function runShard(work: PlannedWork, shard: number, folder: RunFolder): Promise<ShardResult> {
-  const { context } = work;
+  const { session, totals, run } = await openShard(work, shard, folder);
+  const { call, policy } = work.settings;
+  const { price, share, pool, context } = work;
+  const { index } = run;
+  const isSending =
+    policy.checkRetry !== null || index.countWanted(policy.retry) > 0 || mayFollow({ policy, run });
+  const writable = isSending ? beginSegment(folder) : folder;
+  await session.save('working', null);
+  const stopNoting = session.keepNoting();
+  let asked: OnlineResult;
+  try {
+    const onChanges = (learnt: readonly ParameterChange[]): void => {
+      session.changes = [...learnt];
+    };
+    const online = {
+      ...{ call, policy, folder: writable, run, totals, price, share, pool, onChanges },
+      serviceTier: null,
+      reserved: reservedFor(work, shard),
+    };
+    if (isSending) work.onSending();
+    const first = await sendOnline(online, context);
+    const further = await sendFurtherRounds(online, first, NOTHING_SHARED, context);
+    asked = await checkAgain(online, folder.rows, further, context);
+    await totals.findPrice(call);
+  } finally {
+    stopNoting();
+  }
+  const { stop } = asked;
+  const message = stop === null ? null : stop.reason === 'error' ? stop.message : stop.reason;
+  await session.save(stop === null ? 'done' : 'stopped', message);
+  return { rows: session.rows, stop, call: asked.call };
+}
+
+/** A shard that is ready to be sent. */
+interface ReadyShard {
+  session: ShardSession;
+  totals: Totals;
+  run: RequestSet;
+}
+
+/** A shard's rows, and what earlier attempts have of their answers. */
+async function openShard(work: PlannedWork, shard: number, folder: RunFolder): Promise<ReadyShard> {
   const { call, policy, selection } = work.settings;
   const planned = plannedShard(work.plan, shard);
   const before = knownState(folder.temp);
@@ -81,7 +128,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   const index = indexOfRows(total, await partsOfRows(perRow, folder.rows, total));
   for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
   const totals = new Totals(folder.counters, work.price, new Date());
-  const report = await readJournal(folder, index, context.console, {
+  const report = await readJournal(folder, index, work.context.console, {
     rules: await answerRules(call),
     onEntry: (entry) => {
       totals.addEntry(entry);
@@ -89,42 +136,10 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   });
   const session = new ShardSession(work, shard, { folder, index, totals, rowsDigest });
   session.changes = before?.parameter_changes ?? [];
-  const isSending = policy.checkRetry !== null || index.countWanted(policy.retry) > 0;
-  const asked = isSending ? beginSegment(folder) : folder;
-  await session.save('working', null);
-  const stopNoting = session.keepNoting();
-  let stop: Stop | null = null;
-  try {
-    const naming = { one: 'row', nameOf: (row: number) => `Row ${planned.start + row}` };
-    const partialBefore = onlyReason(report.partial, index);
-    const run = { index, rows: total, unusable: unusableRows.size, partialBefore, naming };
-    const onChanges = (learnt: readonly ParameterChange[]): void => {
-      session.changes = [...learnt];
-    };
-    const { price, share, pool } = work;
-    const online = {
-      call,
-      policy,
-      folder: asked,
-      run,
-      totals,
-      price,
-      onChanges,
-      serviceTier: null,
-      reserved: reservedFor(work, shard),
-      share,
-      pool,
-    };
-    if (isSending) work.onSending();
-    const first = await sendOnline(online, context);
-    ({ stop } = await checkAgain(online, folder.rows, first, context));
-    await totals.findPrice(call);
-  } finally {
-    stopNoting();
-  }
-  const message = stop === null ? null : stop.reason === 'error' ? stop.message : stop.reason;
-  await session.save(stop === null ? 'done' : 'stopped', message);
-  return { rows: session.rows, stop };
+  const naming = { one: 'row', nameOf: (row: number) => `Row ${planned.start + row}` };
+  const partialBefore = onlyReason(report.partial, index);
+  const run = { index, rows: total, unusable: unusableRows.size, partialBefore, naming };
+  return { session, totals, run };
 }
 
 /** US dollars of `--max_cost` that belong to other shards. */

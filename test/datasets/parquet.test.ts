@@ -1,4 +1,4 @@
-import type { FileMetaData } from 'hyparquet';
+import { parquetMetadata, type FileMetaData } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { ParquetFile } from '../../src/datasets/parquet.js';
@@ -17,6 +17,28 @@ async function read(file: ParquetFile): Promise<unknown[]> {
 }
 
 describe('Parquet', () => {
+  it('reads nothing of the row groups before and after the wanted rows', async () => {
+    const buffer = parquetWriteBuffer({
+      columnData: [{ name: 'q', data: Array.from({ length: 4000 }, (_, row) => `${row} ${Math.sin(row)}`) }],
+      rowGroupSize: 1000,
+    });
+    const ranges: [number, number][] = [];
+    const slice = (start: number, end?: number): ArrayBuffer => {
+      ranges.push([start, end ?? buffer.byteLength]);
+      return buffer.slice(start, end);
+    };
+    const file = await ParquetFile.open({ byteLength: buffer.byteLength, slice }, 'data.parquet');
+    const starts = parquetMetadata(buffer).row_groups.map(({ columns }) =>
+      Number(columns[0]?.meta_data?.data_page_offset),
+    );
+    ranges.length = 0;
+    const rows: unknown[] = [];
+    for await (const row of file.read(['q'], 2990, 2993)) rows.push(row);
+    expect(rows).toHaveLength(3);
+    expect(Math.min(...ranges.map(([start]) => start))).toBeGreaterThanOrEqual((starts[2] ?? NaN) - 100);
+    expect(Math.max(...ranges.map(([, end]) => end))).toBeLessThanOrEqual((starts[3] ?? NaN) + 100);
+  });
+
   it('whose footer says that the dictionary is at 0 has none', async () => {
     const file = await open([{ name: 'q', data: ['a', 'b'], type: 'STRING' }]);
     const { metadata } = (file as unknown as { open: { metadata: FileMetaData } }).open;

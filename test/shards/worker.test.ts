@@ -1,28 +1,40 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { merge } from '../../src/commands/merge.js';
+import { EXIT } from '../../src/lib/errors.js';
 import { makeFolder } from '../../src/lib/files.js';
-import { runShard } from '../../src/session/shard-run.js';
+import type { OpenPlan } from '../../src/session/open-plan.js';
 import { SessionPool } from '../../src/session/session-pool.js';
+import { runShard } from '../../src/session/shard-run.js';
 import { shardFolder } from '../../src/shards/folders.js';
 import { temporaryFolder } from '../support/cli.js';
 import { plannedRun, quietSurroundings } from '../support/planned-run.js';
-import { completion, scriptedApi } from '../support/scripted-api.js';
+import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
 
-const SIZES = [6, 6, 6];
+const nothing = (): void => undefined;
+
+/** Has one worker do shards that nobody has begun. */
+async function workOn(planned: OpenPlan, shards: Iterable<number>): Promise<void> {
+  const pool = new SessionPool();
+  const own = { pool, price: null, context: quietSurroundings(), share: () => 1 };
+  const work = { ...planned, ...own, onSending: nothing, onNote: nothing };
+  for (const shard of shards) {
+    const { temp } = shardFolder(planned.runDir, shard);
+    rmSync(temp, { recursive: true });
+    makeFolder(temp);
+    expect(await runShard(work, shard, shardFolder(planned.runDir, shard))).toMatchObject({ stop: null });
+  }
+  await pool.close();
+}
 
 it('a worker learns parameters once, and starts later shards with all requests at once', async () => {
+  const sizes = [6, 6, 6];
   let waiting: (() => void)[] = [];
   let most = 0;
-  const bodies: object[] = [];
   const api = await scriptedApi(async ({ body, prompt }) => {
-    bodies.push(body);
     if (Object.hasOwn(body, 'seed'))
-      return {
-        status: 400,
-        body: {
-          error: { message: "Unsupported parameter: 'seed'", param: 'seed', code: 'unsupported_parameter' },
-        },
-      };
+      return apiError(400, "Unsupported parameter: 'seed'", 'unsupported_parameter');
     // Rows from the second shard on are answered once all requests that may be in flight are.
     if (Number(/\d+/.exec(prompt)?.[0]) >= 6) {
       await new Promise<void>((resolve) => {
@@ -36,28 +48,45 @@ it('a worker learns parameters once, and starts later shards with all requests a
     return { body: completion('fine') };
   });
   const flags = { base_url: `${api.url}/v1`, max_concurrency: '3', seed: '7' };
-  const planned = await plannedRun(temporaryFolder(), SIZES, flags);
-  const nothing = (): void => undefined;
-  const pool = new SessionPool();
-  const work = {
-    ...planned,
-    ...{
-      pool,
-      price: null,
-      context: quietSurroundings(),
-      share: () => 1,
-      onSending: nothing,
-      onNote: nothing,
-    },
-  };
-  for (const shard of SIZES.keys()) {
-    const folder = shardFolder(planned.runDir, shard);
-    rmSync(folder.temp, { recursive: true });
-    makeFolder(folder.temp);
-    expect(await runShard(work, shard, shardFolder(planned.runDir, shard))).toMatchObject({ stop: null });
-  }
-  await pool.close();
+  const planned = await plannedRun(temporaryFolder(), sizes, flags);
+  await workOn(planned, sizes.keys());
   expect(most).toBe(3);
-  expect(bodies.filter((body) => Object.hasOwn(body, 'seed'))).toHaveLength(1);
-  expect(bodies).toHaveLength(19);
+  expect(api.requests.filter(({ body }) => Object.hasOwn(body, 'seed'))).toHaveLength(1);
+  expect(api.requests).toHaveLength(19);
+});
+
+it('a worker sends refused rows to another annotator and truncated ones again, and merge names who answered', async () => {
+  const asked: string[] = [];
+  const api = await scriptedApi(({ body, prompt }) => {
+    const { model, max_tokens: most } = body as { model: string; max_tokens: number };
+    asked.push(`${model}: ${prompt}, ${most}`);
+    if (model === 'm' && prompt.endsWith('1')) return { body: completion(null, { refusal: 'No.' }) };
+    const isCut = prompt.endsWith('2') && most === 5;
+    return { body: completion(isCut ? 'half an' : `${model} answers`, isCut ? { finish: 'length' } : {}) };
+  });
+  const folder = temporaryFolder();
+  const url = `${api.url}/v1`;
+  const planned = await plannedRun(folder, [4], {
+    ...{ base_url: url, max_tokens: '5', escalate_truncated: '2', include_metadata: 'true' },
+    ...{ fallback_annotator: 'other', fallback_base_url: url },
+  });
+  await workOn(planned, [0]);
+  const once = ['m: prompt 0, 5', 'm: prompt 1, 5', 'm: prompt 2, 10', 'm: prompt 2, 5', 'm: prompt 3, 5'];
+  expect(asked.sort()).toEqual([...once, 'other: prompt 1, 5']);
+  expect(await merge(planned, null, quietSurroundings())).toBe(EXIT.done);
+  const saved = join(folder, 'saved', 'run');
+  const rows = JSON.parse(readFileSync(join(saved, 'reannotated.json'), 'utf8')) as {
+    annotation: string;
+    metadata: { annotator: string };
+  }[];
+  expect(rows.map(({ annotation, metadata }) => [annotation, metadata.annotator])).toEqual([
+    ['m answers', 'm'],
+    ['other answers', 'other'],
+    ['m answers', 'm'],
+    ['m answers', 'm'],
+  ]);
+  expect(JSON.parse(readFileSync(join(saved, 'summary.json'), 'utf8'))).toMatchObject({
+    requests: { sent: 6 },
+    annotators: { other: { rows: 1 } },
+  });
 });

@@ -66,14 +66,15 @@ const NOT_PLANNED: ReadonlySet<string> = new Set([
   'events',
   ...['push_to_hub', 'private', 'yes', 'allow_secrets'],
   // They look at all rows of a run; a worker sees those of a shard.
-  ...['reuse', 'dedupe', 'escalate_truncated'],
-  ...['fallback_annotator', 'fallback_base_url', 'fallback_api_key_env'],
+  ...['reuse', 'dedupe'],
 ]);
 
 /** Flags of `reannotate` that a comparison cannot have: it resumes by itself, online, and writes no results of a run. */
 const NOT_COMPARED: ReadonlySet<string> = new Set([
   ...NOT_PLANNED,
   ...['annotator', 'overwrite', 'output_format', 'include_metadata', 'keep_columns', 'check', 'check_retry'],
+  // A row that another annotator answered says nothing of the one that is compared.
+  ...['escalate_truncated', 'fallback_annotator', 'fallback_base_url', 'fallback_api_key_env'],
   ...['drop', 'decontaminate', 'decontaminate_column', 'off_peak'],
   // Its judge compares annotators.
   ...['judge', 'select'],
