@@ -19,6 +19,7 @@ const BENCHMARKS = {
   memory: () => import('./memory.js'),
   shards: () => import('./shards.js'),
   workers: () => import('./workers.js'),
+  fleet: () => import('./fleet.js'),
 };
 
 const wanted = process.argv.slice(2);

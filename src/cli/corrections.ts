@@ -8,7 +8,7 @@ import { ANNOTATORS } from '../models/annotators.js';
 import { isProviderName } from '../models/providers.js';
 import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
 import { nearFlag, nearWord } from './flags/near.js';
-import { flagsOf, takesValue, type CommandFlag } from './flags/table.js';
+import { flagsOf, takesValue, whyNotTaken, type CommandFlag } from './flags/table.js';
 
 /** Commands that the first word may be. */
 const FIRST_WORDS: readonly string[] = [...COMMANDS.filter((name) => name !== 'reannotate'), 'help'];
@@ -86,6 +86,8 @@ function takesNext(flag: CommandFlag, next: string | undefined): boolean {
 
 function flagHint(command: CommandName, flag: string): string | null {
   const name = flag.replace(/^-+/, '').toLowerCase();
+  const why = whyNotTaken(command, name.replaceAll('-', '_'));
+  if (why !== null) return `${command} takes no --${name}: ${why}.`;
   const near = nearFlag(command, name);
   if (near !== null) return `Did you mean --${near}?`;
   const other = COMMANDS.find((one) => one !== command && flagsOf(one).some((known) => known.name === name));

@@ -57,6 +57,12 @@ describe('a mistyped command line', () => {
     expect(correction(['status', 'a', 'b'], 'status')).toContain("unexpected argument 'b'");
     expect(correction(['report', 'a', 'b', 'c'], 'report')).toBeNull();
     expect(correction(['demo', '--limit', '3'], 'demo')).toContain('reannotate has such a flag');
+    expect(correction(['plan', '--batch'], 'plan')).toContain(
+      'plan takes no --batch: workers send requests online, since the tokens that an account may have in batches cannot be divided',
+    );
+    expect(correction(['plan', '--push-to-hub', 'me/x'], 'plan')).toContain(
+      'plan takes no --push-to-hub: nothing',
+    );
   });
 
   it.each([

@@ -60,3 +60,22 @@ it('several servers share a run, and those that cannot serve it are named and co
   expect(batch).toMatchObject({ code: 2 });
   expect(batch.stderr).toContain('--batch takes one server');
 });
+
+it('watch-batch --finish_online looks batches up at the first server, and sends the missing rows to all', async () => {
+  const folder = temporaryFolder();
+  const [first, second] = await Promise.all([
+    simulator({ batchPlans: [['expire']], latencyMs: 20 }),
+    simulator({ latencyMs: 20 }),
+  ]);
+  const flags = ['--annotator', 'gpt-4o-mini', '--dataset', dataset(folder), ...foldersIn(folder)];
+  const env = { OPENAI_API_KEY: 'sk-right-key-0123456789' };
+  const own = `${first.url}/v1`;
+  expect(await runCli([...flags, '--base_url', own, '--batch'], { env })).toMatchObject({ code: 0 });
+  const both = ['--base_url', `${own},${second.url}/v1`, '--finish_online', '--check_interval', '0.1'];
+  expect(await runCli([...flags, ...both], { env, program: 'watch-batch' })).toMatchObject({ code: 0 });
+  const summary = resultsIn(folder).summary();
+  expect(summary.rows).toMatchObject({ total: ROWS, ok: ROWS });
+  const sent = [first, second].map((server) => server.statistics().requests);
+  expect(Math.min(...sent)).toBeGreaterThan(0);
+  expect(sent.reduce((sum, one) => sum + one, 0)).toBe(ROWS / 2);
+});

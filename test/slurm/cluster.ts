@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'unshare', 'setsid'];
-const FIRST_PORT = 27_000;
+/** Of a range for each process, so that what an earlier one left does not matter. */
+const FIRST_PORT = 27_000 + (process.pid % 300) * 10;
 
 /** Why there can be no Slurm here; null where there can. */
 export function whyNoSlurm(): string | null {

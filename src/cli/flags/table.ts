@@ -57,21 +57,43 @@ export function flagsOf(command: CommandName): readonly CommandFlag[] {
   return flags;
 }
 
-/** Flags of `reannotate` that a plan cannot have: they are about one process, or about batches. */
-const NOT_PLANNED: ReadonlySet<string> = new Set([
-  ...['resume', 'resume_no_retry', 'retry', 'dry_run', 'json', 'probe'],
-  ...['batch', 'batch_file_only', 'max_batch_size', 'max_batch_bytes'],
-  // A worker that ends is not the end of the run.
-  'notify',
-  'events',
-  ...['push_to_hub', 'private', 'yes', 'allow_secrets'],
-  // They look at all rows of a run; a worker sees those of a shard.
-  ...['reuse', 'dedupe'],
-]);
+const OF_ONE_PROCESS = 'it is about one process, and a plan is carried out by many';
+const IN_BATCHES =
+  'workers send requests online, since the tokens that an account may have in batches cannot be divided among them; submit ' +
+  'batches from one machine, with npx reannotate --batch';
+const OF_ALL_ROWS = 'it looks at all rows of a run, and a worker has those of its shard';
+const AFTER_MERGE = 'nothing is pushed before the shards are merged';
+
+/** Flags of `reannotate` that a plan cannot have, and why. */
+const NOT_PLANNED: Readonly<Record<string, string>> = {
+  resume: 'workers resume by themselves',
+  resume_no_retry: 'workers resume by themselves',
+  retry: 'give it to work',
+  dry_run: 'run npx reannotate with it before you plan',
+  json: OF_ONE_PROCESS,
+  probe: OF_ONE_PROCESS,
+  notify: OF_ONE_PROCESS,
+  events: OF_ONE_PROCESS,
+  batch: IN_BATCHES,
+  batch_file_only: IN_BATCHES,
+  max_batch_size: IN_BATCHES,
+  max_batch_bytes: IN_BATCHES,
+  push_to_hub: AFTER_MERGE,
+  private: AFTER_MERGE,
+  yes: AFTER_MERGE,
+  allow_secrets: AFTER_MERGE,
+  reuse: OF_ALL_ROWS,
+  dedupe: OF_ALL_ROWS,
+};
+
+/** Why a command does not take a flag of another one; null where nothing is to be said. */
+export function whyNotTaken(command: CommandName, name: string): string | null {
+  return command === 'plan' && Object.hasOwn(NOT_PLANNED, name) ? (NOT_PLANNED[name] ?? null) : null;
+}
 
 /** Flags of `reannotate` that a comparison cannot have: it resumes by itself, online, and writes no results of a run. */
 const NOT_COMPARED: ReadonlySet<string> = new Set([
-  ...NOT_PLANNED,
+  ...Object.keys(NOT_PLANNED),
   ...['annotator', 'overwrite', 'output_format', 'include_metadata', 'keep_columns', 'check', 'check_retry'],
   // A row that another annotator answered says nothing of the one that is compared.
   ...['escalate_truncated', 'fallback_annotator', 'fallback_base_url', 'fallback_api_key_env'],
@@ -84,7 +106,7 @@ function collectFlags(command: CommandName): CommandFlag[] {
   const own = ownFlagsOf(command);
   // A plan is a run that is not sent yet.
   if (command === 'plan')
-    return [...flagsOf('reannotate').filter(({ name }) => !NOT_PLANNED.has(name)), ...named(own)];
+    return [...flagsOf('reannotate').filter(({ name }) => !Object.hasOwn(NOT_PLANNED, name)), ...named(own)];
   if (command === 'compare')
     return [...flagsOf('reannotate').filter(({ name }) => !NOT_COMPARED.has(name)), ...named(own)];
   const shared: [string, Flag][] = Object.entries(SHARED_FLAGS);

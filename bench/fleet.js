@@ -1,0 +1,99 @@
+// How much faster several servers are than one that takes as many requests at a time, as whole runs of the program: all alike,
+// one of them slow, and one that dies half-way. Requests beyond a server's slots wait in it, as in vLLM.
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { answer, measureCli, size, words, writeRows } from './support.js';
+
+const SLOTS = 8;
+const LATENCY_MS = 200;
+/** Answers a second that one server gives at most. */
+const PER_SECOND = (SLOTS * 1000) / LATENCY_MS;
+const PROMPT_BYTES = 300;
+const MODEL = 'served-model';
+
+/** `slowness` of each server is what its answers take of the usual time. */
+const CASES = {
+  'one server': { slowness: [1] },
+  'three servers': { slowness: [1, 1, 1] },
+  'three servers, one half as fast': { slowness: [1, 1, 2] },
+  'three servers, one dies half-way': { slowness: [1, 1, 1], isDying: true },
+};
+
+export async function fleet(folder) {
+  const rows = size('BENCH_ROWS', 1200);
+  const data = join(folder, 'data.jsonl');
+  await writeRows(data, rows, PROMPT_BYTES);
+  const results = [];
+  let single = null;
+  for (const [name, { slowness, isDying = false }] of Object.entries(CASES)) {
+    const servers = await Promise.all(slowness.map(startServer));
+    const rate = slowness.reduce((sum, slow) => sum + PER_SECOND / slow, 0);
+    if (isDying) servers[0].dieAfter(rows / 2 / slowness.length);
+    const urls = servers.map(({ url }) => `${url}/v1`).join(',');
+    const { wall } = await measureCli(join(folder, name), data, '', [
+      '--base_url',
+      urls,
+      '--annotator',
+      MODEL,
+    ]);
+    for (const server of servers) server.stop();
+    const ideal = isDying ? rows / 2 / rate + rows / 2 / (rate - PER_SECOND) : rows / rate;
+    single ??= wall;
+    const answered = servers.map((server) => server.answered);
+    results.push({
+      figure: `${name}: time (answers ${answered.join(', ')})`,
+      value: `${wall.toFixed(2)} s`,
+      baseline: `${ideal.toFixed(2)} s (all slots always in use)`,
+      ratio: `${(ideal / wall).toFixed(2)}; ${(single / wall).toFixed(2)} times one server`,
+    });
+  }
+  return results;
+}
+
+/** A server with so many slots; what comes while they are taken waits. */
+async function startServer(slowness) {
+  const body = JSON.stringify({ ...answer(words(60, 1), 1), model: MODEL });
+  const waiting = [];
+  const own = { answered: 0, deathAt: Infinity };
+  let free = SLOTS;
+  const next = () => {
+    while (free > 0 && waiting.length > 0) {
+      const response = waiting.shift();
+      free -= 1;
+      setTimeout(() => {
+        free += 1;
+        response.writeHead(200, { 'content-type': 'application/json' }).end(body);
+        own.answered += 1;
+        if (own.answered >= own.deathAt) stop();
+        else next();
+      }, LATENCY_MS * slowness);
+    }
+  };
+  const server = createServer((request, response) => {
+    request.on('data', () => undefined);
+    request.on('end', () => {
+      if (request.url.endsWith('/models')) {
+        const list = { object: 'list', data: [{ id: MODEL, object: 'model' }] };
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(list));
+        return;
+      }
+      waiting.push(response);
+      next();
+    });
+  });
+  const stop = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    get answered() {
+      return own.answered;
+    },
+    dieAfter: (answers) => {
+      own.deathAt = answers;
+    },
+    stop,
+  };
+}
