@@ -209,7 +209,7 @@ async function probeSample(
 ): Promise<Probe> {
   const rows = spread(sample.rows(), probed);
   context.console.warning(
-    `--probe sends ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} of ${probedCall.call.annotator.name}, which is paid for; the answers are not kept.`,
+    `--probe sends ${count(rows.length)} ${rows.length === 1 ? 'row' : 'rows'} to ${probedCall.call.annotator.name}, which costs money; the answers are not kept.`,
   );
   return probeRows(rows, probedCall, context);
 }
