@@ -1,6 +1,7 @@
 // Makes the pictures of the README: `node scripts/screenshots.js`, after `npm run build`. Needs Chromium (or CHROMIUM).
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +19,42 @@ function run(...words) {
   });
   if (status !== 0) throw new Error(stderr);
   return { shown: `${stderr}${stdout}`, stdout };
+}
+
+/**
+ * What a terminal of 104 columns shows in the middle of a run: the lines before it, and the live line. `script` gives the
+ * program a terminal.
+ */
+async function liveLine() {
+  const rows = Array.from({ length: 2000 }, (_, row) => ({
+    instruction: `Question ${row}`,
+    output: 'An answer.',
+  }));
+  writeFileSync(join(folder, 'questions.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
+  const simulator = spawn(process.execPath, [
+    ...[program, 'simulate', '--port', '0', '--requests_per_minute', '6000', '--latency_ms', '700'],
+    ...['--latency_jitter_ms', '300', '--refuses', 'gpt-4o-mini=0.01'],
+  ]);
+  const [started] = await once(simulator.stderr, 'data');
+  const [url] = /http:\/\/[\d.:]+/.exec(String(started)) ?? [];
+  const command = 'npx reannotate --annotator gpt-4o-mini --dataset questions.jsonl';
+  const words = command.replace('npx reannotate', `${process.execPath} ${program}`);
+  const run = spawn('script', ['-qefc', `stty cols 104; ${words}`, '/dev/null'], {
+    cwd: folder,
+    env: { ...process.env, OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_KEY: 'simulator', NO_COLOR: '1' },
+  });
+  let written = '';
+  run.stdout.on('data', (bytes) => {
+    written += String(bytes);
+  });
+  await new Promise((resolve) => setTimeout(resolve, 12_000));
+  run.kill();
+  simulator.kill();
+  // eslint-disable-next-line no-control-regex -- what moves the cursor
+  const lines = written.split(/\r|\n|\u001B\[[\d;?]*[A-Za-z]/).filter((line) => line.trim() !== '');
+  const isLive = (line) => /^\S \d[\d,]*\/[\d,]+ \(/.test(line);
+  const messages = lines.slice(0, lines.findIndex(isLive)).filter((line) => !/^\S [A-Z]/.test(line));
+  return { command, shown: [...messages, lines.findLast(isLive)].join('\n') };
 }
 
 /** A terminal, as far as a picture needs one. */
@@ -50,6 +87,10 @@ try {
   const page = await browser.newPage({ deviceScaleFactor: 2 });
   await page.setContent(terminal('npx reannotate demo --judge', shown));
   await page.locator('div').screenshot({ path: join(pictures, 'terminal.png') });
+
+  const live = await liveLine();
+  await page.setContent(terminal(live.command, live.shown));
+  await page.locator('div').screenshot({ path: join(pictures, 'live.png') });
 
   await page.setViewportSize({ width: 1180, height: 1500 });
   await page.goto(`file://${resolve(folder, report)}`);
