@@ -267,7 +267,7 @@ function freshBytes(descriptor: number, offset: number, length: number): Uint8Ar
 function damaged(title: string, error: unknown): UserError {
   if (error instanceof UserError) return error;
   return new UserError(
-    `${title} can't be read as Arrow: ${sanitize(messageOf(error), 200)}. It may be damaged or incomplete; get it again.`,
+    `${title} can't be read as Arrow: ${sanitize(messageOf(error), 200)}. It may be damaged or incomplete; download it again.`,
     undefined,
     { cause: error },
   );

@@ -139,7 +139,7 @@ export class HubClient {
         text = body.toString('utf8');
         value = parseJson(text);
         if (isObject(value)) return null;
-        const message = `${host(url)} answered /${endpoint} with something that is no JSON object; try again later.`;
+        const message = `${host(url)} answered /${endpoint} with something that is not a JSON object; try again later.`;
         return new HubError(message, null, true, true);
       },
     );
@@ -183,7 +183,7 @@ export class HubClient {
     this.#revision ??= revision.slice(0, 200);
     if (this.#revision === revision.slice(0, 200)) return;
     throw new TemporaryError(
-      `The dataset ${sanitize(this.options.dataset, 120)} changed on the Hub while it was read (revision ` +
+      `The dataset ${sanitize(this.options.dataset, 120)} changed on the Hub while it was being read (revision ` +
         `${sanitize(this.#revision, 50)}, then ${sanitize(revision, 50)}); run the command again to read the new one.`,
     );
   }
@@ -255,7 +255,7 @@ export class HubClient {
       if (next !== null) {
         await discard(body);
         if (redirects >= MAXIMUM_REDIRECTS)
-          throw new HubError(`${host(url)} redirects in a circle.`, null, true);
+          throw new HubError(`${host(url)} redirects in a loop.`, null, true);
         target = this.#addresses.require(next.href, host(target)).href;
         continue;
       }
@@ -365,37 +365,37 @@ function explain(refusal: Refusal): string {
   const { code, name, page, said } = refusal;
   switch (code) {
     case 'ExternalUnauthenticatedError':
-      return `The dataset ${name} does not exist, or it is private or gated: check the spelling; for a gated one accept its licence at ${page} and set HF_TOKEN.`;
+      return `The dataset ${name} does not exist, or it is private or gated: check the spelling; if it is gated, accept its terms at ${page} and set HF_TOKEN.`;
     case 'ExternalAuthenticatedError':
-      return `The dataset ${name} does not exist, or the account of HF_TOKEN has no access to it: check the spelling; for a gated one accept its licence at ${page} with that account.`;
+      return `The dataset ${name} does not exist, or the account of HF_TOKEN cannot access it: check the spelling; if it is gated, accept its terms at ${page} with that account.`;
     case 'RenamedDatasetError':
-      return `The dataset ${name} was renamed: open ${page} and use the name it leads to.`;
+      return `The dataset ${name} was renamed: open ${page} and use its new name.`;
     case 'DatasetNotFoundError':
     case 'ResponseNotFound':
       return `The Hub has no such dataset, subset or split (${name}): check the spelling, --subset and --split.`;
     case 'ResponseNotReady':
     case 'PreviousStepStillProcessingError':
-      return `The Hub is still preparing ${name} for its viewer: try again in some minutes, or download a file of it and give its path.`;
+      return `The Hub is still preparing ${name} for its viewer: try again in a few minutes, or download a file of it and use that.`;
     case 'DatasetWithScriptNotSupportedError':
     case 'DatasetModuleNotInstalledError':
-      return `The dataset ${name} is made by a script, which the Hub does not run: convert it to Parquet or JSON Lines and give the file's path.`;
+      return `The dataset ${name} is built by a script, which the Hub does not run: convert it to Parquet or JSON Lines and use that file.`;
     case 'DisabledViewerError':
     case 'NotSupportedDisabledViewerError':
-      return `The viewer of ${name} is disabled, so its rows can't be read from the Hub: download a file of it and give its path.`;
+      return `The viewer of ${name} is disabled, so its rows can't be read from the Hub: download a file of it and use that.`;
     case 'NotSupportedPrivateRepositoryError':
     case 'NotSupportedPrivateDatasetError':
     case 'PrivateDatasetError':
-      return `The dataset ${name} is private, and the Hub serves rows of private datasets only for PRO and Enterprise accounts: download a file of it and give its path.`;
+      return `The dataset ${name} is private, and the Hub serves rows of private datasets only for PRO and Enterprise accounts: download a file of it and use that.`;
     case 'GatedDatasetError':
     case 'GatedExtraFieldsError':
-      return `The dataset ${name} is gated: accept its licence at ${page} and set HF_TOKEN.`;
+      return `The dataset ${name} is gated: accept its terms at ${page} and set HF_TOKEN.`;
     case 'TooBigContentError':
-      return `Rows of ${name} are too large for the Hub's viewer: download a file of it and give its path.`;
+      return `Rows of ${name} are too large for the Hub's viewer: download a file of it and use that.`;
     case 'EmptyDatasetError':
     case 'DatasetRevisionEmptyError':
       return `The dataset ${name} has no data.`;
     case 'DatasetInBlockListError':
-      return `The Hub does not serve ${name} (blocked): download a file of it and give its path.`;
+      return `The Hub does not serve ${name} (blocked): download a file of it and use that.`;
     case 'MissingRequiredParameter':
     case 'InvalidParameter':
       return `The Hub refuses the request for ${name} (${said}): check the dataset id, --subset and --split.`;
@@ -412,16 +412,16 @@ function explainStatus({ code, status, name, page, hasToken, said, what }: Refus
   const suffix = detail === '' ? '' : ` (${detail})`;
   if (status === 401 || status === 403) {
     return hasToken
-      ? `The Hub refused HF_TOKEN for ${name}${suffix}: check the token, and accept the dataset's licence at ${page}.`
-      : `The Hub wants a login for ${name}${suffix}: accept the dataset's licence at ${page} if it is gated, and set HF_TOKEN.`;
+      ? `The Hub refused HF_TOKEN for ${name}${suffix}: check the token, and accept the dataset's terms at ${page}.`
+      : `The Hub requires a login for ${name}${suffix}: accept the dataset's terms at ${page} if it is gated, and set HF_TOKEN.`;
   }
   if (status === 404)
     return `The Hub has no dataset ${name}${suffix}: check the spelling, --subset and --split.`;
   if (status === 429)
-    return `The Hub's rate limit is used up for now${suffix}: wait five minutes, or set HF_TOKEN for a higher one.`;
+    return `The Hub's rate limit is exhausted${suffix}: wait five minutes, or set HF_TOKEN for a higher one.`;
   if (status >= 500 && code === null)
     return `The Hub failed with ${status} on ${what} of ${name}${suffix}: try again later.`;
-  return `The Hub can't serve ${name}: ${status}${suffix}. Download a file of it and give its path.`;
+  return `The Hub can't serve ${name}: ${status}${suffix}. Download a file of it and use that.`;
 }
 
 function host(url: string): string {

@@ -36,7 +36,7 @@ export async function openHubParquet(
       if (end - start <= LARGEST_RANGE_BYTES) return client.range(url, start, end);
       const megabytes = Math.round((end - start) / (1 << 20));
       throw new UserError(
-        `${title} needs ${megabytes} MB at once, which is too much. Download it and give its path.`,
+        `${title} needs ${megabytes} MB at once, which is too much. Download it and use the file.`,
       );
     };
     files.push(await decoder.open({ size, range }, title, signal));

@@ -85,7 +85,7 @@ async function readPage(
   const { rows, features, num_rows_total: total } = answer;
   if (!Array.isArray(rows)) throw unexpected(dataset, 'a page without rows');
   if (typeof total !== 'number' || !Number.isSafeInteger(total) || total < 0) {
-    throw unexpected(dataset, 'a page that does not tell the number of rows');
+    throw unexpected(dataset, 'a page without the number of rows');
   }
   const facts: TableFacts = {
     columns: readColumns(features, rows),

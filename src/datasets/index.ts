@@ -54,7 +54,7 @@ export async function openDataset(
   if (isLocalName(name)) return unfolded(await openLocal(request, signal), reporter);
   if (!HUB_ID.test(name) || name.includes('..') || name.includes('--')) {
     throw new UserError(
-      `--dataset ${sanitize(withoutSecrets(name), 120)} is neither a file nor a Hub id. An id looks like glaiveai/glaive-code-assistant; ` +
+      `--dataset ${sanitize(withoutSecrets(name), 120)} is neither a file nor a Hub dataset id. An id looks like glaiveai/glaive-code-assistant; ` +
         `files end in ${knownEndings()}.`,
     );
   }
@@ -72,7 +72,7 @@ function refuseMistypedFile(name: string): void {
   const hint = /\.[a-z]{2,8}$/i.test(name) ? didYouMean(name) : '';
   if (hint === '') return;
   throw new UserError(
-    `There is no file ${sanitize(name, 200)}, and its ending is not one of a dataset.${hint}`,
+    `There is no file ${sanitize(name, 200)}, and its extension is not that of a dataset file.${hint}`,
   );
 }
 
@@ -85,9 +85,7 @@ function didYouMean(path: string): string {
 /** @param what a clause that says what the dataset is */
 function refuseEncoding({ encoding }: DatasetRequest, what: string): void {
   if (encoding === undefined || encoding === DEFAULT_ENCODING) return;
-  throw new UserError(
-    `--encoding is for local text files; ${what}, whose text is always UTF-8. Leave it out.`,
-  );
+  throw new UserError(`--encoding is for local text files; ${what}, whose text is always UTF-8. Remove it.`);
 }
 
 /**
@@ -188,7 +186,7 @@ class LocalOpener {
     const { kind, compression, unpackedBy } = readFileName(shown);
     if (unpackedBy !== null) {
       throw new UserError(
-        `${sanitize(shown, 300)} is packed in a way that is not read here. Unpack it with ${unpackedBy}.`,
+        `${sanitize(shown, 300)} is compressed in an unsupported way. Unpack it with ${unpackedBy}.`,
       );
     }
     if (kind !== null && kind !== 'text') return { compression, kind };
@@ -228,7 +226,7 @@ function checkReadable({ path, shown }: LocalFile): void {
   const name = sanitize(shown, 300);
   try {
     const kind = kindOfFile(statSync(path));
-    if (kind === 'folder') throw new UserError(`${name} is a folder, and a file is needed.`);
+    if (kind === 'folder') throw new UserError(`${name} is a folder, but a file is needed.`);
     if (kind !== 'file')
       throw new UserError(
         `${name} is a ${kind}, which cannot be read twice as a file can. Pipe its content into the command with --dataset -.`,
@@ -238,9 +236,7 @@ function checkReadable({ path, shown }: LocalFile): void {
     if (error instanceof UserError) throw error;
     const code = systemErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new UserError(
-        `The file ${name} does not exist; check the path given to --dataset.${didYouMean(path)}`,
-      );
+      throw new UserError(`The file ${name} does not exist; check the path in --dataset.${didYouMean(path)}`);
     }
     if (code === 'ELOOP')
       throw new UserError(`The file ${name} can't be read: its symbolic links lead in a circle.`);

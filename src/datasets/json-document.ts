@@ -54,7 +54,7 @@ async function layoutOf(text: Window, file: TextFile, wanted: string | null): Pr
   if (first === null) throw new UserError(`${path} is empty.`);
   if (first === OPEN_BRACKET) {
     if (wanted !== null && wanted !== 'train') {
-      throw new UserError(`${path} is an array without splits; leave --split ${sanitize(wanted, 40)} out.`);
+      throw new UserError(`${path} is an array without splits; remove --split ${sanitize(wanted, 40)}.`);
     }
     return { kind: 'array' };
   }
@@ -66,7 +66,7 @@ async function layoutOf(text: Window, file: TextFile, wanted: string | null): Pr
   if (members.get(split)?.isList === true) return { kind: 'splits', split };
   if (isAlone && isColumns(members)) {
     if (split === 'train') return { kind: 'columns', names: [...members.keys()] };
-    throw new UserError(`${path} is a table without splits; leave --split ${sanitize(split, 40)} out.`);
+    throw new UserError(`${path} is a table without splits; remove --split ${sanitize(split, 40)}.`);
   }
   const only = onlyList(members);
   if (isAlone && only !== null && wanted === null) return { kind: 'splits', split: only };
@@ -177,7 +177,7 @@ export async function* documentRows(
     if (layout.kind === 'array') yield* items(text);
     else if (layout.kind === 'splits') yield* splitItems(text, layout.split);
     else yield* objects(text);
-    if ((await text.peek()) !== null) throw text.problem('text follows its end');
+    if ((await text.peek()) !== null) throw text.problem('there is text after its end');
   } finally {
     text.close();
   }
@@ -402,7 +402,7 @@ class Window {
     try {
       return JSON.parse(bytes.toString('utf8')) as string;
     } catch {
-      throw this.problem('a name is no proper string');
+      throw this.problem('a name is not a valid string');
     }
   }
 
@@ -455,6 +455,6 @@ function noSplit(file: TextFile, split: string, members: ReadonlyMap<string, Mem
     .join(', ');
   const has = known === '' ? 'no array of rows' : known;
   return new UserError(
-    `${sanitize(file.shown, 300)} has no split "${sanitize(split, 40)}"; it has ${has}. Name one with --split.`,
+    `${sanitize(file.shown, 300)} has no split "${sanitize(split, 40)}"; it has ${has}. Choose one with --split.`,
   );
 }

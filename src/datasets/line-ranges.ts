@@ -49,7 +49,7 @@ export async function cutLines(
   if (!isDone) cutter.end();
   if (ranges.length < sizes.length)
     throw new UserError(
-      `${sanitize(path, 300)} changed while it was read. Run plan again once nothing writes to it.`,
+      `${sanitize(path, 300)} changed while it was being read. Run plan again when nothing writes to it.`,
     );
   return ranges;
 }

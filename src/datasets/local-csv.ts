@@ -156,7 +156,7 @@ async function surveyRecords(csv: Csv, signal: AbortSignal | undefined): Promise
   if (evidence.inside > 0 && evidence.atEnd > 0) {
     warnings.push(
       `Line ${count(evidence.line ?? 0)} of ${name} has \\" inside quotes. It is read as Excel and pandas read it, where the ` +
-        'quotes end there; write quotes inside cells as "" if that is wrong.',
+        'quotes end there; if that is wrong, write quotes inside cells as "".',
     );
   }
   return { rows: Math.max(0, records - csv.headers), warnings, evidence };
@@ -199,7 +199,7 @@ function* recordBatches(
   } catch (error) {
     if (!(error instanceof UnclosedQuote)) throw error;
     throw new UserError(
-      `${sanitize(file.shown, 300)} is not proper CSV: ${error.message}. Close it, or double it ("").`,
+      `${sanitize(file.shown, 300)} is not valid CSV: ${error.message}. Close it, or double it ("").`,
     );
   }
 }

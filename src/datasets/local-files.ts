@@ -81,7 +81,7 @@ function filesOfFolder(folder: string, split: string | null): LocalFiles {
   const files = other.length > 0 ? other : data;
   if (files.length === 0) {
     throw new UserError(
-      `${shown} is a folder without data files. They end in ${knownEndings()}. If you mean a dataset of the Hub with ` +
+      `${shown} is a folder without data files (${knownEndings()}). If you mean a Hub dataset with ` +
         'this name, run the command in another folder.',
     );
   }
@@ -98,8 +98,7 @@ async function filesOfGlob(pattern: string, split: string | null): Promise<Local
   } catch (error) {
     throw fileProblem(error, `list ${shown}`);
   }
-  if (paths.length === 0)
-    throw new UserError(`No file matches ${shown}; check the pattern given to --dataset.`);
+  if (paths.length === 0) throw new UserError(`No file matches ${shown}; check the pattern in --dataset.`);
   if (paths.length > MOST_FILES) throw tooMany(shown);
   const files = paths
     .filter((path) => lstatSync(path).isFile() || isFileBehind(path, null))
@@ -186,7 +185,7 @@ function isFileBehind(path: string, root: string | null): boolean {
 }
 
 function tooMany(shown: string): UserError {
-  return new UserError(`${shown} has more than ${count(MOST_FILES)} files; name a smaller part of them.`);
+  return new UserError(`${shown} has more than ${count(MOST_FILES)} files; select fewer.`);
 }
 
 /** @throws UserError where files of several families stand side by side */
@@ -199,7 +198,9 @@ function refuseMixture(files: readonly FoundFile[], shown: string): void {
   }
   if (examples.size < 2) return;
   const listed = [...examples].map(([family, path]) => `${family} (${sanitize(path, 120)})`).join(', ');
-  throw new UserError(`${shown} has files of several kinds: ${listed}. Name those of one kind with a glob.`);
+  throw new UserError(
+    `${shown} has files of several kinds: ${listed}. Select those of one kind with a glob.`,
+  );
 }
 
 /**
@@ -223,7 +224,7 @@ function savedDataset(folder: string, split: string | null): LocalFiles | null {
   const files = savedFiles(folder);
   if (files === null) return null;
   if (split !== null && split !== 'train')
-    throw new UserError(`${shown} is a dataset without splits; leave --split ${sanitize(split, 40)} out.`);
+    throw new UserError(`${shown} is a dataset without splits; remove --split ${sanitize(split, 40)}.`);
   return { split: null, files };
 }
 
@@ -232,7 +233,7 @@ function savedFiles(folder: string): LocalFile[] | null {
   if (!Array.isArray(state?.['_data_files'])) return null;
   if (Array.isArray(state['_indices_data_files']) && state['_indices_data_files'].length > 0) {
     throw new UserError(
-      `${sanitize(folder, 200)} holds a selection of rows as indices, which is not read here. Save it again with a current ` +
+      `${sanitize(folder, 200)} contains a selection of rows as indices, which is not supported. Save it again with a current ` +
         'version of datasets, or call flatten_indices() first.',
     );
   }

@@ -56,7 +56,7 @@ function readRow(raw: RawRow, index: number, file: TextFile, columns: readonly s
   if ('value' in row) return { index, value: row.value };
   if (!row.isJson) {
     throw new UserError(
-      `${sanitize(file.shown, 300)} is not proper JSON: row ${index} ${row.problem}. A file of one object a line is named .jsonl.`,
+      `${sanitize(file.shown, 300)} is not valid JSON: row ${index} ${row.problem}. A file with one object per line should be named .jsonl.`,
     );
   }
   return { index, problem: `row ${index} of ${sanitize(basename(file.shown), 120)} ${row.problem}` };

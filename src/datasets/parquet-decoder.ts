@@ -104,7 +104,7 @@ class Decoder {
   }
 
   async #next(): Promise<Answer> {
-    if (this.#reading === null) throw new Error('nothing is being read');
+    if (this.#reading === null) throw new Error('no file is being read');
     const { rows, columns } = this.#reading;
     const cells: (unknown[] | string)[] = [];
     let characters = 0;

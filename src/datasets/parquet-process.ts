@@ -289,7 +289,7 @@ export class ParquetProcess {
   #problem(reason: string): UserError {
     const { title, format } = this.#registered(this.#file);
     return new UserError(
-      `${title} can't be read as ${format}: ${sanitize(reason, 300)}. It may be damaged or crafted; get it again, or write it ` +
+      `${title} can't be read as ${format}: ${sanitize(reason, 300)}. It may be damaged or malicious; download it again, or write it ` +
         `with smaller ${format === 'Arrow' ? 'record batches' : 'row groups'}.`,
     );
   }

@@ -442,7 +442,7 @@ function placeOf(group: number, columns: readonly string[]): string {
 }
 
 function encrypted(title: string, what: string): UserError {
-  return new UserError(`${title} cannot be read: ${what} is encrypted. Write a file without encryption.`);
+  return new UserError(`${title} cannot be read: ${what} is encrypted. Write it without encryption.`);
 }
 
 function binary(title: string, columns: string): UserError {
@@ -457,7 +457,7 @@ function damaged(title: string, error: unknown, place = ''): UserError {
   if (error instanceof UserError) return error;
   const reason = `${place === '' ? '' : `${place}: `}${sanitize(messageOf(error), 200)}`;
   return new UserError(
-    `${title} can't be read as Parquet: ${reason}. It may be damaged or incomplete; get it again.`,
+    `${title} can't be read as Parquet: ${reason}. It may be damaged or incomplete; download it again.`,
     undefined,
     { cause: error },
   );

@@ -74,7 +74,7 @@ export function chooseSplit<File extends { relative: string }>(
   if (named.length === 0) {
     if (wanted === null || wanted === 'train') return { split: null, files: [...files] };
     throw new UserError(
-      `The files in ${title} belong to no split; leave --split ${sanitize(wanted, 40)} out, or give a glob.`,
+      `The files in ${title} belong to no split; remove --split ${sanitize(wanted, 40)}, or use a glob.`,
     );
   }
   const split = splitAmong(named, wanted, title);

@@ -71,7 +71,7 @@ export function isUtf8File({ path, encoding }: TextFile): boolean {
 
 /** True where a line of a UTF-8 file begins after so many bytes of text. */
 export function isAfterLineFeed({ path }: TextFile, offset: number): boolean {
-  const descriptor = openSync(path, 'r');
+  const descriptor = openInput(path);
   try {
     const start = byteOrderMark(readAt(descriptor, 0, LONGEST_CHARACTER))?.length ?? 0;
     return readAt(descriptor, start + offset - 1, 1)[0] === LINE_FEED;
@@ -179,9 +179,9 @@ function advice({ descriptor }: OpenText, offset: number): string {
   const from = Math.max(0, offset - 24);
   const sample = readAt(descriptor, offset, SAMPLE_BYTES);
   const surrogate = sample[0] === 0xed && (sample[1] ?? 0) >= 0xa0;
-  if (surrogate) return 'It is half of a surrogate pair, which is not a character: fix or remove it there.';
+  if (surrogate) return 'It is half of a surrogate pair, which is not a character: fix or remove it.';
   if (isMostlyUtf8(descriptor, offset)) {
-    return 'The rest of the file looks like UTF-8, so it is damaged there, or mixes encodings: fix it there.';
+    return 'The rest of the file looks like UTF-8, so it is damaged at this place, or mixes encodings: fix it there.';
   }
   const likely = guessEncoding(sample);
   const excerpt = readAt(descriptor, from, offset - from + 24);

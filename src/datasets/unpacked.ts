@@ -82,7 +82,7 @@ export class UnpackedFiles {
         throw fileProblem(error, `read ${sanitize(file.shown, 200)}`);
       throw new UserError(
         `${sanitize(file.shown, 200)} cannot be unpacked as ${compression}: ${sanitize(messageOf(error), 120)}. It may be ` +
-          'damaged or incomplete; get it again.',
+          'damaged or incomplete; download it again.',
         undefined,
         { cause: error },
       );

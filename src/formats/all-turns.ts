@@ -11,8 +11,8 @@ export function requireTalk({ messages = [], tools }: PromptRow): void {
   const place = messages.findIndex(({ role, tool_calls: calls }) => role === 'tool' || calls !== undefined);
   if (place !== -1)
     throw new RowProblem(
-      `turn ${place + 1} of the chat calls a tool or is its result, and with --turns all a new answer before it would not ` +
-        'fit it; use --turns last for such chats',
+      `turn ${place + 1} of the chat calls a tool or is its result, which would not fit a new answer before it with --turns all; ` +
+        'use --turns last for such chats',
     );
   if (tools !== undefined && messages.some(({ role }) => role === 'assistant'))
     throw new RowProblem(

@@ -132,7 +132,7 @@ function checkFlags(available: readonly string[], flags: FormatFlags): void {
     throw new UsageError('--prompt_column none: a row without a prompt cannot be sent; name a column.');
   }
   if (flags.promptColumn !== null && flags.messagesColumn !== null && flags.messagesColumn !== NONE) {
-    throw new UsageError('--prompt_column and --messages_column name the same thing; give one of them.');
+    throw new UsageError('--prompt_column and --messages_column cannot be combined; give only one of them.');
   }
   for (const [flag, column] of columnFlags(flags)) {
     if (column !== null && column !== NONE && !available.includes(column)) {
@@ -200,7 +200,7 @@ function formatNamed(name: string | null): FormatName | null {
   if (name === null) return null;
   const found = FORMAT_NAMES.find((known) => known === name);
   if (found !== undefined) return found;
-  throw new UsageError(`Unknown --format ${sanitize(name, 40)}. Known are ${FORMAT_NAMES.join(', ')}.`);
+  throw new UsageError(`Unknown --format ${sanitize(name, 40)}. Known formats: ${FORMAT_NAMES.join(', ')}.`);
 }
 
 function rolesOf(name: FormatName, available: readonly string[], flags: FormatFlags): FoundRoles {

@@ -68,14 +68,14 @@ function readPlace(
   if (column !== null) return { column };
   throw new UserError(
     `--prompt_template names {${sanitize(name, 60)}}, and the dataset has no such column. It has ` +
-      `${sanitize(available.join(', '), 400)}; {prompt} is the prompt that was found. Write {{ and }} for braces.`,
+      `${sanitize(available.join(', '), 400)}; {prompt} is the detected prompt. Write {{ and }} for braces.`,
   );
 }
 
 /** The row with the template around its prompt: around the last user turn of a chat. */
 export function withTemplate(row: PromptRow, source: Row, template: PromptTemplate): PromptRow {
   const prompt = template.render(source, row.user_prompt);
-  if (prompt.trim() === '') throw new RowProblem('the template gives an empty prompt');
+  if (prompt.trim() === '') throw new RowProblem('the template produces an empty prompt');
   const { messages } = row;
   if (messages === undefined) return { ...row, user_prompt: prompt };
   const last = messages.findLastIndex((turn) => turn.role === 'user');

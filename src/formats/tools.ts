@@ -38,7 +38,7 @@ export function readTools(value: unknown, column: string): Tool[] {
     if (parsed === undefined) {
       const found = toolsInText(value);
       if (found.length > 0) return found;
-      throw new RowProblem(`"${column}" is text that holds no definitions of tools`);
+      throw new RowProblem(`"${column}" is text without tool definitions`);
     }
     return readTools(parsed, column);
   }
@@ -46,7 +46,7 @@ export function readTools(value: unknown, column: string): Tool[] {
   return list.map((one) => {
     const tool = readTool(typeof one === 'string' ? parseJson(one) : one);
     if (tool !== null) return tool;
-    throw new RowProblem(`"${column}" holds ${kindOf(one)} that is no definition of a tool`);
+    throw new RowProblem(`"${column}" holds ${kindOf(one)} that is not a tool definition`);
   });
 }
 

@@ -66,7 +66,7 @@ export function readTurns(value: unknown, column: string, speakers: Speakers = '
   if (isObject(value)) {
     if (Array.isArray(value['replies'])) {
       throw new RowProblem(
-        `"${column}" is a tree of messages, of which each path is a chat of its own; write one row for each path`,
+        `"${column}" is a tree of messages, in which each path is a separate chat; write one row for each path`,
       );
     }
     const list = Array.isArray(value['messages']) ? value['messages'] : zipped(value);
@@ -133,8 +133,7 @@ function readPair(item: Record<string, unknown>, where: string): Turn[] {
   const keyOf = (names: readonly string[]): string | undefined =>
     names.map((name) => findColumn(Object.keys(item), name)).find((key) => key !== null) ?? undefined;
   const [asked, answered] = [keyOf(ASKED_KEYS), keyOf(ANSWERED_KEYS)];
-  if (asked === undefined || answered === undefined)
-    throw new RowProblem(`${where} has no role that is known`);
+  if (asked === undefined || answered === undefined) throw new RowProblem(`${where} has an unknown role`);
   const system = cell(item, 'system');
   const parts = ['context', asked, ...(asked === 'input' ? [] : ['input'])].map((key) =>
     contentOf(cell(item, key), where),
@@ -153,7 +152,7 @@ function readMessage(item: Record<string, unknown>, where: string): Turn {
   const content = CONTENT_KEYS.map((key) => cell(item, key)).find((value) => value !== null) ?? null;
   if (CALL_ROLES.has(name)) return readCallTurn(content ?? cell(item, 'tool_calls'), where);
   const role = roleOf(name);
-  if (role === null) throw new RowProblem(`${where} has no role that is known`);
+  if (role === null) throw new RowProblem(`${where} has an unknown role`);
   if (role === 'tool') return readResult(item, content, where);
   if (role === 'user') {
     const images: unknown[] = [];
@@ -165,7 +164,7 @@ function readMessage(item: Record<string, unknown>, where: string): Turn {
   const given = ['tool_calls', 'function_call'].map((key) => cell(item, key)).find(isCall);
   if (given === undefined) return answerTurn(text);
   const calls = readCalls(given);
-  if (calls === null) throw new RowProblem(`${where} calls tools in a way that is not known`);
+  if (calls === null) throw new RowProblem(`${where} calls tools in an unknown way`);
   return { role, content: text === '' ? null : text, calls };
 }
 
@@ -181,7 +180,7 @@ function readCallTurn(content: unknown, where: string): Turn {
   const calls = readCalls(content);
   if (calls !== null) return { role: 'assistant', content: null, calls };
   const turn = answerTurn(contentOf(content, where));
-  if (turn.calls === undefined) throw new RowProblem(`${where} calls tools in a way that is not known`);
+  if (turn.calls === undefined) throw new RowProblem(`${where} calls tools in an unknown way`);
   return turn;
 }
 

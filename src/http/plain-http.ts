@@ -27,5 +27,5 @@ export function warnOfPlainHttp(sent: Sent, reporter: Reporter): void {
 export function plainHttpWarning({ what, url, shown }: Sent): string | null {
   const { protocol, hostname } = new URL(url);
   if (protocol !== 'http:' || isLoopback(hostname)) return null;
-  return `${what} travels to ${shown} unencrypted (http), so anybody on the way can read it. Use https where the server has it.`;
+  return `${what} is sent to ${shown} unencrypted (http), so others on the network can read it. Use https if the server supports it.`;
 }

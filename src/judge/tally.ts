@@ -128,7 +128,7 @@ function identicalPair(row: number): Judgement {
     verdict: 'tie',
     new_first: null,
     old_first: null,
-    reason: 'The answers are the same to the letter; nobody was asked.',
+    reason: 'The answers are identical; the judge was not asked.',
   };
 }
 

@@ -38,7 +38,7 @@ const HINTS: Readonly<Record<string, string>> = {
   EMFILE: 'too many files are open. Lower --max_concurrency or raise the limit (ulimit -n)',
   ENAMETOOLONG: 'the name is too long. Choose a shorter path with --save_dir and --temp_dir',
   ENOTDIR: 'a part of the path is a file, not a folder',
-  EEXIST: 'a file stands where a folder is needed',
+  EEXIST: 'a file is in the place of a folder',
   ELOOP:
     'a symbolic link is in its place, and links are not followed here. Remove the link, or give the path that it leads to',
   EISDIR: 'it is a folder',

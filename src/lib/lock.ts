@@ -161,7 +161,7 @@ export class FolderLock {
       const state = owner === null ? 'unknown' : stateOf(owner, found.inode, this.#vantage);
       if (state === 'alive') return { kind: 'held', owner, advice: '' };
       if (state === 'silent') {
-        const advice = ` If that process is gone for certain, delete ${this.#path}.`;
+        const advice = ` If that process is certainly gone, delete ${this.#path}.`;
         return { kind: 'held', owner, advice };
       }
       if (state === 'dead') {
@@ -377,14 +377,14 @@ function moveAside(path: string, stale: string, token: string): void {
 
 function held(owner: LockOwner | null, advice: string): TemporaryError {
   return new TemporaryError(
-    `Another process works on this run (${describe(owner)}). Wait for it or stop it.${advice}`,
+    `Another process works on this run (${describe(owner)}). Wait until it ends, or stop it.${advice}`,
   );
 }
 
 function waiting(owner: LockOwner | null): string {
   return (
-    `This run is locked by ${describe(owner)}, which can't be looked up from here. Waiting up to ` +
-    `${EXPIRY_MS / 1000} s for a sign of life; without one the run is taken over.`
+    `This run is locked by ${describe(owner)}, which cannot be checked from here. Waiting up to ` +
+    `${EXPIRY_MS / 1000} s for a sign of life; without one, this process takes over the run.`
   );
 }
 

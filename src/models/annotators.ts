@@ -65,7 +65,7 @@ export interface Annotator {
  */
 export function resolveAnnotator(name: string, ownServer: boolean, flag = 'annotator'): Annotator {
   if (name === '' || name.length > 300 || /[\u0000-\u001f\u007f]/.test(name)) {
-    throw new UsageError(`--${flag} ${JSON.stringify(sanitize(name, 60))} is no name of a model.`);
+    throw new UsageError(`--${flag} ${JSON.stringify(sanitize(name, 60))} is not a model name.`);
   }
   const slash = name.indexOf('/');
   const prefix = slash === -1 ? '' : name.slice(0, slash);
@@ -96,7 +96,7 @@ function unknownAnnotator(name: string, prefix: string, flag: string): UsageErro
   }
   const names = nearest(name, Object.keys(ANNOTATORS)).join(', ');
   return new UsageError(
-    `Unknown ${flag} "${shown}". The nearest known names are ${names}. Models of other providers are named ` +
-      `PROVIDER/MODEL (${providers}), models of your own server by --base_url.`,
+    `Unknown ${flag} "${shown}". The nearest known names are ${names}. Name models of other providers ` +
+      `PROVIDER/MODEL (${providers}), and use --base_url for your own server.`,
   );
 }

@@ -56,7 +56,7 @@ function givenBaseUrl({ annotator, environment, baseUrl }: ModelCall): string {
   if (fromVariable !== '') return checkUrl(fromVariable, baseUrlVariable ?? '');
   if (!usual.includes('//RESOURCE.')) return usual;
   throw new UserError(
-    `${annotator.provider.title} has an address for each resource. Set ${baseUrlVariable ?? ''} or --base_url to yours, ` +
+    `${annotator.provider.title} has one address per resource. Set ${baseUrlVariable ?? ''} or --base_url to yours, ` +
       `such as ${usual}.`,
   );
 }

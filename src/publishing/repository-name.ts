@@ -20,7 +20,7 @@ export function checkRepositoryName(text: string, flag: string): string {
     !/--|\.\.|\.git$/.test(text);
   if (isValid) return text;
   throw new UsageError(
-    `${flag} takes USER/NAME, such as me/answers, not ${sanitize(text, 120)}: letters, digits, and between them ` +
+    `${flag} takes USER/NAME, such as me/answers, not ${sanitize(text, 120)}: letters and digits, with ` +
       `single - and . and _, at most ${LONGEST_PART} each.`,
   );
 }

@@ -221,7 +221,7 @@ export class Repository {
       if (!(error instanceof this.library.HubApiError) || error.statusCode !== 409) throw error;
       const state = await this.#look();
       if (state !== null) return state;
-      throw new UserError(`${repository} exists already, and HF_TOKEN can't see it; give another name.`);
+      throw new UserError(`${repository} already exists, but HF_TOKEN cannot see it; choose another name.`);
     }
     return (await this.#look()) ?? { revision: null, private: isPrivate, files: new Map() };
   }
@@ -231,14 +231,14 @@ export class Repository {
     const { repository, yes } = this.request;
     if (this.request.private && !state.private) {
       throw new UserError(
-        `${repository} is public already, so --private would not hide what is pushed; make it private at ` +
+        `${repository} is already public, so --private would not hide what is pushed; make it private at ` +
           `${this.url}/settings, or give another name.`,
       );
     }
     if (yes || state.files.size === 0) return;
     throw new UserError(
       `${repository} has files that a push would replace: ${[...state.files.keys()].join(', ')}. Give --yes to ` +
-        'replace them (what they were stays in its history), or another name.',
+        'replace them (the old versions stay in its history), or choose another name.',
     );
   }
 
@@ -345,7 +345,7 @@ function explainStatus(status: number, said: string, repository: string, endpoin
     case 413:
       return `What is pushed is too large for the Hub${suffix}: see ${endpoint}/docs/hub/storage-limits.`;
     case 429:
-      return `The Hub's rate limit is used up for now${suffix}: wait some minutes.`;
+      return `The Hub's rate limit is exhausted${suffix}: wait a few minutes.`;
     default:
       return status >= 500
         ? `The Hub failed with ${status}${suffix}: try again later.`

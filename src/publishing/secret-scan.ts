@@ -88,14 +88,14 @@ class Findings {
   refuse(): void {
     if (this.#knownTimes > 0) {
       throw new UserError(
-        `${plural(this.#knownTimes, 'text')} would make a secret public: ${listed(this.#known, this.#knownTimes)}. ` +
+        `${plural(this.#knownTimes, 'text')} would publish a secret: ${listed(this.#known, this.#knownTimes)}. ` +
           'Replace that key, since it is in the files of this run, then start over with --overwrite.',
       );
     }
     if (this.#alikeTimes === 0) return;
     throw new UserError(
-      `${plural(this.#alikeTimes, 'text')} may hold a key: ${listed(this.#alike, this.#alikeTimes)}. Look at them; if no ` +
-        'real key is among them, give --allow_secrets.',
+      `${plural(this.#alikeTimes, 'text')} may hold a key: ${listed(this.#alike, this.#alikeTimes)}. Check them; if no ` +
+        'real key is among them, add --allow_secrets.',
     );
   }
 }

@@ -78,7 +78,7 @@ interface Reply {
 
 function replyTo({ method = '', headers, url = '' }: IncomingMessage, token: string, source: Source): Reply {
   if (!isOwnHost(headers.host) || headers['sec-fetch-site'] === 'cross-site')
-    return { status: 403, body: 'This page is served to this machine alone.' };
+    return { status: 403, body: 'This page is only served to this machine.' };
   if (method !== 'GET' && method !== 'HEAD') return { status: 405 };
   const [, given = '', file, ...rest] = (url.split('?')[0] ?? '').split('/');
   if (!isToken(given, token) || rest.length > 0) return { status: 404 };

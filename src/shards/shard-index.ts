@@ -45,8 +45,8 @@ export function findShards(flag: number | null, variables: Variables, total: num
   const other = claims.find(({ first, end }) => first !== claim.first || end !== claim.end);
   if (other !== undefined) {
     throw new UsageError(
-      `${describe(claim)} and ${describe(other)} name different shards. Unset the one that is not meant, or give ` +
-        '--any_shard to take open shards whatever they say.',
+      `${describe(claim)} and ${describe(other)} name different shards. Unset the wrong one, or add ` +
+        '--any_shard to ignore both and take unfinished shards.',
     );
   }
   if (claim.first >= total) {
@@ -83,7 +83,7 @@ function readIndex(variables: Variables, name: string): number | null {
   if (text === '') return null;
   const index = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
   if (Number.isNaN(index))
-    throw new UsageError(`${name} is ${sanitize(text, 40)}, which is no number of a task.`);
+    throw new UsageError(`${name} is ${sanitize(text, 40)}, which is not a task number.`);
   return index;
 }
 

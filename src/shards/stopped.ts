@@ -49,7 +49,7 @@ function reasonIn(path: string): string {
   } catch {
     // Said without a reason.
   }
-  return 'a worker found that nothing can be sent.';
+  return 'a worker found a problem that no retry can fix.';
 }
 
 /** Lets workers start again; true where they had been stopped. */

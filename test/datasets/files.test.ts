@@ -85,7 +85,7 @@ describe('bytes that are not UTF-8', () => {
 
   it('are told from characters that are cut off, from halves of pairs and from UTF-32', async () => {
     const cut = Buffer.from('{"prompt":"日本語で日本"}').subarray(0, -3);
-    await expect(open('a.jsonl', cut)).rejects.toThrow(/offset 26 .*damaged there/);
+    await expect(open('a.jsonl', cut)).rejects.toThrow(/offset 26 .*damaged at this place/);
     const half = Buffer.concat([Buffer.from('{"prompt":"'), bytes('ed a0 bd'), Buffer.from('"}')]);
     await expect(open('b.jsonl', half)).rejects.toThrow(/half of a surrogate pair/);
     const utf32 = bytes('ff fe 00 00 7b 00 00 00 22 00 00 00');
@@ -411,7 +411,7 @@ describe('JSON', () => {
   it.each([
     ['[{"q":"a"},{"q":"b"', /not complete JSON: it ends after row 1/],
     ['[{"q":"a"} {"q":"b"}]', /not JSON: "\]" is missing before/],
-    ['[{"q":"a"}] x', /text follows its end/],
+    ['[{"q":"a"}] x', /there is text after its end/],
     ['[{"q":"a"},]', /a value is missing/],
     ['[{"q":"a"},{"q":oops}]', /row 1 is not JSON/],
     ['{"test":[]}', /no split "train"; it has test/],

@@ -132,7 +132,7 @@ describe('pages of the datasets-server', () => {
     const dataset = await openDataset(request, hubAt(api.url), silent);
     expect(dataset.revision).toBe('first');
     await expect(read(dataset)).rejects.toThrow(
-      /changed on the Hub while it was read \(revision first, then second\)/,
+      /changed on the Hub while it was being read \(revision first, then second\)/,
     );
   });
 
@@ -206,18 +206,18 @@ describe('errors of the Hub', () => {
     [
       401,
       'ExternalUnauthenticatedError',
-      /does not exist, or it is private or gated.*accept its licence.*set HF_TOKEN/,
+      /does not exist, or it is private or gated.*accept its terms.*set HF_TOKEN/,
     ],
-    [404, 'ExternalAuthenticatedError', /does not exist, or the account of HF_TOKEN has no access/],
+    [404, 'ExternalAuthenticatedError', /does not exist, or the account of HF_TOKEN cannot access/],
     [404, 'RenamedDatasetError', /was renamed/],
     [404, 'ResponseNotFound', /check the spelling, --subset and --split/],
     [422, 'InvalidParameter', /refuses the request.*--subset and --split/],
-    [501, 'DatasetWithScriptNotSupportedError', /made by a script.*convert it to Parquet/],
+    [501, 'DatasetWithScriptNotSupportedError', /built by a script.*convert it to Parquet/],
     [501, 'DisabledViewerError', /viewer of me\/data is disabled.*download a file/],
     [501, 'NotSupportedPrivateRepositoryError', /is private.*PRO and Enterprise/],
     [501, 'TooBigContentError', /too large for the Hub's viewer/],
-    [501, 'SomethingNew', /SomethingNew: said so.*give its path/],
-    [403, null, /wants a login.*set HF_TOKEN/],
+    [501, 'SomethingNew', /SomethingNew: said so.*use that/],
+    [403, null, /requires a login.*set HF_TOKEN/],
   ])('%i %s becomes a sentence', async (status, code, message) => {
     const headers = code === null ? {} : { 'x-error-code': code };
     const api = await scriptedApi(() => ({ status, headers, body: { error: 'said so' } }));

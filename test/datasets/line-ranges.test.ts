@@ -108,6 +108,6 @@ describe('ranges of lines', () => {
   it('cannot be more rows than a file has', async () => {
     const path = join(temporaryFolder(), 'data.jsonl');
     writeFileSync(path, '{"a":1}\n{"a":2}\n');
-    await expect(cutLines(path, 0, [2, 1])).rejects.toThrow('changed while it was read');
+    await expect(cutLines(path, 0, [2, 1])).rejects.toThrow('changed while it was being read');
   });
 });

@@ -191,7 +191,7 @@ describe('compressed files', () => {
         const file = `${place}-${name}`;
         const folder = folderOf({ [file]: damaged });
         await expect(folder.open(file)).rejects.toThrow(
-          new RegExp(`${file} cannot be unpacked as \\w+: .*get it again`),
+          new RegExp(`${file} cannot be unpacked as \\w+: .*download it again`),
         );
         expect(readdirSync(join(folder.path, 'work'))).toEqual([]);
       }

@@ -125,7 +125,7 @@ describe('what a newcomer may do wrong', () => {
     expectSentence(
       await runCli(args('me/gated'), { env: pointingAt(api) }),
       1,
-      /accept its licence at \S+\/datasets\/me\/gated and set HF_TOKEN/,
+      /accept its terms at \S+\/datasets\/me\/gated and set HF_TOKEN/,
     );
     expect(
       await runCli(args('me/gated'), { env: pointingAt(api, { HF_TOKEN: 'hf_good_token' }) }),

@@ -337,7 +337,7 @@ describe('what is there already', () => {
     await makeRepository(api, 'me/answers', { 'notes.txt': 'keep' });
     const run = await push(api, args, 'me/answers', '--private', '--yes');
     expect(run.code).toBe(1);
-    expect(run.stderr).toContain('me/answers is public already');
+    expect(run.stderr).toContain('me/answers is already public');
     expect(api.statistics().requests).toBe(0);
   });
 

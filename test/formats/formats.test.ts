@@ -392,7 +392,7 @@ describe('rows', () => {
     ]);
     expect(() => requestOf(row, { promptColumn: 'none' })).toThrow(/--prompt_column none/);
     expect(() => requestOf(row, { promptColumn: 'notes', messagesColumn: 'log' })).toThrow(
-      /give one of them/,
+      /give only one of them/,
     );
     const alpacaRow = { instruction: 'Add.', input: '4', response: '9' };
     expect(
@@ -511,7 +511,7 @@ describe('chooseFormat', () => {
       /--prompt_column x.*It has a/,
     );
     expect(() => chooseFormat('me/data', ['a'], { ...NO_FLAGS, format: 'alpaka' })).toThrow(
-      /Known are .*alpaca/,
+      /Known formats: .*alpaca/,
     );
     expect(() => chooseFormat('me/data', ['a'], { ...NO_FLAGS, format: 'alpaca' })).toThrow(
       /needs the columns instruction/,
@@ -555,7 +555,9 @@ describe('prompts to the letter', () => {
       /no user turn/,
     );
     expect(() => format.apply({ messages: 'nothing' })).toThrow(/not a list/);
-    expect(() => format.apply({ messages: [{ role: 'wizard', content: 'x' }] })).toThrow(/turn 1 .* no role/);
+    expect(() => format.apply({ messages: [{ role: 'wizard', content: 'x' }] })).toThrow(
+      /turn 1 .* unknown role/,
+    );
   });
 });
 

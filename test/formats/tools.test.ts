@@ -203,7 +203,7 @@ describe('turns that call tools', () => {
     [
       'a call that is none',
       [ASKED, { role: 'assistant', tool_calls: 'perhaps' }],
-      'calls tools in a way that is not known',
+      'calls tools in an unknown way',
     ],
   ])('%s makes the row unusable', (_, messages, problem) => {
     expect(() => read({ messages })).toThrow(problem);

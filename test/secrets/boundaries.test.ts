@@ -138,12 +138,12 @@ it.each([
   const warnings: string[] = [];
   const endpoint = { address: readAddress(url), baseUrl: `${url} (${apiKey})`, apiKey };
   for (let times = 0; times < 2; times++) warnOfPlainKey(endpoint, recorder(warnings));
-  expect(warnings).toEqual(isWarned ? [expect.stringContaining('travels to http://') as string] : []);
+  expect(warnings).toEqual(isWarned ? [expect.stringContaining('is sent to http://') as string] : []);
 });
 
 it.each([
-  ['http://hub.example', 'hf_token', ['HF_TOKEN travels to http://hub.example unencrypted']],
-  ['http://10.1.2.3:8080', 'hf_token', ['HF_TOKEN travels to http://10.1.2.3:8080 unencrypted']],
+  ['http://hub.example', 'hf_token', ['HF_TOKEN is sent to http://hub.example unencrypted']],
+  ['http://10.1.2.3:8080', 'hf_token', ['HF_TOKEN is sent to http://10.1.2.3:8080 unencrypted']],
   ['http://other-hub.example', null, []],
   ['http://127.0.0.1:9', 'hf_token', []],
   ['https://hub.example', 'hf_token', []],

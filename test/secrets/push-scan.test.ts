@@ -37,9 +37,7 @@ describe('a push', () => {
     const escaped = Buffer.from(`Bearer ${KEY}`).toString('base64');
     for (const allowed of [false, true]) {
       const refusal = await refusalOf(['fine', `say ${escaped}`], allowed);
-      expect(refusal).toContain(
-        '1 text would make a secret public: row 1, column annotation (OPENAI_API_KEY)',
-      );
+      expect(refusal).toContain('1 text would publish a secret: row 1, column annotation (OPENAI_API_KEY)');
     }
     expect(await refusalOf(['fine'], true, `# ${KEY}`)).toContain('README.md (OPENAI_API_KEY)');
   });

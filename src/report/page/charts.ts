@@ -290,7 +290,7 @@ export function ratioChart(ratios: Distribution): HTMLElement {
   return distributionChart(
     {
       title: 'New length as a multiple of the old one',
-      sentence: 'How many answers became shorter or longer, and by which factor.',
+      sentence: 'How many answers became shorter or longer, and by what factor.',
       head: 'Factor',
     },
     [{ label: 'rows', color: '--new', of: ratios, isBars: true }],
@@ -347,7 +347,7 @@ export function latencyChart(time: OverTime): HTMLElement {
     time,
     {
       title: 'Latency',
-      sentence: 'Median and 95th percentile of the time that an answer took, over time.',
+      sentence: 'Median and 95th percentile of the answers’ latency over time.',
       amountText: (milliseconds) => seconds(milliseconds),
       least: 10,
       isWhole: false,

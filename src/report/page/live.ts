@@ -39,7 +39,7 @@ export async function follow(
       say(data);
     } catch {
       pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
-      liveStatus.textContent = 'The server of this page has stopped: this is what it showed last.';
+      liveStatus.textContent = 'The server of this page has stopped; this is its last state.';
     }
   }
 }

@@ -146,7 +146,7 @@ function changes(data: ReportData, show: Show): HTMLElement {
       [
         none.length === 0 ? '' : `Checked and not found: ${none.join(', ')}.`,
         data.compared === 0
-          ? 'No row has both an old and a new answer, so they cannot be compared.'
+          ? 'No row has both an old and a new answer to compare.'
           : `Comparisons cover the ${data.compared === 1 ? 'one row that has' : `${number(data.compared)} rows that have`} an old and a new answer.`,
       ].join(' '),
     ),
@@ -206,7 +206,7 @@ function judgement(judge: Judged): HTMLElement {
   const isClear = interval !== null && (interval[0] > 0.5 || interval[1] < 0.5);
   const found =
     winRate === null
-      ? 'Nothing was decided.'
+      ? 'No pair was decided.'
       : `The new answers win ${winText(judge)}` +
         (isClear ? '.' : `: not significant with ${number(rows)} pairs.`);
   const rest = undecided > 0 ? [element('li', { class: 'quiet' }, `${number(undecided)} undecided`)] : [];

@@ -268,14 +268,10 @@ export class Reader {
       ];
     }
     if (this.data.command === null)
-      return [element('p', { class: 'quiet' }, `Row ${row} is not in this page.`)];
+      return [element('p', { class: 'quiet' }, `Row ${row} is not on this page.`)];
     const command = `${this.data.command} ${row}`;
     return [
-      element(
-        'p',
-        { class: 'quiet' },
-        `Row ${row} is not among those in this page. A page with it is made by:`,
-      ),
+      element('p', { class: 'quiet' }, `Row ${row} is not on this page. This command makes a page with it:`),
       element('div', { class: 'heading' }, element('code', {}, command), copyButton('command', command)),
     ];
   }
@@ -322,7 +318,7 @@ export class Reader {
       },
       'Save as JSONL',
     );
-    const note = isKept ? '' : ' This browser does not keep them: save them before you close the page.';
+    const note = isKept ? '' : ' This browser does not keep them; save them before you close the page.';
     this.#saved.replaceChildren(
       element(
         'p',

@@ -32,7 +32,13 @@ export function reviewOf(one: ShownRow, marks: Marks, onChange: () => void): HTM
     element('h4', {}, 'Your review'),
     element('div', { class: 'views', role: 'group', 'aria-label': 'Mark' }, ...buttons),
     ...(isCut
-      ? [element('p', { class: 'quiet' }, 'This answer is not shown whole, so it cannot be edited here.')]
+      ? [
+          element(
+            'p',
+            { class: 'quiet' },
+            'This answer is too long to be shown in full, so it cannot be edited here.',
+          ),
+        ]
       : []),
     ...(mark === 'edit'
       ? [
