@@ -235,43 +235,58 @@ interface Learnt {
   keepsHours: boolean;
 }
 
+/** Tokens of all answers, by what a probe showed, or else by the original answers. */
+function completionTokens(
+  { generation }: ModelCall,
+  estimate: Estimate,
+  probe: Probe | null,
+  requests: number,
+): DryRun['completion_tokens'] {
+  const most = mostTokens(generation);
+  const maximum = most === null ? null : estimate.requests * most;
+  const bounded = (tokens: number): number => Math.round(Math.min(Math.max(0, tokens), maximum ?? Infinity));
+  if (probe === null) {
+    const expected = bounded(estimate.originalTokens.tokens * (generation.n ?? 1));
+    return { expected, low: null, high: null, maximum };
+  }
+  const { completionTokens: mean, completionMargin: margin } = probe;
+  return {
+    expected: bounded(mean * requests),
+    low: bounded((mean - margin) * requests),
+    high: bounded((mean + margin) * requests),
+    maximum,
+  };
+}
+
+/** @param share of the rates that is charged, such as a half in batches */
+function priceRange(
+  promptTokens: number,
+  { expected, low, high, maximum }: DryRun['completion_tokens'],
+  rates: Rates,
+  share: number,
+): PriceRange {
+  const cost = (completionTokens: number): number =>
+    costOf({ promptTokens, completionTokens, cachedTokens: 0 }, rates) * share;
+  return {
+    expected: cost(expected),
+    low: low === null ? null : cost(low),
+    high: high === null ? null : cost(high),
+    maximum: maximum === null ? null : cost(maximum),
+  };
+}
+
 function figures(
   call: ModelCall,
   { estimate, tokenizer, price, probe, limits, batches, keepsHours }: Learnt,
 ): Omit<DryRun, 'probe' | 'examples' | 'columns' | 'problems' | 'fallback' | 'reused_rows' | 'deduped_rows'> {
   const { generation, annotator } = call;
-  const most = mostTokens(generation);
-  const maximum = most === null ? null : estimate.requests * most;
   // Each answer of --n on its own, with the whole prompt each time.
   const each = splitsChoices(call) ? (generation.n ?? 1) : 1;
   const requests = estimate.requests * each;
-  const bounded = (tokens: number): number => Math.round(Math.min(Math.max(0, tokens), maximum ?? Infinity));
-  const completion =
-    probe === null
-      ? {
-          expected: bounded(estimate.originalTokens.tokens * (generation.n ?? 1)),
-          low: null,
-          high: null,
-          maximum,
-        }
-      : {
-          expected: bounded(probe.completionTokens * requests),
-          low: bounded((probe.completionTokens - probe.completionMargin) * requests),
-          high: bounded((probe.completionTokens + probe.completionMargin) * requests),
-          maximum,
-        };
+  const completion = completionTokens(call, estimate, probe, requests);
   const promptTokens = estimate.promptTokens.tokens * each;
-  const priced = (share: number | null, rates: Rates | null = price): PriceRange | null => {
-    if (rates === null || share === null) return null;
-    const cost = (completionTokens: number): number =>
-      costOf({ promptTokens, completionTokens, cachedTokens: 0 }, rates) * share;
-    return {
-      expected: cost(completion.expected),
-      low: completion.low === null ? null : cost(completion.low),
-      high: completion.high === null ? null : cost(completion.high),
-      maximum: maximum === null ? null : cost(maximum),
-    };
-  };
+  const priced = (share: number | null, rates: Rates | null = price): PriceRange | null =>
+    rates === null || share === null ? null : priceRange(promptTokens, completion, rates, share);
   const share = price === null ? null : shareOf(price, tierOf(generation.service_tier));
   const offPeak = price?.offPeak ?? null;
   return {
@@ -303,7 +318,7 @@ function figures(
       tokens_per_minute: limits.tokensPerMinute,
       requests_per_day: limits.requestsPerDay,
     },
-    minutes: minutesFor(limits, requests, promptTokens + (maximum ?? completion.expected)),
+    minutes: minutesFor(limits, requests, promptTokens + (completion.maximum ?? completion.expected)),
   };
 }
 

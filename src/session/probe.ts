@@ -5,7 +5,8 @@ import type { ModelCall } from '../models/call.js';
 import type { RunPolicy } from '../run/settings.js';
 import type { AccountLimits } from '../http/limit-headers.js';
 import { TokenEstimate } from '../requests/tokens.js';
-import { budgetFor } from '../run/budget.js';
+import { budgetFor, type CostBudget } from '../run/budget.js';
+import type { Job, ProcessorEvents } from '../requests/processor.js';
 import { totalCost, type Cost, type Price } from '../models/prices.js';
 import { addUsage, NO_USAGE, type Usage } from '../models/usage.js';
 import { usageOfAnswer } from '../models/usage-estimate.js';
@@ -47,7 +48,7 @@ export interface ProbedCall {
 }
 
 /**
- * Asks rows and keeps nothing but figures.
+ * Sends rows and keeps nothing but figures.
  * @throws UserError where the run itself could not be made (a wrong key, an unknown model), or nothing was answered
  */
 export async function probeRows(
@@ -55,45 +56,10 @@ export async function probeRows(
   probed: ProbedCall,
   { console, interruption }: CommandContext,
 ): Promise<Probe> {
-  const { call, policy, price } = probed;
-  const usages: Usage[] = [];
-  /** Paid for as well, but no measure of an answer's length. */
-  const wasted: Usage[] = [];
-  const errors: string[] = [];
-  const cost = (): Cost | null => totalCost([...usages, ...wasted].reduce(addUsage, NO_USAGE), price);
-  const budget = budgetFor(probed, () => cost()?.amount ?? 0);
-  const events = {
-    answered: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {
-      const usage = usageOfAnswer(reported, sent, json);
-      usages.push(usage);
-      budget?.observe(usage);
-    },
-    failed: (_job: unknown, _sent: unknown, [...why]: string[]) => {
-      errors.push(why.at(-1) ?? 'no reason');
-    },
-    partial: (_job: unknown, sent: Buffer, json: Buffer, { usage: reported }: { usage: Usage | null }) => {
-      const usage = usageOfAnswer(reported, sent, json);
-      wasted.push(usage);
-      budget?.observe(usage);
-    },
-    exchanged: () => undefined,
-    wasted: (usage: Usage) => {
-      wasted.push(usage);
-      budget?.observe(usage);
-    },
-    parameterChanged: (_change: unknown, message: string) => {
-      console.warning(message);
-    },
-    shortened: () => undefined,
-    streamed: (message: string) => {
-      console.warning(message);
-    },
-    movedToResponses: (message: string) => {
-      console.warning(message);
-    },
-  };
+  const { call } = probed;
+  const tally = new ProbeTally(probed, console);
   const { client, limiter, processor } = await openOnlineSession(call, {
-    ...{ budget, events, reporter: console },
+    ...{ budget: tally.budget, events: tally, reporter: console },
     hasAnswers: false,
     partialBefore: null,
   });
@@ -106,44 +72,120 @@ export async function probeRows(
     () => `Probing: ${processor.counts.answered} of ${plural(rows.length, 'row')}`,
   );
   try {
-    const estimate = new TokenEstimate();
-    const shape = requestShape(call);
-    const jobs = rows.map(({ index, row }) => {
-      const body = Buffer.from(JSON.stringify(requestBody(requestOf(row), shape)));
-      return { requestIdx: index, body, tokens: estimate.of(body) };
-    });
-    const stop = await processor.run(jobs);
+    const stop = await processor.run(jobsOf(rows, call));
     interruption.soft.throwIfAborted();
     if (stop?.reason === 'error') throw await stopError(stop, call);
-    if (stop?.reason === 'budget') {
-      const sent = plural(processor.counts.answered + processor.counts.failed, 'row');
-      const what = `--max_cost ${policy.maxCost ?? 0} ended the probe after ${sent} of ${rows.length}`;
-      if (usages.length === 0) throw new UserError(`${what}: not even one request fits. Raise --max_cost.`);
-      console.warning(`${what}, so the estimate is less certain.`);
-    }
-    if (usages.length === 0) {
-      throw new UserError(
-        `None of ${plural(rows.length, 'row')} was answered; the last one failed with: ${errors.at(-1) ?? 'no reason'}.`,
-      );
-    }
+    const sent = processor.counts.answered + processor.counts.failed;
+    tally.check(stop?.reason === 'budget' ? sent : null, rows.length);
   } finally {
     interruption.soft.removeEventListener('abort', abandon);
     endProgress();
     await client.abort();
   }
+  const { requestsPerMinute, tokensPerMinute, requestsPerDay } = limiter;
   return {
     asked: rows.length,
     answered: processor.counts.answered,
-    ...lengths(usages),
-    cost: cost()?.amount ?? null,
-    isCostEstimated: cost()?.isEstimate ?? false,
-    limits: {
-      requestsPerMinute: limiter.requestsPerMinute,
-      tokensPerMinute: limiter.tokensPerMinute,
-      requestsPerDay: limiter.requestsPerDay,
-    },
-    error: errors.at(-1) ?? null,
+    ...tally.figures,
+    limits: { requestsPerMinute, tokensPerMinute, requestsPerDay },
   };
+}
+
+function jobsOf(rows: readonly { index: number; row: PromptRow }[], call: ModelCall): Job[] {
+  const estimate = new TokenEstimate();
+  const shape = requestShape(call);
+  return rows.map(({ index, row }) => {
+    const body = Buffer.from(JSON.stringify(requestBody(requestOf(row), shape)));
+    return { requestIdx: index, body, tokens: estimate.of(body) };
+  });
+}
+
+/** What came of the rows of a probe. */
+class ProbeTally implements ProcessorEvents {
+  /** Keeps the probe under `--max_cost`; null where there is no limit. */
+  readonly budget: CostBudget | null;
+  readonly #usages: Usage[] = [];
+  /** Paid for as well, but no measure of an answer's length. */
+  readonly #wasted: Usage[] = [];
+  readonly #errors: string[] = [];
+
+  constructor(
+    private readonly probed: ProbedCall,
+    private readonly console: CommandContext['console'],
+  ) {
+    this.budget = budgetFor(probed, () => this.#cost()?.amount ?? 0);
+  }
+
+  #cost(): Cost | null {
+    return totalCost([...this.#usages, ...this.#wasted].reduce(addUsage, NO_USAGE), this.probed.price);
+  }
+
+  answered(_: Job, sent: Buffer, json: Buffer, { usage }: { usage: Usage | null }): void {
+    const used = usageOfAnswer(usage, sent, json);
+    this.#usages.push(used);
+    this.budget?.observe(used);
+  }
+
+  partial(_: Job, sent: Buffer, json: Buffer, { usage }: { usage: Usage | null }): void {
+    this.wasted(usageOfAnswer(usage, sent, json));
+  }
+
+  wasted(usage: Usage): void {
+    this.#wasted.push(usage);
+    this.budget?.observe(usage);
+  }
+
+  failed(_job: Job, _sent: Buffer, [...why]: string[]): void {
+    this.#errors.push(why.at(-1) ?? 'no reason');
+  }
+
+  parameterChanged(_: unknown, message: string): void {
+    this.console.warning(message);
+  }
+
+  streamed(message: string): void {
+    this.console.warning(message);
+  }
+
+  movedToResponses(message: string): void {
+    this.console.warning(message);
+  }
+
+  exchanged(): void {
+    // Nothing is drawn over time.
+  }
+
+  shortened(): void {
+    // It concerns one row.
+  }
+
+  /**
+   * @param sent rows that were sent where `--max_cost` ended the probe; null where it did not
+   * @throws UserError where no answer came
+   */
+  check(sent: number | null, rows: number): void {
+    if (sent !== null) {
+      const { maxCost } = this.probed.policy;
+      const what = `--max_cost ${maxCost ?? 0} ended the probe after ${plural(sent, 'row')} of ${rows}`;
+      if (this.#usages.length === 0)
+        throw new UserError(`${what}: not even one request fits. Raise --max_cost.`);
+      this.console.warning(`${what}, so the estimate is less certain.`);
+    }
+    if (this.#usages.length > 0) return;
+    throw new UserError(
+      `None of ${plural(rows, 'row')} was answered; the last one failed with: ${this.#errors.at(-1) ?? 'no reason'}.`,
+    );
+  }
+
+  get figures(): Omit<Probe, 'asked' | 'answered' | 'limits'> {
+    const cost = this.#cost();
+    return {
+      ...lengths(this.#usages),
+      cost: cost?.amount ?? null,
+      isCostEstimated: cost?.isEstimate ?? false,
+      error: this.#errors.at(-1) ?? null,
+    };
+  }
 }
 
 /** How long requests and answers are on average. */
