@@ -10,6 +10,7 @@ import type { IdentityFlags, RunIdentity } from '../run/identity.js';
 import type { LineRange } from '../datasets/line-ranges.js';
 
 const LARGEST_PLAN_BYTES = 1 << 30;
+const VERSION = 1;
 
 /** Where the rows of a shard are read from. */
 export type ShardPlace =
@@ -37,7 +38,7 @@ export interface PlannedFile {
 }
 
 export interface Plan {
-  version: 1;
+  version: typeof VERSION;
   uuid: string;
   /** `YYYY_MM_DD-HH_MM_SS`. */
   created: string;
@@ -88,8 +89,15 @@ export function readPlan(runDir: string): Plan {
     );
   }
   const text = statSync(path).size > LARGEST_PLAN_BYTES ? '' : readOwnText(path);
-  const plan = checkedPlan(parseJson(text));
+  const value = parseJson(text);
+  const plan = checkedPlan(value);
   if (plan !== null) return plan;
+  if (isObject(value) && Number.isSafeInteger(value['version']) && (value['version'] as number) > VERSION) {
+    throw new UserError(
+      `${path} was written by a newer version of reannotate, whose plans this one cannot read. Install the same version on every ` +
+        'machine that works on the run.',
+    );
+  }
   throw new UserError(
     `${path} was damaged or changed after it was written. Restore it, or plan the run again with --overwrite (the earlier ` +
       'files are kept).',
@@ -98,7 +106,7 @@ export function readPlan(runDir: string): Plan {
 
 /** A plan that is as it was written, and whose shards follow each other without a gap; null for anything else. */
 function checkedPlan(value: unknown): Plan | null {
-  if (!isObject(value) || value['version'] !== 1 || !Array.isArray(value['shards'])) return null;
+  if (!isObject(value) || value['version'] !== VERSION || !Array.isArray(value['shards'])) return null;
   const plan = value as unknown as Plan;
   if (typeof plan.digest !== 'string' || plan.digest !== digestOf(plan)) return null;
   return tiles(plan) ? plan : null;

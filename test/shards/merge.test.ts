@@ -284,6 +284,8 @@ describe('merge', () => {
     edit(join(runDir, 'plan.json'), (text) => text.replace('"start":3', '"start":2'));
     const { readPlan } = await import('../../src/shards/plan.js');
     expect(() => readPlan(runDir)).toThrow('was damaged or changed');
+    edit(join(runDir, 'plan.json'), (text) => text.replace('"version": 1', '"version": 2'));
+    expect(() => readPlan(runDir)).toThrow('newer version of reannotate');
     renameSync(join(runDir, 'plan.json'), join(runDir, 'plan.old'));
     expect(() => readPlan(runDir)).toThrow('There is no');
   });
