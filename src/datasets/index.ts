@@ -4,7 +4,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { withoutSecrets } from '../http/address.js';
 import { systemErrorCode, UserError } from '../lib/errors.js';
-import { fileProblem, kindOfFile } from '../lib/files.js';
+import { cooperativePause, fileProblem, kindOfFile } from '../lib/files.js';
 import { sanitize } from '../lib/text.js';
 import type {
   DatasetRequest,
@@ -124,7 +124,12 @@ export async function openLocal(request: DatasetRequest, signal?: AbortSignal): 
     signal,
   );
   const parts: OpenDataset[] = [];
-  for (const file of found.files) parts.push(await opener.open(file));
+  const pause = cooperativePause();
+  for (const file of found.files) {
+    parts.push(await opener.open(file));
+    await pause();
+    signal?.throwIfAborted();
+  }
   const dataset = concatenated(parts);
   return {
     ...(name === STANDARD_INPUT ? unseekable(dataset) : dataset),

@@ -407,6 +407,22 @@ describe('folders and globs', () => {
     await expect(folder.open('circle.jsonl')).rejects.toThrow('its symbolic links lead in a circle');
   });
 
+  it('of many files let signals be heard while they are opened', async () => {
+    const names = Array.from({ length: 400 }, (_, place) => `part-${place}.jsonl`);
+    const folder = folderOf(Object.fromEntries(names.map((name) => [name, ROWS])));
+    const stop = new AbortController();
+    setImmediate(() => {
+      stop.abort(new Error('stopped'));
+    });
+    const request = {
+      dataset: folder.path,
+      subset: null,
+      split: null,
+      workFolder: join(folder.path, 'work'),
+    };
+    await expect(openDataset(request, HUB, silent, stop.signal)).rejects.toThrow('stopped');
+  });
+
   it('a file whose name looks like a glob is that file', async () => {
     const folder = folderOf({ 'a[1].jsonl': ROWS });
     expect((await folder.open('a[1].jsonl')).totalRows).toBe(2);
