@@ -1,5 +1,6 @@
 /** Files that people write by hand. */
 
+import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { systemErrorCode } from './errors.js';
 import { kindOfFile } from './files.js';
@@ -13,12 +14,12 @@ const PIPE_LOOK_MS = 20;
 
 /**
  * The text of a small file, without a byte order mark.
- * @throws a system error, or an error that says how large the file is
+ * @throws a system error, or an error that says what is wrong: it is too large, or not text
  */
 export function readSmallFile(path: string): string {
-  return readSmallBytes(path)
-    .toString('utf8')
-    .replace(/^\uFEFF/, '');
+  const bytes = readSmallBytes(path);
+  if (!isUtf8(bytes) || bytes.includes(0)) throw new Error('it is not text in UTF-8');
+  return bytes.toString('utf8').replace(/^\uFEFF/, '');
 }
 
 /**

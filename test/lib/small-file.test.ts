@@ -15,6 +15,17 @@ it('a small file is read without its byte order mark, and a larger one is not re
   expect(() => readSmallFile(path)).toThrow('the file is larger than 1,048,576 bytes');
 });
 
+it.each([
+  ['of another encoding', Buffer.from('KEY=\u00e9', 'latin1')],
+  ['in UTF-16', Buffer.from('\ufeffKEY=1', 'utf16le')],
+  ['of bytes', Buffer.from([0x4b, 0x3d, 0x00, 0x0a])],
+])('a file %s is not read as text', (_, bytes) => {
+  const path = join(temporaryFolder(), 'file');
+  writeFileSync(path, bytes);
+  expect(() => readSmallFile(path)).toThrow('it is not text in UTF-8');
+  expect(readSmallBytes(path)).toEqual(bytes);
+});
+
 it('a device without an end is read as far as a small file goes', () => {
   expect(() => readSmallFile('/dev/zero')).toThrow('the file is larger than 1,048,576 bytes');
   expect(readSmallFile('/dev/null')).toBe('');
