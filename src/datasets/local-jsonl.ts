@@ -78,7 +78,7 @@ async function* jsonLines(
 function requireLineStart(file: TextFile, { offset }: RowPlace): void {
   if (offset === 0 || isAfterLineFeed(file, offset)) return;
   throw new UserError(
-    `${sanitize(file.shown, 300)} changed while it was read. Run the command again once nothing writes to it.`,
+    `${sanitize(file.shown, 300)} changed while it was being read. Run the command again when nothing writes to it.`,
   );
 }
 

@@ -101,6 +101,6 @@ describe('--offset in JSON Lines', () => {
     appendFileSync(path, row(20));
     expect(await slice(dataset, 19, 1)).toMatchObject([{ index: 19, value: { prompt: 'row 19' } }]);
     writeFileSync(path, `{"prompt":"one that is longer"}\n${text}`);
-    await expect(slice(dataset, 19, 1)).rejects.toThrow('changed while it was read');
+    await expect(slice(dataset, 19, 1)).rejects.toThrow('changed while it was being read');
   });
 });
