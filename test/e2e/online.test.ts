@@ -379,7 +379,7 @@ describe('a run online', () => {
     });
     expect(run.code, run.stderr).toBe(0);
     expect(run.stderr).toMatch(/allows 20 requests per day, and 41 are left to send: this will take 3 days/);
-    expect(readFileSync(resultsIn(folder).temp('output.log'), 'utf8')).toContain('20 requests a day');
+    expect(readFileSync(resultsIn(folder).temp('output.log'), 'utf8')).toContain('20 requests per day');
   });
 
   it('stops before --max_cost is exceeded, and goes on when it is raised', async () => {
