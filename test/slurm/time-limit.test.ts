@@ -1,0 +1,33 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { until } from './cluster.js';
+import { obstacle, SHARDS, SlurmRuns } from './slurm-runs.js';
+
+const why = obstacle();
+
+describe.skipIf(why !== null)('a time limit of Slurm', () => {
+  let runs: SlurmRuns;
+
+  beforeAll(async () => {
+    runs = await SlurmRuns.start();
+  });
+  afterAll(() => {
+    runs.close();
+  });
+  beforeEach(() => {
+    runs.reset();
+  });
+
+  it('drains ahead of a time limit, and continues in another attempt', async () => {
+    runs.ledger.latency = 2400;
+    const runDir = await runs.plan('limit', 2 * SHARDS * 15);
+    const array = await runs.script(runDir);
+    runs.cluster.run('sbatch', ['--array=0', '--time=1', '--signal=B:USR2@35', array], runs.env());
+    const isDone = (): boolean => /Shard 0 is done/.test(runs.logs(runDir));
+    await until(isDone, 150_000, () => `${runs.cluster.run('squeue', [])}${runs.logs(runDir)}`);
+    await runs.cluster.idle(30_000);
+    expect((await runs.overview(runDir)).list[0]).toMatchObject({ standing: 'done' });
+    expect(runs.logs(runDir)).toContain('Asked Slurm to requeue task');
+    expect(runs.ledger.asked.size).toBe(30);
+    expect(runs.paidTwice).toBe(0);
+  });
+});
