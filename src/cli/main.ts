@@ -75,6 +75,8 @@ export async function runProgram(name: keyof typeof PROGRAMS): Promise<void> {
   }
   process.off('uncaughtException', crash);
   stopListening();
+  // A second signal between the last message and the end of the process must not hide the exit code.
+  if (interruption.signal !== null) process.once(interruption.signal, () => process.exit());
 }
 
 /** The command that a command line is for: its first word (after `help`), or the program itself. */

@@ -103,7 +103,7 @@ function nextCommands(runDir: string): NextCommands {
   return {
     retry: (states) => work(` --retry ${states.join(',')}`),
     raise: (maxCost) => work(` --max_cost ${maxCost}`),
-    // A plan has neither.
+    // These flags are given to `plan`, which is not changed afterwards.
     sendAgain: () => null,
   };
 }

@@ -100,8 +100,8 @@ class Output {
       throw new Error('an LZ4 block refers to what is not there');
     this.#reserve(length);
     const buffer = this.#buffer;
-    for (let end = this.#length + length; this.#length < end; this.#length++)
-      buffer[this.#length] = buffer[this.#length - distance] ?? 0;
+    const end = this.#length + length;
+    for (; this.#length < end; this.#length++) buffer[this.#length] = buffer[this.#length - distance] ?? 0;
   }
 
   #reserve(more: number): void {

@@ -32,6 +32,7 @@ export function arrowReader(arrow: Arrow, data: Data): Read {
 function valueReader(arrow: Arrow, data: Data): Read {
   const { Type } = arrow;
   const buffers = data as unknown as Buffers;
+  // oxlint-disable-next-line switch-exhaustiveness-check -- most of the library's types are read by the library itself
   switch (data.type.typeId) {
     case Type.Null:
       return () => null;

@@ -402,6 +402,7 @@ function explain(refusal: Refusal): string {
     case 'UnexpectedApiError':
     case 'UnexpectedError':
       return `The Hub failed to serve ${name} (${said || code}): try again later.`;
+    case null:
     default:
       return explainStatus(refusal);
   }

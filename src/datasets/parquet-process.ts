@@ -238,7 +238,10 @@ export class ParquetProcess {
       case 'range':
         void this.#serve(message, child);
         return;
-      default: {
+      case 'started':
+      case 'opened':
+      case 'rows':
+      case 'refused': {
         const waiting = this.#waiting;
         if (waiting?.number !== message.number) return;
         this.#waiting = null;

@@ -128,8 +128,9 @@ function instancesOf({ instances = null }: Value): readonly unknown[] {
   return instances.length > 0 ? (instances as unknown[]) : [{}];
 }
 
-function instanceRow(index: number, { instances: _, ...others }: Value, instance: unknown): SourceRow {
+function instanceRow(index: number, row: Value, instance: unknown): SourceRow {
   if (!isObject(instance)) return { index, problem: `row ${index}: "instances" holds what is no object` };
+  const { instances: _, ...others } = row;
   return { index, value: { ...others, ...instance } };
 }
 

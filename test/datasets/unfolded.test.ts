@@ -77,7 +77,7 @@ describe('trees of messages', () => {
     const text = TABLE.map((row) => ({
       ...row,
       parent_id: row['parent_id'] ?? '',
-      rank: row['rank'] === undefined ? '' : `${String(row['rank'])}.0`,
+      rank: typeof row['rank'] === 'number' ? row['rank'].toFixed(1) : '',
       deleted: row['message_id'] === 'p3' ? 'True' : 'False',
     }));
     expect(await threads(text)).toEqual(['p1 > a2', 'p1 > a2 > p2 > a3']);

@@ -69,7 +69,7 @@ describe('what a newcomer may do wrong', () => {
     ],
     ['a wrong logit bias', ['--dataset', 'a.json', '--logit_bias', '{a}'], 2, /--logit_bias takes JSON/],
     ['a file that is not there', ['--dataset', 'nothing/here.json'], 1, /nothing\/here.json does not exist/],
-    ['a name that is no id', ['--dataset', 'what is this'], 1, /neither a file nor a Hub id/],
+    ['a name that is no id', ['--dataset', 'what is this'], 1, /neither a file nor a Hub dataset id/],
     ['a folder', ['--dataset', './'], 1, /is a folder/],
   ])('%s', async (_, args, code, message) => {
     const run = await runCli(args, { env: { OPENAI_API_KEY: 'sk-test-key' } });
