@@ -83,7 +83,7 @@ function hoursOfPrice({ off_peak: offPeak }: DryRun): string {
   return offPeak.kept ? ` (sent ${offPeak.hours})` : ' (at peak hours)';
 }
 
-/** Rows that a price of single ones is told for: single ones cost too little to read. */
+/** The price of a single row would be too small to read, so it is stated for this many rows. */
 const REFUSED_ROWS = 100;
 
 function describeFallback({ fallback }: DryRun): string | null {

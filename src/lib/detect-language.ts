@@ -3,7 +3,7 @@
  * languages. It is loaded when it is needed, and takes about a megabyte of disk and 50 of memory.
  */
 
-/** What can be told apart, by ISO 639-1. */
+/** The languages that are recognised, by ISO 639-1. */
 export const LANGUAGES: readonly string[] = (
   'am ar az be bg bn ca cs da de el en es et eu fa fi fr gu he hi hr hu hy is it ja ka kn ko ku lo lt lv ml mr ms nl no or ' +
   'pa pl pt ro ru sk sl sq sr sv ta te th tl tr uk ur vi yo zh'
@@ -15,7 +15,7 @@ const LONGEST = 4000;
 /** Letters that are needed to tell; of scripts whose signs are syllables or words a quarter of it. */
 const FEWEST_LETTERS = 50;
 const SYLLABLES = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/gu;
-/** Languages whose scores are so near the best one can't be told from it: Russian and Bulgarian, Norwegian and Danish. */
+/** Languages whose scores are too close to the best one to be distinguished from it: Russian and Bulgarian, Norwegian and Danish. */
 const MARGIN = 0.1;
 
 /** Languages that a text may be in; empty where that is not clear. */

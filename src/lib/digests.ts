@@ -8,7 +8,7 @@ export interface Digest {
   low: number;
 }
 
-/** The digest of a request's body. Eight bytes may collide, so whoever takes an answer over compares the bodies too. */
+/** The digest of a request's body. Eight bytes may collide, so the code that takes over an answer compares the bodies too. */
 export function digestOf(body: Buffer | string): Digest {
   // A text of 32 characters is made in less than half the time that a buffer of 32 bytes takes.
   const bytes = hash('sha256', body, 'binary');

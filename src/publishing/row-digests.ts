@@ -21,7 +21,7 @@ export interface RowChanges {
   new: number;
   /** Rows that had another answer. */
   changed: number;
-  /** Rows of the last push whose prompt is not there any more. */
+  /** Rows of the last push whose prompt is no longer there. */
   gone: number;
   unchanged: number;
 }

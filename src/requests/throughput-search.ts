@@ -13,7 +13,7 @@ const TIMEOUT_SHARE = 0.5;
 const IDLE_SHARE = 0.25;
 /** Where twice as many get this many times the answers, there was no queue. */
 const FULL_GAIN = 1.7;
-/** Answers of each of two measurements that this is told from: with eight of many lengths it was chance every tenth time. */
+/** Answers in each of the two measurements behind this decision: with eight answers of many lengths, one decision in ten was chance. */
 const FULL_GAIN_ANSWERS = 16;
 /** Signs of overload for each answer of a measurement that count as overload. */
 const OVERLOAD_SHARE = 0.05;

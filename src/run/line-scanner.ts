@@ -141,7 +141,7 @@ export class LineScanner {
   }
 
   /**
-   * Where the request and its response end, exclusive, if the line goes on with `,{"request_idx":N}]`; -1 otherwise. They
+   * Where the request and its response end, exclusive, if the line continues with `,{"request_idx":N}]`; -1 otherwise. They
    * begin behind the line's first bracket.
    */
   endOfContent(bytes: Buffer, start: number, end: number): number {

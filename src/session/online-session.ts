@@ -67,7 +67,7 @@ export async function openOnlineSession(call: ModelCall, parts: OnlineSessionPar
   const { budget, schedule = null, events, reporter } = parts;
   const { hasAnswers, partialBefore, mayProceed = () => true, pool } = parts;
   const open = (): Promise<WarmServers> => openWarm(call, reporter);
-  // What several servers did is told for each run, so they are opened for each.
+  // The figures of several servers are kept for each run, so they are opened for each.
   const warm = await (pool === undefined || call.servers !== null ? open() : pool.take(call, open));
   const { client, servers, limits, standings, shared, parameters } = warm;
   const processor = new Processor({
