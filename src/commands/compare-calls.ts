@@ -63,9 +63,7 @@ export async function compareDryRun(
   { console, interruption }: CommandContext,
 ): Promise<number> {
   const { comparison, contestants, pairs, common } = placed;
-  const { selection: rows, output, environment } = common;
-  const source = { selection: rows, tempDir: output.tempDir, environment };
-  const { dataset, format } = await find(source, console, interruption.soft);
+  const { dataset, format } = await find(common, console, interruption.soft);
   const estimates = contestants.map(({ settings }) => new RequestEstimate(settings.call, 'answer'));
   const judging = judgeFor(null, null, placed);
   const verdicts = new RequestEstimate(judging.settings.call);

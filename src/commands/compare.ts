@@ -90,10 +90,8 @@ function sampleOf({ comparison, common, place }: PlacedComparison): typeof findD
   const open = async (
     ...[, console, signal]: Parameters<typeof findDataset>
   ): ReturnType<typeof findDataset> => {
-    const { selection, output, environment } = common;
-    const source = { selection, tempDir: output.tempDir, environment };
-    const found = await findDataset(source, console, signal);
-    const { offset, limit } = selection;
+    const found = await findDataset(common, console, signal);
+    const { offset, limit } = common.selection;
     const endProgress = console.showProgress(() => 'Sampling the dataset');
     try {
       const chosen = await sampleDataset(

@@ -91,7 +91,7 @@ export async function dryRun(
 /** What a row costs that the run's own annotator refuses, by the tokens that a request takes on average. */
 async function fallbackPrice(
   call: ModelCall,
-  policy: RunSettings['policy'],
+  policy: RunPolicy,
   {
     requests,
     prompt_tokens: prompt,
@@ -133,15 +133,14 @@ interface Counted {
 }
 
 async function countRows(
-  { selection, call, policy, output, environment }: RunSettings,
+  settings: RunSettings,
   tokenizer: Tokenizer,
   sample: RowSample,
   { console, interruption }: CommandContext,
 ): Promise<Counted> {
-  const { tempDir } = output;
-  const spared = await SparedRequests.open(call, policy, tempDir, console);
-  const source = { selection, tempDir, environment };
-  const { dataset, format } = await findDataset(source, console, interruption.soft);
+  const { selection, call, policy, output } = settings;
+  const spared = await SparedRequests.open(call, policy, output.tempDir, console);
+  const { dataset, format } = await findDataset(settings, console, interruption.soft);
   const shape = requestShape(call);
   const counter = new RowCounter(tokenizer, imageTokens(shape.model));
   const problems: string[] = [];

@@ -48,7 +48,7 @@ interface Cut {
  */
 export async function plan(request: PlanRequest, context: CommandContext): Promise<number> {
   const { settings, given } = request;
-  const { selection, call, output, policy, environment } = settings;
+  const { selection, call, output, policy } = settings;
   const { console, interruption } = context;
   if (output.select === 'judge')
     throw new UsageError(
@@ -62,11 +62,7 @@ export async function plan(request: PlanRequest, context: CommandContext): Promi
   // What a worker would refuse is refused here.
   const asked = identityFlags(settings);
   refuseChanges(asked, identityFlags(request.settingsOf(flags)), call.given);
-  const found = await findDataset(
-    { selection, tempDir: output.tempDir, environment },
-    console,
-    interruption.soft,
-  );
+  const found = await findDataset(settings, console, interruption.soft);
   return inFolder({ folder, command: 'plan', settings }, context, async () => {
     refusePlanned(folder);
     const started = await readConfig(folder.config, new Date());

@@ -84,7 +84,7 @@ async function checkStart(
   context: CommandContext,
   find: typeof findDataset,
 ): Promise<Start> {
-  const { selection, call, output, policy, push, environment } = settings;
+  const { call, output, policy, push, environment } = settings;
   // A schema that cannot be used ends the run here, before anything is written.
   await answerRules(call);
   if (policy.batch && !policy.batchFileOnly) requireBatches(call);
@@ -112,11 +112,7 @@ async function checkStart(
   const publisher = await publisherOf(push, environment, context);
   const found =
     leftBehind.length === 0 || policy.earlier === 'overwrite'
-      ? await find(
-          { selection, tempDir: output.tempDir, environment },
-          context.console,
-          context.interruption.soft,
-        )
+      ? await find(settings, context.console, context.interruption.soft)
       : null;
   if (policy.earlier === 'overwrite') warnOfBatches(folder, watchElsewhere(settings), context);
   return { folder, price, publisher, found };

@@ -13,7 +13,7 @@ import type { Console } from '../terminal/progress.js';
 import type { OpenDataset } from '../types.js';
 import { columnWarnings, describeColumns } from './columns.js';
 import { writeRows } from './rows.js';
-import type { Environment } from './settings.js';
+import type { Environment, Output } from './settings.js';
 
 /** Row-level problems that are shown one by one; the rest is counted. */
 const PROBLEMS_SHOWN = 5;
@@ -25,22 +25,22 @@ export interface FoundDataset {
   format: ChosenFormat;
 }
 
-/** Which dataset is read, and how. */
+/** Which dataset is read, and how: the part of a run's settings that is about it. */
 export interface DatasetSource {
   selection: DatasetSelection;
   /** Where standard input is kept. */
-  tempDir: string;
+  output: Pick<Output, 'tempDir'>;
   environment: Pick<Environment, 'hub' | 'redactor'>;
 }
 
 /** Opens the dataset and decides how its rows become prompts; nothing is written. */
 export async function findDataset(
-  { selection, tempDir, environment }: DatasetSource,
+  { selection, output, environment }: DatasetSource,
   console: Console,
   signal: AbortSignal,
 ): Promise<FoundDataset> {
   const { dataset: name, subset, split, encoding } = selection;
-  const request = { dataset: name, subset, split, encoding, workFolder: tempDir };
+  const request = { dataset: name, subset, split, encoding, workFolder: output.tempDir };
   const opened = await openDataset(request, environment.hub, console, signal);
   const dataset = redactedDataset(opened, environment.redactor);
   const shown = dataset.isStandardInput === true ? 'that comes from standard input' : sanitize(name, 120);

@@ -78,15 +78,14 @@ export async function prepareRun(
   preparation: Preparation,
   onEntry: (entry: ScannedEntry) => void,
 ): Promise<PreparedRun> {
-  const { selection, call, policy, output, environment } = settings;
+  const { selection, call, policy, output } = settings;
   const { folder, console } = preparation;
   const shape = requestShape(call);
   const earlier = readIdentity(folder.run);
   const asked = identityFlags(settings);
   if (earlier !== null) refuseChanges(earlier.asked, asked, call.given);
   const find = async (): Promise<FoundDataset> =>
-    preparation.found ??
-    findDataset({ selection, tempDir: output.tempDir, environment }, console, preparation.signal);
+    preparation.found ?? findDataset(settings, console, preparation.signal);
   const wanted = { selection, find };
   const identity =
     earlier !== null && existsSync(folder.rows)
