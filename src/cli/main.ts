@@ -74,9 +74,19 @@ export async function runProgram(name: keyof typeof PROGRAMS): Promise<void> {
     if (process.exitCode === undefined || process.exitCode === EXIT.done) process.exitCode = exitCode;
   }
   process.off('uncaughtException', crash);
-  stopListening();
-  // A second signal between the last message and the end of the process must not hide the exit code.
-  if (interruption.signal !== null) process.once(interruption.signal, () => process.exit());
+  if (interruption.signal === null) stopListening();
+  else exitAtOnce(interruption.signal);
+}
+
+/**
+ * Ends the process after a signal, without what Node does at an ordinary end: that takes some milliseconds, in which a second
+ * signal (a key that is held, a scheduler that sends it twice) would kill the process and hide its exit code.
+ */
+function exitAtOnce(signal: NodeJS.Signals): void {
+  const exit = (): void => process.exit();
+  // Where the reader of the last message does not read it, a second signal still ends the process.
+  process.once(signal, exit);
+  process.stderr.write('', exit);
 }
 
 /** The command that a command line is for: its first word (after `help`), or the program itself. */

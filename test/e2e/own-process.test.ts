@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { basename } from 'node:path';
 import { expect, it } from 'vitest';
-import { foldersIn, pointingAt, runCli, simulator, temporaryFolder } from '../support/cli.js';
+import { foldersIn, pointingAt, runCli, simulator, startCli, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson } from '../support/data.js';
 
 /** What a run says, without what differs between two runs of the same rows. */
@@ -33,4 +34,13 @@ it.each(cases)('%s ends the same in a process of its own', async (_, args, code,
   const own = await run(true);
   expect(own).toMatchObject({ code, signal: null });
   expect([await run(false), await run(false)]).toEqual([own, own]);
+});
+
+it('keeps its exit code when signals keep coming until it is gone', async () => {
+  const { child, finished } = startCli(['simulate', '--port', '0']);
+  await once(child.stderr, 'data');
+  const repeated = setInterval(() => child.kill('SIGTERM'), 1);
+  const { code, signal } = await finished;
+  clearInterval(repeated);
+  expect({ code, signal }).toEqual({ code: 0, signal: null });
 });
