@@ -48,7 +48,6 @@ export function handlersOf(invocation: Invocation): Handlers {
       const resumeCommand = shownCommandLine(['npx', 'watch-batch', ...typed]);
       const context = { console, interruption, resumeCommand };
       const settings = watchSettings(parsed, sources);
-      const { withEvents } = await import('../session/events.js');
       const target = { path: parsed.values.events, redactor: sources.redactor };
       process.exitCode = await withEvents(target, 'watch-batch', context, (reporting) =>
         watchBatch(settings, reporting),
@@ -123,7 +122,6 @@ export function handlersOf(invocation: Invocation): Handlers {
         },
         repository: values.push_to_hub,
       };
-      const { withEvents } = await import('../session/events.js');
       const target = { path: values.events, redactor: sources.redactor };
       const context = { console, interruption, resumeCommand: 'npx reannotate demo' };
       process.exitCode = await withEvents(target, 'demo', context, (reporting) => demo(request, reporting));
@@ -212,10 +210,20 @@ async function runOrEstimate(
     return dryRun(settings, values, context);
   }
   const { reannotate } = await import('../commands/reannotate.js');
-  if (values.events === null) return reannotate(settings, context);
-  const { withEvents } = await import('../session/events.js');
   const target = { path: values.events, redactor };
   return withEvents(target, 'reannotate', context, (reporting) => reannotate(settings, reporting));
+}
+
+/** Runs a command that reports where `--events` says, if it is given; what writes events is loaded only then. */
+async function withEvents(
+  { path, redactor }: { path: string | null; redactor: Sources['redactor'] },
+  command: CommandName,
+  context: CommandContext,
+  work: (context: CommandContext) => Promise<number>,
+): Promise<number> {
+  if (path === null) return work(context);
+  const { reportingEvents } = await import('../session/events.js');
+  return reportingEvents({ path, redactor }, command, context, work);
 }
 
 /** A command's values, and the console that its flags ask for. */

@@ -26,8 +26,8 @@ export type EventLine =
 
 /** Where events go. */
 export interface EventTarget {
-  /** A file, which is appended to, or `-` for standard output; null for nowhere. */
-  path: string | null;
+  /** A file, which is appended to, or `-` for standard output. */
+  path: string;
   redactor: Redactor;
 }
 
@@ -36,13 +36,12 @@ export interface EventTarget {
  * @param work gets the context, which reports progress
  * @throws UserError where the file can't be written, before anything else happens; later that is a warning
  */
-export async function withEvents(
+export async function reportingEvents(
   { path, redactor }: EventTarget,
   command: string,
   context: CommandContext,
   work: (context: CommandContext) => Promise<number>,
 ): Promise<number> {
-  if (path === null) return work(context);
   const log = new EventLog(path, context.console);
   let isPaused = false;
   log.write({ event: 'started', command });
