@@ -3,7 +3,7 @@
 import { DROP_CHOICES, parseDropRules } from '../../exports/drop-rules.js';
 import { DEFAULT_JUDGE } from '../../judge/defaults.js';
 import { OUTPUT_FORMATS, parseOutputFormats } from '../../exports/index.js';
-import { file, kind, LIST_IN_CODE, oneOf, text, toggle } from '../../lib/kinds.js';
+import { file, kind, list, LIST_IN_CODE, oneOf, text, toggle } from '../../lib/kinds.js';
 import { DEFAULT_REASONING_MODE, REASONING_MODES } from '../../models/reasoning.js';
 import { checkRepositoryName } from '../../publishing/repository-name.js';
 import { CHECKS, DEFAULT_OUTPUT } from '../../run/settings.js';
@@ -167,16 +167,15 @@ export const RESULT_FLAGS = {
   }),
 };
 
-/** @throws UsageError for a rule that there is none of */
+/** @throws UsageError for an unknown rule */
 function readDrop(given: string, source: string): readonly string[] {
-  const rules = partsOf(given);
+  const rules = partsOf(given, source);
   return [...new Set(parseDropRules(rules, source).map(({ text: rule }) => rule))];
 }
 
-/** Parts of a list with commas, of which `none` has none. */
-function partsOf(given: string): readonly string[] {
-  if (given.trim().toLowerCase() === 'none') return [];
-  return [...new Set(given.split(',').map((part) => part.trim()))].filter((part) => part !== '');
+/** Parts of a list with commas; `none` is an empty one. */
+function partsOf(given: string, source: string): readonly string[] {
+  return given.trim().toLowerCase() === 'none' ? [] : list('<part>').read(given, source);
 }
 
 export const GENERAL_FLAGS = {
