@@ -42,21 +42,13 @@ async function share(folder, count) {
   const began = performance.now();
   const samples = [];
   let last = { requests: 0, throttled: 0 };
-  let isKilled = false;
-  let hasJoined = false;
   for (let second = 1; second <= END_S; second++) {
     await sleep(Math.max(0, began + second * SAMPLE_MS - performance.now()));
     const { requests, throttled } = simulator.statistics();
     samples.push({ requests: requests - last.requests, throttled: throttled - last.throttled });
     last = { requests, throttled };
-    if (second >= KILL_S && !isKilled) {
-      isKilled = true;
-      running[0].kill('SIGKILL');
-    }
-    if (second >= JOIN_S && !hasJoined) {
-      hasJoined = true;
-      running.push(start());
-    }
+    if (second === KILL_S) running[0].kill('SIGKILL');
+    if (second === JOIN_S) running.push(start());
   }
   for (const child of running) child.kill('SIGKILL');
   await Promise.all(

@@ -333,10 +333,10 @@ function inDoubt(chunk: Chunk, search: Search): CreationInDoubt {
   const { doubt, isTransient: isTemporary, hasCandidates = false } = search;
   const file = chunk.file ?? `chunk ${chunk.number}`;
   const said = chunk.isAccepted
-    ? 'The server accepted the creation with an unreadable response'
-    : 'There was no response to the creation';
+    ? 'the server accepted the creation with an unreadable response'
+    : 'there was no response to the creation';
   return new CreationInDoubt(
-    `A batch of ${file} may exist: ${said.charAt(0).toLowerCase()}${said.slice(1)}, and ${sanitize(doubt ?? '', 200)}. ` +
+    `A batch of ${file} may exist: ${said}, and ${sanitize(doubt ?? '', 200)}. ` +
       `No second one was created. Run the same command again later, with the key of the same project; if the account ` +
       `shows the batch, collect it with watch-batch --batch_ids ID; if it certainly does not exist, use watch-batch ` +
       `--give_up ${file}.`,
