@@ -6,8 +6,7 @@ import { cell, originalAnswer, scalarText } from './cells.js';
 import type { Row } from './format.js';
 import { RowProblem } from './row-problem.js';
 import { toolCall, type FoundCall } from './tool-calls.js';
-import { readTranscript } from './transcripts.js';
-import { isChat, isTurn, readTurns, spokenTurn, type Turn } from './turns.js';
+import { isChat, isTurn, readTurns, turnsOfText, type Turn } from './turns.js';
 
 /** An original answer: text, calls of tools, or both; null and none where there is none. */
 export interface OriginalAnswer {
@@ -57,7 +56,7 @@ export function dialogueOf(row: Row, column: string): Turn[] | null {
   const found = parsed ?? value;
   if (isTurn(found)) return readTurns([found], column);
   if (isChat(found)) return readTurns(found, column);
-  return typeof value === 'string' ? (readTranscript(value)?.turns.map(spokenTurn) ?? null) : null;
+  return typeof value === 'string' ? turnsOfText(value) : null;
 }
 
 /** The row with an original answer; calls without an id are numbered after those of its request. */

@@ -8,7 +8,7 @@ import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join, sep } from 'node:path';
 import { isObject, parseJson } from '../lib/json.js';
 import { sanitize } from '../lib/text.js';
-import { IMAGE_MARK, type ChatMessage, type PromptRow, type RowImage } from '../types.js';
+import { IMAGE_MARK, type PromptRow, type RowImage } from '../types.js';
 import { cell, kindOf } from './cells.js';
 import type { ColumnRoles, Row } from './format.js';
 import { RowProblem } from './row-problem.js';
@@ -84,10 +84,7 @@ const NUMBERED = /<image[ _-]?(\d{1,3})>/g;
 /** Numbered marks as plain ones, with the images in their order; as it is where an image would have no mark. */
 function withPlainMarks(row: PromptRow): PromptRow {
   const { images = [], messages } = row;
-  const texts = messages?.filter(({ role }) => role === 'user').map(({ content }) => content ?? '') ?? [
-    row.user_prompt,
-  ];
-  const places = texts.flatMap((text) =>
+  const places = userTexts(row).flatMap((text) =>
     [...text.matchAll(NUMBERED)].map(([, number]) => Number(number) - 1),
   );
   const isWhole = images.every((_, place) => places.includes(place));
@@ -125,13 +122,13 @@ function withMarks(row: PromptRow): PromptRow {
   return { ...row, messages: marked, ...(first === last ? { user_prompt: before + row.user_prompt } : {}) };
 }
 
-function marksIn({ messages, user_prompt: prompt }: PromptRow): number {
-  const turns: readonly Pick<ChatMessage, 'role' | 'content'>[] = messages ?? [
-    { role: 'user', content: prompt },
-  ];
-  return turns
-    .filter(({ role }) => role === 'user')
-    .reduce((sum, { content }) => sum + (content ?? '').split(IMAGE_MARK).length - 1, 0);
+function marksIn(row: PromptRow): number {
+  return userTexts(row).reduce((sum, text) => sum + text.split(IMAGE_MARK).length - 1, 0);
+}
+
+/** The texts that may have marks: the prompt, or all user turns of a chat. */
+function userTexts({ messages, user_prompt: prompt }: PromptRow): string[] {
+  return messages?.filter(({ role }) => role === 'user').map(({ content }) => content ?? '') ?? [prompt];
 }
 
 /** The image of a part or a cell: an address, a path, bytes, or an object with one of them. */

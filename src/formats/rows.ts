@@ -118,8 +118,7 @@ function chatRow(turns: readonly Turn[], row: Row, roles: ColumnRoles): PromptRo
   if (asked.trim() === '') throw new RowProblem('the last user turn is empty');
   const user = withParts(asked, around(row, roles), request);
   request[place] = { ...last, content: user };
-  const system = systemText(row, roles.system);
-  if (system !== '' && request[0]?.role !== 'system') request.unshift({ role: 'system', content: system });
+  addSystem(request, systemText(row, roles.system));
   const calls = answer?.calls ?? [];
   const images = turns.flatMap((turn) => turn.images ?? []);
   return {
@@ -146,8 +145,13 @@ function withHistory(row: Row, roles: ColumnRoles, prompt: string): PromptRow {
   const history = historyOf(row, roles.history);
   if (history.length === 0) return { system_prompt: system, user_prompt: prompt, annotation_original: null };
   const { request } = readConversation([...history, { role: 'user', content: prompt }]);
-  if (system !== '' && request[0]?.role !== 'system') request.unshift({ role: 'system', content: system });
+  addSystem(request, system);
   return rowOf(request, prompt, null);
+}
+
+/** Puts a system prompt from a column of its own at the start, unless the chat has one. */
+function addSystem(request: ChatMessage[], system: string): void {
+  if (system !== '' && request[0]?.role !== 'system') request.unshift({ role: 'system', content: system });
 }
 
 function turnsOf(row: Row, { prompt }: ColumnRoles): Turn[] {

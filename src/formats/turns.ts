@@ -89,7 +89,7 @@ function readText(text: string, column: string, speakers: Speakers): Turn[] {
 }
 
 /** The turns of a dialogue that is one text; null for any other text. */
-function turnsOfText(text: string): Turn[] | null {
+export function turnsOfText(text: string): Turn[] | null {
   return readTranscript(text)?.turns.map(spokenTurn) ?? null;
 }
 
