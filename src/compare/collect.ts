@@ -20,7 +20,7 @@ import {
   type Place,
   type PlacedComparison,
 } from './place.js';
-import { matchesOf, ratings, type Match, type Rating, type RowVerdicts } from './ranking.js';
+import { matchesOf, ratings, totalsOf, type Match, type Rating, type RowVerdicts } from './ranking.js';
 
 /** Gathers the figures of a comparison whose answers and verdicts are there. */
 export function collectFigures(placed: PlacedComparison): CompareFigures {
@@ -64,15 +64,8 @@ type Standing = Pick<ContestantFigures, 'rating' | 'rating_interval_95' | 'wins'
 
 function standingOf(number: number, matches: readonly Match[], rated: Rating | undefined): Standing {
   const [low, high] = rated?.interval ?? [0, 0];
-  const own = { wins: 0, ties: 0, losses: 0 };
-  for (const { one, other, wins, ties, losses } of matches) {
-    if (one !== number && other !== number) continue;
-    own.wins += one === number ? wins : losses;
-    own.losses += one === number ? losses : wins;
-    own.ties += ties;
-  }
   const rating = rounded(rated?.rating ?? 0, 1);
-  return { rating, rating_interval_95: [rounded(low, 1), rounded(high, 1)], ...own };
+  return { rating, rating_interval_95: [rounded(low, 1), rounded(high, 1)], ...totalsOf(number, matches) };
 }
 
 function figuresOfPair(match: Match, undecided: number, contestants: readonly Contestant[]): PairFigures {

@@ -8,6 +8,9 @@ import type { Annotator } from '../models/annotators.js';
 import { earlierFiles, findRunFolder, runFolder, runName, type RunFolder } from '../run/folder.js';
 import { placeOf, type RunSettings } from '../run/settings.js';
 
+/** The folder of a comparison that has its annotators' runs. */
+export const ANSWERS = 'answers';
+
 /** What `compare` is to do. */
 export interface Comparison {
   /** How each annotator is called, in the order in which they were named; at least two. */
@@ -64,16 +67,15 @@ export function placeComparison(comparison: Comparison): PlacedComparison {
   const contestants = comparison.contestants.map((settings) => contestantIn(place, settings, comparison));
   const pairs = contestants.flatMap(({ name: one }, number) =>
     contestants.slice(number + 1).map(({ name: other }, further): Pair => {
-      // Whatever the sample: verdicts on the same answers are taken over.
-      const folder = runFolder(
-        join(place.save, 'pairs'),
-        join(place.temp, 'pairs'),
-        runName(one, `vs_${other}`),
-      );
-      return { one: number, other: number + 1 + further, folder };
+      return { one: number, other: number + 1 + further, folder: pairFolder(place, one, other) };
     }),
   );
   return { comparison, place, contestants, pairs, common };
+}
+
+/** Where two annotators' answers are judged. It does not depend on the sample: verdicts on the same answers are reused. */
+export function pairFolder({ save, temp }: Omit<Place, 'name'>, one: string, other: string): RunFolder {
+  return runFolder(join(save, 'pairs'), join(temp, 'pairs'), runName(one, `vs_${other}`));
 }
 
 /** An annotator's answers to samples of other sizes are taken over. */
@@ -81,8 +83,8 @@ function contestantIn(place: Place, settings: RunSettings, { sample, sampleSeed 
   const { name } = settings.call.annotator;
   const output = {
     ...settings.output,
-    saveDir: join(place.save, 'answers'),
-    tempDir: join(place.temp, 'answers'),
+    saveDir: join(place.save, ANSWERS),
+    tempDir: join(place.temp, ANSWERS),
     runName: runName(name, `${sample}-${sampleSeed}`),
     includeMetadata: false,
   };

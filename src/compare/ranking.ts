@@ -79,6 +79,18 @@ export function matchesOf(
   return matches;
 }
 
+/** What one annotator came to in all of its matches. */
+export function totalsOf(annotator: number, matches: readonly Match[]): Omit<Match, 'one' | 'other'> {
+  const own = { wins: 0, ties: 0, losses: 0 };
+  for (const { one, other, wins, ties, losses } of matches) {
+    if (one !== annotator && other !== annotator) continue;
+    own.wins += one === annotator ? wins : losses;
+    own.losses += one === annotator ? losses : wins;
+    own.ties += ties;
+  }
+  return own;
+}
+
 /**
  * Ratings with intervals. Rows are what was drawn at random, so they are drawn again, with all their verdicts (Efron's
  * bootstrap): verdicts on one row depend on each other.

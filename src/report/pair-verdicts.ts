@@ -2,11 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { matchesOf, ratings, type RowVerdicts } from '../compare/ranking.js';
+import { basename, dirname } from 'node:path';
+import { ANSWERS, pairFolder } from '../compare/place.js';
+import { matchesOf, ratings, totalsOf, type RowVerdicts } from '../compare/ranking.js';
 import { readResults } from '../exports/rows.js';
 import { winRate, winRateInterval } from '../judge/interval.js';
-import { runFolder, runName } from '../run/folder.js';
 import type { ReportedRun } from './collect.js';
 import type { DirectMatch, RankedRun, RowMatch } from './data.js';
 import { readJudgements } from './judgements.js';
@@ -53,11 +53,11 @@ interface PairFolder {
 
 function findPair(first: ReportedRun, second: ReportedRun): PairFolder | null {
   const answers = dirname(first.folder.save);
-  if (dirname(second.folder.save) !== answers || basename(answers) !== 'answers') return null;
-  const pairs = join(dirname(answers), 'pairs');
+  if (dirname(second.folder.save) !== answers || basename(answers) !== ANSWERS) return null;
+  const comparison = dirname(answers);
   for (const isSwapped of [false, true]) {
     const [one, other] = isSwapped ? [second, first] : [first, second];
-    const folder = runFolder(pairs, pairs, runName(one.annotator, `vs_${other.annotator}`));
+    const folder = pairFolder({ save: comparison, temp: comparison }, one.annotator, other.annotator);
     if (existsSync(folder.judgements) && existsSync(folder.reannotated)) return { folder, isSwapped };
   }
   return null;
@@ -111,20 +111,10 @@ export function directMatches(pairs: readonly PairVerdicts[]): DirectMatch[] {
 /** The runs by their ratings, best first, as `reannotate compare` ranks them; empty unless each two runs were judged. */
 export function rankRuns(runs: number, pairs: readonly PairVerdicts[]): RankedRun[] {
   if (pairs.length === 0 || pairs.length < (runs * (runs - 1)) / 2) return [];
-  const matches = matchesOf(pairs, rowsOf(pairs));
-  return ratings(runs, pairs, rowsOf(pairs))
-    .map(({ rating, interval }, run) => {
-      const sum = (asOne: 'wins' | 'ties' | 'losses', asOther: 'wins' | 'ties' | 'losses'): number =>
-        matches.reduce(
-          (total, match) =>
-            total + (match.one === run ? match[asOne] : match.other === run ? match[asOther] : 0),
-          0,
-        );
-      return {
-        ...{ run, rating, interval },
-        ...{ wins: sum('wins', 'losses'), ties: sum('ties', 'ties'), losses: sum('losses', 'wins') },
-      };
-    })
+  const rows = rowsOf(pairs);
+  const matches = matchesOf(pairs, rows);
+  return ratings(runs, pairs, rows)
+    .map(({ rating, interval }, run) => ({ run, rating, interval, ...totalsOf(run, matches) }))
     .sort((a, b) => b.rating - a.rating);
 }
 
