@@ -1,7 +1,8 @@
 /** A comparison in words: the table on standard output, and the page. */
 
+import { isSignificant } from '../judge/interval.js';
 import { withMarks } from '../lib/hidden-characters.js';
-import { count, dollars, duration, sanitize, plural, spent } from '../lib/text.js';
+import { count, dollars, sanitize, plural, shortDuration, spent } from '../lib/text.js';
 import type { CompareFigures, ContestantFigures, PairFigures } from './figures.js';
 
 const HEADINGS = [
@@ -36,16 +37,11 @@ function cells(figures: ContestantFigures): string[] {
     ...[figures.wins, figures.ties, figures.losses].map((number) => count(number)),
     money(figures.cost_per_1000_rows_usd),
     money(figures.cost_of_dataset_usd),
-    latency === null ? '' : latencyText(latency.median),
+    latency === null ? '' : shortDuration(latency.median),
     ...[of('truncated'), of('refused') + of('filtered'), of('failed') + of('pending')].map((number) =>
       count(number),
     ),
   ];
-}
-
-/** Servers on the same machine answer within milliseconds. */
-function latencyText(milliseconds: number): string {
-  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : duration(milliseconds);
 }
 
 function describePair({ one, other, ...pair }: PairFigures): string {
@@ -61,7 +57,7 @@ function describeRate({
 }: Pick<PairFigures, 'win_rate' | 'confidence_interval_95'>): string {
   if (rate === null || interval === null) return 'no pair was decided';
   const [low, high] = interval;
-  const shown = low > 0.5 || high < 0.5 ? '' : ' (not significant)';
+  const shown = isSignificant(interval) ? '' : ' (not significant)';
   return `${percent(rate)} [${percent(low)}, ${percent(high)}]${shown}`;
 }
 

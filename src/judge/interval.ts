@@ -36,6 +36,11 @@ export function winRateInterval(decided: Decided): [low: number, high: number] |
   return [(1 + low) / 2, (1 + high) / 2];
 }
 
+/** True where a win rate is significantly better or worse than even. */
+export function isSignificant([low, high]: readonly [low: number, high: number]): boolean {
+  return low > 0.5 || high < 0.5;
+}
+
 /** The difference between the observed one and an extreme at which the score reaches a quantile. */
 function bound(decided: Decided, observed: number, extreme: number, quantile: number): number {
   let inside = observed;

@@ -59,6 +59,11 @@ export function duration(milliseconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+/** The same, but in milliseconds below a second: servers on the same machine answer that fast. */
+export function shortDuration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : duration(milliseconds);
+}
+
 /** An amount in US dollars: cents are enough above a dollar, and below it the first digits that matter. */
 export function dollars(amount: number): string {
   if (amount === 0) return '$0.00';

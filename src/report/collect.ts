@@ -1,13 +1,13 @@
 /** Reads a run's files once, in bounded memory, into what the page of its report shows. */
 
 import { existsSync, statSync } from 'node:fs';
-import { readBatch } from '../batches/batch.js';
+import { readBatch, type Batch } from '../batches/batch.js';
 import { refuseParts } from '../exports/parts.js';
 import { readResults, type ResultRow } from '../exports/rows.js';
 import { UserError } from '../lib/errors.js';
 import { readLines, readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
-import { duration, shellWord } from '../lib/text.js';
+import { shellWord, shortDuration } from '../lib/text.js';
 import { readSummary } from '../judge/figures.js';
 import { isLocalName } from '../datasets/local-files.js';
 import type { ConfigFile } from '../run/config.js';
@@ -94,6 +94,7 @@ export function reportOf(
 ): ReportData {
   const counters = readJsonFile(folder.counters);
   const timeline = readTimeline(isObject(counters) ? counters['timeline'] : null);
+  const batches = batchesIn(folder);
   const { cost_usd: cost, mode } = summary;
   return {
     kind: 'run',
@@ -109,9 +110,9 @@ export function reportOf(
     parameters: parametersOf(config, isPublic),
     time:
       timeline === null
-        ? batchTime(readJsonFile(folder.batchObjects), cost)
+        ? batchTime(batches, cost)
         : overTime(timeline, typeof cost === 'number' && mode !== 'batch' ? cost : null),
-    batches: batchesOf(readJsonFile(folder.batchObjects)),
+    batches: batches.map(batchFigures),
     tables: tablesOf(summary, isPublic),
     judge: judgeOf(summary),
     command: commandFor(folder, config),
@@ -121,8 +122,7 @@ export function reportOf(
 }
 
 /** The cost of batches over time; null where there are none, or their cost is not known. */
-function batchTime(value: unknown, cost: unknown): ReportData['time'] {
-  const batches = Array.isArray(value) ? value.map(readBatch).filter((batch) => batch !== null) : [];
+function batchTime(batches: readonly Batch[], cost: unknown): ReportData['time'] {
   if (batches.length === 0 || typeof cost !== 'number') return null;
   return batchesOverTime(
     batches.map(({ createdAt, endedAt, counts }) => ({ createdAt, endedAt, answers: counts.completed })),
@@ -134,11 +134,7 @@ function latencyFigure(timeline: RecordedTimeline | null): [string, string][] {
   const latencies = timeline === null ? [] : allLatencies(timeline);
   const [median, p95] = [latencyAt(0.5, latencies), latencyAt(0.95, latencies)];
   if (median === null || p95 === null) return [];
-  return [['Latency, median and p95', `${shortTime(median)}, ${shortTime(p95)}`]];
-}
-
-function shortTime(milliseconds: number): string {
-  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : duration(milliseconds);
+  return [['Latency, median and p95', `${shortDuration(median)}, ${shortDuration(p95)}`]];
 }
 
 /** State and error of a row of the results. */
@@ -203,15 +199,20 @@ export function readJsonFile(path: string): unknown {
   return parseJson(readOwnText(path));
 }
 
-function batchesOf(value: unknown): BatchFigures[] {
-  const batches = Array.isArray(value) ? value.map(readBatch).filter((batch) => batch !== null) : [];
-  return batches.map(({ id, status, counts, createdAt, inProgressAt, endedAt }) => ({
+/** A run's batches; empty where it has none. */
+export function batchesIn({ batchObjects }: RunFolder): Batch[] {
+  const value = readJsonFile(batchObjects);
+  return Array.isArray(value) ? value.map(readBatch).filter((batch) => batch !== null) : [];
+}
+
+function batchFigures({ id, status, counts, createdAt, inProgressAt, endedAt }: Batch): BatchFigures {
+  return {
     id,
     status,
     requests: counts.total,
     queued: inProgressAt === null ? null : (inProgressAt - createdAt) / 60,
     worked: inProgressAt === null || endedAt === null ? null : (endedAt - inProgressAt) / 60,
-  }));
+  };
 }
 
 /** How more rows come into the page: with the path as the run's own record has it, so that no private one is shown. */

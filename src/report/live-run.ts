@@ -5,7 +5,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { hasEnded, readBatch } from '../batches/batch.js';
+import { hasEnded } from '../batches/batch.js';
 import { readSummary } from '../judge/figures.js';
 import { isObject } from '../lib/json.js';
 import { lockHolder } from '../lib/lock.js';
@@ -14,7 +14,14 @@ import { offPeakSaving } from '../models/prices.js';
 import { restoreUsage, type AnswerFigures } from '../models/usage.js';
 import { isPaid, type Origin } from '../run/origin.js';
 import { costOfAnswer } from './answer-figures.js';
-import { readJsonFile, reportOf, shownError, type CollectOptions, type ReportedRun } from './collect.js';
+import {
+  batchesIn,
+  readJsonFile,
+  reportOf,
+  shownError,
+  type CollectOptions,
+  type ReportedRun,
+} from './collect.js';
 import type { ReportData, ShownRow } from './data.js';
 import { readJudgements } from './judgements.js';
 import { FilesReplaced, LivePart, type RowChanges } from './live-part.js';
@@ -207,15 +214,10 @@ export class LiveRun {
     const isWorkedOn = [folder.temp, ...parts.slice(0, MOST_LOCKS).map((part) => part.folder)].some(
       (path) => existsSync(path) && lockHolder(path) !== null,
     );
-    if (isWorkedOn || hasOpenBatch(readJsonFile(folder.batchObjects))) return 'running';
+    // A provider works on a batch whether a process waits for it or not.
+    if (isWorkedOn || batchesIn(folder).some((batch) => !hasEnded(batch))) return 'running';
     return !isPending && this.#parts.size > 0 && existsSync(folder.summary) ? 'finished' : 'stopped';
   }
-}
-
-/** True where a provider still works on a batch, whether a process waits for it or not. */
-function hasOpenBatch(value: unknown): boolean {
-  const batches = Array.isArray(value) ? value.map(readBatch) : [];
-  return batches.some((batch) => batch !== null && !hasEnded(batch));
 }
 
 function noSums(): Sums {

@@ -1,5 +1,6 @@
 /** The page of several runs: figures side by side above the reader. */
 
+import { isSignificant } from '../../judge/interval.js';
 import type { ComparisonData, HeadToHead } from '../data.js';
 import { comparedLengths, hasCounts } from './charts.js';
 import { element, number, percent } from './dom.js';
@@ -98,13 +99,12 @@ function matches({ matches: all, labels }: ComparisonData): HTMLElement {
   const rows = all.map(({ one, other, wins, ties, losses, winRate, interval }) => {
     const [low, high] = interval ?? [0, 1];
     const range = `${percent(low, 1)} to ${percent(high, 1)}`;
-    const isSignificant = low > 0.5 || high < 0.5;
     return [
       `${name(one)} against ${name(other)}`,
       ...[wins, ties, losses].map(number),
       winRate === null
         ? 'nothing decided'
-        : `${percent(winRate, 1)} (${range}${isSignificant ? '' : ', not significant'})`,
+        : `${percent(winRate, 1)} (${range}${isSignificant([low, high]) ? '' : ', not significant'})`,
     ];
   });
   return element(

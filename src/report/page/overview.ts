@@ -1,3 +1,4 @@
+import { isSignificant } from '../../judge/interval.js';
 import type { Judged, ReportData, ReportTable } from '../data.js';
 import {
   barList,
@@ -203,7 +204,7 @@ function judgement(judge: Judged): HTMLElement {
     { name: 'tie', rows: ties, style: 'state-pending' },
     { name: 'old is better', rows: losses, style: 'state-failed' },
   ].filter((part) => part.rows > 0);
-  const isClear = interval !== null && (interval[0] > 0.5 || interval[1] < 0.5);
+  const isClear = interval !== null && isSignificant(interval);
   const found =
     winRate === null
       ? 'No pair was decided.'
