@@ -160,11 +160,20 @@ export function readOwnText(path: string, most = LARGEST_TEXT_BYTES): string {
  * @throws a system error; ENOTSUP for anything but a regular file, EISDIR for a folder
  */
 export function openInput(path: string): number {
-  const descriptor = openSync(path, O_RDONLY | (NO_WAIT ?? 0));
+  const descriptor = openWithoutWaiting(path);
   const kind = kindOfFile(fstatSync(descriptor));
   if (kind === 'file') return descriptor;
   closeSync(descriptor);
   throw notAFile(kind, path);
+}
+
+/**
+ * Opens anything for reading, pipes and devices included, without waiting for somebody who writes to it.
+ * @returns the descriptor
+ * @throws a system error
+ */
+export function openWithoutWaiting(path: string): number {
+  return openSync(path, O_RDONLY | (NO_WAIT ?? 0));
 }
 
 function notAFile(kind: FileType, path: string): Error {

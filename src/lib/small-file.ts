@@ -1,9 +1,9 @@
 /** Files that people write by hand. */
 
 import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { systemErrorCode } from './errors.js';
-import { kindOfFile } from './files.js';
+import { kindOfFile, openWithoutWaiting } from './files.js';
 import { count } from './text.js';
 
 /** Far more than all flags, variables or a schema need. */
@@ -28,8 +28,7 @@ export function readSmallFile(path: string): string {
  * @throws a system error, or an error that says what is wrong
  */
 export function readSmallBytes(path: string, most = LARGEST_FILE): Buffer {
-  // Windows has no O_NONBLOCK.
-  const descriptor = openSync(path, constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0));
+  const descriptor = openWithoutWaiting(path);
   try {
     const found = fstatSync(descriptor);
     const kind = kindOfFile(found);
