@@ -67,14 +67,15 @@ export interface Judgement extends JudgeCall {
 }
 
 /** How a judge is called. */
-export function judgeCall({ judge, maxTokens, limits, ...address }: JudgeCall): ModelCall {
+export function judgeCall(wanted: JudgeCall): ModelCall {
+  const { judge, maxTokens, limits, baseUrl, apiKeyVariable, servers, acceptFinishReason, environment } =
+    wanted;
   const usualTokens = isReasoningModel(judge.model) ? MAXIMUM_REASONING_TOKENS : MAXIMUM_TOKENS;
   const { generation } = chooseGeneration(
     { max_tokens: maxTokens === undefined ? usualTokens : maxTokens, temperature: 0 },
     new Set(['max_tokens', 'temperature']),
     judge.takesSeed,
   );
-  const { baseUrl, apiKeyVariable, servers, acceptFinishReason, environment } = address;
   return {
     annotator: judge,
     ...{ baseUrl, apiKeyVariable, servers, acceptFinishReason, generation, environment },
