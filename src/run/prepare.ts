@@ -28,9 +28,8 @@ import {
 } from './identity.js';
 import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
 import type { JournalIndex, ScannedEntry } from './journal.js';
-import { indexOfRows } from './parts.js';
 import { onlyReason, readJournal, type PartialBefore } from './read-journal.js';
-import { partsOfRows } from './row-parts.js';
+import { indexRows } from './row-parts.js';
 import { countRows } from './rows.js';
 import type { RunSettings } from './settings.js';
 import { checkSource, compareStandardInput } from './source.js';
@@ -78,7 +77,7 @@ export async function prepareRun(
   preparation: Preparation,
   onEntry: (entry: ScannedEntry) => void,
 ): Promise<PreparedRun> {
-  const { selection, call, policy, output } = settings;
+  const { selection, call, output } = settings;
   const { folder, console } = preparation;
   const shape = requestShape(call);
   const earlier = readIdentity(folder.run);
@@ -92,10 +91,7 @@ export async function prepareRun(
       ? await continueRun(wanted, preparation, earlier)
       : await startRun({ ...wanted, asked, shape, saveDir: output.saveDir }, preparation, earlier);
   if (!existsSync(folder.jobs)) await writeJobsWithProgress(shape, folder, console);
-  const { total, unusableRows } = await countRows(folder.rows);
-  const perRow = { generation: call.generation, turns: selection.turns, checkRetry: policy.checkRetry };
-  const index = indexOfRows(total, await partsOfRows(perRow, folder.rows, total));
-  for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
+  const { index, unusable } = await indexRows(folder.rows, settings);
   const report = await readJournal(folder, index, console, {
     rules: await answerRules(call),
     onEntry,
@@ -103,8 +99,8 @@ export async function prepareRun(
   return {
     identity,
     index,
-    rows: total,
-    unusable: unusableRows.size,
+    rows: index.rows,
+    unusable,
     partialBefore: onlyReason(report.partial, index),
   };
 }

@@ -1,28 +1,34 @@
-/** Which requests the rows of a run take, by its settings. */
+/** Which requests the rows of a run take, by its settings, and the index of their answers. */
 
 import { cooperativePause, readLines } from '../lib/files.js';
-import type { DatasetSelection } from '../datasets/selection.js';
-import { hasSeveral, type GenerationParameters } from '../models/generation.js';
-import { choiceLayout, turnLayout, type PartLayout } from './parts.js';
+import { hasSeveral } from '../models/generation.js';
+import type { JournalIndex } from './journal.js';
+import { choiceLayout, indexOfRows, turnLayout, type PartLayout } from './parts.js';
 import { parseRow } from './row-line.js';
-import { isUnusable } from './rows.js';
+import { countRows, isUnusable } from './rows.js';
+import type { RunSettings } from './settings.js';
 import { countTurns } from './turns.js';
 
 /** What decides how many requests a row takes. */
-export interface RequestsPerRow {
-  generation: GenerationParameters;
-  turns: DatasetSelection['turns'];
-  /** Further requests for a row whose answer is not the original's; null for none. */
-  checkRetry: number | null;
-}
+type RequestsPerRow = Pick<RunSettings, 'call' | 'selection' | 'policy'>;
 
 /**
- * The parts of a run's rows; null where each row takes one request.
+ * The index of a run's rows before its journal is read: none has an answer, and those that cannot be used have failed.
  * @param path of `rows.jsonl`
- * @param rows how many it has
  */
-export async function partsOfRows(
-  { generation, turns, checkRetry }: RequestsPerRow,
+export async function indexRows(
+  path: string,
+  settings: RequestsPerRow,
+): Promise<{ index: JournalIndex; unusable: number }> {
+  const { total, unusable, unusableRows } = await countRows(path);
+  const index = indexOfRows(total, await partsOfRows(settings, path, total));
+  for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
+  return { index, unusable };
+}
+
+/** The parts of rows; null where each row takes one request. */
+async function partsOfRows(
+  { call: { generation }, selection: { turns }, policy: { checkRetry } }: RequestsPerRow,
   path: string,
   rows: number,
 ): Promise<PartLayout | null> {

@@ -5,9 +5,7 @@ import { answerRules } from '../models/answer-rules.js';
 import { assembleFiles, type Assembled, type AssemblyFile, type AssemblyPart } from '../run/assemble.js';
 import { journalSource, type RunFolder } from '../run/folder.js';
 import { scanJournal, type JournalIndex, type ScannedEntry } from '../run/journal.js';
-import { indexOfRows } from '../run/parts.js';
-import { partsOfRows } from '../run/row-parts.js';
-import { countRows } from '../run/rows.js';
+import { indexRows } from '../run/row-parts.js';
 import { Totals } from '../run/totals.js';
 import { shardFolder } from '../shards/folders.js';
 import { compareCounts, type Problem } from '../shards/proof.js';
@@ -49,10 +47,7 @@ export async function mergeShards(
   files: readonly MergedFile[],
   onProgress: (rows: number) => void,
 ): Promise<Merged> {
-  const { call, selection, policy } = settings;
-  const { generation } = call;
-  const rules = await answerRules(call);
-  const perRow = { generation, turns: selection.turns, checkRetry: policy.checkRetry };
+  const rules = await answerRules(settings.call);
   let totals = new Totals(target.counters, null, new Date());
   let problems: Problem[] = [];
 
@@ -64,9 +59,7 @@ export async function mergeShards(
     }
     for (const shard of shards) {
       const folder = shardFolder(runDir, shard);
-      const { total, unusableRows } = await countRows(folder.rows);
-      const index = indexOfRows(total, await partsOfRows(perRow, folder.rows, total));
-      for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
+      const { index } = await indexRows(folder.rows, settings);
       let answers = 0;
       const journal = journalSource(folder);
       const onEntry = (entry: ScannedEntry): void => {

@@ -14,11 +14,10 @@ import type { RowCountsByState } from '../run/assemble.js';
 import type { RunFolder } from '../run/folder.js';
 import { writeJobs } from '../run/jobs.js';
 import type { JournalIndex } from '../run/journal.js';
-import { indexOfRows } from '../run/parts.js';
-import { partsOfRows } from '../run/row-parts.js';
+import { indexRows } from '../run/row-parts.js';
 import { onlyReason, readJournal } from '../run/read-journal.js';
 import { requestShape } from '../run/prepare.js';
-import { countRows, writeRows } from '../run/rows.js';
+import { writeRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
 import { costShare } from '../shards/cost-share.js';
 import { beginSegment, planFolder, segmentsIn, segmentSizes, shardFolder } from '../shards/folders.js';
@@ -115,18 +114,14 @@ interface ReadyShard {
 
 /** A shard's rows, and what earlier attempts have of their answers. */
 async function openShard(work: PlannedWork, shard: number, folder: RunFolder): Promise<ReadyShard> {
-  const { call, policy, selection } = work.settings;
+  const { call } = work.settings;
   const planned = plannedShard(work.plan, shard);
   const before = knownState(folder.temp);
   refuseForeign(work.plan, shard, before, folder);
   const rowsDigest = await ensureRows(work, planned, before, folder);
   if (!existsSync(folder.jobs))
     await writeJobs(folder.rows, folder.jobs, requestShape(call), () => undefined);
-  const { total, unusableRows } = await countRows(folder.rows);
-  const { generation } = call;
-  const perRow = { generation, turns: selection.turns, checkRetry: policy.checkRetry };
-  const index = indexOfRows(total, await partsOfRows(perRow, folder.rows, total));
-  for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
+  const { index, unusable } = await indexRows(folder.rows, work.settings);
   const totals = new Totals(folder.counters, work.price, new Date());
   const report = await readJournal(folder, index, work.context.console, {
     rules: await answerRules(call),
@@ -138,7 +133,7 @@ async function openShard(work: PlannedWork, shard: number, folder: RunFolder): P
   session.changes = before?.parameter_changes ?? [];
   const naming = { one: 'row', nameOf: (row: number) => `Row ${planned.start + row}` };
   const partialBefore = onlyReason(report.partial, index);
-  const run = { index, rows: total, unusable: unusableRows.size, partialBefore, naming };
+  const run = { index, rows: index.rows, unusable, partialBefore, naming };
   return { session, totals, run };
 }
 
