@@ -1,6 +1,6 @@
 /** The runs that exist near by, so that a mistyped command can be answered with the right one. */
 
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { readOwnText } from '../lib/files.js';
@@ -58,8 +58,7 @@ function foldersIn(parent: string): string[] {
 function readRun(parent: string, name: string): KnownRun | null {
   const path = join(parent, name, 'run.json');
   try {
-    if (statSync(path).size > LARGEST_FILE) return null;
-    const value = parseJson(readOwnText(path));
+    const value = parseJson(readOwnText(path, LARGEST_FILE));
     const asked = isObject(value) && isObject(value['asked']) ? value['asked'] : {};
     const { dataset, annotator } = asked;
     if (typeof dataset !== 'string' || typeof annotator !== 'string') return null;

@@ -1,6 +1,6 @@
 /** Where a run's working files are, as its results record it: these may have been moved, or be looked at from elsewhere. */
 
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { readOwnText } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
@@ -76,8 +76,7 @@ function belongsTo(folder: string, uuid: string | undefined): boolean {
   if (!existsSync(path)) return existsSync(join(folder, 'plan.json'));
   if (uuid === undefined) return true;
   try {
-    if (statSync(path).size > LARGEST_IDENTITY) return false;
-    const identity = parseJson(readOwnText(path));
+    const identity = parseJson(readOwnText(path, LARGEST_IDENTITY));
     return isObject(identity) && identity['uuid'] === uuid;
   } catch {
     return false;

@@ -5,7 +5,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../lib/clock.js';
 import { makeFolder, replaceQuickly, readOwnText } from '../lib/files.js';
@@ -146,9 +146,9 @@ function hasEnded(content: string, here: Vantage): boolean {
 
 function contentOf(path: string): string | null {
   try {
-    return statSync(path).size > LARGEST_FILE ? null : readOwnText(path);
+    return readOwnText(path, LARGEST_FILE);
   } catch {
-    // It ended between the two looks.
+    // It has ended by now, or the file is not a worker's.
     return null;
   }
 }

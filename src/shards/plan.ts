@@ -88,7 +88,7 @@ export function readPlan(runDir: string): Plan {
       `There is no ${path}. RUN_DIR is the folder <temp_dir>/<run> that npx reannotate plan names when it has cut a dataset.`,
     );
   }
-  const text = statSync(path).size > LARGEST_PLAN_BYTES ? '' : readOwnText(path);
+  const text = statSync(path).size > LARGEST_PLAN_BYTES ? '' : readOwnText(path, LARGEST_PLAN_BYTES);
   const value = parseJson(text);
   const plan = checkedPlan(value);
   if (plan !== null) return plan;

@@ -1,6 +1,6 @@
 /** `state.json` of a shard: the one small file that says how far it is. */
 
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { replaceFile, replaceQuickly, readOwnText } from '../lib/files.js';
@@ -53,8 +53,7 @@ export function readState(shardDir: string): ShardState | 'unreadable' | null {
   const path = statePath(shardDir);
   if (!existsSync(path)) return null;
   try {
-    if (statSync(path).size > LARGEST_STATE_BYTES) return 'unreadable';
-    const value = parseJson(readOwnText(path));
+    const value = parseJson(readOwnText(path, LARGEST_STATE_BYTES));
     return isState(value) ? value : 'unreadable';
   } catch {
     return 'unreadable';

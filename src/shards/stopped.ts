@@ -3,7 +3,7 @@
  * fare better, and each would pay for finding out.
  */
 
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../lib/errors.js';
@@ -44,7 +44,7 @@ export function stoppedError(runDir: string): UserError | null {
 
 function reasonIn(path: string): string {
   try {
-    const value = statSync(path).size > LARGEST_BYTES ? null : parseJson(readOwnText(path));
+    const value = parseJson(readOwnText(path, LARGEST_BYTES));
     if (isObject(value) && typeof value['message'] === 'string') return sanitize(value['message'], 1000);
   } catch {
     // Said without a reason.
