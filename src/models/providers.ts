@@ -148,7 +148,7 @@ export const PROVIDERS = {
     apiKeyVariable: 'DEEPSEEK_API_KEY',
     docs: 'https://api-docs.deepseek.com/api/create-chat-completion',
     effort: deepseekEffort,
-    // `n` is no parameter there
+    // it has no parameter `n`
     oneAnswer: true,
     priceId: 'deepseek',
   }),
@@ -247,7 +247,8 @@ export const PROVIDERS = {
     title: 'Ollama',
     baseUrl: 'http://localhost:11434/v1',
     apiKeyVariable: null,
-    docs: 'https://github.com/ollama/ollama/blob/main/docs/openai.md', // `n`, `logit_bias` and log probabilities are unchecked boxes there
+    docs: 'https://github.com/ollama/ollama/blob/main/docs/openai.md',
+    // `n`, `logit_bias` and log probabilities are unchecked boxes there
     lacks: ['logit_bias'],
     oneAnswer: true,
     takesSeed: true,
@@ -256,7 +257,8 @@ export const PROVIDERS = {
     title: 'vLLM',
     baseUrl: 'http://localhost:8000/v1',
     apiKeyVariable: null,
-    docs: 'https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html', // docs.vllm.ai: OpenAI-compatible server
+    docs: 'https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html',
+    // docs.vllm.ai: OpenAI-compatible server
     effort: vllmEffort,
     takesSeed: true,
   }),
@@ -264,7 +266,8 @@ export const PROVIDERS = {
     title: 'LM Studio',
     baseUrl: 'http://localhost:1234/v1',
     apiKeyVariable: null,
-    docs: 'https://lmstudio.ai/docs/app/api/endpoints/openai', // lmstudio.ai/docs: OpenAI compatibility endpoints; `n` is not among the supported parameters
+    docs: 'https://lmstudio.ai/docs/app/api/endpoints/openai',
+    // lmstudio.ai/docs: OpenAI compatibility endpoints; `n` is not among the supported parameters
     takesSeed: true,
     oneAnswer: true,
   }),
@@ -304,7 +307,7 @@ export const PROVIDERS = {
     docs: 'https://docs.perplexity.ai/guides/chat-completions-guide',
     priceId: 'perplexity',
     lacks: ['seed', 'stop', 'logit_bias', 'logprobs', 'top_logprobs'],
-    // `n` is no parameter there
+    // it has no parameter `n`
     oneAnswer: true,
     statesCost: true,
   }),
@@ -323,12 +326,13 @@ export const PROVIDERS = {
     apiKeyVariable: 'ZAI_API_KEY',
     docs: 'https://docs.z.ai/api-reference/llm/chat-completion',
     effort: thinkingSwitch,
-    // `n` is no parameter there
+    // it has no parameter `n`
     oneAnswer: true,
     lacks: ['seed', 'frequency_penalty', 'presence_penalty', 'logit_bias', 'logprobs', 'top_logprobs'],
   }),
   dashscope: provider({
     title: 'DashScope',
+    // mainland China has https://dashscope.aliyuncs.com/compatible-mode/v1, and keys of its own
     baseUrl: 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1',
     apiKeyVariable: 'DASHSCOPE_API_KEY',
     docs: 'https://www.alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope',
