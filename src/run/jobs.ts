@@ -208,21 +208,19 @@ export function readJob(line: Buffer): JobLine | null {
 
 /** Cuts the metadata off without parsing the prompt; null where the line does not end as ours do. */
 function spliceJob(line: Buffer): JobLine | null {
-  const length = endOfBody(line);
-  if (length === -1) return null;
-  const body = Buffer.allocUnsafe(length + 1);
-  line.copy(body, 0, 0, length);
-  body[length] = CLOSING_BRACE;
-  return { requestIdx: lastRow, body };
+  const metadata = findMetadata(line);
+  if (metadata === null) return null;
+  const { requestIdx, start } = metadata;
+  const body = Buffer.allocUnsafe(start + 1);
+  line.copy(body, 0, 0, start);
+  body[start] = CLOSING_BRACE;
+  return { requestIdx, body };
 }
 
-/** The row of the line whose end was looked at last. */
-let lastRow = 0;
-
-/** Where the metadata begins, so that what is before it is a body without its last brace; -1 in a line that is not ours. */
-function endOfBody(line: Buffer): number {
+/** The metadata of a line that we wrote: from `start` on, and before it is a body without its last brace. */
+function findMetadata(line: Buffer): { requestIdx: number; start: number } | null {
   let at = line.length - 1;
-  if (line[at] !== CLOSING_BRACE || line[at - 1] !== CLOSING_BRACE) return -1;
+  if (line[at] !== CLOSING_BRACE || line[at - 1] !== CLOSING_BRACE) return null;
   at -= 2;
   let row = 0;
   let digits = 0;
@@ -232,9 +230,8 @@ function endOfBody(line: Buffer): number {
     row += (digit - DIGIT_0) * unit;
   }
   const start = at + 1 - METADATA.length;
-  if (digits === 0 || digits > MOST_DIGITS || !matchesAt(line, METADATA, start)) return -1;
-  lastRow = row;
-  return start;
+  if (digits === 0 || digits > MOST_DIGITS || !matchesAt(line, METADATA, start)) return null;
+  return { requestIdx: row, start };
 }
 
 /** A line of `jobs.json`, of which nothing is copied where it is ours. */
@@ -246,8 +243,8 @@ export interface JobHead {
 
 /** One line of `jobs.json` without a copy of its body; null where it is no job. */
 export function readJobHead(line: Buffer): JobHead | null {
-  const length = endOfBody(line);
-  if (length !== -1) return { requestIdx: lastRow, head: line.subarray(0, length) };
+  const metadata = findMetadata(line);
+  if (metadata !== null) return { requestIdx: metadata.requestIdx, head: line.subarray(0, metadata.start) };
   const job = parseJob(line);
   return job === null ? null : { requestIdx: job.requestIdx, head: headOf(job.body) };
 }
