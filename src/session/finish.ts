@@ -16,7 +16,7 @@ import type { PreparedRun } from '../run/prepare.js';
 import { describeSummary, summarise, writeSummary, type Summary } from '../run/summary.js';
 import { count, sanitize, plural } from '../lib/text.js';
 import { filterRows } from './filters.js';
-import { assemblyOf, resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
+import { assemblyOf, resultsOf, type FinishedRun, type Publisher } from './finished-run.js';
 import { costToSuggest } from './next-command.js';
 import type { CommandContext } from './command-context.js';
 
@@ -96,8 +96,7 @@ async function assembleOnce(
 /** Writes what `--output_format` asks for beside `reannotated.json`, which must be complete. */
 async function writeExports(finished: FinishedRun, console: Console): Promise<void> {
   const { output, folder, run } = finished;
-  const shape = resultShape(finished);
-  const review = reviewFor(finished);
+  const results = resultsOf(finished);
   for (const name of output.formats) {
     if (name === 'json') continue;
     let done = 0;
@@ -108,14 +107,8 @@ async function writeExports(finished: FinishedRun, console: Console): Promise<vo
       done = rows;
     };
     try {
-      const results = {
-        path: folder.reannotated,
-        shape,
-        review,
-        dropped: finished.dropped ?? null,
-        onProgress,
-      };
-      console.info(describeExport(name, await exportResults(name, results, folder.save)));
+      const exported = await exportResults(name, { ...results, onProgress }, folder.save);
+      console.info(describeExport(name, exported));
     } finally {
       endProgress();
     }

@@ -1,7 +1,7 @@
 /** A run that is about to end, as what writes and publishes its results sees it. */
 
 import type { DroppedRows } from '../exports/dropped-rows.js';
-import type { ResultShape } from '../exports/exporter.js';
+import type { Results, ResultShape } from '../exports/exporter.js';
 import { readReview, type Review } from '../exports/review.js';
 import type { ModelCall } from '../models/call.js';
 import type { Output, RunPolicy } from '../run/settings.js';
@@ -89,6 +89,19 @@ export function assemblyOf(
 export function reviewFor({ output, config }: Pick<FinishedRun, 'output' | 'config'>): Review | null {
   const { review } = output;
   return review === null || review === '' ? null : readReview(review, config.uuid);
+}
+
+/**
+ * The complete results of a run, as its exports and its push read them.
+ * @throws UserError as `reviewFor`
+ */
+export function resultsOf(finished: FinishedRun): Omit<Results, 'onProgress'> {
+  return {
+    path: finished.folder.reannotated,
+    shape: resultShape(finished),
+    review: reviewFor(finished),
+    dropped: finished.dropped ?? null,
+  };
 }
 
 /** What the rows of a run hold besides prompt and answers. */

@@ -23,7 +23,7 @@ import { describeChanges, MOST_ROWS, RowDigests, ROWS_A_FILE } from '../publishi
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
 import { duration, sanitize, plural } from '../lib/text.js';
-import { resultShape, reviewFor, type FinishedRun, type Publisher } from './finished-run.js';
+import { resultShape, resultsOf, type FinishedRun, type Publisher } from './finished-run.js';
 import type { CommandContext } from './command-context.js';
 
 /**
@@ -207,14 +207,7 @@ async function parquetFile(finished: FinishedRun): Promise<{ path: string; remov
   const name = exportFile('parquet');
   if (output.formats.includes('parquet')) return { path: join(folder.save, name), remove: () => undefined };
   const path = join(folder.temp, name);
-  const results = {
-    path: folder.reannotated,
-    shape: resultShape(finished),
-    review: reviewFor(finished),
-    dropped: finished.dropped ?? null,
-    onProgress: () => undefined,
-  };
-  await exportResults('parquet', results, folder.temp);
+  await exportResults('parquet', { ...resultsOf(finished), onProgress: () => undefined }, folder.temp);
   return {
     path,
     remove: () => {
@@ -235,7 +228,7 @@ interface ListedRows {
 async function listRows(finished: FinishedRun, rows: number): Promise<ListedRows> {
   const files = new Map<string, string>();
   if (rows > MOST_ROWS) return { digests: null, files, remove: () => undefined };
-  const { folder, dropped = null } = finished;
+  const { folder } = finished;
   const digests = new RowDigests(rows);
   const remove = (): void => {
     for (const path of files.values()) rmSync(path, { force: true });
@@ -249,8 +242,7 @@ async function listRows(finished: FinishedRun, rows: number): Promise<ListedRows
     lines = [];
   };
   try {
-    const results = { path: folder.reannotated, review: reviewFor(finished), dropped };
-    await readResults({ ...results, onProgress: () => undefined }, (line) => {
+    await readResults({ ...resultsOf(finished), onProgress: () => undefined }, (line) => {
       lines.push(digests.add(line.parse()));
       if (lines.length === ROWS_A_FILE) writeLines();
     });
