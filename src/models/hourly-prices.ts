@@ -1,7 +1,7 @@
 /** Prices that depend on the hour at which a request is sent. */
 
 import type { ModelInfo } from '@pydantic/genai-prices';
-import { Hours, type HourWindow } from './hours.js';
+import { Hours, midnightBefore, MINUTE_MS, MINUTES_A_DAY, WEEKDAYS, type HourWindow } from './hours.js';
 import type { Rates } from './prices.js';
 
 /** Lower rates, and when they hold. */
@@ -18,7 +18,6 @@ export interface HourlyRates {
 }
 
 const MILLION = 1e6;
-const WEEKDAYS = [1, 2, 3, 4, 5];
 
 /** A model whose provider's page says more than the price table. */
 interface KnownModel {
@@ -91,8 +90,8 @@ function minutesOf(time: string): number | null {
   if (match === null) return null;
   const [, hours = '0', minutes = '0', sign, offsetHours = '0', offsetMinutes = '0'] = match;
   const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * (sign === '-' ? -1 : 1);
-  const day = 24 * 60;
-  return (((Number(hours) * 60 + Number(minutes) - offset) % day) + day) % day;
+  const inUtc = Number(hours) * 60 + Number(minutes) - offset;
+  return ((inUtc % MINUTES_A_DAY) + MINUTES_A_DAY) % MINUTES_A_DAY;
 }
 
 /**
@@ -106,8 +105,8 @@ export function hourlyRates(
   ratesAt: (time: number) => Rates,
   now: number,
 ): HourlyRates | null {
-  const midnight = now - (now % 86_400_000);
-  const timeOf = ({ start }: HourWindow): number => midnight + start * 60_000;
+  const midnight = midnightBefore(now);
+  const timeOf = ({ start }: HourWindow): number => midnight + start * MINUTE_MS;
   const outside = outsideAll(windows, midnight);
   const priced = windows.map((window) => ({ window, rates: ratesAt(timeOf(window)) }));
   const other = outside === null ? null : ratesAt(outside);
@@ -129,6 +128,6 @@ function weightOf({ input, output }: Rates): number {
 /** A time of the day that no window covers; null where there is none. */
 function outsideAll(windows: readonly HourWindow[], midnight: number): number | null {
   const covered = new Hours(windows);
-  const times = [midnight, ...windows.map(({ end }) => midnight + (end % (24 * 60)) * 60_000)];
+  const times = [midnight, ...windows.map(({ end }) => midnight + (end % MINUTES_A_DAY) * MINUTE_MS)];
   return times.find((time) => !covered.includes(time)) ?? null;
 }

@@ -13,13 +13,14 @@ export interface HourWindow {
   days?: readonly number[];
 }
 
-const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
-const MINUTES_A_DAY = 24 * 60;
+export const MINUTE_MS = 60_000;
+export const MINUTES_A_DAY = 24 * 60;
+const DAY_MS = MINUTES_A_DAY * MINUTE_MS;
 const DAYS_A_WEEK = 7;
+/** Monday to Friday, as `HourWindow` has days. */
+export const WEEKDAYS: readonly number[] = [1, 2, 3, 4, 5];
 /** More than anybody needs in a day; each costs a comparison. */
 const MOST_WINDOWS = 24;
-const WEEKDAYS = 'Monday to Friday';
 
 export class Hours {
   /**
@@ -37,7 +38,7 @@ export class Hours {
 
   /** @param time milliseconds since 1970, as `Date.now()` gives them */
   includes(time: number): boolean {
-    const midnight = Math.floor(time / DAY_MS) * DAY_MS;
+    const midnight = midnightBefore(time);
     // A window that began yesterday may last past midnight.
     const isInside = [midnight - DAY_MS, midnight].some((day) =>
       this.windows.some((window) => {
@@ -56,7 +57,7 @@ export class Hours {
   /** When these hours begin or end next, in milliseconds since 1970; Infinity where they never do. */
   nextChange(time: number): number {
     const now = this.includes(time);
-    const midnight = Math.floor(time / DAY_MS) * DAY_MS;
+    const midnight = midnightBefore(time);
     const edges = Array.from({ length: DAYS_A_WEEK + 2 }, (_, day) => midnight + (day - 1) * DAY_MS)
       .flatMap((day) =>
         this.windows.filter((window) => startsOn(window, day)).map((window) => spanOf(window, day)),
@@ -102,6 +103,11 @@ function readWindow(text: string): HourWindow | null {
   return start === end % MINUTES_A_DAY && end !== MINUTES_A_DAY ? null : { start, end };
 }
 
+/** When the day of a time began in UTC, both in milliseconds since 1970. */
+export function midnightBefore(time: number): number {
+  return Math.floor(time / DAY_MS) * DAY_MS;
+}
+
 /** @param day its midnight */
 function spanOf({ start, end }: HourWindow, day: number): { start: number; end: number } {
   const length = end > start ? end - start : end - start + MINUTES_A_DAY;
@@ -125,5 +131,5 @@ const DAY_NAMES = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Frid
 
 function daysOf({ days }: HourWindow): string {
   if (days === undefined) return '';
-  return `, ${days.join() === '1,2,3,4,5' ? WEEKDAYS : days.map((day) => DAY_NAMES[day]).join(', ')}`;
+  return `, ${days.join() === WEEKDAYS.join() ? 'Monday to Friday' : days.map((day) => DAY_NAMES[day]).join(', ')}`;
 }

@@ -1,4 +1,4 @@
-import { hourlyRates, knownHourlyRates, windowsOf, type HourlyRates, type OffPeak } from './hourly-prices.js';
+import { hourlyRates, knownHourlyRates, windowsOf, type OffPeak } from './hourly-prices.js';
 import type { Provider } from './providers.js';
 import { tierShares, type ServiceTier, type TierShares } from './service-tiers.js';
 import { unstatedTokens, type TokenCounts, type Usage } from './usage.js';
@@ -58,7 +58,7 @@ async function ratesInTable(providerId: string, model: string, now: number): Pro
   };
   const found = sampleAt(now);
   if (found === null) return null;
-  const ratesAt = (time: number): Rates => {
+  const ratesOf = (time: number): Rates => {
     const plain = sampleAt(time) ?? found;
     const cached = sampleAt(time, { cache_read_tokens: SAMPLE_TOKENS }) ?? plain;
     const written = sampleAt(time, { cache_write_tokens: SAMPLE_TOKENS }) ?? plain;
@@ -69,14 +69,14 @@ async function ratesInTable(providerId: string, model: string, now: number): Pro
       output: plain.output_price / SAMPLE_TOKENS,
     };
   };
-  const hourly = hourlyRates(windowsOf(found.model), ratesAt, now);
-  return hourly ?? { peak: ratesAt(now), offPeak: null };
+  const hourly = hourlyRates(windowsOf(found.model), ratesOf, now);
+  return hourly ?? { peak: ratesOf(now), offPeak: null };
 }
 
-/** Rates at all hours. */
+/** Rates at all hours; `offPeak` is null where all cost the same. */
 interface PricedHours {
   peak: Rates;
-  offPeak: HourlyRates['offPeak'] | null;
+  offPeak: OffPeak | null;
 }
 
 /**
