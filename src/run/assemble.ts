@@ -219,7 +219,7 @@ async function assembleWith(
   options: AssembleOptions,
   keys: OptionalKeys,
 ): Promise<Assembled> {
-  const [last, ...others] = files.toReversed();
+  const last = files.at(-1);
   if (last === undefined) throw new Error('results without a file');
   const result: Assembled = {
     rows: { total: 0, ok: 0, truncated: 0, refused: 0, filtered: 0, failed: 0, pending: 0 },
@@ -235,7 +235,7 @@ async function assembleWith(
   await replaceFile(last.path, async (lastFile) => {
     await replaceFile(failedRows, async (failed) => {
       const collected: Collected = { result, failedRows: failed, reasons: new Map(), parts: 0 };
-      for (const { path, parts, onWritten } of others.toReversed()) {
+      for (const { path, parts, onWritten } of files.slice(0, -1)) {
         await replaceFile(path, (file) => new Assembly(collected, file, options).write(parts()));
         await onWritten?.(keys);
       }
