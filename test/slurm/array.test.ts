@@ -1,25 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { until } from './cluster.js';
-import { AT_ONCE, IN_FLIGHT, NODES, obstacle, SHARDS, SlurmRuns } from './slurm-runs.js';
+import { AT_ONCE, describeUnderSlurm, IN_FLIGHT, NODES, SHARDS } from './slurm-runs.js';
 
-const why = obstacle();
-
-describe.skipIf(why !== null)('an array of shards under Slurm', () => {
-  let runs: SlurmRuns;
-
-  beforeAll(async () => {
-    runs = await SlurmRuns.start();
-  });
-  afterAll(() => {
-    runs.close();
-  });
-  beforeEach(() => {
-    runs.reset();
-  });
-
+describeUnderSlurm('an array of shards under Slurm', (slurm) => {
   it('gives what one machine gives, from four shards a node that all start at once; merging too early is refused', async () => {
+    const runs = slurm();
     const runDir = await runs.plan('whole', 120);
     await runs.submit(runDir);
     const early = await runs.reannotate(['merge', runDir]);
@@ -40,6 +27,7 @@ describe.skipIf(why !== null)('an array of shards under Slurm', () => {
   });
 
   it('runs the shards that --array names, with gaps and with a step', async () => {
+    const runs = slurm();
     const runDir = await runs.plan('gaps', 48);
     const array = await runs.script(runDir);
     runs.cluster.run('sbatch', ['--array=3,7', array], runs.env());
@@ -57,6 +45,7 @@ describe.skipIf(why !== null)('an array of shards under Slurm', () => {
   });
 
   it('stops all tasks for a wrong key, and requeues none', async () => {
+    const runs = slurm();
     const runDir = await runs.plan('key', 48);
     const job = await runs.submit(runDir, [], 'sk-wrong-key-0001');
     await runs.cluster.idle(60_000);
@@ -72,6 +61,7 @@ describe.skipIf(why !== null)('an array of shards under Slurm', () => {
   });
 
   it('asks nothing of a dataset that changed after it was planned', async () => {
+    const runs = slurm();
     const runDir = await runs.plan('changed', 48);
     const path = runs.dataset('changed');
     writeFileSync(path, readFileSync(path, 'utf8').replaceAll('changed ', 'CHANGED '));
@@ -84,6 +74,7 @@ describe.skipIf(why !== null)('an array of shards under Slurm', () => {
   });
 
   it('loses nothing to kill -9, requeue and scancel', async () => {
+    const runs = slurm();
     runs.ledger.latency = 500;
     const rows = SHARDS * 8;
     const runDir = await runs.plan('ends', rows);

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { expect } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect } from 'vitest';
 import type { Overview } from '../../src/shards/overview.js';
 import { Cluster, whyNoSlurm } from './cluster.js';
 import { RIGHT_KEY, startLedger, type Ledger } from './ledger.js';
@@ -21,11 +21,27 @@ export const SHARDS = 4 * NODES;
 /** Requests that a worker has in flight. */
 export const IN_FLIGHT = 2;
 
-/** Why these tests are skipped here; null where they are not. */
-export function obstacle(): string | null {
+/**
+ * Describes tests that share one Slurm and one ledger, which is reset before each of them. They are skipped, with a message,
+ * where Slurm cannot run.
+ * @param tests its argument returns the runs; only tests can call it, since Slurm starts with the first of them
+ */
+export function describeUnderSlurm(title: string, tests: (runs: () => SlurmRuns) => void): void {
   const why = whyNoSlurm();
   if (why !== null) process.stderr.write(`Skipped the tests against Slurm: ${why}.\n`);
-  return why;
+  describe.skipIf(why !== null)(title, () => {
+    let runs: SlurmRuns;
+    beforeAll(async () => {
+      runs = await SlurmRuns.start();
+    });
+    afterAll(() => {
+      runs.close();
+    });
+    beforeEach(() => {
+      runs.reset();
+    });
+    tests(() => runs);
+  });
 }
 
 /** How a command went. */
@@ -35,7 +51,7 @@ interface Ended {
   stderr: string;
 }
 
-export class SlurmRuns {
+class SlurmRuns {
   private constructor(
     readonly cluster: Cluster,
     readonly ledger: Ledger,
@@ -45,7 +61,7 @@ export class SlurmRuns {
     return new SlurmRuns(new Cluster(NODES, CPUS), await startLedger());
   }
 
-  /** Forgets what was asked. */
+  /** Forgets all requests so far. */
   reset(): void {
     this.ledger.asked.clear();
     this.ledger.latency = USUAL_LATENCY_MS;
@@ -82,7 +98,7 @@ export class SlurmRuns {
     return join(this.cluster.folder, 'runs', name, 'saved', 'run');
   }
 
-  /** Plans a run of so many rows, and gives its folder. */
+  /** Plans a run, and gives its folder. */
   async plan(name: string, rows: number): Promise<string> {
     const row = (number: number): string => JSON.stringify({ prompt: `${name} ${number}`, response: 'old' });
     const lines = Array.from({ length: rows }, (_, number) => row(number));

@@ -1,26 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { until } from './cluster.js';
-import { AT_ONCE, IN_FLIGHT, obstacle, SHARDS, SlurmRuns } from './slurm-runs.js';
+import { AT_ONCE, describeUnderSlurm, IN_FLIGHT, SHARDS } from './slurm-runs.js';
 
-const why = obstacle();
-
-describe.skipIf(why !== null)('nodes that fail under Slurm', () => {
-  let runs: SlurmRuns;
-
-  beforeAll(async () => {
-    runs = await SlurmRuns.start();
-  });
-  afterAll(() => {
-    runs.close();
-  });
-  beforeEach(() => {
-    runs.reset();
-  });
-
+describeUnderSlurm('nodes that fail under Slurm', (slurm) => {
   it('loses nothing to kills, requeues, preemption, a power loss and a frozen node that comes back', async () => {
+    const runs = slurm();
     runs.ledger.latency = 1000;
     const rows = SHARDS * 20;
     const runDir = await runs.plan('storm', rows);

@@ -1,23 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { until } from './cluster.js';
-import { obstacle, SHARDS, SlurmRuns } from './slurm-runs.js';
+import { describeUnderSlurm, SHARDS } from './slurm-runs.js';
 
-const why = obstacle();
-
-describe.skipIf(why !== null)('a time limit of Slurm', () => {
-  let runs: SlurmRuns;
-
-  beforeAll(async () => {
-    runs = await SlurmRuns.start();
-  });
-  afterAll(() => {
-    runs.close();
-  });
-  beforeEach(() => {
-    runs.reset();
-  });
-
+describeUnderSlurm('a time limit of Slurm', (slurm) => {
   it('drains ahead of a time limit, and continues in another attempt', async () => {
+    const runs = slurm();
     runs.ledger.latency = 2400;
     const runDir = await runs.plan('limit', 2 * SHARDS * 15);
     const array = await runs.script(runDir);
