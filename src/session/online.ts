@@ -38,7 +38,7 @@ import type { CommandContext } from './command-context.js';
 
 /** How long requests in flight may take after the first Ctrl-C. */
 const GRACE_MS = 30_000;
-/** How often a part of limits that are shared is looked at: what a worker that ended leaves is used so much sooner. */
+/** How often this process's part of shared limits is updated: the sooner, the less of an ended worker's part is wasted. */
 const SHARE_MS = 250;
 /** Failed rows are reported one by one up to here; a line a second is enough after that. */
 const FAILURES_SHOWN = 5;
@@ -64,16 +64,16 @@ export interface RequestSet
   naming?: Naming;
 }
 
-/** How asking went. */
+/** How sending went. */
 export interface OnlineResult extends SessionFigures {
   stop: Stop | null;
-  /** How the model was called that was asked last, and so stopped. */
+  /** How the model was called that got the last request, and so the one that stopped the run. */
   call: ModelCall;
   /** US dollars in all that the request which `--max_cost` kept back would have needed; null where it kept none. */
   needed: number | null;
 }
 
-/** How asking went twice, one after the other. */
+/** How sending went twice, one after the other. */
 export function combineResults(first: OnlineResult, then: OnlineResult): OnlineResult {
   return {
     stop: then.stop,
@@ -150,20 +150,20 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
     },
   });
   const sending = isSplit ? { ...work, call: withOneAnswer(call) } : work;
-  const { asking, journal, latencies, budget, hours, misses } = await openJournaled(
+  const { session, journal, latencies, budget, hours, misses } = await openJournaled(
     sending,
     rowJobs,
     waiting,
     context,
   );
-  const { client, limiter, processor } = asking;
-  totals.follow(processor.counts, asking.standings ?? undefined);
+  const { client, limiter, processor } = session;
+  totals.follow(processor.counts, session.standings ?? undefined);
 
   const started = performance.now();
-  const meter = meterFor(run, waiting, asking, { totals, misses, hours });
+  const meter = meterFor(run, waiting, session, { totals, misses, hours });
   const endProgress = console.showProgress((columns) => meter.render(columns));
   const { onProgress = () => undefined } = context;
-  const stopWatching = watchEverySecond(work, asking, () => {
+  const stopWatching = watchEverySecond(work, session, () => {
     meter.sample();
     latencies.flush();
     onProgress(meter.progress());
@@ -180,7 +180,7 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
     journal.flush();
     if (holdsLock()) totals.save();
     latencies.flush();
-    await asking.release();
+    await session.release();
     journal.close();
     latencies.flush();
     onProgress(meter.progress());
@@ -202,7 +202,7 @@ function withOneAnswer(call: ModelCall): ModelCall {
 
 /** What sends requests, and writes what comes of them into the journal. */
 interface Journaled {
-  asking: OnlineSession;
+  session: OnlineSession;
   journal: JournalWriter;
   latencies: LatencyLog;
   /** Null where nothing bounds the cost. */
@@ -228,7 +228,7 @@ async function openJournaled(
   const budget = budgetFor({ call, policy, price }, () => (totals.cost ?? 0) + reserved);
   const onFailure = (error: Error): void => {
     const cause = error instanceof JournalGone ? 'other' : 'disk';
-    asking.processor.stop({ reason: 'error', cause, message: error.message });
+    session.processor.stop({ reason: 'error', cause, message: error.message });
   };
   const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
   const latencies = new LatencyLog(folder.latencies ?? null);
@@ -245,13 +245,13 @@ async function openJournaled(
   };
   const events = journaling(recording, { account, timeline: totals.timeline }, console, {
     onFirstAnswer: () => {
-      console.record('info', describeLimits(asking.limiter));
-      warnOfDays(waiting, asking.limiter, console);
+      console.record('info', describeLimits(session.limiter));
+      warnOfDays(waiting, session.limiter, console);
       // A table of prices takes longer to load than anything else here, and nothing waited for it.
       if (price === null) void account.findPrice(call.annotator);
     },
     onChange: () => {
-      onChanges(asking.parameters.learnt);
+      onChanges(session.parameters.learnt);
     },
     onPause: (isPaused) => {
       const until = isPaused ? (hours?.opensAt ?? null) : null;
@@ -266,7 +266,7 @@ async function openJournaled(
       account.noteHours(usage, now - latency, now);
       budget?.observe(usage);
       if (budget === null || totals.cost !== null) return;
-      asking.processor.stop({
+      session.processor.stop({
         reason: 'error',
         cause: 'other',
         message: costUnknown(call.annotator.name),
@@ -274,19 +274,19 @@ async function openJournaled(
     },
   });
   const hasAnswers = annotator === null && index.count('ok') + index.count('truncated') > 0;
-  const asking = await openOnlineSession(call, {
+  const session = await openOnlineSession(call, {
     ...{ budget, schedule: hours, events, reporter: console, hasAnswers },
     partialBefore: run.partialBefore ?? null,
     ...(permit === null ? {} : { mayProceed: () => permit.isHeld() }),
     pool: work.pool,
   });
   permit?.keep((message) => {
-    asking.processor.stop({ reason: 'error', cause: 'lock', message });
+    session.processor.stop({ reason: 'error', cause: 'lock', message });
   });
-  return { asking, journal, latencies, budget, hours, misses };
+  return { session, journal, latencies, budget, hours, misses };
 }
 
-/** Follows this process's part of the limits; every second also the figures on disk, and whether the results still have a folder. */
+/** Updates this process's part of the limits and, every second, the figures on disk; stops once the results' folder is gone. */
 function watchEverySecond(
   { folder, totals, share = () => 1 }: OnlineWork,
   { limiter, processor, shared }: OnlineSession,
@@ -400,7 +400,7 @@ interface Recording {
   naming: Naming;
   misses: Misses;
   rowJobs: RowJobs;
-  /** Null where the rows' jobs are sent as they stand. */
+  /** Null where the rows' jobs are sent unchanged. */
   origin: Resent | null;
 }
 
