@@ -11,7 +11,7 @@ import { sanitize } from '../lib/text.js';
 /** As it was read from a file. */
 type JsonSchema = Readonly<Record<string, unknown>> | boolean;
 
-/** Longer than any honest answer takes; patterns and `uniqueItems` can take for ever on a hostile one. */
+/** Longer than any honest answer takes; patterns and `uniqueItems` may never end on a hostile one. */
 const TIME_LIMIT_MS = 1000;
 /** Keywords whose cost may grow faster than the answer. */
 const SUPERLINEAR = new Set([
@@ -26,7 +26,7 @@ const SUPERLINEAR = new Set([
   'unevaluatedProperties',
   'unevaluatedItems',
 ]);
-/** Even plain keywords are watched beyond so many characters. */
+/** Beyond this many characters even plain keywords are watched. */
 const LONG_TEXT = 1 << 16;
 const TYPES = new Set(['null', 'boolean', 'object', 'array', 'number', 'string', 'integer']);
 /** Keywords that hold data, not schemas. */
@@ -173,7 +173,7 @@ function dereferenced(schema: JsonSchema): Readonly<Record<string, unknown>> {
   }
 }
 
-/** A keyword where it stands in a schema. */
+/** A keyword at its place in a schema. */
 interface PlacedKeyword {
   keyword: string;
   value: unknown;

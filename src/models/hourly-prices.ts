@@ -19,7 +19,7 @@ export interface HourlyRates {
 
 const MILLION = 1e6;
 
-/** A model whose provider's page says more than the price table. */
+/** A model whose provider states prices by the hour that the price table does not have. */
 interface KnownModel {
   models: RegExp;
   /** US dollars for a million tokens. */
@@ -56,7 +56,7 @@ const KNOWN: Readonly<Record<string, readonly KnownModel[]>> = {
   ],
 };
 
-/** What the provider's own page says of a model; null where the price table is to be asked. */
+/** The prices on the provider's own page; null for models that are looked up in the price table. */
 export function knownHourlyRates(priceId: string, model: string): HourlyRates | null {
   const known = KNOWN[priceId]?.find(({ models }) => models.test(model));
   if (known === undefined) return null;
@@ -73,7 +73,7 @@ export function knownHourlyRates(priceId: string, model: string): HourlyRates | 
   };
 }
 
-/** The parts of the day for which the price table has a price of their own; empty where it has none. */
+/** The parts of the day with their own prices in the price table; empty where there are none. */
 export function windowsOf({ prices }: Pick<ModelInfo, 'prices'>): HourWindow[] {
   if (!Array.isArray(prices)) return [];
   return prices.flatMap(({ constraint }) => {
@@ -95,8 +95,8 @@ function minutesOf(time: string): number | null {
 }
 
 /**
- * The rates of a model whose price table has windows: the dearest hours set the ordinary price, and the cheapest ones
- * are the off-peak hours. What is between them counts as dear.
+ * The rates of a model with windows in the price table: the most expensive hours set the ordinary price, and the cheapest
+ * ones are the off-peak hours. Those in between count as expensive.
  * @param ratesAt the rates at a time, in milliseconds since 1970
  * @returns null where all hours cost the same
  */

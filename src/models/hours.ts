@@ -19,7 +19,7 @@ const DAY_MS = MINUTES_A_DAY * MINUTE_MS;
 const DAYS_A_WEEK = 7;
 /** Monday to Friday, as `HourWindow` has days. */
 export const WEEKDAYS: readonly number[] = [1, 2, 3, 4, 5];
-/** More than anybody needs in a day; each costs a comparison. */
+/** More than anyone needs in a day; each costs a comparison. */
 const MOST_WINDOWS = 24;
 
 export class Hours {
@@ -81,7 +81,7 @@ export class Hours {
 /**
  * Reads windows as people write them: `16:30-00:30` or `22:00-02:00,12:00-13:00`, in UTC on each day.
  * @param source what gave them, for messages
- * @throws UsageError that says how they are written
+ * @throws UsageError that shows how to write them
  */
 export function parseHours(text: string, source: string): Hours {
   const parts = text.split(',').map((part) => part.trim());

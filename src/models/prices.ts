@@ -13,7 +13,7 @@ export interface Rates {
   output: number;
 }
 
-/** What a model costs at its provider; where that depends on the hour, at the dearest one. */
+/** What a model costs at its provider; where that depends on the hour, at the most expensive one. */
 export interface Price extends Rates {
   /** Lower rates at some hours; null where the hour makes no difference. */
   offPeak: OffPeak | null;
@@ -27,8 +27,8 @@ export interface Price extends Rates {
 const SAMPLE_TOKENS = 1000;
 
 /**
- * The price of a model at its provider, from the table that Pydantic keeps for many providers, and from what providers say
- * of their hours; null where it is not known. A thousand tokens stand for the ordinary tier: some models cost more above
+ * The price of a model at its provider, from the table that Pydantic keeps for many providers, and from
+ * providers' own prices by the hour; null where it is not known. It is that of a thousand tokens: some models cost more above
  * some prompt length.
  */
 export async function findPrice(provider: Provider, model: string): Promise<Price | null> {

@@ -32,7 +32,7 @@ export interface Provider {
   streamed: boolean;
   /** What its batches cost and hold; null where it has none, or none that is known. */
   batches: BatchTerms | null;
-  /** True where a request without messages is refused for free, by an answer that tells the account's limits. */
+  /** True where a request without messages is refused for free, by an answer that states the account's limits. */
   tellsLimitsForFree: boolean;
   /** The provider's name in the price table; null where what a request costs is not known. */
   priceId: string | null;
@@ -47,7 +47,7 @@ export interface Provider {
    * answer of `--n` is requested on its own. Where nothing is known, that is found out (`session/row-jobs.ts`).
    */
   oneAnswer: boolean;
-  /** How the provider is told how much to think. */
+  /** How a request states how much the model is to think. */
   effort: EffortSpelling;
   /** True where answers state what they cost. */
   statesCost: boolean;
@@ -62,7 +62,7 @@ export type AddressCompletion = (given: string, model: string, variables: NodeJS
 
 type ProviderEntry = Pick<Provider, 'title' | 'baseUrl' | 'apiKeyVariable' | 'docs'> & Partial<Provider>;
 
-/** A provider, with the usual ways where its entry says nothing. */
+/** A provider, with the defaults for what its entry leaves out. */
 function provider(entry: ProviderEntry): Provider {
   const usual = {
     baseUrlVariable: null,

@@ -103,8 +103,8 @@ export function readServers({
 }
 
 /**
- * The value of `--api_key_env`. A key in its place is a frequent mistake: it would be shown, saved and be in the list of
- * processes, so the message does not repeat it.
+ * The value of `--api_key_env`. People often give the key itself, which would be shown, saved and in the list of processes:
+ * the message does not repeat it.
  * @throws UsageError
  */
 export function readKeyNames(given: string, source: string): string {

@@ -1,4 +1,4 @@
-/** Where `--n` above 1 is sent as it stands, and where each answer is requested on its own. */
+/** Where `--n` above 1 is sent as it is, and where each answer is requested separately. */
 
 import type { ModelCall } from './call.js';
 import { answersOnResponses } from './endpoint.js';

@@ -10,14 +10,14 @@ import type { Verdict } from './verdict.js';
 
 /** An answer of fewer tokens is of no use. */
 const SHORTEST_ANSWER = 16;
-/** Some messages only estimate what the prompt takes, so that a second one may tell better. */
+/** Some messages only estimate what the prompt takes, so that a second one may be more exact. */
 const MOST_SHORTENINGS = 3;
 /** Parameters that may be tried one after the other. */
 const MOST_TRIALS = 8;
 
 export interface AdaptationEvents {
   parameterChanged(change: ParameterChange, message: string): void;
-  /** A row is sent again with so many tokens for its answer, because its prompt leaves no more. */
+  /** A row is sent again with fewer tokens for its answer, because its prompt leaves no more. */
   shortened(job: Job, tokens: number, message: string): void;
 }
 
@@ -46,7 +46,7 @@ export interface SentRequest {
   row: RowAdaptation;
 }
 
-/** What the run's answers so far say of its parameters. */
+/** What the run's answers so far say about its parameters. */
 export interface RunSoFar {
   /** True where no row of this session was answered, and this is the only request in flight. */
   isFirst: boolean;
@@ -151,7 +151,7 @@ export class Adaptation {
     return { action: 'send again' };
   }
 
-  /** A default of ours that is out of range is left out; a value that the user chose is his to change. */
+  /** A default of ours that is out of range is left out; a value that the user chose is left for the user to change. */
   #value(
     { parameter, message }: Extract<Verdict, { kind: 'value' }>,
     request: SentRequest,

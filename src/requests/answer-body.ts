@@ -19,7 +19,7 @@ const OPENING_BRACE = 0x7b;
 const NEWLINE = 0x0a;
 /** Characters of an unreadable body that are shown. */
 const SHOWN = 80;
-/** Characters that tell one kind of unreadable body from another. */
+/** Characters that distinguish kinds of unreadable bodies. */
 const TELLING = 24;
 
 /** A body that holds JSON, in whatever wrapping. */

@@ -17,7 +17,7 @@ const QUICK_GROWTH = 3;
 const QUICK_FACTOR = 1.25;
 /** What that makes of their number where two answers of three are that quick. */
 const USUAL_GROWTH = 3;
-/** The first answers tell whether a server has only a few slots; until then the number no more than doubles. */
+/** The first answers show whether a server has only a few slots; until then the number no more than doubles. */
 const QUICK_GROWTH_AFTER = 8;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
@@ -190,7 +190,7 @@ export class Concurrency {
   }
 
   /**
-   * The first answer tells how many may be sent at once without waiting too long for each other.
+   * The first answer shows how many may be sent at once without waiting too long for each other.
    * @param latency milliseconds that it took
    */
   #start(latency: number): void {

@@ -1,4 +1,4 @@
-/** Chat completions that come inside something else: gateways have response formats of their own around those of models. */
+/** Chat completions inside something else: some gateways wrap the responses of models in a format of their own. */
 
 import { isObject, parseJson } from '../lib/json.js';
 

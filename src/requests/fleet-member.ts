@@ -17,7 +17,7 @@ const REPORTED = 3;
 /** Why a server gets no requests. */
 export interface Absence {
   why: string;
-  /** By the fleet's clock; Infinity where it is not looked at again. */
+  /** By the fleet's clock; Infinity where it is not checked again. */
   nextProbe: number;
 }
 

@@ -18,7 +18,7 @@ import type { Failure, Server, Servers } from './servers.js';
 
 /** Times that one row is handed on at no cost: one that breaks every server must fail in the end. */
 const MOST_HANDED_ON = 20;
-/** A wait for limits is looked at again after so long: a server may have joined or returned. */
+/** A wait for limits is checked again after this long: a server may have joined or returned. */
 const LONGEST_NAP_MS = 1000;
 
 /** What one server did in this session. */
@@ -29,7 +29,7 @@ export interface ServerShare {
   answers: number;
 }
 
-/** The same with where it stands now. */
+/** The same with its present state. */
 export interface ServerStanding extends ServerShare {
   inFlight: number;
   /** Why it gets no requests; null where it does. */
@@ -114,7 +114,7 @@ export class Fleet implements Servers {
     this.#wake();
   }
 
-  /** Servers that are left out and are to be looked at now. */
+  /** Servers that are left out and are to be checked now. */
   get toProbe(): Member[] {
     const now = this.options.clock.now();
     return this.#members.filter(({ absence }) => absence !== null && absence.nextProbe <= now);

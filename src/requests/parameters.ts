@@ -247,7 +247,7 @@ const OTHER_LEVELS =
 const ADVICE =
   /(?:[.;:!?\n] ?|, )(?:please )?(?:use|try|did you mean|consider|supported|allowed|valid|available|permitted|accepted|expected one of|to drop)\b[^]*$/i;
 
-/** How messages tell the most tokens that a model writes. */
+/** How messages state the most tokens that a model writes. */
 const MOST_TOKENS: readonly { pattern: RegExp; source: string; exclusive?: boolean }[] = [
   { pattern: /supports at most (?<most>[\d,]{1,12}) (?:completion|output) tokens/i, source: 'OpenAI, Azure' },
   { pattern: /max_(?:completion_)?tokens: [\d,]{1,12} > (?<most>[\d,]{1,12})/i, source: 'Anthropic' },
@@ -385,7 +385,7 @@ function isPair(named: readonly string[], sent: Readonly<Record<string, unknown>
   );
 }
 
-/** A word that is no word of English: `top_p`, `presencePenalty`, `logprobs`. */
+/** A word that is not English: `top_p`, `presencePenalty`, `logprobs`. */
 function isIdentifier(word: string): boolean {
   return /[a-z][A-Z]|[a-z]_[a-z]/.test(word) || word === 'logprobs';
 }

@@ -36,7 +36,7 @@ const IS_OF_THE_SERVER: Readonly<Record<Verdict['kind'], boolean>> = {
   ...{ parameter: false, value: false, stream: false, responses: false },
 };
 const BACKOFF_MAXIMUM_MS = 30_000;
-/** The schedule is looked at again so often: a computer may sleep, and its clock be set. */
+/** How often the schedule is checked during a pause: the computer may sleep, or its clock be set. */
 const SCHEDULE_MS = 30_000;
 /** Where a server asks for more, the run ends and says when to resume it. */
 const LONGEST_WAIT_MS = 60 * 60_000;
@@ -77,7 +77,7 @@ export interface JobPart {
   number: number;
 }
 
-/** Jobs that answers lead to: they are sent before any others, and the run goes on until there are none. */
+/** Jobs that answers lead to: they are sent before any others, and the run continues until there are none. */
 export interface FollowUps {
   /** The next one; null where there is none now. Called again after every answer. */
   next(): Job | null;
@@ -85,7 +85,7 @@ export interface FollowUps {
 
 const NO_FOLLOW_UPS: FollowUps = { next: () => null };
 
-/** What the processor tells as it happens; each call returns at once. */
+/** What the processor reports as it happens; each call returns at once. */
 export interface ProcessorEvents {
   answered(job: Job, sent: Buffer, json: Buffer, completion: Completion): void;
   /**
@@ -94,7 +94,7 @@ export interface ProcessorEvents {
    */
   partial(job: Job, sent: Buffer, json: Buffer, billed: { usage: Usage | null; tier: ServiceTier }): void;
   failed(job: Job, sent: Buffer, errors: string[], filtered: boolean): void;
-  /** An exchange ended after so many milliseconds. */
+  /** An exchange ended. @param latency milliseconds that it took */
   exchanged(latency: number, kind: Verdict['kind']): void;
   /** Tokens of an answer that could not be used and is asked for again. */
   wasted(usage: Usage, job: Job): void;
@@ -103,7 +103,7 @@ export interface ProcessorEvents {
   /** Requests are sent again. */
   resumed?(): void;
   parameterChanged(change: ParameterChange, message: string): void;
-  /** A row is sent again with so many tokens for its answer, because its prompt leaves no more. */
+  /** A row is sent again with fewer tokens for its answer, because its prompt leaves no more. */
   shortened(job: Job, tokens: number, message: string): void;
   /** From here on all requests are streamed: the model answers no others. */
   streamed(message: string): void;
@@ -179,8 +179,8 @@ export type Stop =
 type Failure = Extract<Verdict, { kind: 'partial' | 'unfit' | 'unreadable' | 'transient' }>;
 
 /**
- * A row while it is sent. What is special about its request is a value of its own: spread into this object, it made the
- * engine build a new hidden class for every row, which cost more than reading the answer.
+ * A row while it is sent. The adaptation of its request is a nested object: spread into this one, it made the engine build
+ * a new hidden class for every row, which took longer than reading the answer.
  */
 interface SentRow {
   readonly adaptation: RowAdaptation;
@@ -226,7 +226,7 @@ export class Processor {
   readonly counts: ProcessorCounts = { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 };
   readonly #options: ProcessorOptions;
   readonly #random: () => number;
-  /** Aborts every wait; what is in flight goes on. */
+  /** Aborts every wait; what is in flight continues. */
   readonly #waits = new AbortController();
   #stop: Stop | null = null;
   #aborted = false;
@@ -350,7 +350,7 @@ export class Processor {
     }
   }
 
-  /** A function, so that the compiler does not take it for unchanged after a wait. */
+  /** A function, because the compiler would assume that the field is unchanged after a wait. */
   #hasStopped(): boolean {
     return this.#stop !== null;
   }
@@ -370,7 +370,7 @@ export class Processor {
     events.paused?.();
     while (schedule !== null && this.#mustWait())
       await clock.sleep(Math.min(schedule.wait(), SCHEDULE_MS), this.#waits.signal);
-    // Nobody was asked, so nobody was silent.
+    // Nothing was sent in the pause, so no server was silent.
     this.#lastSuccess = clock.now();
     this.#pause = null;
     if (this.#stop === null) events.resumed?.();
@@ -390,7 +390,7 @@ export class Processor {
 
   /**
    * Waits, if it has to, for a place, for the budget and for capacity; null where the run stopped or the job is done
-   * with. No promise is made where nothing has to be waited for: each costs as much as all that is looked at here.
+   * with. No promise is made where there is nothing to wait for: each costs as much as all these checks.
    */
   #admit(job: Job): Server | null | Promise<Server | null> {
     const { servers } = this.#options;
@@ -763,7 +763,7 @@ export class Processor {
     for (const { job, sent, errors } of failed) this.#fail(job, sent, errors, false);
   }
 
-  /** A server that does not know schemas must not be paid for every row so many times. */
+  /** A server that does not know schemas must not be paid several times for every row. */
   #neverFits(message: string): void {
     const hasAnswers = this.counts.answered > 0 || this.#options.hasAnswers === true;
     if (hasAnswers || this.#exhaustedInRow < EXHAUSTED_IN_ROW || !this.#moreJobs) return;
@@ -797,7 +797,7 @@ export class Processor {
     if (verdict.wait !== null) return verdict.wait;
     if (verdict.loading === true) return LOADING_WAIT_MS;
     if (verdict.isCapacity !== true) return 0;
-    // The longer there has been none, the longer it will take; no attempts are counted that could tell.
+    // The longer there has been none, the longer it will take; no attempts are counted that could show it.
     const silence = this.#options.clock.now() - this.#lastSuccess;
     return Math.min(BACKOFF_MAXIMUM_MS, silence / 2);
   }

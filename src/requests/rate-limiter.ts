@@ -17,12 +17,12 @@ import { TokenCharge, type Charged } from './limits/token-charge.js';
 /** How fast a rate that 429s cut comes back, as a share of the limit a second. */
 const RECOVERY_PER_SECOND = 0.005;
 const LOWEST_FACTOR = 0.1;
-/** The rate is cut where at least this share of the last requests was throttled: single 429s tell nothing of a rate. */
+/** The rate is cut where at least this share of the last requests was throttled: single 429s say nothing about a rate. */
 const THROTTLED_SHARE = 0.2;
 const OUTCOMES = 60;
 /** A learnt rate stays above this share of the best that was measured, so that random 429s can't starve a run. */
 const LOWEST_LEARNT_SHARE = 0.2;
-/** Milliseconds after which a queue of requests that wait is looked at again. */
+/** Milliseconds after which a queue of waiting requests is checked again. */
 const QUEUE_MS = 5;
 const BACKOFF_BASE_MS = 150;
 const BACKOFF_MAXIMUM_MS = 60_000;
@@ -33,7 +33,7 @@ const RECENTLY_MS = 1000;
 /** A rate that is only guessed is kept to without catching up. */
 const LEARNT_SAVED_SECONDS = 0.02;
 /**
- * The spans over which the rate of answers is measured, to learn a limit that no header tells: some limits count seconds,
+ * The spans over which the rate of answers is measured, to learn a limit that no header states: some limits count seconds,
  * others minutes, and of a minute's quota that was used up in seconds the short span sees nothing once it is gone.
  */
 const MEASURE_MS = [2000, 60_000];
@@ -274,7 +274,7 @@ export class RateLimiter {
   }
 
   /**
-   * A 429 came: closes the gate for everybody.
+   * A 429 came: closes the gate for all requests.
    * @param retryAfter milliseconds that the server asked for; null: exponential back-off with full jitter
    * @param message what it says
    * @returns true where so many are throttled that fewer must be in flight: a rate that is learnt is kept by pacing, and

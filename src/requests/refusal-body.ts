@@ -10,10 +10,10 @@ import { withoutEcho } from './echo.js';
 import type { Headers } from '../http/limit-headers.js';
 import { parseDuration } from '../http/waits.js';
 
-/** Characters of an error's text that are looked at; what matters is at its beginning. */
+/** Characters of an error's text that are read; what matters is at its beginning. */
 const LONGEST_TEXT = 4000;
 const LONGEST_CODES = 400;
-/** Bodies beyond this many characters are not parsed: only their beginning is looked at. */
+/** Bodies beyond this many characters are not parsed: only their beginning is read. */
 const LONGEST_BODY = 2_000_000;
 const DEEPEST = 6;
 const MOST_VALUES = 200;
@@ -93,12 +93,12 @@ const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc', 'keys']
 /** The answer to a request that was refused. */
 export interface RefusedAnswer {
   status: number;
-  /** What its body, or the part of it that is an error, says as JSON; undefined where it is none. */
+  /** Its body, or the part of it that is an error, as parsed JSON; undefined where it is not JSON. */
   value: unknown;
   /** The body as text. */
   raw: string;
   headers: Headers;
-  /** The texts of the request; what the answer repeats of them says nothing about the request. */
+  /** The texts of the request; what the answer repeats of them is ignored. */
   prompt?: string;
 }
 

@@ -222,8 +222,7 @@ export const REFUSALS: readonly Entry[] = [
     means: ACCOUNT,
     status: REFUSED,
     text: /organization must be verified|(?:organization|account|workspace|team|project)[^.]{0,60} (?:has been|is|was) (?:restricted|disabled|deactivated|suspended|banned|blocked|archived|flagged|locked|frozen|terminated|closed)/i,
-    source:
-      'OpenAI 403, Groq 400, Anthropic 400, Fireworks 412; not to be taken for prompts that are flagged',
+    source: 'OpenAI 403, Groq 400, Anthropic 400, Fireworks 412; must not match prompts that are flagged',
   },
   {
     means: ACCOUNT,
@@ -510,7 +509,7 @@ interface RoomRule {
   source: string;
 }
 
-/** How messages tell the limit of the context and what the prompt takes of it. */
+/** How messages state the limit of the context and what the prompt takes of it. */
 const ROOM: readonly RoomRule[] = [
   {
     pattern:
@@ -542,9 +541,9 @@ const REQUESTED = /requested:? ([\d,]{1,12})/i;
 const USED = /used:? [\d,]{1,12}/i;
 
 /**
- * The most tokens that an answer to this prompt may have, as the message tells.
+ * The most tokens that an answer to this prompt may have, as the message states.
  * @param maximum what the refused request allowed for its answer
- * @returns null where the message does not tell
+ * @returns null where the message does not say
  */
 export function roomIn({ text }: Refusal, maximum: number | null): number | null {
   for (const { pattern } of ROOM) {

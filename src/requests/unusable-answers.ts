@@ -7,7 +7,7 @@ import { NO_REASON } from '../models/finish-reason.js';
 import { sanitize, plural, shellWord } from '../lib/text.js';
 import type { Verdict } from './verdict.js';
 
-/** Answers that may end with the same unknown reason before it is taken for the server's way. */
+/** Answers that may end with the same unknown reason before that counts as normal for the server. */
 const SAME_REASON_AT_START = 10;
 /** Rows whose first answer was incomplete that wait for others to show whether the server can do better. */
 const MOST_SET_ASIDE = 10;
@@ -44,7 +44,7 @@ export class UnusableAnswers {
   constructor(earlier: { reason: string; answers: number } | null = null) {
     if (earlier === null) return;
     this.#reason = earlier.reason;
-    // One more tells whether the server still does so.
+    // One more shows whether the server still does so.
     this.#sameReason = Math.min(earlier.answers, SAME_REASON_AT_START - 1);
   }
 

@@ -129,7 +129,7 @@ export function usageOf(verdict: Verdict, request: Buffer): Usage | null {
   return usage === null ? null : withPrompt(usage, request);
 }
 
-/** Further codes that say that a request did not get out: none of the row's fault either. */
+/** Further codes of requests that did not get out, which is not the row's fault either. */
 const NOT_SENT = new Set(['ENETDOWN', 'ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'EMFILE', 'ENFILE']);
 
 /** No answer in time: the server has more to do than it can. */
@@ -267,7 +267,7 @@ function verdictFor(meaning: Meaning, refusal: Refusal, sent: Record<string, unk
   return rowVerdict(message, { explained: true, room: roomIn(refusal, maximum) });
 }
 
-/** What a refusal means that nothing but its status tells. */
+/** What a refusal means by its status alone. */
 function verdictForStatus(refusal: Refusal): Verdict {
   const { status } = refusal;
   const message = describeRefusal(refusal);

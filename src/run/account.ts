@@ -75,12 +75,12 @@ export class Account {
   }
 
   /**
-   * Notes when tokens were used, which are counted by themselves.
+   * Notes when tokens were used; `addAnswer` and the others count them.
    * @param from when the request was sent, in milliseconds since 1970
    * @param to when it was answered
    */
   noteHours(usage: Usage, from: number, to: number): void {
-    // Nobody says which of both times counts.
+    // No provider says which of the two times counts.
     if (this.price?.offPeak?.hours.includesAll(from, to) === true) accumulate(this.offPeak, usage);
   }
 

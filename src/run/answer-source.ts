@@ -32,7 +32,7 @@ export interface Reading {
   /** Choices that each row has. */
   choices: number;
   rules: AnswerRules;
-  /** Answers that a row got with up to so many times its `max_tokens` count as well; 1 for none. */
+  /** Answers that a row got with up to this many times its `max_tokens` count as well; 1 for none. */
   escalation: number;
   /** Another annotator whose answers count as well; null for none. */
   fallback: string | null;

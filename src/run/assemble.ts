@@ -184,7 +184,7 @@ export async function assemble(
 }
 
 /**
- * Writes the results of rows that stand in several places, into one file or several. All rows have the same keys, so
+ * Writes the results of rows from several places, into one file or several. All rows have the same keys, so
  * everything is started over at the first row that needs a key which those before it lack: a dataset of chats nearly always
  * begins with one, and a model that thinks does so in its first answer.
  * @param failedRows the path of `failed_rows.jsonl`
@@ -576,7 +576,7 @@ class Assembly {
       `${JSON.stringify({ request_idx: request, state: outcome.state, error: outcome.error })}\n`,
     );
     if (outcome.annotation !== null || outcome.error === null) return;
-    // Messages that differ in numbers alone are one reason, apart from the status; the first one stands for all.
+    // Messages that differ only in numbers (other than the status) are one reason; the first one represents all.
     const text = outcome.error.slice(0, 200);
     const reason = `${text.slice(0, 3)}${text.slice(3).replace(/\d+/g, 'N')}`;
     const { reasons } = this.collected;

@@ -44,7 +44,7 @@ export function creationDate(date: Date): string {
 export function effectiveParameters(settings: RunSettings, baseUrl: string | null): Record<string, unknown> {
   return {
     ...settings.recorded,
-    // Beside the flags this has the model that the annotator stands for.
+    // Besides the flags this has the annotator's model.
     ...identityFlags(settings),
     encoding: settings.selection.encoding,
     save_dir: settings.output.saveDir,

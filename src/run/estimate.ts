@@ -5,7 +5,7 @@ import { countMessages, type Tokenizer } from '../models/tokenizer.js';
 import type { PromptRow } from '../types.js';
 import { messagesOf } from './jobs.js';
 
-/** Above so many rows the tokenizer sees a sample, and characters do the rest. */
+/** Above this many rows the tokenizer sees a sample, and characters do the rest. */
 const TOKENIZED_ROWS = 20_000;
 /** Two-sided 95 % of a normal distribution. */
 const CONFIDENCE = 1.96;

@@ -60,7 +60,7 @@ export async function findDataset(
   return { name, dataset, format };
 }
 
-/** Where the images of a local dataset may be: beside its files. */
+/** Where the images of a local dataset may be: next to its files. */
 function imageFolders(name: string, { files = [], isStandardInput }: OpenDataset): string[] {
   if (isStandardInput === true) return [process.cwd()];
   const [first] = files;

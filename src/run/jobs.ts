@@ -127,7 +127,7 @@ const QUOTE = 0x22;
 const LETTER_L = 0x6c;
 
 /**
- * Writes rows as jobs. An ordinary row's prompt is copied as it stands, between what all jobs have in common: parsing
+ * Writes rows as jobs. An ordinary row's prompt is copied unchanged, between what all jobs have in common: parsing
  * and rewriting it would cost five times as much.
  */
 class JobWriter {
@@ -201,7 +201,7 @@ export function* readJobs(path: string): Generator<JobLine> {
   }
 }
 
-/** One line of `jobs.json`; null where it is no job. */
+/** One line of `jobs.json`; null where it is not a job. */
 export function readJob(line: Buffer): JobLine | null {
   return spliceJob(line) ?? parseJob(line);
 }
@@ -241,7 +241,7 @@ export interface JobHead {
   head: Buffer;
 }
 
-/** One line of `jobs.json` without a copy of its body; null where it is no job. */
+/** One line of `jobs.json` without a copy of its body; null where it is not a job. */
 export function readJobHead(line: Buffer): JobHead | null {
   const metadata = findMetadata(line);
   if (metadata !== null) return { requestIdx: metadata.requestIdx, head: line.subarray(0, metadata.start) };

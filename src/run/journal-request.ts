@@ -1,6 +1,6 @@
 /**
  * Whether a line of the journal answers the row that its end names. A flipped bit in that number, or lines of another
- * run, would give a row somebody else's answer; the prompt that was sent tells.
+ * run, would give a row another row's answer; the prompt that was sent shows it.
  */
 
 import { matchesAt } from '../lib/bytes.js';
@@ -46,7 +46,7 @@ export function findPromptEnd(
   return at + promptEnd - promptStart;
 }
 
-/** True where an answer's text belongs to the request that ends before it: no other request stands between them. */
+/** True where an answer's text belongs to the request that ends before it: no other request is between them. */
 export function isAnsweredBy(line: Buffer, promptEnd: number, textStart: number): boolean {
   return !line.subarray(promptEnd, textStart).includes(USER_TURN);
 }

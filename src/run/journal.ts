@@ -192,8 +192,9 @@ export class JournalIndex {
   }
 
   /**
-   * Notes a line for a row (by position, since it is called for every line of a journal): a later line wins over a failed one, and over an answer only with a better one. Returns
-   * whether it counts.
+   * Notes a line for a row: a later line replaces a failed one, and an answer only if its own is better. Its arguments are
+   * not in an object because it is called for every line of a journal.
+   * @returns whether the line counts
    */
   record(row: number, state: RowState, offset: number, length: number, isError = false): boolean {
     if (row >= this.rows) return false;
@@ -342,7 +343,7 @@ export interface JournalReading {
   rules?: AnswerRules;
   /** True where every line is parsed, so that damage is found at once which otherwise shows when the line is used. */
   isThorough?: boolean;
-  /** Called for every answer that was paid for. */
+  /** Called for every paid answer. */
   onEntry?: (entry: ScannedEntry) => void;
 }
 
@@ -425,7 +426,7 @@ interface Scan {
   isSegment?: boolean;
 }
 
-/** Where the list of damaged lines stands that only the assembly found: a scan looks at a line's ends alone. */
+/** Where the damaged lines are listed that only the assembly found: a scan looks at nothing but the ends of a line. */
 function damagedPath(journalPath: string): string {
   return join(dirname(journalPath), 'damaged_lines.json');
 }
@@ -591,7 +592,7 @@ export interface LineSubject {
   row: number;
   /** Absent for the row as a whole. */
   part?: JobPart | undefined;
-  /** Null, or absent, for the answer to the row's job as it stands. */
+  /** Null, or absent, for the answer to the row's unchanged job. */
   origin?: Origin | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * How long each answer took, for the report: `latencies.csv` beside the journal, one line for each answer. It is extra: a
- * run needs nothing of it, a crash may lose its last seconds, and a file that cannot be written only ends the recording.
+ * How long each answer took, for the report: `latencies.csv` beside the journal, one line for each answer. A run
+ * does not need it: a crash may lose its last seconds, and if it cannot be written, only the recording ends.
  */
 
 import { closeSync, existsSync, fstatSync } from 'node:fs';
@@ -39,14 +39,14 @@ export class LatencyLog {
     if (!this.#isBroken) this.#lines += `${row},${part?.number ?? ''},${Math.round(milliseconds)}\n`;
   }
 
-  /** Writes what was noted, unless another process works on the run by now. */
+  /** Writes what was noted, unless another process has taken over the run. */
   flush(): void {
     if (this.#isBroken || this.path === null || this.#lines === '') return;
     try {
       if (holdsLock()) append(this.path, this.#lines);
       this.#lines = '';
     } catch {
-      // A full disk ends the run by its journal, which says so.
+      // On a full disk the journal fails as well, which ends the run with a message.
       this.#isBroken = true;
       this.#lines = '';
     }
@@ -92,7 +92,7 @@ export function readLatencies(folder: string, isWanted: (row: number) => boolean
   return new Map([...parts].map(([row, own]) => [row, sumOf([...own.values()])]));
 }
 
-/** What one line says; null for the header, and for a line that is damaged. */
+/** One line, parsed; null for the header and for a damaged line. */
 export function parseLatency(line: Buffer): { row: number; part: string; milliseconds: number } | null {
   const found = line.length > LONGEST_LINE ? null : LINE.exec(line.toString('latin1'));
   return found === null

@@ -1,6 +1,6 @@
 /**
- * A quick look at a line of the journal, `[request, response, {"request_idx":N}]`: it is right or says that it does not
- * know, and costs a fraction of parsing. Nearly every line is an ordinary answer in OpenAI's order of fields, as this
+ * A quick look at a line of the journal, `[request, response, {"request_idx":N}]`: it is either right or gives
+ * up, and costs a fraction of parsing. Nearly every line is an ordinary answer in OpenAI's order of fields, as this
  * program or Python's `json.dumps` writes it. `journal-line.ts` reads the others.
  */
 
@@ -369,8 +369,8 @@ function nothingMoreAt(bytes: Buffer, at: number): Buffer | undefined {
 }
 
 /**
- * Where a text that is not empty ends, at its closing quote, right before what usually stands between it and the finish
- * reason; -1 where something else is there.
+ * Where a text that is not empty ends, at its closing quote, right before what usually comes between it and the
+ * finish reason; -1 where something else is there.
  */
 function endOfTextBefore(bytes: Buffer, finishAt: number): number {
   const after = AFTER_TEXT.find((one) => matchesAt(bytes, one, finishAt - one.length));

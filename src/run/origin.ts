@@ -10,7 +10,7 @@ export type Origin = (
     { kind: 'reused'; run: string }
     /** Another row of this run has the same request. */
   | { kind: 'duplicate'; row: number }
-  /** The row was sent again with so many times its `max_tokens`, since its answer was cut off. */
+  /** The row was sent again with this many times its `max_tokens`, since its answer was cut off. */
   | { kind: 'escalated'; factor: number }
   /** The row was sent to another annotator, since the run's own one refused. */
   | { kind: 'fallback'; annotator: string }

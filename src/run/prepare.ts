@@ -69,7 +69,7 @@ export interface Preparation {
 
 /**
  * Makes or finds `run.json`, `rows.jsonl` and `jobs.json`, and reads the journal.
- * @param onEntry called for every answer in the journal that was paid for
+ * @param onEntry called for every paid answer in the journal
  * @throws UserError where the command line asks for something else than the run was started with
  */
 export async function prepareRun(

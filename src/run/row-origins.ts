@@ -59,7 +59,7 @@ export class RowOrigins {
   /** The annotator whose answer a row has; null for the run's own. */
   answeredBy(row: number): string | null {
     const place = this.#answeredBy?.[row] ?? 0;
-    // Looking up a place that no list has is slow, and this is asked for every row.
+    // An index outside the list is slow to look up, and this is called for every row.
     return place === 0 ? null : (this.#names[place - 1] ?? null);
   }
 

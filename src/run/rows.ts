@@ -85,9 +85,9 @@ function unusable(problem: string, original: string | null): { line: string; pro
   return { line: JSON.stringify({ problem, row }), problem };
 }
 
-/** Half of a surrogate pair is no character, and APIs refuse it. What was kept of other columns is so already. */
+/** APIs refuse half a surrogate pair, which is not a character. Columns that are kept are well-formed already. */
 function wellFormed(row: PromptRow): PromptRow {
-  // Nearly every row is, and copying it would take longer than all that is looked at.
+  // Nearly every row is, and copying it would take longer than checking it.
   return isPlain(row) && hasWellFormedTexts(row) ? row : rewritten(row);
 }
 
@@ -141,7 +141,7 @@ export interface UnusableRow {
   row: { system_prompt: string; user_prompt: null; annotation_original: string | null };
 }
 
-/** Counts the rows of an existing file and tells which can't be used. */
+/** Counts the rows of an existing file, and finds those that can't be used. */
 export async function countRows(path: string): Promise<RowCounts & { unusableRows: Set<number> }> {
   const unusableRows = new Set<number>();
   let total = 0;

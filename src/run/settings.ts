@@ -87,7 +87,7 @@ export interface RunPolicy {
   reuse: readonly string[];
   /** True where rows with the same request share one answer. */
   dedupe: boolean;
-  /** Truncated rows are sent again with so many times `max_tokens`; null to leave them. */
+  /** Truncated rows are sent again with this many times `max_tokens`; null to leave them. */
   escalateTruncated: number | null;
   /** Rows whose final answer is not the original's are sent this many more times; null to leave them. */
   checkRetry: number | null;

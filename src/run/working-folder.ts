@@ -1,4 +1,4 @@
-/** Where a run's working files are, as its results record it: these may have been moved, or be looked at from elsewhere. */
+/** Where a run's working files are, as its results record it: these may have been moved, or opened from another folder. */
 
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';

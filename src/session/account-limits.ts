@@ -12,8 +12,8 @@ import type { CommandContext } from './command-context.js';
 const ASKING_TIMEOUT_MS = 10_000;
 
 /**
- * Limits as the flags give them, and for the rest as the API tells them: a request without messages is refused,
- * which costs nothing, and the refusal's headers tell the limits. (OpenAI's real answer, a 400 `empty_array`, is
+ * Limits as the flags give them, and for the rest as the API states them: a request without messages is refused,
+ * which costs nothing, and the refusal's headers state the limits. (OpenAI's real answer, a 400 `empty_array`, is
  * recorded in the tests of bespokelabsai/curator, which asks this way before every run.) Nobody knows whether another
  * server would answer it, so that one is asked with `--probe 0` alone.
  * @param isForced true for `--probe 0`
@@ -79,7 +79,7 @@ async function askWithoutMessages(
   }
 }
 
-/** What the answer tells of a run to come; null where it was refused as it should be. */
+/** What the answer means for a run; null where it was refused as it should be. */
 async function problemOf(verdict: Verdict, call: ModelCall): Promise<string | null> {
   switch (verdict.kind) {
     case 'run': {

@@ -17,7 +17,7 @@ import type { Totals } from '../run/totals.js';
 import type { Reporter } from '../types.js';
 import { affordability } from './batch-cost.js';
 
-/** The longest that a small call may take; what stands still longer is lost, and batches can be asked for again. */
+/** The longest that a small call may take; what hangs longer is lost, and batches can be looked up again. */
 const CALL_TIMEOUT_MS = 60_000;
 
 /** Whose batches are submitted and searched for. */

@@ -38,7 +38,7 @@ export async function cancelBatches(
     if (why === null) stopped += 1;
     else running.push(`${sanitize(chunk.batch?.id ?? '', 80)} (${sanitize(why, 200)})`);
   }
-  // What waits for the queue is not submitted any more.
+  // What waits for the queue is no longer submitted.
   ledger.forget(ledger.unsubmitted);
   await ledger.save();
   console.info(`${plural(stopped, 'batch', 'batches')} cancelled.`);

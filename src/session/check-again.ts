@@ -16,7 +16,7 @@ import type { CommandContext } from './command-context.js';
 /**
  * Sends the rows whose answer is there and disagrees with the original, as often as they were not sent for that yet.
  * @param rowsPath of `rows.jsonl`
- * @param asked how asking went so far; where that stopped, nothing more is sent
+ * @param asked how sending went so far; where that stopped, nothing more is sent
  * @returns how it went in all
  */
 export async function checkAgain(

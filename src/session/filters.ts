@@ -21,10 +21,10 @@ import { reviewFor, type FinishedRun } from './finished-run.js';
 
 /** Words of a sequence that counts as an overlap, as in open-r1. */
 const NGRAM_WORDS = 8;
-/** Where so large a share of the rows overlaps, what they share is more likely a template. */
+/** Where more than this share of the rows overlaps, what they have in common is more likely a template. */
 const SUSPICIOUS_SHARE = 0.5;
 
-/** Which rows are dropped, and what summary and card say of that. */
+/** Which rows are dropped, and their figures for summary and card. */
 export interface Filtered {
   dropped: DroppedRows;
   figures: NonNullable<Summary['dropped']>;
@@ -44,7 +44,7 @@ export async function checkFilters(output: Output): Promise<void> {
 }
 
 /**
- * Looks which rows of complete results are to be left out; null where none are asked for.
+ * Finds the rows of complete results that are to be left out; null where no flag asks for that.
  * @param rows of the run
  * @throws UserError where an evaluation set can't be read
  */
@@ -159,11 +159,11 @@ async function readEvaluation(path: string, output: Output, console: Console): P
   } finally {
     endProgress();
   }
-  if (texts === 0) throw new UserError(`--decontaminate ${sanitize(path, 120)}: there are no texts in it.`);
+  if (texts === 0) throw new UserError(`--decontaminate ${sanitize(path, 120)} contains no texts.`);
   return { name: basename(path), ngrams, texts, tooShort };
 }
 
-/** What a row asks, as the dataset has it: a template around it would be in every row of a run with the same one. */
+/** The prompts of a row as the dataset has them: a template around them would be in every row of the run. */
 function promptsIn(row: SourceRow, format: ChosenFormat): string[] {
   if ('problem' in row) return [];
   const { roles } = format;
@@ -179,7 +179,7 @@ function promptsIn(row: SourceRow, format: ChosenFormat): string[] {
     );
     return turns.length > 0 ? turns : [prompt];
   } catch {
-    // A row that cannot be asked holds no prompt.
+    // A row that cannot be sent has no prompt.
     return [];
   }
 }

@@ -21,7 +21,7 @@ import { costToSuggest } from './next-command.js';
 import type { CommandContext } from './command-context.js';
 
 /**
- * What takes the results elsewhere; it is looked at before anything is paid for. Null where they stay here.
+ * What takes the results elsewhere; it is checked before anything is paid for. Null where they stay here.
  * @throws UserError where it can't work
  */
 export async function publisherOf(

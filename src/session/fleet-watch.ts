@@ -1,4 +1,4 @@
-/** Looks after several servers while a run goes on: probes those that are left out, and follows the file that lists them. */
+/** Looks after several servers during a run: probes those that are left out, and follows the file that lists them. */
 
 import { readServers, type ServerSource } from '../models/server-list.js';
 import type { ModelListing } from '../models/model-list.js';
@@ -23,7 +23,7 @@ interface WatchParts {
 }
 
 export class FleetWatch implements Abortable {
-  /** By what tells them apart. */
+  /** By what distinguishes them. */
   readonly #open: Map<string, OpenMember>;
   /** Servers that left the list and may still have requests in flight. */
   #leaving: OpenMember[] = [];

@@ -38,7 +38,7 @@ interface Round {
 
 /**
  * Sends what the answers so far call for.
- * @param asked how asking went so far; where that stopped, nothing more is sent
+ * @param asked how sending went so far; where that stopped, nothing more is sent
  * @returns how it went in all
  */
 export async function sendFurtherRounds(

@@ -11,11 +11,11 @@ import type { SendingHours } from './off-peak.js';
 import { serversLine } from './servers-line.js';
 import { TimeLeft } from './time-left.js';
 
-/** The rates of tokens and of limits are those of so long a time. */
+/** The rates of tokens and of limits are measured over this time. */
 const WINDOW_MS = 30_000;
 /** Less says nothing of a rate a minute, or of the time that is left. */
 const SHORTEST_WINDOW_MS = 2000;
-/** Answers that tell what all will cost. */
+/** Answers after which the cost of all rows is estimated. */
 const ANSWERS_FOR_COST = 20;
 /** A pause or a silence is reported from here on. */
 const REPORTED_FROM_MS = 1000;
@@ -184,7 +184,7 @@ export class Meter {
     return [...parts, { text: `${binding.name} ${Math.round(binding.share * 100)} %`, rank: 3 }];
   }
 
-  /** What all will have cost, once enough answers tell. */
+  /** What all rows will have cost, once there are enough answers to estimate it. */
   #costOfAll(): Part[] {
     const { cost } = this.totals;
     const done = this.before + this.#session;

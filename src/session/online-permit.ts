@@ -47,7 +47,7 @@ interface SendingRun extends BatchAccount {
 
 /** What a process holds while it sends rows online. */
 export interface OnlinePermit {
-  /** False once another machine may send the rows: nothing may be sent any more. */
+  /** False once another machine may send the rows: nothing more may be sent. */
   isHeld(): boolean;
   /** @param onLost called once when that happens */
   keep(onLost: (why: string) => void): void;

@@ -71,13 +71,13 @@ export class ServerOpener {
   }
 }
 
-/** What tells servers apart. */
+/** What distinguishes servers. */
 export function keyOf({ baseUrl, apiKeyVariable }: NamedServer): string {
   return JSON.stringify([baseUrl, apiKeyVariable]);
 }
 
 /**
- * Opens all servers of a run. One that serves another model, or does not answer, is left out and looked at again.
+ * Opens all servers of a run. One that serves another model, or does not answer, is left out and checked again.
  * @throws UserError where a key is missing, the servers serve different models, or none serves this one
  */
 export async function openFleet(

@@ -1,4 +1,4 @@
-/** `--push_to_hub`: looked at before anything is paid for, done once the results are written. */
+/** `--push_to_hub`: checked before anything is paid for, done once the results are written. */
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

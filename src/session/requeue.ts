@@ -1,4 +1,4 @@
-/** Asks Slurm to run the task of this process again: it starts over only what the administrator told it to. */
+/** Asks Slurm to run the task of this process again: by itself it starts over only what the administrator configured. */
 
 import { execFile } from 'node:child_process';
 import { messageOf } from '../lib/errors.js';

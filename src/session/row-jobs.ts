@@ -183,7 +183,7 @@ class TurnJobs implements RowJobs {
     // Each request asks for one answer.
   }
 
-  /** The answers of earlier sessions; one that cannot be read any more is noticed when results are written. */
+  /** The answers of earlier sessions; one that can no longer be read is noticed when results are written. */
   #answersBefore(row: number, turn: number): string[] {
     const first = this.parts.layout.firstOf(row);
     return Array.from({ length: turn }, (_, number) => {

@@ -22,7 +22,7 @@ import { ROW_STATES, type RowState } from '../types.js';
 
 /** Larger files than these are none that a run writes. */
 const LARGEST_FILE = 64 << 20;
-/** The most bytes that are read of the journals of unfinished runs: somebody is waiting for the list. */
+/** The most bytes that are read of the journals of unfinished runs: the user is waiting for the list. */
 const JOURNAL_BYTES = 256 << 20;
 /** Files that are counted in one run's folders. */
 const MOST_FILES = 100_000;

@@ -1,4 +1,4 @@
-/** The line of several servers while a run goes on: each one's share of the answers, and why one gets no requests. */
+/** The line of several servers while requests are sent: each one's share of the answers, and why one gets no requests. */
 
 import { count, sanitize, plural } from '../lib/text.js';
 import type { ServerStanding } from '../requests/fleet.js';
@@ -27,7 +27,7 @@ function describe({ server, answers, inFlight, absence }: ServerStanding, all: n
   return `${name} ${share}, left out (${sanitize(absence, 40)})`;
 }
 
-/** `gpu1:8000` of `http://gpu1:8000/v1`, and what follows it to tell accounts apart. */
+/** `gpu1:8000` of `http://gpu1:8000/v1`, and what follows it to distinguish accounts. */
 function shortName(server: string): string {
   return server.replace(/^https?:\/\//, '').replace(/\/(?:openai\/)?v\d+(?= |$)/, '');
 }

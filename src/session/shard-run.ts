@@ -63,7 +63,7 @@ export interface ShardResult {
   rows: RowCountsByState;
   /** Why it was left before its end; null where it is done. */
   stop: Stop | null;
-  /** How the model was called that was asked last, and so stopped. */
+  /** How the model was called that got the last request, and so the one that stopped the shard. */
   call: ModelCall;
 }
 

@@ -50,8 +50,8 @@ export async function answerSources(reuse: readonly string[], tempDir: string): 
 }
 
 /**
- * Where the runs are that `--reuse` names: `--overwrite --reuse` may name the very run that is moved aside: then it is reused from where it went, and `config.yaml`
- * says so. A run's own folder is no source otherwise.
+ * The folders that `--reuse` names. With `--overwrite` it may name the very run that was moved aside: then its new folder
+ * is used, also in `config.yaml`. Otherwise a run's own folder is not a source.
  * @param aside where the folders of the earlier run were moved
  */
 export function reusingMoved(

@@ -1,4 +1,4 @@
-/** Why a run stopped, what to do about it, and the exit code that tells a scheduler. */
+/** Why a run stopped, what to do about it, and the exit code for schedulers. */
 
 import { isRedirect } from '../http/redirects.js';
 import type { CallFailed } from '../batches/calls.js';
@@ -85,7 +85,7 @@ function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], n
   }
 }
 
-/** `until 2026-01-31 14:05 (in 9 h 3 min)`, in local time; the year tells a clock that is wrong. */
+/** `until 2026-01-31 14:05 (in 9 h 3 min)`, in local time; the year shows a clock that is wrong. */
 function untilWhen(wait: number | undefined): string {
   if (wait === undefined) return 'for now';
   const date = new Date(Date.now() + wait);

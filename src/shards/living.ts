@@ -16,7 +16,7 @@ const BEAT_MS = 1000;
 /** Between two looks at others, for each of them: many workers must not read each other's files all the time. */
 const LOOK_MS_PER_WORKER = 100;
 /**
- * Without a sign of life for so long, a worker counts as gone, and until then its part of the limits is not used. A worker
+ * After this long without a sign of life a worker counts as gone; until then its part of the limits is not used. A worker
  * that is only frozen or busy sends nothing in that time either, so a mistake costs nothing.
  */
 const GONE_MS = 3000;
@@ -25,7 +25,7 @@ const GONE_LOOKS = 3;
 /** The same in pauses between a worker's last signs of life: some network file systems show them late. */
 const GONE_PAUSES = 2.5;
 const LONGEST_PATIENCE_MS = 30_000;
-/** The file of a worker that is gone is removed after so long. */
+/** The file of a worker that is gone is removed after this long. */
 const FORGOTTEN_MS = 10 * 60_000;
 const LARGEST_FILE = 1 << 12;
 const NAME = /^[0-9a-f]{16}$/;
@@ -39,7 +39,7 @@ interface Sighting {
   pauses: [number, number];
 }
 
-/** What a look at the workers needs besides their folder; tests pass their own. */
+/** What counting the workers needs besides their folder; tests pass their own. */
 export interface LivingTools {
   clock?: Clock;
   vantage?: Vantage;
@@ -63,7 +63,7 @@ export class LivingWorkers {
     this.#vantage = vantage ?? null;
   }
 
-  /** How many workers live, this one included. */
+  /** How many workers send requests, this one included. */
   get count(): number {
     return this.#count;
   }
@@ -138,7 +138,7 @@ function patienceWith({ pauses }: Sighting, interval: number): number {
   return Math.max(GONE_MS, GONE_LOOKS * interval, learnt);
 }
 
-/** True for a process that ran on this machine and is no more. */
+/** True for a process that ran on this machine and has ended. */
 function hasEnded(content: string, here: Vantage): boolean {
   const owner = parseOwner(content);
   return owner !== null && stateOf(owner, owner.inode ?? 0, here) === 'dead';

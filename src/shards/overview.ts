@@ -5,7 +5,7 @@ import { ROW_STATES, type RowState } from '../types.js';
 import type { Plan } from './plan.js';
 import type { ShardState } from './state.js';
 
-/** A worker that wrote nothing for so long is called silent. */
+/** A worker that wrote nothing for this long is called silent. */
 const SILENT_MS = 60_000;
 
 /** Where a shard is. */

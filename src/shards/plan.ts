@@ -28,7 +28,7 @@ export interface PlannedShard {
   place: ShardPlace;
 }
 
-/** A local Parquet file, whose footer tells where everything is and what it holds. */
+/** A local Parquet file, whose footer says where everything is and what it holds. */
 export interface PlannedFile {
   path: string;
   /** Bytes. */
@@ -63,7 +63,7 @@ export function planPath(runDir: string): string {
   return join(runDir, 'plan.json');
 }
 
-/** Writes a plan; whoever calls this holds the run's lock and knows that there is none. */
+/** Writes a plan; the caller holds the run's lock and knows that there is none. */
 export async function writePlan(runDir: string, content: PlanContent): Promise<Plan> {
   const plan = { ...content, digest: digestOf(content) };
   await replaceFile(planPath(runDir), (file) => {

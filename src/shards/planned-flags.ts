@@ -29,7 +29,7 @@ export function plannedFlags(
     save_dir: resolve(output.saveDir),
   };
   for (const name of given) if (!NOT_KEPT.has(name)) kept[name] = written(recorded[name]);
-  // A password is no part of a plan: workers get it by their own flag or by REANNOTATE_LIMITER.
+  // A password does not belong in a plan: workers get it by their own flag or by REANNOTATE_LIMITER.
   const { limiter } = kept;
   if (typeof limiter === 'string' && isIncomplete(limiter)) delete kept['limiter'];
   const { decontaminate } = kept;

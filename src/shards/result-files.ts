@@ -1,6 +1,6 @@
 /** Into which files the results of a planned run go: one as a single machine writes it, or parts of whole shards. */
 
-/** More rows than these are written in parts unless `--part_rows` says otherwise: one JSON array of them is of little use. */
+/** More rows than these are written in parts unless `--part_rows` says otherwise: hardly anything reads a larger JSON array. */
 const MOST_ROWS_IN_ONE_FILE = 10_000_000;
 const USUAL_PART_ROWS = 1_000_000;
 

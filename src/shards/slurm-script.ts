@@ -4,7 +4,7 @@ import { UsageError } from '../lib/errors.js';
 import { sanitize, shellWord } from '../lib/text.js';
 import { ranges } from './ranges.js';
 
-/** Seconds before a time limit at which Slurm tells a worker to drain; Slurm may be 30 s early, and draining takes 30 s. */
+/** Seconds before a time limit at which Slurm signals a worker to drain; Slurm may be 30 s early, and draining takes 30 s. */
 const WARNING_S = 120;
 
 export interface SlurmOptions {
@@ -73,7 +73,7 @@ function script(options: readonly string[], command: readonly string[]): string 
   return `${[...lines, '', `exec ${command.map(shellWord).join(' ')}`].join('\n')}\n`;
 }
 
-/** A pattern for Slurm, in which `%` stands for itself only where it is doubled. */
+/** A pattern for Slurm, in which a literal `%` is doubled. */
 function logPath(runDir: string, name: string): string {
   if (/["\\\n\r]/.test(runDir))
     throw new UsageError(

@@ -14,7 +14,7 @@ import type { StopCause } from '../requests/processor.js';
 
 const LARGEST_BYTES = 1 << 16;
 
-/** What no retry changes, whoever makes it: a person has to act first. */
+/** What no retry of any worker changes: a person has to act first. */
 const FOR_ALL: ReadonlySet<StopCause> = new Set<StopCause>(['key', 'model', 'quota', 'account', 'refused']);
 
 export function stopsAll(cause: StopCause): boolean {

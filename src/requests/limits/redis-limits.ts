@@ -38,7 +38,7 @@ return { string.format('%.3f', delay), redis.call('ZCARD', KEYS[3]) }
 
 /** Capacity that may be saved up while nobody sends; APIs enforce a minute's limit over slices of a second. */
 const SAVED_MS = 100;
-/** A process that reserved nothing for so long counts as gone. */
+/** A process that reserved nothing for this long counts as gone. */
 const GONE_MS = 20_000;
 /** The share of a limit that is aimed at: clocks and the way to the API differ. */
 const UTILISATION = 0.995;
@@ -98,7 +98,7 @@ export class RedisLimits {
 
   /**
    * The limits of one account.
-   * @param parts what tells it from others: server, model and key, of which only a digest leaves this process
+   * @param parts what distinguishes it from others: server, model and key, of which only a digest leaves this process
    */
   account(parts: readonly (string | null)[]): CreditSource {
     const digest = createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);
@@ -176,7 +176,7 @@ function commandFor(key: string, self: string, reservation: Reservation): string
   ];
 }
 
-/** A connection that stands still is as good as none. */
+/** A connection that hangs is as good as none. */
 async function withinTime<Value>(promise: Promise<Value>): Promise<Value> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
@@ -207,7 +207,7 @@ async function connectTo(address: string): Promise<RedisConnection> {
       resolve();
     });
   });
-  // It keeps trying after a first failure, and a server that stands still never answers: neither is waited for.
+  // It keeps trying after a first failure, and a server that hangs never answers: neither is waited for.
   const connected = client.connect().then(
     () => undefined,
     () => undefined,

@@ -20,7 +20,7 @@ const STEP_AFTER_REFUSAL = 0.34;
 const FIRST_PAUSE_MS = 5000;
 const LONGEST_PAUSE_MS = 10 * 60_000;
 const PAUSE_GROWTH = 4;
-/** What a request cost is only told from what it may have cost where these differ by this factor. */
+/** What a request cost and what it may have cost are only distinguished where they differ by this factor. */
 const CLEAR_DIFFERENCE = 1.5;
 
 /** A request's part in the limit of tokens. */
@@ -154,7 +154,7 @@ export class TokenCharge {
     if (this.#answers <= FEW_ANSWERS) {
       this.#expected = FEW_ANSWERS_MARGIN * Math.max(...this.#recent.subarray(0, known));
     } else if (this.#answers % LEARN_EVERY === 0) {
-      // An array of numbers sorts without a call for every comparison.
+      // A typed array sorts numbers without calling a function for every comparison.
       const sorted = this.#recent.slice(0, known).sort();
       this.#expected = sorted[Math.floor(known * QUANTILE)] ?? this.#expected;
     }
