@@ -11,7 +11,7 @@ const PER_SECOND = (SLOTS * 1000) / LATENCY_MS;
 const PROMPT_BYTES = 300;
 const MODEL = 'served-model';
 
-/** `slowness` of each server is what its answers take of the usual time. */
+/** `slowness` of each server: the time of its answers as a multiple of the usual one. */
 const CASES = {
   'one server': { slowness: [1] },
   'three servers': { slowness: [1, 1, 1] },
@@ -50,7 +50,7 @@ export async function fleet(folder) {
   return results;
 }
 
-/** A server with so many slots; what comes while they are taken waits. */
+/** A server with a fixed number of slots; requests beyond them wait. */
 async function startServer(slowness) {
   const body = JSON.stringify({ ...answer(words(60, 1), 1), model: MODEL });
   const waiting = [];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { alpacaRow, answer, words } from './support.js';
 
 export const RUN = 'run';
-/** A run beside it, which asks the same. */
+/** Another run, with the same requests. */
 export const OTHER_RUN = 'other';
 /** Answers come back in another order than their requests were sent in, by at most so many places. */
 const IN_FLIGHT = 256;

@@ -1,4 +1,4 @@
-// Answers of an earlier run, taken over: a journal whose requests are all asked again, beside a resume of that run.
+// Reuses the answers of an earlier run with the same requests, compared with a resume of that run.
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { OTHER_RUN, RUN, writeHistory, writeRequests } from './history.js';

@@ -97,7 +97,7 @@ const STEPS = {
     const columnData = Object.entries(columns).map(([name, data]) => ({ name, data, type: 'STRING' }));
     writeFileSync(dataset, Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: rows })));
   },
-  /** A new run takes over the answers of one that asked the same. */
+  /** A new run reuses the answers of one with the same requests. */
   reuse: async () => {
     const index = new JournalIndex(rows);
     const table = await RequestTable.read(other.jobs, rows, () => undefined);

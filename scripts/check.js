@@ -1,5 +1,5 @@
 // Runs every static check, as many at a time as there are cores, and prints what each one has to say when it ends.
-// `node scripts/check.js NAME…` runs some of them; with --build, the build runs beside them.
+// `node scripts/check.js NAME…` runs some of them; with --build, the build runs in parallel.
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 
@@ -29,7 +29,7 @@ const STEPS = {
   ],
 };
 
-/** Not a check, but no check needs what it makes, so it may fill the time of a second core. */
+/** Not a check. No check needs its output, so it can run in parallel. */
 const BUILD = 'build';
 
 function start(name) {

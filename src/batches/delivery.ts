@@ -79,7 +79,7 @@ function assessFiles(batch: Batch, { files }: Delivery): Assessment | null {
 const FILE_PROBLEMS: Readonly<Record<Exclude<FileState, 'unnamed' | 'read'>, string>> = {
   empty: 'is empty',
   missing: 'is not there',
-  foreign: 'contains no results but a web page, an error or something else',
+  foreign: 'contains a web page, an error or something else instead of results',
   too_large: 'is far larger than the answers can be',
 };
 

@@ -13,11 +13,11 @@ const WINDOW_S = 86_400;
 /** Where more batches change at once, the line for the whole is enough. */
 const CHANGES_TOLD = 20;
 
-/** How far all batches of a run are. */
+/** The progress of all batches of a run. */
 export interface BatchProgress {
   /** `waiting`: not submitted yet, since the provider's queue is full. */
   batches: { total: number; ended: number; waiting: number };
-  /** As far as the provider tells. */
+  /** As reported by the provider. */
   requests: { total: number; done: number; failed: number };
 }
 
@@ -96,7 +96,7 @@ function estimate(batch: Batch, now: number): number | null {
   return Math.min((worked / done) * Math.max(0, total - done), WINDOW_S);
 }
 
-/** How far a run's batches are, by the last look at them. */
+/** The progress of a run's batches when they were last checked. */
 export function batchProgress(ledger: Ledger): BatchProgress {
   const { batches, chunks } = ledger;
   const live = chunks.flatMap(({ batch }) => (batch === null ? [] : [batch]));

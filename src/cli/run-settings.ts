@@ -75,8 +75,8 @@ export function runSettings(parsed: Parsed<'reannotate'>, variableSource: Variab
 }
 
 /**
- * What is said of a run's flags in its files. `--notify` stays out: a command may hold anything, such as a webhook's secret
- * address.
+ * A run's flags as its files record them. `--notify` is left out: a command may contain anything, such as a webhook's
+ * secret address.
  */
 function recordable(values: Values<'reannotate'>): Record<string, unknown> {
   const entries = Object.entries(values).map(([name, value]) => [
@@ -329,7 +329,7 @@ export function outputOf(values: OutputFlags): Output {
   };
 }
 
-/** Rows are left out of other formats than `json` alone, so there is one where rows are to be left out. */
+/** Filters apply to every format but `json`, so `jsonl` is added where that is the only one. */
 export function formatsOf({
   output_format: formats,
   drop,
@@ -365,7 +365,7 @@ function policyOf(values: Values<'reannotate'>): RunPolicy {
   };
 }
 
-/** @throws UsageError where there is nothing to wait with */
+/** @throws UsageError for batches, which do not wait for an hour */
 export function offPeakOf({
   off_peak: hours,
   batch,
@@ -374,7 +374,7 @@ export function offPeakOf({
   if (hours === null) return null;
   if (batch || isFileOnly)
     throw new UsageError(
-      '--off_peak is for single requests; a batch has one price at any hour. Leave one of them out.',
+      '--off_peak is for online requests; a batch costs the same at any hour. Remove one of them.',
     );
   return hours === 'auto' ? 'auto' : parseHours(hours, '--off_peak');
 }

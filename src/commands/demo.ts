@@ -37,9 +37,9 @@ const ANNOTATOR = 'gpt-4o-mini';
 const KEY = 'simulator';
 /** Three batches of the bundled rows. */
 const BATCH_SIZE = 50;
-/** Rows that are refused where another annotator is to have them. */
+/** Share of rows that the model refuses if there is a fallback annotator. */
 const REFUSED_SHARE = 0.1;
-/** Tokens of an answer where truncated ones are to be seen. */
+/** Few enough tokens that some answers are truncated. */
 const SHORT_ANSWERS = 50;
 /** Rows that annotators are compared on. */
 const COMPARED_ROWS = 30;
@@ -62,9 +62,9 @@ export interface DemoRequest {
   saveDir: string;
   tempDir: string;
   formats: readonly OutputFormat[];
-  /** Rows that these leave out; null for none. */
+  /** Rules for rows to leave out; null for none. */
   drop: readonly string[] | null;
-  /** What the run does to pay less, or for more. */
+  /** Settings that save money, or send rows again. */
   policy: Pick<RunPolicy, 'reuse' | 'dedupe' | 'escalateTruncated' | 'fallback' | 'offPeak'>;
   /** Where the results are pushed to; null for nowhere. */
   repository: string | null;
@@ -154,7 +154,7 @@ export async function demo(request: DemoRequest, context: CommandContext): Promi
   }
 }
 
-/** How many of its rows each model refuses: where another one is to answer them, or a comparison is to find out. */
+/** The share of rows that each model refuses, for a fallback annotator or a comparison. */
 function refusalsOf(
   { compare: isCompared, policy }: DemoRequest,
   annotator: Annotator,
@@ -163,7 +163,7 @@ function refusalsOf(
   return fallbackOf(policy) === null ? {} : { [annotator.model]: REFUSED_SHARE };
 }
 
-/** The bundled rows, each of them twice where equal ones are to be found. */
+/** The bundled rows, each of them twice to show `--dedupe`. */
 function examplesFor(isDoubled: boolean): { path: string; remove: () => void } {
   const path = packageFile('datasets/examples/instructions.jsonl');
   if (!isDoubled) return { path, remove: () => undefined };

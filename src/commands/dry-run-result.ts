@@ -53,11 +53,11 @@ export interface DryRun {
     flex: PriceRange | null;
     batch: PriceRange | null;
   };
-  /** When the off-peak price holds, for people, and whether it does now; null where there is none. */
+  /** The off-peak hours as text, and whether it is one of them now; null if there are none. */
   off_peak: { hours: string; now: boolean; kept: boolean } | null;
   /**
-   * With `--fallback_annotator`: what a refused row adds, in US dollars, at the average length; how many there are, nobody
-   * knows. The price is null where it is not known.
+   * With `--fallback_annotator`: what each refused row adds, in US dollars, at the average length. How many rows are
+   * refused cannot be known. Null where the price is not known.
    */
   fallback: { annotator: string; usd_per_row: number | null; usd_per_row_maximum: number | null } | null;
   batches: number | null;

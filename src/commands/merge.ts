@@ -75,7 +75,7 @@ export async function merge(
 
 /**
  * The parts that results are written in; null for one file.
- * @throws UserError where they cannot be
+ * @throws UserError where the run has settings that need one file
  */
 function resultParts(
   { plan, settings: { call, output } }: OpenPlan,
@@ -87,11 +87,11 @@ function resultParts(
   if (parts === null) return null;
   if (output.review !== null && output.review !== '')
     throw new UserError(
-      'A review is about the rows of one file. Merge with --part_rows none, or plan without --review.',
+      'A review applies to a single results file. Merge with --part_rows none, or plan without --review.',
     );
   if (hasFilters(output))
     throw new UserError(
-      '--drop and --decontaminate look at the rows of one file. Merge with --part_rows none, or plan without them.',
+      '--drop and --decontaminate need a single results file. Merge with --part_rows none, or plan without them.',
     );
   const formats = output.formats.filter((name) => name !== 'json');
   return new ResultParts(folder, parts, formats, (keys) => resultShape({ call, output, keys }));

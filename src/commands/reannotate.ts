@@ -212,7 +212,7 @@ function nextCommands({ words, resumeCommand }: CommandContext): NextCommands {
   if (words === undefined)
     return { retry: () => resumeCommand, raise: () => resumeCommand, sendAgain: () => null };
   return {
-    // Rows are sent again online, whatever sent them first.
+    // Rows are sent again online, even if a batch sent them first.
     sendAgain: (flag, value) =>
       commandLine(words, {
         ...{ batch: null, resume_no_retry: null, overwrite: null, retry: null },

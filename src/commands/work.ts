@@ -144,7 +144,7 @@ class Worker {
       if (isFirstWait)
         console.info(`Waiting for signs of life from the workers of ${plural(watched, 'shard')}.`);
       isFirstWait = false;
-      // One that waits for a shard needs no part of the limits.
+      // A worker that waits for a shard needs no share of the limits.
       this.#living.stop();
       await sleep(WATCH_MS, undefined, { signal: interruption.soft }).catch(() => undefined);
     }
@@ -192,7 +192,7 @@ class Worker {
       pool: this.#pool,
       share: () => 1 / this.#living.count,
       onSending: () => {
-        // Between two shards it keeps its part: the others would take it and have to give it back within seconds.
+        // It keeps its share between two shards: the others would take it and have to give it back within seconds.
         this.#living.start();
       },
       onNote: () => {

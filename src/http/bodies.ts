@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { atMinimumRate } from './minimum-rate.js';
 
-/** An answer that is larger than any of its kind. */
+/** A response that is larger than any valid one. */
 export class TooLarge extends Error {
   override readonly name = 'TooLarge';
 
@@ -14,7 +14,7 @@ export class TooLarge extends Error {
 }
 
 /**
- * Reads a body into memory of its own, in place where its length is stated.
+ * Reads a body into one buffer, which is allocated at once if the length is stated.
  * @throws TooLarge where there is more than `maximumBytes`; TooSlow where it drips
  */
 export async function readBounded(
@@ -38,7 +38,7 @@ export async function readBounded(
 }
 
 /**
- * The first bytes of a body, whose rest is not read: enough of an error. Longer ones lose their connection.
+ * Reads the first bytes of a body, which is enough of an error. The connection of a longer body is closed.
  * @throws TooSlow where it drips
  */
 export async function readStart(body: Readable, maximumBytes: number): Promise<Buffer> {

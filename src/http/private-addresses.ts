@@ -6,7 +6,7 @@ import { UserError } from '../lib/errors.js';
 import { sanitize, withoutTrailing } from '../lib/text.js';
 import { withoutBrackets } from './proxy.js';
 
-/** Networks that are nobody's in public: this machine, this network, and those that are reserved (IANA registries). */
+/** Networks that are not public: this machine, this network, and those that are reserved (IANA registries). */
 const PRIVATE = new BlockList();
 for (const network of [
   ...['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12'],
@@ -57,8 +57,8 @@ export function isInside(hostname: string): boolean {
 export class AddressRefused extends UserError {}
 
 /**
- * A lookup as usual, which fails where a name leads to an address that is not public.
- * @param advice a sentence on what to do where the name is trusted, with a space before it; empty for none
+ * An ordinary lookup, except that it fails if a name resolves to an address that is not public.
+ * @param advice a sentence on what to do if the name is trusted, with a space before it; empty for none
  */
 export function publicLookup(advice: (name: string) => string): LookupFunction {
   return (name, options, callback) => {

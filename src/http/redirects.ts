@@ -1,19 +1,19 @@
 /**
- * Redirects, by one rule: a key or token goes to the addresses that it was set for and to no other, wherever an answer
- * leads. What cannot be sent without one is not redirected at all: chat requests, batch APIs, pushes to the Hub. Only
- * reading from the Hub follows redirects, by hand, and its token stays behind.
+ * One rule for redirects: a key or token is sent only to the addresses that it was set for, wherever a response leads.
+ * Requests that need one do not follow redirects at all: chat requests, batch APIs, pushes to the Hub. Only reads from
+ * the Hub follow them, step by step, and without the token.
  */
 
 /** How many redirects are followed. */
 export const MAXIMUM_REDIRECTS = 5;
 
-/** True for the status of an answer that leads elsewhere. */
+/** True for the status of a redirect. */
 export function isRedirect(status: number): boolean {
   return status >= 300 && status < 400;
 }
 
 /**
- * Where an answer leads; null where it leads nowhere.
+ * The target of a redirect; null if the response is not a usable one.
  * @param location its header
  * @param from the address that was requested
  */
@@ -23,8 +23,8 @@ export function redirectTarget(status: number, location: unknown, from: string):
 }
 
 /**
- * The token's header, for the addresses that it was set for alone.
- * @param own the addresses; their origins count
+ * The token's header, only for the addresses that it was set for.
+ * @param own these addresses; only their origins are compared
  */
 export function tokenFor(
   url: string,

@@ -7,7 +7,7 @@ import { systemErrorCode } from '../lib/errors.js';
 import { retryAfter, type Headers } from './limit-headers.js';
 import { TooSlow } from './minimum-rate.js';
 
-/** How often a call is made in all. */
+/** How often a call is made at most. */
 export const TRIES = 6;
 /** A server that can't be reached at all is reported sooner. */
 const TRIES_UNREACHABLE = 3;
@@ -24,7 +24,7 @@ export function isUnreachable(code: string): boolean {
   return UNREACHABLE.has(code);
 }
 
-/** How often a call is made that ends without an answer, with such an error. */
+/** How often a call is made at most that fails with this error and without a response. */
 export function triesAfter(error: unknown): number {
   if (error instanceof TooSlow) return TRIES_SLOW;
   return isUnreachable(systemErrorCode(error) ?? '') ? TRIES_UNREACHABLE : TRIES;
@@ -32,7 +32,7 @@ export function triesAfter(error: unknown): number {
 
 /**
  * True for the status of an answer after which the same call may succeed later. 501 (not implemented) and 507 (no space
- * left) stay what they are (RFC 9110, RFC 4918).
+ * left) are permanent (RFC 9110, RFC 4918).
  */
 export function isTransientStatus(status: number): boolean {
   return status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 507);
@@ -72,12 +72,12 @@ export function pauseAfter(
   return asked === null ? backOff(attempt, random) : asked + random() * BASE_MS;
 }
 
-/** What came of a try. */
+/** The outcome of a try. */
 export type Try<T> =
   | { value: T }
   | {
       problem: Error;
-      /** How often a call that fails so is made in all; 1 where another one changes nothing. */
+      /** How often a call that fails like this is made at most; 1 if a retry cannot help. */
       tries: number;
       /** Milliseconds that the server asked to wait; null where it did not. */
       asked: number | null;
@@ -85,16 +85,16 @@ export type Try<T> =
       fallback?: T;
     };
 
-/** How waits between tries are made. */
+/** How to wait between tries. */
 export interface Pacing {
   /** @throws what ends the whole call */
   pause: (milliseconds: number, problem: Error) => Promise<void>;
   random: () => number;
-  /** Milliseconds: a server that asks for more is not waited for any longer. */
+  /** Milliseconds; a server that asks for more is not waited for any longer than this. */
   longestWait: number;
 }
 
-/** Makes a call that may safely be made twice, again where its failure may pass. */
+/** Makes a call that can safely be repeated, and retries it if its failure is transient. */
 export async function withRetries<T>(
   tryOnce: () => Promise<Try<T>>,
   { pause, random, longestWait }: Pacing,

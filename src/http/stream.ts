@@ -153,7 +153,7 @@ export class CompletionStream {
     }
   }
 
-  /** Counts grow while an answer is written: a later chunk that lacks one, or says 0, takes nothing back. */
+  /** Counts grow while an answer is written: a later chunk that lacks one, or says 0, does not reset it. */
   #noteUsage(usage: unknown): void {
     if (!isObject(usage)) return;
     const known = (this.#usage ??= {});

@@ -131,7 +131,7 @@ export interface RunOptions {
   request_timeout?: number | undefined;
   /** Stop before spending more (default: unlimited). */
   max_cost?: number | undefined;
-  /** Send only at off-peak hours of the price table (DeepSeek), or at these in UTC, such as 16:30-00:30; wait in between. */
+  /** Send only during the off-peak hours of the price table (DeepSeek), or the hours given in UTC, such as 16:30-00:30; wait otherwise. */
   off_peak?: string | boolean | undefined;
   /** Add state, model, finish reason and usage to each row. */
   include_metadata?: boolean | undefined;
@@ -147,7 +147,7 @@ export interface RunOptions {
   output_format?: string | readonly string[] | undefined;
   /** Leave rows out of the output formats and of what is pushed: truncated, refused, identical, language, longer=N, … (default: none). */
   drop?: string | readonly string[] | undefined;
-  /** Leave out rows whose prompt has 8 words in a row in common with a prompt of an evaluation set; may be repeated (default: none). */
+  /** Leave out rows whose prompt shares 8 consecutive words with a prompt of an evaluation set; may be repeated (default: none). */
   decontaminate?: string | readonly string[] | undefined;
   /** With --decontaminate: column with the prompt (default: detected). */
   decontaminate_column?: string | undefined;
@@ -239,7 +239,7 @@ export interface WatchBatchOptions {
   output_format?: string | readonly string[] | undefined;
   /** Leave rows out of the output formats and of what is pushed: truncated, refused, identical, language, longer=N, … (default: as given to reannotate). */
   drop?: string | readonly string[] | undefined;
-  /** Leave out rows whose prompt has 8 words in a row in common with a prompt of an evaluation set; may be repeated (default: as given to reannotate). */
+  /** Leave out rows whose prompt shares 8 consecutive words with a prompt of an evaluation set; may be repeated (default: as given to reannotate). */
   decontaminate?: string | readonly string[] | undefined;
   /** With --decontaminate: column with the prompt (default: as given to reannotate). */
   decontaminate_column?: string | undefined;

@@ -180,7 +180,7 @@ function filters({ dropped }: Summary): string[] {
   ];
 }
 
-/** What is different from the data that were here before. */
+/** How the rows differ from those of the last push. */
 function sinceLastPush(since: SinceLastPush | null): string[] {
   if (since === null) return [];
   const { rows, models, finished_at: finished } = since;
@@ -189,7 +189,7 @@ function sinceLastPush(since: SinceLastPush | null): string[] {
       ? 'The last push'
       : `The last push, of a run that finished on ${finished.slice(0, 10)},`;
   const by = Object.keys(models).length === 0 ? '' : ` had answers of ${modelsOf({ models })}`;
-  const what = rows === null ? 'left no list of its rows, so that what changed is not known' : '';
+  const what = rows === null ? 'left no list of its rows, so what changed is unknown' : '';
   const said = [by, what && ` ${what}`].filter((text) => text !== '').join(', and');
   return [
     '## Since the last push',

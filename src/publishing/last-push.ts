@@ -13,10 +13,10 @@ export function digestsPath(number: number): string {
   return `row_digests/${String(number).padStart(5, '0')}.txt`;
 }
 
-/** Where a push says what it is. */
+/** Where a push stores its record. */
 export const RECORD_PATH = 'row_digests/index.json';
 
-/** What a push says of itself, for the next one. */
+/** What a push records about itself, for the next one. */
 export interface PushRecord {
   /** Rows that were pushed. */
   rows: number;
@@ -48,7 +48,7 @@ export interface LastPush {
   record: unknown;
 }
 
-/** What the last push says of itself; null where it says nothing that can be used. */
+/** The last push's record; null if it has none that can be used. */
 export function recordOf({ record: push }: LastPush): PushRecord | null {
   if (!isObject(push)) return null;
   const { rows, digests, since_last_push: since } = push;

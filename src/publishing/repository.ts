@@ -25,9 +25,9 @@ export interface PushedFiles {
   summary: string;
   /** The path of a Parquet file. */
   data: string;
-  /** What this push says of itself for the next one, as JSON. */
+  /** The record of this push for the next one, as JSON. */
   record: string;
-  /** Files of text that belong to it, by their paths in the repository: where they are on this disk. */
+  /** Text files that belong to the record: their paths on this disk, by their paths in the repository. */
   digests: ReadonlyMap<string, string>;
 }
 
@@ -128,7 +128,7 @@ export class Repository {
   /**
    * Makes the repository where there is none, and one commit with all files.
    * @param title of the commit
-   * @param base the commit that the files say something about; null where they do not
+   * @param base the commit that the files are compared with; null for none
    * @returns false where it holds the same card and data already; then there is no commit
    * @throws UserError where the Hub refuses or can't be reached
    */

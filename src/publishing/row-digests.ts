@@ -1,6 +1,7 @@
 /**
- * What a push leaves beside its data, so that the next one can say which rows are new, changed or gone without reading the
- * data back: two digests of each row, as text. Sixteen bytes a row in memory, for what is there and for what is pushed.
+ * What a push stores next to its data, so that the next one can say which rows are new, changed or gone without reading
+ * the data back: two digests of each row, as text. In memory they take sixteen bytes per row, both for the earlier rows
+ * and for the new ones.
  */
 
 import type { ResultRow } from '../exports/rows.js';
@@ -17,7 +18,7 @@ const BYTES = 16;
 
 /** How rows differ from those of the last push. */
 export interface RowChanges {
-  /** Rows with a prompt that the last push does not have, or does not have so often. */
+  /** Rows with a prompt that the last push does not have, or has fewer times. */
   new: number;
   /** Rows that had another answer. */
   changed: number;
@@ -45,7 +46,7 @@ export class RowDigests {
   readonly #whole: BigUint64Array;
   #rows = 0;
 
-  /** @param rows there will be at most */
+  /** @param rows the most that will be added */
   constructor(rows: number) {
     this.#prompts = new BigUint64Array(rows);
     this.#whole = new BigUint64Array(rows);
@@ -71,8 +72,8 @@ export class RowDigests {
   }
 
   /**
-   * Adds what a file of digests has.
-   * @returns false where that is no such file, or one with more rows than there are to be
+   * Adds the rows of a file of digests.
+   * @returns false if the text is not such a file, or has more rows than expected
    */
   addFile(text: string): boolean {
     const lines = text.split('\n').filter((line) => line !== '');
@@ -90,7 +91,7 @@ export class RowDigests {
     this.#rows += 1;
   }
 
-  /** How these rows differ from earlier ones. Of rows with the same prompt as many are the same as have the same answer. */
+  /** How these rows differ from earlier ones. Rows with the same prompt are compared by their answers, in any order. */
   changesSince(earlier: RowDigests): RowChanges {
     const kept = countCommon(this.#sorted(this.#prompts), earlier.#sorted(earlier.#prompts));
     const unchanged = countCommon(this.#sorted(this.#whole), earlier.#sorted(earlier.#whole));

@@ -23,9 +23,9 @@ export type Fault = keyof typeof FAULTS;
 
 /** Faults that are about what a completion says: what is left of it is in `completions.ts`. */
 export type ContentFault = 'empty' | 'null_content' | 'refusal' | 'content_filter';
-/** Faults of the connection, which `chat.ts` plays. */
+/** Faults of the connection, simulated in `chat.ts`. */
 export type ConnectionFault = 'reset' | 'reset_mid' | 'hang' | 'torn' | 'drip';
-/** All others are answers that say no: which ones is in `chat.ts`. */
+/** All others are error responses, which `chat.ts` defines. */
 export type AnsweredFault = Exclude<Fault, ContentFault | ConnectionFault>;
 
 export type FaultShares = Readonly<Partial<Record<Fault, number>>>;

@@ -39,7 +39,7 @@ export function writeOutput(text: string): void {
 }
 
 /**
- * Writes what was asked for to standard output: to a terminal without control characters, to a pipe or a file as it is.
+ * Writes a result to standard output: without control characters to a terminal, unchanged to a pipe or a file.
  * @param advice what to do where it can't be written
  * @throws UserError
  */

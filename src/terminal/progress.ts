@@ -74,7 +74,7 @@ export class Console implements Reporter {
     this.#log?.write(level, message);
   }
 
-  /** Several lines as they stand, such as the summary's table; paths in them may still hold controls. */
+  /** Several lines without a level, such as the summary's table. Control characters, which paths may have, are removed. */
   print(text: string): void {
     if (this.#isQuiet) return;
     this.#aboveProgress(`${sanitizeLines(this.#redactor.text(text))}\n`);

@@ -72,11 +72,11 @@ export interface Download {
   bytes: AsyncIterable<Uint8Array>;
 }
 
-/** How much is taken of a file. */
+/** How much of a file is accepted. */
 export interface FileBounds {
-  /** A larger file is not taken. */
+  /** A larger file is refused. */
   bytes: number;
-  /** What a line may have; a larger one is replaced. */
+  /** Of each line; a larger one is replaced by an error. */
   line: AnswerBounds;
 }
 
@@ -127,7 +127,7 @@ export interface BatchApi {
   hasFile(id: string): Promise<boolean>;
   /**
    * Opens a result file, in OpenAI's format, from a byte on.
-   * @param bounds what must be held of it to translate it; what is passed on as it comes is bounded by its reader
+   * @param bounds for what is held in memory to translate it; bytes that are passed on unchanged are bounded by their reader
    */
   download(fileId: string, from: number, bounds: FileBounds): Promise<Download>;
   /** Throws where the account has no such model, or the key is wrong; costs nothing. */

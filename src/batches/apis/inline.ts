@@ -50,7 +50,7 @@ export function createdFrom(batch: Batch, { metadata }: Submission): Batch {
   });
 }
 
-/** The results in a stream of JSON Lines, and the lines that are none as they came, or as what is said of their rows. */
+/** The results in a stream of JSON Lines. Other lines are passed on as they are, too large ones as errors of their rows. */
 export async function* resultsIn(
   pieces: AsyncIterable<Uint8Array>,
   bounds: FileBounds,

@@ -84,8 +84,8 @@ export async function modelOf(path: string): Promise<string> {
 const EXCERPT_BYTES = 1024;
 
 /**
- * The lines of a stream, without their ends; a last one that nothing ends is a line, too. Of one that is longer than it
- * may be only the beginning is kept.
+ * The lines of a stream, without their ends; the last one may lack its end. Of a line that is longer than allowed only
+ * the beginning is kept.
  * @throws FileTooLarge where the stream is longer than the file may be
  */
 export async function* linesOf(
@@ -110,7 +110,7 @@ export async function* linesOf(
   if (!line.isEmpty) yield line.take();
 }
 
-/** A line whose end has not come. */
+/** A line whose end has not arrived yet. */
 class PartialLine {
   #kept: Buffer[] = [];
   #size = 0;

@@ -189,7 +189,7 @@ export class Transport {
     return url;
   }
 
-  /** Storage that a public API names is public as well, whatever a resolver says at that moment. */
+  /** Storage that a public API names must be public as well, even if a resolver changes its mind. */
   #lookupFor(origin: URL): { lookup?: LookupFunction } {
     return origin.origin === this.#own.origin || isInside(this.#own.hostname) ? {} : { lookup: LOOKUP };
   }

@@ -88,7 +88,7 @@ export const RESULT_FLAGS = {
     help: 'leave rows out of the output formats and of what is pushed: truncated, refused, identical, language, longer=N, …',
     details:
       'States (`failed`, `refused`, `filtered`, `truncated`), `unanswered`, `identical` (nearly the original answer; or ' +
-      '`identical=0.8`), `language` (another one than the original answer’s; or `language=en+de` for all but these), ' +
+      '`identical=0.8`), `language` (not that of the original answer; or `language=en+de` for any but these), ' +
       '`shorter=N` and `longer=N` characters. `reannotated.json` keeps every row. See [filters](results.md#filters).',
     aliases: ['filter', 'filters', 'drop_rows', 'exclude'],
     commands: { reannotate: true, 'watch-batch': { usual: BEFORE }, demo: true },
@@ -98,7 +98,7 @@ export const RESULT_FLAGS = {
     fallback: null,
     usual: 'none',
     group: 'results',
-    help: 'leave out rows whose prompt has 8 words in a row in common with a prompt of an evaluation set; may be repeated',
+    help: 'leave out rows whose prompt shares 8 consecutive words with a prompt of an evaluation set; may be repeated',
     details:
       'Any file that `--dataset` reads. Words are compared as open-r1 does, in lower case. See [filters](results.md#filters).',
     aliases: ['decontamination', 'eval_set', 'evaluation_set', 'benchmark'],
@@ -132,7 +132,7 @@ export const RESULT_FLAGS = {
     commands: {
       reannotate: true,
       'watch-batch': true,
-      demo: { help: 'also push the results to a simulated Hub, which ends with the demo' },
+      demo: { help: 'also push the results to a simulated Hub, which stops with the demo' },
     },
   }),
   private: flag({

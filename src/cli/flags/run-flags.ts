@@ -126,7 +126,7 @@ export const RUN_FLAGS = {
     commands: {
       reannotate: true,
       demo: {
-        help: 'take over the answers of an earlier demo, such as datasets/temp/reannotate_examples_gpt-4o-mini',
+        help: 'reuse the answers of an earlier demo, such as datasets/temp/reannotate_examples_gpt-4o-mini',
       },
     },
   }),
@@ -137,7 +137,7 @@ export const RUN_FLAGS = {
     help: 'send rows with the same request once, and give all of them the answer',
     details: 'Off by default: at a temperature, equal prompts get different answers.',
     aliases: ['deduplicate', 'dedup', 'unique'],
-    commands: { reannotate: true, demo: { help: 'with every example twice: send each once' } },
+    commands: { reannotate: true, demo: { help: 'duplicate every example, and send each only once' } },
   }),
   escalate_truncated: flag({
     kind: integer(2, 1000),
@@ -149,7 +149,7 @@ export const RUN_FLAGS = {
     commands: {
       reannotate: true,
       'watch-batch': true,
-      demo: { help: 'with --max_tokens 50: send truncated rows again with n times as many' },
+      demo: { help: 'run with --max_tokens 50, and send truncated rows again with n times as many' },
     },
   }),
   fallback_annotator: flag({
@@ -165,7 +165,7 @@ export const RUN_FLAGS = {
     commands: {
       reannotate: true,
       'watch-batch': true,
-      demo: { help: 'another model, which gets the rows that the first one refuses: a tenth of them' },
+      demo: { help: 'another model for the rows that the first one refuses (a tenth of them)' },
     },
   }),
   fallback_base_url: flag({
@@ -366,10 +366,10 @@ export const LIMIT_FLAGS = {
     },
     fallback: null,
     group: 'limits',
-    help: 'send only at off-peak hours of the price table (DeepSeek), or at these in UTC, such as 16:30-00:30; wait in between',
+    help: 'send only during the off-peak hours of the price table (DeepSeek), or the hours given in UTC, such as 16:30-00:30; wait otherwise',
     details:
-      'Outside these hours nothing is sent; the run waits and continues by itself, also over days. A model without off-peak ' +
-      'prices needs hours of your own, each day: `16:30-00:30`, or several with commas. Online only; a fallback annotator ' +
+      'Outside these hours nothing is sent; the run waits and continues by itself, even over days. A model without off-peak ' +
+      'prices needs daily hours of your own: `16:30-00:30`, or several separated by commas. Online only; a fallback annotator ' +
       'waits for its own hours. See [prices by the hour](costs.md#prices-by-the-hour).',
     aliases: ['offpeak', 'off_peak_hours', 'off_peak_only', 'cheap_hours', 'schedule'],
     commands: { reannotate: true, work: true, demo: true },
@@ -404,7 +404,7 @@ export const LIMIT_FLAGS = {
   }),
 };
 
-/** Checked here and kept as text, as the run's record has it; `auto` is what the flag alone means. */
+/** Checked here and kept as text, as in the run's record; without a value the flag means `auto`. */
 function readOffPeak(given: string, source: string): string | null {
   if (/^(?:none|false|no|off)$/i.test(given)) return null;
   if (/^(?:auto|true|yes|on)$/i.test(given)) return 'auto';

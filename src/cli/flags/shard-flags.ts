@@ -62,12 +62,12 @@ const MERGE_FLAGS = {
   part_rows: flag({
     kind: kind<number>('<n>', partRowsOf, { choices: ['none'] }),
     fallback: null,
-    usual: 'one file up to 10 million rows, else parts of a million',
+    usual: 'one file up to 10 million rows, parts of at least a million above',
     group: 'shards',
-    help: 'write the results in parts of whole shards with at least so many rows; none: in one file',
+    help: 'write the results in parts of at least n rows, each made of whole shards; none writes one file',
     details:
-      'A folder for each of `--output_format` (`jsonl` and `parquet` where it names none) takes the place of ' +
-      '`reannotated.json`. See [clusters](clusters.md#large-results).',
+      'Instead of `reannotated.json`, each of `--output_format` (`jsonl` and `parquet` if it names none) gets a folder. ' +
+      'See [clusters](clusters.md#large-results).',
     aliases: ['rows_per_file', 'rows_per_part', 'num_shards', 'max_shard_size', 'part_size'],
     commands: { merge: true },
   }),
@@ -153,7 +153,7 @@ function shardsOf(given: string, source: string): number | null {
   return integer(1, MOST_SHARDS).read(given, source);
 }
 
-/** `none` is one part, whatever its size. */
+/** `none` is one part of any size. */
 function partRowsOf(given: string, source: string): number {
   return given.toLowerCase() === 'none' ? Infinity : integer(1).read(given, source);
 }

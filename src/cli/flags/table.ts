@@ -57,18 +57,18 @@ export function flagsOf(command: CommandName): readonly CommandFlag[] {
   return flags;
 }
 
-const OF_ONE_PROCESS = 'it is about one process, and a plan is carried out by many';
+const OF_ONE_PROCESS = 'it applies to one process, but many work on a plan';
 const IN_BATCHES =
   'workers send requests online, since the tokens that an account may have in batches cannot be divided among them; submit ' +
   'batches from one machine, with npx reannotate --batch';
-const OF_ALL_ROWS = 'it looks at all rows of a run, and a worker has those of its shard';
+const OF_ALL_ROWS = 'it needs all rows of a run, but a worker has only those of its shard';
 const AFTER_MERGE = 'nothing is pushed before the shards are merged';
 
 /** Flags of `reannotate` that a plan cannot have, and why. */
 const NOT_PLANNED: Readonly<Record<string, string>> = {
   resume: 'workers resume by themselves',
   resume_no_retry: 'workers resume by themselves',
-  retry: 'give it to work',
+  retry: 'pass it to npx reannotate work',
   dry_run: 'run npx reannotate with it before you plan',
   json: OF_ONE_PROCESS,
   probe: OF_ONE_PROCESS,
@@ -86,7 +86,7 @@ const NOT_PLANNED: Readonly<Record<string, string>> = {
   dedupe: OF_ALL_ROWS,
 };
 
-/** Why a command does not take a flag of another one; null where nothing is to be said. */
+/** Why a command does not take a flag of another one; null if there is nothing to explain. */
 export function whyNotTaken(command: CommandName, name: string): string | null {
   return command === 'plan' && Object.hasOwn(NOT_PLANNED, name) ? (NOT_PLANNED[name] ?? null) : null;
 }
@@ -95,7 +95,7 @@ export function whyNotTaken(command: CommandName, name: string): string | null {
 const NOT_COMPARED: ReadonlySet<string> = new Set([
   ...Object.keys(NOT_PLANNED),
   ...['annotator', 'overwrite', 'output_format', 'include_metadata', 'keep_columns', 'check', 'check_retry'],
-  // A row that another annotator answered says nothing of the one that is compared.
+  // A row that another annotator answered says nothing about the one being compared.
   ...['escalate_truncated', 'fallback_annotator', 'fallback_base_url', 'fallback_api_key_env'],
   ...['drop', 'decontaminate', 'decontaminate_column', 'off_peak'],
   // Its judge compares annotators.
