@@ -97,7 +97,7 @@ class Output {
   /** Repeats what is so far back; the copy may overlap itself. */
   repeat(distance: number, length: number): void {
     if (distance === 0 || distance > this.#length)
-      throw new Error('an LZ4 block refers to what is not there');
+      throw new Error('an LZ4 block refers to bytes before its start');
     this.#reserve(length);
     const buffer = this.#buffer;
     const end = this.#length + length;

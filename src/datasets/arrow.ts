@@ -235,7 +235,7 @@ function kindOf(message: ApacheArrow.Message): Message['kind'] {
   if (message.isSchema()) return 'schema';
   if (message.isDictionaryBatch()) return 'dictionary';
   if (message.isRecordBatch()) return 'batch';
-  throw new Error('it has a message that is no table');
+  throw new Error('it has a message that is not part of a table');
 }
 
 function rowsOf(header: { length: number | bigint }): number {

@@ -117,7 +117,7 @@ export async function openLocal(request: DatasetRequest, signal?: AbortSignal): 
   if (request.subset !== null) {
     throw new UserError(`--subset is for datasets of the Hub; ${sanitize(name, 300)} is local.`);
   }
-  // A split that the names of the files settle is none of their content.
+  // Where file names decide the split, their content has none of its own.
   const opener = new LocalOpener(
     { ...request, split: found.split === null ? split : null },
     unpacked,
@@ -234,7 +234,7 @@ function checkReadable({ path, shown }: LocalFile): void {
     if (kind === 'folder') throw new UserError(`${name} is a folder, but a file is needed.`);
     if (kind !== 'file')
       throw new UserError(
-        `${name} is a ${kind}, which cannot be read twice as a file can. Pipe its content into the command with --dataset -.`,
+        `${name} is a ${kind}, which, unlike a file, cannot be read twice. Pipe its content into the command with --dataset -.`,
       );
     accessSync(path, constants.R_OK);
   } catch (error) {
@@ -244,7 +244,7 @@ function checkReadable({ path, shown }: LocalFile): void {
       throw new UserError(`The file ${name} does not exist; check the path in --dataset.${didYouMean(path)}`);
     }
     if (code === 'ELOOP')
-      throw new UserError(`The file ${name} can't be read: its symbolic links lead in a circle.`);
+      throw new UserError(`The file ${name} can't be read: its symbolic links form a loop.`);
     if (code === 'EACCES') throw new UserError(`The file ${name} can't be read: permission denied.`);
     throw fileProblem(error, `read ${name}`);
   }

@@ -152,7 +152,7 @@ const DIGEST_NAME = /(?:^|--)[0-9a-f]{30,128}$/;
  * come from strangers, and their links may lead anywhere, such as to a private key whose lines would become prompts: one
  * that leads out of the folder must lead to what looks like data.
  * @param root the folder's real path; null for a pattern
- * @throws UserError where it leads nowhere or to something else, so that no part of the data is missing without a word
+ * @throws UserError where it leads nowhere or to something else, so that no part of the data goes missing silently
  */
 function isFileBehind(path: string, root: string | null): boolean {
   const shown = sanitize(path, 200);
@@ -161,7 +161,7 @@ function isFileBehind(path: string, root: string | null): boolean {
     real = realpathSync(path);
   } catch (error) {
     const how =
-      systemErrorCode(error) === 'ELOOP' ? 'leads in a circle' : 'leads to a file that is not there';
+      systemErrorCode(error) === 'ELOOP' ? 'is part of a loop' : 'leads to a file that does not exist';
     throw new UserError(
       `${shown} is a symbolic link that ${how}. Restore what it leads to, or remove it.`,
       undefined,
@@ -174,7 +174,7 @@ function isFileBehind(path: string, root: string | null): boolean {
   if (kind === 'folder') return false;
   if (kind !== 'file')
     throw new UserError(
-      `${shown} is a ${kind}, and a file is needed. Remove it, or name the files of the dataset.`,
+      `${shown} is a ${kind}, but a file is needed. Remove it, or name the files of the dataset.`,
     );
   const isInside = root !== null && real.startsWith(withoutTrailing(root, sep) + sep);
   if (isInside || isData(real) || DIGEST_NAME.test(basename(real))) return true;
@@ -188,7 +188,7 @@ function tooMany(shown: string): UserError {
   return new UserError(`${shown} has more than ${count(MOST_FILES)} files; select fewer.`);
 }
 
-/** @throws UserError where files of several families stand side by side */
+/** @throws UserError where the files are of several families */
 function refuseMixture(files: readonly FoundFile[], shown: string): void {
   const examples = new Map<string, string>();
   for (const { path } of files) {

@@ -15,7 +15,7 @@ const LONGEST_PATH = 1000;
 const MOST_TURNS = 200_000;
 const PROMPTER = 'prompter';
 
-/** A message and where it stands. */
+/** A message and its place in the tree. */
 interface Node {
   message: Readonly<Record<string, unknown>>;
   parent: Node | null;
@@ -34,7 +34,7 @@ export interface ThreadEnd {
 /** The rows of a tree with nested `replies`; sentences for what cannot be one. */
 export function* threadsOfTree(root: unknown): Generator<ThreadEnd | string> {
   if (!isObject(root)) {
-    yield '"prompt" holds no message';
+    yield '"prompt" is not a message';
     return;
   }
   const start: Node = { message: root, parent: null, depth: 1, replies: [] };
@@ -44,7 +44,7 @@ export function* threadsOfTree(root: unknown): Generator<ThreadEnd | string> {
     if (!Array.isArray(replies)) continue;
     for (const reply of replies as unknown[]) {
       if (!isObject(reply)) {
-        yield 'a reply is no message';
+        yield 'a reply is not a message';
         continue;
       }
       const child = { message: reply, parent: node, depth: node.depth + 1, replies: [] };
@@ -55,7 +55,7 @@ export function* threadsOfTree(root: unknown): Generator<ThreadEnd | string> {
   yield* threadsOf([start]);
 }
 
-/** The messages of one tree that a table has one a row, read in their order. */
+/** The messages of one tree from a table with one message per row, read in order. */
 export class TreeOfRows {
   readonly #nodes = new Map<unknown, Node>();
   readonly #roots: Node[] = [];
@@ -95,7 +95,7 @@ export function isRoot(message: Readonly<Record<string, unknown>>): boolean {
   return (message['parent_id'] ?? '') === '';
 }
 
-/** The last prompts of all paths, in the order in which a reader comes to them. */
+/** The last prompts of all paths, depth first. */
 function* threadsOf(roots: readonly Node[]): Generator<ThreadEnd | string> {
   let turns = 0;
   const open = roots.toReversed();

@@ -129,7 +129,8 @@ function instancesOf({ instances = null }: Value): readonly unknown[] {
 }
 
 function instanceRow(index: number, row: Value, instance: unknown): SourceRow {
-  if (!isObject(instance)) return { index, problem: `row ${index}: "instances" holds what is no object` };
+  if (!isObject(instance))
+    return { index, problem: `row ${index}: "instances" has an instance that is not an object` };
   const { instances: _, ...others } = row;
   return { index, value: { ...others, ...instance } };
 }

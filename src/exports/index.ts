@@ -1,6 +1,6 @@
 /**
  * The output formats: what else a run's results are written as, beside `reannotated.json`. Each has a file of its own
- * here and one entry in `EXPORTS`; what it needs is loaded when it is asked for.
+ * here and one entry in `EXPORTS`; what it needs is loaded on demand.
  */
 
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ export function parseOutputFormats(text: string, source: string): OutputFormat[]
   const wrong = names.find((name) => !isOutputFormat(name));
   if (wrong !== undefined) {
     throw new UsageError(
-      `Unknown ${source} ${sanitize(wrong, 40)}; ${alternativeTo(wrong)}. Known are ${OUTPUT_FORMATS.join(', ')}.`,
+      `Unknown ${source} ${sanitize(wrong, 40)}; ${alternativeTo(wrong)}. Known formats: ${OUTPUT_FORMATS.join(', ')}.`,
     );
   }
   return unionOfFormats(names, []);
@@ -74,7 +74,7 @@ function alternativeTo(wrong: string): string {
 }
 
 /**
- * What a run that goes on writes: what is asked for now, and what it was asked for before, so that none of its files is
+ * What a resumed run writes: the formats requested now, and those requested before, so that none of its files is
  * older than `reannotated.json`.
  * @param before the parameter as `config.yaml` has it, which may be anything
  */

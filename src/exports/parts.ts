@@ -51,6 +51,6 @@ function isOwn(folder: string): boolean {
 export function refuseOtherFiles(folder: string): void {
   if (!existsSync(folder) || isOwn(folder)) return;
   throw new UserError(
-    `${folder} holds something else than parts of results, and is not replaced. Move it elsewhere and merge again.`,
+    `${folder} contains files that are not parts of results, so it is not replaced. Move it elsewhere and merge again.`,
   );
 }

@@ -69,7 +69,7 @@ function readLine(value: unknown, place: string, run: string | null): ReviewedRo
   if (mark === 'edit' && typeof annotation !== 'string')
     throw new UserError(`${place} is an edit without an annotation.`);
   if (run !== null && typeof own === 'string' && own !== run)
-    throw new UserError(`${place} is about another run (${sanitize(own, 60)}); its rows are others.`);
+    throw new UserError(`${place} is about another run (${sanitize(own, 60)}); its rows are different ones.`);
   return {
     row,
     mark: mark as string | null,

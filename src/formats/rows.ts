@@ -45,14 +45,14 @@ export function readChat(row: Row, roles: ColumnRoles): PromptRow {
   return isAnswered ? found : answered(found, answerOf(row, chatAnswer));
 }
 
-/** A prompt with a preferred answer; where there is no prompt column the preferred dialogue holds it. */
+/** A prompt with a preferred answer; without a prompt column it is in the preferred dialogue. */
 export function readPreference(row: Row, roles: ColumnRoles): PromptRow {
   const response = roles.comparison === null ? roles.response : preferredColumn(row, roles.comparison);
   if (response === null) return readPlain(row, roles);
   const chosen = dialogueOf(row, response);
   if (chosen?.some((turn) => turn.role === 'user') === true) return chatRow(chosen, row, roles);
   if (roles.prompt === roles.response) {
-    throw new RowProblem(`"${response}" holds no dialogue, and there is no prompt beside it`);
+    throw new RowProblem(`"${response}" is not a dialogue, and there is no prompt column`);
   }
   return readPrompt(row, roles, preferredAnswer(row, response, chosen));
 }
@@ -95,7 +95,7 @@ function readText(row: Row, roles: ColumnRoles, hasAnswer: boolean): PromptRow {
   return dialogue ?? withHistory(row, roles, [...before, text, ...after].join('\n\n'));
 }
 
-/** A dialogue that is one text, or a text for training with its answer; null for a prompt as it stands. */
+/** A dialogue in one text, or a training text with its answer; null for a plain prompt. */
 function readDialogue(text: string, row: Row, roles: ColumnRoles, hasAnswer: boolean): PromptRow | null {
   const alpaca = hasAnswer ? null : readAlpacaText(text);
   if (alpaca !== null) {
@@ -103,7 +103,7 @@ function readDialogue(text: string, row: Row, roles: ColumnRoles, hasAnswer: boo
   }
   const transcript = readTranscript(text);
   if (transcript?.isDialogue !== true) return null;
-  // Beside an answer, a dialogue that ends with one is no request.
+  // Where there is an answer column, a dialogue that ends with an answer is not a request.
   if (hasAnswer && transcript.turns.at(-1)?.role === 'assistant') return null;
   return chatRow(transcript.turns.map(spokenTurn), row, roles);
 }
@@ -113,7 +113,7 @@ function chatRow(turns: readonly Turn[], row: Row, roles: ColumnRoles): PromptRo
   const { request, answer } = readConversation([...historyOf(row, roles.history), ...turns]);
   const place = request.findLastIndex((turn) => turn.role === 'user');
   const last = request[place];
-  if (last === undefined) throw new RowProblem('the chat holds no user turn before its last answer');
+  if (last === undefined) throw new RowProblem('the chat has no user turn before its last answer');
   const asked = last.content ?? '';
   if (asked.trim() === '') throw new RowProblem('the last user turn is empty');
   const user = withParts(asked, around(row, roles), request);

@@ -23,7 +23,7 @@ export interface JudgePrompts {
   digest: string;
 }
 
-/** The texts that the placeholders stand for. */
+/** The texts that replace the placeholders. */
 export type JudgeTexts = Record<(typeof PLACEHOLDERS)[number], string>;
 
 /**
@@ -39,17 +39,17 @@ export async function readJudgePrompts(path: string | null): Promise<JudgePrompt
       `--judge_prompts ${file}: ${what} It takes YAML with "user", a text with {prompt}, {answer_a} and {answer_b}, ` +
         `and perhaps "system"; ${packageFile('prompts/judge.yaml')} is one to start from.`,
     );
-  if (!isObject(value)) throw wrong('this is no list of keys and texts.');
+  if (!isObject(value)) throw wrong('it is not a list of keys and texts.');
   const unknown = Object.keys(value).find((key) => !KEYS.includes(key));
-  if (unknown !== undefined) throw wrong(`"${sanitize(unknown, 40)}" is not known.`);
+  if (unknown !== undefined) throw wrong(`"${sanitize(unknown, 40)}" is an unknown key.`);
   const { system = '', user } = value;
-  if (typeof system !== 'string') throw wrong('"system" is no text.');
-  if (typeof user !== 'string') throw wrong('"user" is no text.');
+  if (typeof system !== 'string') throw wrong('"system" is not text.');
+  if (typeof user !== 'string') throw wrong('"user" is not text.');
   const missing = PLACEHOLDERS.filter((name) => !user.includes(`{${name}}`));
   if (missing.length > 0) throw wrong(`"user" lacks ${missing.map((name) => `{${name}}`).join(' and ')}.`);
   const misplaced = PLACEHOLDERS.find((name) => system.includes(`{${name}}`));
   if (misplaced !== undefined)
-    throw wrong(`{${misplaced}} is in "system", where nothing is filled in; move it to "user".`);
+    throw wrong(`{${misplaced}} is in "system", where placeholders are not replaced; move it to "user".`);
   const digest = createHash('sha256')
     .update(JSON.stringify([system, user]))
     .digest('hex');
@@ -68,7 +68,7 @@ async function readYaml(file: string): Promise<unknown> {
     // Its warnings would go past everything that keeps a terminal clean.
     return parse(text, { logLevel: 'error' });
   } catch (error) {
-    throw new UserError(`--judge_prompts ${file} is no YAML: ${sanitize(messageOf(error), 200)}`);
+    throw new UserError(`--judge_prompts ${file} is not YAML: ${sanitize(messageOf(error), 200)}`);
   }
 }
 

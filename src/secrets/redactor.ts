@@ -1,5 +1,5 @@
 /**
- * Hides secrets (API keys, tokens, passwords) in whatever comes from outside or goes out: as they are, with escapes of
+ * Hides secrets (API keys, tokens, passwords) in everything that comes in or goes out: as they are, with escapes of
  * JSON, URLs and HTML in any mixture and depth, in hexadecimal and in base64.
  *
  * Answers are cleaned as soon as they are whole and before anything of them is cut, so that what is made of them
@@ -15,7 +15,7 @@ import { spellingsOf } from './spellings.js';
 
 const REDACTED = '[redacted]';
 /**
- * Texts are searched in pieces of so many characters, so that their escapes need no memory of their size, and a text in
+ * Texts are searched in pieces of this many characters, so that their escapes need no memory of their size, and a text in
  * which there is an escape now and then is searched around it alone.
  */
 const PIECE = 1 << 14;
@@ -31,12 +31,12 @@ const LONGEST_ESCAPE = 16;
 
 const MOST_CLEAN_NAMES = 256;
 
-/** A text has so many escapes, or beginnings of keys, that it cannot be searched in reasonable time. */
+/** A text has too many escapes, or beginnings of keys, to be searched in reasonable time. */
 export class Unsearchable extends RangeError {
   override readonly name = 'Unsearchable';
 
   constructor() {
-    super('holds so many escapes that it cannot be searched for keys');
+    super('has too many escapes to be searched for keys');
   }
 }
 

@@ -372,7 +372,7 @@ describe('folders and globs', () => {
     expect((await folder.open('data/*.jsonl')).totalRows).toBe(8);
   });
 
-  it.each(['data', 'data/*.jsonl'])('%s says what is no file in it, and opens nothing', async (name) => {
+  it.each(['data', 'data/*.jsonl'])('%s names what is not a file, and opens nothing', async (name) => {
     const without = folderOf({ 'data/a.jsonl': ROWS, id_rsa: 'secret' });
     const place = join(without.path, 'data/b.jsonl');
     const refusedAs = async (problem: string): Promise<void> => {
@@ -382,29 +382,33 @@ describe('folders and globs', () => {
     symlinkSync('../id_rsa', place);
     await refusedAs('which does not look like data, so it is not followed');
     symlinkSync('/dev/zero', place);
-    await refusedAs('b.jsonl is a device, and a file is needed');
+    await refusedAs('b.jsonl is a device, but a file is needed');
   });
 
   it('a folder with a pipe, or a link that leads nowhere, is not read without that part', async () => {
     const folder = folderOf({ 'data/a.jsonl': ROWS, 'circle/a.jsonl': ROWS, 'piped/a.jsonl': ROWS });
     execFileSync('mkfifo', [join(folder.path, 'piped/b.jsonl')]);
-    await expect(folder.open('piped')).rejects.toThrow('b.jsonl is a named pipe, and a file is needed');
+    await expect(folder.open('piped')).rejects.toThrow('b.jsonl is a named pipe, but a file is needed');
     symlinkSync('nothing', join(folder.path, 'data/b.jsonl'));
     symlinkSync('b.jsonl', join(folder.path, 'circle/b.jsonl'));
     await expect(folder.open('data')).rejects.toThrow(
-      'b.jsonl is a symbolic link that leads to a file that is not',
+      'b.jsonl is a symbolic link that leads to a file that does not exist',
     );
-    await expect(folder.open('circle')).rejects.toThrow('b.jsonl is a symbolic link that leads in a circle');
+    await expect(folder.open('circle')).rejects.toThrow('b.jsonl is a symbolic link that is part of a loop');
   });
 
-  it('a pipe, a device and links in a circle are no dataset by themselves', async () => {
+  it('refuses a pipe, a device and links in a loop as a dataset', async () => {
     const folder = folderOf({});
     execFileSync('mkfifo', [join(folder.path, 'pipe.jsonl')]);
     symlinkSync('circle.jsonl', join(folder.path, 'circle.jsonl'));
     symlinkSync('/dev/zero', join(folder.path, 'zero.jsonl'));
-    await expect(folder.open('pipe.jsonl')).rejects.toThrow('is a named pipe, which cannot be read twice');
-    await expect(folder.open('zero.jsonl')).rejects.toThrow('is a device, which cannot be read twice');
-    await expect(folder.open('circle.jsonl')).rejects.toThrow('its symbolic links lead in a circle');
+    await expect(folder.open('pipe.jsonl')).rejects.toThrow(
+      'is a named pipe, which, unlike a file, cannot be read twice',
+    );
+    await expect(folder.open('zero.jsonl')).rejects.toThrow(
+      'is a device, which, unlike a file, cannot be read twice',
+    );
+    await expect(folder.open('circle.jsonl')).rejects.toThrow('its symbolic links form a loop');
   });
 
   it('of many files let signals be heard while they are opened', async () => {

@@ -107,7 +107,7 @@ describe('trees of messages', () => {
       'row 1: row 0 replies to a message that is not among those of its tree before it',
     ]);
     expect(await threads([{ message_tree_id: 'x', prompt: 'text' }, asTree(TABLE)])).toEqual([
-      'row 0: "prompt" holds no message',
+      'row 0: "prompt" is not a message',
       'p1 > a2',
       'p1 > a2 > p2 > a3',
       'p1 > a2 > p3',

@@ -345,7 +345,7 @@ describe('rows', () => {
     ],
     [{ prompt: { role: 'prompter', text: 'a', replies: [] } }, /"prompt" is an object/],
     [{ messages: { role: 'prompter', replies: [] } }, /tree of messages/],
-    [{ chosen: 'just text', rejected: 'other' }, /holds no dialogue/],
+    [{ chosen: 'just text', rejected: 'other' }, /is not a dialogue/],
   ])('that hold none are refused: %j', (row, message) => {
     expect(() => requestOf(row)).toThrow(message);
   });

@@ -138,11 +138,11 @@ describe('the prompts', () => {
 describe('prompts of the user', () => {
   it.each([
     ['user: "{prompt} {answer_a}"', /lacks \{answer_b\}/],
-    ['user: 5', /"user" is no text/],
-    ['- a', /no list of keys/],
-    ['user: "{prompt}{answer_a}{answer_b}"\nsytem: x', /"sytem" is not known/],
+    ['user: 5', /"user" is not text/],
+    ['- a', /not a list of keys/],
+    ['user: "{prompt}{answer_a}{answer_b}"\nsytem: x', /"sytem" is an unknown key/],
     ['user: "{prompt}{answer_a}{answer_b}"\nsystem: "{prompt}"', /\{prompt\} is in "system"/],
-    ['user: [', /is no YAML/],
+    ['user: [', /is not YAML/],
     [null, /there is no such file/],
   ])('%j is refused', async (text, message) => {
     const template = join(temporaryFolder(), 'mine.yaml');

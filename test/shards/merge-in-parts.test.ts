@@ -148,7 +148,7 @@ describe('merge in parts', () => {
     const other = join(own.settings.output.saveDir, 'run', 'parquet');
     mkdirSync(other, { recursive: true, mode: 0o700 });
     writeFileSync(join(other, 'mine.txt'), 'keep me');
-    await expect(merge(own, 1, quietSurroundings())).rejects.toThrow('holds something else');
+    await expect(merge(own, 1, quietSurroundings())).rejects.toThrow('contains files that are not parts');
   });
 
   it('leaves earlier results as they are where a shard turns out to be damaged', async () => {
