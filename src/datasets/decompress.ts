@@ -1,4 +1,4 @@
-/** Streams of decompressed bytes, in pieces of some megabytes at most whatever a file claims. */
+/** Streams of decompressed bytes, in pieces of a few megabytes at most, no matter what a file claims. */
 
 import { closeSync, createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';

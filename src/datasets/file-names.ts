@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path';
 
-/** What a file holds, whatever it is packed in. */
+/** What a file contains, compressed or not. */
 export type FileKind = 'json' | 'jsonl' | 'csv' | 'text' | 'parquet' | 'arrow';
 
 const KIND_OF_ENDING: Readonly<Record<string, FileKind>> = {
@@ -76,7 +76,7 @@ export function readFileName(path: string): FileName {
   };
 }
 
-/** The family of a kind, whose files may stand side by side in a folder. */
+/** The family of a kind; a folder may have files of one family only. */
 export function familyOf(kind: FileKind): string {
   return FAMILY_OF_KIND[kind];
 }

@@ -10,7 +10,7 @@ interface Profile {
   /** Those bytes two by two, the second of which may be ASCII: `lead << 8 | trail`. */
   pairs: number[];
   high: number[];
-  /** Mean length of their runs: near 1 where accents stand between ASCII letters. */
+  /** Mean length of their runs: near 1 where accented letters are among ASCII letters. */
   run: number;
 }
 

@@ -30,7 +30,7 @@ const TOLD_FROM_MS = 3000;
 const MAXIMUM_JSON_BYTES = 12 << 20;
 /** The same with 10,000 numbers each. */
 const MOST_JSON_VALUES = 1_000_000;
-/** Codes of answers that another try may mend, whatever their status. */
+/** Codes of errors that may go away on a retry, whatever their status. */
 const PASSING_CODES = new Set([
   'ResponseNotReady',
   'UnexpectedApiError',
@@ -41,7 +41,7 @@ const PASSING_CODES = new Set([
   'JobManagerExceededMaximumDurationError',
 ]);
 
-/** An answer of the Hub that says no, with its code. */
+/** The Hub refused a request; with its code. */
 export class HubError extends UserError {
   constructor(
     message: string,
@@ -345,7 +345,7 @@ function errorCode(answer: Answer): string | null {
     : null;
 }
 
-/** What is known of an answer that says no. */
+/** What is known of a refusal. */
 interface Refusal {
   code: string | null;
   status: number;
@@ -356,7 +356,7 @@ interface Refusal {
   hasToken: boolean;
   /** The server's own words. */
   said: string;
-  /** What was asked for. */
+  /** What was requested. */
   what: string;
 }
 

@@ -11,7 +11,7 @@ import { hasNumbers } from './json-row.js';
 /** `libcommon/constants.py`, MAX_NUM_ROWS_PER_PAGE. */
 const PAGE_ROWS = 100;
 const PAGES_IN_FLIGHT = 8;
-/** Characters of pages in flight together, as far as one can tell from those that came. */
+/** Characters of pages in flight together, estimated from those that came. */
 const CHARACTERS_IN_FLIGHT = 8 << 20;
 
 /** Which table of the Hub. */

@@ -16,7 +16,7 @@ import { openHubParquet } from './hub-parquet.js';
 import { readHubRows, readTableFacts, type HubTable, type TableFacts } from './hub-rows.js';
 import { groupStarts, readParquetFiles, type ParquetTable } from './parquet-process.js';
 
-/** Above so many rows Parquet files are read instead of pages. */
+/** With more rows than this, Parquet files are read instead of pages. */
 const PARQUET_FROM_ROWS = 3000;
 
 /** Opens a dataset by its id, `name` or `owner/name`. */

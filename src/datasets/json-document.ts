@@ -321,7 +321,7 @@ class Window {
     this.#pieces.return(undefined);
   }
 
-  /** The next byte that is no white space, which stays; null at the end. */
+  /** The next byte that is not white space, without consuming it; null at the end. */
   async peek(): Promise<number | null> {
     do {
       this.#at = skipSpace(this.#bytes, this.#at);
@@ -354,7 +354,7 @@ class Window {
     return true;
   }
 
-  /** The value that follows, as it stands; of one that is too long for a row its beginning. */
+  /** The value that follows, as it is written; of one that is too long for a row its beginning. */
   async value(): Promise<RawRow> {
     if ((await this.peek()) === null) throw this.#incomplete();
     let end = endOfValue(this.#bytes, this.#at);

@@ -142,7 +142,7 @@ class LineCutter {
 }
 
 function isBlank(block: Buffer, start: number, end: number): boolean {
-  // A line that is too long for a row is one all the same, whatever is in it.
+  // A line that is too long for a row still counts as one, whatever is in it.
   if (end - start > LONGEST_ROW_BYTES) return false;
   // Most lines show in their first byte that they are not.
   return (

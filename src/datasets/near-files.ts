@@ -8,7 +8,7 @@ import { nearest } from '../lib/suggest.js';
 const MOST_ENTRIES = 10_000;
 
 /**
- * The entry of the same folder with the nearest name; null where none is near, or there is no such folder.
+ * The entry of the same folder with the nearest name; null where none is near, or the folder does not exist.
  * @param path as it was given
  */
 export function nearestFile(path: string): string | null {

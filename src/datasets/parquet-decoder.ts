@@ -66,7 +66,7 @@ class Decoder {
           return await this.#next();
       }
     } catch (error) {
-      // What is no sentence yet is a file that the decoder cannot cope with.
+      // Anything but a message of our own means that the decoder cannot cope with the file.
       const message =
         error instanceof UserError ? error.message : `A file cannot be decoded: ${messageOf(error)}.`;
       return { kind: 'refused', message };

@@ -1,6 +1,6 @@
 /**
  * Parquet and Arrow files, decoded in a process of their own, so that none of them can take the program down: its memory is
- * bounded by the bytes that it really read, silence ends it, and a signal is heeded at once whatever it is busy with.
+ * bounded by the bytes that it really read, silence ends it, and a signal takes effect at once, whatever it is doing.
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
@@ -31,7 +31,7 @@ const LARGEST_SHARE = 0.75;
 const WATCH_MS = 20;
 /** How long a decoder is kept that has nothing to do. */
 const IDLE_MS = 2000;
-/** The most that decoding goes on for without a word. Hundreds of megabytes of nested columns take some ten seconds. */
+/** The longest that decoding may be silent. Hundreds of megabytes of nested columns take about ten seconds. */
 const SILENCE_MS = 120_000;
 
 /** Where a file's bytes come from: a local path, or ranges of something farther away. */
@@ -82,7 +82,7 @@ export class ParquetProcess {
   #isReading = false;
   #idle: NodeJS.Timeout | undefined;
 
-  /** @param silence milliseconds for which decoding may go on without a word */
+  /** @param silence milliseconds for which decoding may be silent */
   constructor(silence = SILENCE_MS) {
     this.#silence = silence;
   }
@@ -90,7 +90,7 @@ export class ParquetProcess {
   /**
    * Opens a file.
    * @param title the file's name for messages
-   * @throws UserError where it is no file of the format, is damaged, or claims more than it holds
+   * @throws UserError where it is not a file of the format, is damaged, or claims more than it holds
    */
   async open(
     origin: ParquetOrigin,
@@ -271,7 +271,7 @@ export class ParquetProcess {
     }
   }
 
-  /** Ends a decoder that has grown beyond what the file justifies, or says nothing any more. */
+  /** Ends a decoder that has grown beyond what the file justifies, or has gone silent. */
   #watch(): void {
     const { pid } = this.#child ?? {};
     if (pid === undefined) return;

@@ -6,7 +6,7 @@
 
 import type { PageHeader } from 'hyparquet';
 
-/** What a page's values come from, as far as its header and the column tell. */
+/** What a page's values come from, as far as its header and the column say. */
 export interface LongPageParts {
   header: PageHeader;
   /** The page as it is in the file. */
@@ -56,7 +56,7 @@ function splitFirst({ header, bytes, highestLevel, decompress }: LongPageParts):
   return { levels: page.subarray(4, 4 + length), values: page.subarray(4 + length) };
 }
 
-/** Version 2 leaves the levels as they are, and tells their length in the header. */
+/** Version 2 leaves the levels uncompressed, with their length in the header. */
 function splitSecond({ header, bytes, decompress }: LongPageParts): Split {
   const page = header.data_page_header_v2;
   const start = page?.repetition_levels_byte_length ?? 0;

@@ -354,7 +354,7 @@ class ColumnCursor {
     }
   }
 
-  /** Sees to it that so many bytes are there; false where the column ends before. */
+  /** Reads ahead until this many bytes are there; false where the column ends before. */
   async #fetch(wanted: number): Promise<boolean> {
     const missing = wanted - this.#bytes.length;
     if (missing <= 0) return true;

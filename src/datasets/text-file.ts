@@ -69,7 +69,7 @@ export function isUtf8File({ path, encoding }: TextFile): boolean {
   }
 }
 
-/** True where a line of a UTF-8 file begins after so many bytes of text. */
+/** True where a line of a UTF-8 file begins at an offset in its text. */
 export function isAfterLineFeed({ path }: TextFile, offset: number): boolean {
   const descriptor = openInput(path);
   try {
@@ -123,7 +123,7 @@ function* transcoded(read: OpenText): Generator<Buffer> {
   }
 }
 
-/** How many bytes at the end belong to a character that goes on behind it. */
+/** How many bytes at the end belong to a character that is incomplete. */
 function cutCharacter(bytes: Buffer): number {
   for (let back = 1; back < LONGEST_CHARACTER; back++) {
     const byte = bytes[bytes.length - back] ?? 0;

@@ -14,13 +14,13 @@ const LONGEST = 1e9;
 /** Why a row is dropped. */
 export type DropRule = { /** As it is written, which is also how it is reported. */ text: string } & (
   | { kind: 'state'; state: (typeof STATES)[number] }
-  /** Without an answer, whatever the reason. */
+  /** Without an answer, for any reason. */
   | { kind: 'unanswered' }
-  /** So similar to the original answer, from 0 to 1. */
+  /** At least this similar to the original answer, from 0 to 1. */
   | { kind: 'identical'; least: number }
   /** In another language than the original answer, or in none of these (ISO 639-1). */
   | { kind: 'language'; wanted: readonly string[] | null }
-  /** Fewer, or more, characters than so many. */
+  /** With fewer, or more, characters than this. */
   | { kind: 'shorter' | 'longer'; characters: number }
 );
 

@@ -1,4 +1,4 @@
-/** What each rule of `--drop`, and each evaluation set of `--decontaminate`, asks of a row. */
+/** What each rule of `--drop`, and each evaluation set of `--decontaminate`, checks in a row. */
 
 import { openDetector, type Detect } from '../lib/detect-language.js';
 import { similarity } from '../lib/similarity.js';
@@ -7,7 +7,7 @@ import type { RowState } from '../types.js';
 import type { DropRule } from './drop-rules.js';
 import type { ResultRow } from './rows.js';
 
-/** Whether a row is to be dropped, and why. */
+/** A reason to drop a row. */
 export interface DropTest {
   /** The rule as it is written, or `overlaps FILE`. */
   reason: string;
@@ -25,7 +25,7 @@ export interface EvaluationSet {
   tooShort: number;
 }
 
-/** The tests in the order in which they are asked: the first one that drops a row is its reason. */
+/** The tests in the order in which they are applied: the first one that drops a row is its reason. */
 export async function dropTests(
   rules: readonly DropRule[],
   evaluationSets: readonly EvaluationSet[],

@@ -44,7 +44,7 @@ export class EarlyTypes {
     return this.#untyped.length === 0 || this.#bytes >= LOOKED_AT_BYTES ? this.end() : [];
   }
 
-  /** After the end: the columns whose type no row tells. */
+  /** After the end: the columns whose type no row shows. */
   get untyped(): readonly (keyof ResultRow)[] {
     return this.#untyped;
   }

@@ -153,7 +153,7 @@ function list(name: string, repetition: Repetition, element: SchemaElement[]): S
   ];
 }
 
-/** The request as it was sent; null where it is no more than a system and a user prompt. */
+/** The request as it was sent; null where it is just a system and a user prompt. */
 function requestColumn({ tools }: ResultShape): Column {
   const turn: SchemaElement[] = [
     textElement('role', 'REQUIRED'),

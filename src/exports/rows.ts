@@ -91,7 +91,7 @@ function withAnswer(json: Buffer, annotation: string, row: number, path: string)
   return Buffer.from(JSON.stringify({ ...(parse(json, row, path) as ResultRow), annotation }));
 }
 
-/** One answer with half of a surrogate pair, and Arrow and others refuse the whole file. */
+/** A single answer with half of a surrogate pair would make Arrow and others refuse the whole file. */
 function wellFormed(json: Buffer, row: number, path: string): Buffer {
   if (!json.includes(MAYBE_HALF_A_PAIR)) return json;
   // A reviver keeps keys such as `__proto__` mere keys.

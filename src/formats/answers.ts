@@ -41,7 +41,7 @@ function textAnswer(row: Row, column: string, value: unknown, isChoice: boolean)
   return originalAnswer(row, column);
 }
 
-/** A preferred answer, which is never JSON: what is no text has no place beside a new answer. */
+/** A preferred answer, which is never JSON: anything but text cannot be compared with a new answer. */
 export function preferredAnswer(row: Row, column: string, dialogue: readonly Turn[] | null): OriginalAnswer {
   if (dialogue !== null) return lastOf(dialogue);
   const value = cell(row, column);

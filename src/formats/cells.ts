@@ -32,7 +32,7 @@ export function optionalText(row: Row, column: string | null): string {
 }
 
 /**
- * A cell that goes with a prompt, such as its input: text as it stands, lists and objects as JSON; empty where there is
+ * A cell that goes with a prompt, such as its input: text unchanged, lists and objects as JSON; empty where there is
  * none.
  */
 export function contextText(row: Row, column: string | null): string {
@@ -40,7 +40,7 @@ export function contextText(row: Row, column: string | null): string {
   return value === null ? '' : (scalarText(value) ?? asJson(value));
 }
 
-/** The original answer: text as it stands, null where there is none; other values as JSON, since no prompt depends on them. */
+/** The original answer: text unchanged, null where there is none; other values as JSON, since no prompt depends on them. */
 export function originalAnswer(row: Row, column: string | null): string | null {
   const value = column === null ? null : cell(row, column);
   if (value === null || (typeof value === 'number' && !Number.isFinite(value))) return null;

@@ -1,6 +1,6 @@
 /** Names of columns: which of them mean the same, and which look as if a prompt needs them. */
 
-/** Finds the column that a name means: spelled exactly so, else whatever its case and separators are. */
+/** Finds the column that a name means: an exact match first, then one that differs in case and separators only. */
 export function findColumn(columns: readonly string[], name: string): string | null {
   if (columns.includes(name)) return name;
   const key = looseKey(name);
@@ -91,7 +91,7 @@ const FOLLOWERS = new Set([
   'str',
 ]);
 
-/** What has a code that is no source code. */
+/** What has a code that is not source code. */
 const CODES = new Set([
   'language',
   'lang',

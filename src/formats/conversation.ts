@@ -94,7 +94,7 @@ class CallIds {
       return [{ role, content: content === '' ? null : content, tool_calls: calls }];
     }
     if (content === null) throw new RowProblem(`turn ${place + 1} of the chat has null for its text`);
-    // What the model thought then is no part of the chat: providers leave it out themselves, or refuse it.
+    // What the model thought then is not part of the chat: providers leave it out themselves, or refuse it.
     return [{ role, content: role === 'assistant' ? withoutReasoning(content) : content }];
   }
 

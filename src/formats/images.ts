@@ -1,5 +1,5 @@
 /**
- * Images of a row, in the ways in which datasets hold them. Inside the program a text has a mark where an image stands, as
+ * Images of a row, in the ways in which datasets hold them. Inside the program a text has a mark where an image belongs, as
  * LLaVA, TRL and LLaMA-Factory have it; requests have the image itself there.
  */
 
@@ -105,7 +105,7 @@ function withPlainMarks(row: PromptRow): PromptRow {
   };
 }
 
-/** Sees to it that there is a mark for each image: images without marks come before the first user turn. */
+/** Makes sure that there is a mark for each image: images without marks come before the first user turn. */
 function withMarks(row: PromptRow): PromptRow {
   const wanted = row.images?.length ?? 0;
   const marks = marksIn(row);

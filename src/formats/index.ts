@@ -1,4 +1,4 @@
-/** Which columns of a dataset become the prompt, and how: settled once, before any row is read. */
+/** Which columns of a dataset become the prompt, and how: decided once, before any row is read. */
 
 import { UsageError, UserError } from '../lib/errors.js';
 import { sanitize } from '../lib/text.js';
@@ -35,7 +35,7 @@ const READERS: Readonly<Record<FormatName, (row: Row, roles: ColumnRoles) => Pro
   reannotated: readReannotated,
 };
 
-/** The Hub datasets of the Python tool, which keep their prompts to the letter. */
+/** The Hub datasets of the Python tool, whose prompts stay exactly the same. */
 export const KNOWN_DATASETS: Readonly<Record<string, FormatName>> = {
   'sahil2801/CodeAlpaca-20k': 'alpaca',
   'garage-bAInd/Open-Platypus': 'alpaca',

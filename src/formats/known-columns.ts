@@ -20,7 +20,7 @@ export const TOOLS = [
   'functions_schema',
 ];
 export const INPUTS = ['input', 'inputs', 'context', 'contexts', 'ctx', 'passage'];
-/** What a question is asked about. Beside a prompt that is no question, these may be what was written for it. */
+/** What a question is asked about. Next to a prompt that is not a question, these may be the answer to it. */
 export const READ_BEFORE_QUESTION = [
   ...['passages', 'article', 'paragraph', 'paragraphs', 'document', 'documents', 'story', 'premise'],
 ];

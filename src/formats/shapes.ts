@@ -32,7 +32,7 @@ export interface Shape {
   examples: readonly Row[];
 }
 
-/** A prompt and an answer as they stand, with what goes with them. */
+/** A prompt and an answer, unchanged, with what goes with them. */
 function pair(prompt: readonly string[], response: readonly string[], examples: readonly Row[]): Shape {
   return {
     format: 'columns',

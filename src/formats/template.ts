@@ -23,9 +23,9 @@ export interface PromptTemplate {
 }
 
 /**
- * Reads a template: `{column}` stands for a column's text, `{prompt}` for the prompt that was found, `{{` and `}}` for
+ * Reads a template: `{column}` is replaced by a column's text, `{prompt}` for the prompt that was found, `{{` and `}}` for
  * braces. What is put in is never expanded itself.
- * @throws UsageError where a brace stands alone; UserError where the dataset lacks a column
+ * @throws UsageError where a brace is unpaired; UserError where the dataset lacks a column
  */
 export function readTemplate(text: string, available: readonly string[]): PromptTemplate {
   const parts: (string | { column: string | null })[] = [];

@@ -5,7 +5,7 @@ import type { ToolCall } from '../types.js';
 import { readPythonCalls } from './python-calls.js';
 import { toolName } from './tools.js';
 
-/** A call whose id is settled once the conversation is whole; null where the dataset has none. */
+/** A call whose id is null where the dataset has none; it gets one when the whole conversation is known. */
 export interface FoundCall {
   id: string | null;
   name: string;

@@ -84,7 +84,7 @@ const LLAMA_SYSTEM = { start: '<<SYS>>', end: '<</SYS>>' };
 /** A dialogue that is one text. */
 export interface Transcript {
   turns: SpokenTurn[];
-  /** True where somebody answers, or is about to: `Assistant:` at the end of a prompt is no turn. */
+  /** True where somebody answers, or is about to: `Assistant:` at the end of a prompt is not a turn. */
   isDialogue: boolean;
 }
 

@@ -11,7 +11,7 @@ import { roleOf } from './speakers.js';
 import { callsInText, readCalls, type FoundCall } from './tool-calls.js';
 import { readTranscript, type SpokenTurn } from './transcripts.js';
 
-/** A turn; the content of an answer that is to be made may be null. */
+/** A turn; the content of an answer that is yet to be made may be null. */
 export interface Turn {
   role: ChatMessage['role'];
   content: string | null;
@@ -208,7 +208,7 @@ function isCall(value: unknown): boolean {
 }
 
 /**
- * Text as it stands, text parts joined by line breaks; null where there is none.
+ * Text unchanged, text parts joined by line breaks; null where there is none.
  * @param images takes what image parts hold, which are marks in the text; absent where they cannot be sent
  */
 export function contentOf(value: unknown, where: string, images?: unknown[]): string | null {

@@ -16,7 +16,7 @@ export interface JudgeFigures extends Spending {
   ties: number;
   losses: number;
   undecided: number;
-  /** Ties whose answers are the same to the letter, which nobody was asked about. */
+  /** Ties whose answers are identical, so that the judge was not asked. */
   identical: number;
   /** Ties whose verdict changed with the order of the answers. */
   flipped: number;

@@ -84,7 +84,7 @@ export function judgeFolder({ folder }: JudgeOptions, setup: Setup): JudgeFolder
   };
 }
 
-/** What is asked about which rows. */
+/** What the judge is asked, and about which rows. */
 export interface JudgeQuestions {
   prompts: JudgePrompts;
   setup: Setup;
@@ -171,7 +171,7 @@ function copyAnswer(line: Buffer, wanted: Map<string, number[]>, file: BufferedF
   file.write(`${JSON.stringify([request, response, { request_idx: requestIdx }])}\n`);
 }
 
-/** What two requests have in common whose answers can stand for each other. */
+/** Requests with the same key have interchangeable answers. */
 function keyOf(request: unknown): string {
   const { messages } = isObject(request) ? request : { messages: null };
   return createHash('sha256').update(JSON.stringify(messages)).digest('base64');

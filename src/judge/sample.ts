@@ -19,7 +19,7 @@ export interface Pair {
 export interface SampledRow {
   row: number;
   rank: number;
-  /** True where both answers are the same to the letter: a tie that nobody need be asked about. */
+  /** True where both answers are identical: a tie without asking the judge. */
   isIdentical: boolean;
 }
 

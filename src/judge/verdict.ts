@@ -7,7 +7,7 @@ export type Preference = 'new' | 'old' | 'tie';
 /** Of a pair, judged in both orders. */
 export type PairVerdict = Preference | 'undecided';
 
-/** A verdict is near the end; a judge that goes on for longer has none to find. */
+/** A verdict is near the end; after a longer text there is none to find. */
 const LOOKED_AT_CHARACTERS = 20_000;
 const LONGEST_LINE = 200;
 /** `## Verdict`, with the verdict itself on the next line. */
@@ -75,7 +75,7 @@ export function preferred(placed: Placed, order: Order): Preference {
   return (placed === 'a') === (order === 'new_first') ? 'new' : 'old';
 }
 
-/** An answer wins that is preferred in both orders; null stands for a verdict that is missing. */
+/** An answer wins that is preferred in both orders; null is a missing verdict. */
 export function verdictOfPair(newFirst: Preference | null, oldFirst: Preference | null): PairVerdict {
   if (newFirst === null || oldFirst === null) return 'undecided';
   return newFirst === oldFirst ? newFirst : 'tie';

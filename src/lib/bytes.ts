@@ -1,4 +1,4 @@
-/** True where the bytes of a pattern stand at a place; one by one, which for short patterns beats a native call. */
+/** True where the bytes at a place match a pattern. Compared one by one: for short patterns that beats a native call. */
 export function matchesAt(bytes: Uint8Array, pattern: Uint8Array, at: number): boolean {
   if (at < 0) return false;
   for (let index = 0; index < pattern.length; index++) if (bytes[at + index] !== pattern[index]) return false;

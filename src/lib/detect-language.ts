@@ -9,10 +9,10 @@ export const LANGUAGES: readonly string[] = (
   'pa pl pt ro ru sk sl sq sr sv ta te th tl tr uk ur vi yo zh'
 ).split(' ');
 
-/** So much of a text tells its language; code is left out. */
+/** The language is detected from this many characters, without code, among the first `LONGEST`. */
 const LOOKED_AT = 400;
 const LONGEST = 4000;
-/** Letters that are needed to tell; of scripts whose signs are syllables or words a quarter of it. */
+/** With fewer letters, the language is unknown; where characters are syllables or words, a quarter is enough. */
 const FEWEST_LETTERS = 50;
 const SYLLABLES = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/gu;
 /** Languages whose scores are too close to the best one to be distinguished from it: Russian and Bulgarian, Norwegian and Danish. */

@@ -20,7 +20,7 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
-/** A problem that the user can act on; its message is shown as it stands, without a stack trace. */
+/** A problem that the user can act on; its message is shown as it is, without a stack trace. */
 export class UserError extends Error {
   override readonly name: string = 'UserError';
 
@@ -51,7 +51,7 @@ export class UsageError extends UserError {
   }
 }
 
-/** The `code` of a Node system error (`ENOENT`, `ECONNRESET`, …), wherever in the chain of causes it stands. */
+/** The `code` of a Node system error (`ENOENT`, `ECONNRESET`, …), wherever it is in the chain of causes. */
 export function systemErrorCode(error: unknown): string | undefined {
   let current: unknown = error;
   for (let depth = 0; depth < 5 && current instanceof Error; depth++) {

@@ -60,7 +60,7 @@ const PASSING_CODES = new Set([
   ...['ESTALE', 'ETIMEDOUT', 'EREMOTEIO', 'ENOTCONN', 'EHOSTDOWN', 'ENXIO'],
 ]);
 
-/** A sentence for a failed file operation that tells what to do; `action` reads like "write /path/file". */
+/** A sentence for a failed file operation that says what to do; `action` reads like "write /path/file". */
 export function fileProblem(error: unknown, action: string): UserError {
   const message = `Cannot ${action}: ${fileReason(error)}.`;
   return PASSING_CODES.has(systemErrorCode(error) ?? '')
@@ -347,7 +347,7 @@ export function removeTemporaryFiles(folder: string): void {
 }
 
 /**
- * Removes what killed processes left beside a file outside a run's folders, where no lock tells whether one still works
+ * Removes what killed processes left beside a file outside a run's folders, where no lock says whether one still works
  * on it: only files of this user that nothing was written to for an hour.
  */
 export function removeLeftovers(path: string): void {
@@ -377,7 +377,7 @@ function isLockInTheMaking(name: string): boolean {
 
 /** A line of a file, without its line end. */
 export interface Line {
-  /** Valid until the next line is asked for: whoever keeps it makes a copy. */
+  /** Valid until the next line is requested: copy it to keep it. */
   bytes: Buffer;
   /** Where the line starts in the file. */
   offset: number;
@@ -553,15 +553,15 @@ export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Milliseconds that a loop may go on for without a turn for the others. */
+/** Milliseconds that a loop may run before the others get a turn. */
 const TURN_MS = 20;
 
 /** When the others had their last turn in such a loop. */
 let lastTurn = -Infinity;
 
 /**
- * For the inside of a loop that may last: breathes when it is time to, and costs nothing otherwise. Loops share the time
- * of the last turn: one of a hundred thousand short loops after each other would never find it is time.
+ * For the inside of a loop that may last: yields when it is time to, and costs almost nothing otherwise. Loops share the
+ * time of the last turn: of a hundred thousand short loops after each other, none alone would ever find it is time.
  */
 export function cooperativePause(): () => Promise<void> | undefined {
   return () => {

@@ -22,7 +22,7 @@ export function manyColumnsWarning(file: string): string {
   return `${file} has more than ${most} different columns; only the first ${most} can be used.`;
 }
 
-/** Where the first byte is from `at` on that is no white space; `bytes.length` where there is none. */
+/** Where the first byte from `at` on is that is not white space; `bytes.length` where there is none. */
 export function skipSpace(bytes: Uint8Array, at: number): number {
   let next = at;
   for (; next < bytes.length; next++) {

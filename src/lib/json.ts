@@ -3,7 +3,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Sets an own property whatever its name: assigned, `__proto__` would be the prototype. */
+/** Sets an own property of any name: assigned, `__proto__` would be the prototype. */
 export function setOwn(target: Record<string, unknown>, name: string, value: unknown): void {
   if (name !== '__proto__') target[name] = value;
   else Object.defineProperty(target, name, { value, enumerable: true, writable: true, configurable: true });
@@ -20,7 +20,7 @@ export function parseJson(text: string): unknown {
 
 /**
  * A number as it is spelled where a JavaScript number would spell it otherwise: 12345678901234567890, 1.0, 1e3.
- * `jsonText` writes it as it stands.
+ * `jsonText` writes it unchanged.
  */
 export class ExactNumber {
   constructor(readonly text: string) {}
@@ -67,7 +67,7 @@ function withoutNaN(part: string): string {
   return /[NIni]/.test(part) ? part.replace(NOT_JSON, 'null') : part;
 }
 
-/** Changes what stands between the strings of JSON text. */
+/** Changes what is between the strings of JSON text. */
 function outsideStrings(text: string, change: (part: string) => string): string {
   const parts: string[] = [];
   for (let at = 0; at < text.length;) {

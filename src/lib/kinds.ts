@@ -7,9 +7,9 @@ import { sanitize } from './text.js';
 
 /** A kind of value. */
 export interface Kind<Value> {
-  /** As help names it, such as `<n>`; in brackets where a flag may stand alone, and empty where it always does. */
+  /** As help names it, such as `<n>`; in brackets where a flag may have no value, and empty where it never has one. */
   argument: string;
-  /** What a flag means that stands alone; undefined where it needs a value. */
+  /** What the flag means without a value; undefined where it needs one. */
   alone?: Value;
   /** Values to suggest; others may be valid as well. */
   choices?: readonly string[];

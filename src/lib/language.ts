@@ -1,8 +1,8 @@
 /** What script a text is written in, and a guess at its language: enough to see that an answer changed its own. */
 
-/** So much of a text tells its script. */
+/** The script is determined from this many characters. */
 const LOOKED_AT = 600;
-/** Letters that are needed to tell. */
+/** With fewer letters, the script is unknown. */
 const FEWEST_LETTERS = 20;
 /** The share of letters that makes a script the text's own. */
 const MAJORITY = 0.5;
@@ -23,7 +23,7 @@ const SCRIPTS: readonly [name: string, letters: RegExp][] = [
   ['Han', /\p{Script=Han}/gu],
 ];
 const ASCII_ONLY = /^[\0-\x7f]*$/;
-/** `FEWEST_LETTERS` letters, whatever stands between them. */
+/** `FEWEST_LETTERS` letters, with anything between them. */
 const ASCII_LETTERS = /(?:[A-Za-z][^A-Za-z]*){20}/;
 /** Of a Japanese text at least this share of its letters is kana. */
 const KANA_SHARE = 0.1;
@@ -48,7 +48,7 @@ export function scriptOf(text: string): string | null {
   const kana = counts.get('Japanese') ?? 0;
   const han = counts.get('Han') ?? 0;
   if (kana > 0 && kana >= (kana + han) * KANA_SHARE) counts.set('Japanese', kana + han).set('Han', 0);
-  // A sign of these stands for a whole syllable or word.
+  // One character of these is a whole syllable or word.
   const fewest =
     (counts.get('Japanese') ?? 0) + (counts.get('Han') ?? 0) > 0 ? FEWEST_LETTERS / 4 : FEWEST_LETTERS;
   if (all < fewest) return null;

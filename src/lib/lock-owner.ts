@@ -9,7 +9,7 @@ import { isObject, parseJson } from './json.js';
 export interface LockOwner {
   pid: number;
   host: string;
-  /** When the process started, which tells it from a later one with its number; null where the system doesn't say. */
+  /** When the process started, which distinguishes it from a later one with the same number; null where the system doesn't say. */
   started: string | null;
   /** The lock file's own inode: a copy has another. */
   inode: number | null;
@@ -45,7 +45,7 @@ export interface Vantage {
  *
  * - `alive`: it runs on this machine;
  * - `dead`: it ran on this machine and has ended, or the lock is a copy;
- * - `unknown`: only signs of life can tell (another machine or container, a process number that may be another's);
+ * - `unknown`: only signs of life can show (another machine or container, a process number that may be another's);
  * - `silent`: the same for a lock of an earlier version, which gives no signs of life.
  */
 export type OwnerState = 'alive' | 'dead' | 'unknown' | 'silent';
@@ -77,7 +77,7 @@ function stateOfOldLock(owner: LockOwner, inode: number, here: Vantage): OwnerSt
   return started === null || owner.started === null || started === owner.started ? 'alive' : 'dead';
 }
 
-/** Null for content that is no lock. */
+/** Null for content that is not a lock. */
 export function parseOwner(text: string): LockOwner | null {
   const value = parseJson(text);
   if (!isObject(value) || !Number.isSafeInteger(value['pid']) || typeof value['host'] !== 'string')
@@ -139,7 +139,7 @@ function startOf(pid: number): string | null {
 
 /**
  * True for a process that has ended and whose parent has not asked for its exit code: where a container's first process
- * never does, it stays so for good.
+ * never does, it stays a zombie.
  */
 function isZombie(pid: number): boolean {
   return ['Z', 'X'].includes(statOf(pid)?.[0] ?? '');

@@ -36,16 +36,16 @@ import { sanitize } from './text.js';
 /** How often the owner gives a sign of life. */
 const BEAT_MS = 2000;
 const POLL_MS = 500;
-/** A lock that shows no sign of life for so long is taken over. */
+/** A lock without a sign of life for this long is taken over. */
 export const EXPIRY_MS = 60_000;
-/** After so long without a sign of life the owner no longer takes the lock for its own unseen. */
+/** After this long without a sign of life, the owner checks whether the lock is still its own. */
 const SURE_MS = EXPIRY_MS / 2;
 const BEAT_DIGITS = 12;
 
 /** What a lock is made with; tests pass their own. */
 export interface LockTools {
   clock?: Clock;
-  /** Milliseconds of a clock that goes on while the machine sleeps. */
+  /** Milliseconds of a clock that keeps running while the machine sleeps. */
   wallClock?: () => number;
   vantage?: Vantage;
 }
@@ -68,7 +68,7 @@ export type LockAttempt =
   | { kind: 'taken'; lock: FolderLock }
   /** Another process certainly works on the folder. */
   | { kind: 'held'; owner: LockOwner | null; advice: string }
-  /** The owner can't be looked up from here, and nothing but time tells whether it lives. */
+  /** The owner can't be checked from here; only time will show whether it is alive. */
   | { kind: 'watched'; owner: LockOwner | null };
 
 export class FolderLock {
@@ -82,7 +82,7 @@ export class FolderLock {
   #descriptor: number | null = null;
   #beats = 0;
   #timer: NodeJS.Timeout | null = null;
-  /** When the last sign of life was given, by both clocks: one of them stands still while a machine sleeps. */
+  /** When the last sign of life was given, by both clocks: one of them stops while a machine sleeps. */
   #renewed = 0;
   #renewedAt = 0;
   #lost: string | null = null;
@@ -144,7 +144,7 @@ export class FolderLock {
     return this.#silence() < SURE_MS || this.#renew();
   }
 
-  /** Gives the folder back. A lock that is another's by now stays. */
+  /** Gives the folder back. A lock that another process has taken stays. */
   release(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;

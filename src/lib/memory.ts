@@ -5,8 +5,8 @@ let pile = 0;
 let collect: (() => void) | null = null;
 
 /**
- * Tells of buffers that were used and dropped. They live outside of the engine's heap, where it lets some hundred
- * megabytes pile up before it looks; a run's memory is to stay small, so it is made to look now and then.
+ * Notes that buffers were used and dropped. They are outside of the engine's heap, where it lets some hundred megabytes
+ * pile up before it collects them; a run's memory should stay small, so a collection is forced now and then.
  */
 export function noteDiscarded(bytes: number): void {
   pile += bytes;

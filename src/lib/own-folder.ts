@@ -61,7 +61,7 @@ export function makeOwnFolder(path: string): void {
 }
 
 /**
- * Makes sure that a file that will be added to is no link and not another user's, who could read what is added. One
+ * Makes sure that a file that will be added to is not a link and not another user's, who could read what is added. One
  * that does not exist is fine.
  * @throws UserError with the path and what to do
  */

@@ -13,7 +13,7 @@ export function wordsOf(text: string): string[] {
     .filter((word) => word !== '');
 }
 
-/** The sequences of some texts: eight bytes and the room around them for each, whatever the texts that are compared. */
+/** The sequences of some texts: some 24 bytes each, independent of the texts that they are compared with. */
 export class WordNgrams {
   readonly #known = new DigestSet();
 

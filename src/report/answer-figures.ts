@@ -38,7 +38,7 @@ export interface JournalPart {
 
 const SEGMENT = /^output\.[1-9]\d{0,3}\.jsonl$/;
 
-/** The files of a part's journal, as many as there are by now. */
+/** The files of a part's journal that exist so far. */
 export function journalFiles({ folder, isSegmented }: JournalPart): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
@@ -49,7 +49,7 @@ export function journalFiles({ folder, isSegmented }: JournalPart): string[] {
 
 const LONGEST_NAME = 200;
 
-/** True where the journal alone does not tell what an answer cost: it does not say when it was given. */
+/** True where the journal alone does not show what an answer cost: it does not record when it was given. */
 function dependsOnHour(origin: Origin | null, pricing: Pricing): boolean {
   return isPaid(origin) && (priceOf(origin, pricing)?.offPeak ?? null) !== null;
 }

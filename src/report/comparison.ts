@@ -72,7 +72,7 @@ export function rowsToCompare(reports: readonly ReportData[]): number[] {
 /** One run of a comparison. */
 export interface Compared {
   run: ReportedRun;
-  /** With the rows that are to be shown. */
+  /** With the rows to show. */
   report: ReportData;
   verdicts: ReadonlyMap<number, RowVerdict>;
 }

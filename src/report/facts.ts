@@ -1,4 +1,4 @@
-/** What the run's own files say about it, for people. They may have been edited: whatever is odd is left out. */
+/** What the run's own files say about it, for people. They may have been edited: anything odd is left out. */
 
 import { basename } from 'node:path';
 import { isLocalName } from '../datasets/local-files.js';
@@ -50,7 +50,7 @@ const PRIVATE = new Set([
   'created',
 ]);
 
-/** The figures that stand at the top. */
+/** The figures at the top. */
 export function figuresOf(summary: Record<string, unknown>): [string, string][] {
   const { requests, tokens, cost_usd: cost, started_at: started, finished_at: finished, mode } = summary;
   const figures: [string, string][] = [];

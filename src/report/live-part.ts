@@ -29,7 +29,7 @@ const BLOCK_BYTES = 1 << 20;
 const NEWLINE = 0x0a;
 const PROBLEM = Buffer.from('{"problem":');
 
-/** How the answers of a run are to be read. */
+/** How to read the answers of a run. */
 export interface Reading {
   /** The run's parameters, as its record has them. */
   params: Readonly<Record<string, unknown>>;
@@ -47,14 +47,14 @@ export interface RowChanges {
   spend: (figures: AnswerFigures, origin: Origin | null) => void;
 }
 
-/** The files are others than those that were read: what was counted is to be counted again. */
+/** The files were replaced since they were read: everything has to be counted again. */
 export class FilesReplaced extends Error {}
 
 /** The lines of a part's `rows.jsonl`. */
 interface RowLines {
   /** Where each row's line ends. */
   ends: Float64Array;
-  /** Tells the file from another one: a larger `--limit` replaces it. */
+  /** Distinguishes the file from another one: a larger `--limit` replaces it. */
   mark: string;
 }
 
@@ -268,7 +268,7 @@ export class LivePart {
   }
 }
 
-/** The row of a line of `rows.jsonl`, without an answer. @throws FilesReplaced where it is no such line */
+/** The row of a line of `rows.jsonl`, without an answer. @throws FilesReplaced where it is not such a line */
 function resultRow(line: Buffer): ResultRow {
   const value = parseJson(line.toString('utf8'));
   if (!isObject(value)) throw new FilesReplaced();

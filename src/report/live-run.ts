@@ -1,5 +1,5 @@
 /**
- * A run while it goes on, from its working files: a look costs what is new since the last one. Nothing is changed, and
+ * A run in progress, from its working files: a look costs what is new since the last one. Nothing is changed, and
  * other processes may write the files.
  */
 
@@ -42,7 +42,7 @@ interface Sums {
   models: Map<string, number>;
 }
 
-/** Where a run stands. */
+/** The progress of a run. */
 export interface LiveFigures {
   status: ReportData['status'];
   rows: { total: number } & Record<RowState, number>;
@@ -196,7 +196,7 @@ export class LiveRun {
     };
   }
 
-  /** What the answers cost less than at the dearest hours; only the counters of the run tell when they were given. */
+  /** What the answers cost less than at the dearest hours; only the run's counters record when they were given. */
   #offPeakSaving(): number {
     const { pricing, parts } = this.run;
     const { price } = pricing;

@@ -7,7 +7,7 @@ import { sizeOfRow } from './shown-row.js';
 
 /** Rows that are shown for each thing that is remarkable about them. */
 const OF_EACH_KIND = 40;
-/** Rows are dropped beyond this, so that the page stays below 15 MB whatever their texts are. */
+/** Rows are dropped beyond this, so that the page stays below 15 MB however long their texts are. */
 const MOST_BYTES = 9 << 20;
 
 /** Keeps the rows with the highest scores. */
@@ -51,7 +51,7 @@ export interface Candidate {
   state: string;
   flags: readonly FlagName[];
   change: number | null;
-  /** New characters by old ones; null where there is no such thing. */
+  /** New characters by old ones; null where there is none. */
   ratio: number | null;
 }
 

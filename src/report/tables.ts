@@ -21,7 +21,7 @@ export function tablesOf(summary: Record<string, unknown>, isPublic: boolean): R
     .filter((table) => table !== null);
 }
 
-/** Answers by the model that gave them: a name may stand for several snapshots over time. */
+/** Answers by the model that gave them: a name may mean several snapshots over time. */
 function modelTable({ models }: Record<string, unknown>): ReportTable | null {
   const answers = amountsIn(models);
   const all = answers.reduce((sum, [, amount]) => sum + amount, 0);

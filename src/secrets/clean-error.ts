@@ -2,11 +2,11 @@
 
 import { Unsearchable, type Redactor } from './redactor.js';
 
-/** Causes beyond that are cut off: they may lead in a circle. */
+/** Deeper causes are cut off: they may form a loop. */
 const DEEPEST = 5;
 
 /**
- * The same error, without secrets in its message, its stack, its causes and whatever texts it carries.
+ * The same error, without secrets in its message, its stack, its causes and any other text it carries.
  * @param error anything that was thrown
  */
 export function cleanError(error: unknown, redactor: Redactor, depth = 0): unknown {

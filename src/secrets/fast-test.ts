@@ -1,10 +1,10 @@
 /**
  * Whether a text may hold a secret, in a fraction of a microsecond a kilobyte: nearly every answer holds none.
  *
- * Wherever a spelling of at least `m` characters stands, every stretch of `m - 3` places in it begins four characters of
+ * Wherever a spelling of at least `m` characters occurs, every stretch of `m - 3` places in it begins four characters of
  * its own. So it is enough to look at four characters in every `m - 3` (Wu and Manber, "A fast algorithm for
  * multi-pattern searching", 1994). Escapes hide characters from that, so a text is also suspicious where an escape
- * stands for a character that a spelling has.
+ * encodes a character that a spelling has.
  */
 
 import type { Spelling } from './spellings.js';
@@ -29,7 +29,7 @@ const LETTER_P = 0x70;
 /** Characters that HTML has names for. */
 const NAMED = Buffer.from('"&<>\'');
 
-/** How the escapes begin that are looked at: where none of them stands, nothing can be hidden. */
+/** How the escapes begin that are looked at: without any of them, nothing can be hidden. */
 interface Mark {
   text: string;
   bytes: Buffer;
@@ -54,7 +54,7 @@ export class FastTest {
     const shortest = Math.min(...all.map(({ length }) => length));
     this.#stride = Math.min(LONGEST_STRIDE, shortest - GRAM + 1);
     for (const bytes of all) {
-      // A spelling's end tells more than its beginning, which is often the same for all keys of a provider.
+      // A spelling's end is more distinctive than its beginning, which is often the same for all keys of a provider.
       const end = bytes.length - GRAM;
       for (let at = end; at > end - this.#stride; at--) this.#addGram(bytes, at);
       for (const code of bytes) this.#telling[code] = 1;
@@ -116,13 +116,13 @@ export class FastTest {
       const gram = a | (b << 8) | (c << 16) | (d << 24) | FOLD;
       if (hashes[hashOf(gram)] === 1 && this.#grams.has(gram)) return true;
     }
-    // Every mark has one of these, but for `;#`, which stands behind `amp` and so behind one of them.
+    // Every mark has one of these, except `;#`, which follows `amp` and so one of them.
     const mayEscape = text.includes('\\') || text.includes('%') || text.includes('&');
     if (!mayEscape || !this.#marks.some(({ text: mark }) => text.includes(mark))) return false;
     return this.#hasTellingEscape(Buffer.from(text, 'latin1'));
   }
 
-  /** True where an escape stands for a character that a spelling has, or that another escape begins with. */
+  /** True where an escape encodes a character that a spelling has, or that another escape begins with. */
   #hasTellingEscape(bytes: Buffer): boolean {
     for (const { bytes: mark } of this.#marks) {
       for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at + 1)) {

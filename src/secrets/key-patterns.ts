@@ -1,6 +1,6 @@
 /**
  * What keys of well-known services look like, no matter whose they are. The shapes are those of gitleaks' rules
- * (github.com/gitleaks/gitleaks, `config/gitleaks.toml`), as far as a prefix tells such keys from ordinary text.
+ * (github.com/gitleaks/gitleaks, `config/gitleaks.toml`), as far as a prefix distinguishes such keys from ordinary text.
  */
 
 interface KeyPattern {

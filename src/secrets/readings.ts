@@ -1,6 +1,6 @@
 /**
- * The characters that a text may stand for, escapes of JSON, URLs and HTML read in every way. A layer-by-layer decoder
- * has to decide which marks begin an escape, and a mark that stands by chance before a key (`100%` before `abc…`) would
+ * The characters that a text may encode, escapes of JSON, URLs and HTML read in every way. A layer-by-layer decoder
+ * has to decide which marks begin an escape, and a mark that happens to be before a key (`100%` before `abc…`) would
  * swallow the key's first characters. Here each place of the text has all the characters that can begin there: the one
  * that is written, and that of every escape, whose own characters may be written as escapes too.
  */
@@ -70,7 +70,7 @@ export class Readings {
     if (code === PERCENT) found = this.#plainDigits(at + 1, 16, 2);
     else if (code === BACKSLASH && next === LETTER_U) found = this.#plainDigits(at + 2, 16, 4);
     else if (code === AMPERSAND && next === HASH) found = this.#plainEntity(at + 2);
-    // What stands for a mark may begin another escape.
+    // An encoded mark may begin another escape.
     if (found === null || isMark(found.code)) return null;
     if (code === BACKSLASH) this.#afterBackslash.set(at + 1, [found]);
     return found;
@@ -96,7 +96,7 @@ export class Readings {
     return { code: value, end: at + digits };
   }
 
-  /** False where no escape begins: most marks stand for themselves, as in `\\n` or `5 % of`. */
+  /** False where no escape begins: most marks mean themselves, as in `\\n` or `5 % of`. */
   #mayBegin(at: number): boolean {
     const code = this.text.charCodeAt(at);
     if (!isMark(code)) return false;
@@ -107,7 +107,7 @@ export class Readings {
     return next === HASH || NAMED.some(({ name }) => name.charCodeAt(0) === lower(next));
   }
 
-  /** What escapes that begin at a place stand for; the character that is written there itself is not among it. */
+  /** What escapes that begin at a place encode; the character that is written there itself is not among it. */
   escapesAt(at: number): readonly Written[] {
     return this.#escapes[at] ?? NONE;
   }
@@ -126,7 +126,7 @@ export class Readings {
     // What follows one backslash is also what follows those that it was read as.
     const isDone = new Set(found);
     this.#addEscapes({ code, end: at + 1 }, found, isDone);
-    // An escape may stand for a mark, which begins another one.
+    // An escape may encode a mark, which begins another one.
     for (const one of found) if (!isDone.has(one)) this.#addEscapes(one, found, isDone);
     return found;
   }
@@ -222,7 +222,7 @@ export class Readings {
     return [{ code: value, end: at + digits }];
   }
 
-  /** Numbers of so many digits, each of which may be an escape itself. */
+  /** Numbers of this many digits, each of which may be an escape itself. */
   #number(at: number, base: 10 | 16, fewest: number, most: number): Written[] {
     const plain = fewest === most ? this.#plainNumber(at, base, most) : null;
     if (plain !== null) return plain;

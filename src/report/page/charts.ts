@@ -15,7 +15,7 @@ interface Series {
   color: string;
   /** One for each class or step. */
   values: (number | null)[];
-  /** Bars stand behind lines. */
+  /** Bars are drawn behind lines. */
   isBars?: boolean;
 }
 

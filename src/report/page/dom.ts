@@ -45,7 +45,7 @@ export class Passages {
     this.#hidden = [...text.matchAll(HIDDEN)];
   }
 
-  /** The next piece, of so many UTF-16 units. */
+  /** The next piece, of this many UTF-16 units. */
   next(length: number): Node[] {
     const end = this.#at + length;
     const nodes: Node[] = [];

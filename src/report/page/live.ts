@@ -1,4 +1,4 @@
-/** Keeps the page of a run up to date while it goes on. */
+/** Keeps the page of a run up to date while it is in progress. */
 
 import type { ReportData } from '../data.js';
 import { element, number } from './dom.js';

@@ -75,7 +75,7 @@ export function toggleMark(one: ShownRow, marks: Marks, kind: MarkKind): void {
 
 /**
  * @param onInput called with every change
- * @param onEnd called when the reader goes on to something else
+ * @param onEnd called when the reader moves on to something else
  */
 function area(
   { label, text, rows }: { label: string; text: string; rows: number },
