@@ -2,7 +2,17 @@
 // one of them slow, and one that dies half-way. Requests beyond a server's slots wait in it, as in vLLM.
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { answer, measureCli, size, words, writeRows } from './support.js';
+import {
+  answer,
+  CLI,
+  cliArguments,
+  cliEnvironment,
+  measure,
+  measureCli,
+  size,
+  words,
+  writeRows,
+} from './support.js';
 
 const SLOTS = 8;
 const LATENCY_MS = 200;
@@ -10,6 +20,7 @@ const LATENCY_MS = 200;
 const PER_SECOND = (SLOTS * 1000) / LATENCY_MS;
 const PROMPT_BYTES = 300;
 const MODEL = 'served-model';
+const SHARD_ROWS = 500;
 
 /** `slowness` of each server: the time of its answers as a multiple of the usual one. */
 const CASES = {
@@ -47,7 +58,35 @@ export async function fleet(folder) {
       ratio: `${(ideal / wall).toFixed(2)}; ${(single / wall).toFixed(2)} times one server`,
     });
   }
+  results.push(await inShards(folder));
   return results;
+}
+
+/** A run cut into small shards, all done by one worker, compared with the run as a whole. */
+async function inShards(folder) {
+  const rows = 5 * size('BENCH_ROWS', 1200);
+  const data = join(folder, 'long.jsonl');
+  await writeRows(data, rows, PROMPT_BYTES);
+  const servers = await Promise.all([1, 1, 1].map(startServer));
+  const fleetFlags = [
+    '--base_url',
+    servers.map(({ url }) => `${url}/v1`).join(','),
+    '--annotator',
+    MODEL,
+  ];
+  const whole = await measureCli(join(folder, 'whole'), data, '', fleetFlags);
+  const [, ...flags] = [...cliArguments(join(folder, 'cut'), data), ...fleetFlags];
+  const shards = String(Math.ceil(rows / SHARD_ROWS));
+  const env = cliEnvironment('');
+  const planned = await measure([CLI, 'plan', ...flags, '--shards', shards], env);
+  const work = await measure([CLI, 'work', planned.stdout.trim(), '--any_shard'], env);
+  for (const server of servers) server.stop();
+  return {
+    figure: `three servers, ${rows} rows in ${shards} shards, one worker: time`,
+    value: `${work.wall.toFixed(2)} s`,
+    baseline: `${whole.wall.toFixed(2)} s (not cut)`,
+    ratio: (work.wall / whole.wall).toFixed(3),
+  };
 }
 
 /** A server with a fixed number of slots; requests beyond them wait. */

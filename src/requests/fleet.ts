@@ -36,6 +36,31 @@ export interface ServerStanding extends ServerShare {
   absence: string | null;
 }
 
+/**
+ * What servers do from now on, without what they did before.
+ * @param standings what they did since they were opened
+ */
+export function standingsSince(standings: () => readonly ServerStanding[]): () => ServerStanding[] {
+  const before = standings();
+  return () => {
+    // One that left and came back is listed twice under one name; the counts of a name only grow.
+    const left = new Map<string, { requests: number; answers: number }>();
+    for (const { server, requests, answers } of before) {
+      const sum = left.get(server) ?? { requests: 0, answers: 0 };
+      left.set(server, { requests: sum.requests + requests, answers: sum.answers + answers });
+    }
+    return standings().map((one) => {
+      const earlier = left.get(one.server) ?? { requests: 0, answers: 0 };
+      const [requests, answers] = [
+        Math.min(earlier.requests, one.requests),
+        Math.min(earlier.answers, one.answers),
+      ];
+      left.set(one.server, { requests: earlier.requests - requests, answers: earlier.answers - answers });
+      return { ...one, requests: one.requests - requests, answers: one.answers - answers };
+    });
+  };
+}
+
 /** A row that failed on servers since its last attempt was counted. */
 interface HandedOn {
   failedOn: Set<Member>;

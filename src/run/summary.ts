@@ -165,7 +165,8 @@ export function describeSummary(
     ...(summary.agreement === undefined ? [] : [['Answers', describeAgreement(summary.agreement)]]),
     ...describeDropped(summary),
     ...describeSelection(summary),
-    ['Time', describeRate(session)],
+    // A session that sent nothing and waited for nothing has no time: what it took is only to write the results.
+    ...(session.milliseconds === 0 ? [] : [['Time', describeRate(session)]]),
     ['Result', results.join(', ')],
     // The report reads one file.
     ...(results.includes(folder.reannotated)

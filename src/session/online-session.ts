@@ -6,7 +6,7 @@ import { answerRules } from '../models/answer-rules.js';
 import type { ModelCall } from '../models/call.js';
 import { findEndpoint, warnOfPlainKey } from '../models/endpoint.js';
 import { measureBusy } from '../requests/concurrency.js';
-import type { ServerStanding } from '../requests/fleet.js';
+import { standingsSince, type ServerStanding } from '../requests/fleet.js';
 import type { RedisLimits } from '../requests/limits/redis-limits.js';
 import { ParameterFit } from '../requests/parameters.js';
 import type { Limits } from '../requests/pooled-limits.js';
@@ -67,9 +67,10 @@ export async function openOnlineSession(call: ModelCall, parts: OnlineSessionPar
   const { budget, schedule = null, events, reporter } = parts;
   const { hasAnswers, partialBefore, mayProceed = () => true, pool } = parts;
   const open = (): Promise<WarmServers> => openWarm(call, reporter);
-  // The figures of several servers are kept for each run, so they are opened for each.
-  const warm = await (pool === undefined || call.servers !== null ? open() : pool.take(call, open));
-  const { client, servers, limits, standings, shared, parameters } = warm;
+  const warm = await (pool === undefined ? open() : pool.take(call, open));
+  const { client, servers, limits, shared, parameters } = warm;
+  // Servers may have had requests of earlier sessions, which are counted already.
+  const standings = warm.standings === null ? null : standingsSince(warm.standings);
   const processor = new Processor({
     servers,
     // A process that was frozen for a while may find the run in the hands of another: that one pays now.

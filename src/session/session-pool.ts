@@ -31,6 +31,8 @@ export class SessionPool {
 }
 
 /** What decides how requests are sent, and what they reserve. */
-function keyOf({ annotator, baseUrl, apiKeyVariable, generation, limits }: ModelCall): string {
-  return JSON.stringify([annotator.name, baseUrl, apiKeyVariable, generation, limits]);
+function keyOf({ annotator, baseUrl, apiKeyVariable, servers, generation, limits }: ModelCall): string {
+  // A list in a file is followed while its servers are open.
+  const listed = servers === null ? null : (servers.file ?? servers.servers);
+  return JSON.stringify([annotator.name, baseUrl, apiKeyVariable, listed, generation, limits]);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { standingsSince, type ServerStanding } from '../../src/requests/fleet.js';
 import { playFleet, type FleetPlayed, type Scripted } from '../support/fleet-run.js';
 import { ok, type Reply } from '../support/processor-run.js';
 import { apiError } from '../support/scripted-api.js';
@@ -170,4 +171,19 @@ describe('several servers', () => {
     expect(new Set(played.answered).size).toBe(2000);
     for (const name of ['second', 'third']) expect(share(played, name)).toBeGreaterThan(400);
   });
+});
+
+it('what servers do for a later session is counted from its start, also where one left and came back', () => {
+  let now: ServerStanding[] = [];
+  const one = (server: string, requests: number, absence: string | null = null): ServerStanding => ({
+    ...{ server, requests, absence },
+    answers: requests,
+    inFlight: 0,
+  });
+  now = [one('a', 10), one('b', 5)];
+  const since = standingsSince(() => now);
+  now = [one('a', 12), one('c', 3), one('b', 2), one('b', 7, 'no longer listed')];
+  const counts = new Map<string, number>();
+  for (const { server, requests } of since()) counts.set(server, (counts.get(server) ?? 0) + requests);
+  expect(Object.fromEntries(counts)).toEqual({ a: 2, b: 4, c: 3 });
 });

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { merge } from '../../src/commands/merge.js';
 import { EXIT } from '../../src/lib/errors.js';
 import { makeFolder } from '../../src/lib/files.js';
+import type { ServerCounts } from '../../src/run/totals.js';
 import type { OpenPlan } from '../../src/session/open-plan.js';
 import { SessionPool } from '../../src/session/session-pool.js';
 import { runShard } from '../../src/session/shard-run.js';
@@ -53,6 +54,28 @@ it('a worker learns parameters once, and starts later shards with all requests a
   expect(most).toBe(3);
   expect(api.requests.filter(({ body }) => Object.hasOwn(body, 'seed'))).toHaveLength(1);
   expect(api.requests).toHaveLength(19);
+});
+
+it('a worker opens its servers once, and each shard counts what they did for it', async () => {
+  const sizes = [4, 4, 4];
+  const server = () =>
+    scriptedApi(({ path }) =>
+      path.endsWith('/models')
+        ? { body: { object: 'list', data: [{ id: 'm' }] } }
+        : { body: completion('fine') },
+    );
+  const fleet = [await server(), await server()];
+  const flags = { base_url: fleet.map(({ url }) => `${url}/v1`).join(',') };
+  const planned = await plannedRun(temporaryFolder(), sizes, flags);
+  await workOn(planned, sizes.keys());
+  for (const { requests } of fleet)
+    expect(requests.filter(({ path }) => path.endsWith('/models'))).toHaveLength(1);
+  for (const shard of sizes.keys()) {
+    const { servers } = JSON.parse(readFileSync(shardFolder(planned.runDir, shard).counters, 'utf8')) as {
+      servers: ServerCounts;
+    };
+    expect(Object.values(servers).map(({ requests }) => requests)).toEqual([2, 2]);
+  }
 });
 
 it('a worker sends refused rows to another annotator and truncated ones again, and merge names who answered', async () => {
