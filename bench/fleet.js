@@ -68,12 +68,7 @@ async function inShards(folder) {
   const data = join(folder, 'long.jsonl');
   await writeRows(data, rows, PROMPT_BYTES);
   const servers = await Promise.all([1, 1, 1].map(startServer));
-  const fleetFlags = [
-    '--base_url',
-    servers.map(({ url }) => `${url}/v1`).join(','),
-    '--annotator',
-    MODEL,
-  ];
+  const fleetFlags = ['--base_url', servers.map(({ url }) => `${url}/v1`).join(','), '--annotator', MODEL];
   const whole = await measureCli(join(folder, 'whole'), data, '', fleetFlags);
   const [, ...flags] = [...cliArguments(join(folder, 'cut'), data), ...fleetFlags];
   const shards = String(Math.ceil(rows / SHARD_ROWS));
