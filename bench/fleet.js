@@ -58,26 +58,26 @@ export async function fleet(folder) {
       ratio: `${(ideal / wall).toFixed(2)}; ${(single / wall).toFixed(2)} times one server`,
     });
   }
-  results.push(await inShards(folder));
+  for (const count of [1, 3]) results.push(await inShards(join(folder, `shards-${count}`), count));
   return results;
 }
 
 /** A run cut into small shards, all done by one worker, compared with the run as a whole. */
-async function inShards(folder) {
-  const rows = 5 * size('BENCH_ROWS', 1200);
-  const data = join(folder, 'long.jsonl');
+async function inShards(folder, count) {
+  const rows = 3 * count * SHARD_ROWS;
+  const data = `${folder}.jsonl`;
   await writeRows(data, rows, PROMPT_BYTES);
-  const servers = await Promise.all([1, 1, 1].map(startServer));
+  const servers = await Promise.all(Array.from({ length: count }, () => startServer(1)));
   const fleetFlags = ['--base_url', servers.map(({ url }) => `${url}/v1`).join(','), '--annotator', MODEL];
   const whole = await measureCli(join(folder, 'whole'), data, '', fleetFlags);
   const [, ...flags] = [...cliArguments(join(folder, 'cut'), data), ...fleetFlags];
-  const shards = String(Math.ceil(rows / SHARD_ROWS));
+  const shards = String(rows / SHARD_ROWS);
   const env = cliEnvironment('');
   const planned = await measure([CLI, 'plan', ...flags, '--shards', shards], env);
   const work = await measure([CLI, 'work', planned.stdout.trim(), '--any_shard'], env);
   for (const server of servers) server.stop();
   return {
-    figure: `three servers, ${rows} rows in ${shards} shards, one worker: time`,
+    figure: `${count === 1 ? 'one server' : `${count} servers`}, ${rows} rows in ${shards} shards, one worker: time`,
     value: `${work.wall.toFixed(2)} s`,
     baseline: `${whole.wall.toFixed(2)} s (not cut)`,
     ratio: (work.wall / whole.wall).toFixed(3),
