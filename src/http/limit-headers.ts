@@ -7,8 +7,8 @@
  * | OpenAI, Groq, LiteLLM and most gateways | `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (help.openai.com 5955604) |
  * | Azure, GitHub Models | the same, reset in seconds, and `x-ratelimit-renewalperiod-*`: the window in seconds |
  * | Cerebras, SambaNova | the same with `-minute`, `-hour`, `-day` at the end |
- * | Mistral | `x-ratelimit-{limit,remaining}-{req,tokens}-minute` |
- * | Anthropic | `anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}`, reset as RFC 3339 |
+ * | Mistral | `x-ratelimit-{limit,remaining}-{req,tokens}-minute`; earlier `ratelimitbysize-*`, of tokens |
+ * | Anthropic | `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`, reset as RFC 3339 |
  * | OpenRouter, Together and many others | `x-ratelimit-{limit,remaining,reset}`: of an unknown window |
  * | IETF drafts 0 to 6 | `ratelimit-{limit,remaining,reset}` |
  * | IETF draft 7 | `ratelimit: limit=100, remaining=0, reset=30`, `ratelimit-policy: 100;w=60` |
@@ -75,8 +75,8 @@ interface NamedField {
 }
 
 const OPENAI_NAME =
-  /^(?:x-)?rate-?limit-(limit|remaining|reset|renewalperiod)(?:-(requests?|req|tokens?))?(?:-(second|minute|hour|day|month))?$/;
-const ANTHROPIC_NAME = /^anthropic-ratelimit-(requests|tokens)-(limit|remaining|reset)$/;
+  /^(?:x-)?rate-?limit(bysize)?-(limit|remaining|reset|renewalperiod)(?:-after)?(?:-(requests?|req|tokens?))?(?:-(second|minute|hour|day|month))?$/;
+const ANTHROPIC_NAME = /^anthropic-ratelimit-(requests|(?:input-|output-)?tokens)-(limit|remaining|reset)$/;
 const UNITS: Readonly<Record<string, LimitUnit>> = {
   req: 'requests',
   request: 'requests',
@@ -100,21 +100,24 @@ function namedField(name: string): NamedField | null {
 function readName(name: string): NamedField | null {
   const anthropic = ANTHROPIC_NAME.exec(name);
   if (anthropic !== null) {
-    const unit = UNITS[anthropic[1] ?? ''] ?? 'requests';
-    const field = anthropic[2] as Field;
+    const [, counted = '', what] = anthropic;
+    const unit = UNITS[counted] ?? 'tokens';
+    const field = what as Field;
+    // Those of input and of output alone say when to try again; `tokens` is the one that is nearest to being used up.
+    if (field === 'limit' && UNITS[counted] === undefined) return null;
     // All limits of this API are a minute's (docs.anthropic.com, rate limits).
-    return { field, unit, isNamed: true, window: MINUTE_MS, key: `anthropic ${unit}` };
+    return { field, unit, isNamed: true, window: MINUTE_MS, key: `anthropic ${counted}` };
   }
   const match = OPENAI_NAME.exec(name);
   if (match === null) return null;
-  const [, what = '', counted = '', span = ''] = match;
-  const unit = UNITS[counted] ?? 'requests';
+  const [, bySize, what = '', counted = '', span = ''] = match;
+  const unit = bySize === undefined ? (UNITS[counted] ?? 'requests') : 'tokens';
   return {
     field: what === 'renewalperiod' ? 'window' : (what as Field),
     unit,
-    isNamed: counted !== '',
+    isNamed: counted !== '' || bySize !== undefined,
     window: WINDOWS[span] ?? null,
-    key: `${counted === '' ? 'unnamed' : unit} ${span}`,
+    key: `${counted === '' && bySize === undefined ? 'unnamed' : unit} ${span}`,
   };
 }
 
@@ -262,17 +265,37 @@ export function dayLimit({ limit, window }: StatedLimit): number | null {
 }
 
 /**
- * Milliseconds that a server asks to wait: `retry-after-ms`, else `retry-after` (the order of the official SDK), else
- * the time until a limit that is used up starts over. Null where it says nothing or nothing that makes sense.
+ * Milliseconds that a server asks to wait: `retry-after-ms`, else `retry-after` (the order of the official SDK) or what
+ * some servers call it, else the time until a limit that is used up starts over. Null where it says nothing or nothing
+ * that makes sense.
  * @param nowDate the wall clock, for dates; the server's own `date` has precedence, as this machine's may be wrong
  */
 export function retryAfter(headers: Headers, nowDate: number = Date.now()): number | null {
   const now = serverTime(headers, nowDate);
   return (
-    parseMilliseconds(headerText(headers, 'retry-after-ms')) ??
-    parseWait(headerText(headers, 'retry-after'), now) ??
+    first(MILLISECOND_HEADERS, (name) => parseMilliseconds(headerText(headers, name))) ??
+    first(WAIT_HEADERS, (name) => parseWait(headerText(headers, name), now)) ??
     resetOfUsedUp(headers, nowDate)
   );
+}
+
+/** The second is Azure's. */
+const MILLISECOND_HEADERS: readonly string[] = ['retry-after-ms', 'x-ms-retry-after-ms'];
+/** After the standard's: what gateways send, and GitHub Models (`x-ratelimit-timeremaining`). */
+const WAIT_HEADERS: readonly string[] = [
+  'retry-after',
+  'x-retry-after',
+  'x-ratelimit-retry-after',
+  'x-ratelimit-timeremaining',
+];
+
+/** The first value that is not null. */
+function first(names: readonly string[], read: (name: string) => number | null): number | null {
+  for (const name of names) {
+    const value = read(name);
+    if (value !== null) return value;
+  }
+  return null;
 }
 
 /** The reset of the limit that is used up; of several, that of the last to start over. */

@@ -61,7 +61,7 @@ const IN_WORDS: readonly { pattern: RegExp; parameters: readonly string[] }[] = 
   { pattern: /\bstop (?:sequences?|words?|strings?|tokens?)\b/i, parameters: ['stop'] },
   {
     pattern:
-      /\b(?:multiple|several) (?:choices|completions|candidates|responses|generations)\b|\bn ?(?:=|must be|should be) ?1\b|\bn ?> ?1\b|\bn: (?:input|must|should|value|number)|\bn (?:is not|must|should|cannot|can only|has to|needs to)\b|\b(?:only )?(?:one|1|a single) (?:choice|completion|candidate)s?\b/i,
+      /\b(?:multiple|several) (?:choices|completions|candidates|responses|generations)\b|\bn ?(?:=|must be|should be) ?1\b|\bn ?> ?1\b|\bn: (?:input|must|should|value|number)|\bn (?:is not|must|should|cannot|can only|has to|needs to)\b|\b(?:only )?(?:one|1|a single) (?:choice|completion|candidate)s?\b|\binvalid (?:value (?:for|of) )?n\b/i,
     parameters: ['n'],
   },
   {
@@ -225,8 +225,12 @@ const NOT_TAKEN: readonly { pattern: RegExp; source: string }[] = [
   },
   {
     pattern:
-      /only (?:the )?(?:default|value)|only [^;\n]{0,40} (?:is|are) (?:allowed|supported|accepted)|(?:is|be) fixed (?:at|to)|(?:may|can|must|should) only be (?:set to )?[`'"]?-?\d+(?:\.\d+)?[`'"]?(?! *(?:to|and|or|-|–))|must be (?:unset|null|none|omitted|absent|removed|left out|undefined)/i,
-    source: 'OpenAI reasoning models, Moonshot, Anthropic with thinking, JSON Schema validators',
+      /only (?:the )?(?:default|value)|only [^;\n]{0,40} (?:is|are) (?:allowed|supported|accepted)|only (?:be )?(?:allowed|supported|accepted|valid|used|specified|available) (?:when|if|with|for|in)\b|only (?:one|1|a single) [^;\n]{0,30} (?:can|may|is)\b|(?:is|be) fixed (?:at|to)|(?:may|can|must|should) only be (?:set to )?[`'"]?-?\d+(?:\.\d+)?[`'"]?(?! *(?:to|and|or|-|–))|must be (?:unset|null|none|omitted|absent|removed|left out|undefined)/i,
+    source: 'OpenAI reasoning models, Moonshot, Anthropic with thinking, Gemini, JSON Schema validators',
+  },
+  {
+    pattern: /no (?:endpoints?|providers?) found that (?:support|can handle)/i,
+    source: "OpenRouter 404: “No endpoints found that support the provided '…' value”",
   },
   {
     pattern:
@@ -236,7 +240,7 @@ const NOT_TAKEN: readonly { pattern: RegExp; source: string }[] = [
 ];
 /** `temperature` and `top_p` together: the second of them is left out. */
 const NOT_BOTH =
-  /cannot both|can['’]?t both|not both|both [^.]{0,60}(?:cannot|not allowed|at the same time)|mutually exclusive|only one of|use only one|at the same time|either [^.]{0,40} or /i;
+  /cannot both|can['’]?t both|not both|both [^.]{0,60}(?:cannot|not allowed|at the same time)|mutually exclusive|only one of|use only one|at the same time|simultaneously|either [^.]{0,40} or /i;
 /** Ways to say that a value is out of range. */
 const OUT_OF_RANGE =
   /must be|should be|expected a|out of range|range|between|(?:greater|less|larger|smaller|higher|lower) than|at (?:most|least)|(?:above|below)[_ ]m|invalid value|invalid_value|too (?:large|high|small|low|big|many)|exceeds|maximum|minimum/i;
@@ -246,6 +250,9 @@ const OTHER_LEVELS =
 /** Advice on what else could be sent; the names in it are not those that are refused. */
 const ADVICE =
   /(?:[.;:!?\n] ?|, )(?:please )?(?:use|try|did you mean|consider|supported|allowed|valid|available|permitted|accepted|expected one of|to drop)\b[^]*$/i;
+
+/** When something is refused, before or after what is; parameters that are named there are not those that are refused. */
+const CONDITION = /^(?:when|if|while)\b[^,.;\n]*,|\b(?:when|if|unless|while)\b[^.;\n]*/gi;
 
 /** How messages state the most tokens that a model writes. */
 const MOST_TOKENS: readonly { pattern: RegExp; source: string; exclusive?: boolean }[] = [
@@ -349,6 +356,12 @@ function namedIn(refusal: Refusal, sent: Readonly<Record<string, unknown>> | nul
   // What is at fault is something else, such as the messages.
   if (refusal.named.some((name) => /^(?:messages|model|prompt|input|tools)\b/.test(name))) return [];
   const text = refusal.text.replace(ADVICE, '');
+  const unconditional = namedInText(text.replace(CONDITION, ''), known);
+  return unconditional.length > 0 ? unconditional : namedInText(text, known);
+}
+
+/** @param known the parameters that were sent, of several names */
+function namedInText(text: string, known: (names: Iterable<string>) => string[]): string[] {
   const quoted = known(
     Array.from(text.matchAll(/['"`[‘“]([A-Za-z_][\w.]{0,60})(?=['"`\]’”])/g), ([, name]) => name ?? ''),
   );

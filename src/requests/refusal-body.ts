@@ -7,7 +7,7 @@
 import { isObject, parseJson } from '../lib/json.js';
 import { sanitize } from '../lib/text.js';
 import { withoutEcho } from './echo.js';
-import type { Headers } from '../http/limit-headers.js';
+import { retryAfter, type Headers } from '../http/limit-headers.js';
 import { parseDuration } from '../http/waits.js';
 
 /** Characters of an error's text that are read; what matters is at its beginning. */
@@ -71,6 +71,8 @@ const MESSAGES = new Set([
   // Zod, in servers of JavaScript.
   'issues',
 ]);
+/** Further fields of that kind: `external_model_error` (Databricks), `providerError`. */
+const INNER_ERROR = /errors?$/i;
 const CODES = new Set([
   'code',
   'Code',
@@ -88,7 +90,20 @@ const CODES = new Set([
 ]);
 /** A message that is a code: one word of several parts, such as `insufficient_credits` or `local:insufficient_quota`. */
 const CODE_AS_MESSAGE = /^[A-Za-z]{1,40}(?:[_.:-][A-Za-z]{1,40}){1,6}$/;
-const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc', 'keys']);
+const NAMES = new Set(['param', 'parameter', 'field', 'argument', 'loc']);
+/** Fields that say how long to wait, and the milliseconds of their unit. */
+const WAITS: Readonly<Record<string, number>> = {
+  // google.rpc.RetryInfo: `34.4s`
+  retryDelay: 1000,
+  retry_after: 1000,
+  retryAfter: 1000,
+  retry_after_seconds: 1000,
+  retryAfterSeconds: 1000,
+  retry_after_ms: 1,
+  retryAfterMs: 1,
+  // Hugging Face, while it loads a model
+  estimated_time: 1000,
+};
 
 /** The answer to a request that was refused. */
 export interface RefusedAnswer {
@@ -182,10 +197,33 @@ class Collector {
     if (isFlag(key, value)) this.#flagged = true;
     if (CODES.has(key)) this.#visitCode(value, depth);
     else if (NAMES.has(key)) this.#visitName(value);
-    else if (MESSAGES.has(key)) this.visit(value, depth);
-    else if (key === 'retryDelay' && typeof value === 'string') this.#wait ??= parseDuration(value);
-    else if ((key === 'retry_after' || key === 'estimated_time') && typeof value === 'number' && value >= 0)
-      this.#wait ??= value * 1000;
+    else if (key === 'keys' && Array.isArray(value))
+      for (const one of value.slice(0, 20)) this.#visitName(one);
+    else if (key === 'errors' && isObject(value)) this.#visitErrors(value, depth);
+    else if (key === 'headers' && isObject(value)) this.#visitHeaders(value);
+    else if (MESSAGES.has(key) || INNER_ERROR.test(key)) this.visit(value, depth);
+    else if (Object.hasOwn(WAITS, key)) this.#wait ??= readWait(value, WAITS[key] ?? 0);
+  }
+
+  /** The fields that are at fault, each with what is wrong with it: ASP.NET, Laravel, Rails. */
+  #visitErrors(errors: Record<string, unknown>, depth: number): void {
+    for (const key in errors) {
+      if (MESSAGES.has(key) || CODES.has(key) || NAMES.has(key)) this.#visitField(key, errors[key], depth);
+      else {
+        this.#visitName(key);
+        this.visit(errors[key], depth);
+      }
+    }
+  }
+
+  /** OpenRouter puts the headers of its limits into `metadata.headers`. */
+  #visitHeaders(headers: Record<string, unknown>): void {
+    const texts = Object.entries(headers)
+      .slice(0, 50)
+      .flatMap(([name, value]): [string, string][] =>
+        typeof value === 'string' || typeof value === 'number' ? [[name.toLowerCase(), String(value)]] : [],
+      );
+    this.#wait ??= retryAfter(Object.fromEntries(texts));
   }
 
   #visitCode(value: unknown, depth: number): void {
@@ -227,6 +265,13 @@ function hasFiltered(value: unknown): boolean {
   return Object.values(value)
     .slice(0, MOST_VALUES)
     .some((category) => isObject(category) && category['filtered'] === true);
+}
+
+/** @param unit the milliseconds of a plain number's unit */
+function readWait(value: unknown, unit: number): number | null {
+  const number = typeof value === 'string' && /^\d{1,9}(?:\.\d{1,9})?$/.test(value) ? Number(value) : value;
+  if (typeof number === 'number') return number >= 0 && Number.isFinite(number) ? number * unit : null;
+  return typeof value === 'string' ? parseDuration(value) : null;
 }
 
 /** Milliseconds that a text asks to wait: `try again in 1m26.4s`, `Please retry after 6 seconds`. */

@@ -60,6 +60,14 @@ export const REFUSALS: readonly Entry[] = [
       'OpenRouter 403 with `metadata.flagged_input` or `metadata.reasons`, Azure `content_filter_result`',
   },
 
+  // The windows of subscriptions, whose wording is that of spent money, and which start over by themselves.
+  {
+    means: { later: 'throttle' },
+    status: [429],
+    text: /limits? (?:will )?resets? (?:at|on|in|after)\b|weekly (?:usage )?limit|\b\d{1,2}[- ]hours? (?:usage )?limit/i,
+    source: 'Z.ai 429 1308 and 1310 (docs.z.ai, api-code), Ollama Cloud 429',
+  },
+
   // No credit: waiting does not help.
   {
     means: NO_CREDIT,
@@ -74,8 +82,8 @@ export const REFUSALS: readonly Entry[] = [
   { means: NO_CREDIT, code: /exceeded_current_quota_error/, source: 'Moonshot 429, docs of errors' },
   {
     means: NO_CREDIT,
-    code: /^(?:.* )?(?:1113|1008|30001)(?: |$)/,
-    source: 'Zhipu 429 1113, MiniMax 1008, SiliconFlow 403 30001',
+    code: /^(?:.* )?(?:1113|1309|1008|30001)(?: |$)/,
+    source: 'Zhipu 429 1113, Z.ai 429 1309 (the plan has expired), MiniMax 1008, SiliconFlow 403 30001',
   },
   {
     means: NO_CREDIT,
@@ -84,8 +92,8 @@ export const REFUSALS: readonly Entry[] = [
   },
   {
     means: NO_CREDIT,
-    code: /AccountOverdue|InArrears|OutOfService/,
-    source: 'Volcengine, Tencent Cloud error codes',
+    code: /AccountOverdue|SetLimitExceeded|InArrears|OutOfService/,
+    source: 'Volcengine and BytePlus (ModelArk, error codes), Tencent Cloud error codes',
   },
   {
     means: NO_CREDIT,
@@ -106,8 +114,8 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: NO_CREDIT,
     status: REFUSED,
-    text: /used all available credits|doesn.t have any credits|monthly included credits|free tier of the model has been exhausted|trial key[^.]{0,80}limited to/i,
-    source: 'xAI 429 and 403, Hugging Face 402, Alibaba 403, Cohere 429',
+    text: /used all available credits|doesn.t have any credits|monthly included credits|free tier of the model has been exhausted|exhausted (?:its|your|the) free|trial key[^.]{0,80}limited to/i,
+    source: 'xAI 429 and 403, Hugging Face 402, Alibaba 403, BytePlus 429, Cohere 429',
   },
   {
     means: NO_CREDIT,
@@ -124,14 +132,14 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: NO_CREDIT,
     status: REFUSED,
-    text: /requires more credits|credit limit exceeded|out of credits|credits? (?:has|have) (?:been )?(?:depleted|exhausted|expired|run out)/i,
-    source: 'OpenRouter 402, Together 402, Perplexity 401',
+    text: /requires more credits|credit limit exceeded|out of credits|credits? (?:has|have|is|are) (?:been )?(?:depleted|exhausted|expired|run out)/i,
+    source: 'OpenRouter 402, Together 402, Perplexity 401, Gemini 429 of prepaid accounts',
   },
   {
     means: NO_CREDIT,
     status: REFUSED,
-    text: /(?:spend(?:ing)?|billing|usage) (?:hard )?(?:limit|cap) (?:has been |was )?(?:reached|exceeded)|(?:reached|exceeded|reaching) (?:its|your|the) (?:monthly )?(?:spend(?:ing)?|billing|usage) (?:limit|cap)|monthly spending limit/i,
-    source: 'xAI 429, Fireworks 412, OpenAI 400',
+    text: /(?:spend(?:ing)?|billing|usage) (?:hard )?(?:limit|cap) (?:has been |was )?(?:reached|exceeded)|(?:reached|exceeded|reaching) (?:its|your|the) (?:(?:monthly|organization|project|workspace) )?(?:spend(?:ing)?|billing|usage) (?:limit|cap)|monthly spending limit/i,
+    source: 'xAI 429, Fireworks 412, OpenAI 400, Groq 429 blocked_api_access',
   },
   {
     means: NO_CREDIT,
@@ -191,8 +199,9 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: NO_CREDIT,
     status: [400, 401, 403, 412, 429],
-    text: /\b(?:subscription|plan|membership)s? (?:is |was |has )?(?:not active|inactive|expired|cancell?ed|ended|lapsed|suspended)|no active (?:subscription|plan|billing)|payment (?:method )?(?:was |is |has )?(?:declined|failed|required|missing|expired)|wallet (?:is )?empty|\bdeposit\b[^.]{0,40}\b(?:to|before)\b/i,
-    source: 'subscriptions: GitHub Copilot, Poe, Featherless 403, Zhipu coding plans 429',
+    text: /\b(?:subscription|plan|membership|package)s? (?:is |was |has )?(?:not active|inactive|expired|cancell?ed|ended|lapsed|suspended|frozen)|valid (?:credit card|payment method)|credit card on file|no active (?:subscription|plan|billing)|payment (?:method )?(?:was |is |has )?(?:declined|failed|required|missing|expired)|wallet (?:is )?empty|\bdeposit\b[^.]{0,40}\b(?:to|before)\b/i,
+    source:
+      'subscriptions: GitHub Copilot, Poe, Featherless 403, Zhipu coding plans 429, Huawei token plans 403; Vercel AI Gateway 403',
   },
   {
     means: NO_CREDIT,
@@ -221,14 +230,16 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: ACCOUNT,
     status: REFUSED,
-    text: /organization must be verified|(?:organization|account|workspace|team|project)[^.]{0,60} (?:has been|is|was) (?:restricted|disabled|deactivated|suspended|banned|blocked|archived|flagged|locked|frozen|terminated|closed)/i,
-    source: 'OpenAI 403, Groq 400, Anthropic 400, Fireworks 412; must not match prompts that are flagged',
+    text: /organization must be verified|(?:organization|account|workspace|team|project|subscription|resource)[^.]{0,60} (?:has been|is|was) (?:restricted|disabled|deactivated|suspended|banned|blocked|archived|flagged|locked|frozen|terminated|closed)|not enabled for (?:your|this) (?:organization|account|workspace|team|project)/i,
+    source:
+      'OpenAI 403, Groq 400, Anthropic 400, Fireworks 412, Azure 403, W&B Inference 403; must not match prompts that are flagged',
   },
   {
     means: ACCOUNT,
     status: REFUSED,
-    text: /matching your data policy|has not been used in project|(?:must|please|need to) (?:have [^.]{0,40})?accept the (?:model |licen[cs]e )?terms|not in the authorized list|\bgated (?:model|repo)/i,
-    source: 'OpenRouter 404, Google 403, Groq 400 model_terms_required, Hugging Face 403 of gated models',
+    text: /matching your (?:[^.]{0,40} )?data policy|has not been used in project|(?:must|please|need to) (?:have [^.]{0,40})?accept the (?:model |licen[cs]e )?terms|not in the authorized list|\bgated (?:model|repo)|model is gated|agree to the (?:model.s )?licen[cs]e/i,
+    source:
+      'OpenRouter 404, Google 403, Groq 400 model_terms_required, Hugging Face and Featherless 403 of gated models',
   },
 
   // The key.
@@ -265,8 +276,8 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: WRONG_KEY,
     status: REFUSED,
-    text: /authorization(?: header)? (?:is |was )?(?:missing|required|invalid|malformed|not (?:found|provided))|(?:missing|no|invalid|malformed) authorization\b/i,
-    source: 'nginx and API gateways 400, Cloudflare 400',
+    text: /authorization(?: header)? (?:is |was )?(?:missing|required|invalid|malformed|not (?:found|provided))|(?:missing|no|invalid|malformed) authorization\b|(?:failed|unable) to (?:get|read|find|parse)[^.]{0,20} authorization\b|\blogin fail/i,
+    source: 'nginx and API gateways 400, Cloudflare 400, Huawei MaaS 400, MiniMax 1004',
   },
   {
     means: WRONG_KEY,
@@ -322,8 +333,9 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: NO_MODEL,
     status: REFUSED,
-    text: /try pulling it first|LLM Provider NOT provided|provided model identifier is invalid|on-demand throughput isn.t supported|You don.t have access to the model|not (?:have|allowed) (?:access )?to (?:access )?(?:the )?model|not a chat model|only supported in v1\/(?:responses|completions)/i,
-    source: 'Ollama 404, LiteLLM 400, Bedrock 400 and 403, OpenAI 403 and 404',
+    text: /try pulling it first|LLM Provider NOT provided|provided model identifier is invalid|on-demand throughput isn.t supported|You don.t have access to the model|not (?:have|allowed) (?:access )?to (?:access )?(?:the )?model|no access to (?:the )?model\b|requested model [^.]{1,80} is not (?:permitted|allowed|authorized)|(?:plan|subscription|tier)\b[^.]{0,20} (?:does not|doesn.t) (?:yet )?include|does not support (?:chat|generate)(?:["'.,;]|$)|not a chat model|only supported in v1\/(?:responses|completions)/i,
+    source:
+      'Ollama 404 and 400, LiteLLM 400, Bedrock 400 and 403, OpenAI 403 and 404, GitHub Models 403, AI21 403, Z.ai 429 1311',
   },
   {
     means: NO_MODEL,
@@ -343,7 +355,7 @@ export const REFUSALS: readonly Entry[] = [
   // Content that a filter withholds.
   {
     means: FILTERED,
-    code: /content_filter|content_policy|responsible_?ai|data_?inspection_?failed|invalid_prompt|content_blocked|prompt_blocked|moderation|guardrail|ContentPolicyViolation|SensitiveContentDetected|PROHIBITED_CONTENT/i,
+    code: /content_filter|content_policy|responsible_?ai|data_?inspection_?failed|invalid_prompt|content_blocked|prompt_blocked|moderation|guardrail|ContentPolicyViolation|SensitiveContentDetected|PROHIBITED_CONTENT|policy_violation/i,
     source: 'Azure 400, OpenAI 400, Alibaba 400, Moonshot 400, LiteLLM, Volcengine',
   },
   {
@@ -363,11 +375,11 @@ export const REFUSALS: readonly Entry[] = [
     status: [400, 403, 422, 451],
     text: [
       /\b(?:prompt|input|content|messages?|response|answer|output|request|text)\b/i,
-      /\b(?:moderat(?:ion|ed|or)|safety|recitation|disallowed|harmful|unsafe|offensive|toxic|toxicity|hate|violence|sexual)\b/i,
+      /\b(?:PII|moderat(?:ion|ed|or)|safety|recitation|disallowed|harmful|unsafe|offensive|toxic|toxicity|hate|violence|sexual)\b/i,
       /\b(?:block(?:ed)?|reject(?:ed)?|refus(?:ed|al)|fail(?:ed|s)?|detect(?:ed)?|denied|contains?|not allowed|stopped|withheld)\b/i,
     ],
     source:
-      'Gemini (recitation), Cohere, Stability, Bedrock guardrails, moderation gateways, in words of their own',
+      'Gemini (recitation), Cohere, Stability, Bedrock guardrails, moderation gateways, Merge Gateway, in words of their own',
   },
   {
     means: FILTERED,
@@ -398,9 +410,10 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: TOO_LONG,
     status: REFUSED,
-    text: /maximum (?:context|prompt|input|sequence|model) length|exceeds? (?:the )?(?:available )?(?:context|max(?:imum)? context)|context (?:window|size|length) (?:limit )?(?:of|exceeded)|exceed context limit|ContextWindowExceeded/i,
-    unless: /per minute/i,
-    source: 'OpenAI 400, vLLM 400, llama.cpp 400 and 500, Anthropic 400, SGLang 400, xAI 400, LM Studio 400',
+    text: /maximum (?:supported )?(?:context|prompt|input|sequence|model) length|\bmax(?:imum)? (?:input|prompt) (?:characters?|tokens?)\b|exceeds? (?:the )?(?:available )?(?:context|max(?:imum)? context)|exceed(?:s|ed)? (?:the )?(?:model )?token limit|tokens? (?:length|count) exceeds|context (?:window|size|length) (?:limit )?(?:of|exceeded|exceeds)|exceed context limit|ContextWindowExceeded/i,
+    unless: /per (?:minute|day|hour)/i,
+    source:
+      'OpenAI 400, vLLM 400, llama.cpp 400 and 500, Anthropic 400, SGLang 400, xAI 400, LM Studio 400, SambaNova 400, Moonshot 400, Friendli 422, MiniMax 2013, Baidu 336007',
   },
   {
     means: TOO_LONG,
@@ -452,14 +465,14 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: { later: 'throttle' },
     status: [400, 403, 500],
-    text: /\brate[- ]?limit(?:s|ed)?\b[^.]{0,30}(?:exceeded|reached|hit)|(?:exceeded|reached|hit)[^.]{0,30}\brate[- ]?limits?\b|too many requests|\bthrottled\b/i,
-    source: 'GitHub Models 403, CDNs and gateways that send 403 for 429',
+    text: /\brate[- ]?limit(?:s|ed)?\b[^.]{0,30}(?:exceeded|reached|hit)|(?:exceeded|reached|hit)[^.]{0,30}\brate[- ]?limits?\b|too many requests|\bthrottled\b|\b(?:QPS|RPM|TPM|RPD|TPD|requests?) (?:request )?limit (?:was |has been )?(?:reached|exceeded)/i,
+    source: 'GitHub Models 403, CDNs and gateways that send 403 for 429, Baidu 17 and 18, MiniMax 1039',
   },
   {
     means: { later: 'loading' },
     status: [400, 409, 425, 500, 503],
-    text: /loading model|model[^.]{0,120} is (?:currently |still )?(?:loading|starting|being loaded)|warming up/i,
-    source: 'llama.cpp 503, Hugging Face 503, TGI',
+    text: /loading model|model[^.]{0,120} is (?:currently |still )?(?:loading|starting|being loaded|cold\b)|warming up/i,
+    source: 'llama.cpp 503, Hugging Face 503, TGI, Featherless 400 (docs, error codes)',
   },
   { means: { later: 'busy' }, status: [503, 529], source: 'RFC 9110; Anthropic overloaded_error' },
   {
@@ -471,9 +484,9 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: { later: 'busy' },
     status: [400],
-    text: /no healthy (?:deployment|upstream)|\bupstream\b[^.]{0,40}(?:time(?:d )?[- ]?out|failed|error|reset|unavailable)|\bmodel (?:has )?(?:crashed|unloaded)|(?:failed|unable) to load model|CUDA (?:error|out of memory)|\bconnection (?:reset|refused|error|timed out)|internal (?:server )?error|(?:service|server|model) (?:is )?temporarily unavailable/i,
+    text: /no healthy (?:deployment|upstream)|\bupstream\b[^.]{0,40}(?:time(?:d )?[- ]?out|failed|error|reset|unavailable)|\bmodel (?:has )?(?:crashed|unloaded)|(?:failed|unable) to load model|CUDA (?:error|out of memory)|\bconnection (?:reset|refused|error|timed out)|internal (?:server )?error|(?:service|server|model) (?:is )?temporarily unavailable|currently closed or temporarily unavailable|\bqueue is full/i,
     source:
-      'LiteLLM 400, LM Studio 400 (lmstudio-js), gateways that send 400 for a failure of their upstream',
+      'LiteLLM 400, LM Studio 400 (lmstudio-js), BytePlus 400, SGLang 400, gateways that send 400 for a failure of their upstream',
   },
 ];
 
@@ -505,12 +518,19 @@ function standsInPrompt(pattern: RegExp, all: string, { prompt }: Refusal): bool
 
 /** Tokens that are left for the answer, and the row's own fault where that is too few. */
 interface RoomRule {
+  /** Names `limit` (the context), and either `input` (the prompt) or `total` (the prompt and the longest answer). */
   pattern: RegExp;
   source: string;
 }
 
 /** How messages state the limit of the context and what the prompt takes of it. */
 const ROOM: readonly RoomRule[] = [
+  {
+    // Before the next one: what tools and functions take is in the total alone.
+    pattern:
+      /maximum context length (?:is|of) (?<limit>[\d,]{1,12})[^]{0,40}? requested (?:about |a total of )?(?<total>[\d,]{1,12}) tokens\b/i,
+    source: 'OpenAI, DeepSeek, OpenRouter, SGLang, older vLLM, llama-cpp-python',
+  },
   {
     pattern:
       /maximum context length (?:is|of) (?<limit>[\d,]{1,12})[^]{0,120}?\((?:about )?(?<input>[\d,]{1,12}) (?:in the (?:messages|prompt)|of text input)/i,
@@ -535,6 +555,8 @@ const ROOM: readonly RoomRule[] = [
     source: 'Mistral',
   },
 ];
+/** Says that a number is the sum of the prompt and of the longest answer. */
+const IS_TOTAL = /\b(?:requested|completion|generat\w{1,10}|output)\b/i;
 /** `Limit 6000, Requested 7044`: what is requested includes the tokens that the answer may have. */
 const LIMIT = /limit:? ([\d,]{1,12})/i;
 const REQUESTED = /requested:? ([\d,]{1,12})/i;
@@ -547,11 +569,38 @@ const USED = /used:? [\d,]{1,12}/i;
  */
 export function roomIn({ text }: Refusal, maximum: number | null): number | null {
   for (const { pattern } of ROOM) {
-    const { limit, input } = pattern.exec(text)?.groups ?? {};
+    const { limit, input, total } = pattern.exec(text)?.groups ?? {};
     if (limit !== undefined && input !== undefined) return numberOf(limit) - numberOf(input);
+    if (limit !== undefined && total !== undefined && maximum !== null)
+      return numberOf(limit) - (numberOf(total) - maximum);
   }
+  if (maximum === null) return null;
   const sizes = sizesIn(text);
-  return sizes === null || maximum === null ? null : sizes.limit - (sizes.requested - maximum);
+  return sizes === null ? roomByArithmetic(text, maximum) : sizes.limit - (sizes.requested - maximum);
+}
+
+/**
+ * The same for wordings that are not known, by what the numbers in them can be: `prompt + maximum = total > limit`. Null
+ * where they allow no such reading, or more than one.
+ */
+function roomByArithmetic(text: string, maximum: number): number | null {
+  const numbers = new Set(
+    Array.from(text.matchAll(/(?<![\w.-])\d[\d,]{0,11}(?:\.0)?(?![\w.]*\w)/g), ([digits]) =>
+      numberOf(digits),
+    ),
+  );
+  const isMaximumStated = numbers.delete(maximum);
+  numbers.delete(0);
+  const total = [...numbers].find((number) => numbers.has(number - maximum));
+  if (total !== undefined) {
+    numbers.delete(total);
+  } else if (!isMaximumStated) {
+    const [low = 0, high = 0] = [...numbers].sort((a, b) => a - b);
+    const isTotal = numbers.size === 2 && high > maximum && IS_TOTAL.test(text);
+    return isTotal ? low - (high - maximum) : null;
+  }
+  const [input = 0, limit = 0] = [...numbers].sort((a, b) => a - b);
+  return numbers.size === 2 && input + maximum > limit ? limit - input : null;
 }
 
 /** True where a request alone is more than a minute's limit: no waiting helps. */

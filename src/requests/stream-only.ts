@@ -19,6 +19,8 @@ const WORDINGS: readonly RegExp[] = [
   /(?:not support|unsupported|cannot|can't)[^.]{0,30}\bnon[- ]?stream/i,
   // "stream=false is not supported", "Unsupported value: 'stream' does not support false with this model" (OpenAI's form).
   /stream["'`]?\s*(?:=|:|does not support|cannot be|can't be|must not be)\s*["'`]?false/i,
+  // "current user api does not support http call" (Alibaba, of Qwen3's open models: "use streaming output").
+  /api does not support http call/i,
   // Chinese gateways: "supports only streaming calls", "please use streaming".
   /仅支持流式|只支持流式|请使用流式|不支持非流式/,
 ];
@@ -29,7 +31,7 @@ const REFUSES_STREAM =
 
 /** True where the text of an error says that requests to this model have to be streamed. */
 export function asksForStream(message: string): boolean {
-  if (!/stream|流式/i.test(message)) return false;
+  if (!/stream|流式|http call/i.test(message)) return false;
   const text = message.slice(0, 2000);
   return WORDINGS.some((wording) => wording.test(text)) && !REFUSES_STREAM.test(text);
 }

@@ -34,7 +34,7 @@ import { readBody } from './answer-body.js';
 import { promptOf } from './echo.js';
 import { classifyAnswer } from './answer-verdict.js';
 import { flagOf, maximumIn, parameterVerdict, type ParameterChange } from './parameters.js';
-import { geminiDayWait, isDailyLimit } from './limits/daily.js';
+import { geminiDayWait, isLongLimit } from './limits/daily.js';
 import { answerBounds, BEYOND_BOUNDS, MOST_STREAM_BYTES, type AnswerBounds } from '../http/answer-bounds.js';
 import type { ChatResponse } from '../http/chat-client.js';
 import { retryAfter, type Headers } from '../http/limit-headers.js';
@@ -176,11 +176,23 @@ function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, 
     return isMisplaced ? { kind: 'responses', message: describeRefusal(found.refusal) } : judgeRefusal(found);
   }
   const found = readBody(body, response.headers, redactor, () => boundsFor(sent));
-  const verdict = classifyAnswer(found, rules, (error) =>
-    judgeRefusal(refused(statusOf(error) ?? 500, error, '')),
-  );
+  const verdict = classifyAnswer(found, rules, (error) => judgeError(statusOf(error), error, refused));
   // A server that accepted the request may have begun to answer, and charge for that.
   return verdict.kind === 'transient' ? { ...verdict, isFull: false } : verdict;
+}
+
+/**
+ * The verdict on an error in the place of an answer. One without a status (Baidu, MiniMax) means what its words say, and
+ * is the server's fault where these say nothing.
+ */
+function judgeError(
+  status: number | null,
+  error: unknown,
+  refused: (status: number, error: unknown, text: string) => Refused,
+): Verdict {
+  if (status !== null) return judgeRefusal(refused(status, error, ''));
+  const worded = refused(400, error, '');
+  return meaningOf(worded.refusal) === null ? judgeRefusal(refused(500, error, '')) : judgeRefusal(worded);
 }
 
 /** What an answer may have at most, by the request. */
@@ -294,7 +306,7 @@ function verdictForStatus(refusal: Refusal): Verdict {
 const MAY_PASS = new Set([408, 409, 424, 425, 499]);
 
 function throttle(message: string, refusal: Refusal): Verdict {
-  const wait = geminiDayWait(refusal) ?? waitOf(refusal) ?? (isDailyLimit(refusal) ? Infinity : null);
+  const wait = geminiDayWait(refusal) ?? waitOf(refusal) ?? (isLongLimit(refusal) ? Infinity : null);
   return { kind: 'throttle', message, wait };
 }
 

@@ -33,6 +33,18 @@ describe('retryAfter', () => {
     [{ ratelimit: '"default";r=0;t=30' }, 30_000],
     [{ ratelimit: '"day";r=0;t=7200, "minute";r=9;t=50' }, 2 * HOUR],
     [{ ratelimit: 'limit=100, remaining=0, reset=30' }, 30_000],
+    [{ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset-after': '15' }, 15_000],
+    [{ 'ratelimitbysize-remaining': '0', 'ratelimitbysize-reset': '40' }, 40_000],
+    [{ 'x-ms-retry-after-ms': '900', 'retry-after': '9' }, 900],
+    [{ 'x-ratelimit-timeremaining': '33' }, 33_000],
+    [{ 'x-retry-after': '7', 'retry-after': 'soon' }, 7000],
+    [
+      {
+        'anthropic-ratelimit-input-tokens-remaining': '0',
+        'anthropic-ratelimit-input-tokens-reset': '2026-10-21T07:27:12Z',
+      },
+      12_000,
+    ],
     [{ 'x-ratelimit-remaining-requests-day': '0', 'x-ratelimit-reset-requests-day': '30000.5' }, 30_000_500],
     [
       {

@@ -52,13 +52,28 @@ describe('a refusal', () => {
     expect(unused).toEqual([]);
   });
 
-  it.each<[string, unknown, number]>([
+  it.each<[string, unknown, number | null]>([
     ['RetryInfo', [{ error: { code: 429, message: 'x', details: [{ retryDelay: '34.4s' }] } }], 34_400],
     ['minutes in the text', error('Please try again in 1m26.4s. Need more tokens?'), 86_400],
     ['milliseconds in the text', error('Please try again in 6ms.'), 6],
     ['Azure’s text', error('Please retry after 6 seconds.'), 6000],
     ['LiteLLM’s text', error('No deployments available for selected model, Try again in 5 seconds'), 5000],
     ['Gemini’s text', error('Please retry in 34.000s.'), 34_000],
+    ['a number', { error: { message: 'Too many concurrent requests', retry_after: 10 } }, 10_000],
+    ['a number as text', { error: { message: 'x', retry_after: '5' } }, 5000],
+    ['a duration', { message: 'x', retryAfter: '5s' }, 5000],
+    ['milliseconds', { message: 'x', retry_after_ms: 700 }, 700],
+    ['no number', { message: 'x', retry_after_seconds: -1 }, null],
+    [
+      'OpenRouter’s headers in the body',
+      {
+        error: {
+          message: 'x',
+          metadata: { headers: { 'X-RateLimit-Remaining': '0', 'X-RateLimit-Reset': 30 } },
+        },
+      },
+      30_000,
+    ],
   ])('tells how long to wait: %s', (_, body, wait) => {
     expect(judge(429, body)).toMatchObject({ kind: 'throttle', wait });
   });
@@ -77,6 +92,11 @@ describe('a refusal', () => {
     expect(verdict).toMatchObject({ kind: 'throttle' });
     expect(verdict.kind === 'throttle' && verdict.wait).toBeGreaterThan(34_000);
     expect(judge(429, error('Daily limit reached'))).toMatchObject({ wait: Infinity });
+    expect(judge(429, error('Quota for today is used up'))).toMatchObject({ wait: Infinity });
+    expect(judge(429, error('1000 requests/day exceeded'))).toMatchObject({ wait: Infinity });
+    expect(judge(429, error('Your limit will reset at 2026-12-05 10:00:00'))).toMatchObject({
+      wait: Infinity,
+    });
     expect(judge(429, error('Limits: 60 requests per minute, 1000 per day'))).toMatchObject({ wait: null });
     expect(judge(429, error('on requests per day (RPD): Limit 9. Try again in 7m12s.'))).toMatchObject({
       wait: 432_000,
@@ -147,6 +167,30 @@ describe('a refusal', () => {
     ['nothing told', error('prompt is too long'), null],
   ])('tells the room that a prompt leaves: %s', (_, body, room) => {
     expect(judge(400, body)).toMatchObject({ kind: 'row', explained: true, room });
+  });
+
+  // The request allowed 2,048 tokens.
+  // prettier-ignore
+  it.each<[string, string, number | null]>([
+    ['OpenAI with functions', "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (6900 in the messages, 52 in the functions, and 2048 in the completion).", 1240],
+    ['OpenAI’s completions', "This model's maximum context length is 4097 tokens, however you requested 5000 tokens (2952 in your prompt; 2048 for the completion).", 1145],
+    ['OpenRouter with tools', "This endpoint's maximum context length is 32768 tokens. However, you requested about 34000 tokens (31000 of text input, 952 of tool input, 2048 in the output).", 816],
+    ['vLLM', "This model's maximum context length is 4096 tokens. However, you requested 2048 output tokens and your prompt contains at least 3000 input tokens, for a total of at least 5048 tokens.", 1096],
+    ['SambaNova', 'Requested generation length 2048 is not possible! The provided prompt is 7000 tokens long, so generating 2048 tokens requires a sequence length of 9048, but the maximum supported sequence length is just 8192!', 1192],
+    ['Moonshot', 'Invalid request: Your request exceeded model token limit: 8192 (requested: 9000)', 1240],
+    ['Cerebras', 'Please reduce the length of the messages or completion. Current length is 9000 while limit is 8192', 1240],
+    ['Databricks', 'BAD_REQUEST: prompt token count (7000) plus max_tokens (2048) cannot exceed 8192. Please refine the request.', 1192],
+    ['Cloudflare', 'AiError: The estimated number of input and maximum output tokens (8448) exceeded this model context window limit (8192).', 1792],
+    ['TensorRT-LLM', 'The sum of prompt length (7000.0), query length (0) max_tokens (2048) should not exceed max_num_tokens or max_seq_len (8192)', 1192],
+    ['NVIDIA NIM', 'max_tokens=2048 cannot be greater than max_model_len=8192 minus input length 7000. Please request fewer output tokens.', 1192],
+    ['Perplexity', "Requested number of tokens 9048 exceeds the model's context 8192", 1192],
+    ['words of its own', 'Input of 7,000 tokens and 2,048 for llama-3.1-8b exceed the context of 8,192', 1192],
+    ['the prompt alone', 'too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 5000. Try using a shorter prompt', null],
+    ['the prompt alone, of three numbers', 'request (5000 tokens of 7) exceeds the available context size (4096 tokens)', null],
+  ])('tells the room by what its numbers add up to: %s', (_, message, room) => {
+    const sent = Buffer.from(JSON.stringify({ messages: [], max_tokens: 2048 }));
+    const response = { status: 400, headers: {}, body: Buffer.from(JSON.stringify(error(message))) };
+    expect(classifyResponse(response, sent)).toMatchObject({ kind: 'row', explained: true, room });
   });
 
   it('tells the room under a minute’s limit, which counts max_tokens', () => {

@@ -73,4 +73,12 @@ export const WORDINGS: readonly [name: string, body: unknown, changed: string[]]
   ['Anthropic with thinking', error('temperature may only be set to 1 when thinking is enabled. Please consult our documentation'), ['temperature']],
   ['Anthropic with thinking, the other', error('top_p must be unset when thinking is enabled'), ['top_p']],
   ['JSON Schema', { message: 'body/seed must be null' }, ['seed']],
+  ['Zod, two keys', { error: { issues: [{ code: 'unrecognized_keys', keys: ['seed', 'top_p'], message: 'Unrecognized keys' }] } }, ['seed', 'top_p']],
+  ['ASP.NET', { title: 'One or more validation errors occurred.', errors: { seed: ['The field seed is not supported.'] } }, ['seed']],
+  ['Gemini, candidates', [{ error: { code: 400, message: 'Only one candidate can be specified in the current model', status: 'INVALID_ARGUMENT' } }], ['n']],
+  ['Moonshot, under a condition', error('invalid n: only 1 is allowed when temperature is close to 0'), ['n']],
+  ['Z.ai, a pair', { error: { code: '1215', message: 'temperature and top_p cannot be set simultaneously, please check the documentation' } }, ['top_p']],
+  ['only under a condition', error("The 'logit_bias' parameter is only allowed when 'stream' is enabled."), ['logit_bias']],
+  ['a condition that comes first', error('When you send temperature, top_p is not supported'), ['top_p']],
+  ['OpenRouter', { error: { message: "No endpoints found that support the provided 'seed' value.", code: 404 } }, ['seed']],
 ];

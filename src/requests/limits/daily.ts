@@ -1,6 +1,6 @@
 /**
- * Limits of a whole day. Some servers answer them with a wait of seconds that does not help, or with none at all; a run
- * that obeyed would knock at the door for hours.
+ * Limits of hours, a day or longer. Some servers answer them with a wait of seconds that does not help, or with none at
+ * all: a run that obeyed would send requests in vain for hours.
  */
 
 import type { Refusal } from '../refusal-body.js';
@@ -8,7 +8,9 @@ import type { Refusal } from '../refusal-body.js';
 const DAY_MS = 86_400_000;
 /** Gemini's `quotaId` names the window: `GenerateRequestsPerDayPerProjectPerModel-FreeTier` (google.rpc.QuotaFailure). */
 const GEMINI_DAY = /\w{1,60}PerDay\w{0,60}/;
-const IN_WORDS = /\b(?:per|a|each)[- ]day\b|\bdaily\b|\b(?:RPD|TPD)\b/i;
+/** `Daily call limit`, `per month request limit`, `Your limit will reset at 2026-12-05 10:00:00` (Z.ai, of five hours or a week). */
+const IN_WORDS =
+  /\b(?:per|a|each)[- ](?:day|week|month)\b|\/ ?day\b|\b(?:daily|weekly|monthly|tomorrow|midnight)\b|\bfor today\b|\b24 ?(?:h|hours)\b|\b(?:RPD|TPD)\b|limits? (?:will )?resets? (?:at|on)\b/i;
 const SHORTER_WINDOW = /\b(?:per|a|each)[- ](?:second|minute|hour)\b|\b(?:RPM|TPM|RPS)\b/i;
 
 /**
@@ -19,8 +21,8 @@ export function geminiDayWait({ codes }: Refusal, nowDate: number = Date.now()):
   return GEMINI_DAY.test(codes) ? millisecondsToPacificMidnight(nowDate) : null;
 }
 
-/** True where a refusal is about a limit of a day and of nothing shorter. */
-export function isDailyLimit({ codes, text }: Refusal): boolean {
+/** True where a refusal is about a limit of a day or longer, and of nothing shorter. */
+export function isLongLimit({ codes, text }: Refusal): boolean {
   const all = `${codes} ${text}`;
   return IN_WORDS.test(all) && !SHORTER_WINDOW.test(all);
 }
