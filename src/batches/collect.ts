@@ -4,19 +4,20 @@
  * answered is paid for and counts.
  */
 
-import { closeSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { Completion } from '../models/completion.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { addUsage, NO_USAGE, type AnswerFigures } from '../models/usage.js';
 import { fullyReported, usageOfAnswer } from '../models/usage-estimate.js';
 import { UserError, unhandled } from '../lib/errors.js';
-import { cooperativePause, openFile, readAt, readLines } from '../lib/files.js';
+import { cooperativePause, readLines } from '../lib/files.js';
 import { makeOwnFolder } from '../lib/own-folder.js';
 import { noteDiscarded } from '../lib/memory.js';
 import type { ParameterChange } from '../requests/parameters.js';
 import { usageOf, type Verdict } from '../requests/verdict.js';
-import type { RunFolder } from '../run/folder.js';
+import { journalSource, type RunFolder } from '../run/folder.js';
 import { JournalWriter, type JournalIndex } from '../run/journal.js';
+import { LineReader } from '../run/line-reader.js';
 import type { Redactor } from '../secrets/redactor.js';
 import { count, sanitize, plural } from '../lib/text.js';
 import type { Reporter } from '../types.js';
@@ -206,9 +207,10 @@ class Collection {
     const { folder } = this.parts;
     // A full disk: what is not in the journal is still in the download.
     const failures: Error[] = [];
-    const journal = new JournalWriter(folder.journal, (error) => {
+    const onFailure = (error: Error): void => {
       failures.push(error);
-    });
+    };
+    const journal = new JournalWriter(folder.journal, onFailure, folder.segments?.at(-1)?.number);
     const seen = new Uint8Array(this.parts.index.rows);
     const pause = cooperativePause();
     try {
@@ -328,12 +330,11 @@ class Collection {
     if (line === undefined) return false;
     const { place } = line;
     const end = Buffer.from(`,{"request_idx":${row}}]`);
-    const journal = openFile(this.parts.folder.journal, 'read');
+    const journal = new LineReader(journalSource(this.parts.folder));
     try {
-      const bytes = readAt(journal, place.offset, place.length);
-      return bytes.subarray(0, -end.length).subarray(-json.length).equals(json);
+      return journal.read(place).subarray(0, -end.length).subarray(-json.length).equals(json);
     } finally {
-      closeSync(journal);
+      journal.close();
     }
   }
 

@@ -239,16 +239,19 @@ export class Ledger {
       };
       file.write(`${JSON.stringify(value, null, 1)}\n`);
     });
-    await replaceFile(this.folder.batchObjects, (file) => {
-      file.write(
-        `${JSON.stringify(
-          batches.map(({ raw }) => raw),
-          null,
-          2,
-        )}\n`,
-      );
-    });
+    await writeBatchObjects(this.folder, batches);
   }
+}
+
+/** Writes `batch_objects.json`: batches as their API has them. */
+export async function writeBatchObjects(
+  folder: Pick<RunFolder, 'batchObjects'>,
+  batches: readonly Batch[],
+): Promise<void> {
+  const raw = batches.map((batch) => batch.raw);
+  await replaceFile(folder.batchObjects, (file) => {
+    file.write(`${JSON.stringify(raw, null, 2)}\n`);
+  });
 }
 
 /** A chunk of `batches.json`; fields that an earlier version did not have get their defaults. Null where it is none. */

@@ -11,32 +11,66 @@ const LONGEST_PAUSE_MS = 30 * 60_000;
 /** Refusals of a chunk that was alone, before it is halved although it should fit: others may fill the queue. */
 const REFUSALS_BEFORE_HALVING = 2;
 
+/** The part of an account's queue that other workers of a planned run fill. */
+export interface SharedQueue {
+  /** Tokens of their batches that have not ended, and of those that they are about to submit. */
+  readonly tokens: number;
+  /** The limit that any of them has learnt; null for none. */
+  readonly limit: number | null;
+  /**
+   * Announces chunks that are about to be submitted.
+   * @returns false where another worker announced so much at the same moment that both do not fit
+   */
+  reserve: (chunks: readonly Chunk[]) => boolean;
+  /** Ends what `reserve` announced: from here on the batches count that were made. */
+  release: () => void;
+}
+
+/** Tokens of a run's batches that have not ended, or that are being made. */
+export function enqueuedTokens(chunks: readonly Chunk[]): number {
+  return sumOf(chunks.filter((chunk) => isUnderWay(chunk) || chunk.state === 'creating'));
+}
+
+function sumOf(chunks: readonly Chunk[]): number {
+  return chunks.reduce((sum, { tokens }) => sum + tokens, 0);
+}
+
 /** Tokens of batches that the API has not ended yet. */
 function tokensUnderWay(chunks: readonly Chunk[]): number {
-  return chunks.filter(isUnderWay).reduce((sum, { tokens }) => sum + tokens, 0);
+  return sumOf(chunks.filter(isUnderWay));
 }
 
 function isUnderWay({ state, batch }: Chunk): boolean {
   return state === 'submitted' && batch !== null && !hasEnded(batch);
 }
 
-/** The waiting chunks that may be submitted now, in their order. */
-export function nextFromQueue(chunks: readonly Chunk[], limit: number | null, now: number): Chunk[] {
+/**
+ * The waiting chunks that may be submitted now, in their order.
+ * @param others tokens that other workers have in the queue; null for a run that is alone in its account
+ */
+export function nextFromQueue(
+  chunks: readonly Chunk[],
+  limit: number | null,
+  now: number,
+  others: number | null = null,
+): Chunk[] {
   const waiting = chunks.filter(({ state }) => state === 'waiting');
   const isIdle = !chunks.some(isUnderWay);
-  const ready = waiting.filter(({ tryAgainAt }) => (tryAgainAt === null ? isIdle : isDue(tryAgainAt, now)));
+  // Batches of others end without notice: where room can be worked out, there may be some at any time.
+  const mayFit = isIdle || (others !== null && limit !== null);
+  const ready = waiting.filter(({ tryAgainAt }) => (tryAgainAt === null ? mayFit : isDue(tryAgainAt, now)));
   const first = ready[0];
   if (first === undefined) return [];
   if (limit === null) return [first];
   const next: Chunk[] = [];
-  let room = limit - tokensUnderWay(chunks);
+  let room = limit - tokensUnderWay(chunks) - (others ?? 0);
   for (const chunk of ready) {
     if (chunk.tokens > room) break;
     next.push(chunk);
     room -= chunk.tokens;
   }
   // The estimate may be too high: one that is alone has its try.
-  return next.length === 0 && isIdle ? [first] : next;
+  return next.length === 0 && isIdle && (others ?? 0) === 0 ? [first] : next;
 }
 
 /** A time further off than any pause is long was noted before the clock was set back. */
@@ -63,14 +97,18 @@ export interface RefusingQueue {
   now: number;
   /** Milliseconds to wait at first where no batch of ours is running that could make room. */
   pause: number;
+  /** Tokens that other workers of the run have in it; 0 where absent. */
+  others?: number;
 }
 
 /** Decides on a chunk that the queue refused. */
-export function refused(chunk: Chunk, { chunks, limit, now, pause }: RefusingQueue): Refusal {
-  const isAlone = !chunks.some((one) => one !== chunk && isUnderWay(one));
-  if (!isAlone) return { isTooLarge: false, tryAgainAt: null, refusals: chunk.refusals };
+export function refused(chunk: Chunk, { chunks, limit, now, pause, others = 0 }: RefusingQueue): Refusal {
+  const hasOwn = chunks.some((one) => one !== chunk && isUnderWay(one));
+  if (hasOwn) return { isTooLarge: false, tryAgainAt: null, refusals: chunk.refusals };
   const refusals = chunk.refusals + 1;
-  const isTooLarge = limit === null || chunk.tokens > limit || refusals >= REFUSALS_BEFORE_HALVING;
+  const isNeverFitting = limit !== null && chunk.tokens > limit;
+  const isTooLarge =
+    isNeverFitting || (others === 0 && (limit === null || refusals >= REFUSALS_BEFORE_HALVING));
   const wait = Math.min(LONGEST_PAUSE_MS, pause * 2 ** refusals);
   return { isTooLarge, tryAgainAt: isTooLarge ? null : now + wait, refusals };
 }

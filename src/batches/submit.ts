@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import pLimit from 'p-limit';
 import { EXIT, UserError } from '../lib/errors.js';
+import { requireLock } from '../lib/fence.js';
 import type { RunIdentity } from '../run/identity.js';
 import type { Reporter } from '../types.js';
 import { sanitize, plural } from '../lib/text.js';
@@ -26,6 +27,7 @@ import type { BatchApi, Submission } from './apis/batch-api.js';
 import { listsNothing, ownsInput, walkAccount } from './account.js';
 import type { Chunk } from './chunk.js';
 import type { Ledger } from './ledger.js';
+import { nextFromQueue, type SharedQueue } from './queue.js';
 import { urlOfFile } from './request-line.js';
 import { describeUndecided } from './adopt.js';
 import { batchMetadata, isCreation, readOrigin } from './metadata.js';
@@ -55,6 +57,8 @@ export interface SubmitParts {
   isGivenUp: (chunk: Chunk) => boolean;
   /** False where a chunk's worst case does not fit under `--max_cost`. */
   affordable: (chunk: Chunk) => boolean;
+  /** What other workers of a planned run have in the account's queue; absent for a run that is alone in it. */
+  queue?: SharedQueue;
 }
 
 /** How a submission went. */
@@ -71,6 +75,33 @@ export interface Submitted {
  * theirs as well (a wrong key).
  */
 export async function submitChunks(chunks: readonly Chunk[], parts: SubmitParts): Promise<Submitted> {
+  const { queue } = parts;
+  if (queue === undefined) return submitAll(chunks, parts);
+  const fitting = await reserveRoom(chunks, queue, parts.ledger);
+  try {
+    return await submitAll(fitting, parts);
+  } finally {
+    queue.release();
+  }
+}
+
+/** Where other workers fill the queue as well, and its limit is known: what does not fit waits, and is not even uploaded. */
+async function reserveRoom(chunks: readonly Chunk[], queue: SharedQueue, ledger: Ledger): Promise<Chunk[]> {
+  ledger.noteQueueLimit(queue.limit);
+  const { queueLimit: limit } = ledger;
+  // A batch that may exist already is looked up first, and takes no more room than it has.
+  const asked = chunks.filter(({ state }) => state !== 'creating');
+  if (limit !== null)
+    for (const chunk of asked)
+      ledger.change(chunk, { kind: 'waits', reason: null, tryAgainAt: chunk.tryAgainAt });
+  const turn = limit === null ? asked : nextFromQueue(ledger.chunks, limit, Date.now(), queue.tokens);
+  const fitting = asked.filter((chunk) => turn.includes(chunk));
+  const mayGo = queue.reserve(fitting) ? fitting : [];
+  await ledger.save();
+  return chunks.filter((chunk) => chunk.state === 'creating' || mayGo.includes(chunk));
+}
+
+async function submitAll(chunks: readonly Chunk[], parts: SubmitParts): Promise<Submitted> {
   const submitted: Submitted = { failed: [], unaffordable: [], interrupted: false };
   const limit = pLimit(AT_ONCE);
   let stopped = false;
@@ -175,6 +206,8 @@ async function createOnce(chunk: Chunk, path: string, parts: SubmitParts): Promi
   const creation = randomUUID();
   await ledger.apply(chunk, { kind: 'creating', creation, at: Date.now() });
   const submission = submissionOf(chunk, path, creation, parts);
+  // A process that was frozen since it wrote that down may find that another has taken over.
+  requireLock();
   try {
     const batch = await client.create(chunk.inputFileId ?? '', submission);
     await ledger.apply(chunk, { kind: 'created', batch });

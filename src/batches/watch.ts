@@ -17,7 +17,7 @@ import { isHandRun } from './hand-run.js';
 import type { Ledger } from './ledger.js';
 import { readOrigin } from './metadata.js';
 import { Outage } from './outage.js';
-import { nextFromQueue, refused } from './queue.js';
+import { nextFromQueue, refused, type SharedQueue } from './queue.js';
 import type { BatchReader } from './reader.js';
 import { CreationInDoubt, type Submitted } from './submit.js';
 
@@ -47,6 +47,8 @@ export interface WatchParts {
   mayResubmit: boolean;
   /** Called after each poll. */
   onPoll: () => void;
+  /** What other workers of a planned run have in the account's queue; absent for a run that is alone in it. */
+  queue?: SharedQueue;
 }
 
 /** What came of the batches that ended meanwhile. */
@@ -114,8 +116,10 @@ class Watch {
   }
 
   async #submitWaiting(): Promise<void> {
-    const { ledger, mayResubmit } = this.parts;
-    const next = mayResubmit ? nextFromQueue(ledger.chunks, ledger.queueLimit, Date.now()) : [];
+    const { ledger, mayResubmit, queue } = this.parts;
+    if (!mayResubmit) return;
+    ledger.noteQueueLimit(queue?.limit ?? null);
+    const next = nextFromQueue(ledger.chunks, ledger.queueLimit, Date.now(), queue?.tokens ?? null);
     if (next.length > 0) await this.#refusedSubmissions.survive(() => submitNext(next, this.parts));
   }
 
@@ -351,11 +355,12 @@ async function putBack(chunk: Chunk, batch: Batch, parts: WatchParts): Promise<v
 async function isHalved(
   chunk: Chunk,
   reason: string,
-  { ledger, folder, reporter, checkInterval }: WatchParts,
+  { ledger, folder, reporter, checkInterval, queue }: WatchParts,
 ): Promise<boolean> {
   ledger.noteQueueLimit(queueLimit(reason));
   const { chunks, queueLimit: limit } = ledger;
-  const refusal = refused(chunk, { chunks, limit, now: Date.now(), pause: checkInterval });
+  const others = queue?.tokens ?? 0;
+  const refusal = refused(chunk, { chunks, limit, now: Date.now(), pause: checkInterval, others });
   if (!refusal.isTooLarge) {
     const { tryAgainAt, refusals } = refusal;
     await ledger.apply(chunk, { kind: 'waits', reason, tryAgainAt, refusals });

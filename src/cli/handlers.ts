@@ -150,7 +150,10 @@ export function handlersOf(invocation: Invocation): Handlers {
       const { parsed, console } = await begin('work', raw, invocation);
       const { shard, any_shard: any, requeue, retry } = parsed.values;
       const planned = await openPlanned(path, parsed, retry ?? [], sources);
-      const request = { shard, any, requeue, variables: sources.variables };
+      const { check_interval: seconds, give_up: giveUp } = parsed.values;
+      const { checkInterval } = await import('../session/watch-options.js');
+      const watching = { checkInterval: checkInterval(seconds), giveUp };
+      const request = { shard, any, requeue, variables: sources.variables, watching };
       process.exitCode = await work(planned, request, commandContext(console, invocation));
     },
     status: async (raw, path = '') => {

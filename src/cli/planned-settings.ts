@@ -13,7 +13,10 @@ export interface OwnFlags {
 }
 
 /** Flags of a worker that mean something else there than in a run. */
-const NOT_OF_A_RUN: ReadonlySet<string> = new Set(['retry', 'json', 'config', 'env_file']);
+const NOT_OF_A_RUN: ReadonlySet<string> = new Set([
+  ...['retry', 'json', 'config', 'env_file'],
+  ...['check_interval', 'give_up'],
+]);
 
 /**
  * What the flags of `plan` make of a run.

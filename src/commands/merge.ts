@@ -1,6 +1,7 @@
 /** `reannotate merge`: the results of a planned run, once every shard is proved to be whole. */
 
 import { existsSync, readdirSync } from 'node:fs';
+import { writeBatchObjects } from '../batches/ledger.js';
 import { TemporaryError, UserError } from '../lib/errors.js';
 import { lockHolder } from '../lib/lock.js';
 import { count, plural, shellWord } from '../lib/text.js';
@@ -47,7 +48,8 @@ export async function merge(
   return inFolder({ folder, command: 'merge', settings }, context, async () => {
     const parts = resultParts(planned, folder, partRows);
     await proveShards(planned, context);
-    const { assembled, totals } = await writeResults(planned, folder, parts, context);
+    const { assembled, totals, batches } = await writeResults(planned, folder, parts, context);
+    if (policy.batch) await writeBatchObjects(folder, batches);
     await totals.findPrice(call);
     console.info(
       `Merged ${plural(plan.shards.length, 'shard')}: ${plural(plan.rows, 'row')}, each exactly once.`,
@@ -61,7 +63,7 @@ export async function merge(
       run: { identity: identityOf(planned), rows: plan.rows },
       totals,
       config: configOf(planned),
-      mode: 'online' as const,
+      mode: policy.batch ? ('batch' as const) : ('online' as const),
       session: { answered: 0, milliseconds: 0, bound: null },
       stop: null,
       tryAgain: `Retry them with: ${commands.retry(['failed'])}`,

@@ -18,6 +18,7 @@ import { countRows } from '../run/rows.js';
 import { checkEarlierRun, refusePlanned } from '../session/earlier-run.js';
 import { inFolder } from '../session/in-folder.js';
 import type { CommandContext } from '../session/command-context.js';
+import { requireBatches } from '../session/watch-command.js';
 import { cutRows, shardsFor, type RowRange } from '../shards/cut.js';
 import { plannedFlags, type PlannedFlags } from '../shards/planned-flags.js';
 import { planPath, writePlan, type PlannedFile, type PlannedShard } from '../shards/plan.js';
@@ -54,6 +55,7 @@ export async function plan(request: PlanRequest, context: CommandContext): Promi
     throw new UsageError(
       '--select judge runs in one process after all answers are in: plan the run without it, or use reannotate instead of plan.',
     );
+  if (policy.batch) requireBatches(call);
   const place = placeOf(settings);
   const folder = findRunFolder(place);
   requireOwnRun(folder);
@@ -101,14 +103,14 @@ export async function plan(request: PlanRequest, context: CommandContext): Promi
 
 /** Cuts where reading can start without what is before; where it can't, the rows are read once, here. */
 async function cutDataset(
-  { settings: { selection }, shards: wanted, workers }: PlanRequest,
+  { settings: { selection, policy }, shards: wanted, workers }: PlanRequest,
   folder: RunFolder,
   found: FoundDataset,
   { console, interruption }: CommandContext,
 ): Promise<Cut> {
   const { dataset } = found;
   const range = rangeOf(selection, dataset.totalRows);
-  const shardsOf = (rows: number): number => wanted ?? shardsFor(rows, workers);
+  const shardsOf = (rows: number): number => wanted ?? shardsFor(rows, workers, policy.batch);
   const starts = range === null ? null : ((await dataset.groupStarts?.()) ?? null);
   if (range !== null && starts !== null) {
     const ranges = cutRows(range, shardsOf(range.rows), starts);

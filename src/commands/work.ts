@@ -12,6 +12,7 @@ import type { OpenPlan } from '../session/open-plan.js';
 import { LeaseLost, takeLease, tryLease, underLease } from '../session/shard-lease.js';
 import { runShard, type PlannedWork, type ShardResult } from '../session/shard-run.js';
 import { SessionPool } from '../session/session-pool.js';
+import type { BatchWatching } from '../session/shard-batches.js';
 import { stopError } from '../session/stops.js';
 import { roundedUp } from '../session/next-command.js';
 import type { CommandContext } from '../session/command-context.js';
@@ -36,6 +37,8 @@ export interface WorkRequest {
   variables: NodeJS.ProcessEnv;
   /** True where Slurm is to run this task again if it ends with 75. */
   requeue: boolean;
+  /** How batches are watched, where the plan asks for them. */
+  watching: BatchWatching;
 }
 
 /**
@@ -47,7 +50,7 @@ export async function work(planned: OpenPlan, own: WorkRequest, context: Command
   const total = planned.plan.shards.length;
   const shards = own.any ? null : findShards(own.shard, own.variables, total);
   try {
-    const exitCode = await (await Worker.start(planned, context)).run(shards);
+    const exitCode = await (await Worker.start(planned, own, context)).run(shards);
     if (exitCode === EXIT.tryLater && own.requeue) await askAgain(context.console);
     return exitCode;
   } catch (error) {
@@ -66,13 +69,18 @@ class Worker {
 
   private constructor(
     private readonly planned: OpenPlan,
+    private readonly watching: BatchWatching,
     private readonly price: Price | null,
     private readonly context: CommandContext,
   ) {
     this.#living = new LivingWorkers(planned.runDir);
   }
 
-  static async start(planned: OpenPlan, context: CommandContext): Promise<Worker> {
+  static async start(
+    planned: OpenPlan,
+    { watching }: Pick<WorkRequest, 'watching'>,
+    context: CommandContext,
+  ): Promise<Worker> {
     const stopped = stoppedError(planned.runDir);
     if (stopped !== null) throw stopped;
     const { call, policy } = planned.settings;
@@ -80,7 +88,7 @@ class Worker {
     checkEndpoints(call);
     await checkFallback(call, policy);
     const price = await priceAtStart(call, policy);
-    return new Worker(planned, price, context);
+    return new Worker(planned, watching, price, context);
   }
 
   async run(shards: readonly number[] | null): Promise<number> {
@@ -190,6 +198,7 @@ class Worker {
       price: this.price,
       context: this.context,
       pool: this.#pool,
+      watching: this.watching,
       share: () => 1 / this.#living.count,
       onSending: () => {
         // It keeps its share between two shards: the others would take it and have to give it back within seconds.

@@ -227,6 +227,10 @@ export interface WatchBatchOptions {
   request_timeout?: number | undefined;
   /** Submit and send nothing that could cost more (default: unlimited). */
   max_cost?: number | undefined;
+  /** Treat these batches as lost although the account cannot confirm it: their rows may be sent again. */
+  give_up?: string | readonly string[] | undefined;
+  /** Time between two polls (default: 60). */
+  check_interval?: number | undefined;
   /** Add state, model, finish reason and usage to each row. */
   include_metadata?: boolean | undefined;
   /** Separate, inline, drop (default: as given to reannotate). */
@@ -261,10 +265,6 @@ export interface WatchBatchOptions {
   recover?: boolean | undefined;
   /** Take results in OpenAI’s batch format from files, without an API. */
   results?: string | readonly string[] | undefined;
-  /** Treat these batches as lost although the account cannot confirm it: their rows may be sent again. */
-  give_up?: string | readonly string[] | undefined;
-  /** Time between two polls (default: 60). */
-  check_interval?: number | undefined;
   /** Raw result lines of all batches (default: batch_results.jsonl). */
   output_file?: string | undefined;
   /** Raw error lines of all batches (default: batch_errors.jsonl). */

@@ -3,9 +3,10 @@
 import type { Price } from '../models/prices.js';
 import { openBatchApi } from '../batches/apis/index.js';
 import type { BatchApi } from '../batches/apis/batch-api.js';
-import type { Waiting } from '../batches/calls.js';
+import { callFailed, type Waiting } from '../batches/calls.js';
 import type { Chunk } from '../batches/chunk.js';
 import type { Ledger } from '../batches/ledger.js';
+import type { SharedQueue } from '../batches/queue.js';
 import type { SubmitParts } from '../batches/submit.js';
 import { batchTermsOf, findEndpoint, warnOfPlainKey } from '../models/endpoint.js';
 import type { ModelCall } from '../models/call.js';
@@ -16,6 +17,7 @@ import type { RunIdentity } from '../run/identity.js';
 import type { Totals } from '../run/totals.js';
 import type { Reporter } from '../types.js';
 import { affordability } from './batch-cost.js';
+import type { ErrorStop } from './stops.js';
 
 /** The longest that a small call may take; what hangs longer is lost, and batches can be looked up again. */
 const CALL_TIMEOUT_MS = 60_000;
@@ -52,6 +54,24 @@ export function openBatchClient(
   return openBatchApi(batchTermsOf(call)?.api ?? 'openai', connection, owner);
 }
 
+/**
+ * A batch with a wrong key or model fails minutes or hours later, so both are looked up first.
+ * @returns why no batch of this model can work; null where that is not certain
+ */
+export async function modelRefusal(call: ModelCall, client: BatchApi): Promise<ErrorStop | null> {
+  try {
+    await client.requireModel(call.annotator.model);
+    return null;
+  } catch (error) {
+    const { verdict, status } = callFailed(error);
+    if (verdict.kind !== 'run') return null;
+    // A server that has no list of models answers 404 as well.
+    const isCertain =
+      status === 401 || (verdict.cause === 'model' && /model_not_found/.test(verdict.message));
+    return isCertain ? { reason: 'error', cause: verdict.cause, message: verdict.message } : null;
+  }
+}
+
 /** Waits in real time, until a signal ends them. */
 export function waitingUntil(signal: AbortSignal): Waiting {
   return { clock: systemClock, random: Math.random, signal };
@@ -70,11 +90,14 @@ interface Submission {
   signal: AbortSignal;
   /** True for a chunk of which nothing more is expected; none where absent. */
   isGivenUp?: (chunk: Chunk) => boolean;
+  /** What other workers have in the account's queue; absent for a run that is alone in it. */
+  queue?: SharedQueue;
 }
 
 /** The parts of a submission for a run. */
 export function submitParts(submission: Submission): SubmitParts {
-  const { call, policy, ledger, client, identity, totals, price, reporter, signal, isGivenUp } = submission;
+  const { call, policy, ledger, client, identity, totals, price, reporter, signal, isGivenUp, queue } =
+    submission;
   return {
     ledger,
     client,
@@ -83,5 +106,6 @@ export function submitParts(submission: Submission): SubmitParts {
     isGivenUp: isGivenUp ?? ((): boolean => false),
     waiting: waitingUntil(signal),
     affordable: affordability({ call, policy, price }, ledger, totals),
+    ...(queue === undefined ? {} : { queue }),
   };
 }

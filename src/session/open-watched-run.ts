@@ -55,15 +55,20 @@ const MAXIMUM_OBJECTS_BYTES = 256 << 20;
 const NAMED_LOOKS = 3;
 const NAMED_PAUSE_MS = 500;
 
-/** A run that is being watched. */
-export interface WatchedRun extends BatchRun {
-  output: Output;
-  watching: WatchOptions;
+/** Batches that are being watched. */
+export interface WatchedBatches extends BatchRun {
+  watching: Pick<WatchOptions, 'checkInterval' | 'outputFile' | 'errorFile' | 'cancel'>;
   client: BatchApi;
   submission: SubmitParts;
-  config: ConfigFile;
   /** True for a chunk that `--give_up` names. */
   isGivenUp: (chunk: Chunk) => boolean;
+}
+
+/** A run that is being watched. */
+export interface WatchedRun extends WatchedBatches {
+  output: Output;
+  watching: WatchOptions;
+  config: ConfigFile;
   /** Answers that rows with the same request have in common. */
   shared: SharedAnswers;
 }
@@ -158,7 +163,8 @@ export async function openWatchedRun(
   return { ...watched, shared: await SharedAnswers.open({ ...watched, tempDir: output.tempDir }, console) };
 }
 
-function givenUp(names: readonly string[]): (chunk: Chunk) => boolean {
+/** What `--give_up` names: batches by their ids, or their files. */
+export function givenUp(names: readonly string[]): (chunk: Chunk) => boolean {
   return ({ batch, file }) => names.includes(batch?.id ?? '') || names.includes(file ?? '');
 }
 
@@ -193,7 +199,7 @@ function refuseOtherRevision(batches: readonly Batch[], { found, asked }: RunIde
 /** Enters batches into the ledger, and compares what they ask with the dataset. */
 async function adopt(
   batches: readonly Batch[],
-  { ledger, folder, client, submission, call, run }: Omit<WatchedRun, 'shared'>,
+  { ledger, folder, client, submission, call, run }: WatchedBatches,
   { console }: CommandContext,
 ): Promise<void> {
   const adopted = enter(batches, ledger);
@@ -214,7 +220,7 @@ async function adopt(
  * @returns whether there are some
  */
 export async function adoptSiblings(
-  watched: WatchedRun,
+  watched: WatchedBatches,
   isOurAccount: boolean,
   context: CommandContext,
 ): Promise<boolean> {

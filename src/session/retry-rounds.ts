@@ -7,7 +7,7 @@ import type { Watched } from '../batches/watch.js';
 import { sanitize, plural } from '../lib/text.js';
 import { findUnknownBatches } from './before-paying.js';
 import { onlineElsewhere, refuseOnlineElsewhere } from './online-permit.js';
-import { adoptSiblings, type WatchedRun } from './open-watched-run.js';
+import { adoptSiblings, type WatchedBatches } from './open-watched-run.js';
 import { planRows } from './submit-batches.js';
 import type { CommandContext } from './command-context.js';
 
@@ -20,7 +20,7 @@ export class RetryRounds {
   #made = 0;
 
   constructor(
-    private readonly watched: WatchedRun,
+    private readonly watched: WatchedBatches,
     private readonly context: CommandContext,
   ) {}
 
@@ -40,7 +40,8 @@ export class RetryRounds {
     await refuseOnlineElsewhere({ ...this.watched, waiting: submission.waiting });
     this.#made += 1;
     const { failed, unaffordable } = await submitChunks(chunks, submission);
-    if (unaffordable.length > 0) this.stop = { reason: 'budget' };
+    // What an earlier round could not afford may fit now: a collected batch counts with what it cost.
+    this.stop = unaffordable.length > 0 ? { reason: 'budget' } : null;
     await this.#yieldToOthers(chunks);
     // What a failing network kept back waits for its turn like what the queue kept back.
     for (const { chunk, reason } of failed) {

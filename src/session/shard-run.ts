@@ -1,6 +1,8 @@
 /** Works on one shard whose lease this process holds: its rows, its answers, and the file that says how far it is. */
 
 import { existsSync, rmSync } from 'node:fs';
+import { Ledger } from '../batches/ledger.js';
+import { systemClock } from '../lib/clock.js';
 import { UserError } from '../lib/errors.js';
 import { digestOfFile } from '../lib/files.js';
 import { answerRules } from '../models/answer-rules.js';
@@ -16,11 +18,12 @@ import { writeJobs } from '../run/jobs.js';
 import type { JournalIndex } from '../run/journal.js';
 import { indexRows } from '../run/row-parts.js';
 import { onlyReason, readJournal } from '../run/read-journal.js';
-import { requestShape } from '../run/prepare.js';
+import { requestShape, type PreparedRun } from '../run/prepare.js';
 import { writeRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
 import { costShare } from '../shards/cost-share.js';
 import { beginSegment, planFolder, segmentsIn, segmentSizes, shardFolder } from '../shards/folders.js';
+import { shardIdentity } from '../shards/identity.js';
 import type { Plan, PlannedShard } from '../shards/plan.js';
 import { copyPrompts, datasetRows, inputDigest } from '../shards/rows.js';
 import {
@@ -33,8 +36,10 @@ import {
 } from '../shards/state.js';
 import { checkAgain } from './check-again.js';
 import { mayFollow, sendFurtherRounds } from './further-rounds.js';
-import { sendOnline, type OnlineResult, type RequestSet } from './online.js';
+import { nothingSent, sendOnline, type OnlineResult, type OnlineWork, type RequestSet } from './online.js';
 import type { OpenPlan } from './open-plan.js';
+import type { BatchShard, BatchWatching } from './shard-batches.js';
+import { ShardQueue } from './shard-queue.js';
 import type { CommandContext } from './command-context.js';
 import type { SessionPool } from './session-pool.js';
 
@@ -57,6 +62,8 @@ export interface PlannedWork extends OpenPlan {
   onSending: () => void;
   /** Called every few seconds while requests are sent. */
   onNote: () => void;
+  /** How batches are watched, where the plan asks for them. */
+  watching: BatchWatching;
 }
 
 export interface ShardResult {
@@ -72,7 +79,8 @@ export interface ShardResult {
  * @param folder of the shard, whose lock is held
  */
 export async function runShard(work: PlannedWork, shard: number, folder: RunFolder): Promise<ShardResult> {
-  const { session, totals, run } = await openShard(work, shard, folder);
+  const ready = await openShard(work, shard, folder);
+  const { session, totals, run } = ready;
   const { call, policy } = work.settings;
   const { price, share, pool, context } = work;
   const { index } = run;
@@ -91,8 +99,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
       serviceTier: null,
       reserved: reservedFor(work, shard),
     };
-    if (isSending) work.onSending();
-    const first = await sendOnline(online, context);
+    const first = isSending ? await sendRows(work, online, ready) : nothingSent(call);
     const further = await sendFurtherRounds(online, first, NOTHING_SHARED, context);
     asked = await checkAgain(online, folder.rows, further, context);
     await totals.findPrice(call);
@@ -105,11 +112,33 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
   return { rows: session.rows, stop, call: asked.call };
 }
 
+/** Sends rows that have no answer: online, or in batches where the plan says so. */
+async function sendRows(
+  work: PlannedWork,
+  online: OnlineWork & Pick<BatchShard, 'folder' | 'run'>,
+  { batches }: ReadyShard,
+): Promise<OnlineResult> {
+  const { settings, context, watching } = work;
+  if (batches === null) {
+    work.onSending();
+    return sendOnline(online, context);
+  }
+  const { dataset } = settings.selection;
+  // What batches need is loaded only for them.
+  const { sendInBatches } = await import('./shard-batches.js');
+  const sent = await sendInBatches({ ...online, ...batches, dataset, watching }, context);
+  // What the answers call for is sent online.
+  if (sent.stop === null && mayFollow(online)) work.onSending();
+  return sent;
+}
+
 /** A shard that is ready to be sent. */
 interface ReadyShard {
   session: ShardSession;
   totals: Totals;
-  run: RequestSet;
+  run: PreparedRun & Pick<RequestSet, 'naming'>;
+  /** What a shard of a run in batches has besides; null where rows are sent online. */
+  batches: Pick<BatchShard, 'ledger' | 'queue' | 'isResumed'> | null;
 }
 
 /** A shard's rows, and what earlier attempts have of their answers. */
@@ -131,10 +160,37 @@ async function openShard(work: PlannedWork, shard: number, folder: RunFolder): P
   });
   const session = new ShardSession(work, shard, { folder, index, totals, rowsDigest });
   session.changes = before?.parameter_changes ?? [];
+  const batches = work.settings.policy.batch ? openBatches(work, shard, folder, session) : null;
+  if (batches !== null) totals.setBatches(batches.ledger.totals());
   const naming = { one: 'row', nameOf: (row: number) => `Row ${planned.start + row}` };
   const partialBefore = onlyReason(report.partial, index);
-  const run = { index, rows: index.rows, unusable, partialBefore, naming };
-  return { session, totals, run };
+  const { uuid, created, asked, found } = work.plan;
+  const identity = shardIdentity({ uuid, created, asked, found }, shard);
+  const run = { identity, index, rows: index.rows, unusable, partialBefore, naming };
+  const isResumed = before !== null;
+  return { session, totals, run, batches: batches === null ? null : { ...batches, isResumed } };
+}
+
+/** A shard's own record of batches, and what the other shards have in the account's queue. */
+function openBatches(
+  { runDir, plan }: PlannedWork,
+  shard: number,
+  folder: RunFolder,
+  session: ShardSession,
+): { ledger: Ledger; queue: ShardQueue } {
+  const ledger = Ledger.open(folder);
+  ledger.learn(session.changes);
+  const others = [...plan.shards.keys()].filter((one) => one !== shard);
+  const queue = new ShardQueue({
+    ledger,
+    others: () => others.map((one) => knownState(shardFolder(runDir, one).temp)),
+    note: () => {
+      session.note();
+    },
+    clock: systemClock,
+  });
+  session.queue = queue;
+  return { ledger, queue };
 }
 
 /** US dollars of `--max_cost` that belong to other shards. */
@@ -220,6 +276,8 @@ interface OpenShard {
 class ShardSession {
   /** Parameters that the API made this worker, or the one before it, change. */
   changes: ParameterChange[] = [];
+  /** What it has in the account's queue of batches; null for a shard without batches. */
+  queue: ShardQueue | null = null;
   readonly #input: string;
 
   constructor(
@@ -236,12 +294,17 @@ class ShardSession {
 
   keepNoting(): () => void {
     const timer = setInterval(() => {
-      noteState(this.open.folder.temp, this.#figures('working', null));
+      this.note();
       this.work.onNote();
     }, NOTE_MS);
     return () => {
       clearInterval(timer);
     };
+  }
+
+  /** Says how far it is without waiting for the disk. */
+  note(): void {
+    noteState(this.open.folder.temp, this.#figures('working', null));
   }
 
   async save(phase: Phase, message: string | null): Promise<void> {
@@ -264,6 +327,7 @@ class ShardSession {
       cost_usd: this.open.totals.cost,
       parameter_changes: this.changes,
       message: message === null ? null : settings.environment.redactor.text(message),
+      ...(this.queue === null ? {} : { queue: this.queue.own }),
     };
   }
 }

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import type { Price } from '../models/prices.js';
-import { callFailed, CallFailed } from '../batches/calls.js';
+import { CallFailed } from '../batches/calls.js';
 import type { BatchApi } from '../batches/apis/batch-api.js';
 import { planChunks, type ChunkLimits } from '../batches/chunks.js';
 import { isHandRun } from '../batches/hand-run.js';
@@ -21,7 +21,7 @@ import type { Totals } from '../run/totals.js';
 import { count, plural } from '../lib/text.js';
 import type { RetriableState } from '../types.js';
 import { costOfAll } from './batch-cost.js';
-import { openBatchClient, submitParts, type BatchAccount } from './batch-tools.js';
+import { modelRefusal, openBatchClient, submitParts, type BatchAccount } from './batch-tools.js';
 import { describeOutstanding, holdRows, refuseUnknownBatches } from './before-paying.js';
 import { addressStep, commandLine, nextStep, roundedUp } from './next-command.js';
 import { refuseOnlineElsewhere } from './online-permit.js';
@@ -95,32 +95,20 @@ function tellSearch(call: ModelCall, console: CommandContext['console']): void {
   );
 }
 
-/**
- * A batch with a wrong key or model fails minutes or hours later, so both are looked up first.
- * @throws UserError
- */
+/** @throws UserError where the key or the model is certainly wrong */
 async function requireModel(
   { call, output }: BatchRun,
   client: BatchApi,
   { words, resumeCommand }: CommandContext,
 ): Promise<void> {
-  try {
-    await client.requireModel(call.annotator.model);
-  } catch (error) {
-    const { verdict, status } = callFailed(error);
-    if (verdict.kind !== 'run') return;
-    // A server that has no list of models answers 404 as well.
-    const isCertain =
-      status === 401 || (verdict.cause === 'model' && /model_not_found/.test(verdict.message));
-    if (!isCertain) return;
-    const stop = { reason: 'error' as const, cause: verdict.cause, message: verdict.message };
-    throw await stopError(stop, call, (nearest) => {
-      if (words === undefined) return `Then resume with: ${resumeCommand}`;
-      const { baseUrl } = findEndpoint(call);
-      const isNamed = output.runName !== null;
-      return nextStep(stop, { call, words, isNamed, hasAnswers: false, nearest, baseUrl });
-    });
-  }
+  const stop = await modelRefusal(call, client);
+  if (stop === null) return;
+  throw await stopError(stop, call, (nearest) => {
+    if (words === undefined) return `Then resume with: ${resumeCommand}`;
+    const { baseUrl } = findEndpoint(call);
+    const isNamed = output.runName !== null;
+    return nextStep(stop, { call, words, isNamed, hasAnswers: false, nearest, baseUrl });
+  });
 }
 
 /** Brings the ledger up to date: what was in progress at a crash, files that are gone, rows in no chunk yet. */
@@ -165,7 +153,7 @@ export async function planRows(
   tellIncomplete(index, retry, console);
   let planned = 0;
   // Where the journal can't be written, closing it says so.
-  const journal = new JournalWriter(folder.journal, () => undefined);
+  const journal = new JournalWriter(folder.journal, () => undefined, folder.segments?.at(-1)?.number);
   const endProgress = console.showProgress(() => `Writing batch files: ${plural(planned, 'request')}`);
   try {
     const chunks = await planChunks(

@@ -18,7 +18,7 @@ import { watch, type Watched } from '../batches/watch.js';
 import type { ModelCall } from '../models/call.js';
 import { batchesOnResponses } from '../models/endpoint.js';
 import { readJob } from '../run/jobs.js';
-import type { WatchedRun } from './open-watched-run.js';
+import type { WatchedBatches } from './open-watched-run.js';
 import type { CommandContext } from './command-context.js';
 
 /** The least that a result file may have. */
@@ -42,7 +42,7 @@ function boundsOf({ generation }: ModelCall, requests: number): FileBounds {
 }
 
 /** Where each row's request is, for batches whose input file is not here. */
-export async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex> {
+export async function indexJobs({ folder, run }: WatchedBatches): Promise<LineIndex> {
   const identify = (line: Buffer): number | null => readJob(line)?.requestIdx ?? null;
   return (await LineIndex.build(folder.jobs, run.rows, identify)).index;
 }
@@ -52,7 +52,7 @@ export async function indexJobs({ folder, run }: WatchedRun): Promise<LineIndex>
  * @param jobs null where every batch's input file is here, and holds requests as the journal does
  */
 export function collectParts(
-  { call, folder, run, ledger, totals, client, submission }: WatchedRun,
+  { call, folder, run, ledger, totals, client, submission }: WatchedBatches,
   jobs: LineIndex | null,
   rules: AnswerRules,
   reporter: CommandContext['console'],
@@ -79,7 +79,7 @@ export function collectParts(
 
 /** Watches until every batch has ended and is collected. */
 export async function watchOnce(
-  watched: WatchedRun,
+  watched: WatchedBatches,
   { console, onBatches }: CommandContext,
 ): Promise<Watched> {
   const { watching, call, folder, ledger, totals, client, submission, isGivenUp } = watched;
@@ -112,6 +112,7 @@ export async function watchOnce(
         await raw.update();
         return outcome;
       },
+      ...(submission.queue === undefined ? {} : { queue: submission.queue }),
       onPoll: () => {
         onBatches?.(batchProgress(ledger));
         for (const line of display.changes(new Date())) {
@@ -128,24 +129,24 @@ export async function watchOnce(
 }
 
 /** True where every row of a chunk has an answer. */
-async function isAnswered(chunk: Chunk, { ledger, run }: WatchedRun): Promise<boolean> {
+async function isAnswered(chunk: Chunk, { ledger, run }: WatchedBatches): Promise<boolean> {
   const asked = await rowsIn([chunk], ledger, run.rows);
   return !asked.some((isSubmitted, row) => isSubmitted === 1 && !run.index.isAnswered(row));
 }
 
 /** `--output_file` and `--error_file`, brought up to date whenever a batch was collected. */
 export class RawResults {
-  readonly #files: { kind: 'output' | 'error'; file: RawFile }[];
+  readonly #files: { kind: 'output' | 'error'; file: RawFile }[] = [];
 
   constructor(
-    private readonly watched: WatchedRun,
+    private readonly watched: WatchedBatches,
     console: CommandContext['console'],
   ) {
     const { outputFile, errorFile } = watched.watching;
-    this.#files = [
-      { kind: 'output', file: new RawFile(outputFile, '--output_file', console) },
-      { kind: 'error', file: new RawFile(errorFile, '--error_file', console) },
-    ];
+    if (outputFile !== null)
+      this.#files.push({ kind: 'output', file: new RawFile(outputFile, '--output_file', console) });
+    if (errorFile !== null)
+      this.#files.push({ kind: 'error', file: new RawFile(errorFile, '--error_file', console) });
   }
 
   async update(): Promise<void> {

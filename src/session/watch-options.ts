@@ -17,8 +17,9 @@ export interface WatchOptions {
   batchObjectsFile: string | null;
   /** Milliseconds. */
   checkInterval: number;
-  outputFile: string;
-  errorFile: string;
+  /** Where the raw lines of all results go; null for nowhere. */
+  outputFile: string | null;
+  errorFile: string | null;
   /** What to do about rows that have no answer in the end. */
   then: 'stop' | 'retry_failed' | 'finish_online';
   serviceTier: 'flex' | null;

@@ -10,8 +10,12 @@ const LEAST_ROWS = 50_000;
 /** Workers that are counted on where nobody says how many: their shards fit into one Slurm array of 1,001. */
 const USUAL_WORKERS = 60;
 
-/** How `--shards auto` decides; small datasets are cut below the least size, so that there is something to share. */
-export function shardsFor(rows: number, workers: number | null): number {
+/**
+ * How `--shards auto` decides; small datasets are cut below the least size, so that there is something to share.
+ * @param inBatches true where workers wait for batches: one shard each then, since a worker waits for one at a time
+ */
+export function shardsFor(rows: number, workers: number | null, inBatches = false): number {
+  if (inBatches && workers !== null) return Math.max(1, Math.min(workers, rows));
   const wanted = SHARDS_A_WORKER * (workers ?? USUAL_WORKERS);
   const most = Math.max(SHARDS_A_WORKER, Math.ceil(rows / LEAST_ROWS));
   return Math.max(1, Math.min(wanted, most, rows));

@@ -39,6 +39,8 @@ export interface ShardState {
   updated_at: string;
   /** Why the worker left; null where there is nothing to say. */
   message: string | null;
+  /** What the shard has in the account's queue; absent for a shard without batches. */
+  queue?: { tokens: number; limit: number | null };
 }
 
 /** What a state is about, apart from what this process adds. */
@@ -93,7 +95,7 @@ function asText(figures: StateFigures): string {
 function isState(value: unknown): value is ShardState {
   if (!isObject(value)) return false;
   const { plan, shard, start, phase, rows, input, rows_sha256: sha256, segments, requests, tokens } = value;
-  const { cost_usd: cost, parameter_changes: changes, worker, updated_at: updated, message } = value;
+  const { cost_usd: cost, parameter_changes: changes, worker, updated_at: updated, message, queue } = value;
   return (
     typeof plan === 'string' &&
     isWhole(shard) &&
@@ -112,8 +114,13 @@ function isState(value: unknown): value is ShardState {
     typeof worker['host'] === 'string' &&
     isWhole(worker['pid']) &&
     typeof updated === 'string' &&
-    (message === null || typeof message === 'string')
+    (message === null || typeof message === 'string') &&
+    (queue === undefined || isQueue(queue))
   );
+}
+
+function isQueue(value: unknown): boolean {
+  return isObject(value) && isWhole(value['tokens']) && (value['limit'] === null || isWhole(value['limit']));
 }
 
 function isWhole(value: unknown): boolean {

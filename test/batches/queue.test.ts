@@ -53,6 +53,32 @@ describe('the queue', () => {
     expect(nextFromQueue([chunk(1, 5000)], 1000, NOW)).toHaveLength(1);
   });
 
+  it('leaves the room to other workers that they use, and notices when they need it no more', () => {
+    const chunks = [underWay(0, 100), chunk(1, 300), chunk(2, 300)];
+    const numbers = (others: number): number[] =>
+      nextFromQueue(chunks, 1000, NOW, others).map(({ number }) => number);
+    expect(numbers(0)).toEqual([1, 2]);
+    expect(numbers(300)).toEqual([1, 2]);
+    expect(numbers(301)).toEqual([1]);
+    expect(numbers(900)).toEqual([]);
+    const idle = [chunk(1, 300)];
+    expect(nextFromQueue(idle, 1000, NOW, 900)).toEqual([]);
+    expect(nextFromQueue(idle, null, NOW, 900)).toEqual(idle);
+  });
+
+  it('halves nothing that others keep out, unless it can never fit', () => {
+    const fitting = chunk(1, 500, { state: 'submitted', batch: batch('failed'), refusals: 5 });
+    const shared = { limit: 1000, now: NOW, pause: 60_000, others: 900 };
+    expect(refused(fitting, { chunks: [fitting], ...shared })).toEqual({
+      isTooLarge: false,
+      tryAgainAt: NOW + 30 * 60_000,
+      refusals: 6,
+    });
+    expect(refused(fitting, { chunks: [fitting], ...shared, limit: null }).isTooLarge).toBe(false);
+    const large = chunk(2, 1001, { state: 'submitted', batch: batch('failed') });
+    expect(refused(large, { chunks: [large], ...shared }).isTooLarge).toBe(true);
+  });
+
   const QUEUE = { limit: 1000, now: NOW, pause: 60_000 };
 
   it('waits for its own batches before it halves anything', () => {

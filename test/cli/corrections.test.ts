@@ -44,7 +44,7 @@ describe('a mistyped command line', () => {
     ['--max_new_tokens 5', "error: unknown option '--max_new_tokens'\n(Did you mean --max_tokens?)"],
     [
       '--check_interval 5',
-      "error: unknown option '--check_interval'\n(watch-batch has such a flag, reannotate has not.)",
+      "error: unknown option '--check_interval'\n(watch-batch and work have such a flag, reannotate has not.)",
     ],
     ['-z', "error: unknown option '-z'\n(reannotate --help shows the commands and flags.)"],
     ['help jugde', "error: unknown command 'jugde'\n(Did you mean reannotate judge?)"],
@@ -57,8 +57,8 @@ describe('a mistyped command line', () => {
     expect(correction(['status', 'a', 'b'], 'status')).toContain("unexpected argument 'b'");
     expect(correction(['report', 'a', 'b', 'c'], 'report')).toBeNull();
     expect(correction(['demo', '--limit', '3'], 'demo')).toContain('reannotate has such a flag');
-    expect(correction(['plan', '--batch'], 'plan')).toContain(
-      'plan takes no --batch: workers send requests online, since the tokens that an account may have in batches cannot be divided',
+    expect(correction(['plan', '--batch_file_only'], 'plan')).toContain(
+      'plan takes no --batch_file_only: workers submit batches themselves',
     );
     expect(correction(['plan', '--push-to-hub', 'me/x'], 'plan')).toContain(
       'plan takes no --push-to-hub: nothing',

@@ -1,7 +1,15 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { foldersIn, pointingAt, resultsIn, runCli, startCli, temporaryFolder } from '../support/cli.js';
+import {
+  foldersIn,
+  pointingAt,
+  resultsIn,
+  runCli,
+  simulator,
+  startCli,
+  temporaryFolder,
+} from '../support/cli.js';
 import { completion, scriptedApi } from '../support/scripted-api.js';
 
 const ROWS = 40;
@@ -124,4 +132,28 @@ it('a refused key stops all workers, and a changed dataset those that would read
     stderr: expect.stringMatching(/data\.jsonl has changed since it was planned: rows 31 to 40/) as string,
   });
   expect(api.requests).toHaveLength(1);
+});
+
+it('workers that share the account’s queue of batches give what one machine gives online', async () => {
+  // Room for the batches of one shard at a time.
+  const api = await simulator({ enqueuedTokenLimit: 700, batchDurationMs: 100 });
+  const [folder, alone] = [temporaryFolder(), temporaryFolder()];
+  const [env, path] = [pointingAt(api), dataset(folder)];
+  expect(await runCli(flags(alone, path), { env })).toMatchObject({ code: 3 });
+  const plan = ['plan', ...flags(folder, path), '--batch', '--max_batch_size', '5', '--workers', '3'];
+  const planned = await runCli(plan, { env });
+  const runDir = planned.stdout.trim();
+  const work = ['work', runDir, '--check_interval', '0.05'];
+  const workers = await Promise.all(
+    [0, 1, 2].map((shard) => runCli([...work, '--shard', String(shard)], { env })),
+  );
+  for (const { code, stderr } of workers) expect({ code, stderr }).toMatchObject({ code: 0 });
+  expect(await runCli(['merge', runDir], { env })).toMatchObject({ code: 3 });
+  for (const name of ['reannotated.json', 'failed_rows.jsonl'])
+    expect(readFileSync(resultsIn(folder).saved(name), 'utf8')).toBe(
+      readFileSync(resultsIn(alone).saved(name), 'utf8'),
+    );
+  expect(resultsIn(folder).summary()).toMatchObject({ mode: 'batch', requests: { sent: ROWS } });
+  const { answersByPrompt } = api.statistics();
+  expect(new Set(Object.values(answersByPrompt))).toEqual(new Set([2]));
 });

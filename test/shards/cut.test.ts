@@ -16,6 +16,12 @@ describe('the number of shards', () => {
   ])('is $shards for $rows rows and $workers workers', ({ rows, workers, shards }) => {
     expect(shardsFor(rows, workers)).toBe(shards);
   });
+
+  it('is one for each worker in batches, since a worker waits for those of one shard at a time', () => {
+    expect(shardsFor(1_000_000_000, 8, true)).toBe(8);
+    expect(shardsFor(3, 8, true)).toBe(3);
+    expect(shardsFor(1_000_000, null, true)).toBe(20);
+  });
 });
 
 describe('cutting rows', () => {

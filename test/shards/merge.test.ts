@@ -305,6 +305,7 @@ describe('a worker', () => {
       share: () => 1,
       onSending: nothing,
       onNote: nothing,
+      watching: { checkInterval: 20, giveUp: [] },
     };
     await expect(runShard(work, 1, shardFolder(planned.runDir, 1))).rejects.toThrow(
       'contains a copy of shard 2',

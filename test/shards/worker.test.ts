@@ -19,7 +19,8 @@ const nothing = (): void => undefined;
 async function workOn(planned: OpenPlan, shards: Iterable<number>): Promise<void> {
   const pool = new SessionPool();
   const own = { pool, price: null, context: quietSurroundings(), share: () => 1 };
-  const work = { ...planned, ...own, onSending: nothing, onNote: nothing };
+  const watching = { checkInterval: 20, giveUp: [] };
+  const work = { ...planned, ...own, watching, onSending: nothing, onNote: nothing };
   for (const shard of shards) {
     const { temp } = shardFolder(planned.runDir, shard);
     rmSync(temp, { recursive: true });

@@ -5,7 +5,6 @@ import {
   file,
   integer,
   kind,
-  LIST_IN_CODE,
   list,
   number,
   oneOf,
@@ -14,10 +13,8 @@ import {
   toggle,
   type Kind,
 } from '../../lib/kinds.js';
-import { sanitize } from '../../lib/text.js';
 import { hasFileEnding } from '../../datasets/file-names.js';
 import { readReview } from '../../exports/review.js';
-import { isId } from '../../batches/id.js';
 import {
   DEFAULT_COMPARISON,
   DEFAULT_JUDGE,
@@ -26,20 +23,15 @@ import {
   LARGEST_COMPARISON,
   LARGEST_SAMPLE,
 } from '../../judge/defaults.js';
-import {
-  DEFAULT_CHECK_INTERVAL_S,
-  DEFAULT_ERROR_FILE,
-  DEFAULT_OUTPUT_FILE,
-} from '../../session/watch-options.js';
+import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE } from '../../session/watch-options.js';
 import { SEVERAL_ANSWERS, SIMULATOR_DEFAULTS } from '../../simulator/options.js';
 import { REASONING_KIND_NAMES } from '../../simulator/reasoning.js';
+import { ids } from './batch-flags.js';
 import { flag } from './flag.js';
 import { SHARD_FLAGS } from './shard-flags.js';
 
-const ids = kind<readonly string[]>('<id,id>', idsOf, { repeats: true, inCode: LIST_IN_CODE });
 /** Rows of a report that can be named: each is read in full. */
 const MOST_ROWS_NAMED = 1000;
-const NO_IDS: readonly string[] = [];
 const NO_ROWS: readonly number[] = [];
 const OF_WATCH = { 'watch-batch': true } as const;
 const OF_JUDGE = { judge: true } as const;
@@ -83,24 +75,6 @@ const WATCH_FLAGS = {
     details: 'See [batches](batches.md).',
     excludes: 'source',
     isAction: true,
-    commands: OF_WATCH,
-  }),
-  give_up: flag({
-    kind: ids,
-    fallback: NO_IDS,
-    group: 'batches',
-    help: 'treat these batches as lost although the account cannot confirm it: their rows may be sent again',
-    details:
-      'Also takes the name of another machine’s marker file, which says that it sends rows online. See [batches](batches.md).',
-    isAction: true,
-    commands: OF_WATCH,
-  }),
-  check_interval: flag({
-    kind: number(0, 86_400, '<seconds>'),
-    fallback: DEFAULT_CHECK_INTERVAL_S,
-    group: 'batches',
-    help: 'time between two polls',
-    aliases: ['interval', 'poll_interval', 'polling_interval'],
     commands: OF_WATCH,
   }),
   output_file: flag({
@@ -523,21 +497,6 @@ export const OWN_FLAGS = {
   demo: DEMO_FLAGS,
   simulate: SIMULATE_FLAGS,
 };
-
-/** Ids, separated by commas; plain ones may be separated by spaces as well, which other ids can contain. */
-function idsOf(given: string, source: string): readonly string[] {
-  const found = given
-    .split(/[,\n]/)
-    .flatMap((part) => (/^[\s\w.-]*$/.test(part) ? part.split(/\s+/) : [part.trim()]))
-    .filter((id) => id !== '');
-  const wrong = found.find((id) => !isId(id));
-  if (wrong !== undefined || found.length === 0) {
-    throw new UsageError(
-      `${source} takes ids such as batch_abc,batch_def, not ${sanitize(wrong ?? given, 60)}.`,
-    );
-  }
-  return [...new Set(found)];
-}
 
 function rowNumbers(given: string, source: string): readonly number[] {
   const rows = (hasFileEnding(given) ? [...readReview(given, null, source).rows].join(',') : given)

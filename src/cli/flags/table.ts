@@ -6,6 +6,7 @@ import type { Flag, ValueOf } from './flag.js';
 import { GENERATION_FLAGS, MODEL_FLAGS } from './model-flags.js';
 import { OWN_FLAGS } from './own-flags.js';
 import { GENERAL_FLAGS, RESULT_FLAGS } from './result-flags.js';
+import { BATCH_FLAGS } from './batch-flags.js';
 import { LIMIT_FLAGS, RUN_FLAGS } from './run-flags.js';
 
 /** Flags that mean the same in every command that takes them. */
@@ -15,6 +16,7 @@ export const SHARED_FLAGS = {
   ...GENERATION_FLAGS,
   ...RUN_FLAGS,
   ...LIMIT_FLAGS,
+  ...BATCH_FLAGS,
   ...RESULT_FLAGS,
   ...GENERAL_FLAGS,
 };
@@ -58,9 +60,6 @@ export function flagsOf(command: CommandName): readonly CommandFlag[] {
 }
 
 const OF_ONE_PROCESS = 'it applies to one process, but many work on a plan';
-const IN_BATCHES =
-  'workers send requests online, since the tokens that an account may have in batches cannot be divided among them; submit ' +
-  'batches from one machine, with npx reannotate --batch';
 const OF_ALL_ROWS = 'it needs all rows of a run, but a worker has only those of its shard';
 const AFTER_MERGE = 'nothing is pushed before the shards are merged';
 
@@ -74,10 +73,7 @@ const NOT_PLANNED: Readonly<Record<string, string>> = {
   probe: OF_ONE_PROCESS,
   notify: OF_ONE_PROCESS,
   events: OF_ONE_PROCESS,
-  batch: IN_BATCHES,
-  batch_file_only: IN_BATCHES,
-  max_batch_size: IN_BATCHES,
-  max_batch_bytes: IN_BATCHES,
+  batch_file_only: 'workers submit batches themselves; write the files of a whole run with npx reannotate',
   push_to_hub: AFTER_MERGE,
   private: AFTER_MERGE,
   yes: AFTER_MERGE,
@@ -100,6 +96,7 @@ const NOT_COMPARED: ReadonlySet<string> = new Set([
   ...['drop', 'decontaminate', 'decontaminate_column', 'off_peak'],
   // Its judge compares annotators.
   ...['judge', 'select'],
+  ...['batch', 'max_batch_size', 'max_batch_bytes'],
 ]);
 
 function collectFlags(command: CommandName): CommandFlag[] {
