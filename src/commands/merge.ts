@@ -116,7 +116,7 @@ async function proveShards(planned: OpenPlan, context: CommandContext): Promise<
   const names = existsSync(shardsDir(runDir)) ? readdirSync(shardsDir(runDir)) : [];
   for (const shard of plan.shards.keys()) await settleLock(runDir, shard, context);
   const problems = findProblems(plan, names, (shard) => findShard(runDir, shard));
-  if (problems.length > 0) throw notWhole(problems, runDir, context);
+  if (problems.length > 0) throw await notWhole(problems, planned, context);
 }
 
 /** A worker that was killed after its shard was done has left its lock; whether it lives shows within a minute. */
@@ -143,11 +143,16 @@ function findShard(runDir: string, shard: number): FoundShard | null {
 }
 
 /** Missing and unfinished shards are a matter of time; anything else needs a person. */
-function notWhole(problems: readonly Problem[], runDir: string, { console }: CommandContext): UserError {
+async function notWhole(
+  problems: readonly Problem[],
+  planned: OpenPlan,
+  { console }: CommandContext,
+): Promise<UserError> {
+  await reopen(problems, planned);
   for (const { message } of problems.slice(0, PROBLEMS_SHOWN)) console.warning(capitalised(message));
   if (problems.length > PROBLEMS_SHOWN)
     console.warning(`… and ${plural(problems.length - PROBLEMS_SHOWN, 'more problem')}.`);
-  const text = describeProblems(problems, `npx reannotate work ${shellWord(runDir)}`);
+  const text = describeProblems(problems, `npx reannotate work ${shellWord(planned.runDir)}`);
   const isTransient = problems.every(
     ({ kind }) => kind === 'working' || kind === 'incomplete' || kind === 'missing',
   );
@@ -161,7 +166,7 @@ async function writeResults(
   context: CommandContext,
 ): Promise<Merged> {
   const { console } = context;
-  const { plan, runDir } = planned;
+  const { plan } = planned;
   let done = 0;
   const endProgress = console.showProgress(() => `Merging: ${count(done)} of ${plural(plan.rows, 'row')}`);
   try {
@@ -172,28 +177,35 @@ async function writeResults(
   } catch (error) {
     parts?.discard();
     if (!(error instanceof ShardsDamaged)) throw error;
-    const problems = [...error.problems, ...(await reopen(planned, error.damaged))];
-    throw notWhole(problems, runDir, context);
+    const problems = [...error.problems, ...(await noteLines(planned, error.damaged))];
+    throw await notWhole(problems, planned, context);
   } finally {
     endProgress();
   }
 }
 
-/** Shards with lines that can't be read are open again, so that the next worker sends these rows. */
-async function reopen({ runDir, plan }: OpenPlan, damaged: ShardsDamaged['damaged']): Promise<Problem[]> {
+/** Shards that lost something are open again: the next worker sends the rows that lack an answer then. */
+async function reopen(problems: readonly Problem[], { runDir, plan }: OpenPlan): Promise<void> {
+  for (const { shard, kind, message } of problems) {
+    if (shard === null || kind !== 'cut') continue;
+    const { temp } = shardFolder(runDir, shard);
+    const state = knownState(temp);
+    if (state?.plan === plan.digest) await writeState(temp, { ...state, phase: 'stopped', message });
+  }
+}
+
+/** Lines that can't be read are not taken by the next worker either. */
+async function noteLines({ runDir }: OpenPlan, damaged: ShardsDamaged['damaged']): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const shard of new Set(damaged.map(({ part }) => part))) {
     const lines = damaged.filter(({ part }) => part === shard);
     const folder = shardFolder(runDir, shard);
-    const state = knownState(folder.temp);
     await noteDamaged(
       folder.journal,
       lines.map(({ offset }) => offset),
     );
     const what = `has ${plural(lines.length, 'line')} that cannot be read or belong to other rows`;
-    if (state?.plan === plan.digest)
-      await writeState(folder.temp, { ...state, phase: 'stopped', message: `It ${what}.` });
-    problems.push({ shard, kind: 'cut', message: `shard ${shard} ${what}; their rows are sent again` });
+    problems.push({ shard, kind: 'cut', message: `shard ${shard} ${what}` });
   }
   return problems;
 }

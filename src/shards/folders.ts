@@ -25,13 +25,14 @@ export function planFolder(runDir: string, saveDir: string): RunFolder {
   return runFolder(saveDir, dirname(runDir), basename(runDir));
 }
 
-/** The segments of a shard's journal, in the order in which their attempts began. */
+/** The segments of a shard's journal, in the order in which their attempts began; no worker left anything but a file. */
 export function segmentsIn(folder: string): JournalSegment[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .flatMap((name) => {
-      const number = Number(SEGMENT.exec(name)?.[1] ?? 0);
-      return number === 0 || number > LAST_SEGMENT ? [] : [{ number, path: join(folder, name) }];
+  return readdirSync(folder, { withFileTypes: true })
+    .flatMap((entry) => {
+      const number = Number(SEGMENT.exec(entry.name)?.[1] ?? 0);
+      const isSegment = number !== 0 && number <= LAST_SEGMENT && entry.isFile();
+      return isSegment ? [{ number, path: join(folder, entry.name) }] : [];
     })
     .sort((a, b) => a.number - b.number);
 }

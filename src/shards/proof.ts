@@ -45,10 +45,11 @@ export function findProblems(
     const problem = problemOf(plan, shard, find(shard));
     if (problem !== null) problems.push(problem);
   }
-  for (const name of names) {
+  // What file systems and desktops leave in folders begins with a dot (`.nfs…`, `.snapshot`, `.DS_Store`).
+  for (const name of names.filter((one) => !one.startsWith('.'))) {
     const number = /^(?:0|[1-9]\d{0,8})$/.test(name) ? Number(name) : NaN;
     if (number < plan.shards.length) continue;
-    const message = `shards/${sanitize(name, 80)} is no shard of this plan, which has ${plural(plan.shards.length, 'shard')}`;
+    const message = `the folder shards/${sanitize(name, 80)} is no shard of this plan, which has ${plural(plan.shards.length, 'shard')}`;
     problems.push({ shard: null, kind: 'foreign', message: `${message}; move it elsewhere` });
   }
   return problems;
@@ -76,7 +77,8 @@ function problemOf(plan: Plan, shard: number, found: FoundShard | null): Problem
   }
   if (state.phase !== 'done') {
     const done = state.rows.total - state.rows.pending;
-    return problem('incomplete', `is not done (${count(done)} of ${plural(state.rows.total, 'row')})`);
+    const why = state.message === null ? '' : `; ${sanitize(state.message, 200)}`;
+    return problem('incomplete', `is not done (${count(done)} of ${plural(state.rows.total, 'row')}${why})`);
   }
   if (state.input !== inputDigest(plan, planned))
     return problem('foreign', 'was made of other input than the plan has');
@@ -121,6 +123,7 @@ export function describeProblems(problems: readonly Problem[], workCommand: stri
   const advice = [
     has('working') ? 'Wait until no worker is busy.' : '',
     has('foreign', 'doubled', 'overlapping') ? 'Move the folders that do not belong there elsewhere.' : '',
+    has('cut') ? 'Restore what was lost from a copy if there is one; otherwise its rows are sent again.' : '',
     `Finish what is left with: ${workCommand}`,
   ].filter((text) => text !== '');
   const shards = problems.flatMap(({ shard }) => (shard === null ? [] : [shard]));

@@ -44,7 +44,7 @@ describe('a mistyped command line', () => {
     ['--max_new_tokens 5', "error: unknown option '--max_new_tokens'\n(Did you mean --max_tokens?)"],
     [
       '--check_interval 5',
-      "error: unknown option '--check_interval'\n(watch-batch and work have such a flag, reannotate has not.)",
+      "error: unknown option '--check_interval'\n(watch-batch has such a flag, reannotate has not.)",
     ],
     ['-z', "error: unknown option '-z'\n(reannotate --help shows the commands and flags.)"],
     ['help jugde', "error: unknown command 'jugde'\n(Did you mean reannotate judge?)"],

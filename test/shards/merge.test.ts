@@ -6,6 +6,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -107,6 +108,22 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
     },
     says: /has lost answers: output\.1\.jsonl has 10 bytes/,
   },
+  'a folder in the place of its journal': {
+    does: (planned, shard) => {
+      const journal = join(folderOf(planned, shard), 'output.1.jsonl');
+      rmSync(journal);
+      mkdirSync(journal);
+    },
+    says: /output\.1\.jsonl is missing/,
+  },
+  'the journal of another shard behind a link': {
+    does: (planned, shard) => {
+      const journal = join(folderOf(planned, shard), 'output.1.jsonl');
+      rmSync(journal);
+      symlinkSync(join(folderOf(planned, (shard + 1) % SIZES.length), 'output.1.jsonl'), journal);
+    },
+    says: /output\.1\.jsonl is missing/,
+  },
   'no journal': {
     does: (planned, shard) => {
       rmSync(join(folderOf(planned, shard), 'output.1.jsonl'));
@@ -137,13 +154,13 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
     does: (planned, shard) => {
       edit(join(folderOf(planned, shard), 'output.1.jsonl'), (text) => text.replace('"prompt', '"tpmorp'));
     },
-    says: /1 line that cannot be read or belong to other rows; their rows are sent again/,
+    says: /1 line that cannot be read or belong to other rows/,
   },
   'a folder that is none of the plan’s': {
     does: ({ runDir }) => {
       mkdirSync(join(runDir, 'shards', '03'), { recursive: true });
     },
-    says: /shards\/03 is no shard of this plan/i,
+    says: /The folder shards\/03 is no shard of this plan/,
   },
 };
 
@@ -164,6 +181,10 @@ const HARMLESS: Readonly<Record<string, (planned: OpenPlan, shard: number) => vo
   'an answer that came late': (planned, shard) => {
     const { start = 0 } = planned.plan.shards[shard] ?? {};
     writeFileSync(join(folderOf(planned, shard), 'output.2.jsonl'), `${answerLine(start, 0, 'late')}\n`);
+  },
+  'files of a file system': ({ runDir }) => {
+    writeFileSync(join(runDir, 'shards', '.nfs00000000deadbeef'), '');
+    mkdirSync(join(runDir, 'shards', '.snapshot'), { recursive: true });
   },
   'an attempt without an answer': (planned, shard) => {
     writeFileSync(join(folderOf(planned, shard), 'output.7.jsonl'), '');
@@ -241,6 +262,22 @@ describe('merge', () => {
     expect(context.said.join('')).toMatch(/Shard 2 is worked on by process \d+ on /);
     if (attempt.kind === 'taken') attempt.lock.release();
   });
+
+  it.each(['a cut journal', 'no journal', 'no rows', 'changed rows', 'bytes of the journal that rotted'])(
+    'opens a shard again that lost something, so that the next worker sends the rest: %s',
+    async (kind) => {
+      const planned = await plannedRun(temporaryFolder(), SIZES);
+      DAMAGES[kind]?.does(planned, 2);
+      await expect(merge(planned, null, quietSurroundings())).rejects.toThrow(
+        'otherwise its rows are sent again',
+      );
+      expect(readState(folderOf(planned, 2))).toMatchObject({ phase: 'stopped' });
+      expect(readState(folderOf(planned, 1))).toMatchObject({ phase: 'done' });
+      const context = quietSurroundings();
+      await expect(merge(planned, null, context)).rejects.toMatchObject({ exitCode: EXIT.tryLater });
+      expect(context.said.join('')).toMatch(/Shard 2 is not done \(4 of 4 rows; shard 2 has /);
+    },
+  );
 
   it('opens a shard again whose lines answer other rows, so that only these are sent', async () => {
     const planned = await plannedRun(temporaryFolder(), SIZES);
