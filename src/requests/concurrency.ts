@@ -138,7 +138,7 @@ export class Concurrency {
   }
 
   get #isUsed(): boolean {
-    return this.#inFlight >= this.#limit * BUSY_SHARE;
+    return this.#inFlight >= Math.floor(this.#limit) * BUSY_SHARE;
   }
 
   /** Takes a place, or returns a promise to wait for before trying again. */
@@ -243,11 +243,12 @@ export class Concurrency {
 
   /**
    * The server is overloaded: it says so, throttles without telling a limit, or did not answer in time. Requests that
-   * were sent before the last reduction say nothing new.
+   * were sent before the last reduction say nothing new, and one that was alone says nothing about how many it takes:
+   * a server that still loads its model refuses it as well.
    */
   overloaded({ sentAt, inFlight, latency }: Exchanged): void {
     if (!this.isFixed && latency >= this.timeout) this.#latencies.add(inFlight, latency);
-    if (sentAt < this.#lastCut) return;
+    if (sentAt < this.#lastCut || inFlight <= 1) return;
     this.#lastCut = this.now();
     this.#isCareful = true;
     if (this.#search !== null) {

@@ -5,6 +5,7 @@ import { TokenEstimate, decodedLength } from '../../src/requests/tokens.js';
 import { logNormal, Simulation, type ServerModel } from '../support/server-model.js';
 
 const QUICK = { sentAt: 0, inFlight: 1, latency: 100 };
+const OVERLOADED = { ...QUICK, inFlight: 8 };
 
 describe('Concurrency', () => {
   /** Keeps every place in use and lets so many answers arrive. */
@@ -40,11 +41,29 @@ describe('Concurrency', () => {
   it('shrinks once for requests that were sent together, and never below one', () => {
     let now = 10;
     const concurrency = new Concurrency(10, true, { now: () => now });
-    concurrency.overloaded({ ...QUICK, sentAt: 5 });
-    concurrency.overloaded({ ...QUICK, sentAt: 5 });
+    concurrency.overloaded({ ...OVERLOADED, sentAt: 5 });
+    concurrency.overloaded({ ...OVERLOADED, sentAt: 5 });
     expect(concurrency.limit).toBe(8);
-    for (let round = 0; round < 50; round++) concurrency.overloaded({ ...QUICK, sentAt: (now += 1) });
+    for (let round = 0; round < 50; round++) concurrency.overloaded({ ...OVERLOADED, sentAt: (now += 1) });
     expect(concurrency.limit).toBe(1);
+  });
+
+  it('grows again after any number of overloads', () => {
+    for (let overloads = 1; overloads < 20; overloads++) {
+      let now = 0;
+      const concurrency = new Concurrency(100, false, { now: () => now });
+      for (let time = 0; time < overloads; time++)
+        concurrency.overloaded({ ...OVERLOADED, sentAt: (now += 1) });
+      const before = concurrency.limit;
+      answers(concurrency, 50);
+      expect(concurrency.limit, `after ${overloads}`).toBeGreaterThan(before);
+    }
+  });
+
+  it('learns nothing from a request that was alone: the server refuses it while it loads its model', () => {
+    const concurrency = new Concurrency(100, false, { now: () => 10 });
+    for (let time = 0; time < 10; time++) concurrency.overloaded(QUICK);
+    expect(concurrency.limit).toBe(16);
   });
 
   it('starts with no more than can be answered in half of a request’s time one after the other', () => {
@@ -67,7 +86,7 @@ describe('Concurrency', () => {
     void concurrency.enter();
     void concurrency.enter();
     expect(concurrency.makeRoom()).toBeNull();
-    concurrency.overloaded(QUICK);
+    concurrency.overloaded(OVERLOADED);
     expect(concurrency.limit).toBe(1);
     const room = concurrency.makeRoom();
     expect([concurrency.inFlight, concurrency.held]).toEqual([1, 2]);
@@ -80,7 +99,7 @@ describe('Concurrency', () => {
     const concurrency = new Concurrency(2, true, { now: () => 0 });
     void concurrency.enter();
     void concurrency.enter();
-    concurrency.overloaded(QUICK);
+    concurrency.overloaded(OVERLOADED);
     const room = concurrency.makeRoom();
     concurrency.interrupt();
     await room;
