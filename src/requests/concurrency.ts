@@ -1,4 +1,3 @@
-import { FadingStatistics } from './fading.js';
 import { LatencyByLoad } from './latency-by-load.js';
 import { ThroughputSearch } from './throughput-search.js';
 
@@ -15,14 +14,12 @@ const CAREFUL_GROWTH = 0.1;
 /** More requests for an answer that took hardly longer than those under the lowest load. */
 const QUICK_GROWTH = 3;
 const QUICK_FACTOR = 1.25;
-/** What that makes of their number where two answers of three are that quick. */
-const USUAL_GROWTH = 3;
+/** The same on average, where two answers of three are that quick. */
+const USUAL_GROWTH = 2;
 /** The first answers show whether a server has only a few slots; until then the number no more than doubles. */
 const QUICK_GROWTH_AFTER = 8;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
-/** Answers by which `ramp` says how long one takes. */
-const RECENT_ANSWERS = 50;
 
 /** Measures how much of its time the event loop works. */
 export function measureBusy(): IsBusy {
@@ -44,14 +41,13 @@ export function measureBusy(): IsBusy {
 export interface Ramp {
   limit: number;
   maximum: number;
-  /** True while they are multiplied in the time of an answer. */
-  isGrowing: boolean;
-  /** By about how much. */
+  /**
+   * `growing`: they are multiplied in the time of an answer. `searching`: it is measured which number gets the most
+   * answers. `steady`: the number stays about as it is.
+   */
+  phase: 'growing' | 'searching' | 'steady';
+  /** While they grow: by how many more each answer lets be in flight. */
   growth: number;
-  /** Milliseconds that an answer takes; null before the first one. */
-  latency: number | null;
-  /** Standard deviation of the latency, as a share of it. */
-  variation: number;
 }
 
 /** How one exchange went. */
@@ -89,7 +85,7 @@ export class Concurrency {
   #yielded = 0;
   #isInterrupted = false;
   #lastCut = -Infinity;
-  readonly #recent = new FadingStatistics(RECENT_ANSWERS);
+  #answers = 0;
   #waiters: (() => void)[] = [];
 
   private readonly now: () => number;
@@ -128,17 +124,18 @@ export class Concurrency {
 
   /** For those who foresee how long the rest will take. */
   get ramp(): Ramp {
-    const { limit, maximum } = this;
-    const isFree = this.#search === null && !this.isFixed && !this.#isCareful && limit < maximum;
-    const { count, mean, variance } = this.#recent;
-    const latency = count === 0 ? null : mean;
-    const variation = mean === 0 ? 0 : Math.sqrt(variance) / mean;
-    const growth = count < QUICK_GROWTH_AFTER ? 2 : USUAL_GROWTH;
-    return { limit, maximum, isGrowing: isFree && this.#isUsed, growth, latency, variation };
+    const growth = this.#answers < QUICK_GROWTH_AFTER ? 1 : USUAL_GROWTH;
+    return { limit: this.limit, maximum: this.maximum, phase: this.#phase, growth };
+  }
+
+  get #phase(): Ramp['phase'] {
+    if (this.isFixed || !this.#isUsed) return 'steady';
+    if (this.#search !== null) return 'searching';
+    return this.#isCareful || this.#limit >= this.maximum ? 'steady' : 'growing';
   }
 
   get #isUsed(): boolean {
-    return this.#inFlight >= Math.floor(this.#limit) * BUSY_SHARE;
+    return this.#inFlight >= this.limit * BUSY_SHARE;
   }
 
   /** Takes a place, or returns a promise to wait for before trying again. */
@@ -201,8 +198,8 @@ export class Concurrency {
 
   /** An answer arrived; more may be tried where all places were in use. */
   succeeded({ inFlight, latency }: Exchanged): void {
-    if (this.#recent.count === 0) this.#start(latency);
-    this.#recent.add(latency);
+    if (this.#answers === 0) this.#start(latency);
+    this.#answers += 1;
     // What this process is too busy to read in time says nothing about the server.
     if (this.isBusy()) return;
     if (!this.isFixed) this.#latencies.add(inFlight, latency);
@@ -225,7 +222,7 @@ export class Concurrency {
   #growthAfter(latency: number): number {
     if (this.#isCareful || this.isFixed) return CAREFUL_GROWTH;
     const shortest = this.#latencies.shortest ?? latency;
-    const isQuick = this.#recent.count >= QUICK_GROWTH_AFTER && latency <= QUICK_FACTOR * shortest;
+    const isQuick = this.#answers >= QUICK_GROWTH_AFTER && latency <= QUICK_FACTOR * shortest;
     return isQuick ? QUICK_GROWTH : 1;
   }
 

@@ -100,16 +100,14 @@ export class Fleet implements Servers {
 
   get ramp(): Ramp {
     const ramps = this.#members.filter((member) => member.isIn).map(({ concurrency }) => concurrency.ramp);
-    const known = ramps.filter(({ latency }) => latency !== null);
-    const mean = (valueOf: (ramp: Ramp) => number): number =>
-      known.reduce((sum, ramp) => sum + valueOf(ramp), 0) / Math.max(1, known.length);
+    const sum = (valueOf: (ramp: Ramp) => number): number =>
+      ramps.reduce((all, ramp) => all + valueOf(ramp), 0);
+    const phases = ramps.map(({ phase }) => phase);
     return {
-      limit: ramps.reduce((sum, { limit }) => sum + limit, 0),
-      maximum: ramps.reduce((sum, { maximum }) => sum + maximum, 0),
-      isGrowing: ramps.some(({ isGrowing }) => isGrowing),
-      growth: known.length === 0 ? 2 : mean(({ growth }) => growth),
-      latency: known.length === 0 ? null : mean(({ latency }) => latency ?? 0),
-      variation: mean(({ variation }) => variation),
+      limit: sum(({ limit }) => limit),
+      maximum: sum(({ maximum }) => maximum),
+      phase: (['searching', 'growing'] as const).find((phase) => phases.includes(phase)) ?? 'steady',
+      growth: sum(({ growth }) => growth) / Math.max(1, ramps.length),
     };
   }
 

@@ -67,6 +67,8 @@ export interface Job extends Charged {
   part?: JobPart;
   /** When it was sent last, by the processor's clock; absent until then. */
   sentAt?: number;
+  /** When it was sent for the first time. */
+  startedAt?: number;
 }
 
 /** One of several requests of a row. */
@@ -599,6 +601,7 @@ export class Processor {
     const { concurrency, limiter, transport } = server;
     const exchanged = { sentAt: clock.now(), inFlight: concurrency.inFlight, latency: 0 };
     job.sentAt = exchanged.sentAt;
+    job.startedAt ??= exchanged.sentAt;
     let response: ChatResponse | null = null;
     let failure: unknown;
     try {

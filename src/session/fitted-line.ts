@@ -1,15 +1,18 @@
-/** A line of parts that fits into a width: what matters least goes first, and what always matters grows shorter. */
+/** A line of parts that fits into a width: what matters least goes first, and what matters most grows shorter. */
 
 const SEPARATOR = ' · ';
 const NARROW_SEPARATOR = ' ';
+/** Parts of a higher rank are left out before any of the others is written shorter. */
+const KEPT_RANK = 1;
 
 /** A part of the line. */
 export interface Part {
   text: string;
-  /** Left out for want of room, those with the highest number first; a part without one is always there. */
+  /** Left out where there is no room, those with the highest number first; a part without one is always there. */
   rank?: number;
-  /** What a part that is always there becomes where even those alone are too wide: in a second step, and in a third. */
+  /** What it becomes where the parts that matter are too wide: in a first step, in a second one, and at last. */
   shorter?: string;
+  short?: string;
   shortest?: string;
 }
 
@@ -21,20 +24,35 @@ export function fitted(parts: readonly Part[], columns: number): string {
   const kept = [...parts];
   while (join(kept).length > columns) {
     const rank = Math.max(...kept.map((part) => part.rank ?? 0));
-    if (rank === 0) break;
+    if (rank <= KEPT_RANK) break;
     kept.splice(
       kept.findIndex((part) => part.rank === rank),
       1,
     );
   }
+  const necessary = kept.filter(({ rank = 0 }) => rank === 0);
   const forms = [
     join(kept),
-    kept.map(({ text, shorter }) => shorter ?? text).join(SEPARATOR),
-    kept.map(({ text, shorter, shortest }) => shortest ?? shorter ?? text).join(NARROW_SEPARATOR),
+    join(kept, ({ text, shorter }) => shorter ?? text),
+    join(kept, shortOf),
+    shortest(kept),
+    shortest(necessary),
   ];
-  return forms.find((line) => line.length <= columns) ?? (forms.at(-1) ?? '').slice(0, columns);
+  return forms.find((line) => line.length <= columns) ?? shortest(necessary).slice(0, columns);
 }
 
-function join(parts: readonly Part[]): string {
-  return parts.map(({ text }) => text).join(SEPARATOR);
+function shortOf({ text, shorter, short }: Part): string {
+  return short ?? shorter ?? text;
+}
+
+function shortest(parts: readonly Part[]): string {
+  return join(parts, (part) => part.shortest ?? shortOf(part), NARROW_SEPARATOR);
+}
+
+function join(
+  parts: readonly Part[],
+  formOf: (part: Part) => string = ({ text }) => text,
+  separator = SEPARATOR,
+): string {
+  return parts.map(formOf).join(separator);
 }

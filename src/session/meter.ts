@@ -9,7 +9,7 @@ import { fitted, type Part } from './fitted-line.js';
 import type { Progress } from './progress.js';
 import type { SendingHours } from './off-peak.js';
 import { serversLine } from './servers-line.js';
-import { TimeLeft } from './time-left.js';
+import type { TimeLeft } from './time-left.js';
 
 /** The rates of tokens and of limits are measured over this time. */
 const WINDOW_MS = 30_000;
@@ -17,6 +17,9 @@ const WINDOW_MS = 30_000;
 const SHORTEST_WINDOW_MS = 2000;
 /** Answers after which the cost of all rows is estimated. */
 const ANSWERS_FOR_COST = 20;
+const DAY_S = 24 * 3600;
+/** Until this share of a session's rows is done, the time that is left is only known roughly. */
+const ROUGH_SHARE = 0.1;
 /** A pause or a silence is reported from here on. */
 const REPORTED_FROM_MS = 1000;
 
@@ -41,6 +44,8 @@ export interface MeterOptions {
   processor: Pick<Processor, 'counts' | 'inFlight' | 'ramp' | 'trouble'>;
   limiter: Pick<RateLimiter, 'granted' | keyof Limits>;
   totals: Pick<Totals, 'tokens' | 'cost' | 'isCostEstimated'>;
+  /** Is given each answer elsewhere, as it comes. */
+  timeLeft: TimeLeft;
   /** Counted elsewhere, as answers come. */
   misses: Readonly<Misses>;
   /** How many of the rows were done with before this session. */
@@ -50,7 +55,7 @@ export interface MeterOptions {
   /** What each of several servers does; null where there is one. */
   standings?: (() => readonly ServerStanding[]) | null;
   /** The hours at which requests are sent; null for all. */
-  hours?: Pick<SendingHours, 'notice' | 'wait'> | null;
+  hours?: Pick<SendingHours, 'notice'> | null;
   now?: () => number;
   /** How many of the rows, or of their parts, this session has dealt with. */
   done?: () => number;
@@ -69,7 +74,7 @@ export class Meter {
   private readonly done: () => number;
   readonly #started: number;
   readonly #samples: Sample[] = [];
-  readonly #timeLeft = new TimeLeft();
+  readonly #timeLeft: TimeLeft;
 
   constructor(options: MeterOptions) {
     const { processor, standings = null, hours = null, now = (): number => performance.now() } = options;
@@ -81,6 +86,7 @@ export class Meter {
     this.rows = options.rows;
     this.standings = standings;
     this.hours = hours;
+    this.#timeLeft = options.timeLeft;
     this.now = now;
     this.done = options.done ?? ((): number => processor.counts.answered + processor.counts.failed);
     this.#started = now();
@@ -116,7 +122,7 @@ export class Meter {
       inFlight: this.processor.inFlight,
       ramp: this.processor.ramp,
       allowed: allowedRate(this.limiter),
-      pause: Math.max(this.limiter.gateMilliseconds, this.hours?.wait() ?? 0),
+      pause: this.limiter.gateMilliseconds,
     });
     return { first: this.#samples[0] ?? now, now };
   }
@@ -152,7 +158,7 @@ export class Meter {
       {
         text: `${count(done)}/${count(this.rows)} (${share})`,
         shorter: `${count(done)}/${count(this.rows)}`,
-        shortest: share,
+        short: share,
       },
       { text: `${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s` },
       ...(spentSoFar === null ? [] : [{ text: spentSoFar }]),
@@ -197,7 +203,18 @@ export class Meter {
   #remaining(now: number): Part[] {
     const milliseconds = this.#timeLeft.estimate;
     if (now - this.#started < SHORTEST_WINDOW_MS || milliseconds === null) return [];
-    return [{ text: `${timeLeft(milliseconds)} left`, rank: 1 }];
+    const text = timeLeft(milliseconds);
+    const compact = text.replaceAll(/ (s|min|h|d)\b/g, (_, unit: string) => unit.charAt(0));
+    const isRough = this.#session < ROUGH_SHARE * (this.rows - this.before);
+    return [
+      {
+        text: `${isRough ? 'about ' : ''}${text} left`,
+        shorter: `${text} left`,
+        short: `${compact} left`,
+        shortest: compact.replaceAll(' ', ''),
+        rank: 1,
+      },
+    ];
   }
 
   /** Why nothing happens for a while; null where all goes well. */
@@ -235,9 +252,11 @@ function short(amount: number): string {
   return `${(amount / 1e6).toFixed(amount < 1e7 ? 1 : 0)}M`;
 }
 
-/** No finer than anybody wants to know: `8 s`, `3 min 20 s`, `37 min`, `2 h 5 min`. */
+/** No finer than anybody wants to know: `8 s`, `3 min 20 s`, `37 min`, `2 h 5 min`, `3 d 4 h`. */
 function timeLeft(milliseconds: number): string {
   const seconds = Math.ceil(milliseconds / 1000);
   if (seconds < 60) return `${seconds} s`;
+  if (seconds >= 2 * DAY_S)
+    return `${Math.floor(seconds / DAY_S)} d ${Math.floor((seconds % DAY_S) / 3600)} h`;
   return seconds < 600 || seconds >= 3600 ? duration(seconds * 1000) : `${Math.round(seconds / 60)} min`;
 }

@@ -9,6 +9,9 @@ import type { Schedule } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
 import type { RunPolicy } from '../run/settings.js';
 
+/** Spans of open and of closed hours that are looked at one by one; more than a year. */
+const MOST_SPANS = 1000;
+
 /** Hours of sending as the processor asks for them, by the computer's clock. */
 export class SendingHours implements Schedule {
   /** @param now milliseconds since 1970 */
@@ -20,6 +23,24 @@ export class SendingHours implements Schedule {
   wait(): number {
     const now = this.now();
     return this.hours.includes(now) ? 0 : this.hours.nextChange(now) - now;
+  }
+
+  /**
+   * How long something takes that needs so much time within these hours, closed hours included.
+   * @param milliseconds of these hours
+   */
+  lasting(milliseconds: number): number {
+    const start = this.now();
+    let [now, left] = [start, milliseconds];
+    for (let spans = 0; left > 0 && spans < MOST_SPANS; spans++) {
+      const change = this.hours.nextChange(now);
+      if (this.hours.includes(now)) {
+        if (change - now >= left) return now + left - start;
+        left -= change - now;
+      }
+      now = change;
+    }
+    return now + left - start;
   }
 
   /** When requests may be sent again; null where they may be now. */

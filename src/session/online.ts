@@ -32,6 +32,7 @@ import { openOnlineSession, type Abortable, type OnlineSession } from './online-
 import { missing, openRowJobs, type RowJobs, type Wanted } from './row-jobs.js';
 import { sendingHours, type SendingHours } from './off-peak.js';
 import { Meter, type MeterOptions, type Misses } from './meter.js';
+import { TimeLeft } from './time-left.js';
 import type { OnlinePermit } from './online-permit.js';
 import type { SessionPool } from './session-pool.js';
 import type { CommandContext } from './command-context.js';
@@ -150,7 +151,7 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
     },
   });
   const sending = isSplit ? { ...work, call: withOneAnswer(call) } : work;
-  const { session, journal, latencies, budget, hours, misses } = await openJournaled(
+  const { session, journal, latencies, budget, hours, misses, timeLeft } = await openJournaled(
     sending,
     rowJobs,
     waiting,
@@ -160,7 +161,7 @@ export async function sendOnline(work: OnlineWork, context: CommandContext): Pro
   totals.follow(processor.counts, session.standings ?? undefined);
 
   const started = performance.now();
-  const meter = meterFor(run, waiting, session, { totals, misses, hours });
+  const meter = meterFor(run, waiting, session, { totals, misses, hours, timeLeft });
   const endProgress = console.showProgress((columns) => meter.render(columns));
   const { onProgress = () => undefined } = context;
   const stopWatching = watchEverySecond(work, session, () => {
@@ -210,6 +211,7 @@ interface Journaled {
   /** Null where requests are sent at any time. */
   hours: SendingHours | null;
   misses: Misses;
+  timeLeft: TimeLeft;
 }
 
 /** @throws UserError where the key is missing, or the journal can't be written */
@@ -234,12 +236,14 @@ async function openJournaled(
   const latencies = new LatencyLog(folder.latencies ?? null);
   const hours = sendingHours(policy, price);
   const misses: Misses = { refused: 0, failed: 0 };
+  const timeLeft = new TimeLeft(hours);
   const recording = {
     journal,
     latencies,
     index,
     naming,
     misses,
+    timeLeft,
     rowJobs,
     origin: work.again?.origin ?? null,
   };
@@ -283,7 +287,7 @@ async function openJournaled(
   permit?.keep((message) => {
     session.processor.stop({ reason: 'error', cause: 'lock', message });
   });
-  return { session, journal, latencies, budget, hours, misses };
+  return { session, journal, latencies, budget, hours, misses, timeLeft };
 }
 
 /** Updates this process's part of the limits and, every second, the figures on disk; stops once the results' folder is gone. */
@@ -318,7 +322,7 @@ function meterFor(
   { index, rows }: RequestSet,
   waiting: number,
   { processor, limiter, standings }: OnlineSession,
-  counted: Pick<MeterOptions, 'totals' | 'misses' | 'hours'>,
+  counted: Pick<MeterOptions, 'totals' | 'misses' | 'hours' | 'timeLeft'>,
 ): Meter {
   const { parts } = index;
   const figures = { processor, limiter, standings, ...counted };
@@ -399,6 +403,7 @@ interface Recording {
   index: JournalIndex;
   naming: Naming;
   misses: Misses;
+  timeLeft: TimeLeft;
   rowJobs: RowJobs;
   /** Null where the rows' jobs are sent unchanged. */
   origin: Resent | null;
@@ -411,7 +416,7 @@ interface Figures extends Pick<Totals, 'timeline'> {
 
 /** What happens to a row's answer or failure: into the journal first, then into the figures. */
 function journaling(
-  { journal, latencies, index, naming, misses, rowJobs, origin }: Recording,
+  { journal, latencies, index, naming, misses, timeLeft, rowJobs, origin }: Recording,
   { account, timeline }: Figures,
   console: CommandContext['console'],
   { onFirstAnswer, onChange, onUse, onPause }: Occasions,
@@ -425,7 +430,9 @@ function journaling(
     answered: (job, sent, json, completion) => {
       const { requestIdx, part } = job;
       const place = journal.appendAnswer(sent, json, { row: requestIdx, part, origin });
-      if (job.sentAt !== undefined) latencies.note(requestIdx, part, systemClock.now() - job.sentAt);
+      const now = systemClock.now();
+      if (job.sentAt !== undefined) latencies.note(requestIdx, part, now - job.sentAt);
+      timeLeft.answered(job.startedAt ?? now, now);
       const line = lineOf(job, completion.annotations.length);
       const counts = index.recordLine(line, completion.state, place, { origin });
       rowJobs.answered(job, completion);

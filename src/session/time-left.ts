@@ -1,24 +1,39 @@
 /**
- * How long a run still takes. Its rate is that of a sliding window which begins after the ramp, in which the requests in
- * flight multiply with every answer's time; while that goes on, it is followed to where it will lead. Pauses that the
- * server asks for are added, not taken for slowness.
+ * How long a run still takes: the time until its last request is sent, and the time until the slowest of those in flight
+ * is answered. Requests are sent at the rate of a sliding window, or as `forecast.ts` foresees it while there is none:
+ * their number in flight multiplies at the start with every answer's time. Pauses that the server asks for, and silences,
+ * are not taken for slowness; where they come again and again, they are expected to go on.
  */
 
 import type { Ramp } from '../requests/concurrency.js';
+import { foresee, untilAllAnswered } from './forecast.js';
+import { LatencyCounts, type Cohort, type LatencyCurve } from './latency-curve.js';
 
-/** The window holds at least so much time, so many times the latency, and so many rows, once there are as many. */
-const WINDOW_MS = 5000;
+/** The window is half of the time since the pace became steady, within these bounds, and holds so many latencies and rows. */
+const WINDOW_SHARE = 0.6;
+const SHORTEST_WINDOW_MS = 5000;
+const LONGEST_WINDOW_MS = 120_000;
 const WINDOW_LATENCIES = 3;
 const WINDOW_ROWS = 120;
 /** With less than this, what is in flight and how long an answer takes tells more of the rate. */
 const FEWEST_ROWS = 10;
 const FEWEST_LATENCIES = 2;
+/** Where the rate limits set the pace, it is visible after so long. */
+const SHORTEST_PACE_MS = 3000;
+/** The rate limits set the pace where fewer requests are in flight than this share of those that may be. */
+const BUSY_SHARE = 0.8;
+/** A rate that is so many times what it was rises. */
+const RISE = 1.3;
 /** Readings closer to each other than this share of the window are one. */
 const GRAIN = 0.01;
 /** A pause shorter than this is a part of the pace. */
 const SHORTEST_PAUSE_MS = 2000;
-/** Steps of growth of the requests in flight that are followed at most. */
-const MOST_STEPS = 12;
+/** No answer for so many times the latency of the slowest of a hundred is a silence. */
+const SILENCE_LATENCIES = 2;
+/** Pauses and silences from which on more are expected. */
+const HABIT = 2;
+/** Pauses that are taken out of the time that a row took. */
+const PAUSES_REMEMBERED = 8;
 /** The estimate follows new ones within this share of itself, so that it settles instead of jumping. */
 const SETTLING_SHARE = 0.05;
 const SETTLING_MOST_MS = 5000;
@@ -43,44 +58,125 @@ interface Sample {
   /** Milliseconds without pauses. */
   worked: number;
   done: number;
+  /** Rows that are done with or in flight. */
+  sent: number;
+}
+
+/** The hours at which requests are sent. */
+export interface OpenHours {
+  /** Milliseconds until they begin; 0 where they have. */
+  wait(): number;
+  /** Milliseconds, closed hours included, that so many milliseconds of open hours take. */
+  lasting(milliseconds: number): number;
 }
 
 export class TimeLeft {
   readonly #samples: Sample[] = [];
+  readonly #latencies = new LatencyCounts();
+  #curve: LatencyCurve | null = null;
   #last: Reading | null = null;
   #worked = 0;
   /** When the requests in flight last became more, without pauses. */
   #steadySince = 0;
+  /** When a row was last done with. */
+  #lastDone = { time: 0, worked: 0, rows: 0 };
   #isPausing = false;
-  /** Pauses that are over, and the time since the first of them began, with and without them. */
+  #pausedAt = 0;
+  readonly #recentPauses: { from: number; to: number }[] = [];
+  /** Pauses that are over, and how long they and the one now took. */
   #pauses = 0;
   #paused = 0;
-  #workedBeforePauses = 0;
+  /** Rows a millisecond that a server answers one after the other; null where it answers as many as are sent. */
+  #queueRate: number | null = null;
   #shown: { milliseconds: number; at: number } | null = null;
+
+  /** @param hours null where requests may be sent at any time */
+  constructor(private readonly hours: OpenHours | null = null) {}
+
+  /**
+   * A row was answered.
+   * @param startedAt when it was sent for the first time
+   * @param now both by the clock of the readings
+   */
+  answered(startedAt: number, now: number): void {
+    const pauses = this.#isPausing
+      ? [...this.#recentPauses, { from: this.#pausedAt, to: now }]
+      : this.#recentPauses;
+    const paused = pauses.reduce(
+      (sum, { from, to }) => sum + Math.max(0, Math.min(to, now) - Math.max(from, startedAt)),
+      0,
+    );
+    this.#latencies.add(Math.max(1, now - startedAt - paused));
+  }
 
   /** Takes what is seen now; to be called at least every second. */
   add(reading: Reading): void {
-    const passed = this.#last === null ? 0 : reading.time - this.#last.time;
-    this.#pass(passed, reading.pause);
+    const before = this.#last;
     this.#last = reading;
-    if (reading.ramp.isGrowing) this.#steadySince = this.#worked;
-    const before = this.#samples.at(-1);
-    if (before !== undefined && this.#worked - before.worked < GRAIN * this.#span) return;
-    this.#samples.push({ worked: this.#worked, done: reading.done });
-    while (this.#isBeyondWindow(this.#samples[1])) this.#samples.shift();
+    // What was before the first answer tells nothing: a server may load its model.
+    if (before === null || before.done === 0) this.#begin();
+    else this.#pass(reading.time - before.time, reading);
+    if (reading.done !== before?.done || (this.hours?.wait() ?? 0) > 0)
+      this.#lastDone = { time: reading.time, worked: this.#worked, rows: reading.done };
+    if (reading.ramp.phase === 'growing') this.#steadySince = this.#worked;
+    this.#sample();
+    this.#curve = this.#latencies.curve(this.#cohorts(this.#latencies.curve()));
   }
 
-  #pass(milliseconds: number, pause: number): void {
+  #begin(): void {
+    this.#samples.length = 0;
+    this.#worked = 0;
+    this.#paused = 0;
+    this.#pauses = 0;
+  }
+
+  #pass(milliseconds: number, { time, pause }: Reading): void {
+    if ((this.hours?.wait() ?? 0) > 0) return;
     if (this.#isPausing) this.#paused += milliseconds;
     else this.#worked += milliseconds;
-    const isPausing = pause > (this.#isPausing ? 0 : SHORTEST_PAUSE_MS);
-    if (isPausing && !this.#isPausing && this.#pauses === 0) this.#workedBeforePauses = this.#worked;
-    if (!isPausing && this.#isPausing) this.#pauses += 1;
+    const isSilent = this.#isSilent;
+    const isPausing = isSilent || pause > (this.#isPausing ? 0 : SHORTEST_PAUSE_MS);
+    if (isPausing && !this.#isPausing)
+      this.#beginPause(isSilent ? this.#lastDone : { time, worked: this.#worked });
+    if (!isPausing && this.#isPausing) this.#endPause(time);
     this.#isPausing = isPausing;
   }
 
+  /** @param from when nothing more came: a silence is noticed only after a while */
+  #beginPause(from: { time: number; worked: number }): void {
+    this.#pausedAt = from.time;
+    this.#paused += this.#worked - from.worked;
+    this.#worked = from.worked;
+    for (const sample of this.#samples) sample.worked = Math.min(sample.worked, from.worked);
+  }
+
+  #endPause(now: number): void {
+    this.#pauses += 1;
+    this.#recentPauses.push({ from: this.#pausedAt, to: now });
+    if (this.#recentPauses.length > PAUSES_REMEMBERED) this.#recentPauses.shift();
+  }
+
+  get #isSilent(): boolean {
+    const { time, inFlight, done } = this.#last as Reading;
+    if (this.#isPausing && this.#pausedAt === this.#lastDone.time && done === this.#lastDone.rows)
+      return true;
+    const silence = time - this.#lastDone.time;
+    const usual = SILENCE_LATENCIES * (this.#curve?.exceededBy(0.01) ?? Infinity);
+    return inFlight > 0 && silence > Math.max(SHORTEST_PAUSE_MS, usual);
+  }
+
+  #sample(): void {
+    const before = this.#samples.at(-1);
+    if (before !== undefined && this.#worked - before.worked < GRAIN * this.#span) return;
+    this.#samples.push(this.#now);
+    while (this.#isBeyondWindow(this.#samples[1])) this.#samples.shift();
+  }
+
   get #span(): number {
-    return Math.max(WINDOW_MS, WINDOW_LATENCIES * (this.#last?.ramp.latency ?? 0));
+    const isSearching = this.#last?.ramp.phase === 'searching';
+    const sinceSteady = isSearching ? 0 : WINDOW_SHARE * (this.#worked - this.#steadySince);
+    const span = Math.min(LONGEST_WINDOW_MS, Math.max(SHORTEST_WINDOW_MS, sinceSteady));
+    return Math.max(span, WINDOW_LATENCIES * (this.#curve?.mean ?? 0));
   }
 
   #isBeyondWindow(sample: Sample | undefined): boolean {
@@ -90,11 +186,12 @@ export class TimeLeft {
 
   /** Rows a millisecond, over the window; 0 before the first ones. */
   get rate(): number {
-    return rateBetween(this.#samples[0], this.#now);
+    return rateBetween(this.#samples[0], this.#now, 'done');
   }
 
   get #now(): Sample {
-    return { worked: this.#worked, done: this.#last?.done ?? 0 };
+    const { done, inFlight } = this.#last ?? { done: 0, inFlight: 0 };
+    return { worked: this.#worked, done, sent: done + inFlight };
   }
 
   /** Milliseconds until all rows are done with; null where nothing tells. */
@@ -102,13 +199,14 @@ export class TimeLeft {
     const reading = this.#last;
     const target = reading === null ? null : this.#target(reading);
     if (reading === null || target === null) return null;
-    return reading.pause + this.#settled(target);
+    const open = reading.pause + this.#settled(target);
+    return this.hours?.lasting(open) ?? open;
   }
 
   /** Milliseconds of work, as they settle. */
   #settled(target: number): number {
     const { milliseconds: before, at } = this.#shown ?? { milliseconds: target, at: this.#worked };
-    const passed = this.#worked - at;
+    const passed = Math.max(0, this.#worked - at);
     const expected = Math.max(0, before - passed);
     const settling = Math.min(SETTLING_MOST_MS, SETTLING_SHARE * target) + 1;
     const milliseconds = expected + (target - expected) * (1 - Math.exp(-passed / settling));
@@ -118,66 +216,73 @@ export class TimeLeft {
 
   #target({ left, inFlight, ramp, allowed }: Reading): number | null {
     if (left === 0) return 0;
-    const work = ramp.isGrowing ? whileGrowing(left, ramp, allowed) : this.#steadily(left);
-    if (work === null) return null;
-    return work * this.#slowdown + untilTheLast(Math.min(left, inFlight), ramp);
+    const curve = this.#curve;
+    if (curve === null) return null;
+    const unsent = Math.max(0, left - inFlight);
+    const rate = unsent === 0 ? null : this.#steadyRate(curve);
+    if (unsent === 0) return this.#untilLast(curve);
+    if (ramp.phase === 'growing' || rate === null) {
+      const growth = ramp.phase === 'growing' ? ramp.growth : 0;
+      this.#queueRate = null;
+      return (
+        this.#slowdown * foresee({ ...ramp, inFlight: this.#cohorts(curve), unsent, growth, allowed }, curve)
+      );
+    }
+    this.#queueRate = ramp.phase === 'searching' ? rate : null;
+    if (ramp.phase === 'searching' && this.#isRising) return null;
+    return (this.#slowdown * unsent) / rate + this.#untilLast(curve);
+  }
+
+  /** Milliseconds until the slowest of the requests in flight is answered. In a queue they wait for each other. */
+  #untilLast(curve: LatencyCurve): number {
+    const { inFlight } = this.#last as Reading;
+    if (this.#queueRate !== null) return inFlight / this.#queueRate;
+    return untilAllAnswered(this.#cohorts(curve), curve);
+  }
+
+  /** The requests in flight by age: of those that were sent at a time, as many as usually take longer than since then. */
+  #cohorts(curve: LatencyCurve | null): Cohort[] {
+    const now = this.#now;
+    const inFlight = now.sent - now.done;
+    const samples = [...this.#samples, now];
+    const cohorts = samples.slice(1).map((sample, place) => {
+      const before = samples[place] as Sample;
+      const age = now.worked - (sample.worked + before.worked) / 2;
+      return { age, requests: Math.max(0, sample.sent - before.sent) * (curve?.longerThan(age) ?? 1) };
+    });
+    const sum = cohorts.reduce((total, { requests }) => total + requests, 0);
+    if (sum === 0) return [{ age: 0, requests: inFlight }];
+    return cohorts.map(({ age, requests }) => ({ age, requests: (requests * inFlight) / sum }));
   }
 
   /** One pause is an accident; those that come again and again will go on. */
   get #slowdown(): number {
-    const worked = this.#worked - this.#workedBeforePauses;
-    return this.#pauses < 2 || worked <= 0 ? 1 : (worked + this.#paused) / worked;
+    return this.#pauses < HABIT || this.#worked <= 0 ? 1 : (this.#worked + this.#paused) / this.#worked;
   }
 
-  #steadily(left: number): number | null {
-    const rate = this.#steadyRate();
-    return rate === 0 ? null : left / rate;
+  /** True where the second half of the window has clearly more answers than the first: more requests get more of them. */
+  get #isRising(): boolean {
+    const [first, now] = [this.#samples[0], this.#now];
+    const middle = this.#samples.find(({ worked }) => worked >= ((first?.worked ?? 0) + now.worked) / 2);
+    if (first === undefined || middle === undefined || middle.done - first.done < FEWEST_ROWS) return true;
+    return rateBetween(middle, now, 'done') > RISE * rateBetween(first, middle, 'done');
   }
 
-  #steadyRate(): number {
+  /** Rows a millisecond that are sent; null where that can't be measured yet. */
+  #steadyRate({ mean }: LatencyCurve): number | null {
     const { ramp, inFlight, allowed } = this.#last as Reading;
     const first = this.#samples.find(({ worked }) => worked >= this.#steadySince);
-    const measured = rateBetween(first, this.#now);
-    const { latency } = ramp;
-    if (latency === null || first === undefined) return measured;
-    const isMeasured =
-      this.#now.done - first.done >= FEWEST_ROWS && this.#worked - first.worked >= FEWEST_LATENCIES * latency;
-    return isMeasured ? measured : Math.min(allowed, inFlight / Math.max(1, latency));
+    if (first === undefined) return null;
+    const span = this.#worked - first.worked;
+    const isPaced = inFlight < BUSY_SHARE * ramp.limit && allowed < Infinity;
+    const counted = isPaced ? 'sent' : 'done';
+    const least = isPaced ? SHORTEST_PACE_MS : FEWEST_LATENCIES * mean;
+    if (span < least || this.#now[counted] - first[counted] < FEWEST_ROWS) return null;
+    return rateBetween(first, this.#now, counted) || null;
   }
 }
 
-function rateBetween(first: Sample | undefined, now: Sample): number {
+function rateBetween(first: Sample | undefined, now: Sample, counted: 'done' | 'sent'): number {
   const milliseconds = now.worked - (first?.worked ?? now.worked);
-  return milliseconds <= 0 ? 0 : (now.done - (first?.done ?? 0)) / milliseconds;
-}
-
-/** Milliseconds for rows while the requests in flight multiply with every answer's time, up to what is allowed. */
-function whileGrowing(left: number, ramp: Ramp, allowed: number): number | null {
-  const { limit, maximum, latency, growth } = ramp;
-  if (latency === null) return null;
-  const perLimit = 1 / Math.max(1, latency);
-  let rows = left;
-  // What was sent before the last step is half done.
-  let milliseconds = latency / 2;
-  let inFlight = limit;
-  for (let steps = 0; steps < MOST_STEPS; steps++) {
-    if (inFlight >= maximum || inFlight * perLimit >= allowed || rows <= inFlight) break;
-    rows -= inFlight;
-    milliseconds += latency;
-    inFlight = Math.min(maximum, inFlight * growth);
-  }
-  return milliseconds + rows / Math.min(allowed, inFlight * perLimit);
-}
-
-/**
- * Milliseconds that the last of the requests in flight takes longer than an answer usually does: of many, one is slow.
- * Latencies have about a logarithmic normal distribution.
- */
-function untilTheLast(requests: number, { latency, variation }: Ramp): number {
-  if (latency === null || requests < 2) return 0;
-  const deviation = Math.sqrt(Math.log(1 + variation ** 2));
-  const root = Math.sqrt(2 * Math.log(requests));
-  // The expected maximum of so many normal variables (David and Nagaraja, Order Statistics, 10.5).
-  const highest = Math.max(0.5, root - (Math.log(Math.log(requests)) + Math.log(4 * Math.PI)) / (2 * root));
-  return latency * Math.max(0, Math.exp(deviation * highest - deviation ** 2 / 2) - 1);
+  return milliseconds <= 0 ? 0 : (now[counted] - (first?.[counted] ?? 0)) / milliseconds;
 }

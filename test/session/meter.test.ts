@@ -2,12 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Ramp } from '../../src/requests/concurrency.js';
 import { Meter, type Misses } from '../../src/session/meter.js';
+import { TimeLeft } from '../../src/session/time-left.js';
+
+const LATENCY_MS = 500;
 
 /** A run as the meter sees it, and a clock that only the test turns. */
 function scene(
   rows: number,
   before = 0,
-): { meter: Meter; state: State; pass: (milliseconds: number) => void } {
+): { meter: Meter; state: State; pass: (milliseconds: number) => void; answer: () => void } {
   const state: State = {
     counts: { sent: 0, throttled: 0, retried: 0, answered: 0, failed: 0 },
     inFlight: 0,
@@ -19,14 +22,18 @@ function scene(
     tokens: { prompt: 0, completion: 0 },
     cost: null,
     isCostEstimated: false,
-    ramp: { limit: 64, maximum: 512, isGrowing: false, growth: 2, latency: 500, variation: 0 },
+    ramp: { limit: 64, maximum: 512, phase: 'steady', growth: 1 },
     misses: { refused: 0, failed: 0 },
   };
   let now = 0;
   const { misses } = state;
-  const figures = { processor: state, limiter: state, totals: state, misses, before, rows };
+  const timeLeft = new TimeLeft();
+  const figures = { processor: state, limiter: state, totals: state, misses, before, rows, timeLeft };
   const meter = new Meter({ ...figures, now: () => now });
-  return { meter, state, pass: (milliseconds) => (now += milliseconds) };
+  const answer = (): void => {
+    timeLeft.answered(now - LATENCY_MS, now);
+  };
+  return { meter, state, pass: (milliseconds) => (now += milliseconds), answer };
 }
 
 interface State {
@@ -45,11 +52,16 @@ interface State {
 }
 
 /** So many answers a second for some seconds, looked at ten times a second. */
-function work({ meter, state, pass }: ReturnType<typeof scene>, perSecond: number, seconds: number): string {
+function work(
+  { meter, state, pass, answer }: ReturnType<typeof scene>,
+  perSecond: number,
+  seconds: number,
+): string {
   let line = '';
   for (let tenth = 0; tenth < seconds * 10; tenth++) {
     pass(100);
     state.counts.answered += perSecond / 10;
+    if (perSecond > 0) answer();
     state.granted.requests += perSecond / 10;
     state.granted.tokens += (perSecond / 10) * 2000;
     state.tokens.completion += (perSecond / 10) * 500;
@@ -69,7 +81,7 @@ describe('the progress line', () => {
       cost: 0,
     });
     expect(work(one, 100, 20)).toBe(
-      '2,000/12,000 (16 %) · 100/s · $2.00 · 0 refused · 0 failed · about $12.00 in total · 1 min 40 s left · ' +
+      '2,000/12,000 (16 %) · 100/s · $2.00 · 0 refused · 0 failed · about $12.00 in total · 1 min 42 s left · ' +
         '3.0M tokens/min · TPM 96 % · 64 in flight',
     );
     expect(one.meter.render(200)).toHaveLength(1);
@@ -82,10 +94,12 @@ describe('the progress line', () => {
     Object.assign(one.state.misses, { refused: 13, failed: 2 });
     const at = (columns: number): string => one.meter.render(columns)[0] ?? '';
     expect(at(120)).not.toContain('in flight');
-    expect(at(80)).toBe('2,000/12,000 (16 %) · 100/s · $2.00 · 13 refused · 2 failed · 1 min 40 s left');
-    expect(at(60)).toBe('2,000/12,000 (16 %) · 100/s · $2.00 · 13 refused · 2 failed');
-    expect(at(55)).toBe('2,000/12,000 · 100/s · $2.00 · 13 refused · 2 failed');
-    expect(at(40)).toBe('16 % 100/s $2.00 13r 2f');
+    expect(at(80)).toBe('2,000/12,000 (16 %) · 100/s · $2.00 · 13 refused · 2 failed · 1 min 41 s left');
+    expect(at(77)).toBe('2,000/12,000 (16 %) · 100/s · $2.00 · 13 refused · 2 failed · 1 min 41 s left');
+    expect(at(72)).toBe('2,000/12,000 · 100/s · $2.00 · 13 refused · 2 failed · 1 min 41 s left');
+    expect(at(60)).toBe('16 % · 100/s · $2.00 · 13 refused · 2 failed · 1m 41s left');
+    expect(at(40)).toBe('16 % 100/s $2.00 13r 2f 1m41s');
+    expect(at(25)).toBe('16 % 100/s $2.00 13r 2f');
     fc.assert(
       fc.property(fc.integer({ min: 23, max: 300 }), (columns) => {
         const line = at(columns);
@@ -99,7 +113,8 @@ describe('the progress line', () => {
 
   it('counts what earlier sessions did as done and not as speed', () => {
     const one = scene(10_000, 5000);
-    expect(work(one, 10, 10)).toMatch(/^5,100\/10,000 \(51 %\) · 10\/s .* 8 min 10 s left/);
+    Object.assign(one.state, { inFlight: 5, ramp: { ...one.state.ramp, limit: 5 } });
+    expect(work(one, 10, 10)).toMatch(/^5,100\/10,000 \(51 %\) · 10\/s .* about 8 min \d+ s left/);
   });
 
   it('lets the time that is left settle instead of jump', () => {

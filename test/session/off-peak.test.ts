@@ -9,7 +9,7 @@ import { Account } from '../../src/run/account.js';
 import { Totals } from '../../src/run/totals.js';
 import { budgetFor } from '../../src/run/budget.js';
 import { DEFAULT_POLICY } from '../../src/run/settings.js';
-import { requireHours, sendingHours } from '../../src/session/off-peak.js';
+import { requireHours, SendingHours, sendingHours } from '../../src/session/off-peak.js';
 import { temporaryFolder } from '../support/cli.js';
 import { settingsFor } from '../support/settings.js';
 
@@ -104,6 +104,17 @@ describe('--off_peak', () => {
     expect(String(sendingHours({ offPeak: parseHours('1:00-2:00', '') }, price))).toBe('01:00-02:00 UTC');
     // A fallback annotator without off-peak hours waits for none.
     expect(sendingHours({ offPeak: 'auto' }, { ...price, offPeak: null })).toBeNull();
+  });
+
+  it.each([
+    ['10:00', '10:30', 60, 60],
+    ['10:00', '10:30', 0, 0],
+    ['10:00', '11:30', 60, 22 * 60 + 60],
+    ['10:00', '08:00', 60, 2 * 60 + 60],
+    ['10:00', '11:59', 5 * 60, 3 * 22 * 60 + 5 * 60],
+  ])('from %s on for two hours a day, at %s: %i minutes of work take %i', (start, now, work, minutes) => {
+    const hours = new SendingHours(parseHours(`${start}-12:00`, ''), () => at(now));
+    expect(hours.lasting(work * 60_000)).toBe(minutes * 60_000);
   });
 
   it('needs hours that are known', async () => {
