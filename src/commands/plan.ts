@@ -14,7 +14,6 @@ import { findRunFolder, type RunFolder } from '../run/folder.js';
 import { identityFlags, refuseChanges } from '../run/identity.js';
 import { requireOwnRun } from '../run/own-run.js';
 import { findDataset, writeRowsWithProgress, type FoundDataset } from '../run/find-dataset.js';
-import { countRows } from '../run/rows.js';
 import { checkEarlierRun, refusePlanned } from '../session/earlier-run.js';
 import { inFolder } from '../session/in-folder.js';
 import type { CommandContext } from '../session/command-context.js';
@@ -131,11 +130,10 @@ async function cutDataset(
     return { shards, files: [] };
   }
   const { offset, limit } = selection;
-  await writeRowsWithProgress(found, { offset, limit, keep: false }, folder.rows, {
+  const { total } = await writeRowsWithProgress(found, { offset, limit, keep: false }, folder.rows, {
     console,
     signal: interruption.soft,
   });
-  const { total } = await countRows(folder.rows);
   const ranges = cutRows({ start: offset, rows: total }, shardsOf(total));
   const lines = await cutLines(folder.rows, 0, sizesOf(ranges));
   return {

@@ -11,46 +11,61 @@
  * it, and a variation selector right after an emoji. Each of these can still hide one bit.
  */
 
+/** Texts of such characters alone hide nothing: ASCII, Latin and the usual punctuation, but for the soft hyphen. */
+const IS_PLAIN = /^[\t\n\x20-\x7e\xa1-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e]*$/;
+
 const HIDDEN_CLASS =
   '\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u2028\\u2029\\u2800\\ufff9-\\ufffb\\p{Default_Ignorable_Code_Point}';
 /** Of scripts whose words need joiners (The Unicode Standard, chapters 9, 12, 13 and 16; UAX #31, section 2.3). */
-const JOINING_LETTER = `[${[
-  ...[
-    'Arabic',
-    'Syriac',
-    'Nko',
-    'Mongolian',
-    'Devanagari',
-    'Bengali',
-    'Gurmukhi',
-    'Gujarati',
-    'Oriya',
-    'Tamil',
-  ],
-  ...['Telugu', 'Kannada', 'Malayalam', 'Sinhala', 'Khmer', 'Myanmar', 'Tibetan'],
-]
-  .map((script) => `\\p{Script=${script}}`)
-  .join('')}]`;
+const JOINING_SCRIPTS = [
+  ...['Arabic', 'Syriac', 'Nko', 'Mongolian', 'Devanagari', 'Bengali', 'Gurmukhi', 'Gujarati', 'Oriya'],
+  ...['Tamil', 'Telugu', 'Kannada', 'Malayalam', 'Sinhala', 'Khmer', 'Myanmar', 'Tibetan'],
+];
 const EMOJI = '\\p{Extended_Pictographic}';
 
-const LEFT_ALONE = [
-  `(?<=${EMOJI}\\ufe0f?|\\p{Emoji_Modifier})\\u200d(?=${EMOJI})`,
-  `(?<=${JOINING_LETTER})[\\u200c\\u200d](?=${JOINING_LETTER})`,
-  `(?<=${EMOJI})[\\ufe0e\\ufe0f](?![\\ufe00-\\ufe0f])`,
-  '(?<=[0-9#*])\\ufe0f(?=\\u20e3)',
-].join('|');
+/** Compiled at first use: the classes of Unicode take longer than all the rest of a start, and most texts are plain. */
+let hidden: RegExp | null = null;
+let hiddenInNames: RegExp | null = null;
 
 /** Runs of one and the same hidden character. */
-export const HIDDEN = new RegExp(`(?!${LEFT_ALONE})([${HIDDEN_CLASS}])(?:(?!${LEFT_ALONE})\\1)*`, 'gu');
+function hiddenPattern(): RegExp {
+  if (hidden !== null) return hidden;
+  const letter = `[${JOINING_SCRIPTS.map((script) => `\\p{Script=${script}}`).join('')}]`;
+  const leftAlone = [
+    `(?<=${EMOJI}\\ufe0f?|\\p{Emoji_Modifier})\\u200d(?=${EMOJI})`,
+    `(?<=${letter})[\\u200c\\u200d](?=${letter})`,
+    `(?<=${EMOJI})[\\ufe0e\\ufe0f](?![\\ufe00-\\ufe0f])`,
+    '(?<=[0-9#*])\\ufe0f(?=\\u20e3)',
+  ].join('|');
+  return (hidden = new RegExp(`(?!${leftAlone})([${HIDDEN_CLASS}])(?:(?!${leftAlone})\\1)*`, 'gu'));
+}
 
 /**
  * Each hidden character in a name, where a line end or a tab is one as well and no word needs a joiner; only the emoji's
  * own variation selector is left alone.
  */
-export const HIDDEN_IN_NAMES = new RegExp(
-  `(?!(?<=${EMOJI})[\\ufe0e\\ufe0f](?![\\ufe00-\\ufe0f]))[\\t\\n${HIDDEN_CLASS}]`,
-  'gu',
-);
+function hiddenInNamesPattern(): RegExp {
+  return (hiddenInNames ??= new RegExp(
+    `(?!(?<=${EMOJI})[\\ufe0e\\ufe0f](?![\\ufe00-\\ufe0f]))[\\t\\n${HIDDEN_CLASS}]`,
+    'gu',
+  ));
+}
+
+/** The runs of one and the same hidden character in a text. */
+export function hiddenRuns(text: string): RegExpExecArray[] {
+  return IS_PLAIN.test(text) ? [] : [...text.matchAll(hiddenPattern())];
+}
+
+/** The text with each run of one hidden character replaced. */
+export function replaceHidden(text: string, replacement: (run: string) => string): string {
+  return IS_PLAIN.test(text) ? text : text.replace(hiddenPattern(), replacement);
+}
+
+/** The name with each hidden character, line end and tab replaced. */
+export function replaceHiddenInName(name: string, replacement: string): string {
+  const isPlain = IS_PLAIN.test(name) && !/[\t\n]/.test(name);
+  return isPlain ? name : name.replace(hiddenInNamesPattern(), replacement);
+}
 
 /** How a hidden character, or a run of one, is shown: `U+202E`, `U+200B ×12`. */
 export function markOf(run: string): string {
@@ -61,5 +76,5 @@ export function markOf(run: string): string {
 
 /** The text with every hidden character shown as `[U+202E]`, for where there is nothing but text. */
 export function withMarks(text: string): string {
-  return text.replace(/\r\n/g, '\n').replace(HIDDEN, (run) => `[${markOf(run)}]`);
+  return replaceHidden(text.replace(/\r\n/g, '\n'), (run) => `[${markOf(run)}]`);
 }

@@ -1,6 +1,6 @@
 /** Text from outside, made harmless before a person or a log sees it. */
 
-import { HIDDEN } from './hidden-characters.js';
+import { replaceHidden } from './hidden-characters.js';
 
 /** Escape sequences of terminals as a whole; single controls are among the hidden characters. */
 const ESCAPES = /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
@@ -11,20 +11,21 @@ const ESCAPES = /\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\
  */
 export function sanitize(text: string, maximum = 300): string {
   // Twice the length is enough to see, and spares the patterns a hostile megabyte.
-  const line = text
+  const start = text
     .slice(0, maximum * 2)
     .replace(ESCAPES, ' ')
-    .replace(/[\t\n]/g, ' ')
-    .replace(HIDDEN, ' ')
-    .replace(/ {2,}/g, ' ')
-    .toWellFormed()
-    .trim();
+    .replace(/[\t\n]/g, ' ');
+  const line = replaceHidden(start, aSpace).replace(/ {2,}/g, ' ').toWellFormed().trim();
   return line.length > maximum || text.length > maximum * 2 ? `${line.slice(0, maximum - 1)}…` : line;
 }
 
 /** The same for lines of our own, such as those of a table, which may hold a path: line ends and spaces stay. */
 export function sanitizeLines(text: string): string {
-  return text.replace(ESCAPES, ' ').replace(HIDDEN, ' ').toWellFormed();
+  return replaceHidden(text.replace(ESCAPES, ' '), aSpace).toWellFormed();
+}
+
+function aSpace(): string {
+  return ' ';
 }
 
 /** The text without any of the given characters at its end. A pattern such as `/\/+$/` would take quadratic time. */

@@ -12,7 +12,7 @@ import { count, plural, sanitize } from '../lib/text.js';
 import type { Console } from '../terminal/progress.js';
 import type { OpenDataset } from '../types.js';
 import { columnWarnings, describeColumns } from './columns.js';
-import { writeRows } from './rows.js';
+import { writeRows, type RowCounts } from './rows.js';
 import type { Environment, Output } from './settings.js';
 
 /** Row-level problems that are shown one by one; the rest is counted. */
@@ -91,13 +91,16 @@ export interface Part {
   keep: boolean;
 }
 
-/** Writes rows of a dataset to a run's `rows.jsonl`, and says how many cannot be used. */
+/**
+ * Writes rows of a dataset to a run's `rows.jsonl`, and says how many cannot be used.
+ * @returns what was added
+ */
 export async function writeRowsWithProgress(
   { name, dataset, format }: FoundDataset,
   { offset, limit, keep }: Part,
   path: string,
   { console, signal }: { console: Console; signal: AbortSignal },
-): Promise<void> {
+): Promise<RowCounts> {
   const available = dataset.totalRows === null ? null : dataset.totalRows - offset;
   const expected = available === null ? limit : Math.min(available, limit ?? available);
   let loaded = 0;
@@ -124,6 +127,7 @@ export async function writeRowsWithProgress(
     }
     if (problems > PROBLEMS_SHOWN) console.warning(`${plural(problems, 'row')} cannot be used in total.`);
     console.info(`Loaded ${plural(counts.total, 'row')} of ${sanitize(name, 120)}.`);
+    return counts;
   } finally {
     endProgress();
   }

@@ -6,7 +6,7 @@ import { UsageError } from '../lib/errors.js';
 import { lateCrypto } from '../lib/late-crypto.js';
 import { exportFiles } from '../exports/index.js';
 import { fileProblem, makeFolder } from '../lib/files.js';
-import { HIDDEN_IN_NAMES } from '../lib/hidden-characters.js';
+import { replaceHiddenInName } from '../lib/hidden-characters.js';
 import { sanitize, withoutTrailing } from '../lib/text.js';
 import { latenciesIn } from './latencies.js';
 import type { JournalSegment, JournalSource } from './journal.js';
@@ -43,7 +43,7 @@ function datasetLabel(dataset: string): string {
 
 function safeName(text: string): string {
   const forbidden = process.platform === 'win32' ? /[/\\:*?"<>|]/g : /\//g;
-  const name = text.replace(forbidden, '_').replace(HIDDEN_IN_NAMES, '_').toWellFormed();
+  const name = replaceHiddenInName(text.replace(forbidden, '_'), '_').toWellFormed();
   if (Buffer.byteLength(name) <= LONGEST_NAME_BYTES) return name;
   const digest = lateCrypto().createHash('sha256').update(name).digest('hex').slice(0, 12);
   let start = name.slice(0, LONGEST_NAME_BYTES - digest.length - 1);
@@ -62,7 +62,7 @@ export function checkRunName(name: string): string {
       ? `it begins with ${JSON.stringify(name[0])}`
       : name.trim() !== name
         ? 'it begins or ends with a space'
-        : name.search(HIDDEN_IN_NAMES) !== -1 || !name.isWellFormed()
+        : replaceHiddenInName(name, '') !== name || !name.isWellFormed()
           ? 'it contains invisible characters'
           : /[:*?"<>|]/.test(name)
             ? 'it contains one of : * ? " < > |'

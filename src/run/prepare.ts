@@ -30,7 +30,7 @@ import { compareJobs, writeJobs, type RequestShape } from './jobs.js';
 import type { JournalIndex, ScannedEntry } from './journal.js';
 import { onlyReason, readJournal, type PartialBefore } from './read-journal.js';
 import { indexRows } from './row-parts.js';
-import { countRows } from './rows.js';
+import { countRows, type RowCounts } from './rows.js';
 import type { RunSettings } from './settings.js';
 import { checkSource, compareStandardInput } from './source.js';
 
@@ -86,12 +86,12 @@ export async function prepareRun(
   const find = async (): Promise<FoundDataset> =>
     preparation.found ?? findDataset(settings, console, preparation.signal);
   const wanted = { selection, find };
-  const identity =
+  const { identity, counts } =
     earlier !== null && existsSync(folder.rows)
       ? await continueRun(wanted, preparation, earlier)
       : await startRun({ ...wanted, asked, shape, saveDir: output.saveDir }, preparation, earlier);
   if (!existsSync(folder.jobs)) await writeJobsWithProgress(shape, folder, console);
-  const { index, unusable } = await indexRows(folder.rows, settings);
+  const index = await indexRows(folder.rows, counts, settings);
   const report = await readJournal(folder, index, console, {
     rules: await answerRules(call),
     onEntry,
@@ -100,7 +100,7 @@ export async function prepareRun(
     identity,
     index,
     rows: index.rows,
-    unusable,
+    unusable: counts.unusable.length,
     partialBefore: onlyReason(report.partial, index),
   };
 }
@@ -112,16 +112,24 @@ interface WantedRows {
   find: () => Promise<FoundDataset>;
 }
 
+/** A run whose `rows.jsonl` is complete. */
+interface RunRows {
+  identity: RunIdentity;
+  /** So that the file is not read only to count them. */
+  counts: RowCounts;
+}
+
 /** A run that has its rows: it keeps them, and a larger limit adds to them. */
 async function continueRun(
   wanted: WantedRows,
   preparation: Preparation,
   earlier: RunIdentity,
-): Promise<RunIdentity> {
+): Promise<RunRows> {
   const { selection } = wanted;
   const { folder, console } = preparation;
   const { note, isGone } = await checkSource(earlier, selection.dataset, folder.temp);
-  const { total } = await countRows(folder.rows);
+  const counts = await countRows(folder.rows);
+  const { total } = counts;
   const { limit } = earlier.asked;
   const growth = compareLimits(limit, selection.limit, total, earlier.isGrowing === true);
   if (growth === 'grow') {
@@ -135,10 +143,10 @@ async function continueRun(
     return growRun(wanted, preparation, earlier, total);
   }
   if (note !== null) console.info(note);
-  if (limit === selection.limit && earlier.isGrowing !== true) return earlier;
+  if (limit === selection.limit && earlier.isGrowing !== true) return { identity: earlier, counts };
   const identity = settled(earlier, selection.limit);
   await writeIdentity(folder.run, identity);
-  return identity;
+  return { identity, counts };
 }
 
 /** The identity of a run whose rows are complete for the limit that is asked for. */
@@ -157,7 +165,7 @@ async function growRun(
   preparation: Preparation,
   earlier: RunIdentity,
   rows: number,
-): Promise<RunIdentity> {
+): Promise<RunRows> {
   const { folder, console, signal } = preparation;
   const { offset, limit } = wanted.selection;
   const asked = limit === null ? 'all rows' : `--limit ${count(limit)}`;
@@ -175,7 +183,7 @@ async function growRun(
   }
   const identity = settled(earlier, limit);
   await writeIdentity(folder.run, identity);
-  return identity;
+  return { identity, counts: await countRows(folder.rows) };
 }
 
 /** Opens the dataset of a run that is to grow; null where it has no rows beyond those of the run. */
@@ -236,7 +244,7 @@ async function startRun(
   { selection, find, asked, shape, saveDir }: NewRun,
   { folder, fresh, console, signal }: Preparation,
   earlier: RunIdentity | null,
-): Promise<RunIdentity> {
+): Promise<RunRows> {
   if (earlier !== null) {
     await checkSource(earlier, selection.dataset, folder.temp);
     compareLimits(earlier.asked.limit, selection.limit, null, false);
@@ -247,7 +255,8 @@ async function startRun(
   const { revision, subset, split } = dataset;
   const files = await fingerprintsOf(dataset, console);
   const { offset, limit } = selection;
-  await writeRowsWithProgress(found, { offset, limit, keep: false }, folder.rows, { console, signal });
+  const part = { offset, limit, keep: false };
+  const counts = await writeRowsWithProgress(found, part, folder.rows, { console, signal });
   refuseTouched(files);
   const identity: RunIdentity = {
     version: 1,
@@ -262,7 +271,7 @@ async function startRun(
   if (earlier === null && existsSync(folder.jobs)) await takeOver(shape, folder, console);
   rmSync(folder.jobs, { force: true });
   await writeIdentity(folder.run, identity);
-  return identity;
+  return { identity, counts };
 }
 
 /** What the files of a local dataset hold; null for a dataset of the Hub. */

@@ -5,7 +5,7 @@ import { hasSeveral } from '../models/generation.js';
 import type { JournalIndex } from './journal.js';
 import { choiceLayout, indexOfRows, turnLayout, type PartLayout } from './parts.js';
 import { parseRow } from './row-line.js';
-import { countRows, isUnusable } from './rows.js';
+import { isUnusable, type RowCounts } from './rows.js';
 import type { RunSettings } from './settings.js';
 import { countTurns } from './turns.js';
 
@@ -15,15 +15,16 @@ type RequestsPerRow = Pick<RunSettings, 'call' | 'selection' | 'policy'>;
 /**
  * The index of a run's rows before its journal is read: none has an answer, and those that cannot be used have failed.
  * @param path of `rows.jsonl`
+ * @param counts of its rows
  */
 export async function indexRows(
   path: string,
+  { total, unusable }: RowCounts,
   settings: RequestsPerRow,
-): Promise<{ index: JournalIndex; unusable: number }> {
-  const { total, unusable, unusableRows } = await countRows(path);
+): Promise<JournalIndex> {
   const index = indexOfRows(total, await partsOfRows(settings, path, total));
-  for (const row of unusableRows) index.record(row, 'failed', 0, 0, true);
-  return { index, unusable };
+  for (const row of unusable) index.record(row, 'failed', 0, 0, true);
+  return index;
 }
 
 /** The parts of rows; null where each row takes one request. */

@@ -16,10 +16,11 @@ import type { PromptRow, RowImage, SourceRow } from '../types.js';
 
 const PROBLEM_PREFIX = Buffer.from('{"problem":');
 
+/** The rows of a file. */
 export interface RowCounts {
   total: number;
-  /** Rows that can't be used. */
-  unusable: number;
+  /** The positions of those that can't be used, from 0 on. */
+  unusable: readonly number[];
 }
 
 /** How rows are written. */
@@ -34,28 +35,29 @@ interface RowWriting {
 
 /**
  * Writes the rows of a dataset as prompts; a crash leaves the old file or the whole new one.
- * @returns what was added
+ * @returns what was added, with positions among the added rows
  */
 export async function writeRows(
   path: string,
   source: AsyncIterable<SourceRow>,
   { format, keep = false, onProblem, onProgress = () => undefined }: RowWriting,
 ): Promise<RowCounts> {
-  const counts = { total: 0, unusable: 0 };
+  const unusable: number[] = [];
+  let total = 0;
   await replaceFile(path, async (file) => {
     if (keep) await copyInto(file, path);
     for await (const row of source) {
       const { line, problem } = rowLine(row, format);
       if (problem !== null) {
-        counts.unusable += 1;
+        unusable.push(total);
         onProblem(row.index, problem);
       }
       file.write(`${line}\n`);
-      counts.total += 1;
-      onProgress(counts.total);
+      total += 1;
+      onProgress(total);
     }
   });
-  return counts;
+  return { total, unusable };
 }
 
 async function copyInto(file: BufferedFile, path: string): Promise<void> {
@@ -67,20 +69,20 @@ async function copyInto(file: BufferedFile, path: string): Promise<void> {
 }
 
 function rowLine(row: SourceRow, format: ChosenFormat): { line: string; problem: string | null } {
-  if ('problem' in row) return unusable(sanitize(row.problem, 500), null);
+  if ('problem' in row) return unusableLine(sanitize(row.problem, 500), null);
   try {
     return { line: lineOf(wellFormed(format.apply(row.value))), problem: null };
   } catch (error) {
     if (!(error instanceof RowProblem)) throw error;
     const original = format.roles.response === null ? null : row.value[format.roles.response];
-    return unusable(
+    return unusableLine(
       `row ${row.index}: ${sanitize(error.message, 400)}`,
       typeof original === 'string' ? original : null,
     );
   }
 }
 
-function unusable(problem: string, original: string | null): { line: string; problem: string } {
+function unusableLine(problem: string, original: string | null): { line: string; problem: string } {
   const row = { system_prompt: '', user_prompt: null, annotation_original: original };
   return { line: JSON.stringify({ problem, row }), problem };
 }
@@ -142,16 +144,16 @@ export interface UnusableRow {
 }
 
 /** Counts the rows of an existing file, and finds those that can't be used. */
-export async function countRows(path: string): Promise<RowCounts & { unusableRows: Set<number> }> {
-  const unusableRows = new Set<number>();
+export async function countRows(path: string): Promise<RowCounts> {
+  const unusable: number[] = [];
   let total = 0;
   const pause = cooperativePause();
   for (const { bytes } of readBlocks(path)) {
     for (let start = 0; start < bytes.length; start = endOfLine(bytes, start) + 1) {
-      if (matchesAt(bytes, PROBLEM_PREFIX, start)) unusableRows.add(total);
+      if (matchesAt(bytes, PROBLEM_PREFIX, start)) unusable.push(total);
       total += 1;
     }
     await pause();
   }
-  return { total, unusable: unusableRows.size, unusableRows };
+  return { total, unusable };
 }

@@ -9,6 +9,7 @@ import { assembleFiles, type Assembled, type AssemblyFile, type AssemblyPart } f
 import { journalSource, type RunFolder } from '../run/folder.js';
 import { scanJournal, type JournalIndex, type ScannedEntry } from '../run/journal.js';
 import { indexRows } from '../run/row-parts.js';
+import { countRows } from '../run/rows.js';
 import { Totals, type BatchTotals } from '../run/totals.js';
 import { shardFolder } from '../shards/folders.js';
 import { compareCounts, type Problem } from '../shards/proof.js';
@@ -68,7 +69,7 @@ export async function mergeShards(
     }
     for (const shard of shards) {
       const folder = shardFolder(runDir, shard);
-      const { index } = await indexRows(folder.rows, settings);
+      const index = await indexRows(folder.rows, await countRows(folder.rows), settings);
       let answers = 0;
       const journal = journalSource(folder);
       const onEntry = (entry: ScannedEntry): void => {

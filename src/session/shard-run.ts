@@ -19,7 +19,7 @@ import type { JournalIndex } from '../run/journal.js';
 import { indexRows } from '../run/row-parts.js';
 import { onlyReason, readJournal } from '../run/read-journal.js';
 import { requestShape, type PreparedRun } from '../run/prepare.js';
-import { writeRows } from '../run/rows.js';
+import { countRows, writeRows } from '../run/rows.js';
 import { Totals } from '../run/totals.js';
 import { costShare } from '../shards/cost-share.js';
 import { beginSegment, planFolder, segmentsIn, segmentSizes, shardFolder } from '../shards/folders.js';
@@ -150,7 +150,8 @@ async function openShard(work: PlannedWork, shard: number, folder: RunFolder): P
   const rowsDigest = await ensureRows(work, planned, before, folder);
   if (!existsSync(folder.jobs))
     await writeJobs(folder.rows, folder.jobs, requestShape(call), () => undefined);
-  const { index, unusable } = await indexRows(folder.rows, work.settings);
+  const counts = await countRows(folder.rows);
+  const index = await indexRows(folder.rows, counts, work.settings);
   const totals = new Totals(folder.counters, work.price, new Date());
   const report = await readJournal(folder, index, work.context.console, {
     rules: await answerRules(call),
@@ -166,7 +167,7 @@ async function openShard(work: PlannedWork, shard: number, folder: RunFolder): P
   const partialBefore = onlyReason(report.partial, index);
   const { uuid, created, asked, found } = work.plan;
   const identity = shardIdentity({ uuid, created, asked, found }, shard);
-  const run = { identity, index, rows: index.rows, unusable, partialBefore, naming };
+  const run = { identity, index, rows: index.rows, unusable: counts.unusable.length, partialBefore, naming };
   const isResumed = before !== null;
   return { session, totals, run, batches: batches === null ? null : { ...batches, isResumed } };
 }

@@ -3,7 +3,7 @@
  * or reorder what is beside it.
  */
 
-import { HIDDEN, markOf, withMarks } from '../../lib/hidden-characters.js';
+import { hiddenRuns, markOf, withMarks } from '../../lib/hidden-characters.js';
 
 type Child = Node | string | null;
 
@@ -42,7 +42,7 @@ export class Passages {
   #mark = 0;
 
   constructor(private readonly text: string) {
-    this.#hidden = [...text.matchAll(HIDDEN)];
+    this.#hidden = hiddenRuns(text);
   }
 
   /** The next piece, of this many UTF-16 units. */
@@ -85,7 +85,7 @@ export function revealHidden(root: DocumentFragment): void {
   const texts: Text[] = [];
   while (walker.nextNode() !== null) texts.push(walker.currentNode as Text);
   for (const text of texts) {
-    if (text.data.search(HIDDEN) !== -1) text.replaceWith(...plainText(text.data));
+    if (hiddenRuns(text.data).length > 0) text.replaceWith(...plainText(text.data));
   }
 }
 
