@@ -12,7 +12,8 @@ export async function assemble(folder) {
   const most = size('BENCH_ROWS', 1_000_000);
   const rounds = size('BENCH_ROUNDS', 3);
   const results = [];
-  let first = null;
+  /** @type {{rows: number, scan: number, row: number, memory: number} | undefined} */
+  let first;
   for (const share of SHARES) {
     const rows = Math.max(1, Math.round(most * share));
     const own = join(folder, String(rows));

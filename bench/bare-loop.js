@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-const [transport, url, jobs, inFlight] = process.argv.slice(2);
+const [transport, url = '', jobs = '', inFlight] = process.argv.slice(2);
 const bodies = [];
 for await (const line of createInterface({ input: createReadStream(jobs) })) bodies.push(line);
 const { send, close } = transport === 'sdk' ? await openSdk() : await openUndici();

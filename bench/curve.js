@@ -14,7 +14,8 @@ export async function curve(folder) {
   const results = [];
   try {
     const start = await measureStart(folder, server.url);
-    let first = null;
+    /** @type {Record<string, number> | undefined} */
+    let first;
     for (const share of SHARES) {
       const rows = Math.max(1, Math.round(most * share));
       const own = join(folder, String(rows));
@@ -38,19 +39,19 @@ export async function curve(folder) {
       const figures = Object.fromEntries(
         Object.keys(rounds[0]).map((name) => [name, median(rounds.map((round) => round[name]))]),
       );
-      first ??= { ...figures, rows };
+      const smallest = (first ??= { ...figures, rows });
       const compare = (what, name, show) =>
         results.push({
           figure: `${rows} rows: ${what}`,
           value: show(figures[name]),
-          baseline: `${show(first[name])} (${first.rows} rows)`,
-          ratio: (figures[name] / first[name]).toFixed(2),
+          baseline: `${show(smallest[name])} (${smallest.rows} rows)`,
+          ratio: (figures[name] / (smallest[name] ?? NaN)).toFixed(2),
         });
       const microseconds = (value) => `${value.toFixed(1)} µs`;
       compare('CPU of a row', 'user', microseconds);
       compare('CPU of a row with the kernel’s part', 'all', microseconds);
       compare('time of a row', 'time', microseconds);
-      compare('CPU of a row when going on', 'resumed', microseconds);
+      compare('CPU of a row when resumed', 'resumed', microseconds);
       compare('peak memory', 'memory', megabytes);
     }
     return results;

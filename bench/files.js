@@ -40,12 +40,11 @@ async function makeFiles(folder, plain, rows) {
   const gzip = join(folder, 'data.jsonl.gz');
   await pipeline(createReadStream(plain), createGzip(), createWriteStream(gzip));
   const made = [['.jsonl.gz', gzip]];
-  for (const [ending, command] of [
-    ['.zst', ['zstd', '-qk']],
-    ['.bz2', ['bzip2', '-k']],
+  for (const { ending, command, flag } of [
+    { ending: '.zst', command: 'zstd', flag: '-qk' },
+    { ending: '.bz2', command: 'bzip2', flag: '-k' },
   ]) {
-    const [name, ...flags] = command;
-    if (spawnSync(name, [...flags, plain]).status === 0) made.push([`.jsonl${ending}`, `${plain}${ending}`]);
+    if (spawnSync(command, [flag, plain]).status === 0) made.push([`.jsonl${ending}`, `${plain}${ending}`]);
   }
   made.push(['.json', await writeArray(plain, join(folder, 'data.json'))]);
   made.push(['.csv', await writeCsv(plain, join(folder, 'data.csv'))]);
@@ -94,12 +93,14 @@ async function writeArrow(plain, path) {
 async function writeShards(plain, folder, rows) {
   const shards = join(folder, 'shards');
   mkdirSync(shards);
+  const open = (first) => openSync(join(shards, `part-${String(first).padStart(9, '0')}.jsonl`), 'w');
+  const each = Math.ceil(rows / SHARDS);
   let written = 0;
-  let descriptor = null;
+  let descriptor = open(0);
   for await (const one of rowsOf(plain)) {
-    if (written % Math.ceil(rows / SHARDS) === 0) {
-      if (descriptor !== null) closeSync(descriptor);
-      descriptor = openSync(join(shards, `part-${String(written).padStart(9, '0')}.jsonl`), 'w');
+    if (written > 0 && written % each === 0) {
+      closeSync(descriptor);
+      descriptor = open(written);
     }
     writeSync(descriptor, `${JSON.stringify(one)}\n`);
     written += 1;

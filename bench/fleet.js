@@ -7,6 +7,7 @@ import {
   CLI,
   cliArguments,
   cliEnvironment,
+  listen,
   measure,
   measureCli,
   size,
@@ -35,11 +36,12 @@ export async function fleet(folder) {
   const data = join(folder, 'data.jsonl');
   await writeRows(data, rows, PROMPT_BYTES);
   const results = [];
-  let single = null;
+  /** @type {number | undefined} */
+  let single;
   for (const [name, { slowness, isDying = false }] of Object.entries(CASES)) {
     const servers = await Promise.all(slowness.map(startServer));
     const rate = slowness.reduce((sum, slow) => sum + PER_SECOND / slow, 0);
-    if (isDying) servers[0].dieAfter(rows / 2 / slowness.length);
+    if (isDying) servers[0]?.dieAfter(rows / 2 / slowness.length);
     const urls = servers.map(({ url }) => `${url}/v1`).join(',');
     const { wall } = await measureCli(join(folder, name), data, '', [
       '--base_url',
@@ -49,13 +51,13 @@ export async function fleet(folder) {
     ]);
     for (const server of servers) server.stop();
     const ideal = isDying ? rows / 2 / rate + rows / 2 / (rate - PER_SECOND) : rows / rate;
-    single ??= wall;
+    const base = (single ??= wall);
     const answered = servers.map((server) => server.answered);
     results.push({
       figure: `${name}: time (answers ${answered.join(', ')})`,
       value: `${wall.toFixed(2)} s`,
       baseline: `${ideal.toFixed(2)} s (all slots always in use)`,
-      ratio: `${(ideal / wall).toFixed(2)}; ${(single / wall).toFixed(2)} times one server`,
+      ratio: `${(ideal / wall).toFixed(2)}; ${(base / wall).toFixed(2)} times one server`,
     });
   }
   for (const count of [1, 3]) results.push(await inShards(join(folder, `shards-${count}`), count));
@@ -106,7 +108,7 @@ async function startServer(slowness) {
   const server = createServer((request, response) => {
     request.on('data', () => undefined);
     request.on('end', () => {
-      if (request.url.endsWith('/models')) {
+      if (request.url?.endsWith('/models')) {
         const list = { object: 'list', data: [{ id: MODEL, object: 'model' }] };
         response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(list));
         return;
@@ -119,9 +121,8 @@ async function startServer(slowness) {
     server.close();
     server.closeAllConnections();
   };
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: await listen(server),
     get answered() {
       return own.answered;
     },

@@ -2,7 +2,7 @@
 // answered with 429. A stalled process does nothing for 100 ms of every second, as on a machine that is too busy.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startSimulator } from './modules/simulator/server.js';
+import { startSimulator } from '#modules/simulator/server.js';
 import { measureCli, size, writeRows } from './support.js';
 
 const PER_SECOND = 100;
@@ -17,11 +17,17 @@ const STALL = `data:text/javascript,${encodeURIComponent(
   'setInterval(() => { const end = performance.now() + 100; while (performance.now() < end); }, 1000).unref();',
 )}`;
 
+/** @typedef {import('#modules/simulator/options.js').SimulatorOptions} Limits */
+
 const REQUESTS = { requestsPerMinute: PER_SECOND * 60 };
 const reserved = { tokensPerMinute: PER_SECOND * 60 * RESERVED };
+/** @type {Limits} */
 const used = { tokensPerMinute: PER_SECOND * 60 * USED, tokenCharge: 'used' };
 
-/** `then` are limits from half of the rows on. */
+/**
+ * `then` are limits from half of the rows on.
+ * @type {Record<string, {limits: Limits, then?: Limits, isStalled?: boolean}>}
+ */
 const CASES = {
   'requests a minute': { limits: REQUESTS },
   'requests a minute, stalled': { limits: REQUESTS, isStalled: true },
@@ -86,14 +92,18 @@ function perSecond({ requestsPerMinute = Infinity, tokensPerMinute = Infinity },
   return Math.min(requestsPerMinute, tokensPerMinute / tokens) / 60;
 }
 
-/** Tokens that a request is charged on average: characters / 4 and the most that may be answered, or what was. */
+/**
+ * Tokens that a request is charged on average: characters / 4 and the most that may be answered, or what was.
+ * @param {string} folder
+ * @param {Limits} limits
+ */
 function charge(folder, { tokenCharge = 'reserved' }) {
-  const [run] = readdirSync(join(folder, 'temp'));
+  const [run = ''] = readdirSync(join(folder, 'temp'));
   const lines = (file) =>
     readFileSync(join(folder, 'temp', run, file), 'utf8')
       .trim()
       .split('\n')
-      .map(JSON.parse);
+      .map((line) => JSON.parse(line));
   const tokens =
     tokenCharge === 'used'
       ? lines('output.jsonl').map(([, answer]) => answer.usage.total_tokens)

@@ -1,9 +1,8 @@
 // Rows out of a Parquet file in one row group, beside hyparquet alone, and by pages over a slow wire.
 import { createServer, request } from 'node:http';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { startSimulator } from './modules/simulator/server.js';
-import { measureStep, median, megabytes, size, writeRows } from './support.js';
+import { startSimulator } from '#modules/simulator/server.js';
+import { listen, measureStep, median, megabytes, size, writeRows } from './support.js';
 
 const ROW_BYTES = 600;
 const PAGE_ROWS = 100;
@@ -83,16 +82,14 @@ async function slowWire(port) {
     setTimeout(() => {
       const { method, url, headers } = incoming;
       request({ host: '127.0.0.1', port, method, path: url, headers }, (answer) => {
-        outgoing.writeHead(answer.statusCode, answer.headers);
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(outgoing);
       }).end();
     }, WIRE_MS);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   const close = () => {
     server.close();
     server.closeAllConnections();
   };
-  return { url: `http://127.0.0.1:${server.address().port}`, close };
+  return { url: await listen(server), close };
 }

@@ -1,7 +1,7 @@
 // Peak memory with many long rows, beside an idle Node: from JSON Lines and from Parquet in one row group, and in batches.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startSimulator } from './modules/simulator/server.js';
+import { startSimulator } from '#modules/simulator/server.js';
 import {
   cliArguments,
   cliEnvironment,

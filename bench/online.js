@@ -59,7 +59,7 @@ async function measureRound(folder, data, url, rows, inFlight) {
   const whole = await measureCli(own, data, url, flags);
   // The same again has nothing left to ask: what it lacks of the first run is loading the dataset and asking.
   const again = await measureCli(own, data, url, [...flags, '--resume']);
-  const [run] = readdirSync(join(own, 'temp'));
+  const [run = ''] = readdirSync(join(own, 'temp'));
   const jobs = join(own, 'temp', run, 'jobs.json');
   const loop = async (transport) => {
     const used = await measure([BARE, transport, url, jobs, String(inFlight)]);

@@ -1,22 +1,22 @@
 // The online path put together as the program does it, with parts of it left out; prints CPU and time of the asking.
 import { createWriteStream } from 'node:fs';
-import { readAddress } from './modules/http/address.js';
-import { ChatClient } from './modules/http/chat-client.js';
-import { STANDARD_RULES } from './modules/models/finish-reason.js';
-import { usageOfAnswer } from './modules/models/usage-estimate.js';
-import { LogFile } from './modules/terminal/log.js';
-import { Concurrency, measureBusy } from './modules/requests/concurrency.js';
-import { ParameterFit } from './modules/requests/parameters.js';
-import { Processor } from './modules/requests/processor.js';
-import { RateLimiter } from './modules/requests/rate-limiter.js';
-import { OneServer } from './modules/requests/servers.js';
-import { systemClock } from './modules/lib/clock.js';
-import { TokenEstimate } from './modules/requests/tokens.js';
-import { Transport } from './modules/requests/transport.js';
-import { readJobs } from './modules/run/jobs.js';
-import { JournalIndex, JournalWriter } from './modules/run/journal.js';
-import { Totals } from './modules/run/totals.js';
-import { Redactor } from './modules/secrets/redactor.js';
+import { readAddress } from '#modules/http/address.js';
+import { ChatClient } from '#modules/http/chat-client.js';
+import { STANDARD_RULES } from '#modules/models/finish-reason.js';
+import { usageOfAnswer } from '#modules/models/usage-estimate.js';
+import { LogFile } from '#modules/terminal/log.js';
+import { Concurrency, measureBusy } from '#modules/requests/concurrency.js';
+import { ParameterFit } from '#modules/requests/parameters.js';
+import { Processor } from '#modules/requests/processor.js';
+import { RateLimiter } from '#modules/requests/rate-limiter.js';
+import { OneServer } from '#modules/requests/servers.js';
+import { systemClock } from '#modules/lib/clock.js';
+import { TokenEstimate } from '#modules/requests/tokens.js';
+import { Transport } from '#modules/requests/transport.js';
+import { readJobs } from '#modules/run/jobs.js';
+import { JournalIndex, JournalWriter } from '#modules/run/journal.js';
+import { Totals } from '#modules/run/totals.js';
+import { Redactor } from '#modules/secrets/redactor.js';
 
 const [url, folder, count, inFlight, ...without] = process.argv.slice(2);
 const has = (part) => !without.includes(part);
@@ -60,7 +60,7 @@ const processor = new Processor({
       totals.addAnswer({ usage: usageOfAnswer(completion.usage, sent, json), tier: completion.tier });
       log?.write('debug', `Row ${job.requestIdx}: ${completion.state}`);
     },
-    failed: (job, sent, errors) => {
+    failed: (_job, _sent, errors) => {
       throw new Error(errors.at(-1));
     },
     exchanged: ignore,
@@ -81,8 +81,7 @@ function* jobs() {
   }
 }
 
-// A line as the terminal gets it, every 80 ms; /dev/null stands for the terminal.
-
+// A line as the terminal gets it, every 80 ms.
 const screen = createWriteStream('/dev/null');
 const progress = has('progress')
   ? setInterval(() => {
@@ -91,7 +90,7 @@ const progress = has('progress')
         `${answered} of ${count}, ${processor.inFlight} in flight, ${JSON.stringify(totals.tokens)}\r`,
       );
     }, 80)
-  : null;
+  : undefined;
 const before = process.cpuUsage();
 const started = performance.now();
 const stop = await processor.run(jobs());

@@ -3,7 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Each module exports a function of its name, which takes a folder and returns rows of `{figure, value, baseline, ratio}`. */
+/**
+ * @typedef {{figure: string, value: string, baseline: string, ratio: string}} Row
+ * @typedef {(folder: string) => Row[] | Promise<Row[]>} Benchmark
+ */
+
+/** Each module exports a benchmark of its name. */
 const BENCHMARKS = {
   online: () => import('./online.js'),
   parts: () => import('./parts.js'),
@@ -34,10 +39,10 @@ const machine = `${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? '
 process.stdout.write(`${machine}\n`);
 for (const [name, load] of Object.entries(BENCHMARKS)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
-  const { [name]: benchmark } = await load();
+  const { [name]: benchmark } = /** @type {Record<string, Benchmark>} */ (await load());
   const folder = mkdtempSync(join(tmpdir(), 'reannotate-bench-'));
   try {
-    const rows = await benchmark(folder);
+    const rows = (await benchmark?.(folder)) ?? [];
     process.stdout.write(`\n${name}\n${table(rows)}\n`);
     mkdirSync('bench/results', { recursive: true });
     const result = { benchmark: name, date: new Date().toISOString(), machine, rows };

@@ -4,16 +4,14 @@ import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { CLI, cliArguments, cliEnvironment, median, size } from './support.js';
+import { CLI, cliArguments, cliEnvironment, listen, median, size } from './support.js';
 
 export async function start(folder) {
   const times = size('BENCH_STARTS', 25);
   const data = join(folder, 'data.jsonl');
   writeFileSync(data, '{"prompt":"What is 2 + 2?","response":"4"}\n');
   const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = `http://127.0.0.1:${server.address().port}`;
+  const url = await listen(server);
   let number = 0;
   const cases = {
     '--version': () => untilExit([CLI, '--version']),
@@ -26,13 +24,14 @@ export async function start(folder) {
   try {
     const results = [];
     for (const [name, run] of Object.entries(cases)) {
-      const [own, bare] = [[], []];
+      const own = [];
+      const bare = [];
       // In turn, so that a machine that becomes slower is slower for both; the first of each warms the disk's cache.
       for (let time = -1; time < times; time++) {
-        const pair = [await run(), await untilExit(['-e', '0'])];
+        const pair = { own: await run(), bare: await untilExit(['-e', '0']) };
         if (time < 0) continue;
-        own.push(pair[0]);
-        bare.push(pair[1]);
+        own.push(pair.own);
+        bare.push(pair.bare);
       }
       results.push({
         figure: `${name}, median of ${times}`,

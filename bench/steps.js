@@ -4,41 +4,39 @@ import { createInterface } from 'node:readline';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { planChunks } from './modules/batches/chunks.js';
-import { Ledger } from './modules/batches/ledger.js';
-import { openDataset } from './modules/datasets/index.js';
-import { assemble } from './modules/run/assemble.js';
-import { runFolder } from './modules/run/folder.js';
-import { writeJobs } from './modules/run/jobs.js';
-import { STANDARD_RULES } from './modules/models/finish-reason.js';
-import { JournalIndex, scanJournal } from './modules/run/journal.js';
-import { RequestTable } from './modules/run/request-table.js';
-import { reuseAnswers } from './modules/run/shared-answers.js';
+import { planChunks } from '#modules/batches/chunks.js';
+import { REQUEST_URLS } from '#modules/batches/request-line.js';
+import { Ledger } from '#modules/batches/ledger.js';
+import { openDataset } from '#modules/datasets/index.js';
+import { assemble } from '#modules/run/assemble.js';
+import { runFolder } from '#modules/run/folder.js';
+import { writeJobs } from '#modules/run/jobs.js';
+import { STANDARD_RULES } from '#modules/models/finish-reason.js';
+import { NO_PARAMETERS } from '#modules/models/generation.js';
+import { PROVIDERS } from '#modules/models/providers.js';
+import { DEFAULT_REASONING_MODE } from '#modules/models/reasoning.js';
+import { JournalIndex, scanJournal } from '#modules/run/journal.js';
+import { RequestTable } from '#modules/run/request-table.js';
+import { reuseAnswers } from '#modules/run/shared-answers.js';
 import { OTHER_RUN, RUN } from './history.js';
 import { alpacaRow } from './support.js';
 
-const [step, parent, count, dataset, more] = process.argv.slice(2);
+const [step = '', parent, count, dataset = '', more] = process.argv.slice(2);
 const folder = runFolder(`${parent}/saved`, `${parent}/temp`, RUN);
 const other = runFolder(`${parent}/saved`, `${parent}/temp`, OTHER_RUN);
 const rows = Number(count);
+const GENERATION = { ...NO_PARAMETERS, temperature: 1, top_p: 1, seed: 42, max_tokens: 2048, n: 1 };
 const SHAPE = {
   model: 'gpt-4o-mini',
-  generation: {
-    temperature: 1,
-    top_p: 1,
-    seed: 42,
-    max_tokens: 2048,
-    n: 1,
-    logprobs: false,
-    top_logprobs: null,
-  },
-  provider: { streamed: false },
+  generation: GENERATION,
+  given: new Set(Object.keys(GENERATION)),
+  provider: PROVIDERS.openai,
   changes: [],
 };
 
 const STEPS = {
   nothing: () => undefined,
-  /** What a program does that thinks of nothing: every line parsed. */
+  /** What a naive program does: every line parsed. */
   parse: async () => {
     let answered = 0;
     for await (const line of linesOf(folder.journal)) if (JSON.parse(line)[2].request_idx >= 0) answered += 1;
@@ -48,13 +46,14 @@ const STEPS = {
   'bare-jobs': async () => {
     const all = [];
     for await (const line of linesOf(folder.rows)) all.push(JSON.parse(line));
+    const parameters = Object.fromEntries(Object.entries(GENERATION).filter(([, value]) => value !== null));
     await timed(() => {
       const file = openSync(folder.jobs, 'w');
       let text = '';
       for (const [index, { user_prompt: content }] of all.entries()) {
         const messages = [{ role: 'user', content }];
-        const { model, generation } = SHAPE;
-        text += `${JSON.stringify({ model, messages, ...generation, metadata: { request_idx: index } })}\n`;
+        const body = { model: SHAPE.model, messages, ...parameters, metadata: { request_idx: index } };
+        text += `${JSON.stringify(body)}\n`;
         if (text.length < 1 << 20) continue;
         writeSync(file, text);
         text = '';
@@ -65,18 +64,21 @@ const STEPS = {
   },
   batches: async () => {
     const ignore = () => undefined;
-    const wanted = { total: rows, wanted: () => true, onTooLarge: ignore, onProgress: ignore };
+    const [url] = REQUEST_URLS;
+    const wanted = { total: rows, wanted: () => true, url, onTooLarge: ignore, onProgress: ignore };
     await planChunks(folder, Ledger.open(folder), wanted, { requests: 50_000, bytes: 200_000_000 });
   },
   load: async () => {
     const environment = { endpoint: more ?? '', datasetsServerUrl: more ?? '', token: null };
     const request = { dataset, subset: null, split: 'train' };
-    const reporter = { info: () => undefined, warning: () => undefined, debug: () => undefined };
+    const ignore = () => undefined;
+    const reporter = { debug: ignore, info: ignore, warning: ignore, error: ignore };
     const opened = await openDataset(request, environment, reporter);
     await timed(async () => {
       let loaded = 0;
       const selection = { columns: opened.columns, offset: 0, limit: null };
-      for await (const row of opened.rows(selection)) if (row.value.output !== '') loaded += 1;
+      for await (const row of opened.rows(selection))
+        if ('value' in row && row.value.output !== '') loaded += 1;
       if (loaded !== rows) throw new Error(`${loaded} rows`);
     });
   },
@@ -94,7 +96,8 @@ const STEPS = {
       const row = alpacaRow(index, Number(more));
       for (const name of Object.keys(columns)) columns[name].push(row[name]);
     }
-    const columnData = Object.entries(columns).map(([name, data]) => ({ name, data, type: 'STRING' }));
+    const type = /** @type {const} */ ('STRING');
+    const columnData = Object.entries(columns).map(([name, data]) => ({ name, data, type }));
     writeFileSync(dataset, Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: rows })));
   },
   /** A new run reuses the answers of one with the same requests. */
@@ -111,7 +114,12 @@ const STEPS = {
   scan,
   assemble: async () => {
     const index = await scan();
-    const options = { includeMetadata: false, several: false, onProgress: () => undefined };
+    const options = {
+      includeMetadata: false,
+      several: false,
+      reasoning: DEFAULT_REASONING_MODE,
+      onProgress: () => undefined,
+    };
     const { missing } = await assemble(folder, index, options);
     if (missing > 0) throw new Error(`${missing} rows are missing`);
   },

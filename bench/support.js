@@ -48,7 +48,7 @@ export async function measure(args, env = {}) {
   return { ...usage, wall: (performance.now() - started) / 1000, stdout, stderr };
 }
 
-/** Runs a system command and returns its CPU seconds, as the shell's `times` tells them. */
+/** Runs a system command and returns its CPU seconds, as the shell's `times` prints them. */
 export async function measureCommand(command, args) {
   const script = '"$@" > /dev/null; times';
   const child = spawn('bash', ['-c', script, 'bash', command, ...args], {
@@ -59,15 +59,10 @@ export async function measureCommand(command, args) {
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`${command} ended with ${code}`);
   // The second line is that of the commands that were run: "0m0.004s 0m0.120s".
-  const times = output
-    .trim()
-    .split('\n')
-    .at(-1)
-    .match(/(\d+)m([\d.]+)s/g);
-  const cpu = times.reduce((sum, time) => {
-    const [, minutes, seconds] = /(\d+)m([\d.]+)s/.exec(time);
-    return sum + Number(minutes) * 60 + Number(seconds);
-  }, 0);
+  const times = output.trim().split('\n').at(-1) ?? '';
+  let cpu = 0;
+  for (const [, minutes, seconds] of times.matchAll(/(\d+)m([\d.]+)s/g))
+    cpu += Number(minutes) * 60 + Number(seconds);
   return { cpu };
 }
 
@@ -97,7 +92,7 @@ export function cliArguments(folder, dataset) {
   return [CLI, '--annotator', 'gpt-4o-mini', '--dataset', dataset, ...folders];
 }
 
-/** The environment in which it asks a server of ours. */
+/** The environment in which it sends its requests to a local server. */
 export function cliEnvironment(url) {
   return { OPENAI_API_KEY: 'benchmark', OPENAI_BASE_URL: `${url}/v1` };
 }
@@ -105,6 +100,18 @@ export function cliEnvironment(url) {
 export function median(values) {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)];
+}
+
+/**
+ * Starts a server on a free port, with room for thousands of new connections.
+ * @param {import('node:net').Server} server
+ * @returns its address
+ */
+export async function listen(server) {
+  server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 });
+  await once(server, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  return `http://127.0.0.1:${port}`;
 }
 
 /** A server without latency, in a process of its own. */
@@ -115,7 +122,7 @@ export async function startServer() {
   return { url: url.trim(), stop: () => child.kill() };
 }
 
-/** Alpaca rows of about so many bytes each, as JSON Lines. */
+/** Alpaca rows of about `bytes` each, as JSON Lines. */
 export async function writeRows(path, rows, bytes) {
   const file = createWriteStream(path);
   for (let index = 0; index < rows; index++) {
@@ -132,7 +139,7 @@ export function alpacaRow(index, bytes) {
   return { instruction: `${index} ${instruction}`, input, output };
 }
 
-/** So many words, in lines and with a quotation here and there, as answers have them. */
+/** Words, in lines and with a quotation here and there, as answers have them. */
 export function words(count, salt) {
   return Array.from({ length: count }, (_, word) => {
     const after = word % 19 === 18 ? '\n' : word % 61 === 60 ? ' "so" ' : ' ';

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startSimulator } from './modules/simulator/server.js';
+import { startSimulator } from '#modules/simulator/server.js';
 import { cliArguments, cliEnvironment, CLI, measure, writeRows } from './support.js';
 
 const PER_SECOND = 100;
@@ -47,7 +47,7 @@ async function share(folder, count) {
     const { requests, throttled } = simulator.statistics();
     samples.push({ requests: requests - last.requests, throttled: throttled - last.throttled });
     last = { requests, throttled };
-    if (second === KILL_S) running[0].kill('SIGKILL');
+    if (second === KILL_S) running[0]?.kill('SIGKILL');
     if (second === JOIN_S) running.push(start());
   }
   for (const child of running) child.kill('SIGKILL');

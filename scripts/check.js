@@ -11,6 +11,10 @@ const STEPS = {
     ...['tsc', '-p', 'tsconfig.check.json', '--incremental'],
     ...['--tsBuildInfoFile', `${CACHE}/types.tsbuildinfo`],
   ],
+  'script types': [
+    ...['tsc', '-p', 'tsconfig.js.json', '--incremental'],
+    ...['--tsBuildInfoFile', `${CACHE}/script-types.tsbuildinfo`],
+  ],
   'page types': [
     ...['tsc', '-p', 'tsconfig.page.json', '--incremental'],
     ...['--tsBuildInfoFile', `${CACHE}/page-types.tsbuildinfo`],

@@ -3,5 +3,4 @@ function unavailable() {
   throw new Error('This is not part of this build.');
 }
 
-module.exports = unavailable;
-module.exports.spawn = unavailable;
+module.exports = Object.assign(unavailable, { spawn: unavailable });

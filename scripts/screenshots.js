@@ -99,9 +99,7 @@ try {
 
   // A row in the reader, with what changed and the judge's reason.
   await page.setViewportSize({ width: 1180, height: 900 });
-  await page.evaluate(() => {
-    location.hash = '#row=5';
-  });
+  await page.evaluate("location.hash = '#row=5'");
   await page.locator('article details > summary').last().click();
   await page.waitForTimeout(200);
   await page.locator('.panes').screenshot({ path: join(pictures, 'reader.png') });

@@ -89,10 +89,15 @@ const server = createServer((request, response) => {
 });
 server.listen(0, '127.0.0.1');
 await once(server, 'listening');
+const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
 
 const folder = mkdtempSync(join(tmpdir(), 'reannotate-consumers-'));
 
-/** The folder of a run's results; null where the run went wrong. */
+/**
+ * The folder of a run's results; null where the run went wrong.
+ * @param {string} name
+ * @param {{rows: object[], flags?: string[]}} run
+ */
 async function annotate(name, { rows, flags = [] }) {
   const data = join(folder, `${name}.jsonl`);
   writeFileSync(data, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
@@ -102,14 +107,14 @@ async function annotate(name, { rows, flags = [] }) {
   const env = {
     ...process.env,
     OPENAI_API_KEY: 'none',
-    OPENAI_BASE_URL: `http://127.0.0.1:${server.address().port}/v1`,
+    OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`,
   };
   const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (text) => (said += text));
   const [code] = await once(child, 'close');
   // One row fails on purpose.
-  if (code === 3) return join(saved, readdirSync(saved)[0]);
+  if (code === 3) return join(saved, readdirSync(saved)[0] ?? '');
   process.stdout.write(said);
   return null;
 }

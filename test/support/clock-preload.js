@@ -6,12 +6,7 @@ const started = performance.now();
 const plainNow = Date.now.bind(Date);
 const now = () => plainNow() + (performance.now() - started >= after ? by : 0);
 
-globalThis.Date = class extends Date {
-  constructor(...parts) {
-    if (parts.length === 0) super(now());
-    else super(...parts);
-  }
-  static now() {
-    return now();
-  }
-};
+globalThis.Date = new Proxy(Date, {
+  construct: (plain, parts, called) => Reflect.construct(plain, parts.length === 0 ? [now()] : parts, called),
+  get: (plain, name) => (name === 'now' ? now : Reflect.get(plain, name)),
+});

@@ -4,7 +4,7 @@
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
-const { FAIL_CALL, FAIL_AT, FAIL_CODE, FAIL_LASTING, FAIL_BELOW, FAIL_COUNTS } = process.env;
+const { FAIL_CALL, FAIL_AT, FAIL_CODE, FAIL_LASTING, FAIL_BELOW = '', FAIL_COUNTS } = process.env;
 const OPERATIONS = [
   'openSync',
   'writeSync',
@@ -32,7 +32,8 @@ for (const name of OPERATIONS) {
     // A descriptor that is closed although the call failed is gone all the same, as on Linux.
     if (name === 'closeSync') ours.delete(target);
     if (isOurs) {
-      const number = counts[name]++;
+      const number = counts[name] ?? 0;
+      counts[name] = number + 1;
       const isChosen =
         name === FAIL_CALL &&
         (FAIL_LASTING === undefined ? number === Number(FAIL_AT) : number >= Number(FAIL_AT));

@@ -1,4 +1,4 @@
-// A process that runs the built program again and again, as test/support/warm-program.ts orders: what takes long, which is
+// A process that runs the built program again and again, as test/support/warm-program.ts tells it to: what takes long, which is
 // starting Node and loading and compiling the program, happens once. Each run has a command line, an environment and
 // a working folder of its own, and ends as a process does: when nothing keeps it alive any more.
 import { fileURLToPath } from 'node:url';
@@ -10,16 +10,17 @@ const LOOK_MS = 2;
 // A stream counts from its first use on.
 const streams = [process.stdin, process.stdout, process.stderr];
 /** How much keeps this process alive between two runs: these, and the channel that orders come through. */
-let idle = null;
+let idle = -1;
 const listeners = { exit: new Set(process.rawListeners('exit')), error: streamListeners() };
 let number = 0;
 
 process.on('message', (order) => void run(order));
 process.on('disconnect', () => process.exit());
 
+/** @param {any} order */
 async function run({ program, args, env, cwd, mark }) {
   await sleep(LOOK_MS);
-  idle ??= alive();
+  if (idle < 0) idle = alive();
   for (const name of Object.keys(process.env).filter((one) => !(one in env)))
     Reflect.deleteProperty(process.env, name);
   Object.assign(process.env, env);
@@ -33,19 +34,19 @@ async function run({ program, args, env, cwd, mark }) {
   const code = endOfRun();
   process.stdout.write(mark);
   process.stderr.write(mark);
-  process.send({ code });
+  process.send?.({ code });
 }
 
 /** What Node does at the end of a process, and forgets with it. */
 function endOfRun() {
   const code = process.exitCode ?? 0;
   for (const listener of process.rawListeners('exit').filter((one) => !listeners.exit.has(one))) {
-    process.off('exit', listener);
+    process.off('exit', /** @type {() => void} */ (listener));
     listener.call(process, code);
   }
   for (const [stream, known] of listeners.error) {
     for (const listener of stream.rawListeners('error').filter((one) => !known.has(one)))
-      stream.off('error', listener);
+      stream.off('error', /** @type {() => void} */ (listener));
   }
   process.exitCode = undefined;
   return code;

@@ -23,6 +23,6 @@ const turn = () => {
 setInterval(turn, TICK_MS).unref();
 process.on('exit', () => {
   turn();
-  const megabytes = Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
-  writeFileSync(process.env.WATCHED_FILE, JSON.stringify({ megabytes, stillMs: longest }));
+  const megabytes = Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) / 1024;
+  writeFileSync(process.env.WATCHED_FILE ?? '', JSON.stringify({ megabytes, stillMs: longest }));
 });
