@@ -7,13 +7,19 @@ const ELSEWHERE = ['test/e2e/**', 'test/slurm/**', 'test/soak/**', 'test/page/**
 /** Projects by how long their files take. */
 const LONGEST_FIRST = ['page', 'faults', 'e2e', 'unit'];
 
-/** Starts long files first, so that none is left alone at the end. */
+/** Starts long files first, so that none runs alone at the end. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ project }: TestSpecification): number => LONGEST_FIRST.indexOf(project.name);
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
 }
+
+/**
+ * Most tests outside `unit` wait for a program, a pause or a poll. Those of `unit` alone keep a core busy, and every further
+ * worker would load all modules again. Vitest takes one number for projects that run together.
+ */
+const WORKERS_PER_CORE = process.argv.join(' ').endsWith('--project unit') ? 1 : 3;
 
 /** A part of the tests, which `vitest run --project NAME` runs by itself. */
 const project = (name: string, include: string, more: object = {}): object => ({
@@ -27,8 +33,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     unstubEnvs: true,
-    // Most tests wait for a program, a pause or a poll, so there are more of them than cores.
-    maxWorkers: 3 * availableParallelism(),
+    globalSetup: ['test/support/in-memory.ts'],
+    maxWorkers: WORKERS_PER_CORE * availableParallelism(),
     sequence: { sequencer: LongestFirst },
     reporters: ['default', ['json', { outputFile: '.test-report.json' }]],
     coverage: {

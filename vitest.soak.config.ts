@@ -7,6 +7,7 @@ export default defineConfig({
     env: { SOAK: '1' },
     testTimeout: 3 * 3_600_000,
     hookTimeout: 60_000,
+    globalSetup: ['test/support/in-memory.ts'],
     // What is measured of memory and time in one file is not to be disturbed by another.
     fileParallelism: false,
     reporters: ['default', './test/soak/table-reporter.ts'],

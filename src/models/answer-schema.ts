@@ -12,7 +12,7 @@ import { sanitize } from '../lib/text.js';
 type JsonSchema = Readonly<Record<string, unknown>> | boolean;
 
 /** Longer than any honest answer takes; patterns and `uniqueItems` may never end on a hostile one. */
-const TIME_LIMIT_MS = 1000;
+const TIME_LIMIT_S = 1;
 /** Keywords whose cost may grow faster than the answer. */
 const SUPERLINEAR = new Set([
   'pattern',
@@ -46,6 +46,7 @@ const LONGEST_MESSAGE = 300;
 export class AnswerSchema {
   readonly #validator: Validator;
   readonly #isSuperlinear: boolean;
+  readonly #timeLimit: number;
   #value: unknown;
   #violation: string | null = null;
   /** Runs `#check` under a time limit, which nothing else in JavaScript can put on a regular expression. */
@@ -58,16 +59,18 @@ export class AnswerSchema {
 
   /**
    * @param schema left as it is: the library writes into the one that it works with
+   * @param timeLimit the longest that one answer is checked for, in seconds
    * @throws UsageError where the schema cannot be used
    */
-  constructor(schema: JsonSchema) {
+  constructor(schema: JsonSchema, timeLimit = TIME_LIMIT_S) {
+    this.#timeLimit = timeLimit;
     const keywords = checkSchema(structuredClone(schema));
     this.#isSuperlinear = [...keywords].some((keyword) => SUPERLINEAR.has(keyword));
     // With `shortCircuit`, the first violation ends the check.
     this.#validator = new Validator(structuredClone(schema), draftOf(schema), true);
   }
 
-  /** Where and how a text breaks the schema, as a clause; null where it does not. Takes a second at most. */
+  /** Where and how a text breaks the schema, as a clause; null where it does not. Takes no longer than the time limit. */
   violationIn(text: string): string | null {
     try {
       this.#value = JSON.parse(text) as unknown;
@@ -76,11 +79,11 @@ export class AnswerSchema {
     }
     try {
       if (this.#isSuperlinear || text.length > LONG_TEXT)
-        this.#script.runInContext(this.#context, { timeout: TIME_LIMIT_MS });
+        this.#script.runInContext(this.#context, { timeout: 1000 * this.#timeLimit });
       else this.#check();
       return this.#violation;
     } catch (error) {
-      return problemOf(error);
+      return problemOf(error, this.#timeLimit);
     } finally {
       this.#value = undefined;
     }
@@ -93,11 +96,10 @@ export class AnswerSchema {
 }
 
 /** By name and code: what is thrown under a time limit may be of another realm. */
-function problemOf(error: unknown): string {
+function problemOf(error: unknown, timeLimit: number): string {
   const { name, code } = isObject(error) ? error : {};
   if (name === 'RangeError') return 'it is nested too deeply to be checked';
-  if (code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
-    return `it takes longer than ${TIME_LIMIT_MS / 1000} s to check`;
+  if (code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return `it takes longer than ${timeLimit} s to check`;
   throw error;
 }
 

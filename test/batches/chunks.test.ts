@@ -8,6 +8,7 @@ import { bodyOf, rowOf, rowOfId } from '../../src/batches/request-line.js';
 import type { Chunk } from '../../src/batches/chunk.js';
 import { Ledger } from '../../src/batches/ledger.js';
 import { runFolder, type RunFolder } from '../../src/run/folder.js';
+import { codePoint } from '../support/code-point.js';
 import { temporaryFolder } from '../support/cli.js';
 
 function body(prompt: string): Record<string, unknown> {
@@ -57,7 +58,7 @@ function linesOf(ledger: Ledger, chunk: Chunk): Buffer[] {
 describe('chunks', () => {
   it('hold every row once, in order, within both limits, whatever the prompts', async () => {
     const prompts = fc.array(
-      fc.string({ unit: 'binary', maxLength: 400 }).map((text) => text.toWellFormed()),
+      fc.string({ unit: codePoint, maxLength: 400 }).map((text) => text.toWellFormed()),
       { minLength: 1, maxLength: 30 },
     );
     await fc.assert(

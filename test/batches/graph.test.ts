@@ -8,6 +8,7 @@ import {
   saveBatchGraphs,
   type BatchTimes,
 } from '../../src/batches/graph.js';
+import { codePoint } from '../support/code-point.js';
 import { temporaryFolder } from '../support/cli.js';
 
 const times = fc.record({
@@ -29,7 +30,7 @@ function expectWellFormed(svg: string): void {
 describe('the graphs of batches', () => {
   it('are well-formed and hold numbers alone, whatever the batches', () => {
     fc.assert(
-      fc.property(fc.array(times, { maxLength: 100 }), fc.string({ unit: 'binary' }), (batches, title) => {
+      fc.property(fc.array(times, { maxLength: 100 }), fc.string({ unit: codePoint }), (batches, title) => {
         for (const chart of [durationsChart(batches, title), completionsChart(batches, title)]) {
           const svg = drawChart(chart);
           expect(svg).not.toMatch(/="[^"]*(?:NaN|Infinity|undefined)/);

@@ -26,9 +26,12 @@ function saved(bytes: Uint8Array): ParquetOrigin {
   return { path, size: statSync(path).size };
 }
 
+/** What refuses a file at its claims reads the next one. */
+const shared = new ParquetProcess();
+
 async function readAll(
   origin: ParquetOrigin,
-  { decoder = new ParquetProcess(), signal }: { decoder?: ParquetProcess; signal?: AbortSignal } = {},
+  { decoder = shared, signal }: { decoder?: ParquetProcess; signal?: AbortSignal } = {},
 ): Promise<unknown[]> {
   const table = await decoder.open(origin, 'data.parquet', signal);
   const rows: unknown[] = [];
@@ -54,7 +57,7 @@ it('a Parquet file whose page holds one value millions of times is read', async 
     encoding: ENCODINGS.dictionary,
     dictionary,
   });
-  const table = await new ParquetProcess().open(saved(bytes), 'data.parquet');
+  const table = await shared.open(saved(bytes), 'data.parquet');
   const last: unknown[] = [];
   for await (const row of table.read(['prompt'], rows - 2, rows)) last.push(row);
   expect(last).toEqual([{ prompt: 'hi' }, { prompt: 'hi' }]);
@@ -160,7 +163,7 @@ describe('the Parquet decoder', () => {
   it('says of a row with too many values that it has them, and reads the others', async () => {
     const data = [[1], Array.from({ length: 600_000 }, () => 0), [2]];
     const bytes = parquetWriteBuffer({ columnData: [{ name: 'q', data, type: 'JSON' }] });
-    const table = await new ParquetProcess().open(saved(new Uint8Array(bytes)), 'data.parquet');
+    const table = await shared.open(saved(new Uint8Array(bytes)), 'data.parquet');
     const rows: SourceRow[] = [];
     const selection = { columns: ['q'], offset: 0, limit: null };
     for await (const row of readParquetFiles([table], selection)) rows.push(row);
@@ -172,8 +175,8 @@ describe('the Parquet decoder', () => {
   });
 
   it('knows the first 10,000 columns', async () => {
-    const names = Array.from({ length: 100_000 }, (_, index) => `c${index}`);
-    const table = await new ParquetProcess().open(saved(emptyParquet(names)), 'data.parquet');
+    const names = Array.from({ length: 12_000 }, (_, index) => `c${index}`);
+    const table = await shared.open(saved(emptyParquet(names)), 'data.parquet');
     expect([table.columns.length, table.isCut, table.rows]).toEqual([10_000, true, 0]);
   });
 });

@@ -171,9 +171,19 @@ describe('a folder that was copied while its batch ran', () => {
     const [, marker = ''] = /--give_up (reannotate-\S+-online-\S+\.jsonl)/.exec(refused.stderr) ?? [];
     const released = await watch(api, data, copy, ['--give_up', marker]);
     expect(released.stderr).toContain(`${marker} is given up`);
-    // From here on each is free to send, and one of the two does.
-    const both = await Promise.all([folder, copy].map((one) => watch(api, data, one, ['--finish_online'])));
-    expect(both.map(({ code }) => code).sort(), both.map(({ stderr }) => stderr).join()).toEqual([0, 75]);
+    // From here on each is free to send. The other one looks while the first request of this one is on its way.
+    let elsewhere: Promise<Finished> | undefined;
+    const slow = await faultyProxy(
+      () => api.url,
+      async ({ line }) => {
+        if (line.startsWith('POST /v1/chat'))
+          await (elsewhere ??= watch(api, data, copy, ['--finish_online']));
+        return null;
+      },
+    );
+    const sent = await watch(slow, data, folder, ['--finish_online']);
+    const other = await elsewhere;
+    expect([sent.code, other?.code], sent.stderr + (other?.stderr ?? '')).toEqual([0, 75]);
     expect(paid(api)).toBe(ROWS);
     const files = await fetch(`${api.url}/v1/files`, {
       headers: { authorization: 'Bearer sk-test-key-0001' },

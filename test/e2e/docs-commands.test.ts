@@ -4,8 +4,8 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFile
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
-import { simulator, temporaryFolder } from '../support/cli.js';
+import { expect, it, onTestFinished } from 'vitest';
+import { runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJson, writeJsonl } from '../support/data.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -23,7 +23,7 @@ const RUN_ELSEWHERE = /^npm ci && npm (?:test|run demo)\n$/;
 /** Pages for contributors, whose commands take minutes or an hour. */
 const RUN_BY_HAND = new Set(['docs/performance.md', 'docs/reliability.md']);
 
-/** What cannot be reached from a test, and what stands for it. */
+/** What cannot be reached from a test, and what the test runs instead. */
 function rewrite(block: string, url: string, port: number): string {
   return (
     block
@@ -67,22 +67,60 @@ const lines = readFileSync(input, 'utf8').trim().split('\\n').map((line) => {
 writeFileSync(output, lines.join('\\n') + '\\n');
 `;
 
-/** `npx` without a package manager: the built programs. */
-function fakeNpx(folder: string): string {
+/**
+ * `npx` without a package manager. It has the built program run in a warm process of this test (see `serveRuns`), but for
+ * what reads standard input or is ended by a signal.
+ */
+const fakeNpx = (port: number): string => `#!/bin/bash
+case " $* " in
+  " reannotate simulate "*|*" - "*) shift; exec ${process.execPath} ${file('dist/cli.js')} "$@";;
+esac
+exec 3<>/dev/tcp/127.0.0.1/${port}
+{ printf '%s\\0' "$PWD" "$#" "$@"; env -0; printf '\\0'; } >&3
+read -r code written <&3
+cat "$written/stdout"
+cat "$written/stderr" >&2
+exit "$code"
+`;
+
+/** The folder of commands that the pages use. */
+function commandsIn(folder: string, port: number): string {
   const bin = join(folder, 'bin');
   mkdirSync(bin);
-  const lines = ['reannotate:cli', 'watch-batch:watch-batch'].map((pair) => {
-    const [name = '', built = ''] = pair.split(':');
-    return `${name}) shift; exec ${process.execPath} ${file(`dist/${built}.js`)} "$@";;`;
-  });
-  writeFileSync(
-    join(bin, 'npx'),
-    `#!/bin/sh\ncase "$1" in\n${lines.join('\n')}\nesac\necho "no $1" >&2; exit 1\n`,
-  );
-  chmodSync(join(bin, 'npx'), 0o755);
-  writeFileSync(join(bin, 'vllm'), FAKE_VLLM);
-  chmodSync(join(bin, 'vllm'), 0o755);
+  for (const [name, script] of Object.entries({ npx: fakeNpx(port), vllm: FAKE_VLLM })) {
+    writeFileSync(join(bin, name), script);
+    chmodSync(join(bin, name), 0o755);
+  }
   return bin;
+}
+
+/** Runs what `fakeNpx` sends: its folder, the number of its words, the words, the environment. */
+async function serveRuns(): Promise<number> {
+  const server = createServer((socket) => {
+    let text = '';
+    socket.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+      if (text.endsWith('\0\0')) void runOrder(text.split('\0')).then((answer) => socket.end(answer));
+    });
+  }).listen(0, '127.0.0.1');
+  onTestFinished(() => {
+    server.close();
+  });
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+/** @returns the exit code, and the folder that holds what was printed */
+async function runOrder([cwd = '', count = '', ...rest]: string[]): Promise<string> {
+  const [program, ...args] = rest.slice(0, Number(count));
+  const variables = rest.slice(Number(count)).filter((text) => text.includes('='));
+  const env = Object.fromEntries(variables.map((text) => text.split(/=(.*)/s, 2) as [string, string]));
+  if (program !== 'reannotate' && program !== 'watch-batch') throw new Error(`no ${program ?? ''}`);
+  const { code, stdout, stderr } = await runCli(args, { program, env, cwd });
+  const written = temporaryFolder();
+  writeFileSync(join(written, 'stdout'), stdout);
+  writeFileSync(join(written, 'stderr'), stderr);
+  return `${code ?? 1} ${written}\n`;
 }
 
 async function freePort(): Promise<number> {
@@ -132,7 +170,7 @@ async function runInShell(
   const shell = spawn('bash', ['-vc', script], {
     cwd: home,
     env: {
-      PATH: `${fakeNpx(home)}:${process.env['PATH'] ?? ''}`,
+      PATH: `${commandsIn(home, await serveRuns())}:${process.env['PATH'] ?? ''}`,
       HOME: home,
       OPENAI_API_KEY: 'sk-test-key-0001',
       OPENAI_BASE_URL: `${url}/v1`,

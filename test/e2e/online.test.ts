@@ -92,13 +92,13 @@ describe('a run online', () => {
       return resultsIn(own).bytes();
     };
     // The Hub's Parquet files are read for more than 3,000 rows. That all rows are the same is a test of the datasets.
-    const whole = await Promise.all(['me/parquet', files[0]].map((dataset) => bytesOf(dataset)));
-    expect(new Set(whole).size).toBe(1);
-    expect(JSON.parse(whole[0] ?? '')).toHaveLength(3200);
-    const parts = await Promise.all(
+    const whole = JSON.parse(await bytesOf('me/parquet')) as unknown[];
+    expect(whole).toHaveLength(3200);
+    const [part = '', ...others] = await Promise.all(
       ['me/pages', ...files].map((dataset) => bytesOf(dataset, '--limit', '60')),
     );
-    expect(new Set(parts).size).toBe(1);
+    for (const other of others) expect(other).toBe(part);
+    expect(whole.slice(0, 60)).toEqual(JSON.parse(part));
   });
 
   it('gives the same bytes with faults as without', async () => {

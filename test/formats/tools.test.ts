@@ -248,9 +248,9 @@ it.each([
 });
 
 it.each([
-  ['brackets', `tools: {} ${'['.repeat(200_000)}${']'.repeat(200_000)}`],
-  ['tags of tools', `{} ${'<tools>'.repeat(200_000)}`],
-  ['tags of results', '<tool_response>'.repeat(200_000)],
+  ['brackets', `tools: {} ${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+  ['tags of tools', `{} ${'<tools>'.repeat(100_000)}`],
+  ['tags of results', '<tool_response>'.repeat(100_000)],
 ])('a chat of nothing but %s is read at once', (_, content) => {
   const messages = [
     { role: 'system', content },

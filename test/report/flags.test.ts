@@ -7,6 +7,7 @@ import { Selection } from '../../src/report/selection.js';
 import { similarity } from '../../src/lib/similarity.js';
 import { overTime } from '../../src/report/over-time.js';
 import { latencyAt, readTimeline, Timeline, type RecordedTimeline } from '../../src/run/timeline.js';
+import { codePoint } from '../support/code-point.js';
 
 const NO_PAIR: Answered = {
   ...{ old: null, new: null, state: 'ok', similarity: null, agrees: null },
@@ -70,7 +71,7 @@ describe('what is remarkable about an answer', () => {
 
   it('is found in any text, quickly and without an error', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), (old, answer) => {
+      fc.property(fc.string({ unit: codePoint }), fc.string({ unit: 'grapheme' }), (old, answer) => {
         flagsOf({ ...NO_PAIR, old, new: answer, similarity: 0 });
         const alike = similarity(old, answer);
         expect(alike).toBeGreaterThanOrEqual(0);

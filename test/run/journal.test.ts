@@ -9,6 +9,7 @@ import { parseJournalLine } from '../../src/run/journal-line.js';
 import { LineScanner } from '../../src/run/line-scanner.js';
 import { endOfText } from '../../src/run/text-end.js';
 import { runName } from '../../src/run/folder.js';
+import { codePoint } from '../support/code-point.js';
 import { temporaryFolder } from '../support/cli.js';
 import { completion } from '../support/scripted-api.js';
 
@@ -100,7 +101,7 @@ describe('readLines', () => {
     const path = join(temporaryFolder(), 'lines');
     fc.assert(
       fc.property(
-        fc.array(fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\n', '\r'))),
+        fc.array(fc.string({ unit: codePoint }).map((text) => text.replaceAll('\n', '\r'))),
         fc.boolean(),
         (lines, ended) => {
           const text = lines.join('\n') + (ended && lines.length > 0 ? '\n' : '');
@@ -131,7 +132,7 @@ describe('runName', () => {
       'glaiveai_glaive-code-assistant_gpt-4o-mini',
     );
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), fc.string(), (dataset, annotator) => {
+      fc.property(fc.string({ unit: codePoint, maxLength: 2000 }), fc.string(), (dataset, annotator) => {
         const name = runName(dataset, annotator);
         expect(name).not.toMatch(/[/\u0000]/);
         expect(['', '.', '..']).not.toContain(name);
@@ -151,7 +152,7 @@ describe('a quick look at a line of the journal', () => {
   }
 
   const text = fc.oneof(
-    fc.string({ unit: 'binary' }).map((one) => one.toWellFormed()),
+    fc.string({ unit: codePoint }).map((one) => one.toWellFormed()),
     fc.constantFrom(
       '"',
       '\\',

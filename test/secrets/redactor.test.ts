@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { valuesOfFlag } from '../../src/models/known-secrets.js';
 import { isHidden } from '../../src/secrets/secret.js';
 import { Redactor, Unsearchable } from '../../src/secrets/redactor.js';
+import { codePoint } from '../support/code-point.js';
 import { secretIn, spellings } from '../support/spelled.js';
 import { BEFORE_SECRETS } from '../support/before-secrets.js';
 import { cpuTimeOf } from '../support/cpu-time.js';
@@ -17,7 +18,7 @@ const KEYS = [
 const redactor = new Redactor(KEYS.map((value) => ({ value, source: 'KEY' })));
 const around = fc.oneof(
   fc.string({ maxLength: 40 }),
-  fc.string({ unit: 'binary', maxLength: 20 }),
+  fc.string({ unit: codePoint, maxLength: 20 }),
   fc.constantFrom(...BEFORE_SECRETS),
 );
 

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { expect, it, vi } from 'vitest';
 import { readConfig, writeConfig, type ConfigFile } from '../../src/run/config.js';
 import { runFolder, runName } from '../../src/run/folder.js';
+import { codePoint } from '../support/code-point.js';
 import { temporaryFolder } from '../support/cli.js';
 import { cases, Tally } from './tally.js';
 
@@ -11,7 +12,7 @@ vi.setConfig({ testTimeout: 3_600_000 });
 
 const MISLEADING = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069/]/;
 const text = fc.oneof(
-  fc.string({ unit: 'binary' }),
+  fc.string({ unit: codePoint }),
   fc.string({ unit: 'grapheme', maxLength: 400 }),
   fc
     .array(fc.constantFrom('..', '/', '.', '\\', '\u0000', '\u202e', 'CON', '~', '%2e', 'a', ' ', '\ud83d'), {

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { it, vi } from 'vitest';
+import { codePoint } from '../support/code-point.js';
 import { foldersIn, pointingAt, resultsIn, runCli, temporaryFolder } from '../support/cli.js';
 import { scriptedApi } from '../support/scripted-api.js';
 import { cases, Tally } from './tally.js';
@@ -14,7 +15,7 @@ const CONTROLS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u2
 
 const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 60 }),
-  fc.string({ unit: 'binary', maxLength: 60 }),
+  fc.string({ unit: codePoint, maxLength: 60 }),
   fc.constantFrom(
     '\u001b]0;x\u0007',
     '\u202edrow',

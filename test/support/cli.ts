@@ -28,9 +28,10 @@ export interface CliOptions {
   isNewProcess?: boolean;
 }
 
-/** What the program is started with: nothing of this machine's environment but the path. */
+/** What the program is started with: nothing of this machine's environment but the path and where temporary files go. */
 function orderOf(args: string[], options: CliOptions): Order {
-  const env = { PATH: process.env['PATH'], HOME: '/nonexistent', ...options.env };
+  const { PATH, TMPDIR } = process.env;
+  const env = { PATH, TMPDIR, HOME: '/nonexistent', ...options.env };
   const given = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const program = programs[options.program ?? 'reannotate'];
   return { program, args, env: Object.fromEntries(given), cwd: options.cwd ?? temporaryFolder() };
