@@ -37,6 +37,31 @@ async function share(folder, count) {
       env: { PATH: process.env.PATH, ...env },
       stdio: 'ignore',
     });
+  const samples = await sampleFleet(simulator, count, start);
+  await simulator.close();
+  if (process.env.BENCH_TRACE) process.stdout.write(`${samples.map(traceOf).join(' ')}\n`);
+  const window = samples.slice(START_S);
+  const accepted = sum(window, 'requests') - sum(window, 'throttled');
+  const ideal = PER_SECOND * (END_S - START_S);
+  const all = sum(samples, 'requests');
+  return [
+    {
+      figure: `${count} workers, one killed, one joins: requests in ${END_S - START_S} s`,
+      value: String(accepted),
+      baseline: `${ideal} (the limit)`,
+      ratio: (accepted / ideal).toFixed(3),
+    },
+    {
+      figure: `${count} workers: 429 of all requests, with the start`,
+      value: String(sum(samples, 'throttled')),
+      baseline: '0',
+      ratio: (sum(samples, 'throttled') / all).toFixed(4),
+    },
+  ];
+}
+
+/** Requests of each second, while one worker is killed and one joins. */
+async function sampleFleet(simulator, count, start) {
   const running = Array.from({ length: count }, start);
   while (simulator.statistics().requests === 0) await sleep(10);
   const began = performance.now();
@@ -56,33 +81,11 @@ async function share(folder, count) {
       child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null,
     ),
   );
-  await simulator.close();
-  if (process.env.BENCH_TRACE)
-    process.stdout.write(
-      samples
-        .map(
-          ({ requests, throttled }, i) =>
-            `${i + 1}:${requests - throttled}${throttled ? `(${throttled})` : ''}`,
-        )
-        .join(' ') + '\n',
-    );
-  const sum = (list, key) => list.reduce((all, one) => all + one[key], 0);
-  const window = samples.slice(START_S);
-  const accepted = sum(window, 'requests') - sum(window, 'throttled');
-  const ideal = PER_SECOND * (END_S - START_S);
-  const all = sum(samples, 'requests');
-  return [
-    {
-      figure: `${count} workers, one killed, one joins: requests in ${END_S - START_S} s`,
-      value: String(accepted),
-      baseline: `${ideal} (the limit)`,
-      ratio: (accepted / ideal).toFixed(3),
-    },
-    {
-      figure: `${count} workers: 429 of all requests, with the start`,
-      value: String(sum(samples, 'throttled')),
-      baseline: '0',
-      ratio: (sum(samples, 'throttled') / all).toFixed(4),
-    },
-  ];
+  return samples;
+}
+
+const sum = (samples, key) => samples.reduce((all, one) => all + one[key], 0);
+
+function traceOf({ requests, throttled }, second) {
+  return `${second + 1}:${requests - throttled}${throttled ? `(${throttled})` : ''}`;
 }

@@ -1,6 +1,8 @@
 /** From parsed flags to a command: each is loaded when it is needed, and given values. */
 
 import { realpathSync } from 'node:fs';
+import type { DemoRequest } from '../commands/demo.js';
+import type { ReportRequest } from '../commands/report.js';
 import { withoutSecrets } from '../http/address.js';
 import { shellWord } from '../lib/text.js';
 import type { OpenPlan } from '../session/open-plan.js';
@@ -30,6 +32,16 @@ export interface Invocation {
 
 /** What each command does with its flags; each sets the exit code. */
 export function handlersOf(invocation: Invocation): Handlers {
+  return {
+    ...runHandlers(invocation),
+    ...resultHandlers(invocation),
+    ...shardHandlers(invocation),
+    ...otherHandlers(invocation),
+  };
+}
+
+/** Runs. */
+function runHandlers(invocation: Invocation): Pick<Handlers, 'reannotate' | 'watch-batch'> {
   const { words, sources, interruption } = invocation;
   return {
     reannotate: async (raw) => {
@@ -53,6 +65,13 @@ export function handlersOf(invocation: Invocation): Handlers {
         watchBatch(settings, reporting),
       );
     },
+  };
+}
+
+/** What is made of the results of runs. */
+function resultHandlers(invocation: Invocation): Pick<Handlers, 'judge' | 'compare' | 'report' | 'list'> {
+  const { words, sources, interruption } = invocation;
+  return {
     judge: async (raw) => {
       const { judge } = await import('../commands/judge.js');
       const { judgeSettings } = await import('./judge-settings.js');
@@ -71,21 +90,7 @@ export function handlersOf(invocation: Invocation): Handlers {
     report: async (raw, _, paths) => {
       const { report } = await import('../commands/report.js');
       const { parsed, console } = await begin('report', raw, invocation);
-      const { values, given } = parsed;
-      const request = {
-        paths,
-        dataset: values.dataset,
-        annotator: values.annotator,
-        saveDir: values.save_dir,
-        tempDir: given.has('temp_dir') ? values.temp_dir : null,
-        runName: values.run_name,
-        output: values.output,
-        sample: values.sample,
-        rows: values.rows,
-        isPublic: values.public,
-        isWatching: values.watch,
-      };
-      process.exitCode = await report(request, { console, signal: interruption.soft });
+      process.exitCode = await report(reportRequest(paths, parsed), { console, signal: interruption.soft });
     },
     list: async (raw) => {
       const { list } = await import('../commands/list.js');
@@ -99,39 +104,15 @@ export function handlersOf(invocation: Invocation): Handlers {
       };
       process.exitCode = await list(request, console);
     },
-    demo: async (raw) => {
-      const { demo } = await import('../commands/demo.js');
-      const { parsed, console } = await begin('demo', raw, invocation);
-      const { values } = parsed;
-      const request = {
-        annotator: parsed.given.has('annotator') ? values.annotator : null,
-        batch: values.batch,
-        judge: values.judge,
-        compare: values.compare,
-        reasoning: values.reasoning,
-        saveDir: values.save_dir,
-        tempDir: values.temp_dir,
-        formats: formatsOf({ ...values, decontaminate: null }),
-        drop: values.drop,
-        policy: {
-          reuse: values.reuse,
-          dedupe: values.dedupe,
-          escalateTruncated: values.escalate_truncated,
-          fallback: fallbackOf({ ...values, fallback_base_url: null, fallback_api_key_env: null }),
-          offPeak: offPeakOf({ ...values, batch_file_only: false }),
-        },
-        repository: values.push_to_hub,
-      };
-      const target = { path: values.events, redactor: sources.redactor };
-      const context = { console, interruption, resumeCommand: 'npx reannotate demo' };
-      process.exitCode = await withEvents(target, 'demo', context, (reporting) => demo(request, reporting));
-    },
-    simulate: async (raw) => {
-      const { simulate } = await import('../commands/simulate.js');
-      const { simulatorOptions } = await import('./simulator-options.js');
-      const { parsed } = await begin('simulate', raw, invocation);
-      await simulate(simulatorOptions(parsed), interruption.soft);
-    },
+  };
+}
+
+/** A run on several machines. */
+function shardHandlers(
+  invocation: Invocation,
+): Pick<Handlers, 'plan' | 'work' | 'status' | 'merge' | 'slurm' | 'k8s'> {
+  const { sources, interruption } = invocation;
+  return {
     plan: async (raw) => {
       const { plan } = await import('../commands/plan.js');
       const { parsed, console } = await begin('plan', raw, invocation);
@@ -181,10 +162,70 @@ export function handlersOf(invocation: Invocation): Handlers {
       const planned = await openPlanned(path, null, [], sources);
       process.exitCode = await k8s(planned, { ...values, mountPath: values.mount_path });
     },
+  };
+}
+
+/** What needs no run, and no account. */
+function otherHandlers(invocation: Invocation): Pick<Handlers, 'demo' | 'simulate' | 'completion'> {
+  const { sources, interruption } = invocation;
+  return {
+    demo: async (raw) => {
+      const { demo } = await import('../commands/demo.js');
+      const { parsed, console } = await begin('demo', raw, invocation);
+      const target = { path: parsed.values.events, redactor: sources.redactor };
+      const context = { console, interruption, resumeCommand: 'npx reannotate demo' };
+      process.exitCode = await withEvents(target, 'demo', context, (reporting) =>
+        demo(demoRequest(parsed), reporting),
+      );
+    },
+    simulate: async (raw) => {
+      const { simulate } = await import('../commands/simulate.js');
+      const { simulatorOptions } = await import('./simulator-options.js');
+      const { parsed } = await begin('simulate', raw, invocation);
+      await simulate(simulatorOptions(parsed), interruption.soft);
+    },
     completion: async (_, shell) => {
       const { completionScript } = await import('./completion.js');
       await printResult(completionScript(shell ?? ''));
     },
+  };
+}
+
+function reportRequest(paths: readonly string[], { values, given }: Parsed<'report'>): ReportRequest {
+  return {
+    paths,
+    dataset: values.dataset,
+    annotator: values.annotator,
+    saveDir: values.save_dir,
+    tempDir: given.has('temp_dir') ? values.temp_dir : null,
+    runName: values.run_name,
+    output: values.output,
+    sample: values.sample,
+    rows: values.rows,
+    isPublic: values.public,
+    isWatching: values.watch,
+  };
+}
+
+function demoRequest({ values, given }: Parsed<'demo'>): DemoRequest {
+  return {
+    annotator: given.has('annotator') ? values.annotator : null,
+    batch: values.batch,
+    judge: values.judge,
+    compare: values.compare,
+    reasoning: values.reasoning,
+    saveDir: values.save_dir,
+    tempDir: values.temp_dir,
+    formats: formatsOf({ ...values, decontaminate: null }),
+    drop: values.drop,
+    policy: {
+      reuse: values.reuse,
+      dedupe: values.dedupe,
+      escalateTruncated: values.escalate_truncated,
+      fallback: fallbackOf({ ...values, fallback_base_url: null, fallback_api_key_env: null }),
+      offPeak: offPeakOf({ ...values, batch_file_only: false }),
+    },
+    repository: values.push_to_hub,
   };
 }
 

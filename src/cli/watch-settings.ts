@@ -6,7 +6,7 @@ import { hasFlexTier, resolveAnnotator, type Annotator } from '../models/annotat
 import { DEFAULT_LIMITS } from '../models/call.js';
 import { chooseGeneration } from '../models/generation.js';
 import { serversOf } from '../models/server-list.js';
-import { DEFAULT_POLICY } from '../run/settings.js';
+import { DEFAULT_POLICY, type RunPolicy } from '../run/settings.js';
 import { checkInterval, type WatchOptions } from '../session/watch-options.js';
 import type { Parsed } from './flags/parse.js';
 import type { Values } from './flags/table.js';
@@ -37,11 +37,6 @@ export function watchSettings(
   const chosen = chooseGeneration({}, new Set(), annotator.takesSeed);
   requireBound(values.max_cost, chosen.generation);
   checkTogether(values);
-  if (values.select === 'judge')
-    throw new UsageError(
-      '--select judge works online: collect the batches without it, then run reannotate with --resume --select judge and ' +
-        'without --batch.',
-    );
   const servers = serversOf(values.base_url, values.api_key_env);
   // Batches are looked up at the first one; rows that are left go to all of them.
   if (!values.finish_online) requireOneServer(servers, 'watch-batch without --finish_online');
@@ -57,18 +52,7 @@ export function watchSettings(
         environment,
       },
       output: outputOf(values),
-      policy: {
-        ...DEFAULT_POLICY,
-        earlier: 'resume',
-        retry: values.retry ?? DEFAULT_POLICY.retry,
-        maxCost: values.max_cost,
-        escalateTruncated: values.escalate_truncated,
-        fallback: fallbackOf(values),
-        batch: true,
-        batchFileOnly: false,
-        maxBatchSize: values.max_batch_size,
-        maxBatchBytes: values.max_batch_bytes,
-      },
+      policy: policyOf(values),
       // --yes also goes with --cancel alone.
       push: pushOf({ ...values, yes: values.yes && values.push_to_hub !== null }),
       notify: values.notify,
@@ -92,7 +76,27 @@ export function watchSettings(
   };
 }
 
+function policyOf(values: Values<'watch-batch'>): RunPolicy {
+  return {
+    ...DEFAULT_POLICY,
+    earlier: 'resume',
+    retry: values.retry ?? DEFAULT_POLICY.retry,
+    maxCost: values.max_cost,
+    escalateTruncated: values.escalate_truncated,
+    fallback: fallbackOf(values),
+    batch: true,
+    batchFileOnly: false,
+    maxBatchSize: values.max_batch_size,
+    maxBatchBytes: values.max_batch_bytes,
+  };
+}
+
 function checkTogether(values: Values<'watch-batch'>): void {
+  if (values.select === 'judge')
+    throw new UsageError(
+      '--select judge works online: collect the batches without it, then run reannotate with --resume --select judge and ' +
+        'without --batch.',
+    );
   const sendsAgain = values.retry_failed || values.finish_online;
   if (values.results !== null && (sendsAgain || values.cancel))
     throw new UsageError('--results only imports results; run watch-batch again for the rest.');

@@ -24,6 +24,7 @@ import {
 } from '../run/settings.js';
 import { Redactor } from '../secrets/redactor.js';
 import { basePathOf } from '../simulator/providers/index.js';
+import type { SimulatorOptions } from '../simulator/options.js';
 import { startSimulator } from '../simulator/server.js';
 import { shellWord } from '../lib/text.js';
 import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, type WatchOptions } from '../session/watch-options.js';
@@ -43,7 +44,7 @@ const REFUSED_SHARE = 0.1;
 const SHORT_ANSWERS = 50;
 /** Rows that annotators are compared on. */
 const COMPARED_ROWS = 30;
-/** Long enough to see batches go on. */
+/** Long enough to see batches make progress. */
 const BATCH_MS = 3000;
 const CHECK_INTERVAL_MS = 1000;
 
@@ -82,76 +83,86 @@ interface Demo {
 
 /** Runs the demo and returns its exit code. */
 export async function demo(request: DemoRequest, context: CommandContext): Promise<number> {
-  const { console } = context;
-  const { batch: inBatches, judge: isJudged, reasoning, saveDir, tempDir, repository } = request;
   const annotator = resolveAnnotator(request.annotator ?? ANNOTATOR, false);
-  const isMadeUp = request.compare || request.policy.escalateTruncated !== null;
   const examples = examplesFor(request.policy.dedupe);
-  const simulator = await startSimulator({
-    // Recorded answers are those of one annotator, and whole; others are made up.
-    answersFile: isMadeUp ? null : packageFile('datasets/examples/answers.jsonl'),
-    refusals: refusalsOf(request, annotator),
-    datasets: { [DATASET]: examples.path },
-    latencyMs: 20,
-    reasoning: reasoning ? 'reasoning_content' : null,
-    hubUser: repository?.split('/')[0],
-    batchValidationMs: 500,
-    batchDurationMs: BATCH_MS,
-    // What can go wrong with batches is a part of what there is to see.
-    batchPlans: [[], ['row_errors'], ['expire']],
-  });
-  const { providerName, provider } = annotator;
-  const variables = {
-    ...(provider.apiKeyVariable === null ? {} : { [provider.apiKeyVariable]: KEY }),
-    OPENAI_API_KEY: KEY,
-    OPENAI_BASE_URL: `${simulator.url}/v1`,
-    HF_DATASETS_SERVER_URL: simulator.url,
-    HF_ENDPOINT: simulator.url,
-    HF_TOKEN: KEY,
-  };
+  const simulator = await startSimulator(simulated(request, annotator, examples.path));
+  const { providerName } = annotator;
   const work: Demo = {
     request,
     annotator,
     baseUrl: providerName === 'openai' ? null : `${simulator.url}${basePathOf(providerName)}`,
-    environment: readEnvironment(variables, new Redactor(), { apiKeyVariable: null, baseUrl: null }),
-    context: {
-      ...context,
-      resumeCommand: [
-        'npx reannotate demo',
-        ...(request.annotator === null ? [] : ['--annotator', shellWord(request.annotator)]),
-        ...(inBatches ? ['--batch'] : []),
-        ...(isJudged ? ['--judge'] : []),
-        ...(request.compare ? ['--compare'] : []),
-        ...(reasoning ? ['--reasoning'] : []),
-      ].join(' '),
-    },
+    environment: environmentAt(simulator.url, annotator),
+    context: { ...context, resumeCommand: resumeCommandOf(request) },
   };
   try {
-    console.info(`Using a local simulator at ${simulator.url}: no key, no network, no cost.`);
+    context.console.info(`Using a local simulator at ${simulator.url}: no key, no network, no cost.`);
     if (request.compare) return await compareAnnotators(work);
-    let exitCode = inBatches ? await runInBatches(work) : await runOnline(work);
-    if (isJudged && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
-    const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, annotator.name));
-    console.print(
-      [
-        '',
-        `Old and new answers, side by side: ${reannotated}`,
-        `Settings of the run: ${config}`,
-        `Make a report page: npx reannotate report ${shellWord(save)}`,
-        ...(isJudged
-          ? []
-          : ['Have another model judge which answers are better: npx reannotate demo --judge']),
-        '',
-        'Next, a real run:',
-        '  export OPENAI_API_KEY=…',
-        '  npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100 --dry_run',
-      ].join('\n'),
-    );
+    let exitCode = request.batch ? await runInBatches(work) : await runOnline(work);
+    if (request.judge && exitCode === EXIT.done) exitCode = await judgeAnswers(work);
+    context.console.print(nextSteps(request, annotator));
     return exitCode;
   } finally {
     await simulator.close();
     examples.remove();
   }
+}
+
+/** What the simulator serves. */
+function simulated(request: DemoRequest, annotator: Annotator, dataset: string): SimulatorOptions {
+  const isMadeUp = request.compare || request.policy.escalateTruncated !== null;
+  return {
+    // Recorded answers are complete and by one annotator; all others are generated.
+    answersFile: isMadeUp ? null : packageFile('datasets/examples/answers.jsonl'),
+    refusals: refusalsOf(request, annotator),
+    datasets: { [DATASET]: dataset },
+    latencyMs: 20,
+    reasoning: request.reasoning ? 'reasoning_content' : null,
+    hubUser: request.repository?.split('/')[0],
+    batchValidationMs: 500,
+    batchDurationMs: BATCH_MS,
+    // The demo also shows what can go wrong with batches.
+    batchPlans: [[], ['row_errors'], ['expire']],
+  };
+}
+
+/** The environment that leads to the simulator. */
+function environmentAt(url: string, { provider }: Annotator): Environment {
+  const variables = {
+    ...(provider.apiKeyVariable === null ? {} : { [provider.apiKeyVariable]: KEY }),
+    OPENAI_API_KEY: KEY,
+    OPENAI_BASE_URL: `${url}/v1`,
+    HF_DATASETS_SERVER_URL: url,
+    HF_ENDPOINT: url,
+    HF_TOKEN: KEY,
+  };
+  return readEnvironment(variables, new Redactor(), { apiKeyVariable: null, baseUrl: null });
+}
+
+function resumeCommandOf({ annotator, batch, judge, compare, reasoning }: DemoRequest): string {
+  return [
+    'npx reannotate demo',
+    ...(annotator === null ? [] : ['--annotator', shellWord(annotator)]),
+    ...(batch ? ['--batch'] : []),
+    ...(judge ? ['--judge'] : []),
+    ...(compare ? ['--compare'] : []),
+    ...(reasoning ? ['--reasoning'] : []),
+  ].join(' ');
+}
+
+/** Where the results are, and what to try next. */
+function nextSteps({ judge, saveDir, tempDir }: DemoRequest, { name }: Annotator): string {
+  const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, name));
+  return [
+    '',
+    `Old and new answers, side by side: ${reannotated}`,
+    `Settings of the run: ${config}`,
+    `Make a report page: npx reannotate report ${shellWord(save)}`,
+    ...(judge ? [] : ['Have another model judge which answers are better: npx reannotate demo --judge']),
+    '',
+    'Next, a real run:',
+    '  export OPENAI_API_KEY=…',
+    '  npx reannotate --annotator gpt-4o-mini --dataset glaiveai/glaive-code-assistant --limit 100 --dry_run',
+  ].join('\n');
 }
 
 /** The share of rows that each model refuses, for a fallback annotator or a comparison. */

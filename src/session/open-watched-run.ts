@@ -47,6 +47,7 @@ import { SharedAnswers } from './share-answers.js';
 import { findUnknownBatches } from './before-paying.js';
 import { giveUpByName, isMarkerName } from './online-permit.js';
 import type { BatchRun } from './submit-batches.js';
+import type { Reporter } from '../types.js';
 import type { CommandContext } from './command-context.js';
 import { watchCommandFor } from './watch-command.js';
 
@@ -152,15 +153,27 @@ export async function openWatchedRun(
     watchCommand: watchCommandFor(settings),
   };
   await adopt(news, watched, context);
-  const markers = watching.giveUp.filter((name) => isMarkerName(run.identity.uuid, name));
-  requireKnown(
-    watching.giveUp.filter((name) => !markers.includes(name)),
-    ledger,
-  );
-  const { waiting } = submission;
-  await giveUpByName(markers, run.identity.uuid, { files: client.files, waiting, reporter: console });
+  await giveUp(watching.giveUp, watched, console);
   totals.setBatches(ledger.totals());
   return { ...watched, shared: await SharedAnswers.open({ ...watched, tempDir: output.tempDir }, console) };
+}
+
+/**
+ * Gives up what `--give_up` names: markers of other machines are removed here, batches are settled later.
+ * @throws UserError where a name is neither
+ */
+async function giveUp(
+  names: readonly string[],
+  { run, ledger, client, submission: { waiting } }: Omit<WatchedRun, 'shared'>,
+  reporter: Reporter,
+): Promise<void> {
+  const { uuid } = run.identity;
+  const markers = names.filter((name) => isMarkerName(uuid, name));
+  requireKnown(
+    names.filter((name) => !markers.includes(name)),
+    ledger,
+  );
+  await giveUpByName(markers, uuid, { files: client.files, waiting, reporter });
 }
 
 /** What `--give_up` names: batches by their ids, or their files. */

@@ -34,7 +34,7 @@ export interface FleetPlayed {
 const LOOK_EVERY_MS = 500;
 const LONGEST_MS = 4 * 3_600_000;
 
-/** Runs rows through several servers on a clock of its own. */
+/** Runs rows through several servers on a fake clock. */
 export async function playFleet(
   rows: number,
   servers: readonly Scripted[],
@@ -46,23 +46,12 @@ export async function playFleet(
   const clock = new FakeClock();
   const ignore = (): void => undefined;
   const warnings: string[] = [];
-  const reporter = {
-    debug: ignore,
-    info: ignore,
-    error: ignore,
-    warning: (text: string) => void warnings.push(text),
-  };
+  const warning = (text: string): void => void warnings.push(text);
+  const reporter = { debug: ignore, info: ignore, error: ignore, warning };
   const fleet = new Fleet({ clock, reporter });
   const scripts = new Map<Member, Scripted>();
-  const played: FleetPlayed = {
-    stop: null,
-    answered: [],
-    failed: [],
-    sent: {},
-    standings: [],
-    warnings,
-    time: 0,
-  };
+  const nothing = { stop: null, answered: [], failed: [], sent: {}, standings: [], time: 0 };
+  const played: FleetPlayed = { ...nothing, warnings };
   const join = (one: Scripted): void => {
     const member = memberOf(one, clock, played);
     scripts.set(member, one);

@@ -1,4 +1,4 @@
-import { createServer, request, type IncomingMessage } from 'node:http';
+import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream';
 import { onTestFinished } from 'vitest';
@@ -56,24 +56,8 @@ export async function killingProxy(target: string): Promise<KillingProxy> {
       new URL(incoming.url ?? '/', target),
       { method: incoming.method, headers: incoming.headers },
       (response) => {
-        if (moment !== undefined) {
-          // The whole answer first, so that the server has certainly done what was asked.
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('end', () => {
-            if (moment === 'unanswered') {
-              die();
-              outgoing.destroy();
-              return;
-            }
-            outgoing.writeHead(response.statusCode ?? 502, response.headers);
-            outgoing.end(Buffer.concat(chunks), die);
-          });
-          return;
-        }
-        outgoing.writeHead(response.statusCode ?? 502, response.headers);
-        // A cut answer is cut here as well; `pipe` would leave its reader waiting.
-        pipeline(response, outgoing, () => undefined);
+        if (moment === undefined) passOn(response, outgoing);
+        else dieAt(moment, response, outgoing, die);
       },
     );
     forwarded.on('error', () => {
@@ -97,4 +81,30 @@ export async function killingProxy(target: string): Promise<KillingProxy> {
     fired: () => fired,
     requests,
   };
+}
+
+function passOn(response: IncomingMessage, outgoing: ServerResponse): void {
+  outgoing.writeHead(response.statusCode ?? 502, response.headers);
+  // A cut answer is cut here as well; `pipe` would leave its reader waiting.
+  pipeline(response, outgoing, () => undefined);
+}
+
+/** Reads the whole answer first, so that the server has certainly done what was asked. */
+function dieAt(
+  moment: Exclude<Moment, 'before'>,
+  response: IncomingMessage,
+  outgoing: ServerResponse,
+  die: () => void,
+): void {
+  const chunks: Buffer[] = [];
+  response.on('data', (chunk: Buffer) => chunks.push(chunk));
+  response.on('end', () => {
+    if (moment === 'unanswered') {
+      die();
+      outgoing.destroy();
+      return;
+    }
+    outgoing.writeHead(response.statusCode ?? 502, response.headers);
+    outgoing.end(Buffer.concat(chunks), die);
+  });
 }

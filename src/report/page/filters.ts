@@ -29,12 +29,36 @@ export class Filters {
     private readonly of: Filtered,
     private readonly onChange: (change: Partial<Look>) => void,
   ) {
-    const { rows, flags, hasMarks } = of;
     this.search = this.#input('q', 'Search prompts and answers', {
       type: 'search',
       placeholder: 'Search prompts and answers',
     });
-    this.#pattern = element(
+    this.#pattern = this.#patternToggle();
+    const usual = [this.search, this.#pattern, this.#stateSelect(), this.#flagSelect(), this.#sortSelect()];
+    this.#more = element(
+      'details',
+      { class: 'more' },
+      element('summary', {}, 'More filters'),
+      element(
+        'div',
+        { class: 'filters' },
+        ...this.#columnControls(),
+        ...this.#lengthInputs(),
+        ...this.#markSelect(),
+        ...this.#verdictSelect(),
+      ),
+    );
+    this.root = element(
+      'div',
+      { role: 'search', 'aria-label': 'Rows' },
+      element('div', { class: 'filters' }, ...usual),
+      this.#more,
+    );
+  }
+
+  /** Whether the search is a regular expression. */
+  #patternToggle(): HTMLButtonElement {
+    const toggle = element(
       'button',
       {
         type: 'button',
@@ -43,85 +67,82 @@ export class Filters {
         'aria-label': 'Regular expression',
         title: 'Regular expression',
         onclick: () => {
-          onChange({ re: this.#pattern.getAttribute('aria-pressed') === 'true' ? '' : '1' });
+          this.onChange({ re: toggle.getAttribute('aria-pressed') === 'true' ? '' : '1' });
         },
       },
       '.*',
     );
-    const states = [...new Set(rows.map(({ state }) => state))];
-    const known = flags.filter(({ name }) => rows.some((row) => row.flags.includes(name)));
-    const verdicts = [
-      ...new Set(rows.flatMap(({ verdict }) => (verdict === null ? [] : [verdict.preferred]))),
+    return toggle;
+  }
+
+  #stateSelect(): Node {
+    const states = [...new Set(this.of.rows.map(({ state }) => state))];
+    return this.#select('state', 'State', [['', 'All states'], ...states.map((one) => [one, one] as const)]);
+  }
+
+  #flagSelect(): Node {
+    const { rows, flags } = this.of;
+    const found = flags.filter(({ name }) => rows.some((row) => row.flags.includes(name)));
+    return this.#select('flag', 'Flag', [
+      ['', 'All flags'],
+      ...found.map(({ name }) => [name, FLAG_TEXTS[name].title] as const),
+    ]);
+  }
+
+  #sortSelect(): Node {
+    const orders = Object.entries(SORTS).map(([name, { title }]) => [name, title] as const);
+    return this.#select('sort', 'Order', orders);
+  }
+
+  /** Nothing where rows keep no columns. */
+  #columnControls(): Node[] {
+    const columns = columnsOf(this.of.rows);
+    if (columns.length === 0) return [];
+    return [
+      this.#select('column', 'Column', [['', 'Any column'], ...columns.map((one) => [one, one] as const)]),
+      this.#input('value', 'Value of the column', { placeholder: 'contains …', list: 'values' }),
+      this.#values,
     ];
-    const columns = columnsOf(rows);
-    this.#more = element(
-      'details',
-      { class: 'more' },
-      element('summary', {}, 'More filters'),
-      element(
-        'div',
-        { class: 'filters' },
-        ...(columns.length === 0
-          ? []
-          : [
-              this.#select('column', 'Column', [
-                ['', 'Any column'],
-                ...columns.map((one) => [one, one] as const),
-              ]),
-              this.#input('value', 'Value of the column', { placeholder: 'contains …', list: 'values' }),
-              this.#values,
-            ]),
-        this.#input('min', 'Characters of the new answer, at least', {
-          placeholder: 'Min. characters',
-          inputmode: 'numeric',
-        }),
-        this.#input('max', 'Characters of the new answer, at most', {
-          placeholder: 'Max. characters',
-          inputmode: 'numeric',
-        }),
-        ...(hasMarks
-          ? [
-              this.#select('mark', 'Your review', [
-                ['', 'Any review'],
-                ['accept', 'accepted'],
-                ['reject', 'rejected'],
-                ['edit', 'edited'],
-                ['comment', 'with a comment'],
-                ['none', 'not reviewed'],
-              ]),
-            ]
-          : []),
-        ...(verdicts.length === 0
-          ? []
-          : [
-              this.#select('verdict', 'Judge', [
-                ['', 'Any verdict'],
-                ...verdicts.map((one) => [one, preference(one)] as const),
-              ]),
-            ]),
-      ),
-    );
-    this.root = element(
-      'div',
-      { role: 'search', 'aria-label': 'Rows' },
-      element(
-        'div',
-        { class: 'filters' },
-        this.search,
-        this.#pattern,
-        this.#select('state', 'State', [['', 'All states'], ...states.map((one) => [one, one] as const)]),
-        this.#select('flag', 'Flag', [
-          ['', 'All flags'],
-          ...known.map(({ name }) => [name, FLAG_TEXTS[name].title] as const),
-        ]),
-        this.#select(
-          'sort',
-          'Order',
-          Object.entries(SORTS).map(([name, { title }]) => [name, title] as const),
-        ),
-      ),
-      this.#more,
-    );
+  }
+
+  #lengthInputs(): Node[] {
+    return [
+      this.#input('min', 'Characters of the new answer, at least', {
+        placeholder: 'Min. characters',
+        inputmode: 'numeric',
+      }),
+      this.#input('max', 'Characters of the new answer, at most', {
+        placeholder: 'Max. characters',
+        inputmode: 'numeric',
+      }),
+    ];
+  }
+
+  /** Nothing where rows cannot be marked. */
+  #markSelect(): Node[] {
+    if (!this.of.hasMarks) return [];
+    return [
+      this.#select('mark', 'Your review', [
+        ['', 'Any review'],
+        ['accept', 'accepted'],
+        ['reject', 'rejected'],
+        ['edit', 'edited'],
+        ['comment', 'with a comment'],
+        ['none', 'not reviewed'],
+      ]),
+    ];
+  }
+
+  /** Nothing where no judge compared answers. */
+  #verdictSelect(): Node[] {
+    const verdicts = this.of.rows.flatMap(({ verdict }) => (verdict === null ? [] : [verdict.preferred]));
+    if (verdicts.length === 0) return [];
+    return [
+      this.#select('verdict', 'Judge', [
+        ['', 'Any verdict'],
+        ...[...new Set(verdicts)].map((one) => [one, preference(one)] as const),
+      ]),
+    ];
   }
 
   /** Whether all filters are shown. */

@@ -66,14 +66,14 @@ export function fireworksRoutes(prefix: string, parts: ProviderParts, openai: re
       batchInferenceSupported: true,
     });
   });
-  addDatasets(mount, parts, names);
+  addDatasetUploads(mount, parts, names);
+  addDatasetDownloads(mount, parts, names);
   addJobs(mount, parts, names);
   // The routes of jobs and data sets are more special than that of models.
   return mount.routes.sort((a, b) => b.path.length - a.path.length);
 }
 
-function addDatasets(mount: Mount, parts: ProviderParts, names: Names): void {
-  const { files, book, statistics } = parts;
+function addDatasetUploads(mount: Mount, parts: ProviderParts, names: Names): void {
   mount.on('POST', DATASETS, async ({ request, response, owner }) => {
     const { datasetId: id, dataset } = await readFields(request);
     if (typeof id !== 'string' || !/^[a-z][a-z0-9-]{0,62}$/.test(id))
@@ -92,7 +92,7 @@ function addDatasets(mount: Mount, parts: ProviderParts, names: Names): void {
     const [, id = ''] = /^(.*):upload$/.exec(nameBelow(DATASETS, path)) ?? [];
     const dataset = names.datasets.get(id);
     if (dataset?.owner !== owner) throw new ApiError(404, 'no such data set');
-    const target = files.newPath();
+    const target = parts.files.newPath();
     const { file } = await receiveForm(request, target);
     if (file === null) throw new ApiError(400, 'file is missing');
     // Of a line, only custom_id and body are read.
@@ -104,6 +104,10 @@ function addDatasets(mount: Mount, parts: ProviderParts, names: Names): void {
     dataset.file = addInput(parts, { owner, path: target, ...file }, id);
     sendJson(response, 200, { id, filename: file.name, bytes: file.bytes });
   });
+}
+
+/** Data sets of input, and the signed addresses of a job's results. */
+function addDatasetDownloads(mount: Mount, { files, book, statistics }: ProviderParts, names: Names): void {
   mount.on('GET', `${DATASETS}/*`, ({ path, request, response, owner }) => {
     const name = nameBelow(DATASETS, path);
     const output = /^(.*):getDownloadEndpoint$/.exec(name)?.[1];

@@ -25,9 +25,6 @@ const BATCHES = '/v1/batches';
 
 export function togetherRoutes(prefix: string, parts: ProviderParts, openai: readonly Route[]): Route[] {
   const mount = new Mount(prefix, parts);
-  const { book, files } = parts;
-  /** Files that were announced and have no content yet. */
-  const announced = new Map<string, { owner: string; name: string }>();
   mount.also(openai, '/v1/chat/');
   mount.also(
     openai.filter(({ method }) => method === 'GET' || method === 'DELETE'),
@@ -36,6 +33,16 @@ export function togetherRoutes(prefix: string, parts: ProviderParts, openai: rea
   // together-ai `resources/files.d.ts`: all files at once.
   const list = openai.find(({ method, path }) => method === 'GET' && path === '/v1/files');
   mount.open('GET', '/v1/files', (exchange) => list?.handle({ ...exchange, query: new URLSearchParams() }));
+  addUploads(mount, parts);
+  addBatches(mount, parts);
+  return mount.routes;
+}
+
+/** A file is announced, then uploaded to a signed address. */
+function addUploads(mount: Mount, parts: ProviderParts): void {
+  const { files } = parts;
+  /** Files that were announced and have no content yet. */
+  const announced = new Map<string, { owner: string; name: string }>();
   mount.on('POST', '/v1/files', async ({ request, response, owner, query }) => {
     const form = new URLSearchParams((await readBody(request)).toString('utf8'));
     const field = (name: string): string | null => form.get(name) ?? query.get(name);
@@ -72,6 +79,9 @@ export function togetherRoutes(prefix: string, parts: ProviderParts, openai: rea
       Processed: true,
     });
   });
+}
+
+function addBatches(mount: Mount, { book, files }: ProviderParts): void {
   mount.on('POST', BATCHES, async (asked) => {
     const { input_file_id: id } = await readFields(asked.request);
     if (typeof id !== 'string') throw new ApiError(400, 'input_file_id is required');
@@ -92,7 +102,6 @@ export function togetherRoutes(prefix: string, parts: ProviderParts, openai: rea
   mount.on('POST', `${BATCHES}/*`, (asked) => {
     cancelAt(BATCHES, asked, book, describe);
   });
-  return mount.routes;
 }
 
 /** A cancelled batch is at once what others call cancelling. */
