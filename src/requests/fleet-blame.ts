@@ -35,10 +35,9 @@ export function blameOf(verdict: Failure): Blame | null {
       const { wait } = verdict;
       return wait === null || wait < LONG_WAIT_MS ? null : { ...NONE, message, atOnce: true, wait };
     }
-    case 'unreadable': {
-      if (!verdict.isForeign && !verdict.isTorn) return null;
+    case 'unreadable':
+      // It may be the row's own matter as well: then the others answer alike, and their attempts end it.
       return { ...NONE, message, atOnce: verdict.isForeign, isPaid: verdict.usage !== null };
-    }
     case 'transient': {
       if (verdict.isCapacity === true) return null;
       return {

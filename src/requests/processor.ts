@@ -578,7 +578,8 @@ export class Processor {
 
   /** What to do about an answer that cannot be used; a run that would get no others is stopped. */
   #react(verdict: Failure, job: Job, mayWait: boolean): Reaction {
-    const hasAnswers = this.counts.answered > 0;
+    // Servers that answered earlier sessions of this process are not judged by their first answers to this one.
+    const hasAnswers = this.counts.answered > 0 || this.#options.isProven === true;
     const reaction = this.#reactionTo(verdict, job, hasAnswers, mayWait);
     if (reaction.kind === 'stop') {
       const cause = verdict.kind === 'unreadable' && verdict.isTorn ? 'unreachable' : 'other';

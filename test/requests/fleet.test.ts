@@ -58,6 +58,18 @@ describe('several servers', () => {
     expect(share(played, 'bad')).toBeLessThan(12);
   });
 
+  it.each<[string, Reply]>([
+    ['bytes of no kind', { body: '\u0000\u00ff garbage' }],
+    ['JSON of no kind', { body: { hello: 'world' } }],
+    ['an empty body', { body: '' }],
+  ])('one that answers with %s is left out, and its rows are answered by others', async (_, reply) => {
+    const played = await playFleet(ROWS, [always('bad', reply), good('a'), good('b')], { attempts: 5 });
+    expect(played).toMatchObject({ stop: null, failed: [] });
+    expect(new Set(played.answered).size).toBe(ROWS);
+    expect(absenceOf(played, 'bad')).not.toBeNull();
+    expect(share(played, 'bad')).toBeLessThan(12);
+  });
+
   it('one that returns is tried with one request, and then gets its share again', async () => {
     const dies: Scripted = {
       name: 'dies',
