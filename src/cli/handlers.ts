@@ -18,7 +18,7 @@ import type { Parsed, RawFlags } from './flags/parse.js';
 import type { Values } from './flags/table.js';
 import type { Handlers } from './program.js';
 import { plannedSettings, settingsToPlan, type OwnFlags } from './planned-settings.js';
-import { fallbackOf, formatsOf, offPeakOf, runSettings } from './run-settings.js';
+import { fallbackOf, formatsOf, offPeakOf, runSettings, type VariableSource } from './run-settings.js';
 
 /** A command line that is being carried out. */
 export interface Invocation {
@@ -145,7 +145,8 @@ function shardHandlers(
     merge: async (raw, path = '') => {
       const { merge } = await import('../commands/merge.js');
       const { parsed, console } = await begin('merge', raw, invocation);
-      const planned = await openPlanned(path, parsed, [], sources);
+      // The machine that merges need not see the servers.
+      const planned = await openPlanned(path, parsed, [], { ...sources, isSending: false });
       process.exitCode = await merge(planned, parsed.values.part_rows, commandContext(console, invocation));
     },
     slurm: async (raw, path = '') => {
@@ -237,7 +238,7 @@ async function openPlanned(
   path: string,
   own: OwnFlags | null,
   retry: readonly RetriableState[],
-  sources: Sources,
+  sources: VariableSource,
 ): Promise<OpenPlan> {
   const { openPlan } = await import('../session/open-plan.js');
   return openPlan(path, (flags) => plannedSettings(flags, own, sources), retry);

@@ -34,6 +34,8 @@ export interface VariableSource {
   variables: NodeJS.ProcessEnv;
   /** Learns the secrets that flags and variables name. */
   redactor: Redactor;
+  /** False where nothing is sent to the servers that a file lists, so that it need not be here; true where absent. */
+  isSending?: boolean;
 }
 
 /**
@@ -45,7 +47,7 @@ export function runSettings(parsed: Parsed<'reannotate'>, variableSource: Variab
   const environment = environmentOf(values, variableSource);
   const dataset = requireDataset(values.dataset);
   requireDryRun(values);
-  const call = modelCall(parsed, environment);
+  const call = modelCall(parsed, environment, variableSource.isSending);
   checkServiceTier(call, values);
   if (values.events === '-' && (values.batch || values.batch_file_only))
     throw new UsageError('--events - and --batch both write to standard output; name a file for the events.');
@@ -251,12 +253,16 @@ export function selectionOf(values: SelectionFlags): DatasetSelection {
 }
 
 /** The model that requests go to, and how. */
-export function modelCall({ values, given }: Parsed<'reannotate'>, environment: Environment): ModelCall {
+export function modelCall(
+  { values, given }: Parsed<'reannotate'>,
+  environment: Environment,
+  isSending = true,
+): ModelCall {
   const annotator = resolveAnnotator(values.annotator, values.base_url !== null);
   const chosen = chooseGeneration(values, given, annotator.takesSeed);
   return {
     annotator,
-    ...serversOf(values.base_url, values.api_key_env),
+    ...serversOf(values.base_url, values.api_key_env, isSending),
     ...chosen,
     acceptFinishReason: values.accept_finish_reason,
     limits: { ...limitsOf(values), timeout: values.request_timeout ?? usualTimeout(chosen.generation) },

@@ -59,16 +59,18 @@ function refuseComma(address: string, source: string): void {
 
 /**
  * The servers that the flags name.
+ * @param isSending false where nothing is sent to them, so that their list need not be here
  * @returns the one server there is, or a list of several
  * @throws UsageError where a file can't be read, or keys and addresses do not pair
  */
 export function serversOf(
   baseUrl: string | null,
   apiKeyVariables: string | null,
+  isSending = true,
 ): NamedServer & { servers: ServerSource | null } {
   const file = baseUrl?.startsWith('@') === true ? baseUrl.slice(1) : null;
   const source = { baseUrl, apiKeyVariables, file };
-  const servers = readServers(source);
+  const servers = isSending || file === null ? readServers(source) : [];
   const [first = { baseUrl: null, apiKeyVariable: null }] = servers;
   const isOne = file === null && servers.length === 1;
   return { ...first, servers: isOne ? null : { ...source, servers } };

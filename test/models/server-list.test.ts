@@ -27,6 +27,14 @@ function listing(content: string): [string | null, string | null][] {
   ]);
 }
 
+it('a list in a file is not needed where nothing is sent to its servers', () => {
+  expect(() => serversOf('@/nowhere/servers', null)).toThrow('cannot be read');
+  expect(serversOf('@/nowhere/servers', null, false).servers).toMatchObject({
+    baseUrl: '@/nowhere/servers',
+    servers: [],
+  });
+});
+
 describe('a list of servers', () => {
   it.each<[string | null, string | null, [string | null, string | null][]]>([
     [null, null, [[null, null]]],
