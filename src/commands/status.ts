@@ -9,12 +9,16 @@ import type { Console } from '../terminal/progress.js';
 import { shardFolder } from '../shards/folders.js';
 import { ChangeWatch, overview, overviewLines, type Overview, type Pace } from '../shards/overview.js';
 import { readPlan, type Plan } from '../shards/plan.js';
-import { readState, type ShardState } from '../shards/state.js';
+import { hasBeaten, signOf } from '../shards/signs.js';
+import { knownState, readState, type ShardState } from '../shards/state.js';
 import { stoppedError } from '../shards/stopped.js';
 
 const LOOK_MS = 2000;
 /** The rate is that of so long a time. */
 const WINDOW_MS = 60_000;
+/** Workers give a sign of life every 2 s; some file systems show it a little later. */
+const BEATS_MS = 6000;
+const BEAT_LOOK_MS = 500;
 /** Lines where nothing bounds them. */
 const MOST_LINES = 60;
 
@@ -35,11 +39,38 @@ export async function status(
   }
   const plan = readPlan(runDir);
   if (!json && console.isTerminal) return watch(runDir, plan, console, signal);
-  const seen = look(runDir, plan, (_, state) => Date.now() - Date.parse(state.updated_at));
+  const silence = await silences(runDir, plan, signal);
+  const seen = look(runDir, plan, silence);
   await printResult(
     json ? `${JSON.stringify(seen, null, 2)}\n` : `${overviewLines(seen, null, MOST_LINES).join('\n')}\n`,
   );
   return EXIT.done;
+}
+
+/**
+ * How long workers have been silent, as far as one look can tell. Where clocks leave that open, the locks are watched for a
+ * few seconds.
+ * @returns milliseconds for a shard: 0 for a living worker, Infinity for one that is gone
+ */
+async function silences(runDir: string, plan: Plan, signal: AbortSignal): Promise<(shard: number) => number> {
+  const known = new Map<number, number>();
+  const doubtful = new Map<number, string | null>();
+  for (const shard of plan.shards.keys()) {
+    const { temp } = shardFolder(runDir, shard);
+    const state = knownState(temp);
+    if (state?.phase !== 'working') continue;
+    const sign = signOf(temp, state, Date.now());
+    if (sign.kind === 'doubtful') doubtful.set(shard, sign.lock);
+    known.set(shard, sign.kind === 'gone' ? Infinity : 0);
+  }
+  const isBeating = (shard: number): boolean =>
+    hasBeaten(shardFolder(runDir, shard).temp, doubtful.get(shard) ?? null);
+  for (let waited = 0; waited < BEATS_MS && doubtful.size > 0 && !signal.aborted; waited += BEAT_LOOK_MS) {
+    await sleep(BEAT_LOOK_MS, undefined, { signal }).catch(() => undefined);
+    for (const shard of doubtful.keys()) if (isBeating(shard)) doubtful.delete(shard);
+  }
+  for (const shard of doubtful.keys()) known.set(shard, Infinity);
+  return (shard) => known.get(shard) ?? 0;
 }
 
 async function watch(runDir: string, plan: Plan, console: Console, signal: AbortSignal): Promise<number> {

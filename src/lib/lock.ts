@@ -29,7 +29,15 @@ import {
 import { join } from 'node:path';
 import { systemErrorCode, TemporaryError, UserError } from './errors.js';
 import { fileProblem, openFile, TEMPORARY_SUFFIX } from './files.js';
-import { ownerOf, parseOwner, stateOf, systemVantage, type LockOwner, type Vantage } from './lock-owner.js';
+import {
+  ownerOf,
+  parseOwner,
+  stateOf,
+  systemVantage,
+  type LockOwner,
+  type OwnerState,
+  type Vantage,
+} from './lock-owner.js';
 import { systemClock, type Clock } from './clock.js';
 import { sanitize } from './text.js';
 
@@ -310,12 +318,26 @@ export class FolderLock {
 
 /** The holder of a folder's lock, for people; null where there is none, or one that has ended for certain. */
 export function lockHolder(folder: string): string | null {
-  const path = join(folder, 'lock');
-  const found = readIfThere(path);
-  if (found === null) return null;
-  const owner = parseOwner(found.content);
-  const state = owner === null ? 'unknown' : stateOf(owner, found.inode, systemVantage(realpathSync(folder)));
-  return state === 'dead' ? null : describe(owner);
+  const { owner, state } = lookAtLock(folder);
+  return state === 'none' || state === 'dead' ? null : describe(owner);
+}
+
+/** What one look at a folder's lock shows. */
+export interface LockSight {
+  owner: LockOwner | null;
+  state: OwnerState | 'none';
+  /** Changes with each sign of life; null where there is no lock. */
+  content: string | null;
+}
+
+/** Looks at the lock of a folder that is there. @throws UserError where it can't be read */
+export function lookAtLock(folder: string): LockSight {
+  const found = readIfThere(join(folder, 'lock'));
+  if (found === null) return { owner: null, state: 'none', content: null };
+  const { content, inode } = found;
+  const owner = parseOwner(content);
+  const state = owner === null ? 'unknown' : stateOf(owner, inode, systemVantage(realpathSync(folder)));
+  return { owner, state, content };
 }
 
 /** How long a lock has not changed, by this process's own clock. */

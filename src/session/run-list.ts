@@ -16,6 +16,7 @@ import { findTempDir } from '../run/working-folder.js';
 import { shardFolder } from '../shards/folders.js';
 import { overview } from '../shards/overview.js';
 import { readPlan } from '../shards/plan.js';
+import { signOf } from '../shards/signs.js';
 import { readState } from '../shards/state.js';
 import { stoppedError } from '../shards/stopped.js';
 import { ROW_STATES, type RowState } from '../types.js';
@@ -203,7 +204,9 @@ function shardProgress({ temp }: RunFolder): Progress {
     readPlan(temp),
     stoppedError(temp)?.message ?? null,
     (shard) => readState(shardFolder(temp, shard).temp),
-    (_, state) => Date.now() - Date.parse(state.updated_at),
+    // As for other runs, whoever holds the lock is taken to be alive.
+    (shard, state) =>
+      signOf(shardFolder(temp, shard).temp, state, Date.now()).kind === 'gone' ? Infinity : 0,
   );
   const { done, working, total } = seen.shards;
   return {

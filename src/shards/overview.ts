@@ -6,7 +6,7 @@ import type { Plan } from './plan.js';
 import type { ShardState } from './state.js';
 
 /** A worker that wrote nothing for this long is called silent. */
-const SILENT_MS = 60_000;
+export const SILENT_MS = 60_000;
 
 /** Where a shard is. */
 export type Standing = 'open' | 'working' | 'silent' | 'stopped' | 'done' | 'foreign';
