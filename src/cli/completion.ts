@@ -1,6 +1,7 @@
 /** `reannotate completion SHELL`: a script by which a shell completes commands, flags and their values. */
 
 import { UsageError } from '../lib/errors.js';
+import { alternatives, didYouMean } from '../lib/suggest.js';
 import { sanitize } from '../lib/text.js';
 import { COMMAND_TEXTS, COMMANDS, type CommandName } from './commands.js';
 import { flagsOf, spellingsOf, takesValue, type CommandFlag } from './flags/table.js';
@@ -21,7 +22,9 @@ export function completionScript(shell: string): string {
   if (shell === 'bash') return bashScript();
   if (shell === 'zsh') return zshScript();
   if (shell === 'fish') return fishScript();
-  throw new UsageError(`completion takes ${SHELLS.join(', ')}, not ${sanitize(shell, 40)}.`);
+  throw new UsageError(
+    `completion takes ${alternatives(SHELLS)}, not ${sanitize(shell, 40)}.${didYouMean(shell, SHELLS)}`,
+  );
 }
 
 /** The flags of a command as words: `--limit`, `-m`. */

@@ -5,7 +5,7 @@
 
 import { join } from 'node:path';
 import { UsageError } from '../lib/errors.js';
-import { nearest } from '../lib/suggest.js';
+import { didYouMean } from '../lib/suggest.js';
 import { count, sanitize, plural } from '../lib/text.js';
 import type { Exported, Exporter, Results } from './exporter.js';
 
@@ -48,7 +48,7 @@ export function parseOutputFormats(text: string, source: string): OutputFormat[]
   const wrong = names.find((name) => !isOutputFormat(name));
   if (wrong !== undefined) {
     throw new UsageError(
-      `Unknown ${source} ${sanitize(wrong, 40)}; ${alternativeTo(wrong)}. Known formats: ${OUTPUT_FORMATS.join(', ')}.`,
+      `Unknown ${source} ${sanitize(wrong, 40)}.${alternativeTo(wrong)} Known formats: ${OUTPUT_FORMATS.join(', ')}.`,
     );
   }
   return unionOfFormats(names, []);
@@ -56,21 +56,20 @@ export function parseOutputFormats(text: string, source: string): OutputFormat[]
 
 /** Formats that people ask for and what serves them here. */
 const ALTERNATIVES: readonly (readonly [RegExp, string])[] = [
-  [/^(?:csv|tsv|xlsx?|excel|pandas)$/i, 'pandas reads jsonl and parquet, and can save them as that'],
+  [/^(?:csv|tsv|xlsx?|excel|pandas)$/i, 'pandas reads jsonl and parquet, and can save either as that.'],
   [
     /^(?:hf|hub|hugging_?face|datasets|arrow)$/i,
-    'parquet is what datasets reads, and --push_to_hub puts it on the Hub',
+    'The datasets library reads parquet, and --push_to_hub puts it on the Hub.',
   ],
-  [/^(?:openai|chatml|chat|trl|fine_?tun(?:e|ing))$/i, 'messages is the form for chats'],
-  [/^(?:axolotl|llama_?factory|unsloth|conversations|fastchat|vicuna)$/i, 'sharegpt is that form'],
-  [/^(?:preference|rlhf|orpo|pairs)$/i, 'dpo has pairs of answers'],
-  [/^(?:ndjson|json_?lines)$/i, 'jsonl is the name here'],
+  [/^(?:openai|chatml|chat|trl|fine_?tun(?:e|ing))$/i, 'The format for chats is messages.'],
+  [/^(?:axolotl|llama_?factory|unsloth|conversations|fastchat|vicuna)$/i, 'Use sharegpt.'],
+  [/^(?:preference|rlhf|orpo|pairs)$/i, 'dpo has pairs of answers.'],
+  [/^(?:ndjson|json_?lines)$/i, 'Use jsonl.'],
 ];
 
 function alternativeTo(wrong: string): string {
   const known = ALTERNATIVES.find(([pattern]) => pattern.test(wrong))?.[1];
-  const [near = ''] = nearest(wrong, OUTPUT_FORMATS, 1);
-  return known ?? `the nearest is ${near}`;
+  return known === undefined ? didYouMean(wrong, OUTPUT_FORMATS) : ` ${known}`;
 }
 
 /**

@@ -1,8 +1,10 @@
 /** Kinds of values that people write: how a text is read, and what an error says of one that cannot be. */
 
+import { bareFileReason } from './files.js';
 import { isUtf8 } from 'node:buffer';
-import { messageOf, UsageError } from './errors.js';
+import { UsageError } from './errors.js';
 import { readSmallBytes } from './small-file.js';
+import { alternatives, didYouMean } from './suggest.js';
 import { sanitize } from './text.js';
 
 /** A kind of value. */
@@ -54,7 +56,7 @@ export const textOrFile: Kind<string> = kind('<text or @file>', (given, source) 
     content = readSmallBytes(path, MOST_TEXT_BYTES);
   } catch (error) {
     throw new UsageError(
-      `${source} ${sanitize(given, 80)}: the file cannot be read (${sanitize(messageOf(error), 120)}).`,
+      `${source} ${sanitize(given, 80)}: the file cannot be read (${sanitize(bareFileReason(error), 120)}).`,
     );
   }
   if (!isUtf8(content)) throw new UsageError(`${source} ${sanitize(given, 80)}: the file is not UTF-8.`);
@@ -134,7 +136,9 @@ export function oneOf<const Name extends string>(argument: string, names: readon
     (given, source) => {
       const found = names.find((name) => name === given.toLowerCase());
       if (found !== undefined) return found;
-      throw new UsageError(`${source} takes ${names.join(', ')}, not ${sanitize(given, 40)}.`);
+      throw new UsageError(
+        `${source} takes ${alternatives(names)}, not ${sanitize(given, 40)}.${didYouMean(given, names)}`,
+      );
     },
     { choices: names, inCode: names.map((name) => `'${name}'`).join(' | ') },
   );

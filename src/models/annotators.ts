@@ -2,7 +2,7 @@
 
 import { UsageError } from '../lib/errors.js';
 import { isProviderName, PROVIDERS, type Provider, type ProviderName } from './providers.js';
-import { nearest } from '../lib/suggest.js';
+import { didYouMean, nearest } from '../lib/suggest.js';
 import { sanitize } from '../lib/text.js';
 
 export const DEFAULT_ANNOTATOR = 'gpt-4o-mini-2024-07-18';
@@ -90,8 +90,8 @@ function unknownAnnotator(name: string, prefix: string, flag: string): UsageErro
   const providers = Object.keys(PROVIDERS).join(', ');
   if (prefix !== '') {
     return new UsageError(
-      `Unknown provider "${sanitize(prefix, 40)}" in --${flag} ${shown}. Known are ${providers}; any other ` +
-        'OpenAI-compatible server is reached with --base_url.',
+      `Unknown provider "${sanitize(prefix, 40)}" in --${flag} ${shown}.${didYouMean(prefix, Object.keys(PROVIDERS))} ` +
+        `Known are ${providers}; any other OpenAI-compatible server is reached with --base_url.`,
     );
   }
   const names = nearest(name, Object.keys(ANNOTATORS)).join(', ');

@@ -4,8 +4,9 @@
  * are notes.
  */
 
+import { bareFileReason } from '../lib/files.js';
 import { checkUrl, shownAddress, splitAddresses } from '../http/address.js';
-import { messageOf, UsageError } from '../lib/errors.js';
+import { UsageError } from '../lib/errors.js';
 import { readSmallFile } from '../lib/small-file.js';
 import { keyLikeIn } from '../secrets/key-patterns.js';
 import { sanitize, plural } from '../lib/text.js';
@@ -149,7 +150,7 @@ function readListing(file: string): NamedServer[] {
   try {
     text = readSmallFile(file);
   } catch (error) {
-    throw new UsageError(`${shown} cannot be read: ${sanitize(messageOf(error), 200)}`);
+    throw new UsageError(`${shown} cannot be read: ${sanitize(bareFileReason(error), 200)}.`);
   }
   const servers = text
     .split(/\r?\n/)

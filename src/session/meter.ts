@@ -160,7 +160,7 @@ export class Meter {
         shorter: `${count(done)}/${count(this.rows)}`,
         short: share,
       },
-      { text: `${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s` },
+      { text: `${rate < 9.95 ? rate.toFixed(1) : count(Math.round(rate))}/s` },
       ...(spentSoFar === null ? [] : [{ text: spentSoFar }]),
       { text: `${count(refused)} refused`, shortest: `${count(refused)}r` },
       { text: `${count(failed)} failed`, shortest: `${count(failed)}f` },

@@ -43,5 +43,5 @@ it.each(['bash', 'zsh', 'fish'])('the script for %s knows every flag of every co
 });
 
 it('there is none for other shells', () => {
-  expect(() => completionScript('tcsh')).toThrow('completion takes bash, zsh, fish, not tcsh.');
+  expect(() => completionScript('tcsh')).toThrow('completion takes bash, zsh or fish, not tcsh.');
 });

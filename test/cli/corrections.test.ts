@@ -1,13 +1,16 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { COMMAND_TEXTS, COMMANDS, type CommandName } from '../../src/cli/commands.js';
+import { completionScript } from '../../src/cli/completion.js';
 import { correctWords } from '../../src/cli/corrections.js';
 import { overview } from '../../src/cli/overview.js';
 import { reannotateProgram, type Handlers } from '../../src/cli/program.js';
 import { nearestFile } from '../../src/datasets/near-files.js';
 import { parseOutputFormats } from '../../src/exports/index.js';
+import { oneOf } from '../../src/lib/kinds.js';
+import { resolveAnnotator } from '../../src/models/annotators.js';
 
 const HANDLERS = Object.fromEntries(COMMANDS.map((name) => [name, () => undefined])) as unknown as Handlers;
 
@@ -48,11 +51,29 @@ describe('a mistyped command line', () => {
     ],
     ['-z', "error: unknown option '-z'\n(reannotate --help shows the commands and flags.)"],
     ['help jugde', "error: unknown command 'jugde'\n(Did you mean reannotate judge?)"],
+    ['--prompt x', "error: unknown option '--prompt'\n(Did you mean --prompt_column or --prompt_template?)"],
+    ['--verison', "error: unknown option '--verison'\n(Did you mean --version?)"],
+    ['-v', "error: unknown option '-v'\n(Did you mean --version?)"],
+    ['--halp', "error: unknown option '--halp'\n(Did you mean --help?)"],
+    ['ls', "error: unknown command 'ls'\n(Did you mean reannotate list?)"],
+    [
+      'rm some_run',
+      "error: unknown command 'rm'\n(To delete a run, delete its folders in --save_dir and --temp_dir.)",
+    ],
+    ['resume', "error: unknown command 'resume'\n(Run the command of the run again with --resume.)"],
+    ['eval', "error: unknown command 'eval'\n(Did you mean reannotate judge?)"],
   ])('%s', (words, message) => {
     expect(correction(words.split(' '))).toBe(message);
   });
 
   it('of a subcommand', () => {
+    expect(correction(['simulate', '--latency', '5'], 'simulate')).toContain(
+      'Did you mean --latency_ms or --latency_jitter_ms?',
+    );
+    expect(correction(['compare'], 'compare')).toContain(
+      'compare needs <annotators>: two or more annotators',
+    );
+    expect(correction(['compare', '--help'], 'compare')).toBeNull();
     expect(correction(['judge', 'a.jsonl'], 'judge')).toContain('Did you mean --dataset a.jsonl?');
     expect(correction(['status', 'a', 'b'], 'status')).toContain("unexpected argument 'b'");
     expect(correction(['report', 'a', 'b', 'c'], 'report')).toBeNull();
@@ -90,6 +111,35 @@ describe('a mistyped path', () => {
     expect(nearestFile(join(folder, 'Answers.CSV'))).toBe(join(folder, 'answers.csv'));
     expect(nearestFile(join(folder, 'something-else.parquet'))).toBeNull();
     expect(nearestFile(join(folder, 'nowhere', 'answers.csv'))).toBeNull();
+    mkdirSync(join(folder, 'data', 'raw'), { recursive: true });
+    writeFileSync(join(folder, 'data', 'raw', 'rows.jsonl'), '');
+    expect(nearestFile(join(folder, 'daat', 'row', 'rows.jsonl'))).toBe(
+      join(folder, 'data', 'raw', 'rows.jsonl'),
+    );
+    expect(nearestFile('/')).toBeNull();
+  });
+});
+
+describe('a mistyped value', () => {
+  it.each<[string, () => unknown, RegExp]>([
+    [
+      'of a list',
+      () => oneOf('<level>', ['low', 'high']).read('hihg', '--x'),
+      /^--x takes low or high, not hihg\. Did you mean high\?$/,
+    ],
+    [
+      'like none',
+      () => oneOf('<level>', ['low', 'high']).read('enormous', '--x'),
+      /^--x takes low or high, not enormous\.$/,
+    ],
+    [
+      'a provider',
+      () => resolveAnnotator('openia/gpt-4o'),
+      /Unknown provider "openia" .* Did you mean openai\?/,
+    ],
+    ['a shell', () => completionScript('fissh'), /bash, zsh or fish, not fissh\. Did you mean fish\?/],
+  ])('%s', (_, read, message) => {
+    expect(read).toThrow(message);
   });
 });
 
@@ -99,9 +149,9 @@ describe('an output format that does not exist', () => {
     ['hf', /--push_to_hub/],
     ['ChatML', /messages/],
     ['axolotl', /sharegpt/],
-    ['parkuet', /the nearest is parquet/],
-    ['SFT', /the nearest is sft/],
-    ['KTO', /the nearest is kto/],
+    ['parkuet', /Did you mean parquet\?/],
+    ['SFT', /Did you mean sft\?/],
+    ['KTO', /Did you mean kto\?/],
   ])('%s', (name, message) => {
     expect(() => parseOutputFormats(name, '--output_format')).toThrow(message);
   });

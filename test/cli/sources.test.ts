@@ -105,7 +105,7 @@ describe('--env_file', () => {
 
   it('must exist', async () => {
     await expect(gather({ env_file: '/nowhere/.env' })).rejects.toThrow(
-      /--env_file \/nowhere\/\.env.*ENOENT/,
+      /--env_file \/nowhere\/.env cannot be read: there is no such file/,
     );
   });
 });

@@ -1,6 +1,7 @@
 /** `--config FILE`: flags written as YAML. */
 
-import { messageOf, UsageError } from '../../lib/errors.js';
+import { bareFileReason } from '../../lib/files.js';
+import { UsageError } from '../../lib/errors.js';
 import { isObject } from '../../lib/json.js';
 import { readSmallFile } from '../../lib/small-file.js';
 import { sanitize } from '../../lib/text.js';
@@ -76,8 +77,8 @@ async function readYaml(path: string, shown: string): Promise<Record<string, unk
   try {
     content = parse(readSmallFile(path));
   } catch (error) {
-    const [line = ''] = messageOf(error).split('\n');
-    throw new UsageError(`--config ${shown} cannot be read: ${sanitize(line, 200)}`);
+    const [line = ''] = bareFileReason(error).split('\n');
+    throw new UsageError(`--config ${shown} cannot be read: ${sanitize(line, 200)}.`);
   }
   if (content === null || content === undefined) return {};
   if (!isObject(content))

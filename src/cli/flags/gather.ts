@@ -1,6 +1,7 @@
 /** All that is said of a command's flags, from wherever it comes: command line, environment, file. */
 
-import { messageOf, UsageError } from '../../lib/errors.js';
+import { bareFileReason } from '../../lib/files.js';
+import { UsageError } from '../../lib/errors.js';
 import { readSmallFile } from '../../lib/small-file.js';
 import { sanitize } from '../../lib/text.js';
 import { ADDRESS_FLAGS, KEY_FLAGS, knownSecrets } from '../../models/known-secrets.js';
@@ -75,7 +76,7 @@ function loadVariables(path: string, variables: NodeJS.ProcessEnv): void {
     found = process.getBuiltinModule('node:util').parseEnv(readSmallFile(path));
   } catch (error) {
     throw new UsageError(
-      `--env_file ${sanitize(path, 200)} cannot be read: ${sanitize(messageOf(error), 200)}`,
+      `--env_file ${sanitize(path, 200)} cannot be read: ${sanitize(bareFileReason(error), 200)}.`,
     );
   }
   for (const [name, value] of Object.entries(found)) variables[name] ??= value;

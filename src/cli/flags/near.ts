@@ -1,8 +1,11 @@
 /** The flag that a name was probably meant to be. */
 
-import { nearest } from '../../lib/suggest.js';
+import { nearWord } from '../../lib/suggest.js';
 import type { CommandName } from '../commands.js';
 import { flagsOf } from './table.js';
+
+/** A name that starts like this many flags says nothing. */
+const MOST_BEGINNINGS = 3;
 
 /** A flag of a command by one of its names in other tools, or the one with the nearest name; null where none is near. */
 export function nearFlag(command: CommandName, given: string): string | null {
@@ -20,9 +23,10 @@ export function nearFlag(command: CommandName, given: string): string | null {
   return flags.find(({ name, aliases = [] }) => name === near || aliases.includes(near ?? ''))?.name ?? null;
 }
 
-/** The known word that a mistyped one is near to; null where it has little in common with all of them. */
-export function nearWord(given: string, known: readonly string[]): string | null {
-  const farthest = given.length < 3 ? 0 : Math.max(1, Math.floor(given.length * 0.4));
-  const [found] = nearest(given, known, 1, farthest);
-  return found ?? null;
+/** Flags whose names begin with what was given, such as `--latency_ms` for `--latency`; none where too many do. */
+export function flagsBeginningWith(command: CommandName, given: string): string[] {
+  const names = flagsOf(command)
+    .map(({ name }) => name)
+    .filter((name) => given.length > 2 && name.startsWith(given));
+  return names.length > MOST_BEGINNINGS ? [] : names;
 }

@@ -3,6 +3,7 @@
 import { isIncomplete, shownAddress } from '../../http/address.js';
 import { UsageError } from '../../lib/errors.js';
 import { folder, integer, kind, list, LIST_IN_CODE, number, text, toggle } from '../../lib/kinds.js';
+import { alternatives, didYouMean } from '../../lib/suggest.js';
 import { sanitize } from '../../lib/text.js';
 import { checkUrl } from '../../http/address.js';
 import { ANNOTATORS } from '../../models/annotators.js';
@@ -430,7 +431,8 @@ function statesOf(given: string, source: string): readonly RetriableState[] {
   const wrong = states.find((state) => !(RETRIABLE_STATES as readonly string[]).includes(state));
   if (wrong !== undefined || states.length === 0) {
     throw new UsageError(
-      `${source} takes ${RETRIABLE_STATES.join(', ')}, not ${sanitize(wrong ?? given, 40)}.`,
+      `${source} takes ${alternatives(RETRIABLE_STATES)}, or several of them, not ${sanitize(wrong ?? given, 40)}.` +
+        didYouMean(wrong ?? given, RETRIABLE_STATES),
     );
   }
   return RETRIABLE_STATES.filter((state) => states.includes(state));
