@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** `npm run soak`: every case of the classes of which `npm test` tries a sample. */
 export default defineConfig({
   test: {
-    include: ['test/soak/**/*.test.ts'],
+    include: ['test/soak/**/*.test.ts', 'test/page/kinds.test.ts'],
     env: { SOAK: '1' },
     testTimeout: 3 * 3_600_000,
     hookTimeout: 60_000,

@@ -134,7 +134,7 @@ describe('a mistyped value', () => {
     ],
     [
       'a provider',
-      () => resolveAnnotator('openia/gpt-4o'),
+      () => resolveAnnotator('openia/gpt-4o', false, 'annotator'),
       /Unknown provider "openia" .* Did you mean openai\?/,
     ],
     ['a shell', () => completionScript('fissh'), /bash, zsh or fish, not fissh\. Did you mean fish\?/],

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import axe from 'axe-core';
@@ -6,6 +6,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCli, temporaryFolder } from '../support/cli.js';
 import { everyKindOfRow, timelineOf, writeRun, type WrittenRow } from '../support/run-files.js';
+import { measured } from '../support/usage.js';
 import { isThere, openPage } from './browser.js';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -18,11 +19,15 @@ interface Violation {
   nodes: { html: string; failureSummary: string }[];
 }
 
-/** What axe-core finds wrong, as text. */
-async function violations(page: Page): Promise<string[]> {
+/** What a theme can change. */
+const COLOUR_RULES = ['color-contrast', 'link-in-text-block'];
+
+/** What axe-core finds wrong, as text. @param rules all where absent */
+async function violations(page: Page, rules?: readonly string[]): Promise<string[]> {
   if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe.source);
+  const options = { resultTypes: ['violations'], ...(rules === undefined ? {} : { runOnly: rules }) };
   const found = await page.evaluate<Violation[]>(
-    `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)`,
+    `axe.run(document, ${JSON.stringify(options)}).then(({ violations }) => violations)`,
   );
   return found.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''} ${nodes[0]?.failureSummary ?? ''}`);
 }
@@ -34,11 +39,13 @@ async function expectAccessible(
   schemes: readonly (typeof SCHEMES)[number][] = SCHEMES,
 ): Promise<void> {
   for (const width of widths) {
-    for (const colorScheme of schemes) {
-      await page.setViewportSize({ width, height: 900 });
+    await page.setViewportSize({ width, height: 900 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    expect(await smallTargets(page), String(width)).toEqual([]);
+    for (const [place, colorScheme] of schemes.entries()) {
       await page.emulateMedia({ colorScheme });
-      expect(await violations(page), `${width} ${colorScheme}`).toEqual([]);
-      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+      const rules = place === 0 ? undefined : COLOUR_RULES;
+      expect(await violations(page, rules), `${width} ${colorScheme}`).toEqual([]);
     }
   }
 }
@@ -54,6 +61,22 @@ async function smallTargets(page: Page): Promise<string[]> {
       })
       .map((element) => element.outerHTML.slice(0, 120)),
   );
+}
+
+/** Writes results row by row, one in a thousand without an answer. */
+function writeManyRows(path: string, rows: number): void {
+  const file = openSync(path, 'w');
+  for (let row = 0; row < rows; row++) {
+    const line = JSON.stringify({
+      system_prompt: '',
+      user_prompt: `Question ${row}`,
+      annotation_original: `Old ${row} ${'word '.repeat(row % 50)}`,
+      annotation: row % 1000 === 7 ? null : `New ${row} ${'other words '.repeat(row % 90)}`,
+    });
+    writeSync(file, `${row === 0 ? '[' : ','}\n${line}`);
+  }
+  writeSync(file, '\n]\n');
+  closeSync(file);
 }
 
 async function pageOf(folders: readonly string[], flags: readonly string[] = []): Promise<string> {
@@ -89,9 +112,8 @@ describe.runIf(isThere)('a report with something of everything', () => {
     path = await pageOf([save]);
   });
 
-  it('has no violation that axe-core finds, at any width, in both themes, on any row', async () => {
+  it('has no violation that axe-core finds on any row, with all that it has open', async () => {
     const page = await openPage(path);
-    await expectAccessible(page);
     for (const row of everyKindOfRow().keys()) {
       await page.evaluate(
         (hash) => {
@@ -106,7 +128,6 @@ describe.runIf(isThere)('a report with something of everything', () => {
       for (const summary of await page.locator('article details > summary').all()) await summary.click();
     }
     await expectAccessible(page, [390]);
-    expect(await smallTargets(page)).toEqual([]);
   });
 
   it('shows turns, tools, images, columns and reasons of a row, and scrolls to it', async () => {
@@ -250,26 +271,62 @@ const PLAIN: WrittenRow = {
   annotation: 'A new one.',
 };
 
-describe.runIf(isThere)('reports of other kinds', () => {
-  it.each([
-    ['one row', [PLAIN], 'The only row is shown.'],
-    [
-      'no answer',
-      [
-        { ...PLAIN, annotation: null },
-        { ...PLAIN, annotation: null },
-      ],
-      'There are no new answers yet.',
-    ],
-    [
-      'only failures',
-      [1, 2, 3].map(() => ({ ...PLAIN, annotation: null, state: 'failed' as const, error: '500 oops' })),
-      '3 failed',
-    ],
-  ])('%s', async (_, rows, text) => {
-    const page = await openPage(await pageOf([writeRun(temporaryFolder(), 'm', { rows })]));
-    expect(await page.innerText('main')).toContain(text);
-    await expectAccessible(page, [390], ['dark']);
+/** More than the page holds: the soak has ten times as many. */
+const MANY = process.env['SOAK'] === undefined ? 30_000 : 300_000;
+
+/** The kinds of runs and rows, each as a run of its own. */
+const KINDS: Record<string, { rows: WrittenRow[]; text: string }> = {
+  'one row': { rows: [PLAIN], text: 'The only row is shown.' },
+  'no answers': {
+    rows: [1, 2].map(() => ({ ...PLAIN, annotation: null })),
+    text: 'There are no new answers yet.',
+  },
+  'all failed': {
+    rows: [1, 2, 3].map(() => ({ ...PLAIN, annotation: null, state: 'failed' as const, error: '500 oops' })),
+    text: '3 failed',
+  },
+  chats: { rows: everyKindOfRow().slice(1, 2), text: 'the days are short' },
+  tools: { rows: everyKindOfRow().slice(2, 3), text: 'weather' },
+  reasoning: { rows: everyKindOfRow().slice(3, 4), text: 'First, second, third.' },
+  images: { rows: everyKindOfRow().slice(4, 5), text: 'cat.png' },
+  code: { rows: everyKindOfRow().slice(5, 6), text: 'return x + 2' },
+  'right to left': { rows: everyKindOfRow().slice(6, 7), text: 'هذه دالة' },
+};
+
+describe.runIf(isThere)('reports of each kind', () => {
+  it.each(Object.entries(KINDS))(
+    'are accessible at any width in both themes, with targets that are large enough: %s',
+    async (_, { rows, text }) => {
+      const path = await pageOf([writeRun(temporaryFolder(), 'm', { rows })]);
+      const page = await openPage(path, { hash: '#row=0&view=rendered' });
+      for (const summary of await page.locator('article details > summary').all()) await summary.click();
+      expect(await page.innerText('main')).toContain(text);
+      await expectAccessible(page);
+    },
+  );
+
+  it(`${MANY} rows: in bounded memory and room, and it says how rows were chosen`, async () => {
+    const save = writeRun(temporaryFolder(), 'many', { rows: [] });
+    writeManyRows(join(save, 'reannotated.json'), MANY);
+    rmSync(join(save, 'failed_rows.jsonl'));
+    rmSync(join(save, 'summary.json'));
+    const { env, usage } = measured();
+    const made = await runCli(['report', save, '--rows', '12345', '--sample', '100'], { env });
+    expect(made.code, made.stderr).toBe(0);
+    expect(usage().megabytes).toBeLessThan(200);
+    expect(statSync(made.stdout.trim()).size).toBeLessThan(15e6);
+    const page = await openPage(made.stdout.trim(), { hash: '#row=12345' });
+    expect(await page.locator('article').innerText()).toContain('Question 12345');
+    const text = await page.innerText('main');
+    const [all, pending] = [MANY, MANY / 1000].map((amount) => amount.toLocaleString('en'));
+    expect(text).toContain(
+      `of ${all ?? ''} rows are shown: a random sample of 100, and the rows that changed`,
+    );
+    expect(text).toContain(`${pending ?? ''} pending`);
+    expect(text).toContain('Throughput and latency over time were not recorded');
+    await (process.env['SOAK'] === undefined
+      ? expectAccessible(page, [390], ['dark'])
+      : expectAccessible(page));
   });
 
   it('several runs side by side', async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
@@ -14,7 +14,6 @@ import {
 import { submit, watch } from '../support/batch-cli.js';
 import { alpacaRows, writeJson, writeJsonl } from '../support/data.js';
 import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
-import { measured } from '../support/usage.js';
 import { isThere, openPage as open } from './browser.js';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -303,33 +302,6 @@ describe.runIf(isThere)('reports of other runs', () => {
     expect(text).toContain('Batch durations, in minutes');
     expect(text).toMatch(/compared 10 pairs of answers, blind and in both orders/);
     expect(text).toMatch(/\d new is better/);
-  });
-
-  it('is made of any number of rows in bounded memory and room, and says how rows were chosen', async () => {
-    const folder = temporaryFolder();
-    const save = join(folder, 'saved', 'many_gpt-4o-mini');
-    mkdirSync(save, { recursive: true });
-    const rows = 30_000;
-    const lines = Array.from({ length: rows }, (_, row) =>
-      JSON.stringify({
-        system_prompt: '',
-        user_prompt: `Question ${row}`,
-        annotation_original: `Old ${row} ${'word '.repeat(row % 50)}`,
-        annotation: row % 1000 === 7 ? null : `New ${row} ${'other words '.repeat(row % 90)}`,
-      }),
-    );
-    writeFileSync(join(save, 'reannotated.json'), `[\n${lines.join(',\n')}\n]\n`);
-    const { env, usage } = measured();
-    const made = await runCli(['report', save, '--rows', '12345', '--sample', '100'], { env });
-    expect(made.code, made.stderr).toBe(0);
-    expect(usage().megabytes).toBeLessThan(200);
-    expect(statSync(made.stdout.trim()).size).toBeLessThan(15e6);
-    const page = await open(made.stdout.trim(), { hash: '#row=12345' });
-    expect(await page.locator('article').innerText()).toContain('Question 12345');
-    const text = await page.innerText('main');
-    expect(text).toMatch(/of 30,000 rows are shown: a random sample of 100, and the rows that changed/);
-    expect(text).toContain('30 pending');
-    expect(text).toContain('Throughput and latency over time were not recorded');
   });
 
   it('is served while the run goes on, and ends with Ctrl-C', async () => {

@@ -152,7 +152,7 @@ function formatted(text: string): DocumentFragment {
   for (const code of clean.querySelectorAll<HTMLElement>('pre, code')) code.dir = 'ltr';
   for (const code of clean.querySelectorAll('pre')) {
     code.tabIndex = 0;
-    code.setAttribute('role', 'region');
+    code.setAttribute('role', 'group');
     code.setAttribute('aria-label', 'Code');
   }
   revealHidden(clean);
