@@ -21,7 +21,7 @@ export function nearest(name: string, known: readonly string[], most = 3, farthe
 
 /** Letters in the wrong order are one change. */
 function changes(given: string, known: string): number {
-  const sorted = (word: string): string => [...word].sort().join('');
+  const sorted = (word: string): string => Array.from(word).sort().join('');
   return given !== known && sorted(given) === sorted(known) ? 1 : distance(given, known);
 }
 

@@ -91,7 +91,7 @@ function draw(one: Chart, place: HTMLElement): uPlot {
     font: '12px system-ui, sans-serif',
   };
   const classes = one.edges.length - 1;
-  const bars = uPlot.paths.bars?.({ size: [0.9, 60], align: 1 });
+  const bars = uPlot.paths.bars?.({ size: [0.9, Infinity], align: 1 });
   const steps = uPlot.paths.stepped?.({ align: 1 });
   const options: uPlot.Options = {
     width: Math.max(200, place.clientWidth),
@@ -243,11 +243,14 @@ export function hasCounts({ counts }: Distribution): boolean {
 }
 
 export function lengthChart(before: Distribution, after: Distribution, sentence: string): HTMLElement {
+  const [hasOld, hasNew] = [hasCounts(before), hasCounts(after)];
+  const which =
+    hasOld === hasNew ? 'Answer length' : hasOld ? 'Length of the old answers' : 'Length of the new answers';
   return distributionChart(
-    { title: 'Answer length, in characters', sentence, head: 'Characters' },
+    { title: `${which}, in characters`, sentence, head: 'Characters' },
     [
-      ...(hasCounts(before) ? [{ label: 'old', color: '--old', of: before, isBars: true }] : []),
-      ...(hasCounts(after) ? [{ label: 'new', color: '--new', of: after }] : []),
+      ...(hasOld ? [{ label: 'old', color: '--old', of: before, isBars: true }] : []),
+      ...(hasNew ? [{ label: 'new', color: '--new', of: after }] : []),
     ],
     compactNumber,
   );

@@ -145,11 +145,13 @@ function changes(data: ReportData, show: Show): HTMLElement {
       'p',
       { class: 'quiet' },
       [
-        none.length === 0 ? '' : `Checked and not found: ${none.join(', ')}.`,
+        none.length === 0 || data.lengths.new === null ? '' : `Checked and not found: ${none.join(', ')}.`,
         data.compared === 0
           ? 'No row has both an old and a new answer to compare.'
           : `Comparisons cover the ${data.compared === 1 ? 'one row that has' : `${number(data.compared)} rows that have`} an old and a new answer.`,
-      ].join(' '),
+      ]
+        .filter((sentence) => sentence !== '')
+        .join(' '),
     ),
   );
 }
@@ -176,9 +178,9 @@ function flagRow({ name, rows, of }: ReportData['flags'][number], show: Show): H
   );
 }
 
-function lengthSentence({ lengths, compared }: ReportData): string {
+function lengthSentence({ lengths, compared, states }: ReportData): string {
   const { old, new: now } = lengths;
-  if (now === null) return 'There are no new answers yet.';
+  if (now === null) return `There are no new answers${(states.pending ?? 0) > 0 ? ' yet' : ''}.`;
   const size = `the median new answer has ${number(now.median)} characters (p95 ${number(now.p95)})`;
   if (old === null || compared === 0 || old.median === 0)
     return `There are no old answers to compare with: ${size}.`;
