@@ -20,13 +20,13 @@ import type {
   ToDecoder,
 } from './parquet-messages.js';
 import { ParquetFile } from './parquet.js';
-import { excessOfCells } from './row-limits.js';
+import { excessOfCells, ExcessiveRow } from './row-limits.js';
 
 /** Rows and characters of one answer: enough that messages cost little, and little enough to hold. */
 const ROWS_A_MESSAGE = 1000;
 const CHARACTERS_A_MESSAGE = 1 << 19;
 
-type Rows = AsyncGenerator<Record<string, unknown>>;
+type Rows = AsyncGenerator<Record<string, unknown> | ExcessiveRow>;
 
 /** An open file of either format. */
 interface DecodedFile extends FileFacts {
@@ -90,9 +90,10 @@ class Decoder {
         this.#count(bytes);
       });
     }
-    return ParquetFile.open(this.#buffer(file, source), title, (place) => {
+    const onPlace = (place: string): void => {
       this.#at(place);
-    });
+    };
+    return ParquetFile.open(this.#buffer(file, source), title, { onPlace });
   }
 
   #read({ file, columns, start, end }: Extract<Question, { kind: 'read' }>): Answer {
@@ -112,9 +113,11 @@ class Decoder {
     while (!ended && cells.length < ROWS_A_MESSAGE && characters < CHARACTERS_A_MESSAGE) {
       const next = await rows.next();
       if (next.done === true) ended = true;
+      else if (next.value instanceof ExcessiveRow) cells.push(next.value.problem);
       else {
-        const row = columns.map((column) => next.value[column]);
-        const excess = excessOfCells(row);
+        const { value } = next;
+        const row = columns.map((column) => value[column]);
+        const excess = excessOfCells(row, columns);
         if (excess === null) for (const cell of row) characters += sizeOf(cell);
         cells.push(excess ?? row.map(packed));
       }

@@ -7,9 +7,6 @@
  * row group, pyarrow 1,048,576 (`write_table`, `row_group_size`), and pages of about 1 MB.
  */
 
-import { count, plural } from '../lib/text.js';
-import { MOST_ROW_VALUES } from './row-limits.js';
-
 /** The metadata at a file's end. Ten columns in 10,000 row groups need about 20 MB. */
 export const LARGEST_FOOTER_BYTES = 64 << 20;
 /** A page, compressed and not. */
@@ -20,7 +17,7 @@ const FREE_PAGE_BYTES = 64 << 20;
 export const FREE_PAGE_VALUES = 4 << 20;
 /** The same for a page that is read one value after the other: the largest row group of pyarrow before version 12. */
 const FREE_RUN_VALUES = 64 << 20;
-/** The same for all of a nested column in a row group, which is decoded as a whole. */
+/** The same for all of a nested column in a row group. */
 const FREE_GROUP_VALUES = 16 << 20;
 const FREE_GROUP_BYTES = 256 << 20;
 /** How much larger than its compressed bytes anything larger may be. */
@@ -83,11 +80,10 @@ interface ChunkClaims {
 }
 
 /**
- * The same for a column of lists or structs, which is decoded a row group at a time.
- * @param rows of the row group: where they hold more values on average than one may, some row is too large, and to find
- *   out which would take memory for all of them
+ * The same for a column of lists or structs, all of whose values are read before a row can be known to be too large.
+ * @throws Error where it claims more than its bytes can hold
  */
-export function checkChunk(chunk: ChunkClaims, rows: number): void {
+export function checkChunk(chunk: ChunkClaims): void {
   const compressed = Number(chunk.total_compressed_size);
   const uncompressed = Number(chunk.total_uncompressed_size);
   const values = Number(chunk.num_values);
@@ -95,10 +91,6 @@ export function checkChunk(chunk: ChunkClaims, rows: number): void {
     throw new Error(`${compressed} bytes claim to unpack to ${uncompressed} bytes`);
   if (!isWithin(values, Math.max(FREE_GROUP_VALUES, RATIO * compressed)))
     throw new Error(`${compressed} bytes claim to hold ${values} values`);
-  if (values > MOST_ROW_VALUES * rows) {
-    const most = `a row may hold ${count(MOST_ROW_VALUES)}`;
-    throw new Error(`${plural(rows, 'row')} of it hold ${count(values)} values (${most})`);
-  }
 }
 
 function isWithin(value: number, most: number): boolean {

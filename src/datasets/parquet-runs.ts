@@ -1,7 +1,7 @@
 /**
- * Pages with millions of values in a few bytes. They are legal: pyarrow before version 12 wrote row groups of 64 Mi rows, and
- * a column with one value, or none, is a single run in a single page. hyparquet makes arrays of all values; here they are
- * read one after the other, in memory that does not depend on their number.
+ * Pages that would take too much memory all at once. Millions of values in a few bytes are legal: pyarrow before version 12
+ * wrote row groups of 64 Mi rows, and a column with one value, or none, is a single run in a single page. hyparquet makes
+ * arrays of all values; here they are read one after the other, in memory that does not depend on their number.
  */
 
 import type { PageHeader } from 'hyparquet';
@@ -11,19 +11,60 @@ export interface LongPageParts {
   header: PageHeader;
   /** The page as it is in the file. */
   bytes: Uint8Array;
-  /** 1 for a column that may have nulls, 0 for one that has none. */
-  highestLevel: number;
+  /** 0 for a column without lists. */
+  highestRepetition: number;
+  /** 0 for a column that has no nulls. */
+  highestDefinition: number;
   /** Values of the dictionary; undefined where the column has none so far. */
   dictionary: ArrayLike<unknown> | undefined;
   decompress: (bytes: Uint8Array, size: number) => Uint8Array;
-  /** Values that are written out, each in bytes of its own. */
-  readPlain: (bytes: Uint8Array, count: number) => ArrayLike<unknown>;
+  /** Opens values that are written out, each in bytes of its own, and reads as many of them as are wanted next. */
+  plainReader: (bytes: Uint8Array) => (count: number) => ArrayLike<unknown>;
 }
 
-/** Values that are read one after the other. */
-export interface LongPage {
+/** Values that are written out are decoded this many at a time. */
+const PLAIN_VALUES = 1024;
+
+/** A page whose values are read one after the other. */
+export class LongPage {
+  /** Values, nulls and empty lists included. */
   readonly length: number;
-  next: () => unknown;
+  readonly #repetitions: Runs | null;
+  readonly #definitions: Runs | null;
+  readonly #highest: number;
+  readonly #value: () => unknown;
+
+  constructor(parts: LongPageParts) {
+    const { header, highestRepetition, highestDefinition: highest } = parts;
+    const length = header.data_page_header?.num_values ?? header.data_page_header_v2?.num_values ?? 0;
+    const { repetitions, definitions, values } =
+      header.type === 'DATA_PAGE' ? splitFirst(parts) : splitSecond(parts);
+    this.length = length;
+    this.#highest = highest;
+    this.#repetitions = highestRepetition === 0 ? null : new Runs(repetitions, widthOf(highestRepetition));
+    this.#definitions = highest === 0 ? null : new Runs(definitions, widthOf(highest));
+    this.#value = valuesOf(parts, values, () => countOf(definitions, length, highest));
+  }
+
+  /** The next value of a column without lists; null where there is none. */
+  next(): unknown {
+    return this.definition() === this.#highest ? this.value() : null;
+  }
+
+  /** The next repetition level. */
+  repetition(): number {
+    return this.#repetitions?.next() ?? 0;
+  }
+
+  /** The next definition level. */
+  definition(): number {
+    return this.#definitions?.next() ?? 0;
+  }
+
+  /** The next value that is there: one belongs to each definition level that is the highest. */
+  value(): unknown {
+    return this.#value();
+  }
 }
 
 /** True for a page whose values can be read one after the other. */
@@ -32,28 +73,36 @@ export function isReadInRuns(header: PageHeader, isBoolean: boolean): boolean {
   return encoding !== null && !isBoolean && (encoding === 'PLAIN' || isDictionary(encoding));
 }
 
-/** Opens such a page. */
-export function openLongPage(parts: LongPageParts): LongPage {
-  const { header, highestLevel } = parts;
-  const length = header.data_page_header?.num_values ?? header.data_page_header_v2?.num_values ?? 0;
-  const { levels, values } = header.type === 'DATA_PAGE' ? splitFirst(parts) : splitSecond(parts);
-  const read = valuesOf(parts, values, () => countOf(levels, length, highestLevel));
-  if (highestLevel === 0) return { length, next: read };
-  const present = new Runs(levels, 1);
-  return { length, next: () => (present.next() === 1 ? read() : null) };
+/** Bits of a level. */
+function widthOf(highest: number): number {
+  return 32 - Math.clz32(highest);
 }
 
 interface Split {
-  levels: Uint8Array;
+  repetitions: Uint8Array;
+  definitions: Uint8Array;
   values: Uint8Array;
 }
 
-/** Version 1 compresses all of a page, and the levels begin with their length. */
-function splitFirst({ header, bytes, highestLevel, decompress }: LongPageParts): Split {
-  const page = decompress(bytes, header.uncompressed_page_size);
-  if (highestLevel === 0) return { levels: page.subarray(0, 0), values: page };
-  const length = new DataView(page.buffer, page.byteOffset, page.byteLength).getUint32(0, true);
-  return { levels: page.subarray(4, 4 + length), values: page.subarray(4 + length) };
+/** Version 1 compresses all of a page, and levels begin with their length. */
+function splitFirst({
+  header,
+  bytes,
+  highestRepetition,
+  highestDefinition,
+  decompress,
+}: LongPageParts): Split {
+  let rest = decompress(bytes, header.uncompressed_page_size);
+  const levels = (highest: number): Uint8Array => {
+    if (highest === 0) return rest.subarray(0, 0);
+    const length = new DataView(rest.buffer, rest.byteOffset, rest.byteLength).getUint32(0, true);
+    const found = rest.subarray(4, 4 + length);
+    rest = rest.subarray(4 + length);
+    return found;
+  };
+  const repetitions = levels(highestRepetition);
+  const definitions = levels(highestDefinition);
+  return { repetitions, definitions, values: rest };
 }
 
 /** Version 2 leaves the levels uncompressed, with their length in the header. */
@@ -63,35 +112,49 @@ function splitSecond({ header, bytes, decompress }: LongPageParts): Split {
   const end = start + (page?.definition_levels_byte_length ?? 0);
   const rest = bytes.subarray(end);
   const values = page?.is_compressed === false ? rest : decompress(rest, header.uncompressed_page_size - end);
-  return { levels: bytes.subarray(start, end), values };
+  return { repetitions: bytes.subarray(0, start), definitions: bytes.subarray(start, end), values };
 }
 
 /** @param count of the values that are there */
 function valuesOf(
-  { header, dictionary, readPlain }: LongPageParts,
+  { header, dictionary, plainReader }: LongPageParts,
   bytes: Uint8Array,
   count: () => number,
 ): () => unknown {
-  if (!isDictionary(encodingOf(header))) {
-    const present = count();
-    if (present > bytes.length) throw new Error(`${bytes.length} bytes claim to hold ${present} values`);
-    const values = readPlain(bytes, present);
-    let index = 0;
-    return () => values[index++];
-  }
+  if (!isDictionary(encodingOf(header))) return plainValues(plainReader(bytes), bytes.length, count());
   if (dictionary === undefined) throw new Error('a page without its dictionary');
   const indexes = new Runs(bytes.subarray(1), bytes[0] ?? 0);
   return () => dictionary[indexes.next()];
 }
 
+function plainValues(
+  read: (count: number) => ArrayLike<unknown>,
+  bytes: number,
+  count: number,
+): () => unknown {
+  if (count > bytes) throw new Error(`${bytes} bytes claim to hold ${count} values`);
+  let left = count;
+  let values: ArrayLike<unknown> = [];
+  let index = 0;
+  return () => {
+    if (index === values.length) {
+      if (left === 0) throw new Error('a page ends too early');
+      values = read(Math.min(left, PLAIN_VALUES));
+      left -= values.length;
+      index = 0;
+    }
+    return values[index++];
+  };
+}
+
 /** How many values a page has that are not null. */
-function countOf(levels: Uint8Array, length: number, highestLevel: number): number {
-  if (highestLevel === 0) return length;
-  const runs = new Runs(levels, 1);
+function countOf(definitions: Uint8Array, length: number, highest: number): number {
+  if (highest === 0) return length;
+  const runs = new Runs(definitions, widthOf(highest));
   let count = 0;
   for (let left = length; left > 0;) {
     const { value, repeats } = runs.nextRun(left);
-    if (value === 1) count += repeats;
+    if (value === highest) count += repeats;
     left -= repeats;
   }
   return count;

@@ -3,6 +3,7 @@
 import type { ParquetParsers, SchemaElement } from 'hyparquet';
 import { parseExact } from '../lib/json.js';
 import { withoutTrailing } from '../lib/text.js';
+import { excessOfJson } from './row-limits.js';
 
 /** A column that is read as text has bytes that are not UTF-8. */
 export class NotText extends Error {}
@@ -38,7 +39,8 @@ export const PARSERS: Partial<ParquetParsers> = {
   timestampFromNanoseconds: (nanos) => timeText(nanos, 9),
   dateFromDays: (days) => new Date(days * 86_400_000).toISOString().slice(0, 10),
   stringFromBytes: (bytes) => (isMissing(bytes) ? undefined : textOf(bytes)),
-  jsonFromBytes: (bytes) => (isMissing(bytes) ? undefined : parseExact(textOf(bytes))),
+  jsonFromBytes: (bytes) =>
+    isMissing(bytes) ? undefined : (excessOfJson(bytes) ?? parseExact(textOf(bytes))),
 };
 
 /** Null values come as undefined, whatever the declared type says. */
@@ -66,6 +68,13 @@ export function exactValue(element: SchemaElement): ((value: unknown) => unknown
       decimalText(value instanceof Uint8Array ? integerOf(value) : BigInt(value as number | bigint), scale);
   }
   return element.type === 'FLOAT' ? shortestFloat : null;
+}
+
+/** A column's description without its declared type: its values stay unscaled integers. */
+export function withoutDecimals(element: SchemaElement): SchemaElement {
+  const copy = { ...element };
+  delete copy.converted_type;
+  return copy;
 }
 
 /** An unscaled integer with the point where it belongs. */

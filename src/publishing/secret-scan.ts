@@ -2,6 +2,7 @@
 
 import { openAsBlob } from 'node:fs';
 import { ParquetFile } from '../datasets/parquet.js';
+import { ExcessiveRow, NO_LIMITS } from '../datasets/row-limits.js';
 import { UserError } from '../lib/errors.js';
 import { cooperativePause } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
@@ -38,10 +39,12 @@ async function lookAtRows(path: string, findings: Findings): Promise<void> {
   const file = await ParquetFile.open(
     { byteLength: blob.size, slice: (start, end) => blob.slice(start, end).arrayBuffer() },
     path,
+    { limits: NO_LIMITS },
   );
   const pause = cooperativePause();
   let row = 0;
   for await (const value of file.read(file.columns, 0, file.rows)) {
+    if (value instanceof ExcessiveRow) throw new Error(`row ${row} of ${path} ${value.problem}`);
     for (const column of file.columns)
       findings.lookAtValue(value[column], `row ${row}, column ${sanitize(column, 60)}`);
     row += 1;

@@ -161,7 +161,7 @@ describe('the Parquet decoder', () => {
   });
 
   it('says of a row with too many values that it has them, and reads the others', async () => {
-    const data = [[1], Array.from({ length: 600_000 }, () => 0), [2]];
+    const data = [[1], Array.from({ length: 600_000 }, () => 0), [2], 'x'.repeat(25 << 20)];
     const bytes = parquetWriteBuffer({ columnData: [{ name: 'q', data, type: 'JSON' }] });
     const table = await shared.open(saved(new Uint8Array(bytes)), 'data.parquet');
     const rows: SourceRow[] = [];
@@ -169,8 +169,9 @@ describe('the Parquet decoder', () => {
     for await (const row of readParquetFiles([table], selection)) rows.push(row);
     expect(rows).toEqual([
       { index: 0, value: { q: [1] } },
-      { index: 1, problem: 'row 1 holds more than 500,000 values' },
+      { index: 1, problem: 'row 1 holds more than 500,000 values (in column "q")' },
       { index: 2, value: { q: [2] } },
+      { index: 3, problem: 'row 3 is longer than 24 MB (in column "q")' },
     ]);
   });
 

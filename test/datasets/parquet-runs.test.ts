@@ -1,8 +1,7 @@
 import type { PageHeader } from 'hyparquet';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkChunk } from '../../src/datasets/parquet-limits.js';
-import { isReadInRuns, openLongPage } from '../../src/datasets/parquet-runs.js';
+import { isReadInRuns, LongPage } from '../../src/datasets/parquet-runs.js';
 
 /** A piece of Parquet's hybrid encoding: one number so often, or numbers in groups of eight. */
 type Piece = { value: number; repeats: number } | { packed: number[] };
@@ -75,13 +74,17 @@ function values(
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32LE(levelBytes.length);
   const prefix = version === 1 && levels !== null ? [...length] : [];
-  const page = openLongPage({
+  const page = new LongPage({
     header: header(version, encoding, count, levelBytes.length),
     bytes: Uint8Array.from([...prefix, ...levelBytes, ...content]),
-    highestLevel: levels === null ? 0 : 1,
+    highestRepetition: 0,
+    highestDefinition: levels === null ? 0 : 1,
     dictionary: Array.from({ length: 32 }, (_, index) => `text ${index}`),
     decompress: (bytes) => bytes,
-    readPlain: (bytes, wanted) => Array.from(bytes.subarray(0, wanted), (byte) => `byte ${byte}`),
+    plainReader: (bytes) => {
+      let at = 0;
+      return (wanted) => Array.from(bytes.subarray(at, (at += wanted)), (byte) => `byte ${byte}`);
+    },
   });
   return Array.from({ length: page.length }, () => page.next());
 }
@@ -128,25 +131,5 @@ describe('a page that is read one value after the other', () => {
     expect(isReadInRuns(header(2, 'PLAIN', 1, 0), false)).toBe(true);
     expect(isReadInRuns(header(1, 'DELTA_BINARY_PACKED', 1, 0), false)).toBe(false);
     expect(isReadInRuns(header(1, 'PLAIN', 1, 0), true)).toBe(false);
-  });
-});
-
-describe('a column of lists', () => {
-  const chunk = {
-    num_values: 10_000_000n,
-    total_compressed_size: 80_000_000n,
-    total_uncompressed_size: 80_000_000n,
-  };
-
-  it('is not decoded where its rows are too large on average, and is where they need not be', () => {
-    expect(() => {
-      checkChunk(chunk, 3);
-    }).toThrow('3 rows of it hold 10,000,000 values (a row may hold 500,000)');
-    expect(() => {
-      checkChunk(chunk, 20);
-    }).not.toThrow();
-    expect(() => {
-      checkChunk({ ...chunk, num_values: 0n }, 0);
-    }).not.toThrow();
   });
 });

@@ -8,7 +8,14 @@ import { it, vi } from 'vitest';
 import { foldersIn, temporaryFolder } from '../support/cli.js';
 import { hostileRun, hostileServer } from '../support/hostile-run.js';
 import { completion } from '../support/scripted-api.js';
-import { craftedParquet, ENCODINGS, growingTexts, plainText, run } from '../support/parquet-file.js';
+import {
+  CONVERTED,
+  craftedParquet,
+  ENCODINGS,
+  growingTexts,
+  plainText,
+  run,
+} from '../support/parquet-file.js';
 import { MEGABYTE, playHostile, repeated, type Cases } from './hostile.js';
 
 vi.setConfig({ testTimeout: 3_600_000 });
@@ -62,6 +69,29 @@ function zstdFrame(window: number, lines: number): Buffer {
     return Buffer.concat([header, Buffer.from(LINE)]);
   });
   return Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, window]), ...blocks]);
+}
+
+/** Lists of numbers in the prompts of some rows, among small ones of others. */
+function longList(
+  count: number,
+  pageSize: number,
+  number = (place: number): bigint => BigInt(place) * 1_000_003n,
+  longRows = 1,
+): Uint8Array {
+  const long = Array.from({ length: count }, (_, place) => number(place));
+  const prompts = Array.from({ length: 25 }, (_, row) => (row > 3 && row < 4 + longRows ? long : [1n, 2n]));
+  const schema = [
+    { name: 'root', num_children: 2 },
+    { name: 'prompt', repetition_type: 'OPTIONAL', converted_type: 'LIST', num_children: 1 },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', type: 'INT64', repetition_type: 'OPTIONAL' },
+    { name: 'response', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+  ] as const;
+  const columnData = [
+    { name: 'prompt', data: prompts },
+    { name: 'response', data: prompts.map(() => 'r') },
+  ];
+  return new Uint8Array(parquetWriteBuffer({ columnData, schema: [...schema], pageSize }));
 }
 
 const FILES: Record<string, [file: string, write: Write]> = {
@@ -155,6 +185,26 @@ const FILES: Record<string, [file: string, write: Write]> = {
       return new Uint8Array(
         parquetWriteBuffer({ columnData: columns.map((name) => ({ name, data, type: 'STRING' as const })) }),
       );
+    }),
+  ],
+  'a list of ten million numbers in one page': ['a.parquet', bytes(() => longList(10_000_000, 1 << 30))],
+  'a list of ten million numbers in many pages': ['a.parquet', bytes(() => longList(10_000_000, 1 << 20))],
+  'a list of ten million times the same number': [
+    'a.parquet',
+    bytes(() => longList(10_000_000, 1 << 30, () => 0n)),
+  ],
+  'lists of as many numbers as a row may hold': [
+    'a.parquet',
+    bytes(() => longList(499_000, 1 << 20, undefined, 20)),
+  ],
+  'a cell of ten million decimals': [
+    'a.parquet',
+    bytes(() => {
+      const json = Buffer.from(`[${'0.5,'.repeat(10_000_000)}0]`);
+      const page = Buffer.concat([Buffer.alloc(4), json]);
+      page.writeUInt32LE(json.length);
+      const claims = { claimedValues: 1, encoding: ENCODINGS.plain, meaning: CONVERTED.json };
+      return craftedParquet(columns, 1, { bytes: page, ...claims });
     }),
   ],
   'zstd frames with windows of 128 MB': [
