@@ -9,6 +9,7 @@ import { REQUEST_URLS } from '#modules/batches/request-line.js';
 import { Ledger } from '#modules/batches/ledger.js';
 import { openDataset } from '#modules/datasets/index.js';
 import { assemble } from '#modules/run/assemble.js';
+import { Redactor } from '#modules/secrets/redactor.js';
 import { runFolder } from '#modules/run/folder.js';
 import { writeJobs } from '#modules/run/jobs.js';
 import { STANDARD_RULES } from '#modules/models/finish-reason.js';
@@ -114,10 +115,12 @@ const STEPS = {
   scan,
   assemble: async () => {
     const index = await scan();
+    const redactor = new Redactor([{ value: 'sk-bench-4fQ9zR71bM2xKc8WvT05', source: 'OPENAI_API_KEY' }]);
     const options = {
       includeMetadata: false,
       several: false,
       reasoning: DEFAULT_REASONING_MODE,
+      redactor,
       onProgress: () => undefined,
     };
     const { missing } = await assemble(folder, index, options);

@@ -6,6 +6,7 @@ import { failedAction, fileProblem, isFileProblem } from '../lib/files.js';
 import { Interruption } from '../terminal/interruption.js';
 import { correctWords } from './corrections.js';
 import { COMMANDS, type CommandName } from './commands.js';
+import { refuseTypedKeys } from './flags/refuse-keys.js';
 import { variableOf } from './flags/variables.js';
 import { handlersOf, type Invocation } from './handlers.js';
 import { packageVersion } from '../lib/package.js';
@@ -51,6 +52,7 @@ export async function runProgram(name: keyof typeof PROGRAMS): Promise<void> {
   };
   process.on('uncaughtException', crash);
   try {
+    refuseTypedKeys(process.argv.slice(2), redactor);
     if (isBare(name, words)) {
       const { overview } = await import('./overview.js');
       writeOutput(overview(packageVersion()));

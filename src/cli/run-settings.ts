@@ -27,6 +27,7 @@ import {
 } from '../run/settings.js';
 import type { Redactor } from '../secrets/redactor.js';
 import type { Parsed } from './flags/parse.js';
+import { refuseKey } from './flags/refuse-keys.js';
 import type { Values } from './flags/table.js';
 
 /** Where variables and secrets come from. */
@@ -88,12 +89,18 @@ function recordable(values: Values<'reannotate'>): Record<string, unknown> {
   return { ...(Object.fromEntries(entries) as Record<string, unknown>), notify: null };
 }
 
-/** Reads keys and addresses, once it is known which ones the flags name. */
+/**
+ * Reads keys and addresses, once it is known which ones the flags name.
+ * @throws UsageError where a flag, or a file that it reads, holds a key
+ */
 export function environmentOf(
-  { api_key_env: apiKeyVariable, base_url: baseUrl }: Pick<Values<'reannotate'>, 'api_key_env' | 'base_url'>,
+  values: Pick<Values<'reannotate'>, 'api_key_env' | 'base_url'>,
   { variables, redactor }: VariableSource,
 ): Environment {
-  return readEnvironment(variables, redactor, { apiKeyVariable, baseUrl });
+  const { api_key_env: apiKeyVariable, base_url: baseUrl } = values;
+  const environment = readEnvironment(variables, redactor, { apiKeyVariable, baseUrl });
+  for (const [name, value] of Object.entries(values)) refuseKey(name, value, `--${name}`, redactor);
+  return environment;
 }
 
 /** @throws UsageError where no dataset is named */

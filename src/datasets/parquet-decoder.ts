@@ -123,7 +123,7 @@ class Decoder {
       }
     }
     this.#bytes = 0;
-    return { kind: 'rows', columns, rows: cells, ended };
+    return { kind: 'rows', columns, rows: cells, size: characters, ended };
   }
 
   #buffer(file: number, source: ParquetSource): AsyncBuffer {

@@ -31,9 +31,10 @@ export type Answer =
   | ({ kind: 'opened' } & FileFacts)
   | { kind: 'started' }
   /**
-   * Cells row by row, in the order of `columns`, or what a row has too much of; `ended` where no more follow.
+   * Cells row by row, in the order of `columns`, or what a row has too much of; about how many bytes they hold; `ended` where
+   * no more follow.
    */
-  | { kind: 'rows'; columns: string[]; rows: (unknown[] | string)[]; ended: boolean }
+  | { kind: 'rows'; columns: string[]; rows: (unknown[] | string)[]; size: number; ended: boolean }
   /** The file is at fault: a sentence. */
   | { kind: 'refused'; message: string };
 

@@ -125,7 +125,10 @@ export class NestedColumns {
       await this.#readRow(row);
       entries += row.entries;
       bytes += row.bytes;
-      if (row.excess !== null) this.#leaves.forEach((leaf, index) => leaf.backTo(marks[index]));
+      if (row.excess !== null)
+        this.#leaves.forEach((leaf, index) => {
+          leaf.backTo(marks[index]);
+        });
       excesses.push(
         row.excess === null ? null : new ExcessiveRow(inColumn(row.excess.problem, row.excess.column)),
       );

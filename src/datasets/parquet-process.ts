@@ -9,6 +9,7 @@ import { totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../lib/errors.js';
 import { ExactNumber, setOwn } from '../lib/json.js';
+import { noteDiscarded } from '../lib/memory.js';
 import { packageFile } from '../lib/package.js';
 import { sanitize } from '../lib/text.js';
 import type { RowSelection, SourceRow } from '../types.js';
@@ -29,6 +30,10 @@ const FREE_MEMORY = 256 << 20;
 const MEMORY_A_BYTE = 16;
 const LARGEST_SHARE = 0.75;
 const WATCH_MS = 20;
+/** Rows of one message are rarely larger: what few large ones leave behind would pile up to hundreds of megabytes. */
+const LARGE_ROWS_BYTES = 1 << 20;
+/** What a number takes here beside its eight bytes in the file: as it came, as it is unpacked, and as text. */
+const MEMORY_OF_VALUES = 6;
 /** How long a decoder is kept that has nothing to do. */
 const IDLE_MS = 2000;
 /** The longest that decoding may be silent. Hundreds of megabytes of nested columns take about ten seconds. */
@@ -132,6 +137,7 @@ export class ParquetProcess {
         const chunk: Extract<Answer, { kind: 'rows' }> = expected(await next, 'rows');
         // The next rows are decoded while these are used.
         next = chunk.ended ? null : this.#next(file, signal);
+        if (chunk.size > LARGE_ROWS_BYTES) noteDiscarded(chunk.size * MEMORY_OF_VALUES);
         for (const cells of chunk.rows) {
           signal?.throwIfAborted();
           yield typeof cells === 'string' ? new ExcessiveRow(cells) : rowOf(chunk.columns, cells);

@@ -211,24 +211,35 @@ function refuseLink(path: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) throw linkRefused();
 }
 
+/** What may be done to whole lines before they are written. */
+export type LineFilter = (lines: Buffer) => Buffer;
+
 /** Collects small writes into large ones, in a file that it makes; not atomic by itself. */
 export class BufferedFile {
   readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   readonly #descriptor: number;
   #used = 0;
   #isOpen = true;
+  /** What was written of a line that the buffer is too small for; only with a filter. */
+  #long: Buffer[] = [];
 
-  /** @throws a system error, EEXIST where there is such a file */
-  constructor(readonly path: string) {
+  /**
+   * @param filter gets all that is written, some lines at a time
+   * @throws a system error, EEXIST where there is such a file
+   */
+  constructor(
+    readonly path: string,
+    private readonly filter: LineFilter | null = null,
+  ) {
     this.#descriptor = openFile(path, 'create');
   }
 
   /** Appends text (as UTF-8) or bytes. */
   write(data: string | Uint8Array): void {
     const length = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
-    if (length > CHUNK_BYTES - this.#used) this.flush();
+    if (length > CHUNK_BYTES - this.#used) this.#makeRoom();
     if (length > CHUNK_BYTES) {
-      writeAll(this.#descriptor, typeof data === 'string' ? Buffer.from(data) : data);
+      this.#writeLong(typeof data === 'string' ? Buffer.from(data) : data);
       return;
     }
     if (typeof data === 'string') this.#buffer.write(data, this.#used);
@@ -239,19 +250,50 @@ export class BufferedFile {
   /** Appends a part of some bytes. */
   writeRange(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
-    if (length > CHUNK_BYTES - this.#used) this.flush();
-    if (length > CHUNK_BYTES) writeAll(this.#descriptor, bytes.subarray(start, end));
+    if (length > CHUNK_BYTES - this.#used) this.#makeRoom();
+    if (length > CHUNK_BYTES) this.#writeLong(bytes.subarray(start, end));
     else this.#used += bytes.copy(this.#buffer, this.#used, start, end);
   }
 
+  /** Writes what was appended; with a filter only up to the last end of a line. */
   flush(): void {
-    writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
+    if (this.filter === null) {
+      writeAll(this.#descriptor, this.#buffer.subarray(0, this.#used));
+      this.#used = 0;
+      return;
+    }
+    const end = this.#buffer.subarray(0, this.#used).lastIndexOf(NEWLINE) + 1;
+    if (end === 0) return;
+    this.#writeLines(this.#buffer.subarray(0, end), this.filter);
+    this.#buffer.copyWithin(0, end, this.#used);
+    this.#used -= end;
+  }
+
+  /** Empties the buffer. */
+  #makeRoom(): void {
+    this.flush();
+    if (this.#used === 0) return;
+    this.#long.push(Buffer.from(this.#buffer.subarray(0, this.#used)));
     this.#used = 0;
+  }
+
+  /** Appends what is larger than the buffer, which is empty. */
+  #writeLong(bytes: Uint8Array): void {
+    if (this.filter === null) writeAll(this.#descriptor, bytes);
+    else this.#long.push(Buffer.from(bytes));
+  }
+
+  #writeLines(bytes: Buffer, filter: LineFilter): void {
+    const lines = this.#long.length === 0 ? bytes : Buffer.concat([...this.#long, bytes]);
+    this.#long = [];
+    writeAll(this.#descriptor, filter(lines));
   }
 
   /** Flushes, forces the bytes to disk and closes. */
   finish(): void {
     this.flush();
+    if (this.filter !== null) this.#writeLines(this.#buffer.subarray(0, this.#used), this.filter);
+    this.#used = 0;
     fsyncSync(this.#descriptor);
     this.#close();
   }
@@ -279,16 +321,18 @@ export function writeAll(descriptor: number, bytes: Uint8Array): void {
 /**
  * Makes or replaces a file as a whole: readers see the old content or the new one, never a part, and after a
  * crash the same. `write` fills the file; if it throws, the old content stays. A symbolic link is not replaced.
+ * @param filter gets all that is written, some lines at a time
  */
 export async function replaceFile(
   path: string,
   write: (file: BufferedFile) => void | Promise<void>,
+  filter: LineFilter | null = null,
 ): Promise<void> {
   const temporary = temporaryName(path);
   let file: BufferedFile | null = null;
   try {
     refuseLink(path);
-    file = new BufferedFile(temporary);
+    file = new BufferedFile(temporary, filter);
     await write(file);
     file.finish();
     file = null;

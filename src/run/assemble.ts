@@ -13,6 +13,7 @@ import { mayHaveReasoningAfter, withReasoning, type ReasoningMode } from '../mod
 import { finalAnswersAgree } from '../models/final-answer.js';
 import { DEFAULT_SELECTION, selectAnswer, type Agreement, type Selection } from '../models/select-answer.js';
 import { noteDiscarded } from '../lib/memory.js';
+import { NO_SECRETS, type Redactor } from '../secrets/redactor.js';
 import type { ChatMessage, PromptRow, RowState } from '../types.js';
 import { AnswerWindow } from './answer-window.js';
 import { journalSource, type RunFolder } from './folder.js';
@@ -71,6 +72,8 @@ export interface AssembleOptions {
   reasoning: ReasoningMode;
   /** By which finish reasons an answer counts as whole. Texts were judged when the index learnt of them. */
   rules?: Pick<AnswerRules, 'endingOf'>;
+  /** Hides secrets that got into rows or the journal, as those of earlier versions may hold them. */
+  redactor?: Redactor;
   onProgress: (rows: number) => void;
   /** Looks at what was written before it replaces earlier results; it stays unused where this throws. */
   check?: (assembled: Assembled) => void;
@@ -232,21 +235,34 @@ async function assembleWith(
     reasons: [],
     damaged: [],
   };
-  await replaceFile(last.path, async (lastFile) => {
-    await replaceFile(failedRows, async (failed) => {
-      const collected: Collected = { result, failedRows: failed, reasons: new Map(), parts: 0 };
-      for (const { path, parts, onWritten } of files.slice(0, -1)) {
-        await replaceFile(path, (file) => new Assembly(collected, file, options).write(parts()));
-        await onWritten?.(keys);
-      }
-      await new Assembly(collected, lastFile, options).write(last.parts());
-      result.reasons = mostFrequent(collected.reasons);
-      options.check?.(result);
-    });
-  });
+  const { redactor = NO_SECRETS } = options;
+  const redacted = (lines: Buffer): Buffer => redactor.lines(lines);
+  const writeAll = async (lastFile: BufferedFile, failed: BufferedFile): Promise<void> => {
+    const collected: Collected = { result, failedRows: failed, reasons: new Map(), parts: 0 };
+    for (const { path, parts, onWritten } of files.slice(0, -1)) {
+      await replaceFile(path, (file) => new Assembly(collected, file, options).write(parts()), redacted);
+      await onWritten?.(keys);
+    }
+    await new Assembly(collected, lastFile, options).write(last.parts());
+    result.reasons = mostFrequent(collected.reasons);
+    options.check?.(result);
+  };
+  const writeLast = (lastFile: BufferedFile): Promise<void> =>
+    replaceFile(failedRows, (failed) => writeAll(lastFile, failed), redacted);
+  await replaceFile(last.path, writeLast, redacted);
+  result.models = redactedModels(result.models, redactor);
   await last.onWritten?.(keys);
   if (result.rows.ok === result.rows.total) rmSync(failedRows, { force: true });
   return result;
+}
+
+function redactedModels(models: Assembled['models'], redactor: Redactor): Assembled['models'] {
+  const shown: Assembled['models'] = new Map();
+  for (const [model, answers] of models) {
+    const name = redactor.text(model);
+    shown.set(name, (shown.get(name) ?? 0) + answers);
+  }
+  return shown;
 }
 
 /** A part that is being written. */

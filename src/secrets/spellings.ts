@@ -11,6 +11,8 @@ export interface Spelling {
   text: string;
   /** True where upper and lower case are the same. */
   anyCase: boolean;
+  /** True for the secret as it is. */
+  isItself: boolean;
 }
 
 /** Shorter secrets may be words once something is left out of them. */
@@ -32,8 +34,8 @@ export function spellingsOf(secret: string): Spelling[] {
     ...variantsOf(secret),
   ];
   return [
-    ...[...new Set(exact)].map((text) => ({ text, anyCase: false })),
-    { text: bytes.toString('hex'), anyCase: true },
+    ...[...new Set(exact)].map((text) => ({ text, anyCase: false, isItself: text === secret })),
+    { text: bytes.toString('hex'), anyCase: true, isItself: false },
   ];
 }
 

@@ -79,6 +79,7 @@ export function assemblyOf(
     comparesAnswers: output.check === 'answer',
     reasoning: output.reasoning ?? DEFAULT_REASONING_MODE,
     rules,
+    redactor: call.environment.redactor,
   };
 }
 

@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { COMMANDS, type CommandName } from '../../src/cli/commands.js';
 import { gatherFlags, type Gathered } from '../../src/cli/flags/gather.js';
 import type { RawFlags } from '../../src/cli/flags/parse.js';
+import { refuseTypedKeys } from '../../src/cli/flags/refuse-keys.js';
 import { flagsOf } from '../../src/cli/flags/table.js';
 import { variableOf } from '../../src/cli/flags/variables.js';
 import { runSettings } from '../../src/cli/run-settings.js';
@@ -32,6 +33,76 @@ function gather(
 ): Promise<Gathered<'reannotate'>> {
   return gatherFlags(command as 'reannotate', flags, { variables, redactor: new Redactor() });
 }
+
+describe('a key in the wrong place is refused, and not repeated', () => {
+  const KEY = 'sk-Ab3_dE5gH7jK9/mN';
+  const variables = { OPENAI_API_KEY: KEY };
+  const redactor = (): Redactor => new Redactor([{ value: KEY, source: 'OPENAI_API_KEY' }]);
+  const sentence = (where: string): RegExp =>
+    new RegExp(`^${where} contains the value of OPENAI_API_KEY, which would be recorded`);
+  const messageFrom = async (work: () => unknown): Promise<string> => {
+    try {
+      await work();
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'no error';
+  };
+
+  it.each<[string, string]>([
+    ['annotator', `openai/${KEY}`],
+    ['fallback_annotator', KEY],
+    ['extra_body', JSON.stringify({ api_key: KEY })],
+    ['prompt_template', `{prompt} ${Buffer.from(KEY).toString('base64')}`],
+    ['system_prompt', encodeURIComponent(KEY)],
+    ['stop', `a,${KEY}`],
+    ['run_name', KEY],
+    ['save_dir', `/tmp/${KEY}`],
+    ['dataset', `${KEY}/data.jsonl`],
+    ['limit', KEY],
+    ['logit_bias', KEY],
+    ['push_to_hub', `me/${KEY}`],
+  ])('as --%s', async (name, value) => {
+    expect(await messageFrom(() => gather({ [name]: value }, variables))).toMatch(sentence(`--${name}`));
+  });
+
+  it('from a variable, a config and a file that a flag reads', async () => {
+    const set = { ...variables, REANNOTATE_STOP: KEY };
+    expect(await messageFrom(() => gather({}, set))).toMatch(sentence('REANNOTATE_STOP'));
+    const config = fileWith(stringify({ system_prompt: `use ${KEY}` }));
+    expect(await messageFrom(() => gather({ config }, variables))).toMatch(/^system_prompt in .* contains/);
+    const file = fileWith(`use ${KEY}`, 'prompt.txt');
+    const parsed = await gather({ dataset: 'd.jsonl', system_prompt: `@${file}` }, variables);
+    const reading = (): unknown => runSettings(parsed, { variables, redactor: new Redactor() });
+    expect(await messageFrom(reading)).toMatch(sentence('--system_prompt'));
+  });
+
+  it.each<[string[], string]>([
+    [['--limit', KEY], '--limit'],
+    [[`--limit=${KEY}`], '--limit'],
+    [['--anotator', KEY], '--anotator'],
+    [[`--${KEY}`], 'The command line'],
+    [[KEY], 'The command line'],
+    [['report', `s/${KEY}`], 'The command line'],
+  ])('in the words %j', async (words, where) => {
+    const message = await messageFrom(() => {
+      refuseTypedKeys(words, redactor());
+    });
+    expect(message).toMatch(sentence(where));
+    expect(redactor().text(message)).toBe(message);
+  });
+
+  it('but not in an address or a command, which are recorded without it', async () => {
+    const words = ['--base_url', `https://host/v1?key=${KEY}`, `--notify=curl -H ${KEY} https://host`];
+    const data = ['--dataset', `s3://name:${KEY}@host/data.jsonl`];
+    refuseTypedKeys([...words, '--api_key_env', 'OPENAI_API_KEY', ...data], redactor());
+    const { values } = await gather(
+      { base_url: `https://host/v1?key=${KEY}`, notify: `curl ${KEY}` },
+      variables,
+    );
+    expect(values.notify).toBe(`curl ${KEY}`);
+  });
+});
 
 describe('environment variables', () => {
   it('set any flag, and the command line wins', async () => {

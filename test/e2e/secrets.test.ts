@@ -133,6 +133,27 @@ describe('a key is shown nowhere', () => {
     });
   });
 
+  it('that an earlier start did not know: in its journal, but not in the results of the next', async () => {
+    const folder = temporaryFolder();
+    const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(3));
+    const api = await scriptedApi(({ prompt }, number) =>
+      number === 2
+        ? apiError(400, `bad: ${SECRET}`)
+        : { status: 200, body: completion(`${SECRET} for ${prompt}`, { model: SECRET }) },
+    );
+    const formats = ['--output_format', 'jsonl,parquet', '--include_metadata', '--max_attempts', '1'];
+    const flags = ['--dataset', data, '--base_url', `${api.url}/v1`, ...formats, ...foldersIn(folder)];
+    const before = await runCli(flags, { env: { OPENAI_API_KEY: 'another-key-01' } });
+    expect(before.code, before.stderr).toBe(3);
+    const after = await runCli([...flags, '--resume_no_retry'], { env: { OPENAI_API_KEY: SECRET } });
+    expect(after.code, after.stderr).toBe(3);
+    const [journal] = filesBelow(folder).filter((path) => path.endsWith('output.jsonl'));
+    const old = filesBelow(folder).filter((path) => path.endsWith('.log'));
+    expectNowhere(folder, after, [journal ?? '', ...old]);
+    const [results] = filesBelow(folder).filter((path) => path.endsWith('reannotated.json'));
+    expect(readFileSync(results ?? '', 'utf8')).toContain('"annotation":"[redacted] for ');
+  });
+
   it('given in an address: refused, and not repeated', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(2));

@@ -95,6 +95,47 @@ describe('a secret is found', () => {
   });
 });
 
+describe('lines of an earlier version', () => {
+  const own = ['sk-SECRETab/cd+efGHIJKLMNOPQRSTUVWXYZ0123456789', 'ab12cd34e'];
+  const quick = new Redactor(own.map((value) => ({ value, source: 'KEY' })));
+  const escaped = (key: string): string =>
+    Array.from(key, (character) => `\\u00${character.charCodeAt(0).toString(16)}`).join('');
+
+  it('lose every secret, wherever it is in them, and nothing else', () => {
+    const written = fc.constantFrom<(key: string) => string>(
+      (key) => key,
+      (key) => key.replaceAll('/', '\\/'),
+      (key) => Buffer.from(key).toString('hex'),
+      (key) => Buffer.from(key).toString('base64'),
+      escaped,
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...own), written, fc.nat(70), fc.nat(9), (key, write, before, offset) => {
+        const row = (text: string): string => `{"annotation":"${'x'.repeat(before)} ${text} z"}`;
+        const lines = (text: string): string => `[\n${row('a \\u00e9')},\n${row(text)},\n${row('b')}\n]\n`;
+        const bytes = Buffer.from(`${' '.repeat(offset)}${lines(write(key))}`).subarray(offset);
+        const clean = quick.lines(bytes).toString();
+        expect(clean.replace(/\[redacted\][=\w]{0,4}/, '@')).toBe(lines('@'));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('are the same buffer where they hold none, also with escapes and words that keys have', () => {
+    const text = 'SECRETs of abcdef, \u001b[0m and 100%41\n'.repeat(100);
+    const bytes = Buffer.from(`${JSON.stringify({ text })},\n`);
+    expect(quick.lines(bytes).equals(bytes)).toBe(true);
+    const plain = Buffer.from('{"text":"SECRETs of GHIJ, é"},\n'.repeat(1000));
+    expect(quick.lines(plain)).toBe(plain);
+  });
+
+  it('lose a whole text that cannot be searched, and stay JSON', () => {
+    const text = `${own[0] ?? ''} ${'%25252525'.repeat(600_000)}`;
+    const clean = quick.lines(Buffer.from(`${JSON.stringify({ a: 'b', text })},\n`)).toString();
+    expect(clean).toBe('{"a":"b","text":"[redacted]"},\n');
+  });
+});
+
 describe('a text with more escapes than can be searched', () => {
   const dense = '\\u0073%6b&#45;'.repeat(400_000);
   it('is refused, and nothing of it is shown in a message', () => {

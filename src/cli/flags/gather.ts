@@ -5,6 +5,7 @@ import { UsageError } from '../../lib/errors.js';
 import { readSmallFile } from '../../lib/small-file.js';
 import { sanitize } from '../../lib/text.js';
 import { ADDRESS_FLAGS, KEY_FLAGS, knownSecrets } from '../../models/known-secrets.js';
+import { refuseKey } from './refuse-keys.js';
 import type { Redactor } from '../../secrets/redactor.js';
 import type { CommandName } from '../commands.js';
 import {
@@ -49,6 +50,7 @@ export async function gatherFlags<Command extends CommandName>(
   const addresses = ADDRESS_FLAGS.flatMap((name) => namesOf(merged, name));
   const keys = KEY_FLAGS.flatMap((name) => namesOf(merged, name));
   redactor.add(knownSecrets(variables, keys, addresses));
+  for (const [name, { value, source }] of merged) refuseKey(name, value, source, redactor);
   return { ...parseFlags(command, merged), warnings: strayVariables(command, variables) };
 }
 
