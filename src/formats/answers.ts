@@ -3,6 +3,7 @@
 import { isObject, parseJson } from '../lib/json.js';
 import type { PromptRow } from '../types.js';
 import { cell, originalAnswer, scalarText } from './cells.js';
+import { answerAmong, NO_CHOICES, type RowChoices } from './choices.js';
 import type { Row } from './format.js';
 import { RowProblem } from './row-problem.js';
 import { toolCall, type FoundCall } from './tool-calls.js';
@@ -18,27 +19,30 @@ const NO_ANSWER: OriginalAnswer = { content: null, calls: [] };
 
 /**
  * The original answer of a column: text, the last answer of a chat, the best of several, or JSON text of other values.
- * @param isChoice true where several answers belong together, as those to a question with choices
+ * @param choices of the row: an answer is one of them, and several belong together
  */
-export function answerOf(row: Row, column: string | null, isChoice = false): OriginalAnswer {
+export function answerOf(row: Row, column: string | null, choices: RowChoices = NO_CHOICES): OriginalAnswer {
   if (column === null) return NO_ANSWER;
   const value = cell(row, column);
   if (isTurn(value) || isListOfTurns(value)) return lastAnswer(value, column);
-  return { content: textAnswer(row, column, value, isChoice), calls: [] };
+  return { content: textAnswer(row, column, value, choices), calls: [] };
 }
 
-function textAnswer(row: Row, column: string, value: unknown, isChoice: boolean): string | null {
+function textAnswer(row: Row, column: string, value: unknown, choices: RowChoices): string | null {
   const several = listOf(value, column);
   if (several?.length === 0) return null;
-  const chosen = several === null ? null : isChoice ? joined(several) : bestOf(several);
+  const isChoice = choices.text !== '';
+  const chosen = several === null ? null : isChoice ? joined(several, choices, column) : bestOf(several);
   if (chosen !== null) return chosen;
+  const original = originalAnswer(row, column);
+  if (isChoice && original !== null && scalarText(value) !== null) return answerAmong(choices, value, column);
   if (isObject(value)) {
     const spans = SPAN_KEYS.map((key) => value[key]).find((one) => Array.isArray(one));
     if (spans !== undefined) return typeof spans[0] === 'string' ? spans[0] : null;
     const text = textOf(value);
     if (text !== null) return text;
   }
-  return originalAnswer(row, column);
+  return original;
 }
 
 /** A preferred answer, which is never JSON: anything but text cannot be compared with a new answer. */
@@ -104,8 +108,8 @@ function listOf(value: unknown, column: string): unknown[] | null {
 }
 
 /** `A, C`; null for what is not text. */
-function joined(several: readonly unknown[]): string | null {
-  const texts = several.map(scalarText);
+function joined(several: readonly unknown[], choices: RowChoices, column: string): string | null {
+  const texts = several.map((one) => answerAmong(choices, one, column));
   return texts.every((text) => text !== null) ? texts.join(', ') : null;
 }
 

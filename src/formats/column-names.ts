@@ -50,6 +50,7 @@ const PROMPT_WORDS = new Set([
   ],
   ...[
     'evidence',
+    'support',
     'background',
     'knowledge',
     'premise',

@@ -36,6 +36,13 @@ export const COMPARISONS: readonly Comparison[] = [
     verdict: 'overall_preference',
     isSecond: (verdict) => Number(verdict) > 0,
   },
+  // Chatbot Arena's votes of Kaggle: 1 where the second is preferred
+  {
+    first: 'response_a',
+    second: 'response_b',
+    verdict: 'winner_model_b',
+    isSecond: (verdict) => verdict === '1',
+  },
   // Chatbot Arena: model_a, model_b, tie, tie (bothbad)
   ...['conversation', 'response', 'answer'].map((name) => ({
     first: `${name}_a`,

@@ -79,7 +79,7 @@ export function chooseFormat(
   const used = usedColumns(roles);
   const inPrompt = [...new Set([...used, ...(template?.columns ?? [])])];
   const kept =
-    flags.keepColumns === null ? null : keptColumns(flags.keepColumns, available, [...new Set(used)]);
+    flags.keepColumns === null ? null : keptColumns(flags.keepColumns, available, heldInOtherWords(roles));
   const columns = [...new Set([...inPrompt, ...(kept ?? [])])];
   const unused = available.filter((column) => !inPrompt.includes(column));
   const declined = declinedColumns(found, flags);
@@ -111,6 +111,12 @@ function usedColumns(roles: ColumnRoles): string[] {
     ...(comparison === null ? [] : [comparison.first, comparison.second, comparison.verdict]),
     ...[roles.tools, ...roles.images, ...roles.media, ...roles.requests, roles.originalCalls],
   ].filter((column) => column !== null);
+}
+
+/** Columns whose text the results hold as it is. What answers a question with choices may be a number of theirs. */
+function heldInOtherWords(roles: ColumnRoles): string[] {
+  const hasChoices = roles.choices !== null || roles.spreadChoices.length > 0;
+  return usedColumns(roles).filter((column) => !hasChoices || column !== roles.response);
 }
 
 /** True where the prompt is a whole dialogue, so that a question beside it is its first turn once more. */

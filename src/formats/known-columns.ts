@@ -15,6 +15,7 @@ export const TOOLS = [
   'available_tools',
   'tool_definitions',
   'function_definitions',
+  'function',
   'function_description',
   'function_descriptions',
   'functions_schema',
@@ -23,14 +24,19 @@ export const INPUTS = ['input', 'inputs', 'context', 'contexts', 'ctx', 'passage
 /** What a question is asked about. Next to a prompt that is not a question, these may be the answer to it. */
 export const READ_BEFORE_QUESTION = [
   ...['passages', 'article', 'paragraph', 'paragraphs', 'document', 'documents', 'story', 'premise'],
+  ...['dialogue', 'dialog', 'transcript'],
 ];
 export const QUESTIONS = ['question', 'query', 'question_stem'];
 export const CHOICES = ['choices', 'options'];
+/** Choices as well, where a `label` says which of them is right (ReClor). */
+export const LABELLED_ANSWERS = { choices: 'answers', label: 'label' };
+
 /** What an answer written for the dataset is called, and then what is short, or checked against. */
 export const ANSWERS = [
   ...['output', 'response', 'answer', 'completion', 'solution', 'answers', 'target', 'targets', 'reply'],
   ...['generated_solution', 'generation', 'generations', 'responses', 'completions', 'outputs', 'solutions'],
   ...['ground_truth_solution', 'reference_solution', 'reference_answer', 'best_answer', 'correct_answer'],
+  ...['final_answer', 'reference_code'],
   ...[
     'long_answer',
     'answers_spans',
@@ -51,10 +57,31 @@ export const ANSWERS = [
     'highlights',
   ],
 ];
-/** Of those, the ones that a chat without its last answer has beside it. */
+/** Where the answer to a question with choices is, if it is nowhere else. */
+export const CHOICE_ANSWERS = [
+  ...[
+    'correct',
+    'correct_choice',
+    'correct_letter',
+    'correct_label',
+    'answer_letter',
+    'answer_label',
+    'gold',
+  ],
+  ...[
+    'answer_idx',
+    'answer_index',
+    'correct_index',
+    'correct_idx',
+    'correct_answer_index',
+    'correct_answer_idx',
+  ],
+  ...['label'],
+];
+/** Of `ANSWERS`, the ones that a chat without its last answer has beside it. */
 export const CHAT_ANSWERS = [
   ...['answer', 'response', 'completion', 'output', 'solution', 'reference_answer', 'expected_answer'],
-  ...['target', 'ground_truth', 'ideal'],
+  ...['target', 'ground_truth', 'ideal', 'answers'],
 ];
 /** A prompt by any name, the likeliest first. */
 export const PROMPTS = [
@@ -77,6 +104,8 @@ export const IMAGES = [
   ],
   ...['img', 'img_path', 'picture'],
 ];
+/** Of `IMAGES`, those that say where an image was, which another column may hold (RLAIF-V). */
+export const IMAGE_PATHS = ['image_path', 'image_paths', 'image_file', 'img_path'];
 export const MEDIA = [
   ...['audio', 'audios', 'audio_url', 'audio_urls', 'audio_path', 'audio_paths'],
   ...['video', 'videos', 'video_url', 'video_urls', 'video_path', 'video_paths'],

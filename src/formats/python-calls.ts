@@ -26,6 +26,20 @@ export function readPythonCalls(text: string): PythonCall[] | null {
   }
 }
 
+/** A list or a dictionary as Python writes it, such as `['a', "b", 3]`; undefined for any other text. */
+export function readPythonValue(text: string): unknown {
+  const trimmed = text.trim();
+  if (!/^(?:\[[\s\S]*\]|\{[\s\S]*\})$/.test(trimmed) || trimmed.length > LONGEST_TEXT) return undefined;
+  const reader = new Reader(trimmed);
+  try {
+    const value = reader.value();
+    return reader.isAtEnd() ? value : undefined;
+  } catch (error) {
+    if (error instanceof NoCall) return undefined;
+    throw error;
+  }
+}
+
 class NoCall extends Error {}
 
 const WORDS: Readonly<Record<string, unknown>> = {
@@ -52,6 +66,10 @@ class Reader {
     } while (this.takes(','));
     if (!this.takes(')')) throw new NoCall();
     return { name, values };
+  }
+
+  value(): unknown {
+    return this.#value(0);
   }
 
   /** Passes over a character, after blanks; false where another one is there. */

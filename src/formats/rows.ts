@@ -1,33 +1,53 @@
 /** How the parts of a row become a request: one way for every shape, since cells say what they are. */
 
-import { isObject } from '../lib/json.js';
+import { isObject, parseJson } from '../lib/json.js';
 import type { ChatMessage, PromptRow } from '../types.js';
 import { alpacaPrompt } from './alpaca.js';
 import { answered, answerOf, dialogueOf, preferredAnswer, type OriginalAnswer } from './answers.js';
 import { cell, contextText, optionalText, originalAnswer, requiredText } from './cells.js';
-import { choicesText, spreadChoicesText } from './choices.js';
+import { isChosen, readRowChoices, type RowChoices } from './choices.js';
+import { findFirst } from './column-names.js';
 import { preferredColumn } from './comparisons.js';
 import { readConversation } from './conversation.js';
 import type { ColumnRoles, Row } from './format.js';
+import { CHOICES, LABELLED_ANSWERS } from './known-columns.js';
 import { RowProblem } from './row-problem.js';
 import { readCalls } from './tool-calls.js';
 import { readAlpacaText, readTranscript } from './transcripts.js';
-import { contentOf, isChat, readTurns, spokenTurn, type Turn } from './turns.js';
+import { contentOf, isChat, isTurn, readTurns, spokenTurn, type Turn } from './turns.js';
 
 /** Columns that follow the prompt; others, such as a passage that is asked about, come before it. */
 const AFTER_PROMPT = /^inputs?$/i;
 
 /** A prompt column that holds text or a chat, with what goes with it. */
 export function readPlain(row: Row, roles: ColumnRoles): PromptRow {
-  const answer = answerOf(row, roles.response, choices(row, roles) !== '');
-  return readPrompt(row, roles, roles.response === null ? null : answer);
+  const { cells, found } = withTextPrompt(row, roles);
+  const answer = answerOf(cells, found.response, choicesOf(cells, found));
+  return readPrompt(cells, found, found.response === null ? null : answer);
+}
+
+/** Where a question object has its text: the files of ARC and CommonsenseQA, NarrativeQA, WebGPT. */
+const PROMPT_KEYS = ['stem', 'text', 'full_text', 'question', 'question_text', 'prompt', 'content', 'value'];
+
+/** The row with the text of a prompt that is an object, and the choices in it; as it is otherwise. */
+function withTextPrompt(row: Row, roles: ColumnRoles): { cells: Row; found: ColumnRoles } {
+  const value = cell(row, roles.prompt);
+  const unchanged = { cells: row, found: roles };
+  if (!isObject(value) || isChat(value) || isTurn(value)) return unchanged;
+  const text = PROMPT_KEYS.map((key) => cell(value, key)).find((one) => typeof one === 'string');
+  if (text === undefined) return unchanged;
+  const cells = { ...row, [roles.prompt]: text };
+  const inner = roles.choices === null ? findFirst(Object.keys(value), CHOICES) : null;
+  if (inner === null || Object.hasOwn(row, inner)) return { cells, found: roles };
+  return { cells: { ...cells, [inner]: value[inner] }, found: { ...roles, choices: inner } };
 }
 
 /** The same in the template of Stanford Alpaca. */
 export function readAlpaca(row: Row, roles: ColumnRoles): PromptRow {
-  const input = [...texts(row, roles.inputs), choices(row, roles)].filter((part) => part !== '');
+  const choices = choicesOf(row, roles);
+  const input = [...texts(row, roles.inputs), choices.text].filter((part) => part !== '');
   const prompt = alpacaPrompt(requiredText(row, roles.prompt), input.join('\n\n'));
-  return answered(withHistory(row, roles, prompt), answerOf(row, roles.response));
+  return answered(withHistory(row, roles, prompt), answerOf(row, roles.response, choices));
 }
 
 /** A question as the instruction of an Alpaca prompt. */
@@ -54,7 +74,22 @@ export function readPreference(row: Row, roles: ColumnRoles): PromptRow {
   if (roles.prompt === roles.response) {
     throw new RowProblem(`"${response}" is not a dialogue, and there is no prompt column`);
   }
-  return readPrompt(row, roles, preferredAnswer(row, response, chosen));
+  const turns = pairedTurns(cell(row, roles.prompt), cell(row, response));
+  if (turns !== null) return chatRow(turns, row, roles);
+  const { cells, found } = withTextPrompt(row, roles);
+  return readPrompt(cells, found, preferredAnswer(row, response, chosen));
+}
+
+/** A list of prompts and one of their answers, or JSON text of both, as Chatbot Arena has them; null for anything else. */
+function pairedTurns(prompts: unknown, answers: unknown): Turn[] | null {
+  const [asked, answered] = [prompts, answers].map((value) =>
+    typeof value === 'string' && value.startsWith('[') ? parseJson(value) : value,
+  );
+  if (!isListOfTexts(asked) || !Array.isArray(answered) || asked.length !== answered.length) return null;
+  return readTurns(
+    asked.map((text, place) => [text, (answered as unknown[])[place] ?? null]),
+    'prompt',
+  );
 }
 
 /** A row of this program's own results. */
@@ -172,7 +207,7 @@ function rowOf(request: ChatMessage[], prompt: string, original: string | null):
 }
 
 /** MT-bench's turns in a column `prompt`. */
-function isListOfTexts(value: unknown): boolean {
+function isListOfTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string');
 }
 
@@ -193,13 +228,18 @@ interface Around {
 function around(row: Row, roles: ColumnRoles): Around {
   const before = roles.inputs.filter((column) => !AFTER_PROMPT.test(column));
   const after = roles.inputs.filter((column) => AFTER_PROMPT.test(column));
-  const listed = choices(row, roles);
-  return { before: texts(row, before), after: [...texts(row, after), ...(listed === '' ? [] : [listed])] };
+  const choices = choicesOf(row, roles).text;
+  return { before: texts(row, before), after: [...texts(row, after), ...(choices === '' ? [] : [choices])] };
 }
 
-function choices(row: Row, roles: ColumnRoles): string {
-  const list = choicesText(row, roles.choices);
-  return list === '' ? spreadChoicesText(row, roles.spreadChoices) : list;
+function choicesOf(row: Row, { choices, spreadChoices, response }: ColumnRoles): RowChoices {
+  const found = readRowChoices(row, choices, spreadChoices);
+  // Answers are choices only if a label says which of them is right: others must not be sent.
+  const isAnswers = choices !== null && choices.toLowerCase() === LABELLED_ANSWERS.choices;
+  if (isAnswers && (response === null || !isChosen(found, cell(row, response)))) {
+    throw new RowProblem(`"${choices}" is not a list of choices of which "${response ?? 'label'}" names one`);
+  }
+  return found;
 }
 
 function texts(row: Row, columns: readonly string[]): string[] {

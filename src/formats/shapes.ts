@@ -191,6 +191,15 @@ export const SHAPES: readonly Shape[] = [
     ],
   },
   ...COMPARISONS.map((comparison) => compared(comparison, COMPARISON_EXAMPLES[comparison.first] ?? [])),
+  {
+    ...pair(
+      ['question'],
+      ['answer', 'answers', 'response'],
+      [{ dialogue: ['Ann: Tea?', 'Ben: No, coffee.'], question: 'What does Ben want?', answer: 'Coffee.' }],
+    ),
+    title: '`question` about a `dialogue`',
+    needsAlso: ['dialogue', 'dialog', 'transcript'],
+  },
   chat(
     'messages',
     'a chat in `messages`',
@@ -302,7 +311,8 @@ export const SHAPES: readonly Shape[] = [
     'a chat under another name',
     [
       ...['conversation', 'dialog', 'dialogue', 'dialogues', 'chat', 'contents', 'body', 'trajectory'],
-      ...['prompt_messages', 'context_messages', 'input_messages'],
+      ...['prompt_messages', 'context_messages', 'input_messages', 'chat_messages', 'openai_messages'],
+      ...['conversation_input', 'full_conversation', 'dialogs', 'chats'],
     ],
     [
       { conversation: [turn('user', 'Name a tree.'), turn('assistant', 'Oak.')] },
@@ -313,6 +323,7 @@ export const SHAPES: readonly Shape[] = [
         system: 'SYSTEM: You may call: {"name": "get_tide", "parameters": {"type": "object"}}',
         chat: 'USER: Tide?\n\n\nASSISTANT: <functioncall> {"name": "get_tide", "arguments": \'{}\'} <|endoftext|>',
       },
+      { chat: { turn_1: { Human: 'Name a tree.', MOSS: 'Oak.' } } },
       {
         contents: [
           { role: 'user', parts: [{ text: 'Name a tree.' }] },
@@ -371,8 +382,18 @@ export const SHAPES: readonly Shape[] = [
       },
       { question: 'Which is a bird?', choices: ['Stone', 'Robin'], answer: 1 },
       { question: 'Which is a bird?', A: 'Stone', B: 'Robin', answer: 'B' },
+      { question: { stem: 'Which is a bird?', choices: ['Stone', 'Robin'] }, answer: 'B' },
     ],
   ),
+  {
+    ...pair(
+      ['query'],
+      ['response'],
+      [{ prompt: 'import math', completion: 'def f(x): …', query: 'Write f.', response: '```py …```' }],
+    ),
+    title: '`query` and `response` next to `prompt` and `completion`, which hold code',
+    needsAlso: ['completion'],
+  },
   pair(
     ['prompt'],
     ['response', 'completion', 'answer', 'output', 'canonical_solution'],
@@ -400,7 +421,17 @@ export const SHAPES: readonly Shape[] = [
   ),
   pair(['problem'], ['solution', 'answer'], [{ problem: '2+2', solution: '4' }]),
   pair(['instruction'], ['response', 'completion', 'answer'], [{ Instruction: 'Double 4', Response: '8' }]),
-  pair(['input'], ['output', 'target'], [{ input: 'Name a tree.', output: 'Oak.' }]),
+  pair(['input'], ['output', 'target', 'content'], [{ input: 'Name a tree.', output: 'Oak.' }]),
+  {
+    // P3 has the tokens of both as well.
+    ...pair(
+      ['inputs_pretokenized'],
+      ['targets_pretokenized'],
+      [{ inputs: [363, 19], inputs_pretokenized: 'Name a tree.', targets_pretokenized: 'Oak.' }],
+    ),
+    inputs: [],
+    choices: [],
+  },
   {
     ...pair(['inputs'], ['targets', 'outputs'], [{ inputs: 'Name a tree.', targets: 'Oak.' }]),
     inputs: ['definition', ...INPUTS],

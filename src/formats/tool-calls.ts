@@ -2,7 +2,7 @@
 
 import { isObject, jsonText, parseJson } from '../lib/json.js';
 import type { ToolCall } from '../types.js';
-import { readPythonCalls } from './python-calls.js';
+import { readPythonCalls, readPythonValue } from './python-calls.js';
 import { toolName } from './tools.js';
 
 /** A call whose id is null where the dataset has none; it gets one when the whole conversation is known. */
@@ -14,11 +14,11 @@ export interface FoundCall {
 }
 
 /**
- * The calls of a value: one or several objects, with or without `function` around name and arguments, or JSON text of
- * them; null for anything else.
+ * The calls of a value: one or several objects, with or without `function` around name and arguments, or their text in JSON
+ * or Python (Toucan); null for anything else.
  */
 export function readCalls(value: unknown): FoundCall[] | null {
-  const parsed = typeof value === 'string' ? parseJson(value) : value;
+  const parsed = typeof value === 'string' ? (parseJson(value) ?? readPythonValue(value)) : value;
   const list = Array.isArray(parsed) ? (parsed as unknown[]) : [parsed];
   const calls = list.map((one) => readCall(typeof one === 'string' ? parseJson(one) : one));
   return calls.length > 0 && calls.every((call) => call !== null) ? calls : null;

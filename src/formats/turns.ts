@@ -33,7 +33,7 @@ const PERSON_KEYS = ['is_human', 'is_user'];
 /** Keys of objects that hold a question and its answer instead of one turn: ms-swift, xtuner, Capybara, and others. */
 const ASKED_KEYS = ['human', 'user', 'prompt', 'question', 'query', 'instruction', 'input'];
 const ANSWERED_KEYS = [
-  ...['assistant', 'gpt', 'bot', 'model', 'ai'],
+  ...['assistant', 'gpt', 'bot', 'model', 'ai', 'moss'],
   ...['response', 'completion', 'answer', 'output'],
 ];
 
@@ -42,7 +42,8 @@ export type Speakers = 'alternating' | 'user';
 
 /** True for what is surely a chat: a list of objects, lists of roles and texts, or an object that holds either. */
 export function isChat(value: unknown): boolean {
-  if (Array.isArray(value)) return value.length > 0 && value.every((one) => isObject(one));
+  if (Array.isArray(value))
+    return value.length > 0 && (value.every((one) => isObject(one)) || value.every(isListOfTurns));
   return isObject(value) && (Array.isArray(value['messages']) || zipped(value) !== null);
 }
 
@@ -71,10 +72,15 @@ export function readTurns(value: unknown, column: string, speakers: Speakers = '
     }
     const list = Array.isArray(value['messages']) ? value['messages'] : zipped(value);
     if (list !== null) return readTurns(list, column, speakers);
+    const numbered = numberedTurns(value);
+    if (numbered !== null) return readTurns(numbered, column, speakers);
   }
   if (!Array.isArray(value)) throw new RowProblem(`"${column}" is ${kindOf(value)}, not a list of turns`);
+  // BFCL has a list of turns for each step.
   return value.flatMap((item: unknown, place) =>
-    readItem(item, place, `turn ${place + 1} of "${column}"`, speakers),
+    isListOfTurns(item)
+      ? readTurns(item, column, speakers)
+      : readItem(item, place, `turn ${place + 1} of "${column}"`, speakers),
   );
 }
 
@@ -108,6 +114,19 @@ function zipped(value: Record<string, unknown>): Record<string, unknown>[] | nul
   return (value[role] as unknown[]).map((one, place) => ({ role: one, content: contents[place] ?? null }));
 }
 
+/** True for a list of nothing but messages. */
+function isListOfTurns(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every(isTurn);
+}
+
+/** `{"turn_1": {…}, "turn_2": {…}}`, as MOSS has them; null for anything else. */
+function numberedTurns(value: Record<string, unknown>): unknown[] | null {
+  const turns = Object.entries(value).filter(([, turn]) => turn !== null);
+  if (turns.length === 0 || !turns.every(([name]) => /^turn[_ -]?\d{1,6}$/i.test(name))) return null;
+  const numberOf = ([name]: [string, unknown]): number => Number(name.replace(/^\D+/, ''));
+  return turns.toSorted((a, b) => numberOf(a) - numberOf(b)).map(([, turn]) => turn);
+}
+
 function readItem(item: unknown, place: number, where: string, speakers: Speakers): Turn[] {
   if (typeof item === 'string') {
     const isUser = speakers === 'user' || place % 2 === 0;
@@ -134,22 +153,43 @@ function readPair(item: Record<string, unknown>, where: string): Turn[] {
     names.map((name) => findColumn(Object.keys(item), name)).find((key) => key !== null) ?? undefined;
   const [asked, answered] = [keyOf(ASKED_KEYS), keyOf(ANSWERED_KEYS)];
   if (asked === undefined || answered === undefined) throw new RowProblem(`${where} has an unknown role`);
+  refusePlugins(item, where);
   const system = cell(item, 'system');
   const parts = ['context', asked, ...(asked === 'input' ? [] : ['input'])].map((key) =>
-    contentOf(cell(item, key), where),
+    withoutMarks(contentOf(cell(item, key), where)),
   );
   const content = parts.filter((part) => part !== null && part !== '').join('\n\n');
   return [
     ...(typeof system === 'string' && system !== '' ? [{ role: 'system' as const, content: system }] : []),
     { role: 'user', content },
-    { role: 'assistant', content: contentOf(item[answered], where) },
+    { role: 'assistant', content: withoutMarks(contentOf(item[answered], where)) },
   ];
+}
+
+/** MOSS's tokens around a text: `<|Human|>: …<eoh>`, `<|MOSS|>: …<eom>`, `<|Results|>: …<eor>`. */
+function withoutMarks(text: string | null): string | null {
+  const start = text === null ? null : /^<\|(?:Human|MOSS|Results)\|>:/.exec(text);
+  if (text === null || start === null) return text;
+  return text
+    .slice(start[0].length)
+    .trim()
+    .replace(/<eo[hmr]>$/, '')
+    .trim();
+}
+
+/** @throws RowProblem where a turn of MOSS has results of its plugins, which no definitions describe */
+function refusePlugins(item: Record<string, unknown>, where: string): void {
+  const results = cell(item, 'Tool Responses');
+  if (typeof results !== 'string' || ['', 'None'].includes(withoutMarks(results) ?? '')) return;
+  throw new RowProblem(`${where} holds results of plugins, which cannot be sent`);
 }
 
 function readMessage(item: Record<string, unknown>, where: string): Turn {
   const spelled = ROLE_KEYS.map((key) => cell(item, key)).find((value) => value !== null);
   const name = typeof spelled === 'string' ? spelled.trim().toLowerCase() : '';
-  const content = CONTENT_KEYS.map((key) => cell(item, key)).find((value) => value !== null) ?? null;
+  // SWE-agent's trajectories have the system prompt under its own name.
+  const keys = roleOf(name) === 'system' ? [...CONTENT_KEYS, 'system_prompt'] : CONTENT_KEYS;
+  const content = keys.map((key) => cell(item, key)).find((value) => value !== null) ?? null;
   if (CALL_ROLES.has(name)) return readCallTurn(content ?? cell(item, 'tool_calls'), where);
   const role = roleOf(name);
   if (role === null) throw new RowProblem(`${where} has an unknown role`);

@@ -94,7 +94,7 @@ describe('rows', () => {
       { question: 'A bird?', choices: ['Stone', 'Robin'], answer: 1 },
       [
         ['user', 'A bird?\n\nA. Stone\nB. Robin'],
-        ['original', '1'],
+        ['original', 'B'],
       ],
     ],
     [

@@ -46,7 +46,7 @@ const NAMES = [
   ]),
 ];
 
-/** A cell whose text holds the token, as datasets nest it; or one without. */
+/** A cell that holds the token, a number of 9 digits, as datasets nest it; or one without. */
 const CELLS: readonly ((token: string) => unknown)[] = [
   (token) => `Text of ${token}, with more.`,
   (token) => `Text of ${token}.\nAnd a second line.`,
@@ -58,6 +58,19 @@ const CELLS: readonly ((token: string) => unknown)[] = [
   () => null,
   () => '',
   () => [],
+  (token) => Number(token),
+  (token) => [Number(token), 1.5, null],
+  (token) => `Größe 日本語 \u{1F600} \ud800 ${token} \u202e <image> \\ " {`,
+  (token) => ({ a: { b: [{ ключ: [[`Text of ${token}`]] }], __proto__: null } }),
+  (token) => ({ text: { nested: `Text of ${token}` } }),
+  (token) => `['Text of ${token}', "it's", None]`,
+  () => true,
+  () => false,
+  () => 0,
+  () => ({}),
+  () => [[]],
+  () => ' \n\t',
+  () => [null],
 ];
 
 /** Those of them with a user's turn. */
@@ -80,7 +93,7 @@ const rowOfCells = fc.uniqueArray(
   { selector: ({ name }) => name, minLength: 1, maxLength: 7 },
 );
 
-const tokenOf = (row: number, place: number): string => `tok${row}x${place}x`;
+const tokenOf = (row: number, place: number): string => `${731_000_000 + row * 1_000 + place * 10 + 7}`;
 
 function check(cells: readonly Cell[], row: SourceRow, index: number, format: ChosenFormat): void {
   if ('problem' in row) throw new Error(row.problem);
@@ -149,6 +162,40 @@ it('holds for any rows of a file, also for columns that only a late row has', as
       }
       expect(index).toBe(rows.length);
     }),
-    { numRuns: 200 },
+    { numRuns: 3000 },
+  );
+});
+
+/** Names that objects have by nature, or that nobody gives a column. */
+const ODD_NAMES = ['__proto__', 'constructor', 'toString', '', ' ', 'a.b', '日本', '\ud800', 'Prompt\n'];
+
+it('holds for any object: a row becomes a request, or is refused with a reason', () => {
+  const name = fc.oneof(
+    fc.constantFrom(...NAMES),
+    fc.constantFrom(...ODD_NAMES),
+    fc.string({ maxLength: 8 }),
+  );
+  const value = fc.oneof(
+    { weight: 2, arbitrary: fc.string({ unit: 'grapheme' }) },
+    { weight: 2, arbitrary: fc.jsonValue({ maxDepth: 4, stringUnit: 'grapheme' }) },
+    { weight: 1, arbitrary: fc.constantFrom(...CELLS).map((make) => make(tokenOf(0, 1))) },
+  );
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.tuple(name, value), { selector: ([key]) => key, maxLength: 8 }),
+      (cells) => {
+        const row = Object.fromEntries(cells) as Record<string, unknown>;
+        try {
+          const prompt = chooseFormat('me/data', Object.keys(row), NO_FLAGS).apply(row);
+          const { messages } = requestOf(prompt) as { messages: { role: string; content: unknown }[] };
+          expect(messages.some(({ role }) => role === 'user')).toBe(true);
+          expect(prompt.user_prompt.trim()).not.toBe('');
+        } catch (error) {
+          if (!(error instanceof RowProblem) && !(error instanceof UserError)) throw error;
+          expect(error.message).not.toBe('');
+        }
+      },
+    ),
+    { numRuns: 300 },
   );
 });

@@ -24,7 +24,7 @@ const EXAMPLES = readFileSync(new URL('public-datasets.jsonl', import.meta.url),
 
 function tokens(value: unknown, kinds: string): string[] {
   const text = JSON.stringify(value).replaceAll('\\n', ' ');
-  return [...new Set(text.match(new RegExp(`\\b[${kinds}]\\d\\b`, 'g')) ?? [])];
+  return [...new Set(text.match(new RegExp(`(?<![A-Za-z\\d])[${kinds}]\\d\\b`, 'g')) ?? [])];
 }
 
 describe('a row of', () => {
@@ -45,7 +45,9 @@ describe('a row of', () => {
     '$dataset is refused, and the message names its columns',
     ({ row }) => {
       const read = (): unknown => chooseFormat('me/data', Object.keys(row), NO_FLAGS).apply(row);
-      expect(read).toThrow(/--prompt_column|not a list of turns|single messages/);
+      expect(read).toThrow(
+        /--prompt_column|not a list of turns|single messages|results of plugins|list of choices/,
+      );
     },
   );
 });
