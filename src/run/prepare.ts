@@ -31,6 +31,7 @@ import type { JournalIndex, ScannedEntry } from './journal.js';
 import { onlyReason, readJournal, type PartialBefore } from './read-journal.js';
 import { indexRows } from './row-parts.js';
 import { countRows, type RowCounts } from './rows.js';
+import { firstOtherRequest } from './same-requests.js';
 import type { RunSettings } from './settings.js';
 import { checkSource, compareStandardInput } from './source.js';
 
@@ -144,9 +145,7 @@ async function continueRun(
   }
   if (note !== null) console.info(note);
   if (limit === selection.limit && earlier.isGrowing !== true) return { identity: earlier, counts };
-  const identity = settled(earlier, selection.limit);
-  await writeIdentity(folder.run, identity);
-  return { identity, counts };
+  return { identity: await settle(earlier, selection.limit, folder.run), counts };
 }
 
 /** The identity of a run whose rows are complete for the limit that is asked for. */
@@ -172,18 +171,28 @@ async function growRun(
   console.info(`Extending this run from ${plural(rows, 'row')} to ${asked}.`);
   const found = await findFurtherRows(wanted, preparation.found, rows);
   if (found !== null) {
-    refuseOtherRows(earlier, found, rows);
+    const read = await readingOf(earlier, found, { rows, offset, path: folder.rows, signal });
     if (found.dataset.isStandardInput === true)
       await compareStandardInput(earlier, found.dataset.files?.[0] ?? '', folder.temp);
-    const growing = { ...settled(earlier, limit), isGrowing: true };
+    const growing = { ...settled(earlier, limit), found: read, isGrowing: true };
     await writeIdentity(folder.run, growing);
     const selection = { offset: offset + rows, limit: limit === null ? null : limit - rows };
     rmSync(folder.jobs, { force: true });
     await writeRowsWithProgress(found, { ...selection, keep: true }, folder.rows, { console, signal });
+    return grown({ ...earlier, found: read }, limit, folder);
   }
+  return grown(earlier, limit, folder);
+}
+
+async function grown(earlier: RunIdentity, limit: number | null, folder: RunFolder): Promise<RunRows> {
+  return { identity: await settle(earlier, limit, folder.run), counts: await countRows(folder.rows) };
+}
+
+/** Writes that the run has all rows of a limit. */
+async function settle(earlier: RunIdentity, limit: number | null, path: string): Promise<RunIdentity> {
   const identity = settled(earlier, limit);
-  await writeIdentity(folder.run, identity);
-  return { identity, counts: await countRows(folder.rows) };
+  await writeIdentity(path, identity);
+  return identity;
 }
 
 /** Opens the dataset of a run that is to grow; null where it has no rows beyond those of the run. */
@@ -208,19 +217,36 @@ async function findFurtherRows(
   }
 }
 
-/** @throws UserError where the dataset no longer gives the rows that the run began with */
-function refuseOtherRows(earlier: RunIdentity, { dataset, format }: FoundDataset, rows: number): void {
-  refuseOtherRevision(
-    earlier,
-    dataset,
-    ` To finish the ${count(rows)} rows of this run alone, use --limit ${rows}.`,
-  );
+/** The rows that a run has, and where. */
+interface OwnRows {
+  rows: number;
+  offset: number;
+  /** Of `rows.jsonl`. */
+  path: string;
+  signal: AbortSignal;
+}
+
+/**
+ * How the rows of a run that is to grow are read from now on. Another version of this program may find other columns, such
+ * as the answers beside a chat: that is fine as long as the requests are the same.
+ * @throws UserError where the dataset no longer gives the requests that the run began with
+ */
+async function readingOf(
+  earlier: RunIdentity,
+  { dataset, format }: FoundDataset,
+  { rows, offset, path, signal }: OwnRows,
+): Promise<RunIdentity['found']> {
+  const onlyThese = ` To finish the ${plural(rows, 'row')} of this run alone, use --limit ${rows}.`;
+  refuseOtherRevision(earlier, dataset, onlyThese);
   const { format: name, columns } = earlier.found;
-  if (name === format.name && JSON.stringify(columns) === JSON.stringify(format.columns)) return;
+  if (name === format.name && JSON.stringify(columns) === JSON.stringify(format.columns)) return earlier.found;
+  const own = dataset.rows({ columns: format.columns, offset, limit: rows, signal });
+  const other = await firstOtherRequest(path, own, format);
+  if (other === null) return { ...earlier.found, format: format.name, columns: format.columns };
   throw new UserError(
-    `The rows of this run were read as ${name} (columns ${columns.join(', ')}), and now they would be read as ` +
-      `${format.name} (columns ${format.columns.join(', ')}). Set the format and columns with flags, or start ` +
-      'another run with --run_name NAME.',
+    `The rows of this run were read as ${name} (columns ${columns.join(', ')}). Now they would be read as ${format.name} ` +
+      `(columns ${format.columns.join(', ')}), and row ${count(other)} would become another request. Set the format and the ` +
+      `columns with flags, or start another run with --run_name NAME.${onlyThese}`,
   );
 }
 

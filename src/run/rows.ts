@@ -68,7 +68,8 @@ async function copyInto(file: BufferedFile, path: string): Promise<void> {
   }
 }
 
-function rowLine(row: SourceRow, format: ChosenFormat): { line: string; problem: string | null } {
+/** The line of a row, without its line break, and why it cannot be used; null where it can. */
+export function rowLine(row: SourceRow, format: ChosenFormat): { line: string; problem: string | null } {
   if ('problem' in row) return unusableLine(sanitize(row.problem, 500), null);
   try {
     return { line: lineOf(wellFormed(format.apply(row.value))), problem: null };

@@ -13,6 +13,15 @@ function paidTwice(api: Awaited<ReturnType<typeof simulator>>): number {
   return Object.values(api.statistics().answersByPrompt).filter((times) => times > 1).length;
 }
 
+/** As if an earlier version had started the run, which took fewer columns for the same requests. */
+function readAsEarlier(folder: string): void {
+  const path = resultsIn(folder).temp('run.json');
+  const identity = JSON.parse(readFileSync(path, 'utf8')) as { found: { columns: string[] } };
+  expect(identity.found.columns).toContain('output');
+  identity.found.columns = identity.found.columns.filter((column) => column !== 'output');
+  writeFileSync(path, JSON.stringify(identity));
+}
+
 describe('a trial that grows', () => {
   it('extends a finished run of the Hub to the whole dataset, and pays for the new rows only', async () => {
     const folder = temporaryFolder();
@@ -57,6 +66,7 @@ describe('a trial that grows', () => {
     const env = pointingAt(api);
     const args = batchArguments(data, folder);
     expect(await runCli([...args, '--limit', '2'], { env })).toMatchObject({ code: 0 });
+    readAsEarlier(folder);
     expect(await submit(api, data, folder, ['--resume', '--limit', '4'])).toMatchObject({ code: 0 });
     expect(await watch(api, data, folder)).toMatchObject({ code: 0 });
     expect(resultsIn(folder).summary().rows).toMatchObject({ total: 4, ok: 4 });
