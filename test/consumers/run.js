@@ -5,18 +5,16 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findPython } from './python.js';
 
-const PYTHON = process.env.PYTHON ?? 'python3';
 const FORMATS = 'jsonl,parquet,messages,sharegpt,sft,dpo,dpo_llamafactory,kto';
 /** Rows of about 1 KB: more than the 10 MB from which `datasets` takes the types of columns. */
 const LATE = 12_000;
 
-const packages = spawnSync(PYTHON, ['-c', 'import datasets, pandas, polars, pyarrow']);
-if (packages.status !== 0) {
-  process.stdout.write(
-    `Skipped: ${PYTHON} lacks packages of test/consumers/requirements.txt (PYTHON names another interpreter).\n`,
-  );
-  process.exit(0);
+const { python, why, isRequired } = findPython();
+if (python === undefined) {
+  process.stdout.write(`Whether Python reads the outputs was ${isRequired ? 'to be tested' : 'not tested'}: ${why}\n`);
+  process.exit(isRequired ? 1 : 0);
 }
 
 const tool = (name, parameter) => ({
@@ -124,7 +122,7 @@ try {
   const folders = [];
   for (const [name, run] of Object.entries(RUNS)) folders.push(await annotate(name, run));
   const whole = folders.filter((one) => one !== null);
-  const check = spawnSync(PYTHON, ['test/consumers/check.py', ...whole], {
+  const check = spawnSync(python, ['test/consumers/check.py', ...whole], {
     env: { ...process.env, HF_HUB_OFFLINE: '1', HF_DATASETS_CACHE: join(folder, 'cache'), TMPDIR: folder },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
