@@ -74,8 +74,10 @@ export async function giveTypes(path: string, columns: readonly (keyof ResultRow
   const content = readFileSync(path);
   const end = endOfLine(content, 0);
   const row = JSON.parse(content.toString('utf8', 0, end)) as ResultRow;
+  // The first row may have come from another part.
+  const untyped = columns.filter((name) => row[name] === null || row[name] === undefined);
   await replaceFile(path, (file) => {
-    file.write(typed(row, columns));
+    file.write(typed(row, untyped));
     file.write(content.subarray(end));
   });
 }

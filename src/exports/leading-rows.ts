@@ -11,8 +11,8 @@ import { readResults, type ResultLine } from './rows.js';
 
 /** Rows within the first bytes show their types where they are. With those that come first, any reader sees them. */
 export const LOOKED_AT_BYTES = 4 << 20;
-const MOST_LEADING_BYTES = 2 << 20;
-const MOST_LEADING_ROWS = 100;
+export const MOST_LEADING_BYTES = 2 << 20;
+export const MOST_LEADING_ROWS = 100;
 /** Keys that are remembered: kept columns may have a new one in each row. */
 const MOST_KEYS = 10_000;
 
@@ -58,7 +58,7 @@ export async function leadingRows(
 }
 
 /** True for results with columns that are null, empty or of several types in some rows. */
-function mayBeLate({ tools, images, source, metadata, compared, several }: ResultShape): boolean {
+export function mayBeLate({ tools, images, source, metadata, compared, several }: ResultShape): boolean {
   return tools || images || source || metadata || compared || several;
 }
 

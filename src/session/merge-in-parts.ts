@@ -8,9 +8,11 @@ import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileProblem, makeFolder, temporaryName } from '../lib/files.js';
 import { count, plural } from '../lib/text.js';
-import { giveTypes } from '../exports/early-types.js';
+import { giveTypes, TYPED_FIRST_ROW } from '../exports/early-types.js';
 import type { Exported, ResultShape } from '../exports/exporter.js';
 import { exportFiles, exportTo, type ExportName } from '../exports/index.js';
+import { mayBeLate } from '../exports/leading-rows.js';
+import { leadAcrossParts } from '../exports/part-types.js';
 import { partName, refuseOtherFiles, removeParts } from '../exports/parts.js';
 import type { OptionalKeys } from '../run/assemble.js';
 import type { RunFolder } from '../run/folder.js';
@@ -24,6 +26,12 @@ interface Staged {
   name: ExportName;
   folder: string;
   parts: Exported[];
+  /** Rows that were moved to the start of the first part. */
+  moved: number;
+  /** Whether some rows may have types that others lack. */
+  isMixed: boolean;
+  /** Parts that have rows. */
+  files: number;
 }
 
 export class ResultParts {
@@ -43,7 +51,14 @@ export class ResultParts {
   ) {
     const names = formats.length === 0 ? USUAL_FORMATS : formats;
     for (const name of names) refuseOtherFiles(join(folder.save, name));
-    this.#staged = names.map((name) => ({ name, folder: temporaryName(join(folder.save, name)), parts: [] }));
+    this.#staged = names.map((name) => ({
+      name,
+      folder: temporaryName(join(folder.save, name)),
+      parts: [],
+      moved: 0,
+      isMixed: false,
+      files: shards.length,
+    }));
   }
 
   /** The files that the rows go through: JSON as a single machine writes it, of which the formats are made. */
@@ -62,8 +77,11 @@ export class ResultParts {
 
   async #export(path: string, part: number, keys: OptionalKeys): Promise<void> {
     const results = { path, shape: this.shapeOf(keys), onProgress: () => undefined };
-    for (const { name, folder, parts } of this.#staged)
+    for (const staged of this.#staged) {
+      const { name, folder, parts } = staged;
+      staged.isMixed = name !== 'parquet' && mayBeLate(results.shape);
       parts[part] = await exportTo(name, results, join(folder, this.#nameOf(part, name)));
+    }
   }
 
   #nameOf(part: number, name: ExportName): string {
@@ -77,7 +95,9 @@ export class ResultParts {
   async publish(): Promise<string[]> {
     const lines: string[] = [];
     for (const staged of this.#staged) {
+      if (staged.isMixed) await this.#moveTypes(staged);
       await this.#settleTypes(staged);
+      this.#dropEmpty(staged);
       replaceFolder(staged.folder, join(this.folder.save, staged.name));
       lines.push(describe(staged));
     }
@@ -86,6 +106,32 @@ export class ResultParts {
     for (const path of [this.folder.reannotated, ...exportFiles(this.folder.save)])
       rmSync(path, { force: true });
     return lines;
+  }
+
+  /** Rows that the first part needs for their types move there, from where its readers look. */
+  async #moveTypes(staged: Staged): Promise<void> {
+    const { name, folder, parts } = staged;
+    const written = [...parts.entries()].filter(([, { rows }]) => rows > 0);
+    const paths = written.map(([part]) => join(folder, this.#nameOf(part, name)));
+    const taken = await leadAcrossParts(paths, name === 'jsonl' ? TYPED_FIRST_ROW : null);
+    staged.moved = taken.reduce((sum, rows) => sum + rows, 0);
+    for (const [place, [, part]] of written.entries()) part.rows -= taken[place] ?? 0;
+    const first = written[0]?.[1];
+    if (first !== undefined) first.rows += staged.moved;
+  }
+
+  /** Readers refuse a file without rows, which a format has where it leaves all rows of a part out. */
+  #dropEmpty(staged: Staged): void {
+    const { name, folder, parts } = staged;
+    const written = [...parts.entries()].filter(([, { rows }]) => rows > 0);
+    const kept = written.length === 0 ? [...parts.entries()].slice(0, 1) : written;
+    if (kept.length === parts.length) return;
+    for (const part of parts.keys())
+      if (!kept.some(([one]) => one === part))
+        rmSync(join(folder, this.#nameOf(part, name)), { force: true });
+    for (const [place, [part]] of kept.entries())
+      renameSync(join(folder, this.#nameOf(part, name)), join(folder, partName(place, kept.length, name)));
+    staged.files = kept.length;
   }
 
   /** A column that is null throughout a part has the type there that other parts give it. */
@@ -116,12 +162,14 @@ function replaceFolder(from: string, to: string): void {
   rmSync(aside, { recursive: true, force: true });
 }
 
-function describe({ name, parts }: Staged): string {
+function describe({ name, parts, moved, files }: Staged): string {
   const leftOut = new Map<string, number>();
   for (const part of parts)
     for (const [why, rows] of part.leftOut) leftOut.set(why, (leftOut.get(why) ?? 0) + rows);
   const reasons = [...leftOut].map(([why, rows]) => `${count(rows)} ${why}`);
+  if (moved > 0)
+    reasons.push(`${count(moved)} moved to the start of the first part, from which readers take the types`);
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   const others = reasons.length === 0 ? '' : ` (${reasons.join(', ')})`;
-  return `${name}: ${plural(rows, 'row')} in ${plural(parts.length, 'part')}${others}`;
+  return `${name}: ${plural(rows, 'row')} in ${plural(files, 'part')}${others}`;
 }

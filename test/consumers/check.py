@@ -109,9 +109,24 @@ def check_trl(name, table):
         assert len(unpaired) == 2 * len(table) and set(unpaired["label"]) == {True, False}
 
 
+def check_parts(folder):
+    """Each part by itself, and all of a format as one table."""
+    for parts in sorted(path for path in folder.iterdir() if path.is_dir()):
+        kind = "parquet" if parts.name == "parquet" else "json"
+        ending = "parquet" if kind == "parquet" else "jsonl"
+        names = sorted(path.name for path in parts.iterdir())
+        alone = sum(len(load(parts, kind, name)) for name in names)
+        assert len(load(parts, kind, f"*.{ending}")) == alone, parts
+        if kind == "json":
+            assert polars.read_ndjson(str(parts / "*.jsonl"), infer_schema_length=None).height == alone, parts
+
+
 for argument in sys.argv[1:]:
     folder = pathlib.Path(argument)
     print(folder.parent.name)
+    if not (folder / "reannotated.json").exists():
+        check_parts(folder)
+        continue
     rows = json.loads((folder / "reannotated.json").read_text("utf-8"))
     check_results(folder, rows)
     check_training(folder, rows)

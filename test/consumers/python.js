@@ -26,7 +26,9 @@ export function findPython({ PYTHON: given, CONSUMERS: wanted } = process.env) {
   const lacks = `${python} lacks packages of test/consumers/requirements.txt (PYTHON names another interpreter`;
   if (mode === undefined) return { why: `${lacks}, CONSUMERS=1 installs them).`, isRequired: false };
   const installed = install(python, mode.seconds);
-  return typeof installed === 'string' ? { python: installed } : { ...installed, isRequired: mode.isRequired };
+  return typeof installed === 'string'
+    ? { python: installed }
+    : { ...installed, isRequired: mode.isRequired };
 }
 
 function hasPackages(python) {

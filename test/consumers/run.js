@@ -13,7 +13,9 @@ const LATE = 12_000;
 
 const { python, why, isRequired } = findPython();
 if (python === undefined) {
-  process.stdout.write(`Whether Python reads the outputs was ${isRequired ? 'to be tested' : 'not tested'}: ${why}\n`);
+  process.stdout.write(
+    `Whether Python reads the outputs was ${isRequired ? 'to be tested' : 'not tested'}: ${why}\n`,
+  );
   process.exit(isRequired ? 1 : 0);
 }
 
@@ -52,11 +54,12 @@ const plainRows = function* (count) {
     yield { messages: [user(`${row} ${'word '.repeat(200)}`)], topic: null, score: row };
 };
 
-/** Each with its rows and flags; what is rare comes after ten megabytes in the last ones. */
+/** Each with its rows and flags; what is rare comes after ten megabytes in the last ones, and in later parts. */
 const RUNS = {
   small: { rows: [...CHATS, ...TOOLS] },
   several: { rows: [...plainRows(3), ...CHATS, ...TOOLS], flags: ['--n', '2', '--include_metadata'] },
   'late-chats': { rows: [...plainRows(LATE), ...CHATS] },
+  'in-parts': { rows: [...plainRows(3), ...CHATS, ...TOOLS], partRows: 2 },
   'late-tools': { rows: [...plainRows(LATE), ...CHATS, ...TOOLS], flags: ['--keep_columns', 'topic,score'] },
 };
 
@@ -94,33 +97,62 @@ const folder = mkdtempSync(join(tmpdir(), 'reannotate-consumers-'));
 /**
  * The folder of a run's results; null where the run went wrong.
  * @param {string} name
- * @param {{rows: object[], flags?: string[]}} run
+ * @param {{rows: object[], flags?: string[], partRows?: number}} run
  */
-async function annotate(name, { rows, flags = [] }) {
+async function annotate(name, { rows, flags = [], partRows }) {
   const data = join(folder, `${name}.jsonl`);
   writeFileSync(data, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  const saved = join(folder, name);
-  const words = ['dist/cli.js', '--dataset', data, '--annotator', 'gpt-4o-mini', '--output_format', FORMATS];
-  words.push(...flags, '--save_dir', saved, '--temp_dir', join(folder, 'temp', name));
+  const [saved, temp] = [join(folder, name), join(folder, 'temp', name)];
+  const words = ['--dataset', data, '--annotator', 'gpt-4o-mini', '--output_format', FORMATS];
+  words.push(...flags, '--save_dir', saved, '--temp_dir', temp);
+  const commands = partRows === undefined ? [words] : inParts(words, rows.length, temp, partRows);
+  for (const command of commands) {
+    const { code, said } = await run(command);
+    // One row fails on purpose.
+    if (code === 0 || code === 3) continue;
+    process.stdout.write(said);
+    return null;
+  }
+  return join(saved, readdirSync(saved)[0] ?? '');
+}
+
+/**
+ * The commands of a run in parts: a shard for each row, and parts of some rows.
+ * @param {string[]} words
+ * @param {number} rows
+ * @param {string} temp
+ * @param {number} partRows
+ */
+function inParts(words, rows, temp, partRows) {
+  const runDir = join(temp, 'run');
+  return [
+    ['plan', ...words, '--shards', String(rows), '--run_name', 'run'],
+    ['work', runDir],
+    ['merge', runDir, '--part_rows', String(partRows)],
+  ];
+}
+
+/** @param {string[]} words */
+async function run(words) {
   const env = {
     ...process.env,
     OPENAI_API_KEY: 'none',
     OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`,
   };
-  const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, ['dist/cli.js', ...words], {
+    env,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   let said = '';
   child.stderr.on('data', (text) => (said += text));
   const [code] = await once(child, 'close');
-  // One row fails on purpose.
-  if (code === 3) return join(saved, readdirSync(saved)[0] ?? '');
-  process.stdout.write(said);
-  return null;
+  return { code, said };
 }
 
 let isGood = true;
 try {
   const folders = [];
-  for (const [name, run] of Object.entries(RUNS)) folders.push(await annotate(name, run));
+  for (const [name, wanted] of Object.entries(RUNS)) folders.push(await annotate(name, wanted));
   const whole = folders.filter((one) => one !== null);
   const check = spawnSync(python, ['test/consumers/check.py', ...whole], {
     env: { ...process.env, HF_HUB_OFFLINE: '1', HF_DATASETS_CACHE: join(folder, 'cache'), TMPDIR: folder },
