@@ -239,7 +239,8 @@ async function readingOf(
   const onlyThese = ` To finish the ${plural(rows, 'row')} of this run alone, use --limit ${rows}.`;
   refuseOtherRevision(earlier, dataset, onlyThese);
   const { format: name, columns } = earlier.found;
-  if (name === format.name && JSON.stringify(columns) === JSON.stringify(format.columns)) return earlier.found;
+  if (name === format.name && JSON.stringify(columns) === JSON.stringify(format.columns))
+    return earlier.found;
   const own = dataset.rows({ columns: format.columns, offset, limit: rows, signal });
   const other = await firstOtherRequest(path, own, format);
   if (other === null) return { ...earlier.found, format: format.name, columns: format.columns };
