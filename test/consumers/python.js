@@ -17,12 +17,18 @@ const IMPORTS = 'import datasets, pandas, polars, pyarrow, transformers, trl.dat
 const LINES_SHOWN = 3;
 
 /**
- * @returns `{ python }`, or `{ why, isRequired }` where there is none
+ * @typedef {{ python: string }} Found an interpreter
+ * @typedef {{ python?: undefined, why: string, isRequired: boolean }} Missing why there is none
+ */
+
+/**
+ * @param {NodeJS.ProcessEnv} variables
+ * @returns {Found | Missing}
  */
 export function findPython({ PYTHON: given, CONSUMERS: wanted } = process.env) {
   const python = given ?? 'python3';
   if (hasPackages(python)) return { python };
-  const mode = MODES[wanted];
+  const mode = wanted === 'auto' || wanted === '1' ? MODES[wanted] : undefined;
   const lacks = `${python} lacks packages of test/consumers/requirements.txt (PYTHON names another interpreter`;
   if (mode === undefined) return { why: `${lacks}, CONSUMERS=1 installs them).`, isRequired: false };
   const installed = install(python, mode.seconds);
@@ -31,11 +37,17 @@ export function findPython({ PYTHON: given, CONSUMERS: wanted } = process.env) {
     : { ...installed, isRequired: mode.isRequired };
 }
 
+/** @param {string} python */
 function hasPackages(python) {
   return spawnSync(python, ['-c', IMPORTS], { stdio: 'ignore' }).status === 0;
 }
 
-/** The interpreter of an environment that is made once for each set of requirements and version of Python. */
+/**
+ * The interpreter of an environment that is made once for each set of requirements and version of Python.
+ * @param {string} base
+ * @param {number} seconds
+ * @returns {string | { why: string }}
+ */
 function install(base, seconds) {
   const version = spawnSync(base, ['-VV'], { encoding: 'utf8' });
   if (version.status !== 0) return { why: `${base} does not run.` };
@@ -64,7 +76,12 @@ function install(base, seconds) {
   return { why: `${problem} (within ${seconds} s).` };
 }
 
-/** Null where a program ends well before the deadline, in milliseconds; otherwise what happened. */
+/**
+ * Null where a program ends well before the deadline, in milliseconds; otherwise what happened.
+ * @param {string} program
+ * @param {string[]} words
+ * @param {number} deadline
+ */
 function run(program, words, deadline) {
   const timeout = Math.max(1, deadline - Date.now());
   const { status, stderr, error } = spawnSync(program, words, {
@@ -75,7 +92,7 @@ function run(program, words, deadline) {
   });
   if (status === 0) return null;
   const step = words.includes('venv') ? 'making a virtual environment' : 'installing packages';
-  if (error?.code === 'ETIMEDOUT') return `${step} took too long`;
-  const said = (stderr ?? '').trim().split('\n').slice(-LINES_SHOWN).join(' ').slice(0, 300);
+  if (error !== undefined && 'code' in error && error.code === 'ETIMEDOUT') return `${step} took too long`;
+  const said = (stderr || '').trim().split('\n').slice(-LINES_SHOWN).join(' ').slice(0, 300);
   return `${step} failed: ${said === '' ? (error?.message ?? `exit ${status}`) : said}`;
 }

@@ -11,8 +11,9 @@ const FORMATS = 'jsonl,parquet,messages,sharegpt,sft,dpo,dpo_llamafactory,kto';
 /** Rows of about 1 KB: more than the 10 MB from which `datasets` takes the types of columns. */
 const LATE = 12_000;
 
-const { python, why, isRequired } = findPython();
-if (python === undefined) {
+const interpreter = findPython();
+if (interpreter.python === undefined) {
+  const { why, isRequired } = interpreter;
   process.stdout.write(
     `Whether Python reads the outputs was ${isRequired ? 'to be tested' : 'not tested'}: ${why}\n`,
   );
@@ -154,7 +155,7 @@ try {
   const folders = [];
   for (const [name, wanted] of Object.entries(RUNS)) folders.push(await annotate(name, wanted));
   const whole = folders.filter((one) => one !== null);
-  const check = spawnSync(python, ['test/consumers/check.py', ...whole], {
+  const check = spawnSync(interpreter.python, ['test/consumers/check.py', ...whole], {
     env: { ...process.env, HF_HUB_OFFLINE: '1', HF_DATASETS_CACHE: join(folder, 'cache'), TMPDIR: folder },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
