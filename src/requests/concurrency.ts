@@ -1,3 +1,4 @@
+import { Crowding } from './crowding.js';
 import { LatencyByLoad } from './latency-by-load.js';
 import { ThroughputSearch } from './throughput-search.js';
 
@@ -20,6 +21,10 @@ const USUAL_GROWTH = 2;
 const QUICK_GROWTH_AFTER = 8;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
+/** Answers by which `latency` says how long one takes. */
+const LATENCY_MEMORY = 16;
+/** Answers until one more than the server was found to take is tried, at most; each time in vain doubles their number. */
+const LONGEST_PATIENCE = 128;
 
 /** Measures how much of its time the event loop works. */
 export function measureBusy(): IsBusy {
@@ -54,8 +59,12 @@ export interface Ramp {
 export interface Exchanged {
   /** When it was sent. */
   sentAt: number;
-  /** Requests in flight when it was sent, itself included. */
+  /** Places in use when it was sent, its own included: some rows wait for their turn, or after a refusal. */
   inFlight: number;
+  /** Requests whose answer was awaited when it was sent, itself included, without those that were refused at once. */
+  awaited: number;
+  /** Which it is, in the order of sending. */
+  turn: number;
   /** Milliseconds that it took. */
   latency: number;
 }
@@ -81,7 +90,13 @@ export class Concurrency {
   #isCareful = false;
   #search: ThroughputSearch | null = null;
   #latencies = new LatencyByLoad();
+  readonly #crowding = new Crowding();
+  /** Once refusals were found to follow the number of requests: what it was before, and how soon more are tried. */
+  #crowded: { before: number; places: number; patience: number } | null = null;
   #inFlight = 0;
+  readonly #awaited = new Set<Exchanged>();
+  #turns = 0;
+  #latency = 0;
   #yielded = 0;
   #isInterrupted = false;
   #lastCut = -Infinity;
@@ -117,6 +132,11 @@ export class Concurrency {
     return this.#inFlight + this.#yielded;
   }
 
+  /** Milliseconds that an answer took of late; 0 before the first one. */
+  get latency(): number {
+    return this.#latency;
+  }
+
   /** Requests that may be in flight now. */
   get limit(): number {
     return this.#search?.level ?? Math.floor(this.#limit);
@@ -136,6 +156,25 @@ export class Concurrency {
 
   get #isUsed(): boolean {
     return this.#inFlight >= this.limit * BUSY_SHARE;
+  }
+
+  /** Notes that a request is sent. */
+  begin(): Exchanged {
+    const exchanged: Exchanged = {
+      sentAt: this.now(),
+      inFlight: this.#inFlight,
+      awaited: this.#awaited.size + 1,
+      turn: (this.#turns += 1),
+      latency: 0,
+    };
+    this.#awaited.add(exchanged);
+    return exchanged;
+  }
+
+  /** Notes that its answer came, or that none will. */
+  end(exchanged: Exchanged): void {
+    exchanged.latency = this.now() - exchanged.sentAt;
+    this.#awaited.delete(exchanged);
   }
 
   /** Takes a place, or returns a promise to wait for before trying again. */
@@ -197,9 +236,11 @@ export class Concurrency {
   }
 
   /** An answer arrived; more may be tried where all places were in use. */
-  succeeded({ inFlight, latency }: Exchanged): void {
+  succeeded({ inFlight, awaited, latency }: Exchanged): void {
+    this.#crowding.add(awaited, false);
     if (this.#answers === 0) this.#start(latency);
     this.#answers += 1;
+    this.#latency += (latency - this.#latency) / Math.min(this.#answers, LATENCY_MEMORY);
     // What this process is too busy to read in time says nothing about the server.
     if (this.isBusy()) return;
     if (!this.isFixed) this.#latencies.add(inFlight, latency);
@@ -220,6 +261,7 @@ export class Concurrency {
 
   /** How many more may be in flight after an answer. */
   #growthAfter(latency: number): number {
+    if (this.#crowded !== null) return 1 / this.#crowded.patience;
     if (this.#isCareful || this.isFixed) return CAREFUL_GROWTH;
     const shortest = this.#latencies.shortest ?? latency;
     const isQuick = this.#answers >= QUICK_GROWTH_AFTER && latency <= QUICK_FACTOR * shortest;
@@ -236,6 +278,55 @@ export class Concurrency {
     this.#search = null;
     this.#limit = level;
     this.#latencies = new LatencyByLoad();
+  }
+
+  /**
+   * The server refused a request at once, and named no rate.
+   * @param isNamed true where it says that there are too many at a time
+   * @param isCertain true where it refused the same row so often, with pauses between, that time does not help
+   * @returns true where that is because of the number of requests at a time: the row waits for another one to end, and no
+   *   rate is learnt from it
+   */
+  refused(
+    { sentAt, awaited, turn }: Exchanged,
+    { isNamed, isCertain }: { isNamed: boolean; isCertain: boolean },
+  ): boolean {
+    // The server was not busy with it when it got those that were sent after it.
+    for (const later of this.#awaited) if (later.turn > turn) later.awaited -= 1;
+    this.#crowding.add(awaited, true);
+    const cause = this.#crowding.cause(isNamed || this.#crowded !== null);
+    if (cause.kind === 'other' && !isNamed) this.#uncrowd();
+    const places = cause.kind === 'places' ? cause.places : awaited - 1;
+    const isCrowded = isNamed || cause.kind === 'places' || this.#crowded !== null;
+    if (isCrowded && isCertain && sentAt >= this.#lastCut) this.#crowd(Math.max(1, places));
+    return isCrowded;
+  }
+
+  /** Sends no more at a time than the server takes, and tries one more from time to time. */
+  #crowd(places: number): void {
+    if (places >= this.limit) return;
+    this.#lastCut = this.now();
+    const {
+      before,
+      places: earlier,
+      patience,
+    } = this.#crowded ?? { before: this.limit, places: 0, patience: 0 };
+    const isInVain = places <= earlier;
+    this.#crowded = {
+      before,
+      places,
+      patience: isInVain ? Math.min(LONGEST_PATIENCE, 2 * patience) : places,
+    };
+    if (this.#search !== null) this.#endSearch(places);
+    this.#limit = places;
+    this.#isCareful = true;
+  }
+
+  /** Refusals follow something else: the number is what it was. */
+  #uncrowd(): void {
+    if (this.#crowded === null) return;
+    this.#limit = Math.max(this.#limit, this.#crowded.before);
+    this.#crowded = null;
   }
 
   /**

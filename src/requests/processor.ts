@@ -18,7 +18,7 @@ import type { Reporter } from '../types.js';
 import { Adaptation, newRow, type Refused, type RowAdaptation, type SentRequest } from './adaptation.js';
 import type { Exchanged, Ramp } from './concurrency.js';
 import type { ParameterChange, ParameterFit } from './parameters.js';
-import type { RateLimiter } from './rate-limiter.js';
+import { isAboutConcurrency, type RateLimiter } from './rate-limiter.js';
 import { CHARACTERS_PER_TOKEN } from './tokens.js';
 import type { Clock } from '../lib/clock.js';
 import type { Charged } from './limits/token-charge.js';
@@ -53,6 +53,15 @@ const EXHAUSTED_IN_ROW = 10;
 const FULL_MS = 30_000;
 /** Refusals for overload that cost a row no attempt, at most: some servers call any failure an overload. */
 const MOST_FREE_REFUSALS = 20;
+/**
+ * A row that is refused because others are awaited is sent again after such a pause, which grows, or after this share of an
+ * answer's time. A limit of requests a minute, which spaces them out, takes it then.
+ */
+const CROWDED_PAUSE_MS = 100;
+const CROWDED_PAUSE_SHARE = 0.5;
+const CROWDED_PAUSE_MAXIMUM_MS = 5000;
+/** A row that was refused so often shows that no pause helps. */
+const REFUSALS_THAT_TELL = 3;
 /** Failures one after the other, over all rows, that make everybody wait. */
 const OUTAGE_FAILURES = 10;
 const OUTAGE_MINIMUM_MS = 60_000;
@@ -190,6 +199,10 @@ interface SentRow {
   server: Server;
   /** Refusals for overload that cost it no attempt. */
   freeRefusals: number;
+  /** How often it was refused because the server takes no more, or not so many. */
+  refusals: number;
+  /** True where the last time was because of the requests that were awaited then. */
+  isCrowdedOut: boolean;
 }
 
 /** A request that failed, with what its row ran into before. */
@@ -465,7 +478,10 @@ export class Processor {
 
   /** Sees one job through: sends it until it is answered, failed, or the run stops. */
   async #process(job: Job, server: Server): Promise<void> {
-    const row: SentRow = { adaptation: newRow(), server, freeRefusals: 0 };
+    const row: SentRow = {
+      ...{ adaptation: newRow(), server, freeRefusals: 0 },
+      ...{ refusals: 0, isCrowdedOut: false },
+    };
     try {
       await this.#attempts(job, row);
     } catch (error) {
@@ -510,7 +526,8 @@ export class Processor {
           if (!this.#adapted(verdict, { job, sent, row: row.adaptation }, errors)) return;
           break;
         case 'throttle':
-          this.#throttled(verdict, job, row.server, exchanged);
+          this.#throttled(verdict, job, row, exchanged);
+          if (row.isCrowdedOut) await this.#waitForPlace(row, verdict.wait);
           break;
         case 'stream':
           if (this.#streaming.switchOn()) events.streamed(verdict.message);
@@ -538,6 +555,7 @@ export class Processor {
       if (this.#mustWait()) await this.#untilAllowed();
       if (this.#hasStopped()) return;
       const place = servers.move(row.server, job);
+      if (place instanceof Promise) row.refusals = 0;
       row.server = place instanceof Promise ? await place : place;
       if (this.#hasStopped()) return;
       const turn = row.server.limiter.acquire(job, this.#waits.signal);
@@ -566,7 +584,8 @@ export class Processor {
     }
     this.counts.retried += 1;
     // The server is well, and another answer may follow the schema at once.
-    if (verdict.kind !== 'unfit')
+    if (row.isCrowdedOut && verdict.kind === 'transient') await this.#waitForPlace(row, verdict.wait);
+    else if (verdict.kind !== 'unfit')
       await this.#backOff(errors.length + row.freeRefusals, this.#waitFor(verdict));
     return true;
   }
@@ -598,9 +617,9 @@ export class Processor {
 
   async #send(job: Job, body: Buffer, server: Server): Promise<Sent> {
     this.counts.sent += 1;
-    const { clock, events } = this.#options;
+    const { events } = this.#options;
     const { concurrency, limiter, transport } = server;
-    const exchanged = { sentAt: clock.now(), inFlight: concurrency.inFlight, latency: 0 };
+    const exchanged = concurrency.begin();
     job.sentAt = exchanged.sentAt;
     job.startedAt ??= exchanged.sentAt;
     let response: ChatResponse | null = null;
@@ -610,7 +629,7 @@ export class Processor {
     } catch (error) {
       failure = error;
     }
-    exchanged.latency = clock.now() - exchanged.sentAt;
+    concurrency.end(exchanged);
     const { rules, redactor } = this.#options;
     const verdict =
       response === null
@@ -647,10 +666,11 @@ export class Processor {
   #throttled(
     verdict: Extract<Verdict, { kind: 'throttle' }>,
     job: Job,
-    { limiter, concurrency }: Server,
+    row: SentRow,
     exchanged: Exchanged,
   ): void {
     const { clock, reporter } = this.#options;
+    const { limiter, concurrency } = row.server;
     this.counts.throttled += 1;
     this.#lastTrouble = verdict.message;
     reporter.debug(`Throttled: ${verdict.message}`);
@@ -659,8 +679,13 @@ export class Processor {
       this.stop({ reason: 'error', cause: 'limit', message: verdict.message, ...when });
       return;
     }
-    const tooFast = limiter.throttled(job, verdict.wait, verdict.message);
-    if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(exchanged);
+    row.isCrowdedOut = false;
+    const isNamed = isAboutConcurrency(verdict.message);
+    if ((isNamed || !limiter.isStated) && this.#isCrowdedOut(row, exchanged, isNamed)) limiter.refused(job);
+    else {
+      const tooFast = limiter.throttled(job, verdict.wait, verdict.message);
+      if (tooFast && limiter.requestsPerMinute === null) concurrency.overloaded(exchanged);
+    }
     if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS) {
       const message = `only 429 responses for an hour: ${verdict.message}`;
       this.stop({ reason: 'error', cause: 'limit', message });
@@ -700,8 +725,11 @@ export class Processor {
   ): boolean {
     const { clock } = this.#options;
     const { limiter, concurrency } = row.server;
-    this.#failuresInRow += 1;
     this.#lastTrouble = verdict.message;
+    row.isCrowdedOut = false;
+    if (verdict.isFull === true && this.#isCrowdedOut(row, exchanged, false))
+      return this.#isFull(verdict, row);
+    this.#failuresInRow += 1;
     if (verdict.overloaded) concurrency.overloaded(exchanged);
     if (verdict.isCapacity === true) {
       if (clock.now() - this.#lastSuccess > LONGEST_WAIT_MS)
@@ -727,6 +755,24 @@ export class Processor {
     const patience = Math.min(OUTAGE_MAXIMUM_MS, Math.max(OUTAGE_MINIMUM_MS, worked));
     if (clock.now() - this.#lastSuccess > patience) this.#unreachable(verdict.message);
     return true;
+  }
+
+  /** Notes a refusal for which nothing was done; true where it is because of the requests that were awaited then. */
+  #isCrowdedOut(row: SentRow, exchanged: Exchanged, isNamed: boolean): boolean {
+    row.refusals += 1;
+    const isCertain = isNamed || row.refusals >= REFUSALS_THAT_TELL;
+    row.isCrowdedOut =
+      this.counts.answered > 0 && row.server.concurrency.refused(exchanged, { isNamed, isCertain });
+    return row.isCrowdedOut;
+  }
+
+  /** @param asked milliseconds that the server asked to wait; null where it did not */
+  async #waitForPlace({ refusals, server }: SentRow, asked: number | null): Promise<void> {
+    const growing = CROWDED_PAUSE_MS * 2 ** Math.min(refusals - 1, 10);
+    const shared = CROWDED_PAUSE_SHARE * server.concurrency.latency;
+    const usual = Math.min(CROWDED_PAUSE_MAXIMUM_MS, Math.max(growing, shared));
+    const pause = Math.max(asked ?? 0, usual * (0.75 + this.#random() / 2));
+    await this.#options.clock.sleep(pause, this.#waits.signal);
   }
 
   /** True where a server that answers other rows has no room for this one, such as nginx with `limit_req`. */

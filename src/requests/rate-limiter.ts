@@ -63,6 +63,7 @@ export class RateLimiter {
   readonly #credit: SharedCredit | null;
   /** What the last answer's headers say is used of the limit of tokens. */
   #tokensUsed: number | null = null;
+  #isStated = false;
   /** Below 1 after 429s that came although the limit was kept: others share it, or it is lower than stated. */
   #factor = 1;
   #factorChanged: number;
@@ -112,6 +113,11 @@ export class RateLimiter {
   /** Tokens a minute in force; null where no limit is known. */
   get tokensPerMinute(): number | null {
     return this.#tokens.perMinute;
+  }
+
+  /** True where the API's own headers state a limit. */
+  get isStated(): boolean {
+    return this.#isStated;
   }
 
   /** Milliseconds until the gate that a 429 closed opens again; 0 where it is open. */
@@ -235,6 +241,7 @@ export class RateLimiter {
       if (unit === 'requests') this.requestsPerDay = dayLimit(stated) ?? this.requestsPerDay;
       const perMinute = minuteRate(stated);
       if (perMinute === null) continue;
+      this.#isStated = true;
       this.#follow(unit, perMinute, remaining);
       if (unit === 'tokens' && remaining !== null && limit !== null) this.#lookAt(limit, remaining);
     }
@@ -273,6 +280,11 @@ export class RateLimiter {
     if (this.#answers.length > 8192) this.#answers.splice(0, 4096);
   }
 
+  /** A request was refused for a reason that is no rate: what was taken for it is free again. */
+  refused(request: Charged): void {
+    this.#giveBack(this.#charge.refund(request));
+  }
+
   /**
    * A 429 came: closes the gate for all requests.
    * @param retryAfter milliseconds that the server asked for; null: exponential back-off with full jitter
@@ -297,7 +309,7 @@ export class RateLimiter {
     this.#noteOutcome(true);
     if (this.#throttledOutcomes / OUTCOMES < THROTTLED_SHARE) return false;
     if (now - this.#lastCut > 1000) this.#cut(now);
-    return this.#learnt.perMinute === null || IN_FLIGHT.test(message);
+    return this.#learnt.perMinute === null || TOO_MUCH_TO_DO.test(message);
   }
 
   /** Learns from a refusal which limit was exceeded. */
@@ -374,9 +386,15 @@ export class RateLimiter {
   }
 }
 
-/** Refusals for too many at a time: Mistral, Moonshot (`max organization concurrency`), Together, Hugging Face, Zhipu 1302. */
-const IN_FLIGHT =
-  /concurren|parallel|simultaneous|at (?:once|the same time)|in[- ]flight|\bqueue|overload|并发/i;
+/** Refusals for too many at a time: Mistral, Moonshot (`max organization concurrency`), Together, W&B, Z.ai 1302. */
+const AT_A_TIME = /concurren|parallel|simultaneous|at (?:once|the same time)|in[- ]flight|并发/i;
+/** Refusals of servers that have too much to do, which fewer at a time help as well: Hugging Face, Cerebras. */
+const TOO_MUCH_TO_DO = /\bqueue|overload/i;
+
+/** True where a refusal says that too many requests were made at a time. */
+export function isAboutConcurrency(message: string): boolean {
+  return AT_A_TIME.test(message);
+}
 
 /** The limit that a refusal is about, by its text: `tokens per min (TPM)`, `Limit type: tokens`; null where unclear. */
 function unitOf(message: string): LimitUnit | null {

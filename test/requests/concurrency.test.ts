@@ -4,7 +4,7 @@ import { Concurrency } from '../../src/requests/concurrency.js';
 import { TokenEstimate, decodedLength } from '../../src/requests/tokens.js';
 import { logNormal, Simulation, type ServerModel } from '../support/server-model.js';
 
-const QUICK = { sentAt: 0, inFlight: 1, latency: 100 };
+const QUICK = { sentAt: 0, inFlight: 1, awaited: 1, turn: 1, latency: 100 };
 const OVERLOADED = { ...QUICK, inFlight: 8 };
 
 describe('Concurrency', () => {

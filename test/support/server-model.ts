@@ -80,7 +80,7 @@ export class Simulation {
     const end = (isAnswer: boolean): void => {
       if (!isOpen) return;
       isOpen = false;
-      const exchanged = { sentAt, inFlight, latency: this.now - sentAt };
+      const exchanged = { sentAt, inFlight, awaited: inFlight, turn: 0, latency: this.now - sentAt };
       if (isAnswer) {
         concurrency.succeeded(exchanged);
         this.#answered += 1;
