@@ -8,6 +8,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/slurm/**/*.test.ts'],
+    // Also on a machine with two cores, where Vitest would run one file at a time.
+    maxWorkers: 3,
     testTimeout: 300_000,
     hookTimeout: 60_000,
   },

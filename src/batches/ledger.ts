@@ -63,9 +63,13 @@ export class Ledger {
       !Array.isArray(value['chunks']) ||
       chunks.includes(null)
     ) {
+      // A shard has segments; its next worker looks through the account by itself.
+      const next =
+        folder.segments === undefined
+          ? 'npx watch-batch --recover with the same dataset and annotator'
+          : 'npx reannotate work again';
       throw new UserError(
-        `${folder.batches} cannot be read. Move it away and run npx watch-batch --recover with the same dataset and ` +
-          'annotator: it finds the batches in the account.',
+        `${folder.batches} cannot be read. Move it away and run ${next}: it finds the batches in the account.`,
       );
     }
     const known = chunks.filter((chunk) => chunk !== null);

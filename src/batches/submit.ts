@@ -55,6 +55,10 @@ export interface SubmitParts {
   reporter: Reporter;
   /** True for a chunk of which the user said that no batch exists. */
   isGivenUp: (chunk: Chunk) => boolean;
+  /** The command that says so, without the file's name. */
+  giveUpCommand: string;
+  /** The command that collects a batch by its id, where there is one. */
+  collectCommand?: string;
   /** False where a chunk's worst case does not fit under `--max_cost`. */
   affordable: (chunk: Chunk) => boolean;
   /** What other workers of a planned run have in the account's queue; absent for a run that is alone in it. */
@@ -298,7 +302,8 @@ async function findCreated(chunk: Chunk, parts: SubmitParts): Promise<boolean> {
     }
     if (isSettled && search.doubt === null) break;
     // A search that took long began before the account had settled: where it found no doubt, another one decides.
-    if (search.doubt !== null && waiting.clock.now() >= settled + DOUBT_MS) throw inDoubt(chunk, search);
+    if (search.doubt !== null && waiting.clock.now() >= settled + DOUBT_MS)
+      throw inDoubt(chunk, search, parts);
     await pause(SETTLE_POLL_MS, waiting);
   }
   await ledger.apply(chunk, { kind: 'not_created' });
@@ -362,17 +367,24 @@ function isMadeOf(batch: Batch, chunk: Chunk, identity: RunIdentity): boolean {
   return origin?.run === identity.uuid && origin.chunk === chunk.number && origin.attempt === chunk.attempt;
 }
 
-function inDoubt(chunk: Chunk, search: Search): CreationInDoubt {
+function inDoubt(
+  chunk: Chunk,
+  search: Search,
+  { giveUpCommand, collectCommand }: Pick<SubmitParts, 'giveUpCommand' | 'collectCommand'>,
+): CreationInDoubt {
   const { doubt, isTransient: isTemporary, hasCandidates = false } = search;
   const file = chunk.file ?? `chunk ${chunk.number}`;
   const said = chunk.isAccepted
     ? 'the server accepted the creation with an unreadable response'
     : 'there was no response to the creation';
+  const collect =
+    collectCommand === undefined
+      ? ''
+      : ` If the account shows the batch, collect it with: ${collectCommand} ID.`;
   return new CreationInDoubt(
     `A batch of ${file} may exist: ${said}, and ${sanitize(doubt ?? '', 200)}. ` +
-      `No second one was created. Run the same command again later, with the key of the same project; if the account ` +
-      `shows the batch, collect it with watch-batch --batch_ids ID; if it certainly does not exist, use watch-batch ` +
-      `--give_up ${file}.`,
+      `No second one was created. Run the same command again later, with the key of the same project.${collect} If it ` +
+      `certainly does not exist: ${giveUpCommand} ${file}`,
     isTemporary ? EXIT.tryLater : EXIT.cannotGoOn,
     hasCandidates,
   );

@@ -317,8 +317,8 @@ function describeGone(chunk: Chunk): string {
   const { times = 0, overMs = 0, why = '' } = chunk.doubt ?? {};
   return (
     `${name} no longer exists: the account that created it said so ${plural(times, 'time')} over ${duration(overMs)} ` +
-    `(${why}). Its ${plural(chunk.requests, 'request')} may have been paid for, so the rows are held back. Every later ` +
-    `watch-batch looks for it again; if it is certainly lost, --give_up ${name} releases its rows.`
+    `(${why}). Its ${plural(chunk.requests, 'request')} may have been paid for, so the rows are held back. It is looked ` +
+    `for again whenever the run is watched; if it is certainly lost, --give_up ${name} releases its rows.`
   );
 }
 
@@ -328,8 +328,8 @@ function describeShort(chunk: Chunk): string {
   const missing = chunk.requests - (chunk.collected?.accounted ?? 0);
   return (
     `${name} ended, but ${why} (checked ${plural(times, 'time')} over ${duration(overMs)}). ${count(Math.max(0, missing))} of its ` +
-    `${plural(chunk.requests, 'request')} may have been paid for without an answer here, so their rows are held back. Every ` +
-    `later watch-batch looks again; if nothing more can come, --give_up ${name} releases them.`
+    `${plural(chunk.requests, 'request')} may have been paid for without an answer here, so their rows are held back. It is ` +
+    `looked at again whenever the run is watched; if nothing more can come, --give_up ${name} releases them.`
   );
 }
 

@@ -102,7 +102,8 @@ class Worker {
     const { interruption, console, resumeCommand } = this.context;
     if (!interruption.soft.aborted) return EXIT.done;
     this.#refuseStopped();
-    console.warning(`Stopped; everything received is saved. Resume with: ${resumeCommand}`);
+    const batches = this.planned.settings.policy.batch ? ', and batches continue to run' : '';
+    console.warning(`Stopped; everything received is saved${batches}. Resume with: ${resumeCommand}`);
     return interruption.exitCode;
   }
 

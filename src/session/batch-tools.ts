@@ -90,20 +90,26 @@ interface Submission {
   signal: AbortSignal;
   /** True for a chunk of which nothing more is expected; none where absent. */
   isGivenUp?: (chunk: Chunk) => boolean;
+  /** The command that names such chunks, without a name. */
+  giveUpCommand: string;
+  /** The command that collects a batch by its id; absent where there is none. */
+  collectCommand?: string;
   /** What other workers have in the account's queue; absent for a run that is alone in it. */
   queue?: SharedQueue;
 }
 
 /** The parts of a submission for a run. */
 export function submitParts(submission: Submission): SubmitParts {
-  const { call, policy, ledger, client, identity, totals, price, reporter, signal, isGivenUp, queue } =
-    submission;
+  const { call, policy, ledger, client, identity, totals, price, reporter, signal } = submission;
+  const { isGivenUp, giveUpCommand, collectCommand, queue } = submission;
   return {
     ledger,
     client,
     identity,
     reporter,
     isGivenUp: isGivenUp ?? ((): boolean => false),
+    giveUpCommand,
+    ...(collectCommand === undefined ? {} : { collectCommand }),
     waiting: waitingUntil(signal),
     affordable: affordability({ call, policy, price }, ledger, totals),
     ...(queue === undefined ? {} : { queue }),

@@ -141,16 +141,19 @@ export async function openWatchedRun(
   await writeConfig(folder.config, config);
   const { call, output, policy } = settings;
   const isGivenUp = givenUp(watching.giveUp);
+  const watchCommand = watchCommandFor(settings);
   const submission = submitParts({
     ...{ call, policy, ledger, client, totals, price, isGivenUp },
     identity: run.identity,
     reporter: console,
     signal: interruption.soft,
+    giveUpCommand: watchCommand([], ['--give_up']),
+    collectCommand: watchCommand([], ['--batch_ids']),
   });
   const watched: Omit<WatchedRun, 'shared'> = {
     ...{ watching, call, output, policy, dataset },
     ...{ folder, run, ledger, totals, price, client, submission, config, isGivenUp },
-    watchCommand: watchCommandFor(settings),
+    watchCommand,
   };
   await adopt(news, watched, context);
   await giveUp(watching.giveUp, watched, console);

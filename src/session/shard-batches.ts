@@ -87,11 +87,20 @@ function watchedOf(
   const own: RunPolicy = { ...policy, maxCost: policy.maxCost === null ? null : policy.maxCost - reserved };
   const parts = { call, policy: own, ledger, client, totals, price, isGivenUp, queue };
   const { identity } = run;
+  // A shard that is done is looked at again only to retry rows.
+  const lookAgain = /\s--retry[\s=]/.test(resumeCommand) ? resumeCommand : `${resumeCommand} --retry failed`;
+  const giveUpCommand = `${lookAgain} --give_up`;
   return {
     ...{ call, policy: own, output: { runName: null }, dataset, folder, run, ledger, totals, price, client },
-    watchCommand: () => resumeCommand,
+    watchCommand: () => lookAgain,
     watching: { checkInterval, outputFile: null, errorFile: null, cancel: false },
-    submission: submitParts({ ...parts, identity, reporter: console, signal: interruption.soft }),
+    submission: submitParts({
+      ...parts,
+      identity,
+      giveUpCommand,
+      reporter: console,
+      signal: interruption.soft,
+    }),
     isGivenUp,
   };
 }

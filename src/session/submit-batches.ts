@@ -60,6 +60,8 @@ export async function submitBatches(
     identity: run.identity,
     reporter: console,
     signal: interruption.soft,
+    giveUpCommand: batchRun.watchCommand([], ['--give_up']),
+    collectCommand: batchRun.watchCommand([], ['--batch_ids']),
   });
   try {
     if (ledger.chunks.length === 0) await requireModel(batchRun, client, context);
