@@ -2,6 +2,7 @@
 
 import { costOf, type Price } from '../models/prices.js';
 import type { JudgeFigures } from '../judge/figures.js';
+import { isSignificant } from '../judge/interval.js';
 import type { Sample } from '../judge/sample.js';
 import type { ModelCall } from '../models/call.js';
 import { isReasoningModel } from '../requests/parameters.js';
@@ -94,10 +95,8 @@ function conclusion(figures: JudgeFigures): string {
   const { confidence_interval_95: interval, annotator } = figures;
   const pairs = figures.wins + figures.ties + figures.losses;
   if (interval === null) return 'No result: no pair was decided.';
-  const [low, high] = interval;
-  const judge = sanitize(annotator, 80);
-  if (low > 0.5) return `${judge} prefers the new answers.`;
-  if (high < 0.5) return `${judge} prefers the old answers.`;
+  if (isSignificant(interval))
+    return `${sanitize(annotator, 80)} prefers the ${interval[0] > 0.5 ? 'new' : 'old'} answers.`;
   return `No significant difference with ${plural(pairs, 'pair')}: the 95 % interval includes 50 %. A larger --sample may show one.`;
 }
 

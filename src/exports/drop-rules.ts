@@ -2,13 +2,12 @@
 
 import { LANGUAGES } from '../lib/detect-language.js';
 import { UsageError } from '../lib/errors.js';
+import { NEARLY_IDENTICAL } from '../lib/similarity.js';
 import { nearest } from '../lib/suggest.js';
 import { sanitize } from '../lib/text.js';
 
 /** States that may be dropped. */
 const STATES = ['failed', 'refused', 'filtered', 'truncated'] as const;
-/** From this similarity to the original on, an answer is nearly the same; the report marks such rows as well. */
-export const NEARLY_IDENTICAL = 0.9;
 const LONGEST = 1e9;
 
 /** Why a row is dropped. */

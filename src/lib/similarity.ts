@@ -1,5 +1,7 @@
 /** How much two texts have in common, at the price of reading them once. */
 
+/** Two texts with this similarity or more are nearly identical: `--drop identical` and the report's flag agree on it. */
+export const NEARLY_IDENTICAL = 0.9;
 /** Words of each text that are compared. */
 const WORDS_COMPARED = 500;
 const CHARACTERS_COMPARED = 6000;

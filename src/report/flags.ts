@@ -1,6 +1,6 @@
 /** What can be remarkable about a row's new answer. Each flag is one function of the row. */
 
-import { NEARLY_IDENTICAL } from '../exports/drop-rules.js';
+import { NEARLY_IDENTICAL } from '../lib/similarity.js';
 import type { RowState } from '../types.js';
 import { languageOf, scriptOf } from '../lib/language.js';
 

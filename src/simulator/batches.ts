@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { faultsOfBatch } from './batch-faults.js';
 import { readBatchOrder, type BatchOrder } from './batch-input.js';
 import { Batch, type BatchParts, type Described } from './batch.js';
-import { listPage, ownerOf, SIGN_IN_PAGE, type FileStore, type StoredFile } from './files.js';
+import { listPage, routesOfOwners, SIGN_IN_PAGE, type FileStore, type StoredFile } from './files.js';
 import { ApiError, readBody, sendJson, type Exchange, type Route } from './http.js';
 
 const PAGE_SIZES = { usual: 20, most: 100 };
@@ -84,16 +84,7 @@ export class Batches {
   ) {}
 
   routes(): Route[] {
-    const { settings, statistics } = this.parts;
-    const route = (
-      method: string,
-      path: string,
-      handle: (exchange: Exchange, owner: string) => void | Promise<void>,
-    ): Route => ({
-      method,
-      path,
-      handle: (exchange) => handle(exchange, ownerOf(exchange, settings, statistics)),
-    });
+    const route = routesOfOwners(this.parts.settings, this.parts.statistics);
     return [
       route('POST', '/v1/batches', (exchange, owner) => this.#create(exchange, owner)),
       route('GET', '/v1/batches', (exchange, owner) => {

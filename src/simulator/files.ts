@@ -67,6 +67,22 @@ export function ownerOf(
   return bearerToken(request) ?? '';
 }
 
+/** Makes routes whose handlers get the owner of a request. @see ownerOf for what they count and refuse */
+export function routesOfOwners(
+  settings: Pick<SimulatorSettings, 'apiKey'>,
+  statistics: Statistics,
+): (
+  method: string,
+  path: string,
+  handle: (exchange: Exchange, owner: string) => void | Promise<void>,
+) => Route {
+  return (method, path, handle) => ({
+    method,
+    path,
+    handle: (exchange) => handle(exchange, ownerOf(exchange, settings, statistics)),
+  });
+}
+
 /**
  * A page of a list.
  * @param items in the order of the list
@@ -108,15 +124,7 @@ export class FileStore {
   ) {}
 
   routes(): Route[] {
-    const route = (
-      method: string,
-      path: string,
-      handle: (exchange: Exchange, owner: string) => void | Promise<void>,
-    ): Route => ({
-      method,
-      path,
-      handle: (exchange) => handle(exchange, ownerOf(exchange, this.settings, this.statistics)),
-    });
+    const route = routesOfOwners(this.settings, this.statistics);
     return [
       route('POST', '/v1/files', (exchange, owner) => this.#upload(exchange, owner)),
       route('GET', '/v1/files', (exchange, owner) => {

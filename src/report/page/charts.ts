@@ -1,5 +1,6 @@
 import uPlot from 'uplot';
 import type { Distribution, OverTime } from '../data.js';
+import { tableHead } from './dom.js';
 import { compactNumber, dollars, element, number, plainAmount, seconds, timeText } from './format.js';
 
 const HEIGHT = 220;
@@ -178,16 +179,7 @@ function table({ head, edges, classText, amountText, series }: Chart): HTMLEleme
       element(
         'table',
         {},
-        element(
-          'thead',
-          {},
-          element(
-            'tr',
-            {},
-            element('th', { scope: 'col' }, head),
-            ...series.map(({ label }) => element('th', { scope: 'col' }, label)),
-          ),
-        ),
+        tableHead(head, ...series.map(({ label }) => label)),
         element('tbody', {}, ...rows),
       ),
     ),

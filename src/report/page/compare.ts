@@ -3,7 +3,7 @@
 import { isSignificant } from '../../judge/interval.js';
 import type { ComparisonData, HeadToHead } from '../data.js';
 import { comparedLengths, hasCounts } from './charts.js';
-import { element, number, percent } from './dom.js';
+import { element, number, percent, tableHead } from './dom.js';
 
 export function comparison(data: ComparisonData): HTMLElement[] {
   const { lengths, wins, parameters } = data;
@@ -47,16 +47,7 @@ function table(head: string, labels: readonly string[], rows: readonly (readonly
     element(
       'table',
       { class: 'flags' },
-      element(
-        'thead',
-        {},
-        element(
-          'tr',
-          {},
-          element('th', { scope: 'col' }, head),
-          ...labels.map((label) => element('th', { scope: 'col' }, element('bdi', {}, label))),
-        ),
-      ),
+      tableHead(head, ...labels.map((label) => element('th', { scope: 'col' }, element('bdi', {}, label)))),
       element(
         'tbody',
         {},

@@ -30,6 +30,14 @@ export function element<Name extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** The head of a table. */
+export function tableHead(...columns: (string | HTMLElement)[]): HTMLElement {
+  const cells = columns.map((column) =>
+    typeof column === 'string' ? element('th', { scope: 'col' }, column) : column,
+  );
+  return element('thead', {}, element('tr', {}, ...cells));
+}
+
 /** A text as it is, with characters that nobody sees shown by their code points. */
 export function plainText(text: string): Node[] {
   return new Passages(text).next(text.length);

@@ -10,7 +10,7 @@ import {
   reasoningChart,
   throughputChart,
 } from './charts.js';
-import { element, number, percent } from './dom.js';
+import { element, number, percent, tableHead } from './dom.js';
 import { FLAG_TEXTS } from './flag-texts.js';
 
 const STATES = ['ok', 'truncated', 'refused', 'filtered', 'failed', 'pending'] as const;
@@ -127,16 +127,9 @@ function changes(data: ReportData, show: Show): HTMLElement {
           element(
             'table',
             { class: 'flags' },
-            element(
-              'thead',
-              {},
-              element(
-                'tr',
-                {},
-                element('th', { scope: 'col' }, 'New answers'),
-                element('th', { scope: 'col', class: 'right' }, 'Rows'),
-                element('th', { scope: 'col', class: 'right' }, 'Share'),
-              ),
+            tableHead(
+              'New answers',
+              ...['Rows', 'Share'].map((name) => element('th', { scope: 'col', class: 'right' }, name)),
             ),
             element('tbody', {}, ...flagged.map((flag) => flagRow(flag, show))),
           ),
@@ -279,7 +272,7 @@ export function smallTable({ title, head, rows }: ReportTable): HTMLElement {
       element(
         'table',
         {},
-        element('thead', {}, element('tr', {}, ...head.map((name) => element('th', { scope: 'col' }, name)))),
+        tableHead(...head),
         element(
           'tbody',
           {},

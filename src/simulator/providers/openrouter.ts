@@ -2,11 +2,11 @@
 
 import { isObject, parseJson } from '../../lib/json.js';
 import type { Described } from '../batch.js';
-import { sendBatch, sendCreated } from '../batches.js';
+import { sendCreated } from '../batches.js';
 import { ApiError, readBody, sendJson, type Route } from '../http.js';
 import { storeRequests, type InlineRequest } from './inline.js';
 import { batchAt, endOf, listed, Mount, orderOf, pageAt, type ProviderParts } from './mount.js';
-import { answerOf, failureOf, resultFiles, sendPageOfResults } from './results.js';
+import { answerOf, failureOf, sendBatchOrResults } from './results.js';
 
 const PATH = '/v1/batches';
 const MOST_REQUESTS = 5000;
@@ -25,16 +25,9 @@ export function openRouterRoutes(prefix: string, parts: ProviderParts, openai: r
     const { page, next } = pageAt(all, query.get('cursor'), Number(query.get('limit') ?? 20));
     sendJson(response, 200, { object: 'list', data: page.map(({ entry }) => entry), next_cursor: next });
   });
-  mount.on('GET', `${PATH}/*`, async (asked) => {
-    const { batch, action } = batchAt(PATH, asked, book);
-    if (action === undefined) {
-      sendBatch(asked.response, batch, describe);
-      return;
-    }
-    await sendPageOfResults(asked, resultFiles(files, batch), resultOf, {
-      items: 'data',
-      cursor: 'next_cursor',
-    });
+  mount.on('GET', `${PATH}/*`, (asked) => {
+    const names = { items: 'data', cursor: 'next_cursor' };
+    return sendBatchOrResults(asked, batchAt(PATH, asked, book), { files, describe, resultOf, names });
   });
   return mount.routes;
 }

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { isObject } from '../../lib/json.js';
-import type { Batch } from '../batch.js';
-import { sendPage } from '../batches.js';
+import type { Batch, Described } from '../batch.js';
+import { sendBatch, sendPage } from '../batches.js';
 import { sendSpoilt, type FileStore, type StoredFile } from '../files.js';
 import { ApiError, sendJson, type Exchange } from '../http.js';
 import { pageAt } from './mount.js';
@@ -95,12 +95,32 @@ export async function sendResults(
   await sendWhole(response, files, 'application/x-jsonl', sent.map((line) => `${line}\n`).join(''));
 }
 
+/** Answers a request for a batch, or for a page of its results where the path goes on. */
+export async function sendBatchOrResults(
+  exchange: Exchange,
+  { batch, action }: { batch: Batch; action: string | undefined },
+  {
+    files,
+    describe,
+    resultOf,
+    names,
+  }: {
+    files: FileStore;
+    describe: (batch: Described) => object;
+    resultOf: (line: Line) => object;
+    names: { items: string; cursor: string };
+  },
+): Promise<void> {
+  if (action === undefined) sendBatch(exchange.response, batch, describe);
+  else await sendPageOfResults(exchange, resultFiles(files, batch), resultOf, names);
+}
+
 /**
  * Sends the page of results that the query names.
  * @param shape a result in the provider's format
  * @param names the fields of the items and of the next page's cursor, which is a parameter of the query, too
  */
-export async function sendPageOfResults(
+async function sendPageOfResults(
   { query, response }: Exchange,
   files: readonly StoredFile[],
   shape: (line: Line) => object,

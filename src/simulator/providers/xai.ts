@@ -1,7 +1,7 @@
 /** xAI's Batch API, by its documentation (docs.x.ai/developers/advanced-api-usage/batch-api). Files are as OpenAI's. */
 
 import type { Described } from '../batch.js';
-import { requireInput, sendBatch, sendCancelled, sendCreated } from '../batches.js';
+import { requireInput, sendCancelled, sendCreated } from '../batches.js';
 import { ApiError, sendJson, type Route } from '../http.js';
 import {
   batchAt,
@@ -14,7 +14,7 @@ import {
   readFields,
   type ProviderParts,
 } from './mount.js';
-import { answerOf, failureOf, resultFiles, sendPageOfResults } from './results.js';
+import { answerOf, failureOf, sendBatchOrResults } from './results.js';
 
 const PATH = '/v1/batches';
 
@@ -34,16 +34,9 @@ export function xaiRoutes(prefix: string, parts: ProviderParts, openai: readonly
     const { page, next } = pageAt(all, query.get('pagination_token'), Number(query.get('limit') ?? 100));
     sendJson(response, 200, { batches: page.map(({ entry }) => entry), pagination_token: next });
   });
-  mount.on('GET', `${PATH}/*`, async (asked) => {
-    const { batch, action } = batchAt(PATH, asked, book);
-    if (action === undefined) {
-      sendBatch(asked.response, batch, describe);
-      return;
-    }
-    await sendPageOfResults(asked, resultFiles(files, batch), resultOf, {
-      items: 'results',
-      cursor: 'pagination_token',
-    });
+  mount.on('GET', `${PATH}/*`, (asked) => {
+    const names = { items: 'results', cursor: 'pagination_token' };
+    return sendBatchOrResults(asked, batchAt(PATH, asked, book), { files, describe, resultOf, names });
   });
   mount.on('POST', `${PATH}/*`, ({ path, owner, response }) => {
     const name = nameBelow(PATH, path);
