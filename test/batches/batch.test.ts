@@ -42,7 +42,7 @@ function identity(more: Partial<IdentityFlags>): RunIdentity {
 }
 
 describe('a Batch object', () => {
-  it('is read whatever stands in it, or is none', () => {
+  it('is read with any content, or is null', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const batch = readBatch(value);
@@ -139,7 +139,7 @@ describe('a Batch object', () => {
 });
 
 describe('the metadata of a batch', () => {
-  it('keeps within the API’s bounds and gives the run back, whatever the flags', () => {
+  it('stays within the API’s limits and gives the run back, for any flags', () => {
     const flags = fc.record({
       stop: fc.option(
         fc.array(fc.string({ unit: 'grapheme', maxLength: 200 }), { minLength: 1, maxLength: 4 }),
@@ -189,7 +189,7 @@ describe('the metadata of a batch', () => {
     expect(origin !== null && isOtherFile(origin, ours)).toBe(isOther);
   });
 
-  it('says nothing of a run where another tool wrote it', () => {
+  it('names no run if another tool wrote it', () => {
     expect(readOrigin({})).toBeNull();
     expect(
       readOrigin({ tool: 'reannotate', run: 'x', dataset: 'd', annotator: 'a', chunk: '-1' }),
@@ -200,7 +200,7 @@ describe('the metadata of a batch', () => {
 describe('a result line', () => {
   const line = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-  it('is read or refused, whatever stands in it', () => {
+  it('is read or refused with any content', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const read = readResultLine(line(value));

@@ -225,7 +225,7 @@ describe('what becomes of a chunk', () => {
     expect(() => transition(gone, { kind: 'not_created' })).toThrow(/gone/);
   });
 
-  it('holds the rows of every state in which a batch may answer, whatever the account says', () => {
+  it('holds the rows of every state in which a batch may still answer, whatever the account says', () => {
     const free = CHUNK_STATES.filter((state) => !holdsRows({ state }));
     expect(free).toEqual(['collected', 'given_up', 'too_large', 'halved']);
   });

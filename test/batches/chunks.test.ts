@@ -56,7 +56,7 @@ function linesOf(ledger: Ledger, chunk: Chunk): Buffer[] {
 }
 
 describe('chunks', () => {
-  it('hold every row once, in order, within both limits, whatever the prompts', async () => {
+  it('hold every row once, in order, within both limits, for any prompts', async () => {
     const prompts = fc.array(
       fc.string({ unit: codePoint, maxLength: 400 }).map((text) => text.toWellFormed()),
       { minLength: 1, maxLength: 30 },

@@ -28,7 +28,7 @@ function expectWellFormed(svg: string): void {
 }
 
 describe('the graphs of batches', () => {
-  it('are well-formed and hold numbers alone, whatever the batches', () => {
+  it('are well-formed and contain only numbers, for any batches', () => {
     fc.assert(
       fc.property(fc.array(times, { maxLength: 100 }), fc.string({ unit: codePoint }), (batches, title) => {
         for (const chart of [durationsChart(batches, title), completionsChart(batches, title)]) {

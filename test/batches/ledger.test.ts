@@ -90,7 +90,7 @@ describe('what is forgotten', () => {
     expect(ledger.nextNumber).toBe(3);
   });
 
-  it('is nothing of another ledger', () => {
+  it('is not accepted by another ledger', () => {
     expect(() => Ledger.open(emptyFolder()).change(chunkIn('planned'), { kind: 'given_up' })).toThrow(
       'a chunk of another ledger',
     );

@@ -153,7 +153,7 @@ async function within<T>(ms: number, clock: FakeClock, work: Promise<T>): Promis
   return work;
 }
 
-describe('machines that send at once', () => {
+describe('machines that send at the same time', () => {
   it.each<[string, number, ConstructorParameters<typeof Account>[1], string[]]>([
     ['at the same moment', 0, {}, ['held', 'taken']],
     ['within the same second', 400, {}, ['held', 'taken']],
@@ -203,7 +203,7 @@ describe('machines that send at once', () => {
     expect(account.files).toHaveLength(1);
   });
 
-  it('one that is given up is gone at once', async () => {
+  it('one that is given up is removed immediately', async () => {
     const clock = new FakeClock();
     const account = new Account(clock);
     const { name } = account.put(markerName(RUN, THEIRS, null));

@@ -71,7 +71,7 @@ describe('a watch whose polls fail', () => {
     expect((await poll(answers, 24 * 60 * MINUTE)).ended).toBe(ended);
   });
 
-  it('a refusal has to last minutes, and the user is told at once', async () => {
+  it('a refusal must last minutes, and the user is warned immediately', async () => {
     expect(await poll([200, 403], 4 * MINUTE)).toMatchObject({
       ended: null,
       warnings: [expect.stringMatching(/refused a request .*403.*for a few minutes/)],

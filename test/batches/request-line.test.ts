@@ -24,7 +24,7 @@ const CHAT = {
 const BODY = Buffer.from(JSON.stringify(CHAT));
 
 describe('a line of a batch file', () => {
-  it('holds a chat request as it stands', () => {
+  it('holds a chat request unchanged', () => {
     const line = requestLine(7, BODY).subarray(0, -1);
     expect(rowOf(line)).toBe(7);
     expect(bodyOf(line)).toEqual(BODY);

@@ -146,7 +146,7 @@ describe('watch-batch', () => {
     expect(() => watch(flags)).toThrow(message);
   });
 
-  it('asks nobody where --yes goes with --cancel alone', () => {
+  it('does not prompt if --yes is given with --cancel alone', () => {
     expect(watch({ cancel: true, yes: true })).toMatchObject({ yes: true, run: { push: null } });
   });
 });

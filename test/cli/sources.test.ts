@@ -220,7 +220,7 @@ describe('--config', () => {
     expect((await gather({ config: shared }, {}, 'watch-batch')).values.service_tier).toBeNull();
   });
 
-  it('tells judge which run is meant, and nothing of its model', async () => {
+  it('tells judge which run to read, and nothing about its model', async () => {
     const params = {
       dataset: 'd',
       annotator: 'm',

@@ -83,7 +83,7 @@ describe('bytes that are not UTF-8', () => {
     );
   });
 
-  it('are told from characters that are cut off, from halves of pairs and from UTF-32', async () => {
+  it('are distinguished from truncated characters, lone surrogates and UTF-32', async () => {
     const cut = Buffer.from('{"prompt":"日本語で日本"}').subarray(0, -3);
     await expect(open('a.jsonl', cut)).rejects.toThrow(/offset 26 .*damaged at this place/);
     const half = Buffer.concat([Buffer.from('{"prompt":"'), bytes('ed a0 bd'), Buffer.from('"}')]);
@@ -264,7 +264,7 @@ describe('CSV', () => {
     expect((await open('a.csv', 'q,a,a\nA?,x,y')).repeatedColumns).toEqual(['a']);
   });
 
-  it('gives what was written, whatever the escapes, the delimiter and the pieces it comes in', () => {
+  it('gives back what was written, for any escapes, delimiter and chunks', () => {
     const cellText = fc.string({ unit: fc.constantFrom('a', '"', ',', ';', '\n', '\r', ' ', 'é', '\\') });
     const table = fc.array(fc.tuple(cellText, cellText), { minLength: 1, maxLength: 6 });
     fc.assert(
@@ -438,7 +438,7 @@ describe('JSON', () => {
     ]);
   });
 
-  it('has the columns of all its rows, in any order of names', async () => {
+  it('has the columns of all rows, in any order', async () => {
     const rows = Array.from({ length: 300 }, (_, index) =>
       index === 250 ? { late: 'x', q: '' } : index % 2 === 0 ? { q: 'a', a: 'b' } : { a: 'b', q: 'a' },
     );

@@ -32,7 +32,7 @@ async function readRanges(
 }
 
 describe('ranges of lines', () => {
-  it('give the rows that the whole file gives, whatever its lines are', async () => {
+  it('give the same rows as the whole file, for any lines', async () => {
     const path = join(temporaryFolder(), 'data.jsonl');
     const row = fc.oneof(
       { weight: 5, arbitrary: fc.string({ unit: 'grapheme' }).map((a) => JSON.stringify({ a })) },

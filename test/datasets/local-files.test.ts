@@ -486,7 +486,7 @@ describe('JSON in other layouts', () => {
     expect(await rowsOf(dataset)).toEqual([{ '#': 0, ...value }]);
   });
 
-  it('tables of columns give the rows that they were made of', async () => {
+  it('column tables give their rows back', async () => {
     const cell = fc.oneof(
       fc.string(),
       fc.integer(),

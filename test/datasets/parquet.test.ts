@@ -17,7 +17,7 @@ async function read(file: ParquetFile): Promise<unknown[]> {
 }
 
 describe('Parquet', () => {
-  it('reads nothing of the row groups before and after the wanted rows', async () => {
+  it('reads no row groups outside the requested rows', async () => {
     const buffer = parquetWriteBuffer({
       columnData: [{ name: 'q', data: Array.from({ length: 4000 }, (_, row) => `${row} ${Math.sin(row)}`) }],
       rowGroupSize: 1000,
@@ -67,7 +67,7 @@ describe('Parquet', () => {
     expect(await read(text)).toEqual([{ q: 'a' }]);
   });
 
-  it('that is encrypted is said to be', async () => {
+  it('is reported as encrypted if it is', async () => {
     const end = new TextEncoder().encode('PAREandsoonPARE');
     await expect(ParquetFile.open(end.buffer, 'secret.parquet')).rejects.toThrow(
       /secret\.parquet .*encrypted/,

@@ -101,7 +101,7 @@ describe('trees of messages', () => {
     expect(JSON.stringify(rows[1])).toContain('"content":"a2!"');
   });
 
-  it('name what cannot be read, and go on', async () => {
+  it('report what cannot be read, and continue', async () => {
     expect(await threads([message('a9', 'elsewhere'), message('p1', null)])).toEqual([
       'p1',
       'row 1: row 0 replies to a message that is not among those of its tree before it',

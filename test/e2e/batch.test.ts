@@ -181,7 +181,7 @@ describe('what goes wrong while batches are submitted', () => {
     paidOnce(api, 30);
   });
 
-  it('is told before anything is uploaded where the model does not exist', async () => {
+  it('reports a model that does not exist before anything is uploaded', async () => {
     const { data, folder } = dataset(5);
     const api = await simulator({ models: ['gpt-4o'] });
     const submitted = await submit(api, data, folder);
@@ -192,7 +192,7 @@ describe('what goes wrong while batches are submitted', () => {
     expect(api.statistics()).toMatchObject({ filesUploaded: 0, batchesCreated: 0 });
   });
 
-  it('is mended where a batch file was deleted before it was submitted', async () => {
+  it('is fixed if a batch file was deleted before it was submitted', async () => {
     const { data, folder } = dataset(20);
     const api = await simulator({ batchPlans: [[], ['refuse_create']] });
     const size = ['--max_batch_size', '10'];
@@ -211,7 +211,7 @@ describe('what goes wrong while batches are submitted', () => {
 describe('what goes wrong in batches', () => {
   const plans = [[], ['expire'], [], ['queue'], ['row_errors'], [], ['lying_counts']] as const;
 
-  it('is mended by --retry_failed: every row, the bytes of an online run, nothing paid twice', async () => {
+  it('is fixed by --retry_failed: every row, the bytes of an online run, nothing paid twice', async () => {
     const { data, folder, root } = dataset(350);
     const api = await simulator({ batchPlans: plans });
     expect((await submit(api, data, folder, ['--max_batch_size', '50'])).code).toBe(0);
@@ -226,7 +226,7 @@ describe('what goes wrong in batches', () => {
     expect(resultsIn(folder).bytes()).toBe(await bytesOnline(api, data, root));
   });
 
-  it('is mended by --finish_online, which asks exactly the missing rows', async () => {
+  it('is fixed by --finish_online, which sends exactly the missing rows', async () => {
     const { data, folder, root } = dataset(350);
     const api = await simulator({ batchPlans: plans });
     expect((await submit(api, data, folder, ['--max_batch_size', '50'])).code).toBe(0);
@@ -262,7 +262,7 @@ describe('what goes wrong in batches', () => {
     expect(api.statistics().batchesCreated).toBe(1);
   });
 
-  it('is dealt with at once where nothing is lost by it', async () => {
+  it('is handled immediately if nothing is lost by it', async () => {
     // One batch each.
     const harmless = [
       'null_error_missing',
@@ -355,7 +355,7 @@ describe('what goes wrong in batches', () => {
 });
 
 describe('watching', () => {
-  it('goes on where it was stopped, downloads nothing twice, and costs nothing', async () => {
+  it('resumes where it was stopped, downloads nothing twice, and costs nothing', async () => {
     const { data, folder } = dataset(40);
     const api = await simulator({ batchPlans: [[], ['stuck']] });
     await submit(api, data, folder, ['--max_batch_size', '20']);
@@ -490,7 +490,7 @@ describe('watching', () => {
     );
   });
 
-  it('keeps lines of other batches that stand in its output file', async () => {
+  it('keeps lines of other batches in its output file', async () => {
     const { data, folder } = dataset(10);
     const api = await simulator();
     await submit(api, data, folder);
@@ -595,7 +595,7 @@ describe('one sentence each', () => {
 });
 
 describe('a key that the server echoes', () => {
-  it('stands in no file', async () => {
+  it('appears in no file', async () => {
     const key = 'sk-test-key-0001';
     const root = temporaryFolder();
     const rows = alpacaRows(4).map((row) => ({ ...row, instruction: `${row.instruction} answer me` }));

@@ -5,7 +5,7 @@ import type { CompareFigures } from '../../src/compare/figures.js';
 import { foldersIn, pointingAt, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJsonl } from '../support/data.js';
 
-it('annotators are compared on one sample, and the whole dataset goes on with one without paying for it again', async () => {
+it('annotators are compared on a sample, and a run of the whole dataset continues with one without paying for it again', async () => {
   const root = temporaryFolder();
   writeJsonl(root, 'data.jsonl', alpacaRows(9));
   const api = await simulator({ refusals: { 'gpt-4o-mini': 0.3 } });

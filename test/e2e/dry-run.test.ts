@@ -73,7 +73,7 @@ describe('--dry_run', () => {
     expect(run.stdout).toContain('| line');
   });
 
-  it('tells the time at the limits that a probe was told of', async () => {
+  it('shows the time at the limits that a probe found', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3000));
     const api = await simulator({ requestsPerMinute: 300 });
@@ -141,7 +141,7 @@ describe('--dry_run', () => {
     expect(gone.stdout).toMatch(/unknown: pass --max_requests_per_minute/);
   });
 
-  it('asks OpenAI itself of its own accord, with a key alone', async () => {
+  it('probes OpenAI by default if only a key is given', async () => {
     const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(3));
     const targets: (string | undefined)[] = [];
     const proxy = createServer().on('connect', ({ url }, socket) => {

@@ -200,7 +200,7 @@ describe('what a newcomer may do wrong', () => {
     );
   });
 
-  it('a folder that a file stands in the way of, and one that can’t be written', async () => {
+  it('a folder whose path is a file, and one that is not writable', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(2));
     const env = { OPENAI_API_KEY: 'sk-test-key' };
@@ -217,7 +217,7 @@ describe('what a newcomer may do wrong', () => {
     expectSentence(run, 1, /Cannot make the folder \/proc\/nothing/);
   });
 
-  it('a request that can never fit fails at once', async () => {
+  it('a request that can never fit fails immediately', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3));
     const api = await simulator();

@@ -145,7 +145,7 @@ describe('names that attack', () => {
 });
 
 describe('flags of any text', () => {
-  it('stand in config.yaml as they were given', async () => {
+  it('are written to config.yaml as they were given', async () => {
     const api = await scriptedApi(() => 'answer');
     const text = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 30 })

@@ -280,7 +280,7 @@ describe('judge', () => {
     expect(figures(folder)).toMatchObject({ wins: 10, undecided: 0 });
   });
 
-  it('goes on after kills without paying for a verdict that is on disk', async () => {
+  it('resumes after kills without paying for a verdict that is on disk', async () => {
     const answered: string[] = [];
     const server = await api(async (pair) => {
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -312,7 +312,7 @@ describe('judge', () => {
     expect(answered).toHaveLength(before);
   });
 
-  it('stops at Ctrl-C with 130, saves what was in progress, and prints the command that goes on', async () => {
+  it('exits with 130 at Ctrl-C, saves what was in progress, and prints the resume command', async () => {
     const server = await api(async (pair) => {
       await new Promise((resolve) => setTimeout(resolve, 20));
       return prefer('new', pair);
@@ -395,7 +395,7 @@ describe('judge', () => {
     expect(figures(folder)).toMatchObject({ rows: 6, wins: 6 });
   });
 
-  it('keeps to --max_cost, and goes on where it is raised', async () => {
+  it('respects --max_cost, and resumes if it is raised', async () => {
     const server = await api((pair) => prefer('new', pair));
     const { folder, args } = await plainRun(10);
     const tight = await runCli([...args, '--max_cost', '0.02', '--max_concurrency', '1'], {

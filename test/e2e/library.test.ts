@@ -64,7 +64,7 @@ it('the example of docs/library.md compiles and runs in a project that has the p
   expect(stdout).toMatch(/^2 of 2 answered$/m);
 });
 
-it('a program submits batches, collects them and is told what is wrong; the files are as their schemas say', async () => {
+it('a program submits and collects batches and gets errors; the files match their schemas', async () => {
   const folder = project();
   writeFileSync(
     join(folder, 'program.js'),

@@ -382,7 +382,7 @@ describe('a run online', () => {
     expect(readFileSync(resultsIn(folder).temp('output.log'), 'utf8')).toContain('20 requests per day');
   });
 
-  it('stops before --max_cost is exceeded, and goes on when it is raised', async () => {
+  it('stops before --max_cost is exceeded, and resumes when it is raised', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(200));
     const api = await scriptedApi(({ prompt }) => prompt);

@@ -22,7 +22,7 @@ const cases: [what: string, args: (data: string) => string[], code: number, refu
   ['a run with a refused row', (data) => ['--dataset', data], 3, 1],
 ];
 
-it.each(cases)('%s ends the same in a process of its own', async (_, args, code, refused = 0) => {
+it.each(cases)('%s ends the same in its own process', async (_, args, code, refused = 0) => {
   const api = await simulator({ faults: { refusal: refused } });
   const run = async (isNewProcess: boolean): Promise<object> => {
     const root = temporaryFolder();
@@ -36,7 +36,7 @@ it.each(cases)('%s ends the same in a process of its own', async (_, args, code,
   expect([await run(false), await run(false)]).toEqual([own, own]);
 });
 
-it('keeps its exit code when signals keep coming until it is gone', async () => {
+it('keeps its exit code if signals arrive until it exits', async () => {
   const { child, finished } = startCli(['simulate', '--port', '0']);
   await once(child.stderr, 'data');
   const repeated = setInterval(() => child.kill('SIGTERM'), 1);

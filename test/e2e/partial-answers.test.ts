@@ -68,7 +68,7 @@ describe('a journal with answers that may be incomplete', () => {
     expect({ used, unused }).toEqual({ used: 7, unused: 2 });
   });
 
-  it('counts every answer that was paid for once, whatever is accepted, and no copy of a line', async () => {
+  it('counts every paid answer once, whichever are accepted, and no copy of a line', async () => {
     const paid = [
       line(0, 'abort'),
       line(0, 'abort', { stop_reason: null }),
@@ -85,7 +85,7 @@ describe('a journal with answers that may be incomplete', () => {
   });
 });
 
-describe('a server with a finish reason of its own', () => {
+describe('a server with its own finish reason', () => {
   it('is noticed after ten answers, which count as soon as that is accepted', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(14));

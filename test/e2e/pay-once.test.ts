@@ -7,7 +7,7 @@ import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } 
 import { alpacaRows, writeJsonl } from '../support/data.js';
 
 describe('answers that are paid for once', () => {
-  it('a file that grew is a run of its own, which reuses what the run before it has', async () => {
+  it('a file that grew is a new run, which reuses the answers of the earlier one', async () => {
     const root = temporaryFolder();
     const rows = alpacaRows(5);
     const data = writeJsonl(root, 'data.jsonl', rows.slice(0, 3));

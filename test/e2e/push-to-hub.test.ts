@@ -296,7 +296,7 @@ describe('a push to the Hub', () => {
 });
 
 describe('what is there already', () => {
-  it('is replaced with --yes alone, told before anything is asked, and never deleted', async () => {
+  it('is only replaced with --yes, announced before any request, and never deleted', async () => {
     const { folder, args } = rehearse();
     const api = await simulator();
     const theirs = { 'README.md': '# Mine\n', 'notes.txt': 'keep' };
@@ -531,7 +531,7 @@ describe('a Hub that fails', () => {
     },
   );
 
-  it('for good: the printed command leaves failed rows alone', async () => {
+  it('permanently: the printed command leaves failed rows alone', async () => {
     const { folder, args } = rehearse();
     let isBroken = true;
     const chat = await scriptedApi(({ prompt }) =>

@@ -15,7 +15,7 @@ const MESSAGES = [
 ];
 
 describe('reasoning', () => {
-  it('has a field of its own in every format, and moves where a later command wants it', async () => {
+  it('has its own field in every format, and moves where a later command puts it', async () => {
     const folder = temporaryFolder();
     const dataset = writeJson(folder, 'data.json', alpacaRows(MESSAGES.length));
     const rows: unknown[] = [];

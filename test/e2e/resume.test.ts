@@ -50,7 +50,7 @@ function answeredRows(folder: string): number[] {
   );
 }
 
-describe('going on with a run', () => {
+describe('resuming a run', () => {
   it('gives the same bytes after kills at any moment, and never asks again for an answer that is on disk', async () => {
     const folder = temporaryFolder();
     const rows = alpacaRows(200);
@@ -148,7 +148,7 @@ describe('going on with a run', () => {
     expect(fast.statistics().answered - (25 - paid)).toBeLessThanOrEqual(1);
   });
 
-  it('stops at once at a second Ctrl-C', async () => {
+  it('stops immediately at a second Ctrl-C', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(10));
     let hang = false;
@@ -165,7 +165,7 @@ describe('going on with a run', () => {
     expect(await runCli([...args, '--resume'], { env: pointingAt(api) })).toMatchObject({ code: 0 });
   });
 
-  it('asks the Hub for nothing, and tries failed rows again unless told not to', async () => {
+  it('sends no request to the Hub, and retries failed rows unless --retry excludes them', async () => {
     const folder = temporaryFolder();
     const rows = alpacaRows(20);
     const hub = await simulator({ datasets: { 'me/data': writeJson(folder, 'data.json', rows) } });
@@ -315,7 +315,7 @@ describe('going on with a run', () => {
     expect(resultsIn(folder).rows()[2]?.annotation).toBe('from Python');
   });
 
-  it('stops for a wrong key in the middle, marks nothing failed, and goes on with a good one', async () => {
+  it('stops at a wrong key in mid-run, marks no row as failed, and resumes with a good one', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(60));
     let answers = 0;
@@ -336,7 +336,7 @@ describe('going on with a run', () => {
     expect(await runCli([...args, '--resume'], { env: pointingAt(api) })).toMatchObject({ code: 0 });
   });
 
-  it('makes results anew after the journal grew from outside', async () => {
+  it('writes the results again after another process appended to the journal', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(2));
     const api = await scriptedApi(({ prompt }) => prompt);
@@ -349,7 +349,7 @@ describe('going on with a run', () => {
     expect(api.requests).toHaveLength(2);
   });
 
-  it('gives no row the answer of another, and takes an intact line where a damaged one stands before it', async () => {
+  it('never gives a row another row’s answer, and uses an intact line after a damaged one', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(6));
     const api = await simulator();
@@ -374,7 +374,7 @@ describe('going on with a run', () => {
     expect(api.statistics().requests).toBe(7);
   });
 
-  it('asks again, at once and once, for a row whose line is damaged where only its text shows it', async () => {
+  it('requests a row again, once and in the same run, if only the text of its line is damaged', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(5));
     const api = await simulator();

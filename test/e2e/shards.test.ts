@@ -77,7 +77,7 @@ it('workers that share a plan give what one machine gives, byte for byte, and as
   });
 });
 
-it('a worker that is told to stop drains, and the next one sends only the rest', async () => {
+it('a stopped worker finishes what is in flight, and the next one sends only the rest', async () => {
   let open = (): void => undefined;
   const isOpen = new Promise<void>((resolve) => (open = resolve));
   const [folder, waiting] = [temporaryFolder(), new Set<string>()];

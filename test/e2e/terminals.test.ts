@@ -145,7 +145,7 @@ describe('a terminal', () => {
   );
 });
 
-describe('output that nobody receives', () => {
+describe('output that cannot be written', () => {
   it.skipIf(!hasDevFull)('a full disk behind stderr costs no row and no exit code', async () => {
     const { args, env } = await rehearse(6, 1);
     const first = inShell('"$@" --limit 1 2>/dev/full', args, env);

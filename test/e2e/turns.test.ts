@@ -20,7 +20,7 @@ function chat(name: string): { messages: Message[] } {
 }
 
 describe('all turns of a chat', () => {
-  it('are answered one after the other, paid for once, and go on where a chat ended', async () => {
+  it('are answered one after the other, paid for once, and resume where a chat ended', async () => {
     const folder = temporaryFolder();
     const dataset = writeJson(folder, 'data.json', [chat('a'), chat('b')]);
     let isShort = true;

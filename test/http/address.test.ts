@@ -126,7 +126,7 @@ describe('an address that is shown', () => {
     expect(withoutSecrets(`--base_url=${given}`)).toBe(`--base_url=${shown}`);
   });
 
-  it('holds no password and no key, whatever they are', () => {
+  it('never contains a password or a key', () => {
     const secret = fc
       .string({ minLength: 4, unit: 'grapheme-ascii' })
       .filter((text) => !/[\s<>"']/.test(text));

@@ -113,7 +113,7 @@ describe('a verdict', () => {
 });
 
 describe('the prompts', () => {
-  it('give every text back, whatever it holds', async () => {
+  it('give back any text', async () => {
     const prompts = await readJudgePrompts(null);
     const attack = fc.constantFrom(
       '{answer_b}',

@@ -184,7 +184,7 @@ describe('a lock on a shared folder', () => {
     expect(second.outcome()).toBeNull();
   });
 
-  it('is checked again after the machine slept, and kept if nobody took it', async () => {
+  it('is checked again after the machine slept, and kept if no other process took it', async () => {
     const [folder, clock] = [temporaryFolder(), new FakeClock()];
     let wall = 0;
     const lock = await contender(folder, clock, 'pod-a', () => wall).lock;
@@ -253,7 +253,7 @@ describe('a lock on a shared folder', () => {
     await expect(second.lock).rejects.toThrow();
   });
 
-  it('is taken at once from a process of this machine that has ended', async () => {
+  it('is taken immediately from a process on this machine that has ended', async () => {
     const [folder, clock] = [temporaryFolder(), new FakeClock()];
     await frozen(folder, clock);
     const vantage = { ...HERE, pid: 10, pidNamespace: 'pod-a', folder, isRunning: () => false };

@@ -70,7 +70,7 @@ describe.skipIf(process.platform === 'win32')('folders that others own or can wr
     requireOwnFolder(folder);
   });
 
-  it('refuses a named pipe, which would stop whoever opens it', () => {
+  it('refuses a named pipe, which would block the reader', () => {
     const folder = privateFolder();
     execFileSync('mkfifo', [join(folder, 'pipe')]);
     expect(() => {

@@ -48,7 +48,7 @@ describe('an answer', () => {
     expect(new AnswerSchema(true).violationIn('1')).toBeNull();
   });
 
-  it('is never looked at for long, whatever it holds', () => {
+  it('is checked in bounded time, even if it is hostile', () => {
     const hostile: [Record<string, unknown>, string][] = [
       [{ type: 'string', pattern: '^(a+)+$' }, JSON.stringify(`${'a'.repeat(40)}!`)],
       [{ uniqueItems: true }, JSON.stringify(Array.from({ length: 60_000 }, (_, index) => ({ index })))],

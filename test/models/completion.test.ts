@@ -118,7 +118,7 @@ describe('readAnswer', () => {
     expect(readAnswer(answer({ content: '' }, null), rules)).toMatchObject({ kind: 'empty' });
   });
 
-  it('keeps the error of a choice, whatever else the choice says', () => {
+  it('keeps the error of a choice next to other fields', () => {
     const error = { code: 502, message: 'Upstream idle timeout' };
     for (const finish of ['error', 'stop', null])
       expect(readAnswer(answer({ content: 'half' }, finish, { error }))).toMatchObject({

@@ -120,7 +120,7 @@ describe('a list of servers', () => {
     expect(() => named(baseUrl, keys)).toThrow(message);
   });
 
-  it('in a file has notes, empty lines, and keys of its own', () => {
+  it('in a file may have comments, empty lines, and a key for each server', () => {
     expect(listing(`\ufeff# mine\r\n\r\n  ${A}\r\n${B} KEY_B\n${A}\n`)).toEqual([
       [A, null],
       [B, 'KEY_B'],

@@ -262,7 +262,7 @@ describe('a usage object', () => {
     expect(counts(readUsage(usage))).toEqual(expected);
   });
 
-  it('gives whole and bounded counts, whatever a server writes', () => {
+  it('gives bounded integers for anything a server sends', () => {
     const value = fc.anything({ maxDepth: 2 });
     const keys = [
       'prompt_tokens',
@@ -283,7 +283,7 @@ describe('a usage object', () => {
     );
   });
 
-  it('counts reasoning that is written as text, whatever else there is', () => {
+  it('counts reasoning that is sent as text next to other fields', () => {
     const usage = {
       prompt_tokens: 3,
       completion_tokens: 9,
@@ -340,7 +340,7 @@ describe('an answer without usage', () => {
   const answer = (message: object, more: object = {}): Buffer =>
     Buffer.from(JSON.stringify({ choices: [{ message }], ...more }));
 
-  it('is counted from the texts of all choices, reasoning and tool calls included', () => {
+  it('is counted from the texts of all choices, including reasoning and tool calls', () => {
     const plain = usageOfAnswer(null, request, answer({ content: 'Red, yellow and blue.' }));
     expect(plain).toMatchObject({ promptTokens: 9, completionTokens: 6, stated: null, estimated: 1 });
     const thinking = usageOfAnswer(

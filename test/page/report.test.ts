@@ -227,7 +227,7 @@ describe.runIf(isThere)('the report', () => {
 });
 
 describe.runIf(isThere)('a report of hostile rows', () => {
-  it('runs nothing of theirs, and shows what cannot be seen', async () => {
+  it('executes nothing from them, and shows invisible characters', async () => {
     const folder = temporaryFolder();
     const attacks = [
       '</script><script>alert(1)</script>',
@@ -304,7 +304,7 @@ describe.runIf(isThere)('reports of other runs', () => {
     expect(text).toMatch(/\d new is better/);
   });
 
-  it('is served while the run goes on, and ends with Ctrl-C', async () => {
+  it('is served while the run is in progress, and ends with Ctrl-C', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(12));
     const { answer, release } = heldAnswers();

@@ -102,7 +102,7 @@ describe('what changed since the last push', () => {
     expect((await changesSince({ ...before.last, record }, digests, read)).rows).toBeNull();
   });
 
-  it('is what was said before where the same data are pushed again', () => {
+  it('keeps its text if the same data are pushed again', () => {
     const since = {
       rows: { new: 1, changed: 2, gone: 3, unchanged: 4 },
       finished_at: null,

@@ -149,7 +149,7 @@ describe('the rows to read', () => {
     expect(rows.length).toBeLessThan(100);
   });
 
-  it('stay within their bound of bytes whatever their size', () => {
+  it('stay within their byte limit at any size', () => {
     const selection = new Selection(5000, []);
     const text = 'z'.repeat(12_000);
     for (let row = 0; row < 3000; row++) {
@@ -202,7 +202,7 @@ describe('a run over time', () => {
 });
 
 describe('a timeline', () => {
-  it('loses nothing as its steps grow, and goes on after what was written', () => {
+  it('loses nothing as its steps grow, and continues after what was written', () => {
     let now = 0;
     let timeline = new Timeline(null, () => now);
     for (let answer = 0; answer < 5000; answer++) {

@@ -60,7 +60,7 @@ async function looked(live: LiveRun): Promise<ReportData> {
   return live.report(NOW);
 }
 
-it('counts answers as they come, and a row once whatever it had before', async () => {
+it('counts answers as they arrive, and each row once even if it had an earlier answer', async () => {
   const { run, journal } = begun(5);
   const live = new LiveRun(run, OPTIONS);
   expect((await looked(live)).states).toMatchObject({ ok: 0, pending: 5 });
@@ -87,7 +87,7 @@ it('counts answers as they come, and a row once whatever it had before', async (
   expect((await looked(live)).status).toBe('running');
 });
 
-it('gives the same whatever pieces the journal is read in', async () => {
+it('gives the same result however the journal is split into reads', async () => {
   const entry = fc.record({
     row: fc.nat(9),
     kind: fc.constantFrom('ok', 'cut', 'failure'),
@@ -130,7 +130,7 @@ it('starts over where the run was started over, or got more rows', async () => {
   expect((await looked(live)).rows).toBe(8);
 });
 
-it('reads the shards of a plan, and says nothing of servers where the page is for others', async () => {
+it('reads the shards of a plan, and leaves servers out of a public page', async () => {
   const { run } = begun(0);
   const parts = [0, 1].map((shard) => {
     const folder = join(run.folder.temp, String(shard));
@@ -157,7 +157,7 @@ interface OnlineResult {
   headers?: Record<string, string>;
 }
 
-it('is served to this machine, and to whoever knows the address', async () => {
+it('is served to this machine alone, to anyone who knows the address', async () => {
   const data = { rows: 1 } as ReportData;
   const server = await serveReport({
     version: () => '7',

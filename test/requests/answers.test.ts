@@ -302,7 +302,7 @@ describe('what is done about answers that cannot be used', () => {
     expect(others.partial(partial('abort'), false, true).kind).toBe('set aside');
   });
 
-  it('goes on where reasons differ, or whole answers came', () => {
+  it('continues if reasons differ or complete answers arrived', () => {
     const answers = new UnusableAnswers();
     answers.partial(partial('abort'), false, true);
     const mixed = Array.from({ length: 30 }, () => answers.partial(partial('error'), false, true));

@@ -95,7 +95,7 @@ describe('Concurrency', () => {
     expect([concurrency.inFlight, concurrency.held]).toEqual([1, 1]);
   });
 
-  it('lets nobody wait for room once the run stops', async () => {
+  it('releases everything that waits for a slot once the run stops', async () => {
     const concurrency = new Concurrency(2, true, { now: () => 0 });
     void concurrency.enter();
     void concurrency.enter();
@@ -229,7 +229,7 @@ describe('Concurrency with few answers', () => {
 });
 
 describe('TokenEstimate', () => {
-  it('charges characters / 4, whatever the escapes', () => {
+  it('charges characters / 4 regardless of escapes', () => {
     const body = (content: string): Buffer =>
       Buffer.from(JSON.stringify({ model: 'm', messages: [{ role: 'user', content }], max_tokens: 100 }));
     const estimate = new TokenEstimate();

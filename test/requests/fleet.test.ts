@@ -170,7 +170,7 @@ describe('several servers', () => {
     expect(played.time).toBeLessThan(5000);
   });
 
-  it('join and leave while a run goes on', async () => {
+  it('join and leave during a run', async () => {
     const played = await playFleet(2000, [good('first', { latency: 20 })], {
       at: {
         time: 1000,

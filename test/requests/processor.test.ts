@@ -131,7 +131,7 @@ describe('a limit of the day', () => {
     expect(sent).toBe(4);
   });
 
-  it('ends it without a time where none is told', async () => {
+  it('ends it without a time if none is given', async () => {
     const { stop, sent } = await play(50, () => apiError(429, 'Daily limit reached'));
     expect(stop).toMatchObject({ reason: 'error', cause: 'limit' });
     expect(stop).not.toHaveProperty('wait');
@@ -181,7 +181,7 @@ describe('time-outs', () => {
 });
 
 describe('refusals', () => {
-  it('stop a run where nothing is said and twenty rows in a row meet them', async () => {
+  it('stop a run if no reason is given and twenty consecutive rows get them', async () => {
     const played = await play(60, ({ row }) => apiError(400, `Request ${row} was refused`));
     expect(played).toMatchObject({ sent: 20, stop: { cause: 'refused' } });
     expect((await play(60, () => apiError(400, 'no'), { hasAnswers: true })).sent).toBe(20);
@@ -212,7 +212,7 @@ describe('refusals', () => {
     expect(Object.values(rows).filter((state) => state === 'failed')).toHaveLength(100);
   });
 
-  it('of several parameters are all learnt, each said once, and cost requests in flight nothing', async () => {
+  it('of several parameters are all learnt, each reported once, without cost to requests in flight', async () => {
     const refusing: Script = (body) => {
       const refused = ['seed', 'n'].filter((name) => name in body);
       return refused.length > 0
@@ -291,7 +291,7 @@ describe('an answer that breaks the schema', () => {
   };
   const wrong = { body: completion('no') };
 
-  it('is kept, and requested again at once, with another seed', async () => {
+  it('is kept, and requested again immediately, with another seed', async () => {
     const seeds: unknown[] = [];
     const played = await play(1, ({ seed }, times) => (seeds.push(seed), times < 2 ? wrong : ok), {
       rules,
@@ -385,7 +385,7 @@ describe('hours of sending', () => {
   /** So slow that 12 rows take longer than an hour. */
   const slow: Script = (_, times) => (times < 2 ? apiError(503, 'busy') : ok);
 
-  it('hold back every request, retries as well, and go on by themselves', async () => {
+  it('hold back every request and retry, and resume on their own', async () => {
     let busy = 0;
     const script: Script = (body, times) => {
       busy += 1;
@@ -399,7 +399,7 @@ describe('hours of sending', () => {
     expect(played.pauses.slice(0, 2)).toEqual([0, HOUR]);
   });
 
-  it('end no run for silence: nobody was asked', async () => {
+  it('do not end a run for silence, since nothing was sent', async () => {
     // The first request after a pause of three hours gets a 429.
     const script: Script = ({ row }, times) => (row === 2 && times === 0 ? apiError(429, 'slow down') : ok);
     const pause = (now: number): number => (now >= 20 && now < 3 * HOUR ? 3 * HOUR - now : 0);

@@ -320,7 +320,7 @@ describe('RateLimiter', () => {
     expect(server.throttled).toBeLessThan(0.1 * server.accepted);
   });
 
-  it('keeps to the limit that the user set, whatever the headers say', () => {
+  it('respects the user’s limit, even if the headers allow more', () => {
     const limiter = open({ requestsPerMinute: 60 });
     limiter.observe({ 'x-ratelimit-limit-requests': '6000' });
     expect(limiter.requestsPerMinute).toBe(60);
@@ -336,7 +336,7 @@ describe('RateLimiter', () => {
     expect(limiter.requestsPerMinute).toBeNull();
   });
 
-  it('tells at once that a request can never fit', () => {
+  it('reports immediately that a request can never fit', () => {
     const limiter = open({ tokensPerMinute: 1000 });
     expect(limiter.canNeverFit({ tokens: 1001 })).toBe(true);
     expect(limiter.canNeverFit({ tokens: 1000 })).toBe(false);

@@ -78,7 +78,7 @@ describe('a refusal', () => {
     expect(judge(429, body)).toMatchObject({ kind: 'throttle', wait });
   });
 
-  it('waits until tomorrow for a limit of a day, whatever pause of seconds is asked for', () => {
+  it('waits until tomorrow for a daily limit, even if the server asks for seconds', () => {
     const details = [
       { violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier', quotaValue: '20' }] },
       { retryDelay: '34s' },

@@ -103,7 +103,7 @@ async function freePort(): Promise<number> {
 }
 
 describe.skipIf(!hasRedis)('limits over a real Redis', () => {
-  it('queue reservations of all workers, and are divided once it is gone', async () => {
+  it('queue reservations of all workers, and are divided after it is lost', async () => {
     const [port, password] = [await freePort(), 'secret-password-1'];
     const redis = spawn('redis-server', ['--port', String(port), '--save', '', '--requirepass', password], {
       stdio: 'ignore',

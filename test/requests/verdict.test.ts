@@ -123,7 +123,7 @@ describe('classifyResponse', () => {
     expect(judge(200, pretty)).toMatchObject({ json: Buffer.from(line) });
   });
 
-  it('gives a verdict on whatever comes', () => {
+  it('gives a verdict on any answer', () => {
     const status = fc.integer({ min: 200, max: 599 });
     const body = fc.oneof(
       fc.json(),

@@ -82,7 +82,7 @@ function expected(lines: readonly Sent[], row: number): { state: RowState; by: s
 }
 
 describe('rows that were sent to another annotator', () => {
-  it('a journal says who answered each row, who was sent what, and who is paid, whatever came of it', async () => {
+  it('the journal records who answered each row, who was sent what, and who is paid, whatever the result', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(sent, { maxLength: 12 }), async (lines) => {
         const { index, entries } = await read(lines);

@@ -38,7 +38,7 @@ describe('how long answers took', () => {
     expect(readLatencies(folder, all).get(1)).toBe(900);
   });
 
-  it('is missing without a file, and a folder that is gone only ends the recording', () => {
+  it('is missing without a file, and a deleted folder only ends the recording', () => {
     const folder = temporaryFolder();
     expect(readLatencies(folder, all).size).toBe(0);
     const log = new LatencyLog(latenciesIn(folder));

@@ -86,7 +86,7 @@ describe('a row with another request', () => {
   });
 });
 
-it('a line of the journal asks with a request that says the same, whatever the form of its parts', () => {
+it('a request from the journal has the same content in any form of its parts', () => {
   const messages = chat('ua');
   const line = (turns: unknown): Buffer => Buffer.from(JSON.stringify([{ messages: turns }, {}, {}]));
   expect(asksWith(line(messages), messages)).toBe(true);

@@ -36,7 +36,7 @@ describe('an answer', () => {
     expect(secretIn(kept(answer.replaceAll('@@', KEY.replaceAll('/', '\\/'))), [KEY])).toBeNull();
   });
 
-  it('has none that is compressed without saying so, in UTF-16, or streamed in pieces that nobody asked for', () => {
+  it('has none from answers with undeclared compression, in UTF-16, or streamed without being asked to', () => {
     const text = answer.replaceAll('@@', KEY);
     const pieces = [...Array.from(KEY), ''].map((content) => ({
       choices: [{ index: 0, delta: { content }, finish_reason: content === '' ? 'stop' : null }],

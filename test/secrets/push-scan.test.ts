@@ -33,7 +33,7 @@ describe('a push', () => {
     expect(await refusalOf(['yes', 'sk-learn and sk-1'], false)).toBeNull();
   });
 
-  it('never has a known secret, in any spelling, whatever flag is given', async () => {
+  it('never contains a known secret, in any spelling, with any flag', async () => {
     const escaped = Buffer.from(`Bearer ${KEY}`).toString('base64');
     for (const allowed of [false, true]) {
       const refusal = await refusalOf(['fine', `say ${escaped}`], allowed);

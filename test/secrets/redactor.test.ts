@@ -138,7 +138,7 @@ describe('lines of an earlier version', () => {
 
 describe('a text with more escapes than can be searched', () => {
   const dense = '\\u0073%6b&#45;'.repeat(400_000);
-  it('is refused, and nothing of it is shown in a message', () => {
+  it('is refused, and no part of it appears in a message', () => {
     const started = performance.now();
     expect(() => redactor.bytes(Buffer.from(dense))).toThrow(Unsearchable);
     expect(() => redactor.value({ cell: dense })).toThrow(Unsearchable);

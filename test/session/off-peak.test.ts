@@ -60,7 +60,7 @@ describe('what answers cost by the hour', () => {
     expect(merged.cost).toBeCloseTo(OFF_PEAK, 9);
   });
 
-  it('is never below 0, whatever the counters say', async () => {
+  it('is never negative, for any counters', async () => {
     const path = join(temporaryFolder(), 'counters.json');
     writeFileSync(path, JSON.stringify({ startedAt: '2026-11-30T00:00:00Z', offPeak: USAGE }));
     expect(new Totals(path, await deepseek(), new Date()).cost).toBe(0);

@@ -43,7 +43,7 @@ const answer = {
   usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
 };
 
-it('tells the state, rows and cost of each run, whatever its files hold', async () => {
+it('shows the state, rows and cost of each run, even with damaged files', async () => {
   const open = { id: 'batch_1', status: 'in_progress', created_at: 1, request_counts: { total: 3 } };
   const folder = folderOf({
     done: { saved: { 'config.yaml': config, 'summary.json': summary }, temp: { 'run.json': {} } },

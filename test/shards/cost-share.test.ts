@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { costShare, type ShardCost } from '../../src/shards/cost-share.js';
 
-it('parts of --max_cost never come to more than it, in whatever order shards begin and end', () => {
+it('parts of --max_cost never add up to more than it, in any order of shards', () => {
   const sizes = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 8 });
   const steps = fc.array(fc.record({ pick: fc.nat(100), used: fc.double({ min: 0, max: 1, noNaN: true }) }), {
     maxLength: 40,

@@ -77,7 +77,7 @@ function answerAgain(runDir: string, shard: number, change: (answer: { message: 
 }
 
 describe('merge in parts', () => {
-  it('writes the rows of one file, whatever the shards and parts, and leaves nothing of an earlier merge', async () => {
+  it('writes the rows of one file for any shards and parts, and keeps nothing of an earlier merge', async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 5 });
     const partRows = fc.integer({ min: 1, max: 8 });
     await fc.assert(

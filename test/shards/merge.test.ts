@@ -192,7 +192,7 @@ const HARMLESS: Readonly<Record<string, (planned: OpenPlan, shard: number) => vo
 };
 
 describe('merge', () => {
-  it('gives one result of all shards, whatever workers left behind that changes nothing', async () => {
+  it('gives one result of all shards, and ignores leftovers of workers', async () => {
     const kind = fc.constantFrom(...Object.keys(HARMLESS));
     await fc.assert(
       fc.asyncProperty(

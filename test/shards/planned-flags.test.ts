@@ -8,7 +8,7 @@ import { Redactor } from '../../src/secrets/redactor.js';
 import { plannedFlags } from '../../src/shards/planned-flags.js';
 import { temporaryFolder } from '../support/cli.js';
 
-it('workers make of a plan’s flags what the command line made of them, also of files that they cannot see', () => {
+it('workers read a plan’s flags as the command line did, including files that they cannot see', () => {
   const folder = temporaryFolder();
   const file = (name: string, text: string): string => {
     writeFileSync(join(folder, name), text);

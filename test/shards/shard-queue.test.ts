@@ -44,7 +44,7 @@ function fleet(sizes: readonly (readonly number[])[], now: () => number = () => 
   });
 }
 
-it('workers that know the limit never announce more than it together, in whatever order they look', () => {
+it('workers that know the limit never announce more than it together, in any order', () => {
   const size = fc.integer({ min: 1, max: LIMIT });
   fc.assert(
     fc.property(
@@ -106,7 +106,7 @@ it('what does not fit beside others is neither uploaded nor submitted, and waits
   expect(one.ledger.chunks.map(({ state }) => state)).toEqual(['waiting', 'waiting']);
 });
 
-it('a worker that waits for half an hour with nothing in the queue tries once, whatever a dead one left behind', () => {
+it('a worker that waits for half an hour with an empty queue tries once, despite leftovers of a dead one', () => {
   let now = 0;
   const [one, dead] = fleet([[600], [900]], () => now);
   if (one === undefined || dead === undefined) throw new Error('two workers');

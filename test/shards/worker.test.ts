@@ -30,7 +30,7 @@ async function workOn(planned: OpenPlan, shards: Iterable<number>): Promise<void
   await pool.close();
 }
 
-it('a worker learns parameters once, and starts later shards with all requests at once', async () => {
+it('a worker learns parameters once, and starts later shards at full concurrency', async () => {
   const sizes = [6, 6, 6];
   let waiting: (() => void)[] = [];
   let most = 0;

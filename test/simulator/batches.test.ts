@@ -333,7 +333,7 @@ describe('cancelling', () => {
     });
   });
 
-  it('leaves nothing of a batch that was not yet checked', async () => {
+  it('keeps nothing of a batch that was not validated yet', async () => {
     const simulator = await simulate({ batchValidationMs: 60_000 });
     const { id } = await create(simulator, await upload(simulator, rows(2)));
     await cancel(simulator, id);
@@ -501,7 +501,7 @@ describe('creating a batch', () => {
     );
   });
 
-  it('fails later where the file is gone', async () => {
+  it('fails later if the file was deleted', async () => {
     const folder = ownTemporaryFolder();
     const simulator = await simulate(QUICK);
     const id = await upload(simulator, rows(1));
@@ -766,7 +766,7 @@ describe('faults of batches', () => {
     expect([...output, ...errors].length).toBe(5);
   });
 
-  it('lying_counts: all is said to be well', async () => {
+  it('lying_counts: every request is reported as completed', async () => {
     const batch = await run(await planned(['lying_counts', 'row_errors']), rows(5));
     expect(batch.request_counts).toEqual({ total: 5, completed: 5, failed: 0 });
     expect(batch.error_file_id).not.toBeNull();
@@ -830,7 +830,7 @@ describe('faults of batches', () => {
     expect((await end(simulator, (await create(simulator, id)).id)).status).toBe('completed');
   });
 
-  it('stuck: it goes on only to be cancelled', async () => {
+  it('stuck: it makes no progress and can only be cancelled', async () => {
     const simulator = await planned(['stuck']);
     const { id } = await create(simulator, await upload(simulator, rows(10)));
     const stuck = await until(simulator, id, ({ request_counts: counts }) => counts.completed === 5);

@@ -202,7 +202,7 @@ describe('the check of a request', () => {
     expect((await post(await simulate(), body)).status).toBe(200);
   });
 
-  it('knows only the models it is told', async () => {
+  it('knows only the models it is given', async () => {
     const simulator = await simulate({ models: ['gpt-4o'] });
     expect((await post(simulator, { model: 'gpt-4o' })).status).toBe(200);
     expect(await refused(post(simulator, { model: 'gpt-9' }))).toMatchObject({
@@ -212,7 +212,7 @@ describe('the check of a request', () => {
     });
   });
 
-  it('asks for the key it is told, and never shows one', async () => {
+  it('requires the key it is given, and never shows it', async () => {
     const simulator = await simulate({ apiKey: 'right' });
     expect((await post(simulator, {}, { authorization: 'Bearer right' })).status).toBe(200);
     expect((await refused(post(simulator))).status).toBe(401);
@@ -263,7 +263,7 @@ describe('the server', () => {
     expect(status).toBe(413);
   });
 
-  it('goes on after clients that break off or speak no HTTP', async () => {
+  it('survives clients that disconnect or do not speak HTTP', async () => {
     // Nobody waits for an answer whose client is gone, so the latency only has to outlast the test.
     const simulator = await simulate({ latencyMs: 600_000, models: ['gpt-4o-mini'] });
     const received = async (requests: number): Promise<void> => {
@@ -312,7 +312,7 @@ describe('the server', () => {
     );
   });
 
-  it('runs until it is told to stop', async () => {
+  it('runs until it is stopped', async () => {
     const lines: string[] = [];
     const controller = new AbortController();
     const running = runSimulator({ datasets: {} }, (line) => lines.push(line), controller.signal);

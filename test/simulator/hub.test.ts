@@ -179,7 +179,7 @@ describe('the simulated datasets-server', () => {
     expect(simulator.statistics().hubRequests).toBe(8);
   });
 
-  it('has faults of its own, new ones at each attempt', async () => {
+  it('has its own faults, drawn again at each attempt', async () => {
     const datasets = { name: jsonl() };
     const faulty = async (hubFaults: Record<string, number>): Promise<Response> =>
       fetch(`${(await simulate({ datasets, hubFaults })).url}/splits?dataset=name`);

@@ -36,7 +36,7 @@ describe('rate limits over HTTP', () => {
     expect(simulator.statistics()).toMatchObject({ requests: 3, answered: 2, throttled: 1, rejected: 0 });
   });
 
-  it('refuse for good what is larger than the limit', async () => {
+  it('permanently refuse what is larger than the limit', async () => {
     const simulator = await simulate({ tokensPerMinute: 1_000 });
     const response = await post(simulator, { max_tokens: 2_000 });
     expect(response.headers.get('retry-after-ms')).toBeNull();

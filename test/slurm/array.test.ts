@@ -5,7 +5,7 @@ import { until } from './cluster.js';
 import { AT_ONCE, describeUnderSlurm, IN_FLIGHT, NODES, SHARDS } from './slurm-runs.js';
 
 describeUnderSlurm('an array of shards under Slurm', (slurm) => {
-  it('gives what one machine gives, from four shards a node that all start at once; merging too early is refused', async () => {
+  it('gives what one machine gives, with four shards per node that start together; an early merge is refused', async () => {
     const runs = slurm();
     const runDir = await runs.plan('whole', 120);
     await runs.submit(runDir);
@@ -60,7 +60,7 @@ describeUnderSlurm('an array of shards under Slurm', (slurm) => {
     expect(await runs.overview(runDir)).toMatchObject({ shards: { done: SHARDS } });
   });
 
-  it('asks nothing of a dataset that changed after it was planned', async () => {
+  it('sends no request for a dataset that changed after it was planned', async () => {
     const runs = slurm();
     const runDir = await runs.plan('changed', 48);
     const path = runs.dataset('changed');

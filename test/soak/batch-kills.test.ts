@@ -59,7 +59,7 @@ vi.setConfig({ testTimeout: 3_600_000 });
 
 const NAME = 'SIGKILL batches';
 
-it('killed at any file operation while it submits, it ends as if it had not been', async () => {
+it('a submission that is killed at any file operation gives the same results', async () => {
   const tally = new Tally(`${NAME}: at each file operation while submitting`);
   const plain = await scene();
   const calls = await countCalls(plain.folder, (env) =>
@@ -79,7 +79,7 @@ it('killed at any file operation while it submits, it ends as if it had not been
   tally.expectAll();
 });
 
-it('killed at any file operation while it watches, it ends as if it had not been', async () => {
+it('a watch that is killed at any file operation gives the same results', async () => {
   const tally = new Tally(`${NAME}: at each file operation while watching`);
   const plain = await scene({ batchPlans: [[], ['expire']] });
   await submit(plain.proxy, plain.data, plain.folder, SIZE);
@@ -123,7 +123,7 @@ function describePoint({ step, number, moment }: KillPoint): string {
   return `${step}, number ${number}, ${moment}`;
 }
 
-it('killed before, during and after each request while it submits, it ends as if it had not been', async () => {
+it('a submission that is killed before, during and after each request gives the same results', async () => {
   const tally = new Tally(`${NAME}: at each request while submitting`);
   await tally.play(
     // The sample has each of the three moments once.
@@ -152,7 +152,7 @@ it('killed before, during and after each request while it submits, it ends as if
   tally.expectAll();
 });
 
-it('killed before, during and after each request while it watches, it ends as if it had not been', async () => {
+it('a watch that is killed before, during and after each request gives the same results', async () => {
   const tally = new Tally(`${NAME}: at each request while watching`);
   await tally.play(
     spread(
@@ -202,7 +202,7 @@ describe('a batch that was made without an answer', () => {
 });
 
 describe('Ctrl-C while a round of --retry_failed is submitted', () => {
-  it('stops with 130 and the command that goes on, which submits what is missing once', async () => {
+  it('exits with 130 and prints the resume command, which submits the rest once', async () => {
     const one = await scene({ batchPlans: [[], ['expire']] });
     const { proxy, data, folder } = one;
     expect((await submit(proxy, data, folder, SIZE)).code).toBe(0);

@@ -117,7 +117,7 @@ async function deaths(): Promise<Death[]> {
   return all;
 }
 
-it('killed before, during and after each request to any provider, a run ends as if it had not been', async () => {
+it('a run that is killed before, during and after each request to any provider gives the same results', async () => {
   const tally = new Tally('Batches of every provider: SIGKILL at each request');
   const all = await deaths();
   // Anthropic has the longest way to find a batch again.

@@ -55,7 +55,7 @@ it('makes one folder of any names, in its parent and nowhere else', () => {
   tally.survived(runs);
 });
 
-it('reads back what it wrote into config.yaml, whatever it is', async () => {
+it('reads back any value that it wrote to config.yaml', async () => {
   const tally = new Tally('fuzz: values in config.yaml');
   const path = join(temporaryFolder(), 'config.yaml');
   const runs = cases(150, 10_000);

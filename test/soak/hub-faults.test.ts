@@ -65,7 +65,7 @@ async function survive(kinds: readonly FaultName[], number: number): Promise<Out
   };
 }
 
-it('loads every row whatever 30 % of the Hub’s answers are', async () => {
+it('loads every row although 30 % of the Hub’s answers are faulty', async () => {
   const tally = new Tally('Hub: each fault in 30 % of the answers, and all of them mixed');
   const single = cases(0, 1) === 0 ? KINDS.slice(9, 10) : KINDS;
   const mixed = Array.from({ length: cases(1, 10) }, () => KINDS);

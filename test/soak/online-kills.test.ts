@@ -113,7 +113,7 @@ async function survive(
   };
 }
 
-it('killed at any file operation, it ends as if it had not been', async () => {
+it('a run that is killed at any file operation gives the same results', async () => {
   const tally = new Tally('SIGKILL online: at each file operation');
   const one = await scene();
   const folder = temporaryFolder();
@@ -127,7 +127,7 @@ it('killed at any file operation, it ends as if it had not been', async () => {
   tally.expectAll();
 });
 
-it('killed at any moment, several times, it ends as if it had not been', async () => {
+it('a run that is killed several times at random gives the same results', async () => {
   const tally = new Tally('SIGKILL online: at random moments, up to 4 times a run');
   const one = await scene();
   const plans = Array.from({ length: cases(1, 100) }, (_, number) =>
@@ -156,7 +156,7 @@ it('killed at any moment, several times, it ends as if it had not been', async (
   tally.expectAll();
 });
 
-it('killed at any request, it ends as if it had not been', async () => {
+it('a run that is killed at any request gives the same results', async () => {
   const tally = new Tally('SIGKILL online: at each request');
   const one = await scene();
   const numbers = spread(

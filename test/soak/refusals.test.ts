@@ -174,7 +174,7 @@ function wrongRow(plan: Plan, rows: Played['rows']): string | null {
   return null;
 }
 
-it('ends every row in one state, whatever is refused in whatever words', async () => {
+it('ends every row in one state for every refusal, in any wording', async () => {
   const tally = new Tally('refusals: members of the tables, many reworded, at random rows');
   const plans = Array.from({ length: cases(8, 5000) }, (_, number) => planOf(number + 1));
   await tally.play(

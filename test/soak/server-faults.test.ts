@@ -87,14 +87,14 @@ function outcomeOf(folder: string, api: ChaosApi, rows: number): Outcome {
   };
 }
 
-it('gets every row into exactly one state whatever 30 % of the answers are', async () => {
+it('gets every row into exactly one state although 30 % of the answers are faulty', async () => {
   const tally = new Tally('server: each of its faults in 30 % of the answers');
   // A sample of two; the next test mixes all of them.
   await tally.play(spread(SMALL, 2), String, (kind) => survive([kind], cases(10, 60)), 4);
   tally.expectAll();
 });
 
-it('gets every row into exactly one state where 30 % of the answers have one of all faults', async () => {
+it('gets every row into exactly one state with every fault in 30 % of the answers', async () => {
   const tally = new Tally('server: all of its faults mixed, in 30 % of the answers');
   const sizes = Array.from({ length: cases(1, 12) }, (_, number) => 40 + number * 15);
   await tally.play(
@@ -191,7 +191,7 @@ it('waits for a server that goes away and comes back, and tells of one that does
   tally.expectAll();
 });
 
-it('stops where the credit is gone, and goes on where it was topped up', async () => {
+it('stops when the credit runs out, and resumes once it is topped up', async () => {
   const tally = new Tally('server: quota gone and topped up');
   await tally.play(
     Array.from({ length: cases(1, 10) }, (_, number) => 1 + number * 3),

@@ -82,7 +82,7 @@ it('lets one process at a time work on a run', async () => {
   tally.expectAll();
 });
 
-it('goes on in a copy of its folders, made while it ran', async () => {
+it('continues in a copy of its folders that was made while it ran', async () => {
   const tally = new Tally('a run folder copied elsewhere, also while it is worked on');
   const rows = alpacaRows(ROWS);
   const data = writeJson(temporaryFolder(), 'data.json', rows);

@@ -40,7 +40,7 @@ function outcomeOf(folder: string, paid: number): Outcome {
   };
 }
 
-it('goes on as if nothing had been while the clock is set, online and with batches', async () => {
+it('is not affected by changes of the clock, online and in batches', async () => {
   const tally = new Tally('a clock that is set by an hour, a day, ten years');
   const shifts = [-10 * 365 * 24, -24, -1, 1, 24, 10 * 365 * 24].map((hours) => hours * HOUR);
   const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(ROWS));
@@ -113,7 +113,7 @@ it('takes the answers that came while the machine slept', async () => {
   tally.expectAll();
 });
 
-it('goes on with its batches after a sleep', async () => {
+it('continues with its batches after the machine slept', async () => {
   const tally = new Tally('a machine that sleeps while batches are watched');
   const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(ROWS));
   await tally.play(

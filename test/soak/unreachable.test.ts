@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 3_600_000 });
 const ROWS = 30;
 const PRELOAD = fileURLToPath(new URL('../support/dns-preload.js', import.meta.url));
 
-it('goes on where names can be looked up again', async () => {
+it('continues once DNS lookups work again', async () => {
   const tally = new Tally('network: DNS that fails and returns');
   const plans = Array.from({ length: cases(1, 16) }, (_, number) => ({
     from: number % 3 === 0 ? 0 : 300 + number * 40,

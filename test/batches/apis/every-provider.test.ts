@@ -142,7 +142,7 @@ describe.each(PROVIDER_NAMES)('%s', (provider) => {
     expect((await findInAccount(one.client, other, WAITING, () => undefined)).batches).toEqual([]);
   });
 
-  it('--cancel: a batch that runs is stopped, and one that has ended is not said to be', async () => {
+  it('--cancel: a running batch is stopped, and an ended one is not reported as stopped', async () => {
     const one = await account(provider, [['stuck']], 0);
     const [running, whole] = (await submitted(one)).map(({ batch }) => batch?.id ?? '');
     await ended(one.client, whole ?? '');
@@ -182,7 +182,7 @@ describe.each(PROVIDER_NAMES)('%s', (provider) => {
     expect(await rowsOf(one, await ended(one.client, whole?.batch?.id ?? ''))).toEqual(['3', '4', '5']);
   });
 
-  it('files of the account keep two machines from sending at once, where it lists them', async () => {
+  it('files in the account keep two machines from sending at the same time, if the API lists them', async () => {
     const { client, root } = await account(provider);
     const { files } = client;
     const listsNone = ['mistral', 'anthropic', 'gemini', 'xai', 'openrouter', 'fireworks'].includes(provider);
