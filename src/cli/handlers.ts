@@ -217,8 +217,9 @@ function demoRequest({ values, given }: Parsed<'demo'>): DemoRequest {
     reasoning: values.reasoning,
     saveDir: values.save_dir,
     tempDir: values.temp_dir,
-    formats: formatsOf({ ...values, decontaminate: null }),
+    formats: formatsOf(values),
     drop: values.drop,
+    decontaminate: values.decontaminate,
     policy: {
       reuse: values.reuse,
       dedupe: values.dedupe,

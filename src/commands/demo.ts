@@ -1,6 +1,6 @@
 /** `reannotate demo`: the main job on bundled data, online or in batches, over real HTTP against the embedded simulator. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { wholeDataset } from '../datasets/selection.js';
@@ -36,6 +36,8 @@ const DATASET = 'reannotate/examples';
 const ANNOTATOR = 'gpt-4o-mini';
 /** No secret: the simulator takes any key. */
 const KEY = 'simulator';
+/** What `--decontaminate` calls the evaluation set that comes with the demo. */
+const BENCHMARK = 'benchmark';
 /** Three batches of the bundled rows. */
 const BATCH_SIZE = 50;
 /** Share of rows that the model refuses if there is a fallback annotator. */
@@ -65,6 +67,8 @@ export interface DemoRequest {
   formats: readonly OutputFormat[];
   /** Rules for rows to leave out; null for none. */
   drop: readonly string[] | null;
+  /** Evaluation sets whose prompts are left out; null for none. */
+  decontaminate: readonly string[] | null;
   /** Settings that save money, or send rows again. */
   policy: Pick<RunPolicy, 'reuse' | 'dedupe' | 'escalateTruncated' | 'fallback' | 'offPeak'>;
   /** Where the results are pushed to; null for nowhere. */
@@ -196,6 +200,7 @@ function settingsOf(
   policy: Partial<RunPolicy>,
 ): RunSettings {
   const { saveDir, tempDir, formats, drop, repository } = request;
+  const decontaminate = request.decontaminate?.map(evaluationSet) ?? null;
   const shortened = new Set(request.policy.escalateTruncated === null ? [] : ['max_tokens']);
   return {
     selection: wholeDataset(DATASET),
@@ -209,7 +214,7 @@ function settingsOf(
       limits: DEFAULT_LIMITS,
       environment,
     },
-    output: { ...DEFAULT_OUTPUT, saveDir, tempDir, formats, drop },
+    output: { ...DEFAULT_OUTPUT, saveDir, tempDir, formats, drop, decontaminate },
     policy: { ...DEFAULT_POLICY, ...request.policy, ...policy },
     push: repository === null ? null : { repository, private: false, yes: false, allowSecrets: false },
     notify: null,
@@ -217,6 +222,11 @@ function settingsOf(
     environment,
     recorded: {},
   };
+}
+
+/** The file of an evaluation set: the bundled one by its name, unless there is a file of that name. */
+function evaluationSet(name: string): string {
+  return name === BENCHMARK && !existsSync(name) ? packageFile('datasets/examples/benchmark.jsonl') : name;
 }
 
 function runOnline(work: Demo): Promise<number> {

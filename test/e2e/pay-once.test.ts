@@ -117,12 +117,14 @@ it('the demo shows all of it, without a key', async () => {
     'gpt-4o',
     '--drop',
     'shorter=150',
+    '--decontaminate',
+    'benchmark',
   ];
   const run = await runCli(['demo', ...flags, '--events', 'events.jsonl'], { cwd });
   expect(run.code, run.stderr).toBe(0);
   expect(run.stderr).toContain('134 rows of 268 need no request');
   expect(run.stderr).toMatch(/Sending \d+ truncated rows again with 8 times the tokens/);
   expect(run.stderr).toMatch(/Sending \d+ refused rows to gpt-4o\./);
-  expect(run.stderr).toMatch(/Dropped: +\d+ rows \(shorter=150 \d+\)/);
+  expect(run.stderr).toMatch(/Dropped: +\d+ rows \(shorter=150 \d+, overlaps benchmark\.jsonl \d+\)/);
   expect(readFileSync(join(cwd, 'events.jsonl'), 'utf8')).toContain('"event":"ended","exit_code":0');
 });

@@ -102,7 +102,13 @@ export const RESULT_FLAGS = {
     details:
       'Any file that `--dataset` reads. Words are compared as open-r1 does, in lower case. See [filters](results.md#filters).',
     aliases: ['decontamination', 'eval_set', 'evaluation_set', 'benchmark'],
-    commands: { reannotate: true, 'watch-batch': { usual: BEFORE } },
+    commands: {
+      reannotate: true,
+      'watch-batch': { usual: BEFORE },
+      demo: {
+        help: 'leave out examples whose prompt shares 8 consecutive words with a prompt of an evaluation set: `benchmark` is a small one of the demo',
+      },
+    },
   }),
   decontaminate_column: flag({
     kind: text('<name>'),
