@@ -30,8 +30,8 @@ interface KnownModel {
 }
 
 /**
- * 09:00 to 12:00 and 14:00 to 18:00 in Beijing, Monday to Friday. Chinese public holidays are off-peak as well, and not
- * known here: on these days a cost is stated too high, never too low.
+ * 09:00 to 12:00 and 14:00 to 18:00 in Beijing, Monday to Friday. Chinese public holidays are off-peak as well; the State
+ * Council announces them year by year, so they are not known here: on these days a cost is stated too high, never too low.
  */
 const DEEPSEEK_PEAK: readonly HourWindow[] = [
   { start: 60, end: 4 * 60, days: WEEKDAYS },

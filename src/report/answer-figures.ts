@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { cooperativePause, endOfLine, readBlocks } from '../lib/files.js';
 import { noteDiscarded } from '../lib/memory.js';
 import type { Completion } from '../models/completion.js';
-import { shareOf, totalCost, type Price } from '../models/prices.js';
+import { shareOf, totalCost, type Price, type Rates } from '../models/prices.js';
 import type { AnswerFigures } from '../models/usage.js';
 import { parseJournalLine } from '../run/journal-line.js';
 import { LineScanner } from '../run/line-scanner.js';
-import { readLatencies } from '../run/latencies.js';
+import { readTimes, type RequestTimes, type Span } from '../run/latencies.js';
 import { annotatorOf, isPaid, type Origin } from '../run/origin.js';
 import type { RowFigures, ShownRow } from './data.js';
 
@@ -49,39 +49,66 @@ export function journalFiles({ folder, isSegmented }: JournalPart): string[] {
 
 const LONGEST_NAME = 200;
 
-/** True where the journal alone does not show what an answer cost: it does not record when it was given. */
-function dependsOnHour(origin: Origin | null, pricing: Pricing): boolean {
-  return isPaid(origin) && (priceOf(origin, pricing)?.offPeak ?? null) !== null;
-}
-
 function priceOf(origin: Origin | null, { price, others }: Pricing): Price | null {
   const annotator = annotatorOf(origin);
   return annotator === null ? price : (others?.get(annotator) ?? null);
 }
 
 /** US dollars that one answer cost, at the dearest hours where that makes a difference; null where that is not known. */
-export function costOfAnswer(
-  { usage, tier }: AnswerFigures,
-  origin: Origin | null,
-  pricing: Pricing,
-): number | null {
-  if (!isPaid(origin)) return 0;
-  const { isBatch } = pricing;
-  const annotator = annotatorOf(origin);
-  const price = priceOf(origin, pricing);
-  // Other annotators are sent single requests.
-  const isOfBatch = isBatch && annotator === null;
-  const share = price === null ? null : isOfBatch ? price.batchShare : shareOf(price, tier);
-  return totalCost(usage, price, [{ usage, share }])?.amount ?? null;
+export function costOfAnswer(figures: AnswerFigures, origin: Origin | null, pricing: Pricing): number | null {
+  return costAt(figures, origin, pricing, priceOf(origin, pricing));
 }
 
-/** The figures of one answer. */
-export function figuresOf(
-  completion: Completion,
+/**
+ * The same at the hour when the answer was requested.
+ * @param time null where that was not recorded: then a price that depends on it is not known
+ */
+export function costWhen(
   figures: AnswerFigures,
   origin: Origin | null,
   pricing: Pricing,
-): RowFigures {
+  time: Span | null,
+): number | null {
+  const price = priceOf(origin, pricing);
+  const offPeak = isOfBatch(origin, pricing) ? null : (price?.offPeak ?? null);
+  if (offPeak === null || !isPaid(origin)) return costOfAnswer(figures, origin, pricing);
+  if (time === null) return null;
+  // As the account of a run counts it: no provider says which of the two times decides.
+  return costAt(
+    figures,
+    origin,
+    pricing,
+    offPeak.hours.includesAll(time.from, time.to) ? offPeak.rates : price,
+  );
+}
+
+/** True where what an answer cost may depend on when it was requested. */
+export function hasHourlyPrice({ price, others }: Pricing): boolean {
+  return [price, ...(others?.values() ?? [])].some((one) => (one?.offPeak ?? null) !== null);
+}
+
+/** Batches have one price at any hour. Other annotators are sent single requests. */
+function isOfBatch(origin: Origin | null, { isBatch }: Pricing): boolean {
+  return isBatch && annotatorOf(origin) === null;
+}
+
+function costAt(
+  { usage, tier }: AnswerFigures,
+  origin: Origin | null,
+  pricing: Pricing,
+  rates: Rates | null,
+): number | null {
+  if (!isPaid(origin)) return 0;
+  const price = priceOf(origin, pricing);
+  const share = price === null ? null : isOfBatch(origin, pricing) ? price.batchShare : shareOf(price, tier);
+  return totalCost(usage, rates, [{ usage, share }])?.amount ?? null;
+}
+
+/**
+ * The figures of one answer, apart from its latency.
+ * @param cost in US dollars; null where it is not known
+ */
+export function figuresOf(completion: Completion, figures: AnswerFigures, cost: number | null): RowFigures {
   const { usage } = figures;
   const isCounted = usage.estimated === 0;
   return {
@@ -91,7 +118,7 @@ export function figuresOf(
     completionTokens: isCounted ? usage.completionTokens : null,
     reasoningTokens: usage.reasoningTokens,
     latency: null,
-    cost: dependsOnHour(origin, pricing) ? null : costOfAnswer(figures, origin, pricing),
+    cost,
   };
 }
 
@@ -112,25 +139,26 @@ export async function addFigures(
         .map((row) => [row.row - start, row]),
     );
     if (wanted.size === 0) continue;
-    for (const path of journalFiles(part)) await addFrom(path, wanted, pricing);
-    addLatencies(part, wanted);
+    const times = readTimes(part.folder, (row) => wanted.has(row));
+    for (const path of journalFiles(part)) await addFrom(path, wanted, pricing, times);
+    for (const [number, { figures }] of wanted)
+      if (figures !== null) figures.latency = times.latencyOf(number);
   }
 }
 
-function addLatencies({ folder }: JournalPart, wanted: ReadonlyMap<number, ShownRow>): void {
-  const latencies = readLatencies(folder, (row) => wanted.has(row));
-  for (const [number, { figures }] of wanted)
-    if (figures !== null) figures.latency = latencies.get(number) ?? null;
-}
-
-async function addFrom(path: string, wanted: ReadonlyMap<number, ShownRow>, pricing: Pricing): Promise<void> {
+async function addFrom(
+  path: string,
+  wanted: ReadonlyMap<number, ShownRow>,
+  pricing: Pricing,
+  times: RequestTimes,
+): Promise<void> {
   const scanner = new LineScanner();
   const pause = cooperativePause();
   for (const { bytes } of readBlocks(path)) {
     for (let start = 0; start < bytes.length;) {
       const end = endOfLine(bytes, start);
-      const row = wanted.get(scanner.rowOf(bytes, start, end) ?? -1);
-      if (row !== undefined) addLine(bytes.subarray(start, end), row, pricing);
+      const row = wanted.get(scanner.rowAbout(bytes, start, end) ?? -1);
+      if (row !== undefined) addLine(bytes.subarray(start, end), row, pricing, times);
       start = end + 1;
     }
     await pause();
@@ -138,12 +166,14 @@ async function addFrom(path: string, wanted: ReadonlyMap<number, ShownRow>, pric
 }
 
 /** Of several answers the one counts whose text is shown; where a row took several requests, all of them do. */
-function addLine(line: Buffer, row: ShownRow, pricing: Pricing): void {
+function addLine(line: Buffer, row: ShownRow, pricing: Pricing, times: RequestTimes): void {
   const entry = parseJournalLine(line);
   noteDiscarded(line.length * 3);
   if (entry?.kind !== 'answer') return;
   const { completion, origin, part } = entry;
-  const figures = figuresOf(completion, entry.figures(), origin, pricing);
+  const used = entry.figures();
+  const cost = costWhen(used, origin, pricing, times.timeOf(entry.row, part));
+  const figures = figuresOf(completion, used, cost);
   if (part !== null) row.figures = row.figures === null ? figures : sumOf(row.figures, figures);
   else if (completion.state === row.state) {
     const isShown = (completion.annotation?.length ?? 0) === row.lengths.new;

@@ -15,14 +15,22 @@ import { DEFAULT_SELECTION, selectAnswer, SELECTIONS } from '../models/select-an
 import { readUsage, type AnswerFigures } from '../models/usage.js';
 import { JournalIndex, SEGMENT_SPAN, type JournalSegment } from '../run/journal.js';
 import { parseJournalLine, type JournalEntry } from '../run/journal-line.js';
-import { latenciesIn, parseLatency } from '../run/latencies.js';
+import { latenciesIn, parseTime, RequestTimes, type RequestSlots } from '../run/latencies.js';
 import { LineReader } from '../run/line-reader.js';
 import type { Origin } from '../run/origin.js';
 import { choiceLayout, RowParts, turnLayout, type PartLayout } from '../run/parts.js';
 import { readRowAnswer, type RowAnswer } from '../run/row-answers.js';
 import { countTurns } from '../run/turns.js';
 import type { ChatMessage } from '../types.js';
-import { figuresOf, journalFiles, type JournalPart, type Pricing } from './answer-figures.js';
+import {
+  costOfAnswer,
+  costWhen,
+  figuresOf,
+  hasHourlyPrice,
+  journalFiles,
+  type JournalPart,
+  type Pricing,
+} from './answer-figures.js';
 import type { RowFacts } from './shown-row.js';
 
 const BLOCK_BYTES = 1 << 20;
@@ -65,9 +73,8 @@ export class LivePart {
   readonly #read = new Map<string, number>();
   readonly #segments: JournalSegment[] = [];
   readonly #reader = new LineReader(this.#segments);
-  /** Milliseconds by row; 0 where they are not known. */
-  readonly #latencies: Float32Array;
-  #latenciesRead = 0;
+  readonly #times: RequestTimes;
+  #timesRead = 0;
 
   private constructor(
     private readonly part: JournalPart,
@@ -76,7 +83,7 @@ export class LivePart {
     private readonly reading: Reading,
   ) {
     this.index = new JournalIndex(lines.ends.length);
-    this.#latencies = new Float32Array(lines.ends.length);
+    this.#times = timesOf(lines.ends.length, layout, hasHourlyPrice(reading.pricing));
     this.#parts = layout === null ? null : new RowParts(layout, this.index);
     this.index.parts = this.#parts;
   }
@@ -112,24 +119,37 @@ export class LivePart {
     if (markOf(this.part.rowsPath) !== this.lines.mark) throw new FilesReplaced();
     let isChanged = false;
     for (const path of journalFiles(this.part)) if (await this.#readNew(path, changes)) isChanged = true;
-    if (isChanged) await this.#readLatencies();
+    if (isChanged) await this.#readTimes();
     return isChanged;
   }
 
   /** How many milliseconds the answers to a row took; null where that was not recorded, or not yet. */
   latencyOf(row: number): number | null {
-    const latency = this.#latencies[row] ?? 0;
-    return latency === 0 ? null : latency;
+    return this.#times.latencyOf(row);
   }
 
-  async #readLatencies(): Promise<void> {
+  /** US dollars that the answers to a row cost at the hours when they were requested; null where that is not known. */
+  costOf(row: number): number | null {
+    const { rules, pricing } = this.reading;
+    let sum = 0;
+    for (const { place } of this.index.placesOf(row)) {
+      const entry = parseJournalLine(this.#reader.read(place), rules);
+      if (entry?.row !== row) throw new FilesReplaced();
+      if (entry.kind !== 'answer') continue;
+      const { origin, part } = entry;
+      const cost = costWhen(entry.figures(), origin, pricing, this.#times.timeOf(row, part));
+      if (cost === null) return null;
+      sum += cost;
+    }
+    return sum;
+  }
+
+  async #readTimes(): Promise<void> {
     const path = latenciesIn(this.part.folder);
     if (!existsSync(path)) return;
-    this.#latenciesRead = await eachLine(path, this.#latenciesRead, (line) => {
-      const found = parseLatency(line);
-      if (found === null || found.row >= this.#latencies.length) return;
-      const before = found.part === '' ? 0 : (this.#latencies[found.row] ?? 0);
-      this.#latencies[found.row] = before + found.milliseconds;
+    this.#timesRead = await eachLine(path, this.#timesRead, (line) => {
+      const found = parseTime(line);
+      if (found !== null) this.#times.note(found);
     });
   }
 
@@ -216,12 +236,12 @@ export class LivePart {
     }
     const { completion, origin, messages } = answer;
     const usage = figures?.usage ?? readUsage(completion.rawUsage);
+    const used = usage === null ? null : { usage, tier: completion.tier };
     return {
       row: this.#answeredRow(row, completion, messages),
       state: completion.state,
       error: completion.note,
-      figures:
-        usage === null ? null : figuresOf(completion, { usage, tier: completion.tier }, origin, pricing),
+      figures: used === null ? null : figuresOf(completion, used, costOfAnswer(used, origin, pricing)),
     };
   }
 
@@ -282,6 +302,30 @@ function resultRow(line: Buffer): ResultRow {
 
 function turnsIn(line: Buffer): number {
   return countTurns(resultRow(line).request_messages ?? undefined);
+}
+
+/**
+ * The times of all requests of a part: 4 bytes each, and 8 more where it matters when they were sent. A line may be about
+ * a row as a whole or about one of its requests.
+ */
+function timesOf(rows: number, layout: PartLayout | null, hasHours: boolean): RequestTimes {
+  const total = rows + (layout?.total ?? 0);
+  const firstOf = (row: number): number => rows + (layout?.firstOf(row) ?? 0);
+  const countOf = (row: number): number => layout?.countOf(row) ?? 0;
+  const slots: RequestSlots = {
+    of: (row, part) => {
+      if (row >= rows) return null;
+      if (part === '') return row;
+      return Number(part) < countOf(row) ? firstOf(row) + Number(part) : null;
+    },
+    *all(row) {
+      if (row >= rows) return;
+      yield row;
+      for (let part = 0; part < countOf(row); part++) yield firstOf(row) + part;
+    },
+  };
+  const sent = hasHours ? new Float64Array(total).fill(NaN) : null;
+  return new RequestTimes(slots, new Float32Array(total).fill(NaN), sent);
 }
 
 /** How many requests a row takes, by the run's parameters; null where it is one. */

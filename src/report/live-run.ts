@@ -13,7 +13,7 @@ import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { offPeakSaving } from '../models/prices.js';
 import { restoreUsage, type AnswerFigures } from '../models/usage.js';
 import { isPaid, type Origin } from '../run/origin.js';
-import { costOfAnswer } from './answer-figures.js';
+import { costOfAnswer, hasHourlyPrice } from './answer-figures.js';
 import {
   batchesIn,
   readJsonFile,
@@ -89,16 +89,19 @@ export class LiveRun {
     const known = parts.reduce((sum, { index }) => sum + index.rows, 0);
     const planned = this.run.parts.reduce((sum, { rows }) => sum + (Number.isFinite(rows) ? rows : 0), 0);
     const counted = this.#pass.result(this.run.parts.length > 1 ? Math.max(known, planned) : known);
-    for (const row of counted.shown) this.#addLatency(row);
+    for (const row of counted.shown) this.#addTimes(row);
     const options = { ...this.options, now };
     return reportOf(this.run, options, counted, { status: this.#status, summary: this.#summary() });
   }
 
-  #addLatency({ row, figures }: ShownRow): void {
+  /** What is known of a row once its answer's time is, which is written after the answer. */
+  #addTimes({ row, figures }: ShownRow): void {
     const place = this.run.parts.findIndex(({ start, rows }) => row >= start && row < start + rows);
     const part = this.#parts.get(place);
     if (figures === null || part === undefined) return;
-    figures.latency = part.latencyOf(row - (this.run.parts[place]?.start ?? 0));
+    const own = row - (this.run.parts[place]?.start ?? 0);
+    figures.latency = part.latencyOf(own);
+    if (hasHourlyPrice(this.run.pricing)) figures.cost = part.costOf(own);
   }
 
   /** What the answers so far come to, without a page. */

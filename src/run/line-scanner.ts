@@ -140,6 +140,11 @@ export class LineScanner {
     return this.endOfResponse(bytes, start, end) === -1 || this.part !== null ? null : this.row;
   }
 
+  /** The row that a line is about, with all of its answers or one of them, by its end; null where it is no line of a journal. */
+  rowAbout(bytes: Buffer, start: number, end: number): number | null {
+    return this.endOfContent(bytes, start, end) === -1 ? null : this.row;
+  }
+
   /**
    * Where the request and its response end, exclusive, if the line continues with `,{"request_idx":N}]`; -1 otherwise. They
    * begin behind the line's first bracket.

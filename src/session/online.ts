@@ -431,7 +431,7 @@ function journaling(
       const { requestIdx, part } = job;
       const place = journal.appendAnswer(sent, json, { row: requestIdx, part, origin });
       const now = systemClock.now();
-      if (job.sentAt !== undefined) latencies.note(requestIdx, part, now - job.sentAt);
+      if (job.sentAt !== undefined) latencies.note(requestIdx, part, now - job.sentAt, Date.now());
       timeLeft.answered(job.startedAt ?? now, now);
       const line = lineOf(job, completion.annotations.length);
       const counts = index.recordLine(line, completion.state, place, { origin });

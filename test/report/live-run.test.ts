@@ -3,11 +3,15 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it, onTestFinished } from 'vitest';
+import { Hours } from '../../src/models/hours.js';
+import type { Price } from '../../src/models/prices.js';
+import { addFigures } from '../../src/report/answer-figures.js';
 import type { ReportedRun } from '../../src/report/collect.js';
-import type { ReportData } from '../../src/report/data.js';
+import type { ReportData, ShownRow } from '../../src/report/data.js';
 import { LiveRun } from '../../src/report/live-run.js';
 import { serveReport } from '../../src/report/watch-server.js';
 import { runFolder } from '../../src/run/folder.js';
+import { latenciesIn } from '../../src/run/latencies.js';
 import { temporaryFolder } from '../support/cli.js';
 
 const NOW = new Date(0);
@@ -233,3 +237,72 @@ it('puts a row together from the requests that it took: turns of a chat, and ans
   const [both] = (await looked(new LiveRun(several.run, OPTIONS))).shown;
   expect([both?.new, both?.others]).toEqual(['One', ['Two']]);
 });
+
+/** A model that costs half from midnight to one o'clock, UTC. */
+const HOURLY: Price = {
+  ...{ input: 1, cachedInput: 1, cacheWriteInput: 1, output: 1 },
+  offPeak: {
+    rates: { input: 0.5, cachedInput: 0.5, cacheWriteInput: 0.5, output: 0.5 },
+    hours: new Hours([{ start: 0, end: 60 }]),
+  },
+  ...{ batchShare: 1, highestBatchShare: 1, tiers: { flex: 0.5, priority: 2 } },
+};
+const NIGHT = Date.UTC(2026, 0, 5, 0, 30);
+const DAY = Date.UTC(2026, 0, 5, 12, 0);
+
+it.each<[string, Record<string, unknown>, [number | null, number | null][]]>([
+  [
+    'one request for each row',
+    {},
+    [
+      [400, 7.5],
+      [250, 15],
+      [5, null],
+      [null, null],
+    ],
+  ],
+  [
+    'several',
+    { n: 2 },
+    [
+      [650, 22.5],
+      [250, 30],
+      [5, null],
+      [null, null],
+    ],
+  ],
+])(
+  'has the latency and the cost of each row as the finished report does: %s',
+  async (_, params, expected) => {
+    const { run, journal } = begun(4, params);
+    run.pricing = { price: HOURLY, isBatch: false };
+    const isSeveral = params['n'] === 2;
+    const choiceOf = (row: number, choice: number): string =>
+      lineOf(row, 'A')
+        .replace('{"model":"m"}', `{"model":"m","messages":[{"role":"user","content":"Question ${row}"}]}`)
+        .replace('}]\n', `,"choice":${choice}}]\n`);
+    for (const row of [0, 1, 2, 3])
+      appendFileSync(journal, isSeveral ? choiceOf(row, 0) + choiceOf(row, 1) : lineOf(row, 'A'));
+    const [first, second] = isSeveral ? ['0', '1'] : ['', '9'];
+    const sent = [
+      `0,${first},900,${DAY}`,
+      // The same request again: this answer counts.
+      `0,${first},400,${NIGHT}`,
+      `0,${second},250,${DAY}`,
+      `1,${first},${isSeveral ? 100 : 250},${DAY}`,
+      `1,${second},150,${DAY}`,
+      // A run of an earlier version.
+      `2,${first},5`,
+    ];
+    const wanted = isSeveral ? sent : sent.filter((one) => !one.includes(',9,'));
+    writeFileSync(latenciesIn(run.folder.temp), `request_idx,part,milliseconds\n${wanted.join('\n')}\n`);
+    const live = new LiveRun(run, OPTIONS);
+    const { shown } = await looked(live);
+    const figuresIn = (rows: readonly ShownRow[]): unknown[] =>
+      rows.map(({ figures }) => [figures?.latency, figures?.cost]);
+    expect(figuresIn(shown)).toEqual(expected);
+    const finished = shown.map((row) => ({ ...row, figures: null }));
+    await addFigures(run.parts, finished, run.pricing);
+    expect(figuresIn(finished)).toEqual(expected);
+  },
+);
