@@ -1,6 +1,7 @@
 /** `reannotate merge`: the results of a planned run, once every shard is proved to be whole. */
 
 import { existsSync, readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { writeBatchObjects } from '../batches/ledger.js';
 import { TemporaryError, UserError } from '../lib/errors.js';
 import { lockHolder } from '../lib/lock.js';
@@ -225,8 +226,13 @@ function configOf(planned: OpenPlan): ConfigFile {
   return {
     uuid: plan.uuid,
     creation_date: plan.created,
-    params: effectiveParameters(settings, shownBaseUrl(settings.call)),
+    params: effectiveParameters(withFolder(settings, runDir), shownBaseUrl(settings.call)),
     dataset: configDataset({ found: plan.found }, plan.rows),
     ...(learnt.size === 0 ? {} : { parameter_changes: [...learnt.values()] }),
   };
+}
+
+/** The settings with the parent of the run's folder, wherever that is on this machine. */
+function withFolder(settings: OpenPlan['settings'], runDir: string): OpenPlan['settings'] {
+  return { ...settings, output: { ...settings.output, tempDir: dirname(runDir) } };
 }

@@ -35,7 +35,7 @@ import type { NextCommands, Publisher } from '../session/finished-run.js';
 import { commandLine, retryCommandLine } from '../session/next-command.js';
 import { subjectOf, withNotice } from '../session/notice.js';
 import { runOnline, type OpenRun } from '../session/online-run.js';
-import { answerSources, reusingMoved, SharedAnswers } from '../session/share-answers.js';
+import { checkAnswerSources, reusingMoved, SharedAnswers } from '../session/share-answers.js';
 import type { BatchRun } from '../session/submit-batches.js';
 import type { CommandContext } from '../session/command-context.js';
 import { requireBatches, watchCommandFor, type WatchCommand } from '../session/watch-command.js';
@@ -99,7 +99,7 @@ async function checkStart(
   const leftBehind = checkEarlierRun(folder, place, policy.earlier);
   // A new run that lacks a key or its dataset fails before it leaves anything behind.
   if (!policy.batchFileOnly && (!isResumed || leftBehind.length === 0)) checkEndpoints(call);
-  await answerSources(policy.reuse, output.tempDir);
+  await checkAnswerSources(policy.reuse, output.tempDir);
   // What the record of a resumed run adds counts as well.
   const recorded = isResumed ? (await readConfig(folder.config, new Date())).params : undefined;
   const continued = withOutputsOf(recorded, settings);

@@ -1,15 +1,10 @@
 /** An earlier run, as a source of answers: its jobs say what was asked, and its journal holds what was answered. */
 
-import { existsSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
-import { UserError } from '../lib/errors.js';
-import { lastLine } from '../lib/files.js';
+import { lastLine, readLines } from '../lib/files.js';
 import { isObject } from '../lib/json.js';
-import { sanitize } from '../lib/text.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { AnswerWindow } from './answer-window.js';
-import { readConfig } from './config.js';
-import { readJob, readJobs } from './jobs.js';
+import { readJob, type JobLine } from './jobs.js';
 import { scanJournal, type JournalIndex, type JournalSegment } from './journal.js';
 import { LineScanner } from './line-scanner.js';
 import { LineReader } from './line-reader.js';
@@ -24,7 +19,7 @@ export interface AnswerSource {
   /** The run's name, which rows carry as their answers' origin. */
   name: string;
   jobs: string;
-  journal: string;
+  journal: string | readonly JournalSegment[];
 }
 
 /** How its lines are to be read. */
@@ -37,6 +32,9 @@ export interface Reading {
   /** Another annotator whose answers count as well; null for none. */
   fallback: string | null;
 }
+
+/** Called for each line of `jobs.json` that cannot be read. */
+export type OnDamaged = () => void;
 
 /** A whole answer, with the request that it answers. */
 export interface FoundAnswer {
@@ -58,48 +56,33 @@ export interface FoundLine {
 }
 
 /**
- * Finds a run by the folder of its working files or that of its results.
- * @param tempDir where the working files of a run are whose results do not say it
- * @throws UserError where no answers are there
- */
-export async function findAnswerSource(path: string, tempDir: string): Promise<AnswerSource> {
-  const given = resolve(path);
-  const name = basename(given);
-  const { params } = await readConfig(join(given, 'config.yaml'), new Date());
-  const recorded = params?.['temp_dir'];
-  const folders = [
-    given,
-    ...(typeof recorded === 'string' ? [join(recorded, name)] : []),
-    join(tempDir, name),
-  ];
-  for (const folder of folders) {
-    const source = { name, jobs: join(folder, 'jobs.json'), journal: join(folder, 'output.jsonl') };
-    if (existsSync(source.jobs) && existsSync(source.journal)) return source;
-  }
-  throw new UserError(
-    `--reuse ${sanitize(path, 200)} has no answers of a run (jobs.json and output.jsonl). Name the folder of a run’s ` +
-      'working files, such as datasets/temp/NAME, or that of its results.',
-  );
-}
-
-/**
  * The whole answers of a run, in the order of its rows; nothing of it is changed, and another process may still append
  * to it. Memory holds 13 bytes a row, and as many for each part of one. To be read to its end, or left by `return`.
  */
-export async function answersOf(source: AnswerSource, reading: Reading): Promise<Generator<FoundAnswer>> {
+export async function answersOf(
+  source: AnswerSource,
+  reading: Reading,
+  onDamaged: OnDamaged = () => undefined,
+): Promise<Generator<FoundAnswer>> {
   const index = await indexOf(source, reading);
+  const jobs = jobsOf(source, onDamaged);
   return index.parts === null
-    ? answersInRows(source, index, reading)
-    : answersInParts(source, index, reading);
+    ? answersInRows(source, jobs, index, reading)
+    : answersInParts(source, jobs, index, reading);
 }
 
-function* answersInRows(source: AnswerSource, index: JournalIndex, reading: Reading): Generator<FoundAnswer> {
+function* answersInRows(
+  source: AnswerSource,
+  jobs: Iterable<JobLine>,
+  index: JournalIndex,
+  reading: Reading,
+): Generator<FoundAnswer> {
   const window = new AnswerWindow(segmentsOf(source), index);
   const scanner = new LineScanner();
   let first = 0;
   let rows = 0;
   try {
-    for (const { requestIdx: row, body } of readJobs(source.jobs)) {
+    for (const { requestIdx: row, body } of jobs) {
       if (!isUsable(row, index, reading)) continue;
       if (row < first || row >= first + rows) {
         first = row;
@@ -124,13 +107,14 @@ function* answersInRows(source: AnswerSource, index: JournalIndex, reading: Read
 /** The same for rows that took several requests, line by line. */
 function* answersInParts(
   source: AnswerSource,
+  jobs: Iterable<JobLine>,
   index: JournalIndex,
   reading: Reading,
 ): Generator<FoundAnswer> {
   const reader = new LineReader(segmentsOf(source));
   const scanner = new LineScanner();
   try {
-    for (const { requestIdx: row, body } of readJobs(source.jobs)) {
+    for (const { requestIdx: row, body } of jobs) {
       if (!isUsable(row, index, reading)) continue;
       const lines = index.placesOf(row).map(({ place, part, annotator }) => {
         const bytes = reader.read(place);
@@ -146,7 +130,7 @@ function* answersInParts(
 /** The requests that have a whole answer, without reading the answers. */
 export async function* answeredRequests(source: AnswerSource, reading: Reading): AsyncGenerator<Buffer> {
   const index = await indexOf(source, reading);
-  for (const { requestIdx: row, body } of readJobs(source.jobs))
+  for (const { requestIdx: row, body } of jobsOf(source, () => undefined))
     if (isUsable(row, index, reading)) yield body;
 }
 
@@ -163,14 +147,27 @@ async function indexOf(source: AnswerSource, { choices, rules }: Reading): Promi
   return index;
 }
 
-/** Read as a segment, so that nothing is repaired: the run may be another process's. Places count from 0 as usual. */
-function segmentsOf({ journal }: AnswerSource): JournalSegment[] {
-  return [{ number: 0, path: journal }];
+/** Read as segments, so that nothing is repaired: the run may be another process's. Places count from 0 as usual. */
+function segmentsOf({ journal }: AnswerSource): readonly JournalSegment[] {
+  return typeof journal === 'string' ? [{ number: 0, path: journal }] : journal;
 }
 
-/** Jobs are in the order of their rows. */
-function rowsOf({ jobs }: AnswerSource): number {
-  return (readJob(lastLine(jobs))?.requestIdx ?? -1) + 1;
+/** Jobs are in the order of their rows; the end of the file may be torn. */
+function rowsOf(source: AnswerSource): number {
+  const last = readJob(lastLine(source.jobs));
+  if (last !== null) return last.requestIdx + 1;
+  let rows = 0;
+  for (const { requestIdx } of jobsOf(source, () => undefined)) rows = Math.max(rows, requestIdx + 1);
+  return rows;
+}
+
+/** The requests of a run without the lines that cannot be read: whose answers are not known, and are sent again. */
+function* jobsOf({ jobs }: AnswerSource, onDamaged: OnDamaged): Generator<JobLine> {
+  for (const { bytes } of readLines(jobs)) {
+    const job = bytes.length === 0 ? null : readJob(bytes);
+    if (job !== null) yield job;
+    else if (bytes.length > 0) onDamaged();
+  }
 }
 
 /**

@@ -7,7 +7,13 @@ import { cooperativePause } from '../lib/files.js';
 import type { AnswerFigures } from '../models/usage.js';
 import type { JobPart } from '../requests/processor.js';
 import type { RetriableState } from '../types.js';
-import { answersOf, type AnswerSource, type FoundAnswer, type Reading } from './answer-source.js';
+import {
+  answersOf,
+  type AnswerSource,
+  type FoundAnswer,
+  type OnDamaged,
+  type Reading,
+} from './answer-source.js';
 import type { RunFolder } from './folder.js';
 import { JournalWriter, type FoundPlace, type JournalIndex } from './journal.js';
 import { parseJournalLine } from './journal-line.js';
@@ -37,14 +43,18 @@ export interface CopyTarget {
  * @returns how many rows got an answer
  * @throws UserError where the journal can't be written
  */
-export async function reuseAnswers(source: AnswerSource, target: CopyTarget): Promise<number> {
+export async function reuseAnswers(
+  source: AnswerSource,
+  target: CopyTarget,
+  onDamaged?: OnDamaged,
+): Promise<number> {
   const { table, index, retry } = target;
   const origin: Copy = { kind: 'reused', run: source.name };
   const copies = new CopyWriter(target);
   const donors = table.duplicates === 0 ? null : new Donors(table.rows);
   const pause = cooperativePause();
   try {
-    for (const found of await answersOf(source, target.reading)) {
+    for (const found of await answersOf(source, target.reading, onDamaged)) {
       const first = table.find(found.body);
       if (first === null) continue;
       const next = donors?.nextOf(first);

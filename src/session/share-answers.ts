@@ -6,7 +6,7 @@ import { messageOf } from '../lib/errors.js';
 import { count, sanitize, plural } from '../lib/text.js';
 import { answerRules } from '../models/answer-rules.js';
 import type { ModelCall } from '../models/call.js';
-import { findAnswerSource, type AnswerSource, type Reading } from '../run/answer-source.js';
+import type { AnswerSource, Reading } from '../run/answer-source.js';
 import { fallbackOf } from '../run/fallback.js';
 import type { RunFolder } from '../run/folder.js';
 import type { PreparedRun } from '../run/prepare.js';
@@ -16,6 +16,7 @@ import { fanOut, reuseAnswers, spareRows, type CopyTarget } from '../run/shared-
 import type { Totals } from '../run/totals.js';
 import type { Console } from '../terminal/progress.js';
 import type { RetriableState } from '../types.js';
+import { findAnswerSources } from './answer-sources.js';
 
 /** A run that may share answers. */
 export interface SharingRun {
@@ -42,11 +43,11 @@ export async function readingOf(
 }
 
 /**
- * The runs that `--reuse` names, before anything is written.
- * @throws UserError where one of them has no answers
+ * Makes sure that the runs which `--reuse` names have answers, before anything is written.
+ * @throws UserError where one of them has none
  */
-export async function answerSources(reuse: readonly string[], tempDir: string): Promise<AnswerSource[]> {
-  return Promise.all(reuse.map((path) => findAnswerSource(path, tempDir)));
+export async function checkAnswerSources(reuse: readonly string[], tempDir: string): Promise<void> {
+  for (const path of reuse) await findAnswerSources(path, tempDir);
 }
 
 /**
@@ -164,27 +165,38 @@ async function takeOver(
 ): Promise<void> {
   const wanted = run.index.countWanted(retry);
   if (wanted === 0) return;
-  const source = await sourceAt(path, tempDir, console);
-  if (source === null) return;
+  const sources = await sourcesAt(path, tempDir, console);
+  const [first] = sources;
+  if (first === undefined) return;
+  let damaged = 0;
+  const onDamaged = (): void => {
+    damaged += 1;
+  };
   const endProgress = console.showProgress(
     () => `Reusing answers: ${count(wanted - run.index.countWanted(retry))} of ${count(wanted)}`,
   );
   try {
-    const rows = await reuseAnswers(source, target);
+    let rows = 0;
+    for (const source of sources) rows += await reuseAnswers(source, target, onDamaged);
+    const name = sanitize(first.name, 120);
     console.info(
-      `Reused ${plural(rows, 'answer')} from ${sanitize(source.name, 120)}; ${plural(wanted - rows, 'row')} left to send.`,
+      `Reused ${plural(rows, 'answer')} from ${name}; ${plural(wanted - rows, 'row')} left to send.`,
     );
+    if (damaged > 0)
+      console.warning(
+        `${plural(damaged, 'request')} in jobs.json of ${name} cannot be read, so the answers to them are not reused.`,
+      );
   } finally {
     endProgress();
   }
 }
 
 /** A source that a resumed run named before may be gone by now; what it had was taken over then. */
-async function sourceAt(path: string, tempDir: string, console: Console): Promise<AnswerSource | null> {
+async function sourcesAt(path: string, tempDir: string, console: Console): Promise<AnswerSource[]> {
   try {
-    return await findAnswerSource(path, tempDir);
+    return await findAnswerSources(path, tempDir);
   } catch (error) {
     console.warning(`${messageOf(error)} The run continues without them.`);
-    return null;
+    return [];
   }
 }

@@ -1,11 +1,12 @@
 /** Requests that a dry run does not count, because `--reuse` or `--dedupe` would spare them. */
 
-import { answeredRequests, findAnswerSource } from '../run/answer-source.js';
+import { answeredRequests } from '../run/answer-source.js';
 import { DigestSet, digestOf } from '../lib/digests.js';
 import type { ModelCall } from '../models/call.js';
 import type { RunPolicy } from '../run/settings.js';
 import type { Console } from '../terminal/progress.js';
 import { count } from '../lib/text.js';
+import { findAnswerSources } from './answer-sources.js';
 import { readingOf } from './share-answers.js';
 
 export class SparedRequests {
@@ -35,8 +36,8 @@ export class SparedRequests {
     try {
       const reading = await readingOf(call, policy);
       for (const path of reuse) {
-        const source = await findAnswerSource(path, tempDir);
-        for await (const body of answeredRequests(source, reading)) answered.add(digestOf(body));
+        for (const source of await findAnswerSources(path, tempDir))
+          for await (const body of answeredRequests(source, reading)) answered.add(digestOf(body));
       }
     } finally {
       endProgress();

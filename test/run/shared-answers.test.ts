@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FinishRules } from '../../src/models/finish-reason.js';
-import { answersOf, findAnswerSource } from '../../src/run/answer-source.js';
+import { answersOf } from '../../src/run/answer-source.js';
 import { assemble } from '../../src/run/assemble.js';
 import { runFolder, type RunFolder } from '../../src/run/folder.js';
 import { readJobs, writeJobs } from '../../src/run/jobs.js';
 import { JournalIndex, JournalWriter, scanJournal, type ScannedEntry } from '../../src/run/journal.js';
 import { requestShape } from '../../src/run/prepare.js';
 import { DigestSet } from '../../src/lib/digests.js';
+import { findAnswerSources } from '../../src/session/answer-sources.js';
 import { RequestTable } from '../../src/run/request-table.js';
 import { fanOut, reuseAnswers, spareRows, type CopyTarget } from '../../src/run/shared-answers.js';
 import { Totals } from '../../src/run/totals.js';
@@ -71,7 +72,9 @@ async function run(
       if (answer !== null) totals.addCopy(answer, origin, part);
     },
   };
-  for (const path of reuse) await reuseAnswers(await findAnswerSource(path, join(root, 'temp')), target);
+  for (const path of reuse)
+    for (const source of await findAnswerSources(path, join(root, 'temp')))
+      await reuseAnswers(source, target);
   table.close();
   if (dedupe) {
     await fanOut(target);
@@ -248,15 +251,60 @@ describe('answers that are not paid for', () => {
     expect(readFileSync(first.folder.journal, 'utf8')).toBe(text);
   });
 
+  it.each<[string, (jobs: string[]) => string, number]>([
+    [
+      'lines in the middle',
+      (jobs) =>
+        jobs
+          .with(1, 'xx')
+          .with(2, (jobs[2] ?? '').slice(0, 30))
+          .join('\n'),
+      2,
+    ],
+    ['its last line', (jobs) => jobs.join('\n').slice(0, -20), 3],
+    ['all of it', () => '', 0],
+  ])('reuses what a damaged jobs.json still says: without %s', async (_, damage, reused) => {
+    const root = temporaryFolder();
+    const first = await run(root, 'first', ['a', 'b', 'c', 'd'], new Ledger());
+    const jobs = readFileSync(first.folder.jobs, 'utf8').trimEnd().split('\n');
+    writeFileSync(first.folder.jobs, damage(jobs));
+    const ledger = new Ledger();
+    const again = await run(root, 'again', ['a', 'b', 'c', 'd'], ledger, { reuse: [first.folder.temp] });
+    expect(ledger.sent).toHaveLength(4 - reused);
+    expect(again.index.count('ok')).toBe(4);
+  });
+
+  it('takes the answers of all shards of a planned run, whole or not', async () => {
+    const root = temporaryFolder();
+    const sent: string[][] = [['a', 'b'], ['c']];
+    for (const [shard, prompts] of sent.entries()) {
+      const { folder } = await run(root, `shard-${shard}`, prompts, new Ledger());
+      const own = join(root, 'temp', 'planned', 'shards', String(shard));
+      mkdirSync(own, { recursive: true });
+      copyFileSync(folder.jobs, join(own, 'jobs.json'));
+      // Of the second attempt there is only what the first one lacked.
+      const [line = '', ...others] = readFileSync(folder.journal, 'utf8').split('\n');
+      writeFileSync(join(own, 'output.1.jsonl'), `${line}\n`);
+      writeFileSync(join(own, 'output.2.jsonl'), others.join('\n'));
+    }
+    mkdirSync(join(root, 'temp', 'planned', 'shards', '2'));
+    const ledger = new Ledger();
+    const planned = join(root, 'temp', 'planned');
+    await run(root, 'again', ['c', 'new', 'a', 'b'], ledger, { reuse: [planned] });
+    expect(ledger.sent).toHaveLength(1);
+    expect(ledger.sent[0]).toContain('"new"');
+  });
+
   it('is found by the folder of its results, and a folder without answers is an error', async () => {
     const root = temporaryFolder();
     const { folder } = await run(root, 'first', ['a'], new Ledger());
-    expect(await findAnswerSource(folder.save, join(root, 'temp'))).toMatchObject({
+    const [here] = await findAnswerSources(folder.save, join(root, 'temp'));
+    expect(here).toMatchObject({
       journal: folder.journal,
     });
     writeFileSync(folder.config, `params:\n  temp_dir: ${JSON.stringify(join(root, 'temp'))}\n`);
-    expect(await findAnswerSource(folder.save, 'elsewhere')).toMatchObject({ journal: folder.journal });
-    await expect(findAnswerSource(join(root, 'nothing'), 'elsewhere')).rejects.toThrow('--reuse');
+    expect(await findAnswerSources(folder.save, 'elsewhere')).toMatchObject([{ journal: folder.journal }]);
+    await expect(findAnswerSources(join(root, 'nothing'), 'elsewhere')).rejects.toThrow('--reuse');
   });
 
   it('equal rows fail together, and are sent once again together', async () => {
@@ -299,7 +347,8 @@ describe('answers that are not paid for', () => {
     expect(JSON.parse(longer)).toMatchObject({ max_tokens: 400 });
     const response = line.slice(line.indexOf('},{"id"') + 1, line.lastIndexOf(',{"request_idx"'));
     writeFileSync(first.folder.journal, `[${longer}${response},{"escalated":4,"request_idx":0}]\n`);
-    const source = await findAnswerSource(first.folder.temp, 'elsewhere');
+    const [source] = await findAnswerSources(first.folder.temp, 'elsewhere');
+    if (source === undefined) throw new Error('no source');
     for (const [escalation, found] of [
       [1, 0],
       [2, 0],
