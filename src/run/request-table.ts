@@ -120,7 +120,7 @@ export class RequestTable {
   #slotOf({ high, low }: Digest, head: Buffer): number {
     const size = this.#slots.length;
     // The low half decides about the place, whatever the number of slots.
-    for (let slot = 2 * Math.floor((low / 2 ** 32) * (size / 2)); ; slot = (slot + 2) % size) {
+    for (let slot = 2 * Math.floor((low / 2 ** 32) * (size / 2)); ; slot = slot + 2 < size ? slot + 2 : 0) {
       const row = this.#rowAt(slot);
       if (row === NONE) return slot;
       if (this.#slots[slot] === high && this.#hasHead(row, head)) return slot;

@@ -124,11 +124,13 @@ async function openEvaluation(path: string, output: Output): Promise<OpenEvaluat
   const shown = `--decontaminate ${sanitize(path, 120)}`;
   if (!isLocalName(path) || (!GLOB.test(path) && !existsSync(expandHome(path))))
     throw new UserError(
-      `${shown}: there is no such file. Save an evaluation set of the Hub to a file first.`,
+      `${shown}: there is no such file. An evaluation set of the Hub has to be saved to a file first; to leave out a filter ` +
+        'that the run remembers, add --decontaminate none.',
     );
   const request = { dataset: path, subset: null, split: null, workFolder: output.tempDir };
   try {
     const dataset = await openLocal(request);
+    if (dataset.columns.length === 0) throw new UserError('it has no rows.');
     const promptColumn = output.decontaminateColumn ?? findFirst(dataset.columns, PROMPT_COLUMNS);
     return { dataset, format: chooseFormat(path, dataset.columns, { ...wholeDataset(path), promptColumn }) };
   } catch (error) {

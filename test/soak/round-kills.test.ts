@@ -30,6 +30,10 @@ interface Play {
   /** Flags of a second start. */
   again: (folder: string) => string[];
   outcome: (folder: string) => string;
+  /** Where it is not `alpacaRows(ROWS)`. */
+  rows?: object[];
+  /** Flags of a run of the first rows that ends before, in folders of its own. */
+  before?: (folder: string) => string[];
 }
 
 const FALLBACK: Play = {
@@ -55,11 +59,45 @@ const COMPARE: Play = {
   },
 };
 
+/** Equal rows: a kill may come between an answer and the rows that it is for as well. */
+const DEDUPE: Play = {
+  args: (folder, data) => [
+    ...['--annotator', 'gpt-4o-mini', '--dedupe', '--include_metadata'],
+    ...['--dataset', data, '--max_concurrency', '1', ...foldersIn(folder)],
+  ],
+  again: resuming,
+  outcome: (folder) => resultsIn(folder).bytes(),
+  rows: [...alpacaRows(ROWS), ...alpacaRows(ROWS)],
+};
+
+const REUSE: Play = {
+  args: (folder, data) => [
+    ...['--annotator', 'gpt-4o-mini', '--reuse', join(folder, 'trial', 'temp', 'trial')],
+    ...['--dataset', data, '--max_concurrency', '1', ...foldersIn(folder)],
+  ],
+  again: resuming,
+  outcome: (folder) => resultsIn(folder).bytes(),
+  before: (folder) => [
+    ...['--annotator', 'gpt-4o-mini', '--dataset', 'data.jsonl', '--limit', String(ROWS / 2)],
+    ...['--run_name', 'trial', ...foldersIn(join(folder, 'trial'))],
+  ],
+};
+
+/** Makes the dataset, and the run that ends before. */
+async function prepare(
+  { rows = alpacaRows(ROWS), before }: Play,
+  folder: string,
+  api: Simulator,
+): Promise<void> {
+  writeJsonl(folder, 'data.jsonl', rows);
+  if (before !== undefined) await runCli(before(folder), { env: pointingAt(api), cwd: folder });
+}
+
 /** A whole run of a play: how many requests it takes, and what it comes to. */
 async function playWhole(play: Play): Promise<{ requests: number; outcome: string }> {
   const api = await simulator({ refusals: REFUSALS });
   const folder = temporaryFolder();
-  writeJsonl(folder, 'data.jsonl', alpacaRows(ROWS));
+  await prepare(play, folder, api);
   await runCli(play.args(folder, 'data.jsonl'), { env: pointingAt(api), cwd: folder });
   return { requests: api.statistics().answered, outcome: play.outcome(folder) };
 }
@@ -74,7 +112,7 @@ async function survive(
   const api: Simulator = await simulator({ refusals: REFUSALS });
   const proxy = await killingProxy(api.url);
   const folder = temporaryFolder();
-  writeJsonl(folder, 'data.jsonl', alpacaRows(ROWS));
+  await prepare(play, folder, api);
   const options = { env: pointingAt(proxy), cwd: folder };
   const { child, finished } = startCli(play.args(folder, 'data.jsonl'), options);
   proxy.aim({ step: STEP, number, moment }, () => child.kill('SIGKILL'));
@@ -102,6 +140,8 @@ async function survive(
 it.each([
   ['SIGKILL with --fallback_annotator: at each request, in either round', FALLBACK, 2],
   ['SIGKILL of compare: at each request, answers and verdicts', COMPARE, 1],
+  ['SIGKILL with --dedupe: at each request', DEDUPE, 1],
+  ['SIGKILL with --reuse: at each request that is left', REUSE, 1],
 ] as const)('%s', async (name, play, sample) => {
   const tally = new Tally(name);
   const whole = await playWhole(play);
