@@ -14,7 +14,6 @@ const MODES = {
 };
 const REQUIREMENTS = new URL('requirements.txt', import.meta.url).pathname;
 const IMPORTS = 'import datasets, pandas, polars, pyarrow, transformers, trl.data_utils';
-const LINES_SHOWN = 3;
 
 /**
  * @typedef {{ python: string }} Found an interpreter
@@ -93,6 +92,7 @@ function run(program, words, deadline) {
   if (status === 0) return null;
   const step = words.includes('venv') ? 'making a virtual environment' : 'installing packages';
   if (error !== undefined && 'code' in error && error.code === 'ETIMEDOUT') return `${step} took too long`;
-  const said = (stderr || '').trim().split('\n').slice(-LINES_SHOWN).join(' ').slice(0, 300);
+  const lines = (stderr || '').trim().split('\n');
+  const said = (lines.find((line) => line.startsWith('ERROR')) ?? lines.at(-1) ?? '').slice(0, 200);
   return `${step} failed: ${said === '' ? (error?.message ?? `exit ${status}`) : said}`;
 }
