@@ -53,7 +53,7 @@ export interface BatchShard extends Omit<OnlineWork, 'folder' | 'run'> {
  * @throws UserError where the account does not say for certain which batches exist
  */
 export async function sendInBatches(shard: BatchShard, context: CommandContext): Promise<OnlineResult> {
-  const { call, totals, ledger } = shard;
+  const { call, totals, ledger, onChanges } = shard;
   const { interruption, console } = context;
   const started = performance.now();
   const before = ledger.totals().answers;
@@ -72,6 +72,7 @@ export async function sendInBatches(shard: BatchShard, context: CommandContext):
     await client.close();
     totals.setBatches(ledger.totals());
     totals.save();
+    onChanges(ledger.learnt);
   }
   const answered = ledger.totals().answers - before;
   return { ...nothingSent(call), stop, answered, milliseconds: performance.now() - started };
