@@ -133,7 +133,7 @@ export class Fleet implements Servers {
   /** A server gets no more requests; those in flight are still awaited. */
   dismiss(member: Member): void {
     this.#members = this.#members.filter((one) => one !== member);
-    this.#former.push(member);
+    if (member.requests > 0) this.#former.push(member);
     this.#wake();
   }
 
