@@ -24,6 +24,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -156,7 +157,11 @@ export class FolderLock {
   release(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
-    if (this.#lost === null && this.#isOwn(readIfThere(this.#path))) rmSync(this.#path, { force: true });
+    try {
+      if (this.#lost === null && this.#isOwn(readIfThere(this.#path))) unlinkSync(this.#path);
+    } catch {
+      // A folder that cannot be written to any more: the lock gives no more signs of life, and what was done in it is saved.
+    }
     this.#close();
   }
 
