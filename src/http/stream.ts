@@ -122,6 +122,8 @@ export class CompletionStream {
     const chunk = parseLooseJson(data);
     if (event === 'error') this.#error ??= errorOf(chunk) ?? (isObject(chunk) ? chunk : { message: data });
     else if (isObject(chunk)) this.#chunk(chunk);
+    // Some servers leave out the empty lines between events, which makes one event of all of them.
+    else if (data.includes('\n')) for (const line of data.split('\n')) this.#event(line, event);
     // A piece of the answer is lost.
     else if (/^\s*\{/.test(data)) this.#error ??= { message: 'an event of the stream is not valid JSON' };
     else this.#strayLine(data);

@@ -132,6 +132,9 @@ export function usageOf(verdict: Verdict, request: Buffer): Usage | null {
 /** Further codes of requests that did not get out, which is not the row's fault either. */
 const NOT_SENT = new Set(['ENETDOWN', 'ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'EMFILE', 'ENFILE']);
 
+/** What answers on the port does not speak TLS. */
+const NOT_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/;
+
 /** No answer in time: the server has more to do than it can. */
 const TIMEOUT_CODES = new Set(['REQUEST_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
 /** Statuses that say the same: the server's own time-outs, and those of proxies before it. */
@@ -329,7 +332,7 @@ function rowVerdict(
 function redirection(status: number, headers: Headers): string {
   const location = headers['location'];
   const target = typeof location === 'string' ? ` to ${sanitize(location, 200)}` : '';
-  return `${status}: the server redirects${target}; redirects are not followed, to protect the key`;
+  return `${status}: the server redirects${target}; redirects are not followed, to protect the key; if that is the right server, give its address with --base_url`;
 }
 
 /** Statuses of errors that come without one, by their type or gRPC status. */
@@ -379,7 +382,11 @@ export function classifyFailure(error: unknown, redactor: Redactor = NO_SECRETS)
   const code = systemErrorCode(error) ?? '';
   const text = redactor.text(messageOf(error));
   if (isTlsProblem(error)) {
-    const message = `no trusted connection (${code}: ${sanitize(text, 200)}); set NODE_EXTRA_CA_CERTS where a proxy has its own certificate`;
+    // Its answer is no TLS at all: an http server, or a proxy's page.
+    const advice = NOT_TLS.test(code)
+      ? 'there is no https at this address'
+      : 'set NODE_EXTRA_CA_CERTS where a proxy has its own certificate';
+    const message = `no trusted connection (${code}: ${sanitize(text, 200)}); ${advice}`;
     return { kind: 'run', cause: 'other', message };
   }
   const tooMuch = tooMuchIn(error);

@@ -31,6 +31,12 @@ const HALF = event(chunk({ role: 'assistant', content: '' })) + event(chunk({ co
 const DONE = event('[DONE]');
 
 describe('a stream that comes to its end', () => {
+  it('is read where no empty lines separate its events', () => {
+    const body = HALF + event(chunk({ content: ' and half' }, 'stop')) + DONE;
+    expect(read(body.replaceAll('\n\n', '\n'))).toEqual(read(body));
+    expect(read(HALF.replaceAll('\n\n', '\n'))).toEqual(read(HALF));
+  });
+
   it('holds every field that an unstreamed answer would', () => {
     const body =
       ': keep-alive\n\n' +

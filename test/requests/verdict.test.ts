@@ -147,7 +147,11 @@ describe('classifyFailure', () => {
     ['ECONNRESET', { kind: 'transient', unreachable: false }],
     ['UND_ERR_HEADERS_TIMEOUT', { kind: 'transient', unreachable: false }],
     ['UND_ERR_RES_EXCEEDED_MAX_SIZE', { kind: 'row' }],
-    ['DEPTH_ZERO_SELF_SIGNED_CERT', { kind: 'run' }],
+    [
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      { kind: 'run', message: expect.stringContaining('NODE_EXTRA_CA_CERTS') as string },
+    ],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', { kind: 'run', message: expect.stringContaining('no https') as string }],
   ])('%s', (code, expected) => {
     expect(classifyFailure(Object.assign(new Error('x'), { code }))).toMatchObject(expected);
   });
