@@ -73,6 +73,17 @@ export function nextFromQueue(
   return next.length === 0 && isIdle && (others ?? 0) === 0 ? [first] : next;
 }
 
+/**
+ * Milliseconds to the next poll: sooner where a chunk's turn comes before. One whose turn has come, and that is still
+ * waiting, found no room: only another look at the batches that are running can show some.
+ */
+export function untilNextTurn(chunks: readonly Chunk[], now: number, checkInterval: number): number {
+  const turns = chunks.flatMap(({ state, tryAgainAt }) =>
+    state === 'waiting' && tryAgainAt !== null && tryAgainAt > now ? [tryAgainAt - now] : [],
+  );
+  return Math.min(checkInterval, ...turns);
+}
+
 /** A time further off than any pause is long was noted before the clock was set back. */
 function isDue(time: number, now: number): boolean {
   return time <= now || time > now + LONGEST_PAUSE_MS;

@@ -17,7 +17,7 @@ import { isHandRun } from './hand-run.js';
 import type { Ledger } from './ledger.js';
 import { readOrigin } from './metadata.js';
 import { Outage } from './outage.js';
-import { nextFromQueue, refused, type SharedQueue } from './queue.js';
+import { nextFromQueue, refused, untilNextTurn, type SharedQueue } from './queue.js';
 import type { BatchReader } from './reader.js';
 import { CreationInDoubt, type Submitted } from './submit.js';
 
@@ -107,7 +107,8 @@ class Watch {
         if (isReached) await this.#submitWaiting();
         this.parts.onPoll();
         if (!ledger.chunks.some((chunk) => this.#isExpected(chunk))) return this.#watched;
-        await pause(isReached ? untilNext(ledger, checkInterval) : this.#outage.pause, waiting);
+        const next = untilNextTurn(ledger.chunks, Date.now(), checkInterval);
+        await pause(isReached ? next : this.#outage.pause, waiting);
       }
     } catch (error) {
       if (!(error instanceof Interrupted)) throw error;
@@ -331,14 +332,6 @@ function describeShort(chunk: Chunk): string {
     `${plural(chunk.requests, 'request')} may have been paid for without an answer here, so their rows are held back. It is ` +
     `looked at again whenever the run is watched; if nothing more can come, --give_up ${name} releases them.`
   );
-}
-
-/** Milliseconds to the next poll: sooner where a chunk's turn comes before. */
-function untilNext(ledger: Ledger, checkInterval: number): number {
-  const turns = ledger.chunks.flatMap(({ state, tryAgainAt }) =>
-    state === 'waiting' && tryAgainAt !== null ? [tryAgainAt - Date.now()] : [],
-  );
-  return Math.max(0, Math.min(checkInterval, ...turns));
 }
 
 /** The queue was full when a batch was validated: its chunk waits, or is halved where it can't fit. */

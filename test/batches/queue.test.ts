@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readBatch, type Batch } from '../../src/batches/batch.js';
 import { newChunk, type Chunk } from '../../src/batches/chunk.js';
-import { nextFromQueue, refused } from '../../src/batches/queue.js';
+import { nextFromQueue, refused, untilNextTurn } from '../../src/batches/queue.js';
 
 function batch(status: string): Batch {
   const read = readBatch({ id: 'batch_1', status, created_at: 1 });
@@ -33,6 +33,14 @@ describe('the queue', () => {
     ];
     expect(nextFromQueue(chunks, 1000, NOW).map(({ number }) => number)).toEqual([1, 2]);
     expect(nextFromQueue(chunks, 600, NOW)).toEqual([]);
+  });
+
+  it('polls at the usual interval while a chunk whose turn has come finds no room', () => {
+    const chunks = [underWay(0, 400), chunk(1, 700, { tryAgainAt: NOW - 1 })];
+    expect(nextFromQueue(chunks, 1000, NOW)).toEqual([]);
+    expect(untilNextTurn(chunks, NOW, 60_000)).toBe(60_000);
+    expect(untilNextTurn([...chunks, chunk(2, 100, { tryAgainAt: NOW + 500 })], NOW, 60_000)).toBe(500);
+    expect(untilNextTurn([], NOW, 60_000)).toBe(60_000);
   });
 
   it('does not wait for a time that was noted before the clock was set back', () => {
