@@ -1,4 +1,5 @@
 // Makes the pictures of the README: `node scripts/screenshots.js`, after `npm run build`. Needs Chromium (or CHROMIUM).
+// `--before FOLDER` makes those of an earlier version, from a checkout of it that is built: see docs/before-and-after.md.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,8 +8,13 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const program = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
-const pictures = fileURLToPath(new URL('../docs/images/', import.meta.url));
+const own = fileURLToPath(new URL('../', import.meta.url));
+const [flag, earlier] = process.argv.slice(2);
+const isBefore = flag === '--before' && earlier !== undefined;
+const program = join(isBefore ? resolve(earlier) : own, 'dist/cli.js');
+const pictures = join(own, isBefore ? 'docs/images/before' : 'docs/images');
+/** Pixels for each of the page's: pictures of an earlier version are only there to compare. */
+const scale = isBefore ? 1 : 2;
 const folder = mkdtempSync(join(tmpdir(), 'reannotate-pictures-'));
 
 /** Runs the program in an empty folder and returns what a terminal would show. */
@@ -31,8 +37,9 @@ async function liveLine() {
     output: 'An answer.',
   }));
   writeFileSync(join(folder, 'questions.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
+  // An earlier version has no simulator with these faults.
   const simulator = spawn(process.execPath, [
-    ...[program, 'simulate', '--port', '0', '--requests_per_minute', '6000', '--latency_ms', '700'],
+    ...[join(own, 'dist/cli.js'), 'simulate', '--port', '0', '--requests_per_minute', '6000', '--latency_ms', '700'],
     ...['--latency_jitter_ms', '300', '--refuses', 'gpt-4o-mini=0.01'],
   ]);
   const [started] = await once(simulator.stderr, 'data');
@@ -51,7 +58,8 @@ async function liveLine() {
   run.kill();
   simulator.kill();
   // eslint-disable-next-line no-control-regex -- what moves the cursor
-  const lines = written.split(/\r|\n|\u001B\[[\d;?]*[A-Za-z]/).filter((line) => line.trim() !== '');
+  const plain = written.replaceAll(/\u001B\[[\d;]*m/g, '');
+  const lines = plain.split(/\r|\n|\u001B\[[\d;?]*[A-Za-z]/).filter((line) => line.trim() !== '');
   const isLive = (line) => /^\S \d[\d,]*\/[\d,]+ \(/.test(line);
   const messages = lines.slice(0, lines.findIndex(isLive)).filter((line) => !/^\S [A-Z]/.test(line));
   return { command, shown: [...messages, lines.findLast(isLive)].join('\n') };
@@ -84,15 +92,17 @@ try {
   const [, save] = /npx reannotate report (\S+)/.exec(shown) ?? [];
   const report = run('report', save).stdout.trim();
 
-  const page = await browser.newPage({ deviceScaleFactor: 2 });
-  await page.setContent(terminal('npx reannotate demo --judge', shown));
-  await page.locator('div').screenshot({ path: join(pictures, 'terminal.png') });
+  const page = await browser.newPage({ deviceScaleFactor: scale });
+  if (!isBefore) {
+    await page.setContent(terminal('npx reannotate demo --judge', shown));
+    await page.locator('div').screenshot({ path: join(pictures, 'terminal.png') });
+  }
 
   const live = await liveLine();
   await page.setContent(terminal(live.command, live.shown));
   await page.locator('div').screenshot({ path: join(pictures, 'live.png') });
 
-  await page.setViewportSize({ width: 1180, height: 1500 });
+  await page.setViewportSize({ width: 1180, height: isBefore ? 1400 : 1500 });
   await page.goto(`file://${resolve(folder, report)}`);
   await page.waitForTimeout(500);
   await page.screenshot({ path: join(pictures, 'report.png') });
@@ -100,8 +110,10 @@ try {
   // A row in the reader, with what changed and the judge's reason.
   await page.setViewportSize({ width: 1180, height: 900 });
   await page.evaluate("location.hash = '#row=5'");
-  await page.locator('article details > summary').last().click();
   await page.waitForTimeout(200);
+  // What the judge said, where there is such a part.
+  const details = await page.locator('article details > summary').all();
+  await details.at(-1)?.click();
   await page.locator('.panes').screenshot({ path: join(pictures, 'reader.png') });
 } finally {
   await browser.close();
