@@ -301,7 +301,7 @@ describe.runIf(isThere)('reports of other runs', () => {
     const text = await page.innerText('main');
     expect(text).toContain('Batch durations, in minutes');
     expect(text).toMatch(/compared 10 pairs of answers, blind and in both orders/);
-    expect(text).toMatch(/\d new is better/);
+    expect(text).toMatch(/\d new wins?/);
   });
 
   it('is served while the run is in progress, and ends with Ctrl-C', async () => {

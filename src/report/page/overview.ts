@@ -195,16 +195,16 @@ export function winText({ winRate, interval }: Pick<Judged, 'winRate' | 'interva
 function judgement(judge: Judged): HTMLElement {
   const { rows, wins, ties, losses, undecided, winRate, interval } = judge;
   const parts = [
-    { name: 'new is better', rows: wins, style: 'state-ok' },
-    { name: 'tie', rows: ties, style: 'state-pending' },
-    { name: 'old is better', rows: losses, style: 'state-failed' },
+    { name: wins === 1 ? 'new win' : 'new wins', rows: wins, style: 'state-ok' },
+    { name: ties === 1 ? 'tie' : 'ties', rows: ties, style: 'state-pending' },
+    { name: losses === 1 ? 'old win' : 'old wins', rows: losses, style: 'state-failed' },
   ].filter((part) => part.rows > 0);
+  const pairs = rows === 1 ? '1 pair' : `${number(rows)} pairs`;
   const isClear = interval !== null && isSignificant(interval);
   const found =
     winRate === null
       ? 'No pair was decided.'
-      : `The new answers win ${winText(judge)}` +
-        (isClear ? '.' : `: not significant with ${number(rows)} pairs.`);
+      : `The new answers win ${winText(judge)}` + (isClear ? '.' : `: not significant with ${pairs}.`);
   const rest = undecided > 0 ? [element('li', { class: 'quiet' }, `${number(undecided)} undecided`)] : [];
   return element(
     'section',
@@ -214,7 +214,7 @@ function judgement(judge: Judged): HTMLElement {
       'p',
       {},
       element('bdi', {}, judge.annotator),
-      ` compared ${number(rows)} pairs of answers, blind and in both orders. ${found}`,
+      ` compared ${pairs} of answers, blind and in both orders. ${found}`,
     ),
     ...shares(parts, rows, rest),
   );
