@@ -101,5 +101,5 @@ function isPlainValue(text: string): boolean {
 
 /** Flags and placeholders in a text as code. */
 function textCell(text: string): string {
-  return text.replaceAll(/--[a-z_]+|<\/?think>|\{[^{}]{0,200}\}/g, (word) => `\`${word}\``);
+  return text.replaceAll(/--[a-z_]+(?:=[^\s,;]*\w)?|<\/?think>|\{[^{}]{0,200}\}/g, (word) => `\`${word}\``);
 }

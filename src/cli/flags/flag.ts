@@ -24,6 +24,8 @@ export type Group = keyof typeof GROUPS;
 /** What is different about a flag in one command. */
 export interface Variation {
   help?: string;
+  /** Null where nothing of the details holds. */
+  details?: null;
   /** Null where help says nothing of the default. */
   usual?: string | null;
   /** Null where the letter means another flag. */

@@ -127,14 +127,15 @@ function named(own: Readonly<Record<string, Flag>>): CommandFlag[] {
 
 function varied(
   entry: Flag,
-  { help, usual, short }: Exclude<Flag['commands'][CommandName], true | undefined>,
+  { help, details, usual, short }: Exclude<Flag['commands'][CommandName], true | undefined>,
 ): Flag {
-  const { short: letter, usual: common, ...others } = entry;
+  const { short: letter, usual: common, details: more, ...others } = entry;
   const text = usual === undefined ? common : (usual ?? '');
   return {
     ...others,
     ...(help === undefined ? {} : { help }),
     ...(text === undefined ? {} : { usual: text }),
+    ...(more === undefined || details === null ? {} : { details: more }),
     ...(letter === undefined || short === null ? {} : { short: letter }),
   };
 }
