@@ -185,7 +185,33 @@ describe.runIf(isThere)('the report', () => {
     const sent = await open(await made(), { hash: '#row=8&view=text' });
     expect(await sent.locator('article h3').innerText()).toBe('Row 8');
     const unknown = await open(await made(), { hash: '#row=4000' });
-    expect(await unknown.locator('article').innerText()).toBe('No matching rows. Clear filters');
+    expect(await unknown.locator('article').innerText()).toMatch(
+      /^There is no row 4,000: rows are counted from 0, and this run has \d+\. Clear filters$/,
+    );
+  });
+
+  it('goes back and forward through the rows and filters that were clicked', async () => {
+    const page = await open(await made());
+    const title = (): Promise<string> => page.locator('article h3').innerText();
+    const first = await title();
+    await page.locator('.rows button').nth(3).click();
+    const third = await title();
+    await page.locator('.rows button').nth(5).click();
+    await page.getByRole('button', { name: / failed$/ }).click();
+    expect(await page.locator('.rows button').count()).toBe(1);
+    expect(await title()).not.toBe(third);
+    const back = async (): Promise<string> => {
+      const before = await title();
+      await page.goBack();
+      await page.waitForFunction(
+        (shown) => document.querySelector('article h3')?.textContent !== shown,
+        before,
+      );
+      return title();
+    };
+    await back();
+    expect(await back()).toBe(third);
+    expect(await back()).toBe(first);
   });
 
   it('shows what differs word by word, Markdown as such without images, and the bare text', async () => {

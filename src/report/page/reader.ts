@@ -102,7 +102,7 @@ export class Reader {
 
   /** Shows the rows of a filter and goes to them. */
   filter(filter: { state?: string; flag?: string }): void {
-    this.#change({ ...NO_FILTER, ...filter });
+    this.#goTo({ ...NO_FILTER, ...filter, row: '' });
     this.focusSearch();
   }
 
@@ -165,6 +165,14 @@ export class Reader {
     this.#look = { ...this.#look, ...change };
     this.#show();
     history.replaceState(null, '', hashOf(this.#look));
+  }
+
+  /** The same as a step that the browser's back button takes back: a click, and no key of many. */
+  #goTo(change: Partial<Look>): void {
+    // The present look has its address, the row that was chosen for it included.
+    history.replaceState(null, '', hashOf(this.#look));
+    history.pushState(null, '', hashOf({ ...this.#look, ...change }));
+    this.#change(change);
   }
 
   #show(): void {
@@ -253,7 +261,7 @@ export class Reader {
           type: 'button',
           class: 'link',
           onclick: () => {
-            this.#change({ ...NO_FILTER, row: '' });
+            this.#goTo({ ...NO_FILTER, row: '' });
           },
         },
         'Clear filters',
@@ -262,7 +270,11 @@ export class Reader {
         element(
           'p',
           { class: 'quiet' },
-          isFiltered ? 'No matching rows. ' : 'There are no rows to show yet.',
+          Number.isSafeInteger(row) && row >= 0
+            ? `There is no row ${number(row)}: rows are counted from 0, and this run has ${number(this.data.rows)}. `
+            : isFiltered
+              ? 'No matching rows. '
+              : 'There are no rows to show yet.',
           isFiltered ? clear : null,
         ),
       ];
@@ -287,7 +299,7 @@ export class Reader {
           type: 'button',
           'aria-current': String(one.row) === this.#look.row ? 'true' : null,
           onclick: () => {
-            this.#change({ row: String(one.row) });
+            this.#goTo({ row: String(one.row) });
           },
         },
         element('i', { class: `mark state-${one.state}`, title: one.state, 'aria-hidden': 'true' }),
