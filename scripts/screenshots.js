@@ -39,7 +39,16 @@ async function liveLine() {
   writeFileSync(join(folder, 'questions.jsonl'), rows.map((row) => JSON.stringify(row)).join('\n'));
   // An earlier version has no simulator with these faults.
   const simulator = spawn(process.execPath, [
-    ...[join(own, 'dist/cli.js'), 'simulate', '--port', '0', '--requests_per_minute', '6000', '--latency_ms', '700'],
+    ...[
+      join(own, 'dist/cli.js'),
+      'simulate',
+      '--port',
+      '0',
+      '--requests_per_minute',
+      '6000',
+      '--latency_ms',
+      '700',
+    ],
     ...['--latency_jitter_ms', '300', '--refuses', 'gpt-4o-mini=0.01'],
   ]);
   const [started] = await once(simulator.stderr, 'data');

@@ -15,6 +15,8 @@ const SHORTEST_WINDOW_MS = 5000;
 const LONGEST_WINDOW_MS = 120_000;
 const WINDOW_LATENCIES = 3;
 const WINDOW_ROWS = 120;
+/** The requests in flight no longer grow where they have not for so many latencies. */
+const GROWTH_LATENCIES = 1.5;
 /** With less than this, what is in flight and how long an answer takes tells more of the rate. */
 const FEWEST_ROWS = 10;
 const FEWEST_LATENCIES = 2;
@@ -118,7 +120,8 @@ export class TimeLeft {
     else this.#pass(reading.time - before.time, reading);
     if (reading.done !== before?.done || (this.hours?.wait() ?? 0) > 0)
       this.#lastDone = { time: reading.time, worked: this.#worked, rows: reading.done };
-    if (reading.ramp.phase === 'growing') this.#steadySince = this.#worked;
+    if (reading.ramp.phase === 'growing' && reading.ramp.limit > (before?.ramp.limit ?? 0))
+      this.#steadySince = this.#worked;
     this.#sample();
     this.#curve = this.#latencies.curve(this.#cohorts(this.#latencies.curve()));
   }
@@ -221,8 +224,9 @@ export class TimeLeft {
     const unsent = Math.max(0, left - inFlight);
     const rate = unsent === 0 ? null : this.#steadyRate(curve);
     if (unsent === 0) return this.#untilLast(curve);
-    if (ramp.phase === 'growing' || rate === null) {
-      const growth = ramp.phase === 'growing' ? ramp.growth : 0;
+    const isGrowing = this.#isGrowing(curve);
+    if (isGrowing || rate === null) {
+      const growth = isGrowing ? ramp.growth : 0;
       this.#queueRate = null;
       return (
         this.#slowdown * foresee({ ...ramp, inFlight: this.#cohorts(curve), unsent, growth, allowed }, curve)
@@ -231,6 +235,12 @@ export class TimeLeft {
     this.#queueRate = ramp.phase === 'searching' ? rate : null;
     if (ramp.phase === 'searching' && this.#isRising) return null;
     return (this.#slowdown * unsent) / rate + this.#untilLast(curve);
+  }
+
+  /** True while the requests in flight multiply; where this process is too busy for more, they do not. */
+  #isGrowing({ mean }: LatencyCurve): boolean {
+    const { phase } = (this.#last as Reading).ramp;
+    return phase === 'growing' && this.#worked - this.#steadySince <= GROWTH_LATENCIES * mean;
   }
 
   /** Milliseconds until the slowest of the requests in flight is answered. In a queue they wait for each other. */

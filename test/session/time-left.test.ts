@@ -72,6 +72,14 @@ const SCENES: Record<string, Expected> = {
     slots: 30,
     wrong: 0.15,
   },
+  'a process that is too busy for more requests': {
+    ...{ rows: 1200, usual: 3000, service: lengths(3000, 0.4), busyFrom: 60 },
+    from: 16_000,
+  },
+  'a slow machine: too busy for more requests, and answers wait to be read': {
+    ...{ rows: 900, usual: 3000, service: lengths(2000, 0.4), slots: 40, busyFrom: 70 },
+    from: 14_000,
+  },
   'a server that loads its model, and refuses': {
     ...{ rows: 500, usual: 1500, service: lengths(1500, 0.4), slots: 16 },
     refuses: ({ now }) => (now < 40_000 ? { status: 503, wait: 5 } : null),

@@ -38,6 +38,8 @@ export interface Scene {
   tokensPerMinute?: number;
   /** What is said instead of an answer; null for an answer. */
   refuses?: (asked: Asked & { server: number }) => Refusal | null;
+  /** Requests in flight from which on this process has no time for more; absent where it always has. */
+  busyFrom?: number;
   /** Milliseconds until requests may be sent (`--off_peak`). */
   closedFor?: (now: number) => number;
 }
@@ -187,6 +189,10 @@ function serversOf(
 function serverOf(scene: Scene, number: number, clock: FakeClock, random: Random): Server {
   const { concurrency, tokensPerMinute = null } = scene;
   const { send } = new ServerPlay(scene, number, clock, random);
+  const own: Concurrency = new Concurrency(concurrency ?? 512, concurrency !== undefined, {
+    now: clock.now,
+    isBusy: () => own.inFlight >= (scene.busyFrom ?? Infinity),
+  });
   return {
     transport: { send, switchToResponses: () => true },
     limiter: new RateLimiter({
@@ -196,6 +202,6 @@ function serverOf(scene: Scene, number: number, clock: FakeClock, random: Random
       clock,
       random: () => 0.5,
     }),
-    concurrency: new Concurrency(concurrency ?? 512, concurrency !== undefined, { now: clock.now }),
+    concurrency: own,
   };
 }

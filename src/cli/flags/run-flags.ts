@@ -384,7 +384,10 @@ export const LIMIT_FLAGS = {
       'Rows, tokens, price (online, flex, batches), time and three requests as examples; writes nothing. Above 20,000 rows tokens are sampled, and the error is stated. With a key for OpenAI it also requests the account’s limits: a request without messages is refused for free, and the refusal states them. See [costs](costs.md).',
     aliases: ['estimate', 'dry', 'preview', 'estimate_cost', 'simulate'],
     isAction: true,
-    commands: { reannotate: true, judge: { help: 'show requests and price; nothing is sent', details: null } },
+    commands: {
+      reannotate: true,
+      judge: { help: 'show requests and price; nothing is sent', details: null },
+    },
   }),
   json: flag({
     kind: toggle,
