@@ -6,7 +6,7 @@ import { OFFLINE } from '../batches/offline.js';
 import type { Watched } from '../batches/watch.js';
 import { answerRules } from '../models/answer-rules.js';
 import { EXIT, messageOf, UsageError, UserError } from '../lib/errors.js';
-import { distinctChanges } from '../requests/parameters.js';
+import { distinctChanges, mostTokensOf } from '../requests/parameters.js';
 import { priceFor } from '../run/budget.js';
 import { findRunFolder } from '../run/folder.js';
 import { requireOwnRun } from '../run/own-run.js';
@@ -253,7 +253,11 @@ async function finishOnline(
   };
   const { serviceTier } = watching;
   const reserved = reservedForBatches(ledger, call.generation, price);
-  const work = { call, policy, folder, run, totals, price, onChanges, serviceTier, reserved, permit };
+  const mostTokens = mostTokensOf(known);
+  const work = {
+    ...{ call, policy, folder, run, totals, price, mostTokens },
+    ...{ onChanges, serviceTier, reserved, permit },
+  };
   try {
     const asked = isFinishing ? await sendOnline(work, context) : nothingSent(call);
     const further = { ...work, policy: await withCheckedFallback(watched, context.console) };

@@ -87,6 +87,12 @@ export function distinctChanges(changes: readonly ParameterChange[]): ParameterC
   return [...firsts.values()];
 }
 
+/** The most tokens that a model writes, where a change of an earlier session says so; null where none does. */
+export function mostTokensOf(changes: readonly ParameterChange[]): number | null {
+  const found = changes.find(({ parameter, at_most: most }) => isMaximum(parameter) && most !== undefined);
+  return found?.at_most ?? null;
+}
+
 /** o1, o3-mini, gpt-5-nano …; the `-chat` variants of gpt-5 take the ordinary parameters. */
 export function isReasoningModel(model: string): boolean {
   return /^(?:ft:)?(?:o\d(?:$|-)|gpt-5(?!.*-chat))/.test(model);

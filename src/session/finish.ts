@@ -1,5 +1,6 @@
 /** The end of a run, whichever way its answers came: results, summary, and what is left to do. */
 
+import { mostTokensOf } from '../requests/parameters.js';
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { EXIT } from '../lib/errors.js';
 import { describeExport, exportFile, exportResults } from '../exports/index.js';
@@ -234,9 +235,13 @@ function describeUnaffordable(
 }
 
 /** How truncated rows may get whole answers. */
-function longerAnswers({ call, policy, commands }: FinishedRun): string {
-  if (call.generation.max_tokens === null) return 'A model with a higher limit may finish its answers.';
-  const factor = (policy.escalateTruncated ?? 1) * 4;
+function longerAnswers({ call, policy, commands, config }: FinishedRun): string {
+  const { max_tokens: base } = call.generation;
+  const tried = policy.escalateTruncated ?? 1;
+  const most = mostTokensOf(config.parameter_changes ?? []);
+  if (base === null || (most !== null && base * tried >= most))
+    return 'A model with a higher limit may finish its answers.';
+  const factor = tried * 4;
   const command = commands.sendAgain('escalate_truncated', String(factor));
   return command === null
     ? 'A new run with a larger --max_tokens may finish these answers.'

@@ -100,10 +100,17 @@ function escalation(work: OnlineWork, factor: number, annotator: string | null):
     origin: { kind: 'escalated', factor, ...(annotator === null ? {} : { annotator }) },
     announcement: (rows) => `Sending ${plural(rows, 'truncated row')} again with ${factor} times the tokens.`,
     isDue: ({ origins }, slot) =>
-      origins.answeredBy(slot) === annotator && origins.escalationOf(slot) < factor,
+      origins.answeredBy(slot) === annotator && isLonger(origins.escalationOf(slot), factor, work),
     requestFor: (job) => withMoreTokens(change(job), factor),
     work: { ...work, call: withBound(work.call, factor) },
   };
+}
+
+/** True where a larger factor gives an answer more tokens: a model that writes no more would only be paid again. */
+function isLonger(before: number, factor: number, { call, mostTokens = null }: OnlineWork): boolean {
+  const base = call.generation.max_tokens;
+  const most = mostTokens ?? Infinity;
+  return factor > before && (base === null || Math.min(base * factor, most) > Math.min(base * before, most));
 }
 
 function fallback(work: OnlineWork, { annotator: { name } }: ModelCall): Round {
@@ -126,6 +133,7 @@ function toOther(work: OnlineWork, call: ModelCall): OnlineWork {
     run: { ...work.run, partialBefore: null },
     price: null,
     serviceTier: null,
+    mostTokens: null,
     onChanges: () => undefined,
   };
 }

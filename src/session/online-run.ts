@@ -6,7 +6,7 @@ import { count, plural } from '../lib/text.js';
 import { findEndpoint } from '../models/endpoint.js';
 import type { ModelCall } from '../models/call.js';
 import type { Price } from '../models/prices.js';
-import { distinctChanges, type ParameterChange } from '../requests/parameters.js';
+import { distinctChanges, mostTokensOf, type ParameterChange } from '../requests/parameters.js';
 import type { Stop } from '../requests/processor.js';
 import { writeConfig } from '../run/config.js';
 import type { PreparedRun } from '../run/prepare.js';
@@ -126,6 +126,7 @@ async function sendRows(
   const known = config.parameter_changes ?? [];
   const work: OnlineWork = {
     ...{ call, policy, folder, run, totals, price, permit, serviceTier: null },
+    mostTokens: mostTokensOf(known),
     reserved: reservedForBatches(ledger, call.generation, price),
     onChanges: (learnt: readonly ParameterChange[]) => {
       config.parameter_changes = distinctChanges([...known, ...learnt]);

@@ -103,6 +103,8 @@ export interface OnlineWork {
   onChanges: (learnt: readonly ParameterChange[]) => void;
   /** Sent with every request; null for the account's usual one. */
   serviceTier: 'flex' | null;
+  /** The most tokens that the model writes, as earlier sessions learnt; absent or null where that is not known. */
+  mostTokens?: number | null;
   /** US dollars of `--max_cost` that are not to be spent here. */
   reserved: number;
   /** The part of the account's limits that is this process's, from 0 to 1; all of it where absent. */

@@ -10,7 +10,7 @@ import type { ModelCall } from '../models/call.js';
 import type { Price } from '../models/prices.js';
 import { chooseFormat } from '../formats/index.js';
 import { redactedRows } from '../datasets/redacted.js';
-import type { ParameterChange } from '../requests/parameters.js';
+import { mostTokensOf, type ParameterChange } from '../requests/parameters.js';
 import type { Stop } from '../requests/processor.js';
 import type { RowCountsByState } from '../run/assemble.js';
 import type { RunFolder } from '../run/folder.js';
@@ -97,6 +97,7 @@ export async function runShard(work: PlannedWork, shard: number, folder: RunFold
     const online = {
       ...{ call, policy, folder: writable, run, totals, price, share, pool, onChanges },
       serviceTier: null,
+      mostTokens: mostTokensOf(session.changes),
       reserved: reservedFor(work, shard),
     };
     const first = isSending ? await sendRows(work, online, ready) : nothingSent(call);

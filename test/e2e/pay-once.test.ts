@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { submit, watch } from '../support/batch-cli.js';
 import { foldersIn, pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../support/cli.js';
 import { alpacaRows, writeJsonl } from '../support/data.js';
+import { completion, scriptedApi } from '../support/scripted-api.js';
 
 describe('answers that are paid for once', () => {
   it('a file that grew is a new run, which reuses the answers of the earlier one', async () => {
@@ -76,6 +77,35 @@ describe('answers that are paid for once', () => {
       'Rows were not sent again: the next request could exceed --max_cost 0.0002',
     );
     expect(api.statistics().answered).toBe(sent + 4 + 3);
+  });
+
+  it('a model that writes no more tokens is not sent truncated rows again', async () => {
+    const folder = temporaryFolder();
+    const data = writeJsonl(folder, 'data.jsonl', alpacaRows(2));
+    const api = await scriptedApi(({ body }) => {
+      const { max_tokens: most } = body as { max_tokens: number };
+      if (most <= 100) return { body: completion('It goes', { finish: 'length' }) };
+      const message = `max_tokens is too large: ${most}. This model supports at most 100 completion tokens.`;
+      const error = { message, type: 'invalid_request_error', param: 'max_tokens', code: 'invalid_value' };
+      return { status: 400, body: { error } };
+    });
+    const args = [
+      '--annotator',
+      'gpt-4o-mini',
+      '--dataset',
+      data,
+      ...foldersIn(folder),
+      '--max_tokens',
+      '10',
+    ];
+    const options = { env: pointingAt(api) };
+    const first = await runCli([...args, '--escalate_truncated', '50', '--max_concurrency', '1'], options);
+    expect(first.stderr).toContain('A model with a higher limit may finish its answers.');
+    const sent = api.requests.length;
+    expect(await runCli([...args, '--resume', '--escalate_truncated', '500'], options)).toMatchObject({
+      code: 0,
+    });
+    expect(api.requests).toHaveLength(sent);
   });
 
   it('rows with the same request are sent once, online and in batches, and the run remembers it', async () => {
