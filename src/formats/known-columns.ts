@@ -29,7 +29,7 @@ export const READ_BEFORE_QUESTION = [
 export const QUESTIONS = ['question', 'query', 'question_stem'];
 export const CHOICES = ['choices', 'options'];
 /** Choices as well, where a `label` says which of them is right (ReClor). */
-export const LABELLED_ANSWERS = { choices: 'answers', label: 'label' };
+export const LABELLED_ANSWERS = { choices: 'answers', label: 'label', least: 3 };
 
 /** What an answer written for the dataset is called, and then what is short, or checked against. */
 export const ANSWERS = [

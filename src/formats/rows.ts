@@ -21,9 +21,28 @@ const AFTER_PROMPT = /^inputs?$/i;
 
 /** A prompt column that holds text or a chat, with what goes with it. */
 export function readPlain(row: Row, roles: ColumnRoles): PromptRow {
-  const { cells, found } = withTextPrompt(row, roles);
+  const { cells, found } = withTextPrompt(row, withOwnChoices(row, roles));
   const answer = answerOf(cells, found.response, choicesOf(cells, found));
   return readPrompt(cells, found, found.response === null ? null : answer);
+}
+
+/**
+ * Answers are choices only in a row whose label says which of several is right (ReClor); in any other they are the original
+ * answer, which must not be sent.
+ */
+function withOwnChoices(row: Row, roles: ColumnRoles): ColumnRoles {
+  const { choices, response, spreadChoices } = roles;
+  if (/^answer[_ -]?\d$/i.test(spreadChoices[0] ?? '')) {
+    const label = response === null ? null : cell(row, response);
+    return isChosen(readRowChoices(row, null, spreadChoices), label)
+      ? roles
+      : { ...roles, spreadChoices: [], response: null };
+  }
+  if (choices?.toLowerCase() !== LABELLED_ANSWERS.choices || response === null) return roles;
+  const listed = cell(row, choices);
+  const isListed = Array.isArray(listed) && listed.length >= LABELLED_ANSWERS.least && isListOfTexts(listed);
+  const isLabelled = isListed && isChosen(readRowChoices(row, choices, []), cell(row, response));
+  return isLabelled ? roles : { ...roles, choices: null, response: choices };
 }
 
 /** Where a question object has its text: the files of ARC and CommonsenseQA, NarrativeQA, WebGPT. */
@@ -43,7 +62,8 @@ function withTextPrompt(row: Row, roles: ColumnRoles): { cells: Row; found: Colu
 }
 
 /** The same in the template of Stanford Alpaca. */
-export function readAlpaca(row: Row, roles: ColumnRoles): PromptRow {
+export function readAlpaca(row: Row, found: ColumnRoles): PromptRow {
+  const roles = withOwnChoices(row, found);
   const choices = choicesOf(row, roles);
   const input = [...texts(row, roles.inputs), choices.text].filter((part) => part !== '');
   const prompt = alpacaPrompt(requiredText(row, roles.prompt), input.join('\n\n'));
@@ -232,14 +252,8 @@ function around(row: Row, roles: ColumnRoles): Around {
   return { before: texts(row, before), after: [...texts(row, after), ...(choices === '' ? [] : [choices])] };
 }
 
-function choicesOf(row: Row, { choices, spreadChoices, response }: ColumnRoles): RowChoices {
-  const found = readRowChoices(row, choices, spreadChoices);
-  // Answers are choices only if a label says which of them is right: others must not be sent.
-  const isAnswers = choices !== null && choices.toLowerCase() === LABELLED_ANSWERS.choices;
-  if (isAnswers && (response === null || !isChosen(found, cell(row, response)))) {
-    throw new RowProblem(`"${choices}" is not a list of choices of which "${response ?? 'label'}" names one`);
-  }
-  return found;
+function choicesOf(row: Row, roles: ColumnRoles): RowChoices {
+  return readRowChoices(row, roles.choices, roles.spreadChoices);
 }
 
 function texts(row: Row, columns: readonly string[]): string[] {

@@ -38,7 +38,9 @@ export function readTools(value: unknown, column: string): Tool[] {
     if (parsed === undefined) {
       const found = toolsInText(value);
       if (found.length > 0) return found;
-      throw new RowProblem(`"${column}" is text without tool definitions`);
+      throw new RowProblem(
+        `"${column}" is text without tool definitions; if it holds something else, add --tools_column none`,
+      );
     }
     return readTools(parsed, column);
   }
@@ -46,7 +48,9 @@ export function readTools(value: unknown, column: string): Tool[] {
   return list.map((one) => {
     const tool = readTool(typeof one === 'string' ? parseJson(one) : one);
     if (tool !== null) return tool;
-    throw new RowProblem(`"${column}" holds ${kindOf(one)} that is not a tool definition`);
+    throw new RowProblem(
+      `"${column}" holds ${kindOf(one)} that is not a tool definition; if it holds something else, add --tools_column none`,
+    );
   });
 }
 
