@@ -6,7 +6,7 @@ import { alpacaPrompt } from './alpaca.js';
 import { answered, answerOf, dialogueOf, preferredAnswer, type OriginalAnswer } from './answers.js';
 import { cell, contextText, optionalText, originalAnswer, requiredText } from './cells.js';
 import { isChosen, readRowChoices, type RowChoices } from './choices.js';
-import { findFirst } from './column-names.js';
+import { findFirst, looksLikePrompt } from './column-names.js';
 import { preferredColumn } from './comparisons.js';
 import { readConversation } from './conversation.js';
 import type { ColumnRoles, Row } from './format.js';
@@ -53,10 +53,13 @@ function withTextPrompt(row: Row, roles: ColumnRoles): { cells: Row; found: Colu
   const value = cell(row, roles.prompt);
   const unchanged = { cells: row, found: roles };
   if (!isObject(value) || isChat(value) || isTurn(value)) return unchanged;
-  const text = PROMPT_KEYS.map((key) => cell(value, key)).find((one) => typeof one === 'string');
-  if (text === undefined) return unchanged;
-  const cells = { ...row, [roles.prompt]: text };
+  const key = PROMPT_KEYS.find((name) => typeof cell(value, name) === 'string');
+  if (key === undefined) return unchanged;
   const inner = roles.choices === null ? findFirst(Object.keys(value), CHOICES) : null;
+  // What else may belong to the prompt must not be lost: such a row is refused.
+  const others = Object.keys(value).filter((name) => name !== key && name !== inner);
+  if (others.some((name) => cell(value, name) !== null && looksLikePrompt(name, false))) return unchanged;
+  const cells = { ...row, [roles.prompt]: cell(value, key) };
   if (inner === null || Object.hasOwn(row, inner)) return { cells, found: roles };
   return { cells: { ...cells, [inner]: value[inner] }, found: { ...roles, choices: inner } };
 }
