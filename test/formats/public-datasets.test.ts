@@ -45,7 +45,9 @@ describe('a row of', () => {
     '$dataset is refused, and the message names its columns',
     ({ row }) => {
       const read = (): unknown => chooseFormat('me/data', Object.keys(row), NO_FLAGS).apply(row);
-      expect(read).toThrow(/--prompt_column|not a list of turns|single messages|results of plugins|is an object, not text/);
+      expect(read).toThrow(
+        /--prompt_column|not a list of turns|single messages|results of plugins|is an object, not text/,
+      );
     },
   );
 });
