@@ -42,6 +42,9 @@ export function readRowChoices(row: Row, column: string | null, spread: readonly
 /** A column whose numbers are counted from 0 in some datasets, and from 1 in others (SIQA). */
 const COUNTED_SOMEHOW = /^labels?$/i;
 
+/** What may say whether an answer was right, and not which one is. */
+const SAYS_WHETHER = /^(?:labels?|correct|gold)$/i;
+
 /**
  * An answer in the terms of the list that was sent: a place in the list, counted from 0 as MMLU does, becomes that choice's
  * label. A label or the text of a choice stays, and so does whatever names no choice.
@@ -51,6 +54,7 @@ const COUNTED_SOMEHOW = /^labels?$/i;
  */
 export function answerAmong({ list, isCounted }: RowChoices, value: unknown, column: string): string | null {
   const text = scalarText(value);
+  if (typeof value === 'boolean' && SAYS_WHETHER.test(column)) return null;
   if (text === null || !/^\d{1,3}(?:\.0+)?$/.test(text)) return text;
   const isLabel = list.some((one) => one.label === text);
   // A list labelled 1, 2 … says nothing of how a `label` beside it is counted.

@@ -17,6 +17,7 @@ const ROWS: readonly [string, Record<string, unknown>, string, string | null][] 
   ['the text of a choice', { choices: LIST, answer: 'Robin' }, 'B. Robin', 'Robin'],
   ['several places', { choices: LIST, answer: [0, 2] }, 'A. Stone', 'A, C'],
   ['another name', { options: LIST, correct_index: 1 }, 'B. Robin', 'B'],
+  ['whether some answer was right', { options: LIST, correct: true }, 'B. Robin', null],
   ['a label', { options: LIST, label: 1 }, 'B. Robin', 'B'],
   ['a column of both', { options: LIST, answer: 'Robin', answer_index: 1 }, 'B. Robin', 'Robin'],
   ['numbers among texts of numbers', { choices: ['2', '1', '0'], answer: 0 }, 'A. 2', 'A'],
