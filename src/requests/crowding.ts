@@ -2,10 +2,15 @@
 const OUTCOMES = 64;
 /** Fewer refusals may be chance. */
 const FEWEST_REFUSALS = 3;
-/** Of the outcomes that a limit of requests at a time does not explain, as a share of the refusals: it is one, or it is none. */
+/** Outcomes that a limit of requests at a time does not explain, as a share of the refusals, where there is one. */
 const EXPLAINED = 0.25;
+/**
+ * There is none where this share of so many refusals came while no more were awaited than the server usually takes. A single
+ * request more is often taken: the server was done with another one whose answer was still on its way.
+ */
 const UNEXPLAINED = 0.5;
 const ENOUGH_REFUSALS = 8;
+const USUALLY = 0.75;
 
 /** What refusals that name no limit follow. */
 export type Cause =
@@ -43,11 +48,17 @@ export class Crowding {
     }
     if (refused.length < (isKnown ? 1 : FEWEST_REFUSALS)) return { kind: 'unknown' };
     const { places, errors } = bestSplit(refused, taken);
-    const share = errors / refused.length;
-    if (share <= EXPLAINED) return { kind: 'places', places };
-    const isOther = refused.length >= ENOUGH_REFUSALS && share >= UNEXPLAINED;
+    if (errors <= EXPLAINED * refused.length) return { kind: 'places', places };
+    const usual = quantile(taken, USUALLY);
+    const early = refused.filter((load) => load <= usual).length;
+    const isOther = refused.length >= ENOUGH_REFUSALS && early >= UNEXPLAINED * refused.length;
     return { kind: isOther ? 'other' : 'unknown' };
   }
+}
+
+/** The value that such a share of the others are not above; endless where there are none. */
+function quantile(values: readonly number[], share: number): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(share * values.length)] ?? Infinity;
 }
 
 /**

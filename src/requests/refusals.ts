@@ -484,7 +484,7 @@ export const REFUSALS: readonly Entry[] = [
   {
     means: { later: 'busy' },
     status: [400],
-    text: /no healthy (?:deployment|upstream)|\bupstream\b[^.]{0,40}(?:time(?:d )?[- ]?out|failed|error|reset|unavailable)|\bmodel (?:has )?(?:crashed|unloaded)|(?:failed|unable) to load model|CUDA (?:error|out of memory)|\bconnection (?:reset|refused|error|timed out)|internal (?:server )?error|(?:service|server|model) (?:is )?temporarily unavailable|currently closed or temporarily unavailable|\bqueue is full/i,
+    text: /no healthy (?:deployment|upstream)|\bupstream\b[^.]{0,40}(?:time(?:d )?[- ]?out|failed|error|reset|unavailable)|\bmodel (?:has )?(?:crashed|unloaded)|(?:failed|unable) to load model|CUDA (?:error|out of memory)|\bconnection (?:reset|refused|error|timed out)|internal (?:server )?error|(?:service|server|model) (?:is )?temporarily unavailable|currently closed or temporarily unavailable|\bqueue is full|\b(?:model|server|engine|service|system) is (?:currently |too )?(?:overloaded|busy)\b|no deployments available/i,
     source:
       'LiteLLM 400, LM Studio 400 (lmstudio-js), BytePlus 400, SGLang 400, gateways that send 400 for a failure of their upstream',
   },

@@ -39,6 +39,11 @@ describe('refusals that name no limit', () => {
       [...countUp(1, 16), ...refused([16, 15, 14, 13, 12, 11, 10, 9, 8])],
       { kind: 'other' },
     ],
+    [
+      'beyond a number, though one more is often taken',
+      [...Array.from({ length: 40 }, () => 6), 7, 7, 7, 7, 7, 7, ...refused([7, 7, 7, 7, 7, 7, 7, 7])],
+      { kind: 'unknown' },
+    ],
     ['too rarely to tell', [1, 2, 3, 4, -5, -6], { kind: 'unknown' }],
     ['never', [1, 2, 3], { kind: 'unknown' }],
   ])('come %s', (_, outcomes, cause) => {
