@@ -4,7 +4,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, statSyn
 import { homedir } from 'node:os';
 import { basename, join, relative, sep } from 'node:path';
 import { systemErrorCode, UserError } from '../lib/errors.js';
-import { fileProblem, kindOfFile } from '../lib/files.js';
+import { cooperativePause, fileProblem, kindOfFile } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { count, sanitize, shellWord, withoutTrailing } from '../lib/text.js';
 import { familyOf, hasFileEnding, knownEndings, readFileName } from './file-names.js';
@@ -70,11 +70,12 @@ interface FoundFile extends LocalFile {
   relative: string;
 }
 
-function filesOfFolder(folder: string, split: string | null): LocalFiles {
+async function filesOfFolder(folder: string, split: string | null): Promise<LocalFiles> {
   const shown = sanitize(folder, 200);
   const saved = savedDataset(folder, split);
   if (saved !== null) return saved;
-  const found = walk(folder).map((path) => ({ path, shown: path, relative: relative(folder, path) }));
+  const paths = await walk(folder);
+  const found = paths.map((path) => ({ path, shown: path, relative: relative(folder, path) }));
   const data = found.filter(({ path }) => isData(path));
   // A text file in a folder of other data is a note about it.
   const other = data.filter(({ path }) => readFileName(path).kind !== 'text');
@@ -100,9 +101,13 @@ async function filesOfGlob(pattern: string, split: string | null): Promise<Local
   }
   if (paths.length === 0) throw new UserError(`No file matches ${shown}; check the pattern in --dataset.`);
   if (paths.length > MOST_FILES) throw tooMany(shown);
-  const files = paths
-    .filter((path) => lstatSync(path).isFile() || isFileBehind(path, null))
-    .map((path) => ({ path, shown: path, relative: path }));
+  const pause = cooperativePause();
+  const files: FoundFile[] = [];
+  for (const path of paths) {
+    await pause();
+    if (lstatSync(path).isFile() || isFileBehind(path, null))
+      files.push({ path, shown: path, relative: path });
+  }
   refuseMixture(files, shown);
   // A glob names its files itself, so its splits only count where one is wanted.
   return inOrder(
@@ -120,8 +125,9 @@ function isData(path: string): boolean {
 }
 
 /** All files below a folder, without hidden ones and those that begin with `_`, as Spark's and Hive's own files do. */
-function walk(folder: string): string[] {
+async function walk(folder: string): Promise<string[]> {
   const root = realpathSync(folder);
+  const pause = cooperativePause();
   const files: string[] = [];
   const folders = [folder];
   for (let at = 0; at < folders.length; at++) {
@@ -133,6 +139,7 @@ function walk(folder: string): string[] {
       throw fileProblem(error, `read the folder ${sanitize(current, 200)}`);
     }
     for (const entry of entries) {
+      await pause();
       if (/^[._]/.test(entry.name)) continue;
       const path = join(current, entry.name);
       // A link to a file is followed, one to a folder is not: it may lead back up.

@@ -11,13 +11,14 @@ import type { AsyncBuffer } from 'hyparquet';
 import { messageOf, UserError } from '../lib/errors.js';
 import { openInput, readAt } from '../lib/files.js';
 import { ExactNumber, setOwn } from '../lib/json.js';
-import type {
-  Answer,
-  FileFacts,
-  FromDecoder,
-  ParquetSource,
-  Question,
-  ToDecoder,
+import {
+  forgetFirst,
+  type Answer,
+  type FileFacts,
+  type FromDecoder,
+  type ParquetSource,
+  type Question,
+  type ToDecoder,
 } from './parquet-messages.js';
 import { ParquetFile } from './parquet.js';
 import { excessOfCells, ExcessiveRow } from './row-limits.js';
@@ -78,6 +79,7 @@ class Decoder {
     this.#at('its metadata');
     const opened = await this.#opened(question);
     this.#files.set(file, opened);
+    forgetFirst(this.#files);
     const { columns, rows, groups, isCut } = opened;
     return { kind: 'opened', columns, rows, groups, isCut };
   }

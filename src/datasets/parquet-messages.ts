@@ -3,6 +3,19 @@
 /** What a decoder reads. */
 export type DecodedFormat = 'Parquet' | 'Arrow';
 
+/** Files that a decoder keeps open: their metadata are in its memory, and a dataset may have a hundred thousand. */
+export const MOST_OPEN_FILES = 100;
+
+/** Forgets the file that was opened first where there are too many. Both sides do, so that they agree on which are open. */
+export function forgetFirst(files: {
+  size: number;
+  keys: () => Iterator<number>;
+  delete: (file: number) => boolean;
+}): void {
+  const first = files.keys().next();
+  if (files.size > MOST_OPEN_FILES && first.done !== true) files.delete(first.value);
+}
+
 /** Where the decoder gets bytes from: a path of its own, or the program (`size` bytes, by ranges). */
 export type ParquetSource = { path: string } | { size: number };
 

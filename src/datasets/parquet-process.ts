@@ -13,14 +13,15 @@ import { noteDiscarded } from '../lib/memory.js';
 import { packageFile } from '../lib/package.js';
 import { sanitize } from '../lib/text.js';
 import type { RowSelection, SourceRow } from '../types.js';
-import type {
-  Answer,
-  DecodedFormat,
-  FileFacts,
-  FromDecoder,
-  ParquetSource,
-  Question,
-  ToDecoder,
+import {
+  forgetFirst,
+  type Answer,
+  type DecodedFormat,
+  type FileFacts,
+  type FromDecoder,
+  type ParquetSource,
+  type Question,
+  type ToDecoder,
 } from './parquet-messages.js';
 import { ExcessiveRow } from './row-limits.js';
 
@@ -119,6 +120,7 @@ export class ParquetProcess {
     const source: ParquetSource = 'path' in origin ? { path: origin.path } : { size: origin.size };
     const answer = await this.#ask({ kind: 'open', file, source, title, format }, file, signal);
     this.#opened.add(file);
+    forgetFirst(this.#opened);
     return expected(answer, 'opened');
   }
 

@@ -4,7 +4,7 @@
  */
 
 import { UserError } from '../lib/errors.js';
-import { sanitize } from '../lib/text.js';
+import { count, sanitize } from '../lib/text.js';
 
 /** The words for the usual splits, as `datasets` knows them (`src/datasets/data_files.py`). */
 const WORDS: readonly (readonly [string, readonly string[]])[] = [
@@ -17,6 +17,7 @@ const WORDS: readonly (readonly [string, readonly string[]])[] = [
 const SHARD = /^(.+)-\d{5}-of-\d{5}/;
 /** What `save_to_disk` calls its files. */
 const NO_SPLIT = 'data';
+const SPLITS_SHOWN = 20;
 
 /** The split that a path names, relative to the dataset's folder; null where it names none. */
 export function splitOfPath(path: string): string | null {
@@ -41,12 +42,18 @@ export function splitAmong(splits: readonly string[], wanted: string | null, tit
   const usual = splits.includes('train') ? 'train' : splits.length === 1 ? splits[0] : undefined;
   const split = wanted ?? usual;
   if (split !== undefined && splits.includes(split)) return split;
-  const has = splits.map((one) => sanitize(one, 40)).join(', ');
+  const has = listed(splits);
   throw new UserError(
     split === undefined
       ? `${title} has several splits: ${has}. Choose one with --split.`
       : `${title} has no split "${sanitize(split, 40)}". It has ${has}.`,
   );
+}
+
+function listed(splits: readonly string[]): string {
+  const shown = splits.slice(0, SPLITS_SHOWN).map((one) => sanitize(one, 40));
+  const more = splits.length - shown.length;
+  return [...shown, ...(more > 0 ? [`${count(more)} more`] : [])].join(', ');
 }
 
 export interface ChosenSplit<File> {
@@ -68,7 +75,9 @@ export function chooseSplit<File extends { relative: string }>(
   const bySplit = new Map<string | null, File[]>();
   for (const file of files) {
     const split = splitOfPath(file.relative);
-    bySplit.set(split, [...(bySplit.get(split) ?? []), file]);
+    const known = bySplit.get(split);
+    if (known === undefined) bySplit.set(split, [file]);
+    else known.push(file);
   }
   const named = [...bySplit.keys()].filter((split) => split !== null);
   if (named.length === 0) {
@@ -81,7 +90,7 @@ export function chooseSplit<File extends { relative: string }>(
   const without = bySplit.get(null);
   if (without !== undefined && wanted === null) {
     throw new UserError(
-      `Some files in ${title} belong to a split (${named.map((one) => sanitize(one, 40)).join(', ')}) and others to none, such as ` +
+      `Some files in ${title} belong to a split (${listed(named)}) and others to none, such as ` +
         `${sanitize(without[0]?.relative ?? '', 120)}. Choose with --split, or name the files with a glob such as ` +
         `'${title}/*.jsonl'.`,
     );

@@ -50,6 +50,8 @@ export interface ColumnRoles {
 export interface FormatFlags {
   format: string | null;
   promptColumn: string | null;
+  /** The flag that names that column, for messages; `prompt_column` where it is left out. */
+  promptFlag?: string;
   responseColumn: string | null;
   systemColumn: string | null;
   inputColumn: string | null;

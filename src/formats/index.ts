@@ -151,7 +151,7 @@ function checkFlags(available: readonly string[], flags: FormatFlags): void {
 
 function columnFlags(flags: FormatFlags): [string, string | null][] {
   return [
-    ['prompt_column', flags.promptColumn],
+    [flags.promptFlag ?? 'prompt_column', flags.promptColumn],
     ['response_column', flags.responseColumn],
     ['system_column', flags.systemColumn],
     ['input_column', flags.inputColumn],
@@ -195,10 +195,13 @@ function findRoles(
   if (first !== undefined && template?.usesPrompt === false) {
     return { name: 'columns', roles: rolesAround(first, available) };
   }
+  const advice =
+    flags.promptFlag === undefined
+      ? '--prompt_column (or --messages_column for a chat), and the one with the original answer with ' +
+        '--response_column; or choose a format with --format.'
+      : `--${flags.promptFlag} NAME.`;
   throw new UserError(
-    `No format fits the columns of ${sanitize(dataset, 120)}: ${listed(available)}. Name the column with the prompt with ` +
-      '--prompt_column (or --messages_column for a chat), and the one with the original answer with ' +
-      '--response_column; or choose a format with --format.',
+    `No format fits the columns of ${sanitize(dataset, 120)}: ${listed(available)}. Name the column with the prompt with ${advice}`,
   );
 }
 

@@ -20,7 +20,7 @@ import { makeOwnFolder } from '../lib/own-folder.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { noteDiscarded } from '../lib/memory.js';
 import { shownBaseUrl } from '../models/endpoint.js';
-import { runName } from '../run/folder.js';
+import { requestFiles, runName, type RequestFiles } from '../run/folder.js';
 import { requestBody, readJobs } from '../run/jobs.js';
 import { parseJournalLine } from '../run/journal-line.js';
 import { requestShape } from '../run/prepare.js';
@@ -45,13 +45,10 @@ export interface Setup {
   results_digest: string;
 }
 
-export interface JudgeFolder {
+export interface JudgeFolder extends RequestFiles {
   path: string;
   /** `judge.json`, written last: where it is, the others are complete. */
   setup: string;
-  jobs: string;
-  journal: string;
-  counters: string;
 }
 
 export async function setupOf(options: JudgeOptions, prompts: JudgePrompts): Promise<Setup> {
@@ -78,9 +75,7 @@ export function judgeFolder({ folder }: JudgeOptions, setup: Setup): JudgeFolder
   return {
     path,
     setup: join(path, 'judge.json'),
-    jobs: join(path, 'jobs.json'),
-    journal: join(path, 'output.jsonl'),
-    counters: join(path, 'counters.json'),
+    ...requestFiles(path),
   };
 }
 
@@ -135,14 +130,16 @@ async function takeAnswersOver(parent: string, folder: JudgeFolder, setup: Setup
   const journals = readdirSync(parent)
     .map((name) => join(parent, name))
     .filter((path) => path === folder.path || isAlike(join(path, 'judge.json'), setup))
-    .map((path) => join(path, 'output.jsonl'))
+    .map((path) => requestFiles(path).journal)
     .filter((path) => existsSync(path));
   if (journals.length === 0) return;
   const wanted = new Map<string, number[]>();
   for (const { requestIdx, body } of readJobs(folder.jobs)) {
     const key = keyOf(parseJson(body.toString('utf8')));
     noteDiscarded(body.length * 3);
-    wanted.set(key, [...(wanted.get(key) ?? []), requestIdx]);
+    const same = wanted.get(key);
+    if (same === undefined) wanted.set(key, [requestIdx]);
+    else same.push(requestIdx);
   }
   await replaceFile(folder.journal, async (file) => {
     const pause = cooperativePause();

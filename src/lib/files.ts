@@ -585,11 +585,19 @@ export function lastLine(path: string): Buffer {
 export async function digestOfFile(path: string): Promise<string> {
   const hash = lateCrypto().createHash('sha256');
   const pause = cooperativePause();
-  for (const { bytes } of readBlocks(path)) {
-    hash.update(bytes);
-    await pause();
+  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  const descriptor = openInput(path);
+  try {
+    for (let offset = 0; ;) {
+      const length = readPart(descriptor, buffer, 0, offset, path);
+      if (length === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, length));
+      offset += length;
+      await pause();
+    }
+  } finally {
+    closeSync(descriptor);
   }
-  return hash.digest('hex');
 }
 
 /** Lets timers, signals and sockets have their turn inside a long loop. */

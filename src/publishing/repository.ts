@@ -3,7 +3,7 @@
 import type * as Library from '@huggingface/hub';
 import { createHash } from 'node:crypto';
 import { EXIT, isTlsProblem, messageOf, UserError } from '../lib/errors.js';
-import { fileProblem, isFileProblem } from '../lib/files.js';
+import { digestOfFile, fileProblem, isFileProblem } from '../lib/files.js';
 import { isObject, parseJson } from '../lib/json.js';
 import { isTransientStatus, pauseAfter } from '../http/retry.js';
 import { systemClock } from '../lib/clock.js';
@@ -135,7 +135,7 @@ export class Repository {
   async push(files: PushedFiles, title: string, base: string | null = null): Promise<boolean> {
     return this.#explaining(async () => {
       const state = (await this.#look()) ?? (await this.#create());
-      const hash = once(() => sha256(files.data));
+      const hash = once(() => digestOfFile(files.data));
       if (await holds(state, files, hash)) return false;
       if (base !== null && state.revision !== base)
         throw new UserError(explainStatus(412, '', this.request.repository, this.connection.endpoint));
@@ -371,13 +371,6 @@ async function holds(state: State, { card }: PushedFiles, hash: () => Promise<st
 function gitObject(content: string): string {
   const bytes = Buffer.from(content);
   return createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
-}
-
-/** The SHA-256 of a file, hexadecimal. */
-export async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of DiskBlob.of(path).stream()) hash.update(chunk as Uint8Array);
-  return hash.digest('hex');
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -4,7 +4,6 @@
  */
 
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { hasEnded } from '../batches/batch.js';
 import { readSummary } from '../judge/figures.js';
 import { isObject } from '../lib/json.js';
@@ -12,6 +11,7 @@ import { lockHolder } from '../lib/lock.js';
 import { answerRules, type AnswerRules } from '../models/answer-rules.js';
 import { offPeakSaving } from '../models/prices.js';
 import { restoreUsage, type AnswerFigures } from '../models/usage.js';
+import { requestFiles } from '../run/folder.js';
 import { isPaid, type Origin } from '../run/origin.js';
 import { costOfAnswer, hasHourlyPrice } from './answer-figures.js';
 import {
@@ -205,7 +205,7 @@ export class LiveRun {
     const { price } = pricing;
     if (price === null) return 0;
     const savings = parts.map(({ folder }) => {
-      const counters = readJsonFile(join(folder, 'counters.json'));
+      const counters = readJsonFile(requestFiles(folder).counters);
       return offPeakSaving(restoreUsage(isObject(counters) ? counters['offPeak'] : null), price);
     });
     return savings.reduce((sum, saving) => sum + saving, 0);

@@ -105,7 +105,7 @@ export function journalSource({ journal, segments }: Pick<RunFolder, 'journal' |
   return segments ?? journal;
 }
 
-export interface RunFolder {
+export interface RunFolder extends RequestFiles {
   name: string;
   save: string;
   temp: string;
@@ -119,7 +119,6 @@ export interface RunFolder {
   /** There where the run was cut into shards. */
   plan: string;
   rows: string;
-  jobs: string;
   /** What this process appends to. */
   journal: string;
   /** Of a shard: all files of its journal, the earlier attempts' included. */
@@ -127,11 +126,26 @@ export interface RunFolder {
   batches: string;
   onlineMarker: string;
   downloads: string;
-  counters: string;
   /** How long each answer took. */
   latencies: string;
   judge: string;
   log: string;
+}
+
+/** The files of whatever sends requests: a run, a judgement, the choice among answers. */
+export interface RequestFiles {
+  jobs: string;
+  journal: string;
+  counters: string;
+}
+
+/** The paths of these files in a folder. */
+export function requestFiles(folder: string): RequestFiles {
+  return {
+    jobs: join(folder, 'jobs.json'),
+    journal: join(folder, 'output.jsonl'),
+    counters: join(folder, 'counters.json'),
+  };
 }
 
 /** The paths of a run's files; nothing is made yet. */
@@ -151,12 +165,10 @@ export function runFolder(saveDir: string, tempDir: string, name: string): RunFo
     run: join(temp, 'run.json'),
     plan: join(temp, 'plan.json'),
     rows: join(temp, 'rows.jsonl'),
-    jobs: join(temp, 'jobs.json'),
-    journal: join(temp, 'output.jsonl'),
+    ...requestFiles(temp),
     batches: join(temp, 'batches.json'),
     onlineMarker: join(temp, 'online_marker.json'),
     downloads: join(temp, 'downloads'),
-    counters: join(temp, 'counters.json'),
     latencies: latenciesIn(temp),
     judge: join(temp, 'judge'),
     log: join(temp, 'output.log'),

@@ -6,12 +6,13 @@
  * (messages, figures, rows, files) has no secret to begin with; messages are cleaned again before they are shown.
  */
 
-import { isObject, parseJson } from '../lib/json.js';
+import { isObject, isPlainObject, parseJson } from '../lib/json.js';
 import { FastTest } from './fast-test.js';
 import { Readings } from './readings.js';
 import { isHidden, type Secret } from './secret.js';
 import { SpellingTree, type Needle, type Range } from './spelling-tree.js';
 import { spellingsOf } from './spellings.js';
+import { mayHaveTokens, withoutTokens } from './token-lists.js';
 
 const REDACTED = '[redacted]';
 const NEWLINE = 0x0a;
@@ -112,9 +113,11 @@ export class Redactor {
     const text = bytes.toString('utf8');
     const clean = replaced(text, this.#find(text));
     if (clean === text) return bytes;
+    const isJson = parseJson(clean) !== undefined;
     // A secret with quotes in it may have been found across the ends of strings.
-    const isBroken = parseJson(clean) === undefined && parseJson(text) !== undefined;
-    return Buffer.from(isBroken ? this.#rewritten(text, clean) : clean, 'utf8');
+    const isBroken = !isJson && parseJson(text) !== undefined;
+    const isRewritten = isBroken || (isJson && mayHaveTokens(clean));
+    return Buffer.from(isRewritten ? this.#rewritten(isBroken ? text : clean, clean) : clean, 'utf8');
   }
 
   /**
@@ -158,7 +161,7 @@ export class Redactor {
 
   #rewritten(json: string, otherwise: string): string {
     try {
-      return JSON.stringify(this.#clean(parseJson(json)));
+      return JSON.stringify(withoutTokens(this.#clean(parseJson(json))));
     } catch (error) {
       if (error instanceof Unsearchable) throw error;
       // Nested deeper than the stack is. Without its secrets it is no JSON, and no answer.
@@ -172,7 +175,9 @@ export class Redactor {
    */
   value<Value>(value: Value): Value {
     this.#searched = 0;
-    return this.#isSuspicious(value) ? (this.#clean(value) as Value) : value;
+    if (!this.#isSuspicious(value)) return value;
+    const clean = this.#clean(value) as Value;
+    return clean === value ? value : (withoutTokens(clean) as Value);
   }
 
   /** Whether a value may hold a secret, without making anything: nearly none does, and there is one for each row. */
@@ -184,7 +189,7 @@ export class Redactor {
       for (const item of value as unknown[]) if (this.#isSuspicious(item)) return true;
       return false;
     }
-    if (!isObject(value) || !isPlain(value)) return false;
+    if (!isPlainObject(value)) return false;
     for (const name in value)
       if (this.#isSuspiciousName(name) || this.#isSuspicious(value[name])) return true;
     return false;
@@ -206,7 +211,7 @@ export class Redactor {
       const clean = items.map((item) => this.#clean(item));
       return clean.some((item, index) => item !== items[index]) ? clean : items;
     }
-    if (!isObject(value) || !isPlain(value)) return value;
+    if (!isPlainObject(value)) return value;
     const entries = Object.entries(value);
     const clean = entries.map(([name, item]): [string, unknown] => [
       this.#cleanText(name),
@@ -251,12 +256,6 @@ export class Redactor {
 
 /** No secrets are known. */
 export const NO_SECRETS = new Redactor();
-
-/** Objects of our own, such as exact numbers and dates, are left alone. */
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
-}
 
 function merged(ranges: Range[]): Range[] {
   const result: Range[] = [];

@@ -21,7 +21,7 @@ import type { ModelCall } from '../models/call.js';
 import type { Price } from '../models/prices.js';
 import type { Stop } from '../requests/processor.js';
 import { priceFor } from '../run/budget.js';
-import { journalSource, runName, type RunFolder } from '../run/folder.js';
+import { journalSource, requestFiles, runName, type RequestFiles, type RunFolder } from '../run/folder.js';
 import { requestBody } from '../run/jobs.js';
 import { JournalIndex } from '../run/journal.js';
 import { parseJournalLine } from '../run/journal-line.js';
@@ -140,7 +140,7 @@ interface ChoosingParts {
   prompts: JudgePrompts;
   /** Which answers count as whole, of the run and of the judge. */
   rules: { run: AnswerRules; judge: AnswerRules };
-  work: { jobs: string; journal: string };
+  work: RequestFiles;
   /** Of the verdicts. */
   index: JournalIndex;
   totals: Totals;
@@ -170,9 +170,9 @@ class Choosing {
       );
     const path = join(folder.judge, runName(name, 'select'));
     makeOwnFolder(path);
-    const work = { jobs: join(path, 'jobs.json'), journal: join(path, 'output.jsonl') };
+    const work = requestFiles(path);
     const price = await priceFor(call, policy);
-    const totals = new Totals(join(path, 'counters.json'), price, new Date());
+    const totals = new Totals(work.counters, price, new Date());
     const rules = { run: await answerRules(answered.call), judge: await answerRules(call) };
     const index = new JournalIndex(run.rows * (each - 1) * ORDERS.length);
     await readJournal(work, index, context.console, {

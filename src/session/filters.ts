@@ -10,7 +10,7 @@ import { dropTests, type EvaluationSet } from '../exports/drop-tests.js';
 import { findDroppedRows, type DroppedRows } from '../exports/dropped-rows.js';
 import { findFirst } from '../formats/column-names.js';
 import { chooseFormat, type ChosenFormat } from '../formats/index.js';
-import { messageOf, UserError } from '../lib/errors.js';
+import { UserError } from '../lib/errors.js';
 import { count, plural, sanitize } from '../lib/text.js';
 import { WordNgrams } from '../lib/word-ngrams.js';
 import type { Output } from '../run/settings.js';
@@ -132,16 +132,11 @@ async function openEvaluation(path: string, output: Output): Promise<OpenEvaluat
     const dataset = await openLocal(request);
     if (dataset.columns.length === 0) throw new UserError('it has no rows.');
     const promptColumn = output.decontaminateColumn ?? findFirst(dataset.columns, PROMPT_COLUMNS);
-    return { dataset, format: chooseFormat(path, dataset.columns, { ...wholeDataset(path), promptColumn }) };
+    const flags = { ...wholeDataset(path), promptColumn, promptFlag: 'decontaminate_column' };
+    return { dataset, format: chooseFormat(path, dataset.columns, flags) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const said = messageOf(error)
-      .replace(
-        / Name the column with the prompt .*/s,
-        ' Name the column with the prompt with --decontaminate_column NAME.',
-      )
-      .replace('--prompt_column', '--decontaminate_column');
-    throw new UserError(`${shown}: ${said}`, error.exitCode);
+    throw new UserError(`${shown}: ${error.message}`, error.exitCode);
   }
 }
 

@@ -6,7 +6,7 @@ import { messageOf, UserError } from '../lib/errors.js';
 import { exportFile, exportResults } from '../exports/index.js';
 import { readResults } from '../exports/rows.js';
 import type { Environment, Push } from '../run/settings.js';
-import { readOwnText } from '../lib/files.js';
+import { digestOfFile, readOwnText } from '../lib/files.js';
 import { packageVersion } from '../lib/package.js';
 import { datasetCard, isOnHub } from '../publishing/card.js';
 import { HubConnection } from '../publishing/connection.js';
@@ -18,7 +18,7 @@ import {
   type PushRecord,
   type SinceLastPush,
 } from '../publishing/last-push.js';
-import { Repository, sha256 } from '../publishing/repository.js';
+import { Repository } from '../publishing/repository.js';
 import { describeChanges, MOST_ROWS, RowDigests, ROWS_A_FILE } from '../publishing/row-digests.js';
 import { refuseSecrets } from '../publishing/secret-scan.js';
 import type { Summary } from '../run/summary.js';
@@ -146,7 +146,7 @@ class HubPublisher implements Publisher {
     data: string,
     repository: Repository,
   ): Promise<SinceLastPush | null> {
-    if (last.data !== null && last.data === (await sha256(data)))
+    if (last.data !== null && last.data === (await digestOfFile(data)))
       return recordOf(last)?.since_last_push ?? null;
     return changesSince(last, digests, (path) => repository.textAt(last.revision, path));
   }

@@ -31,7 +31,8 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { localFiles, openDataset } from '../../src/datasets/index.js';
-import { splitOfPath } from '../../src/datasets/splits.js';
+import { cpuTimeOf } from '../support/cpu-time.js';
+import { chooseSplit, splitOfPath } from '../../src/datasets/splits.js';
 import { ArrowFile } from '../../src/datasets/arrow.js';
 import { columnarOpener } from '../../src/datasets/local-columnar.js';
 import { ParquetProcess } from '../../src/datasets/parquet-process.js';
@@ -660,4 +661,16 @@ it('a name that is a folder here is never one of the Hub', async () => {
     process.chdir(before);
   }
   expect(gunzipSync(gzipSync(ROWS)).toString()).toBe(ROWS);
+});
+
+it('a folder with a hundred thousand files is sorted into splits in time that grows with their number alone', () => {
+  const files = (count: number): { relative: string }[] =>
+    Array.from({ length: count }, (_, place) => ({ relative: `${place}.jsonl` }));
+  const all = files(100_000);
+  expect(cpuTimeOf(() => chooseSplit(all, null, 'data'))).toBeLessThan(1000);
+  expect(chooseSplit(all, null, 'data')).toEqual({ split: null, files: all });
+  const named = Array.from({ length: 100 }, (_, place) => ({ relative: `n${place}-00000-of-00001.csv` }));
+  expect(() => chooseSplit(named, null, 'data')).toThrow(
+    / n0, n1, .*, n19, 80 more\. Choose one with --split/,
+  );
 });

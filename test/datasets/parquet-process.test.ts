@@ -175,6 +175,20 @@ describe('the Parquet decoder', () => {
     ]);
   });
 
+  it('reads more files than it keeps open, in any order', async () => {
+    const decoder = new ParquetProcess();
+    const tables = [];
+    for (let file = 0; file < 130; file++) {
+      const bytes = parquetWriteBuffer({ columnData: [{ name: 'q', data: [`file ${file}`] }] });
+      tables.push(await decoder.open(saved(new Uint8Array(bytes)), `${file}.parquet`));
+    }
+    for (const file of [0, 129, 1, 0, 60]) {
+      const rows = [];
+      for await (const row of tables[file]?.read(['q'], 0, 1) ?? []) rows.push(row);
+      expect(rows).toEqual([{ q: `file ${file}` }]);
+    }
+  });
+
   it('knows the first 10,000 columns', async () => {
     const names = Array.from({ length: 12_000 }, (_, index) => `c${index}`);
     const table = await shared.open(saved(emptyParquet(names)), 'data.parquet');

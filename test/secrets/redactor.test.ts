@@ -95,6 +95,44 @@ describe('a secret is found', () => {
   });
 });
 
+describe('log probabilities', () => {
+  const [key = ''] = KEYS;
+  const tokens = (text: string): object => ({
+    content: Array.from(text, (token) => ({ token, logprob: -1, bytes: [...Buffer.from(token)] })),
+  });
+  const chat = (text: string): object => ({
+    choices: [{ message: { content: text }, logprobs: tokens(text) }],
+    usage: { total_tokens: 2 },
+  });
+  const forms: [string, (text: string) => object, object][] = [
+    [
+      'of chat completions',
+      chat,
+      { choices: [{ message: { content: 'a [redacted]' }, logprobs: null }], usage: { total_tokens: 2 } },
+    ],
+    [
+      'of the Responses API',
+      (text) => ({ output: [{ content: [{ text, logprobs: Array.from(text, (token) => ({ token })) }] }] }),
+      { output: [{ content: [{ text: 'a [redacted]', logprobs: [] }] }] },
+    ],
+    [
+      'of Gemini',
+      (text) => ({
+        candidates: [{ content: { parts: [{ text }] }, logprobsResult: { chosenCandidates: [text] } }],
+      }),
+      { candidates: [{ content: { parts: [{ text: 'a [redacted]' }] }, logprobsResult: null }] },
+    ],
+  ];
+
+  it.each(forms)('%s are emptied where their text lost a secret', (_, form, expected) => {
+    const answer = form(`a ${key}`);
+    expect(JSON.parse(redactor.bytes(Buffer.from(JSON.stringify(answer))).toString())).toEqual(expected);
+    expect(redactor.value(answer)).toEqual(expected);
+    const harmless = Buffer.from(JSON.stringify(form('a key')));
+    expect(redactor.bytes(harmless)).toBe(harmless);
+  });
+});
+
 describe('lines of an earlier version', () => {
   const own = ['sk-SECRETab/cd+efGHIJKLMNOPQRSTUVWXYZ0123456789', 'ab12cd34e'];
   const quick = new Redactor(own.map((value) => ({ value, source: 'KEY' })));

@@ -1,6 +1,6 @@
 /** Files of somebody who means it ill: datasets in every format, each read by the whole program. */
 
-import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
@@ -69,6 +69,23 @@ function zstdFrame(window: number, lines: number): Buffer {
     return Buffer.concat([header, Buffer.from(LINE)]);
   });
   return Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, window]), ...blocks]);
+}
+
+const SMALL_PARQUET = new Uint8Array(
+  parquetWriteBuffer({ columnData: columns.map((name) => ({ name, data: ['a'], type: 'STRING' as const })) }),
+);
+
+function folderOf(
+  count: number,
+  file: (place: number) => [name: string, content: string | Uint8Array],
+): Write {
+  return (path) => {
+    mkdirSync(path);
+    for (let place = 0; place < count; place++) {
+      const [name, content] = file(place);
+      writeFileSync(join(path, name), content);
+    }
+  };
 }
 
 /** Lists of numbers in the prompts of some rows, among small ones of others. */
@@ -206,6 +223,15 @@ const FILES: Record<string, [file: string, write: Write]> = {
       const claims = { claimedValues: 1, encoding: ENCODINGS.plain, meaning: CONVERTED.json };
       return craftedParquet(columns, 1, { bytes: page, ...claims });
     }),
+  ],
+  'a folder of 99,999 files': ['data', folderOf(99_999, (place) => [`${place}.jsonl`, LINE])],
+  'a folder of 99,999 Parquet files': [
+    'data',
+    folderOf(99_999, (place) => [`${place}.parquet`, SMALL_PARQUET]),
+  ],
+  'a folder of 99,999 splits': [
+    'data',
+    folderOf(99_999, (place) => [`n${place}-00000-of-00001.csv`, 'prompt,response\na,b\n']),
   ],
   'zstd frames with windows of 128 MB': [
     'a.jsonl.zst',
