@@ -3,6 +3,7 @@
 import { messageOf, UsageError } from './errors.js';
 import { isObject } from './json.js';
 import { readSmallFile } from './small-file.js';
+import { bareFileReason, isFileProblem } from './files.js';
 import { sanitize } from './text.js';
 
 /**
@@ -17,7 +18,11 @@ export function jsonArgument(source: string, text: string): Record<string, unkno
   try {
     value = JSON.parse(isFile ? readSmallFile(text.slice(1)) : text);
   } catch (error) {
-    throw new UsageError(`${where}: ${isFile ? '' : 'not JSON: '}${sanitize(messageOf(error), 160)}`);
+    throw new UsageError(
+      isFileProblem(error)
+        ? `${where} cannot be read: ${sanitize(bareFileReason(error), 160)}.`
+        : `${where}: not JSON: ${sanitize(messageOf(error), 160)}`,
+    );
   }
   if (!isObject(value)) throw new UsageError(`${where} must be a JSON object such as {"top_k": 20}.`);
   if (Object.hasOwn(value, '__proto__'))

@@ -70,7 +70,7 @@ async function folderByPath(path: string, tempDir: string | null): Promise<RunFo
   const given = resolve(path);
   if (statSync(given, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw new UserError(
-      `${sanitize(path, 300)} is not a folder. Give the folder that holds reannotated.json; reannotate list shows the runs.`,
+      `${sanitize(path, 300)} is not a folder. Give the folder of a run’s results, or of its working files; reannotate list shows the runs.`,
     );
   if (isWorkingFolder(given)) {
     const identity = identityIn({ run: join(given, 'run.json'), plan: join(given, 'plan.json') });

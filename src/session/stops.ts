@@ -11,6 +11,7 @@ import { requestUrl, shownAddress, versionHint } from '../http/address.js';
 import { listModels } from '../models/model-list.js';
 import { nearest } from '../lib/suggest.js';
 import { duration, sanitize } from '../lib/text.js';
+import { describeUnreachable } from './unreachable.js';
 
 /** A stop that was not asked for. */
 export type ErrorStop = Extract<Stop, { reason: 'error' }>;
@@ -70,7 +71,7 @@ function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], n
     case 'account':
       return `${baseUrl} does not serve this account (${said}). Check the account’s settings with the provider.`;
     case 'unreachable':
-      return `${requestAddress(call)} gave no usable answer (${said}). Check the network, the address and the provider’s status page.`;
+      return describeUnreachable(requestAddress(call), said);
     case 'limit':
       return `${baseUrl} accepts no more requests ${untilWhen(stop.wait)} (${said}). Run the command again once the limit has reset.`;
     case 'refused':

@@ -300,6 +300,8 @@ export const LIMIT_FLAGS = {
       'max_concurrent_requests',
       'workers',
       'num_workers',
+      'num_proc',
+      'max_workers',
       'threads',
       'parallel',
       'jobs',
