@@ -39,17 +39,17 @@ const SCENES: Record<string, Expected> = {
     // The very last answers may be the slowest of all.
     wrong: 0.2,
   },
-  'the ramp of slow answers': { rows: 2000, usual: 6000, service: lengths(6000, 0.4) },
+  'the ramp of slow answers': { rows: 1200, usual: 6000, service: lengths(6000, 0.4) },
   'nothing but the ramp': { rows: 500, usual: 8000, service: exactly(8000) },
   'a hundred rows': { rows: 100, usual: 4000, service: lengths(4000, 0.4) },
-  'answers of a minute': { rows: 1000, usual: 60_000, service: lengths(60_000, 0.3) },
+  'answers of a minute': { rows: 600, usual: 60_000, service: lengths(60_000, 0.3) },
   'twenty rows': { rows: 20, usual: 2000, service: lengths(2000, 0.4) },
   'the 240 requests of a judge': { rows: 240, usual: 2500, service: lengths(2500, 0.4) },
   'the rest of a run of which nine tenths are done': {
     ...{ rows: 150, usual: 1500, service: lengths(1500, 0.5), concurrency: 8 },
     wrong: 0.2,
   },
-  'requests per minute': { rows: 1000, usual: 800, service: lengths(800, 0.5), perMinute: 1500 },
+  'requests per minute': { rows: 700, usual: 800, service: lengths(800, 0.5), perMinute: 1200 },
   'requests per minute, quick answers': {
     ...{ rows: 300, usual: 300, service: lengths(300, 0.5), perMinute: 300 },
   },
@@ -97,7 +97,7 @@ const SCENES: Record<string, Expected> = {
     wrong: 0.25,
   },
   'bursts of failures': {
-    ...{ rows: 1600, usual: 800, service: lengths(800, 0.4), concurrency: 12 },
+    ...{ rows: 1000, usual: 800, service: lengths(800, 0.4), concurrency: 8 },
     refuses: every(20_000, 17_000, () => ({ status: 500, after: 100 })),
     ...{ from: 45_000, wrong: 0.25 },
   },
@@ -118,12 +118,12 @@ const SCENES: Record<string, Expected> = {
     from: 16_000,
   },
   'pauses again and again': {
-    ...{ rows: 2000, usual: 800, service: lengths(800, 0.5), concurrency: 8 },
+    ...{ rows: 1200, usual: 800, service: lengths(800, 0.5), concurrency: 5 },
     refuses: every(40_000, 30_000, (left) => ({ status: 429, wait: seconds(left) })),
     ...{ from: 85_000, wrong: 0.25 },
   },
   'several servers': {
-    ...{ rows: 1800, usual: 1500, service: lengths(1500, 0.4), slots: 12, servers: 3 },
+    ...{ rows: 1400, usual: 1500, service: lengths(1500, 0.4), slots: 12, servers: 3 },
     wrong: 0.1,
   },
   'several servers of which one dies': {
@@ -132,7 +132,7 @@ const SCENES: Record<string, Expected> = {
     from: 45_000,
   },
   'hours at which nothing is sent': {
-    ...{ rows: 1000, usual: 1500, service: lengths(1500, 0.4), concurrency: 16 },
+    ...{ rows: 700, usual: 1500, service: lengths(1500, 0.4), concurrency: 10 },
     closedFor: (now) => (now > 60_000 && now < 600_000 ? 600_000 - now : 0),
   },
 };

@@ -61,7 +61,7 @@ export interface Foretold {
   left: number | null;
 }
 
-const LOOK_EVERY_MS = 500;
+const LOOK_EVERY_MS = 1000;
 const LONGEST_MS = 24 * 3_600_000;
 const TOKENS_OF_A_PROMPT = 50;
 const TOKENS_OF_AN_ANSWER = 100;
