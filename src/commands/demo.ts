@@ -155,13 +155,10 @@ function resumeCommandOf({ annotator, batch, judge, compare, reasoning }: DemoRe
 
 /** Where the results are, and what to try next. */
 function nextSteps({ judge, saveDir, tempDir }: DemoRequest, { name }: Annotator): string {
-  const { reannotated, config, save } = runFolder(saveDir, tempDir, runName(DATASET, name));
+  const { config } = runFolder(saveDir, tempDir, runName(DATASET, name));
   return [
-    '',
-    `Old and new answers, side by side: ${reannotated}`,
-    `Settings of the run: ${config}`,
-    `Make a report page: npx reannotate report ${shellWord(save)}`,
-    ...(judge ? [] : ['Have another model judge which answers are better: npx reannotate demo --judge']),
+    `Settings: ${config}`,
+    ...(judge ? [] : ['', 'Have another model judge which answers are better: npx reannotate demo --judge']),
     '',
     'Next, a real run:',
     '  export OPENAI_API_KEY=…',

@@ -144,8 +144,8 @@ describe('the time that is left', () => {
   it.each(Object.entries(SCENES))(
     'is known within a fifth after the first tenth: %s',
     async (_, { usual, from = 0, wrong = 0.02, ...scene }) => {
-      const { foretold, end } = await playRun(scene);
-      const moments = foretold.filter(
+      const { predicted, end } = await playRun(scene);
+      const moments = predicted.filter(
         ({ at, done }) => at >= Math.max(from, 2000) && done >= scene.rows / 10 && done < scene.rows,
       );
       const errors = moments.filter(

@@ -1,4 +1,4 @@
-/** Whole runs against modelled servers on a clock of their own, and what is foretold of their end on the way. */
+/** Whole runs against modelled servers on a clock of their own, and what is predicted of their end on the way. */
 
 import type { ChatResponse } from '../../src/http/chat-client.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
@@ -52,7 +52,7 @@ export interface Refusal {
   after?: number;
 }
 
-export interface Foretold {
+export interface Prediction {
   /** Milliseconds since the start. */
   at: number;
   /** Rows that are done with. */
@@ -113,8 +113,8 @@ function limitHeaders(perMinute: number): Record<string, string> {
   };
 }
 
-/** Plays a whole run and returns what was foretold every half second, and when it ended. */
-export async function playRun(scene: Scene, seed = 7): Promise<{ foretold: Foretold[]; end: number }> {
+/** Plays a whole run and returns what was predicted every half second, and when it ended. */
+export async function playRun(scene: Scene, seed = 7): Promise<{ predicted: Prediction[]; end: number }> {
   const clock = new FakeClock();
   const { servers, limits } = serversOf(scene, clock, generator(seed));
   const schedule: Schedule = { wait: () => scene.closedFor?.(clock.now()) ?? 0 };
@@ -138,7 +138,7 @@ export async function playRun(scene: Scene, seed = 7): Promise<{ foretold: Foret
     body: Buffer.from(JSON.stringify({ row, messages: [] })),
     tokens: TOKENS_OF_A_PROMPT,
   }));
-  const foretold: Foretold[] = [];
+  const predicted: Prediction[] = [];
   const ends: number[] = [];
   void processor.run(jobs).then(() => ends.push(clock.now()));
   for (let now = 0; ends.length === 0 && now < LONGEST_MS; now += LOOK_EVERY_MS) {
@@ -153,9 +153,9 @@ export async function playRun(scene: Scene, seed = 7): Promise<{ foretold: Foret
       allowed: allowedRate(limits),
       pause: limits.gateMilliseconds,
     });
-    foretold.push({ at: now, done, left: timeLeft.estimate });
+    predicted.push({ at: now, done, left: timeLeft.estimate });
   }
-  return { foretold, end: ends[0] ?? LONGEST_MS };
+  return { predicted, end: ends[0] ?? LONGEST_MS };
 }
 
 function openHours(closedFor: (now: number) => number, clock: FakeClock): OpenHours {
