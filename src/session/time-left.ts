@@ -243,11 +243,16 @@ export class TimeLeft {
     return phase === 'growing' && this.#worked - this.#steadySince <= GROWTH_LATENCIES * mean;
   }
 
-  /** Milliseconds until the slowest of the requests in flight is answered. In a queue they wait for each other. */
+  /**
+   * Milliseconds until the slowest of the requests in flight is answered. In a queue they wait for each other, at least as
+   * long as the rate says; latencies of longer queues than this one make the slowest seem slower than it will be.
+   */
   #untilLast(curve: LatencyCurve): number {
     const { inFlight } = this.#last as Reading;
-    if (this.#queueRate !== null) return inFlight / this.#queueRate;
-    return untilAllAnswered(this.#cohorts(curve), curve);
+    const slowest = untilAllAnswered(this.#cohorts(curve), curve);
+    if (this.#queueRate === null) return slowest;
+    const queue = inFlight / this.#queueRate;
+    return Math.max(queue, Math.sqrt(queue * slowest));
   }
 
   /** The requests in flight by age: of those that were sent at a time, as many as usually take longer than since then. */
