@@ -149,7 +149,10 @@ describe('what is sent', () => {
     [{ reasoning_effort: 'lots' }, /--reasoning_effort takes none, minimal/],
     [{ extra_body: '{"top_k": 5' }, /--extra_body: not JSON/],
     [{ extra_body: '[1]' }, /--extra_body must be a JSON object/],
-    [{ extra_body: '@/nowhere/at/all.json' }, /--extra_body @\/nowhere\/at\/all\.json cannot be read: there is no such file/],
+    [
+      { extra_body: '@/nowhere/at/all.json' },
+      /--extra_body @\/nowhere\/at\/all\.json cannot be read: there is no such file/,
+    ],
     [{ extra_body: '{"model": "x"}' }, /--extra_body cannot hold "model"/],
     [{ extra_body: '{"top_k": 1, "messages": []}' }, /--extra_body cannot hold "messages"/],
     [{ extra_body: '{"stream": true}' }, /--extra_body cannot hold "stream"/],
