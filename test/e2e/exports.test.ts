@@ -382,7 +382,7 @@ describe('--output_format', () => {
       const run = await runCli([...args, '--output_format', 'jsonl,parket'], { program });
       expect(run.code).toBe(2);
       expect(run.stderr).toBe(
-        'error: Unknown --output_format parket; the nearest is parquet. Known formats: json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto.\n',
+        'error: Unknown --output_format parket. Did you mean parquet? Known formats: json, jsonl, parquet, sharegpt, messages, sft, dpo, dpo_llamafactory, kto.\n',
       );
     }
     expect(existsSync(join(folder, 'saved'))).toBe(false);
