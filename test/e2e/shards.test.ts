@@ -98,7 +98,7 @@ it('a stopped worker finishes what is in flight, and the next one sends only the
   expect(await runCli(['merge', runDir], { env })).toMatchObject({
     code: 75,
     stderr: expect.stringMatching(
-      /Shard 0 is not done \(1\d of 21 rows\)[^]*Shard 1 was never worked on/,
+      /Shard 0 is not done \(1\d of 21 rows; interrupted\)[^]*Shard 1 was never worked on/,
     ) as string,
   });
   expect(await runCli(['work', runDir], { env })).toMatchObject({ code: 0 });

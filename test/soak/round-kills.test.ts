@@ -93,22 +93,27 @@ async function prepare(
   if (before !== undefined) await runCli(before(folder), { env: pointingAt(api), cwd: folder });
 }
 
-/** A whole run of a play: how many requests it takes, and what it comes to. */
-async function playWhole(play: Play): Promise<{ requests: number; outcome: string }> {
+/** What a play takes and comes to where nothing is killed. */
+interface Whole {
+  /** Requests of the run that is to be killed. */
+  own: number;
+  /** The same and those of the run before it. */
+  requests: number;
+  outcome: string;
+}
+
+async function playWhole(play: Play): Promise<Whole> {
   const api = await simulator({ refusals: REFUSALS });
   const folder = temporaryFolder();
   await prepare(play, folder, api);
+  const before = api.statistics().answered;
   await runCli(play.args(folder, 'data.jsonl'), { env: pointingAt(api), cwd: folder });
-  return { requests: api.statistics().answered, outcome: play.outcome(folder) };
+  const requests = api.statistics().answered;
+  return { own: requests - before, requests, outcome: play.outcome(folder) };
 }
 
 /** Kills it at a request, starts it again, and compares what the server was asked, and what came of it. */
-async function survive(
-  play: Play,
-  whole: { requests: number; outcome: string },
-  number: number,
-  moment: Moment,
-): Promise<Outcome> {
+async function survive(play: Play, whole: Whole, number: number, moment: Moment): Promise<Outcome> {
   const api: Simulator = await simulator({ refusals: REFUSALS });
   const proxy = await killingProxy(api.url);
   const folder = temporaryFolder();
@@ -145,7 +150,7 @@ it.each([
 ] as const)('%s', async (name, play, sample) => {
   const tally = new Tally(name);
   const whole = await playWhole(play);
-  const plans = Array.from({ length: whole.requests }, (_, number) =>
+  const plans = Array.from({ length: whole.own }, (_, number) =>
     MOMENTS.map((moment) => ({ number, moment })),
   ).flat();
   // The sample reaches into the last round, and has another moment each time.

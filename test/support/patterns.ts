@@ -46,8 +46,16 @@ const AT_USE: Readonly<Record<string, number>> = {
   'report/page/search.ts': 2,
 };
 
+/** Functions that put a file's patterns together when they are first called, with what they are called with. */
+const AT_FIRST_USE: Readonly<Record<string, readonly [string, ...unknown[]][]>> = {
+  'lib/hidden-characters.ts': [
+    ['hiddenRuns', '\u200b'],
+    ['replaceHiddenInName', '\u200b', ''],
+  ],
+};
+
 /**
- * The patterns that files put together when they are loaded, which is seen from their constructor.
+ * The patterns that files put together when they are loaded or first used, which is seen from their constructor.
  * @param load imports a file anew
  * @throws Error for a file with others that are not known, which nothing would attack
  */
@@ -57,13 +65,18 @@ export async function assembledPatterns(load: (path: string) => Promise<unknown>
     const text = entry.endsWith('.ts') ? readFileSync(join(SOURCE, entry), 'utf8') : '';
     const constructed = text.match(/\bRegExp\(/g)?.length ?? 0;
     const atUse = AT_USE[entry] ?? 0;
-    const seen = constructed === atUse ? [] : await constructedBy(() => load(join(SOURCE, entry)));
+    const seen = constructed === atUse ? [] : await constructedBy(() => loadAndUse(entry, load));
     const own = seen.filter(({ stack }) => stack.includes(join('src', entry)));
     if (own.length + atUse !== constructed)
       throw new Error(`${entry} has ${constructed} patterns of which ${own.length + atUse} are known`);
     found.push(...own.map(({ source, flags }) => ({ place: entry, source, flags })));
   }
   return found;
+}
+
+async function loadAndUse(entry: string, load: (path: string) => Promise<unknown>): Promise<void> {
+  const loaded = (await load(join(SOURCE, entry))) as Record<string, (...given: unknown[]) => unknown>;
+  for (const [name, ...given] of AT_FIRST_USE[entry] ?? []) loaded[name]?.(...given);
 }
 
 interface Constructed {
