@@ -4,7 +4,7 @@
  * answered is paid for and counts.
  */
 
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import type { Completion } from '../models/completion.js';
 import type { AnswerRules } from '../models/answer-rules.js';
 import { addUsage, NO_USAGE, type AnswerFigures } from '../models/usage.js';
@@ -90,7 +90,9 @@ export async function collect(
   const { folder, ledger } = parts;
   makeOwnFolder(folder.downloads);
   const path = ledger.pathOf(chunk);
-  const requests = path === null ? null : (await LineIndex.build(path, parts.index.rows)).index;
+  // Without its file, the batch still says which rows its answers are for.
+  const isThere = path !== null && existsSync(path);
+  const requests = isThere ? (await LineIndex.build(path, parts.index.rows)).index : null;
   try {
     const collection = new Collection(chunk, batch, requests, parts);
     const bounds = parts.bounds(Math.max(chunk.requests, batch.counts.total));
@@ -364,7 +366,8 @@ class Collection {
   #invalidLines(journal: JournalWriter): void {
     const path = this.parts.ledger.pathOf(this.chunk);
     for (const { line, message, code } of this.batch.errors) {
-      const row = line === null || path === null ? null : rowAtLine(path, line);
+      const isKnown = line !== null && path !== null && existsSync(path);
+      const row = isKnown ? rowAtLine(path, line) : null;
       if (!this.#isSubmitted(row)) continue;
       this.#outcome.invalidRows.push(row);
       this.#failed(

@@ -87,7 +87,8 @@ export async function watchOnce(
   const display = new BatchDisplay(ledger);
   const raw = new RawResults(watched, console);
   // The journal holds chat requests, which the files of batches to the Responses API do not.
-  const isNeeded = batchesOnResponses(call) || ledger.chunks.some(({ file }) => file === null);
+  const isNeeded =
+    batchesOnResponses(call) || ledger.chunks.some((chunk) => !existsSync(ledger.pathOf(chunk) ?? ''));
   const jobs = isNeeded ? await indexJobs(watched) : null;
   const parts = collectParts(watched, jobs, await answerRules(call), console);
   await raw.update();

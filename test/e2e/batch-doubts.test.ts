@@ -47,6 +47,20 @@ describe('a batch that never delivers all that it says it did', () => {
   });
 });
 
+describe('a batch whose file was deleted here', () => {
+  it('is collected by what its answers say, and sent no second time', async () => {
+    const { data, folder } = dataset();
+    const api = await simulator();
+    const submitted = await submit(api, data, folder);
+    rmSync(resultsIn(folder).temp('jobs_batch.json'));
+    const watched = await watch(api, data, folder, ['--retry_failed'], { env });
+    expect(watched.code, submitted.stderr + watched.stderr).toBe(0);
+    expect(resultsIn(folder).rows().every(({ annotation }) => annotation !== null)).toBe(true);
+    expect(api.statistics().batchesCreated).toBe(1);
+    expect(paid(api)).toBe(ROWS);
+  });
+});
+
 describe('a key of another project', () => {
   it('changes nothing, and says what is most likely wrong', async () => {
     const { data, folder } = dataset();
