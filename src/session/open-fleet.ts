@@ -2,7 +2,7 @@
 
 import pLimit from 'p-limit';
 import type { ChatClient } from '../http/chat-client.js';
-import { systemClock } from '../lib/clock.js';
+import { systemClock, type Clock } from '../lib/clock.js';
 import { messageOf, UserError } from '../lib/errors.js';
 import { packageVersion } from '../lib/package.js';
 import { sanitize } from '../lib/text.js';
@@ -19,6 +19,9 @@ import { openServer, type Common } from './open-server.js';
 
 /** Servers that are asked for their models at the same time. */
 const ASKED_AT_ONCE = 16;
+
+/** How long others are waited for once one of them has responded. */
+const PATIENCE_MS = 2000;
 
 /** A server that was opened. */
 export interface OpenMember {
@@ -90,10 +93,7 @@ export async function openFleet(
   const opened: OpenMember[] = [];
   try {
     for (const server of source.servers) opened.push(await opener.open(server));
-    const limit = pLimit(ASKED_AT_ONCE);
-    const listed = await Promise.all(
-      opened.map((one) => limit(async () => ({ one, server: one.member.name, listing: await one.list() }))),
-    );
+    const listed = await listAll(opened, systemClock);
     const served = new ServedModel(call.annotator.model, listed);
     const fleet = new Fleet({ clock: systemClock, reporter });
     const watch = new FleetWatch({ fleet, served, source, opener, opened, reporter });
@@ -106,6 +106,32 @@ export async function openFleet(
     await Promise.all(opened.map(({ client }) => client.abort()));
     throw error;
   }
+}
+
+/** What servers list; one that hangs while others respond is not waited for. */
+export async function listAll<Opened extends Pick<OpenMember, 'list'> & { member: Pick<Member, 'name'> }>(
+  opened: readonly Opened[],
+  clock: Pick<Clock, 'sleep'>,
+): Promise<(WithListing & { one: Opened })[]> {
+  const limit = pLimit(ASKED_AT_ONCE);
+  let onResponse = (): void => undefined;
+  const late = new Promise<void>((resolve) => (onResponse = resolve))
+    .then(() => clock.sleep(PATIENCE_MS))
+    .then((): ModelListing => ({ kind: 'failed', message: 'it has not responded yet' }));
+  const list = async (one: Opened): Promise<ModelListing> => {
+    const listing = await one.list();
+    if (listing.kind !== 'failed') onResponse();
+    return listing;
+  };
+  return Promise.all(
+    opened.map((one) =>
+      limit(async () => ({
+        one,
+        server: one.member.name,
+        listing: await Promise.race([list(one), late]),
+      })),
+    ),
+  );
 }
 
 type WithListing = { server: string; listing: ModelListing };
