@@ -30,14 +30,16 @@ export async function listModels(
 /**
  * Asks for the list of models, by the rules of all other requests: through the proxy, bounded, and never redirected, so
  * that the key stays with its server.
+ * @param signal ends the request, which would otherwise keep the process alive until its time is up
  */
 export async function lookUpModels(
   address: ApiAddress,
   apiKey: string | null,
   userAgent: string,
+  signal?: AbortSignal,
 ): Promise<ModelListing> {
   try {
-    const { status, text } = await get('/models', address, apiKey, userAgent);
+    const { status, text } = await get('/models', address, apiKey, userAgent, signal);
     // A server without such a list may answer 500 or 501; a proxy whose server is down answers with one of these.
     if (status >= 502 && status <= 504) return { kind: 'failed', message: `${status} from /models` };
     const value = status === 200 ? parseJson(text) : null;
@@ -82,6 +84,7 @@ async function get(
   address: ApiAddress,
   apiKey: string | null,
   userAgent: string,
+  signal?: AbortSignal,
 ): Promise<{ status: number; text: string }> {
   const { openProxyAgent } = await import('../http/proxy-agent.js');
   const agent = openProxyAgent({
@@ -97,7 +100,7 @@ async function get(
       path: url.pathname + url.search,
       method: 'GET',
       headers: { accept: 'application/json', 'user-agent': userAgent, ...authorization(address, apiKey) },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal === undefined ? [] : [signal])]),
     });
     const body = await readBounded(response, MAXIMUM_BYTES);
     return { status: response.statusCode, text: body.toString('utf8') };

@@ -56,6 +56,7 @@ export class FleetWatch implements Abortable {
   async abort(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
+    this.parts.opener.end();
     this.parts.fleet.interrupt();
     await Promise.all([...this.#open.values(), ...this.#leaving].map(({ client }) => client.abort()));
   }

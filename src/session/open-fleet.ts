@@ -35,6 +35,7 @@ export interface OpenMember {
 /** Opens servers of one call as they are listed. */
 export class ServerOpener {
   readonly #names = new Set<string>();
+  readonly #end = new AbortController();
 
   constructor(
     private readonly call: ModelCall,
@@ -56,8 +57,15 @@ export class ServerOpener {
       client: opened.client,
       list: async () =>
         // Azure lists what an account could deploy, and not what it has.
-        isComparable ? lookUpModels(address, apiKey, `reannotate/${packageVersion()}`) : { kind: 'none' },
+        isComparable
+          ? lookUpModels(address, apiKey, `reannotate/${packageVersion()}`, this.#end.signal)
+          : { kind: 'none' },
     };
+  }
+
+  /** Ends looks at servers that have not responded. */
+  end(): void {
+    this.#end.abort();
   }
 
   /** The name of a server that left is free again. */
@@ -103,6 +111,7 @@ export async function openFleet(
     watch.start();
     return { fleet, watch };
   } catch (error) {
+    opener.end();
     await Promise.all(opened.map(({ client }) => client.abort()));
     throw error;
   }

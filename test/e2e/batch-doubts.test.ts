@@ -55,7 +55,11 @@ describe('a batch whose file was deleted here', () => {
     rmSync(resultsIn(folder).temp('jobs_batch.json'));
     const watched = await watch(api, data, folder, ['--retry_failed'], { env });
     expect(watched.code, submitted.stderr + watched.stderr).toBe(0);
-    expect(resultsIn(folder).rows().every(({ annotation }) => annotation !== null)).toBe(true);
+    expect(
+      resultsIn(folder)
+        .rows()
+        .every(({ annotation }) => annotation !== null),
+    ).toBe(true);
     expect(api.statistics().batchesCreated).toBe(1);
     expect(paid(api)).toBe(ROWS);
   });

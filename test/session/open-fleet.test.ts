@@ -24,7 +24,7 @@ it('a server that hangs is not waited for once another has responded', async () 
 });
 
 it('as long as none has responded, all are waited for', async () => {
-  let respond = (_: ModelListing): void => undefined;
+  let respond: (listing: ModelListing) => void = () => undefined;
   const slow = server('slow', () => new Promise((resolve) => (respond = resolve)));
   const refusing = server('refuses', () => Promise.resolve(failed));
   const listing = listAll([refusing, slow], atOnce);
