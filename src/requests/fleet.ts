@@ -221,7 +221,10 @@ export class Fleet implements Servers {
     const isOut = member.failed(blame, exchanged, clock.now());
     if (wasIn && isOut) this.#reportAbsence(member, blame);
     this.#wake();
-    return !blame.isPaid && this.#handsOn(member, job, isOut, blame);
+    if (!blame.isPaid) return this.#handsOn(member, job, isOut, blame);
+    // It counts as an attempt, and the next one goes elsewhere if it can.
+    this.#noteFailure(member, job);
+    return false;
   }
 
   switchToResponses(): boolean {
@@ -238,20 +241,23 @@ export class Fleet implements Servers {
 
   /** True where another server is to take a row that failed on this one. */
   #handsOn(member: Member, job: Job, isOut: boolean, blame: Blame): boolean {
-    const handed = this.#handedOn.get(job) ?? { failedOn: new Set<Member>(), times: 0 };
-    handed.failedOn.add(member);
+    const handed = this.#noteFailure(member, job);
     const others = this.#members.filter((one) => one !== member);
     const canTake = isOut
       ? others.some(({ isIn }) => isIn) || (blame.isForGood && others.some(({ isGone }) => !isGone))
       : others.some((one) => one.isIn && !handed.failedOn.has(one));
     handed.times += 1;
-    if (canTake && handed.times <= MOST_HANDED_ON) {
-      this.#handedOn.set(job, handed);
-      return true;
-    }
+    if (canTake && handed.times <= MOST_HANDED_ON) return true;
     // An attempt is over: the next one may go anywhere.
     this.#handedOn.delete(job);
     return false;
+  }
+
+  #noteFailure(member: Member, job: Job): HandedOn {
+    const handed = this.#handedOn.get(job) ?? { failedOn: new Set<Member>(), times: 0 };
+    handed.failedOn.add(member);
+    this.#handedOn.set(job, handed);
+    return handed;
   }
 
   #reportAbsence(member: Member, { message, isForGood }: Blame): void {

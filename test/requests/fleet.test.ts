@@ -70,6 +70,14 @@ describe('several servers', () => {
     expect(share(played, 'bad')).toBeLessThan(12);
   });
 
+  it('a row that one cannot answer readably is sent to another, though that counts as an attempt', async () => {
+    const garbage: Reply = { body: '\u0000\u00ff garbage' };
+    const odd: Scripted = { name: 'odd', says: (row) => (row % 3 === 0 ? garbage : ok) };
+    const played = await playFleet(ROWS, [odd, good('a')], { attempts: 2 });
+    expect(played).toMatchObject({ stop: null, failed: [] });
+    expect(share(played, 'odd')).toBeGreaterThan(5);
+  });
+
   it('one that returns is tried with one request, and then gets its share again', async () => {
     const dies: Scripted = {
       name: 'dies',
