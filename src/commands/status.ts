@@ -76,9 +76,12 @@ async function silences(runDir: string, plan: Plan, signal: AbortSignal): Promis
 async function watch(runDir: string, plan: Plan, console: Console, signal: AbortSignal): Promise<number> {
   const changes = new ChangeWatch();
   const samples: { at: number; finished: number }[] = [];
-  // Clocks of other machines tell nothing: what does not change is silent.
-  const next = (): Overview =>
-    look(runDir, plan, (shard, state) => changes.silence(shard, state.updated_at, performance.now()));
+  // Clocks of other machines tell nothing: what does not change is silent, and a process that has ended at once.
+  const silence = (shard: number, state: ShardState): number | null =>
+    state.phase === 'working' && signOf(shardFolder(runDir, shard).temp, state, Date.now()).kind === 'gone'
+      ? Infinity
+      : changes.silence(shard, state.updated_at, performance.now());
+  const next = (): Overview => look(runDir, plan, silence);
   let seen = next();
   const endTable = console.showTable((rows) => overviewLines(seen, paceOf(samples), rows));
   try {
