@@ -20,6 +20,7 @@ export function simulatorOptions({ values }: Parsed<'simulate'>): SimulatorOptio
     tokensPerMinute: values.tokens_per_minute,
     tokenCharge: values.token_charge,
     limitWindowMs: values.limit_window_ms,
+    requestsAtATime: values.requests_at_a_time,
     limitHeaders: !values.no_limit_headers,
     latencyMs: values.latency_ms,
     latencyJitterMs: values.latency_jitter_ms,

@@ -527,7 +527,7 @@ export class Processor {
           break;
         case 'throttle':
           this.#throttled(verdict, job, row, exchanged);
-          if (row.isCrowdedOut) await this.#waitForPlace(row, verdict.wait);
+          if (row.isCrowdedOut) await this.#waitForPlace(row, job, verdict.wait);
           break;
         case 'stream':
           if (this.#streaming.switchOn()) events.streamed(verdict.message);
@@ -584,7 +584,7 @@ export class Processor {
     }
     this.counts.retried += 1;
     // The server is well, and another answer may follow the schema at once.
-    if (row.isCrowdedOut && verdict.kind === 'transient') await this.#waitForPlace(row, verdict.wait);
+    if (row.isCrowdedOut && verdict.kind === 'transient') await this.#waitForPlace(row, job, verdict.wait);
     else if (verdict.kind !== 'unfit')
       await this.#backOff(errors.length + row.freeRefusals, this.#waitFor(verdict));
     return true;
@@ -766,9 +766,19 @@ export class Processor {
     return row.isCrowdedOut;
   }
 
-  /** @param asked milliseconds that the server asked to wait; null where it did not */
-  async #waitForPlace({ refusals, server }: SentRow, asked: number | null): Promise<void> {
-    const growing = CROWDED_PAUSE_MS * 2 ** Math.min(refusals - 1, 10);
+  /**
+   * Waits for another request to end where there are too many, else for a while.
+   * @param asked milliseconds that the server asked to wait; null where it did not
+   */
+  async #waitForPlace(row: SentRow, job: Job, asked: number | null): Promise<void> {
+    const place = this.#options.servers.move(row.server, job);
+    if (place instanceof Promise) {
+      row.server = await place;
+      row.refusals = 0;
+      if (asked === null) return;
+    }
+    const { refusals, server } = row;
+    const growing = CROWDED_PAUSE_MS * 2 ** Math.min(Math.max(0, refusals - 1), 10);
     const shared = CROWDED_PAUSE_SHARE * server.concurrency.latency;
     const usual = Math.min(CROWDED_PAUSE_MAXIMUM_MS, Math.max(growing, shared));
     const pause = Math.max(asked ?? 0, usual * (0.75 + this.#random() / 2));

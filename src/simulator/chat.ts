@@ -103,6 +103,7 @@ export class ChatEndpoint {
   readonly #attempts = new Map<string, number>();
   #answered = 0;
   #admitted = 0;
+  #inProgress = 0;
 
   constructor(parts: ChatParts) {
     this.#parts = parts;
@@ -171,11 +172,20 @@ export class ChatEndpoint {
       this.#tellLimits(response);
       chat = this.#read(body, api);
       this.#throttle(chat, response);
+      this.#requirePlace();
     } catch (error) {
       if (error instanceof ApiError && error.status !== 429) statistics.count('rejected');
       if (!(error instanceof ApiError)) statistics.count('aborted');
       throw error;
     }
+    this.#inProgress += 1;
+    await this.#answerInTime(chat, api, response).finally(() => {
+      this.#inProgress -= 1;
+    });
+  }
+
+  async #answerInTime(chat: ChatRequest, api: Api, response: ServerResponse): Promise<void> {
+    const { statistics } = this.#parts;
     const outcome = this.#drawOutcome(chat);
     if (outcome.latencyMs > 0) await latency(outcome.latencyMs, response);
     if (response.destroyed) {
@@ -196,6 +206,14 @@ export class ChatEndpoint {
     if (throttled === null) return;
     statistics.count('throttled');
     throw rateLimitError(chat.model, throttled, settings.limitHeaders);
+  }
+
+  /** @throws ApiError (429) where so many requests are in progress already */
+  #requirePlace(): void {
+    const { settings, statistics } = this.#parts;
+    if (settings.requestsAtATime === null || this.#inProgress < settings.requestsAtATime) return;
+    statistics.count('throttled');
+    throw new ApiError(429, 'Too Many Requests');
   }
 
   /** OpenAI tells the limits on refusals as well. */

@@ -39,6 +39,8 @@ export interface SimulatorSettings extends SimulatorLimits {
   reasoning: ReasoningKind | null;
   /** What is done about `n` above 1. */
   severalAnswers: (typeof SEVERAL_ANSWERS)[number];
+  /** Chat requests at a time, beyond which they get a 429 that says no more, as from nginx with `limit_conn`; null for any. */
+  requestsAtATime: number | null;
   /** Whether answers carry `x-ratelimit-*` headers, and 429s `retry-after(-ms)`. */
   limitHeaders: boolean;
   /** Milliseconds before an answer. */
@@ -104,6 +106,7 @@ export const SIMULATOR_DEFAULTS: SimulatorSettings = {
   tokensPerMinute: null,
   tokenCharge: 'reserved',
   limitWindowMs: 1_000,
+  requestsAtATime: null,
   limitHeaders: true,
   latencyMs: 0,
   latencyJitterMs: 0,

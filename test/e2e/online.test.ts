@@ -10,6 +10,25 @@ import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
 const ANNOTATOR = ['--annotator', 'gpt-4o-mini'];
 
 describe('a run online', () => {
+  it('finds out how many requests at a time a server takes that only says 429 to more', async () => {
+    const folder = temporaryFolder();
+    const rows = alpacaRows(30);
+    const api = await simulator({
+      ...{ requestsAtATime: 3, latencyMs: 40 },
+      datasets: { 'me/alpaca': writeJson(folder, 'data.json', rows) },
+    });
+    const run = await runCli([...ANNOTATOR, '--dataset', 'me/alpaca', ...foldersIn(folder)], {
+      env: pointingAt(api),
+    });
+    expect(run.code).toBe(0);
+    const { requests, rows: states } = resultsIn(folder).summary();
+    expect(states.ok).toBe(30);
+    expect(requests.throttled).toBeGreaterThan(0);
+    expect(requests.throttled).toBeLessThan(60);
+    // A rate learnt from the refusals would be said to hold the run back.
+    expect(run.stderr).not.toContain('the rate that the API accepts');
+  });
+
   it('annotates every row of a Hub dataset, in order, with prompts to the letter and the files of the contract', async () => {
     const folder = temporaryFolder();
     const rows = alpacaRows(250);

@@ -50,6 +50,16 @@ describe('rate limits over HTTP', () => {
     });
   });
 
+  it('refuse what comes while too many are in progress, and do not say why', async () => {
+    const simulator = await simulate({ requestsAtATime: 2, latencyMs: 50 });
+    const responses = await Promise.all(['a', 'b', 'c'].map((text) => post(simulator, ask(text))));
+    expect(responses.map(({ status }) => status).sort()).toEqual([200, 200, 429]);
+    const response = responses.find(({ status }) => status === 429);
+    expect(await response?.json()).toMatchObject({ error: { message: 'Too Many Requests', code: null } });
+    expect((await post(simulator)).status).toBe(200);
+    expect(simulator.statistics()).toMatchObject({ requests: 4, answered: 3, throttled: 1 });
+  });
+
   it('can keep quiet about themselves', async () => {
     const simulator = await simulate({ requestsPerMinute: 1, limitHeaders: false, ...MINUTE });
     for (const expected of [200, 429]) {

@@ -399,6 +399,14 @@ const SIMULATE_FLAGS = {
     help: 'the time over which a minute’s limit is enforced',
     commands: OF_SIMULATE,
   }),
+  requests_at_a_time: flag({
+    kind: integer(1),
+    fallback: D.requestsAtATime,
+    usual: UNLIMITED,
+    group: 'faults',
+    help: 'requests at a time; further ones get a 429 that does not say why, as from nginx with limit_conn',
+    commands: OF_SIMULATE,
+  }),
   no_limit_headers: flag({
     kind: toggle,
     fallback: false,
