@@ -90,7 +90,9 @@ function resultHandlers(invocation: Invocation): Pick<Handlers, 'judge' | 'compa
     report: async (raw, _, paths) => {
       const { report } = await import('../commands/report.js');
       const { parsed, console } = await begin('report', raw, invocation);
-      process.exitCode = await report(reportRequest(paths, parsed), { console, signal: interruption.soft });
+      const { redactor } = invocation.sources;
+      const context = { console, signal: interruption.soft, redactor };
+      process.exitCode = await report(reportRequest(paths, parsed), context);
     },
     list: async (raw) => {
       const { list } = await import('../commands/list.js');

@@ -11,6 +11,7 @@ import type { ComparisonData, ReportData } from '../report/data.js';
 import { renderPage } from '../report/html.js';
 import { LiveRun } from '../report/live-run.js';
 import { findReportedRun, type RunName } from '../session/reported-run.js';
+import type { Redactor } from '../secrets/redactor.js';
 import { printResult } from '../terminal/output.js';
 import type { Console } from '../terminal/progress.js';
 
@@ -30,14 +31,18 @@ export interface ReportRequest extends Omit<RunName, 'path'> {
   isWatching: boolean;
 }
 
+export interface ReportContext {
+  console: Console;
+  signal: AbortSignal;
+  /** Results of an earlier version may hold a key. */
+  redactor: Redactor;
+}
+
 /**
  * Writes the page of a run's report, of a comparison, or serves it.
  * @returns the exit code
  */
-export async function report(
-  request: ReportRequest,
-  { console, signal }: { console: Console; signal: AbortSignal },
-): Promise<number> {
+export async function report(request: ReportRequest, context: ReportContext): Promise<number> {
   const { paths, sample, rows, isPublic } = request;
   const [first = null, ...others] = paths;
   const run = await findReportedRun({ ...request, path: first });
@@ -45,12 +50,12 @@ export async function report(
   if (request.isWatching) {
     if (others.length > 0) throw new UsageError('--watch shows one run; name only one.');
     const { watchReport } = await import('./watch-report.js');
-    return watchReport(run, options, { console, signal });
+    return watchReport(run, options, context);
   }
-  if (others.length === 0) return writeReport(run, request, options, console);
+  if (others.length === 0) return writeReport(run, request, options, context);
   const runs = [run];
   for (const path of others) runs.push(await findReportedRun({ ...request, path }));
-  return writeComparison(runs, request, options, console);
+  return writeComparison(runs, request, options, context);
 }
 
 type Options = Omit<CollectOptions, 'onProgress' | 'now'>;
@@ -59,10 +64,10 @@ async function writeReport(
   run: ReportedRun,
   request: ReportRequest,
   options: Options,
-  console: Console,
+  { console, redactor }: ReportContext,
 ): Promise<number> {
   const data = await withProgress(options, console, (all) => dataOf(run, all));
-  await writePage(request.output ?? join(run.folder.save, 'report.html'), data);
+  await writePage(request.output ?? join(run.folder.save, 'report.html'), redactor.shown(data));
   console.info(
     data.shown.length === data.rows
       ? `The report shows ${plural(data.rows, 'row')}.`
@@ -75,12 +80,12 @@ async function writeComparison(
   runs: readonly ReportedRun[],
   request: ReportRequest,
   options: Options,
-  console: Console,
+  { console, redactor }: ReportContext,
 ): Promise<number> {
   const { compare, comparisonPath, describeComparison } = await import('./compare-report.js');
   const data = await withProgress(options, console, (all) => compare(runs, all, dataOf));
   console.info(describeComparison(data));
-  await writePage(request.output ?? comparisonPath(runs), data);
+  await writePage(request.output ?? comparisonPath(runs), redactor.shown(data));
   return 0;
 }
 

@@ -8,6 +8,7 @@ import { collect, type CollectOptions, type ReportedRun } from '../report/collec
 import { renderPage } from '../report/html.js';
 import { LiveRun } from '../report/live-run.js';
 import { serveReport, type Source } from '../report/watch-server.js';
+import type { Redactor } from '../secrets/redactor.js';
 import { printResult } from '../terminal/output.js';
 import type { Console } from '../terminal/progress.js';
 
@@ -25,9 +26,9 @@ type Options = Omit<CollectOptions, 'onProgress' | 'now'>;
 export async function watchReport(
   run: ReportedRun,
   options: Options,
-  { console, signal }: { console: Console; signal: AbortSignal },
+  { console, signal, redactor }: { console: Console; signal: AbortSignal; redactor: Redactor },
 ): Promise<number> {
-  const { source, look } = await sourceOf(run, options);
+  const { source, look } = await sourceOf(run, options, redactor);
   const server = await serveReport(source);
   try {
     await printResult(`${server.url}\n`);
@@ -51,27 +52,29 @@ interface Watched {
   look: () => Promise<void>;
 }
 
-async function sourceOf(run: ReportedRun, options: Options): Promise<Watched> {
-  if (run.parts.length > 0) return liveSource(new LiveRun(run, options));
+async function sourceOf(run: ReportedRun, options: Options, redactor: Redactor): Promise<Watched> {
+  if (run.parts.length > 0) return liveSource(new LiveRun(run, options), redactor);
   if (!existsSync(run.folder.reannotated)) {
     throw new UserError(
       `There is no run in ${run.folder.temp} or ${run.folder.save}. reannotate list shows the runs; name one by its folder.`,
     );
   }
   // Its working files are gone, so nothing will change.
-  const data = await collect(run, { ...options, now: new Date(), onProgress: () => undefined });
+  const data = redactor.shown(
+    await collect(run, { ...options, now: new Date(), onProgress: () => undefined }),
+  );
   return {
     source: { version: () => '1', data: () => data, page: (live) => renderPage(data, live) },
     look: () => Promise.resolve(),
   };
 }
 
-async function liveSource(live: LiveRun): Promise<Watched> {
+async function liveSource(live: LiveRun, redactor: Redactor): Promise<Watched> {
   let version = 1;
   let hasNews = false;
   let made = performance.now();
   await live.update();
-  let data = live.report(new Date());
+  let data = redactor.shown(live.report(new Date()));
   let cost = performance.now() - made;
   return {
     source: {
@@ -83,7 +86,7 @@ async function liveSource(live: LiveRun): Promise<Watched> {
       hasNews = (await live.update()) || hasNews;
       const now = performance.now();
       if (!hasNews || now - made < cost / MAKING_SHARE) return;
-      data = live.report(new Date());
+      data = redactor.shown(live.report(new Date()));
       version += 1;
       hasNews = false;
       made = performance.now();

@@ -6,7 +6,7 @@
  * (messages, figures, rows, files) has no secret to begin with; messages are cleaned again before they are shown.
  */
 
-import { isObject, isPlainObject, parseJson } from '../lib/json.js';
+import { isPlainObject, parseJson } from '../lib/json.js';
 import { FastTest } from './fast-test.js';
 import { Readings } from './readings.js';
 import { isHidden, type Secret } from './secret.js';
@@ -153,7 +153,7 @@ export class Redactor {
   #eachText(value: unknown): unknown {
     if (typeof value === 'string') return this.text(value);
     if (Array.isArray(value)) return value.map((item) => this.#eachText(item));
-    if (!isObject(value)) return value;
+    if (!isPlainObject(value)) return value;
     return Object.fromEntries(
       Object.entries(value).map(([name, item]) => [this.text(name), this.#eachText(item)]),
     );
@@ -178,6 +178,16 @@ export class Redactor {
     if (!this.#isSuspicious(value)) return value;
     const clean = this.#clean(value) as Value;
     return clean === value ? value : (withoutTokens(clean) as Value);
+  }
+
+  /** The same for what is shown: a text that cannot be searched is replaced as a whole. */
+  shown<Value>(value: Value): Value {
+    try {
+      return this.value(value);
+    } catch (error) {
+      if (error instanceof Unsearchable) return this.#eachText(value) as Value;
+      throw error;
+    }
   }
 
   /** Whether a value may hold a secret, without making anything: nearly none does, and there is one for each row. */

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { PROVIDERS } from '../../src/models/providers.js';
 import { foldersIn, pointingAt, runCli, simulator, temporaryFolder } from '../support/cli.js';
@@ -145,11 +145,17 @@ describe('a key is shown nowhere', () => {
     const flags = ['--dataset', data, '--base_url', `${api.url}/v1`, ...formats, ...foldersIn(folder)];
     const before = await runCli(flags, { env: { OPENAI_API_KEY: 'another-key-01' } });
     expect(before.code, before.stderr).toBe(3);
-    const after = await runCli([...flags, '--resume_no_retry'], { env: { OPENAI_API_KEY: SECRET } });
+    const env = { OPENAI_API_KEY: SECRET };
+    const page = join(folder, 'report.html');
+    const [old = ''] = filesBelow(folder).filter((path) => path.endsWith('reannotated.json'));
+    const reported = await runCli(['report', dirname(old), '--output', page], { env });
+    expect(reported.code, reported.stderr).toBe(0);
+    const after = await runCli([...flags, '--resume_no_retry'], { env });
     expect(after.code, after.stderr).toBe(3);
     const [journal] = filesBelow(folder).filter((path) => path.endsWith('output.jsonl'));
-    const old = filesBelow(folder).filter((path) => path.endsWith('.log'));
-    expectNowhere(folder, after, [journal ?? '', ...old]);
+    const logs = filesBelow(folder).filter((path) => path.endsWith('.log'));
+    expectNowhere(folder, after, [journal ?? '', ...logs]);
+    expect(readFileSync(page, 'utf8')).toContain('[redacted] for ');
     const [results] = filesBelow(folder).filter((path) => path.endsWith('reannotated.json'));
     expect(readFileSync(results ?? '', 'utf8')).toContain('"annotation":"[redacted] for ');
   });

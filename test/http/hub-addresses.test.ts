@@ -67,6 +67,23 @@ describe('addresses that a Hub names', () => {
     'https://metadata.google.internal/x',
     'http://printer/x',
     'http://router.local./x',
+    'http://0251.0376.0251.0376/latest/meta-data/',
+    'http://0xA9FEA9FE/latest/meta-data/',
+    'http://2852039166/latest/meta-data/',
+    'http://169.254.43518/latest/meta-data/',
+    'http://[::ffff:169.254.169.254]/x',
+    'http://[0:0:0:0:0:ffff:a9fe:a9fe]/x',
+    'http://[::169.254.169.254]/x',
+    'http://[64:ff9b::169.254.169.254]/x',
+    'http://[2001:0:4136:e378:8000:63bf:3fff:fdd2]/x',
+    'http://１２７.0.0.1/x',
+    'http://127。0。0。1/x',
+    'http://①②⑦.0.0.1/x',
+    'https://huggingface.co:443@127.0.0.1/x',
+    'https://huggingface.co%2f@127.0.0.1/x',
+    'https://127.0.0.1\\@huggingface.co/x',
+    'http://api.localhost/x',
+    'http://instance-data.ec2.internal/x',
   ])('inside the network are refused: %s', (address) => {
     for (const hub of [REAL, MIRROR]) {
       expect(() => new HubAddresses(hub).require(address, 'the Hub')).toThrow(
@@ -86,6 +103,12 @@ describe('addresses that a Hub names', () => {
     'https://s3.us-east-1.amazonaws.com/evil/lfs.huggingface.co/x',
     'https://example.com/x',
     'https://93.184.216.34/x',
+    'https://169.254.169.254.nip.io/x',
+    'https://127.0.0.1.sslip.io/x',
+    'https://huggingface.co..evil.example/x',
+    'https://huggingface.co%00.evil.example/x',
+    'https://xn--hggingface-9db.co/x',
+    'https://hf.co.s3.amazonaws.com/x',
   ])('of anybody else are refused: %s', (address) => {
     expect(() => new HubAddresses(REAL).require(address, 'the Hub')).toThrow(AddressRefused);
   });

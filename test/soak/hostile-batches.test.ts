@@ -63,8 +63,22 @@ const FILES: Record<string, Pieces> = {
   'an endless file': () => endless('x', '{"custom_id":"0","x":"'),
 };
 
-/** A Files and Batch API whose result file is hostile. */
-function answer(pieces: Pieces): (request: IncomingMessage, response: ServerResponse) => void {
+/** What a batch itself is, where a server puts the results into it. */
+const BATCHES: Record<string, Pieces> = {
+  'a batch with a text of 700 MB in it': () =>
+    repeated('x', 700 * MEGABYTE, '{"id":"batch_1","results":"', '"}'),
+  'a batch with results of 700 MB in it': () =>
+    repeated(LAST.replace('\n', ','), 700 * MEGABYTE, '{"id":"batch_1","outputs":[', '0]}'),
+  'a batch of opening brackets': () => repeated('[', 700 * MEGABYTE, '{"id":"batch_1","response":', ''),
+  'a batch with results of 15 MB in it': () =>
+    repeated(LAST.replace('\n', ','), LINE, '{"id":"batch_1","status":"completed","outputs":[', '0]}'),
+};
+
+/** A Files and Batch API whose result file, or batch, is hostile. */
+function answer(
+  pieces: Pieces,
+  isBatch: boolean,
+): (request: IncomingMessage, response: ServerResponse) => void {
   return ({ url = '', method }, response) => {
     const send = (value: unknown): void => {
       response.writeHead(200, { 'content-type': 'application/json' });
@@ -80,7 +94,9 @@ function answer(pieces: Pieces): (request: IncomingMessage, response: ServerResp
       ...{ created_at: 1, in_progress_at: 2, completed_at: 3, completion_window: '24h' },
       request_counts: { total: ROWS, completed: ROWS, failed: 0 },
     });
-    if (url.endsWith('/content')) pour(response, pieces()[Symbol.iterator]());
+    if (isBatch && method === 'GET' && url.startsWith('/v1/batches/'))
+      pour(response, pieces()[Symbol.iterator]());
+    else if (url.endsWith('/content')) pour(response, pieces()[Symbol.iterator]());
     else if (url.startsWith('/v1/files')) send({ id: 'file-in' });
     else if (url.startsWith('/v1/batches/')) send(batch('completed'));
     else if (url.startsWith('/v1/batches'))
@@ -91,12 +107,12 @@ function answer(pieces: Pieces): (request: IncomingMessage, response: ServerResp
 
 it('no result file takes much memory, or keeps a signal from being heard', async () => {
   const cases: Cases = Object.fromEntries(
-    Object.entries(FILES).map(([name, pieces]) => [
+    Object.entries({ ...FILES, ...BATCHES }).map(([name, pieces]) => [
       name,
       async () => {
         const folder = temporaryFolder();
         const data = writeJson(folder, 'data.json', alpacaRows(ROWS));
-        const api = await hostileServer(answer(pieces));
+        const api = await hostileServer(answer(pieces, name in BATCHES));
         const work = join(folder, 'work');
         const submitted = await submit(api, data, work);
         expect(submitted.code, submitted.stderr).toBe(0);
