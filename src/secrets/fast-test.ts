@@ -32,7 +32,15 @@ const LETTER_P = 0x70;
 const SPARSE_WORDS = [7, 5, 4, 2, 1];
 /** Characters of a secret that no other text has. */
 const TELLING_LENGTH = 8;
-const BACKSLASHES = 0x5c5c5c5c;
+const DIGITS = Array.from('0123456789abcdef');
+/**
+ * What a look may find of `\\u0073\\u006b…`, so that of three looks at such a row one finds the beginning of an escape. The
+ * other three of its six places have none in them.
+ */
+const ESCAPE_GRAMS = [
+  '\\u00',
+  ...DIGITS.flatMap((digit) => [`${digit}\\u0`, ...DIGITS.map((before) => `${before}${digit}\\u`)]),
+];
 /** Characters that HTML has names for. */
 const NAMED = Buffer.from('"&<>\'');
 
@@ -73,6 +81,7 @@ export class FastTest {
       for (const code of bytes) this.#telling[code] = 1;
     }
     this.#sparseWords = SPARSE_WORDS.find((words) => words * GRAM <= this.#stride) ?? 1;
+    for (const text of ESCAPE_GRAMS) this.#noteSparse(Buffer.from(text).readUInt32LE(0) | FOLD);
     for (const { text, isItself } of spellings) {
       const bytes = Buffer.from(text);
       const first = isItself ? 0 : Math.max(0, bytes.length - GRAM - this.#stride + 1);
@@ -105,11 +114,15 @@ export class FastTest {
 
   #addSparseGram(spelling: Buffer, offset: number): void {
     const gram = spelling.readUInt32LE(offset) | FOLD;
-    const hash = hashOf(gram);
-    this.#sparseHashes[hash >>> 5] = (this.#sparseHashes[hash >>> 5] ?? 0) | (1 << (hash & 31));
+    this.#noteSparse(gram);
     const known = this.#sparseGrams.get(gram);
     if (known === undefined) this.#sparseGrams.set(gram, [{ spelling, offset }]);
     else known.push({ spelling, offset });
+  }
+
+  #noteSparse(gram: number): void {
+    const hash = hashOf(gram);
+    this.#sparseHashes[hash >>> 5] = (this.#sparseHashes[hash >>> 5] ?? 0) | (1 << (hash & 31));
   }
 
   #addGram(bytes: Buffer, at: number): void {
@@ -130,22 +143,22 @@ export class FastTest {
     if (length <= 0) return this.bytes(bytes);
     const words = new Int32Array(bytes.buffer, bytes.byteOffset + toWord, length);
     for (let at = 0; at < length; at += step) {
-      const word = words[at] ?? 0;
-      const gram = word | FOLD;
+      const gram = (words[at] ?? 0) | FOLD;
       const hash = hashOf(gram);
       const mayBe = (((hashes[hash >>> 5] ?? 0) >>> (hash & 31)) & 1) === 1;
-      if (mayBe && this.#isLong(bytes, toWord + at * GRAM, gram)) return true;
-      // Of three looks at a row of such escapes one finds the beginning of an escape.
-      const others = word ^ BACKSLASHES;
-      const hasBackslash = ((others - 0x01010101) & ~others & 0x80808080) !== 0;
-      if (hasBackslash && hasEscape(bytes, toWord + at * GRAM)) return true;
+      if (!mayBe) continue;
+      const place = toWord + at * GRAM;
+      if (this.#isLong(bytes, place, gram) || hasEscape(bytes, place)) return true;
     }
     return false;
   }
 
   /** Whether four characters are among more that a spelling has: words have some of them by chance. */
   #isLong(bytes: Buffer, at: number, gram: number): boolean {
-    return (this.#sparseGrams.get(gram) ?? []).some(({ spelling, offset }) => {
+    const known = this.#sparseGrams.get(gram);
+    // Another four characters with the same hash, nearly always.
+    if (known === undefined) return false;
+    return known.some(({ spelling, offset }) => {
       let start = 0;
       while (start < offset && isAlike(bytes[at - start - 1], spelling[offset - start - 1])) start++;
       let end = GRAM;
