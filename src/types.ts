@@ -138,3 +138,6 @@ export interface Reporter {
   warning(message: string): void;
   error(message: string): void;
 }
+
+/** The dataset of the demo, which its simulator serves and the Hub does not have. */
+export const DEMO_DATASET = 'reannotate/examples';

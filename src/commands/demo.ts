@@ -30,9 +30,9 @@ import { shellWord } from '../lib/text.js';
 import { DEFAULT_ERROR_FILE, DEFAULT_OUTPUT_FILE, type WatchOptions } from '../session/watch-options.js';
 import { reannotate } from './reannotate.js';
 import type { CommandContext } from '../session/command-context.js';
+import { DEMO_DATASET } from '../types.js';
 
 /** The bundled dataset's name on the simulated Hub. */
-const DATASET = 'reannotate/examples';
 const ANNOTATOR = 'gpt-4o-mini';
 /** No secret: the simulator takes any key. */
 const KEY = 'simulator';
@@ -118,7 +118,7 @@ function simulated(request: DemoRequest, annotator: Annotator, dataset: string):
     // Recorded answers are complete and by one annotator; all others are generated.
     answersFile: isMadeUp ? null : packageFile('datasets/examples/answers.jsonl'),
     refusals: refusalsOf(request, annotator),
-    datasets: { [DATASET]: dataset },
+    datasets: { [DEMO_DATASET]: dataset },
     latencyMs: 20,
     reasoning: request.reasoning ? 'reasoning_content' : null,
     hubUser: request.repository?.split('/')[0],
@@ -155,7 +155,7 @@ function resumeCommandOf({ annotator, batch, judge, compare, reasoning }: DemoRe
 
 /** Where the results are, and what to try next. */
 function nextSteps({ judge, saveDir, tempDir }: DemoRequest, { name }: Annotator): string {
-  const { config } = runFolder(saveDir, tempDir, runName(DATASET, name));
+  const { config } = runFolder(saveDir, tempDir, runName(DEMO_DATASET, name));
   return [
     `Settings: ${config}`,
     ...(judge ? [] : ['', 'Have another model judge which answers are better: npx reannotate demo --judge']),
@@ -200,7 +200,7 @@ function settingsOf(
   const decontaminate = request.decontaminate?.map(evaluationSet) ?? null;
   const shortened = new Set(request.policy.escalateTruncated === null ? [] : ['max_tokens']);
   return {
-    selection: wholeDataset(DATASET),
+    selection: wholeDataset(DEMO_DATASET),
     call: {
       annotator,
       baseUrl,
@@ -236,7 +236,7 @@ async function judgeAnswers(work: Demo): Promise<number> {
   work.context.console.info('A simulated judge, which mostly prefers the longer answer, compares a sample:');
   const { output, call } = settingsOf(work, {});
   const options = judgeOptions({
-    dataset: DATASET,
+    dataset: DEMO_DATASET,
     judged: work.annotator.name,
     judge: resolveAnnotator(DEFAULT_JUDGE, false, 'judge'),
     ...{ baseUrl: null, apiKeyVariable: null, servers: null, acceptFinishReason: [], maxTokens: undefined },
@@ -271,7 +271,7 @@ async function runInBatches(work: Demo): Promise<number> {
   console.info('That is the command for a real run; the demo runs it for you, polling every second.');
   const { watchBatch } = await import('./watch-batch.js');
   const { saveDir, tempDir } = work.request;
-  const { save } = runFolder(saveDir, tempDir, runName(DATASET, work.annotator.name));
+  const { save } = runFolder(saveDir, tempDir, runName(DEMO_DATASET, work.annotator.name));
   const watching: WatchOptions = {
     run: settingsOf(work, { ...batches, earlier: 'resume' }),
     batchIds: null,

@@ -13,7 +13,7 @@ import { isLocalName } from '../datasets/local-files.js';
 import type { ConfigFile } from '../run/config.js';
 import type { RunFolder } from '../run/folder.js';
 import { latencyAt, readTimeline, type RecordedTimeline } from '../run/timeline.js';
-import { ROW_STATES, type RowState } from '../types.js';
+import { DEMO_DATASET, ROW_STATES, type RowState } from '../types.js';
 import { addFigures, type JournalPart, type Pricing } from './answer-figures.js';
 import type { BatchFigures, ReportData } from './data.js';
 import { figuresOf, judgeOf, parametersOf, titleOf } from './facts.js';
@@ -224,7 +224,13 @@ function commandFor({ name }: RunFolder, { params = {} }: Partial<ConfigFile>): 
 
 /** The dataset's viewer on the Hub (https://huggingface.co/docs/hub/datasets-viewer). */
 function hubOf(dataset: string, { params = {}, dataset: found }: Partial<ConfigFile>): ReportData['hub'] {
-  if (isLocalName(dataset) || !/^[\w.-]+\/[\w.-]+$/.test(dataset) || params['shuffle'] === true) return null;
+  if (
+    dataset === DEMO_DATASET ||
+    isLocalName(dataset) ||
+    !/^[\w.-]+\/[\w.-]+$/.test(dataset) ||
+    params['shuffle'] === true
+  )
+    return null;
   const part = [found?.subset ?? 'default', found?.split ?? 'train'].map(encodeURIComponent).join('/');
   const { offset } = params;
   return {
