@@ -513,7 +513,7 @@ export class Processor {
         case 'answer':
           this.#succeeded(row.server, exchanged);
           this.#adaptation.answered(row.adaptation);
-          this.#unusable.forget(job);
+          this.#unusable.answered(job);
           this.counts.answered += 1;
           events.answered(job, sent, verdict.json, verdict.completion);
           return;

@@ -14,6 +14,10 @@ const MOST_SET_ASIDE = 10;
 /** Unreadable answers at the start of a run: of the same shape, and of any. */
 const SAME_SHAPE_AT_START = 2;
 const UNREADABLE_AT_START = 3;
+/** Tries of a row whose answers are all of one unreadable shape; the second number where that shape passed for other rows. */
+const MOST_OF_ONE_SHAPE = 2;
+const MOST_OF_A_PASSING_SHAPE = 3;
+const MOST_PASSING = 100;
 
 type Partial = Extract<Verdict, { kind: 'partial' }>;
 type Unreadable = Extract<Verdict, { kind: 'unreadable' }>;
@@ -37,8 +41,10 @@ export class UnusableAnswers {
   #setAside = 0;
   readonly #shapes = new Map<string, number>();
   #unreadable = 0;
-  /** The shape of each job's last unreadable answer, while it is tried again. */
-  readonly #shapeOf = new Map<unknown, string>();
+  /** The shape of each job's last unreadable answer, and how many in a row had it, while it is tried again. */
+  readonly #shapeOf = new Map<unknown, { shape: string; times: number }>();
+  /** Shapes after which a row was answered: something on the way spoils answers now and then. */
+  readonly #passing = new Set<string>();
 
   /** @param earlier how many answers the journal holds that end with one unknown reason, where it holds no others */
   constructor(earlier: { reason: string; answers: number } | null = null) {
@@ -79,15 +85,25 @@ export class UnusableAnswers {
     hasAnswers: boolean,
     mayWait: boolean,
   ): Reaction {
-    const isSame = this.#shapeOf.get(job) === shape;
-    this.#shapeOf.set(job, shape);
-    if (hasAnswers) return isSame ? { kind: 'fail' } : RETRY;
+    const last = this.#shapeOf.get(job);
+    const times = last?.shape === shape ? last.times + 1 : 1;
+    this.#shapeOf.set(job, { shape, times });
+    const most = this.#passing.has(shape) ? MOST_OF_A_PASSING_SHAPE : MOST_OF_ONE_SHAPE;
+    if (hasAnswers) return times >= most ? { kind: 'fail' } : RETRY;
     this.#unreadable += 1;
     const same = (this.#shapes.get(shape) ?? 0) + 1;
     this.#shapes.set(shape, same);
     const isCertain = isForeign || same >= SAME_SHAPE_AT_START || this.#unreadable >= UNREADABLE_AT_START;
     if (isCertain) return { kind: 'stop', message };
     return mayWait ? this.broken() : RETRY;
+  }
+
+  /** A job was answered. */
+  answered(job: unknown): void {
+    if (this.#shapeOf.size === 0) return;
+    const last = this.#shapeOf.get(job);
+    if (last !== undefined && this.#passing.size < MOST_PASSING) this.#passing.add(last.shape);
+    this.#shapeOf.delete(job);
   }
 
   /** A job is done with; one that is only set aside is not, for it may be answered in the same way again. */

@@ -316,6 +316,16 @@ describe('what is done about answers that cannot be used', () => {
     expect(new Set(kinds(later))).toEqual(new Set(['retry']));
   });
 
+  it('asks a third time for one that is unreadable in a way that passed for another row', () => {
+    const answers = new UnusableAnswers();
+    const ask = (row: number): Reaction['kind'] => answers.unreadable(row, unreadable('a'), true, false).kind;
+    expect([ask(1), ask(1)]).toEqual(['retry', 'fail']);
+    answers.forget(1);
+    expect(ask(2)).toBe('retry');
+    answers.answered(2);
+    expect([ask(3), ask(3), ask(3)]).toEqual(['retry', 'retry', 'fail']);
+  });
+
   it('pays for an unreadable answer twice at most', () => {
     const same = new UnusableAnswers();
     expect(kinds([0, 0].map((row) => same.unreadable(row, unreadable('a'), false, false)))).toEqual([
