@@ -257,10 +257,12 @@ export class JournalWriter {
    */
   #rescue(): JournalGone {
     const folder = dirname(this.path);
+    // A worker of a plan resumes without being asked to, and knows no such flag.
+    const resuming = this.segment === null ? ' with --resume' : '';
     if (fstatSync(this.#descriptor).nlink > 0) {
       return new JournalGone(
         `${folder} was moved or replaced while this run used it. Every answer so far is in the moved folder: move it ` +
-          `back to ${folder}, then run the command again with --resume.`,
+          `back to ${folder}, then run the command again${resuming}.`,
       );
     }
     if (fstatSync(this.#descriptor).size === 0)
@@ -272,7 +274,7 @@ export class JournalWriter {
     const target = isFree ? this.path : `${folder}.rescued-${process.pid}-${Date.now()}.jsonl`;
     this.#copyTo(target);
     const next = isFree
-      ? 'Run the command again with --resume; no answer is paid for twice.'
+      ? `Run the command again${resuming}; no answer is paid for twice.`
       : `Another run uses that folder now. To continue, add the file to ${basename(this.path)} in a folder of its own.`;
     return new JournalGone(
       `${folder} was deleted or replaced while this run used it. Every answer so far was saved to ${target}. ${next}`,
