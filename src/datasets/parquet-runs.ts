@@ -168,6 +168,9 @@ function isDictionary(encoding: string | null): boolean {
   return encoding === 'RLE_DICTIONARY' || encoding === 'PLAIN_DICTIONARY';
 }
 
+/** Bits of a number that are within four bytes wherever it begins. */
+const WIDEST_IN_WORD = 25;
+
 /** Parquet's hybrid of repeated and packed numbers (apache/parquet-format, Encodings.md, RLE = 3). */
 class Runs {
   #offset = 0;
@@ -217,6 +220,15 @@ class Runs {
 
   #unpack(packed: { start: number; index: number }): number {
     let bit = packed.index++ * this.width;
+    const first = packed.start + (bit >> 3);
+    if (this.width <= WIDEST_IN_WORD && first + 3 < this.bytes.length) {
+      const word =
+        (this.bytes[first] ?? 0) |
+        ((this.bytes[first + 1] ?? 0) << 8) |
+        ((this.bytes[first + 2] ?? 0) << 16) |
+        ((this.bytes[first + 3] ?? 0) << 24);
+      return (word >>> (bit & 7)) & ((1 << this.width) - 1);
+    }
     let value = 0;
     for (let taken = 0; taken < this.width; taken++, bit++) {
       const byte = this.bytes[packed.start + (bit >> 3)];

@@ -113,6 +113,29 @@ describe('a page that is read one value after the other', () => {
     );
   });
 
+  it('has numbers of any width', () => {
+    const widths = fc.integer({ min: 1, max: 30 });
+    fc.assert(
+      fc.property(
+        widths.chain((width) => fc.tuple(fc.constant(width), pieces(width))),
+        ([width, indexes]) => {
+          const expected = decode(indexes);
+          const page = new LongPage({
+            header: header(1, 'RLE_DICTIONARY', expected.length, 0),
+            bytes: Uint8Array.from([width, ...encode(indexes, width)]),
+            highestRepetition: 0,
+            highestDefinition: 0,
+            // Every index is its own value.
+            dictionary: new Proxy([], { get: (_, index) => Number(index) }),
+            decompress: (bytes) => bytes,
+            plainReader: () => () => [],
+          });
+          expect(expected.map(() => page.next())).toEqual(expected);
+        },
+      ),
+    );
+  });
+
   it('may have no nulls, and an only value that takes no bits', () => {
     expect(values(1, 'RLE_DICTIONARY', null, [0], 3)).toEqual(['text 0', 'text 0', 'text 0']);
   });
