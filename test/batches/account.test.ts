@@ -59,7 +59,7 @@ const foreign = (page: number): BatchPage => ({
   next: `x_${page}_99`,
 });
 
-describe('a walk through the account’s batches', () => {
+describe('a search through the account’s batches', () => {
   const many = newestFirst(1200, 1);
 
   it.each<[string, Answer, number | null, string, object]>([

@@ -105,7 +105,7 @@ describe('a Batch object', () => {
     });
   });
 
-  it('tells why it failed, with line numbers and without controls', () => {
+  it('reports why it failed, with line numbers and without control characters', () => {
     const batch = readBatch({
       id: 'batch_1',
       status: 'failed',

@@ -67,7 +67,7 @@ describe('rows that were answered elsewhere', () => {
   });
 });
 
-describe('what becomes of a chunk', () => {
+describe('the states of a chunk', () => {
   const planned = chunk({});
   const uploaded = after(planned, { kind: 'uploaded', fileId: 'file-1', at: 5 });
   const creating = after(uploaded, { kind: 'creating', creation: 'c', at: 1 });

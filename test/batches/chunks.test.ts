@@ -133,7 +133,7 @@ describe('chunks', () => {
     await expect(checkChunk(path, chunk)).rejects.toThrow(problem);
   });
 
-  it('tell the rows of lines that other tools wrote', async () => {
+  it('recognise the rows in lines that other tools wrote', async () => {
     expect(rowOf(Buffer.from('{"method":"POST","custom_id":"12","body":{}}'))).toBe(12);
     expect([rowOfId('007'), rowOfId('-1'), rowOfId('1e3'), rowOfId(5), rowOfId('request-1')]).toEqual([
       null,

@@ -104,7 +104,7 @@ describe('downloading a result file', () => {
     expect(files).toEqual(['file.jsonl']);
   });
 
-  it('of a size that no answers can have is not begun', async () => {
+  it('of an impossible size is not started', async () => {
     const sent = { bytes: 0 };
     const { result, files } = await attempt({
       downloads: [() => ({ offset: 0, total: 700 << 20, bytes: endless(sent) })],

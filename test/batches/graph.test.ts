@@ -67,7 +67,7 @@ describe('the graphs of batches', () => {
     expect(drawChart(completions)).toContain('Requests answered');
   });
 
-  it('say so where no batch has ended', () => {
+  it('say so if no batch has ended', () => {
     expect(drawChart(durationsChart([{ createdAt: 1, endedAt: null, completed: 0 }], 'run'))).toContain(
       'No batch has ended yet',
     );
@@ -94,7 +94,7 @@ describe('the graphs of batches', () => {
     expect(svg).not.toContain('14,000,000');
   });
 
-  it('keep a hostile name sanitize, and cut a long one', () => {
+  it('sanitize a hostile name, and truncate a long one', () => {
     const svg = drawChart(durationsChart([], '</text><script>alert("1")</script>\u202e'));
     expect(svg).not.toContain('<script');
     expect(svg).not.toContain('\u202e');

@@ -65,7 +65,7 @@ describe('a batch that the queue refused', () => {
 });
 
 describe('room in the queue', () => {
-  it('lets those try that wait for it, and leaves a time that is set', () => {
+  it('lets waiting requests try, and keeps a time that is set', () => {
     const ledger = Ledger.open(emptyFolder());
     const waiting = [null, 900].map((tryAgainAt, number) => chunkIn('waiting', number, { tryAgainAt }));
     ledger.add([...waiting, chunkIn('submitted', 2)]);

@@ -174,7 +174,7 @@ describe('machines that send at the same time', () => {
     expect(account.files).toHaveLength(expected.filter((kind) => kind === 'held').length);
   });
 
-  it('one that is done before the other looks again has sent the rows all the same', async () => {
+  it('one that ends before the other checks again has sent the rows anyway', async () => {
     const clock = new FakeClock();
     const account = new Account(clock);
     const first = claimAs(OURS, account).then(async (claim) => {
@@ -215,7 +215,7 @@ describe('machines that send at the same time', () => {
     expect((await within(5000, clock, claimAs(OURS, account))).kind).toBe('held');
   });
 
-  it.each([400, 403, 404, 405, 501])('a server that answers %i has no use for it', async (status) => {
+  it.each([400, 403, 404, 405, 501])('a server that answers %i does not support it', async (status) => {
     const account = new Account(new FakeClock());
     account.fails = status;
     expect((await within(60_000, account.clock, claimAs(OURS, account))).kind).toBe('unavailable');
@@ -236,7 +236,7 @@ async function held(account: Account, wallClock?: () => number): Promise<OnlineM
 }
 
 describe('a marker that is held', () => {
-  it('is renewed under its age, keeps others off meanwhile, and is removed in the end', async () => {
+  it('is renewed before it expires, keeps others out, and is removed at the end', async () => {
     const account = new Account(new FakeClock());
     const { clock } = account;
     const marker = await held(account);
@@ -267,7 +267,7 @@ describe('a marker that is held', () => {
     expect(RENEW_EVERY_MS * 2).toBeLessThan(HELD_FOR_MS);
   });
 
-  it('is lost on a machine that slept, whichever of its clocks stood still', async () => {
+  it('is lost on a machine that slept, whichever of its clocks stopped', async () => {
     const account = new Account(new FakeClock());
     let wall = 0;
     const marker = await held(account, () => wall);
@@ -275,7 +275,7 @@ describe('a marker that is held', () => {
     expect(marker.isHeld()).toBe(false);
   });
 
-  it('is lost at its next renewal where it was given up and another machine sends', async () => {
+  it('is lost at its next renewal if it was given up and another machine sends', async () => {
     const account = new Account(new FakeClock());
     const marker = await held(account);
     account.files.splice(0);

@@ -61,7 +61,7 @@ describe('the queue', () => {
     expect(nextFromQueue([chunk(1, 5000)], 1000, NOW)).toHaveLength(1);
   });
 
-  it('leaves the room to other workers that they use, and notices when they need it no more', () => {
+  it('leaves other workers the room that they use, and notices when they no longer need it', () => {
     const chunks = [underWay(0, 100), chunk(1, 300), chunk(2, 300)];
     const numbers = (others: number): number[] =>
       nextFromQueue(chunks, 1000, NOW, others).map(({ number }) => number);
@@ -74,7 +74,7 @@ describe('the queue', () => {
     expect(nextFromQueue(idle, null, NOW, 900)).toEqual(idle);
   });
 
-  it('halves nothing that others keep out, unless it can never fit', () => {
+  it('does not halve a chunk that others delay, unless it can never fit', () => {
     const fitting = chunk(1, 500, { state: 'submitted', batch: batch('failed'), refusals: 5 });
     const shared = { limit: 1000, now: NOW, pause: 60_000, others: 900 };
     expect(refused(fitting, { chunks: [fitting], ...shared })).toEqual({

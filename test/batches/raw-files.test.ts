@@ -34,7 +34,7 @@ function setUp(): {
 }
 
 describe('two watches that write one file', () => {
-  it('leave it to one of them, whole, and the other says so', async () => {
+  it('let one of them write the whole file, and the other reports that', async () => {
     const { path, open, source, warnings } = setUp();
     const [first, second] = [open(), open()];
     const a = source('a', 'a1\n');
@@ -58,7 +58,7 @@ describe('two watches that write one file', () => {
     expect(readFileSync(path, 'utf8')).toBe('a1\na2\nb1\n');
   });
 
-  it('write it again where it was cut short meanwhile', async () => {
+  it('write it again if it was truncated meanwhile', async () => {
     const { path, open, source } = setUp();
     const a = source('a', 'a1\na2\n');
     await open().update([a]);

@@ -132,7 +132,7 @@ describe('environment variables', () => {
     );
   });
 
-  it('that no flag has are warned of', async () => {
+  it('that match no flag cause a warning', async () => {
     const variables = { REANNOTATE_MAX_COTS: '5', REANNOTATE_RPM: '5', REANNOTATE_DEBUG: '1', OTHER: 'x' };
     expect((await gather({}, variables)).warnings).toEqual([
       expect.stringMatching(/REANNOTATE_MAX_COTS was ignored.*Did you mean REANNOTATE_MAX_COST\?/),
@@ -167,7 +167,7 @@ describe('--env_file', () => {
     expect(variables).toMatchObject({ OPENAI_API_KEY: 'sk-from-a-file', HF_TOKEN: 'a' });
   });
 
-  it('keeps what it holds out of messages', async () => {
+  it('is not quoted in messages', async () => {
     const redactor = new Redactor();
     const path = fileWith('OPENAI_API_KEY=sk-abcdefghijklmnop1234\n', '.env');
     await gatherFlags('reannotate', { env_file: path }, { variables: {}, redactor });
@@ -212,7 +212,7 @@ describe('--config', () => {
     });
   });
 
-  it('keeps apart what a name means in different commands', async () => {
+  it('separates what a name means in different commands', async () => {
     const shared = fileWith('seed: 7\nmax_tokens: 100\njudge_seed: 3\nservice_tier: flex\n');
     const judge = await gatherFlags('judge', { config: shared }, { variables: {}, redactor: new Redactor() });
     expect(judge.values).toMatchObject({ seed: 3, max_tokens: null });

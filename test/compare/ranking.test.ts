@@ -100,7 +100,7 @@ describe('ratings', () => {
     for (const { interval } of others) expect(best?.interval[0]).toBeGreaterThan(interval[1]);
   });
 
-  it('verdicts are counted by pair, and undecided ones are not', () => {
+  it('verdicts are counted by pair, without undecided ones', () => {
     expect(matchesOf([{ one: 0, other: 1 }], [['one'], ['tie'], [null], ['other'], ['one']])).toEqual([
       { one: 0, other: 1, wins: 2, ties: 1, losses: 1 },
     ]);

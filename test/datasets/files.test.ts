@@ -121,7 +121,7 @@ describe('text in other encodings', () => {
     expect(await read(`a.${ending}`, `\ufeff${text}`)).toEqual([row]);
   });
 
-  it('keeps U+FFFD and a cell’s own U+FEFF', async () => {
+  it('keeps U+FFFD and U+FEFF inside a cell', async () => {
     const odd = [{ prompt: '\ufeffHello \ufffd', response: '\ufeff' }];
     expect(await read('a.json', JSON.stringify(odd))).toEqual(odd);
     expect(await read('a.jsonl', JSON.stringify(odd[0]))).toEqual(odd);
@@ -147,7 +147,7 @@ describe('text in other encodings', () => {
     expect(() => encodingNamed('klingon')).toThrow(/--encoding klingon is not a known encoding/);
   });
 
-  it('comes out the same wherever the file is cut into pieces', async () => {
+  it('is the same wherever the file is split', async () => {
     const folder = temporaryFolder();
     const path = join(folder, 'text');
     const text = fc
@@ -260,7 +260,7 @@ describe('CSV', () => {
     expect(mixed.warnings).toEqual([expect.stringMatching(/Line 3 of a\.csv has \\" inside quotes/)]);
   });
 
-  it('tells columns of one name', async () => {
+  it('reports columns with the same name', async () => {
     expect((await open('a.csv', 'q,a,a\nA?,x,y')).repeatedColumns).toEqual(['a']);
   });
 
@@ -430,7 +430,7 @@ describe('JSON', () => {
     expect(await read('a.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'))).toEqual(rows);
   });
 
-  it('nested too deeply is one row’s problem', async () => {
+  it('nested too deeply fails one row', async () => {
     const deep = `{"q":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
     expect(await read('a.jsonl', `${deep}\n{"q":"a"}`)).toEqual([
       expect.stringMatching(/line 1 .*nested too deeply/),

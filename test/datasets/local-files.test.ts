@@ -237,7 +237,7 @@ describe('compressed files', () => {
     ]);
   });
 
-  it('other ways of packing are named, with what unpacks them', async () => {
+  it('other archive formats are named, with the tool that unpacks them', async () => {
     for (const [name, command] of [
       ['a.jsonl.xz', 'xz -d'],
       ['a.tar.gz', 'tar -xf'],
@@ -347,7 +347,7 @@ describe('folders and globs', () => {
     await expect(folder.open('*.jsonl')).rejects.toThrow('No file matches');
   });
 
-  it('leave hidden files, those of other tools, and links that lead up out', async () => {
+  it('skip hidden files, files of other tools, and links that lead upwards', async () => {
     const folder = folderOf({
       'a.jsonl': ROWS,
       '.b.jsonl': 'x',
@@ -412,7 +412,7 @@ describe('folders and globs', () => {
     await expect(folder.open('circle.jsonl')).rejects.toThrow('its symbolic links form a loop');
   });
 
-  it('of many files let signals be heard while they are opened', async () => {
+  it('of many files react to signals while they are opened', async () => {
     const names = Array.from({ length: 400 }, (_, place) => `part-${place}.jsonl`);
     const folder = folderOf(Object.fromEntries(names.map((name) => [name, ROWS])));
     const stop = new AbortController();
@@ -625,7 +625,7 @@ describe('Arrow', () => {
     ]);
   });
 
-  it('cut off anywhere, it is an error with a sentence', async () => {
+  it('truncated anywhere, it is a clear error', async () => {
     const whole = arrowFile(table);
     const path = join(temporaryFolder(), 'a.arrow');
     for (let bytes = 0; bytes < whole.length; bytes += 7) {

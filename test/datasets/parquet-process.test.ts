@@ -105,7 +105,7 @@ describe('a Parquet file that claims more than it holds is refused', () => {
     await expect(open).rejects.toThrow(/decoding .* took more than 0 s|needs far more/);
   });
 
-  it('before more of a remote one is asked for than it has', async () => {
+  it('before more is requested of a remote file than it has', async () => {
     const asked: number[] = [];
     const size = 8_000_000_000;
     const range = (start: number, end: number): Promise<ArrayBuffer> => {

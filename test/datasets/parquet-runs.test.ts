@@ -140,7 +140,7 @@ describe('a page that is read one value after the other', () => {
     expect(values(1, 'RLE_DICTIONARY', null, [0], 3)).toEqual(['text 0', 'text 0', 'text 0']);
   });
 
-  it('says where it holds less than it claims', () => {
+  it('reports where it holds less than it claims', () => {
     expect(() => values(1, 'RLE_DICTIONARY', null, [5, ...encode([{ value: 1, repeats: 2 }], 5)], 3)).toThrow(
       'a page ends too early',
     );

@@ -16,7 +16,7 @@ function everythingIn(folder: string): string {
 }
 
 describe('an address', () => {
-  it('keeps its password and its key to itself, in a new, a finished and a failed run', async () => {
+  it('shows neither its password nor its key, in a new, a finished and a failed run', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3));
     let isGone = false;

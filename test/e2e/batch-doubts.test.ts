@@ -287,7 +287,7 @@ describe('--finish_online under --max_cost', () => {
 });
 
 describe('what an earlier version left', () => {
-  it('is looked at again: batches given up too early, and a page kept in place of a file', async () => {
+  it('is checked again: batches given up too early, and a page saved in place of a file', async () => {
     const { data, folder } = dataset();
     const api = await simulator();
     await submit(api, data, folder, ['--max_batch_size', '3']);

@@ -149,7 +149,7 @@ describe('a run in batches', () => {
     expect(api.statistics().requests).toBe(0);
   });
 
-  it('keeps under --max_cost by the worst case of what is in progress', async () => {
+  it('stays below --max_cost by the worst case of what is in progress', async () => {
     const { data, folder } = dataset(30);
     const api = await simulator();
     const args = ['--max_batch_size', '10', '--max_tokens', '1000', '--max_cost', '0.0045'];
@@ -306,7 +306,7 @@ describe('what goes wrong in batches', () => {
     expect(retried.code, retried.stderr).toBe(0);
   });
 
-  it('sends a row that fails for its own fault once more, and then no more', async () => {
+  it('retries a row with a fault of its own once', async () => {
     const { data, folder } = dataset(20);
     const api = await simulator({ batchFaults: { row_refused: 1 } });
     await submit(api, data, folder);
@@ -422,7 +422,7 @@ describe('watching', () => {
     expect(resultsIn(elsewhere).summary().rows).toMatchObject({ total: 10, ok: 10 });
   });
 
-  it('takes over batches that only batch_objects.json tells of, and nothing asks their rows before', async () => {
+  it('adopts batches that only batch_objects.json lists, and sends none of their rows before', async () => {
     const { data, folder, root } = dataset(10);
     const api = await simulator();
     await submit(api, data, folder);
@@ -469,7 +469,7 @@ describe('watching', () => {
     expect(root).not.toBe('');
   });
 
-  it('tells when ids and dataset do not belong together', async () => {
+  it('reports ids that do not belong to the dataset', async () => {
     const { data, folder, root } = dataset(10);
     const api = await simulator();
     const ids = ['--batch_ids', idsOf(await submit(api, data, folder)).join(',')];

@@ -33,7 +33,7 @@ describe('what a run costs', () => {
     expect(resultsIn(folder).summary()).not.toHaveProperty('cost_estimated');
   });
 
-  it('ends a run under --max_cost at its first answer where nothing tells what that cost', async () => {
+  it('ends a run under --max_cost at its first answer if the cost is unknown', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(10));
     const api = await scriptedApi(({ prompt }) => prompt);

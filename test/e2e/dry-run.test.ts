@@ -15,7 +15,7 @@ vi.setConfig({ testTimeout: 60_000 });
 const ANNOTATOR = ['--annotator', 'gpt-4o-mini'];
 
 describe('--dry_run', () => {
-  it('tells programs what it tells people, with whole requests as examples', async () => {
+  it('gives programs the same as people, with complete requests as examples', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(40));
     const api = await simulator();
@@ -64,7 +64,7 @@ describe('--dry_run', () => {
     expect(run.stdout).toMatch(/\[assistant\]\n {2}\| calls .*"add"/);
   });
 
-  it('shows hostile rows sanitize', async () => {
+  it('shows hostile rows sanitized', async () => {
     const path = join(temporaryFolder(), 'data.jsonl');
     writeFileSync(path, `${JSON.stringify({ prompt: '\u001b[31mred\u202e\nline', response: 'r' })}\n`);
     const run = await runCli([...ANNOTATOR, '--dataset', path, '--dry_run']);
@@ -85,7 +85,7 @@ describe('--dry_run', () => {
     expect(probed.stdout).toMatch(/Time online +at least 10 min 0 s, bound by the requests per minute/);
   });
 
-  it('asks for the limits without a row, and without paying', async () => {
+  it('looks up the limits without a row and without cost', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(3000));
     const api = await simulator({ requestsPerMinute: 300, tokensPerMinute: 6_000_000 });
@@ -112,7 +112,7 @@ describe('--dry_run', () => {
     });
   });
 
-  it('tells of a limit a day, which small accounts have, and of what would stop the run', async () => {
+  it('shows a daily limit, as small accounts have, and what would stop the run', async () => {
     const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(3000));
     const args = [...ANNOTATOR, '--dataset', data, '--dry_run', '--probe', '0'];
     // The headers of OpenAI's real answer to a request without messages.
@@ -165,7 +165,7 @@ describe('--dry_run', () => {
     expect(targets).toEqual(['api.openai.com:443']);
   });
 
-  it('asks some rows with --probe, says what that cost, and keeps nothing', async () => {
+  it('sends some rows with --probe, reports the cost, and keeps no answer', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(200));
     const api = await scriptedApi(({ prompt }) =>

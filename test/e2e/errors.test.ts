@@ -15,7 +15,7 @@ function expectSentence(run: Finished, code: number, ...parts: (string | RegExp)
   for (const part of parts) expect(run.stderr).toMatch(part);
 }
 
-describe('what a newcomer may do wrong', () => {
+describe('mistakes of newcomers', () => {
   it.each([
     ['no --dataset', ['--limit', '3'], 2, /--dataset is missing/],
     [

@@ -336,7 +336,7 @@ describe('--output_format', () => {
     ]);
   });
 
-  it('asks nothing for another format of a finished run, and keeps the earlier ones up to date', async () => {
+  it('sends no request for another format of a finished run, and keeps the earlier formats up to date', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(20));
     let isDown = true;

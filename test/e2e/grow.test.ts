@@ -128,7 +128,7 @@ describe('which run it is', () => {
     expect(api.statistics().answered).toBe(1);
   });
 
-  it('tells two files of one name apart, and keeps both with --run_name', async () => {
+  it('distinguishes two files with the same name, and keeps both with --run_name', async () => {
     const cwd = temporaryFolder();
     writeFileSync(join(cwd, 'a_train.json'), JSON.stringify(alpacaRows(2)));
     const api = await simulator();

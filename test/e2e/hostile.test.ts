@@ -41,7 +41,7 @@ const ODD_LINES = [
 ];
 
 describe('rows that attack', () => {
-  it('are asked and saved as they are, and shown sanitize', async () => {
+  it('are sent and saved unchanged, and shown sanitized', async () => {
     const folder = temporaryFolder();
     const names = Object.keys(CELLS);
     const lines = names.map((name) => JSON.stringify({ prompt: CELLS[name], response: CELLS[name] }));

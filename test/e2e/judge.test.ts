@@ -153,7 +153,7 @@ function filesBelow(folder: string): string[] {
 }
 
 describe('judge', () => {
-  it('asks blind and in both orders, takes a flipped verdict for a tie, and tells what that shows', async () => {
+  it('asks blind and in both orders, counts a flipped verdict as a tie, and says what that shows', async () => {
     const server = await api(
       (pair) => {
         const [better, kind] = [pair.row % 2 === 0 ? 'new' : 'old', pair.row % 5] as const;
@@ -226,7 +226,7 @@ describe('judge', () => {
     expect(existsSync(resultsIn(folder).temp('lock'))).toBe(false);
   });
 
-  it('says so where one side is preferred', async () => {
+  it('says so if one side is preferred', async () => {
     const server = await api((pair) => prefer('old', pair));
     const { args } = await plainRun(30);
     const run = await runCli(args, { env: pointingAt(server) });
@@ -257,7 +257,7 @@ describe('judge', () => {
     }
   });
 
-  it('asks failed requests again with the same command, and nothing else', async () => {
+  it('retries failed requests with the same command, and nothing else', async () => {
     let isBroken = true;
     const server = await api((pair) =>
       isBroken && pair.row === 4 && !pair.isNewFirst
@@ -331,7 +331,7 @@ describe('judge', () => {
     expect(asked(server)).toHaveLength(60);
   });
 
-  it('asks for a larger sample only what is new, and all of it with other prompts or another judge', async () => {
+  it('sends only the new pairs of a larger sample, and all pairs with other prompts or another judge', async () => {
     const server = await api((pair) => prefer('new', pair));
     const { folder, args } = await finishedRun(server, 40);
     const judge = async (...more: string[]): Promise<number> => {
@@ -413,7 +413,7 @@ describe('judge', () => {
     expect(asked(server)).toHaveLength(20);
   });
 
-  it('tells requests and price with --dry_run, sends nothing and writes nothing', async () => {
+  it('shows requests and price with --dry_run, and sends and writes nothing', async () => {
     const server = await api((pair) => prefer('new', pair));
     const { folder, args } = await plainRun(10);
     const before = filesBelow(folder);
@@ -510,7 +510,7 @@ describe('judge', () => {
     expect(asked(server)).toHaveLength(20);
   });
 
-  it('shows hostile answers of the judge sanitize', async () => {
+  it('shows hostile answers of the judge sanitized', async () => {
     const server = await api(() => apiError(400, '\u001b[31mred\u202e\nline'));
     const { args } = await plainRun(2);
     const run = await runCli(args, { env: pointingAt(server) });
@@ -522,7 +522,7 @@ describe('judge', () => {
 describe('a judgement that can’t be made', () => {
   const ENV = { OPENAI_API_KEY: 'sk-test-key-0001', OPENAI_BASE_URL: 'http://127.0.0.1:1/v1' };
 
-  it('names the finished runs nearest to one that there is not', async () => {
+  it('names the finished runs with the most similar names', async () => {
     const folder = temporaryFolder();
     const run = join(folder, 'saved', 'data.json_gpt-4o-mini');
     mkdirSync(run, { recursive: true });

@@ -332,7 +332,7 @@ describe('a run online', () => {
     expect(resultsIn(folder).summary().tokens).toEqual({ prompt: 25, completion: 15 });
   });
 
-  it('reaches a server of one’s own without a key, and keeps chats with several turns', async () => {
+  it('reaches a self-hosted server without a key, and keeps chats with several turns', async () => {
     const folder = temporaryFolder();
     const turns = [
       { from: 'system', value: 'Be brief.' },
@@ -384,7 +384,7 @@ describe('a run online', () => {
     ]);
   });
 
-  it('takes a limit a day for no limit a minute, and tells how many days there are to ask', async () => {
+  it('does not treat a daily limit as one per minute, and shows how many days the run takes', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(41));
     const headers = {

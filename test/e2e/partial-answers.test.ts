@@ -48,7 +48,7 @@ describe('a journal with answers that may be incomplete', () => {
     line(7, 'eos'),
   ];
 
-  it('leaves their rows pending, tells how they ended, and counts what they cost', async () => {
+  it('leaves their rows pending, reports how they ended, and counts their cost', async () => {
     const { index, report, used, unused } = await scan(lines, 8);
     const states = Array.from({ length: 8 }, (_, row) => index.state(row));
     expect(states).toEqual(['ok', 'pending', 'pending', 'pending', 'pending', 'ok', 'truncated', 'ok']);

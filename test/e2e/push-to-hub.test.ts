@@ -167,7 +167,7 @@ describe('a push to the Hub', () => {
     expect(readdirSync(results.temp('.'))).not.toContain('reannotated.parquet');
   });
 
-  it('tells in the card where rows come from and what became of them', async () => {
+  it('states in the card where rows come from and how they ended', async () => {
     const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(40));
     const folder = temporaryFolder();
     const api = await simulator({
@@ -223,7 +223,7 @@ describe('a push to the Hub', () => {
     expect(existsSync(results.saved('reannotated.parquet'))).toBe(true);
   });
 
-  it('comes later as well: a finished run is pushed without asking anything', async () => {
+  it('also works later: a finished run is pushed without a request', async () => {
     const { args } = rehearse();
     const api = await simulator();
     expect((await runCli(args, { env: pointingAt(api) })).code).toBe(0);
@@ -238,7 +238,7 @@ describe('a push to the Hub', () => {
     expect(await rowsOf(api, 'me/later')).toHaveLength(12);
   });
 
-  it('goes in parts where the Hub wants it so', async () => {
+  it('is split into parts if the Hub requires it', async () => {
     const { folder, args } = rehearse(200);
     const api = await simulator({ hubPartBytes: 5000 });
     const run = await push(api, args, 'me/answers');
@@ -555,7 +555,7 @@ describe('a Hub that fails', () => {
     expect(told(card, '`failed`: without an answer')).toBe('1');
   });
 
-  it('can be left with Ctrl-C: the results are safe', async () => {
+  it('can be interrupted with Ctrl-C: the results are safe', async () => {
     const { folder, args } = rehearse();
     let interrupt = (): void => undefined;
     const { proxy } = await behind(({ line }) => {
@@ -578,7 +578,7 @@ describe('text from outside', () => {
   const HOSTILE =
     '<script>alert(1)</script> | **x** `y` [z](http://evil.example) www.evil.example \u202e\u001b[31m';
 
-  it('does nothing in a card', async () => {
+  it('has no effect in a card', async () => {
     const folder = join(temporaryFolder(), 'secret-folder');
     mkdirSync(folder);
     const name = 'a|b <img src=x onerror=alert(1)> [c](http:x) `d`.json';
@@ -602,7 +602,7 @@ describe('text from outside', () => {
     expect(told(card, 'Source')).toContain('the file a\\|b');
   });
 
-  it('leaves the licences that are none out of the metadata', async () => {
+  it('omits unknown licences from the metadata', async () => {
     const data = writeJson(temporaryFolder(), 'data.json', alpacaRows(3));
     const api = await simulator({
       datasets: { 'them/source': data },
@@ -621,7 +621,7 @@ describe('text from outside', () => {
 });
 
 describe('the token', () => {
-  it('is shown nowhere, by a Hub that repeats it', async () => {
+  it('is shown nowhere, even if the Hub echoes it', async () => {
     const shown = [TOKEN, JSON.stringify(TOKEN).slice(1, -1), encodeURIComponent(TOKEN)];
     const { folder, args } = rehearse();
     const api = await simulator();

@@ -256,7 +256,7 @@ describe('resuming a run', () => {
     expect(api.statistics().answered).toBe(6);
   });
 
-  it('keeps a second process off, and takes over the lock of a dead one', async () => {
+  it('keeps a second process out, and takes over the lock of a dead one', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(50));
     const api = await simulator({ latencyMs: 200 });

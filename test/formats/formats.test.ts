@@ -17,7 +17,7 @@ function requestOf(row: Record<string, unknown>, flags: Partial<FormatFlags> = {
 }
 
 describe('every shape', () => {
-  it('never takes a hostile row for a prompt', () => {
+  it('never mistakes a hostile row for a prompt', () => {
     const columns = [
       ...new Set(SHAPES.flatMap((shape) => shape.examples.flatMap((row) => Object.keys(row)))),
     ];

@@ -126,7 +126,7 @@ describe('addresses that a Hub names', () => {
   });
 });
 
-it('tells addresses of the public internet from others', () => {
+it('distinguishes public addresses from others', () => {
   for (const address of [
     '8.8.8.8',
     '1.1.1.1',

@@ -39,7 +39,7 @@ async function attempts(
 }
 
 describe('a call that failed', () => {
-  it('is made again after growing pauses, six times in all', async () => {
+  it('is retried after growing pauses, six times in total', async () => {
     expect(await attempts(Array.from({ length: 9 }, () => ({})))).toEqual({
       outcome: 'Error: no',
       waits: [1000, 2000, 4000, 8000, 16_000],
@@ -53,7 +53,7 @@ describe('a call that failed', () => {
     expect((await attempts([{ asked: 7000 }], 5000)).waits).toEqual([5500]);
   });
 
-  it('is not made again where that changes nothing, and gives what its last try gave', async () => {
+  it('is not retried if that changes nothing, and gives the result of its last attempt', async () => {
     expect(await attempts([{ tries: 1 }])).toMatchObject({ outcome: 'Error: no', tries: 1 });
     expect(
       await attempts([
@@ -78,7 +78,7 @@ describe('a call that failed', () => {
     );
   });
 
-  it('that drips is made twice', () => {
+  it('that drips is retried once', () => {
     expect(triesAfter(new TooSlow(3, 60))).toBe(2);
   });
 });

@@ -286,7 +286,7 @@ describe('a stream that does not', () => {
     expect(read(HALF + event(chunk({}, '')) + DONE)).toMatchObject({ choices: [{ finish_reason: null }] });
   });
 
-  it('gives back what was no stream of chunks', () => {
+  it('gives back what was not a stream of chunks', () => {
     const whole = '{\n  "id": "x",\n  "choices": []\n}\n';
     const plain = new CompletionStream();
     plain.push(Buffer.from(whole));

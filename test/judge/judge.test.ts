@@ -38,7 +38,7 @@ describe('the confidence interval', () => {
     expect(winRate({ wins: 0, ties: 0, losses: 0 })).toBeNull();
   });
 
-  it('lies around the win rate, within 0 and 1, and mirrors where wins and losses change places', () => {
+  it('contains the win rate, stays within 0 and 1, and mirrors if wins and losses are swapped', () => {
     const pairs = fc.nat({ max: 400 });
     fc.assert(
       fc.property(pairs, pairs, pairs, (wins, ties, losses) => {

@@ -42,7 +42,7 @@ describe('the language of a text', () => {
     expect([...detect(text)]).toEqual([]);
   });
 
-  it('is that of the prose around code', () => {
+  it('is the language of the prose around code', () => {
     const code = '```python\nfor word in words:\n    print(word)\n```\n';
     const prose =
       'Diese Schleife geht durch alle Wörter der Liste und gibt jedes von ihnen auf einer Zeile aus.';

@@ -14,7 +14,7 @@ describe('the last line of a file', () => {
     };
   };
 
-  it('is the last one that holds anything', () => {
+  it('is the last one that is not empty', () => {
     const last = reader();
     fc.assert(
       fc.property(fc.array(fc.constantFrom('a', 'bc', '', 'ü\r')), fc.boolean(), (lines, isTorn) => {
@@ -24,7 +24,7 @@ describe('the last line of a file', () => {
     );
   });
 
-  it('is found where it, or what is empty after it, is longer than the part that is read first', () => {
+  it('is found even if it, or the empty space after it, is longer than the part that is read first', () => {
     const last = reader();
     const long = 'x'.repeat(300_000);
     expect(last(`a\n${long}\n`)).toBe(long);

@@ -199,7 +199,7 @@ describe('a lock on a shared folder', () => {
     expect(after).not.toBe(before);
   });
 
-  it('is made again where its file is deleted while this process gives signs of life', async () => {
+  it('is created again if its file is deleted while this process is alive', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     onTestFinished(() => {
       vi.useRealTimers();
@@ -212,7 +212,7 @@ describe('a lock on a shared folder', () => {
     expect(lock.verify()).toBe(true);
   });
 
-  it('is lost where another process took the run over, finished it and gave the lock back', async () => {
+  it('is lost if another process took the run over, finished it and released the lock', async () => {
     const [folder, clock] = [temporaryFolder(), new FakeClock()];
     const slept = await frozen(folder, clock);
     const second = contender(folder, clock, 'pod-b');
@@ -234,7 +234,7 @@ describe('a lock on a shared folder', () => {
     expect(lock.lost).toBe('The working folder was deleted.');
   });
 
-  it('waits for content that is no lock, as for a lock in the making', async () => {
+  it('waits for content that is not a lock, as for an unfinished lock', async () => {
     const [folder, clock] = [temporaryFolder(), new FakeClock()];
     writeFileSync(join(folder, 'lock'), '{"pid":');
     const { lock, outcome } = contender(folder, clock, 'pod-a');
@@ -267,7 +267,7 @@ describe('a lock on a shared folder', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it.skipIf(process.getuid?.() === 0)('says so where the folder can’t be written to', async () => {
+  it.skipIf(process.getuid?.() === 0)('says so if the folder is not writable', async () => {
     const folder = temporaryFolder();
     chmodSync(folder, 0o500);
     await expect(frozen(folder, new FakeClock())).rejects.toThrow(/Cannot write .*permission denied/);
@@ -286,7 +286,7 @@ describe('one attempt to take a lock', () => {
     return made;
   }
 
-  it('does not wait, and takes over what gave no sign of life for a minute', async () => {
+  it('does not wait, and takes over a lock without signs of life for a minute', async () => {
     const [folder, clock] = [temporaryFolder(), new FakeClock()];
     const watch = new LockWatch(clock);
     const first = attempt(folder, clock, 'pod-a', watch);

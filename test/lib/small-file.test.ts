@@ -32,7 +32,7 @@ it('a device without an end is read as far as a small file goes', () => {
   expect(() => readSmallFile('/')).toThrow('it is a folder');
 });
 
-it('what a shell hands in as a pipe is read, and a pipe without a writer does not stop the program', () => {
+it('a shell’s process substitution is read, and a pipe without a writer does not block the program', () => {
   const path = join(temporaryFolder(), 'pipe');
   execFileSync('mkfifo', [path]);
   expect(() => readSmallFile(path)).toThrow('nothing came out of this pipe');
@@ -57,7 +57,7 @@ it('lines are read of files alone', () => {
   expect(() => openInput('/')).toThrow('it is a folder, not a file');
 });
 
-it('a file of a run is no link, no pipe, and not larger than such files are', () => {
+it('a file of a run must not be a link, a pipe, or too large', () => {
   const folder = temporaryFolder();
   const [file, link, pipe] = ['file', 'link', 'pipe'].map((name) => join(folder, name)) as [
     string,

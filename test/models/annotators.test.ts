@@ -107,7 +107,7 @@ describe('every provider', () => {
       });
     });
 
-    it('is sent what it takes, and nothing that it lacks', () => {
+    it('is sent what it supports, and nothing else', () => {
       const sent = bodyWith(null);
       const lost = Object.keys(GIVEN).filter(
         (parameter) => GIVEN[parameter] !== null && !(parameter in sent) && !(parameter in provider.renames),
@@ -119,7 +119,7 @@ describe('every provider', () => {
       expect(provider.takesSeed && provider.lacks.includes('seed')).toBe(false);
     });
 
-    it('tells apart to think and not to think', () => {
+    it('distinguishes thinking from not thinking', () => {
       const plain = bodyWith(null);
       const high = bodyWith('high');
       const none = bodyWith('none');

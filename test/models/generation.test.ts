@@ -166,7 +166,7 @@ describe('what is sent', () => {
     expect(() => optionsFor(flags)).toThrow(message);
   });
 
-  it('is what a judge needs, and its own defaults may be left out', () => {
+  it('is required by a judge, whose own defaults may be omitted', () => {
     const judge = (flags: RawFlags): Record<string, unknown> => {
       const { settings } = judgeSettingsFor({ dataset: 'd.jsonl', ...flags });
       expect(settings.call.given.has('temperature')).toBe(false);
@@ -227,7 +227,7 @@ describe('a run that is resumed', () => {
     }).toThrow(message);
   });
 
-  it('takes values that change nothing for none', () => {
+  it('treats values that change nothing as absent', () => {
     expect(asksTheSame('temperature', 1, undefined, true)).toBe(true);
     expect(asksTheSame('temperature', 0, null, false)).toBe(false);
     expect(asksTheSame('limit', 1, null, false)).toBe(false);
@@ -253,7 +253,7 @@ describe('a run that the Python tool began', () => {
     expect(readFileSync(jobs, 'utf8')).not.toBe('');
   }
 
-  it('is taken over where it asks for the same', async () => {
+  it('is adopted if it requests the same', async () => {
     await takeOver(PYTHON, {});
     await takeOver(PYTHON, { temperature: '1' });
     await takeOver({ ...PYTHON, temperature: 0.2 }, { temperature: '0.2' });

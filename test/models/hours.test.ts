@@ -53,7 +53,7 @@ describe('hours in UTC', () => {
     );
   });
 
-  it('change exactly where they say so', () => {
+  it('change exactly at the stated times', () => {
     const minute = fc.integer({ min: 0, max: 1439 });
     const windows = fc.array(fc.record({ start: minute, end: minute }), { minLength: 1, maxLength: 4 });
     fc.assert(

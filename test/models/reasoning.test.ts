@@ -165,7 +165,7 @@ describe('reasoning', () => {
     );
   });
 
-  it('is never overlooked by what copies a text without reading it', () => {
+  it('is never missed by code that copies a text without parsing it', () => {
     const part = fc.constantFrom(
       '<think>',
       '</think>',
@@ -205,7 +205,7 @@ describe('an answer of an earlier turn', () => {
   });
 });
 
-describe('a model that thinks', () => {
+describe('a reasoning model', () => {
   it('is known by its name', () => {
     const thinking = [
       'o3',

@@ -258,7 +258,7 @@ describe('the Responses API', () => {
     expect(played.bodies.get(0)).toHaveProperty('messages');
   });
 
-  it('that knows no such model either ends the run, and never loops', async () => {
+  it('without such a model ends the run, and never loops', async () => {
     const client = {
       send: () => {
         const { status, body } = apiError(404, 'This model is only supported in v1/responses');

@@ -107,7 +107,7 @@ describe.runIf(isThere)('the report', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('is one file of its owner, with a policy that lets nothing in', async () => {
+  it('is one file of its owner, with a policy that blocks everything external', async () => {
     const html = readFileSync(await made(), 'utf8');
     expect(statSync(await made()).mode & 0o777).toBe(0o600);
     expect(html).toContain("default-src 'none'; script-src 'sha256-");
@@ -117,7 +117,7 @@ describe.runIf(isThere)('the report', () => {
     expect(html).not.toContain(folder);
   });
 
-  it('tells the ledger, the figures and what changed', async () => {
+  it('reports the ledger, the figures and what changed', async () => {
     const page = await open(await made());
     const text = await page.innerText('main');
     for (const told of [
@@ -147,7 +147,7 @@ describe.runIf(isThere)('the report', () => {
     expect(await page.title()).toBe('data.jsonl → gpt-4o-mini · reannotate report');
   });
 
-  it('draws every chart with data, and tells each as a table', async () => {
+  it('draws every chart with data, each with a table', async () => {
     const page = await open(await made());
     const painted = await page.locator('.plot canvas').evaluateAll((canvases) =>
       canvases.map((canvas) => {
@@ -226,7 +226,7 @@ describe.runIf(isThere)('the report', () => {
     expect(await answer.locator('img').count()).toBe(0);
   });
 
-  it('is used with the keyboard alone', async () => {
+  it('can be used with the keyboard alone', async () => {
     const page = await open(await made());
     const row = (): Promise<string> => page.locator('article h3').innerText();
     const first = await row();
@@ -310,7 +310,7 @@ describe.runIf(isThere)('a report of hostile rows', () => {
 });
 
 describe.runIf(isThere)('reports of other runs', () => {
-  it('tells of batches, and of a judge', async () => {
+  it('reports batches, and a judge', async () => {
     const folder = temporaryFolder();
     const data = writeJson(folder, 'data.json', alpacaRows(20));
     const api = await simulator();

@@ -78,7 +78,7 @@ describe('a 200 that is not plain JSON', () => {
     expect(decodeBody(bytes, encoding).toString('utf8')).toBe(GOOD);
   });
 
-  it('fails its row where it unpacks to more than it may have, and says how much that is', () => {
+  it('fails its row if it unpacks to more than the limit, and names the limit', () => {
     const packed = gzipSync(Buffer.alloc(17 << 20));
     expect(judge(packed)).toMatchObject({ kind: 'row', message: 'the answer is larger than 16 MB' });
     const bounds = { bytes: 2 << 20, values: 1 };

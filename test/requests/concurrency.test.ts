@@ -81,7 +81,7 @@ describe('Concurrency', () => {
     expect(concurrency.enter()).toBeNull();
   });
 
-  it('takes a place back from a row that is tried again while too many are in flight', async () => {
+  it('takes a slot back from a retried row while too many are in flight', async () => {
     const concurrency = new Concurrency(2, true, { now: () => 0 });
     void concurrency.enter();
     void concurrency.enter();
@@ -214,7 +214,7 @@ describe('Concurrency against server models', () => {
 });
 
 describe('Concurrency with few answers', () => {
-  it.each([73, 99, 106])('does not take chance for a server without a queue (seed %i)', (seed) => {
+  it.each([73, 99, 106])('does not mistake chance for a server without a queue (seed %i)', (seed) => {
     const server = { slots: 1, service: logNormal(1000, 1), timeout: 60_000 };
     const play = (maximum: number, isFixed: boolean): ReturnType<Simulation['run']> => {
       const simulation = new Simulation(server, 300, seed);

@@ -90,7 +90,7 @@ describe('several servers', () => {
     expect(share(played, 'dies')).toBeGreaterThan(300);
   });
 
-  it('one whose probe goes well and whose requests fail is tried ever more rarely', async () => {
+  it('one whose probe succeeds and whose requests fail is tried less and less often', async () => {
     const played = await playFleet(8000, [always('bad', apiError(500, 'oops'), null), good('a')], {
       attempts: 1,
     });
@@ -100,7 +100,7 @@ describe('several servers', () => {
     expect(share(played, 'bad')).toBeLessThan(14);
   });
 
-  it('all of them down is an outage as with one server', async () => {
+  it('if all are down, it is an outage as with one server', async () => {
     const played = await playFleet(ROWS, [always('a', refused), always('b', refused)], { attempts: 3 });
     expect(played.stop).toMatchObject({ reason: 'error', cause: 'unreachable' });
     expect(played.failed).toEqual([]);
@@ -115,7 +115,7 @@ describe('several servers', () => {
     expect(worked.time).toBeGreaterThan(60_000);
   });
 
-  it('all of them down for a while costs no row anything', async () => {
+  it('if all are down for a while, no row fails', async () => {
     const pauses = (name: string): Scripted => ({
       name,
       says: (_, now) => (now < 300 || now > 20_000 ? ok : refused),
@@ -168,7 +168,7 @@ describe('several servers', () => {
     expect(played.time).toBeLessThan(21_500);
   });
 
-  it('one that throttles for a while does not hold the others up', async () => {
+  it('one that throttles for a while does not delay the others', async () => {
     const throttled: Scripted = {
       name: 'throttled',
       says: (_, now) => (now < 30_000 ? { status: 429, headers: { 'retry-after': '30' }, body: {} } : ok),

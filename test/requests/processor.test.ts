@@ -110,7 +110,7 @@ describe('a row', () => {
 });
 
 describe('a limit of the day', () => {
-  it('ends the run at the first 429 with the time that the server tells, and fails nothing', async () => {
+  it('ends the run at the first 429 with the time that the server gives, and fails no row', async () => {
     const nineHours = 9 * 3_600_000;
     const limited: Script = ({ row }) =>
       row < 3
@@ -367,7 +367,7 @@ describe('a server that fails', () => {
     ]);
   });
 
-  it('because it is full costs no attempt while it answers others, and not for ever', async () => {
+  it('because it is full costs no attempt while it answers others, within a limit', async () => {
     const full = apiError(503, '503 Service Temporarily Unavailable');
     const script: Script = ({ row }, times) => (row % 10 === 5 && times < 6 ? full : ok);
     expect(await play(200, script, { concurrency: 8 })).toMatchObject({ stop: null, ended: 200, errors: [] });

@@ -326,7 +326,7 @@ describe('RateLimiter', () => {
     expect(limiter.requestsPerMinute).toBe(60);
   });
 
-  it('takes a daily figure for what it is', () => {
+  it('reads a daily figure as daily', () => {
     const limiter = open();
     limiter.observe({
       'x-ratelimit-limit-requests': '10000',

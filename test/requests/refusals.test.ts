@@ -29,7 +29,7 @@ function shown(verdict: Verdict): Expected | Verdict {
 }
 
 describe('a refusal', () => {
-  it.each(BODIES)('%s (%i) means what it says', (_, status, body, expected) => {
+  it.each(BODIES)('%s (%i) is read correctly', (_, status, body, expected) => {
     expect(shown(judge(status, body))).toEqual(expected);
   });
 
@@ -193,7 +193,7 @@ describe('a refusal', () => {
     expect(classifyResponse(response, sent)).toMatchObject({ kind: 'row', explained: true, room });
   });
 
-  it('tells the room under a minute’s limit, which counts max_tokens', () => {
+  it('reads the remaining capacity of a minute’s limit, which counts max_tokens', () => {
     const response = {
       status: 413,
       headers: {},
@@ -228,7 +228,7 @@ describe('a refusal', () => {
     }
   });
 
-  it('means what it says beside what it repeats, and shows both', () => {
+  it('is read by its own words next to what it repeats, and shows both', () => {
     const prompt = 'Why is the sky blue on a clear day, and red in the evening?';
     const sent = Buffer.from(JSON.stringify({ messages: [{ role: 'user', content: prompt }] }));
     const body = Buffer.from(JSON.stringify(error(`Incorrect API key provided. Request: ${prompt}`)));
@@ -251,7 +251,7 @@ describe('a refusal', () => {
     );
   });
 
-  it('is cut before any pattern sees it, however long it is', () => {
+  it('is truncated before any pattern is matched, at any length', () => {
     const long = 'limit requested: '.repeat(130_000);
     for (const body of [error(long), long, { detail: [{ msg: long, loc: ['body', 'x'] }] }]) {
       const text = typeof body === 'string' ? body : JSON.stringify(body);

@@ -48,7 +48,7 @@ function spend(
 }
 
 describe('a sum of money', () => {
-  it('is kept where reasoning is billed beyond max_tokens', () => {
+  it('holds if reasoning is billed beyond max_tokens', () => {
     const hidden = 2000;
     const { billed, answered } = spend(1, PRICE, 64, () => ({
       usage: { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30 + hidden },
@@ -58,7 +58,7 @@ describe('a sum of money', () => {
     expect(answered).toBeGreaterThan(40);
   });
 
-  it('is kept where answers state more than the table’s price', () => {
+  it('holds if answers state more than the table’s price', () => {
     const { billed, answered } = spend(1, PRICE, 64, () => ({
       usage: { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30, cost: 0.005 },
       bill: 0.005,
@@ -67,7 +67,7 @@ describe('a sum of money', () => {
     expect(answered).toBeGreaterThan(100);
   });
 
-  it('is kept without a price where answers state their cost', () => {
+  it('holds without a price if answers state their cost', () => {
     fc.assert(
       fc.property(
         fc.array(fc.nat(MAX_TOKENS - 1), { minLength: 5, maxLength: 20 }),

@@ -193,7 +193,7 @@ describe('the dataset of a run that exists', () => {
     await expect(checkSource(run, other, 'T')).rejects.toThrow(`T holds a run of another file`);
   });
 
-  it('may be gone: the run has its own rows', async () => {
+  it('may be deleted: the run has its own rows', async () => {
     const path = file('{"a":1}\n');
     const run = await runOf(path);
     rmSync(path);

@@ -127,7 +127,7 @@ describe('readLines', () => {
 });
 
 describe('runName', () => {
-  it('never points outside its parent folder and always fits a file system', () => {
+  it('never leaves its parent folder and always fits a file system', () => {
     expect(runName('glaiveai/glaive-code-assistant', 'gpt-4o-mini')).toBe(
       'glaiveai_glaive-code-assistant_gpt-4o-mini',
     );
@@ -256,7 +256,7 @@ describe('a quick look at a line of the journal', () => {
     expect(seen).toBeGreaterThan(100);
   });
 
-  it('cuts nothing out of a line with a flipped bit that JSON does not allow', () => {
+  it('takes nothing from a line that a flipped bit made invalid JSON', () => {
     const line = Buffer.from(answerLine(1, 'some text with \\ and " in it, and more'));
     fc.assert(
       fc.property(fc.nat(line.length - 1), fc.nat(7), (at, bit) => {

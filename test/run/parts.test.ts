@@ -309,7 +309,7 @@ describe('a line with a part', () => {
     expect(parseJournalLine(line)).toMatchObject({ row: 7, part: { kind, number: fields[kind] } });
   });
 
-  it('is not one for metadata that only look like it', () => {
+  it('is none if metadata only look like it', () => {
     const line = Buffer.from(`[${String(request(7))},${String(answer(['a']))},{"request_idx":7,"other":1}]`);
     expect(new LineScanner().endOfContent(line, 0, line.length)).toBe(-1);
     expect(parseJournalLine(line)).toMatchObject({ row: 7, part: null });

@@ -134,7 +134,7 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
   ),
 );
 
-describe('answers that are not paid for', () => {
+describe('answers that are reused', () => {
   it('any edits and re-runs with --reuse give the results of a full run, for exactly the new requests', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -201,7 +201,7 @@ describe('answers that are not paid for', () => {
     expect(answers).toEqual(['answer ', 'another', 'answer ']);
   });
 
-  it('takes whole answers to the very same request and nothing else', async () => {
+  it('uses only complete answers to exactly the same request', async () => {
     const root = temporaryFolder();
     const truncated = (text: string): boolean => text === 'b';
     const first = await run(root, 'first', ['a', 'b', 'c'], new Ledger(), { truncated });

@@ -98,7 +98,7 @@ it('a request from the journal has the same content in any form of its parts', (
   expect(asksWith(Buffer.from('no line'), messages)).toBe(false);
 });
 
-describe('what goes with several requests a row', () => {
+describe('what can be combined with several requests per row', () => {
   it.each<[Record<string, string | true>, RegExp]>([
     [{ turns: 'all', batch: true }, /--turns all works online/],
     [{ turns: 'all', batch_file_only: true }, /--turns all works online/],

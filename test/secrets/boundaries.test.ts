@@ -31,7 +31,7 @@ function kept(body: string | Buffer, status = 200, headers: Record<string, strin
 describe('an answer', () => {
   const answer = JSON.stringify(completion('your key is @@', { model: '@@' }));
 
-  it('has no key that is written as escapes, in its text or its model', () => {
+  it('has no key written as escapes, in its text or its model', () => {
     expect(secretIn(kept(answer.replaceAll('@@', escaped)), [KEY])).toBeNull();
     expect(secretIn(kept(answer.replaceAll('@@', KEY.replaceAll('/', '\\/'))), [KEY])).toBeNull();
   });

@@ -22,7 +22,7 @@ it('an error keeps its class and what it says, without secrets at any depth', ()
   expect(root.code).toBe('ECONNREFUSED');
 });
 
-it('causes in a circle, frozen errors and what is no error are taken', () => {
+it('circular causes, frozen errors and values that are not errors are accepted', () => {
   const first = new Error(KEY);
   first.cause = new Error('second', { cause: first });
   expect(inspect(cleanError(first, redactor))).not.toContain(KEY);

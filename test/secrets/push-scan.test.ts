@@ -42,7 +42,7 @@ describe('a push', () => {
     expect(await refusalOf(['fine'], true, `# ${KEY}`)).toContain('README.md (OPENAI_API_KEY)');
   });
 
-  it('of what looks like a key needs --allow_secrets', async () => {
+  it('of anything that looks like a key needs --allow_secrets', async () => {
     const refusal = await refusalOf(['fine', 'fine', `use ${TOKEN}`], false);
     expect(refusal).toContain('row 2, column annotation (a Hugging Face token)');
     expect(refusal).toContain('--allow_secrets');
@@ -51,7 +51,7 @@ describe('a push', () => {
   });
 });
 
-describe('what looks like a key', () => {
+describe('anything that looks like a key', () => {
   it.each([
     'sk-0f1e2d3c4b5a69788796a5b4c3d2e1f0',
     'sk-proj-Ab3_dE5gH7jK9-mN1pQ2rS4tU6vW8xY0zAbC',

@@ -72,7 +72,7 @@ function work(
 }
 
 describe('the progress line', () => {
-  it('tells how far, how fast, which limit binds, what it costs and when it is done', () => {
+  it('shows progress, speed, the binding limit, cost and remaining time', () => {
     const one = scene(12_000);
     Object.assign(one.state, {
       inFlight: 64,
@@ -87,7 +87,7 @@ describe('the progress line', () => {
     expect(one.meter.render(200)).toHaveLength(1);
   });
 
-  it('gives up what matters least where it is narrow, and is never wider', () => {
+  it('drops the least important parts if it is narrow, and is never wider', () => {
     const one = scene(12_000);
     Object.assign(one.state, { inFlight: 64, requestsPerMinute: 10_000, cost: 0 });
     work(one, 100, 20);
@@ -111,7 +111,7 @@ describe('the progress line', () => {
     expect(at(10)).toHaveLength(10);
   });
 
-  it('counts what earlier sessions did as done and not as speed', () => {
+  it('counts rows of earlier sessions as done but not towards the speed', () => {
     const one = scene(10_000, 5000);
     Object.assign(one.state, { inFlight: 5, ramp: { ...one.state.ramp, limit: 5 } });
     expect(work(one, 10, 10)).toMatch(/^5,100\/10,000 \(51 %\) · 10\/s .* about 8 min \d+ s left/);

@@ -76,7 +76,7 @@ function answerAgain(runDir: string, shard: number, change: (answer: { message: 
   writeFileSync(path, `${changed.join('\n')}\n`.padEnd(readFileSync(path).length, '\n'));
 }
 
-describe('merge in parts', () => {
+describe('merging in parts', () => {
   it('writes the rows of one file for any shards and parts, and keeps nothing of an earlier merge', async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 5 });
     const partRows = fc.integer({ min: 1, max: 8 });

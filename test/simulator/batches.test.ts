@@ -246,7 +246,7 @@ describe('a batch', () => {
     await expect(client.files.retrieve(file.id)).rejects.toMatchObject({ status: 404 });
   });
 
-  it('is worked on as time goes by', async () => {
+  it('progresses over time', async () => {
     const simulator = await simulate({ batchDurationMs: 20_000 });
     const { id, ...created } = await create(simulator, await upload(simulator, rows(2_000)));
     expect(created).toMatchObject({
@@ -312,7 +312,7 @@ describe('a batch', () => {
 });
 
 describe('cancelling', () => {
-  it('keeps what was done, and says of the rest that it was not', async () => {
+  it('keeps finished requests, and reports the others as not done', async () => {
     const simulator = await simulate({ batchValidationMs: 0, batchDurationMs: 20_000 });
     const { id } = await create(simulator, await upload(simulator, rows(2_000)));
     await until(simulator, id, ({ request_counts: counts }) => counts.completed > 0);
@@ -386,7 +386,7 @@ describe('the check of an input file', () => {
     expect(batch.errors?.data).toMatchObject([{ code: 'too_many_tasks', line: null }]);
   });
 
-  it('tells a hundred errors at most', async () => {
+  it('reports a hundred errors at most', async () => {
     const batch = await run(
       await simulate(QUICK),
       Array.from({ length: 150 }, () => '{'),
@@ -404,7 +404,7 @@ describe('the limit of enqueued tokens', () => {
     body: { model: 'gpt-4o-mini', ...ask('x'.repeat(400)) },
   });
 
-  it('counts batches that are worked on, and those of one account alone', async () => {
+  it('counts batches in progress, of one account only', async () => {
     const simulator = await simulate({
       batchValidationMs: 0,
       batchDurationMs: 60_000,
@@ -692,7 +692,7 @@ describe('a download', () => {
     expect(await (await content(simulator, await upload(simulator, []))).text()).toBe('');
   });
 
-  it('is over once the file is deleted', async () => {
+  it('ends once the file is deleted', async () => {
     const simulator = await simulate();
     const id = await upload(simulator, rows(1));
     const url = `${simulator.url}/v1/files/${id}`;
@@ -794,7 +794,7 @@ describe('faults of batches', () => {
     expect((await run(simulator, rows(1))).status).toBe('completed');
   });
 
-  it('hang_create, error_create: it is made all the same', async () => {
+  it('hang_create, error_create: the batch is created nevertheless', async () => {
     const simulator = await planned(['hang_create'], ['error_create']);
     const id = await upload(simulator, rows(1));
     const controller = new AbortController();
@@ -845,7 +845,7 @@ describe('faults of batches', () => {
     expect([output.length, errors.length]).toEqual([5, 5]);
   });
 
-  it('cut_download: downloads break off and can be taken up again', async () => {
+  it('cut_download: downloads break off and can be resumed', async () => {
     const simulator = await planned(['cut_download', 'row_errors']);
     const batch = await run(simulator, rows(10));
     /** What came of a download before it ended or was cut. */
@@ -929,7 +929,7 @@ describe('the text form of faults of batches', () => {
     expect(() => parseBatchFaults(text)).toThrow(UsageError);
   });
 
-  it('is explained by naming all faults', () => {
+  it('is explained with the names of all faults', () => {
     expect(() => parseBatchFaults('slow=0.1')).toThrow(Object.keys(BATCH_FAULTS).join(', '));
   });
 });

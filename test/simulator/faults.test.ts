@@ -49,7 +49,7 @@ describe('faults', () => {
     await expect(response.text()).rejects.toThrow();
   });
 
-  it('hang: never an answer', async () => {
+  it('hang: no answer at all', async () => {
     const simulator = await always('hang');
     const outcome = post(simulator).then(
       () => 'answered',
@@ -124,7 +124,7 @@ describe('faults', () => {
     });
   });
 
-  it('quotaAfter: all is well until the credit is used up', async () => {
+  it('quotaAfter: requests succeed until the credit is used up', async () => {
     const simulator = await simulate({ quotaAfter: 2 });
     const statuses = [];
     for (let count = 0; count < 4; count++) statuses.push((await post(simulator, ask(String(count)))).status);
@@ -176,12 +176,12 @@ describe('the text form of faults', () => {
     expect(() => parseFaults(text)).toThrow(UsageError);
   });
 
-  it('is explained by naming all faults', () => {
+  it('is explained with the names of all faults', () => {
     expect(() => parseFaults('slow=0.1')).toThrow(Object.keys(FAULTS).join(', '));
   });
 });
 
-describe('a draw', () => {
+describe('a sample', () => {
   it('is a number from 0 to 1, the same each time', () => {
     const key = fc.string({ unit: fc.constantFrom('0', '1', '8', 'a', 'f'), minLength: 8, maxLength: 32 });
     fc.assert(

@@ -48,7 +48,7 @@ function largeFile(content: string): { oid: string; size: number } {
 }
 
 describe('the simulated Hub', () => {
-  it('tells whose a token is, and refuses another', async () => {
+  it('reports the owner of a token, and refuses another', async () => {
     const { url } = await simulate({ hubToken: 'hf_right', hubUser: 'you', hubOrganisations: ['lab'] });
     expect((await client(url, null).get('/api/whoami-v2')).status).toBe(401);
     expect((await client(url, 'hf_wrong').get('/api/whoami-v2')).status).toBe(401);

@@ -5,7 +5,7 @@ import { NO_SECRETS } from '../../src/secrets/redactor.js';
 import { REASONING_KIND_NAMES } from '../../src/simulator/reasoning.js';
 import { post, simulate } from './support.js';
 
-describe('a simulated model that thinks', () => {
+describe('a simulated reasoning model', () => {
   it.each(REASONING_KIND_NAMES)('says so by %s, whole and streamed', async (kind) => {
     const simulator = await simulate({ reasoning: kind });
     const ask = async (more: object): Promise<ReturnType<typeof readAnswer>> => {

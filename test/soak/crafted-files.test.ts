@@ -151,7 +151,7 @@ describe('a file that is damaged or crafted', () => {
     expect(refused).toBeGreaterThan(0);
   });
 
-  it('leaves prototypes alone', () => {
+  it('does not touch prototypes', () => {
     expect(Object.keys(Object.prototype)).toEqual([]);
   });
 });

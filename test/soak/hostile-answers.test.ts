@@ -148,7 +148,7 @@ const ANSWERS: Record<string, () => Answer> = {
     packed(brotliCompressSync(bomb(), { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }), 'br'),
 };
 
-it('no answer takes much memory, or keeps a signal from being heard', async () => {
+it('no answer makes the program use much memory or miss a signal', async () => {
   const cases: Cases = Object.fromEntries(
     Object.entries(ANSWERS).map(([name, make]) => [
       name,

@@ -105,7 +105,7 @@ function answer(
   };
 }
 
-it('no result file takes much memory, or keeps a signal from being heard', async () => {
+it('no result file makes the program use much memory or miss a signal', async () => {
   const cases: Cases = Object.fromEntries(
     Object.entries({ ...FILES, ...BATCHES }).map(([name, pieces]) => [
       name,

@@ -257,7 +257,7 @@ const FILES: Record<string, [file: string, write: Write]> = {
   ],
 };
 
-it('no file takes much memory, or keeps a signal from being heard', async () => {
+it('no file makes the program use much memory or miss a signal', async () => {
   const cases: Cases = Object.fromEntries(
     Object.entries(FILES).map(([name, [file, write]]) => [
       name,

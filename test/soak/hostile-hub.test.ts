@@ -72,7 +72,7 @@ const HUBS: Record<string, { splits?: Answer; rows?: Answer; interrupt?: number 
   'no answer at all': { splits: () => undefined, interrupt: 5000 },
 };
 
-it('no Hub takes much memory, or keeps a signal from being heard', async () => {
+it('no Hub makes the program use much memory or miss a signal', async () => {
   const cases: Cases = Object.fromEntries(
     Object.entries(HUBS).map(([name, { splits, rows, interrupt }]) => [
       name,

@@ -107,7 +107,7 @@ function isNear(answer: string | null, right: string | null): boolean {
   return a.length === b.length && flipped.length <= 4;
 }
 
-it('recovers what is there of a damaged journal, and asks again for nothing else', async () => {
+it('recovers the intact lines of a damaged journal, and requests only the others again', async () => {
   const tally = new Tally('journal: torn, doubled, moved, foreign, renumbered and flipped lines');
   const rows = alpacaRows(ROWS);
   const whole = temporaryFolder();

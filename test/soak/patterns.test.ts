@@ -56,7 +56,7 @@ it('every regular expression of the source takes linear time for its worst text'
   tally.survived(patterns.length);
 });
 
-it('and so does every one that is put together when the program starts', async () => {
+it('and so does every one that is built when the program starts', async () => {
   const tally = new Tally('regular expressions that are put together');
   const patterns = await assembledPatterns((path) => {
     vi.resetModules();

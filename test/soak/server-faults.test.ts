@@ -138,7 +138,7 @@ it('never follows a redirection with its key', async () => {
   tally.expectAll();
 });
 
-it('waits for a server that goes away and comes back, and tells of one that does not', async () => {
+it('waits for a server that disappears and returns, and reports one that does not', async () => {
   const tally = new Tally('server: gone and back in mid-run');
   await tally.play(
     Array.from({ length: cases(1, 8) }, (_, number) => 3 + number * 4),
@@ -213,7 +213,7 @@ it('stops when the credit runs out, and resumes once it is topped up', async () 
   tally.expectAll();
 });
 
-it('keeps within limits that shrink to a tenth in mid-run', async () => {
+it('stays within limits that shrink to a tenth in mid-run', async () => {
   const tally = new Tally('server: limits that shrink to a tenth');
   await tally.play(
     Array.from({ length: cases(1, 6) }, (_, number) => number),

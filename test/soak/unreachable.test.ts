@@ -60,7 +60,7 @@ it('continues once DNS lookups work again', async () => {
   tally.expectAll();
 });
 
-it('tells in a sentence of servers that speak no TLS, or nothing that is HTTP', async () => {
+it('reports in a sentence servers that speak no TLS or no HTTP', async () => {
   const tally = new Tally('network: TLS errors, and what is no HTTP server');
   const greet = async (greeting: string | null): Promise<string> => {
     const server = createServer((socket) => {

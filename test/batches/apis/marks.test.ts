@@ -16,7 +16,7 @@ function metadataOf({ run, chunk, creation }: { run: string; chunk: string; crea
 }
 
 describe('a mark', () => {
-  it('tells run, chunk and creation again, in at most 50 plain characters', () => {
+  it('gives back run, chunk and creation, in at most 50 plain characters', () => {
     fc.assert(
       fc.property(parts, fc.nat(1e9), (given, row) => {
         const mark = markOf(metadataOf(given));
