@@ -61,7 +61,7 @@ async function* rowsOf(path) {
 /** A stream in batches of a thousand rows, as `datasets` saves it. */
 async function writeArrow(plain, path) {
   const { RecordBatchStreamWriter, Table, Utf8, vectorFromArray } = await import('apache-arrow');
-  // All batches have one schema: a type that is inferred has a dictionary of its own in each of them.
+  // All batches have one schema: an inferred type has a separate dictionary in each of them.
   const tableOf = (some) =>
     new Table(
       Object.fromEntries(

@@ -1,4 +1,4 @@
-// How much faster several servers are than one that takes as many requests at a time, as whole runs of the program: all alike,
+// How much faster several servers are than one with the same number of slots, as complete runs of the program: all alike,
 // one of them slow, and one that dies half-way. Requests beyond a server's slots wait in it, as in vLLM.
 import { createServer } from 'node:http';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// A finished run's folder, as large as wanted, written at once: what a run of many hours would leave behind.
+// A finished run's folder of any size, written in one go: what a run of many hours would leave behind.
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { alpacaRow, answer, words } from './support.js';
@@ -6,7 +6,7 @@ import { alpacaRow, answer, words } from './support.js';
 export const RUN = 'run';
 /** Another run, with the same requests. */
 export const OTHER_RUN = 'other';
-/** Answers come back in another order than their requests were sent in, by at most so many places. */
+/** Answers arrive in a different order than their requests, by at most this many places. */
 const IN_FLIGHT = 256;
 const CHUNK_CHARACTERS = 1 << 20;
 

@@ -57,7 +57,7 @@ async function measureRound(folder, data, url, rows, inFlight) {
   const flags = ['--max_concurrency', String(inFlight)];
   const start = await measureCli(one, data, url, [...flags, '--limit', '1']);
   const whole = await measureCli(own, data, url, flags);
-  // The same again has nothing left to ask: what it lacks of the first run is loading the dataset and asking.
+  // A second run has nothing to send: the difference to the first is loading the dataset and sending.
   const again = await measureCli(own, data, url, [...flags, '--resume']);
   const [run = ''] = readdirSync(join(own, 'temp'));
   const jobs = join(own, 'temp', run, 'jobs.json');

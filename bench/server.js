@@ -1,4 +1,4 @@
-// Answers every chat completion at once with the same kilobyte; prints its address.
+// Answers every chat completion immediately with the same kilobyte; prints its address.
 import { createServer } from 'node:http';
 import { answer, listen, words } from './support.js';
 

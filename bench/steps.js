@@ -1,4 +1,4 @@
-// One step of the work on a run's files, in a process of its own, so that its CPU and memory are its own.
+// One step of the work on a run's files, in a separate process, so that its CPU and memory can be measured.
 import { closeSync, createReadStream, openSync, writeFileSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';

@@ -1,4 +1,4 @@
-// What the benchmarks share: processes of their own, with what the system says they used.
+// What the benchmarks share: separate processes, with what the system says they used.
 import { spawn } from 'node:child_process';
 import { createWriteStream, readFileSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ export function size(name, otherwise) {
 /** Runs a script and returns its CPU seconds (in all, and without the kernel's part), peak memory in MB and wall seconds, as the process itself saw them. */
 export async function measure(args, env = {}) {
   const report = `${tmpdir()}/reannotate-usage-${process.pid}-${Math.random().toString(36).slice(2)}.json`;
-  // On Linux a new process inherits the peak of the one that started it, but for the figure of its own address space.
+  // On Linux a new process inherits the peak of the one that started it, except in the figure of its own address space.
   const hook = `
     import { existsSync, readFileSync, writeFileSync } from 'node:fs';
     process.on('exit', () => {
@@ -114,7 +114,7 @@ export async function listen(server) {
   return `http://127.0.0.1:${port}`;
 }
 
-/** A server without latency, in a process of its own. */
+/** A server without latency, in a separate process. */
 export async function startServer() {
   const script = fileURLToPath(new URL('server.js', import.meta.url));
   const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -33,7 +33,7 @@ let starting;
 let running;
 let decoding;
 
-/** What a run over a local file imports when it comes to it, besides what its command imports at once. */
+/** What a run over a local file imports later, besides what its command imports at its start. */
 const RUN_ENTRIES = [
   'src/commands/reannotate.ts',
   'src/session/next-command.ts',
@@ -61,7 +61,7 @@ const leavingOut = {
 
 rmSync('dist', { recursive: true, force: true });
 const bundle = await rolldown({
-  // The last one is a process that the program starts, so it has a file of its own.
+  // The last one is a process that the program starts, so it has its own file.
   input: {
     cli: 'src/cli/reannotate.ts',
     'watch-batch': 'src/cli/watch-batch.ts',

@@ -1,4 +1,4 @@
-// Runs every static check, as many at a time as there are cores, and prints what each one has to say when it ends.
+// Runs every static check, one per core at a time, and prints the output of each one when it ends.
 // `node scripts/check.js NAME…` runs some of them; with --build, the build runs in parallel.
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';

@@ -1,4 +1,4 @@
-/** Checks what a batch is made of: the order that creates it, and each line of its input file. */
+/** Validates a batch: the request that creates it, and each line of its input file. */
 
 import { readSync } from 'node:fs';
 import { yieldToEventLoop, readLines } from '../lib/files.js';

@@ -131,7 +131,7 @@ export class Batch {
   readonly #output: ResultFile;
   readonly #failures: ResultFile;
 
-  /** @param queue tells the tokens of all batches of the account that are worked on */
+  /** @param queue returns the tokens of all batches of the account that are in progress */
   constructor(
     private readonly parts: BatchParts,
     private readonly origin: BatchOrigin,
@@ -402,7 +402,7 @@ export class Batch {
     return this.#interruption.signal.aborted;
   }
 
-  /** Waits as long as nobody interrupts. */
+  /** Waits until it is interrupted. */
   async #wait(milliseconds: number): Promise<void> {
     const { signal } = this.#interruption;
     await delay(Math.max(0, milliseconds), undefined, { ref: false, signal }).catch(() => undefined);

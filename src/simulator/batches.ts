@@ -21,7 +21,7 @@ export class BatchBook {
   readonly #batches = new Map<string, Batch>();
   /** Batches whose creation was refused once, by number. */
   readonly #refused = new Set<number>();
-  /** Batches that were made or refused for good: what their faults go by. */
+  /** Batches that were created or permanently refused: their faults are drawn by this number. */
   #created = 0;
 
   constructor(private readonly parts: BatchParts) {}

@@ -325,7 +325,7 @@ export class ChatEndpoint {
   }
 }
 
-/** Waits so many milliseconds, or until the client is gone. */
+/** Waits this many milliseconds, or until the client disconnects. */
 async function latency(milliseconds: number, response: ServerResponse): Promise<void> {
   if (response.destroyed) return;
   const gone = new AbortController();

@@ -85,7 +85,7 @@ export function parseShares<Name extends string>(
 }
 
 /**
- * The fault that a number from 0 to 1 stands for; null for none.
+ * The fault that a number from 0 to 1 selects; null for none.
  * Each fault owns a stretch of that line as long as its share.
  */
 export function pickFault<Name extends string>(

@@ -6,7 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import { ApiError } from './http.js';
 
-/** The names of this machine that are nobody else's. */
+/** The names that only this machine has. */
 const LOOPBACK_HOST =
   /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 const KEY_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'x-goog-upload-command'];

@@ -14,7 +14,7 @@ export interface Exchange {
   response: ServerResponse;
 }
 
-/** A route answers one method on one path; a path that ends in `/*` stands for everything below it. */
+/** A route answers one method on one path; a path that ends in `/*` covers everything below it. */
 export interface Route {
   method: string;
   path: string;

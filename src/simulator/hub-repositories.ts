@@ -200,7 +200,7 @@ export class HubRepositories {
     } else throw new HubError(404, 'NotFound', 'Not found');
   }
 
-  /** What is told of a repository, or of a dataset that the simulator serves. */
+  /** The description of a repository, or of a dataset that the simulator serves. */
   #describe(exchange: Exchange, name: string): unknown {
     const served = this.#repositories.has(name) ? null : this.hub.revisionOf(exchange, name);
     if (served !== null)

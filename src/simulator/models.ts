@@ -2,7 +2,7 @@
 
 import { ApiError, decodePath, requireApiKey, sendJson, type Route } from './http.js';
 
-/** What a model name stands for; other names answer for themselves. */
+/** The model behind a name; other names are their own models. */
 const SNAPSHOTS: Readonly<Record<string, string>> = {
   'gpt-3.5-turbo': 'gpt-3.5-turbo-0125',
   'gpt-4': 'gpt-4-0613',

@@ -33,7 +33,7 @@ export function madeUpReasoning(identity: string, variant: number): string {
   ).join(' ');
 }
 
-/** A completion in which the reasoning of every choice stands where a server of this kind puts it. */
+/** A completion with the reasoning of every choice where a server of this kind puts it. */
 export function withReasoningAs(whole: ChatCompletion, kind: ReasoningKind | null): ChatCompletion {
   if (kind === null) return whole;
   const choices = whole.choices.map(({ reasoning, ...choice }): Choice => {

@@ -33,7 +33,7 @@ function instructions(url: string, options: SimulatorOptions): string[] {
     `  export HF_DATASETS_SERVER_URL=${url} HF_ENDPOINT=${url}`,
     `  export HF_TOKEN=${options.hubToken ?? 'hf_simulator'}`,
     '',
-    `Results can be pushed to ${options.hubUser ?? SIMULATOR_DEFAULTS.hubUser}/NAME, and are gone with the simulator.`,
+    `Results can be pushed to ${options.hubUser ?? SIMULATOR_DEFAULTS.hubUser}/NAME, and are lost when it stops.`,
     ...(datasets.length > 0 ? [`Datasets: ${datasets.join(', ')}`] : []),
     `What it did so far: ${url}/simulator/statistics`,
   ];

@@ -28,7 +28,7 @@ function batchOf(number: number): Batch {
   return batch;
 }
 
-/** A chunk that asked some rows, and what its batch said about some of them. */
+/** A chunk that sent some rows, and what its batch reported about some of them. */
 interface OnlineResult {
   state: ChunkState;
   rows: number[];

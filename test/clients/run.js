@@ -15,7 +15,7 @@ if (!existsSync(here('node_modules'))) {
   process.exit(0);
 }
 
-/** An account of its own for each client. */
+/** An account for each client. */
 const keyOf = (name) => `key-of-${name}-0123456789`;
 const ROWS = ['0', '1', '2'];
 const POLLS = 100;

@@ -26,7 +26,7 @@ import { pointingAt, resultsIn, runCli, simulator, temporaryFolder } from '../su
 import { alpacaRows, writeJson } from '../support/data.js';
 import { faultyProxy } from '../support/faulty-proxy.js';
 
-/** A dataset of its own folder, and the folder of a run. */
+/** A dataset in its own folder, and the folder of a run. */
 function dataset(rows: number): { data: string; folder: string; root: string } {
   const root = temporaryFolder();
   return { root, folder: join(root, 'batch'), data: writeJson(root, 'data.json', alpacaRows(rows)) };

@@ -53,7 +53,7 @@ function rewrite(block: string, url: string, port: number): string {
   );
 }
 
-/** `vllm run-batch -i IN -o OUT …`, whose answers are all the same. */
+/** `vllm run-batch -i IN -o OUT …`, with the same answer to every request. */
 const FAKE_VLLM = `#!${process.execPath}
 const { readFileSync, writeFileSync } = require('node:fs');
 const [, input, , output] = process.argv.slice(3);

@@ -232,7 +232,7 @@ describe('--output_format', () => {
     expect(run.stderr).toContain(
       'dpo.jsonl: 4 rows (1 with the same answer twice, 5 without an answer of each kind)\n',
     );
-    // Rows that no training has use for stand in what holds all rows.
+    // Rows that are useless for training are in the formats that hold all rows.
     const { rows } = await readParquet(resultsIn(folder).saved('reannotated.parquet'));
     expect(rows[7]).toEqual({
       system_prompt: '',
@@ -323,7 +323,7 @@ describe('--output_format', () => {
       ['first: How are you?', null],
       ['first: Once', null],
       [],
-      // The second answer was asked for by itself.
+      // The second answer was a separate request.
       [null, null],
     ]);
     expect(rows.map((row) => row['request_messages'])).toEqual([

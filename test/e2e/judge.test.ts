@@ -89,7 +89,7 @@ interface FinishedRun {
   args: string[];
 }
 
-/** A finished run of so many rows, and the words that judge it. */
+/** A finished run of this many rows, and the words that judge it. */
 async function finishedRun(
   server: { url: string },
   rows: number,

@@ -28,7 +28,7 @@ interface Api {
   url: string;
 }
 
-/** The flags of a run of a file of some rows in a folder of its own. */
+/** The flags of a run of a small file in its own folder. */
 function rehearse(rows = 12, name = 'data.json'): { folder: string; args: string[] } {
   const folder = temporaryFolder();
   const data = writeJson(folder, name, alpacaRows(rows));
@@ -126,7 +126,7 @@ describe('a push to the Hub', () => {
       '10',
     ]);
     expect(card).toContain('had answers of gpt-4o-mini-2024-07-18 (12 rows).');
-    // The same once more is no commit, and so is what was said of it.
+    // Pushing the same again makes no commit, and the card keeps its text.
     const again = await push(api, [...reusing, '--resume'], 'me/answers', '--yes');
     expect(again.code, again.stderr).toBe(0);
     expect(again.stderr).toContain('Nothing to push');
@@ -163,7 +163,7 @@ describe('a push to the Hub', () => {
     expect(await fileOf(api, 'me/answers', 'summary.json')).toBe(
       readFileSync(results.saved('summary.json'), 'utf8'),
     );
-    // What was made for the push alone is gone.
+    // Files made only for the push are deleted.
     expect(readdirSync(results.temp('.'))).not.toContain('reannotated.parquet');
   });
 
@@ -593,7 +593,7 @@ describe('text from outside', () => {
     const card = await fileOf(hub, 'me/a', 'README.md');
     expect(metadataOf(card)).not.toHaveProperty('source_datasets');
     expect(card).not.toContain('secret-folder');
-    // Code is shown as it stands, and the metadata was looked at.
+    // Code is shown unchanged, and the metadata was checked.
     const text = card.replace(/^---[\s\S]*?\n---\n|```[\s\S]*?```/g, '');
     expect(text).not.toMatch(/(?<!\\)[<>]|\*\*|(?<!\\)\]\(|(?<!\\):\/\/|www\.|[\u202e\u001b]/);
     const model = told(card, 'Models that answered') ?? '';

@@ -25,7 +25,7 @@ import { apiError, scriptedApi } from '../support/scripted-api.js';
 
 const ANNOTATOR = ['--annotator', 'gpt-4o-mini'];
 
-/** Resolves once the journal has at least so many lines. */
+/** Resolves once the journal has at least this many lines. */
 async function journalHas(folder: string, lines: number): Promise<void> {
   for (;;) {
     try {
@@ -189,7 +189,7 @@ describe('resuming a run', () => {
       tokens: { prompt: 2000, completion: 1000 },
     });
     expect(existsSync(resultsIn(folder).saved('failed_rows.jsonl'))).toBe(false);
-    // Nothing left to ask: the results are made anew without a key.
+    // Nothing left to send: the results are written again without a key.
     expect(await runCli([...args, '--resume'], { env: { ...offline, OPENAI_API_KEY: '' } })).toMatchObject({
       code: 0,
     });
@@ -361,7 +361,7 @@ describe('resuming a run', () => {
     const lineOf = (row: number): string =>
       lines.find((line) => line.endsWith(`{"request_idx":${row}}]`)) ?? '';
     const renumbered = lineOf(1).replace(/"request_idx":1\}\]$/, '"request_idx":3}]');
-    // The line of row 1 claims to be of row 3, whose own one comes later; the one of row 4 is damaged and stands twice.
+    // The line of row 1 claims to be of row 3, whose own line comes later; the line of row 4 is damaged and occurs twice.
     const broken = lineOf(4).replace(/"content":"(?=[^"]*","refusal")/, '"content":"\u0001');
     expect(broken).not.toBe(lineOf(4));
     const kept = [renumbered, broken, lineOf(0), lineOf(2), lineOf(3), lineOf(4), lineOf(5)];
@@ -370,7 +370,7 @@ describe('resuming a run', () => {
     expect(run.code, run.stderr).toBe(0);
     expect(run.stderr).toMatch(/lines? of .*output\.jsonl can't be read or belong to another row/);
     expect(resultsIn(folder).bytes()).toBe(whole);
-    // Row 1 alone has no line of its own any more.
+    // Only row 1 no longer has its own line.
     expect(api.statistics().requests).toBe(7);
   });
 

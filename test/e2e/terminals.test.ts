@@ -30,7 +30,7 @@ interface Rehearsal {
   args: string[];
   api: ScriptedApi;
   env: Record<string, string>;
-  /** Resolves once so many requests were received. */
+  /** Resolves once this many requests were received. */
   received: (requests: number) => Promise<void>;
 }
 
@@ -60,7 +60,7 @@ describe('signals to a whole process group', () => {
     await received(8);
     // To the group, as a terminal does it; tee does not drain.
     process.kill(-(shell.pid ?? 0), 'SIGINT');
-    // bash itself dies of the signal once its children are gone.
+    // bash itself dies of the signal once its children have ended.
     await ended(shell);
     await processesGone(folder);
     expect(journalLines(folder)).toHaveLength(api.requests.length);

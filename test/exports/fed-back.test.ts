@@ -94,7 +94,7 @@ const RUNS: [string, ResultRow[], ResultShape][] = [
   ['everything else', FULL, { ...PLAIN_SHAPE, several: true, reasoning: true, source: true, metadata: true }],
 ];
 
-/** What a row asks and what it holds as the original answer, without the ids of calls, which ShareGPT lacks. */
+/** A row's request and original answer, without the ids of calls, which ShareGPT does not have. */
 interface Read {
   request: unknown;
   original: string | null;

@@ -13,7 +13,7 @@ const DOCS = new URL('../../docs/datasets.md', import.meta.url);
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** A line of the table: an example row, the request that is really made of it, and its original answer. */
+/** A line of the table: an example row, the request that it becomes, and its original answer. */
 function line(shape: Shape, row: Row): string {
   const format = shape === GLAIVE ? 'glaive' : null;
   const chosen = chooseFormat('me/data', Object.keys(row), { ...NO_FLAGS, format });

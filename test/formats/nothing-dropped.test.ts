@@ -104,7 +104,7 @@ function check(cells: readonly Cell[], row: SourceRow, index: number, format: Ch
     sent = JSON.stringify(requestOf(prompt));
   } catch (error) {
     if (!(error instanceof RowProblem)) throw error;
-    // A message names the column, or says what a chat lacks.
+    // A message names the column, or what is missing in a chat.
     expect(error.message).toMatch(/"|chat|turn|user|image/);
     return;
   }

@@ -138,7 +138,7 @@ describe('localhost', () => {
   });
 });
 
-/** A port of one address at which nobody listens on the other, where another test's server may be. */
+/** A port that is used on one address and free on the other, where another test's server may be. */
 async function listenAlone(server: Server, host: string, other: string): Promise<number> {
   for (;;) {
     await new Promise<void>((resolve) => server.listen(0, host, resolve));

@@ -19,7 +19,7 @@ function chunk(delta: Fields, finish: unknown = null, more: Fields = {}): Fields
   };
 }
 
-/** Puts a body together that arrives in pieces of so many bytes. */
+/** Assembles a body that arrives in pieces of this many bytes. */
 function read(body: string, size = 7): Fields {
   const stream = new CompletionStream();
   const bytes = Buffer.from(body);

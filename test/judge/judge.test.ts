@@ -10,7 +10,7 @@ import { preferred, readVerdict, verdictOfPair } from '../../src/judge/verdict.j
 import { temporaryFolder } from '../support/cli.js';
 
 describe('the confidence interval', () => {
-  // Bounds from a program of its own that maximises the likelihood by search, without Tango's closed form. The first
+  // Bounds from a separate program that maximises the likelihood by search, without Tango's closed form. The first
   // row is the approval survey in Agresti, Categorical Data Analysis, section 10.1: a difference of 0.021 to 0.059.
   it.each([
     [150, 1364, 86, 0.510681, 0.529499],

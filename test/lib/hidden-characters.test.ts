@@ -3,7 +3,7 @@ import { hiddenRuns, withMarks } from '../../src/lib/hidden-characters.js';
 import { sanitize, sanitizeLines } from '../../src/lib/text.js';
 import { cpuTimeOf } from '../support/cpu-time.js';
 
-/** First and last of ranges of characters that nobody sees. */
+/** First and last of ranges of invisible characters. */
 const RANGES = [
   [0x00, 0x08],
   [0x0b, 0x1f],

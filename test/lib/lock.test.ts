@@ -79,7 +79,7 @@ interface Contender {
   controller: AbortController;
 }
 
-/** A process of its own pod: it sees nobody else's process. */
+/** A process in its own pod: it sees no other process. */
 function contender(
   folder: string,
   clock: FakeClock,
@@ -189,7 +189,7 @@ describe('a lock on a shared folder', () => {
     let wall = 0;
     const lock = await contender(folder, clock, 'pod-a', () => wall).lock;
     const before = readFileSync(join(folder, 'lock'), 'utf8');
-    // The monotonic clock stands still while a machine sleeps.
+    // The monotonic clock stops while a machine sleeps.
     expect(lock.verify()).toBe(true);
     expect(readFileSync(join(folder, 'lock'), 'utf8')).toBe(before);
     wall = 3_600_000;

@@ -47,7 +47,7 @@ it('every package that is bundled has its licence among the notices', () => {
   const bundled = program.flatMap((name) =>
     [...read(`dist/${name}`).matchAll(PACKAGE)].map(([, found]) => found),
   );
-  // The page's bundle is minified, so its sources tell what is in it.
+  // The page's bundle is minified, so its sources show what is in it.
   const page = readdirSync(`${ROOT}src/report/page`).filter((name) => name.endsWith('.ts'));
   const imported = page.flatMap((name) =>
     [...read(`src/report/page/${name}`).matchAll(/^import (?!type).*?from '([^'.][^']*)'/gm)].map(

@@ -420,7 +420,7 @@ describe('what was used cost', () => {
     const plain = used({ prompt_tokens: 1000, completion_tokens: 100, total_tokens: 1100 });
     expect(totalCost(addUsage(stated, plain), price)).toEqual({ amount: 0.5 + 0.002, isEstimate: false });
     expect(totalCost(addUsage(stated, stated), null)).toEqual({ amount: 1, isEstimate: false });
-    // The same again for as many tokens of unknown price.
+    // The same for tokens of unknown price.
     expect(totalCost(addUsage(stated, plain), null)).toEqual({ amount: 1, isEstimate: true });
     expect(totalCost(plain, null)).toBeNull();
     const half = [{ usage: addUsage(stated, plain), share: 0.5 }];

@@ -66,7 +66,7 @@ async function giveBack(page: Page): Promise<void> {
   idlePages.push(page);
 }
 
-/** Opens a report; whatever it asks the network for, and whatever lands on the console, is a failure. */
+/** Opens a report; any request to the network, and anything on the console, is a failure. */
 export async function openPage(
   path: string,
   { hash = '', width = 1280, colorScheme = 'light', source = 'file:' }: Partial<Opened> = {},

@@ -218,7 +218,7 @@ describe.runIf(isThere)('a report with something of everything', () => {
       location.hash = '#row=5';
     });
     await page.getByRole('button', { name: 'Edit' }).click();
-    // Who uses the keyboard goes on from there.
+    // Keyboard users continue from there.
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Edit');
     await page.getByLabel('Edited answer').fill('Better.');
     await page.getByLabel('Comment').fill('Not <b>quite</b>');

@@ -8,7 +8,7 @@ const QUICK = { sentAt: 0, inFlight: 1, awaited: 1, turn: 1, latency: 100 };
 const OVERLOADED = { ...QUICK, inFlight: 8 };
 
 describe('Concurrency', () => {
-  /** Keeps every place in use and lets so many answers arrive. */
+  /** Keeps every slot in use until this many answers have arrived. */
   function answers(concurrency: Concurrency, count: number): void {
     for (let answer = 0; answer < count; answer++) {
       while (concurrency.inFlight < concurrency.limit) void concurrency.enter();

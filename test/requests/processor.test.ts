@@ -77,7 +77,7 @@ describe('a row', () => {
     expect(outcomeOf(played, row)).toBe(outcome);
     const isStopped = !['answered', 'failed', 'filtered'].includes(outcome);
     expect(played.stop === null).toBe(!isStopped);
-    // Everybody else is dealt with unless the run stops, and nobody is failed by what another row met.
+    // All other rows are handled unless the run stops, and no row fails because of another.
     const others = Object.entries(played.rows).filter(([other]) => Number(other) > row);
     if (!isStopped) expect(others).toHaveLength(ROWS - 1 - row);
     for (const [, state] of others) expect(state).toBe('answered');
@@ -161,7 +161,7 @@ describe('time-outs', () => {
     const timeout = Object.assign(new Error('x'), { code: 'REQUEST_TIMEOUT' });
     let isOver = false;
     const most = { before: 0, after: 0 };
-    // All that is in flight at the twentieth row times out at once.
+    // Everything in flight at the twentieth row times out together.
     const script: Script = ({ row }, times) => {
       isOver ||= row >= 20 && times > 0;
       return row >= 20 && times === 0 ? timeout : ok;

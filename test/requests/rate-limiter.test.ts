@@ -7,7 +7,7 @@ import { FakeClock } from '../support/fake-clock.js';
 const never = new AbortController().signal;
 setMaxListeners(0, never);
 
-/** What one request uses and may use; as many tokens are charged as the server likes. */
+/** What one request uses and may use; which of them is charged depends on the server. */
 const PROMPT = 100;
 const USED = 300;
 const MOST = 2000;
@@ -25,7 +25,7 @@ interface ServerOptions {
   saysRequested?: boolean;
 }
 
-/** A server that hands out a minute's limits evenly, a slice's worth at most at once. */
+/** A server that refills a minute's limits evenly, up to one slice at a time. */
 class Enforcer {
   readonly options: Required<ServerOptions>;
   #requests: number;

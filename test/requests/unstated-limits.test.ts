@@ -13,7 +13,7 @@ const TOKENS_PER_MINUTE = 500 * TOKENS_EACH;
 const LATENCY_MS = 2000;
 const SLOTS = 4;
 
-/** Says whether a request may be served; what it uses is charged when it was. No header tells of any limit. */
+/** Decides whether a request is served; its usage is charged afterwards. No header states a limit. */
 interface Limit {
   admits: (now: number) => boolean;
   ended: (now: number) => void;

@@ -11,7 +11,7 @@ const PRICE: Rates = { input: 1e-6, cachedInput: 1e-6, cacheWriteInput: 1e-6, ou
 
 const JOBS: Job[] = [];
 
-/** The job of a row: the budget tells jobs apart by their identity. */
+/** The job of a row: the budget distinguishes jobs by identity. */
 function job(requestIdx: number): Job {
   return (JOBS[requestIdx] ??= { requestIdx, body: BODY, tokens: 0 });
 }

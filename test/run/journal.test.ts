@@ -56,7 +56,7 @@ describe('the journal', () => {
           const bytes = readFileSync(path).subarray(place.offset, place.offset + place.length);
           expect(bytes.toString('utf8')).toBe(answer.text);
         }
-        // What was torn is gone: the file ends with a whole line.
+        // The torn part was removed: the file ends with a complete line.
         const left = readFileSync(path, 'utf8');
         expect(left === '' || left.endsWith('\n')).toBe(true);
       }),
@@ -232,7 +232,7 @@ describe('a quick look at a line of the journal', () => {
       fc.property(answer, fc.constantFrom('', '[', ordinary), (one, before) => {
         const line = Buffer.from(lineOf(one));
         const entry = parseJournalLine(line);
-        // Lines are read where they stand among others.
+        // Lines are read in place, among others.
         const block = Buffer.from(`${before}\n${line.toString('utf8')}\n${before}`);
         const start = before.length + 1;
         const found = scanner.peek(block, start, start + line.length);

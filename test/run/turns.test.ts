@@ -21,7 +21,7 @@ describe('the turns of a chat', () => {
     ['u', []],
     ['suau', [2]],
     ['uauau', [1, 3]],
-    // A greeting, and an answer that goes on.
+    // A greeting, and an answer that continues.
     ['auau', [2]],
     ['uaau', [1]],
     ['uu', []],

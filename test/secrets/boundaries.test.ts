@@ -21,7 +21,7 @@ const silent = {
   error: () => undefined,
 };
 
-/** What is kept and said of an answer. */
+/** What is stored and shown of an answer. */
 function kept(body: string | Buffer, status = 200, headers: Record<string, string> = {}): string {
   const verdict = classifyResponse({ status, headers, body: Buffer.from(body) }, null, undefined, redactor);
   const json = 'json' in verdict ? verdict.json.toString() : '';

@@ -34,7 +34,7 @@ const SPOILT = page(['another'], { unreadable: [{ id: null, isForeign: false }] 
 
 const watchCommand = watchCommandFor(settingsFor({ dataset: 'd.json', annotator: 'gpt-4o-mini' }));
 
-/** What comes of the look-up: the run goes on, is told to collect, or is to be started again later. */
+/** The result of the look-up: the run continues, has batches to collect, or must be started again later. */
 type Outcome = 'goes on' | 'collect' | 'later';
 
 async function lookUp(answer: BatchPage | CallFailed, mustKnow: boolean): Promise<Outcome> {

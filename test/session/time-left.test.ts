@@ -3,7 +3,7 @@ import { playRun, type Asked, type Refusal, type Scene } from '../support/run-pl
 import { logNormal } from '../support/server-model.js';
 
 interface Expected extends Scene {
-  /** Milliseconds that an answer usually takes: nobody knows better when the last one comes. */
+  /** Milliseconds that an answer usually takes: the best estimate for the last one. */
   usual: number;
   /** From when on the rest can be known: a stall, or a server that fails, cannot be foreseen. */
   from?: number;

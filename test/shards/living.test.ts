@@ -17,7 +17,7 @@ beforeEach(() => {
   });
 });
 
-/** A process of a machine of its own, of which others see nothing but files. */
+/** A process on its own machine, of which others see only files. */
 function machine(boot: string): Vantage {
   return { ...systemVantage('/'), boot, isRunning: () => false };
 }

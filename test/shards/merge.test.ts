@@ -238,7 +238,7 @@ describe('merge', () => {
         const error = await merge(planned, null, context).catch((thrown: unknown) => thrown);
         expect(error).toBeInstanceOf(UserError);
         const said = context.said.join('');
-        // What shows without reading is said before anything is read.
+        // What is known without reading is reported before anything is read.
         expect(done.some(({ kind }) => DAMAGES[kind]?.says.test(said))).toBe(true);
         if (done.length === 1)
           expect((error as UserError).exitCode).toBe(

@@ -15,7 +15,7 @@ import { apiError, completion, scriptedApi } from '../support/scripted-api.js';
 
 const nothing = (): void => undefined;
 
-/** Has one worker do shards that nobody has begun. */
+/** Has one worker do shards that are not started. */
 async function workOn(planned: OpenPlan, shards: Iterable<number>): Promise<void> {
   const pool = new SessionPool();
   const own = { pool, price: null, context: quietSurroundings(), share: () => 1 };

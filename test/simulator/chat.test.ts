@@ -264,7 +264,7 @@ describe('the server', () => {
   });
 
   it('survives clients that disconnect or do not speak HTTP', async () => {
-    // Nobody waits for an answer whose client is gone, so the latency only has to outlast the test.
+    // An answer whose client has disconnected is not awaited, so the latency only has to outlast the test.
     const simulator = await simulate({ latencyMs: 600_000, models: ['gpt-4o-mini'] });
     const received = async (requests: number): Promise<void> => {
       while (simulator.statistics().requests < requests) await new Promise(setImmediate);

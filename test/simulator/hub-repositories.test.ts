@@ -131,7 +131,7 @@ describe('the simulated Hub', () => {
     expect((await put(href, 'much longer')).status).toBe(400);
     expect((await put(`${url}/simulator/uploads/${'0'.repeat(64)}`, 'x')).status).toBe(404);
     expect((await put(href, 'whole')).status).toBe(200);
-    // What is there is not asked for again.
+    // Existing files are not requested again.
     expect(await announce('whole')).toEqual({ href: '' });
     const parts = await announce('in parts', ['basic', 'multipart']);
     expect(parts['chunk_size']).toBe('4');

@@ -47,7 +47,7 @@ const POINTS: KillPoint[] = STEPS.flatMap(([step, times]) =>
 
 interface Cell {
   doubt: Doubt;
-  /** Null for a watch that nobody kills. */
+  /** Null for a watch that is not killed. */
   point: KillPoint | null;
 }
 
@@ -76,7 +76,7 @@ async function play({ doubt, point }: Cell): Promise<Outcome> {
   const env = impatient();
   const submitted = await submit(proxy, data, folder, SIZE, { env });
   expect(submitted.code, submitted.stderr).toBe(0);
-  // The watch that meets the anomaly would pay again at once for whatever it takes for lost.
+  // The watch that meets the anomaly would immediately pay again for what it considers lost.
   const key = doubt === 'stranger' ? { OPENAI_API_KEY: 'sk-of-another-project' } : {};
   const retry = doubt === 'late_output' ? [] : ['--retry_failed', ...SIZE];
   const { child, finished } = startWatch(proxy, data, folder, retry, { env: { ...env, ...key } });

@@ -172,7 +172,7 @@ const DOUBTS = [
   'foreign_line',
 ] as const satisfies readonly BatchFault[];
 
-/** A line that never comes, or that nobody can read, leaves its row without an answer: it is not sent again by itself. */
+/** A line that never arrives, or is unreadable, leaves its row without an answer: it is not sent again automatically. */
 const LOSES_A_ROW: ReadonlySet<BatchFault> = new Set<BatchFault>(['torn_line', 'lost_line']);
 
 it('one negative answer of any provider: nothing is paid twice, all is collected', async () => {

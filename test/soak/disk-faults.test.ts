@@ -57,7 +57,7 @@ async function survive(fault: DiskFault, data: string): Promise<Outcome> {
 }
 
 /**
- * A run that has begun is resumed; before that, `--resume` would find nothing. Where its folders are still empty, the same
+ * A run that has started is resumed; before that, `--resume` would find nothing. Where its folders are still empty, the same
  * command works with `--resume` and without.
  */
 function adviceProblem({ code, stderr }: Finished, hasBegun: boolean, hasFile: boolean): string | null {
@@ -70,7 +70,7 @@ function hasFiles(folder: string): boolean {
   return readdirSync(folder, { recursive: true, withFileTypes: true }).some((entry) => entry.isFile());
 }
 
-/** What is wrong with the end of a run that met a fault: it is told in a sentence, or does no harm. */
+/** What is wrong with the end of a run that met a fault, which must be reported in a sentence or harmless. */
 function problemOf({ code, stderr }: Finished): string | null {
   if (code !== 0 && code !== 1 && code !== 75) return `exit code ${code}: ${stderr}`;
   if (/\n\s+at |unexpected problem|injected/i.test(stderr)) return `not for users: ${stderr}`;

@@ -52,7 +52,7 @@ async function survive(number: number, data: string): Promise<Outcome> {
   if (third.code !== 0) return { problem: `the third ended with ${third.code}: ${third.stderr}` };
   return {
     lost: missing,
-    // What was in flight in the frozen process was nobody's answer when the second began. Requests may still have been on
+    // Requests in flight in the frozen process had no answer when the second process started. Requests may still have been on
     // their way to the server when it was frozen, so the most that may be in flight is allowed.
     paidTwice: Math.max(0, api.requests.length - ROWS - IN_FLIGHT),
     problem:

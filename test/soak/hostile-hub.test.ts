@@ -34,7 +34,7 @@ const page = (cell: string): [string, string] => {
 };
 const SPLITS = JSON.stringify({ splits: [{ dataset: 'a/b', config: 'default', split: 'train' }] });
 
-/** What `/splits` or, where that is asked for, `/rows` answers; and after how long the user gives up. */
+/** What `/splits` or, if requested, `/rows` answers; and after how long the user gives up. */
 const HUBS: Record<string, { splits?: Answer; rows?: Answer; interrupt?: number }> = {
   'a cell of 11 MB, and so on each page': { rows: filled('x', page('"@@"')) },
   'a cell of emoji': { rows: filled('😀', page('"@@"')) },

@@ -56,7 +56,7 @@ function problemOf(run: HostileRun): string | null {
 /** How a server answers. */
 export type Answer = (response: ServerResponse) => void;
 
-/** An answer of pieces, as many as the other side takes. */
+/** An answer in pieces, until the other side stops reading. */
 export function poured(
   headers: Record<string, string>,
   pieces: () => Iterator<string>,
@@ -68,7 +68,7 @@ export function poured(
   };
 }
 
-/** An answer that never ends: a drop every so many milliseconds. */
+/** An answer that never ends: a few bytes at a fixed interval. */
 export function dripping(
   everyMs: number,
   start: (response: ServerResponse) => void,

@@ -14,7 +14,7 @@ const SERVER = fileURLToPath(new URL('../../bench/server.js', import.meta.url));
 const SAMPLE_INTERVAL_MS = 500;
 /** Memory at the end against memory when a tenth was done. */
 const MOST_GROWTH = 1.1;
-/** What is too little to tell growth from noise, in MB. */
+/** Growth below this is noise, in MB. */
 const SLACK = cases(40, 8);
 
 interface Sample {
@@ -24,7 +24,7 @@ interface Sample {
   descriptors: number;
 }
 
-/** A server in a process of its own, which answers every request at once with the same kilobyte. */
+/** A server in its own process, which answers every request immediately with the same kilobyte. */
 async function fastServer(): Promise<string> {
   const child = spawn(process.execPath, [SERVER], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => {
@@ -54,7 +54,7 @@ async function writeRows(path: string, rows: number): Promise<void> {
   await file.close();
 }
 
-/** What the system says of a process; null where it is gone. */
+/** What the system reports about a process; null if it has ended. */
 function look(pid: number, journal: string, started: number): Sample | null {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');

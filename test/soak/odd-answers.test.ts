@@ -23,9 +23,9 @@ import { cases, Tally, type Outcome } from './tally.js';
 vi.setConfig({ testTimeout: 3_600_000 });
 
 const RULES = new FinishRules();
-/** Each row has so many attempts. */
+/** Attempts per row. */
 const ATTEMPTS = 3;
-/** A body that cannot be read is paid for once more, and not again where it is broken in the same way. */
+/** An unreadable body is paid for a second time, and not again if it is broken in the same way. */
 const SAME_FAILURES = 2;
 
 /** What is kept of an answer: a row's state and texts, and the record in the journal. */
@@ -93,7 +93,7 @@ function compare(seed: number): Outcome {
   };
 }
 
-/** What a server does to one row: so many odd or broken answers, and then a good one. */
+/** What a server does to one row: some odd or broken answers, and then a good one. */
 interface Fate {
   bodies: { body: Buffer; isWhole: boolean; isUnreadable: boolean }[];
 }
@@ -113,7 +113,7 @@ function fateOf(random: Random): Fate {
   return { bodies };
 }
 
-/** A run of rows with fates of their own, through the processor on a clock of its own. */
+/** A run of rows with a script for each, through the processor on a fake clock. */
 async function process(seed: number): Promise<Outcome> {
   const random = generator(seed);
   const rows = 20;

@@ -28,12 +28,12 @@ interface Scene {
   api: ScriptedApi;
   env: Record<string, string>;
   args: (folder: string) => string[];
-  /** The result of a run that nobody killed. */
+  /** The result of an uninterrupted run. */
   whole: string;
   rowOfPrompt: Map<string, number>;
 }
 
-/** The dataset comes from the Hub page by page, so that loading is a step of its own. */
+/** The dataset comes from the Hub page by page, so that loading is a separate step. */
 async function scene(): Promise<Scene> {
   const rows = alpacaRows(ROWS);
   const data = writeJson(temporaryFolder(), 'data.json', rows);
@@ -54,7 +54,7 @@ async function scene(): Promise<Scene> {
   return { api, env, args, whole, rowOfPrompt: new Map(rows.map((row, index) => [alpacaText(row), index])) };
 }
 
-/** A server of its own for each case, so that its ledger tells of that case alone. */
+/** A server for each case, so that its ledger covers that case alone. */
 async function withOwnServer(one: Scene): Promise<Scene> {
   const api = await scriptedApi(async ({ prompt }) => {
     await new Promise((resolve) => setTimeout(resolve, LATENCY_MS));

@@ -9,7 +9,7 @@ const LENGTH = cases(100_000, 1 << 20);
 /** A linear pattern takes milliseconds, and a quadratic one minutes. */
 const MOST_MS = cases(10_000, 60_000);
 
-/** Runs patterns over their attacks, and tells of each that it is done. */
+/** Runs patterns over their attacks, and reports each as done. */
 const RUNNER = `
   const { parentPort, workerData } = require('node:worker_threads');
   for (const [index, { source, flags, attacks }] of workerData.patterns.entries()) {

@@ -112,7 +112,7 @@ function reworded(body: unknown, rewording: number, random: () => number): unkno
 class PlannedServer {
   /** Answers that were given, by row: each is paid for. */
   readonly given = new Map<number, number>();
-  /** Requests that came when nobody was answered any more. */
+  /** Requests that arrived after the server had stopped answering. */
   requestsAfterEnd = 0;
   /** How often a row came that no parameter was in the way of. */
   readonly #met = new Map<number, number>();

@@ -29,7 +29,7 @@ const MOST_CPU_SECONDS = 30;
 const LARGE: readonly FaultName[] = ['an answer of 50 MB', 'a gzip bomb'];
 const SMALL = (Object.keys(FAULTS) as FaultName[]).filter((name) => !LARGE.includes(name));
 
-/** Runs, and goes on while rows are left, against a server of which a share of answers is faulty. */
+/** Runs, and resumes while rows are left, against a server that gives a share of faulty answers. */
 async function survive(kinds: readonly FaultName[], rows: number, timeout = '1.5'): Promise<Outcome> {
   const folder = temporaryFolder();
   const data = writeJson(folder, 'data.json', alpacaRows(rows));

@@ -27,13 +27,13 @@ const MOST_THROTTLED = 1.5;
 
 interface Model {
   seed: number;
-  /** Answers that are worked on at once, and requests that wait for one of these places; further ones are refused. */
+  /** Answers in progress, and requests that wait for one of these slots; further ones are refused. */
   slots: number;
   queue: number;
   /** Mean and deviation of an answer's time, in milliseconds. */
   mean: number;
   deviation: number;
-  /** Milliseconds until the client gives a request up. The server answers it all the same. */
+  /** Milliseconds until the client abandons a request. The server still answers it. */
   timeout: number;
   requestsPerMinute: number;
   tokensPerMinute: number;
@@ -100,7 +100,7 @@ class ModelServer {
   throttled = 0;
   /** Answers that reached the client, by row. */
   readonly delivered = new Map<number, number>();
-  /** Answers that nobody waited for any more. */
+  /** Answers whose client had given up. */
   inVain = 0;
 
   constructor(
@@ -172,7 +172,7 @@ class ModelServer {
   }
 }
 
-/** Milliseconds that nobody could be faster than. */
+/** The shortest possible time, in milliseconds. */
 function best({ slots, mean, requestsPerMinute, tokensPerMinute, charge }: Model): number {
   const tokens = charge === 'reserved' ? PROMPT + MOST : PROMPT + USED;
   return Math.max(

@@ -23,7 +23,7 @@ vi.setConfig({ testTimeout: 3_600_000 });
 
 const ROWS = 40;
 
-/** As a user copies, whatever appears and goes away meanwhile. */
+/** As a user copies, while files appear and disappear. */
 function copyFolder(from: string, to: string): void {
   spawnSync('cp', ['-r', from, to]);
 }

@@ -9,7 +9,7 @@ export function cases(sample: number, soak: number): number {
   return isSoak ? Math.ceil(soak * Number(process.env['SOAK_SHARE'] ?? 1)) : sample;
 }
 
-/** Evenly spread items: a sample of so many in the tests, all of them in the soak. */
+/** Evenly spread items: a sample of them in the tests, all of them in the soak. */
 export function spread<Item>(items: readonly Item[], sample: number): Item[] {
   const wanted = Math.min(items.length, cases(sample, items.length));
   return Array.from(

@@ -44,7 +44,7 @@ it('continues once DNS lookups work again', async () => {
         DNS_CODE: code,
       };
       let run = await runCli(args, { env });
-      // A name that is not known at the very start is told at once: it is more likely misspelled.
+      // A name that is unknown at the start is reported immediately: it is more likely misspelled.
       if (run.code === 75 && /\n\s+at |unexpected/.test(run.stderr)) throw new Error(run.stderr);
       if (run.code === 75 && from === 0)
         run = await runCli([...args, '--resume'], { env: { ...env, DNS_UNTIL: '0' } });

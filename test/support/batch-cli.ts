@@ -7,7 +7,7 @@ import { foldersIn, pointingAt, runCli, startCli, wordsOf, type CliOptions, type
 /** Fast enough for a test; users wait a minute. */
 const INTERVAL = ['--check_interval', '0.05'];
 
-/** The flags of a batch run of a local file, in folders of its own. */
+/** The flags of a batch run of a local file, in its own folders. */
 export function batchArguments(dataset: string, folder: string): string[] {
   mkdirSync(folder, { recursive: true });
   return ['--annotator', 'gpt-4o-mini', '--dataset', dataset, ...foldersIn(folder)];

@@ -1,4 +1,4 @@
-/** What may stand directly before or after a secret: ordinary marks, and halves of escapes that could hide its first characters. */
+/** What may be directly before or after a secret: ordinary marks, and halves of escapes that could hide its first characters. */
 export const BEFORE_SECRETS = [
   '%',
   '% ',

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { onTestFinished } from 'vitest';
 import { completion } from './scripted-api.js';
 
-/** Answers in its way in place of the good answer; what it returns is whether the good answer was given all the same. */
+/** Answers in its own way instead of the good answer; returns whether the good answer was given anyway. */
 type Fault = (response: ServerResponse, good: string, prompt: string) => boolean;
 
 const HTML = '<!DOCTYPE html><html><body><h1>Bad gateway</h1><pre>\u001b[31mnginx</pre></body></html>';

@@ -37,7 +37,7 @@ function orderOf(args: string[], options: CliOptions): Order {
   return { program, args, env: Object.fromEntries(given), cwd: options.cwd ?? temporaryFolder() };
 }
 
-/** The built program as a process of its own, which a test may signal. */
+/** The built program as a separate process, which a test may signal. */
 export function startCli(
   args: string[],
   options: CliOptions = {},
@@ -99,7 +99,7 @@ export function pointingAt(
   };
 }
 
-/** `--resume` where a run below a folder has begun; without one there is nothing to resume, which is an error. */
+/** `--resume` if a run below a folder has started; without one there is nothing to resume, which is an error. */
 export function resuming(folder: string): string[] {
   const hasBegun = ['saved', 'temp'].some(
     (parent) => existsSync(join(folder, parent)) && readdirSync(join(folder, parent)).length > 0,

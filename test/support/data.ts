@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Rows in the alpaca format, every one with a prompt of its own, some without input. */
+/** Rows in the alpaca format, each with a different prompt, some without input. */
 export function alpacaRows(count: number): { instruction: string; input: string; output: string }[] {
   return Array.from({ length: count }, (_, index) => ({
     instruction: `Explain number ${index} — “quoted”, \\back\\slashed, 日本語, עברית, 🙂.\nSecond line`,

@@ -29,7 +29,7 @@ for (const name of OPERATIONS) {
   const plain = fs[name];
   fs[name] = (target, ...more) => {
     const isOurs = typeof target === 'number' ? ours.has(target) : String(target).startsWith(FAIL_BELOW);
-    // A descriptor that is closed although the call failed is gone all the same, as on Linux.
+    // A descriptor whose close fails is closed nevertheless, as on Linux.
     if (name === 'closeSync') ours.delete(target);
     if (isOurs) {
       const number = counts[name] ?? 0;

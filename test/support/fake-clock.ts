@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/lib/clock.js';
 
-/** A clock that stands still until it is told to go on; sleepers wake in the order of their times. */
+/** A clock that stands still until a test advances it; sleepers wake in the order of their times. */
 export class FakeClock implements Clock {
   #time = 0;
   #sleepers: { at: number; wake: () => void }[] = [];
@@ -44,7 +44,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Lets all promises that can go on do so. */
+/** Lets all pending promises settle. */
 async function settle(): Promise<void> {
   for (let round = 0; round < 30; round++) await Promise.resolve();
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream';
 import { onTestFinished } from 'vitest';
 
-/** What happens to a request on its way, in place of its own answer. */
+/** What happens to a request on its way, instead of its own answer. */
 export type Fault =
   | { status: number; headers?: OutgoingHttpHeaders; body?: string }
   /** The connection breaks before the request arrives. */

@@ -21,7 +21,7 @@ export interface HostileRun extends Finished {
   stoppedIn: number | null;
 }
 
-/** @param interruptAfter milliseconds until it gets two SIGINTs: the first to stop, the second to stop at once */
+/** @param interruptAfter milliseconds until it gets two SIGINTs: the first to stop, the second to stop immediately */
 export async function hostileRun(
   args: string[],
   options: CliOptions = {},

@@ -1,6 +1,6 @@
 /**
  * Answers as odd as servers give them, composed at random: how they end, what their bodies are wrapped in, what they
- * report as usage, and how streams of them break. What each means is told beside it, from `docs/requests.md` alone.
+ * report as usage, and how streams of them break. What each means is stated beside it, from `docs/requests.md` alone.
  */
 
 import { gzipSync } from 'node:zlib';
@@ -182,7 +182,7 @@ function pieces(text: string, random: Random): string[] {
   );
 }
 
-/** Ways in which an answer comes to nothing; whatever it would have meant, its row is to be asked again. */
+/** Ways in which an answer is lost; whatever it would have meant, its row must be sent again. */
 export const BREAKAGES: Readonly<Record<string, (answer: OddAnswer, random: Random) => Buffer>> = {
   'half of its JSON': (answer, random) => {
     const bytes = Buffer.from(JSON.stringify(bodyOf(answer)));

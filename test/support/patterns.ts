@@ -56,7 +56,7 @@ const AT_FIRST_USE: Readonly<Record<string, readonly [string, ...unknown[]][]>> 
 
 /**
  * The patterns that files put together when they are loaded or first used, which is seen from their constructor.
- * @param load imports a file anew
+ * @param load imports a file again
  * @throws Error for a file with others that are not known, which nothing would attack
  */
 export async function assembledPatterns(load: (path: string) => Promise<unknown>): Promise<Pattern[]> {

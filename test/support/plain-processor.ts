@@ -11,7 +11,7 @@ type Decided = Pick<ProcessorOptions, 'clock'> &
   Partial<Omit<ProcessorOptions, 'events' | 'servers'>> &
   (Server | Pick<ProcessorOptions, 'servers'>) & { events?: Partial<ProcessorEvents> };
 
-/** A processor without a budget or secrets, whose events nobody listens to but those that are given. */
+/** A processor without a budget or secrets, which ignores all events but the given ones. */
 export function plainProcessor({ events, ...decided }: Decided): Processor {
   return new Processor({
     servers: 'servers' in decided ? decided.servers : new OneServer(decided),

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const NAMESPACES = ['--pid', '--fork', '--kill-child', '--mount-proc', '--uts'];
 
-/** False where this system lets nobody make namespaces. */
+/** False if this system does not permit namespaces. */
 export const hasNamespaces = spawnSync('unshare', [...NAMESPACES, 'true']).status === 0;
 
 export interface Pod {
@@ -14,7 +14,7 @@ export interface Pod {
 }
 
 /**
- * The program as process 1 of a pod of its own, which no other pod can see.
+ * The program as process 1 of its own pod, which no other pod can see.
  * @param hostName null for this machine's
  */
 export function startPod(args: string[], env: Record<string, string>, hostName: string | null = null): Pod {

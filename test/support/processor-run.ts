@@ -17,7 +17,7 @@ export interface Reply {
   /** Bytes are sent as they are; anything else as JSON. */
   body: unknown;
 }
-/** A request; its row is told in it. */
+/** A request, which names its row. */
 export type Body = Record<string, unknown> & { row: number };
 /** What a server says to a request; `times` counts those of the same row from 0. */
 export type Script = (body: Body, times: number) => Reply | Error;

@@ -196,7 +196,7 @@ export const BODIES: readonly [name: string, status: number, body: unknown, expe
   ['words of its own', 400, error("Unsupported length: 3000 prompt tokens and 'max_tokens' 2048 do not fit into 4096."), 'too long'],
   ['a proxy', 413, '<html><head><title>413 Request Entity Too Large</title></head></html>', 'too long'],
 
-  // This row, for a reason that nobody says.
+  // This row, for a reason that is not stated.
   ['OpenAI', 400, error('Something about this request'), 'row'],
   ['a legal reason', 451, '', 'row'],
 

@@ -1,4 +1,4 @@
-/** Whole runs against modelled servers on a clock of their own, and what is predicted of their end on the way. */
+/** Complete runs against modelled servers on a fake clock, and the remaining times that they predict. */
 
 import type { ChatResponse } from '../../src/http/chat-client.js';
 import { Concurrency } from '../../src/requests/concurrency.js';
@@ -36,7 +36,7 @@ export interface Scene {
   /** Limits that the answers' headers state, and limits of the user. */
   perMinute?: number;
   tokensPerMinute?: number;
-  /** What is said instead of an answer; null for an answer. */
+  /** What is sent instead of an answer; null for an answer. */
   refuses?: (asked: Asked & { server: number }) => Refusal | null;
   /** Requests in flight from which on this process has no time for more; absent where it always has. */
   busyFrom?: number;
@@ -57,7 +57,7 @@ export interface Prediction {
   at: number;
   /** Rows that are done with. */
   done: number;
-  /** Milliseconds that were said to be left; null where nothing was said. */
+  /** Milliseconds that were predicted; null for no prediction. */
   left: number | null;
 }
 

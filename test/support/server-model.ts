@@ -1,14 +1,14 @@
 import type { Concurrency } from '../../src/requests/concurrency.js';
 
-/** A server in a simulation of discrete events: so many slots, a queue before them, and a time for each answer. */
+/** A server as a discrete-event simulation: slots, a queue before them, and a time for each answer. */
 export interface ServerModel {
   /** Answers that are worked on at the same time. */
   slots: number;
-  /** Requests that wait at most; further ones are refused at once. */
+  /** The maximum number of waiting requests; further ones are refused immediately. */
   queue?: number;
   /** Milliseconds of an answer when `busy` slots are in use. */
   service: (random: () => number, busy: number) => number;
-  /** Milliseconds after which the client gives up; the server answers all the same, as many do. */
+  /** Milliseconds after which the client gives up; the server still answers, as many do. */
   timeout?: number;
 }
 
@@ -17,7 +17,7 @@ export interface Outcome {
   time: number;
   /** Requests that were sent in all. */
   requests: number;
-  /** The most that were in flight at once. */
+  /** The most that were in flight at the same time. */
   most: number;
   /** How many might be in flight at the end. */
   limit: number;

@@ -1,6 +1,6 @@
 // A process that runs the built program again and again, as test/support/warm-program.ts tells it to: what takes long, which is
 // starting Node and loading and compiling the program, happens once. Each run has a command line, an environment and
-// a working folder of its own, and ends as a process does: when nothing keeps it alive any more.
+// its own working folder, and ends as a process does: when nothing keeps it alive any more.
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -27,7 +27,7 @@ async function run({ program, args, env, cwd, mark }) {
   process.chdir(cwd);
   process.argv = [process.execPath, fileURLToPath(program), ...args];
   process.exitCode = undefined;
-  // The query has the first module evaluated once more, which is what starts the program; what it imports stays loaded.
+  // The query makes Node evaluate the first module again, which starts the program; what it imports stays loaded.
   number += 1;
   await import(`${program}?run=${number}`);
   while (alive() > idle) await sleep(LOOK_MS);

@@ -23,7 +23,7 @@ const waiting = new Map<string, WarmProcess[]>();
 
 /**
  * What of an environment only acts when Node starts.
- * @returns null where a run needs a process of its own
+ * @returns null if a run needs its own process
  */
 function startedWith({ env }: Order): Record<string, string> | null {
   const { NODE_OPTIONS: options, CLOCK_FACTOR: factor } = env;
@@ -37,7 +37,7 @@ function startedWith({ env }: Order): Record<string, string> | null {
 /**
  * Runs the program in a process that has run it before, or that will again: a run takes a fifth of the CPU time that it
  * takes with the start of a process.
- * @returns null where it needs a process of its own
+ * @returns null if it needs its own process
  */
 export function runWarm(order: Order): Promise<Finished> | null {
   const start = startedWith(order);

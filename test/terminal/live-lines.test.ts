@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fit, LiveLines } from '../../src/terminal/live-lines.js';
 
-/** A terminal that wraps its lines anew when its width changes, as most do; wide characters are two columns. */
+/** A terminal that wraps its lines again when its width changes, as most do; wide characters are two columns. */
 class ReflowingTerminal {
   /** Lines as they were written, without the breaks that the width makes; the cursor is at the end of the last. */
   lines = [''];
@@ -26,7 +26,7 @@ class ReflowingTerminal {
     }
   }
 
-  /** Everything below is cleared next, so that it can go at once. */
+  /** Everything below is cleared next, so it can be removed here. */
   #moveUp(rows: number): void {
     for (let left = rows; left > 0; left--) {
       const last = this.lines.at(-1) ?? '';

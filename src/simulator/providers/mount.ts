@@ -18,7 +18,7 @@ import type { Statistics } from '../statistics.js';
 /** 30 days, after which files may be deleted. */
 export const LIFETIME_SECONDS = 2_592_000;
 
-/** What a provider's API is made of. */
+/** The parts of a provider's API. */
 export interface ProviderParts {
   settings: SimulatorSettings;
   statistics: Statistics;

@@ -95,7 +95,7 @@ export async function sendResults(
   await sendWhole(response, files, 'application/x-jsonl', sent.map((line) => `${line}\n`).join(''));
 }
 
-/** Answers a request for a batch, or for a page of its results where the path goes on. */
+/** Answers a request for a batch, or for a page of its results if the path is longer. */
 export async function sendBatchOrResults(
   exchange: Exchange,
   { batch, action }: { batch: Batch; action: string | undefined },
