@@ -1,6 +1,6 @@
 /** The nouns that cross the seams of the program. */
 
-/** Where a row of the result stands. Every row ends in exactly one state, so the counts add up to the rows. */
+/** The state of a row of the results. Every row ends in exactly one state, so the counts add up to the rows. */
 export const ROW_STATES = ['ok', 'truncated', 'refused', 'filtered', 'failed', 'pending'] as const;
 export type RowState = (typeof ROW_STATES)[number];
 
@@ -80,7 +80,7 @@ export interface RowSelection {
 export interface OpenDataset {
   /** Top-level column names in the dataset's own order. */
   columns: string[];
-  /** Rows of the split, or null where only a full read can tell. */
+  /** Rows of the split, or null if only a full read can show it. */
   totalRows: number | null;
   /** The dataset's commit that this run is pinned to; null for local files. */
   revision: string | null;

@@ -105,7 +105,7 @@ export async function identify(batch: Batch, client: BatchApi, waiting: Waiting)
   try {
     return await withRetry(() => client.identify(batch), waiting);
   } catch (error) {
-    // That what tells is not there (yet) tells nothing.
+    // A missing source of the answer is no answer (yet).
     if (error instanceof CallFailed && (error.isAbsence || error.isAccepted)) return null;
     throw error;
   }

@@ -90,7 +90,7 @@ export function originOf(batches: readonly Batch[], wanted: WantedRun): BatchOri
   return first;
 }
 
-/** The run's flags that decide what is asked, as its batches tell them; those that they leave out were not given. */
+/** The run's flags that decide which requests are sent, as recorded in its batches; those that are absent were not given. */
 export function earlierFlags(origin: BatchOrigin, now: IdentityFlags): IdentityFlags {
   if (origin.asked === null) return now;
   const nothing = Object.fromEntries(Object.keys(now).map((name) => [name, null]));

@@ -1,4 +1,4 @@
-/** What a Batch object says. It comes from outside, or from a file that somebody may have edited, so it is checked. */
+/** What a Batch object says. It is untrusted, or from a file that may have been edited, so it is checked. */
 
 import { createHash } from 'node:crypto';
 import type { Batch as ApiBatch } from 'openai/resources/batches';

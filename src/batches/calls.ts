@@ -12,7 +12,7 @@ const LONGEST_WAIT_MS = 10 * 60_000;
 const REFUSALS = 3;
 const REFUSALS_APART_MS = 500;
 
-/** A call that failed for good. */
+/** A call that failed permanently. */
 export class CallFailed extends Error {
   override readonly name = 'CallFailed';
 
@@ -41,7 +41,7 @@ export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }
 
-/** How waits are made; clock and randomness are handed in. */
+/** How waits are made; clock and randomness are parameters. */
 export interface Waiting {
   clock: Clock;
   random: () => number;

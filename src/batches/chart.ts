@@ -9,7 +9,7 @@ const MARGIN = { left: 84, right: 28, top: 78, bottom: 62 };
 const PLOT_WIDTH = CHART_WIDTH - MARGIN.left - MARGIN.right;
 const PLOT_HEIGHT = CHART_HEIGHT - MARGIN.top - MARGIN.bottom;
 const TICKS = 8;
-/** Blue of the Okabe–Ito palette, which people with any colour vision tell apart. */
+/** Blue of the Okabe–Ito palette, whose colours people with any colour vision can distinguish. */
 const COLOUR = '#0072b2';
 const TEXT = '#222222';
 const GRID = '#dddddd';

@@ -6,13 +6,13 @@ import type { Batch } from './batch.js';
 /**
  * - `planned`: its file is written, nothing is uploaded;
  * - `uploaded`: the API has its file;
- * - `creating`: a batch is being made of it; where no answer came, only the account's list can tell whether it was;
+ * - `creating`: a batch is being created from it; without an answer, only the account's list shows whether it exists;
  * - `submitted`: its batch is running, or has ended and is still to be collected;
  * - `waiting`: the queue was full; it is submitted when there is room;
  * - `collected`: everything that its batch says it did is in the journal;
  * - `short`: its batch ended, and something that it should have delivered never arrived;
  * - `gone`: the account that made its batch has said for minutes that there is no such batch;
- * - `given_up`: the user said that nothing more is to be expected (`--give_up`);
+ * - `given_up`: the user gave up its remaining answers (`--give_up`);
  * - `too_large`: one request that is larger than the whole queue; there is no batch;
  * - `halved`: it did not fit into the queue at all; two smaller ones took its place.
  */
@@ -59,7 +59,7 @@ export interface Chunk {
   readonly inputFileId: string | null;
   /** Seconds since 1970 by the server's clock: no batch of this file is older. Null where the server did not say. */
   readonly uploadedAt: number | null;
-  /** How many times a batch was made of it, or may have been. */
+  /** How many times a batch was created from it, or may have been. */
   readonly attempt: number;
   /** Milliseconds since 1970; when the last of them was about to be made. */
   readonly creatingAt: number | null;

@@ -28,7 +28,7 @@ export interface ChunkLimits {
   bytes: number;
 }
 
-/** Which rows are to be planned. */
+/** Which rows are planned. */
 export interface PlanRows {
   /** Rows of the run. */
   total: number;

@@ -81,7 +81,7 @@ function chunkLine(chunk: Chunk, now: Date): string {
   return [...parts, sanitize(batch.id, 80)].join(' · ');
 }
 
-/** `done / failed / total`, as far as the API tells. */
+/** `done / failed / total`, as far as the API reports them. */
 function countsOf(chunk: Chunk, batch: Batch): string {
   const { completed, failed, total } = batch.counts;
   return `${count(completed)} done / ${count(failed)} failed / ${count(Math.max(total, chunk.requests))}`;

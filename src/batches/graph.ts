@@ -16,7 +16,7 @@ const MAXIMUM_BARS = 24;
 export interface BatchTimes {
   /** Seconds since 1970. */
   createdAt: number;
-  /** Seconds since 1970; null while it goes on. */
+  /** Seconds since 1970; null while it is in progress. */
   endedAt: number | null;
   /** Requests that were answered. */
   completed: number;

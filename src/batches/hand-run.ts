@@ -8,7 +8,7 @@ import type { Chunk } from './chunk.js';
 
 const PREFIX = 'hand-run/';
 
-/** What stands for a batch that the user runs. */
+/** The record of a batch that the user runs. */
 export function handRunBatch(file: string, requests: number, at: number): Batch {
   const batch = readBatch({
     id: PREFIX + file,

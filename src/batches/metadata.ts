@@ -36,7 +36,7 @@ export interface BatchOrigin {
   asked: Partial<IdentityFlags> | null;
 }
 
-/** What tells local datasets of one name apart. Digests, so that no path of this machine leaves it. */
+/** What distinguishes local datasets with the same name: digests, so that no path of this machine leaves it. */
 export interface DatasetSource {
   /** Of the resolved path. */
   path: string;
@@ -161,7 +161,7 @@ function parseSource(text: string | undefined): DatasetSource | null {
 
 /**
  * True where a batch was submitted for a dataset of this name and this annotator. A local file may be in another
- * folder now, so its name is enough; `isOtherFile` and the prompts themselves tell files of one name apart.
+ * folder now, so its name is enough; `isOtherFile` and the prompts themselves distinguish files with the same name.
  */
 export function isFor(origin: BatchOrigin, dataset: string, annotator: string): boolean {
   const isFile = origin.source !== null || hasFileEnding(dataset);

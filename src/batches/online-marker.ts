@@ -82,7 +82,7 @@ export function firstBefore(mine: Marker, all: readonly Marker[]): Marker | null
 
 /**
  * Whether another machine sends the rows by now.
- * @param before our marker until now: if it is gone, somebody gave it up, and any other marker took our place
+ * @param before our marker until now: if it was removed, it was given up, and any other marker took our place
  * @param mine the new one
  */
 export function isOvertaken(before: Marker, mine: Marker, all: readonly Marker[]): boolean {
@@ -118,7 +118,7 @@ export interface MarkerParts {
   path: string;
   files: AccountFiles;
   waiting: Waiting;
-  /** Milliseconds of a clock that goes on while the machine sleeps. */
+  /** Milliseconds of a clock that keeps running while the machine sleeps. */
   wallClock?: () => number;
 }
 
@@ -137,7 +137,7 @@ export class OnlineMarker {
   #renewing: Promise<void> | null = null;
   #lost: string | null = null;
   #onLost: ((why: string) => void) | null = null;
-  /** When it was last renewed, by both clocks: one of them stands still while a machine sleeps. */
+  /** When it was last renewed, by both clocks: one of them stops while a machine sleeps. */
   #renewed: { steady: number; wall: number };
 
   private constructor(
@@ -265,7 +265,7 @@ async function upload(
   return { id, name, token, since: since ?? createdAt, renewedAt: createdAt };
 }
 
-/** @returns false where the server does not say that it is gone */
+/** @returns false if the server does not confirm that it is deleted */
 async function remove(
   { id }: Marker,
   { files, waiting }: Pick<MarkerParts, 'files' | 'waiting'>,

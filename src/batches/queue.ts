@@ -1,5 +1,5 @@
 /**
- * The queue: an account may have only so many tokens enqueued in batches. What does not fit waits and goes in waves,
+ * The queue: an account has a limit of tokens enqueued in batches. What does not fit waits and is sent in waves,
  * as earlier batches end. The limit is learnt from the refusal; where the refusal does not name it, one batch goes for
  * each that ended.
  */
@@ -91,7 +91,7 @@ function isDue(time: number, now: number): boolean {
 
 /** What becomes of a chunk that the queue refused. */
 export interface Refusal {
-  /** True where it cannot fit at all and is to be halved. */
+  /** True if it can never fit and must be halved. */
   isTooLarge: boolean;
   /** Milliseconds since 1970; null where it waits until a batch of ours ends. */
   tryAgainAt: number | null;

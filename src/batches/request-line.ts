@@ -16,7 +16,7 @@ const BEFORE_BODY = `","method":"POST","url":"${REQUEST_URL}","body":`;
 /**
  * One line, with its line end.
  * @param body the chat request
- * @param url where it is to be answered; for the Responses API it is translated
+ * @param url the endpoint that answers it; for the Responses API it is translated
  */
 export function requestLine(row: number, body: Buffer, url: RequestUrl = REQUEST_URL): Buffer {
   if (url === REQUEST_URL)
@@ -47,7 +47,7 @@ export function rowOf(line: Buffer): number | null {
   return isObject(value) ? rowOfId(value['custom_id']) : null;
 }
 
-/** The row that a `custom_id` stands for; null for an id that is none of ours. */
+/** The row of a `custom_id`; null for an id that is not ours. */
 export function rowOfId(id: unknown): number | null {
   return typeof id === 'string' && /^(?:0|[1-9]\d{0,14})$/.test(id) ? Number(id) : null;
 }

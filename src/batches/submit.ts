@@ -1,6 +1,6 @@
 /**
  * Submits chunks: upload, then create, a few at a time. What is about to be made is in the ledger before the call and
- * its id right after; where an answer to a creation is missing, the account's list tells whether the batch exists.
+ * its id right after; if the answer to a creation is missing, the account's list shows whether the batch exists.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -139,7 +139,8 @@ async function submit(chunk: Chunk, parts: SubmitParts): Promise<void> {
   const { ledger, reporter } = parts;
   if (chunk.state === 'creating' && (await findCreated(chunk, parts))) return;
   const path = ledger.pathOf(chunk);
-  if (path === null || !existsSync(path)) throw new UserError(`The file of batch ${chunk.number} is gone.`);
+  if (path === null || !existsSync(path))
+    throw new UserError(`The file of batch ${chunk.number} is missing.`);
   if (chunk.inputFileId === null) await upload(chunk, path, parts);
   await create(chunk, path, parts);
   if (chunk.batch !== null) {
@@ -167,7 +168,7 @@ function submissionOf(
   return {
     path,
     url: urlOfFile(path),
-    // The name tells an account's owner where a file comes from.
+    // The name shows an account's owner where a file comes from.
     name: `reannotate-${identity.uuid}-${chunk.number}.jsonl`,
     metadata: batchMetadata(identity, { chunk: chunk.number, attempt: chunk.attempt, creation }),
     keepFor: FILES_EXPIRE_AFTER_S,

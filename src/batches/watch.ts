@@ -1,5 +1,5 @@
 /**
- * Watches a run's batches until nothing more is to be expected of them: polls, collects what has ended, and submits
+ * Watches a run's batches until nothing more can come from them: polls, collects what has ended, and submits
  * what waited for room in the queue. A network that fails is waited for, however long.
  */
 
@@ -43,7 +43,7 @@ export interface WatchParts {
   isAnswered: (chunk: Chunk) => Promise<boolean>;
   /** True for a batch that the user gave up. */
   isGivenUp: (chunk: Chunk) => boolean;
-  /** False once nothing is to be submitted any more. */
+  /** False once submission has stopped. */
   mayResubmit: boolean;
   /** Called after each poll. */
   onPoll: () => void;
@@ -64,7 +64,7 @@ export interface Watched {
 }
 
 /**
- * Watches until nothing more is to be expected of any batch, or until the signal aborts.
+ * Watches until nothing more can come from any batch, or until the signal aborts.
  * @throws CallFailed where the API refuses again and again (a wrong key)
  * @throws UserError where this key sees none of the run's batches
  */
@@ -365,7 +365,7 @@ async function isHalved(
     );
     return true;
   }
-  // Nothing smaller can be made of it; what happens with its row is for the user to decide.
+  // It cannot be made smaller; the user must decide what happens to its row.
   reporter.warning(
     `The single request in ${chunk.file ?? ''} is larger than the whole queue (${sanitize(reason, 200)}).`,
   );

@@ -132,7 +132,7 @@ Examples:
   $ npx reannotate report RUN_DIR RUN_DIR
       writes comparison.html beside the results of the first: answers, wins, prices and lengths side by side
   $ npx reannotate report --watch RUN_DIR
-      serves the page on this machine while the run goes on`,
+      serves the page on this machine during the run`,
   },
   list: {
     summary: 'list the runs in --save_dir: state, rows, cost, size',

@@ -68,7 +68,7 @@ function runHandlers(invocation: Invocation): Pick<Handlers, 'reannotate' | 'wat
   };
 }
 
-/** What is made of the results of runs. */
+/** Commands on the results of runs. */
 function resultHandlers(invocation: Invocation): Pick<Handlers, 'judge' | 'compare' | 'report' | 'list'> {
   const { words, sources, interruption } = invocation;
   return {

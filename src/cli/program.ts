@@ -8,7 +8,7 @@ import type { RawFlags } from './flags/parse.js';
 import { flagsOf, type CommandFlag } from './flags/table.js';
 
 /**
- * What the commands do; handed in, so that tests can look at what was parsed.
+ * What the commands do; a parameter, so that tests can check what was parsed.
  * @param argument the word without a flag, of commands that take one
  * @param all every such word, of commands that take several
  */

@@ -138,7 +138,7 @@ async function answer(contestant: Contestant, open: OpenComparison): Promise<num
   return reannotate({ ...settings, selection, policy }, quiet(context), open.find);
 }
 
-/** Commands that go on are those of the whole comparison. */
+/** Commands to resume are those of the whole comparison. */
 function quiet({ console, interruption, resumeCommand }: CommandContext): CommandContext {
   return { console, interruption, resumeCommand };
 }

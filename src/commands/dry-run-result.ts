@@ -1,4 +1,4 @@
-/** What a dry run tells. */
+/** The result of a dry run. */
 
 import type { Probe } from '../session/probe.js';
 
@@ -28,7 +28,7 @@ export interface UsedColumns {
   looks_like_prompt: string[];
 }
 
-/** All that a dry run tells; `--json` prints it as it is. */
+/** The result of a dry run; `--json` prints it unchanged. */
 export interface DryRun {
   rows: number;
   unusable_rows: number;

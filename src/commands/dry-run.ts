@@ -221,7 +221,7 @@ function spread<Row>(rows: readonly Row[], most: number): Row[] {
   );
 }
 
-/** What the figures are made of. */
+/** What the figures are computed from. */
 interface Learnt {
   estimate: Estimate;
   tokenizer: Tokenizer;

@@ -23,7 +23,7 @@ import { plannedFlags, type PlannedFlags } from '../shards/planned-flags.js';
 import { planPath, writePlan, type PlannedFile, type PlannedShard } from '../shards/plan.js';
 import { planFile } from '../shards/rows.js';
 
-/** What is to be planned. */
+/** What to plan. */
 export interface PlanRequest {
   settings: RunSettings;
   /** Names of the flags that were given. */
@@ -142,7 +142,7 @@ async function cutDataset(
   };
 }
 
-/** The rows that the run is about; null where only reading all of them tells how many there are. */
+/** The number of rows of the run; null if only reading all of them shows it. */
 function rangeOf({ offset, limit }: DatasetSelection, total: number | null): RowRange | null {
   if (total === null) return null;
   return { start: offset, rows: Math.min(total - offset, limit ?? Infinity) };

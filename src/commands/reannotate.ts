@@ -44,7 +44,7 @@ import { requireBatches, watchCommandFor, type WatchCommand } from '../session/w
  * Runs `reannotate`.
  * @param find opens the dataset of a run that has no rows yet
  * @returns the exit code
- * @throws UserError where the run can't go on
+ * @throws UserError if the run cannot continue
  */
 export async function reannotate(
   settings: RunSettings,
@@ -183,7 +183,7 @@ async function runInBatches(open: OpenRun, context: CommandContext): Promise<num
   return finish({ ...open, mode: 'batch', session, stop: null }, assembled, context.console);
 }
 
-/** Submits what is to be asked, or writes it for the user to run. Null where there is nothing. */
+/** Submits the remaining rows, or writes their files for the user to run. Null if there is nothing to send. */
 async function intoBatches(
   batchRun: BatchRun,
   context: CommandContext,
@@ -235,7 +235,7 @@ function watchElsewhere(settings: RunSettings): WatchCommand {
   return watchCommandFor({ ...settings, output, push: null });
 }
 
-/** Batches go on, and are billed, although their run's folders are moved aside. */
+/** Batches continue, and are billed, although their run's folders are moved aside. */
 function warnOfBatches(folder: RunFolder, watchCommand: WatchCommand, { console }: CommandContext): void {
   let ledger: Ledger;
   try {
@@ -252,7 +252,7 @@ function warnOfBatches(folder: RunFolder, watchCommand: WatchCommand, { console 
   );
 }
 
-/** Batches that only `batch_objects.json` tells of (the Python tool made them) are collected before anything is asked. */
+/** Batches that only `batch_objects.json` lists (the Python tool created them) are collected before any request. */
 function refuseUnknownBatches(folder: RunFolder, watchCommand: WatchCommand): void {
   if (existsSync(folder.batches) || !existsSync(folder.batchObjects)) return;
   if (!readOwnText(folder.batchObjects).includes('"id"')) return;

@@ -27,7 +27,7 @@ export interface ReportRequest extends Omit<RunName, 'path'> {
   rows: readonly number[];
   /** True for a page that others may see. */
   isPublic: boolean;
-  /** True to serve the page while the run goes on. */
+  /** True to serve the page during the run. */
   isWatching: boolean;
 }
 

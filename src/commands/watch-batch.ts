@@ -42,7 +42,7 @@ import { collectParts, indexJobs, RawResults, watchOnce } from '../session/watch
 /**
  * Runs `watch-batch`.
  * @returns the exit code
- * @throws UserError where it can't go on
+ * @throws UserError if it cannot continue
  */
 export async function watchBatch(watching: WatchOptions, context: CommandContext): Promise<number> {
   const { run } = watching;
@@ -234,7 +234,7 @@ function costFlag(maxCost: number | null): string[] {
 }
 
 /**
- * Sends what is to be sent online after the batches: with `--finish_online` the rows without an answer, and in any case
+ * Sends the rest online after the batches: with `--finish_online` the rows without an answer, and in any case
  * what the answers call for.
  */
 async function finishOnline(

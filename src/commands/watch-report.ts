@@ -1,4 +1,4 @@
-/** `reannotate report --watch`: serves the page of a run while it goes on. */
+/** `reannotate report --watch`: serves the page of a run in progress. */
 
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -159,7 +159,7 @@ class Worker {
     }
   }
 
-  /** The first of some shards that can be taken; those whose owners only time can tell about are counted. */
+  /** The first of some shards that can be taken; those whose owners may still be alive are counted. */
   #takeFirst(
     open: readonly number[],
     watches: Map<number, LockWatch>,

@@ -24,7 +24,7 @@ export interface CsvDialect {
 
 /** What a file looks like when it is read as having no backslash escapes. */
 export interface BackslashEvidence {
-  /** Quoted cells that go on behind `\"`: senseless unless it is an escaped quote. */
+  /** Quoted cells that continue after `\"`: senseless unless it is an escaped quote. */
   inside: number;
   /** Quoted cells that end with `\"`: senseless if it is an escaped quote. */
   atEnd: number;

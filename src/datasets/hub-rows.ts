@@ -1,4 +1,4 @@
-/** `/rows` of the datasets-server: pages of at most 100 rows, several at a time, handed out in order. */
+/** `/rows` of the datasets-server: pages of at most 100 rows, several at a time, delivered in order. */
 
 import pLimit from 'p-limit';
 import { isObject, parseExact } from '../lib/json.js';

@@ -27,7 +27,7 @@ export function parseRow(text: string, columns: readonly string[]): ParsedRow {
   return { problem: `is ${kindOf(value)}, not an object`, isJson: true };
 }
 
-/** True where the used columns of a row hold numbers, whose spelling is to be kept. */
+/** True where the used columns of a row hold numbers, whose spelling must be kept. */
 export function hasNumbers(row: Record<string, unknown>, columns: readonly string[]): boolean {
   return columns.some((column) => Object.hasOwn(row, column) && holdsNumber(row[column], 0));
 }

@@ -1,5 +1,5 @@
 /**
- * The process that decodes Parquet and Arrow. A file from outside can make a decoder run out of memory or run for minutes; here
+ * The process that decodes Parquet and Arrow. An untrusted file can make a decoder run out of memory or run for minutes; here
  * that ends this process and nothing else. A worker thread would not do: where V8 cannot allocate a large array, it
  * aborts the whole process, whatever the thread's own limits.
  *

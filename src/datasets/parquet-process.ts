@@ -361,7 +361,7 @@ function hold(child: ChildProcess, isAwaited: boolean): void {
   }
 }
 
-/** A child that is gone shows by its `exit`. */
+/** A child that has ended is noticed by its `exit`. */
 function send(child: ChildProcess, message: ToDecoder): void {
   if (child.connected) child.send(message, () => undefined);
 }

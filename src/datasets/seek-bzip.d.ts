@@ -1,4 +1,4 @@
-/** seek-bzip 2 has no types. Its `decode` does all blocks at once; a block at a time is what it is made of. */
+/** seek-bzip 2 has no types. Its `decode` does all blocks together; these are its parts, which do one block at a time. */
 declare module 'seek-bzip' {
   interface Input {
     readByte(): number;

@@ -42,7 +42,7 @@ export function sniffKind(path: string): FileKind {
   return isHeader(first) ? 'csv' : 'text';
 }
 
-/** True for a line that is an object, or that is too long to tell. */
+/** True for a line that is an object, or that is too long to check. */
 function isWholeObject(line: string, isCut: boolean): boolean {
   return parseJson(line) !== undefined || (isCut && Buffer.byteLength(line) >= LOOKED_AT_BYTES - 8);
 }

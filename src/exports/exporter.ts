@@ -1,4 +1,4 @@
-/** What every output format is made of. */
+/** What every output format has. */
 
 import type { DroppedRows } from './dropped-rows.js';
 import type { Review } from './review.js';

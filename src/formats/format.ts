@@ -61,7 +61,7 @@ export interface FormatFlags {
   promptTemplate: string | null;
   /** Null for the dataset's own. */
   systemPrompt: string | null;
-  /** Which answers of a chat are to be regenerated: its last one, or all. */
+  /** Which answers of a chat are regenerated: its last one, or all. */
   turns: Turns;
   /** Columns of the results' `source`; `all` for those that are not used; null for no such key. */
   keepColumns: readonly string[] | null;

@@ -172,7 +172,7 @@ function readText(text: string, folders: readonly string[]): RowImage {
   return ofFile(text, folders);
 }
 
-/** An image in the dataset's own folder: its path comes from outside, so it must not lead anywhere else. */
+/** An image in the dataset's own folder: its path is untrusted, so it must not lead anywhere else. */
 function ofFile(path: string, folders: readonly string[]): RowImage {
   const shown = sanitize(path, 120);
   if (/^sha256:[0-9a-f]{64}$/.test(path)) throw new RowProblem('the dataset has only the digest of an image');

@@ -34,7 +34,7 @@ export function basicCredentials({ username, password }: URL): string | null {
   return Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64');
 }
 
-/** A percent-encoded text as it was meant; a stray `%` stands for itself. */
+/** A percent-encoded text, decoded; a stray `%` is kept. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

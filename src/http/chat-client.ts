@@ -27,7 +27,7 @@ export interface ChatResponse {
   status: number;
   headers: Headers;
   body: Buffer;
-  /** Where a request went to the Responses API: its answer is a chat completion all the same. */
+  /** For a request to the Responses API, whose answer is converted to a chat completion. */
   api?: 'responses';
 }
 

@@ -31,7 +31,7 @@ const BY_NAME: Readonly<Record<string, Unpack>> = {
 };
 
 /**
- * Unpacks a body by its `content-encoding`. A body that is text all the same, because a proxy unpacked it and kept the
+ * Unpacks a body by its `content-encoding`. A body that is plain text nevertheless, because a proxy unpacked it and kept the
  * header, is returned as it is.
  * @param bounds of what it unpacks to
  * @throws Error where the encoding is unknown, or the bytes are damaged or too many

@@ -85,7 +85,7 @@ function placeOf(list: readonly unknown[], piece: Fields): Fields | null {
   return isObject(last) && isSameText(last, piece) ? last : null;
 }
 
-/** True for two pieces of one content part: the same kind of text, with nothing that tells them apart. */
+/** True for two pieces of one content part: the same kind of text, with nothing that distinguishes them. */
 function isSameText(last: Fields, piece: Fields): boolean {
   const { type } = piece;
   if (typeof type !== 'string' || last['type'] !== type) return false;

@@ -45,7 +45,7 @@ export class HubAddresses {
   }
 
   /**
-   * Checks an address that came from outside.
+   * Checks an untrusted address.
    * @param from who named it, for the message
    * @throws AddressRefused with what to do
    */

@@ -13,7 +13,7 @@ export interface Arrival {
 
 export class Intake {
   #bytes = 0;
-  /** The one that goes on arriving while all together are beyond the bound. */
+  /** The one that is still arriving while all together exceed the limit. */
   #first: Arrival | null = null;
   readonly #paused = new Set<Arrival>();
 

@@ -306,7 +306,7 @@ function resetOfUsedUp(headers: Headers, nowDate: number): number | null {
   return resets.length === 0 ? null : Math.max(...resets);
 }
 
-/** The wall clock of the server, where it tells it. */
+/** The wall clock of the server, if it sends it. */
 function serverTime(headers: Headers, nowDate: number): number {
   const sent = Date.parse(headerText(headers, 'date') ?? '');
   return Number.isFinite(sent) ? sent : nowDate;

@@ -49,7 +49,7 @@ class ProxyProblem extends Error {
 
 /**
  * Opens an agent for any address: each is reached directly or through its proxy. Requests fail with a UserError where a
- * proxy refuses them for good.
+ * proxy refuses them permanently.
  */
 export function openProxyAgent(settings: ConnectionSettings, lookupFor?: LookupFor): Dispatcher {
   return new RoutingAgent((origin) => openRoute(origin, settings, lookupFor));

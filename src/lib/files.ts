@@ -303,7 +303,7 @@ export class BufferedFile {
     if (this.#isOpen) this.#close();
   }
 
-  /** A close that fails has closed all the same. */
+  /** A close that fails has still closed. */
   #close(): void {
     this.#isOpen = false;
     closeSync(this.#descriptor);

@@ -46,7 +46,7 @@ export function endOfString(bytes: Buffer, at: number): number {
 
 /**
  * Where the value ends, exclusive, that starts at `at`; -1 where the bytes end first (as they do for a number at their
- * very end, which may go on).
+ * very end, which may continue).
  */
 export function endOfValue(bytes: Buffer, at: number): number {
   const first = bytes[at];

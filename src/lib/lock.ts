@@ -315,7 +315,7 @@ export class FolderLock {
     try {
       closeSync(this.#descriptor);
     } catch {
-      // A file of a server that is gone.
+      // A file of a server that is no longer reachable.
     }
     this.#descriptor = null;
   }

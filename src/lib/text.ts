@@ -1,4 +1,4 @@
-/** Text from outside, made harmless before a person or a log sees it. */
+/** Untrusted text, made harmless before a person or a log sees it. */
 
 import { replaceHidden } from './hidden-characters.js';
 

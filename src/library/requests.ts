@@ -68,7 +68,7 @@ export interface RequestCounts {
  *
  * @param requests are taken one at a time as there is room for them, so that there may be any number
  * @param onResult is called once a request, in the order in which answers arrive
- * @throws UserError where going on makes no sense (a wrong key, an unknown model, a server that is gone): requests
+ * @throws UserError where continuing makes no sense (a wrong key, an unknown model, a dead server): requests
  *   without a result were not answered
  */
 export async function processRequests(

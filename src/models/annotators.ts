@@ -1,4 +1,4 @@
-/** The annotator registry: which provider and model a name on the command line stands for. */
+/** The annotator registry: which provider and model a name on the command line means. */
 
 import { UsageError } from '../lib/errors.js';
 import { isProviderName, PROVIDERS, type Provider, type ProviderName } from './providers.js';

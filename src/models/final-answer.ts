@@ -23,7 +23,7 @@ const ANSWER_FIELDS = ['final_answer', 'answer', 'result', 'label'];
 
 /**
  * The final answer of a text, in a normal form: what is boxed, the answer in JSON, what is announced as the answer, the
- * last number near the end, or a short text as it stands. Null where none can be made out, as in an essay.
+ * last number near the end, or a short text as a whole. Null if none can be found, as in an essay.
  */
 export function finalAnswer(text: string): string | null {
   const end = text.length > END ? text.slice(-END) : text;
@@ -115,7 +115,7 @@ function lastNumber(text: string): string | null {
   return last === undefined ? null : numberOf(last);
 }
 
-/** `B`, `(B)`, `B.`, `B) Paris`: a letter that stands for a choice. */
+/** `B`, `(B)`, `B.`, `B) Paris`: the letter of a choice. */
 function choiceIn(text: string): string | null {
   return /^[*_\s]{0,4}\(?([A-Z])(?:[).:*_]|$)/.exec(text)?.[1]?.toLowerCase() ?? null;
 }

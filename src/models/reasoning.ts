@@ -211,7 +211,7 @@ function isAt(bytes: Buffer, wanted: Buffer, at: number): boolean {
   return true;
 }
 
-/** Keys of reasoning with a value, in what stands between a text and the end of its message. */
+/** Keys of reasoning with a value, between a text and the end of its message. */
 const REASONING_KEY = /"(?:reasoning|thinking)\w*": ?(?!null|""|\[\]|\{\})/;
 
 /** What followed a text in the line before and held no reasoning, up to and with `"finish_reason":`. */

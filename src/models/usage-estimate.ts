@@ -7,7 +7,7 @@ import { NO_USAGE, type Usage } from './usage.js';
 /** Tokens that a chat template adds to every message (OpenAI cookbook, "How to count tokens with tiktoken"). */
 const TOKENS_PER_MESSAGE = 4;
 
-/** The usage as reported, where it tells all that is billed (no request and no answer is without tokens); null otherwise. */
+/** The usage as reported, if it covers all that is billed (no request and no answer is without tokens); null otherwise. */
 export function fullyReported(usage: Usage | null): Usage | null {
   return usage !== null && usage.promptTokens > 0 && usage.completionTokens > 0 ? usage : null;
 }

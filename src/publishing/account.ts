@@ -5,7 +5,7 @@ import { isObject } from '../lib/json.js';
 import { sanitize } from '../lib/text.js';
 
 /**
- * Checks what `whoami-v2` tells against the repository that is to be written to. What it does not tell is let through:
+ * Checks the answer of `whoami-v2` against the target repository. What the answer does not state is let through:
  * the Hub itself has the last word.
  * @param account the answer of `/api/whoami-v2`
  * @param repository `USER/NAME`

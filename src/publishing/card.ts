@@ -24,7 +24,7 @@ import { DATA_PATH } from './repository.js';
 /** Models and changes of parameters that are named one by one. */
 const MOST_NAMED = 10;
 
-/** What a card tells. */
+/** The facts of a card. */
 export interface CardFacts {
   /** `USER/NAME` on the Hub. */
   repository: string;

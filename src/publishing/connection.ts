@@ -38,7 +38,7 @@ export class Unanswered extends Error {
 
   constructor(
     message: string,
-    /** True where a commit may have been made all the same. */
+    /** True if a commit may have been made nevertheless. */
     readonly isCommit: boolean,
     options?: ErrorOptions,
   ) {

@@ -36,7 +36,7 @@ export interface SinceLastPush {
   models: Readonly<Record<string, number>>;
 }
 
-/** The last push, as the Hub has it. It comes from outside: nothing in it is taken for granted. */
+/** The last push, as the Hub has it. It is untrusted, so everything in it is checked. */
 export interface LastPush {
   /** The commit. */
   revision: string;

@@ -1,11 +1,11 @@
-/** Text from outside in Markdown, where it is to be read and to do nothing. */
+/** Untrusted text in Markdown, shown without effect. */
 
 import { sanitize } from '../lib/text.js';
 
 /** What makes emphasis, code, links, tags, entities, addresses, mentions, formulas, headings and cells of a table. */
 const MARKUP = /[\\`*_{}[\]()<>#+!|~&:@$"'=^]/g;
 
-/** One line that Markdown shows as it stands. */
+/** One line that Markdown shows unchanged. */
 export function plain(text: string, maximum = 200): string {
   return sanitize(text, maximum)
     .replace(MARKUP, '\\$&')

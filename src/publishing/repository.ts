@@ -31,9 +31,9 @@ export interface PushedFiles {
   digests: ReadonlyMap<string, string>;
 }
 
-/** A repository as it stands. */
+/** The present state of a repository. */
 interface State {
-  /** The commit; null where the Hub does not tell. */
+  /** The commit; null if the Hub does not name it. */
   revision: string | null;
   private: boolean;
   /** Those of our files that it holds. */

@@ -27,14 +27,14 @@ export interface RowChanges {
   unchanged: number;
 }
 
-/** `5,000 rows are new, 12 have another answer, 3 are gone` */
+/** `5,000 rows are new, 12 have another answer, 3 were removed` */
 export function describeChanges({ new: added, changed, gone }: RowChanges): string {
   const plain = (rows: number, one: string, many: string): string =>
     `${plural(rows, 'row')} ${rows === 1 ? one : many}`;
   return [
     plain(added, 'is new', 'are new'),
     `${count(changed)} ${changed === 1 ? 'has' : 'have'} another answer`,
-    `${count(gone)} ${gone === 1 ? 'is' : 'are'} gone`,
+    `${count(gone)} ${gone === 1 ? 'was' : 'were'} removed`,
   ].join(', ');
 }
 

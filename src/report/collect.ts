@@ -35,7 +35,7 @@ export interface ReportedRun {
   dataset: string;
   annotator: string;
   config: Partial<ConfigFile>;
-  /** Where its answers are; empty where the working files are gone. */
+  /** Where its answers are; empty if the working files were deleted. */
   parts: readonly JournalPart[];
   pricing: Pricing;
 }

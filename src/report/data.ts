@@ -1,4 +1,4 @@
-/** What the page of a report is made of: written into it as JSON, and read by `page/`. */
+/** The data of a report's page: written into it as JSON, and read by `page/`. */
 
 import type { RowState } from '../types.js';
 import type { FlagName } from './flags.js';

@@ -4,7 +4,7 @@ import type { Distribution, Quantiles } from './data.js';
 const EXACT = 2048;
 const FINE_RATIO = 1.01;
 
-/** Counts amounts in classes whose bounds are handed in, and knows their quantiles, in bounded memory. */
+/** Counts amounts in classes with given bounds, and knows their quantiles, in bounded memory. */
 export class Counter {
   readonly #counts: number[];
   /** For the quantiles, which need finer classes than a chart: of few rows a reader sees each amount. */

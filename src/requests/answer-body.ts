@@ -102,7 +102,7 @@ function charsetOf(headers: Headers): string | null {
   return /charset="?([\w-]{1,40})/i.exec(contentType(headers))?.[1] ?? null;
 }
 
-/** Read as UTF-8 such a body would be JSON all the same, with its letters lost. */
+/** Read as UTF-8, such a body would still be JSON, with its letters lost. */
 function isInOtherCharset(bytes: Buffer, headers: Headers): boolean {
   return contentType(headers).includes('charset') && !/utf-?8/i.test(contentType(headers)) && !isUtf8(bytes);
 }

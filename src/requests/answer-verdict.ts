@@ -11,7 +11,7 @@ import { lineOf, type ReadableBody, type UnreadableBody } from './answer-body.js
 import { describeForeign, describePage, describeUnknown } from './foreign-answer.js';
 import type { Verdict } from './verdict.js';
 
-/** What an error means, by its own status; handed in, since errors are judged elsewhere. */
+/** What an error means, by its own status; a parameter, since errors are classified elsewhere. */
 type ErrorJudge = (error: unknown) => Verdict;
 
 /**

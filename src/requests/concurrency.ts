@@ -186,7 +186,7 @@ export class Concurrency {
     return this.#someoneLeaves();
   }
 
-  /** Takes a place even where there is none: for a row that had one and is about to give it up for good. */
+  /** Takes a slot even if none is free: for a row that had one and is about to release it permanently. */
   reenter(): void {
     this.#inFlight += 1;
   }

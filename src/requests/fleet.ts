@@ -16,7 +16,7 @@ import type { Job } from './processor.js';
 import type { RateLimiter } from './rate-limiter.js';
 import type { Failure, Server, Servers } from './servers.js';
 
-/** Times that one row is handed on at no cost: one that breaks every server must fail in the end. */
+/** Times that a row moves to another server without using up an attempt: one that breaks every server must fail eventually. */
 const MOST_HANDED_ON = 20;
 /** A wait for limits is checked again after this long: a server may have joined or returned. */
 const LONGEST_NAP_MS = 1000;
@@ -137,7 +137,7 @@ export class Fleet implements Servers {
     this.#wake();
   }
 
-  /** Servers that are left out and are to be checked now. */
+  /** Servers that are out of use and due for a check. */
   get toProbe(): Member[] {
     const now = this.options.clock.now();
     return this.#members.filter(({ absence }) => absence !== null && absence.nextProbe <= now);

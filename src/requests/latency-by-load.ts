@@ -7,7 +7,7 @@ const NEGLIGIBLE_MS = 20;
  * answered last, so that a band remembers as many answers as that.
  */
 const LEAST_MEMORY = 32;
-/** The standard deviation of the logarithm that is assumed before there are answers to tell it by. */
+/** The standard deviation of the logarithm that is assumed before there are answers to estimate it from. */
 const ASSUMED_DEVIATION = 0.3;
 const ASSUMED_ANSWERS = 4;
 /** Answers that a band needs before it is believed. */

@@ -147,7 +147,7 @@ export interface ProcessorOptions {
   isProven?: boolean;
   /** Which answers count as whole. */
   rules: AnswerRules;
-  /** Takes secrets out of answers before anything is made of them. */
+  /** Removes secrets from answers before they are used. */
   redactor: Redactor;
   /** Answers of earlier sessions that all end with one unknown reason, where there are no others. */
   partialBefore: { reason: string; answers: number } | null;
@@ -564,7 +564,7 @@ export class Processor {
   }
 
   /**
-   * After a failure that may pass: waits until the row is to be sent again; false where it is not, since it failed for
+   * After a failure that may pass: waits until the row can be sent again; false if it is not, since it failed for
    * good, waits for others, or the run stops.
    */
   async #tryAgain(verdict: Failure, { job, row, sent, errors, exchanged }: FailedAttempt): Promise<boolean> {

@@ -34,7 +34,7 @@ const RECENTLY_MS = 1000;
 const LEARNT_SAVED_SECONDS = 0.02;
 /**
  * The spans over which the rate of answers is measured, to learn a limit that no header states: some limits count seconds,
- * others minutes, and of a minute's quota that was used up in seconds the short span sees nothing once it is gone.
+ * others minutes, and of a minute's quota that was used up in seconds the short span sees nothing once it is used up.
  */
 const MEASURE_MS = [2000, 60_000];
 
@@ -289,7 +289,7 @@ export class RateLimiter {
    * A 429 came: closes the gate for all requests.
    * @param retryAfter milliseconds that the server asked for; null: exponential back-off with full jitter
    * @param message what it says
-   * @returns true where so many are throttled that fewer must be in flight: a rate that is learnt is kept by pacing, and
+   * @returns true if so many are throttled that fewer must be in flight: a learnt rate is kept by pacing, and
    *   with few in flight on top of that a limit of a minute took nine times as long as it had to
    */
   throttled(request: Charged, retryAfter: number | null, message = ''): boolean {

@@ -30,7 +30,7 @@ interface Measurement {
 
 /**
  * Looks for the lowest number of requests in flight that gets (almost) the most answers a second, by measuring powers
- * of two. Latency alone cannot tell: a server that batches requests slows each down and still answers more in all,
+ * of two. Latency alone is not enough: a server that batches requests slows each down and still answers more in total,
  * while one with a queue only makes them wait. As in hill climbing, more is tried from time to time and kept where it
  * pays.
  */

@@ -180,7 +180,7 @@ function judge(response: ChatResponse, sent: Buffer | null, rules: AnswerRules, 
   }
   const found = readBody(body, response.headers, redactor, () => boundsFor(sent));
   const verdict = classifyAnswer(found, rules, (error) => judgeError(statusOf(error), error, refused));
-  // A server that accepted the request may have begun to answer, and charge for that.
+  // A server that accepted the request may have started to answer, and charge for that.
   return verdict.kind === 'transient' ? { ...verdict, isFull: false } : verdict;
 }
 

@@ -22,7 +22,7 @@ export interface AnswerSource {
   journal: string | readonly JournalSegment[];
 }
 
-/** How its lines are to be read. */
+/** How its lines are read. */
 export interface Reading {
   /** Choices that each row has. */
   choices: number;

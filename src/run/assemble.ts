@@ -49,7 +49,7 @@ const MESSAGES_KEY = Buffer.from(',"messages":[');
 const REQUEST_MESSAGES_KEY = Buffer.from(',"request_messages":[');
 const ROW_END = Buffer.from('}');
 const CLOSING_BRACKET = 0x5d;
-/** Characters of a model's name that are kept: it comes from outside. */
+/** Characters of a model's name that are kept: it is untrusted. */
 const LONGEST_MODEL = 200;
 /** Different reasons that are counted, and those that are shown. */
 const REASONS_KEPT = 1000;

@@ -73,7 +73,7 @@ function imageFolders(name: string, { files = [], isStandardInput }: OpenDataset
       ];
 }
 
-/** @throws UserError where two columns have a name that the prompts are made of */
+/** @throws UserError where two columns have a name that the prompts use */
 function refuseRepeated(name: string, { repeatedColumns = [] }: OpenDataset, format: ChosenFormat): void {
   const used = repeatedColumns.filter((column) => format.columns.includes(column));
   if (used.length === 0) return;
@@ -83,7 +83,7 @@ function refuseRepeated(name: string, { repeatedColumns = [] }: OpenDataset, for
   );
 }
 
-/** The rows of a dataset that are to be written. */
+/** The rows of a dataset to write. */
 export interface Part {
   offset: number;
   limit: number | null;

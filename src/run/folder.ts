@@ -28,7 +28,7 @@ function formerRunName(dataset: string, annotator: string): string {
   return safeName(`${dataset}_${annotator}`);
 }
 
-/** Whether a folder's name was given by `--run_name`, and is not made of dataset and annotator. */
+/** Whether a folder's name was given by `--run_name`, and is not built from dataset and annotator. */
 export function isGivenName(name: string, dataset: string, annotator: string): boolean {
   return name !== runName(dataset, annotator) && name !== formerRunName(dataset, annotator);
 }
@@ -80,7 +80,7 @@ export interface RunPlace {
   dataset: string;
   /** The annotator's name. */
   annotator: string;
-  /** `--run_name`; null for the name made of dataset and annotator. */
+  /** `--run_name`; null for the name built from dataset and annotator. */
   runName: string | null;
 }
 

@@ -143,7 +143,7 @@ function describeChange(flag: string, earlier: unknown, now: unknown): string {
 }
 
 /**
- * What a `--limit` means for a run that exists: `grow` where rows are to be added.
+ * What a `--limit` means for an existing run: `grow` to add rows.
  * @param earlier the limit that the run has; null for none
  * @param rows that the run has; null where its rows are lost and loaded again
  * @param isGrowing whether an earlier attempt to add rows was interrupted

@@ -118,7 +118,7 @@ export async function writeJobs(
   return jobs;
 }
 
-/** How rows begin and go on that have no system prompt and one turn, as `JSON.stringify` writes them. */
+/** The start of rows with one turn and no system prompt, and what follows the prompt, as `JSON.stringify` writes them. */
 const ROW_START = Buffer.from('{"system_prompt":"","user_prompt":');
 const AFTER_PROMPT = Buffer.from(',"annotation_original":');
 /** Turns, tools and images. */

@@ -44,7 +44,7 @@ export interface LinePlace {
   length: number;
 }
 
-/** A line that a row's answer is made of. */
+/** A line that is part of a row's answer. */
 export interface FoundPlace {
   place: LinePlace;
   part: JobPart | null;
@@ -196,7 +196,7 @@ export class JournalIndex {
     return parts.slotsOf(line).some((slot) => parts.slots.isImprovedBy(slot, state));
   }
 
-  /** The places of all lines that a row's answer is made of. */
+  /** The places of all lines of a row's answer. */
   placesOf(row: number): FoundPlace[] {
     const { parts } = this;
     if (parts === null) {
@@ -238,7 +238,7 @@ export class JournalIndex {
   }
 
   /**
-   * True for a row that is to be sent: a pending one, and one in a state that is to be retried. A row that cannot be
+   * True for a row to send: a pending one, and one in a state to retry. A row that cannot be
    * used failed without a line in the journal, and retrying does not change that.
    */
   isWanted(row: number, retry: readonly RetriableState[]): boolean {
@@ -248,7 +248,7 @@ export class JournalIndex {
     return (retry as readonly RowState[]).includes(state) && this.lengthOf(row) > 0;
   }
 
-  /** How many rows are to be sent. */
+  /** The number of rows to send. */
   countWanted(retry: readonly RetriableState[]): number {
     let wanted = 0;
     for (let row = 0; row < this.rows; row++) if (this.isWanted(row, retry)) wanted += 1;

@@ -11,7 +11,7 @@ import { IMAGE_MARK, type ChatMessage, type PromptRow } from '../types.js';
 /** How the last turn of a request begins and ends, as `JSON.stringify` writes it. */
 const USER_TURN = Buffer.from('{"role":"user","content":');
 const TURNS_END = Buffer.from('}]');
-/** How rows of `rows.jsonl` go on before and after the prompt; inside a text the quotes would be escaped. */
+/** What comes before and after the prompt in rows of `rows.jsonl`; inside a text the quotes would be escaped. */
 const USER_PROMPT = Buffer.from(',"user_prompt":');
 const AFTER_PROMPT = Buffer.from(',"annotation_original":');
 const EMPTY_SYSTEM = Buffer.from('{"system_prompt":"","user_prompt":');
@@ -75,7 +75,7 @@ function isPromptAt(
 }
 
 /**
- * Whether the request of a journal's line asks with the prompt of a row, whoever wrote it.
+ * Whether the request of a journal's line has the prompt of a row, whatever program wrote it.
  * @param line a whole line of the journal
  * @param row the line of `rows.jsonl` of a usable row
  */

@@ -1,4 +1,4 @@
-/** Appends to the journal, and saves what arrived where the journal is gone. */
+/** Appends to the journal, and saves what arrived if the journal was deleted. */
 
 import { closeSync, existsSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
@@ -126,7 +126,7 @@ export class JournalWriter {
     return this.#origin.fields;
   }
 
-  /** Appends a row that failed for good. */
+  /** Appends a row that failed permanently. */
   appendFailure(request: Buffer, { errors, filtered }: RowFailure, subject: LineSubject): LinePlace {
     const listed = filtered ? [...errors, FILTERED_MARK] : errors;
     return this.appendAnswer(request, Buffer.from(JSON.stringify(listed), 'utf8'), subject);
@@ -183,7 +183,7 @@ export class JournalWriter {
 
   /** What came after another process took the run over is paid for, and the journal is no longer this one's to write. */
   #divert(): void {
-    // A journal that is gone is saved as a whole when it is closed. A segment stays this process's.
+    // A deleted journal is saved as a whole when it is closed. A segment stays this process's.
     if (this.#isDiverted || this.segment !== null || !this.#isInPlace()) return;
     this.#isDiverted = true;
     this.#openRescue();

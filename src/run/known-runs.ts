@@ -15,7 +15,7 @@ export interface KnownRun {
   saveDir: string | null;
   /** The folder's name. */
   name: string;
-  /** True where the name is not the one made of dataset and annotator. */
+  /** True where the name is not the one built from dataset and annotator. */
   isNamed: boolean;
   dataset: string;
   annotator: string;

@@ -11,7 +11,7 @@ export class LineReader {
   /** @param source the journal, which need not exist; lines that are appended later can be read as well */
   constructor(private readonly source: JournalSource) {}
 
-  /** The line at a place; empty where its file is gone. */
+  /** The line at a place; empty if its file is missing. */
   read({ offset, length }: LinePlace): Buffer {
     const descriptor = this.#open(Math.floor(offset / SEGMENT_SPAN));
     return descriptor === null ? Buffer.alloc(0) : readAt(descriptor, offset % SEGMENT_SPAN, length);

@@ -1,5 +1,5 @@
 /**
- * Where the answer of a journal's line comes from, unless the row's job as it stands brought it. It is part of the
+ * Where the answer of a journal's line comes from, unless the row's unchanged job brought it. It is part of the
  * line's metadata, before the row's number: `[request, response, {"reused_from":"other_run","request_idx":17}]`.
  */
 

@@ -2,7 +2,7 @@
 
 import type { JournalIndex } from './journal.js';
 
-/** Different finish reasons that are told apart; a byte a row holds no more. */
+/** Different finish reasons that are distinguished; a byte per row holds no more. */
 const MOST_REASONS = 200;
 
 /** Rows whose answers ended with one reason. */

@@ -129,7 +129,7 @@ export class RowParts {
   }
 
   /**
-   * Which parts of a row are to be sent now: of turns the first that has no answer, since the next ones build on it.
+   * Which parts of a row are sent now: of turns the first that has no answer, since the next ones build on it.
    * @returns their numbers within the row
    */
   wanted(row: number, retry: readonly RetriableState[]): number[] {

@@ -27,7 +27,7 @@ export type RowAnswer =
       kind: 'none';
       state: RowState;
       error: string | null;
-      /** Choices that were answered all the same. */
+      /** Choices that were answered nevertheless. */
       completion: Completion | null;
     }
   /** Lines that cannot be read, or answer something else. */

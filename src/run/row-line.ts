@@ -1,5 +1,5 @@
 /**
- * A usable row as a line of `rows.jsonl`. A prompt with its original answer stands as it will in `reannotated.json`; a chat
+ * A usable row as a line of `rows.jsonl`. A prompt with its original answer looks as it will in `reannotated.json`; a chat
  * has its `messages` behind them. What has more (tools, calls, kept columns) ends with `"_row":[keys,bytes]`: which of
  * `ROW_KEYS` it has, and how many bytes of the line are the row of the results, so that these can be copied unparsed.
  */

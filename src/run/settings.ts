@@ -17,7 +17,7 @@ export const MAXIMUM_BATCH_BYTES = 200_000_000;
 export interface Output {
   saveDir: string;
   tempDir: string;
-  /** Another name for the run's folders; null for the one made of dataset and annotator. */
+  /** Another name for the run's folders; null for the one built from dataset and annotator. */
   runName: string | null;
   /** What the results are written as; `json` is always among them. */
   formats: readonly OutputFormat[];
@@ -37,7 +37,7 @@ export interface Output {
   review: string | null;
   /** Which rows the output formats leave out, as `--drop` takes them; null where the run's own record decides. */
   drop: readonly string[] | null;
-  /** Files of evaluation sets whose prompts the output formats are to be free of; null where the record decides. */
+  /** Files of evaluation sets whose prompts are kept out of the output formats; null where the record decides. */
   decontaminate: readonly string[] | null;
   /** The column of these with the prompt; null where it is detected. */
   decontaminateColumn: string | null;
@@ -131,7 +131,7 @@ export interface Push {
   private: boolean;
   /** True where files that are there may be replaced. */
   yes: boolean;
-  /** True where texts that look like keys are pushed all the same. */
+  /** True to push texts that look like keys as well. */
   allowSecrets: boolean;
 }
 

@@ -109,7 +109,7 @@ class Donors {
 }
 
 /**
- * Rows that need not be sent, since another row that is to be sent has the same request.
+ * Rows that need not be sent, since another row that is sent has the same request.
  * @returns 1 for each of them
  */
 export function spareRows(

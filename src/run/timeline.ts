@@ -66,7 +66,7 @@ export class Timeline {
     this.#current().tokens += tokens;
   }
 
-  /** What is to be written; null where nothing happened. */
+  /** What to write; null if nothing happened. */
   get record(): RecordedTimeline | null {
     if (this.#steps.length === 0) return null;
     return { step: this.#step, length: Math.round(this.#elapsed), steps: this.#steps };

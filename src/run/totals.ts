@@ -44,7 +44,7 @@ interface Carried {
 /** Requests and answers of each of several servers. */
 export type ServerCounts = Record<string, { requests: number; answers: number }>;
 
-/** What tells how many requests and answers each server had in this session. */
+/** The source of the number of requests and answers of each server in this session. */
 type Standings = () => readonly { server: string; requests: number; answers: number }[];
 
 /** What a run's batches used, by their own record. */

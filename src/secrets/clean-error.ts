@@ -40,6 +40,6 @@ function replace(error: Error, name: string, value: unknown): void {
   try {
     Object.defineProperty(error, name, { value, configurable: true, writable: true });
   } catch {
-    // It is frozen, so no text from outside was put on it.
+    // It is frozen, so no untrusted text was put on it.
   }
 }

@@ -51,7 +51,7 @@ export class Readings {
 
   constructor(readonly text: string) {
     this.#escapes = new Array<undefined>(text.length);
-    // From the end, as an escape is made of characters that follow it.
+    // From the end, as an escape consists of characters that follow it.
     for (let at = text.length - 2; at >= 0; at--) {
       if (!this.#mayBegin(at)) continue;
       const plain = this.#plainEscapeAt(at);

@@ -2,7 +2,7 @@
  * Hides secrets (API keys, tokens, passwords) in everything that comes in or goes out: as they are, with escapes of
  * JSON, URLs and HTML in any mixture and depth, in hexadecimal and in base64.
  *
- * Answers are cleaned as soon as they are whole and before anything of them is cut, so that what is made of them
+ * Answers are cleaned as soon as they are complete and before anything is cut from them, so that what is derived from them
  * (messages, figures, rows, files) has no secret to begin with; messages are cleaned again before they are shown.
  */
 

@@ -17,7 +17,7 @@ export interface Spelling {
 
 /** Shorter secrets may be words once something is left out of them. */
 const SHORTEST_VARIANT = 12;
-/** What ids, names of files and hosts are made of: servers leave anything else out, or put one of these in its place. */
+/** The characters of ids, file names and hosts: servers leave out anything else, or replace it with one of these. */
 const KEPT_IN_NAMES = [/[^A-Za-z0-9]/g, /[^A-Za-z0-9_-]/g, /[^A-Za-z0-9_.-]/g];
 
 /**

@@ -42,7 +42,7 @@ export async function checkAgain(
   return combineResults(asked, await sendOnline({ ...work, again }, context));
 }
 
-/** The parts of a row beside its own answer that are to be sent. */
+/** The parts of a row that are sent besides its own answer. */
 function furtherParts(
   { layout, slots }: RowParts,
   row: number,

@@ -265,7 +265,7 @@ class Choosing {
     return stop;
   }
 
-  /** The rows of which two answers are to be compared, in their order. */
+  /** The rows of which two answers are compared, in order. */
   async *#comparisons(challenger: number): AsyncGenerator<Comparison> {
     const { answered, rules, prompts } = this.parts;
     const { run, folder } = answered;

@@ -11,7 +11,7 @@ import { sanitize, shellWord } from '../lib/text.js';
 
 /**
  * Settles whether a run starts or resumes.
- * @param earlier what is to be done about files of an earlier run
+ * @param earlier what to do about files of an earlier run
  * @returns the files of the earlier run; none where there is no such run
  * @throws UserError where the flags do not fit what is there: nothing is sent by mistake
  */

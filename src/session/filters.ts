@@ -30,7 +30,7 @@ export interface Filtered {
   figures: NonNullable<Summary['dropped']>;
 }
 
-/** True where rows are to be left out. */
+/** True if rows are left out. */
 export function hasFilters({ drop, decontaminate }: Pick<Output, 'drop' | 'decontaminate'>): boolean {
   return (drop ?? []).length + (decontaminate ?? []).length > 0;
 }
@@ -44,7 +44,7 @@ export async function checkFilters(output: Output): Promise<void> {
 }
 
 /**
- * Finds the rows of complete results that are to be left out; null where no flag asks for that.
+ * Finds the rows of complete results to leave out; null if no flag asks for that.
  * @param rows of the run
  * @throws UserError where an evaluation set can't be read
  */

@@ -85,7 +85,7 @@ export function assemblyOf(
 
 /**
  * What a reader decided about the rows; null where nothing was.
- * @throws UserError where the file is gone, or is about another run
+ * @throws UserError if the file is missing, or is about another run
  */
 export function reviewFor({ output, config }: Pick<FinishedRun, 'output' | 'config'>): Review | null {
   const { review } = output;

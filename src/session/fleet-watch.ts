@@ -81,7 +81,7 @@ export class FleetWatch implements Abortable {
     return listing.kind === 'failed' ? listing.message : this.parts.served.problemOf(listing);
   }
 
-  /** Reads the list again: servers join and leave. One that cannot be used is said once, and nothing changes. */
+  /** Reads the list again: servers join and leave. An unusable list is reported once, and nothing changes. */
   async #follow(): Promise<void> {
     if (this.#isReading) return;
     this.#isReading = true;
@@ -101,7 +101,7 @@ export class FleetWatch implements Abortable {
     }
   }
 
-  /** What is wrong with the list is said once. */
+  /** A problem with the list is reported once. */
   #reportFault(fault: string): void {
     if (fault !== this.#fault) this.parts.reporter.warning(`${fault} The list of servers stays as it was.`);
     this.#fault = fault;

@@ -8,10 +8,10 @@ import type { Cohort, LatencyCurve } from './latency-curve.js';
 
 /** Steps in the time that an answer usually takes. */
 const STEPS_PER_LATENCY = 8;
-/** Ages that are told apart; older requests are counted with the last. */
+/** Ages that are distinguished; older requests are counted with the last. */
 const MOST_AGES = 400;
 const MOST_STEPS = 4000;
-/** The number of requests in flight is taken to stay where it is after so many latencies without growth. */
+/** The number of requests in flight is assumed constant after this many latencies without growth. */
 const STEADY_LATENCIES = 2;
 /** Answers that take longer than all but this share are not waited for. */
 const NEGLIGIBLE = 1e-3;

@@ -54,7 +54,7 @@ export async function inFolder(
     if (lock.lost !== null) throw lockLost(lock.lost, folder, context);
     return exitCode;
   } catch (error) {
-    // A folder that is gone says where its answers are.
+    // The message about a deleted folder says where its answers are.
     throw lock.lost === null || error instanceof JournalGone
       ? withResumption(error, context)
       : lockLost(lock.lost, folder, context);
@@ -64,9 +64,9 @@ export async function inFolder(
   }
 }
 
-/** The run has begun, so the same command would be refused or start over: a problem of the disk says how to resume. */
+/** The run has started, so the same command would be refused or start over: a disk error says how to resume. */
 function withResumption(error: unknown, { resumeCommand }: CommandContext): unknown {
-  // A sentence that was made of one already keeps its own advice and exit code.
+  // An error that was converted already keeps its own advice and exit code.
   const isBare = isFileProblem(error) && !(error instanceof UserError);
   const problem = isBare ? fileProblem(error, failedAction(error)) : error;
   if (!(problem instanceof TemporaryError) || !isFileProblem(problem.cause)) return error;

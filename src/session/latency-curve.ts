@@ -87,7 +87,7 @@ export class LatencyCurve {
     this.mean = Math.max(1, mean);
   }
 
-  /** The share of answers that take longer than so many milliseconds. */
+  /** The share of answers that take longer than this many milliseconds. */
   longerThan(milliseconds: number): number {
     const exact = exactBinOf(milliseconds);
     const bin = Math.floor(exact);

@@ -88,7 +88,7 @@ export async function leaveBatches(
 /**
  * Before rows are sent online in a folder that has no record of batches: the run may have some that were submitted from
  * a copy of the folder. Costs one list call where nothing is found.
- * @param hadBatches true where the run's settings name batches whose record is gone
+ * @param hadBatches true where the run's settings name batches whose record is missing
  * @throws UserError where the account has batches of this run
  */
 export async function refuseCopiesBatches(

@@ -83,7 +83,7 @@ function eventOf(exitCode: number): NoticeEvent | null {
 }
 
 /**
- * Runs the command in a shell. Everything that comes from outside is in environment variables and never in the command,
+ * Runs the command in a shell. Everything untrusted is in environment variables and never in the command,
  * so that no text can become a part of it.
  */
 async function notify(

@@ -36,7 +36,7 @@ import type { WatchCommand } from './watch-command.js';
 /** Seconds by which this machine's clock may be wrong where only it says how old a marker is. */
 const CLOCK_MARGIN_S = 3600;
 
-/** A run of which rows are to be sent. */
+/** A run with rows to send. */
 interface SendingRun extends BatchAccount {
   policy: Pick<RunPolicy, 'retry'>;
   watchCommand: WatchCommand;

@@ -35,7 +35,7 @@ export interface OpenRun extends Omit<FinishedRun, 'run' | 'mode' | 'session' | 
   /** Null where it is not known, or not looked up yet. */
   price: Price | null;
   shared: SharedAnswers;
-  /** True for a run that was begun before. */
+  /** True for a run that was started before. */
   isResumed: boolean;
   /** True where an earlier session was to use batches. */
   hadBatches: boolean;

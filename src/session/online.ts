@@ -292,7 +292,7 @@ async function openJournaled(
   return { session, journal, latencies, budget, hours, misses, timeLeft };
 }
 
-/** Updates this process's part of the limits and, every second, the figures on disk; stops once the results' folder is gone. */
+/** Updates this process's part of the limits and, every second, the figures on disk; stops once the results' folder was deleted. */
 function watchEverySecond(
   { folder, totals, share = () => 1 }: OnlineWork,
   { limiter, processor, shared }: OnlineSession,

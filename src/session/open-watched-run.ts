@@ -83,7 +83,7 @@ export function requireRecord(folder: RunFolder, { dataset, annotator }: RunPlac
   );
 }
 
-/** The batches that a file in the manner of `batch_objects.json` names. */
+/** The batches that a file in the format of `batch_objects.json` names. */
 export function readObjects(path: string): Batch[] {
   if (!existsSync(path)) throw new UserError(`There is no file ${path}.`);
   let text: string;
@@ -338,7 +338,7 @@ function nothingFound({ seen, otherFiles }: FoundRun, wanted: WantedRun): UserEr
   );
 }
 
-/** The settings of the run that is watched: what decided its requests when it was begun, and the rest as given now. */
+/** The settings of the watched run: what decided its requests when it was started, and the rest as given now. */
 function withEarlierFlags(
   settings: RunSettings,
   before: IdentityFlags | null,

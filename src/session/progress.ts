@@ -1,6 +1,6 @@
 /** How far the requests of a session are. */
 export interface Progress {
-  /** `done` counts rows that are answered or failed for good, of earlier sessions as well. */
+  /** `done` counts rows that are answered or permanently failed, of earlier sessions as well. */
   rows: { total: number; done: number; refused: number; failed: number };
   /** Of this session. */
   requests: { sent: number; in_flight: number; throttled: number; retried: number };

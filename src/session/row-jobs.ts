@@ -14,7 +14,7 @@ import type { RowParts } from '../run/parts.js';
 import { requestOfTurn } from '../run/turns.js';
 import type { RetriableState } from '../types.js';
 
-/** Which rows are to be sent, and with what. */
+/** Which rows are sent, and with what. */
 export interface Wanted {
   row: (row: number) => boolean;
   /** Of a row that takes several requests, the parts to be sent now, by their numbers. */
@@ -23,7 +23,7 @@ export interface Wanted {
   requestFor: (body: Buffer) => Buffer;
 }
 
-/** Rows that have no answer yet, or one that is to be had again. */
+/** Rows that have no answer yet, or one that is requested again. */
 export function missing(index: JournalIndex, retry: readonly RetriableState[]): Wanted {
   return {
     row: (row) => index.isWanted(row, retry),

@@ -1,6 +1,6 @@
 /**
  * A shard's rows as batches: submitted, watched and collected while its lease is held. Each shard has a record of batches of
- * its own, and its batches carry an identity of their own, so that whoever takes the shard over finds those that exist.
+ * its own, and its batches have their own identity, so that the next owner of the shard finds the existing ones.
  */
 
 import { existsSync } from 'node:fs';

@@ -70,7 +70,7 @@ export async function underLease<T>(
     if (lock.lost !== null) throw leaseLost(lock.lost, shard, folder);
     return result;
   } catch (error) {
-    // A folder that is gone says where its answers are.
+    // The message about a deleted folder says where its answers are.
     throw lock.lost === null || error instanceof JournalGone ? error : leaseLost(lock.lost, shard, folder);
   } finally {
     workUnder(null);

@@ -17,7 +17,7 @@ const PATIENCE_MS = 30 * 60_000;
 
 export interface ShardQueueParts {
   ledger: Ledger;
-  /** The states of the other shards as they are now; null for one that no worker has begun. */
+  /** The states of the other shards as they are now; null for one that no worker has started. */
   others: () => readonly (Pick<ShardState, 'queue'> | null)[];
   /** Writes the state of this shard. */
   note: () => void;

@@ -113,7 +113,7 @@ async function requireModel(
   });
 }
 
-/** Brings the ledger up to date: what was in progress at a crash, files that are gone, rows in no chunk yet. */
+/** Brings the ledger up to date: what was in progress at a crash, missing files, rows in no chunk yet. */
 async function preparePlan(
   batchRun: BatchRun,
   parts: SubmitParts,
@@ -138,7 +138,7 @@ async function preparePlan(
 }
 
 /**
- * Plans batches for the rows that are to be asked and are in none yet.
+ * Plans batches for the rows to send that are in none yet.
  * @param isAllowed a further condition for a row
  */
 export async function planRows(

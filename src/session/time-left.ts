@@ -2,35 +2,35 @@
  * How long a run still takes: the time until its last request is sent, and the time until the slowest of those in flight
  * is answered. Requests are sent at the rate of a sliding window, or as `forecast.ts` foresees it while there is none:
  * their number in flight multiplies at the start with every answer's time. Pauses that the server asks for, and silences,
- * are not taken for slowness; where they come again and again, they are expected to go on.
+ * are not mistaken for slowness; if they recur, they are expected to continue.
  */
 
 import type { Ramp } from '../requests/concurrency.js';
 import { foresee, untilAllAnswered } from './forecast.js';
 import { LatencyCounts, type Cohort, type LatencyCurve } from './latency-curve.js';
 
-/** The window is half of the time since the pace became steady, within these bounds, and holds so many latencies and rows. */
+/** The window is half of the time since the pace became steady, within these bounds, and holds at least this many latencies and rows. */
 const WINDOW_SHARE = 0.6;
 const SHORTEST_WINDOW_MS = 5000;
 const LONGEST_WINDOW_MS = 120_000;
 const WINDOW_LATENCIES = 3;
 const WINDOW_ROWS = 120;
-/** The requests in flight no longer grow where they have not for so many latencies. */
+/** Requests in flight no longer grow if they have not for this many latencies. */
 const GROWTH_LATENCIES = 1.5;
-/** With less than this, what is in flight and how long an answer takes tells more of the rate. */
+/** With less than this, requests in flight and their latency give a better estimate of the rate. */
 const FEWEST_ROWS = 10;
 const FEWEST_LATENCIES = 2;
 /** Where the rate limits set the pace, it is visible after so long. */
 const SHORTEST_PACE_MS = 3000;
 /** The rate limits set the pace where fewer requests are in flight than this share of those that may be. */
 const BUSY_SHARE = 0.8;
-/** A rate that is so many times what it was rises. */
+/** A rate that is this many times the earlier one is rising. */
 const RISE = 1.3;
 /** Readings closer to each other than this share of the window are one. */
 const GRAIN = 0.01;
 /** A pause shorter than this is a part of the pace. */
 const SHORTEST_PAUSE_MS = 2000;
-/** No answer for so many times the latency of the slowest of a hundred is a silence. */
+/** No answer for this many times the 99th percentile of the latency is a silence. */
 const SILENCE_LATENCIES = 2;
 /** Pauses and silences from which on more are expected. */
 const HABIT = 2;
@@ -68,7 +68,7 @@ interface Sample {
 export interface OpenHours {
   /** Milliseconds until they begin; 0 where they have. */
   wait(): number;
-  /** Milliseconds, closed hours included, that so many milliseconds of open hours take. */
+  /** Milliseconds, including closed hours, that this many milliseconds of open hours take. */
   lasting(milliseconds: number): number;
 }
 
@@ -115,7 +115,7 @@ export class TimeLeft {
   add(reading: Reading): void {
     const before = this.#last;
     this.#last = reading;
-    // What was before the first answer tells nothing: a server may load its model.
+    // The time before the first answer is no measure: a server may be loading its model.
     if (before === null || before.done === 0) this.#begin();
     else this.#pass(reading.time - before.time, reading);
     if (reading.done !== before?.done || (this.hours?.wait() ?? 0) > 0)
@@ -197,7 +197,7 @@ export class TimeLeft {
     return { worked: this.#worked, done, sent: done + inFlight };
   }
 
-  /** Milliseconds until all rows are done with; null where nothing tells. */
+  /** Milliseconds until all rows are done; null if that cannot be estimated. */
   get estimate(): number | null {
     const reading = this.#last;
     const target = reading === null ? null : this.#target(reading);
@@ -270,7 +270,7 @@ export class TimeLeft {
     return cohorts.map(({ age, requests }) => ({ age, requests: (requests * inFlight) / sum }));
   }
 
-  /** One pause is an accident; those that come again and again will go on. */
+  /** One pause is an accident; recurring ones will continue. */
   get #slowdown(): number {
     return this.#pauses < HABIT || this.#worked <= 0 ? 1 : (this.#worked + this.#paused) / this.#worked;
   }

@@ -10,7 +10,7 @@ export const DEFAULT_OUTPUT_FILE = 'batch_results.jsonl';
 export const DEFAULT_ERROR_FILE = 'batch_errors.jsonl';
 
 export interface WatchOptions {
-  /** The run; what it was begun with replaces these where the run is known. */
+  /** The run; the settings that it was started with replace these if the run is known. */
   run: RunSettings;
   /** Null where the run's own record says which batches there are. */
   batchIds: readonly string[] | null;
@@ -30,7 +30,7 @@ export interface WatchOptions {
   giveUp: readonly string[];
   graph: boolean;
   cancel: boolean;
-  /** True where nobody is to be asked before something is cancelled. */
+  /** True to cancel without asking. */
   yes: boolean;
 }
 

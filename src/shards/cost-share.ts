@@ -10,7 +10,7 @@ import type { ShardState } from './state.js';
 
 export interface ShardCost {
   rows: number;
-  /** Null where no worker has begun, or where its file cannot be read. */
+  /** Null if no worker has started, or if its file cannot be read. */
   state: Pick<ShardState, 'phase' | 'cost_usd'> | null;
 }
 

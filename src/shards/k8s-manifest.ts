@@ -93,7 +93,7 @@ function unexpanded(text: string): string {
   return text.replaceAll('$', '$$$$');
 }
 
-/** A name as DNS takes it, made of the run's. */
+/** A name that DNS accepts, built from the run's. */
 function jobName(runDir: string): string {
   const run = runDir.slice(runDir.lastIndexOf(sep) + 1);
   const plain = run.toLowerCase().replace(/[^a-z0-9]+/g, '-');

@@ -25,7 +25,7 @@ const GONE_LOOKS = 3;
 /** The same in pauses between a worker's last signs of life: some network file systems show them late. */
 const GONE_PAUSES = 2.5;
 const LONGEST_PATIENCE_MS = 30_000;
-/** The file of a worker that is gone is removed after this long. */
+/** The file of a worker that has ended is removed after this long. */
 const FORGOTTEN_MS = 10 * 60_000;
 const LARGEST_FILE = 1 << 12;
 const NAME = /^[0-9a-f]{16}$/;

@@ -5,7 +5,7 @@ import type { RetriableState } from '../types.js';
 
 /**
  * Whether there is anything to send in a shard. One that is done is opened again only to retry rows.
- * @param state null where no worker has begun
+ * @param state null if no worker has started
  */
 export function isOpen(
   state: ShardState | 'unreadable' | null,

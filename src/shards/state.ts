@@ -12,7 +12,7 @@ import { ROW_STATES } from '../types.js';
 
 const LARGEST_STATE_BYTES = 1 << 20;
 
-/** `done`: every row has an answer, or failed for good. `stopped`: a worker left before that. */
+/** `done`: every row has an answer, or failed permanently. `stopped`: a worker left before that. */
 export type Phase = 'working' | 'stopped' | 'done';
 
 export interface ShardState {

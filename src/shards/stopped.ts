@@ -1,5 +1,5 @@
 /**
- * `stopped.json`: why all workers of a run stop. Where a key is refused or the credit is gone, no other worker would
+ * `stopped.json`: why all workers of a run stop. If a key is refused or the credit is used up, no other worker would
  * fare better, and each would pay for finding out.
  */
 

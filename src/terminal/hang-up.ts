@@ -30,7 +30,7 @@ export interface HangUpEvidence {
   writesToNohupFile: () => boolean;
 }
 
-/** True where a hang-up is to be ignored, as it was when the process started. */
+/** True if hang-ups are ignored, as they were when the process started. */
 export function isHangUpIgnored(evidence: HangUpEvidence = systemEvidence()): boolean {
   return (
     basename(evidence.shellCommand ?? '') === 'nohup' ||

@@ -106,7 +106,7 @@ export class LiveLines {
     try {
       columns = this.terminal.getWindowSize?.()[0];
     } catch {
-      // The terminal is gone.
+      // The terminal was closed.
     }
     // Some pseudo-terminals say 0.
     return Math.max(1, columns || this.terminal.columns || 80);
@@ -117,7 +117,7 @@ export class LiveLines {
     try {
       this.terminal.write(text);
     } catch {
-      // The terminal is gone; nobody misses the lines.
+      // The terminal was closed; the lines are not needed.
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Standard output and standard error, whatever becomes of them: a reader that is gone (`| head`, a `tee` that Ctrl-C
+ * Standard output and standard error, whatever happens to them: a reader that has exited (`| head`, a `tee` that Ctrl-C
  * killed first), a full disk, a terminal that was closed. Messages are never worth the work that is in progress, so
  * errors of standard error are dropped. Standard output carries what was asked for: a failure there is an error, unless
  * the reader simply had enough.
@@ -12,7 +12,7 @@ const ADVICE = 'Redirect it elsewhere and run the command again.';
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
-  EIO: 'the terminal or the disk is gone',
+  EIO: 'the terminal was closed or the disk failed',
   EFBIG: 'the file is larger than it may be',
 };
 
@@ -49,7 +49,7 @@ export async function printResult(text: string, advice = ADVICE): Promise<void> 
 }
 
 /**
- * Waits until everything has been handed to the system.
+ * Waits until everything has been passed to the system.
  * @throws UserError where something was lost; not where the reader closed the pipe
  */
 export async function finishOutput(advice = ADVICE): Promise<void> {

@@ -100,7 +100,7 @@ export class Console implements Reporter {
 
   /**
    * Shows several lines, redrawn in place, until the returned function is called. Only a terminal shows them; elsewhere
-   * whoever calls tells what changes.
+   * the caller passes what changes.
    * @param render the lines, at most as many as it is given room for
    */
   showTable(render: (rows: number) => string[]): () => void {

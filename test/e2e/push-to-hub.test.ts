@@ -116,7 +116,7 @@ describe('a push to the Hub', () => {
     const second = await push(api, [...reusing, '--reuse', earlier], 'me/answers', '--yes');
     expect(second.code, second.stderr).toBe(0);
     expect(second.stderr).toContain(
-      'Since the last push: 3 rows are new, 0 have another answer, 2 are gone.',
+      'Since the last push: 3 rows are new, 0 have another answer, 2 were removed.',
     );
     const card = await fileOf(api, 'me/answers', 'README.md');
     expect(['new', 'with another answer', 'gone', 'unchanged'].map((title) => told(card, title))).toEqual([
@@ -139,7 +139,7 @@ describe('a push to the Hub', () => {
     writeFileSync(review, edits.join('\n'));
     const edited = await push(api, [...reusing, '--resume', '--review', review], 'me/answers', '--yes');
     expect(edited.stderr).toContain(
-      'Since the last push: 0 rows are new, 2 have another answer, 0 are gone.',
+      'Since the last push: 0 rows are new, 2 have another answer, 0 were removed.',
     );
   });
 

@@ -81,7 +81,7 @@ describe('what changed since the last push', () => {
     ]).digests;
     expect(now.changesSince(earlier)).toEqual({ new: 1, changed: 0, gone: 1, unchanged: 1 });
     expect(describeChanges({ new: 5000, changed: 1, gone: 3, unchanged: 0 })).toBe(
-      '5,000 rows are new, 1 has another answer, 3 are gone',
+      '5,000 rows are new, 1 has another answer, 3 were removed',
     );
   });
 

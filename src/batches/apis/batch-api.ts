@@ -16,7 +16,7 @@ export interface Submission {
   url: RequestUrl;
   /** How the provider's pages show the file. */
   name: string;
-  /** The run that the batch belongs to, for providers that keep metadata; the others get a mark that is made of it. */
+  /** The run that the batch belongs to, for providers that keep metadata; the others get a mark that is derived from it. */
   metadata: Readonly<Record<string, string>>;
   /** Seconds until the provider may delete the input and the results. */
   keepFor: number;

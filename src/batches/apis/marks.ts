@@ -44,7 +44,7 @@ export function markOf(metadata: Readonly<Record<string, string>>): string {
 }
 
 /**
- * The metadata that a text with a mark in it stands for; null where there is none. Dataset and annotator are filled in
+ * The metadata that the mark in a text encodes; null if it has none. Dataset and annotator are filled in
  * where the mark is of these.
  */
 export function readMark(text: string, owner: MarkOwner): Record<string, string> | null {

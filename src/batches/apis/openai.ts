@@ -42,7 +42,7 @@ function fieldsAfter(fields: OptionalFields, message: string): OptionalFields {
   return fields.metadata && isUnknown ? { ...fields, metadata: false } : fields;
 }
 
-/** A file as it is to be uploaded. */
+/** A file to upload. */
 export interface Upload {
   path: string;
   name: string;

@@ -27,7 +27,7 @@ import type { Download } from './batch-api.js';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Looking a model up is a courtesy that nobody should wait for. */
 const MODEL_TIMEOUT_MS = 10_000;
-/** Uploads and downloads are as long as they are; what stands still is cut by the dispatcher's own time-outs. */
+/** Uploads and downloads take as long as they need; stalled ones are ended by the dispatcher's own time-outs. */
 const TRANSFER_TIMEOUT_MS = 24 * 60 * 60_000;
 const MAXIMUM_JSON_BYTES = ANSWER_BOUNDS.bytes;
 /** What is read of an error's body: messages are cut to far less, and a proxy's page may be of any size. */

@@ -15,7 +15,7 @@ import { RETRIABLE_STATES, type RetriableState } from '../../types.js';
 import { readKeyNames } from '../../models/server-list.js';
 import { flag } from './flag.js';
 
-/** Rows that a probe may send: a thousand tell the length of answers to some per cent. */
+/** Rows that a probe may send: a thousand give the length of answers to a few percent. */
 const MAXIMUM_PROBE = 1000;
 const ABOVE_NOTHING = Number.MIN_VALUE;
 const NO_NAMES: readonly string[] = [];

@@ -64,7 +64,7 @@ const MERGE_FLAGS = {
     fallback: null,
     usual: 'one file up to 10 million rows, parts of at least a million above',
     group: 'shards',
-    help: 'write the results in parts of at least n rows, each made of whole shards; none writes one file',
+    help: 'write the results in parts of at least n rows, each of whole shards; none writes one file',
     details:
       'Instead of `reannotated.json`, each of `--output_format` (`jsonl` and `parquet` if it names none) gets a folder. ' +
       'See [clusters](clusters.md#large-results).',

@@ -1,5 +1,5 @@
 /**
- * Elements made of code alone: no markup is ever parsed, so that nothing in a text can become one, and no text can hide
+ * Elements built by code alone: no markup is ever parsed, so that no text can become an element, and no text can hide
  * or reorder what is beside it.
  */
 
