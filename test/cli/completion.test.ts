@@ -4,32 +4,48 @@ import { completionScript } from '../../src/cli/completion.js';
 import { COMMANDS } from '../../src/cli/commands.js';
 import { flagsOf } from '../../src/cli/flags/table.js';
 
-/** What bash offers for the last of some words. */
-function offered(...words: string[]): string[] {
-  const script = [
-    completionScript('bash'),
-    'COMP_WORDS=("$@")',
-    'COMP_CWORD=$(($# - 1))',
-    '_reannotate',
-    'printf "%s\\n" "${COMPREPLY[@]}"',
-  ].join('\n');
-  const text = execFileSync('bash', ['-c', script, 'bash', ...words], { encoding: 'utf8' });
-  return text.split('\n').filter((word) => word !== '');
+/** What bash offers for the last word of each command line; one bash completes all of them. */
+function offered(commandLines: readonly string[][]): string[][] {
+  const completions = commandLines.map((words) =>
+    [
+      `COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')})`,
+      `COMP_CWORD=${words.length - 1}`,
+      'COMPREPLY=()',
+      '_reannotate',
+      'printf "%s\\n" "${COMPREPLY[@]}" ---',
+    ].join('\n'),
+  );
+  const script = [completionScript('bash'), ...completions].join('\n');
+  const texts = execFileSync('bash', ['-c', script], { encoding: 'utf8' }).split('---\n').slice(0, -1);
+  return texts.map((text) => text.split('\n').filter((word) => word !== ''));
 }
 
 describe('completion for bash', () => {
   it('offers commands, flags and values', () => {
-    expect(offered('reannotate', 'ju')).toEqual(['judge']);
-    expect(offered('reannotate', '--max_t')).toEqual(['--max_tokens', '--max_tokens_per_minute']);
-    expect(offered('reannotate', '--reasoning', '')).toEqual(['separate', 'inline', 'drop']);
-    expect(offered('reannotate', '-m', 'gpt-4o-mini-')).toEqual(['gpt-4o-mini-2024-07-18']);
-    expect(offered('reannotate', '--limit', '')).toEqual([]);
-    expect(offered('reannotate', 'judge', '--sam')).toEqual(['--sample']);
-    expect(offered('/usr/bin/watch-batch', '--check_')).toEqual(['--check_interval']);
-    expect(offered('reannotate', 'completion', '')).toEqual(['bash', 'zsh', 'fish']);
-    expect(offered('reannotate', '--dataset', 'package.j')).toEqual(['package.json']);
-    for (const command of ['report', 'work', 'status', 'merge', 'slurm', 'k8s'])
-      expect(offered('reannotate', command, 'test/c')).toContain('test/cli');
+    const cases: [words: string[], offers: string[]][] = [
+      [['reannotate', 'ju'], ['judge']],
+      [
+        ['reannotate', '--max_t'],
+        ['--max_tokens', '--max_tokens_per_minute'],
+      ],
+      [
+        ['reannotate', '--reasoning', ''],
+        ['separate', 'inline', 'drop'],
+      ],
+      [['reannotate', '-m', 'gpt-4o-mini-'], ['gpt-4o-mini-2024-07-18']],
+      [['reannotate', '--limit', ''], []],
+      [['reannotate', 'judge', '--sam'], ['--sample']],
+      [['/usr/bin/watch-batch', '--check_'], ['--check_interval']],
+      [
+        ['reannotate', 'completion', ''],
+        ['bash', 'zsh', 'fish'],
+      ],
+      [['reannotate', '--dataset', 'package.j'], ['package.json']],
+    ];
+    expect(offered(cases.map(([words]) => words))).toEqual(cases.map(([, offers]) => offers));
+    const takeFolders = ['report', 'work', 'status', 'merge', 'slurm', 'k8s'];
+    for (const offers of offered(takeFolders.map((command) => ['reannotate', command, 'test/c'])))
+      expect(offers).toContain('test/cli');
   });
 });
 

@@ -175,7 +175,7 @@ describe('lines of an earlier version', () => {
 });
 
 describe('a text with more escapes than can be searched', () => {
-  const dense = '\\u0073%6b&#45;'.repeat(400_000);
+  const dense = '\\u0073%6b&#45;'.repeat(150_000);
   it('is refused, and no part of it appears in a message', () => {
     const started = performance.now();
     expect(() => redactor.bytes(Buffer.from(dense))).toThrow(Unsearchable);
