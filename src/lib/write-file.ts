@@ -149,22 +149,24 @@ export function writeAll(descriptor: number, bytes: Uint8Array): void {
  * Makes or replaces a file as a whole: readers see the old content or the new one, never a part, and after a
  * crash the same. `write` fills the file; if it throws, the old content stays. A symbolic link is not replaced.
  * @param filter gets all that is written, some lines at a time
+ * @returns what `write` returns
  */
-export async function replaceFile(
+export async function replaceFile<Result>(
   path: string,
-  write: (file: BufferedFile) => void | Promise<void>,
+  write: (file: BufferedFile) => Result | Promise<Result>,
   filter: LineFilter | null = null,
-): Promise<void> {
+): Promise<Result> {
   const temporary = temporaryName(path);
   let file: BufferedFile | null = null;
   try {
     refuseLink(path);
     file = new BufferedFile(temporary, filter);
-    await write(file);
+    const result = await write(file);
     file.finish();
     file = null;
     renameSync(temporary, path);
     syncFolder(dirname(path));
+    return result;
   } catch (error) {
     file?.abandon();
     rmSync(temporary, { force: true });

@@ -4,7 +4,7 @@ import { replaceFile } from '../lib/files.js';
 import { count, dollars, duration, sanitize, plural, shellWord, spent } from '../lib/text.js';
 import { ROW_STATES } from '../types.js';
 import type { Account } from './account.js';
-import type { Assembled, RowCountsByState } from './assemble.js';
+import type { Assembled, RowCountsByState } from './assembled.js';
 import type { RunFolder } from './folder.js';
 import type { ServerCounts, Totals } from './totals.js';
 

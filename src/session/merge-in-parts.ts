@@ -14,7 +14,7 @@ import { exportFiles, exportTo, type ExportName } from '../exports/index.js';
 import { mayBeLate } from '../exports/leading-rows.js';
 import { leadAcrossParts } from '../exports/part-types.js';
 import { partName, refuseOtherFiles, removeParts } from '../exports/parts.js';
-import type { OptionalKeys } from '../run/assemble.js';
+import type { OptionalKeys } from '../run/assembled.js';
 import type { RunFolder } from '../run/folder.js';
 import type { MergedFile } from './merge-shards.js';
 

@@ -12,7 +12,7 @@ import { chooseFormat } from '../formats/index.js';
 import { redactedRows } from '../datasets/redacted.js';
 import { mostTokensOf, type ParameterChange } from '../requests/parameters.js';
 import type { Stop } from '../requests/processor.js';
-import type { RowCountsByState } from '../run/assemble.js';
+import type { RowCountsByState } from '../run/assembled.js';
 import type { RunFolder } from '../run/folder.js';
 import { writeJobs } from '../run/jobs.js';
 import type { JournalIndex } from '../run/journal.js';

@@ -5,7 +5,7 @@
  */
 
 import { count, sanitize, plural } from '../lib/text.js';
-import type { RowCountsByState } from '../run/assemble.js';
+import type { RowCountsByState } from '../run/assembled.js';
 import { ROW_STATES } from '../types.js';
 import { inputDigest } from './rows.js';
 import { ranges } from './ranges.js';

@@ -7,7 +7,7 @@ import { replaceFile, replaceQuickly, readOwnText } from '../lib/files.js';
 import { holdsLock } from '../lib/fence.js';
 import { isObject, parseJson } from '../lib/json.js';
 import type { ParameterChange } from '../requests/parameters.js';
-import type { RowCountsByState } from '../run/assemble.js';
+import type { RowCountsByState } from '../run/assembled.js';
 import { ROW_STATES } from '../types.js';
 
 const LARGEST_STATE_BYTES = 1 << 20;
