@@ -211,8 +211,31 @@ async function readYaml(path: string): Promise<Record<string, unknown> | null> {
 
 export async function writeConfig(path: string, config: ConfigFile): Promise<void> {
   const { stringify } = await import('yaml');
-  const text = stringify(config, { lineWidth: 0 });
+  const paths = config.dataset?.paths ?? [];
+  const [before, after, indent] = aroundPaths(config, paths, (value) => stringify(value, { lineWidth: 0 }));
   await replaceFile(path, (file) => {
-    file.write(text);
+    file.write(before);
+    if (after === null) return;
+    for (const one of paths) file.write(`${indent}- ${JSON.stringify(one)}\n`);
+    file.write(after);
   });
+}
+
+/** Paths of more files are written one by one: the tree that a hundred thousand become takes a hundred megabytes. */
+const MOST_PATHS_IN_TREE = 1000;
+
+/** The text before and after a long list of paths, and its indentation; all of the text, and null, for any other. */
+function aroundPaths(
+  config: ConfigFile,
+  paths: readonly string[],
+  stringify: (value: unknown) => string,
+): [before: string, after: string | null, indent: string] {
+  if (paths.length <= MOST_PATHS_IN_TREE) return [stringify(config), null, ''];
+  const place = `@${randomUUID()}`;
+  const text = stringify({ ...config, dataset: { ...config.dataset, paths: [place] } });
+  const item = `- "${place}"\n`;
+  const [before = '', after] = text.split(item);
+  if (after === undefined) throw new Error('a list without its place');
+  const start = before.lastIndexOf('\n') + 1;
+  return [before.slice(0, start), after, before.slice(start)];
 }
