@@ -1,5 +1,5 @@
 import { Crowding } from './crowding.js';
-import { LatencyByLoad } from './latency-by-load.js';
+import { CERTAIN, LatencyByLoad, LIKELY } from './latency-by-load.js';
 import { ThroughputSearch } from './throughput-search.js';
 
 /** True where this process has no time left, so that more requests in flight would only wait in memory. */
@@ -19,6 +19,8 @@ const QUICK_FACTOR = 1.25;
 const USUAL_GROWTH = 2;
 /** The first answers show whether a server has only a few slots; until then the number no more than doubles. */
 const QUICK_GROWTH_AFTER = 8;
+/** Requests that time out soon have time for so many answers, one after the other. */
+const ANSWERS_IN_TIME = 16;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;
 /** Answers by which `latency` says how long one takes. */
@@ -269,9 +271,16 @@ export class Concurrency {
   }
 
   #startsSearch(inFlight: number): boolean {
-    if (this.isFixed || this.#search !== null || !this.#latencies.rises(inFlight)) return false;
+    if (this.isFixed || this.#search !== null) return false;
+    const certainty = this.#mayTimeOut ? LIKELY : CERTAIN;
+    if (!this.#latencies.rises(inFlight, certainty)) return false;
     this.#search = new ThroughputSearch(this.#limit, this.maximum, this.timeout);
     return true;
+  }
+
+  /** True where a queue of a few requests would take all the time that one has. */
+  get #mayTimeOut(): boolean {
+    return (this.#latencies.shortest ?? 0) * ANSWERS_IN_TIME > this.timeout;
   }
 
   #endSearch(level: number): void {

@@ -14,11 +14,19 @@ const ASSUMED_ANSWERS = 4;
 const LEAST_ANSWERS = 4;
 /** Latency that has risen by this factor has risen. */
 const RISE = 1.5;
+/** Standard errors beyond which a rise is no chance, for the deviation that was seen and for the one that is only assumed. */
+interface Certainty {
+  seen: number;
+  assumed: number;
+}
+
 /**
- * Standard errors beyond which a rise is no chance. With one, a short first answer was taken for the usual one so often
- * that runs with long answers stopped growing.
+ * Each answer is compared with every lower load, so chance has many occasions: with two standard errors, one run in twenty
+ * of 300 answers of about 20 s (log-normal, 0.5) took twice as long as the others.
  */
-const CERTAINTY = 2;
+export const CERTAIN: Certainty = { seen: 3, assumed: 2.6 };
+/** Where a queue would soon make requests time out, a server with one or two slots has to be found at once. */
+export const LIKELY: Certainty = { seen: 2, assumed: 2 };
 
 /** How long answers take, by how many requests were in flight when they were sent: 1, 2 to 3, 4 to 7, and so on. */
 export class LatencyByLoad {
@@ -36,7 +44,7 @@ export class LatencyByLoad {
    * True where answers take clearly longer under this load than under a lower one: longer by half, and by more than
    * chance explains.
    */
-  rises(inFlight: number): boolean {
+  rises(inFlight: number, certainty: Certainty): boolean {
     const index = bandOf(inFlight);
     const band = this.#bands[index];
     if (band === undefined || band.count < LEAST_ANSWERS) return false;
@@ -44,8 +52,11 @@ export class LatencyByLoad {
       const lower = this.#bands[below];
       // The first answers of those that were sent together are the quick ones.
       if (lower === undefined || lower.count < 2 ** below) continue;
-      const error = Math.sqrt(varianceOf(band) / band.remembered + varianceOf(lower) / lower.remembered);
-      if (band.mean - lower.mean > Math.log(RISE) + CERTAINTY * error) return true;
+      if (
+        band.mean - lower.mean >
+        Math.log(RISE) + Math.hypot(chanceIn(band, certainty), chanceIn(lower, certainty))
+      )
+        return true;
     }
     return false;
   }
@@ -70,6 +81,13 @@ function bandOf(inFlight: number): number {
 
 function memoryOf(index: number): number {
   return Math.max(LEAST_MEMORY, 2 ** (index + 1));
+}
+
+/** How far a mean may be off by chance. */
+function chanceIn({ remembered: answers, variance }: FadingStatistics, certainty: Certainty): number {
+  const seen = certainty.seen ** 2 * variance * answers;
+  const assumed = (certainty.assumed * ASSUMED_DEVIATION) ** 2 * ASSUMED_ANSWERS;
+  return Math.sqrt((seen + assumed) / (answers + ASSUMED_ANSWERS) / answers);
 }
 
 /** The variance that was seen, mixed with the one that is assumed while there are few answers. */

@@ -228,6 +228,20 @@ describe('Concurrency with few answers', () => {
   });
 });
 
+describe('Concurrency with slow answers of many lengths', () => {
+  it('takes chance for a queue in none of sixty runs', () => {
+    const server = { slots: 10_000, service: logNormal(20_000, 0.5), timeout: 600_000 };
+    const timeOf = (seed: number, isFixed: boolean): number => {
+      const simulation = new Simulation(server, 300, seed);
+      const pace = { now: () => simulation.now, timeout: server.timeout };
+      return simulation.run(new Concurrency(512, isFixed, pace)).time;
+    };
+    const shares = Array.from({ length: 60 }, (_, seed) => timeOf(seed + 1, true) / timeOf(seed + 1, false));
+    // The ramp takes four to five answers' time; a search in vain takes as much again.
+    expect(Math.min(...shares)).toBeGreaterThan(0.5);
+  });
+});
+
 describe('TokenEstimate', () => {
   it('charges characters / 4 regardless of escapes', () => {
     const body = (content: string): Buffer =>
