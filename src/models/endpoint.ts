@@ -32,7 +32,7 @@ export function findEndpoint(call: ModelCall): Endpoint {
   const url = givenBaseUrl(call);
   const address = addressOf(call, url);
   // A server of one's own may need no key; if it does, it will say so.
-  const needed = apiKeyVariable !== null || (baseUrl === null && provider.apiKeyVariable !== null);
+  const needed = apiKeyVariable !== null || (baseUrl === null && needsKey(provider));
   if (key === '' && needed && variable !== null && address.basic === null) {
     throw new UserError(
       `No API key: ${annotator.name} needs one in the environment variable ${variable}. ` +
@@ -47,6 +47,11 @@ export function findEndpoint(call: ModelCall): Endpoint {
   // A run that is resumed may take its key from a variable that only its record names.
   environment.redactor.add(knownSecrets(environment.variables, variable === null ? [] : [variable], [url]));
   return { address, baseUrl: shownAddress(address.base + address.query), apiKey: key === '' ? null : key };
+}
+
+/** True for a provider that serves nobody without a key. */
+function needsKey({ apiKeyVariable, keyIsOptional }: Provider): boolean {
+  return apiKeyVariable !== null && !keyIsOptional;
 }
 
 function givenBaseUrl({ annotator, environment, baseUrl }: ModelCall): string {
@@ -85,7 +90,7 @@ export function batchTermsOf(call: ModelCall): BatchTerms | null {
   const { hostname } = new URL(readAddress(givenBaseUrl(call)).base);
   if (AZURE_HOST.test(hostname)) return BATCH_TERMS.azure;
   const known = Object.values<Provider>(PROVIDERS).find(
-    ({ baseUrl, apiKeyVariable }) => apiKeyVariable !== null && new URL(baseUrl).hostname === hostname,
+    (known) => needsKey(known) && new URL(known.baseUrl).hostname === hostname,
   );
   return (known ?? provider).batches;
 }
@@ -136,5 +141,6 @@ export function checkEndpoints(call: ModelCall): void {
 
 /** The variables that hold the keys of a run's servers, separated by commas; null where none needs one. */
 export function keyVariablesOf({ annotator, apiKeyVariable, servers }: ModelCall): string | null {
-  return servers?.apiKeyVariables ?? apiKeyVariable ?? annotator.provider.apiKeyVariable;
+  const { provider } = annotator;
+  return servers?.apiKeyVariables ?? apiKeyVariable ?? (needsKey(provider) ? provider.apiKeyVariable : null);
 }

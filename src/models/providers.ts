@@ -26,8 +26,10 @@ export interface Provider {
   baseUrl: string;
   /** The environment variable that replaces `baseUrl`. */
   baseUrlVariable: string | null;
-  /** The environment variable that holds the key; null where the server needs none. */
+  /** The environment variable that holds the key; null where no server of this kind has one. */
   apiKeyVariable: string | null;
+  /** True for servers of one's own, which need a key only if they were started with one. */
+  keyIsOptional: boolean;
   /** True where answers are asked for as a stream, because the provider serves long answers only that way. */
   streamed: boolean;
   /** What its batches cost and hold; null where it has none, or none that is known. */
@@ -66,6 +68,7 @@ type ProviderEntry = Pick<Provider, 'title' | 'baseUrl' | 'apiKeyVariable' | 'do
 function provider(entry: ProviderEntry): Provider {
   const usual = {
     baseUrlVariable: null,
+    keyIsOptional: false,
     streamed: false,
     batches: null,
     tellsLimitsForFree: false,
@@ -246,7 +249,8 @@ export const PROVIDERS = {
   ollama: provider({
     title: 'Ollama',
     baseUrl: 'http://localhost:11434/v1',
-    apiKeyVariable: null,
+    apiKeyVariable: 'OLLAMA_API_KEY',
+    keyIsOptional: true,
     docs: 'https://github.com/ollama/ollama/blob/main/docs/openai.md',
     // `n`, `logit_bias` and log probabilities are unchecked boxes there
     lacks: ['logit_bias'],
@@ -256,7 +260,8 @@ export const PROVIDERS = {
   vllm: provider({
     title: 'vLLM',
     baseUrl: 'http://localhost:8000/v1',
-    apiKeyVariable: null,
+    apiKeyVariable: 'VLLM_API_KEY',
+    keyIsOptional: true,
     docs: 'https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html',
     // docs.vllm.ai: OpenAI-compatible server
     effort: vllmEffort,
@@ -265,7 +270,8 @@ export const PROVIDERS = {
   lmstudio: provider({
     title: 'LM Studio',
     baseUrl: 'http://localhost:1234/v1',
-    apiKeyVariable: null,
+    apiKeyVariable: 'LMSTUDIO_API_KEY',
+    keyIsOptional: true,
     docs: 'https://lmstudio.ai/docs/app/api/endpoints/openai',
     // lmstudio.ai/docs: OpenAI compatibility endpoints; `n` is not among the supported parameters
     takesSeed: true,
@@ -357,7 +363,8 @@ export const PROVIDERS = {
   sglang: provider({
     title: 'SGLang',
     baseUrl: 'http://localhost:30000/v1',
-    apiKeyVariable: null,
+    apiKeyVariable: 'SGLANG_API_KEY',
+    keyIsOptional: true,
     docs: 'https://docs.sglang.ai/basic_usage/openai_api.html',
     effort: vllmEffort,
     takesSeed: true,
@@ -365,7 +372,8 @@ export const PROVIDERS = {
   llamacpp: provider({
     title: 'llama.cpp',
     baseUrl: 'http://localhost:8080/v1',
-    apiKeyVariable: null,
+    apiKeyVariable: 'LLAMACPP_API_KEY',
+    keyIsOptional: true,
     docs: 'https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md',
     effort: vllmEffort,
     takesSeed: true,
@@ -373,7 +381,8 @@ export const PROVIDERS = {
   tgi: provider({
     title: 'Text Generation Inference',
     baseUrl: 'http://localhost:8080/v1',
-    apiKeyVariable: null,
+    apiKeyVariable: 'TGI_API_KEY',
+    keyIsOptional: true,
     docs: 'https://huggingface.co/docs/text-generation-inference/reference/api_reference',
     takesSeed: true,
     // `n` and `logit_bias` are marked as unused

@@ -90,13 +90,14 @@ describe('every provider', () => {
         },
       );
 
-    it('has a title, an address, its documentation and, away from this machine, a key', () => {
+    it('has a title, an address, its documentation, and a variable for its key, which only servers on this machine may lack', () => {
       expect(provider.title).not.toBe('');
       const url = new URL(provider.baseUrl);
       expect(provider.baseUrl.endsWith('/')).toBe(false);
       expect(new URL(provider.docs).protocol).toBe('https:');
-      if (url.hostname === 'localhost') return;
-      expect(url.protocol).toBe('https:');
+      const isLocal = url.hostname === 'localhost';
+      expect(provider.keyIsOptional).toBe(isLocal);
+      if (!isLocal) expect(url.protocol).toBe('https:');
       expect(provider.apiKeyVariable).toMatch(/^(?:[A-Z]+_API_KEY|HF_TOKEN|GITHUB_TOKEN)$/);
     });
 
