@@ -115,7 +115,15 @@ function judgeWithoutText(value: unknown, kind: 'empty' | 'foreign'): Verdict {
 
 function emptyAnswer(usage: Usage | null): Verdict {
   const message = 'the answer has no text';
-  return { kind: 'transient', message, unreachable: false, overloaded: false, wait: null, usage };
+  return {
+    kind: 'transient',
+    message,
+    unreachable: false,
+    overloaded: false,
+    wait: null,
+    usage,
+    isEmpty: true,
+  };
 }
 
 function judgeUnreadable({ description, shape, isTorn, text }: UnreadableBody): Verdict {

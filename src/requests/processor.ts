@@ -219,6 +219,11 @@ interface Exhausted {
   errors: string[];
 }
 
+/** True for an answer that a model with the same seed may well give again. */
+function saysTheSameAgain(verdict: Failure): boolean {
+  return verdict.kind === 'unfit' || (verdict.kind === 'transient' && verdict.isEmpty === true);
+}
+
 /** What came of one request. */
 interface Sent {
   /** `elsewhere`: the server is at fault, and another one takes the row at no cost. */
@@ -540,12 +545,10 @@ export class Processor {
           this.counts.retried += 1;
           break;
         case 'unfit':
-          row.adaptation.reseeds += 1;
-          if (!(await this.#tryAgain(verdict, { job, row, sent, errors, exchanged }))) return;
-          break;
         case 'partial':
         case 'unreadable':
         case 'transient':
+          if (saysTheSameAgain(verdict)) row.adaptation.reseeds += 1;
           if (!(await this.#tryAgain(verdict, { job, row, sent, errors, exchanged }))) return;
           break;
         default:

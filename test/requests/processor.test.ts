@@ -322,6 +322,19 @@ describe('an answer that breaks the schema', () => {
   });
 });
 
+describe('an answer without text', () => {
+  it('is requested again with another seed, since a model may say nothing again with the same', async () => {
+    const seeds: unknown[] = [];
+    const played = await play(
+      1,
+      ({ seed }, times) => (seeds.push(seed), times < 2 ? { body: completion('') } : ok),
+      { parameters: { seed: 42 } },
+    );
+    expect(played).toMatchObject({ stop: null, rows: { 0: 'answered' } });
+    expect(seeds).toEqual([42, 43, 44]);
+  });
+});
+
 describe('a service tier without capacity', () => {
   const full = apiError(429, 'Resource unavailable. Please try again later.', 'resource_unavailable');
 
