@@ -107,23 +107,23 @@ function judgeWithoutText(value: unknown, kind: 'empty' | 'foreign'): Verdict {
   const reported = reportedIn(value);
   const foreign = describeForeign(value);
   if (foreign !== null) return unreadable(foreign, foreign, { isForeign: true, isTorn: false }, reported);
-  if (kind === 'empty') return emptyAnswer(usageOfUnusable(reported, value));
+  if (kind === 'empty') return emptyAnswer(value, usageOfUnusable(reported, value));
   const unknown = describeUnknown(value);
   const usage = usageOfUnusable(reported, JSON.stringify(value));
   return unreadable(`the answer is ${unknown}`, unknown, { isForeign: false, isTorn: false }, usage);
 }
 
-function emptyAnswer(usage: Usage | null): Verdict {
+function emptyAnswer(value: unknown, usage: Usage | null): Verdict {
   const message = 'the answer has no text';
-  return {
-    kind: 'transient',
-    message,
-    unreachable: false,
-    overloaded: false,
-    wait: null,
-    usage,
-    isEmpty: true,
-  };
+  const isEmpty = saysNothing(value);
+  return { kind: 'transient', message, unreachable: false, overloaded: false, wait: null, usage, isEmpty };
+}
+
+/** True where the model wrote an empty text; where there is none at all, the server is at fault. */
+function saysNothing(value: unknown): boolean {
+  const choices = isObject(value) && Array.isArray(value['choices']) ? (value['choices'] as unknown[]) : [];
+  const [first] = choices;
+  return isObject(first) && isObject(first['message']) && first['message']['content'] === '';
 }
 
 function judgeUnreadable({ description, shape, isTorn, text }: UnreadableBody): Verdict {

@@ -98,7 +98,7 @@ export type Verdict =
       wait: number | null;
       /** What an unusable answer cost nevertheless; without the prompt's tokens where they are not reported. */
       usage: Usage | null;
-      /** True for an answer without text: with the same seed the model may well say nothing again. */
+      /** True where the model wrote an empty text: with the same seed it may well do so again. */
       isEmpty?: boolean;
       /** True where the error came within an answer: other rows may have better luck. */
       inAnswer?: boolean;

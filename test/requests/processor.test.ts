@@ -333,6 +333,14 @@ describe('an answer without text', () => {
     expect(played).toMatchObject({ stop: null, rows: { 0: 'answered' } });
     expect(seeds).toEqual([42, 43, 44]);
   });
+
+  it('is requested again as it was where the server left the text out', async () => {
+    const seeds: unknown[] = [];
+    await play(1, ({ seed }, times) => (seeds.push(seed), times < 2 ? { body: { choices: [] } } : ok), {
+      parameters: { seed: 42 },
+    });
+    expect(seeds).toEqual([42, 42, 42]);
+  });
 });
 
 describe('a service tier without capacity', () => {
