@@ -75,7 +75,7 @@ export async function compareDryRun(
       const body = requestBody(requestOf(prompt), requestShape(settings.call));
       estimates[number]?.add(Buffer.from(JSON.stringify(body)));
     });
-    // The old answer stands in for both, whose lengths are unknown.
+    // The lengths of the two answers are not known yet: the original's is used for both.
     const answer = prompt.annotation_original ?? prompt.user_prompt;
     const pair = { row: row.index, prompt: prompt.user_prompt, oldAnswer: answer, newAnswer: answer };
     const bodies = bodiesOf(pair, judging, prompts).map((body) => Buffer.from(JSON.stringify(body)));

@@ -15,6 +15,7 @@ import {
   ColumnPages,
   decoderOf,
   openLongPage,
+  parsersOf,
   type Decoder,
   type Hyparquet,
   type OpenParquet,
@@ -22,7 +23,6 @@ import {
   type Values,
 } from './parquet-pages.js';
 import type { LongPage } from './parquet-runs.js';
-import { PARSERS } from './parquet-values.js';
 import { ExcessiveRow, inColumn, TOO_LONG, TOO_MANY_VALUES, type RowLimits } from './row-limits.js';
 
 /** Rows, entries and bytes that are put together at a time. */
@@ -166,7 +166,7 @@ export class NestedColumns {
     const { hyparquet } = this.open;
     const { name } = node.element;
     const parts = new Map(leaves.map((leaf) => [leaf.name, leaf.assembled()]));
-    hyparquet.assembleNested(parts, node, { ...hyparquet.DEFAULT_PARSERS, ...PARSERS });
+    hyparquet.assembleNested(parts, node, parsersOf(hyparquet));
     const values = parts.get(name);
     if (values?.length !== rows) throw new Error(`${values?.length ?? 0} rows where there are ${rows}`);
     return { name, values };

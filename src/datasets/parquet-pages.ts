@@ -97,6 +97,11 @@ export function chunkOf(title: string, { group, tree, path }: LeafPlace, hyparqu
   return { metadata, schemaPath, element };
 }
 
+/** The decoder's parsers of typed values, with ours for those that it would make inexact. */
+export function parsersOf(hyparquet: Hyparquet) {
+  return { ...hyparquet.DEFAULT_PARSERS, ...PARSERS };
+}
+
 /** What decodes the values of a column. */
 export function decoderOf(hyparquet: Hyparquet, { metadata, schemaPath, element }: Chunk): Decoder {
   return {
@@ -106,7 +111,7 @@ export function decoderOf(hyparquet: Hyparquet, { metadata, schemaPath, element 
     type: metadata.type,
     codec: metadata.codec,
     compressors: hyparquet.compressors,
-    parsers: { ...hyparquet.DEFAULT_PARSERS, ...PARSERS },
+    parsers: parsersOf(hyparquet),
   };
 }
 

@@ -19,7 +19,7 @@ const QUICK_FACTOR = 1.25;
 const USUAL_GROWTH = 2;
 /** The first answers show whether a server has only a few slots; until then the number no more than doubles. */
 const QUICK_GROWTH_AFTER = 8;
-/** Requests that time out soon have time for so many answers, one after the other. */
+/** A request may time out in a short queue if its time-out is less than this many times the usual latency. */
 const ANSWERS_IN_TIME = 16;
 const BUSY_SHARE = 0.8;
 const BUSY_SAMPLE_MS = 100;

@@ -5,8 +5,8 @@ const FEWEST_REFUSALS = 3;
 /** Outcomes that a limit of requests at a time does not explain, as a share of the refusals, where there is one. */
 const EXPLAINED = 0.25;
 /**
- * There is none where this share of so many refusals came while no more were awaited than the server usually takes. A single
- * request more is often taken: the server was done with another one whose answer was still on its way.
+ * There is no such limit if, of at least `ENOUGH_REFUSALS` refusals, this share came while the server had no more requests
+ * than it usually takes. One more is often taken: the server was done with another whose answer was still on its way.
  */
 const UNEXPLAINED = 0.5;
 const ENOUGH_REFUSALS = 8;
@@ -23,7 +23,7 @@ export type Cause =
 /**
  * Tells a limit of requests at a time from a limit of requests a minute where the server names neither (nginx with
  * `limit_conn`, HAProxy with `maxconn`, gateways): the first refuses all requests that are sent while a certain number is
- * awaited and takes all others, the second refuses whatever the number. Paced as a rate, the first kind took three times as
+ * in progress and takes all others, the second refuses at any number. Paced as a rate, the first kind took three times as
  * long as the same server with the right `--max_concurrency`.
  */
 export class Crowding {

@@ -199,7 +199,7 @@ interface SentRow {
   server: Server;
   /** Refusals for overload that cost it no attempt. */
   freeRefusals: number;
-  /** How often it was refused because the server takes no more, or not so many. */
+  /** How many times in a row it was refused because the server takes no more requests. */
   refusals: number;
   /** True where the last time was because of the requests that were awaited then. */
   isCrowdedOut: boolean;
@@ -483,10 +483,8 @@ export class Processor {
 
   /** Sees one job through: sends it until it is answered, failed, or the run stops. */
   async #process(job: Job, server: Server): Promise<void> {
-    const row: SentRow = {
-      ...{ adaptation: newRow(), server, freeRefusals: 0 },
-      ...{ refusals: 0, isCrowdedOut: false },
-    };
+    const adaptation = newRow();
+    const row: SentRow = { adaptation, server, freeRefusals: 0, refusals: 0, isCrowdedOut: false };
     try {
       await this.#attempts(job, row);
     } catch (error) {

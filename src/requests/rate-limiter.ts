@@ -289,7 +289,7 @@ export class RateLimiter {
    * A 429 came: closes the gate for all requests.
    * @param retryAfter milliseconds that the server asked for; null: exponential back-off with full jitter
    * @param message what it says
-   * @returns true if so many are throttled that fewer must be in flight: a learnt rate is kept by pacing, and
+   * @returns true if fewer requests must be in flight because many are throttled: a learnt rate is kept by pacing, and
    *   with few in flight on top of that a limit of a minute took nine times as long as it had to
    */
   throttled(request: Charged, retryAfter: number | null, message = ''): boolean {

@@ -165,7 +165,7 @@ class SameRequests {
 class JobFile {
   readonly #descriptor: number;
   readonly #buffer = Buffer.allocUnsafe(WINDOW_BYTES);
-  /** Where the first job is of every so many rows; `NO_JOB` where they have none. */
+  /** The offset of the first job in each group of `ROWS_A_MARK` rows; `NO_JOB` for a group without one. */
   readonly #marks: Float64Array;
   #window: Buffer = this.#buffer.subarray(0, 0);
   #start = 0;

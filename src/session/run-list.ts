@@ -204,7 +204,7 @@ function shardProgress({ temp }: RunFolder): Progress {
     readPlan(temp),
     stoppedError(temp)?.message ?? null,
     (shard) => readState(shardFolder(temp, shard).temp),
-    // As for other runs, whoever holds the lock is taken to be alive.
+    // As for other runs, the process that holds the lock counts as alive.
     (shard, state) =>
       signOf(shardFolder(temp, shard).temp, state, Date.now()).kind === 'gone' ? Infinity : 0,
   );

@@ -24,7 +24,10 @@ import { watchOnce } from './watch-once.js';
 const GRACE_MS = 30_000;
 
 const NOTHING_WATCHED: Watched = {
-  ...{ interrupted: false, answers: 0, isOurAccount: false, inDoubt: null },
+  interrupted: false,
+  answers: 0,
+  isOurAccount: false,
+  inDoubt: null,
   invalidRows: [],
 };
 
@@ -88,7 +91,7 @@ function watchedOf(
   const own: RunPolicy = { ...policy, maxCost: policy.maxCost === null ? null : policy.maxCost - reserved };
   const parts = { call, policy: own, ledger, client, totals, price, isGivenUp, queue };
   const { identity } = run;
-  // A shard that is done is looked at again only to retry rows.
+  // A finished shard is opened again only to retry rows.
   const lookAgain = /\s--retry[\s=]/.test(resumeCommand) ? resumeCommand : `${resumeCommand} --retry failed`;
   const giveUpCommand = `${lookAgain} --give_up`;
   return {

@@ -9,7 +9,7 @@ import type { Ramp } from '../requests/concurrency.js';
 import { foresee, untilAllAnswered } from './forecast.js';
 import { LatencyCounts, type Cohort, type LatencyCurve } from './latency-curve.js';
 
-/** The window is half of the time since the pace became steady, within these bounds, and holds at least this many latencies and rows. */
+/** The window is this share of the time since the pace became steady, within these bounds, and holds at least this many latencies and rows. */
 const WINDOW_SHARE = 0.6;
 const SHORTEST_WINDOW_MS = 5000;
 const LONGEST_WINDOW_MS = 120_000;
@@ -222,8 +222,8 @@ export class TimeLeft {
     const curve = this.#curve;
     if (curve === null) return null;
     const unsent = Math.max(0, left - inFlight);
-    const rate = unsent === 0 ? null : this.#steadyRate(curve);
     if (unsent === 0) return this.#untilLast(curve);
+    const rate = this.#steadyRate(curve);
     const isGrowing = this.#isGrowing(curve);
     if (isGrowing || rate === null) {
       const growth = isGrowing ? ramp.growth : 0;

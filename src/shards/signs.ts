@@ -1,6 +1,7 @@
 /**
- * Whether the workers of shards are alive, for whoever looks once and goes. The clocks of two machines may differ by minutes,
- * so a time that another one wrote says little: who holds the lock comes first, then whether its sign of life grows.
+ * Whether the workers of shards are alive, for commands that check once and end. The clocks of two machines may differ by
+ * minutes, so a time that another machine wrote says little: what counts is who holds the lock, then whether its sign of life
+ * grows.
  */
 
 import { statSync } from 'node:fs';

@@ -208,7 +208,7 @@ export class ChatEndpoint {
     throw rateLimitError(chat.model, throttled, settings.limitHeaders);
   }
 
-  /** @throws ApiError (429) where so many requests are in progress already */
+  /** @throws ApiError (429) if too many requests are already in progress */
   #requirePlace(): void {
     const { settings, statistics } = this.#parts;
     if (settings.requestsAtATime === null || this.#inProgress < settings.requestsAtATime) return;
