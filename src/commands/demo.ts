@@ -132,7 +132,7 @@ function simulated(request: DemoRequest, annotator: Annotator, dataset: string):
 /** The environment that leads to the simulator. */
 function environmentAt(url: string, { provider }: Annotator): Environment {
   const variables = {
-    ...(provider.apiKeyVariable === null ? {} : { [provider.apiKeyVariable]: KEY }),
+    [provider.apiKeyVariable]: KEY,
     OPENAI_API_KEY: KEY,
     OPENAI_BASE_URL: `${url}/v1`,
     HF_DATASETS_SERVER_URL: url,

@@ -28,12 +28,12 @@ export function findEndpoint(call: ModelCall): Endpoint {
   const { annotator, environment, baseUrl, apiKeyVariable } = call;
   const { provider } = annotator;
   const variable = apiKeyVariable ?? provider.apiKeyVariable;
-  const key = variable === null ? '' : readKey(environment.variables[variable] ?? '');
+  const key = readKey(environment.variables[variable] ?? '');
   const url = givenBaseUrl(call);
   const address = addressOf(call, url);
   // A server of one's own may need no key; if it does, it will say so.
-  const needed = apiKeyVariable !== null || (baseUrl === null && needsKey(provider));
-  if (key === '' && needed && variable !== null && address.basic === null) {
+  const needed = apiKeyVariable !== null || (baseUrl === null && !provider.keyIsOptional);
+  if (key === '' && needed && address.basic === null) {
     throw new UserError(
       `No API key: ${annotator.name} needs one in the environment variable ${variable}. ` +
         `Set it (export ${variable}=…) and run the command again.`,
@@ -41,17 +41,12 @@ export function findEndpoint(call: ModelCall): Endpoint {
   }
   if (/[^\u0021-\u007e]/.test(key)) {
     throw new UserError(
-      `The key in ${variable ?? ''} contains a space or another character that no key has; copy it again.`,
+      `The key in ${variable} contains a space or another character that no key has; copy it again.`,
     );
   }
   // A run that is resumed may take its key from a variable that only its record names.
-  environment.redactor.add(knownSecrets(environment.variables, variable === null ? [] : [variable], [url]));
+  environment.redactor.add(knownSecrets(environment.variables, [variable], [url]));
   return { address, baseUrl: shownAddress(address.base + address.query), apiKey: key === '' ? null : key };
-}
-
-/** True for a provider that serves nobody without a key. */
-function needsKey({ apiKeyVariable, keyIsOptional }: Provider): boolean {
-  return apiKeyVariable !== null && !keyIsOptional;
 }
 
 function givenBaseUrl({ annotator, environment, baseUrl }: ModelCall): string {
@@ -90,7 +85,7 @@ export function batchTermsOf(call: ModelCall): BatchTerms | null {
   const { hostname } = new URL(readAddress(givenBaseUrl(call)).base);
   if (AZURE_HOST.test(hostname)) return BATCH_TERMS.azure;
   const known = Object.values<Provider>(PROVIDERS).find(
-    (known) => needsKey(known) && new URL(known.baseUrl).hostname === hostname,
+    ({ baseUrl, keyIsOptional }) => !keyIsOptional && new URL(baseUrl).hostname === hostname,
   );
   return (known ?? provider).batches;
 }
@@ -142,5 +137,7 @@ export function checkEndpoints(call: ModelCall): void {
 /** The variables that hold the keys of a run's servers, separated by commas; null where none needs one. */
 export function keyVariablesOf({ annotator, apiKeyVariable, servers }: ModelCall): string | null {
   const { provider } = annotator;
-  return servers?.apiKeyVariables ?? apiKeyVariable ?? (needsKey(provider) ? provider.apiKeyVariable : null);
+  return (
+    servers?.apiKeyVariables ?? apiKeyVariable ?? (provider.keyIsOptional ? null : provider.apiKeyVariable)
+  );
 }

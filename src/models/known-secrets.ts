@@ -37,7 +37,7 @@ export function knownSecrets(
   texts: readonly string[],
 ): Secret[] {
   const providers = Object.values(PROVIDERS);
-  const keys = providers.flatMap(({ apiKeyVariable }) => apiKeyVariable ?? []);
+  const keys = providers.map(({ apiKeyVariable }) => apiKeyVariable);
   const addresses = [...ADDRESSES, ...providers.flatMap(({ baseUrlVariable }) => baseUrlVariable ?? [])];
   return [
     ...[...keys, ...keyVariables.flatMap(namesIn), 'HF_TOKEN'].flatMap((name) =>

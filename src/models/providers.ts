@@ -26,8 +26,8 @@ export interface Provider {
   baseUrl: string;
   /** The environment variable that replaces `baseUrl`. */
   baseUrlVariable: string | null;
-  /** The environment variable that holds the key; null where no server of this kind has one. */
-  apiKeyVariable: string | null;
+  /** The environment variable that holds the key. */
+  apiKeyVariable: string;
   /** True for servers of one's own, which need a key only if they were started with one. */
   keyIsOptional: boolean;
   /** True where answers are asked for as a stream, because the provider serves long answers only that way. */

@@ -42,7 +42,7 @@ export async function findLimits(
 function refusesForFree(call: ModelCall): boolean {
   const { provider } = call.annotator;
   const variable = call.apiKeyVariable ?? provider.apiKeyVariable;
-  if (variable === null || (call.environment.variables[variable]?.trim() ?? '') === '') return false;
+  if ((call.environment.variables[variable]?.trim() ?? '') === '') return false;
   return provider.tellsLimitsForFree && !hasOwnServer(call);
 }
 

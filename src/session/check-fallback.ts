@@ -33,6 +33,5 @@ export async function checkFallback(own: ModelCall, policy: RunPolicy): Promise<
 }
 
 function keyName({ apiKeyVariable, annotator }: ModelCall): string {
-  const variable = apiKeyVariable ?? annotator.provider.apiKeyVariable;
-  return variable === null ? '' : ` in ${variable}`;
+  return ` in ${apiKeyVariable ?? annotator.provider.apiKeyVariable}`;
 }

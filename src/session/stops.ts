@@ -59,8 +59,6 @@ function describe(stop: ErrorStop, call: ModelCall, models: readonly string[], n
   const variable = call.apiKeyVariable ?? provider.apiKeyVariable;
   switch (stop.cause) {
     case 'key':
-      if (variable === null)
-        return `${baseUrl} requires a key (${said}). Name the environment variable that holds it with --api_key_env.`;
       return apiKey === null
         ? `${baseUrl} requires a key (${said}), but ${variable} is not set. Set it.`
         : `${baseUrl} refused the key in ${variable} (${said}). Set a valid key.`;

@@ -55,7 +55,7 @@ function echo({ headers, prompt }: ApiRequest, number: number): ApiAnswer {
 describe('a key is shown nowhere', () => {
   // `test/secrets/known-secrets.test.ts` knows the variables of all providers.
   const providers = (['openai', 'groq'] as const).map(
-    (name) => [name, PROVIDERS[name].apiKeyVariable ?? ''] as const,
+    (name) => [name, PROVIDERS[name].apiKeyVariable] as const,
   );
 
   it.each(providers)('of %s, by a server that repeats it', async (name, variable) => {

@@ -5,7 +5,7 @@ import { readKeyNames } from '../../src/models/server-list.js';
 
 const KEY = 'sk-very+secret/key="1"&x';
 
-const variables = Object.values(PROVIDERS).flatMap(({ apiKeyVariable }) => apiKeyVariable ?? []);
+const variables = Object.values(PROVIDERS).map(({ apiKeyVariable }) => apiKeyVariable);
 
 it.each([...variables, 'HF_TOKEN'])('the value of %s is a secret, whichever provider a run uses', (name) => {
   expect(knownSecrets({ [name]: KEY }, [], [])).toContainEqual({ value: KEY, source: name });
