@@ -250,7 +250,7 @@ describe('a quick look at a line of the journal', () => {
         const cut = cutText(line);
         if (cut !== null) expect(cut).toEqual({ model, text: JSON.stringify(annotation) });
       }),
-      { numRuns: 1500 },
+      { numRuns: 3000 },
     );
     // The ordinary ones are seen, or it would be of no use.
     expect(seen).toBeGreaterThan(100);
